@@ -1,0 +1,36 @@
+// Small text helpers that several rooms need: printf into a string, UTF-8 validation, exact
+// integer parsing, trimming.
+#pragma once
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nb {
+
+[[gnu::format(printf, 1, 2)]] std::string format(const char* format, ...);
+
+// True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, surrogates or > U+10FFFF).
+bool is_valid_utf8(std::string_view text);
+
+// Without leading and trailing ASCII white space.
+std::string_view trim(std::string_view text);
+
+// The whole of `text` as a number, or nothing: no sign where T is unsigned, no white space, no
+// trailing characters, no overflow. T is an integer or double (no "inf"/"nan").
+template <class T>
+std::optional<T> parse_number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if constexpr (std::is_floating_point_v<T>) {
+    if (!(value - value == 0)) return std::nullopt;
+  }
+  return value;
+}
+
+// "1 h 5 min", "90 s", "250 ms": a duration for a log line, at most two units.
+std::string human_duration(long long milliseconds);
+
+}  // namespace nb

@@ -1,0 +1,169 @@
+// Unit tests of base/: everything here is pure or touches only a file it made.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/delegate.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace nb {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Result, HoldsAValueOrAnError) {
+  Result<int> good = 7;
+  ASSERT_TRUE(good.ok());
+  EXPECT_EQ(*good, 7);
+  Result<int> bad = make_error("key '%s': want %d", "x", 3);
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().message, "key 'x': want 3");
+  EXPECT_TRUE(Status().ok());
+  EXPECT_EQ(Status(Error{"no"}).error().message, "no");
+}
+
+struct Receiver {
+  int sum = 0;
+  void on_value(int v) { sum += v; }
+};
+
+TEST(Delegate, CallsItsObjectAndIsHarmlessWhenEmpty) {
+  Receiver receiver;
+  auto delegate = Delegate<void(int)>::to<&Receiver::on_value>(&receiver);
+  delegate(2);
+  delegate(3);
+  EXPECT_EQ(receiver.sum, 5);
+  Delegate<void(int)>{}(9);
+  EXPECT_FALSE(Delegate<void(int)>{});
+}
+
+TEST(Backoff, StaysInsideItsWindowAndGrowsToTheCap) {
+  Backoff backoff({100ms, 5s, 900ms}, Random(1));
+  Duration window = 100ms;
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_FALSE(backoff.at_cap()) << i;
+    EXPECT_LT(backoff.next(), std::min<Duration>(window, 900ms)) << i;
+    window *= 2;
+  }
+  EXPECT_TRUE(backoff.at_cap());
+  Duration longest{};
+  for (int i = 0; i < 1000; ++i) {
+    const Duration delay = backoff.next();
+    EXPECT_LT(delay, 5s);
+    longest = std::max(longest, delay);
+  }
+  EXPECT_GT(longest, 4s) << "full jitter uses the whole window";
+  backoff.reset();
+  EXPECT_LT(backoff.next(), 100ms);
+}
+
+TEST(Backoff, AHundredAgentsDoNotComeBackTogether) {
+  std::vector<int> per_100ms(50);
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Backoff backoff({100ms, 5s, 900ms}, Random(seed * 0x9e3779b9));
+    while (!backoff.at_cap()) (void)backoff.next();
+    ++per_100ms[static_cast<size_t>(backoff.next() / 100ms)];
+  }
+  for (const int n : per_100ms) EXPECT_LE(n, 12);
+}
+
+TEST(Random, DiffersBySeedAndKeepsItsBound) {
+  std::set<uint64_t> seen;
+  for (uint64_t seed = 0; seed < 100; ++seed) seen.insert(Random(seed).next());
+  EXPECT_EQ(seen.size(), 100u);
+  Random random(5);
+  for (int i = 0; i < 1000; ++i) EXPECT_LT(random.below(7), 7u);
+  EXPECT_EQ(random.below(0), 0u);
+}
+
+TEST(Text, Utf8) {
+  EXPECT_TRUE(is_valid_utf8("plain"));
+  EXPECT_TRUE(is_valid_utf8("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\xa4\x96"));
+  for (const char* bad : {"\xff", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80",
+                          "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xf0\x9f\xa4"}) {
+    EXPECT_FALSE(is_valid_utf8(bad)) << bad;
+  }
+  EXPECT_TRUE(is_valid_utf8(std::string_view("a\0b", 3)));
+}
+
+TEST(Text, Numbers) {
+  EXPECT_EQ(parse_number<int>("42"), 42);
+  EXPECT_EQ(parse_number<int>("-1"), -1);
+  EXPECT_FALSE(parse_number<int>(""));
+  EXPECT_FALSE(parse_number<int>("4 "));
+  EXPECT_FALSE(parse_number<int>("99999999999"));
+  EXPECT_FALSE(parse_number<unsigned>("-1"));
+  EXPECT_EQ(parse_number<double>("0.5"), 0.5);
+  EXPECT_FALSE(parse_number<double>("inf"));
+  EXPECT_FALSE(parse_number<double>("nan"));
+}
+
+TEST(Text, TrimAndFormat) {
+  EXPECT_EQ(trim("  a b\n"), "a b");
+  EXPECT_EQ(trim(" \n"), "");
+  EXPECT_EQ(format("%s", std::string(5000, 'x').c_str()).size(), 5000u);
+  EXPECT_EQ(human_duration(250), "250 ms");
+  EXPECT_EQ(human_duration(1500), "1.5 s");
+  EXPECT_EQ(human_duration(90'000), "90 s");
+  EXPECT_EQ(human_duration(600'000), "10 min");
+  EXPECT_EQ(human_duration(3'900'000 * 2), "2 h 10 min");
+}
+
+TEST(Log, FiltersByLevelAndCannotBeForgedByForeignText) {
+  std::vector<std::string> lines;
+  const auto sink = [](void* user, LogLevel level, std::string_view line) {
+    static_cast<std::vector<std::string>*>(user)->push_back(
+        format("<%d>%.*s", static_cast<int>(level), static_cast<int>(line.size()), line.data()));
+  };
+  Log log(sink, &lines, LogLevel::info);
+  log.warning("server said '%s'", "x\n<3>forged\x1b[2J");
+  log.debug("not shown");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0], "<4>server said 'x?<3>forged?[2J'");
+  Log().error("silent by default");
+}
+
+TEST(File, ReadsWholeAndRefusesWhatIsTooLong) {
+  char path[] = "/tmp/nodebeat-base-test-XXXXXX";
+  UniqueFd fd(::mkstemp(path));
+  ASSERT_TRUE(fd);
+  const std::string text(10000, 'a');
+  ASSERT_EQ(::write(fd.get(), text.data(), text.size()), 10000);
+  EXPECT_EQ(*read_small_file(path), text);
+  const auto too_long = read_small_file(path, 9999);
+  ASSERT_FALSE(too_long.ok());
+  EXPECT_NE(too_long.error().message.find(path), std::string::npos);
+  ::unlink(path);
+  EXPECT_EQ(read_small_file(path).error().message,
+            std::string(path) + ": No such file or directory");
+}
+
+TEST(UniqueFd, ClosesOnceAndMoves) {
+  UniqueFd a(::dup(1));
+  const int raw = a.get();
+  UniqueFd b = std::move(a);
+  EXPECT_FALSE(a);
+  EXPECT_EQ(b.get(), raw);
+  b.reset();
+  EXPECT_EQ(::close(raw), -1) << "was already closed";
+}
+
+TEST(Clock, MonotonicAdvancesAndWallIsAfter2020) {
+  const SystemClock clock;
+  const MonoTime before = clock.now();
+  EXPECT_GE(clock.now(), before);
+  EXPECT_GT(clock.wall_now().time_since_epoch(), 1'577'836'800s);
+}
+
+}  // namespace
+}  // namespace nb
