@@ -1,0 +1,25 @@
+// A strict JSON scanner: decides whether a text is exactly one JSON value by RFC 8259, before
+// cJSON, which lets much through (leading zeros, raw control characters, invalid UTF-8, a NUL that
+// cuts a string short), gets to see it. Pure; no allocation, no recursion.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace nb::wire {
+
+struct JsonLimits {
+  size_t max_bytes = 64 * 1024;
+  size_t max_depth = 64;  // of arrays and objects; at most 64
+};
+
+// Why a text was refused; `reason` is a static sentence fragment, `offset` a byte position.
+struct JsonFault {
+  const char* reason = nullptr;  // null: the text is acceptable
+  size_t offset = 0;
+};
+
+// Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8.
+JsonFault scan_json(std::string_view text, const JsonLimits& limits = {});
+
+}  // namespace nb::wire

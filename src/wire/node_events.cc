@@ -1,0 +1,48 @@
+#include "wire/node_events.h"
+
+#include "wire/json_writer.h"
+#include "wire/timestamp.h"
+
+namespace nb::wire {
+namespace {
+
+JsonWriter begin_event(std::string& out, std::string_view type, const EventSource& source) {
+  JsonWriter json(out);
+  json.begin_object().key("type").string(type).key("node_id").string(source.node_id);
+  json.key("timestamp").string(format_timestamp(source.timestamp));
+  json.key("instance_id").string(source.instance_id);
+  return json;
+}
+
+}  // namespace
+
+std::string node_up_event(const EventSource& source, std::string_view agent_version,
+                          std::string_view boot_id) {
+  std::string out;
+  JsonWriter json = begin_event(out, "node_up", source);
+  json.key("agent_version").string(agent_version).key("boot_id").string(boot_id).end_object();
+  return out;
+}
+
+std::string node_down_event(const EventSource& source, std::string_view reason) {
+  std::string out;
+  begin_event(out, "node_down", source).key("reason").string(reason).end_object();
+  return out;
+}
+
+std::string probe_changed_event(const EventSource& source, const ProbeReport& probe) {
+  std::string out;
+  JsonWriter json = begin_event(out, "probe_changed", source);
+  json.key("probe").string(probe.name).key("probe_type").string(probe.type);
+  json.key("up").boolean(probe.up.value_or(false)).key("detail").string(probe.detail).end_object();
+  return out;
+}
+
+std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id) {
+  std::string out;
+  JsonWriter json = begin_event(out, "node_conflict", source);
+  json.key("other_instance_id").string(other_instance_id).end_object();
+  return out;
+}
+
+}  // namespace nb::wire

@@ -1,0 +1,32 @@
+// What a node says on node:events:{node}: each a JSON object with text `type`, `node_id` and
+// `timestamp`, as every reader of these channels expects.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "wire/node_health.h"
+
+namespace nb::wire {
+
+// Who is speaking; the views must outlive the call.
+struct EventSource {
+  std::string_view node_id;
+  std::string_view instance_id;
+  WallTime timestamp{};
+};
+
+// `node_up`: the agent runs. `boot_id` tells a restart of the agent from a reboot of the node.
+std::string node_up_event(const EventSource& source, std::string_view agent_version,
+                          std::string_view boot_id);
+
+// `node_down`: a clean stop; `reason` in words.
+std::string node_down_event(const EventSource& source, std::string_view reason);
+
+// `probe_changed`: what runs beside the agent went up or down.
+std::string probe_changed_event(const EventSource& source, const ProbeReport& probe);
+
+// `node_conflict`: another agent writes under the same node name.
+std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id);
+
+}  // namespace nb::wire

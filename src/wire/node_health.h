@@ -1,0 +1,92 @@
+// NodeHealth: how a node is, and the one JSON object that says so in Redis.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace nb::wire {
+
+struct Temperature {
+  std::string name;  // as the kernel calls the sensor: "cpu-thermal", "x86_pkg_temp"
+  double celsius = 0;
+};
+
+// Pressure stall information, the avg10 figures: percent of the last 10 s in which some, or all,
+// tasks waited (kernel: Documentation/accounting/psi.rst).
+struct Pressure {
+  std::optional<double> cpu_some, memory_some, memory_full, io_some, io_full;
+};
+
+struct NetworkRate {
+  std::string interface;
+  double rx_bytes_per_s = 0;
+  double tx_bytes_per_s = 0;
+};
+
+struct DiskUse {
+  std::string path;  // as configured
+  double percent = 0;
+};
+
+// Raspberry Pi firmware: what is so now, and what has been so since boot.
+struct Throttling {
+  bool under_voltage = false, frequency_capped = false, throttled = false,
+       soft_temperature_limit = false;
+  bool under_voltage_occurred = false, frequency_capped_occurred = false,
+       throttled_occurred = false, soft_temperature_limit_occurred = false;
+  uint32_t bits = 0;  // as the firmware reports them
+};
+
+struct ProbeReport {
+  std::string name;
+  std::string type;                  // "mcp", "http", ...
+  std::optional<bool> up;            // nothing until the first verdict
+  std::optional<double> latency_ms;  // of the last successful try
+  std::string detail;                // "everything 2.0.0 (2025-11-25)", or why it is down
+  std::optional<int> port;           // TCP port it asks, if any
+};
+
+struct NodeHealth {
+  // The schema's fields, in its order.
+  WallTime timestamp{};
+  std::string node_id;
+  double cpu_percent = 0;
+  double memory_percent = 0;
+  double disk_percent = 0;  // the fullest
+  bool gpu_available = false;
+  std::optional<double> gpu_percent;
+  std::optional<double> gpu_memory_percent;
+  bool is_reachable = true;
+  std::optional<double> ping_latency_ms;
+  bool mcp_server_running = false;
+  std::optional<int> mcp_port;
+  WallTime last_heartbeat{};
+
+  // Ours; readers of the schema ignore them. What a node does not have is left out of the JSON.
+  std::string reason;  // why it is not reachable: "stopped"
+  std::optional<double> load_1, load_5, load_15;
+  std::optional<int64_t> uptime_s;
+  std::optional<int64_t> memory_total_bytes, memory_available_bytes;
+  std::vector<DiskUse> disks;
+  std::string gpu_name;
+  std::optional<double> temperature_c;  // the hottest
+  std::vector<Temperature> temperatures;
+  std::optional<Throttling> throttling;
+  Pressure pressure;
+  std::vector<NetworkRate> network;
+  std::vector<ProbeReport> probes;
+  std::string agent_version;
+  std::string boot_id;
+  std::string instance_id;
+  uint64_t seq = 0;
+  std::optional<double> loop_lag_ms;  // the longest since the beat before
+};
+
+// Appends the canonical JSON. Percentages are clamped to 0..100 and are never null.
+void append_json(const NodeHealth& health, std::string& out);
+
+}  // namespace nb::wire

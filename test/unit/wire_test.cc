@@ -1,0 +1,288 @@
+// Unit tests of wire/: the forms that other programs parse, to the letter, and the guard before
+// cJSON.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "wire/json.h"
+#include "wire/json_scan.h"
+#include "wire/json_writer.h"
+#include "wire/keys.h"
+#include "wire/node_events.h"
+#include "wire/node_health.h"
+#include "wire/timestamp.h"
+
+namespace nb::wire {
+namespace {
+
+using namespace std::chrono_literals;
+
+WallTime wall(int64_t microseconds) {
+  return WallTime(std::chrono::microseconds(microseconds));
+}
+
+TEST(Timestamp, IsUtcWithMicrosecondsAndNoZone) {
+  EXPECT_EQ(format_timestamp(wall(1'795'183'387'123'456)), "2026-11-20T14:03:07.123456");
+  EXPECT_EQ(format_timestamp(wall(0)), "1970-01-01T00:00:00.000000");
+  EXPECT_EQ(format_timestamp(wall(951'782'400'000'001)), "2000-02-29T00:00:00.000001");
+  EXPECT_EQ(format_timestamp(wall(-1)), "1969-12-31T23:59:59.999999");
+}
+
+TEST(JsonWriter, WritesCompactJsonInOrder) {
+  std::string out;
+  JsonWriter(out)
+      .begin_object()
+      .key("a")
+      .integer(-3)
+      .key("b")
+      .begin_array()
+      .boolean(true)
+      .null()
+      .begin_object()
+      .end_object()
+      .end_array()
+      .key("c")
+      .string("x")
+      .key("d")
+      .raw("[1, 2]")
+      .end_object();
+  EXPECT_EQ(out, R"({"a":-3,"b":[true,null,{}],"c":"x","d":[1, 2]})");
+}
+
+TEST(JsonWriter, EscapesAndRepairsText) {
+  std::string out;
+  JsonWriter(out).string("q\" b\\ n\n t\t e\x1b \xc3\xbc bad\xff cut\xe2\x82");
+  EXPECT_EQ(
+      out,
+      "\"q\\\" b\\\\ n\\n t\\t e\\u001b \xc3\xbc bad\xef\xbf\xbd cut\xef\xbf\xbd\xef\xbf\xbd\"");
+  EXPECT_EQ(scan_json(out).reason, nullptr);
+}
+
+TEST(JsonWriter, Numbers) {
+  const auto number = [](double v) {
+    std::string out;
+    JsonWriter(out).number(v);
+    return out;
+  };
+  const auto rounded = [](double v, int decimals) {
+    std::string out;
+    JsonWriter(out).rounded(v, decimals);
+    return out;
+  };
+  EXPECT_EQ(number(0.1), "0.1");
+  EXPECT_EQ(number(1e300), "1e+300");
+  EXPECT_EQ(number(std::nan("")), "null");
+  EXPECT_EQ(number(std::numeric_limits<double>::infinity()), "null");
+  EXPECT_EQ(rounded(12.345678, 2), "12.35");
+  EXPECT_EQ(rounded(100, 2), "100");
+  EXPECT_EQ(rounded(-0.0001, 2), "0");
+}
+
+NodeHealth minimal() {
+  NodeHealth health;
+  health.timestamp = health.last_heartbeat = wall(1'795'183'387'123'456);
+  health.node_id = "hog";
+  return health;
+}
+
+TEST(NodeHealth, BeginsWithTheSchemaFieldsInTheirOrder) {
+  NodeHealth health = minimal();
+  health.cpu_percent = 12.3456;
+  health.memory_percent = 140;
+  health.disk_percent = std::nan("");
+  std::string out;
+  append_json(health, out);
+  EXPECT_EQ(out,
+            R"({"timestamp":"2026-11-20T14:03:07.123456","node_id":"hog","cpu_percent":12.35,)"
+            R"("memory_percent":100,"disk_percent":0,"gpu_available":false,"gpu_percent":null,)"
+            R"("gpu_memory_percent":null,"is_reachable":true,"ping_latency_ms":null,)"
+            R"("mcp_server_running":false,"mcp_port":null,)"
+            R"("last_heartbeat":"2026-11-20T14:03:07.123456","seq":0})");
+}
+
+TEST(NodeHealth, WritesEverythingItHasAsValidJson) {
+  NodeHealth health = minimal();
+  health.gpu_available = true;
+  health.gpu_percent = 50.5;
+  health.gpu_memory_percent = 25;
+  health.gpu_name = "Orin";
+  health.ping_latency_ms = 0.1234;
+  health.mcp_server_running = true;
+  health.mcp_port = 8000;
+  health.is_reachable = false;
+  health.reason = "stopped";
+  health.load_1 = 0.5;
+  health.uptime_s = 3600;
+  health.memory_total_bytes = 8'000'000'000;
+  health.disks = {{"/", 40}, {"/mnt/\"odd\"", 90.129}};
+  health.temperature_c = 61.26;
+  health.temperatures = {{"cpu-thermal", 61.26}};
+  Throttling throttling;
+  throttling.under_voltage = throttling.throttled_occurred = true;
+  throttling.bits = 0x40001;
+  health.throttling = throttling;
+  health.pressure.cpu_some = 1.5;
+  health.network = {{"eth0", 1000.4, 2000.6}};
+  health.probes = {{"mcp", "mcp", true, 1.5, "everything 2.0.0", 8000},
+                   {"cam", "tcp", {}, {}, "", {}}};
+  health.agent_version = "0.1.0";
+  health.boot_id = "b";
+  health.instance_id = "i";
+  health.seq = 7;
+  health.loop_lag_ms = 0.25;
+  std::string out;
+  append_json(health, out);
+  auto document = JsonDocument::parse(out);
+  ASSERT_TRUE(document.ok()) << out;
+  const Json root = document->root();
+  EXPECT_EQ(root["gpu_percent"].number(), 50.5);
+  EXPECT_EQ(root["mcp_port"].integer(), 8000);
+  EXPECT_EQ(root["is_reachable"].boolean(), false);
+  EXPECT_EQ(root["reason"].string(), "stopped");
+  EXPECT_EQ(root["disks"].first_child().next_sibling()["path"].string(), "/mnt/\"odd\"");
+  EXPECT_EQ(root["throttled"]["now"].first_child().string(), "under-voltage");
+  EXPECT_EQ(root["throttled"]["since_boot"].first_child().string(), "throttled");
+  EXPECT_EQ(root["pressure"]["cpu_some"].number(), 1.5);
+  EXPECT_EQ(root["network"].first_child()["tx_bytes_per_s"].integer(), 2001);
+  EXPECT_EQ(root["probes"].first_child()["detail"].string(), "everything 2.0.0");
+  EXPECT_TRUE(root["probes"].first_child().next_sibling()["up"].is_null());
+  EXPECT_EQ(root["seq"].integer(), 7);
+}
+
+TEST(NodeEvents, AreObjectsWithTextTypeAndTimestamp) {
+  const EventSource source{"hog", "hog-1-2", wall(0)};
+  EXPECT_EQ(node_up_event(source, "0.1.0", "boot"),
+            R"({"type":"node_up","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
+            R"("instance_id":"hog-1-2","agent_version":"0.1.0","boot_id":"boot"})");
+  EXPECT_EQ(node_down_event(source, "stopped"),
+            R"({"type":"node_down","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
+            R"("instance_id":"hog-1-2","reason":"stopped"})");
+  ProbeReport probe;
+  probe.name = "mcp";
+  probe.type = "mcp";
+  probe.up = false;
+  probe.detail = "refused";
+  EXPECT_EQ(
+      probe_changed_event(source, probe),
+      R"({"type":"probe_changed","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
+      R"("instance_id":"hog-1-2","probe":"mcp","probe_type":"mcp","up":false,"detail":"refused"})");
+  EXPECT_TRUE(JsonDocument::parse(node_conflict_event(source, "hog-9")).ok());
+}
+
+TEST(Keys, FollowTheSchema) {
+  EXPECT_EQ(node_health_key("hog"), "node:health:hog");
+  EXPECT_EQ(node_metrics_stream("hog"), "stream:node_metrics:hog");
+  EXPECT_EQ(node_events_channel("hog"), "node:events:hog");
+}
+
+TEST(Keys, RefuseNamesThatReadersWouldMistake) {
+  EXPECT_TRUE(check_node_name("hog-1_a.b").ok());
+  for (const std::string bad : {"", "a:b", "a b", "a\n", "a\x01", "h\xc3\xb6g", "*", "[x]"}) {
+    EXPECT_FALSE(check_node_name(bad).ok()) << bad;
+  }
+  EXPECT_TRUE(check_node_name(std::string(64, 'x')).ok());
+  EXPECT_FALSE(check_node_name(std::string(65, 'x')).ok());
+}
+
+TEST(JsonScan, AcceptsJson) {
+  for (const char* good : {"{}", "[]", " [1, -2.5e+3, 0, 0.1] ", "\"x\"", "true", "null", "-0",
+                           R"({"a":{"b":[{},[],"\u00e9\ud83e\udd16\n"]}})", "[[1],{\"k\":[2]}]"}) {
+    EXPECT_EQ(scan_json(good).reason, nullptr) << good << ": " << scan_json(good).reason;
+    EXPECT_TRUE(JsonDocument::parse(good).ok()) << good;
+  }
+}
+
+TEST(JsonScan, RefusesWhatCjsonLetsThrough) {
+  using namespace std::string_literals;
+  const std::string bad[] = {"",
+                             " ",
+                             "{",
+                             "[1,]",
+                             "{\"a\":1,}",
+                             "0123",
+                             "1.",
+                             ".5",
+                             "+1",
+                             "1e",
+                             "--1",
+                             "NaN",
+                             "Infinity",
+                             "\xef\xbb\xbf{}",
+                             "{} x",
+                             "{}{}",
+                             "'x'",
+                             "{a:1}",
+                             "[1 2]",
+                             "{\"a\" 1}",
+                             "]",
+                             "[}",
+                             "{]",
+                             "\"\n\"",
+                             "\"a\0b\""s,
+                             "\"\\u0000\"",
+                             "\"\\ud800\"",
+                             "\"\\udc00x\"",
+                             "\"\\ud83e\\u0041\"",
+                             "\"\\x\"",
+                             "\"\\u12\"",
+                             "\"\xff\"",
+                             "\"\xc0\x80\"",
+                             "\"open",
+                             "tru",
+                             "{\"a\":}",
+                             "[",
+                             "{\"a\"",
+                             "// c\n1"};
+  for (const std::string& text : bad) {
+    EXPECT_NE(scan_json(text).reason, nullptr) << text;
+    EXPECT_FALSE(JsonDocument::parse(text).ok()) << text;
+  }
+}
+
+TEST(JsonScan, BoundsDepthAndSize) {
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_EQ(scan_json(nested(64)).reason, nullptr);
+  EXPECT_STREQ(scan_json(nested(65)).reason, "nested too deep");
+  std::string mixed;
+  for (int i = 0; i < 32; ++i) mixed += "[{\"a\":";
+  mixed += "1";
+  for (int i = 0; i < 32; ++i) mixed += "}]";
+  EXPECT_EQ(scan_json(mixed).reason, nullptr);
+  EXPECT_STREQ(scan_json(std::string(100, ' '), {99, 64}).reason, "too long");
+}
+
+TEST(Json, RefusesDuplicateNamesAndNumbersBeyondADouble) {
+  EXPECT_FALSE(JsonDocument::parse(R"({"a":1,"a":2})").ok());
+  EXPECT_FALSE(JsonDocument::parse(R"([{"x":{"b":1,"c":2,"b":3}}])").ok());
+  EXPECT_TRUE(JsonDocument::parse(R"({"a":{"a":1},"b":{"a":1},"A":1})").ok());
+  EXPECT_FALSE(JsonDocument::parse("[1e999]").ok());
+}
+
+TEST(Json, LookUpsAreCaseSensitiveAndChain) {
+  auto document = JsonDocument::parse(R"({"a":{"b":[1,"x",true,9007199254740992,1.5]}})");
+  ASSERT_TRUE(document.ok());
+  const Json list = document->root()["a"]["b"];
+  ASSERT_TRUE(list.is_array());
+  Json item = list.first_child();
+  EXPECT_EQ(item.integer(), 1);
+  item = item.next_sibling();
+  EXPECT_EQ(item.string(), "x");
+  EXPECT_FALSE(item.integer());
+  item = item.next_sibling();
+  EXPECT_EQ(item.boolean(), true);
+  item = item.next_sibling();
+  EXPECT_FALSE(item.integer()) << "2^53 is not exact in a double";
+  item = item.next_sibling();
+  EXPECT_FALSE(item.integer());
+  EXPECT_EQ(item.number(), 1.5);
+  EXPECT_FALSE(item.next_sibling().exists());
+  EXPECT_FALSE(document->root()["A"].exists());
+  EXPECT_FALSE(document->root()["x"]["y"].first_child().string());
+}
+
+}  // namespace
+}  // namespace nb::wire
