@@ -1,0 +1,157 @@
+#include "uv/dialer.h"
+
+#include "base/text.h"
+
+namespace nb::uv {
+namespace {
+
+// RFC 8305, section 5: "Connection Attempt Delay", recommended value.
+constexpr Duration kHeadStart = std::chrono::milliseconds(250);
+// A name with hundreds of addresses must not become hundreds of sockets.
+constexpr size_t kMaxAttempts = 16;
+
+}  // namespace
+
+// One address being tried. Kept until the dial is over, also when it has failed, so that it may
+// report from inside its own stream's callback.
+class Dialer::Attempt {
+ public:
+  Attempt(Dialer& dialer, std::string what)
+      : dialer_(dialer),
+        what_(std::move(what)),
+        stream_(std::make_unique<Stream>(
+            dialer.loop_,
+            Stream::Events{Delegate<void(int)>::to<&Attempt::on_connect>(this), {}, {}, {}})) {}
+
+  Stream& stream() { return *stream_; }
+  const std::string& what() const { return what_; }
+  std::unique_ptr<Stream> take() { return std::move(stream_); }
+
+ private:
+  void on_connect(int status) {
+    if (status < 0) {
+      dialer_.on_attempt_failed(*this, status);
+    } else {
+      dialer_.on_attempt_connected(*this);
+    }
+  }
+
+  Dialer& dialer_;
+  std::string what_;
+  std::unique_ptr<Stream> stream_;
+};
+
+Dialer::Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage,
+               LookUp look_up)
+    : loop_(loop),
+      on_answer_(on_answer),
+      on_stage_(on_stage),
+      resolver_(loop, Delegate<void(Result<Addresses>&)>::to<&Dialer::on_resolved>(this), look_up),
+      head_start_(loop, Delegate<void()>::to<&Dialer::on_head_start_over>(this)),
+      deadline_(loop, Delegate<void()>::to<&Dialer::on_deadline>(this)) {}
+
+Dialer::~Dialer() = default;
+
+void Dialer::start(const Target& target, Duration deadline) {
+  target_ = target;
+  dialling_ = true;
+  last_failure_.clear();
+  deadline_.start(deadline);
+  starting_ = true;
+  if (!target.unix_path.empty()) {
+    addresses_.assign(1, sockaddr_storage{});  // one attempt, by path
+    next_ = 0;
+    on_stage_(DialStage::connecting);
+    try_next();
+  } else {
+    on_stage_(DialStage::resolving);
+    resolver_.start(target.host, target.port);
+  }
+  starting_ = false;
+}
+
+void Dialer::cancel() {
+  dialling_ = false;
+  attempts_.clear();
+  pending_ = 0;
+  head_start_.stop();
+  deadline_.stop();
+  resolver_.abandon();
+}
+
+void Dialer::on_resolved(Result<Addresses>& addresses) {
+  if (!addresses) return fail(addresses.error().message);
+  addresses_ = std::move(*addresses);
+  if (addresses_.size() > kMaxAttempts) addresses_.resize(kMaxAttempts);
+  next_ = 0;
+  on_stage_(DialStage::connecting);
+  try_next();
+}
+
+// Starts the next address, skipping those that fail at once; when none is left and none is under
+// way, the dial has failed.
+void Dialer::try_next() {
+  while (next_ < addresses_.size()) {
+    const sockaddr_storage& address = addresses_[next_++];
+    const bool by_path = !target_.unix_path.empty();
+    attempts_.push_back(
+        std::make_unique<Attempt>(*this, by_path ? target_.unix_path : describe(address)));
+    Attempt& attempt = *attempts_.back();
+    const int rc = by_path ? attempt.stream().connect_unix(target_.unix_path)
+                           : attempt.stream().connect_tcp(address);
+    if (rc == 0) {
+      ++pending_;
+      if (next_ < addresses_.size()) head_start_.start(kHeadStart);
+      return;
+    }
+    last_failure_ = format("%s: %s", attempt.what().c_str(), uv_strerror(rc));
+  }
+  if (pending_ == 0) fail(last_failure_);
+}
+
+void Dialer::on_attempt_failed(const Attempt& attempt, int error) {
+  --pending_;
+  last_failure_ = format("%s: %s", attempt.what().c_str(), uv_strerror(error));
+  head_start_.stop();
+  try_next();
+}
+
+void Dialer::on_attempt_connected(Attempt& attempt) {
+  std::unique_ptr<Stream> stream = attempt.take();
+  stream->set_events({});
+  // The attempt itself lives on for the rest of its own callback.
+  std::vector<std::unique_ptr<Attempt>> over = std::move(attempts_);
+  cancel();
+  Answer answer = std::move(stream);
+  on_answer_(answer);
+}
+
+void Dialer::on_head_start_over() {
+  try_next();
+}
+
+void Dialer::on_deadline() {
+  if (failed_.has_value()) {  // only waited for start() to return
+    Answer answer = Error{std::move(*failed_)};
+    failed_.reset();
+    cancel();
+    on_answer_(answer);
+    return;
+  }
+  fail(format("%s: no answer in time%s%s", describe(target_).c_str(),
+              last_failure_.empty() ? "" : "; before that ", last_failure_.c_str()));
+}
+
+void Dialer::fail(std::string message) {
+  if (starting_) {
+    failed_ = std::move(message);
+    deadline_.start(Duration::zero());
+    return;
+  }
+  Answer answer = Error{std::move(message)};
+  std::vector<std::unique_ptr<Attempt>> over = std::move(attempts_);
+  cancel();
+  on_answer_(answer);
+}
+
+}  // namespace nb::uv

@@ -1,0 +1,66 @@
+// Dialer: from a Target to a connected Stream: resolve, try the addresses in turn with a head
+// start each (RFC 8305, "Happy Eyeballs"), one deadline over all of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "uv/resolver.h"
+#include "uv/stream.h"
+#include "uv/timer.h"
+
+namespace nb::uv {
+
+enum class DialStage {
+  resolving,   // the host name is being looked up
+  connecting,  // at least one address is being tried
+};
+
+class Dialer {
+ public:
+  using Answer = Result<std::unique_ptr<Stream>>;
+
+  // The answer comes exactly once for each start(), never before start() has returned, and may
+  // destroy the dialer. `on_stage`, where given, hears of the step from resolving to connecting.
+  Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage = {},
+         LookUp look_up = &uv::look_up);
+  ~Dialer();
+
+  // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
+  // was tried last and the system's reason.
+  void start(const Target& target, Duration deadline);
+  // Gives up silently: no answer comes.
+  void cancel();
+  bool dialling() const { return dialling_; }
+
+ private:
+  class Attempt;
+  void on_resolved(Result<Addresses>& addresses);
+  void try_next();
+  void on_attempt_failed(const Attempt& attempt, int error);
+  void on_attempt_connected(Attempt& attempt);
+  void on_head_start_over();
+  void on_deadline();
+  void fail(std::string message);
+
+  Loop& loop_;
+  Delegate<void(Answer&)> on_answer_;
+  Delegate<void(DialStage)> on_stage_;
+  Target target_;
+  bool dialling_ = false;
+  bool starting_ = false;
+  Addresses addresses_;
+  size_t next_ = 0;
+  size_t pending_ = 0;
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+  std::string last_failure_;
+  std::optional<std::string> failed_;  // to be said once start() has returned
+  Resolver resolver_;
+  Timer head_start_;
+  Timer deadline_;
+};
+
+}  // namespace nb::uv

@@ -1,0 +1,31 @@
+// Timer: calls back once after a delay on the loop's clock.
+#pragma once
+
+#include "base/delegate.h"
+#include "uv/handle.h"
+#include "uv/loop.h"
+
+namespace nb::uv {
+
+class Timer {
+ public:
+  Timer(Loop& loop, Delegate<void()> on_expired);
+
+  // (Re)starts; a timer that was already running is moved. Rounded up to a millisecond, libuv's
+  // resolution. A negative delay is 0.
+  void start(Duration delay);
+  void stop();
+  bool active() const;
+  // When it was to expire: what now() is beyond it inside the callback is the loop's lag.
+  MonoTime due() const { return due_; }
+
+ private:
+  static void on_timeout(uv_timer_t* raw) noexcept;
+
+  Loop& loop_;
+  Delegate<void()> on_expired_;
+  MonoTime due_{};
+  Handle<uv_timer_t> handle_;
+};
+
+}  // namespace nb::uv

@@ -1,0 +1,397 @@
+// Unit tests of uv/: real loops, real sockets on loopback, each loop closed clean.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "support/listener.h"
+#include "support/test_loop.h"
+#include "uv/async.h"
+#include "uv/blocking_call.h"
+#include "uv/dialer.h"
+#include "uv/prepare.h"
+#include "uv/resolver.h"
+#include "uv/stream.h"
+#include "uv/timer.h"
+
+namespace nb::uv {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Listener;
+using test::TestLoop;
+
+struct Counter {
+  int count = 0;
+  void on_call() { ++count; }
+  Delegate<void()> delegate() { return Delegate<void()>::to<&Counter::on_call>(this); }
+};
+
+TEST(Loop, ReportsAHandleThatIsStillOpen) {
+  const SystemClock clock;
+  auto loop = std::make_unique<Loop>(clock);
+  {
+    Timer timer(*loop, {});
+    EXPECT_EQ(loop->close(), UV_EBUSY);
+  }
+  EXPECT_EQ(loop->close(), 0);
+}
+
+TEST(Timer, ExpiresOnceNotEarlyAndCanBeMoved) {
+  TestLoop loop;
+  Counter counter;
+  Timer timer(loop, counter.delegate());
+  const MonoTime start = loop.loop().now();
+  timer.start(1h);
+  timer.start(5ms);
+  ASSERT_TRUE(loop.run_until([&] { return counter.count == 1; }));
+  EXPECT_GE(loop.loop().now() - start, 5ms);
+  EXPECT_GE(loop.loop().now(), timer.due());
+  EXPECT_FALSE(timer.active());
+  timer.start(0ms);
+  timer.stop();
+  EXPECT_FALSE(timer.active());
+}
+
+// A clock on which time runs a thousand times faster than the loop's.
+class FastClock final : public Clock {
+ public:
+  MonoTime now() const override { return MonoTime((real_.now() - start_) * 1000); }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  Duration real_delay(Duration delay) const override { return delay / 1000; }
+
+ private:
+  SystemClock real_;
+  MonoTime start_ = real_.now();
+};
+
+TEST(Timer, FollowsTheInjectedClock) {
+  const FastClock clock;
+  TestLoop loop(clock);
+  Counter counter;
+  Timer timer(loop, counter.delegate());
+  const MonoTime start = clock.now();
+  timer.start(5s);
+  ASSERT_TRUE(loop.run_until([&] { return counter.count == 1; }));
+  EXPECT_GE(clock.now() - start, 5s);
+}
+
+TEST(Timer, MayDieInItsOwnCallback) {
+  TestLoop loop;
+  struct Owner {
+    explicit Owner(Loop& l)
+        : timer(std::make_unique<Timer>(l, Delegate<void()>::to<&Owner::die>(this))) {}
+    void die() { timer.reset(); }
+    std::unique_ptr<Timer> timer;
+  } owner(loop);
+  owner.timer->start(0ms);
+  EXPECT_TRUE(loop.run_until([&] { return owner.timer == nullptr; }));
+}
+
+TEST(Async, WakesTheLoopFromASignalHandler) {
+  TestLoop loop;
+  Counter counter;
+  static Async* target;
+  Async async(loop, counter.delegate());
+  ASSERT_TRUE(async.ok());
+  target = &async;
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) { target->send(); };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  ::raise(SIGUSR1);
+  EXPECT_TRUE(loop.run_until([&] { return counter.count == 1; }));
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST(Prepare, RunsBeforeEachWaitAndDoesNotKeepTheLoopAlive) {
+  TestLoop loop;
+  Counter counter;
+  Prepare prepare(loop, counter.delegate());
+  prepare.start();
+  Timer timer(loop, {});
+  timer.start(0ms);
+  loop.loop().run_once();
+  EXPECT_GE(counter.count, 1);
+  loop.loop().run();  // returns: nothing is active but the prepare
+  prepare.stop();
+}
+
+TEST(BlockingCall, RunsElsewhereAndReportsOnTheLoop) {
+  TestLoop loop;
+  Counter counter;
+  BlockingCall call(loop, counter.delegate());
+  auto thread = std::make_shared<std::atomic<pthread_t>>(pthread_self());
+  ASSERT_TRUE(call.start([thread] { *thread = pthread_self(); }).ok());
+  EXPECT_TRUE(call.running());
+  ASSERT_TRUE(loop.run_until([&] { return counter.count == 1; }));
+  EXPECT_FALSE(call.running());
+  EXPECT_FALSE(pthread_equal(*thread, pthread_self()));
+  ASSERT_TRUE(call.start([] {}).ok()) << "may be used again";
+  EXPECT_TRUE(loop.run_until([&] { return counter.count == 2; }));
+}
+
+// Holds a thread until released, and says when the thread has let go of it.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool open = false;
+  bool entered = false;
+  void wait() {
+    std::unique_lock lock(mutex);
+    entered = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return open; });
+  }
+  void release() {
+    const std::lock_guard lock(mutex);
+    open = true;
+    changed.notify_all();
+  }
+};
+
+TEST(BlockingCall, AHungCallKeepsNeitherItsOwnerNorTheLoop) {
+  auto gate = std::make_shared<Gate>();
+  {
+    TestLoop loop;
+    Counter counter;
+    {
+      BlockingCall call(loop, counter.delegate());
+      ASSERT_TRUE(call.start([gate] { gate->wait(); }).ok());
+      std::unique_lock lock(gate->mutex);
+      gate->changed.wait(lock, [&] { return gate->entered; });
+    }
+    EXPECT_EQ(loop.loop().close(), 0) << "the loop closes while the call hangs";
+    EXPECT_EQ(counter.count, 0);
+  }
+  gate->release();
+  while (gate.use_count() > 1) sched_yield();  // the thread frees what it held
+}
+
+struct Resolved {
+  std::optional<Result<Addresses>> result;
+  void on_resolved(Result<Addresses>& r) { result = r; }
+  auto delegate() { return Delegate<void(Result<Addresses>&)>::to<&Resolved::on_resolved>(this); }
+};
+
+TEST(Resolver, AnswersANumberAtOnceAndANameByTheSystem) {
+  TestLoop loop;
+  Resolved resolved;
+  Resolver resolver(loop, resolved.delegate());
+  resolver.start("127.0.0.1", 6379);
+  ASSERT_TRUE(resolved.result.has_value());
+  EXPECT_EQ(describe(resolved.result->value().at(0)), "127.0.0.1:6379");
+  resolver.start("::1", 6379);
+  EXPECT_EQ(describe(resolved.result->value().at(0)), "[::1]:6379");
+
+  resolved.result.reset();
+  resolver.start("localhost", 80);
+  ASSERT_TRUE(loop.run_until([&] { return resolved.result.has_value(); }));
+  ASSERT_TRUE(resolved.result->ok());
+  EXPECT_FALSE(resolved.result->value().empty());
+}
+
+TEST(Resolver, SaysWhichNameItCouldNotResolve) {
+  TestLoop loop;
+  Resolved resolved;
+  Resolver resolver(
+      loop, resolved.delegate(), [](const std::string& host, int) -> Result<Addresses> {
+        return make_error("cannot resolve '%s': Name or service not known", host.c_str());
+      });
+  resolver.start("nowhere.invalid", 1);
+  ASSERT_TRUE(loop.run_until([&] { return resolved.result.has_value(); }));
+  EXPECT_EQ(resolved.result->error().message,
+            "cannot resolve 'nowhere.invalid': Name or service not known");
+}
+
+struct Dialled {
+  std::optional<Dialer::Answer> answer;
+  std::vector<DialStage> stages;
+  void on_answer(Dialer::Answer& a) { answer = std::move(a); }
+  void on_stage(DialStage stage) { stages.push_back(stage); }
+  auto answered() { return Delegate<void(Dialer::Answer&)>::to<&Dialled::on_answer>(this); }
+  auto staged() { return Delegate<void(DialStage)>::to<&Dialled::on_stage>(this); }
+};
+
+struct Received {
+  std::string data;
+  int end = 0;
+  int drains = 0;
+  void on_data(std::string_view bytes) { data += bytes; }
+  void on_end(int error) { end = error; }
+  void on_drain() { ++drains; }
+  Stream::Events events() {
+    return {{},
+            Delegate<void(std::string_view)>::to<&Received::on_data>(this),
+            Delegate<void(int)>::to<&Received::on_end>(this),
+            Delegate<void()>::to<&Received::on_drain>(this)};
+  }
+};
+
+void exchange_and_end(TestLoop& loop, Stream& stream, UniqueFd peer) {
+  Received received;
+  stream.set_events(received.events());
+  ASSERT_EQ(stream.start_reading(), 0);
+  std::string hello = "hello";
+  ASSERT_EQ(stream.write(hello), 0);
+  EXPECT_TRUE(hello.empty());
+  char buffer[16] = {};
+  ASSERT_EQ(::recv(peer.get(), buffer, sizeof buffer, 0), 5);
+  EXPECT_STREQ(buffer, "hello");
+  ASSERT_EQ(::send(peer.get(), "back", 4, 0), 4);
+  ASSERT_TRUE(loop.run_until([&] { return received.data == "back"; }));
+  peer.reset();
+  ASSERT_TRUE(loop.run_until([&] { return received.end != 0; }));
+  EXPECT_EQ(received.end, UV_EOF);
+}
+
+TEST(Dialer, ConnectsOverTcp) {
+  TestLoop loop;
+  Listener listener;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), dialled.staged());
+  dialer.start({"127.0.0.1", listener.port(), ""}, 5s);
+  EXPECT_FALSE(dialled.answer.has_value()) << "never before start() has returned";
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  ASSERT_TRUE(dialled.answer->ok());
+  EXPECT_EQ(dialled.stages, (std::vector{DialStage::resolving, DialStage::connecting}));
+  exchange_and_end(loop, **dialled.answer.value(), listener.accept());
+}
+
+TEST(Dialer, ConnectsOverAUnixSocket) {
+  TestLoop loop;
+  const std::string path = testing::TempDir() + "/nb-dialer.sock";
+  Listener listener(path);
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered());
+  dialer.start({"", 0, path}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  ASSERT_TRUE(dialled.answer->ok());
+  exchange_and_end(loop, **dialled.answer.value(), listener.accept());
+}
+
+TEST(Dialer, SaysWhatFailedInWords) {
+  TestLoop loop;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered());
+  dialer.start({"", 0, "/nonexistent/redis.sock"}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message, "/nonexistent/redis.sock: no such file or directory");
+
+  dialled.answer.reset();
+  dialer.start({"", 0, "/" + std::string(200, 'x')}, 5s);
+  EXPECT_FALSE(dialled.answer.has_value());
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_NE(dialled.answer->error().message.find("name too long"), std::string::npos);
+
+  int port = 0;
+  { port = Listener().port(); }
+  dialled.answer.reset();
+  dialer.start({"127.0.0.1", port, ""}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message,
+            "127.0.0.1:" + std::to_string(port) + ": connection refused");
+}
+
+std::atomic<int> g_second_port;  // a LookUp is a plain function: what it needs stands here
+
+TEST(Dialer, TriesTheNextAddressWhenTheFirstRefuses) {
+  TestLoop loop;
+  Listener listener;
+  g_second_port = listener.port();
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    int refusing = 0;
+    { refusing = Listener().port(); }
+    return Addresses{*parse_numeric("127.0.0.2", refusing),
+                     *parse_numeric("127.0.0.1", g_second_port)};
+  });
+  dialer.start({"two.example", 1, ""}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  ASSERT_TRUE(dialled.answer->ok());
+  EXPECT_TRUE(listener.ready());
+}
+
+std::shared_ptr<Gate> g_gate;
+
+TEST(Dialer, ItsDeadlineCoversALookUpThatHangs) {
+  TestLoop loop;
+  g_gate = std::make_shared<Gate>();
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    const auto gate = g_gate;
+    gate->wait();
+    return Error{"late"};
+  });
+  dialer.start({"slow.example", 1, ""}, 20ms);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message, "slow.example:1: no answer in time");
+  EXPECT_FALSE(dialer.dialling());
+  g_gate->release();
+  while (g_gate.use_count() > 1) sched_yield();
+}
+
+TEST(Dialer, CancelIsSilent) {
+  TestLoop loop;
+  Listener listener;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered());
+  dialer.start({"127.0.0.1", listener.port(), ""}, 5s);
+  dialer.cancel();
+  loop.loop().run_once(false);
+  EXPECT_FALSE(dialled.answer.has_value());
+}
+
+TEST(Stream, QueuesWhatTheKernelDoesNotTakeAndSaysWhenItHas) {
+  TestLoop loop;
+  Listener listener;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered());
+  dialer.start({"127.0.0.1", listener.port(), ""}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  Stream& stream = **dialled.answer.value();
+  const UniqueFd peer = listener.accept();
+  Received received;
+  stream.set_events(received.events());
+  constexpr size_t kSize = 32 * 1024 * 1024;
+  std::string big(kSize, 'x');
+  ASSERT_EQ(stream.write(big), 0);
+  EXPECT_TRUE(big.empty());
+  EXPECT_GT(stream.queued_bytes(), 0u);
+  std::string more = "y";
+  ASSERT_EQ(stream.write(more), 0);
+  size_t got = 0;
+  char last = 0;
+  std::vector<char> buffer(1 << 20);
+  ASSERT_TRUE(loop.run_until([&] {
+    const ssize_t n = ::recv(peer.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n > 0) {
+      got += static_cast<size_t>(n);
+      last = buffer[static_cast<size_t>(n) - 1];
+    }
+    return got == kSize + 1 && received.drains > 0;
+  }));
+  EXPECT_EQ(last, 'y');
+  EXPECT_EQ(stream.queued_bytes(), 0u);
+}
+
+TEST(Stream, MayDieWithWritesQueued) {
+  TestLoop loop;
+  Listener listener;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered());
+  dialer.start({"127.0.0.1", listener.port(), ""}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  const UniqueFd peer = listener.accept();
+  std::string big(32 * 1024 * 1024, 'x');
+  ASSERT_EQ((*dialled.answer.value())->write(big), 0);
+  dialled.answer.reset();
+}
+
+}  // namespace
+}  // namespace nb::uv
