@@ -24,21 +24,21 @@ size_t size_of(const Event& event) {
 
 void EventLog::push(Record record) {
   record.bytes = size_of(record.event);
-  while (bytes_ + record.bytes > limits_.bytes && records_.size() > sent_) drop_oldest_unsent();
+  while (bytes_ + record.bytes > limits_.bytes && unsent_ != records_.end()) drop_oldest_unsent();
   if (bytes_ + record.bytes > limits_.bytes) return count_dropped(record);
   bytes_ += record.bytes;
   records_.push_back(std::move(record));
+  if (unsent_ == records_.end()) --unsent_;
 }
 
 void EventLog::drop_old(MonoTime now) {
-  while (records_.size() > sent_ && now - records_[sent_].at > limits_.age) drop_oldest_unsent();
+  while (unsent_ != records_.end() && now - unsent_->at > limits_.age) drop_oldest_unsent();
 }
 
 void EventLog::drop_oldest_unsent() {
-  const auto oldest = records_.begin() + static_cast<std::ptrdiff_t>(sent_);
-  count_dropped(*oldest);
-  bytes_ -= oldest->bytes;
-  records_.erase(oldest);
+  count_dropped(*unsent_);
+  bytes_ -= unsent_->bytes;
+  unsent_ = records_.erase(unsent_);
 }
 
 void EventLog::count_dropped(const Record& record) {
@@ -48,17 +48,20 @@ void EventLog::count_dropped(const Record& record) {
 }
 
 Record* EventLog::peek_unsent() {
-  return sent_ < records_.size() ? &records_[sent_] : nullptr;
+  return unsent_ != records_.end() ? &*unsent_ : nullptr;
+}
+
+void EventLog::mark_sent() {
+  ++unsent_;
 }
 
 void EventLog::pop_sent() {
   bytes_ -= records_.front().bytes;
   records_.pop_front();
-  --sent_;
 }
 
 void EventLog::unsend() {
-  sent_ = 0;
+  unsent_ = records_.begin();
 }
 
 void EventLog::forget_slots() {

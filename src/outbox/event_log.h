@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 
 #include "outbox/slots.h"
 #include "outbox/update.h"
@@ -34,6 +34,8 @@ struct Gap {
 class EventLog {
  public:
   explicit EventLog(EventLogLimits limits) : limits_(limits) {}
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
 
   void set_limits(EventLogLimits limits) { limits_ = limits; }
 
@@ -46,7 +48,7 @@ class EventLog {
   // The first record not yet sent, or null; send() moves on to the next. References stay valid
   // until the record is popped.
   Record* peek_unsent();
-  void mark_sent() { ++sent_; }
+  void mark_sent();
   // The oldest sent record has been answered.
   void pop_sent();
   // What was sent is in doubt: it will be sent again.
@@ -66,8 +68,9 @@ class EventLog {
   void count_dropped(const Record& record);
 
   EventLogLimits limits_;
-  std::deque<Record> records_;
-  size_t sent_ = 0;  // of records_, from the front: waiting for their answers
+  // A list, since records are erased behind others whose addresses are in use.
+  std::list<Record> records_;
+  std::list<Record>::iterator unsent_ = records_.end();  // those before it wait for answers
   size_t bytes_ = 0;
   uint64_t dropped_ = 0;
   Gap gap_;

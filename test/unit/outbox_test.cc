@@ -35,8 +35,8 @@ Event entry(const std::string& value) {
   return event;
 }
 
-Outbox make(size_t bytes = 1 << 20, Duration age = 10min) {
-  return Outbox({"hog", "hog-1", {bytes, age}});
+OutboxOptions options(size_t bytes = 1 << 20, Duration age = 10min) {
+  return {"hog", "hog-1", {bytes, age}};
 }
 
 // All that would go out now, as text.
@@ -60,7 +60,7 @@ std::vector<std::string> drain(Outbox& outbox, MonoTime now = kStart) {
 using Sent = std::vector<std::string>;
 
 TEST(Slots, ANewerValueReplacesOneThatWaits) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   outbox.put(slot("a", "1"));
   outbox.put(slot("b", "1"));
@@ -72,7 +72,7 @@ TEST(Slots, ANewerValueReplacesOneThatWaits) {
 }
 
 TEST(Slots, AValuePutWhileTheOldIsInFlightIsSentToo) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   outbox.put(slot("a", "1"));
   Unit unit;
@@ -84,7 +84,7 @@ TEST(Slots, AValuePutWhileTheOldIsInFlightIsSentToo) {
 }
 
 TEST(Slots, TheSameKeyInAnotherDatabaseIsAnotherSlot) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   SlotWrite other = slot("a", "2");
   other.db = 3;
   outbox.put(slot("a", "1"));
@@ -93,7 +93,7 @@ TEST(Slots, TheSameKeyInAnotherDatabaseIsAnotherSlot) {
 }
 
 TEST(Outbox, AnUpdateIsOneUnitInSteadyState) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   EXPECT_EQ(drain(outbox), Sent{});
   outbox.put(slot("a", "1"), entry("h1"), kStart, kWall);
@@ -105,7 +105,7 @@ TEST(Outbox, AnUpdateIsOneUnitInSteadyState) {
 }
 
 TEST(Outbox, AfterAnOutageSlotsGoBeforeEvents) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.put(slot("a", "1"), entry("h1"), kStart, kWall);
   outbox.put(slot("a", "2"), entry("h2"), kStart, kWall);
   outbox.put(slot("b", "1"));
@@ -117,7 +117,7 @@ TEST(Outbox, AfterAnOutageSlotsGoBeforeEvents) {
 }
 
 TEST(Outbox, WhatWasInFlightWhenTheConnectionDiedIsSentAgain) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   outbox.put(slot("a", "1"), entry("h1"), kStart, kWall);
   outbox.post(entry("h2"), kStart, kWall);
@@ -134,7 +134,7 @@ TEST(Outbox, WhatWasInFlightWhenTheConnectionDiedIsSentAgain) {
 }
 
 TEST(Outbox, EverythingIsWrittenAgainWhenRedisWasEmptied) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   outbox.put(slot("a", "1"));
   outbox.put(slot("b", "1"));
@@ -144,7 +144,7 @@ TEST(Outbox, EverythingIsWrittenAgainWhenRedisWasEmptied) {
 }
 
 TEST(Outbox, ARefusedUnitDoesNotBlockTheOthers) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   outbox.connection_opened();
   outbox.put(slot("a", "1"), entry("h1"), kStart, kWall);
   outbox.put(slot("b", "1"));
@@ -158,7 +158,7 @@ TEST(Outbox, ARefusedUnitDoesNotBlockTheOthers) {
 }
 
 TEST(Outbox, ALateMessageIsNotPublishedButItsEntryStays) {
-  Outbox outbox = make();
+  Outbox outbox(options());
   Event both = message("stop");
   both.entry = entry("stop").entry;
   outbox.post(both, kStart, kWall);
@@ -171,7 +171,7 @@ TEST(Outbox, ALateMessageIsNotPublishedButItsEntryStays) {
 }
 
 TEST(Outbox, AFullLogDropsTheOldestAndSaysHowManyAndFromWhenToWhen) {
-  Outbox outbox = make(6000);
+  Outbox outbox(options(6000));
   for (int i = 0; i < 40; ++i) {
     outbox.post(entry(std::to_string(i)), kStart, kWall + std::chrono::seconds(i));
     EXPECT_LE(outbox.events().bytes(), 6000u);
@@ -194,7 +194,7 @@ TEST(Outbox, AFullLogDropsTheOldestAndSaysHowManyAndFromWhenToWhen) {
 }
 
 TEST(Outbox, OldEventsGoByAge) {
-  Outbox outbox = make(1 << 20, 1min);
+  Outbox outbox(options(1 << 20, 1min));
   outbox.post(entry("old"), kStart, kWall);
   outbox.post(entry("young"), kStart + 50s, kWall);
   outbox.connection_opened();
@@ -203,7 +203,7 @@ TEST(Outbox, OldEventsGoByAge) {
 }
 
 TEST(Outbox, WhatIsBeingSentIsNeverDropped) {
-  Outbox outbox = make(3000);
+  Outbox outbox(options(3000));
   outbox.connection_opened();
   outbox.post(entry("flying"), kStart, kWall);
   Unit unit;
@@ -215,7 +215,7 @@ TEST(Outbox, WhatIsBeingSentIsNeverDropped) {
 }
 
 TEST(Outbox, ARecordLargerThanTheLogIsDroppedAlone) {
-  Outbox outbox = make(2000);
+  Outbox outbox(options(2000));
   outbox.post(entry("small"), kStart, kWall);
   outbox.post(entry(std::string(5000, 'x')), kStart, kWall);
   EXPECT_GE(outbox.events().dropped(), 1u);
