@@ -1,0 +1,54 @@
+#include "config/changes.h"
+
+#include "config/assign.h"
+#include "config/keys.h"
+
+namespace nb::config {
+namespace {
+
+const ProbeConfig* find_probe(const Config& config, const std::string& name) {
+  for (const ProbeConfig& probe : config.probes) {
+    if (probe.name == name) return &probe;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<std::string> changed_keys(const Config& before, const Config& after) {
+  std::vector<std::string> changed;
+  Config a = before;  // Field is a mutable view
+  Config b = after;
+  for (const Key& key : all_keys()) {
+    if (std::string_view(key.section) == kProbeSection) continue;
+    if (field_text(key, field_of(key, a)) != field_text(key, field_of(key, b))) {
+      changed.push_back(key.path());
+    }
+  }
+  const std::string prefix = std::string(kProbeSection) + ".";
+  for (const ProbeConfig& probe : before.probes) {
+    const ProbeConfig* other = find_probe(after, probe.name);
+    if (other == nullptr || !(*other == probe)) changed.push_back(prefix + probe.name);
+  }
+  for (const ProbeConfig& probe : after.probes) {
+    if (find_probe(before, probe.name) == nullptr) changed.push_back(prefix + probe.name);
+  }
+  return changed;
+}
+
+bool needs_restart(std::string_view path) {
+  const size_t dot = path.find('.');
+  if (dot == std::string_view::npos) return false;
+  const Key* key = find_key(path.substr(0, dot), path.substr(dot + 1));
+  return key != nullptr && key->needs_restart;
+}
+
+Config swappable(const Config& running, Config next) {
+  next.node = running.node;
+  next.socket = running.socket;
+  next.redis.db = running.redis.db;
+  next.redis.address.db = running.redis.address.db;
+  return next;
+}
+
+}  // namespace nb::config

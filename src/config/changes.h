@@ -1,0 +1,23 @@
+// What a reload changes, and how much of it a running agent can take over.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace nb::config {
+
+// "heartbeat.interval", and "probe.NAME" for a probe that was added, removed or altered. A new
+// password shows as "redis.password", wherever it came from.
+std::vector<std::string> changed_keys(const Config& before, const Config& after);
+
+// True for a key, as changed_keys() names it, that takes effect only at the next start: the node's
+// name, the socket, the databases.
+bool needs_restart(std::string_view key);
+
+// `next` with the keys that need a restart as they are in `running`: what can be swapped in now.
+Config swappable(const Config& running, Config next);
+
+}  // namespace nb::config

@@ -1,0 +1,146 @@
+// Config: everything the agent was told, checked, in one value that nobody changes any more. A new
+// one is loaded and swapped in as a whole (load.h); differ.h says which of its keys the running
+// agent can take over. Durations are std::chrono, sizes are bytes.
+//
+// The members have no defaults here: the defaults, ranges and documentation of all keys are the
+// table in keys.cc, and default_config() is made from it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "config/endpoint.h"
+#include "config/redis_url.h"
+
+namespace nb::config {
+
+enum class Gpu : uint8_t { automatic, none, jetson, amd, nvidia };
+enum class ProbeType : uint8_t { mcp, http, tcp, unix_socket, process, systemd };
+enum class McpEra : uint8_t { automatic, session_2025, stateless_2026 };
+
+// A Redis database by name: [redis.db] health = 0.
+struct Database {
+  std::string name;
+  int number = 0;
+
+  bool operator==(const Database&) const = default;
+};
+
+// HTTP status codes from first to last, both included: 200 is {200, 200}, "2xx" is {200, 299}.
+struct StatusRange {
+  uint16_t first = 0;
+  uint16_t last = 0;
+
+  bool operator==(const StatusRange&) const = default;
+};
+
+struct NodeConfig {
+  std::string name;
+
+  bool operator==(const NodeConfig&) const = default;
+};
+
+struct LogConfig {
+  LogLevel level{};
+
+  bool operator==(const LogConfig&) const = default;
+};
+
+struct HeartbeatConfig {
+  Duration interval{};
+  Duration ttl{};  // at least two intervals
+  bool history = false;
+  uint64_t history_length = 0;
+
+  bool operator==(const HeartbeatConfig&) const = default;
+};
+
+struct RedisConfig {
+  // What the link connects to: from url, with the user and the password that won (secrets.h).
+  RedisAddress address;
+  std::string url;  // with the password masked: for people, never for a connection
+
+  std::string username;       // as in `address`
+  std::string password;       // as in `address`; never logged
+  std::string password_file;  // where it was read from, or empty
+  Duration connect_timeout{};
+  Duration command_timeout{};
+  Duration ping_after{};
+  Duration backoff_base{};
+  Duration backoff_cap{};
+  Duration stable_after{};
+  uint64_t max_reply = 0;
+  uint64_t max_output = 0;
+  // The named databases. Without a [redis.db] table: `health` is the URL's database.
+  std::vector<Database> db;
+
+  // The number of a named database. A name that is not defined is an error, never database 0.
+  Result<int> db_for(std::string_view name) const;
+
+  bool operator==(const RedisConfig&) const = default;
+};
+
+struct HealthConfig {
+  std::vector<std::string> disks;  // mount points, absolute
+  Gpu gpu{};
+  std::vector<std::string> network;  // interfaces; empty: all but lo
+
+  bool operator==(const HealthConfig&) const = default;
+};
+
+struct SocketConfig {
+  std::string path;
+  uint32_t mode = 0;
+  std::string group;
+
+  bool operator==(const SocketConfig&) const = default;
+};
+
+struct OutboxConfig {
+  uint64_t event_bytes = 0;
+  Duration event_age{};
+  Duration max_age{};
+
+  bool operator==(const OutboxConfig&) const = default;
+};
+
+struct ProbeConfig {
+  std::string name;
+  ProbeType type{};
+  Duration interval{};
+  Duration timeout{};  // at most the interval
+  uint64_t up_after = 0;
+  uint64_t down_after = 0;
+  // Only what the type asks for is set.
+  HttpUrl url;                             // mcp, http
+  McpEra era{};                            // mcp
+  std::vector<StatusRange> expect_status;  // http
+  std::string expect_text;                 // http; empty: any
+  Endpoint address;                        // tcp
+  std::string path;                        // unix
+  std::string pidfile;                     // process: this
+  std::string command;                     // process: or this
+  std::string unit;                        // systemd
+
+  bool operator==(const ProbeConfig&) const = default;
+};
+
+struct Config {
+  NodeConfig node;
+  LogConfig log;
+  HeartbeatConfig heartbeat;
+  RedisConfig redis;
+  HealthConfig health;
+  SocketConfig socket;
+  OutboxConfig outbox;
+  std::vector<ProbeConfig> probes;
+
+  bool operator==(const Config&) const = default;
+};
+
+}  // namespace nb::config

@@ -1,0 +1,103 @@
+// The table of all keys, from which everything else is made: reading a file, the names of the
+// environment variables, --print-config, the reference file, suggestions, what a reload may change.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+
+namespace nb::config {
+
+// A reference to one member of a Config or of a ProbeConfig, of any of the types that keys have.
+struct Field {
+  enum class Type : uint8_t {
+    text,
+    duration,
+    size,
+    integer,
+    flag,
+    level,
+    choice,
+    mode,
+    list,
+    databases,
+    statuses,
+    http_url,
+    endpoint,
+  };
+
+  Field(std::string& m) : type(Type::text), at(&m) {}
+  Field(Duration& m) : type(Type::duration), at(&m) {}
+  Field(uint64_t& m, Type t) : type(t), at(&m) {}  // Type::size or Type::integer
+  Field(bool& m) : type(Type::flag), at(&m) {}
+  Field(LogLevel& m) : type(Type::level), at(&m) {}
+  Field(Gpu& m) : type(Type::choice), at(&m) {}
+  Field(ProbeType& m) : type(Type::choice), at(&m) {}
+  Field(McpEra& m) : type(Type::choice), at(&m) {}
+  Field(uint32_t& m) : type(Type::mode), at(&m) {}
+  Field(std::vector<std::string>& m) : type(Type::list), at(&m) {}
+  Field(std::vector<Database>& m) : type(Type::databases), at(&m) {}
+  Field(std::vector<StatusRange>& m) : type(Type::statuses), at(&m) {}
+  Field(HttpUrl& m) : type(Type::http_url), at(&m) {}
+  Field(Endpoint& m) : type(Type::endpoint), at(&m) {}
+
+  template <class T>
+  T& as() const {
+    return *static_cast<T*>(at);
+  }
+
+  Type type;
+  void* at;
+};
+
+// What a text, or each text of a list, has to look like (rules.h).
+enum class Rule : uint8_t {
+  none,
+  name,
+  path,
+  socket_path,
+  redis_url,
+  group,
+  interface,
+  unit,
+  plain,
+};
+
+struct Key {
+  const char* section;
+  const char* name;
+  Field (*field)(Config&, ProbeConfig&);
+  const char* fallback = "";  // the default, as in the environment; "" where there is none
+  // "100ms..1h" for what has a range, "auto|none" for a choice (in the order of its enum).
+  const char* allowed = "";
+  const char* doc;
+  const char* example = nullptr;    // shown in the reference where there is no default
+  const char* short_env = nullptr;  // a second, short environment variable
+  Rule rule = Rule::none;
+  uint8_t probe_types = 0;  // bits 1 << ProbeType: whose key this is; 0: everybody's
+  bool secret = false;
+  bool needs_restart = false;
+
+  std::string path() const { return std::string(section) + "." + name; }
+};
+
+inline constexpr const char* kProbeSection = "probe";
+
+// All keys, by section in the order of the reference; those of [[probe]] come last.
+std::span<const Key> all_keys();
+// Nothing if there is no such key.
+const Key* find_key(std::string_view section, std::string_view name);
+bool is_section(std::string_view name);
+// The index in all_keys().
+size_t key_index(const Key& key);
+// "NODEBEAT_HEARTBEAT_INTERVAL"; empty for a probe's keys, which no variable can set.
+std::string environment_name(const Key& key);
+// The member of `config` that a key outside [[probe]] sets.
+Field field_of(const Key& key, Config& config);
+
+// Every default; the node's name is empty, and `redis.address` is not resolved yet.
+Config raw_defaults();
+
+}  // namespace nb::config

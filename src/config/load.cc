@@ -1,0 +1,241 @@
+#include "config/load.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "config/assign.h"
+#include "config/draft.h"
+#include "config/keys.h"
+#include "config/rules.h"
+#include "config/suggest.h"
+#include "config/toml.h"
+
+namespace nb::config {
+namespace {
+
+constexpr size_t kMaxFile = 256 * 1024;
+constexpr std::string_view kPrefix = "NODEBEAT_";
+constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
+
+void read_section(Draft& draft, const Member& section) {
+  for (const Member& member : section.value.members) {
+    const std::string where = draft.at_line(member.line);
+    const Key* key = find_key(section.key, member.key);
+    if (key == nullptr) {
+      draft.key_error(where, section.key + "." + quoted_key(member.key),
+                      "unknown key" + suggest_key(section.key, member.key));
+      continue;
+    }
+    draft.set(*key, member.value, Level::file, where);
+  }
+}
+
+void read_root(Draft& draft, const Value& root) {
+  for (const Member& section : root.members) {
+    const std::string where = draft.at_line(section.line);
+    const Value& value = section.value;
+    const std::string name = quoted_key(section.key);
+    if (!is_section(section.key)) {
+      if (value.kind == Value::Kind::table || value.kind == Value::Kind::list) {
+        draft.error(where,
+                    "section '" + name + "': unknown section" + suggest_section(section.key));
+      } else {
+        draft.key_error(where, name,
+                        "unknown key outside any section" + suggest_key("", section.key));
+      }
+    } else if (section.key == kProbeSection) {
+      if (value.kind != Value::Kind::list) {
+        draft.error(where, "section 'probe': write [[probe]], once for each probe");
+        continue;
+      }
+      for (const Value& table : value.items) {
+        if (table.kind == Value::Kind::table) {
+          read_probe(draft, table);
+        } else {
+          draft.error(where, "section 'probe': expected tables [[probe]], got " + describe(table));
+        }
+      }
+    } else if (value.kind != Value::Kind::table) {
+      draft.error(
+          where, "section '" + name + "': expected a table [" + name + "], got " + describe(value));
+    } else {
+      read_section(draft, section);
+    }
+  }
+}
+
+// False if there is no file to read, or it is an error that there is none.
+bool read_text(Draft& draft, std::string& text) {
+  const Sources& sources = draft.sources;
+  std::optional<std::string> file = sources.file;
+  bool required = sources.file_required;
+  if (sources.text) {
+    draft.loaded.file = file.value_or("configuration");
+    text = *sources.text;
+    return true;
+  }
+  for (const auto& [name, value] : sources.environment) {
+    if (name == kFileVariable && !value.empty() && !sources.file_required) {
+      file = value;
+      required = true;
+    }
+  }
+  if (!file) return false;
+  struct stat info {};
+  const bool missing = ::stat(file->c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  if (missing && !required) return false;
+  Result<std::string> content = read_small_file(*file, kMaxFile);
+  if (!content) {
+    draft.error("", content.error().message);
+    return false;
+  }
+  draft.loaded.file = *file;
+  text = std::move(*content);
+  return true;
+}
+
+void read_file(Draft& draft) {
+  std::string text;
+  if (!read_text(draft, text)) return;
+  const Result<Value> root = parse_toml(text, draft.loaded.file);
+  if (!root) {
+    draft.error("", root.error().message);
+    return;
+  }
+  read_root(draft, *root);
+}
+
+const Key* key_of_variable(std::string_view name) {
+  for (const Key& key : all_keys()) {
+    if (key.short_env != nullptr && key.short_env == name) return &key;
+    if (environment_name(key) == name) return &key;
+  }
+  return nullptr;
+}
+
+void read_variable(Draft& draft, const std::string& name, const std::string& text) {
+  const Key* key = key_of_variable(name);
+  if (key == nullptr) {
+    std::vector<std::string> names = {kFileVariable};
+    for (const Key& known : all_keys()) {
+      if (known.short_env != nullptr) names.emplace_back(known.short_env);
+      if (std::string variable = environment_name(known); !variable.empty()) {
+        names.push_back(std::move(variable));
+      }
+    }
+    const std::string meant = nearest(name, names);
+    draft.warning(quoted_key(name), "unknown variable, not used" +
+                                        (meant.empty() ? "" : "; did you mean " + meant + "?"));
+    return;
+  }
+  const Origin before = draft.origin(*key);
+  const Field field = field_of(*key, draft.loaded.config);
+  const std::string old = field_text(*key, field);
+  draft.set(*key, value_from_text(*key, text), Level::environment, name);
+  if (before.level == Level::environment && field_text(*key, field) != old) {
+    draft.error("", before.from + " and " + name + " are both set, and differ");
+  }
+}
+
+void read_environment(Draft& draft) {
+  for (const auto& [name, text] : draft.sources.environment) {
+    if (!name.starts_with(kPrefix) || name == kFileVariable || text.empty()) continue;
+    if (name.starts_with("NODEBEAT_TEST_") || name.starts_with("NODEBEAT_DEV_")) continue;
+    read_variable(draft, name, text);
+  }
+}
+
+void read_flags(Draft& draft) {
+  const Flags& flags = draft.sources.flags;
+  const auto set = [&draft](const std::optional<std::string>& text, const char* section,
+                            const char* name, const char* flag) {
+    if (!text) return;
+    const Key& key = *find_key(section, name);
+    draft.set(key, value_from_text(key, *text), Level::flag, flag);
+  };
+  set(flags.node, "node", "name", "--node");
+  set(flags.redis_url, "redis", "url", "--redis");
+  set(flags.socket_path, "socket", "path", "--socket");
+}
+
+void resolve_node(Draft& draft) {
+  const Key& key = *find_key("node", "name");
+  Origin& origin = draft.origin(key);
+  if (origin.level != Level::fallback) return;
+  const std::string& host = draft.sources.host_name;
+  std::string name = host.substr(0, host.find('.'));
+  const Status status = check_name(name);
+  if (!status) {
+    draft.error_at(key, "not set, and the host name " + quoted(host, 64) +
+                            " can't take its place: " + status.error().message);
+    return;
+  }
+  origin.from = "host name";
+  if (name == "localhost") {
+    draft.warning("", "key 'node.name': not set, and the host name is only 'localhost'");
+  }
+  draft.loaded.config.node.name = std::move(name);
+}
+
+// The place to blame for two keys that don't fit together: the one that somebody set.
+const Key& set_one(Draft& draft, const Key& first, const Key& second) {
+  return draft.origin(first).level == Level::fallback ? second : first;
+}
+
+void check_together(Draft& draft) {
+  Config& config = draft.loaded.config;
+  const Key& interval = *find_key("heartbeat", "interval");
+  const Key& ttl = *find_key("heartbeat", "ttl");
+  if (config.heartbeat.ttl < 2 * config.heartbeat.interval) {
+    draft.error_at(set_one(draft, ttl, interval),
+                   "heartbeat.ttl (" + field_text(ttl, field_of(ttl, config)) +
+                       ") has to be at least two heartbeat.interval (" +
+                       field_text(interval, field_of(interval, config)) +
+                       "), or a single late beat makes the node disappear");
+  }
+  const Key& base = *find_key("redis", "backoff_base");
+  const Key& cap = *find_key("redis", "backoff_cap");
+  if (config.redis.backoff_base > config.redis.backoff_cap) {
+    draft.error_at(set_one(draft, cap, base), "redis.backoff_base (" +
+                                                  field_text(base, field_of(base, config)) +
+                                                  ") must not be longer than redis.backoff_cap (" +
+                                                  field_text(cap, field_of(cap, config)) + ")");
+  }
+  if ((config.socket.mode & 0006) != 0) {
+    draft.warning(draft.origin("socket", "mode").from,
+                  "key 'socket.mode': every user of this host may reach the agent");
+  }
+}
+
+}  // namespace
+
+std::string Loaded::origin_of(std::string_view key) const {
+  const size_t dot = key.find('.');
+  if (dot == std::string_view::npos) return {};
+  const Key* known = find_key(key.substr(0, dot), key.substr(dot + 1));
+  return known == nullptr ? std::string() : origins[key_index(*known)].from;
+}
+
+Result<Loaded> load(const Sources& sources) {
+  Draft draft(sources);
+  read_file(draft);
+  read_environment(draft);
+  read_flags(draft);
+  resolve_node(draft);
+  check_together(draft);
+  resolve_redis(draft);
+  if (!draft.errors.empty()) return draft.all_errors();
+  return std::move(draft.loaded);
+}
+
+Config default_config(const std::string& node_name) {
+  Sources sources;
+  sources.flags.node = node_name;
+  Result<Loaded> loaded = load(sources);
+  return loaded ? std::move(loaded->config) : Config{};
+}
+
+}  // namespace nb::config

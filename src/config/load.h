@@ -1,0 +1,68 @@
+// Makes the Config: defaults, then the file, then the environment, then flags, each over the one
+// before; then the secrets, and what has to hold between keys.
+//
+// Everything that is read is handed in, but the file itself and the files with secrets. An error
+// stops the whole: there is no half Config. It has one line for each thing that is wrong.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "config/secrets.h"
+
+namespace nb::config {
+
+struct Flags {
+  std::optional<std::string> node;         // --node
+  std::optional<std::string> redis_url;    // --redis
+  std::optional<std::string> socket_path;  // --socket
+};
+
+struct Sources {
+  // The file to read. NODEBEAT_CONFIG replaces it unless `file_required` (somebody asked for it by
+  // a flag). If it isn't required it may be missing, but not unreadable.
+  std::optional<std::string> file;
+  bool file_required = false;
+  // Instead of the file's content; `file` is then only its name in messages.
+  std::optional<std::string> text;
+  // All variables; those that begin with NODEBEAT_, and CREDENTIALS_DIRECTORY, matter. One that is
+  // empty counts as not set.
+  std::vector<std::pair<std::string, std::string>> environment;
+  Flags flags;
+  std::string host_name;
+  SecretReader read_secret = read_secret_file;
+};
+
+// Weakest first.
+enum class Level : uint8_t { fallback, file, credential, environment, flag };
+
+// Where a value came from: "default", "/etc/nodebeat/nodebeat.toml:12", "NODEBEAT_NODE", "--node".
+struct Origin {
+  Level level = Level::fallback;
+  std::string from = "default";
+};
+
+struct Loaded {
+  Config config;
+  std::vector<std::string> warnings;
+  std::string file;                        // what was read; empty if there was no file
+  std::vector<Origin> origins;             // by the index of the key (keys.h)
+  std::vector<std::string> probe_origins;  // by the index in config.probes
+
+  // Of "heartbeat.interval"; "" for an unknown key.
+  std::string origin_of(std::string_view key) const;
+};
+
+// Collects up to 20 errors, as lines of the message: "nodebeat.toml:3: key 'heartbeat.ttl': ...".
+// Unknown NODEBEAT_ variables are warnings; those that begin with NODEBEAT_TEST_ or NODEBEAT_DEV_
+// are left to the project's own tools.
+Result<Loaded> load(const Sources& sources);
+
+// All defaults with this node name.
+Config default_config(const std::string& node_name);
+
+}  // namespace nb::config

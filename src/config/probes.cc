@@ -1,0 +1,133 @@
+// [[probe]]: keys that belong to every probe, keys that belong to its type, and what has to hold
+// between them.
+#include "base/text.h"
+#include "config/assign.h"
+#include "config/draft.h"
+#include "config/suggest.h"
+
+namespace nb::config {
+namespace {
+
+const Key& probe_key(const char* name) {
+  return *find_key(kProbeSection, name);
+}
+
+const Member* find_member(const Value& table, std::string_view name) {
+  for (const Member& member : table.members) {
+    if (member.key == name) return &member;
+  }
+  return nullptr;
+}
+
+bool belongs(const Key& key, ProbeType type) {
+  return key.probe_types == 0 || (key.probe_types & (1u << static_cast<int>(type))) != 0;
+}
+
+std::string type_name(ProbeType type) {
+  return choices(probe_key("type"))[static_cast<size_t>(type)];
+}
+
+std::string owners(const Key& key) {
+  std::string names;
+  for (int i = 0; i < 8; ++i) {
+    if ((key.probe_types & (1u << i)) == 0) continue;
+    names += names.empty() ? "" : " and ";
+    names += type_name(static_cast<ProbeType>(i));
+  }
+  return names;
+}
+
+// Sets one member; false if it was wrong or does not belong here.
+bool read_member(Draft& draft, const Member& member, bool type_known, ProbeConfig& probe) {
+  const std::string where = draft.at_line(member.line);
+  const std::string path = std::string(kProbeSection) + "." + quoted_key(member.key);
+  const Key* key = find_key(kProbeSection, member.key);
+  if (key == nullptr) {
+    draft.key_error(where, path, "unknown key" + suggest_key(kProbeSection, member.key));
+    return false;
+  }
+  if (type_known && !belongs(*key, probe.type)) {
+    draft.key_error(
+        where, path,
+        "belongs to probes of type " + owners(*key) + ", not to type " + type_name(probe.type));
+    return false;
+  }
+  ProbeConfig scratch;
+  Config unused;
+  // Without a known type the value is checked all the same, but goes nowhere.
+  ProbeConfig& target = type_known || key->probe_types == 0 ? probe : scratch;
+  const Status status = assign(*key, member.value, key->field(unused, target));
+  if (!status) draft.key_error(where, path, status.error().message);
+  return status.ok();
+}
+
+void set_defaults(ProbeConfig& probe) {
+  Config unused;
+  for (const Key& key : all_keys()) {
+    if (std::string_view(key.section) != kProbeSection || *key.fallback == '\0') continue;
+    if (!belongs(key, probe.type)) continue;
+    (void)assign(key, value_from_text(key, key.fallback), key.field(unused, probe));
+  }
+}
+
+void check_required(Draft& draft, const Value& table, const std::string& where,
+                    const ProbeConfig& probe) {
+  const std::string title = "probe '" + probe.name + "' of type " + type_name(probe.type);
+  if (probe.type == ProbeType::process) {
+    const bool pidfile = find_member(table, "pidfile") != nullptr;
+    const bool command = find_member(table, "command") != nullptr;
+    if (pidfile == command) {
+      draft.error(where,
+                  title + " needs either 'pidfile' or 'command'" + (pidfile ? ", not both" : ""));
+    } else if (pidfile && probe.pidfile.empty()) {
+      draft.error(where, title + ": 'pidfile' is empty");
+    }
+    return;
+  }
+  constexpr const char* kRequired[] = {"url", "url", "address", "path", nullptr, "unit"};
+  const char* name = kRequired[static_cast<size_t>(probe.type)];
+  if (find_member(table, name) == nullptr) draft.error(where, title + " needs '" + name + "'");
+}
+
+void check_name_is_new(Draft& draft, const std::string& where, const ProbeConfig& probe) {
+  const Loaded& loaded = draft.loaded;
+  for (size_t i = 0; i < loaded.config.probes.size(); ++i) {
+    if (loaded.config.probes[i].name == probe.name) {
+      draft.key_error(
+          where, "probe.name",
+          "there is already a probe '" + probe.name + "' (" + loaded.probe_origins[i] + ")");
+    }
+  }
+}
+
+}  // namespace
+
+void read_probe(Draft& draft, const Value& table) {
+  const std::string where = draft.at_line(table.line);
+  const size_t errors_before = draft.errors.size();
+  ProbeConfig probe;
+  const Member* type = find_member(table, "type");
+  if (type == nullptr)
+    draft.error(where, "a probe needs 'type': one of " + std::string(probe_key("type").allowed));
+  const bool type_known = type != nullptr && read_member(draft, *type, false, probe);
+  if (type_known) set_defaults(probe);
+  if (find_member(table, "name") == nullptr) draft.error(where, "a probe needs 'name'");
+  for (const Member& member : table.members) {
+    if (member.key != "type") read_member(draft, member, type_known, probe);
+  }
+  if (draft.errors.size() != errors_before) return;
+
+  const Member* timeout = find_member(table, "timeout");
+  if (timeout == nullptr) probe.timeout = std::min(probe.timeout, probe.interval);
+  if (probe.timeout > probe.interval) {
+    draft.key_error(draft.at_line(timeout->line), "probe.timeout",
+                    "must not be longer than the interval of probe '" + probe.name + "'");
+  }
+  if (!probe.unit.empty() && probe.unit.find('.') == std::string::npos) probe.unit += ".service";
+  check_required(draft, table, where, probe);
+  check_name_is_new(draft, where, probe);
+  draft.loaded.config.probes.push_back(std::move(probe));
+  draft.loaded.probe_origins.push_back(where);
+}
+
+}  // namespace nb::config

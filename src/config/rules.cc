@@ -1,0 +1,94 @@
+#include "config/rules.h"
+
+#include "base/text.h"
+#include "config/endpoint.h"
+#include "config/redis_url.h"
+
+namespace nb::config {
+namespace {
+
+bool is_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool has_only(std::string_view text, std::string_view others) {
+  for (const char c : text) {
+    if (!is_alnum(c) && others.find(c) == std::string_view::npos) return false;
+  }
+  return true;
+}
+
+bool has_control(std::string_view text) {
+  for (const char c : text) {
+    if ((c >= 0 && c < ' ') || c == 0x7f) return true;
+  }
+  return false;
+}
+
+Status check_path(std::string_view path) {
+  if (!path.starts_with('/')) return make_error("expected an absolute path, beginning with '/'");
+  if (has_control(path)) return make_error("a path must not contain control characters");
+  if (path.size() > 4095) return make_error("the path has more than 4095 bytes");
+  return {};
+}
+
+Status check_socket_path(std::string_view path) {
+  const Status status = check_path(path);
+  if (!status) return status;
+  if (path.size() > kMaxUnixPath) {
+    return make_error("the path of a socket may have at most %zu bytes, this one has %zu",
+                      kMaxUnixPath, path.size());
+  }
+  if (path.ends_with('/')) return make_error("the path names a folder, not a socket");
+  return {};
+}
+
+}  // namespace
+
+Status check_name(std::string_view name) {
+  constexpr const char* kAllowed =
+      "allowed are 1 to 64 letters (a-z, A-Z), digits, '-', '_' and '.', the first one a letter or "
+      "digit";
+  if (name.empty()) return make_error("the name is empty; %s", kAllowed);
+  if (name.size() > 64) return make_error("the name has %zu bytes; %s", name.size(), kAllowed);
+  if (!has_only(name, "-_.") || !is_alnum(name[0])) {
+    return make_error("the name has a character that is not allowed; %s", kAllowed);
+  }
+  return {};
+}
+
+Status check_text(Rule rule, std::string_view text) {
+  if (!is_valid_utf8(text)) return make_error("the text is not UTF-8");
+  if (text.find('\0') != std::string_view::npos) return make_error("the text contains a NUL");
+  switch (rule) {
+    case Rule::none:
+      return {};
+    case Rule::name:
+      return check_name(text);
+    case Rule::path:
+      return text.empty() ? Status() : check_path(text);
+    case Rule::socket_path:
+      return check_socket_path(text);
+    case Rule::redis_url: {
+      const auto address = parse_redis_url(text);
+      return address ? Status() : Status(address.error());
+    }
+    case Rule::group:
+      if (text.size() <= 32 && has_only(text, "-_.")) return {};
+      return make_error("a group has at most 32 letters, digits, '-', '_' and '.'");
+    case Rule::interface:
+      if (!text.empty() && text.size() <= 15 && is_visible(text) &&
+          text.find('/') == std::string_view::npos)
+        return {};
+      return make_error("an interface has 1 to 15 bytes without spaces and '/'");
+    case Rule::unit:
+      if (text.size() <= 255 && !text.empty() && has_only(text, ":-_.\\@")) return {};
+      return make_error("a unit has letters, digits and :-_.\\@ only, at most 255 bytes");
+    case Rule::plain:
+      if (!text.empty() && !has_control(text) && text.size() <= 4096) return {};
+      return make_error("expected 1 to 4096 bytes without control characters");
+  }
+  return {};
+}
+
+}  // namespace nb::config

@@ -1,0 +1,184 @@
+#include "config/secrets.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "config/draft.h"
+
+namespace nb::config {
+namespace {
+
+constexpr const char* kCredential = "redis-password";
+
+bool others_may_read(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0;
+}
+
+// The password in `path`; "" if it can't be had, which is then noted.
+std::string read_password(Draft& draft, const std::string& path, const std::string& where,
+                          bool required) {
+  const auto file = draft.sources.read_secret(path);
+  if (!file) {
+    draft.error(where, file.error().message);
+    return {};
+  }
+  if (!file->has_value()) {
+    if (required) draft.error(where, path + ": " + std::strerror(ENOENT));
+    return {};
+  }
+  Result<std::string> password = password_from((*file)->text);
+  if (!password) {
+    draft.error(where, path + ": " + password.error().message);
+    return {};
+  }
+  if ((*file)->others_may_read) {
+    draft.warning(where, path + " holds a password and may be read by every user of this host");
+  }
+  const std::string doubt = doubt_about(*password);
+  if (!doubt.empty()) draft.warning(where, path + ": " + doubt);
+  return std::move(*password);
+}
+
+std::string credential_path(const Draft& draft) {
+  for (const auto& [name, value] : draft.sources.environment) {
+    if (name == "CREDENTIALS_DIRECTORY" && !value.empty()) return value + "/" + kCredential;
+  }
+  return {};
+}
+
+struct Place {
+  Level level;
+  int rank;  // among places of one level, the higher wins
+  std::string text;
+  std::string path;  // read instead of `text`
+  std::string from;
+};
+
+// The strongest place that has a password. Files are read only when it is their turn, so that one
+// that isn't used can't stop the agent.
+Place find_password(Draft& draft, const RedisAddress& address) {
+  const RedisConfig& redis = draft.loaded.config.redis;
+  const Level url = draft.origin("redis", "url").level;
+  const Origin& password = draft.origin("redis", "password");
+  const Origin& file = draft.origin("redis", "password_file");
+  Place places[] = {
+      {file.level, 3, {}, redis.password_file, redis.password_file},
+      {password.level, 2, redis.password, {}, password.from},
+      {url, 1, address.password, {}, "redis.url"},
+      {Level::credential, 0, {}, credential_path(draft), "credential redis-password"},
+  };
+  std::sort(std::begin(places), std::end(places), [](const Place& a, const Place& b) {
+    return a.level != b.level ? a.level > b.level : a.rank > b.rank;
+  });
+  for (Place& place : places) {
+    if (!place.path.empty()) {
+      const bool credential = place.level == Level::credential;
+      place.text = read_password(draft, place.path, credential ? "" : file.from, !credential);
+      // A file that was named has to work; the next best password would be a wrong one.
+      if (place.text.empty() && !credential) return {};
+    }
+    if (!place.text.empty()) return std::move(place);
+  }
+  return {};
+}
+
+void warn_about_config_file(Draft& draft, const RedisAddress& address) {
+  const bool url = !address.password.empty() && draft.origin("redis", "url").level == Level::file;
+  const bool key = !draft.loaded.config.redis.password.empty() &&
+                   draft.origin("redis", "password").level == Level::file;
+  if ((url || key) && !draft.sources.text && others_may_read(draft.loaded.file)) {
+    draft.warning(draft.loaded.file, "holds a password and may be read by every user of this host");
+  }
+}
+
+void resolve_databases(Draft& draft, RedisConfig& redis) {
+  const Key& key = *find_key("redis", "db");
+  if (draft.origin(key).level == Level::fallback) {
+    redis.db = {{"health", redis.address.db}};
+    draft.origin(key).from = "redis.url";
+    return;
+  }
+  const Result<int> health = redis.db_for("health");
+  if (!health) {
+    draft.error_at(key, health.error().message);
+    return;
+  }
+  const Origin& url = draft.origin("redis", "url");
+  if (redis.address.db_given && url.level != Level::fallback && redis.address.db != *health) {
+    draft.warning(url.from,
+                  "key 'redis.url': its database is not used, because redis.db names the "
+                  "databases");
+  }
+  redis.address.db = *health;
+}
+
+}  // namespace
+
+Result<std::optional<SecretFile>> read_secret_file(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    return std::optional<SecretFile>();
+  }
+  Result<std::string> text = read_small_file(path);
+  if (!text) return text.error();
+  return std::optional(SecretFile{std::move(*text), (info.st_mode & S_IROTH) != 0});
+}
+
+Result<std::string> password_from(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  if (text.ends_with('\r')) text.remove_suffix(1);
+  if (text.empty()) return make_error("the file is empty: there is no password in it");
+  if (text.find('\n') != std::string_view::npos) {
+    return make_error("the file has several lines; expected nothing but the password");
+  }
+  return std::string(text);
+}
+
+std::string doubt_about(std::string_view password) {
+  const char first = password.front();
+  if (password.size() > 1 && first == password.back() && (first == '"' || first == '\'')) {
+    return "the quotes around the password are taken as part of it";
+  }
+  if (trim(password).size() != password.size()) {
+    return "the blanks around the password are taken as part of it";
+  }
+  return {};
+}
+
+void resolve_redis(Draft& draft) {
+  RedisConfig& redis = draft.loaded.config.redis;
+  Result<RedisAddress> address = parse_redis_url(redis.url);
+  if (!address) return;  // noted where the key was set
+
+  Origin& username = draft.origin("redis", "username");
+  const Origin& url = draft.origin("redis", "url");
+  if (!address->user.empty() && (redis.username.empty() || url.level > username.level)) {
+    redis.username = address->user;
+    username = {url.level, "redis.url"};
+  }
+  if (!redis.password.empty() && !redis.password_file.empty() &&
+      draft.origin("redis", "password").level == draft.origin("redis", "password_file").level) {
+    draft.warning(draft.origin("redis", "password").from,
+                  "key 'redis.password': not used, because redis.password_file is set too");
+  }
+  Place password = find_password(draft, *address);
+  warn_about_config_file(draft, *address);
+
+  redis.url = masked_url(*address);
+  redis.address = std::move(*address);
+  redis.password = std::move(password.text);
+  redis.address.user = redis.username;
+  redis.address.password = redis.password;
+  if (!redis.password.empty()) {
+    draft.origin("redis", "password") = {password.level, std::move(password.from)};
+  }
+  resolve_databases(draft, redis);
+}
+
+}  // namespace nb::config
