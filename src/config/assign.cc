@@ -1,5 +1,7 @@
 #include "config/assign.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "config/rules.h"
 #include "config/suggest.h"
@@ -157,6 +159,9 @@ Status assign_databases(const Value& value, std::vector<Database>& out) {
     }
     databases.push_back({member.key, static_cast<int>(number.integer)});
   }
+  // By name, so that the same databases are the same Config in whatever order they stand.
+  std::sort(databases.begin(), databases.end(),
+            [](const Database& a, const Database& b) { return a.name < b.name; });
   out = std::move(databases);
   return {};
 }
@@ -263,10 +268,7 @@ Status assign(const Key& key, const Value& value, Field field) {
   return {};
 }
 
-Value value_from_text(const Key& key, std::string_view text) {
-  Config config;
-  ProbeConfig probe;
-  const Type type = key.field(config, probe).type;
+Value value_from_text(Type type, std::string_view text) {
   Value value;
   value.kind = Value::Kind::text;
   value.text = text;

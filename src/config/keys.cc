@@ -355,7 +355,8 @@ Config raw_defaults() {
   for (const Key& key : kKeys) {
     if (std::string_view(key.section) == kProbeSection || *key.fallback == '\0') continue;
     // A default that its own key refuses is found by a unit test.
-    (void)assign(key, value_from_text(key, key.fallback), field_of(key, config));
+    const Field field = field_of(key, config);
+    (void)assign(key, value_from_text(field.type, key.fallback), field);
   }
   return config;
 }

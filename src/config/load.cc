@@ -134,7 +134,7 @@ void read_variable(Draft& draft, const std::string& name, const std::string& tex
   const Origin before = draft.origin(*key);
   const Field field = field_of(*key, draft.loaded.config);
   const std::string old = field_text(*key, field);
-  draft.set(*key, value_from_text(*key, text), Level::environment, name);
+  draft.set(*key, value_from_text(field.type, text), Level::environment, name);
   if (before.level == Level::environment && field_text(*key, field) != old) {
     draft.error("", before.from + " and " + name + " are both set, and differ");
   }
@@ -154,7 +154,8 @@ void read_flags(Draft& draft) {
                             const char* name, const char* flag) {
     if (!text) return;
     const Key& key = *find_key(section, name);
-    draft.set(key, value_from_text(key, *text), Level::flag, flag);
+    const Field field = field_of(key, draft.loaded.config);
+    draft.set(key, value_from_text(field.type, *text), Level::flag, flag);
   };
   set(flags.node, "node", "name", "--node");
   set(flags.redis_url, "redis", "url", "--redis");

@@ -66,7 +66,8 @@ void set_defaults(ProbeConfig& probe) {
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) != kProbeSection || *key.fallback == '\0') continue;
     if (!belongs(key, probe.type)) continue;
-    (void)assign(key, value_from_text(key, key.fallback), key.field(unused, probe));
+    const Field field = key.field(unused, probe);
+    (void)assign(key, value_from_text(field.type, key.fallback), field);
   }
 }
 

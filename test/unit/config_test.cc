@@ -116,7 +116,8 @@ TEST(Keys, EveryDefaultAndExampleIsAcceptedByItsKey) {
     ProbeConfig probe;
     for (const char* text : {key.fallback, key.example == nullptr ? "" : key.example}) {
       if (*text == '\0') continue;
-      const Status status = assign(key, value_from_text(key, text), key.field(config, probe));
+      const Field field = key.field(config, probe);
+      const Status status = assign(key, value_from_text(field.type, text), field);
       EXPECT_TRUE(status.ok()) << key.path() << ": " << status.error().message;
     }
   }
