@@ -45,4 +45,14 @@ std::string node_conflict_event(const EventSource& source, std::string_view othe
   return out;
 }
 
+std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
+                              WallTime last) {
+  std::string out;
+  JsonWriter json = begin_event(out, "events_lost", source);
+  json.key("count").integer(static_cast<int64_t>(count));
+  json.key("from").string(format_timestamp(first)).key("to").string(format_timestamp(last));
+  json.end_object();
+  return out;
+}
+
 }  // namespace nb::wire

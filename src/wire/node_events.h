@@ -29,4 +29,8 @@ std::string probe_changed_event(const EventSource& source, const ProbeReport& pr
 // `node_conflict`: another agent writes under the same node name.
 std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id);
 
+// `events_lost`: so many events, of that span of time, were dropped before Redis could have them.
+std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
+                              WallTime last);
+
 }  // namespace nb::wire

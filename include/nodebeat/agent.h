@@ -1,0 +1,179 @@
+/*
+ * nodebeat/agent.h - the nodebeat agent as a library (libnodebeat-agent).
+ *
+ * An agent publishes how its node is (CPU, memory, disk, GPU, what runs beside it) to Redis at a
+ * steady beat, and keeps the link to Redis alive for ever. `nodebeatd` is this library and a
+ * main(); a program that wants an agent inside itself does what nodebeatd does:
+ *
+ *     nb_agent_options options = {.size = sizeof options, .config_file = "nodebeat.toml"};
+ *     nb_agent *agent = NULL;
+ *     char error[1024];
+ *     if (nb_agent_create(&options, &agent, error, sizeof error) != NB_OK) ...
+ *     nb_agent_run(agent);       // until nb_agent_stop(), from any thread or a signal handler
+ *     nb_agent_destroy(agent);
+ *
+ * Rules that hold everywhere:
+ *  - An agent has no globals: any number may live in one process, each with its own node name.
+ *  - It installs no signal handler, reads no environment variable, prints nothing and starts no
+ *    lasting thread. It runs on the thread that calls nb_agent_run(). A host name is looked up,
+ *    and a file system that may hang is asked, on a thread that ends with that one call; it may
+ *    outlive the agent, so the library must not be unloaded (it is linked with -z nodelete).
+ *  - Strings are UTF-8, NUL-terminated, and copied: the caller keeps what it passes in. Nothing
+ *    that the library returns has to be freed, but an agent by nb_agent_destroy().
+ *  - Times are in milliseconds, sizes in bytes.
+ */
+#ifndef NODEBEAT_AGENT_H
+#define NODEBEAT_AGENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define NB_API __attribute__((visibility("default")))
+#else
+#define NB_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An agent. Opaque. */
+typedef struct nb_agent nb_agent;
+
+/* What the functions return: NB_OK or one of the errors, which are negative. */
+enum {
+  NB_OK = 0,
+  NB_ERR_ARGUMENT = -1, /* a NULL, a size that is too small, an unknown flag */
+  NB_ERR_CONFIG = -2,   /* the configuration is wrong; the message names file, line and key */
+  NB_ERR_SYSTEM = -3,   /* the system refused something: no descriptors, no memory */
+  NB_ERR_STATE = -4     /* not now: run while it runs, or a second time */
+};
+
+/*
+ * Receives one line of log, without newline. `priority` is a syslog(3) priority: 3 error,
+ * 4 warning, 5 notice, 6 info, 7 debug. Called on the thread that runs nb_agent_create() or
+ * nb_agent_run(); must not block, and must not call back into this agent, but for
+ * nb_agent_stop(). The line is valid during the call only.
+ */
+typedef void (*nb_log_fn)(void *user, int priority, const char *line);
+
+/* Flags of nb_agent_options. */
+enum {
+  /*
+   * Speak to the service manager: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked up in
+   * `environment` (sd_notify(3)). READY=1 is sent when the agent runs, whether or not Redis is
+   * there; STATUS= says how the link is; WATCHDOG=1 is sent only by a loop that turns.
+   */
+  NB_AGENT_SERVICE = 1u << 0
+};
+
+/*
+ * How to make an agent. Set `size` and zero the rest; later versions append members. A member that
+ * is NULL or 0 is not set.
+ */
+typedef struct nb_agent_options {
+  uint32_t size;  /* sizeof(nb_agent_options) */
+  uint32_t flags; /* NB_AGENT_*; an unknown one is an error */
+  /* The configuration file. NULL: none is read, all keys have their defaults. */
+  const char *config_file;
+  /* TOML text instead of a file; `config_file` is then only its name in messages. */
+  const char *config_text;
+  /* Over file and environment: the node's name, the URL of Redis, the path of the local socket. */
+  const char *node;
+  const char *redis_url;
+  const char *socket_path;
+  /*
+   * "NAME=value" strings, NULL at the end, in which NODEBEAT_* and CREDENTIALS_DIRECTORY are
+   * looked up; nodebeatd passes environ. NULL: no environment.
+   */
+  const char *const *environment;
+  /* Where log lines go, and what is handed to it. NULL: nowhere. */
+  nb_log_fn log;
+  void *log_user;
+} nb_agent_options;
+
+/*
+ * Makes an agent. Reads and checks the configuration; connects to nothing yet. On success `*agent`
+ * is to be destroyed by nb_agent_destroy(). Otherwise `*agent` is untouched and `error`, if it is
+ * not NULL and `error_size` > 0, holds what is wrong, a line for each error, cut to fit.
+ *
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_SYSTEM. Thread-safe.
+ */
+NB_API int nb_agent_create(const nb_agent_options *options, nb_agent **agent, char *error,
+                           size_t error_size);
+
+/*
+ * Runs the agent on this thread until nb_agent_stop(). Then it says good-bye to Redis, for which
+ * it takes 500 ms at most, and returns. An agent runs once. SIGPIPE is blocked for this thread
+ * meanwhile, since a peer may go away between two writes.
+ *
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_SYSTEM, NB_ERR_STATE.
+ */
+NB_API int nb_agent_run(nb_agent *agent);
+
+/*
+ * Asks the agent to stop; before nb_agent_run() it makes that return at once. Does not wait.
+ * From any thread, and from a signal handler; NULL is allowed. Not after nb_agent_destroy().
+ */
+NB_API void nb_agent_stop(nb_agent *agent);
+
+/*
+ * Asks the agent to read its configuration again. If it is wrong, the old one stays, and why is
+ * logged; else what can be swapped is swapped, without losing a beat, and what needs a restart is
+ * logged. From any thread, and from a signal handler; NULL is allowed.
+ */
+NB_API void nb_agent_reload(nb_agent *agent);
+
+/* The link to Redis, in nb_agent_stats. */
+enum {
+  NB_LINK_STOPPED = 0,
+  NB_LINK_WAITING = 1, /* until the next try */
+  NB_LINK_RESOLVING = 2,
+  NB_LINK_CONNECTING = 3,
+  NB_LINK_GREETING = 4,
+  NB_LINK_REPLAYING = 5, /* writes again what Redis may have lost */
+  NB_LINK_STEADY = 6
+};
+
+/* Counters since the agent was made. Set `size` before the call; later versions append members. */
+typedef struct nb_agent_stats {
+  uint32_t size;
+  uint32_t link_state;      /* NB_LINK_* */
+  uint64_t beats;           /* healths that were sampled */
+  uint64_t stored;          /* transactions that Redis has confirmed */
+  uint64_t refused;         /* transactions that Redis refused and that were given up */
+  uint64_t coalesced;       /* values that a newer one replaced while they waited */
+  uint64_t events_waiting;  /* in the event log */
+  uint64_t events_dropped;  /* from the event log, for want of room or for age */
+  uint64_t events_expired;  /* messages too old to be published */
+  uint64_t connects;        /* times the link became steady */
+  uint64_t link_failures;   /* times it failed, tries included */
+  double ping_ms;           /* the last PING's round trip; negative: none on this connection */
+  uint64_t reloads;         /* configurations swapped in */
+} nb_agent_stats;
+
+/*
+ * Copies the counters as they were at the agent's last change. From any thread.
+ * Returns NB_OK or NB_ERR_ARGUMENT.
+ */
+NB_API int nb_agent_get_stats(const nb_agent *agent, nb_agent_stats *stats);
+
+/*
+ * Writes the effective configuration as TOML, each value with where it came from and secrets
+ * masked, NUL-terminated and cut to `size`. Returns the whole length without the NUL, as snprintf
+ * does, or NB_ERR_ARGUMENT. As it was at creation; from any thread.
+ */
+NB_API int nb_agent_print_config(const nb_agent *agent, char *buffer, size_t size);
+
+/* Frees an agent that does not run. NULL is allowed. */
+NB_API void nb_agent_destroy(nb_agent *agent);
+
+/* The library's version: "0.1.0". Static. */
+NB_API const char *nb_agent_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NODEBEAT_AGENT_H */

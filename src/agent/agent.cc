@@ -1,0 +1,253 @@
+#include "agent/agent.h"
+
+#include <signal.h>
+
+#include <cassert>
+
+#include "agent/mapping.h"
+#include "agent/version.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "config/changes.h"
+#include "config/print.h"
+#include "redis/plain_transport.h"
+
+namespace nb::agent {
+namespace {
+
+// Time for good-bye: a stop is over within a second whatever the link is doing.
+constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
+
+std::string_view find_variable(const config::Sources& sources, std::string_view name) {
+  for (const auto& [key, value] : sources.environment) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+ServiceNotify make_notify(const config::Sources& sources, bool service) {
+  if (!service) return {};
+  const auto microseconds = parse_number<uint64_t>(find_variable(sources, "WATCHDOG_USEC"));
+  // Set but for another process: inherited from a parent that is watched itself
+  // (sd_watchdog_enabled(3)).
+  const auto pid = parse_number<int>(find_variable(sources, "WATCHDOG_PID"));
+  const bool for_us = !pid || *pid == ::getpid();
+  return ServiceNotify(find_variable(sources, "NOTIFY_SOCKET"),
+                       std::chrono::microseconds(for_us ? microseconds.value_or(0) : 0));
+}
+
+Identity identify(const std::string& node, const Clock& clock) {
+  Random random = Random::from_system();
+  const auto boot_id = read_small_file("/proc/sys/kernel/random/boot_id");
+  return make_identity(node, boot_id ? std::string(trim(*boot_id)) : "", clock.wall_now(), random);
+}
+
+// libuv writes without MSG_NOSIGNAL, and a library may not change what signals do to its host: so
+// SIGPIPE waits while the loop runs on this thread, and what came is taken away afterwards.
+class SigpipeBlocker {
+ public:
+  SigpipeBlocker() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~SigpipeBlocker() {
+    const timespec now{};
+    if (!was_pending_) {
+      while (sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlocker(const SigpipeBlocker&) = delete;
+  SigpipeBlocker& operator=(const SigpipeBlocker&) = delete;
+
+ private:
+  sigset_t pipe_{};
+  sigset_t before_{};
+  bool was_pending_ = false;
+};
+
+}  // namespace
+
+Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loaded loaded,
+             bool service)
+    : clock_(clock),
+      log_(log),
+      sources_(std::move(sources)),
+      config_(std::move(loaded.config)),
+      notify_(make_notify(sources_, service)),
+      identity_(identify(config_.node.name, clock)),
+      outbox_({identity_.node, identity_.instance_id, event_limits(config_)}),
+      loop_(clock) {
+  loaded.config = config_;
+  effective_config_ = config::print(loaded);
+  for (const std::string& warning : loaded.warnings) log_.warning("%s", warning.c_str());
+  log_.set_threshold(config_.log.level);
+  if (loop_.ok()) wake_.emplace(loop_, Delegate<void()>::to<&Agent::on_wake>(this));
+}
+
+Status Agent::check() const {
+  if (loop_.ok() && wake_->ok()) return {};
+  return make_error("cannot make an event loop: no file descriptors are left for this process");
+}
+
+int Agent::run() {
+  if (has_run_) return NB_ERR_STATE;
+  has_run_ = true;
+  const SigpipeBlocker sigpipe;
+  link_.emplace(
+      loop_, log_, outbox_, link_options(config_),
+      redis::LinkEvents{Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
+                        Delegate<void(const outbox::SlotWrite&,
+                                      const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(this)},
+      &redis::make_plain_transport);
+  heartbeat_.emplace(
+      loop_, log_, outbox_, identity_, config_,
+      Heartbeat::Wiring{
+          [](void* self) { return static_cast<Agent*>(self)->link_->status().round_trip; },
+          [](void* self) { static_cast<Agent*>(self)->on_put(); }, this});
+  link_->start();
+  heartbeat_->start();
+  if (notify_.watchdog_period() > Duration::zero()) {
+    watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));
+    watchdog_->start(notify_.watchdog_period());
+  }
+  log_.info("nodebeat %s: node '%s', a beat every %s, redis at %s", kVersion,
+            identity_.node.c_str(),
+            human_duration(config_.heartbeat.interval / std::chrono::milliseconds(1)).c_str(),
+            describe(link_options(config_).target).c_str());
+  notify_.ready();
+  loop_.run();
+
+  watchdog_.reset();
+  heartbeat_.reset();
+  link_.reset();
+  update_stats();
+  return NB_OK;
+}
+
+void Agent::stop() {
+  stop_wanted_ = true;
+  wake_->send();
+}
+
+void Agent::reload() {
+  reload_wanted_ = true;
+  wake_->send();
+}
+
+void Agent::on_wake() {
+  if (stop_wanted_ && !stopping_) begin_stop();
+  if (reload_wanted_.exchange(false) && !stopping_) swap_config();
+}
+
+void Agent::on_watchdog() {
+  notify_.watchdog();
+  watchdog_->start(notify_.watchdog_period());
+}
+
+void Agent::begin_stop() {
+  stopping_ = true;
+  log_.info("stopping");
+  notify_.stopping();
+  heartbeat_->say_goodbye("stopped");
+  link_->finish(kGoodbyeDeadline, Delegate<void()>::to<&Agent::on_finished>(this));
+}
+
+void Agent::on_finished() {
+  loop_.stop();
+}
+
+void Agent::swap_config() {
+  notify_.reloading(clock_.now());
+  auto loaded = config::load(sources_);
+  if (!loaded) {
+    log_.error("the configuration stays as it was: %s", loaded.error().message.c_str());
+    return notify_.ready();
+  }
+  for (const std::string& warning : loaded->warnings) log_.warning("%s", warning.c_str());
+  for (const std::string& key : config::changed_keys(config_, loaded->config)) {
+    if (config::needs_restart(key)) {
+      log_.warning("'%s' has changed, which takes effect only at a restart", key.c_str());
+    } else {
+      log_.info("'%s' has changed", key.c_str());
+    }
+  }
+  config_ = config::swappable(config_, std::move(loaded->config));
+  log_.set_threshold(config_.log.level);
+  outbox_.set_event_limits(event_limits(config_));
+  link_->reconfigure(link_options(config_));
+  heartbeat_->reconfigure(config_);
+  ++reloads_;
+  update_stats();
+  log_.notice("the configuration was read again");
+  notify_.ready();
+}
+
+void Agent::on_put() {
+  link_->wake();
+  update_stats();
+}
+
+void Agent::on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo) {
+  heartbeat_->on_slot_stored(write, echo);
+  update_stats();
+}
+
+void Agent::on_link_status(const redis::LinkStatus& status) {
+  const bool connected = status.state >= redis::LinkState::greeting;
+  if (was_connected_ && !connected && heartbeat_) heartbeat_->on_connection_lost();
+  was_connected_ = connected;
+  // The steps on the way there are over in a moment: they are not worth a word.
+  if (status.state == redis::LinkState::steady || status.state == redis::LinkState::waiting) {
+    notify_.status(status_words());
+  }
+  update_stats();
+}
+
+std::string Agent::status_words() const {
+  const redis::LinkStatus& status = link_->status();
+  const std::string target = describe(link_options(config_).target);
+  if (status.state == redis::LinkState::steady) {
+    return format("node %s; redis %s: connected", identity_.node.c_str(), target.c_str());
+  }
+  return format("node %s; redis %s: %s; trying again", identity_.node.c_str(), target.c_str(),
+                status.words.c_str());
+}
+
+void Agent::update_stats() {
+  nb_agent_stats next{};
+  next.size = sizeof next;
+  if (link_) {
+    const redis::LinkStatus& link = link_->status();
+    next.link_state = static_cast<uint32_t>(link.state);
+    next.connects = link.connects;
+    next.link_failures = link.failures;
+    next.ping_ms = link.round_trip ? static_cast<double>(link.round_trip->count()) / 1e6 : -1;
+  } else {
+    next.connects = stats_.connects;
+    next.link_failures = stats_.link_failures;
+    next.ping_ms = -1;
+  }
+  next.beats = heartbeat_ ? heartbeat_->beats() : stats_.beats;
+  next.stored = outbox_.counters().stored;
+  next.refused = outbox_.counters().refused;
+  next.coalesced = outbox_.slots().coalesced();
+  next.events_waiting = outbox_.events().size();
+  next.events_dropped = outbox_.events().dropped();
+  next.events_expired = outbox_.counters().expired;
+  next.reloads = reloads_;
+  const std::lock_guard lock(stats_mutex_);
+  stats_ = next;
+}
+
+nb_agent_stats Agent::stats() const {
+  const std::lock_guard lock(stats_mutex_);
+  return stats_;
+}
+
+}  // namespace nb::agent

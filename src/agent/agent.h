@@ -1,0 +1,84 @@
+// Agent: the composition root. It owns one of everything, hands each what it needs, and wires
+// what comes back. One thread runs it; stop(), reload() and stats() may be called from others.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "agent/heartbeat.h"
+#include "agent/identity.h"
+#include "agent/service_notify.h"
+#include "base/log.h"
+#include "config/load.h"
+#include "nodebeat/agent.h"
+#include "outbox/outbox.h"
+#include "redis/link.h"
+#include "uv/async.h"
+#include "uv/loop.h"
+#include "uv/timer.h"
+
+namespace nb::agent {
+
+class Agent {
+ public:
+  // `clock` must outlive the agent. `service`: speak to the service manager that the environment
+  // in `sources` names.
+  Agent(const Clock& clock, Log log, config::Sources sources, config::Loaded loaded, bool service);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // An error if the system refuses what a loop needs.
+  Status check() const;
+  // NB_OK, NB_ERR_STATE, NB_ERR_SYSTEM.
+  int run();
+  void stop();    // any thread, signal handlers
+  void reload();  // any thread, signal handlers
+
+  nb_agent_stats stats() const;  // any thread
+  // As it was when the agent was made.
+  const std::string& effective_config() const { return effective_config_; }
+
+ private:
+  // What exists only while the agent runs, in the order in which it is taken down from the end.
+  struct Running;
+
+  void on_wake();
+  void on_watchdog();
+  void on_link_status(const redis::LinkStatus& status);
+  void on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo);
+  void on_put();
+  void on_finished();
+  void begin_stop();
+  void swap_config();
+  void update_stats();
+  std::string status_words() const;
+
+  const Clock& clock_;
+  Log log_;
+  config::Sources sources_;
+  config::Config config_;
+  std::string effective_config_;
+  ServiceNotify notify_;
+  Identity identity_;
+  outbox::Outbox outbox_;
+
+  uv::Loop loop_;
+  std::optional<uv::Async> wake_;  // lives from construction on: stop() may come before run()
+  std::atomic<bool> stop_wanted_{false};
+  std::atomic<bool> reload_wanted_{false};
+  bool has_run_ = false;
+  bool stopping_ = false;
+  bool was_connected_ = false;
+  uint64_t reloads_ = 0;
+
+  std::optional<redis::Link> link_;
+  std::optional<Heartbeat> heartbeat_;
+  std::optional<uv::Timer> watchdog_;
+
+  mutable std::mutex stats_mutex_;
+  nb_agent_stats stats_{};
+};
+
+}  // namespace nb::agent

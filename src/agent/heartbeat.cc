@@ -1,0 +1,201 @@
+#include "agent/heartbeat.h"
+
+#include <algorithm>
+
+#include "agent/mapping.h"
+#include "agent/version.h"
+#include "wire/json.h"
+#include "wire/keys.h"
+
+namespace nb::agent {
+namespace {
+
+constexpr Duration kFirstBeatAfter = std::chrono::milliseconds(200);
+// So many beats of our own without a foreign one: the other has gone.
+constexpr int kQuietBeats = 3;
+// A fact that stays true is told however late; a change is news for a moment only.
+constexpr Duration kAlways = Duration::max();
+
+}  // namespace
+
+Heartbeat::Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox,
+                     const Identity& identity, const config::Config& config, Wiring wiring)
+    : loop_(loop),
+      log_(log),
+      outbox_(outbox),
+      identity_(identity),
+      config_(config.heartbeat),
+      health_config_(config.health),
+      db_(config.redis.db_for("health").value()),
+      message_max_age_(config.outbox.max_age),
+      wiring_(wiring),
+      sampler_(std::in_place, loop, log, sampler_options(config)),
+      probes_(loop, log, {kVersion, "/proc", "/run/dbus/system_bus_socket"},
+              Delegate<void(const wire::ProbeReport&)>::to<&Heartbeat::on_probe_change>(this)),
+      timer_(loop, Delegate<void()>::to<&Heartbeat::on_beat>(this)) {
+  health_.node_id = identity.node;
+  health_.agent_version = kVersion;
+  health_.instance_id = identity.instance_id;
+  probes_.set(probe_specs(config));
+}
+
+void Heartbeat::start() {
+  timer_.start(kFirstBeatAfter);
+}
+
+void Heartbeat::reconfigure(const config::Config& config) {
+  const bool sooner = config.heartbeat.interval != config_.interval;
+  config_ = config.heartbeat;
+  message_max_age_ = config.outbox.max_age;
+  if (!(config.health == health_config_)) {
+    health_config_ = config.health;
+    sampler_.emplace(loop_, log_, sampler_options(config));
+  }
+  probes_.set(probe_specs(config));
+  if (beats_ > 0 && sooner) schedule();
+}
+
+// Beats lie on multiples of the interval of the monotonic clock, the same grid as the probes', so
+// that one wake-up serves both; a late beat does not make the next one late.
+void Heartbeat::schedule() {
+  const auto since_epoch = loop_.now().time_since_epoch();
+  const auto next = (since_epoch / config_.interval + 1) * config_.interval;
+  timer_.start(next - since_epoch);
+}
+
+void Heartbeat::on_beat() {
+  const MonoTime now = loop_.now();
+  const Duration lag = std::max(now - timer_.due(), Duration::zero());
+  sampler_->sample(now, health_);
+  health_.loop_lag_ms = static_cast<double>(lag.count()) / 1e6;
+  std::optional<outbox::Message> up;
+  if (beats_++ == 0) {
+    up = message(wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id),
+                 kAlways);
+  }
+  put(std::move(up), config_.history);
+  schedule();
+}
+
+// Published at once, not at the next beat. What was measured stays as it was: two samples a
+// moment apart say nothing about a processor.
+void Heartbeat::on_probe_change(const wire::ProbeReport& probe) {
+  auto changed =
+      message(wire::probe_changed_event(source(loop_.clock().wall_now()), probe), message_max_age_);
+  if (beats_ == 0 || stopped_) {
+    post(std::move(changed));
+  } else {
+    put(std::move(changed), false);
+  }
+}
+
+void Heartbeat::put(std::optional<outbox::Message> message, bool with_history) {
+  const MonoTime now = loop_.now();
+  const WallTime wall = loop_.clock().wall_now();
+  health_.timestamp = health_.last_heartbeat = wall;
+  ++health_.seq;
+  const auto ping = wiring_.ping(wiring_.user);
+  health_.ping_latency_ms.reset();
+  if (ping) health_.ping_latency_ms = static_cast<double>(ping->count()) / 1e6;
+  probes_.report(health_.probes);
+  health_.mcp_server_running = false;
+  health_.mcp_port.reset();
+  for (const wire::ProbeReport& probe : health_.probes) {
+    if (probe.type != "mcp") continue;
+    // Of several servers the first that runs is the node's; else the first that should.
+    if (!health_.mcp_port || (probe.up.value_or(false) && !health_.mcp_server_running)) {
+      health_.mcp_port = probe.port;
+    }
+    health_.mcp_server_running |= probe.up.value_or(false);
+  }
+
+  std::string json;
+  json.reserve(2048);
+  append_json(health_, json);
+  outbox::Event event;
+  if (with_history) {
+    event.entry = outbox::StreamEntry{
+        db_, wire::node_metrics_stream(identity_.node), config_.history_length, {{"health", json}}};
+  }
+  event.message = std::move(message);
+  outbox::SlotWrite write;
+  write.db = db_;
+  write.key = wire::node_health_key(identity_.node);
+  write.fields.push_back({"health", std::move(json)});
+  write.ttl = config_.ttl;
+  write.echo = true;
+  if (event.entry || event.message) {
+    outbox_.put(std::move(write), std::move(event), now, wall);
+  } else {
+    outbox_.put(std::move(write));
+  }
+  wiring_.on_put(wiring_.user);
+}
+
+void Heartbeat::post(outbox::Message message) {
+  outbox::Event event;
+  event.message = std::move(message);
+  outbox_.post(std::move(event), loop_.now(), loop_.clock().wall_now());
+  wiring_.on_put(wiring_.user);
+}
+
+void Heartbeat::say_goodbye(std::string_view reason) {
+  timer_.stop();
+  stopped_ = true;
+  health_.is_reachable = false;
+  health_.reason = reason;
+  const WallTime wall = loop_.clock().wall_now();
+  put(message(wire::node_down_event(source(wall), reason), message_max_age_), config_.history);
+}
+
+wire::EventSource Heartbeat::source(WallTime wall) const {
+  return {identity_.node, identity_.instance_id, wall};
+}
+
+outbox::Message Heartbeat::message(std::string payload, Duration max_age) const {
+  return {wire::node_events_channel(identity_.node), std::move(payload), max_age};
+}
+
+void Heartbeat::on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo) {
+  if (write.key != wire::node_health_key(identity_.node)) return;
+  if (seen_stored_ && !echo.existed) {
+    // The key was ours a moment ago. FLUSHALL, or expired while the machine slept: either way
+    // everything else may be gone too.
+    log_.notice("redis has lost what was written; writing everything again");
+    outbox_.rewrite_all();
+    wiring_.on_put(wiring_.user);
+  }
+  // What an earlier run of ours, or whoever was here before, has left is no conflict.
+  if (ours_was_there_ && echo.existed) look_for_another(echo.previous);
+  seen_stored_ = true;
+  ours_was_there_ = true;
+}
+
+void Heartbeat::look_for_another(std::string_view previous) {
+  // The usual case without parsing.
+  std::string ours = "\"instance_id\":\"";
+  ours += identity_.instance_id;
+  ours += '"';
+  if (previous.find(ours) != std::string_view::npos) {
+    if (!other_instance_.empty() && ++quiet_beats_ >= kQuietBeats) {
+      log_.notice("the other agent of node '%s' has gone", identity_.node.c_str());
+      other_instance_.clear();
+    }
+    return;
+  }
+  const auto document = wire::JsonDocument::parse(previous);
+  // One that said good-bye is no rival.
+  if (document && document->root()["is_reachable"].boolean() == false) return;
+  std::string other = "unknown";
+  if (document) other = document->root()["instance_id"].string().value_or(other);
+  quiet_beats_ = 0;
+  if (!other_instance_.empty()) return;
+  other_instance_ = other;
+  log_.error(
+      "another agent (instance %s) writes as node '%s' too: give each node a name of its own",
+      other.c_str(), identity_.node.c_str());
+  const WallTime wall = loop_.clock().wall_now();
+  post(message(wire::node_conflict_event(source(wall), other), kAlways));
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,84 @@
+// Heartbeat: samples the node at a steady beat and puts what it found into the outbox: the health
+// slot with its expiry, the history entry, and what there is to say on the node's channel, as one
+// update. It also looks at what stood under the key before: a health that is not ours means that
+// another agent has the same node name.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/identity.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "health/sampler.h"
+#include "outbox/outbox.h"
+#include "probe/probe_set.h"
+#include "redis/pipeline.h"
+#include "uv/timer.h"
+#include "wire/node_events.h"
+
+namespace nb::agent {
+
+class Heartbeat {
+ public:
+  // What a beat asks of others, and tells them.
+  struct Wiring {
+    // The last PING's round trip on the living connection.
+    std::optional<Duration> (*ping)(void* user) = nullptr;
+    // Something was put into the outbox.
+    void (*on_put)(void* user) = nullptr;
+    void* user = nullptr;
+  };
+
+  // References must outlive it.
+  Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, const Identity& identity,
+            const config::Config& config, Wiring wiring);
+
+  // The first beat is a fifth of a second away: time enough for a CPU figure by two samples.
+  void start();
+  // Another interval, TTL, history, disks, GPU or probes from now on.
+  void reconfigure(const config::Config& config);
+  // The last word: the node is not reachable any more, and why.
+  void say_goodbye(std::string_view reason);
+
+  // For the link: what Redis had under a key that was just written.
+  void on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo);
+  // A new connection: what was known of the keys there is not known any more.
+  void on_connection_lost() { seen_stored_ = false; }
+
+  uint64_t beats() const { return beats_; }
+
+ private:
+  void on_beat();
+  void on_probe_change(const wire::ProbeReport& probe);
+  void schedule();
+  void put(std::optional<outbox::Message> message, bool with_history);
+  void post(outbox::Message message);
+  wire::EventSource source(WallTime wall) const;
+  outbox::Message message(std::string payload, Duration max_age) const;
+  void look_for_another(std::string_view previous);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  outbox::Outbox& outbox_;
+  const Identity& identity_;
+  config::HeartbeatConfig config_;
+  config::HealthConfig health_config_;
+  int db_;
+  Duration message_max_age_;
+  Wiring wiring_;
+
+  std::optional<health::Sampler> sampler_;
+  probe::ProbeSet probes_;
+  wire::NodeHealth health_;
+  uv::Timer timer_;
+  uint64_t beats_ = 0;
+  bool stopped_ = false;
+
+  bool seen_stored_ = false;  // our key was written on this connection
+  bool ours_was_there_ = false;
+  std::string other_instance_;  // who else writes; empty: nobody
+  int quiet_beats_ = 0;         // since it was last seen
+};
+
+}  // namespace nb::agent

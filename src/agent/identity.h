@@ -1,0 +1,21 @@
+// Identity: which agent this is. The node's name says whose health it is; the instance id tells
+// two agents of one name apart, and two runs of the same agent.
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace nb::agent {
+
+struct Identity {
+  std::string node;
+  std::string boot_id;      // of the kernel; empty where it has none
+  std::string instance_id;  // "hog-1a2b3c4d-65f0c2a1b2c3-9f31": node, boot, start, random
+};
+
+// `boot_id` as /proc/sys/kernel/random/boot_id has it.
+Identity make_identity(std::string node, std::string boot_id, WallTime start, Random& random);
+
+}  // namespace nb::agent

@@ -1,0 +1,182 @@
+// nodebeatd: the agent as a daemon. Flags, signals and standard error are all that it adds to the
+// C ABI of agent.h, whose first user it is.
+#include <getopt.h>
+#include <signal.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "nodebeat/agent.h"
+
+namespace {
+
+constexpr char kDefaultConfig[] = "/etc/nodebeat/nodebeat.toml";
+
+constexpr char kHelp[] =
+    "Usage: nodebeatd [options]\n"
+    "\n"
+    "Publishes how this node is to Redis, at a steady beat, and keeps the link alive.\n"
+    "\n"
+    "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if it is there)\n"
+    "  --node NAME      name of this node (default: the host name up to the first dot)\n"
+    "  --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path/to.sock\n"
+    "  --socket PATH    local socket (default: /run/nodebeat/agent.sock)\n"
+    "  --check-config   check the configuration, say what is wrong, and exit\n"
+    "  --print-config   print the effective values and where each came from, and exit\n"
+    "  --version        print the version and exit\n"
+    "  --help           print this and exit\n"
+    "\n"
+    "Flags go over NODEBEAT_* environment variables, and those over the file.\n"
+    "SIGHUP reads the configuration again, SIGTERM and SIGINT stop.\n"
+    "Exit codes: 0 stopped as asked, 64 wrong usage, 71 the system refused something,\n"
+    "78 the configuration is wrong.\n";
+
+// A signal handler can reach nothing else.
+nb_agent* g_agent = nullptr;
+
+void on_signal(int signal) {
+  const int saved = errno;
+  if (signal == SIGHUP) {
+    nb_agent_reload(g_agent);
+  } else {
+    nb_agent_stop(g_agent);
+  }
+  errno = saved;
+}
+
+void install_handlers() {
+  struct sigaction action {};
+  action.sa_handler = &on_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaction(signal, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+// One write for a line, so that lines of several processes do not mix.
+void write_line(void* user, int priority, const char* line) {
+  const bool journal = *static_cast<const bool*>(user);
+  char text[1200];
+  const int n = journal ? std::snprintf(text, sizeof text, "<%d>%s\n", priority, line)
+                        : std::snprintf(text, sizeof text, "nodebeatd: %s\n", line);
+  if (n > 0) {
+    const size_t size =
+        static_cast<size_t>(n) < sizeof text ? static_cast<size_t>(n) : sizeof text - 1;
+    if (::write(STDERR_FILENO, text, size) < 0) return;  // nowhere to complain to
+  }
+}
+
+int print_config(const nb_agent* agent) {
+  std::string text(static_cast<size_t>(nb_agent_print_config(agent, nullptr, 0)) + 1, '\0');
+  nb_agent_print_config(agent, text.data(), text.size());
+  text.pop_back();
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+int exit_code(int error) {
+  switch (error) {
+    case NB_OK:
+      return EX_OK;
+    case NB_ERR_CONFIG:
+      return EX_CONFIG;
+    case NB_ERR_ARGUMENT:
+      return EX_USAGE;
+    default:
+      return EX_OSERR;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  enum Flag { kConfig = 256, kNode, kRedis, kSocket, kCheck, kPrint, kVersion, kHelpFlag };
+  static const option kOptions[] = {
+      {"config", required_argument, nullptr, kConfig},
+      {"node", required_argument, nullptr, kNode},
+      {"redis", required_argument, nullptr, kRedis},
+      {"socket", required_argument, nullptr, kSocket},
+      {"check-config", no_argument, nullptr, kCheck},
+      {"print-config", no_argument, nullptr, kPrint},
+      {"version", no_argument, nullptr, kVersion},
+      {"help", no_argument, nullptr, kHelpFlag},
+      {nullptr, 0, nullptr, 0},
+  };
+  // journald reads priorities only from a stream of its own (systemd.exec(5), JOURNAL_STREAM).
+  bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  bool check = false;
+  bool print = false;
+  nb_agent_options options{};
+  options.size = sizeof options;
+  options.flags = NB_AGENT_SERVICE;
+  options.environment = environ;
+  options.log = &write_line;
+  options.log_user = &journal;
+
+  for (int flag = 0; (flag = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    switch (flag) {
+      case kConfig:
+        options.config_file = optarg;
+        break;
+      case kNode:
+        options.node = optarg;
+        break;
+      case kRedis:
+        options.redis_url = optarg;
+        break;
+      case kSocket:
+        options.socket_path = optarg;
+        break;
+      case kCheck:
+        check = true;
+        break;
+      case kPrint:
+        print = true;
+        break;
+      case kVersion:
+        std::printf("nodebeatd %s\n", nb_agent_version());
+        return EX_OK;
+      case kHelpFlag:
+        std::fputs(kHelp, stdout);
+        return EX_OK;
+      default:  // getopt has said what is wrong
+        std::fputs("nodebeatd: try 'nodebeatd --help'\n", stderr);
+        return EX_USAGE;
+    }
+  }
+  if (optind < argc) {
+    std::fprintf(stderr, "nodebeatd: '%s' is not an option; try 'nodebeatd --help'\n",
+                 argv[optind]);
+    return EX_USAGE;
+  }
+  if (options.config_file == nullptr && std::getenv("NODEBEAT_CONFIG") == nullptr &&
+      ::access(kDefaultConfig, F_OK) == 0) {
+    options.config_file = kDefaultConfig;
+  }
+
+  char error[4096] = {};
+  if (const int rc = nb_agent_create(&options, &g_agent, error, sizeof error); rc != NB_OK) {
+    // Several lines: one for each thing that is wrong.
+    for (char* line = std::strtok(error, "\n"); line != nullptr;
+         line = std::strtok(nullptr, "\n")) {
+      write_line(&journal, 3, line);
+    }
+    return exit_code(rc);
+  }
+  int code = EX_OK;
+  if (print) {
+    code = print_config(g_agent);
+  } else if (check) {
+    std::puts("the configuration is right");
+  } else {
+    install_handlers();
+    code = exit_code(nb_agent_run(g_agent));
+  }
+  nb_agent_destroy(g_agent);
+  return code;
+}

@@ -1,0 +1,43 @@
+// Aside: asks something that may never answer (a dead NFS server, a wedged driver, a sensor that
+// takes its time), one question at a time, on a thread of its own, and says so when no answer
+// comes.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "uv/blocking_call.h"
+
+namespace nb::health {
+
+class Aside {
+ public:
+  // Silence beyond this is worth a line in the log.
+  static constexpr Duration kPatience = std::chrono::seconds(10);
+
+  // `who` is the one asked, as a log line begins: "/mnt/nas". `log` must outlive it.
+  Aside(uv::Loop& loop, const Log& log, std::string who);
+
+  // No question is open, and the answer to the last one was taken.
+  bool idle() const { return !call_.running() && !done_; }
+
+  // Only when idle(). `work` must own everything it touches: it may outlive this object.
+  void ask(MonoTime now, std::function<void()> work);
+
+  // Call it at each sample. True once after each answer: what `work` wrote may be read then.
+  bool answered(MonoTime now);
+
+ private:
+  void on_done() { done_ = true; }
+
+  const Log& log_;
+  std::string who_;
+  MonoTime asked_{};
+  bool done_ = false;
+  bool complained_ = false;
+  uv::BlockingCall call_;
+};
+
+}  // namespace nb::health

@@ -1,0 +1,72 @@
+// The graphics processor: how busy it is and how full its memory. Of several, the busiest.
+//
+// A Jetson's load is a number that the kernel keeps: it is read at each sample. Asking an AMD or
+// NVIDIA driver may take milliseconds or hang, so these are asked aside; their value is the answer
+// to the question of the sample before.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "health/aside.h"
+#include "health/gpu_reading.h"
+#include "health/kernel_file.h"
+#include "health/root.h"
+#include "wire/node_health.h"
+
+namespace nb::health {
+
+enum class GpuKind { automatic, none, jetson, amd, nvidia };
+
+// A Jetson's `load`, 0..1000, in percent.
+std::optional<double> parse_jetson_load(std::string_view text);
+// amdgpu's gpu_busy_percent.
+std::optional<double> parse_gpu_busy(std::string_view text);
+
+// The busiest; of equals the first. Null if there is none.
+const GpuReading* busiest(const std::vector<GpuReading>& gpus);
+
+class GpuReader {
+ public:
+  // Drivers are not asked more often.
+  static constexpr Duration kInterval = std::chrono::seconds(1);
+  // A driver that failed is left alone for a while: starting it may load firmware.
+  static constexpr Duration kRetry = std::chrono::minutes(1);
+
+  // `automatic` takes a Jetson's GPU if there is one, else all AMD and NVIDIA ones.
+  // `nvml` as for dlopen; it is not loaded where /proc and /dev show no NVIDIA driver.
+  GpuReader(uv::Loop& loop, const Log& log, const Root& root, GpuKind kind, std::string nvml);
+  ~GpuReader();
+
+  // Looks which GPUs there are. Now and then: a driver may load after the agent.
+  void look();
+
+  // Fills the gpu_ fields.
+  void read(MonoTime now, Scratch& scratch, wire::NodeHealth& out);
+
+ private:
+  struct Drivers;  // what the thread aside works on
+
+  bool wants(GpuKind kind) const { return kind_ == GpuKind::automatic || kind_ == kind; }
+  void take(MonoTime now);
+  void publish(const GpuReading* gpu, wire::NodeHealth& out) const;
+
+  const Log& log_;
+  const Root root_;
+  const GpuKind kind_;
+  std::optional<KernelFile> jetson_load_;
+  GpuReading jetson_;
+  std::shared_ptr<Drivers> drivers_;  // the aside thread's while a question is open
+  bool has_drivers_ = false;
+  GpuReading driver_reading_;
+  bool driver_answered_ = false;
+  bool complained_ = false;
+  MonoTime next_question_{};
+  Aside aside_;
+};
+
+}  // namespace nb::health

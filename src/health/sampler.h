@@ -1,0 +1,69 @@
+// Sampler: measures the node and fills the measured fields of its NodeHealth.
+//
+// It never waits: what could hang (network file systems, GPU drivers, slow sensors) is asked on
+// threads of its own and answers at a later sample. A file that is missing is normal; one that
+// makes no sense leaves its field at the default and is said once. In steady state a sample of a
+// plain node allocates nothing and makes about a dozen system calls.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "health/cpu.h"
+#include "health/disks.h"
+#include "health/gpu.h"
+#include "health/kernel_file.h"
+#include "health/memory.h"
+#include "health/network.h"
+#include "health/root.h"
+#include "health/sensors.h"
+#include "uv/loop.h"
+#include "wire/node_health.h"
+
+namespace nb::health {
+
+struct SamplerOptions {
+  std::string root = "/";               // where proc, sys and dev are
+  std::vector<std::string> disks{"/"};  // absolute paths; the fullest becomes disk_percent
+  GpuKind gpu = GpuKind::automatic;
+  std::vector<std::string> interfaces;  // to report; empty: all but lo, at most 16
+  std::string nvml = "libnvidia-ml.so.1";
+  AskFileSystem ask_file_system = ask_kernel;
+};
+
+class Sampler {
+ public:
+  // How often it looks for devices, limits and mounts that came or went.
+  static constexpr Duration kLookInterval = std::chrono::minutes(1);
+
+  // Takes the first sample of all that is measured by differences (processors, network) and asks
+  // the first questions, so that a sample a fifth of a second later has real values. `loop` and
+  // `log` must outlive it.
+  Sampler(uv::Loop& loop, const Log& log, SamplerOptions options);
+
+  // Sets the measured fields of `out` and no others; reuses its strings and vectors. `now` must
+  // not go back.
+  void sample(MonoTime now, wire::NodeHealth& out);
+
+ private:
+  void look(MonoTime now);
+  void read_system(wire::NodeHealth& out);
+  void read_pressure(wire::Pressure& out);
+
+  const Root root_;
+  Scratch scratch_;
+  MonoTime next_look_{};
+  KernelFile stat_, load_, uptime_, boot_id_, mountinfo_;
+  KernelFile pressure_cpu_, pressure_memory_, pressure_io_;
+  CpuMeter cpu_;
+  MemoryReader memory_;
+  DiskReader disks_;
+  GpuReader gpu_;
+  SensorReader sensors_;
+  NetworkReader network_;
+};
+
+}  // namespace nb::health

@@ -1,0 +1,121 @@
+#include "health/sensors.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "health/directory.h"
+#include "health/throttling.h"
+
+namespace nb::health {
+
+SensorReader::Sensor::Sensor(const Log& log, TemperatureFile found)
+    : name(std::move(found.name)), file(log, std::move(found.path), KernelFile::Kind::sensor) {}
+
+SensorReader::SensorReader(uv::Loop& loop, const Log& log, const Root& root)
+    : log_(log), root_(root), aside_(loop, log, "a temperature sensor") {}
+
+void SensorReader::look() {
+  std::vector<TemperatureFile> found = find_temperatures(root_);
+  if (found != found_) {
+    sensors_.clear();
+    sensors_.reserve(found.size());
+    for (const TemperatureFile& file : found) sensors_.emplace_back(log_, file);
+    found_ = std::move(found);
+    ++generation_;
+    new_sensors_ = true;
+  }
+  // The device first: reading get_throttled makes kernels since 4.19 write a warning with a stack
+  // trace to their log ("deprecated"), newer ones on a Raspberry Pi 5 do not have the file at all.
+  const std::string vcio = root_("/dev/vcio");
+  firmware_ = ::access(vcio.c_str(), R_OK | W_OK) == 0 ? vcio : "";
+  if (!firmware_.empty()) {
+    throttled_.reset();
+    return;
+  }
+  if (throttled_) return;
+  for (const char* path :
+       {"/sys/devices/platform/soc/soc:firmware/get_throttled",
+        "/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled",
+        "/sys/devices/platform/soc@107c000000:firmware/get_throttled"}) {
+    if (exists(root_(path))) {
+      throttled_.emplace(log_, root_(path));
+      return;
+    }
+  }
+}
+
+void SensorReader::run(Batch& batch) {
+  const SystemClock clock;  // how long the device took, whatever time the agent lives in
+  for (Batch::Item& item : batch.items) {
+    char text[64];
+    const MonoTime before = clock.now();
+    const int n = read_once(item.path.c_str(), text, sizeof text);
+    item.took = clock.now() - before;
+    item.read = n >= 0;
+    if (!item.read) continue;
+    const auto celsius = parse_temperature({text, static_cast<size_t>(n)});
+    item.understood = celsius.has_value();
+    item.celsius = celsius.value_or(0);
+  }
+  if (!batch.firmware.empty()) batch.throttled = ask_firmware(batch.firmware.c_str());
+}
+
+void SensorReader::take(const Batch& batch) {
+  if (batch.generation != generation_) return;
+  for (const Batch::Item& item : batch.items) {
+    Sensor& sensor = sensors_[item.sensor];
+    sensor.celsius.reset();
+    if (item.understood && is_plausible(item.celsius)) sensor.celsius = item.celsius;
+    if (item.read) sensor.file.judge(item.understood);
+    sensor.quick = item.took <= kQuick;
+  }
+  throttled_bits_ = batch.throttled;
+}
+
+void SensorReader::ask(MonoTime now) {
+  if (!aside_.idle() || (!new_sensors_ && now - asked_ < kSlowInterval)) return;
+  auto batch = std::make_shared<Batch>();
+  batch->generation = generation_;
+  batch->firmware = firmware_;
+  for (size_t i = 0; i < sensors_.size(); ++i) {
+    if (!sensors_[i].quick) batch->items.push_back({i, sensors_[i].file.path()});
+  }
+  new_sensors_ = false;
+  asked_ = now;
+  if (batch->items.empty() && batch->firmware.empty()) return;
+  batch_ = batch;
+  aside_.ask(now, [batch] { run(*batch); });
+}
+
+void SensorReader::read_quick(Sensor& sensor, Scratch& scratch) {
+  const SystemClock clock;
+  const MonoTime before = clock.now();
+  sensor.celsius = sensor.file.read(scratch, KernelFile::Part::start, parse_temperature);
+  if (sensor.celsius && !is_plausible(*sensor.celsius)) sensor.celsius.reset();
+  if (clock.now() - before > kTooSlow) sensor.quick = false;
+}
+
+void SensorReader::read(MonoTime now, Scratch& scratch, wire::NodeHealth& out) {
+  if (aside_.answered(now)) take(*batch_);
+  size_t count = 0;
+  out.temperature_c.reset();
+  for (Sensor& sensor : sensors_) {
+    if (sensor.quick) read_quick(sensor, scratch);
+    if (!sensor.celsius) continue;
+    if (count == out.temperatures.size()) out.temperatures.emplace_back();
+    out.temperatures[count].name = sensor.name;
+    out.temperatures[count].celsius = *sensor.celsius;
+    ++count;
+    out.temperature_c = std::max(out.temperature_c.value_or(*sensor.celsius), *sensor.celsius);
+  }
+  out.temperatures.resize(count);
+  if (throttled_) {
+    throttled_bits_ = throttled_->read(scratch, KernelFile::Part::start, parse_throttled);
+  }
+  out.throttling.reset();
+  if (throttled_bits_) out.throttling = decode_throttling(*throttled_bits_);
+  ask(now);
+}
+
+}  // namespace nb::health

@@ -1,0 +1,84 @@
+// Temperatures and throttling, without ever waiting for a slow sensor.
+//
+// Most sensors are a register and answer in microseconds; some are a command to an NVMe drive, an
+// I2C transfer or a piece of ACPI code and take milliseconds, or hang with the device. So a sensor
+// is first read aside, on another thread, and timed there. One that was quick is read on the
+// loop's thread at each sample from then on, until it is caught being slow; a slow one is read
+// aside every few seconds, and its last value stands in between.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "health/aside.h"
+#include "health/kernel_file.h"
+#include "health/root.h"
+#include "health/temperatures.h"
+#include "wire/node_health.h"
+
+namespace nb::health {
+
+class SensorReader {
+ public:
+  static constexpr Duration kSlowInterval = std::chrono::seconds(10);
+  static constexpr Duration kQuick = std::chrono::microseconds(500);
+  static constexpr Duration kTooSlow = std::chrono::milliseconds(3);
+
+  SensorReader(uv::Loop& loop, const Log& log, const Root& root);
+
+  // Looks which sensors there are: drivers may load after the agent. Now and then.
+  void look();
+
+  // Fills temperature_c, temperatures and throttling. The first values come with the call after
+  // the loop has turned.
+  void read(MonoTime now, Scratch& scratch, wire::NodeHealth& out);
+
+ private:
+  struct Sensor {
+    Sensor(const Log& log, TemperatureFile found);
+
+    std::string name;
+    KernelFile file;
+    bool quick = false;
+    std::optional<double> celsius;
+  };
+  // What one call aside is to read, and what it has read.
+  struct Batch {
+    struct Item {
+      size_t sensor;
+      std::string path;
+      bool read = false;  // there was text
+      bool understood = false;
+      double celsius = 0;
+      Duration took{};
+    };
+    std::vector<Item> items;
+    std::string firmware;  // empty: not to be asked
+    std::optional<uint32_t> throttled;
+    unsigned generation = 0;
+  };
+
+  static void run(Batch& batch);
+  void ask(MonoTime now);
+  void take(const Batch& batch);
+  void read_quick(Sensor& sensor, Scratch& scratch);
+
+  const Log& log_;
+  const Root root_;
+  std::vector<TemperatureFile> found_;
+  std::vector<Sensor> sensors_;
+  unsigned generation_ = 0;  // of sensors_: an older batch speaks of other ones
+  bool new_sensors_ = false;
+  std::string firmware_;                 // "/dev/vcio"
+  std::optional<KernelFile> throttled_;  // else get_throttled in /sys
+  std::optional<uint32_t> throttled_bits_;
+  MonoTime asked_{};
+  std::shared_ptr<Batch> batch_;
+  Aside aside_;
+};
+
+}  // namespace nb::health

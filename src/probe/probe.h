@@ -1,0 +1,45 @@
+// Probe: one thing that is asked again and again, and what is known of it.
+#pragma once
+
+#include <memory>
+
+#include "base/delegate.h"
+#include "probe/check.h"
+#include "probe/hysteresis.h"
+#include "probe/spec.h"
+#include "uv/timer.h"
+#include "wire/node_health.h"
+
+namespace nb::probe {
+
+class Probe {
+ public:
+  // `on_change` hears of each change of the verdict, the first one included; it must not destroy
+  // the probe. `context` must outlive it.
+  Probe(const CheckContext& context, ProbeSpec spec, Delegate<void(const Probe&)> on_change);
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+
+  // Begins a try, with the spec's deadline. Does nothing while one is under way.
+  void start_try();
+
+  const ProbeSpec& spec() const { return spec_; }
+  // The detail always explains the verdict: a single failure of something that is up does not show.
+  const wire::ProbeReport& report() const { return report_; }
+
+ private:
+  void on_outcome(const Outcome& outcome);
+  void on_deadline();
+
+  const uv::Loop& loop_;
+  const ProbeSpec spec_;
+  Delegate<void(const Probe&)> on_change_;
+  Hysteresis hysteresis_;
+  wire::ProbeReport report_;
+  bool trying_ = false;
+  MonoTime started_{};
+  uv::Timer deadline_;
+  std::unique_ptr<Check> check_;
+};
+
+}  // namespace nb::probe

@@ -1,0 +1,78 @@
+#include "probe/probe_set.h"
+
+#include <algorithm>
+
+namespace nb::probe {
+namespace {
+
+MonoTime next_on_grid(MonoTime now, Duration interval) {
+  interval = std::max<Duration>(interval, std::chrono::milliseconds(1));
+  return MonoTime((now.time_since_epoch() / interval + 1) * interval);
+}
+
+}  // namespace
+
+ProbeSet::ProbeSet(uv::Loop& loop, const Log& log, Options options,
+                   Delegate<void(const wire::ProbeReport&)> on_change)
+    : loop_(loop),
+      log_(log),
+      on_change_(on_change),
+      bus_(loop, std::move(options.system_bus)),
+      context_{loop, bus_, std::move(options.proc_root), std::move(options.version)},
+      timer_(loop, Delegate<void()>::to<&ProbeSet::on_due>(this)) {}
+
+void ProbeSet::set(std::vector<ProbeSpec> specs) {
+  std::vector<Entry> before = std::move(entries_);
+  entries_.clear();
+  const MonoTime now = loop_.now();
+  for (ProbeSpec& spec : specs) {
+    const auto same = std::find_if(before.begin(), before.end(), [&](const Entry& entry) {
+      return entry.probe != nullptr && entry.probe->spec() == spec;
+    });
+    if (same != before.end()) {
+      entries_.push_back(std::move(*same));
+    } else {
+      entries_.push_back(
+          {std::make_unique<Probe>(context_, std::move(spec),
+                                   Delegate<void(const Probe&)>::to<&ProbeSet::on_verdict>(this)),
+           now});
+    }
+  }
+  schedule();
+}
+
+void ProbeSet::report(std::vector<wire::ProbeReport>& out) const {
+  out.resize(entries_.size());
+  for (size_t i = 0; i < entries_.size(); ++i) out[i] = entries_[i].probe->report();
+}
+
+void ProbeSet::on_due() {
+  const MonoTime now = loop_.now();
+  for (Entry& entry : entries_) {
+    if (entry.due > now) continue;
+    entry.due = next_on_grid(now, entry.probe->spec().interval);
+    entry.probe->start_try();
+  }
+  schedule();
+}
+
+void ProbeSet::schedule() {
+  if (entries_.empty()) return timer_.stop();
+  const auto next = std::min_element(entries_.begin(), entries_.end(),
+                                     [](const Entry& a, const Entry& b) { return a.due < b.due; });
+  timer_.start(next->due - loop_.now());
+}
+
+void ProbeSet::on_verdict(const Probe& probe) {
+  const wire::ProbeReport& report = probe.report();
+  if (report.up == true) {
+    log_.notice("probe %s (%s) is up: %s", report.name.c_str(), report.type.c_str(),
+                report.detail.c_str());
+  } else {
+    log_.warning("probe %s (%s) is down: %s", report.name.c_str(), report.type.c_str(),
+                 report.detail.c_str());
+  }
+  on_change_(report);
+}
+
+}  // namespace nb::probe

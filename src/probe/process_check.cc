@@ -1,0 +1,53 @@
+#include "probe/process_check.h"
+
+#include "base/text.h"
+
+namespace nb::probe {
+
+struct ProcessCheck::Answer {
+  Result<ProcessId> found = ProcessId{};
+};
+
+ProcessCheck::ProcessCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome)
+    : context_(context),
+      spec_(spec),
+      on_outcome_(on_outcome),
+      call_(context.loop, Delegate<void()>::to<&ProcessCheck::on_looked>(this)) {}
+
+void ProcessCheck::start() {
+  const bool by_command = spec_.pidfile.empty();
+  if (by_command && process_.pid != 0 && same_process(context_.proc_root, process_)) {
+    return say_found();
+  }
+  process_ = {};
+  trying_ = true;
+  if (call_.running()) return;  // still held up
+  answer_ = std::make_shared<Answer>();
+  const Status started = call_.start(
+      [answer = answer_, proc = context_.proc_root, file = spec_.pidfile, text = spec_.command] {
+        answer->found = file.empty() ? find_by_command(proc, text) : find_by_pidfile(proc, file);
+      });
+  if (started) return;
+  trying_ = false;
+  on_outcome_({false, started.error().message});
+}
+
+std::string ProcessCheck::give_up() {
+  trying_ = false;
+  return spec_.pidfile.empty() ? "no look at all processes was possible"
+                               : "reading the pidfile was not possible";
+}
+
+void ProcessCheck::on_looked() {
+  const std::shared_ptr<Answer> answer = std::move(answer_);
+  if (!std::exchange(trying_, false)) return;  // too late
+  if (!answer->found) return on_outcome_({false, answer->found.error().message});
+  process_ = *answer->found;
+  say_found();
+}
+
+void ProcessCheck::say_found() {
+  on_outcome_({true, format("process %d", process_.pid)});
+}
+
+}  // namespace nb::probe

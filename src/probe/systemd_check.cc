@@ -1,0 +1,56 @@
+#include "probe/systemd_check.h"
+
+#include "probe/words.h"
+
+namespace nb::probe {
+namespace {
+
+using OnAnswer = SystemBus::Query::OnAnswer;
+
+// As systemctl reads a unit's name.
+std::string with_suffix(const std::string& unit) {
+  constexpr std::string_view kSuffixes[] = {
+      ".service", ".socket", ".target", ".device", ".mount", ".automount",
+      ".swap",    ".timer",  ".path",   ".slice",  ".scope",
+  };
+  for (const std::string_view suffix : kSuffixes) {
+    if (unit.ends_with(suffix)) return unit;
+  }
+  return unit + ".service";
+}
+
+}  // namespace
+
+SystemdCheck::SystemdCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome)
+    : on_outcome_(on_outcome),
+      unit_(with_suffix(spec.unit)),
+      active_state_(context.bus, OnAnswer::to<&SystemdCheck::on_active_state>(this)),
+      load_state_(context.bus, OnAnswer::to<&SystemdCheck::on_load_state>(this)) {}
+
+void SystemdCheck::start() {
+  active_state_.ask(unit_, "ActiveState");
+}
+
+std::string SystemdCheck::give_up() {
+  active_state_.cancel();
+  load_state_.cancel();
+  return "no answer from systemd";
+}
+
+void SystemdCheck::on_active_state(const Result<std::string>& state) {
+  if (!state) return on_outcome_({false, state.error().message});
+  // "reloading" and "refreshing" units run meanwhile; `systemctl is-active` takes them so too.
+  if (*state == "active" || *state == "reloading" || *state == "refreshing") {
+    return on_outcome_({true, unit_ + " is " + *state});
+  }
+  // systemd calls a unit inactive that it has never heard of.
+  if (*state == "inactive") return load_state_.ask(unit_, "LoadState");
+  on_outcome_({false, unit_ + " is " + one_line(*state)});
+}
+
+void SystemdCheck::on_load_state(const Result<std::string>& state) {
+  if (state && *state == "not-found") return on_outcome_({false, "there is no unit " + unit_});
+  on_outcome_({false, unit_ + " is inactive"});
+}
+
+}  // namespace nb::probe

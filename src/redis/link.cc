@@ -1,0 +1,257 @@
+#include "redis/link.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "base/text.h"
+
+namespace nb::redis {
+namespace {
+
+// Enough to keep a local server busy through a round trip, few enough that one deadline covers
+// them all.
+constexpr size_t kMaxUnitsInFlight = 1024;
+
+long long ms(Duration duration) {
+  return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+}
+
+bool same_way(const LinkOptions& a, const LinkOptions& b) {
+  return a.target.host == b.target.host && a.target.port == b.target.port &&
+         a.target.unix_path == b.target.unix_path && a.greeting.user == b.greeting.user &&
+         a.greeting.password == b.greeting.password &&
+         a.greeting.client_name == b.greeting.client_name &&
+         a.greeting.databases == b.greeting.databases && a.max_reply_bytes == b.max_reply_bytes;
+}
+
+LinkMachine make_machine(const LinkOptions& options) {
+  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
+}
+
+}  // namespace
+
+Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
+           LinkEvents events, MakeTransport make_transport)
+    : loop_(loop),
+      log_(log),
+      outbox_(outbox),
+      options_(std::move(options)),
+      events_(events),
+      make_transport_(make_transport),
+      machine_(make_machine(options_)),
+      retry_(loop, Delegate<void()>::to<&Link::try_to_connect>(this)),
+      check_(loop, Delegate<void()>::to<&Link::on_check>(this)),
+      turn_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
+      finish_deadline_(loop, Delegate<void()>::to<&Link::on_finish_deadline>(this)) {}
+
+void Link::start() {
+  machine_.start();
+  retry_.start(Duration::zero());
+}
+
+void Link::wake() {
+  turn_.start();
+}
+
+void Link::try_to_connect() {
+  transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
+                                       Delegate<void(Status&)>::to<&Link::on_connected>(this),
+                                       Delegate<void(std::string_view)>::to<&Link::on_data>(this),
+                                       Delegate<void(std::string_view)>::to<&Link::on_end>(this),
+                                       Delegate<void()>::to<&Link::on_drain>(this)});
+  transport_->connect(options_.target, options_.connect_timeout);
+}
+
+void Link::on_stage(uv::DialStage stage) {
+  enter(stage == uv::DialStage::resolving ? LinkState::resolving : LinkState::connecting);
+}
+
+void Link::on_connected(Status& status) {
+  if (!status) return fail(Trouble::unreachable, status.error().message);
+  enter(LinkState::greeting);
+  const MonoTime now = loop_.now();
+  PipelineSink& sink = *this;
+  pipeline_.emplace(sink, options_.max_reply_bytes);
+  pipeline_->greet(options_.greeting, now);
+  last_heard_ = last_ping_ = now;
+  flush();
+}
+
+void Link::on_greeted() {
+  enter(LinkState::replaying);
+  outbox_.connection_opened();
+  wake();
+}
+
+void Link::on_pong(Duration round_trip) {
+  status_.round_trip = round_trip;
+}
+
+void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo) {
+  outbox_.stored(unit);
+  if (unit.slot != nullptr) events_.on_slot_stored(unit.slot->write, echo);
+}
+
+void Link::on_refused(const outbox::Unit& unit, std::string_view error) {
+  const std::string& what = unit.slot != nullptr         ? unit.slot->write.key
+                            : unit.record->event.entry   ? unit.record->event.entry->stream
+                            : unit.record->event.message ? unit.record->event.message->channel
+                                                         : options_.greeting.client_name;
+  // The same refusal comes at each beat; it is said once until it changes.
+  std::string refusal =
+      format("%s: %.*s", what.c_str(), static_cast<int>(error.size()), error.data());
+  if (refusal != last_refusal_) log_.error("redis refuses %s", refusal.c_str());
+  last_refusal_ = std::move(refusal);
+  outbox_.refused(unit);
+}
+
+void Link::on_data(std::string_view bytes) {
+  last_heard_ = loop_.now();
+  if (const auto failure = pipeline_->feed(bytes, last_heard_)) {
+    return fail(failure->trouble, failure->words);
+  }
+  maybe_steady();
+  // There may be room for more units; and if all is stored, somebody may wait for that.
+  wake();
+}
+
+void Link::on_end(std::string_view why) {
+  fail(Trouble::closed, why);
+}
+
+// Once a turn, before the loop waits: what the turn has gathered goes out in one write.
+void Link::on_turn() {
+  turn_.stop();
+  if (!machine_.connected() && finishing_) finish_deadline_.start(Duration::zero());
+  if (machine_.state() < LinkState::replaying) return;
+  const MonoTime now = loop_.now();
+  outbox::Unit unit;
+  while (pipeline_->waiting_units() < kMaxUnitsInFlight &&
+         pipeline_->output().size() + transport_->queued_bytes() < options_.max_output_bytes &&
+         outbox_.next(unit, now)) {
+    // The round trip that a beat reports should be a fresh one; here a PING costs no wake-up.
+    if (now - last_ping_ >= options_.ping_after && !pipeline_->ping_under_way()) {
+      pipeline_->ping(now);
+      last_ping_ = now;
+    }
+    pipeline_->send(unit, now);
+  }
+  maybe_steady();
+  if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
+  flush();
+}
+
+void Link::maybe_steady() {
+  if (machine_.state() != LinkState::replaying || !outbox_.drained()) return;
+  status_.words.clear();
+  last_refusal_.clear();
+  ++status_.connects;
+  enter(LinkState::steady);
+  const std::string target = describe(options_.target);
+  log_.notice("redis %s: connected, PING takes %.2f ms", target.c_str(),
+              static_cast<double>(status_.round_trip.value_or(Duration::zero()).count()) / 1e6);
+}
+
+void Link::flush() {
+  if (!pipeline_->output().empty()) {
+    if (const Status written = transport_->write(pipeline_->output()); !written) {
+      return fail(Trouble::closed, written.error().message);
+    }
+  }
+  arm_check();
+}
+
+// One timer for both: the oldest command is overdue, or it has been silent for long enough to ask.
+// It is not moved at each reply but looks again when it expires; so it never sleeps longer than
+// the silence that it has to notice.
+void Link::arm_check() {
+  if (check_.active()) return;
+  const MonoTime now = loop_.now();
+  MonoTime at = last_heard_ + options_.ping_after;
+  if (const auto oldest = pipeline_->oldest_sent()) {
+    at = std::min(*oldest + options_.command_timeout, now + options_.ping_after);
+  }
+  check_.start(at - now);
+}
+
+void Link::on_check() {
+  const MonoTime now = loop_.now();
+  if (const auto oldest = pipeline_->oldest_sent()) {
+    if (now - *oldest >= options_.command_timeout) {
+      return fail(Trouble::silent, format("no answer within %s",
+                                          human_duration(ms(options_.command_timeout)).c_str()));
+    }
+  } else if (now - last_heard_ >= options_.ping_after) {
+    pipeline_->ping(now);
+    last_ping_ = now;
+  }
+  flush();
+}
+
+void Link::fail(Trouble trouble, std::string_view words) {
+  const bool was_connected = machine_.connected();
+  const LinkMachine::Retry retry = machine_.fail(trouble, loop_.now());
+  ++status_.failures;
+  status_.words =
+      format("%.*s (%.*s)", static_cast<int>(redis::words(trouble).size()),
+             redis::words(trouble).data(), static_cast<int>(words.size()), words.data());
+  drop_connection();
+  if (retry.news) {
+    const std::string target = describe(options_.target);
+    log_.warning("redis %s: %s; trying again for ever, first in %s, then at most every %s",
+                 target.c_str(), status_.words.c_str(), human_duration(ms(retry.delay)).c_str(),
+                 human_duration(ms(options_.backoff.cap)).c_str());
+  }
+  retry_.start(retry.delay);
+  publish_status();
+  if (finishing_ && was_connected) wake();
+}
+
+// Last of what a callback of the transport does: it dies here.
+void Link::drop_connection() {
+  check_.stop();
+  outbox_.connection_lost();
+  pipeline_.reset();
+  transport_.reset();
+  status_.round_trip.reset();
+}
+
+void Link::reconfigure(LinkOptions options) {
+  const bool anew = !same_way(options_, options);
+  options_ = std::move(options);
+  if (!anew || machine_.state() == LinkState::stopped) return;
+  drop_connection();
+  machine_ = make_machine(options_);
+  start();
+  publish_status();
+}
+
+void Link::finish(Duration deadline, Delegate<void()> on_finished) {
+  finishing_ = true;
+  on_finished_ = on_finished;
+  finish_deadline_.start(deadline);
+  wake();
+}
+
+void Link::on_finish_deadline() {
+  retry_.stop();
+  drop_connection();
+  machine_.stop();
+  publish_status();
+  std::exchange(on_finished_, {})();
+}
+
+void Link::enter(LinkState state) {
+  [[maybe_unused]] const bool is_a_step = machine_.advance(state, loop_.now());
+  assert(is_a_step);
+  publish_status();
+}
+
+void Link::publish_status() {
+  status_.state = machine_.state();
+  status_.trouble = machine_.trouble();
+  events_.on_status(status_);
+}
+
+}  // namespace nb::redis

@@ -1,0 +1,116 @@
+// Link: keeps the outbox flowing to Redis. It connects, greets, writes every slot again, drains
+// the events, and goes on; whatever fails, it backs off and tries again, for ever. A server that
+// is silent is found by a deadline on the oldest outstanding command, and by a PING when there
+// is none.
+//
+// The callbacks come on the loop's thread; they may fill the outbox and call wake(), but must not
+// destroy the link.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "outbox/outbox.h"
+#include "redis/link_state.h"
+#include "redis/pipeline.h"
+#include "redis/transport.h"
+#include "uv/prepare.h"
+#include "uv/timer.h"
+
+namespace nb::redis {
+
+struct LinkOptions {
+  uv::Target target;
+  Greeting greeting;
+  Duration connect_timeout = std::chrono::seconds(2);    // resolving included
+  Duration command_timeout = std::chrono::seconds(2);    // of the oldest outstanding command
+  Duration ping_after = std::chrono::milliseconds(900);  // of silence
+  Backoff::Limits backoff;
+  Duration stable_after = std::chrono::seconds(10);  // then a failure starts the backoff anew
+  size_t max_reply_bytes = 16 * 1024 * 1024;
+  size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
+};
+
+struct LinkStatus {
+  LinkState state = LinkState::stopped;
+  Trouble trouble = Trouble::none;
+  std::string words;                   // what went wrong last, for a person; empty when steady
+  std::optional<Duration> round_trip;  // of the last PING on this connection
+  uint64_t connects = 0;               // times it became steady
+  uint64_t failures = 0;
+};
+
+struct LinkEvents {
+  Delegate<void(const LinkStatus&)> on_status;  // state changed
+  Delegate<void(const outbox::SlotWrite&, const SlotEcho&)> on_slot_stored;
+};
+
+class Link final : private PipelineSink {
+ public:
+  // All references must outlive the link.
+  Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
+       LinkEvents events, MakeTransport make_transport);
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  void start();
+  // Something was put into the outbox: it goes out before the loop next waits.
+  void wake();
+  // Other options. If they change where or as whom to connect, it does so anew at once.
+  void reconfigure(LinkOptions options);
+  // No more will be put in: calls `on_finished` (on a later turn) when all is stored, or when the
+  // deadline has passed, or at once if there is no connection; then the link is stopped.
+  void finish(Duration deadline, Delegate<void()> on_finished);
+
+  const LinkStatus& status() const { return status_; }
+
+ private:
+  void try_to_connect();
+  void on_stage(uv::DialStage stage);
+  void on_connected(Status& status);
+  void on_data(std::string_view bytes);
+  void on_end(std::string_view why);
+  void on_drain() { wake(); }
+  void on_turn();
+  void on_check();
+  void on_finish_deadline();
+  void fail(Trouble trouble, std::string_view words);
+  void drop_connection();
+  void flush();
+  void arm_check();
+  void maybe_steady();
+  void enter(LinkState state);
+  void publish_status();
+
+  void on_greeted() override;
+  void on_pong(Duration round_trip) override;
+  void on_stored(const outbox::Unit& unit, const SlotEcho& echo) override;
+  void on_refused(const outbox::Unit& unit, std::string_view error) override;
+
+  uv::Loop& loop_;
+  const Log& log_;
+  outbox::Outbox& outbox_;
+  LinkOptions options_;
+  LinkEvents events_;
+  MakeTransport make_transport_;
+  LinkMachine machine_;
+  LinkStatus status_;
+
+  std::unique_ptr<Transport> transport_;
+  std::optional<Pipeline> pipeline_;
+  MonoTime last_heard_{};  // bytes came in
+  MonoTime last_ping_{};   // was sent
+  std::string last_refusal_;
+
+  uv::Timer retry_;  // the only door to connect()
+  uv::Timer check_;  // silence and deadlines
+  uv::Prepare turn_;
+
+  uv::Timer finish_deadline_;
+  Delegate<void()> on_finished_;
+  bool finishing_ = false;
+};
+
+}  // namespace nb::redis

@@ -1,0 +1,63 @@
+// LinkMachine: the states of the link and what leads from one to the next. Pure: it is told what
+// happened and answers how long to wait and whether there is something to say.
+//
+//   stopped ──▶ waiting ──▶ resolving ──▶ connecting ──▶ greeting ──▶ replaying ──▶ steady
+//                  ▲            │              │             │            │            │
+//                  └────────────┴──────────────┴─────────────┴────────────┴────────────┘
+//                                     any failure: back off, for ever
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/backoff.h"
+#include "redis/trouble.h"
+
+namespace nb::redis {
+
+enum class LinkState : uint8_t {
+  stopped,     // not started, or finished
+  waiting,     // until the next try
+  resolving,   // the host name is being looked up
+  connecting,  // an address is being tried
+  greeting,    // AUTH, SELECT, the first PING
+  replaying,   // every slot is written again, then the events that wait
+  steady,      // all that was known has been stored
+};
+
+std::string_view name(LinkState state);
+
+class LinkMachine {
+ public:
+  LinkMachine(Backoff backoff, Duration stable_after)
+      : backoff_(std::move(backoff)), stable_after_(stable_after) {}
+
+  LinkState state() const { return state_; }
+  // Of the last failure; `none` from steady on.
+  Trouble trouble() const { return trouble_; }
+  bool connected() const { return state_ >= LinkState::greeting; }
+
+  // Begins: the first try is due at once.
+  void start();
+  // Forward along the picture above. False, and nothing changes, if that is no step of it.
+  [[nodiscard]] bool advance(LinkState to, MonoTime now);
+
+  struct Retry {
+    Duration delay{};
+    bool news = false;  // this trouble has not been said yet
+  };
+  // Whatever was going on has failed.
+  Retry fail(Trouble trouble, MonoTime now);
+  // The way to the server is another one: try at once, no failure.
+  void restart();
+  void stop() { state_ = LinkState::stopped; }
+
+ private:
+  Backoff backoff_;
+  Duration stable_after_;
+  LinkState state_ = LinkState::stopped;
+  Trouble trouble_ = Trouble::none;
+  MonoTime steady_since_{};
+};
+
+}  // namespace nb::redis

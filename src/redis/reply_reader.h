@@ -1,0 +1,46 @@
+// ReplyReader: hiredis' parser behind two limits that it does not have itself: a reply may not
+// buffer more bytes, nor announce more elements, than is sane. Works with hiredis 0.14 and 1.x.
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+namespace nb::redis {
+
+struct ReplyDeleter {
+  void operator()(redisReply* reply) const { freeReplyObject(reply); }
+};
+using Reply = std::unique_ptr<redisReply, ReplyDeleter>;
+
+// The text of a string, status or error reply; empty for others.
+std::string_view text_of(const redisReply& reply);
+bool is_error(const redisReply& reply);
+
+class ReplyReader {
+ public:
+  explicit ReplyReader(size_t max_reply_bytes);
+
+  // Takes bytes in. False if they are not the protocol or beyond the limits: then fault() says
+  // why, and the connection is of no more use.
+  bool feed(std::string_view bytes);
+  // The next complete reply, or null: more bytes are needed, or there is a fault.
+  Reply next();
+  // Null while all is well. Valid until the reader dies.
+  const char* fault() const { return fault_; }
+
+ private:
+  struct Deleter {
+    void operator()(redisReader* reader) const { redisReaderFree(reader); }
+  };
+
+  size_t max_reply_bytes_;
+  const char* fault_ = nullptr;
+  // Our copy of hiredis' functions, with a limit in front of one; the reader points to it.
+  std::unique_ptr<redisReplyObjectFunctions> functions_;
+  std::unique_ptr<redisReader, Deleter> reader_;
+};
+
+}  // namespace nb::redis

@@ -1,0 +1,46 @@
+// Any bytes: the guard before cJSON neither crashes nor lets through what cJSON cannot hold, and
+// what the writer makes of any text is accepted again, as the same text.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "base/text.h"
+#include "wire/json.h"
+#include "wire/json_writer.h"
+
+namespace {
+
+using nb::wire::Json;
+using nb::wire::JsonDocument;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void visit(Json value, unsigned depth) {
+  require(depth <= 64);
+  if (const auto text = value.string()) require(nb::is_valid_utf8(*text));
+  if (const auto whole = value.integer()) require(value.number() == static_cast<double>(*whole));
+  for (Json child = value.first_child(); child.exists(); child = child.next_sibling()) {
+    visit(child, depth + 1);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  if (const auto document = JsonDocument::parse(input)) visit(document->root(), 0);
+
+  if (input.find('\0') == input.npos && size < 8 * 1024) {
+    std::string written;
+    nb::wire::JsonWriter(written).string(input);
+    const auto read = JsonDocument::parse(written);
+    require(read.ok());
+    const auto text = read->root().string();
+    require(text.has_value());
+    if (nb::is_valid_utf8(input)) require(*text == input);
+  }
+  return 0;
+}

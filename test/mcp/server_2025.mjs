@@ -1,0 +1,54 @@
+// An MCP server of the 2025 revisions, from the official SDK: streamable HTTP with sessions.
+//
+//   node server_2025.mjs json|sse
+//
+// Prints its port once it listens. GET /sessions counts the sessions opened and still open, so that
+// a test sees whether a client leaves any behind. Ends when its standard input does.
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import process from 'node:process';
+
+import { load } from './modules.mjs';
+
+const { McpServer } = await load('@modelcontextprotocol/sdk/server/mcp.js');
+const { StreamableHTTPServerTransport } = await load(
+  '@modelcontextprotocol/sdk/server/streamableHttp.js');
+
+const enableJsonResponse = process.argv[2] === 'json';
+const sessions = new Map();
+let opened = 0;
+
+async function newTransport() {
+  const transport = new StreamableHTTPServerTransport({
+    enableJsonResponse,
+    sessionIdGenerator: () => randomUUID(),
+    onsessioninitialized: (id) => {
+      opened += 1;
+      sessions.set(id, transport);
+    },
+  });
+  transport.onclose = () => sessions.delete(transport.sessionId);
+  const server = new McpServer({ name: 'cell-tools', version: '1.4.2' });
+  server.tool('where', 'Where the tool head is', async () => ({
+    content: [{ type: 'text', text: 'at home' }],
+  }));
+  await server.connect(transport);
+  return transport;
+}
+
+const http = createServer(async (request, response) => {
+  if (request.url === '/sessions') {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ opened, open: sessions.size }));
+    return;
+  }
+  if (request.url !== '/mcp') {
+    response.writeHead(404).end();
+    return;
+  }
+  const known = sessions.get(request.headers['mcp-session-id']);
+  const transport = known ?? (await newTransport());
+  await transport.handleRequest(request, response);
+});
+http.listen(0, '127.0.0.1', () => console.log(http.address().port));
+process.stdin.on('end', () => process.exit(0)).resume();

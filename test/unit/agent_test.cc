@@ -1,0 +1,277 @@
+// Unit tests of agent/: the C ABI and what it promises, and the agent's smaller parts. Real Redis
+// and real processes are the integration suite's.
+#include "nodebeat/agent.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/identity.h"
+#include "agent/mapping.h"
+#include "agent/service_notify.h"
+#include "base/unique_fd.h"
+#include "config/load.h"
+#include "support/fake_redis.h"
+
+namespace nb::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Identity, DiffersBetweenAgentsOfOneMoment) {
+  Random random(1);
+  const WallTime start{1'795'183'387s};
+  const Identity a = make_identity("hog", "2a1e1dbb-4fbb", start, random);
+  const Identity b = make_identity("hog", "2a1e1dbb-4fbb", start, random);
+  EXPECT_EQ(a.node, "hog");
+  EXPECT_EQ(a.instance_id.rfind("hog-2a1e1dbb-", 0), 0u) << a.instance_id;
+  EXPECT_NE(a.instance_id, b.instance_id);
+  EXPECT_EQ(make_identity("hog", "", start, random).instance_id.rfind("hog-noboot-", 0), 0u);
+}
+
+TEST(Mapping, HandsOnWhatWasConfigured) {
+  config::Sources sources;
+  sources.host_name = "ook.cell";
+  sources.text = R"(
+[redis]
+url = "redis://u:secret@[::1]:7000"
+command_timeout = "3s"
+[redis.db]
+health = 2
+[health]
+disks = ["/", "/data"]
+gpu = "none"
+[[probe]]
+name = "mcp"
+type = "mcp"
+url = "http://127.0.0.1:8000/mcp"
+[[probe]]
+name = "camera"
+type = "tcp"
+address = "cam:554"
+interval = "10s"
+)";
+  const auto loaded = config::load(sources);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  const redis::LinkOptions link = link_options(loaded->config);
+  EXPECT_EQ(describe(link.target), "[::1]:7000");
+  EXPECT_EQ(link.greeting.user, "u");
+  EXPECT_EQ(link.greeting.password, "secret");
+  EXPECT_EQ(link.greeting.client_name, "nodebeat:ook");
+  EXPECT_EQ(link.greeting.databases, std::vector<int>{2});
+  EXPECT_EQ(link.command_timeout, 3s);
+  EXPECT_EQ(sampler_options(loaded->config).disks, (std::vector<std::string>{"/", "/data"}));
+  EXPECT_EQ(sampler_options(loaded->config).gpu, health::GpuKind::none);
+  const auto probes = probe_specs(loaded->config);
+  ASSERT_EQ(probes.size(), 2u);
+  EXPECT_EQ(probes[0].http_path, "/mcp");
+  EXPECT_EQ(probes[0].target.port, 8000);
+  EXPECT_EQ(probes[1].target.host, "cam");
+  EXPECT_EQ(probes[1].interval, 10s);
+}
+
+// A service manager: receives datagrams.
+class Manager {
+ public:
+  explicit Manager(std::string name)
+      : name_(std::move(name)), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    name_.copy(address.sun_path, sizeof address.sun_path);
+    if (name_[0] == '@') address.sun_path[0] = '\0';
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name_.size());
+    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  }
+  const std::string& name() const { return name_; }
+  // The next message; empty after ten seconds of nothing.
+  std::string receive() {
+    pollfd p{fd_.get(), POLLIN, 0};
+    if (::poll(&p, 1, 10'000) != 1) return {};
+    char text[1024];
+    const ssize_t n = ::recv(fd_.get(), text, sizeof text, 0);
+    return n > 0 ? std::string(text, static_cast<size_t>(n)) : std::string();
+  }
+  // Receives until a message begins with `text`; false if none does.
+  bool hears(std::string_view text) {
+    for (std::string message = receive(); !message.empty(); message = receive()) {
+      if (message.rfind(text, 0) == 0) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::string name_;
+  UniqueFd fd_;
+};
+
+std::string abstract_name(const char* what) {
+  return "@nodebeat-test-" + std::string(what) + "-" + std::to_string(::getpid());
+}
+
+TEST(ServiceNotify, SpeaksToAbstractAndPathSockets) {
+  for (const std::string& name :
+       {abstract_name("notify"), testing::TempDir() + "/nb-notify.sock"}) {
+    ::unlink(name.c_str());
+    Manager manager(name);
+    ServiceNotify notify(name, 10s);
+    notify.ready();
+    EXPECT_EQ(manager.receive(), "READY=1");
+    notify.status("well");
+    notify.status("well");
+    notify.stopping();
+    EXPECT_EQ(manager.receive(), "STATUS=well");
+    EXPECT_EQ(manager.receive(), "STOPPING=1") << "the same status is not sent twice";
+    notify.reloading(MonoTime(5s));
+    EXPECT_EQ(manager.receive(), "RELOADING=1\nMONOTONIC_USEC=5000000");
+    EXPECT_EQ(notify.watchdog_period(), 5s);
+    ::unlink(name.c_str());
+  }
+  ServiceNotify().ready();  // nobody to tell
+}
+
+// An agent made through the C ABI, with its log.
+class Made {
+ public:
+  explicit Made(const std::string& text, const char* node = "hog",
+                const char* const* environment = nullptr, uint32_t flags = 0) {
+    nb_agent_options options{};
+    options.size = sizeof options;
+    options.flags = flags;
+    options.config_file = "test.toml";
+    options.config_text = text.c_str();
+    options.node = node;
+    options.environment = environment;
+    options.log = [](void* user, int, const char* line) {
+      static_cast<Made*>(user)->lines.emplace_back(line);
+    };
+    options.log_user = this;
+    char buffer[1024] = "";
+    rc = nb_agent_create(&options, &agent, buffer, sizeof buffer);
+    error = buffer;
+  }
+  Made(const Made&) = delete;
+  Made& operator=(const Made&) = delete;
+  ~Made() { nb_agent_destroy(agent); }
+
+  nb_agent_stats stats() const {
+    nb_agent_stats stats{};
+    stats.size = sizeof stats;
+    EXPECT_EQ(nb_agent_get_stats(agent, &stats), NB_OK);
+    return stats;
+  }
+
+  nb_agent* agent = nullptr;
+  int rc = 0;
+  std::string error;
+  std::vector<std::string> lines;
+};
+
+constexpr char kNowhere[] = "[redis]\nurl = \"unix:///nonexistent/redis.sock\"\n";
+
+TEST(AgentAbi, RefusesWhatItDoesNotKnow) {
+  nb_agent* agent = nullptr;
+  char error[256];
+  nb_agent_options options{};
+  EXPECT_EQ(nb_agent_create(nullptr, &agent, error, sizeof error), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_agent_create(&options, &agent, error, sizeof error), NB_ERR_ARGUMENT);
+  EXPECT_STREQ(error, "options.size must be sizeof(nb_agent_options)");
+  options.size = sizeof options;
+  options.flags = 0x80;
+  EXPECT_EQ(nb_agent_create(&options, &agent, error, 8), NB_ERR_ARGUMENT);
+  EXPECT_EQ(std::string(error), "options") << "cut to fit, and terminated";
+  EXPECT_EQ(nb_agent_create(&options, &agent, nullptr, 0), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_agent_run(nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_agent_print_config(nullptr, nullptr, 0), NB_ERR_ARGUMENT);
+  nb_agent_stop(nullptr);
+  nb_agent_reload(nullptr);
+  EXPECT_EQ(agent, nullptr);
+}
+
+TEST(AgentAbi, AWrongConfigurationNamesFileLineAndKey) {
+  const Made made("[heartbeat]\nintervall = \"5s\"\n");
+  EXPECT_EQ(made.rc, NB_ERR_CONFIG);
+  EXPECT_NE(made.error.find("test.toml:2"), std::string::npos) << made.error;
+  EXPECT_NE(made.error.find("interval"), std::string::npos) << made.error;
+}
+
+TEST(AgentAbi, RefusesANodeNameThatReadersWouldMistake) {
+  for (const char* name : {"a:b", "a b", "a\n", "", "*"}) {
+    EXPECT_EQ(Made(kNowhere, name).rc, NB_ERR_CONFIG) << name;
+  }
+}
+
+TEST(AgentAbi, PrintsItsConfigurationWithoutSecrets) {
+  const Made made("[redis]\nurl = \"redis://u:hunter2@127.0.0.1:1\"\n");
+  ASSERT_EQ(made.rc, NB_OK) << made.error;
+  const int size = nb_agent_print_config(made.agent, nullptr, 0);
+  ASSERT_GT(size, 100);
+  std::string text(static_cast<size_t>(size) + 1, '\0');
+  EXPECT_EQ(nb_agent_print_config(made.agent, text.data(), text.size()), size);
+  EXPECT_EQ(text.find("hunter2"), std::string::npos);
+  EXPECT_NE(text.find("test.toml:2"), std::string::npos);
+}
+
+TEST(AgentAbi, StopBeforeRunMakesRunReturn) {
+  Made made(kNowhere);
+  ASSERT_EQ(made.rc, NB_OK) << made.error;
+  nb_agent_stop(made.agent);
+  EXPECT_EQ(nb_agent_run(made.agent), NB_OK);
+  EXPECT_EQ(nb_agent_run(made.agent), NB_ERR_STATE);
+}
+
+TEST(AgentAbi, IsReadyWithoutRedisAndTellsItsManager) {
+  Manager manager(abstract_name("ready"));
+  const std::string socket = "NOTIFY_SOCKET=" + manager.name();
+  const char* environment[] = {socket.c_str(), "WATCHDOG_USEC=20000", nullptr};
+  Made made(kNowhere, "hog", environment, NB_AGENT_SERVICE);
+  ASSERT_EQ(made.rc, NB_OK) << made.error;
+  std::thread thread([&] { EXPECT_EQ(nb_agent_run(made.agent), NB_OK); });
+  EXPECT_TRUE(manager.hears("READY=1"));
+  EXPECT_TRUE(manager.hears("STATUS=node hog; redis /nonexistent/redis.sock: not reachable"));
+  EXPECT_TRUE(manager.hears("WATCHDOG=1"));
+  nb_agent_reload(made.agent);
+  EXPECT_TRUE(manager.hears("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_TRUE(manager.hears("READY=1"));
+  nb_agent_stop(made.agent);
+  EXPECT_TRUE(manager.hears("STOPPING=1"));
+  thread.join();
+  EXPECT_EQ(made.stats().reloads, 1u);
+  EXPECT_GT(made.stats().link_failures, 0u);
+}
+
+TEST(AgentAbi, ManyAgentsLiveInOneProcess) {
+  constexpr int kMany = 50;
+  std::vector<std::unique_ptr<Made>> agents;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kMany; ++i) {
+    agents.push_back(std::make_unique<Made>(kNowhere, ("node-" + std::to_string(i)).c_str()));
+    ASSERT_EQ(agents.back()->rc, NB_OK) << agents.back()->error;
+  }
+  for (auto& made : agents)
+    threads.emplace_back([&made] { EXPECT_EQ(nb_agent_run(made->agent), NB_OK); });
+  for (auto& made : agents) nb_agent_stop(made->agent);
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(AgentAbi, LeavesTheHostsSignalsAlone) {
+  Made made(kNowhere);
+  nb_agent_stop(made.agent);
+  sigset_t before;
+  sigset_t after;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  EXPECT_EQ(nb_agent_run(made.agent), NB_OK);
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  EXPECT_EQ(sigismember(&before, SIGPIPE), sigismember(&after, SIGPIPE));
+  struct sigaction action {};
+  sigaction(SIGPIPE, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
+}  // namespace
+}  // namespace nb::agent

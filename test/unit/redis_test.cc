@@ -1,0 +1,529 @@
+// Unit tests of redis/: the pure parts by bytes and times, the link against a scripted server.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "redis/link.h"
+#include "redis/link_state.h"
+#include "redis/pipeline.h"
+#include "redis/plain_transport.h"
+#include "redis/reply_reader.h"
+#include "redis/resp_writer.h"
+#include "redis/trouble.h"
+#include "support/fake_redis.h"
+#include "support/test_loop.h"
+
+namespace nb::redis {
+namespace {
+
+using namespace std::chrono_literals;
+using outbox::Outbox;
+using outbox::Unit;
+using test::FakeRedis;
+using test::TestLoop;
+
+const MonoTime kNow{1000s};
+
+TEST(RespWriter, FormatsCommands) {
+  std::string out;
+  RespWriter(out).command(3).arg("SET").arg("k\r\n").arg(int64_t{-5});
+  EXPECT_EQ(out, "*3\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$2\r\n-5\r\n");
+}
+
+TEST(Trouble, IsReadFromTheFirstWord) {
+  EXPECT_EQ(classify("WRONGPASS invalid username-password pair"), Trouble::wrong_password);
+  EXPECT_EQ(classify("NOAUTH Authentication required."), Trouble::wrong_password);
+  EXPECT_EQ(classify("NOPERM this user has no permissions"), Trouble::no_permission);
+  EXPECT_EQ(classify("LOADING Redis is loading the dataset in memory"), Trouble::loading);
+  EXPECT_EQ(classify("READONLY You can't write against a read only replica."), Trouble::read_only);
+  EXPECT_EQ(classify("OOM command not allowed"), Trouble::out_of_memory);
+  EXPECT_EQ(classify("MASTERDOWN Link with MASTER is down"), Trouble::master_down);
+  EXPECT_EQ(classify("ERR max number of clients reached"), Trouble::not_admitted);
+  EXPECT_EQ(classify("WRONGTYPE Operation against a key"), Trouble::none);
+  EXPECT_EQ(classify("OOMX"), Trouble::none);
+  EXPECT_EQ(classify(""), Trouble::none);
+}
+
+TEST(ReplyReader, ReadsRepliesFedByteByByte) {
+  ReplyReader reader(1000);
+  std::vector<std::string> texts;
+  for (const char c : std::string("+OK\r\n$5\r\nhello\r\n*2\r\n:1\r\n-ERR x\r\n")) {
+    ASSERT_TRUE(reader.feed(std::string_view(&c, 1)));
+    while (const Reply reply = reader.next()) texts.emplace_back(text_of(*reply));
+  }
+  EXPECT_EQ(texts, (std::vector<std::string>{"OK", "hello", ""}));
+  EXPECT_EQ(reader.fault(), nullptr);
+}
+
+TEST(ReplyReader, RefusesRubbishAndMonsters) {
+  for (const std::string bad :
+       {"HTTP/1.1 400 Bad Request\r\n", "*2147483647\r\n:1\r\n", "*100000\r\n:1\r\n", "$-5\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n!\r\n", ":x\r\n"}) {
+    ReplyReader reader(1 << 20);
+    (void)reader.feed(bad);
+    EXPECT_EQ(reader.next(), nullptr) << bad;
+    EXPECT_NE(reader.fault(), nullptr) << bad;
+    EXPECT_FALSE(reader.feed("+OK\r\n")) << "a faulty reader stays so";
+  }
+}
+
+TEST(ReplyReader, BuffersNoMoreThanItsLimit) {
+  ReplyReader reader(100'000);
+  ASSERT_TRUE(reader.feed("$9223372036854775\r\n"));
+  const std::string chunk(10'000, 'x');
+  int fed = 0;
+  while (reader.feed(chunk)) {
+    EXPECT_EQ(reader.next(), nullptr);
+    ASSERT_LT(++fed, 11);
+  }
+  EXPECT_STREQ(reader.fault(), "a reply is longer than redis.max_reply allows");
+}
+
+TEST(LinkMachine, GoesItsWayAndNoOther) {
+  LinkMachine machine(Backoff({}, Random(1)), 10s);
+  EXPECT_FALSE(machine.advance(LinkState::resolving, kNow)) << "not started";
+  machine.start();
+  EXPECT_FALSE(machine.advance(LinkState::steady, kNow));
+  for (const LinkState next : {LinkState::resolving, LinkState::connecting, LinkState::greeting,
+                               LinkState::replaying, LinkState::steady}) {
+    EXPECT_TRUE(machine.advance(next, kNow)) << name(next);
+  }
+  EXPECT_FALSE(machine.advance(LinkState::greeting, kNow)) << "never back but by failing";
+  (void)machine.fail(Trouble::closed, kNow);
+  EXPECT_EQ(machine.state(), LinkState::waiting);
+  EXPECT_TRUE(machine.advance(LinkState::connecting, kNow)) << "a socket path needs no resolving";
+}
+
+void reach_steady(LinkMachine& machine, MonoTime now) {
+  for (const LinkState next : {LinkState::resolving, LinkState::connecting, LinkState::greeting,
+                               LinkState::replaying, LinkState::steady}) {
+    ASSERT_TRUE(machine.advance(next, now));
+  }
+}
+
+TEST(LinkMachine, SaysATroubleOnceUntilItChanges) {
+  LinkMachine machine(Backoff({}, Random(1)), 10s);
+  machine.start();
+  EXPECT_TRUE(machine.fail(Trouble::unreachable, kNow).news);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(machine.fail(Trouble::unreachable, kNow).news);
+  EXPECT_TRUE(machine.fail(Trouble::loading, kNow).news);
+  reach_steady(machine, kNow);
+  EXPECT_EQ(machine.trouble(), Trouble::none);
+  EXPECT_TRUE(machine.fail(Trouble::loading, kNow).news);
+}
+
+TEST(LinkMachine, BacksOffForEverAndAnewOnlyAfterAStableSpell) {
+  LinkMachine machine(Backoff({100ms, 5s, 900ms}, Random(1)), 10s);
+  machine.start();
+  Duration longest{};
+  for (int i = 0; i < 10'000; ++i)
+    longest = std::max(longest, machine.fail(Trouble::closed, kNow).delay);
+  EXPECT_LE(longest, 5s);
+  EXPECT_GT(longest, 4s);
+
+  const auto delays_after = [&](Duration steady_for) {
+    Duration most{};
+    for (int i = 0; i < 50; ++i) {
+      reach_steady(machine, kNow);
+      most = std::max(most, machine.fail(Trouble::closed, kNow + steady_for).delay);
+    }
+    return most;
+  };
+  EXPECT_GT(delays_after(9s), 1s);
+  EXPECT_LT(delays_after(10s), 100ms);
+}
+
+TEST(LinkMachine, AWrongPasswordIsNotHammered) {
+  LinkMachine machine(Backoff({100ms, 5s, 900ms}, Random(7)), 10s);
+  machine.start();
+  Duration longest{};
+  for (int i = 0; i < 20; ++i)
+    longest = std::max(longest, machine.fail(Trouble::wrong_password, kNow).delay);
+  EXPECT_GT(longest, 2s) << "the full window from the first try on";
+}
+
+// Collects what a pipeline tells.
+struct Sink final : PipelineSink {
+  void on_greeted() override { log += "greeted "; }
+  void on_pong(Duration round_trip) override {
+    log += "pong:" + std::to_string(round_trip / 1ms) + " ";
+  }
+  void on_stored(const Unit& unit, const SlotEcho& echo) override {
+    log += "stored:" + std::string(unit.slot != nullptr ? unit.slot->write.key : "event");
+    if (echo.existed) log += ":existed";
+    if (!echo.previous.empty()) log += ":was=" + std::string(echo.previous);
+    log += " ";
+  }
+  void on_refused(const Unit&, std::string_view error) override {
+    log += "refused:" + std::string(error) + " ";
+  }
+  std::string log;
+};
+
+std::string commands(std::string_view resp) {
+  // Command words only: enough to see what is sent and in what order.
+  std::string words;
+  size_t at = 0;
+  while (at < resp.size()) {
+    const size_t end = resp.find("\r\n", at);
+    const std::string_view line = resp.substr(at, end - at);
+    at = end + 2;
+    if (line[0] == '*') {
+      words += words.empty() ? "" : "; ";
+    } else if (line[0] == '$') {
+      const auto size = static_cast<size_t>(std::atoi(std::string(line.substr(1)).c_str()));
+      if (!words.empty() && words.back() != ' ') words += ' ';
+      words += resp.substr(at, size);
+      at += size + 2;
+    }
+  }
+  return words;
+}
+
+TEST(Pipeline, GreetsWithEverythingInOneWrite) {
+  Sink sink;
+  Pipeline pipeline(sink, 1000);
+  pipeline.greet({"u", "secret", "nodebeat:hog", {2, 0}}, kNow);
+  EXPECT_EQ(commands(pipeline.output()),
+            "AUTH u secret; CLIENT SETNAME nodebeat:hog; SELECT 2; SELECT 0; PING");
+  EXPECT_FALSE(pipeline.feed("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", kNow).has_value());
+  EXPECT_EQ(sink.log, "");
+  EXPECT_FALSE(pipeline.feed("+PONG\r\n", kNow + 3ms).has_value());
+  EXPECT_EQ(sink.log, "pong:3 greeted ");
+}
+
+TEST(Pipeline, NamesWhatTheGreetingFailedBy) {
+  const auto greet = [](std::string_view replies) {
+    Sink sink;
+    Pipeline pipeline(sink, 1000);
+    pipeline.greet({"", "secret", "n", {0, 20}}, kNow);
+    auto failure = pipeline.feed(replies, kNow);
+    EXPECT_EQ(failure ? failure->words.find("secret") : std::string::npos, std::string::npos);
+    return failure ? failure->trouble : Trouble::none;
+  };
+  EXPECT_EQ(greet("-WRONGPASS no\r\n"), Trouble::wrong_password);
+  EXPECT_EQ(greet("-ERR invalid password\r\n"), Trouble::wrong_password);
+  EXPECT_EQ(greet("-LOADING x\r\n"), Trouble::loading);
+  EXPECT_EQ(greet("+OK\r\n-NOPERM no client|setname\r\n+OK\r\n+OK\r\n+PONG\r\n"), Trouble::none);
+  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n"), Trouble::no_database);
+  EXPECT_EQ(greet("+OK\r\n-ERR max number of clients reached\r\n"), Trouble::not_admitted);
+  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PENG\r\n"), Trouble::rubbish);
+  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PONG\r\n+PONG\r\n"), Trouble::rubbish);
+}
+
+outbox::SlotWrite health(const std::string& json) {
+  outbox::SlotWrite write;
+  write.key = "node:health:hog";
+  write.fields = {{"health", json}};
+  write.ttl = 15s;
+  write.echo = true;
+  return write;
+}
+
+outbox::Event history() {
+  outbox::Event event;
+  event.entry = outbox::StreamEntry{0, "stream:node_metrics:hog", 5000, {{"health", "{}"}}};
+  event.message = outbox::Message{"node:events:hog", "{\"type\":\"x\"}", 5s};
+  return event;
+}
+
+class PipelineUnit : public testing::Test {
+ protected:
+  PipelineUnit() {
+    outbox_.connection_opened();
+    outbox_.put(health("{1}"), history(), kNow, WallTime{});
+    EXPECT_TRUE(outbox_.next(unit_, kNow));
+    pipeline_.send(unit_, kNow);
+  }
+  Outbox outbox_{{"hog", "hog-1", {}}};
+  Sink sink_;
+  Pipeline pipeline_{sink_, 1000};
+  Unit unit_;
+};
+
+TEST_F(PipelineUnit, IsOneTransaction) {
+  EXPECT_EQ(commands(pipeline_.output()),
+            "MULTI; HGET node:health:hog health; HSET node:health:hog health {1}; "
+            "PEXPIRE node:health:hog 15000; "
+            "XADD stream:node_metrics:hog MAXLEN ~ 5000 * health {}; "
+            "PUBLISH node:events:hog {\"type\":\"x\"}; EXEC");
+  const std::string queued = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n";
+  EXPECT_FALSE(pipeline_.feed(queued, kNow).has_value());
+  EXPECT_EQ(pipeline_.waiting_units(), 1u);
+  EXPECT_FALSE(
+      pipeline_.feed("*5\r\n$3\r\n{0}\r\n:0\r\n:1\r\n$3\r\n1-0\r\n:2\r\n", kNow).has_value());
+  EXPECT_EQ(sink_.log, "stored:node:health:hog:existed:was={0} ");
+  EXPECT_EQ(pipeline_.waiting(), 0u);
+}
+
+TEST_F(PipelineUnit, OneBadCommandRefusesTheUnitAlone) {
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+                         "*5\r\n$-1\r\n-WRONGTYPE bad\r\n:0\r\n$3\r\n1-0\r\n:2\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(sink_.log, "refused:WRONGTYPE bad ");
+}
+
+TEST_F(PipelineUnit, ACommandThatWasNotQueuedIsTheReason) {
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-ERR unknown command 'XADD'\r\n"
+                         "+QUEUED\r\n-EXECABORT Transaction discarded\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(sink_.log, "refused:ERR unknown command 'XADD' ");
+}
+
+TEST_F(PipelineUnit, WhatConcernsTheServerEndsTheConnection) {
+  const auto failure = pipeline_.feed("+OK\r\n+QUEUED\r\n-OOM command not allowed\r\n", kNow);
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->trouble, Trouble::out_of_memory);
+  EXPECT_EQ(failure->words, "OOM command not allowed");
+}
+
+TEST_F(PipelineUnit, AnAnswerOfAnotherShapeIsRubbish) {
+  const std::string queued = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n";
+  const auto failure = pipeline_.feed(queued + "*1\r\n:1\r\n", kNow);
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->trouble, Trouble::rubbish);
+}
+
+TEST(Pipeline, AUnitInAnotherDatabaseIsPrecededByItsSelect) {
+  Outbox outbox{{"hog", "hog-1", {}}};
+  outbox.connection_opened();
+  Sink sink;
+  Pipeline pipeline(sink, 1000);
+  for (const int db : {0, 3, 3}) {
+    outbox::SlotWrite write;
+    write.db = db;
+    write.key = "k";
+    write.fields = {{"f", "v"}};
+    outbox.put(write);
+    Unit unit;
+    ASSERT_TRUE(outbox.next(unit, kNow));
+    pipeline.send(unit, kNow);
+  }
+  EXPECT_EQ(commands(pipeline.output()), "HSET k f v; SELECT 3; HSET k f v; HSET k f v");
+}
+
+// --- the link, over real sockets, against a server that does as it is told ---
+
+struct Watcher {
+  std::vector<std::string> lines;
+  std::vector<LinkState> states;
+  LinkStatus last;
+  int stored = 0;
+  bool finished = false;
+  static void sink(void* user, LogLevel, std::string_view line) {
+    static_cast<Watcher*>(user)->lines.emplace_back(line);
+  }
+  void on_status(const LinkStatus& status) {
+    states.push_back(status.state);
+    last = status;
+  }
+  void on_slot(const outbox::SlotWrite&, const SlotEcho&) { ++stored; }
+  void on_finished() { finished = true; }
+  int count(std::string_view text) const {
+    int n = 0;
+    for (const auto& line : lines) n += line.find(text) != std::string::npos;
+    return n;
+  }
+};
+
+class LinkTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { ::signal(SIGPIPE, SIG_IGN); }
+
+  LinkOptions options() {
+    LinkOptions options;
+    options.target = {"127.0.0.1", redis_.port(), ""};
+    options.greeting = {"", "", "nodebeat:hog", {0}};
+    options.command_timeout = 100ms;
+    options.connect_timeout = 1s;
+    options.ping_after = 50ms;
+    options.backoff = {1ms, 10ms, 10ms};
+    return options;
+  }
+  void start() { start(options()); }
+  void start(LinkOptions options) {
+    link_.emplace(
+        loop_.loop(), log_, outbox_, std::move(options),
+        LinkEvents{Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
+                   Delegate<void(const outbox::SlotWrite&, const SlotEcho&)>::to<&Watcher::on_slot>(
+                       &watch_)},
+        &make_plain_transport);
+    link_->start();
+  }
+  bool accepted() {
+    return loop_.run_until([&] { return redis_.accept(); });
+  }
+  void greet() {
+    ASSERT_TRUE(accepted());
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PING\r\n"); }));
+    redis_.forget();
+    redis_.send("+OK\r\n+OK\r\n+PONG\r\n");
+  }
+  bool reaches(LinkState state) {
+    return loop_.run_until([&] { return watch_.last.state == state; });
+  }
+
+  TestLoop loop_;
+  FakeRedis redis_;
+  Watcher watch_;
+  Log log_{&Watcher::sink, &watch_, LogLevel::debug};
+  Outbox outbox_{{"hog", "hog-1", {}}};
+  std::optional<Link> link_;
+};
+
+TEST_F(LinkTest, GoesThroughItsStatesAndDeliversWhatWaited) {
+  outbox_.put(health("{1}"));
+  start();
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  EXPECT_EQ(watch_.last.state, LinkState::replaying);
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  ASSERT_TRUE(reaches(LinkState::steady));
+  EXPECT_EQ(watch_.stored, 1);
+  EXPECT_EQ(watch_.states,
+            (std::vector{LinkState::resolving, LinkState::connecting, LinkState::greeting,
+                         LinkState::replaying, LinkState::steady}));
+  EXPECT_EQ(watch_.count("connected"), 1);
+}
+
+TEST_F(LinkTest, ASilentServerIsAskedAndThenGivenUp) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PING\r\n"); }))
+      << "asked in silence";
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  EXPECT_EQ(watch_.last.trouble, Trouble::silent);
+  EXPECT_EQ(watch_.count("does not answer (no answer within 100 ms)"), 1);
+  greet();
+  EXPECT_TRUE(reaches(LinkState::steady)) << "and it comes back";
+}
+
+TEST_F(LinkTest, HalfARequestedReplyAndThenSilenceIsFoundToo) {
+  outbox_.put(health("{1}"));
+  start();
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  redis_.send("+OK\r\n+QUEUED\r\n+QUE");
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  EXPECT_EQ(watch_.last.trouble, Trouble::silent);
+  EXPECT_EQ(watch_.stored, 0);
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); })) << "sent again";
+}
+
+TEST_F(LinkTest, RubbishIsNamedAndTheLinkGoesOn) {
+  start();
+  for (const std::string_view rubbish :
+       {"HTTP/1.1 400 Bad Request\r\n\r\n", "*2147483647\r\n", "\xff\xfe\n",
+        "+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n+PONG\r\n"}) {
+    ASSERT_TRUE(accepted());
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PING\r\n"); }));
+    redis_.send(rubbish);
+    ASSERT_TRUE(reaches(LinkState::waiting)) << rubbish;
+    EXPECT_EQ(watch_.last.trouble, Trouble::rubbish) << rubbish;
+    ASSERT_TRUE(loop_.run_until([&] { return watch_.last.state != LinkState::waiting; }));
+  }
+}
+
+TEST_F(LinkTest, OneLineForAChangeOfStateNoneForEachTry) {
+  start();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(accepted());
+    redis_.close();
+  }
+  EXPECT_EQ(watch_.lines.size(), 1u) << watch_.lines.back();
+  EXPECT_NE(watch_.lines[0].find("trying again for ever"), std::string::npos);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  EXPECT_EQ(watch_.lines.size(), 2u);
+}
+
+TEST_F(LinkTest, AResetIsFoundAtOnce) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  redis_.reset();
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  EXPECT_EQ(watch_.last.trouble, Trouble::closed);
+}
+
+TEST_F(LinkTest, FinishWaitsForWhatIsInFlightAndNotForEver) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;  // nothing but the unit is sent
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  outbox_.put(health("{last}"));
+  link_->finish(5s, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  EXPECT_FALSE(watch_.finished);
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
+  EXPECT_EQ(watch_.last.state, LinkState::stopped);
+}
+
+TEST_F(LinkTest, FinishWithASilentServerEndsByItsDeadline) {
+  LinkOptions patient = options();
+  patient.command_timeout = 1h;
+  start(patient);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  outbox_.put(health("{last}"));
+  link_->finish(20ms, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
+  EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
+}
+
+TEST_F(LinkTest, FinishWithoutAConnectionEndsAtOnce) {
+  LinkOptions nowhere = options();
+  nowhere.target = {"", 0, "/nonexistent/redis.sock"};
+  nowhere.backoff = {1h, 1h, 1h};
+  start(nowhere);
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  link_->finish(1h, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
+  EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
+}
+
+TEST_F(LinkTest, MayDieInEveryState) {
+  for (const int steps : {0, 1, 2, 3}) {
+    start();
+    if (steps >= 1) {
+      ASSERT_TRUE(reaches(LinkState::connecting));
+    }
+    if (steps == 2) {
+      ASSERT_TRUE(reaches(LinkState::greeting));
+    }
+    if (steps == 3) {
+      greet();
+      ASSERT_TRUE(reaches(LinkState::steady));
+    }
+    link_.reset();
+    outbox_.connection_lost();
+    redis_.accept();
+    redis_.close();
+    watch_ = {};
+  }
+}
+
+TEST_F(LinkTest, ReconfiguredToAnotherServerItGoesThereAtOnce) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  FakeRedis other;
+  LinkOptions changed = options();
+  changed.target.port = other.port();
+  link_->reconfigure(changed);
+  ASSERT_TRUE(loop_.run_until([&] { return other.accept(); }));
+  ASSERT_TRUE(loop_.run_until([&] { return other.received_has("PING\r\n"); }));
+  other.send("+OK\r\n+OK\r\n+PONG\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.last.connects == 2; }));
+}
+
+}  // namespace
+}  // namespace nb::redis
