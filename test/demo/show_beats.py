@@ -113,12 +113,22 @@ def brief_duration(seconds):
 
 def mcp(beat):
     if beat.get("mcp_server_running"):
-        return "up :%s" % beat["mcp_port"] if beat.get("mcp_port") else "up"
+        return ":%s" % beat["mcp_port"] if beat.get("mcp_port") else "up"
     return "down" if beat.get("mcp_port") else "-"
 
 
+def probe_words(beat):
+    """One phrase a probe: "camera up", "planner down (connection refused)"."""
+    words = []
+    for probe in beat.get("probes") or []:
+        state = {True: "up", False: "down"}.get(probe.get("up"), "not known yet")
+        why = " (%s)" % probe["detail"] if probe.get("detail") else ""
+        words.append("%s %s%s" % (probe.get("name"), state, why))
+    return printable(", ".join(words))
+
+
 def event_words(event):
-    known = ("type", "timestamp", "node_id")
+    known = ("type", "timestamp", "node_id", "instance_id", "boot_id")
     details = ", ".join(
         "%s %s" % (key, value if isinstance(value, str) else json.dumps(value))
         for key, value in event.items()
@@ -152,7 +162,8 @@ class Lines:
                 mcp(b),
                 number(b.get("seq"), "%d"),
                 number(node.ttl_ms / 1000, "%.1f", " s"),
-            ),
+            )
+            + ("" if b.get("is_reachable") else "  not reachable: %s" % b.get("reason", "?")),
             flush=True,
         )
 
@@ -165,7 +176,7 @@ class Lines:
     def trouble(self, words):
         print(words, flush=True)
 
-    def draw(self, nodes, words):
+    def draw(self, nodes, title):
         pass
 
     def end(self):
@@ -179,12 +190,13 @@ class Table:
     # Title, width and rank: on a narrow terminal the highest rank goes first.
     COLUMNS = (
         ("NODE", 10, 0), ("BEAT", 6, 1), ("CPU", 0, 2), ("MEMORY", 0, 2), ("DISK", 0, 2),
-        ("GPU", 5, 6), ("LOAD", 6, 5), ("TEMP", 6, 4), ("PING", 8, 3), ("MCP", 9, 3),
+        ("GPU", 5, 6), ("LOAD", 6, 5), ("TEMP", 6, 4), ("PING", 7, 3), ("MCP", 6, 3),
         ("UPTIME", 8, 8), ("SEQ", 7, 7), ("TTL", 7, 1),
     )
 
     def __init__(self):
         self.drawn = 0
+        self.size = None
         self.events = deque(maxlen=self.EVENTS)
         self.note = ""
         self.blocks = "utf" in (sys.stdout.encoding or "").lower()
@@ -220,7 +232,7 @@ class Table:
             fixed = sum((width or 5) + 2 for _, width, _ in kept)
             bars = sum(1 for _, width, _ in kept if not width)
             room = (columns - 1 - fixed) // bars
-            if room >= 5 or rank == 2:
+            if room >= 4 or rank == 2:
                 return [c[0] for c in kept], min(max(room, 3), 16)
         return [], 3
 
@@ -262,14 +274,17 @@ class Table:
                 out.append(self.paint("31", cell) if red else cell)
         return "  ".join(out)
 
-    def draw(self, nodes, words):
+    def draw(self, nodes, title):
         size = shutil.get_terminal_size()
         titles, bar_width = self.layout(size.columns)
         widths = {title: width or bar_width + 5 for title, width, _ in self.COLUMNS}
         head = "  ".join(title.ljust(widths[title]) for title in titles)
-        lines = [self.paint("1", words[:size.columns - 1]), "",
+        lines = [self.paint("1", title[:size.columns - 1]), "",
                  self.paint("2", head[:size.columns - 1])]
-        lines += [self.row(node, titles, bar_width) for node in nodes]
+        for node in nodes:
+            lines.append(self.row(node, titles, bar_width))
+            if words := probe_words(node.beat):
+                lines.append(self.paint("2", ("  " + words)[:size.columns - 1]))
         if not nodes:
             lines.append(self.paint("2", "no node has beaten yet"))
         lines += ["", self.paint("2", "EVENTS")]
@@ -283,6 +298,9 @@ class Table:
             lines += ["", self.paint("33", self.note[:size.columns - 1])]
         lines = lines[:max(size.lines - 1, 1)]
         out = "\x1b[%dA" % self.drawn if self.drawn else ""
+        if self.size not in (None, size):  # the terminal has wrapped the lines: start afresh
+            out = "\x1b[H\x1b[2J"
+        self.size = size
         sys.stdout.write(out + "\r" + "".join(line + "\x1b[K\n" for line in lines) + "\x1b[J")
         sys.stdout.flush()
         self.drawn = len(lines)
@@ -342,7 +360,7 @@ class Watch:
     def beats(self):
         return "%d beat%s" % (self.landed, "" if self.landed == 1 else "s")
 
-    def words(self):
+    def title(self):
         elapsed = int(time.monotonic() - self.began)
         history = sum(node.history for node in self.nodes.values())
         return "nodebeat  %02d:%02d  Redis %s  %s  %d in the history" % (
@@ -359,7 +377,7 @@ class Watch:
             if self.options.ready and self.redis.events:
                 open(self.options.ready, "w").close()
                 self.options.ready = None
-            self.view.draw([self.nodes[name] for name in sorted(self.nodes)], self.words())
+            self.view.draw([self.nodes[name] for name in sorted(self.nodes)], self.title())
             if last:
                 break
             if not stopping:
