@@ -350,6 +350,10 @@ Field field_of(const Key& key, Config& config) {
   return key.field(config, unused);
 }
 
+Field field_of(const Key& key, const Config& config) {
+  return field_of(key, const_cast<Config&>(config));
+}
+
 Config raw_defaults() {
   Config config;
   for (const Key& key : kKeys) {

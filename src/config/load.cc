@@ -22,7 +22,7 @@ constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
 
 void read_section(Draft& draft, const Member& section) {
   for (const Member& member : section.value.members) {
-    const std::string where = draft.at_line(member.line);
+    const Place where = draft.at_line(member.line);
     const Key* key = find_key(section.key, member.key);
     if (key == nullptr) {
       draft.key_error(where, section.key + "." + quoted_key(member.key),
@@ -35,7 +35,7 @@ void read_section(Draft& draft, const Member& section) {
 
 void read_root(Draft& draft, const Value& root) {
   for (const Member& section : root.members) {
-    const std::string where = draft.at_line(section.line);
+    const Place where = draft.at_line(section.line);
     const Value& value = section.value;
     const std::string name = quoted_key(section.key);
     if (!is_section(section.key)) {

@@ -121,7 +121,7 @@ constexpr const char* kProbes = R"(
 }  // namespace
 
 std::string print(const Loaded& loaded) {
-  Config config = loaded.config;  // Field is a mutable view
+  const Config& config = loaded.config;
   std::string out;
   std::string_view section;
   for (const Key& key : all_keys()) {

@@ -55,9 +55,6 @@ bool convert_table(const toml::table& table, int depth, Value& out) {
     if (!convert(node, depth + 1, member.value)) return false;
     out.members.push_back(std::move(member));
   }
-  // toml++ sorts by name; errors are to come in the order of the file.
-  std::stable_sort(out.members.begin(), out.members.end(),
-                   [](const Member& a, const Member& b) { return a.line < b.line; });
   return true;
 }
 
