@@ -8,6 +8,8 @@ namespace {
 constexpr size_t kFixedHead = 16;  // up to and including the length of the header fields
 constexpr size_t kMaxMessage = 64 * 1024;
 constexpr char kVersion = 1;
+// To ask about a service must not start one.
+constexpr uint8_t kNoAutoStart = 2;
 
 enum MessageType : uint8_t { kMethodCall = 1, kMethodReturn = 2, kError = 3 };
 enum Field : uint8_t {
@@ -143,7 +145,7 @@ void append_dbus_call(std::string& out, uint32_t serial, const DbusCall& call,
   Writer writer(out);
   writer.byte('l');
   writer.byte(kMethodCall);
-  writer.byte(0);  // flags
+  writer.byte(kNoAutoStart);
   writer.byte(kVersion);
   writer.u32(0);  // the body's size, set below
   writer.u32(serial);

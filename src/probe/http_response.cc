@@ -144,6 +144,9 @@ Status HttpResponse::complain() const {
   if (parser_->raw.status_code == kSwitchingProtocols) {
     return make_error("the server switched protocols, which nobody asked for");
   }
+  if (HTTP_PARSER_ERRNO(&parser_->raw) == HPE_CB_body) {
+    return make_error("answer is not HTTP: an interim answer with a body");
+  }
   return make_error("answer is not HTTP: %s",
                     http_errno_description(HTTP_PARSER_ERRNO(&parser_->raw)));
 }

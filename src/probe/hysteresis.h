@@ -18,20 +18,22 @@ class Hysteresis {
     last_ = success;
     const unsigned wanted = success ? up_after_ : down_after_;
     if (run_ < wanted) ++run_;
-    if (run_ < wanted || verdict_ == success) return false;
-    verdict_ = success;
+    if (run_ < wanted || (known_ && up_ == success)) return false;
+    known_ = true;
+    up_ = success;
     return true;
   }
 
   // Nothing until enough tries agreed.
-  std::optional<bool> verdict() const { return verdict_; }
+  std::optional<bool> verdict() const { return known_ ? std::optional(up_) : std::nullopt; }
 
  private:
   unsigned up_after_;
   unsigned down_after_;
   unsigned run_ = 0;  // tries in a row that ended like the last
   bool last_ = false;
-  std::optional<bool> verdict_;
+  bool known_ = false;
+  bool up_ = false;
 };
 
 }  // namespace nb::probe

@@ -22,7 +22,7 @@ class Listener {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(fd_.get(), 16), 0);
+    EXPECT_EQ(::listen(fd_.get(), 256), 0);
     socklen_t size = sizeof address;
     EXPECT_EQ(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
     port_ = ntohs(address.sin_port);
@@ -36,7 +36,7 @@ class Listener {
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(fd_.get(), 16), 0);
+    EXPECT_EQ(::listen(fd_.get(), 256), 0);
   }
   ~Listener() {
     if (!path_.empty()) ::unlink(path_.c_str());

@@ -1,0 +1,539 @@
+// Unit tests of the pure parts of probe/: what is read from bytes and files, without a loop.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "probe/dbus_message.h"
+#include "probe/http_exchange.h"
+#include "probe/hysteresis.h"
+#include "probe/mcp_message.h"
+#include "probe/process_look.h"
+#include "probe/sse.h"
+#include "probe/words.h"
+#include "wire/json.h"
+
+namespace nb::probe {
+namespace {
+
+using namespace std::string_literals;
+
+// 'u' and 'd' are tries, the second text is the verdict after each ('?': none).
+std::string verdicts(unsigned up_after, unsigned down_after, const char* tries) {
+  Hysteresis hysteresis(up_after, down_after);
+  std::string out;
+  std::optional<bool> before;
+  for (const char* t = tries; *t != '\0'; ++t) {
+    const bool changed = hysteresis.add(*t == 'u');
+    EXPECT_EQ(changed, hysteresis.verdict() != before);
+    before = hysteresis.verdict();
+    out += before ? (*before ? 'u' : 'd') : '?';
+  }
+  return out;
+}
+
+TEST(Hysteresis, NeedsSoManyInARow) {
+  EXPECT_EQ(verdicts(1, 1, "uddu"), "uddu");
+  EXPECT_EQ(verdicts(1, 2, "ududduu"), "uuuuduu");
+  EXPECT_EQ(verdicts(1, 2, "ddu"), "?du");
+  EXPECT_EQ(verdicts(2, 3, "uduudduddduuu"), "???uuuuuudduu");
+  EXPECT_EQ(verdicts(3, 3, "ududududuu"), "??????????");
+  EXPECT_EQ(verdicts(0, 0, "ud"), "ud");
+}
+
+// Fed in pieces of `size` bytes, then closed if `close`. What came out, in words.
+std::string read_response(const std::string& wire, size_t size, bool close) {
+  HttpResponse response;
+  for (size_t at = 0; at < wire.size(); at += size) {
+    const Status status = response.feed(std::string_view(wire).substr(at, size));
+    if (!status) return status.error().message;
+  }
+  if (close && !response.complete()) {
+    const Status status = response.end();
+    if (!status) return status.error().message;
+  }
+  if (!response.complete()) return response.progress();
+  return std::to_string(response.status()) + " " + response.content_type() + " [" +
+         response.body() + "]" + (response.truncated() ? " truncated" : "");
+}
+
+struct HttpCase {
+  const char* name;
+  std::string wire;
+  bool close;
+  const char* result;
+};
+
+class Http : public testing::TestWithParam<HttpCase> {};
+
+TEST_P(Http, ReadsTheSameFromAnyPieces) {
+  for (const size_t size : {size_t{1}, size_t{2}, size_t{7}, size_t{100000}}) {
+    EXPECT_EQ(read_response(GetParam().wire, size, GetParam().close), GetParam().result)
+        << "in pieces of " << size;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Responses, Http,
+    testing::Values(
+        HttpCase{"length",
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+                 false, "200 text/plain [hello]"},
+        HttpCase{"chunked",
+                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0"
+                 "\r\nX: y\r\n\r\n",
+                 false, "200  [hello]"},
+        HttpCase{"until_close", "HTTP/1.0 200 OK\r\ncontent-TYPE:a/b\r\n\r\nhello", true,
+                 "200 a/b [hello]"},
+        HttpCase{"no_body", "HTTP/1.1 204 No Content\r\n\r\n", false, "204  []"},
+        HttpCase{"interim",
+                 "HTTP/1.1 100 Continue\r\nContent-Type: x/y\r\n\r\nHTTP/1.1 103 Early\r\nLink: "
+                 "a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+                 false, "200  [hi]"},
+        HttpCase{"more_than_said", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello", false,
+                 "200  [he]"},
+        HttpCase{"a_second_response",
+                 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 No\r\n\r\n", false,
+                 "200  []"},
+        HttpCase{"bare_newlines", "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", false, "200  [hi]"}),
+    [](const auto& c) { return c.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Lies, Http,
+    testing::Values(
+        HttpCase{"less_than_said", "HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nhello", true,
+                 "the server closed the connection after only 5 of 200 bytes"},
+        HttpCase{"stalled", "HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nhello", false,
+                 "only 5 of 200 bytes"},
+        HttpCase{"stalled_in_the_head", "HTTP/1.1 200 OK\r\nContent-", false,
+                 "only 25 bytes of the head"},
+        HttpCase{"closed_in_a_chunk",
+                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", true,
+                 "the server closed the connection after only 2 bytes of a body without end"},
+        HttpCase{"negative", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", false,
+                 "answer is not HTTP: invalid character in content-length header"},
+        HttpCase{"beyond_64_bits",
+                 "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello", false,
+                 "answer is not HTTP: invalid character in content-length header"},
+        HttpCase{"two_lengths",
+                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi", false,
+                 "answer is not HTTP: unexpected content-length header"},
+        HttpCase{"chunk_size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", false,
+                 "answer is not HTTP: invalid character in chunk size header"},
+        HttpCase{"interim_with_a_body",
+                 "HTTP/1.1 199 Odd\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n\r\n", true,
+                 "answer is not HTTP: an interim answer with a body"},
+        HttpCase{"switching", "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+                 false, "the server switched protocols, which nobody asked for"},
+        HttpCase{"rubbish", "\x16\x03\x01\x02 certainly not", false,
+                 "answer is not HTTP: invalid constant string"},
+        HttpCase{"nothing", "", true, "the server closed the connection without an answer"}),
+    [](const auto& c) { return c.param.name; });
+
+TEST(HttpResponse, BoundsWhatItTakes) {
+  const std::string endless = "HTTP/1.1 200 OK\r\n" + std::string(100000, 'x');
+  EXPECT_EQ(read_response(endless, 1000, false), "the head of the answer is longer than 16 KiB");
+  std::string many = "HTTP/1.1 200 OK\r\n";
+  while (many.size() < 100000) many += "X: y\r\n";
+  EXPECT_EQ(read_response(many, 1000, false), "the head of the answer is longer than 16 KiB");
+  std::string interims;
+  while (interims.size() < 100000) interims += "HTTP/1.1 100 Continue\r\n\r\n";
+  EXPECT_EQ(read_response(interims, 1000, false), "the head of the answer is longer than 16 KiB");
+
+  const std::string long_body = "HTTP/1.1 200 OK\r\n\r\n" + std::string(100000, 'x');
+  EXPECT_EQ(read_response(long_body, 1000, false),
+            "200  [" + std::string(HttpResponse::kMaxBody, 'x') + "] truncated");
+
+  // Chunk extensions and trailers are neither head nor body.
+  const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_FALSE(read_response(chunked + "1;" + std::string(1000000, 'x'), 1000, false).empty());
+  HttpResponse response;
+  ASSERT_TRUE(response.feed(chunked));
+  Status status;
+  size_t fed = 0;
+  while (status && fed < 2 * HttpResponse::kMaxWire) {
+    status = response.feed("1;x=" + std::string(100, 'y') + "\r\nz\r\n");
+    fed += 100;
+  }
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message, "the answer does not end");
+}
+
+TEST(HttpResponse, KnowsATypeByItsNameAlone) {
+  HttpResponse response;
+  ASSERT_TRUE(
+      response.feed("HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream ; charset=x\r\n"
+                    "Content-Length: 0\r\n\r\n"));
+  EXPECT_TRUE(response.is_type("text/event-stream"));
+  EXPECT_FALSE(response.is_type("text/event"));
+  response.reset();
+  EXPECT_FALSE(response.is_type("text/event-stream"));
+  EXPECT_EQ(response.progress(), "nothing");
+}
+
+std::vector<std::string> read_events(const std::string& stream, size_t size) {
+  SseParser parser;
+  std::vector<std::string> events;
+  for (size_t at = 0; at < stream.size(); at += size) {
+    std::string_view bytes = std::string_view(stream).substr(at, size);
+    while (parser.next(bytes)) events.push_back(parser.data());
+    EXPECT_TRUE(bytes.empty());
+  }
+  return events;
+}
+
+TEST(Sse, ReadsEventsFromAnyPiecesAndAnyLineEnds) {
+  const std::string lines[] = {"\xEF\xBB\xBF: a comment",
+                               "event: message",
+                               "data: one",
+                               "",
+                               "",
+                               "id: 7",
+                               "data:two",
+                               "data: lines",
+                               "data",
+                               "retry: 10",
+                               "",
+                               "data:  {\"a\": 1} ",
+                               "database: no",
+                               "",
+                               "id: 8",
+                               "",
+                               "data: never ended"};
+  const std::vector<std::string> expected = {"one", "two\nlines\n", " {\"a\": 1} "};
+  for (const char* end : {"\n", "\r", "\r\n"}) {
+    std::string stream;
+    for (const std::string& line : lines) stream += line + end;
+    for (size_t size = 1; size <= stream.size(); ++size) {
+      EXPECT_EQ(read_events(stream, size), expected) << "in pieces of " << size;
+    }
+  }
+}
+
+TEST(Sse, BoundsLinesAndEvents) {
+  SseParser parser;
+  std::string line = "data: " + std::string(SseParser::kMaxEvent, 'x');
+  std::string_view bytes = line;
+  EXPECT_FALSE(parser.next(bytes));
+  EXPECT_TRUE(parser.overflowed());
+  parser.reset();
+  line = "data: " + std::string(SseParser::kMaxEvent / 4, 'x') + "\n";
+  for (int i = 0; i < 5; ++i) {
+    bytes = line;
+    EXPECT_FALSE(parser.next(bytes));
+  }
+  EXPECT_TRUE(parser.overflowed());
+}
+
+// The verdict on a complete answer.
+McpVerdict judge(McpEra era, const std::string& head, const std::string& body) {
+  HttpResponse response;
+  McpReader reader;
+  reader.reset(era);
+  const std::string wire =
+      "HTTP/1.1 " + head + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  // Byte by byte, as an event stream may come.
+  for (const char c : wire) {
+    EXPECT_TRUE(response.feed(std::string_view(&c, 1)));
+    if (response.complete()) break;
+    if (auto verdict = reader.look(response, false)) return *verdict;
+  }
+  EXPECT_TRUE(response.complete());
+  return *reader.look(response, true);
+}
+
+constexpr const char* kJson = "200 OK\r\nContent-Type: application/json";
+constexpr const char* kSse = "200 OK\r\nContent-Type: text/event-stream";
+constexpr const char* kInitialized =
+    R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{},)"
+    R"("serverInfo":{"name":"cell\ntools","version":"1.4.2"}}})";
+constexpr const char* kDiscovered =
+    R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2027-01-01","2026-07-28"],)"
+    R"("capabilities":{},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"cell-tools",)"
+    R"("version":"2.0.1"}}}})";
+
+TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
+  const McpVerdict old = judge(McpEra::session_2025, kJson, kInitialized);
+  EXPECT_TRUE(old.up);
+  EXPECT_EQ(old.detail, "cell tools 1.4.2, MCP 2025-06-18");
+  EXPECT_EQ(old.protocol, "2025-06-18");
+  const McpVerdict current = judge(McpEra::stateless_2026, kJson, kDiscovered);
+  EXPECT_TRUE(current.up);
+  EXPECT_EQ(current.detail, "cell-tools 2.0.1, MCP 2026-07-28");
+
+  const std::string stream =
+      ": hello\n\nid: 1\ndata:\n\n"
+      "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\n\n"
+      "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots/list\"}\n\n"
+      "data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n"
+      "event: message\ndata: "s +
+      kInitialized + "\n\n";
+  EXPECT_EQ(judge(McpEra::session_2025, kSse, stream).detail, old.detail);
+  EXPECT_EQ(judge(McpEra::session_2025, kJson,
+                  "[{\"jsonrpc\":\"2.0\",\"method\":\"x\"},"s + kInitialized + "]")
+                .detail,
+            old.detail);
+  EXPECT_EQ(judge(McpEra::stateless_2026, kJson,
+                  R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"]}})")
+                .detail,
+            "unnamed server, MCP 2026-07-28");
+}
+
+TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
+  const struct {
+    McpEra era;
+    const char* head;
+    std::string body;
+    const char* detail;
+    bool other_era;
+  } cases[] = {
+      {McpEra::session_2025, "503 No", "", "HTTP 503, expected 200", false},
+      {McpEra::session_2025, "404 No", "", "HTTP 404, expected 200", true},
+      {McpEra::session_2025, "401 No", "", "HTTP 401, expected 200", false},
+      {McpEra::session_2025, "302 Away\r\nLocation: /x", "", "HTTP 302, expected 200", false},
+      {McpEra::session_2025, "202 Accepted", "", "answer is not MCP: no Content-Type", true},
+      {McpEra::session_2025, "200 OK\r\nContent-Type: text/html", "<html>",
+       "answer is not MCP: Content-Type text/html", true},
+      {McpEra::session_2025, kJson, "{\"jsonrpc\":\x01}",
+       "answer is not MCP: not valid JSON: expected a value (at byte 11)", false},
+      {McpEra::session_2025, kJson, "[]", "answer is not MCP: it answers another request", false},
+      {McpEra::session_2025, kJson, "17", "answer is not MCP: not JSON-RPC 2.0", true},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":2,"result":{}})",
+       "answer is not MCP: it answers another request", false},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":"1","result":{}})",
+       "answer is not MCP: it answers another request", false},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1})",
+       "answer is not MCP: neither a result nor an error", true},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
+       "answer is not MCP: no protocolVersion", true},
+      {McpEra::session_2025, kJson,
+       R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"newest"}})",
+       "answer is not MCP: no protocolVersion", true},
+      {McpEra::session_2025, kJson,
+       R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","serverInfo":[]}})",
+       "answer is not MCP: no serverInfo", true},
+      {McpEra::stateless_2026, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
+       "answer is not MCP: no supportedVersions", true},
+      {McpEra::stateless_2026, kJson,
+       R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2099-01-01"]}})",
+       "the server does not support MCP 2026-07-28", true},
+      {McpEra::stateless_2026, "400 Bad\r\nContent-Type: application/json; charset=utf-8",
+       R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Server not initialized"}})",
+       "HTTP 400: MCP error -32000: Server not initialized", true},
+      {McpEra::stateless_2026, kJson,
+       R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}})",
+       "MCP error -32601: Method not found", true},
+      {McpEra::stateless_2026, kJson,
+       R"({"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"out of\u0007 order"}})",
+       "MCP error -32603: out of  order", false},
+      {McpEra::stateless_2026, kJson, R"({"jsonrpc":"2.0","id":1,"error":"no"})",
+       "answer is not MCP: an error without code and message", true},
+      {McpEra::session_2025, kSse, "data: nonsense\n\n",
+       "answer is not MCP: not valid JSON: expected a value (at byte 0)", false},
+      {McpEra::session_2025, kSse, ": only a comment\n\n",
+       "answer is not MCP: the event stream ended without it", false},
+      {McpEra::session_2025, kSse, ": " + std::string(70000, 'x'),
+       "answer is not MCP: 64 KiB of events without an answer", false},
+      {McpEra::session_2025, kJson, "\"" + std::string(70000, 'x') + "\"",
+       "answer is not MCP: longer than 64 KiB", false},
+  };
+  for (const auto& c : cases) {
+    const McpVerdict verdict = judge(c.era, c.head, c.body);
+    EXPECT_FALSE(verdict.up) << c.detail;
+    EXPECT_EQ(verdict.detail, c.detail);
+    EXPECT_EQ(verdict.other_era, c.other_era) << c.detail;
+  }
+}
+
+TEST(Mcp, AsksAsEachEraWants) {
+  const uv::Target target{"fe80::1%eth0", 8080, ""};
+  for (const McpEra era : {McpEra::session_2025, McpEra::stateless_2026}) {
+    const std::string request = mcp_request(era, target, "/mcp?a=b", "0.1");
+    EXPECT_TRUE(request.starts_with("POST /mcp?a=b HTTP/1.1\r\nHost: [fe80::1]:8080\r\n"));
+    EXPECT_NE(request.find("\r\nAccept: application/json, text/event-stream\r\n"),
+              std::string::npos);
+    const size_t head = request.find("\r\n\r\n");
+    const std::string body = request.substr(head + 4);
+    EXPECT_NE(request.find("\r\nContent-Length: " + std::to_string(body.size()) + "\r\n"),
+              std::string::npos);
+    const auto document = wire::JsonDocument::parse(body);
+    ASSERT_TRUE(document);
+    const wire::Json root = document->root();
+    const bool modern = era == McpEra::stateless_2026;
+    EXPECT_EQ(root["method"].string(), modern ? "server/discover" : "initialize");
+    const wire::Json meta = root["params"]["_meta"];
+    EXPECT_EQ(modern ? meta["io.modelcontextprotocol/protocolVersion"].string()
+                     : root["params"]["protocolVersion"].string(),
+              modern ? "2026-07-28" : "2025-11-25");
+    EXPECT_EQ(
+        request.find("\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: server/discover\r\n") !=
+            std::string::npos,
+        modern);
+  }
+  EXPECT_EQ(mcp_goodbye(target, "/mcp", "0.1", "abc", "2025-11-25"),
+            "DELETE /mcp HTTP/1.1\r\nHost: [fe80::1]:8080\r\nUser-Agent: nodebeat/0.1\r\n"
+            "Connection: close\r\nMcp-Session-Id: abc\r\nMCP-Protocol-Version: 2025-11-25\r\n\r\n");
+  for (const std::string& bad :
+       {""s, "a b"s, "a\tb"s, "a\r\nX: y"s, "\xC3\xA4"s, std::string(2000, 'x')}) {
+    EXPECT_EQ(mcp_goodbye(target, "/mcp", "0.1", bad, ""), "");
+  }
+}
+
+TEST(Dbus, WritesWhatItCanRead) {
+  std::string out = "before";
+  const size_t start = out.size();
+  append_dbus_call(out, 7, {"org.a", "/org/a", "org.a.I", "Get"}, {"first", "second"});
+  const std::string bytes = out.substr(start);
+  for (size_t n = 0; n < bytes.size(); ++n) {
+    const auto size = dbus_message_size(std::string_view(bytes).substr(0, n));
+    ASSERT_TRUE(size);
+    EXPECT_EQ(*size, n < 16 ? 0 : bytes.size());
+    EXPECT_FALSE(parse_dbus_message(std::string_view(bytes).substr(0, n))) << n;
+  }
+  const auto message = parse_dbus_message(bytes);
+  ASSERT_TRUE(message);
+  EXPECT_FALSE(message->is_return);
+  EXPECT_EQ(message->text, "first");
+}
+
+TEST(Dbus, ReadsRepliesInBothByteOrders) {
+  // A return of serial 5 with the variant "ok", written out by hand.
+  const std::string little =
+      "l\x02\x01\x01\x0b\0\0\0\x09\0\0\0\x0f\0\0\0"
+      "\x05\x01u\0\x05\0\0\0"
+      "\x08\x01g\0\x01v\0\0"
+      "\x01s\0\0\x02\0\0\0ok\0"s;
+  std::string big =
+      "B\x02\x01\x01\0\0\0\x0b\0\0\0\x09\0\0\0\x0f"
+      "\x05\x01u\0\0\0\0\x05"
+      "\x08\x01g\0\x01v\0\0"
+      "\x01s\0\0\0\0\0\x02ok\0"s;
+  for (const std::string& bytes : {little, big}) {
+    ASSERT_TRUE(dbus_message_size(bytes));
+    EXPECT_EQ(*dbus_message_size(bytes), bytes.size());
+    const auto message = parse_dbus_message(bytes);
+    ASSERT_TRUE(message);
+    EXPECT_TRUE(message->is_return);
+    EXPECT_EQ(message->reply_serial, 5u);
+    EXPECT_EQ(message->text, "ok");
+  }
+  EXPECT_FALSE(dbus_message_size("HTTP/1.1 400 Bad Request"));
+  big[12] = '\x7f';
+  EXPECT_FALSE(dbus_message_size(big));
+}
+
+TEST(Dbus, EscapesUnitNamesAsSystemdDoes) {
+  EXPECT_EQ(unit_object_path("redis-server.service"),
+            "/org/freedesktop/systemd1/unit/redis_2dserver_2eservice");
+  EXPECT_EQ(unit_object_path("7up@a.service"),
+            "/org/freedesktop/systemd1/unit/_37up_40a_2eservice");
+}
+
+TEST(OneLine, MakesForeignTextFit) {
+  EXPECT_EQ(one_line("plain"), "plain");
+  EXPECT_EQ(one_line("a\r\nb\x1b[1m\x7f"), "a  b [1m ");
+  EXPECT_EQ(one_line("\xC3\xA4\xFF"), "???");
+  EXPECT_EQ(one_line("abcdef", 3), "abc...");
+  EXPECT_EQ(one_line("ab\xC3\xA4", 3), "ab...");
+  EXPECT_EQ(one_line("\xC3\xA4\xC3\xA4", 3), "\xC3\xA4...");
+}
+
+// A recorded-looking /proc of its own in a temporary folder.
+class ProcTree : public testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/nodebeat-probe-XXXXXX";
+    ASSERT_NE(::mkdtemp(path), nullptr);
+    root_ = path;
+  }
+  void TearDown() override {
+    for (auto it = made_.rbegin(); it != made_.rend(); ++it) ::remove(it->c_str());
+    ::rmdir(root_.c_str());
+  }
+  void write(const std::string& name, const std::string& text) {
+    const std::string path = root_ + "/" + name;
+    const size_t slash = name.find('/');
+    if (slash != std::string::npos) {
+      const std::string folder = root_ + "/" + name.substr(0, slash);
+      if (::mkdir(folder.c_str(), 0755) == 0) made_.push_back(folder);
+    }
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    std::fwrite(text.data(), 1, text.size(), file);
+    std::fclose(file);
+    made_.push_back(path);
+  }
+  void process(int pid, const std::string& command, char state = 'S', int start = 100) {
+    write(std::to_string(pid) + "/cmdline", command);
+    write(std::to_string(pid) + "/stat", std::to_string(pid) + " (odd) name) " + state +
+                                             " 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 " +
+                                             std::to_string(start) + " 1 2 3\n");
+  }
+  std::string root_;
+  std::vector<std::string> made_;
+};
+
+TEST_F(ProcTree, FindsAProcessByItsCommandLine) {
+  process(2, "");  // a kernel thread
+  process(40, "robot_main\0--arm\0left\0"s);
+  process(7, "/usr/bin/robot_main\0--arm\0left\0"s);
+  process(50, std::string(20000, 'j') + "\0-cp\0Main\0"s);
+  write("version", "Linux");
+  const auto found = find_by_command(root_, "robot_main --arm left");
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->pid, 7);
+  EXPECT_EQ(found->start_ticks, 100u);
+  EXPECT_EQ(find_by_command(root_, "-cp Main")->pid, 50);
+  EXPECT_TRUE(same_process(root_, *found));
+  // The same number, started later; and one that has ended.
+  process(7, "something\0else\0"s, 'S', 101);
+  EXPECT_FALSE(same_process(root_, *found));
+  process(7, "", 'Z');
+  EXPECT_FALSE(same_process(root_, *found));
+  EXPECT_FALSE(same_process(root_, {1234, 100}));
+
+  const auto none = find_by_command(root_, "robot_main --arm right");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().message, "no process has \"robot_main --arm right\" in its command line");
+  EXPECT_FALSE(find_by_command(root_ + "/nowhere", "x"));
+}
+
+TEST_F(ProcTree, ReadsAPidfile) {
+  const std::string pidfile = root_ + "/pid";
+  const auto detail = [&](const std::string& text) {
+    write("pid", text);
+    const auto found = find_by_pidfile("/proc", pidfile);
+    return found ? "process " + std::to_string(found->pid) : found.error().message;
+  };
+  const std::string self = std::to_string(::getpid());
+  EXPECT_EQ(detail(self), "process " + self);
+  EXPECT_EQ(detail(" " + self + " \n/var/lib/data\n"), "process " + self);
+  EXPECT_EQ(detail("1\n"), "process 1");  // perhaps somebody else's
+  EXPECT_EQ(detail(""), pidfile + " holds no process id: \"\"");
+  EXPECT_EQ(detail("-1"), pidfile + " holds no process id: \"-1\"");
+  EXPECT_EQ(detail("0"), pidfile + " holds no process id: \"0\"");
+  EXPECT_EQ(detail("12a"), pidfile + " holds no process id: \"12a\"");
+
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info{};
+  // Waits for its end, but leaves it a zombie.
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  const std::string number = std::to_string(child);
+  EXPECT_EQ(detail(number), "process " + number + " of " + pidfile +
+                                " has ended and its parent has not noticed (zombie)");
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(detail(number), "process " + number + " of " + pidfile + " is gone");
+
+  const auto missing = find_by_pidfile("/proc", root_ + "/none");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().message, root_ + "/none: No such file or directory");
+}
+
+}  // namespace
+}  // namespace nb::probe
