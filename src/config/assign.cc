@@ -10,6 +10,8 @@ namespace {
 
 using Type = Field::Type;
 
+constexpr size_t kMaxEntries = 256;
+
 struct Range {
   std::string_view low;
   std::string_view high;
@@ -34,6 +36,10 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 Error expected(const char* what, const Value& value) {
   return make_error("expected %s, got %s", what, describe(value).c_str());
+}
+
+Error too_many() {
+  return make_error("more than %zu entries", kMaxEntries);
 }
 
 Error out_of_range(const Key& key, const Value& value) {
@@ -120,6 +126,7 @@ Status check_secretly(const Key& key, const Value& value) {
 Status assign_list(const Key& key, const Value& value, std::vector<std::string>& out) {
   if (value.kind != Value::Kind::list)
     return expected("a list of texts, such as [\"a\", \"b\"]", value);
+  if (value.items.size() > kMaxEntries) return too_many();
   std::vector<std::string> list;
   for (const Value& item : value.items) {
     const Status status = check_secretly(key, item);
@@ -141,6 +148,7 @@ Status assign_databases(const Value& value, std::vector<Database>& out) {
         "number of a single database belongs at the end of redis.url",
         describe(value).c_str());
   }
+  if (value.members.size() > kMaxEntries) return too_many();
   std::vector<Database> databases;
   for (const Member& member : value.members) {
     const std::string name = quoted(member.key, 60);
@@ -152,10 +160,13 @@ Status assign_databases(const Value& value, std::vector<Database>& out) {
       return make_error("database %s: expected a number from 0 to %d, got %s", name.c_str(),
                         kMaxDatabase, describe(number).c_str());
     }
-    for (const Database& other : databases) {
-      if (other.name == member.key) return make_error("database %s is there twice", name.c_str());
+    // By name, so that the same databases are the same Config in whatever order they stand.
+    auto at = databases.begin();
+    while (at != databases.end() && at->name < member.key) ++at;
+    if (at != databases.end() && at->name == member.key) {
+      return make_error("database %s is there twice", name.c_str());
     }
-    databases.push_back({member.key, static_cast<int>(number.integer)});
+    databases.insert(at, {member.key, static_cast<int>(number.integer)});
   }
   out = std::move(databases);
   return {};
@@ -180,6 +191,7 @@ bool read_status(const Value& value, std::vector<StatusRange>& out) {
 Status assign_statuses(const Value& value, std::vector<StatusRange>& out) {
   constexpr const char* kWhat = "a status from 100 to 599, \"2xx\", or a list of such";
   std::vector<StatusRange> statuses;
+  if (value.items.size() > kMaxEntries) return too_many();
   if (value.kind == Value::Kind::list) {
     for (const Value& item : value.items) {
       if (!read_status(item, statuses)) return expected(kWhat, item);
@@ -263,10 +275,7 @@ Status assign(const Key& key, const Value& value, Field field) {
   return {};
 }
 
-Value value_from_text(const Key& key, std::string_view text) {
-  Config config;
-  ProbeConfig probe;
-  const Type type = key.field(config, probe).type;
+Value value_from_text(Type type, std::string_view text) {
   Value value;
   value.kind = Value::Kind::text;
   value.text = text;

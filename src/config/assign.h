@@ -16,7 +16,7 @@ Status assign(const Key& key, const Value& value, Field field);
 
 // The same value as a file would have it, from an environment variable, a flag or a default:
 // numbers and booleans bare, lists with commas, databases as "health=0,sessions=2".
-Value value_from_text(const Key& key, std::string_view text);
+Value value_from_text(Field::Type type, std::string_view text);
 
 // As TOML that gives the field its value again; secrets are not masked here.
 std::string field_text(const Key& key, Field field);

@@ -17,11 +17,9 @@ const ProbeConfig* find_probe(const Config& config, const std::string& name) {
 
 std::vector<std::string> changed_keys(const Config& before, const Config& after) {
   std::vector<std::string> changed;
-  Config a = before;  // Field is a mutable view
-  Config b = after;
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) == kProbeSection) continue;
-    if (field_text(key, field_of(key, a)) != field_text(key, field_of(key, b))) {
+    if (field_text(key, field_of(key, before)) != field_text(key, field_of(key, after))) {
       changed.push_back(key.path());
     }
   }

@@ -107,7 +107,7 @@ constexpr Key kKeys[] = {
     {.section = "redis",
      .name = "ping_after",
      .field = NB_FIELD(c.redis.ping_after),
-     .fallback = "1s",
+     .fallback = "900ms",
      .allowed = "10ms..1min",
      .doc = "After this long without traffic the server is asked whether it is still there."},
     {.section = "redis",
@@ -350,12 +350,17 @@ Field field_of(const Key& key, Config& config) {
   return key.field(config, unused);
 }
 
+Field field_of(const Key& key, const Config& config) {
+  return field_of(key, const_cast<Config&>(config));
+}
+
 Config raw_defaults() {
   Config config;
   for (const Key& key : kKeys) {
     if (std::string_view(key.section) == kProbeSection || *key.fallback == '\0') continue;
     // A default that its own key refuses is found by a unit test.
-    (void)assign(key, value_from_text(key, key.fallback), field_of(key, config));
+    const Field field = field_of(key, config);
+    (void)assign(key, value_from_text(field.type, key.fallback), field);
   }
   return config;
 }

@@ -96,6 +96,8 @@ size_t key_index(const Key& key);
 std::string environment_name(const Key& key);
 // The member of `config` that a key outside [[probe]] sets.
 Field field_of(const Key& key, Config& config);
+// The same, only to be read.
+Field field_of(const Key& key, const Config& config);
 
 // Every default; the node's name is empty, and `redis.address` is not resolved yet.
 Config raw_defaults();

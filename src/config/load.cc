@@ -22,7 +22,7 @@ constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
 
 void read_section(Draft& draft, const Member& section) {
   for (const Member& member : section.value.members) {
-    const std::string where = draft.at_line(member.line);
+    const Place where = draft.at_line(member.line);
     const Key* key = find_key(section.key, member.key);
     if (key == nullptr) {
       draft.key_error(where, section.key + "." + quoted_key(member.key),
@@ -35,7 +35,7 @@ void read_section(Draft& draft, const Member& section) {
 
 void read_root(Draft& draft, const Value& root) {
   for (const Member& section : root.members) {
-    const std::string where = draft.at_line(section.line);
+    const Place where = draft.at_line(section.line);
     const Value& value = section.value;
     const std::string name = quoted_key(section.key);
     if (!is_section(section.key)) {
@@ -134,7 +134,7 @@ void read_variable(Draft& draft, const std::string& name, const std::string& tex
   const Origin before = draft.origin(*key);
   const Field field = field_of(*key, draft.loaded.config);
   const std::string old = field_text(*key, field);
-  draft.set(*key, value_from_text(*key, text), Level::environment, name);
+  draft.set(*key, value_from_text(field.type, text), Level::environment, name);
   if (before.level == Level::environment && field_text(*key, field) != old) {
     draft.error("", before.from + " and " + name + " are both set, and differ");
   }
@@ -154,7 +154,8 @@ void read_flags(Draft& draft) {
                             const char* name, const char* flag) {
     if (!text) return;
     const Key& key = *find_key(section, name);
-    draft.set(key, value_from_text(key, *text), Level::flag, flag);
+    const Field field = field_of(key, draft.loaded.config);
+    draft.set(key, value_from_text(field.type, *text), Level::flag, flag);
   };
   set(flags.node, "node", "name", "--node");
   set(flags.redis_url, "redis", "url", "--redis");

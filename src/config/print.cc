@@ -78,7 +78,7 @@ void add_reference(std::string& out, const Key& key) {
   const Field field = key.field(config, probe);
   const bool has_example = *key.fallback == '\0' && key.example != nullptr;
   const char* value = has_example ? key.example : key.fallback;
-  if (*value != '\0') (void)assign(key, value_from_text(key, value), field);
+  if (*value != '\0') (void)assign(key, value_from_text(field.type, value), field);
 
   out += "\n# " + replaced(key.doc, "\n", "\n# ") + "\n# " + kind_text(key, field.type) + ".";
   const std::string variable = environment_name(key);
@@ -121,7 +121,7 @@ constexpr const char* kProbes = R"(
 }  // namespace
 
 std::string print(const Loaded& loaded) {
-  Config config = loaded.config;  // Field is a mutable view
+  const Config& config = loaded.config;
   std::string out;
   std::string_view section;
   for (const Key& key : all_keys()) {

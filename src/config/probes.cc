@@ -39,7 +39,7 @@ std::string owners(const Key& key) {
 
 // Sets one member; false if it was wrong or does not belong here.
 bool read_member(Draft& draft, const Member& member, bool type_known, ProbeConfig& probe) {
-  const std::string where = draft.at_line(member.line);
+  const Place where = draft.at_line(member.line);
   const std::string path = std::string(kProbeSection) + "." + quoted_key(member.key);
   const Key* key = find_key(kProbeSection, member.key);
   if (key == nullptr) {
@@ -66,11 +66,12 @@ void set_defaults(ProbeConfig& probe) {
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) != kProbeSection || *key.fallback == '\0') continue;
     if (!belongs(key, probe.type)) continue;
-    (void)assign(key, value_from_text(key, key.fallback), key.field(unused, probe));
+    const Field field = key.field(unused, probe);
+    (void)assign(key, value_from_text(field.type, key.fallback), field);
   }
 }
 
-void check_required(Draft& draft, const Value& table, const std::string& where,
+void check_required(Draft& draft, const Value& table, const Place& where,
                     const ProbeConfig& probe) {
   const std::string title = "probe '" + probe.name + "' of type " + type_name(probe.type);
   if (probe.type == ProbeType::process) {
@@ -89,7 +90,7 @@ void check_required(Draft& draft, const Value& table, const std::string& where,
   if (find_member(table, name) == nullptr) draft.error(where, title + " needs '" + name + "'");
 }
 
-void check_name_is_new(Draft& draft, const std::string& where, const ProbeConfig& probe) {
+void check_name_is_new(Draft& draft, const Place& where, const ProbeConfig& probe) {
   const Loaded& loaded = draft.loaded;
   for (size_t i = 0; i < loaded.config.probes.size(); ++i) {
     if (loaded.config.probes[i].name == probe.name) {
@@ -103,7 +104,7 @@ void check_name_is_new(Draft& draft, const std::string& where, const ProbeConfig
 }  // namespace
 
 void read_probe(Draft& draft, const Value& table) {
-  const std::string where = draft.at_line(table.line);
+  const Place where = draft.at_line(table.line);
   const size_t errors_before = draft.errors.size();
   ProbeConfig probe;
   const Member* type = find_member(table, "type");
@@ -127,7 +128,7 @@ void read_probe(Draft& draft, const Value& table) {
   check_required(draft, table, where, probe);
   check_name_is_new(draft, where, probe);
   draft.loaded.config.probes.push_back(std::move(probe));
-  draft.loaded.probe_origins.push_back(where);
+  draft.loaded.probe_origins.push_back(where.text);
 }
 
 }  // namespace nb::config

@@ -2,9 +2,9 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -52,7 +52,7 @@ std::string credential_path(const Draft& draft) {
   return {};
 }
 
-struct Place {
+struct Candidate {
   Level level;
   int rank;  // among places of one level, the higher wins
   std::string text;
@@ -60,23 +60,33 @@ struct Place {
   std::string from;
 };
 
+// Of those that were not tried yet, which have a rank.
+Candidate& strongest(std::span<Candidate> places) {
+  Candidate* best = &places[0];
+  for (Candidate& place : places) {
+    if (place.rank < 0) continue;
+    const bool stronger =
+        place.level != best->level ? place.level > best->level : place.rank > best->rank;
+    if (best->rank < 0 || stronger) best = &place;
+  }
+  return *best;
+}
+
 // The strongest place that has a password. Files are read only when it is their turn, so that one
 // that isn't used can't stop the agent.
-Place find_password(Draft& draft, const RedisAddress& address) {
+Candidate find_password(Draft& draft, const RedisAddress& address) {
   const RedisConfig& redis = draft.loaded.config.redis;
   const Level url = draft.origin("redis", "url").level;
   const Origin& password = draft.origin("redis", "password");
   const Origin& file = draft.origin("redis", "password_file");
-  Place places[] = {
+  Candidate places[] = {
       {file.level, 3, {}, redis.password_file, redis.password_file},
       {password.level, 2, redis.password, {}, password.from},
       {url, 1, address.password, {}, "redis.url"},
       {Level::credential, 0, {}, credential_path(draft), "credential redis-password"},
   };
-  std::sort(std::begin(places), std::end(places), [](const Place& a, const Place& b) {
-    return a.level != b.level ? a.level > b.level : a.rank > b.rank;
-  });
-  for (Place& place : places) {
+  for (size_t tried = 0; tried < std::size(places); ++tried) {
+    Candidate& place = strongest(places);
     if (!place.path.empty()) {
       const bool credential = place.level == Level::credential;
       place.text = read_password(draft, place.path, credential ? "" : file.from, !credential);
@@ -84,6 +94,7 @@ Place find_password(Draft& draft, const RedisAddress& address) {
       if (place.text.empty() && !credential) return {};
     }
     if (!place.text.empty()) return std::move(place);
+    place.rank = -1;
   }
   return {};
 }
@@ -167,7 +178,7 @@ void resolve_redis(Draft& draft) {
     draft.warning(draft.origin("redis", "password").from,
                   "key 'redis.password': not used, because redis.password_file is set too");
   }
-  Place password = find_password(draft, *address);
+  Candidate password = find_password(draft, *address);
   warn_about_config_file(draft, *address);
 
   redis.url = masked_url(*address);

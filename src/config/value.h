@@ -21,7 +21,7 @@ struct Value {
   double number = 0;
   bool flag = false;
   std::vector<Value> items;
-  std::vector<Member> members;  // of a table, in the order of their lines
+  std::vector<Member> members;  // of a table, sorted by name
 };
 
 struct Member {

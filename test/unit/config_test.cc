@@ -97,7 +97,7 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.redis.address, (RedisAddress{.host = "127.0.0.1", .port = 6379, .db_given = true}));
   EXPECT_EQ(c.redis.connect_timeout, 2s);
   EXPECT_EQ(c.redis.command_timeout, 2s);
-  EXPECT_EQ(c.redis.ping_after, 1s);
+  EXPECT_EQ(c.redis.ping_after, 900ms);
   EXPECT_EQ(c.redis.backoff_base, 100ms);
   EXPECT_EQ(c.redis.backoff_cap, 5s);
   EXPECT_EQ(c.redis.stable_after, 10s);
@@ -116,7 +116,8 @@ TEST(Keys, EveryDefaultAndExampleIsAcceptedByItsKey) {
     ProbeConfig probe;
     for (const char* text : {key.fallback, key.example == nullptr ? "" : key.example}) {
       if (*text == '\0') continue;
-      const Status status = assign(key, value_from_text(key, text), key.field(config, probe));
+      const Field field = key.field(config, probe);
+      const Status status = assign(key, value_from_text(field.type, text), field);
       EXPECT_TRUE(status.ok()) << key.path() << ": " << status.error().message;
     }
   }
