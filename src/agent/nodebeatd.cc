@@ -1,5 +1,6 @@
 // nodebeatd: the agent as a daemon. Flags, signals and standard error are all that it adds to the
 // C ABI of agent.h, whose first user it is.
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sysexits.h>
@@ -47,6 +48,14 @@ void on_signal(int signal) {
     nb_agent_stop(g_agent);
   }
   errno = saved;
+}
+
+// A standard stream that is closed is the number of the next descriptor: log lines would go to
+// Redis, and libuv aborts when it is to close one of the three.
+void open_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) == -1) (void)::open("/dev/null", O_RDWR);
+  }
 }
 
 void install_handlers() {
@@ -107,6 +116,7 @@ int main(int argc, char** argv) {
       {"help", no_argument, nullptr, kHelpFlag},
       {nullptr, 0, nullptr, 0},
   };
+  open_standard_streams();
   // journald reads priorities only from a stream of its own (systemd.exec(5), JOURNAL_STREAM).
   bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
   bool check = false;

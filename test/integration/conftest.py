@@ -1,0 +1,228 @@
+"""Fixtures, and two rules that hold for every test: it checks something, and it ends in time."""
+
+import functools
+import itertools
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("support")
+
+from support import agent as agents  # noqa: E402
+from support.agent import Agent, environment, find_program, is_sanitized  # noqa: E402
+from support.fake_redis import FakeRedis  # noqa: E402
+from support.fault_proxy import FaultProxy  # noqa: E402
+from support.notify import NotifySocket  # noqa: E402
+from support.redis_server import RedisServer  # noqa: E402
+from support.waiting import Conditions  # noqa: E402
+
+DEFAULT_TIME_LIMIT = 30
+
+
+def pytest_sessionstart(session):
+    if find_program() is None and not session.config.option.collectonly:
+        pytest.exit("no nodebeatd to test: build it, or name it in $NODEBEATD", returncode=2)
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def pytest_assertion_pass(item, lineno, orig, expl):
+    Conditions.met += 1
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    before = Conditions.met
+    outcome = yield
+    if outcome.excinfo is None and Conditions.met == before:
+        pytest.fail("this test has checked nothing")
+
+
+class TookTooLong(BaseException):
+    """Not an Exception, so that no handler on the way takes it for its own."""
+
+
+def _limited(item, phase):
+    mark = item.get_closest_marker("time_limit")
+    seconds = mark.args[0] if mark and phase == "call" else DEFAULT_TIME_LIMIT
+
+    def on_alarm(signum, frame):
+        raise TookTooLong(f"{phase} of {item.name} is not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup(item):
+    yield from _limited(item, "setup")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    yield from _limited(item, "call")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item):
+    yield from _limited(item, "teardown")
+
+
+# --- fixtures -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def program():
+    return find_program()
+
+
+@pytest.fixture(scope="session")
+def sanitized(program):
+    return is_sanitized(program)
+
+
+@pytest.fixture(scope="session")
+def stop_within(sanitized):
+    """Seconds from SIGTERM to the end; the leak check at exit takes its time."""
+    return 3.0 if sanitized else 1.0
+
+
+@pytest.fixture
+def closing():
+    """closing(thing) closes it after the test, the latest first; returns it."""
+    things = []
+
+    def keep(thing):
+        things.append(thing)
+        return thing
+
+    yield keep
+    for thing in reversed(things):
+        thing.close()
+
+
+@pytest.fixture
+def make_redis(tmp_path):
+    """make_redis(**directives): a running redis-server; gone after the test."""
+    servers = []
+
+    def make(start=True, **directives):
+        server = RedisServer(tmp_path / f"redis-{len(servers)}", **directives)
+        servers.append(server)
+        return server.start() if start else server
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def redis_server(make_redis):
+    return make_redis()
+
+
+@pytest.fixture
+def notify(tmp_path, closing):
+    return closing(NotifySocket(tmp_path / "notify.sock"))
+
+
+@pytest.fixture
+def fake_redis(closing):
+    return lambda script: closing(FakeRedis(script))
+
+
+@pytest.fixture
+def proxy(closing):
+    return lambda server: closing(FaultProxy(("127.0.0.1", server.port)))
+
+
+@pytest.fixture
+def make_agent(tmp_path, program, stop_within, request):
+    """make_agent(redis_url, node="ook", **options): a running agent, see Agent. After the test each
+    that still runs is stopped, and has to stop well."""
+    made = []
+
+    def make(redis_url, node="ook", **options):
+        agent = Agent(
+            program,
+            tmp_path / f"agent-{len(made)}",
+            node,
+            redis_url,
+            **{"stop_within": stop_within, **options},
+        )
+        made.append(agent)
+        return agent
+
+    yield make
+    troubles = []
+    for agent in made:
+        try:
+            agent.finish()
+        except AssertionError as trouble:
+            troubles.append(trouble)
+        print(f"--- {agent.node}, pid {agent.pid}")  # shown if the test fails
+        print("\n".join(agent.log()))
+    assert not troubles, troubles
+
+
+@pytest.fixture
+def run_cli(tmp_path, program):
+    """run_cli(*args, **environment): runs nodebeatd to its end; stdout, stderr and returncode."""
+    runs = itertools.count()
+
+    def run(*args, **env):
+        reports = tmp_path / f"cli-{next(runs)}-sanitizer"
+        done = subprocess.run(
+            [program, *map(str, args)],
+            env=environment(reports, **env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        found = [p.read_text() for p in tmp_path.glob(reports.name + "*")]
+        assert not found, "\n".join(found)
+        return done
+
+    return run
+
+
+@functools.lru_cache(maxsize=None)
+def unshare(*flags):
+    """The command that gives namespaces here, to root or, where that is allowed, to anybody."""
+    for user in ([], ["--user", "--map-root-user"]):
+        command = ["unshare", *user, *flags]
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    pytest.skip(f"this user may not 'unshare {' '.join(flags)}'")
+
+
+@pytest.fixture
+def isolated(tmp_path):
+    """isolated(hosts=TEXT, dead_resolver=True): a wrapper for make_agent, see support/isolated.py,
+    and the hosts file, which may be rewritten in place."""
+
+    def wrapper(hosts=None, dead_resolver=False):
+        flags = ["--mount", "--net"] if dead_resolver else ["--mount"]
+        script = Path(agents.__file__).with_name("isolated.py")
+        command = [*unshare(*flags), sys.executable, script]
+        hosts_file = tmp_path / "hosts"
+        if hosts is not None:
+            hosts_file.write_text(hosts)
+            command += ["--hosts", hosts_file]
+        if dead_resolver:
+            conf = tmp_path / "resolv.conf"
+            conf.touch()
+            command += ["--dead-resolver", conf]
+        return [*command, "--"], hosts_file
+
+    return wrapper
