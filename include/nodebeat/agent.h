@@ -56,7 +56,7 @@ enum {
  * nb_agent_run(); must not block, and must not call back into this agent, but for
  * nb_agent_stop(). The line is valid during the call only.
  */
-typedef void (*nb_log_fn)(void *user, int priority, const char *line);
+typedef void (*nb_log_fn)(void* user, int priority, const char* line);
 
 /* Flags of nb_agent_options. */
 enum {
@@ -76,21 +76,21 @@ typedef struct nb_agent_options {
   uint32_t size;  /* sizeof(nb_agent_options) */
   uint32_t flags; /* NB_AGENT_*; an unknown one is an error */
   /* The configuration file. NULL: none is read, all keys have their defaults. */
-  const char *config_file;
+  const char* config_file;
   /* TOML text instead of a file; `config_file` is then only its name in messages. */
-  const char *config_text;
+  const char* config_text;
   /* Over file and environment: the node's name, the URL of Redis, the path of the local socket. */
-  const char *node;
-  const char *redis_url;
-  const char *socket_path;
+  const char* node;
+  const char* redis_url;
+  const char* socket_path;
   /*
    * "NAME=value" strings, NULL at the end, in which NODEBEAT_* and CREDENTIALS_DIRECTORY are
    * looked up; nodebeatd passes environ. NULL: no environment.
    */
-  const char *const *environment;
+  const char* const* environment;
   /* Where log lines go, and what is handed to it. NULL: nowhere. */
   nb_log_fn log;
-  void *log_user;
+  void* log_user;
 } nb_agent_options;
 
 /*
@@ -100,7 +100,7 @@ typedef struct nb_agent_options {
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_SYSTEM. Thread-safe.
  */
-NB_API int nb_agent_create(const nb_agent_options *options, nb_agent **agent, char *error,
+NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, char* error,
                            size_t error_size);
 
 /*
@@ -110,20 +110,20 @@ NB_API int nb_agent_create(const nb_agent_options *options, nb_agent **agent, ch
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_SYSTEM, NB_ERR_STATE.
  */
-NB_API int nb_agent_run(nb_agent *agent);
+NB_API int nb_agent_run(nb_agent* agent);
 
 /*
  * Asks the agent to stop; before nb_agent_run() it makes that return at once. Does not wait.
  * From any thread, and from a signal handler; NULL is allowed. Not after nb_agent_destroy().
  */
-NB_API void nb_agent_stop(nb_agent *agent);
+NB_API void nb_agent_stop(nb_agent* agent);
 
 /*
  * Asks the agent to read its configuration again. If it is wrong, the old one stays, and why is
  * logged; else what can be swapped is swapped, without losing a beat, and what needs a restart is
  * logged. From any thread, and from a signal handler; NULL is allowed.
  */
-NB_API void nb_agent_reload(nb_agent *agent);
+NB_API void nb_agent_reload(nb_agent* agent);
 
 /* The link to Redis, in nb_agent_stats. */
 enum {
@@ -139,38 +139,38 @@ enum {
 /* Counters since the agent was made. Set `size` before the call; later versions append members. */
 typedef struct nb_agent_stats {
   uint32_t size;
-  uint32_t link_state;      /* NB_LINK_* */
-  uint64_t beats;           /* healths that were sampled */
-  uint64_t stored;          /* transactions that Redis has confirmed */
-  uint64_t refused;         /* transactions that Redis refused and that were given up */
-  uint64_t coalesced;       /* values that a newer one replaced while they waited */
-  uint64_t events_waiting;  /* in the event log */
-  uint64_t events_dropped;  /* from the event log, for want of room or for age */
-  uint64_t events_expired;  /* messages too old to be published */
-  uint64_t connects;        /* times the link became steady */
-  uint64_t link_failures;   /* times it failed, tries included */
-  double ping_ms;           /* the last PING's round trip; negative: none on this connection */
-  uint64_t reloads;         /* configurations swapped in */
+  uint32_t link_state;     /* NB_LINK_* */
+  uint64_t beats;          /* healths that were sampled */
+  uint64_t stored;         /* transactions that Redis has confirmed */
+  uint64_t refused;        /* transactions that Redis refused and that were given up */
+  uint64_t coalesced;      /* values that a newer one replaced while they waited */
+  uint64_t events_waiting; /* in the event log */
+  uint64_t events_dropped; /* from the event log, for want of room or for age */
+  uint64_t events_expired; /* messages too old to be published */
+  uint64_t connects;       /* times the link became steady */
+  uint64_t link_failures;  /* times it failed, tries included */
+  double ping_ms;          /* the last PING's round trip; negative: none on this connection */
+  uint64_t reloads;        /* configurations swapped in */
 } nb_agent_stats;
 
 /*
  * Copies the counters as they were at the agent's last change. From any thread.
  * Returns NB_OK or NB_ERR_ARGUMENT.
  */
-NB_API int nb_agent_get_stats(const nb_agent *agent, nb_agent_stats *stats);
+NB_API int nb_agent_get_stats(const nb_agent* agent, nb_agent_stats* stats);
 
 /*
  * Writes the effective configuration as TOML, each value with where it came from and secrets
  * masked, NUL-terminated and cut to `size`. Returns the whole length without the NUL, as snprintf
  * does, or NB_ERR_ARGUMENT. As it was at creation; from any thread.
  */
-NB_API int nb_agent_print_config(const nb_agent *agent, char *buffer, size_t size);
+NB_API int nb_agent_print_config(const nb_agent* agent, char* buffer, size_t size);
 
 /* Frees an agent that does not run. NULL is allowed. */
-NB_API void nb_agent_destroy(nb_agent *agent);
+NB_API void nb_agent_destroy(nb_agent* agent);
 
 /* The library's version: "0.1.0". Static. */
-NB_API const char *nb_agent_version(void);
+NB_API const char* nb_agent_version(void);
 
 #ifdef __cplusplus
 }

@@ -1,17 +1,21 @@
 /* agent.h as a C11 program sees it: compiled pedantically, linked to the shared library, run. */
-#include "nodebeat/agent.h"
-
 #include <string.h>
 
-static int fail(int line) { return line; }
+#include "nodebeat/agent.h"
+
+static int fail(int line) {
+  return line;
+}
 
 int main(void) {
-  nb_agent_options options = {.size = sizeof options, .config_file = "memory.toml",
+  nb_agent_options options = {.size = sizeof options,
+                              .config_file = "memory.toml",
                               .config_text = "[heartbeat]\nintervall = \"5s\"\n"};
-  nb_agent *agent = NULL;
+  nb_agent* agent = NULL;
   char error[512] = "";
 
-  if (nb_agent_create(&options, &agent, error, sizeof error) != NB_ERR_CONFIG) return fail(__LINE__);
+  if (nb_agent_create(&options, &agent, error, sizeof error) != NB_ERR_CONFIG)
+    return fail(__LINE__);
   if (agent != NULL || strstr(error, "memory.toml:2") == NULL) return fail(__LINE__);
 
   options.config_text = "";

@@ -42,7 +42,8 @@ long private_kb() {
   long sum = 0;
   for (const char* field : {"\nPrivate_Clean:", "\nPrivate_Dirty:"}) {
     const size_t at = text->find(field);
-    if (at != std::string::npos) sum += std::atol(text->c_str() + at + std::string_view(field).size());
+    if (at != std::string::npos)
+      sum += std::atol(text->c_str() + at + std::string_view(field).size());
   }
   return sum;
 }
@@ -87,8 +88,10 @@ int main(int argc, char** argv) {
   const nb_agent_stats stats = agent.stats();
   agent.stop();
   thread.join();
-  std::printf("{\"beats\": %llu, \"stored\": %llu, \"link_failures\": %llu, \"private_kb_after_1h\": %ld, \"private_kb_after_24h\": %ld}\n",
-              static_cast<unsigned long long>(stats.beats), static_cast<unsigned long long>(stats.stored),
-              static_cast<unsigned long long>(stats.link_failures), after_an_hour, at_the_end);
+  std::printf(
+      "{\"beats\": %llu, \"stored\": %llu, \"link_failures\": %llu, \"private_kb_after_1h\": %ld, "
+      "\"private_kb_after_24h\": %ld}\n",
+      static_cast<unsigned long long>(stats.beats), static_cast<unsigned long long>(stats.stored),
+      static_cast<unsigned long long>(stats.link_failures), after_an_hour, at_the_end);
   return at_the_end - after_an_hour <= 16 && stats.beats > 1000 ? 0 : 1;
 }

@@ -15,24 +15,24 @@
 
 #include "nodebeat/agent.h"
 
-static void print_line(void *user, int priority, const char *line) {
-  printf("%s <%d> %s\n", (const char *)user, priority, line);
+static void print_line(void* user, int priority, const char* line) {
+  printf("%s <%d> %s\n", (const char*)user, priority, line);
 }
 
-static void *run(void *agent) {
+static void* run(void* agent) {
   nb_agent_run(agent);
   return NULL;
 }
 
-static uint64_t stored(const nb_agent *agent) {
+static uint64_t stored(const nb_agent* agent) {
   nb_agent_stats stats = {.size = sizeof stats};
   nb_agent_get_stats(agent, &stats);
   return stats.stored;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   static char names[2][8] = {"left", "right"};
-  nb_agent *agents[2] = {NULL, NULL};
+  nb_agent* agents[2] = {NULL, NULL};
   pthread_t threads[2];
   int reached = 0;
 

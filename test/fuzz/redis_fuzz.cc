@@ -20,7 +20,9 @@ class Sink final : public redis::PipelineSink {
     greeted_ = true;
   }
   void on_pong(Duration) override {}
-  void on_stored(const outbox::Unit& unit, const redis::SlotEcho&) override { outbox_.stored(unit); }
+  void on_stored(const outbox::Unit& unit, const redis::SlotEcho&) override {
+    outbox_.stored(unit);
+  }
   void on_refused(const outbox::Unit& unit, std::string_view) override { outbox_.refused(unit); }
 
  private:
