@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -208,10 +209,10 @@ def unshare(*flags):
 
 @pytest.fixture
 def isolated(tmp_path):
-    """isolated(hosts=TEXT, dead_resolver=True): a wrapper for make_agent, see support/isolated.py,
-    and the hosts file, which may be rewritten in place."""
+    """isolated(hosts=TEXT, dead_resolver=True, hung_mount=FOLDER): a wrapper for make_agent, see
+    support/isolated.py, and the hosts file, which may be rewritten in place."""
 
-    def wrapper(hosts=None, dead_resolver=False):
+    def wrapper(hosts=None, dead_resolver=False, hung_mount=None):
         flags = ["--mount", "--net"] if dead_resolver else ["--mount"]
         script = Path(agents.__file__).with_name("isolated.py")
         command = [*unshare(*flags), sys.executable, script]
@@ -223,6 +224,10 @@ def isolated(tmp_path):
             conf = tmp_path / "resolv.conf"
             conf.touch()
             command += ["--dead-resolver", conf]
+        if hung_mount is not None:
+            if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+                pytest.skip("this user may not use /dev/fuse")
+            command += ["--hung-mount", hung_mount]
         return [*command, "--"], hosts_file
 
     return wrapper

@@ -168,6 +168,19 @@ def test_disk_is_the_fullest_of_those_configured(redis_server, make_agent):
     assert health["disk_percent"] == max(told.values())
 
 
+def test_a_file_system_that_hangs_stalls_neither_beat_nor_stop(redis_server, make_agent, isolated,
+                                                               tmp_path):
+    hung = tmp_path / "nfs"
+    hung.mkdir()
+    wrapper, _ = isolated(hung_mount=hung)
+    agent = make_agent(redis_server.url(), wrapper=wrapper,
+                       settings={"health.disks": [str(hung), "/"]})
+    health = redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 20, 6).health
+    assert [disk["path"] for disk in health["disks"]] == ["/"]
+    assert health["disk_percent"] == health["disks"][0]["percent"]
+    agent.stop()
+
+
 @pytest.fixture
 def busy_processors():
     """Every processor of this machine is busy."""

@@ -2,6 +2,7 @@
 found, named once, and recovered from without help."""
 
 import re
+import socket
 import threading
 import time
 
@@ -486,6 +487,17 @@ def test_localhost_has_more_than_one_address(redis_server, make_agent):
     """::1 comes first in most places, and this Redis listens on 127.0.0.1 only."""
     make_agent(f"redis://localhost:{redis_server.port}")
     redis_server.wait_for_beat("ook")
+
+
+def test_over_ipv6(make_redis, make_agent):
+    server = make_redis(start=False)
+    try:
+        socket.create_server(("::1", server.port), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no ::1 here")
+    server.start(bind="::1")
+    make_agent(f"redis://[::1]:{server.port}/1")
+    server.wait_for_beat("ook", db=1)
 
 
 def test_several_addresses_in_turn(redis_server, make_agent, isolated):

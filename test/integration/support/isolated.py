@@ -1,13 +1,18 @@
-"""Runs a command where names resolve as a test wants: under `unshare --mount [--net]`, with files
-of the test's own over /etc/hosts and /etc/resolv.conf.
+"""Runs a command in surroundings of a test's own: under `unshare --mount [--net]`.
 
-    isolated.py [--hosts FILE] [--dead-resolver FILE] -- COMMAND...
+    isolated.py [--hosts FILE] [--dead-resolver FILE] [--hung-mount FOLDER] -- COMMAND...
 
---dead-resolver is for a network namespace of its own: FILE becomes resolv.conf, naming a server on
-127.0.0.1 that takes every question and answers none. Its socket is inherited by COMMAND, which
-does not know of it, so that it lives exactly as long. The process id stays the same throughout.
+--hosts          FILE is /etc/hosts.
+--dead-resolver  FILE becomes resolv.conf, naming a server on 127.0.0.1 that takes every question
+                 and answers none. For a network namespace of its own.
+--hung-mount     on FOLDER there is a file system that answers nothing, like an NFS whose server
+                 is gone: FUSE, with nobody behind it.
+
+What is behind the last two is a descriptor that COMMAND inherits without knowing of it, and that
+therefore lives exactly as long. The process id stays the same throughout.
 """
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -29,6 +34,15 @@ def loopback_up():
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | IFF_UP))
 
 
+def hung_mount(folder):
+    device = os.open("/dev/fuse", os.O_RDWR)
+    os.set_inheritable(device, True)
+    options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"fuse", os.fsencode(folder), b"fuse", 0, options.encode()) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
+
+
 def main():
     split = sys.argv.index("--")
     options = dict(zip(sys.argv[1:split:2], sys.argv[2:split:2]))
@@ -43,6 +57,8 @@ def main():
         with open(options["--dead-resolver"], "w") as conf:
             conf.write("nameserver 127.0.0.1\noptions timeout:5 attempts:5\n")
         over("/etc/resolv.conf", options["--dead-resolver"])
+    if "--hung-mount" in options:
+        hung_mount(options["--hung-mount"])
     os.execvp(command[0], command)
 
 
