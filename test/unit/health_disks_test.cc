@@ -1,0 +1,259 @@
+// Unit tests of health/disks: file systems that answer, and file systems that hang.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <set>
+
+#include "base/text.h"
+#include "health/disks.h"
+#include "health/sampler.h"
+#include "support/captured_log.h"
+#include "support/temp_tree.h"
+#include "support/test_loop.h"
+
+namespace nb::health {
+namespace {
+
+using namespace std::chrono_literals;
+using test::CapturedLog;
+using test::TempTree;
+using test::TestLoop;
+
+// File systems that answer 60 % full, and those named in `hanging` not at all until let go.
+class Kernel {
+ public:
+  ~Kernel() { release(); }
+
+  AskFileSystem asker() {
+    return [state = state_](const char* path, struct statvfs& answer) {
+      std::unique_lock lock(state->mutex);
+      state->asked.insert(path);
+      state->changed.notify_all();
+      state->changed.wait(lock, [&] { return state->hanging.count(path) == 0; });
+      if (state->broken.count(path) != 0) return ESTALE;
+      answer.f_blocks = 1000;
+      answer.f_bfree = 1000 - state->used;
+      answer.f_bavail = answer.f_bfree;
+      return 0;
+    };
+  }
+
+  void hang(const std::string& path) {
+    change([&] { state_->hanging.insert(path); });
+  }
+  void release() {
+    change([&] { state_->hanging.clear(); });
+  }
+  void break_down(const std::string& path) {
+    change([&] { state_->broken.insert(path); });
+  }
+  void repair() {
+    change([&] { state_->broken.clear(); });
+  }
+  void fill(unsigned used) {
+    change([&] { state_->used = used; });
+  }
+
+  size_t times_asked(const std::string& path) const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->asked.count(path);
+  }
+
+ private:
+  // Shared with threads that may outlive the test's objects.
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::multiset<std::string> asked;
+    std::set<std::string> hanging, broken;
+    unsigned used = 600;
+  };
+
+  template <class Change>
+  void change(Change&& change) {
+    const std::lock_guard lock(state_->mutex);
+    change();
+    state_->changed.notify_all();
+  }
+
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+std::vector<Mount> table(const char* nas_type) {
+  return {{"/", "/", "ext4", ""}, {"/", "/data", "xfs", ""}, {"/", "/mnt/nas", nas_type, ""}};
+}
+
+class HangingDisks : public testing::Test {
+ protected:
+  double read(Duration later) { return reader_->read(start_ + later, out_); }
+
+  void make(const std::vector<std::string>& paths, const std::vector<Mount>& mounts) {
+    reader_.emplace(loop_.loop(), log_, Root("/"), paths, kernel_.asker());
+    reader_->mounts_are(mounts);
+  }
+
+  double percent_of(const std::string& path) const {
+    for (const wire::DiskUse& disk : out_) {
+      if (disk.path == path) return disk.percent;
+    }
+    return -1;
+  }
+
+  CapturedLog log_;
+  Kernel kernel_;
+  TestLoop loop_;
+  const MonoTime start_{1h};
+  std::optional<DiskReader> reader_;
+  std::vector<wire::DiskUse> out_;
+};
+
+TEST_F(HangingDisks, LocalOnesAnswerAtOnceAndTheFullestCounts) {
+  make({"/", "/data"}, table("nfs4"));
+  EXPECT_DOUBLE_EQ(read(0s), 60);
+  ASSERT_EQ(out_.size(), 2u);
+  EXPECT_EQ(out_[0].path, "/");
+  EXPECT_EQ(out_[1].path, "/data");
+  kernel_.fill(750);
+  EXPECT_DOUBLE_EQ(read(1s), 75);
+  EXPECT_TRUE(log_.lines().empty()) << log_.text();
+}
+
+TEST_F(HangingDisks, OneThatFailsIsLeftOutAndSaidOnce) {
+  make({"/", "/data"}, table("nfs4"));
+  kernel_.break_down("/data");
+  for (int i = 0; i < 5; ++i) EXPECT_DOUBLE_EQ(read(i * 1s), 60);
+  EXPECT_EQ(out_.size(), 1u);
+  EXPECT_EQ(log_.count(LogLevel::warning, "/data: Stale"), 1) << log_.text();
+  kernel_.repair();
+  read(6s);
+  EXPECT_EQ(out_.size(), 2u);
+  EXPECT_EQ(log_.lines().size(), 2u) << log_.text();
+}
+
+TEST_F(HangingDisks, RemoteOnesAnswerALittleLaterAndNotTooOften) {
+  make({"/", "/mnt/nas"}, table("cifs"));
+  EXPECT_DOUBLE_EQ(read(0s), 60);
+  EXPECT_EQ(out_.size(), 1u);
+  ASSERT_TRUE(loop_.run_until([&] { return read(1s), percent_of("/mnt/nas") == 60; }));
+  kernel_.fill(900);
+  for (int i = 0; i < 10; ++i) read(4s);
+  EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 1u);
+  read(5s);
+  ASSERT_TRUE(loop_.run_until([&] { return read(5s), percent_of("/mnt/nas") == 90; }));
+  EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 2u);
+  EXPECT_TRUE(log_.lines().empty()) << log_.text();
+}
+
+TEST_F(HangingDisks, AHungOneKeepsItsLastValueAndStallsNobody) {
+  make({"/", "/mnt/nas"}, table("nfs4"));
+  ASSERT_TRUE(loop_.run_until([&] { return read(0s), percent_of("/mnt/nas") == 60; }));
+
+  kernel_.hang("/mnt/nas");
+  kernel_.fill(800);
+  ASSERT_TRUE(loop_.run_until([&] { return read(5s), kernel_.times_asked("/mnt/nas") == 2; }));
+  for (int second = 6; second < 60; ++second) {
+    EXPECT_DOUBLE_EQ(read(second * 1s), 80) << "the local disk goes on";
+    loop_.loop().run_once(false);
+  }
+  EXPECT_DOUBLE_EQ(percent_of("/mnt/nas"), 60);
+  EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 2u) << "one question at a time";
+  EXPECT_EQ(log_.count(LogLevel::warning, "/mnt/nas has not answered for 10 s"), 1) << log_.text();
+
+  kernel_.release();
+  ASSERT_TRUE(loop_.run_until([&] { return read(60s), percent_of("/mnt/nas") == 80; }));
+  EXPECT_EQ(log_.count(LogLevel::info, "/mnt/nas answers again"), 1) << log_.text();
+  EXPECT_EQ(log_.lines().size(), 2u) << log_.text();
+}
+
+TEST_F(HangingDisks, TheReaderMayGoWhileOneHangs) {
+  kernel_.hang("/mnt/nas");
+  make({"/mnt/nas"}, table("nfs4"));
+  ASSERT_TRUE(loop_.run_until([&] { return read(0s), kernel_.times_asked("/mnt/nas") == 1; }));
+  reader_.reset();
+  EXPECT_EQ(loop_.loop().close(), 0);
+}
+
+TEST_F(HangingDisks, WithoutAMountTableNothingIsAskedOnTheLoop) {
+  kernel_.hang("/");
+  make({"/"}, {});
+  EXPECT_EQ(read(0s), 0);
+  EXPECT_TRUE(out_.empty());
+  kernel_.release();
+  ASSERT_TRUE(loop_.run_until([&] { return read(1s) == 60; }));
+}
+
+TEST_F(HangingDisks, AMountThatComesChangesTheWayOfAsking) {
+  make({"/mnt/nas"}, {{"/", "/", "ext4", ""}});
+  EXPECT_DOUBLE_EQ(read(0s), 60);
+  kernel_.hang("/mnt/nas");
+  reader_->mounts_are(table("fuse.sshfs"));
+  EXPECT_DOUBLE_EQ(read(1s), 60) << "asked aside: does not stall";
+  kernel_.release();
+  reader_->mounts_are({{"/", "/", "ext4", ""}});
+  kernel_.fill(700);
+  EXPECT_DOUBLE_EQ(read(2s), 70);
+}
+
+// A FUSE file system whose server never answers: any statfs on it hangs for as long as this lives.
+class HungFileSystem {
+ public:
+  // A mount namespace of this process alone, so that nothing else on the machine meets it. An open
+  // mountinfo stays with the namespace it was opened in: make this before what is tested.
+  HungFileSystem() {
+    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return;
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
+    device_.reset(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  }
+  ~HungFileSystem() {
+    device_.reset();  // aborts the connection: whoever waits gets ENOTCONN
+    if (!point_.empty()) ::umount2(point_.c_str(), MNT_DETACH);
+  }
+
+  bool mount_at(const std::string& point) {
+    if (!device_) return false;
+    const std::string options = format("fd=%d,rootmode=40000,user_id=0,group_id=0", device_.get());
+    if (::mount("hung", point.c_str(), "fuse.hung", 0, options.c_str()) != 0) return false;
+    point_ = point;
+    return true;
+  }
+
+ private:
+  std::string point_;
+  UniqueFd device_;
+};
+
+TEST(RealDisks, AHungFuseMountStallsNeitherSampleNorLoop) {
+  CapturedLog log;
+  TempTree tree;
+  ASSERT_EQ(::mkdir(tree("/point").c_str(), 0755), 0);
+  HungFileSystem hung;
+  TestLoop loop;
+  SamplerOptions options;
+  options.disks = {"/", tree("/point")};
+  options.gpu = GpuKind::none;
+  Sampler sampler(loop, log, options);
+  wire::NodeHealth health;
+  const MonoTime start = loop.loop().now();
+  ASSERT_TRUE(loop.run_until([&] {
+    return sampler.sample(start, health), health.disks.size() == 2;
+  })) << "nothing hangs so far";
+
+  if (!hung.mount_at(tree("/point"))) GTEST_SKIP() << "may not mount FUSE here";
+  // The mount table says that it changed; nothing asks the new mount on this thread.
+  for (int second = 0; second < 30; ++second) {
+    const MonoTime before = loop.loop().now();
+    sampler.sample(start + second * 1s, health);
+    EXPECT_LT(loop.loop().now() - before, 1s);
+    loop.loop().run_once(false);
+  }
+  EXPECT_EQ(log.count(LogLevel::warning, "has not answered"), 1) << log.text();
+  EXPECT_EQ(health.disks.size(), 2u) << "the last value stands";
+}
+
+}  // namespace
+}  // namespace nb::health
