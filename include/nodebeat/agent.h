@@ -108,7 +108,7 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
  * it takes 500 ms at most, and returns. An agent runs once. SIGPIPE is blocked for this thread
  * meanwhile, since a peer may go away between two writes.
  *
- * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_SYSTEM, NB_ERR_STATE.
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE.
  */
 NB_API int nb_agent_run(nb_agent* agent);
 

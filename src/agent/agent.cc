@@ -2,7 +2,7 @@
 
 #include <signal.h>
 
-#include <cassert>
+#include <algorithm>
 
 #include "agent/mapping.h"
 #include "agent/version.h"
@@ -34,6 +34,15 @@ ServiceNotify make_notify(const config::Sources& sources, bool service) {
   const bool for_us = !pid || *pid == ::getpid();
   return ServiceNotify(find_variable(sources, "NOTIFY_SOCKET"),
                        std::chrono::microseconds(for_us ? microseconds.value_or(0) : 0));
+}
+
+// An error may have a line for each thing that is wrong; a log line is one line.
+void log_lines(const Log& log, std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    log.error("%.*s", static_cast<int>(end), text.data());
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
 }
 
 Identity identify(const std::string& node, const Clock& clock) {
@@ -166,7 +175,8 @@ void Agent::swap_config() {
   notify_.reloading(clock_.now());
   auto loaded = config::load(sources_);
   if (!loaded) {
-    log_.error("the configuration stays as it was: %s", loaded.error().message.c_str());
+    log_.error("the configuration stays as it was, since the new one is wrong:");
+    log_lines(log_, loaded.error().message);
     return notify_.ready();
   }
   for (const std::string& warning : loaded->warnings) log_.warning("%s", warning.c_str());

@@ -31,7 +31,7 @@ class Agent {
 
   // An error if the system refuses what a loop needs.
   Status check() const;
-  // NB_OK, NB_ERR_STATE, NB_ERR_SYSTEM.
+  // NB_OK or NB_ERR_STATE.
   int run();
   void stop();    // any thread, signal handlers
   void reload();  // any thread, signal handlers
