@@ -34,9 +34,19 @@ inline thread_local long allocations = 0;
   if (memory == nullptr) std::abort();
   return memory;
 }
-void* operator new[](size_t size) { return operator new(size); }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { operator delete(memory); }
-void operator delete(void* memory, size_t) noexcept { operator delete(memory); }
-void operator delete[](void* memory, size_t) noexcept { operator delete(memory); }
+void* operator new[](size_t size) {
+  return operator new(size);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  operator delete(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  operator delete(memory);
+}
+void operator delete[](void* memory, size_t) noexcept {
+  operator delete(memory);
+}
 #endif

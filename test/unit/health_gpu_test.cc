@@ -56,7 +56,9 @@ class GpuDrivers : public testing::Test {
   bool answered(Duration later) {
     return loop_.run_until([&] { return read(later).gpu_available; });
   }
-  std::string data(const char* tree) const { return std::string(NODEBEAT_SOURCE_ROOT "/test/data/health/") + tree; }
+  std::string data(const char* tree) const {
+    return std::string(NODEBEAT_SOURCE_ROOT "/test/data/health/") + tree;
+  }
 
   FakeNvml nvml_;
   CapturedLog log_;
