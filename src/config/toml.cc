@@ -15,6 +15,9 @@
 #define TOML_ENABLE_WINDOWS_COMPAT 0
 #define TOML_ENABLE_SIMD 0
 #define TOML_MAX_NESTED_VALUES 16
+// By <charconv>, not by streams, which bring half a megabyte of locales into the daemon.
+#define TOML_INT_CHARCONV 1
+#define TOML_FLOAT_CHARCONV 1
 // Some of its assertions fail on malformed documents ("[[[a]]]", "[&"; toml++ #294, #301), which
 // the code behind them then refuses in good order; and with NDEBUG they turn into promises to
 // clang.

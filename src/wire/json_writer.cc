@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "base/text.h"
 
@@ -93,18 +94,30 @@ JsonWriter& JsonWriter::integer(int64_t value) {
   return raw(std::string_view(text, static_cast<size_t>(end - text)));
 }
 
-JsonWriter& JsonWriter::number(double value) {
-  if (!std::isfinite(value)) return null();
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  return raw(std::string_view(text, static_cast<size_t>(end - text)));
-}
-
+// By integers: std::to_chars for doubles brings 110 KB of tables, printf the locale's comma.
 JsonWriter& JsonWriter::rounded(double value, int decimals) {
-  double scale = 1;
+  if (!std::isfinite(value)) return null();
+  int64_t scale = 1;
   for (int i = 0; i < decimals; ++i) scale *= 10;
-  const double result = std::round(value * scale) / scale;
-  return number(result == 0 ? 0 : result);  // never "-0"
+  const double scaled = std::round(std::fabs(value) * static_cast<double>(scale));
+  if (scaled > 9007199254740992.0) {  // 2^53: beyond it there are no decimals to keep
+    char text[512];
+    const int n = std::snprintf(text, sizeof text, "%.0f", value);
+    return raw(std::string_view(text, static_cast<size_t>(n)));
+  }
+  const auto digits = static_cast<int64_t>(scaled);
+  char text[40];
+  char* end = text;
+  if (value < 0 && digits != 0) *end++ = '-';  // never "-0"
+  end = std::to_chars(end, text + sizeof text, digits / scale).ptr;
+  if (int64_t rest = digits % scale; rest != 0) {
+    *end++ = '.';
+    for (scale /= 10; rest != 0; rest %= scale, scale /= 10) {
+      *end++ = static_cast<char>('0' + rest / scale);
+      if (scale == 1) break;
+    }
+  }
+  return raw(std::string_view(text, static_cast<size_t>(end - text)));
 }
 
 JsonWriter& JsonWriter::null() {

@@ -26,10 +26,8 @@ class JsonWriter {
   JsonWriter& string(std::string_view text);
   JsonWriter& boolean(bool value);
   JsonWriter& integer(int64_t value);
-  // The shortest form that reads back as the same double; NaN and infinities become null, since
-  // JSON has no word for them.
-  JsonWriter& number(double value);
-  // A number rounded to `decimals` digits after the point (0..6): 12.345678 -> 12.35.
+  // A number with at most `decimals` digits after the point (0..6): 12.345678 -> 12.35. NaN and
+  // infinities become null, since JSON has no word for them.
   JsonWriter& rounded(double value, int decimals);
   JsonWriter& null();
   // `json` must already be one complete JSON value; its bytes are copied as they are.

@@ -61,23 +61,34 @@ TEST(JsonWriter, EscapesAndRepairsText) {
 }
 
 TEST(JsonWriter, Numbers) {
-  const auto number = [](double v) {
-    std::string out;
-    JsonWriter(out).number(v);
-    return out;
-  };
   const auto rounded = [](double v, int decimals) {
     std::string out;
     JsonWriter(out).rounded(v, decimals);
     return out;
   };
-  EXPECT_EQ(number(0.1), "0.1");
-  EXPECT_EQ(number(1e300), "1e+300");
-  EXPECT_EQ(number(std::nan("")), "null");
-  EXPECT_EQ(number(std::numeric_limits<double>::infinity()), "null");
+  EXPECT_EQ(rounded(std::nan(""), 2), "null");
+  EXPECT_EQ(rounded(-std::numeric_limits<double>::infinity(), 2), "null");
   EXPECT_EQ(rounded(12.345678, 2), "12.35");
   EXPECT_EQ(rounded(100, 2), "100");
   EXPECT_EQ(rounded(-0.0001, 2), "0");
+  EXPECT_EQ(rounded(-1.005, 1), "-1");
+  EXPECT_EQ(rounded(-0.25, 2), "-0.25");
+  EXPECT_EQ(rounded(0.1, 6), "0.1");
+  EXPECT_EQ(rounded(7.001, 3), "7.001");
+  EXPECT_EQ(rounded(99.999, 2), "100");
+  EXPECT_EQ(rounded(1234.5, 0), "1235");
+  EXPECT_EQ(rounded(0, 3), "0");
+  EXPECT_EQ(rounded(1e20, 2), "100000000000000000000");
+  EXPECT_EQ(rounded(-9007199254740993.0, 1), "-9007199254740992");
+  // Every hundredth prints as C's correctly rounded "%.2f" does, less the zeros at its end.
+  for (int i = 0; i <= 10'000; ++i) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%.2f", i / 100.0);
+    std::string want = text;
+    want.erase(want.find_last_not_of('0') + 1);
+    if (want.back() == '.') want.pop_back();
+    EXPECT_EQ(rounded(i / 100.0, 2), want);
+  }
 }
 
 NodeHealth minimal() {
