@@ -62,7 +62,8 @@ def toml(settings, probes=()):
 
 
 def environment(reports, **more):
-    """The test's own environment, without what would configure an agent or a service."""
+    """The test's own environment, without what would configure an agent or a service. `more` goes
+    over it, but sanitizers' options are added to those that are there."""
     env = {
         k: v
         for k, v in os.environ.items()
@@ -70,8 +71,8 @@ def environment(reports, **more):
     }
     # Sanitizers report into files: stderr may be closed, or be what is tested.
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
-        given = env.get(name, "")
-        env[name] = f"{given}:" * bool(given) + f"log_path={reports}"
+        options = [env.get(name), more.pop(name, None), f"log_path={reports}"]
+        env[name] = ":".join(filter(None, options))
     env.update({k: str(v) for k, v in more.items()})
     return env
 
