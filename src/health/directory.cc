@@ -18,7 +18,6 @@ std::vector<std::string> entries(const std::string& directory) {
     if (name != "." && name != "..") names.emplace_back(name);
   }
   ::closedir(open);
-  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -30,9 +29,10 @@ std::vector<unsigned> numbered_entries(const std::string& directory, std::string
     if (name.size() < prefix.size() + suffix.size()) continue;
     name.remove_prefix(prefix.size());
     name.remove_suffix(suffix.size());
-    if (const auto number = parse_number<unsigned>(name)) numbers.push_back(*number);
+    if (const auto number = parse_number<unsigned>(name)) {
+      numbers.insert(std::upper_bound(numbers.begin(), numbers.end(), *number), *number);
+    }
   }
-  std::sort(numbers.begin(), numbers.end());
   return numbers;
 }
 

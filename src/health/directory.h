@@ -12,7 +12,7 @@ namespace nb::health {
 std::vector<unsigned> numbered_entries(const std::string& directory, std::string_view prefix,
                                        std::string_view suffix = "");
 
-// The names of all entries but "." and "..", sorted.
+// The names of all entries but "." and "..", in no order.
 std::vector<std::string> entries(const std::string& directory);
 
 bool exists(const std::string& path);

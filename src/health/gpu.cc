@@ -128,6 +128,10 @@ void GpuReader::look() {
                                                   exists(root_("/dev/nvidiactl")));
   has_drivers_ = drivers_->ask_nvml || !drivers_->amd.empty();
   driver_answered_ = driver_answered_ && has_drivers_;
+  const bool asked_for = kind_ != GpuKind::automatic && kind_ != GpuKind::none;
+  if (!asked_for || has_drivers_ || missing_said_) return;
+  missing_said_ = true;
+  log_.warning("no GPU of the configured kind is found so far; it is looked for every minute");
 }
 
 void GpuReader::take(MonoTime now) {

@@ -65,6 +65,7 @@ class GpuReader {
   GpuReading driver_reading_;
   bool driver_answered_ = false;
   bool complained_ = false;
+  bool missing_said_ = false;
   MonoTime next_question_{};
   Aside aside_;
 };
