@@ -163,12 +163,16 @@ TEST_F(Tree, DevicesThatComeLaterAreFound) {
 
 TEST_F(Tree, AQuickSensorIsReadAtEachSample) {
   TempTree tree(data("raspberry-pi-5"));
-  start(tree.path());
-  ASSERT_TRUE(sample_until(200ms, [&] { return out_.temperature_c.has_value(); }));
-  tree.write("/sys/class/thermal/thermal_zone0/temp", "70000\n");
-  // Every ten seconds a sensor that was slow is tried anew: on a busy machine that may be this one.
-  ASSERT_TRUE(loop_.run_until(
-      [&, second = 1]() mutable { return sample(second++ * 1s).temperature_c == 70; }));
+  // On a busy machine a file may seem slow, and is left alone for ten seconds then: try again.
+  bool followed = false;
+  for (int attempt = 0; attempt < 50 && !followed; ++attempt) {
+    tree.write("/sys/class/thermal/thermal_zone0/temp", "61700\n");
+    start(tree.path());
+    ASSERT_TRUE(sample_until(200ms, [&] { return out_.temperature_c.has_value(); }));
+    tree.write("/sys/class/thermal/thermal_zone0/temp", "70000\n");
+    followed = sample(1s).temperature_c == 70;
+  }
+  EXPECT_TRUE(followed);
 }
 
 TEST_F(Tree, ManyInterfacesAreCutHardwareFirst) {
