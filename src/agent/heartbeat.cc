@@ -142,6 +142,8 @@ void Heartbeat::post(outbox::Message message) {
 void Heartbeat::say_goodbye(std::string_view reason) {
   timer_.stop();
   stopped_ = true;
+  // Stopped before the first beat: nothing has been measured yet, and zeros would be a lie.
+  if (beats_ == 0) sampler_->sample(loop_.now(), health_);
   health_.is_reachable = false;
   health_.reason = reason;
   const WallTime wall = loop_.clock().wall_now();

@@ -1,5 +1,5 @@
-"""Redis as it is in the field: away, dead, frozen, replaced, read-only, full, talking rubbish. Each is
-found, named once, and recovered from without help."""
+"""Redis as it is in the field: away, dead, frozen, replaced, read-only, full, talking rubbish. Each
+is found, named once, and recovered from without help."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from support.agent import QUICK
-from support.fake_redis import answer_all, greet, greet_then, silent
+from support.fake_redis import answer_all, greet_then
 from support.probe_targets import SilentListener
 from support.waiting import wait_until
 

@@ -1,7 +1,6 @@
 """The agent as a process: how it starts, stops, and lives with its surroundings."""
 
 import glob
-import json
 import os
 import re
 import resource
@@ -30,6 +29,16 @@ def test_stop_while_all_is_well(redis_server, make_agent, notify, sign):
     agent.wait_ended()
     notify.wait_for("STOPPING")
     assert redis_server.beat("ook").health["is_reachable"] is False
+
+
+def test_stop_before_the_first_beat(redis_server, make_agent, notify):
+    agent = make_agent(redis_server.url(), notify=notify)
+    notify.wait_for("READY")
+    agent.stop()
+    health = redis_server.beat("ook").health
+    assert health["is_reachable"] is False
+    # The last word is the only one here, and it is measured like any other.
+    assert health["memory_percent"] > 0 and health["boot_id"]
 
 
 def test_stop_during_connect(make_agent, closing):
