@@ -92,7 +92,7 @@ Status choose(const Key& key, const Value& value, uint8_t& out) {
       return {};
     }
     if (i > 0) list += ", ";
-    list += quoted(names[i]);
+    list += in_quotes(names[i]);
   }
   const std::string meant =
       value.kind == Value::Kind::text ? nearest(value.text, names) : std::string();
@@ -133,7 +133,7 @@ Status assign_list(const Key& key, const Value& value, std::vector<std::string>&
     if (!status) return status;
     if (item.text.empty()) return make_error("an entry of the list is empty");
     for (const std::string& other : list) {
-      if (other == item.text) return make_error("%s is there twice", quoted(other, 60).c_str());
+      if (other == item.text) return make_error("%s is there twice", in_quotes(other, 60).c_str());
     }
     list.push_back(item.text);
   }
@@ -151,7 +151,7 @@ Status assign_databases(const Value& value, std::vector<Database>& out) {
   if (value.members.size() > kMaxEntries) return too_many();
   std::vector<Database> databases;
   for (const Member& member : value.members) {
-    const std::string name = quoted(member.key, 60);
+    const std::string name = in_quotes(member.key, 60);
     const Status status = check_name(member.key);
     if (!status) return make_error("%s: %s", name.c_str(), status.error().message.c_str());
     const Value& number = member.value;

@@ -11,7 +11,7 @@ std::string list_text(const std::vector<std::string>& list) {
   std::string text = "[";
   for (const std::string& item : list) {
     if (text.size() > 1) text += ", ";
-    text += quoted(item);
+    text += in_quotes(item);
   }
   return text + "]";
 }
@@ -41,20 +41,20 @@ std::string statuses_text(const std::vector<StatusRange>& statuses) {
 std::string field_text(const Key& key, Field field) {
   switch (field.type) {
     case Type::text:
-      return quoted(field.as<std::string>());
+      return in_quotes(field.as<std::string>());
     case Type::duration:
-      return quoted(format_duration(field.as<Duration>()));
+      return in_quotes(format_duration(field.as<Duration>()));
     case Type::size:
-      return quoted(format_size(field.as<uint64_t>()));
+      return in_quotes(format_size(field.as<uint64_t>()));
     case Type::integer:
       return std::to_string(field.as<uint64_t>());
     case Type::flag:
       return field.as<bool>() ? "true" : "false";
     case Type::level:
-      return quoted(choices(
+      return in_quotes(choices(
           key)[static_cast<size_t>(field.as<LogLevel>()) - static_cast<size_t>(LogLevel::error)]);
     case Type::choice:
-      return quoted(choices(key)[field.as<uint8_t>()]);
+      return in_quotes(choices(key)[field.as<uint8_t>()]);
     case Type::mode:
       return format("\"%04o\"", field.as<uint32_t>());
     case Type::list:
@@ -65,11 +65,11 @@ std::string field_text(const Key& key, Field field) {
       return statuses_text(field.as<std::vector<StatusRange>>());
     case Type::http_url: {
       const auto& url = field.as<HttpUrl>();
-      return quoted(
+      return in_quotes(
           url.endpoint.host.empty() ? "" : "http://" + format_endpoint(url.endpoint) + url.path);
     }
     case Type::endpoint:
-      return quoted(format_endpoint(field.as<Endpoint>()));
+      return in_quotes(format_endpoint(field.as<Endpoint>()));
   }
   return {};
 }

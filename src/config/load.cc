@@ -170,7 +170,7 @@ void resolve_node(Draft& draft) {
   std::string name = host.substr(0, host.find('.'));
   const Status status = check_name(name);
   if (!status) {
-    draft.error_at(key, "not set, and the host name " + quoted(host, 64) +
+    draft.error_at(key, "not set, and the host name " + in_quotes(host, 64) +
                             " can't take its place: " + status.error().message);
     return;
   }

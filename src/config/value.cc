@@ -4,7 +4,7 @@
 
 namespace nb::config {
 
-std::string quoted(std::string_view text, size_t limit) {
+std::string in_quotes(std::string_view text, size_t limit) {
   const bool utf8 = is_valid_utf8(text);  // a variable may hold anything
   const bool cut = limit != 0 && text.size() > limit;
   if (cut) {
@@ -36,7 +36,7 @@ std::string quoted_key(std::string_view key) {
     bare = bare && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                     c == '-' || c == '_');
   }
-  return bare ? std::string(key) : quoted(key, 60);
+  return bare ? std::string(key) : in_quotes(key, 60);
 }
 
 std::string describe_kind(const Value& value) {
@@ -60,7 +60,7 @@ std::string describe_kind(const Value& value) {
 }
 
 std::string describe(const Value& value) {
-  return value.kind == Value::Kind::text ? quoted(value.text, 60) : describe_kind(value);
+  return value.kind == Value::Kind::text ? in_quotes(value.text, 60) : describe_kind(value);
 }
 
 }  // namespace nb::config

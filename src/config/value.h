@@ -36,7 +36,7 @@ std::string describe_kind(const Value& value);
 std::string describe(const Value& value);
 
 // In double quotes, escaped as a TOML basic string; cut after `limit` bytes, if that is not 0.
-std::string quoted(std::string_view text, size_t limit = 0);
+std::string in_quotes(std::string_view text, size_t limit = 0);
 
 // A key as it may stand in a path: bare where TOML allows that, else quoted and cut.
 std::string quoted_key(std::string_view key);
