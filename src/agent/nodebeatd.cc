@@ -37,6 +37,8 @@ constexpr char kHelp[] =
     "Exit codes: 0 stopped as asked, 64 wrong usage, 71 the system refused something,\n"
     "78 the configuration is wrong.\n";
 
+constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
+
 // A signal handler can reach nothing else.
 nb_agent* g_agent = nullptr;
 
@@ -63,8 +65,17 @@ void install_handlers() {
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGHUP, SIGTERM, SIGINT}) sigaction(signal, &action, nullptr);
+  for (const int signal : kSignals) sigaction(signal, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+}
+
+// While there is no agent to tell, a signal waits: a SIGTERM in the first milliseconds is a clean
+// stop like any other, and a SIGHUP does not end the process.
+void hold_signals(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : kSignals) sigaddset(&set, signal);
+  sigprocmask(how, &set, nullptr);
 }
 
 // One write for a line, so that lines of several processes do not mix.
@@ -104,6 +115,7 @@ int exit_code(int error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_signals(SIG_BLOCK);
   enum Flag { kConfig = 256, kNode, kRedis, kSocket, kCheck, kPrint, kVersion, kHelpFlag };
   static const option kOptions[] = {
       {"config", required_argument, nullptr, kConfig},
@@ -185,6 +197,7 @@ int main(int argc, char** argv) {
     std::puts("the configuration is right");
   } else {
     install_handlers();
+    hold_signals(SIG_UNBLOCK);
     code = exit_code(nb_agent_run(g_agent));
   }
   nb_agent_destroy(g_agent);

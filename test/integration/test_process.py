@@ -41,6 +41,22 @@ def test_stop_before_the_first_beat(redis_server, make_agent, notify):
     assert health["memory_percent"] > 0 and health["boot_id"]
 
 
+def test_a_stop_in_the_first_milliseconds_is_clean(make_agent, closing):
+    """However early SIGTERM comes, it is a stop as asked, not a death by signal."""
+    listener = closing(SilentListener())
+    for _ in range(10):
+        agent = make_agent(f"redis://127.0.0.1:{listener.port}")
+        wait_until(lambda: "SIGTERM" in held_signals(agent.pid), what="main() has begun")
+        agent.stop()  # asserts exit code 0
+
+
+def held_signals(pid):
+    """The names of the signals that a process blocks or handles."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    bits = int(fields["SigBlk"], 16) | int(fields["SigCgt"], 16)
+    return {s.name for s in signal.Signals if bits >> (s - 1) & 1}
+
+
 def test_stop_during_connect(make_agent, closing):
     listener = closing(SilentListener(full=True))
     agent = make_agent(f"redis://127.0.0.1:{listener.port}")
