@@ -24,9 +24,9 @@ namespace nb::redis {
 struct LinkOptions {
   uv::Target target;
   Greeting greeting;
-  Duration connect_timeout = std::chrono::seconds(2);    // resolving included
-  Duration command_timeout = std::chrono::seconds(2);    // of the oldest outstanding command
-  Duration ping_after = std::chrono::milliseconds(900);  // of silence
+  Duration connect_timeout = std::chrono::seconds(2);          // resolving included
+  Duration command_timeout = std::chrono::milliseconds(1900);  // of the oldest outstanding command
+  Duration ping_after = std::chrono::seconds(1);               // of silence
   Backoff::Limits backoff;
   Duration stable_after = std::chrono::seconds(10);  // then a failure starts the backoff anew
   size_t max_reply_bytes = 16 * 1024 * 1024;

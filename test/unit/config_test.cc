@@ -96,8 +96,8 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.heartbeat, (HeartbeatConfig{5s, 15s, true, 5000}));
   EXPECT_EQ(c.redis.address, (RedisAddress{.host = "127.0.0.1", .port = 6379, .db_given = true}));
   EXPECT_EQ(c.redis.connect_timeout, 2s);
-  EXPECT_EQ(c.redis.command_timeout, 2s);
-  EXPECT_EQ(c.redis.ping_after, 900ms);
+  EXPECT_EQ(c.redis.command_timeout, 1900ms);
+  EXPECT_EQ(c.redis.ping_after, 1s);
   EXPECT_EQ(c.redis.backoff_base, 100ms);
   EXPECT_EQ(c.redis.backoff_cap, 5s);
   EXPECT_EQ(c.redis.stable_after, 10s);
