@@ -39,8 +39,7 @@ void SystemBus::Query::cancel() {
 }
 
 SystemBus::SystemBus(uv::Loop& loop, std::string path)
-    : loop_(loop),
-      dialer_(loop, Delegate<void(uv::Dialer::Answer&)>::to<&SystemBus::on_dialled>(this)) {
+    : dialer_(loop, Delegate<void(uv::Dialer::Answer&)>::to<&SystemBus::on_dialled>(this)) {
   target_.unix_path = std::move(path);
 }
 

@@ -71,7 +71,6 @@ class SystemBus {
   bool take_auth_line();
   bool take_message();
 
-  uv::Loop& loop_;
   uv::Target target_;
   State state_ = State::idle;
   std::unique_ptr<uv::Stream> stream_;
