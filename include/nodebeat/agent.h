@@ -79,7 +79,10 @@ typedef struct nb_agent_options {
   const char* config_file;
   /* TOML text instead of a file; `config_file` is then only its name in messages. */
   const char* config_text;
-  /* Over file and environment: the node's name, the URL of Redis, the path of the local socket. */
+  /*
+   * Over file and environment: the node's name, the URL of Redis, the path of the local socket
+   * (which is checked; this version does not serve it yet).
+   */
   const char* node;
   const char* redis_url;
   const char* socket_path;

@@ -26,7 +26,7 @@ constexpr char kHelp[] =
     "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if it is there)\n"
     "  --node NAME      name of this node (default: the host name up to the first dot)\n"
     "  --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path/to.sock\n"
-    "  --socket PATH    local socket (default: /run/nodebeat/agent.sock)\n"
+    "  --socket PATH    local socket (default: /run/nodebeat/agent.sock); checked, not served yet\n"
     "  --check-config   check the configuration, say what is wrong, and exit\n"
     "  --print-config   print the effective values and where each came from, and exit\n"
     "  --version        print the version and exit\n"

@@ -28,6 +28,8 @@ class Backoff {
   void reset() { failures_ = 0; }
 
   bool at_cap() const;
+  // Other limits from the next delay on; how often it has failed stays counted.
+  void set_limits(Limits limits) { limits_ = limits; }
 
  private:
   Duration window() const;

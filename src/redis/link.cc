@@ -220,10 +220,11 @@ void Link::drop_connection() {
 void Link::reconfigure(LinkOptions options) {
   const bool anew = !same_way(options_, options);
   options_ = std::move(options);
+  machine_.set_limits(options_.backoff, options_.stable_after);
   if (!anew || machine_.state() == LinkState::stopped) return;
   drop_connection();
-  machine_ = make_machine(options_);
-  start();
+  machine_.restart();
+  retry_.start(Duration::zero());
   publish_status();
 }
 

@@ -50,6 +50,10 @@ class LinkMachine {
   Retry fail(Trouble trouble, MonoTime now);
   // The way to the server is another one: try at once, no failure.
   void restart();
+  void set_limits(Backoff::Limits limits, Duration stable_after) {
+    backoff_.set_limits(limits);
+    stable_after_ = stable_after;
+  }
   void stop() { state_ = LinkState::stopped; }
 
  private:

@@ -135,6 +135,26 @@ TEST(LinkMachine, BacksOffForEverAndAnewOnlyAfterAStableSpell) {
   EXPECT_LT(delays_after(10s), 100ms);
 }
 
+TEST(LinkMachine, TakesOverOtherLimitsAsItIs) {
+  LinkMachine machine(Backoff({1h, 1h, 1h}, Random(1)), 10s);
+  machine.start();
+  (void)machine.fail(Trouble::closed, kNow);
+  machine.set_limits({1ms, 2ms, 2ms}, 0s);
+  EXPECT_EQ(machine.state(), LinkState::waiting);
+  for (int i = 0; i < 100; ++i) EXPECT_LE(machine.fail(Trouble::closed, kNow).delay, 2ms);
+}
+
+TEST(LinkMachine, RestartsAtOnceForAnotherServer) {
+  LinkMachine machine(Backoff({}, Random(1)), 10s);
+  machine.restart();
+  EXPECT_EQ(machine.state(), LinkState::stopped) << "not before it was started";
+  machine.start();
+  (void)machine.fail(Trouble::closed, kNow);
+  machine.restart();
+  EXPECT_EQ(machine.trouble(), Trouble::none);
+  EXPECT_TRUE(machine.fail(Trouble::closed, kNow).news) << "another server's trouble is news";
+}
+
 TEST(LinkMachine, AWrongPasswordIsNotHammered) {
   LinkMachine machine(Backoff({100ms, 5s, 900ms}, Random(7)), 10s);
   machine.start();
