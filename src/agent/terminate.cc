@@ -5,9 +5,11 @@
 
 namespace __gnu_cxx {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the name is the point
 void __verbose_terminate_handler();
 void __verbose_terminate_handler() {
   std::abort();
 }
+// NOLINTEND(bugprone-reserved-identifier)
 
 }  // namespace __gnu_cxx
