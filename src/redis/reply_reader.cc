@@ -6,13 +6,21 @@ namespace {
 // The agent asks for nothing that has more; hiredis 0.14 would allocate 16 GiB for a server that
 // announces "*2147483647".
 constexpr size_t kMaxElements = 64 * 1024;
+// EXEC answers with one level. Up to hiredis 1.4.0 nothing else bounds the depth, and replies are
+// freed by recursion.
+constexpr int kMaxDepth = 7;
 
 // The element count is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
 struct CreateArray {
   using Function = void* (*)(const redisReadTask*, Count);
   static void* limited(const redisReadTask* task, Count count) {
-    if (static_cast<size_t>(count) > kMaxElements) return nullptr;  // "Out of memory", says hiredis
+    // For a null hiredis says "Out of memory", and the connection is given up.
+    if (static_cast<size_t>(count) > kMaxElements) return nullptr;
+    int depth = 0;
+    for (const redisReadTask* up = task->parent; up != nullptr; up = up->parent) {
+      if (++depth >= kMaxDepth) return nullptr;
+    }
     return reinterpret_cast<Function>(task->privdata)(task, count);
   }
 };

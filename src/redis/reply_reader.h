@@ -1,5 +1,5 @@
-// ReplyReader: hiredis' parser behind two limits that it does not have itself: a reply may not
-// buffer more bytes, nor announce more elements, than is sane. Works with hiredis 0.14 and 1.x.
+// ReplyReader: hiredis' parser behind limits that it does not have itself: a reply may not buffer
+// more bytes, announce more elements or nest deeper than is sane. Works with hiredis 0.14 and 1.x.
 #pragma once
 
 #include <hiredis/hiredis.h>
