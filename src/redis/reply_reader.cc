@@ -6,21 +6,23 @@ namespace {
 // The agent asks for nothing that has more; hiredis 0.14 would allocate 16 GiB for a server that
 // announces "*2147483647".
 constexpr size_t kMaxElements = 64 * 1024;
-// EXEC answers with one level. Up to hiredis 1.4.0 nothing else bounds the depth, and replies are
-// freed by recursion.
+// hiredis 0.14 has a limit of its own, 1.0 to 1.4.0 have none: there a reply nested deep enough
+// overflows the stack of whoever frees it.
 constexpr int kMaxDepth = 7;
+
+int depth(const redisReadTask* task) {
+  int levels = 1;
+  while ((task = task->parent) != nullptr) ++levels;
+  return levels;
+}
 
 // The element count is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
 struct CreateArray {
   using Function = void* (*)(const redisReadTask*, Count);
   static void* limited(const redisReadTask* task, Count count) {
-    // For a null hiredis says "Out of memory", and the connection is given up.
-    if (static_cast<size_t>(count) > kMaxElements) return nullptr;
-    int depth = 0;
-    for (const redisReadTask* up = task->parent; up != nullptr; up = up->parent) {
-      if (++depth >= kMaxDepth) return nullptr;
-    }
+    // hiredis then says "Out of memory".
+    if (static_cast<size_t>(count) > kMaxElements || depth(task) > kMaxDepth) return nullptr;
     return reinterpret_cast<Function>(task->privdata)(task, count);
   }
 };
@@ -59,8 +61,9 @@ ReplyReader::ReplyReader(size_t max_reply_bytes)
 
 bool ReplyReader::feed(std::string_view bytes) {
   if (fault_ != nullptr) return false;
-  // What is parsed but not yet dropped by hiredis does not count.
-  if (reader_->len - reader_->pos + bytes.size() > max_reply_bytes_) {
+  // What an unfinished array already holds counts too, though hiredis has dropped its bytes.
+  unfinished_bytes_ += bytes.size();
+  if (unfinished_bytes_ > max_reply_bytes_) {
     fault_ = "a reply is longer than redis.max_reply allows";
     return false;
   }
@@ -78,6 +81,7 @@ Reply ReplyReader::next() {
     fault_ = reader_->errstr;
     return nullptr;
   }
+  if (reply != nullptr) unfinished_bytes_ = reader_->len - reader_->pos;
   return Reply(static_cast<redisReply*>(reply));
 }
 

@@ -1,5 +1,5 @@
-// ReplyReader: hiredis' parser behind limits that it does not have itself: a reply may not buffer
-// more bytes, announce more elements or nest deeper than is sane. Works with hiredis 0.14 and 1.x.
+// ReplyReader: hiredis' parser behind limits that not every version has itself: a reply may not be
+// longer, announce more elements, or be nested deeper, than is sane. For hiredis 0.14 and 1.x.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -37,6 +37,7 @@ class ReplyReader {
   };
 
   size_t max_reply_bytes_;
+  size_t unfinished_bytes_ = 0;  // fed, and not yet part of a reply that was taken
   const char* fault_ = nullptr;
   // Our copy of hiredis' functions, with a limit in front of one; the reader points to it.
   std::unique_ptr<redisReplyObjectFunctions> functions_;

@@ -81,6 +81,40 @@ TEST(ReplyReader, BuffersNoMoreThanItsLimit) {
   EXPECT_STREQ(reader.fault(), "a reply is longer than redis.max_reply allows");
 }
 
+TEST(ReplyReader, RefusesWhatIsNestedDeep) {
+  std::string fine, deep;
+  for (int i = 0; i < 7; ++i) fine += "*1\r\n";
+  for (int i = 0; i < 100'000; ++i) deep += "*1\r\n";
+  ReplyReader reader(16 << 20);
+  ASSERT_TRUE(reader.feed(fine + ":1\r\n"));
+  EXPECT_NE(reader.next(), nullptr);
+  ASSERT_TRUE(reader.feed(deep));
+  EXPECT_EQ(reader.next(), nullptr);
+  EXPECT_NE(reader.fault(), nullptr);
+}
+
+TEST(ReplyReader, AnArrayThatGrowsForEverReachesTheLimit) {
+  ReplyReader reader(10'000);
+  ASSERT_TRUE(reader.feed("*60000\r\n"));
+  int fed = 0;
+  while (reader.feed("+0123456789\r\n")) {
+    EXPECT_EQ(reader.next(), nullptr);
+    ASSERT_LT(++fed, 1000);
+  }
+  EXPECT_STREQ(reader.fault(), "a reply is longer than redis.max_reply allows");
+}
+
+TEST(ReplyReader, ManyShortRepliesAreNotALongOne) {
+  ReplyReader reader(100);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(reader.feed("+OK\r\n+O"));
+    EXPECT_NE(reader.next(), nullptr);
+    EXPECT_EQ(reader.next(), nullptr);
+    ASSERT_TRUE(reader.feed("K\r\n"));
+    EXPECT_NE(reader.next(), nullptr);
+  }
+}
+
 TEST(LinkMachine, GoesItsWayAndNoOther) {
   LinkMachine machine(Backoff({}, Random(1)), 10s);
   EXPECT_FALSE(machine.advance(LinkState::resolving, kNow)) << "not started";
