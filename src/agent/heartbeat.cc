@@ -59,7 +59,9 @@ void Heartbeat::reconfigure(const config::Config& config) {
 // that one wake-up serves both; a late beat does not make the next one late.
 void Heartbeat::schedule() {
   const auto since_epoch = loop_.now().time_since_epoch();
-  const auto next = (since_epoch / config_.interval + 1) * config_.interval;
+  auto next = (since_epoch / config_.interval + 1) * config_.interval;
+  // The first beat lies off the grid: a second one on its heels would measure a moment.
+  if (next - since_epoch < config_.interval / 2) next += config_.interval;
   timer_.start(next - since_epoch);
 }
 

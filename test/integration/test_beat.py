@@ -1,10 +1,12 @@
 """What a beat is: to the letter what the readers of the schema expect, true, and soon there."""
 
 import calendar
+import json
 import multiprocessing
 import re
 import shutil
 import time
+from datetime import datetime
 
 import psutil
 import pytest
@@ -368,3 +370,18 @@ def test_a_database_that_the_server_lacks_is_never_database_0(make_redis, make_a
     wait_until(lambda: server.client().info()["total_connections_received"] > 6)
     assert all(server.client(db).dbsize() == 0 for db in range(4))
     assert len(agent.logged("has no such database")) == 1
+
+
+def test_no_beat_follows_on_the_heels_of_another(redis_server, make_agent):
+    """Each processor figure spans half an interval at least, wherever on the grid a start falls."""
+    interval = 0.4
+    for i in range(5):
+        node = f"grid-{i}"
+        make_agent(redis_server.url(), node=node, settings={"heartbeat.interval": "400ms"})
+        stream = f"stream:node_metrics:{node}"
+        wait_until(lambda: redis_server.client().xlen(stream) >= 2, what="two beats in the history")
+        first, second = (
+            datetime.fromisoformat(json.loads(fields["health"])["timestamp"])
+            for _, fields in redis_server.client().xrange(stream, count=2)
+        )
+        assert (second - first).total_seconds() > interval * 0.45
