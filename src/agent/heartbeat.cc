@@ -59,10 +59,11 @@ void Heartbeat::reconfigure(const config::Config& config) {
 // that one wake-up serves both; a late beat does not make the next one late.
 void Heartbeat::schedule() {
   const auto since_epoch = loop_.now().time_since_epoch();
-  auto next = (since_epoch / config_.interval + 1) * config_.interval;
-  // The first beat lies off the grid: a second one on its heels would measure a moment.
-  if (next - since_epoch < config_.interval / 2) next += config_.interval;
-  timer_.start(next - since_epoch);
+  Duration wait = (since_epoch / config_.interval + 1) * config_.interval - since_epoch;
+  // The first beat lies off the grid, and a second one on its heels would measure a moment. One
+  // more off the grid, and every two beats are half an interval to a whole one apart.
+  if (wait < config_.interval / 2) wait += config_.interval / 2;
+  timer_.start(wait);
 }
 
 void Heartbeat::on_beat() {

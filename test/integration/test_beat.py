@@ -332,10 +332,10 @@ def test_everything_is_back_within_a_beat_after_redis_came_back_empty(redis_serv
     make_agent(redis_server.url(), settings={"heartbeat.interval": "1s"})
     redis_server.wait_for_beat("ook")
     redis_server.client().flushall()
-    redis_server.wait_for_beat("ook", timeout=1.3)
+    redis_server.wait_for_beat("ook", timeout=1.5)
 
     redis_server.restart()
-    redis_server.wait_for_beat("ook", timeout=1.3)
+    redis_server.wait_for_beat("ook", timeout=1.5)
 
 
 # --- databases ----------------------------------------------------------------------------------
@@ -384,4 +384,5 @@ def test_no_beat_follows_on_the_heels_of_another(redis_server, make_agent):
             datetime.fromisoformat(json.loads(fields["health"])["timestamp"])
             for _, fields in redis_server.client().xrange(stream, count=2)
         )
-        assert (second - first).total_seconds() > interval * 0.45
+        # And none is left out: after the last beat before an outage the next is never far.
+        assert interval * 0.45 < (second - first).total_seconds() < interval * 1.25

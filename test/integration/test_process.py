@@ -326,15 +326,14 @@ def fake_clock(tmp_path):
         "FAKETIME_TIMESTAMP_FILE": path,
         "FAKETIME_NO_CACHE": 1,
         "FAKETIME_DONT_FAKE_MONOTONIC": 1,
-        "ASAN_OPTIONS": "verify_asan_link_order=0",
     }
     return path, env
 
 
 @pytest.mark.parametrize("step", ["+1d", "-1d"])
-def test_the_clock_is_stepped_a_day(redis_server, make_agent, tmp_path, step):
+def test_the_clock_is_stepped_a_day(redis_server, make_agent, plain_program, tmp_path, step):
     clock, env = fake_clock(tmp_path)
-    agent = make_agent(redis_server.url(), env=env)
+    agent = make_agent(redis_server.url(), env=env, program=plain_program)
     before = redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 3).health
     clock.write_text(step + "\n")
 
