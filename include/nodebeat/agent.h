@@ -28,11 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
-#define NB_API __attribute__((visibility("default")))
-#else
-#define NB_API
-#endif
+#include "nodebeat/result.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,15 +36,6 @@ extern "C" {
 
 /* An agent. Opaque. */
 typedef struct nb_agent nb_agent;
-
-/* What the functions return: NB_OK or one of the errors, which are negative. */
-enum {
-  NB_OK = 0,
-  NB_ERR_ARGUMENT = -1, /* a NULL, a size that is too small, an unknown flag */
-  NB_ERR_CONFIG = -2,   /* the configuration is wrong; the message names file, line and key */
-  NB_ERR_SYSTEM = -3,   /* the system refused something: no descriptors, no memory */
-  NB_ERR_STATE = -4     /* not now: run while it runs, or a second time */
-};
 
 /*
  * Receives one line of log, without newline. `priority` is a syslog(3) priority: 3 error,

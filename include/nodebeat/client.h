@@ -1,0 +1,311 @@
+/*
+ * nodebeat/client.h - libnodebeat: hands the state of a robot to the nodebeat agent on this
+ * computer, and never waits for it.
+ *
+ *     nb_client_options options = {.size = sizeof options, .name = "robot"};
+ *     nb_client *client = NULL;
+ *     char error[256];
+ *     if (nb_client_open(&options, &client, error, sizeof error) != NB_OK) ...
+ *
+ *     nb_robot_state state = {.size = sizeof state};
+ *     state.has = NB_ROBOT_JOINTS_L | NB_ROBOT_IS_CONNECTED_L;
+ *     state.joints_l = q, state.joints_l_count = 7, state.is_connected_l = 1;
+ *     nb_push_robot_state(client, &state);     // each step of the control loop
+ *     ...
+ *     nb_client_close(client);
+ *
+ * What a push promises:
+ *  - It does not block: at most one non-blocking system call, no allocation, no signal. That holds
+ * with the agent stopped, hung, gone or never started, and whatever Redis does.
+ *  - If the agent cannot take it now, the latest value of each slot (the robot's state, the
+ * stroke's progress) is kept and goes out as soon as possible; events (starts, ends, errors,
+ * published events) wait in order in a ring of the size that the caller chose. The return code says
+ * so.
+ *  - It reconnects by itself: a push or nb_client_dispatch() tries again, at most every
+ *    `reconnect_ms`, without waiting. What was kept then goes out.
+ *
+ * Threads: a client may be used by several threads at once. A lock guards its buffers; it is held
+ * for a copy and one system call at most, never while anybody waits, and passes on priority
+ * (PTHREAD_PRIO_INHERIT). nb_client_dispatch() and the calls that wait are for one thread at a
+ * time: a second one gets NB_ERR_STATE. Callbacks run inside nb_client_dispatch() or a call that
+ * waits, without the lock: they may push, but not close the client. fork(): use a client only in
+ * the process that opened it.
+ *
+ * Memory: all of it is taken in nb_client_open(). Strings are UTF-8, NUL-terminated, and copied.
+ * The library has no thread, no global, no signal handler, reads no environment and prints nothing.
+ *
+ * The protocol under it, for other languages: nodebeat/PROTOCOL.md.
+ */
+#ifndef NODEBEAT_CLIENT_H
+#define NODEBEAT_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nodebeat/result.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A connection to the agent that is made anew as often as needed. Opaque. */
+typedef struct nb_client nb_client;
+
+/*
+ * A message of a subscription. `channel` and `json` are NUL-terminated and valid during the call
+ * only; `json` is the event, one JSON value. `flags`: NB_EVENT_*.
+ */
+typedef void (*nb_event_fn)(void* user, const char* channel, const char* json, uint32_t flags);
+
+enum {
+  NB_EVENT_REMOTE = 1u << 0, /* it came from another computer or program, through Redis */
+  NB_EVENT_TEXT = 1u << 1,   /* the message was no JSON: `json` is its text as a JSON string */
+  NB_EVENT_GAP = 1u << 2 /* remote messages may have been missed: `channel` is "", `json` says from
+                            when to when */
+};
+
+/* How to open a client. Set `size` and zero the rest; a member that is NULL or 0 has its default.
+ */
+typedef struct nb_client_options {
+  uint32_t size;           /* sizeof(nb_client_options) */
+  uint32_t flags;          /* 0; an unknown flag is an error */
+  const char* socket_path; /* /run/nodebeat/agent.sock */
+  const char* name;        /* who this is, for the agent's log and statistics; at most 64 bytes */
+  /*
+   * What the agent does should this process die: a JSON array of calls (PROTOCOL.md, 3.1.2). NULL:
+   * nothing. NB_WILL_ROBOT says what a robot process wants.
+   */
+  const char* will;
+  uint32_t event_ring_bytes; /* for events while the agent cannot take them; 65536 */
+  uint32_t slot_bytes;       /* most that one slot's message may take; 8192 */
+  uint32_t reconnect_ms;     /* least time between two tries to connect; 100 */
+  nb_event_fn on_event;      /* messages of subscriptions; NULL: dropped */
+  void* user;                /* handed to on_event */
+} nb_client_options;
+
+/* The robot process has died: both arms are no more connected, and an error says so. */
+#define NB_WILL_ROBOT                                                                              \
+  "[{\"method\":\"robot.update\",\"params\":{\"is_connected_l\":false,\"is_connected_r\":false}}," \
+  "{\"method\":\"stroke.end\",\"params\":{}},"                                                     \
+  "{\"method\":\"error.report\",\"params\":{\"category\":\"robot\","                               \
+  "\"message\":\"the robot process has died\"}}]"
+
+/*
+ * Makes a client and begins to connect, without waiting: it is no error if the agent is not there
+ * yet. Errors: NB_ERR_ARGUMENT (a size, an unknown flag, a path over 107 bytes, a will that is no
+ * JSON array), NB_ERR_SYSTEM. `error`, if not NULL, then holds what is wrong in words; `*client` is
+ * untouched.
+ */
+NB_API int nb_client_open(const nb_client_options* options, nb_client** client, char* error,
+                          size_t error_size);
+
+/*
+ * Says good-bye, so that the will is not carried out, gives what is kept to the agent if it takes
+ * it at once, and frees the client. NULL is allowed. To be sure that everything has left, call
+ * nb_client_flush() before.
+ */
+NB_API void nb_client_close(nb_client* client);
+
+/* --- Pushes: never wait. Thread-safe. --------------------------------------------------------
+ *
+ * All return
+ *   NB_OK            given to the agent's socket;
+ *   NB_KEPT          (1, not an error) kept here: the agent is away or its buffer is full;
+ *   NB_ERR_FULL      an event for which the ring has no room: not taken. (A slot is always taken.)
+ *   NB_ERR_TOO_LARGE longer than slot_bytes, the ring, or 65536 bytes: not taken.
+ *   NB_ERR_ARGUMENT  a NULL, a size, an unknown bit, text that is not UTF-8, JSON that is none: not
+ * taken. The agent checks the rest; what it refuses is counted and kept in words
+ * (nb_client_get_stats(), nb_client_last_error()).
+ */
+
+/* Members of nb_robot_state that are set. */
+enum {
+  NB_ROBOT_IS_CONNECTED_L = 1u << 0,
+  NB_ROBOT_IS_CONNECTED_R = 1u << 1,
+  NB_ROBOT_JOINTS_L = 1u << 2,
+  NB_ROBOT_JOINTS_R = 1u << 3,
+  NB_ROBOT_VELOCITIES_L = 1u << 4,
+  NB_ROBOT_VELOCITIES_R = 1u << 5,
+  NB_ROBOT_CURRENT_POSE = 1u << 6,
+  NB_ROBOT_GOAL_TIME_SLOW = 1u << 7,
+  NB_ROBOT_GOAL_TIME_FAST = 1u << 8,
+  NB_ROBOT_TIMESTAMP = 1u << 9
+};
+
+/*
+ * A robot's state, or a part of it: only the members named in `has` are sent, the others stay as
+ * they were last. Numbers are sent with as many digits as identify the double; NaN and infinities
+ * as null.
+ */
+typedef struct nb_robot_state {
+  uint32_t size; /* sizeof(nb_robot_state) */
+  uint32_t has;  /* NB_ROBOT_* */
+  uint8_t is_connected_l;
+  uint8_t is_connected_r;
+  uint8_t joints_l_count; /* at most 64 each */
+  uint8_t joints_r_count;
+  uint8_t velocities_l_count;
+  uint8_t velocities_r_count;
+  uint8_t reserved[2];
+  const double* joints_l; /* rad */
+  const double* joints_r;
+  const double* velocities_l; /* rad/s */
+  const double* velocities_r;
+  const char* current_pose; /* "connecting", "ready", "executing", "sleep", ... */
+  double goal_time_slow;    /* s */
+  double goal_time_fast;
+  int64_t timestamp_us; /* when it was so: microseconds since 1970, UTC. Not set: when the agent
+                           takes it */
+} nb_robot_state;
+
+NB_API int nb_push_robot_state(nb_client* client, const nb_robot_state* state);
+
+/* Members of nb_stroke that are set. */
+enum {
+  NB_STROKE_STROKE_IDX = 1u << 0,
+  NB_STROKE_POSE_IDX = 1u << 1,
+  NB_STROKE_TOTAL_STROKES = 1u << 2,
+  NB_STROKE_STROKE_LENGTH = 1u << 3,
+  NB_STROKE_OFFSET_IDX_L = 1u << 4,
+  NB_STROKE_OFFSET_IDX_R = 1u << 5,
+  NB_STROKE_DESCRIPTION_L = 1u << 6,
+  NB_STROKE_DESCRIPTION_R = 1u << 7,
+  NB_STROKE_IS_EXECUTING = 1u << 8,
+  NB_STROKE_IS_PAUSED = 1u << 9,
+  NB_STROKE_SCENE_NAME = 1u << 10,
+  NB_STROKE_DATASET_NAME = 1u << 11,
+  NB_STROKE_TIMESTAMP = 1u << 12
+};
+
+/* Progress of a stroke session, or a part of it: only the members named in `has` are sent. */
+typedef struct nb_stroke {
+  uint32_t size; /* sizeof(nb_stroke) */
+  uint32_t has;  /* NB_STROKE_* */
+  int64_t stroke_idx;
+  int64_t pose_idx;
+  int64_t total_strokes;
+  int64_t stroke_length;
+  int64_t offset_idx_l;
+  int64_t offset_idx_r;
+  const char* description_l;
+  const char* description_r;
+  const char* scene_name;
+  const char* dataset_name; /* NULL with its bit set: null */
+  int64_t timestamp_us;
+  uint8_t is_executing;
+  uint8_t is_paused;
+  uint8_t reserved[6];
+} nb_stroke;
+
+/*
+ * Starts a stroke session; `has` needs NB_STROKE_TOTAL_STROKES. An event. One that still runs is
+ * ended by the agent. The agent names it: nb_call("stroke.start") tells the name.
+ */
+NB_API int nb_stroke_start(nb_client* client, const nb_stroke* stroke);
+/*
+ * The running session's progress. A slot: while the agent is away only the latest is kept, so the
+ * history in Redis has a hole where the agent was away; between a start and an end that are kept
+ * themselves it keeps its place.
+ */
+NB_API int nb_stroke_update(nb_client* client, const nb_stroke* stroke);
+/* Ends the running session. An event. */
+NB_API int nb_stroke_end(nb_client* client);
+
+/* Reports an error. `details` is a JSON object, or NULL for none. An event. */
+NB_API int nb_report_error(nb_client* client, const char* category, const char* message,
+                           const char* details);
+
+/* Publishes `event`, a JSON object, on `channel`. An event. */
+NB_API int nb_publish(nb_client* client, const char* channel, const char* event);
+
+/* Any other call of the protocol that wants no answer; `params` is a JSON object or NULL. An event.
+ */
+NB_API int nb_notify(nb_client* client, const char* method, const char* params);
+
+/* --- For who has a loop of their own --------------------------------------------------------- */
+
+/*
+ * The descriptor to wait for, or -1 while there is no connection; it changes when the client
+ * reconnects, so ask after each nb_client_dispatch(). Do not read, write or close it.
+ */
+NB_API int nb_client_get_fd(const nb_client* client);
+/* What to wait for on it: POLLIN, or POLLIN | POLLOUT if something is kept. */
+NB_API int nb_client_get_events(const nb_client* client);
+/* Milliseconds until nb_client_dispatch() has something to do without the descriptor (a try to
+ * connect); -1: nothing. */
+NB_API int nb_client_get_timeout(const nb_client* client);
+/*
+ * Reads, writes what is kept, reconnects, calls on_event; never waits. For a client that only
+ * pushes it is not needed, but harmless. Returns NB_OK, NB_KEPT (something is still kept),
+ * NB_ERR_AWAY (no agent), NB_ERR_STATE.
+ */
+NB_API int nb_client_dispatch(nb_client* client);
+
+/* --- Calls that wait, for who has no loop. Not for a control loop. -----------------------------
+ *
+ * They return NB_ERR_TIMEOUT when `timeout_ms` is over, NB_ERR_AWAY when the agent was lost before
+ * it answered, NB_ERR_REMOTE when it refused: then nb_client_last_error() says why.
+ */
+
+/*
+ * Makes a call and waits for its result, which is written to `result` as JSON, NUL-terminated.
+ * NB_ERR_TOO_LARGE if it does not fit (the call was carried out). `result` may be NULL. Messages of
+ * subscriptions that come meanwhile go to on_event.
+ */
+NB_API int nb_call(nb_client* client, const char* method, const char* params, char* result,
+                   size_t result_size, uint32_t timeout_ms);
+
+/* Subscribes to a channel, or with `pattern` != 0 to a pattern. Restored after each reconnect. At
+ * most 64. */
+NB_API int nb_subscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms);
+NB_API int nb_unsubscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms);
+
+/*
+ * Waits until something happened (at least one message was delivered to on_event: NB_OK) or time is
+ * over (NB_ERR_TIMEOUT); reconnects meanwhile.
+ */
+NB_API int nb_client_wait(nb_client* client, uint32_t timeout_ms);
+
+/* Waits until everything that is kept has been given to the agent. */
+NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
+
+/* --- Looking ------------------------------------------------------------------------------------
+ */
+
+/* Counters since nb_client_open(). Set `size` before the call. */
+typedef struct nb_client_stats {
+  uint32_t size;
+  uint32_t connected;    /* 1 or 0 */
+  uint64_t pushed;       /* pushes that were taken */
+  uint64_t sent;         /* messages given to the agent */
+  uint64_t kept;         /* pushes that could not be sent at once */
+  uint64_t coalesced;    /* kept values that a newer one replaced */
+  uint64_t refused_full; /* events for which the ring had no room */
+  uint64_t rejected;     /* messages that the agent refused */
+  uint64_t connects;
+  uint64_t disconnects;
+  uint64_t events;        /* messages of subscriptions */
+  uint64_t waiting_bytes; /* kept now */
+} nb_client_stats;
+
+/* Thread-safe. NB_OK or NB_ERR_ARGUMENT. */
+NB_API int nb_client_get_stats(const nb_client* client, nb_client_stats* stats);
+
+/*
+ * What went wrong last, in words, cut to `size`: why the agent cannot be reached, or why it
+ * refused. Empty if nothing did. Returns the code of the protocol's error table (-32602 ...), or 0
+ * if it did not come from there. Thread-safe.
+ */
+NB_API int nb_client_last_error(const nb_client* client, char* buffer, size_t size);
+
+/* The library's version: "0.1.0". Static. */
+NB_API const char* nb_client_version(void);
+
+/* What a result code means, in words. Static. */
+NB_API const char* nb_result_text(int result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NODEBEAT_CLIENT_H */

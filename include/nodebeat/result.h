@@ -1,0 +1,29 @@
+/*
+ * nodebeat/result.h - what the functions of libnodebeat and libnodebeat-agent return: NB_OK, a
+ * positive NB_KEPT, or an error, which is negative.
+ */
+#ifndef NODEBEAT_RESULT_H
+#define NODEBEAT_RESULT_H
+
+#if defined(__GNUC__)
+#define NB_API __attribute__((visibility("default")))
+#else
+#define NB_API
+#endif
+
+enum {
+  NB_OK = 0,
+  NB_KEPT = 1, /* taken, but not handed over yet: it goes out as soon as possible */
+
+  NB_ERR_ARGUMENT = -1,  /* a NULL, a size that is too small, an unknown flag */
+  NB_ERR_CONFIG = -2,    /* the configuration is wrong; the message names file, line and key */
+  NB_ERR_SYSTEM = -3,    /* the system refused something: no descriptors, no memory */
+  NB_ERR_STATE = -4,     /* not now: run while it runs, or by a second thread */
+  NB_ERR_FULL = -5,      /* no room: not taken */
+  NB_ERR_TOO_LARGE = -6, /* it, or its result, is longer than there is room for */
+  NB_ERR_AWAY = -7,      /* no connection to the agent */
+  NB_ERR_TIMEOUT = -8,   /* not within the time given */
+  NB_ERR_REMOTE = -9     /* the agent refused */
+};
+
+#endif /* NODEBEAT_RESULT_H */
