@@ -1,0 +1,93 @@
+#include "wire/record.h"
+
+namespace nb::wire {
+namespace {
+
+constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1
+
+constexpr RecordField kRobotState[] = {
+    {{"is_connected_l", ParamKind::boolean}, "false"},
+    {{"is_connected_r", ParamKind::boolean}, "false"},
+    {{"joints_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"joints_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
+    {{"goal_time_slow", ParamKind::number}, "2.0"},
+    {{"goal_time_fast", ParamKind::number}, "0.5"},
+};
+
+constexpr RecordField kStrokeProgress[] = {
+    {{"stroke_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"pose_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"total_strokes", ParamKind::integer, false, 0, kExact}, "0"},
+    {{"stroke_length", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_l", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_r", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"stroke_description_l", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"stroke_description_r", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"is_executing", ParamKind::boolean}, "false"},
+    {{"is_paused", ParamKind::boolean}, "false"},
+    {{"scene_name", ParamKind::text, false, 0, 256}, "\"default\""},
+    {{"dataset_name", ParamKind::text_or_null, false, 0, 256}, "null"},
+};
+
+}  // namespace
+
+std::span<const RecordField> robot_state_fields() {
+  return kRobotState;
+}
+std::span<const RecordField> stroke_progress_fields() {
+  return kStrokeProgress;
+}
+
+Record::Record(std::span<const RecordField> fields)
+    : fields_(fields), values_(fields.size()), known_(fields.size()) {
+  reset();
+}
+
+void Record::reset() {
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    values_[i] = fields_[i].initial;
+    known_[i] = false;
+  }
+}
+
+void Record::set(size_t field, JsonView value) {
+  values_[field].clear();
+  append_compact(value, values_[field]);
+  known_[field] = true;
+}
+
+void Record::set(size_t field, std::string_view json) {
+  values_[field] = json;
+  known_[field] = true;
+}
+
+void Record::adopt(JsonView object) {
+  if (object.type() != JsonView::Type::object) return;
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const JsonView value = object[fields_[i].param.name];
+    if (known_[i] || !value.exists()) continue;
+    if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
+    set(i, value);
+  }
+}
+
+std::string Record::text(size_t field) const {
+  std::string scratch;
+  const auto text = JsonView::of(values_[field]).string(scratch);
+  return std::string(text ? *text : std::string_view(values_[field]));
+}
+
+void Record::append_json(std::string_view timestamp, std::string_view node,
+                         std::string& out) const {
+  out.append("{\"timestamp\":\"").append(timestamp);
+  out.append("\",\"node_id\":\"").append(node).append("\"");
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    out.append(",\"").append(fields_[i].param.name).append("\":").append(values_[i]);
+  }
+  out += '}';
+}
+
+}  // namespace nb::wire
