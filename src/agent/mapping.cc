@@ -160,9 +160,10 @@ ipc::ServerOptions server_options(
     const auto groups = read_small_file("/etc/group", 1024 * 1024);
     options.group = find_account(groups ? *groups : std::string(), from.group);
     if (!options.group) {
-      log.warning("there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
-                  "use the socket",
-                  from.group.c_str());
+      log.warning(
+          "there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
+          "use the socket",
+          from.group.c_str());
     }
   }
   options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "socket.allow_users", log);

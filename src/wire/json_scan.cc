@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "wire/json_number.h"
 
 namespace nb::wire {
 namespace {
@@ -15,9 +16,24 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+// Whether none of eight bytes ends a string, begins an escape or is a control character: the
+// classic tests for a zero byte and for a byte below a bound, in one word.
+bool is_plain(const char* eight) {
+  uint64_t word = 0;
+  std::memcpy(&word, eight, sizeof word);
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  const auto has_zero = [](uint64_t x) { return (x - kOnes) & ~x & kHighs; };
+  const uint64_t found = has_zero(word ^ (kOnes * '"')) | has_zero(word ^ (kOnes * '\\')) |
+                         ((word - kOnes * 0x20) & ~word & kHighs);
+  return found == 0;
+}
+
 class Scanner {
  public:
-  Scanner(std::string_view text, size_t max_depth) : text_(text), max_depth_(max_depth) {}
+  // With `names`, names and magnitudes are looked at too.
+  Scanner(std::string_view text, size_t max_depth, NameStack* names)
+      : text_(text), max_depth_(max_depth), names_(names) {}
 
   JsonFault run() {
     // What may come next; the grammar needs no more than this and one bit a level.
@@ -37,6 +53,7 @@ class Scanner {
           if (c == '{' || c == '[') {
             if (depth_ == max_depth_) return fault("nested too deep");
             in_object_ = in_object_ << 1 | (c == '{' ? 1u : 0u);
+            if (c == '{' && names_ != nullptr) names_->open();
             ++depth_;
             ++at_;
             want = c == '{' ? Want::key_or_end : Want::value_or_end;
@@ -48,6 +65,7 @@ class Scanner {
           break;
         case Want::key_or_end:
           if (c == '}') {
+            if (!names_done()) return fault_;
             if (pop()) return rest();
             want = Want::comma_or_end;
             break;
@@ -55,7 +73,7 @@ class Scanner {
           [[fallthrough]];
         case Want::key:
           if (c != '"') return fault("expected a name in double quotes");
-          if (!string()) return fault_;
+          if (!name()) return fault_;
           skip_space();
           if (peek() != ':') return fault("expected ':'");
           ++at_;
@@ -66,6 +84,7 @@ class Scanner {
             ++at_;
             want = (in_object_ & 1) != 0 ? Want::key : Want::value;
           } else if (c == ((in_object_ & 1) != 0 ? '}' : ']') && at_ < text_.size()) {
+            if (!names_done()) return fault_;
             if (pop()) return rest();
           } else {
             return fault("expected ',' or the end of the list or object");
@@ -90,6 +109,22 @@ class Scanner {
 
   bool refuse(const char* reason) {
     (void)fault(reason);
+    return false;
+  }
+
+  bool name() {
+    const size_t from = at_ + 1;
+    if (!string()) return false;
+    if (names_ != nullptr) names_->add(from, at_ - 1);
+    return true;
+  }
+
+  // At the end of an object, before pop().
+  bool names_done() {
+    if (names_ == nullptr || (in_object_ & 1) == 0) return true;
+    const size_t repeated = names_->close();
+    if (repeated == text_.npos) return true;
+    fault_ = {"a name stands twice in one object", repeated};
     return false;
   }
 
@@ -126,6 +161,7 @@ class Scanner {
   }
 
   bool number() {
+    const size_t from = at_;
     if (peek() == '-') ++at_;
     if (peek() == '0') {
       ++at_;
@@ -141,6 +177,10 @@ class Scanner {
       ++at_;
       if (peek() == '+' || peek() == '-') ++at_;
       if (!digits()) return false;
+    }
+    if (names_ != nullptr && !fits_double(text_.substr(from, at_ - from))) {
+      fault_ = {"a number beyond the range of a double", from};
+      return false;
     }
     return true;
   }
@@ -188,6 +228,10 @@ class Scanner {
   bool string() {
     ++at_;
     while (at_ < text_.size()) {
+      if (text_.size() - at_ >= 8 && is_plain(text_.data() + at_)) {
+        at_ += 8;
+        continue;
+      }
       const auto c = static_cast<unsigned char>(text_[at_]);
       if (c == '"') {
         ++at_;
@@ -202,19 +246,30 @@ class Scanner {
 
   std::string_view text_;
   size_t max_depth_;
+  NameStack* names_;
   size_t at_ = 0;
   size_t depth_ = 0;
   uint64_t in_object_ = 0;  // one bit a level, the innermost lowest
   JsonFault fault_;
 };
 
+JsonFault scan(std::string_view text, const JsonLimits& limits, NameStack* names) {
+  if (text.size() > limits.max_bytes) return {"too long", limits.max_bytes};
+  const size_t valid = valid_utf8_prefix(text);
+  if (valid < text.size()) return {"not UTF-8", valid};
+  const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
+  return Scanner(text, depth, names).run();
+}
+
 }  // namespace
 
 JsonFault scan_json(std::string_view text, const JsonLimits& limits) {
-  if (text.size() > limits.max_bytes) return {"too long", limits.max_bytes};
-  if (!is_valid_utf8(text)) return {"not UTF-8", 0};
-  const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
-  return Scanner(text, depth).run();
+  return scan(text, limits, nullptr);
+}
+
+JsonFault JsonGuard::check(std::string_view text, const JsonLimits& limits) {
+  names_.begin(text);
+  return scan(text, limits, &names_);
 }
 
 }  // namespace nb::wire

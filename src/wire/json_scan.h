@@ -1,10 +1,12 @@
 // A strict JSON scanner: decides whether a text is exactly one JSON value by RFC 8259, before
 // cJSON, which lets much through (leading zeros, raw control characters, invalid UTF-8, a NUL that
-// cuts a string short), gets to see it. Pure; no allocation, no recursion.
+// cuts a string short), gets to see it. Pure, no recursion.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
+
+#include "wire/json_names.h"
 
 namespace nb::wire {
 
@@ -19,7 +21,18 @@ struct JsonFault {
   size_t offset = 0;
 };
 
-// Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8.
+// Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8. Allocates
+// nothing.
 JsonFault scan_json(std::string_view text, const JsonLimits& limits = {});
+
+// The scan, and beyond it: no name twice in one object, at any level, and no number beyond a
+// double. One for many texts: what it allocates it uses again.
+class JsonGuard {
+ public:
+  JsonFault check(std::string_view text, const JsonLimits& limits = {});
+
+ private:
+  NameStack names_;
+};
 
 }  // namespace nb::wire

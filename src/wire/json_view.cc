@@ -1,0 +1,173 @@
+#include "wire/json_view.h"
+
+#include "wire/json_number.h"
+#include "wire/json_text.h"
+
+namespace nb::wire {
+namespace {
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+void skip_space(std::string_view& text) {
+  size_t n = 0;
+  while (n < text.size() && is_space(text[n])) ++n;
+  text.remove_prefix(n);
+}
+
+// The place behind the string that begins at `at` with its quote.
+size_t string_end(std::string_view text, size_t at) {
+  for (++at; at < text.size(); ++at) {
+    if (text[at] == '"') return at + 1;
+    if (text[at] == '\\') ++at;
+  }
+  return text.size();
+}
+
+size_t value_length(std::string_view text) {
+  if (text.empty()) return 0;
+  if (text[0] == '"') return string_end(text, 0);
+  if (text[0] != '{' && text[0] != '[') {
+    const size_t end = text.find_first_of(",]} \t\n\r");
+    return end == text.npos ? text.size() : end;
+  }
+  size_t depth = 0;
+  for (size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == '"') {
+      at = string_end(text, at);
+      continue;
+    }
+    ++at;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && --depth == 0) return at;
+  }
+  return text.size();
+}
+
+// Without the first and last byte: quotes or brackets.
+std::string_view inside(std::string_view raw) {
+  return raw.size() < 2 ? std::string_view() : raw.substr(1, raw.size() - 2);
+}
+
+std::string_view unescaped(std::string_view text, std::string& scratch) {
+  if (text.find('\\') == text.npos) return text;
+  scratch.clear();
+  append_unescaped(text, scratch);
+  return scratch;
+}
+
+}  // namespace
+
+JsonView JsonView::of(std::string_view valid_json) {
+  skip_space(valid_json);
+  return JsonView(valid_json.substr(0, value_length(valid_json)));
+}
+
+JsonView::Type JsonView::type() const {
+  if (raw_.empty()) return Type::missing;
+  switch (raw_.front()) {
+    case 'n':
+      return Type::null;
+    case 't':
+    case 'f':
+      return Type::boolean;
+    case '"':
+      return Type::string;
+    case '[':
+      return Type::array;
+    case '{':
+      return Type::object;
+    default:
+      return Type::number;
+  }
+}
+
+std::optional<bool> JsonView::boolean() const {
+  if (!is(Type::boolean)) return std::nullopt;
+  return raw_.front() == 't';
+}
+
+std::optional<double> JsonView::number() const {
+  return is(Type::number) ? to_double(raw_) : std::nullopt;
+}
+
+std::optional<int64_t> JsonView::integer() const {
+  return is(Type::number) ? to_integer(raw_) : std::nullopt;
+}
+
+std::optional<std::string_view> JsonView::string(std::string& scratch) const {
+  if (!is(Type::string)) return std::nullopt;
+  return unescaped(inside(raw_), scratch);
+}
+
+bool JsonView::string_is(std::string_view text) const {
+  return is(Type::string) && equals_escaped(inside(raw_), text);
+}
+
+JsonView JsonView::operator[](std::string_view name) const {
+  for (const JsonMember& member : members()) {
+    if (member.name_is(name)) return member.value;
+  }
+  return {};
+}
+
+JsonMembers JsonView::members() const {
+  return JsonMembers(is(Type::object) ? inside(raw_) : std::string_view());
+}
+
+JsonElements JsonView::elements() const {
+  return JsonElements(is(Type::array) ? inside(raw_) : std::string_view());
+}
+
+bool JsonMember::name_is(std::string_view text) const {
+  return equals_escaped(raw_name, text);
+}
+
+std::string_view JsonMember::name(std::string& scratch) const {
+  return unescaped(raw_name, scratch);
+}
+
+JsonCursor::JsonCursor(std::string_view inside, bool named) : rest_(inside), named_(named) {
+  next();
+}
+
+void JsonCursor::next() {
+  skip_space(rest_);
+  if (!rest_.empty() && rest_.front() == ',') {
+    rest_.remove_prefix(1);
+    skip_space(rest_);
+  }
+  done_ = rest_.empty();
+  if (done_) return;
+  if (named_) {
+    const size_t end = string_end(rest_, 0);
+    member_.raw_name = inside(rest_.substr(0, end));
+    rest_.remove_prefix(end);
+    skip_space(rest_);
+    if (!rest_.empty()) rest_.remove_prefix(1);  // the colon
+    skip_space(rest_);
+  }
+  const size_t length = value_length(rest_);
+  member_.value = JsonView(rest_.substr(0, length));
+  rest_.remove_prefix(length);
+}
+
+void append_compact(JsonView value, std::string& out) {
+  const std::string_view text = value.raw();
+  size_t from = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = string_end(text, at);
+    } else if (is_space(text[at])) {
+      out.append(text.substr(from, at - from));
+      from = ++at;
+    } else {
+      ++at;
+    }
+  }
+  out.append(text.substr(from));
+}
+
+}  // namespace nb::wire
