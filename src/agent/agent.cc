@@ -110,9 +110,11 @@ int Agent::run() {
   const SigpipeBlocker sigpipe;
   link_.emplace(
       loop_, log_, outbox_, link_options(config_),
-      redis::LinkEvents{Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
-                        Delegate<void(const outbox::SlotWrite&,
-                                      const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(this)},
+      redis::LinkEvents{
+          Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
+          Delegate<void(const outbox::Slot&, const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(
+              this),
+          {}},
       &redis::make_plain_transport);
   heartbeat_.emplace(
       loop_, log_, outbox_, identity_, config_,
@@ -203,8 +205,8 @@ void Agent::on_put() {
   update_stats();
 }
 
-void Agent::on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo) {
-  heartbeat_->on_slot_stored(write, echo);
+void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
+  heartbeat_->on_slot_stored(slot, echo);
   update_stats();
 }
 

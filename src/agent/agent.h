@@ -45,7 +45,7 @@ class Agent {
   void on_wake();
   void on_watchdog();
   void on_link_status(const redis::LinkStatus& status);
-  void on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo);
+  void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
   void on_event(std::string_view channel, std::string_view payload);
   void on_publish(std::string_view channel, std::string_view payload);
