@@ -47,10 +47,9 @@ class Agent {
   void on_link_status(const redis::LinkStatus& status);
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
-  void on_event(std::string_view channel, std::string_view payload);
   void on_publish(std::string_view channel, std::string_view payload);
-  void on_settled(const outbox::Settled& settled);
   void on_finished();
+  void take_down();
   void begin_stop();
   void swap_config();
   void update_stats();

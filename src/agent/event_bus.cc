@@ -84,7 +84,7 @@ void EventBus::deliver_local(std::string_view channel, std::string_view payload)
 
 void EventBus::on_remote(std::string_view channel, std::string_view payload,
                          std::string_view pattern) {
-  if (echo_.is_echo(channel, payload, loop_.now())) {
+  if (echo_.is_echo(channel, payload, loop_.now(), pattern)) {
     ++counters_.echoes_dropped;
     return;
   }
@@ -103,6 +103,7 @@ void EventBus::on_publish(std::string_view channel, std::string_view payload) {
 
 void EventBus::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
+  echo_.clear();
   std::string line = "{\"jsonrpc\":\"2.0\",\"method\":\"event.gap\",\"params\":{\"from\":\"";
   wire::append_timestamp(from, line);
   line += "\",\"to\":\"";

@@ -128,6 +128,7 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   (void)outbox_.put(&slot, with_history ? &entry : nullptr, payload.empty() ? nullptr : &message,
                     now, wall);
   wiring_.on_put(wiring_.user);
+  if (!payload.empty()) wiring_.on_event(wiring_.user, channel, payload);
 }
 
 void Heartbeat::post(std::string_view payload, Duration max_age) {
@@ -135,6 +136,7 @@ void Heartbeat::post(std::string_view payload, Duration max_age) {
   const outbox::MessageUpdate message{channel, payload, max_age};
   (void)outbox_.put(nullptr, nullptr, &message, loop_.now(), loop_.clock().wall_now());
   wiring_.on_put(wiring_.user);
+  wiring_.on_event(wiring_.user, channel, payload);
 }
 
 void Heartbeat::say_goodbye(std::string_view reason) {

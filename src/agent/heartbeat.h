@@ -27,6 +27,8 @@ class Heartbeat {
     std::optional<Duration> (*ping)(void* user) = nullptr;
     // Something was put into the outbox.
     void (*on_put)(void* user) = nullptr;
+    // It was said on the node's channel: local programs hear it without Redis.
+    void (*on_event)(void* user, std::string_view channel, std::string_view payload) = nullptr;
     void* user = nullptr;
   };
 
@@ -47,6 +49,9 @@ class Heartbeat {
   void on_connection_lost() { seen_stored_ = false; }
 
   uint64_t beats() const { return beats_; }
+  // The last beat's JSON; empty before the first.
+  const std::string& json() const { return json_; }
+  const std::vector<wire::ProbeReport>& probes() const { return health_.probes; }
 
  private:
   void on_beat();

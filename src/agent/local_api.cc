@@ -146,7 +146,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
                                   Delegate<void(WallTime, WallTime)>::to<&EventBus::on_gap>(&bus_),
                                   {}},
           parts.make_transport),
-      requests_(parts.loop, rpc_, parts.outbox, &LocalApi::link_words, this),
+      requests_(parts.loop, rpc_, parts.outbox, parts.link, &LocalApi::link_words, this),
       operations_(rpc_, parts.link, db_, &LocalApi::link_words, this),
       bus_(parts.loop, rpc_, requests_, subscriber_,
            {wire::node_events_stream(identity_.node), db_, config.robot.events_length}),
@@ -444,25 +444,20 @@ void LocalApi::event_publish(Request& request) {
 // --- looking
 // ----------------------------------------------------------------------------------------
 
-std::string_view LocalApi::own_health() const {
-  const auto slot = outbox_.find(db_, wire::node_health_key(identity_.node), loop_.now());
-  return slot && !slot->fields.empty() ? slot->fields.front().value : std::string_view();
-}
-
 // node
 void LocalApi::health_get(Request& request) {
   std::string scratch;
   const auto node = request.values[0].string(scratch);
   if (!node || *node == identity_.node) {
-    return requests_.done(request,
-                          health_result(identity_.node, own_health(), loop_.clock().wall_now()));
+    return requests_.done(
+        request, health_result(identity_.node, heartbeat_.json(), loop_.clock().wall_now()));
   }
   operations_.begin(*request.call, make_health_operation(loop_.clock(), *node));
 }
 
 void LocalApi::system_status(Request& request) {
   operations_.begin(*request.call,
-                    make_status_operation(loop_.clock(), identity_.node, own_health()));
+                    make_status_operation(loop_.clock(), identity_.node, heartbeat_.json()));
 }
 
 void LocalApi::redis_inspect(Request& request) {
@@ -493,14 +488,14 @@ int64_t seconds(Duration duration) {
 void LocalApi::agent_stats(Request& request) {
   const redis::LinkStatus& link = link_.status();
   const outbox::OutboxCounters& counters = outbox_.counters();
-  const ipc::RpcServer::Counters calls = rpc_.counters();
+  const ipc::RpcCounters calls = rpc_.counters();
   std::string out;
   wire::JsonWriter json(out);
   json.begin_object().key("node_id").string(identity_.node);
   json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
   json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
 
-  json.key("link").begin_object().key("state").string(redis::words(link.state));
+  json.key("link").begin_object().key("state").string(redis::name(link.state));
   json.key("trouble");
   link.words.empty() ? json.null() : json.string(link.words);
   json.key("target").string(describe(link_options(config_).target));
@@ -546,7 +541,7 @@ void LocalApi::agent_stats(Request& request) {
   json.end_object();
   json.key("subscriptions").begin_object();
   put_count(json, "local", bus_.subscriptions());
-  json.key("remote_state").string(redis::words(subscriber_.state()));
+  json.key("remote_state").string(redis::name(subscriber_.state()));
   put_count(json, "delivered", bus_.counters().delivered);
   put_count(json, "echoes_dropped", bus_.counters().echoes_dropped);
   put_count(json, "gaps", bus_.counters().gaps);
@@ -556,17 +551,17 @@ void LocalApi::agent_stats(Request& request) {
   json.end_object();
 
   json.key("clients").begin_array();
-  for (const Client& client : clients_) {
-    const ipc::ClientStats stats = rpc_.client_stats(client.id);
+  for (const ipc::ClientInfo& info : rpc_.clients()) {
+    const Client* client = find_client(info.id);
     json.begin_object();
-    put_count(json, "client_id", client.id);
-    json.key("name").string(client.name).key("pid").integer(client.peer.pid);
-    json.key("uid").integer(client.peer.uid);
-    put_count(json, "calls", stats.calls);
-    put_count(json, "errors", stats.errors);
-    put_count(json, "subscriptions", bus_.subscriptions_of(client.id));
-    put_count(json, "queued_bytes", rpc_.queued_bytes(client.id));
-    json.key("connected_s").integer(seconds(loop_.now() - stats.connected_at)).end_object();
+    put_count(json, "client_id", info.id);
+    json.key("name").string(client != nullptr ? client->name : std::string());
+    json.key("pid").integer(info.peer.pid).key("uid").integer(info.peer.uid);
+    put_count(json, "calls", info.calls);
+    put_count(json, "errors", info.errors);
+    put_count(json, "subscriptions", bus_.subscriptions_of(info.id));
+    put_count(json, "queued_bytes", info.queued_bytes);
+    json.key("connected_s").integer(seconds(loop_.now() - info.connected)).end_object();
   }
   json.end_array();
   json.key("probes").begin_array();

@@ -89,8 +89,6 @@ class LocalApi {
   void redis_inspect(Request& request);
 
   void register_node();
-  // This node's health as last beaten; empty before the first beat.
-  std::string_view own_health() const;
 
   uv::Loop& loop_;
   const Log& log_;

@@ -172,7 +172,11 @@ ipc::ServerOptions server_options(
   options.line_bytes = from.max_line;
   options.output_bytes = from.max_output;
   options.partial_timeout = from.line_timeout;
-  options.inherited_fd = ipc::inherited_socket(environment, ::getpid());
+  if (const auto fd = ipc::activated_fd(environment, ::getpid())) {
+    options.inherited_fd = *fd;
+  } else {
+    log.warning("the socket of the service manager is not used: %s", fd.error().message.c_str());
+  }
   return options;
 }
 

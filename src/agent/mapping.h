@@ -19,9 +19,9 @@ redis::LinkOptions link_options(const config::Config& config);
 health::SamplerOptions sampler_options(const config::Config& config);
 std::vector<probe::ProbeSpec> probe_specs(const config::Config& config);
 outbox::EventLogLimits event_limits(const config::Config& config);
-// `environment`: where the service manager says which socket it has made. A group that does not exist
-// is a warning: the socket is then the agent's own group's. A user or group to be let in that does not
-// exist is one too, and lets nobody in.
+// `environment`: where the service manager says which socket it has made. A group that does not
+// exist is a warning: the socket is then the agent's own group's. A user or group to be let in that
+// does not exist is one too, and lets nobody in.
 ipc::ServerOptions server_options(
     const config::Config& config,
     const std::vector<std::pair<std::string, std::string>>& environment, const Log& log);

@@ -12,11 +12,12 @@ constexpr size_t kMaxPending = 4096;
 
 }  // namespace
 
-Requests::Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox,
+Requests::Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox, redis::Link& link,
                    LinkWords link_words, void* user)
     : loop_(loop),
       rpc_(rpc),
       outbox_(outbox),
+      link_(link),
       link_words_(link_words),
       user_(user),
       deadline_(loop, Delegate<void()>::to<&Requests::on_deadline>(this)) {}
@@ -51,6 +52,7 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
   }
   switch (outbox_.put(slot, entry, message, now, loop_.clock().wall_now(), waiter)) {
     case outbox::Put::accepted:
+      link_.wake();
       if (waits) {
         arm();
       } else {

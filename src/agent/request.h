@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "ipc/rpc_server.h"
 #include "outbox/outbox.h"
+#include "redis/link.h"
 #include "uv/timer.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
@@ -33,8 +34,8 @@ class Requests {
   // The words say how the link is, for an answer that waits in vain.
   using LinkWords = std::string (*)(void* user);
 
-  Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox, LinkWords link_words,
-           void* user);
+  Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox, redis::Link& link,
+           LinkWords link_words, void* user);
 
   void done(Request& request, std::string_view result = "{}");
   void refuse(Request& request, wire::RpcError error);
@@ -64,6 +65,7 @@ class Requests {
   uv::Loop& loop_;
   ipc::RpcServer& rpc_;
   outbox::Outbox& outbox_;
+  redis::Link& link_;
   LinkWords link_words_;
   void* user_;
   uv::Timer deadline_;
