@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/delegate.h"
 #include "ipc/session.h"
 
 namespace nb::ipc {
@@ -26,11 +27,11 @@ class PendingTable {
   // Null if it was settled already, or its client has gone.
   PendingCall* find(Token token);
   void remove(Token token);
-  // Some pending call of this client; 0 if there is none.
-  Token any_of(ClientId client) const;
+  // Forgets all of this client, and tells the batch of each.
+  void remove_all(ClientId client, Delegate<void(uint32_t)> on_removed);
 
  private:
-  static Token token_of(const PendingCall& call, size_t index);
+  void free_entry(size_t index);
 
   std::vector<PendingCall> calls_;
   std::vector<uint32_t> free_;
@@ -49,6 +50,9 @@ class BatchTable {
   void remove(uint32_t number);
 
  private:
+  // Of a buffer, once its batch is complete.
+  static constexpr size_t kKept = 4096;
+
   std::vector<Batch> batches_;
 };
 

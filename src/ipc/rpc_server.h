@@ -105,7 +105,9 @@ class RpcServer {
   Client* find(ClientId client);
   void take_call(ClientId client, wire::JsonView value, uint32_t batch);
   void take_batch(ClientId client, wire::JsonView values);
-  void settled(ClientId client, uint32_t batch);
+  void count_error(ClientId client);
+  void settle_in_batch(uint32_t batch);
+  void add_to_batch(uint32_t batch);
   void flush_batch(uint32_t batch);
   void send_result(ClientId client, std::string_view id, uint32_t batch, std::string_view result);
   void send_error(ClientId client, std::string_view id, uint32_t batch,

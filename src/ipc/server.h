@@ -96,17 +96,17 @@ class Server final : private SessionOwner {
   void refuse(UniqueFd& fd, const wire::RpcError& error);
   void read(Session& session);
   void work(Session& session);
-  bool too_much_waits(Session& session);
+  bool is_paused(const Session& session) const;
   void flush(Session& session);
   void end(Session& session, Session::End end);
   void fail(Session& session, const wire::RpcError& error);
   void retire_ended();
   void linger(std::unique_ptr<Session> session);
-  void linger_on(Session& session);
+  bool linger_on(Session& session);
+  void drop_lingering(const Session& session);
   void watch(Session& session);
   void set_deadline(Session& session, Duration after);
   void clear_deadline(Session& session);
-  std::string peer_words(const Peer& peer) const;
 
   uv::Loop& loop_;
   const Log& log_;

@@ -84,6 +84,8 @@ class Session {
   bool held = false;         // no lines for now, says the server's user
   bool half_closed = false;  // the peer sends no more, seen while not reading
   bool resume = false;       // lines may be waiting that need no reading
+  bool blocked = false;      // the kernel takes no more for now
+  bool lingering = false;    // ended and told; only what is under way is still brought to an end
   bool finished = false;     // finish_sending() was called
   std::optional<MonoTime> deadline;
 
