@@ -19,6 +19,12 @@ long long ms(Duration duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
 
+LinkMachine make_machine(const LinkOptions& options) {
+  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
+}
+
+}  // namespace
+
 bool same_way(const LinkOptions& a, const LinkOptions& b) {
   return a.target.host == b.target.host && a.target.port == b.target.port &&
          a.target.unix_path == b.target.unix_path && a.greeting.user == b.greeting.user &&
@@ -26,12 +32,6 @@ bool same_way(const LinkOptions& a, const LinkOptions& b) {
          a.greeting.client_name == b.greeting.client_name &&
          a.greeting.databases == b.greeting.databases && a.max_reply_bytes == b.max_reply_bytes;
 }
-
-LinkMachine make_machine(const LinkOptions& options) {
-  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
-}
-
-}  // namespace
 
 Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
            LinkEvents events, MakeTransport make_transport)

@@ -34,6 +34,9 @@ struct LinkOptions {
   size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
 };
 
+// They lead to the same server, as the same user.
+bool same_way(const LinkOptions& a, const LinkOptions& b);
+
 struct LinkStatus {
   LinkState state = LinkState::stopped;
   Trouble trouble = Trouble::none;

@@ -2,8 +2,8 @@
 // while something is wanted. It finds silence, backs off and restores its subscriptions like the
 // link; what was published meanwhile is lost, and that is told as a gap.
 //
-// The callbacks come on the loop's thread; they may subscribe and unsubscribe, but must not
-// destroy the subscriber.
+// The callbacks come on the loop's thread; they may subscribe, unsubscribe and stop, but must not
+// reconfigure or destroy the subscriber.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "redis/link.h"
 #include "redis/link_state.h"
-#include "redis/reply_reader.h"
 #include "redis/transport.h"
 #include "uv/prepare.h"
 #include "uv/timer.h"
@@ -30,7 +29,7 @@ struct SubscriberEvents {
       on_message;
   // It listens again to all that is wanted, after an interruption of so long.
   Delegate<void(WallTime from, WallTime to)> on_gap;
-  // steady: the server has confirmed all that is wanted; stopped: nothing is.
+  // steady: the server has confirmed or refused all that was wanted; stopped: nothing is wanted.
   Delegate<void(LinkState)> on_status;
 };
 
@@ -42,6 +41,7 @@ class Subscriber {
              MakeTransport make_transport);
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
+  ~Subscriber();
 
   // Counted: as many times as it was subscribed to, so often it is to be unsubscribed.
   void subscribe(std::string_view channel);
@@ -59,33 +59,27 @@ class Subscriber {
   uint64_t failures() const { return failures_; }
 
  private:
-  enum class Stage : uint8_t {
-    wanted,  // not yet sent on this connection
-    sent,
-    listening,
-    refused,  // by the server, on this connection
-  };
+  struct Connection;  // what ends with the connection
+  enum class Stage : uint8_t { wanted, sent, listening, refused };
   struct Wanted {
     uint32_t count = 0;
-    Stage stage = Stage::wanted;
-    bool said = false;  // that it is refused
+    Stage stage = Stage::wanted;  // on this connection
+    bool said = false;            // that the server refuses it
   };
-  // Channels under 'c', patterns under 'p'.
   using Subscriptions = std::map<std::string, Wanted, std::less<>>;
-  // A command that waits for its answer.
-  struct Sent {
-    enum class Kind : uint8_t { auth, client_name, ping, subscribe, unsubscribe };
-    Kind kind = Kind::ping;
-    bool pattern = false;
-    MonoTime at{};
-    std::string name;
+  enum class Command : uint8_t {
+    auth,
+    client_name,
+    ping,
+    subscribe,
+    unsubscribe,
+    psubscribe,
+    punsubscribe,
   };
 
-  void want(Subscriptions& all, std::string_view name);
-  void unwant(Subscriptions& all, std::string_view name);
+  void want(Subscriptions& all, Command command, std::string_view name);
+  void unwant(Subscriptions& all, Command command, std::string_view name);
   bool wants_anything() const { return !channels_.empty() || !patterns_.empty(); }
-  void open();
-  void close();
   void try_to_connect();
   void on_stage(uv::DialStage stage);
   void on_connected(Status& status);
@@ -93,18 +87,19 @@ class Subscriber {
   void on_end(std::string_view why) { fail(Trouble::closed, why); }
   void on_turn();
   void on_check();
-  void greet(MonoTime now);
-  void ping(MonoTime now);
-  void send_wanted();
-  void command(Sent::Kind kind, bool pattern, std::string_view name, MonoTime now);
-  bool take(const redisReply& reply);
-  bool take_push(const redisReply& reply);
-  bool take_answer(const redisReply& reply);
-  void refuse(const Sent& sent, std::string_view words);
+  void greet();
+  void send(Command command, std::string_view name = {});
+  void send_all(Subscriptions& all, Command command);
+  // What went wrong, if the connection is of no more use.
+  std::optional<Failure> take(const redisReply& reply);
+  std::optional<Failure> take_answer(const redisReply& reply);
+  bool take_message(const redisReply& reply);
+  void refused(Subscriptions& all, std::string_view name, std::string_view words);
   void maybe_steady();
   void flush();
   void arm_check();
   void fail(Trouble trouble, std::string_view words);
+  void interrupted();
   void drop_connection();
   void enter(LinkState state);
 
@@ -116,11 +111,9 @@ class Subscriber {
   LinkMachine machine_;
   Subscriptions channels_;
   Subscriptions patterns_;
-
-  // Of one connection.
-  struct Connection;
   std::unique_ptr<Connection> connection_;
-  std::optional<WallTime> deaf_since_;  // interrupted, and not yet restored
+  WallTime last_listened_{};  // when it last heard from the server, or began to want something
+  std::optional<WallTime> deaf_since_;
   uint64_t failures_ = 0;
 
   uv::Timer retry_;  // the only door to connect()

@@ -402,10 +402,10 @@ class LinkTest : public testing::Test {
   void start(LinkOptions options) {
     link_.emplace(
         loop_.loop(), log_, outbox_, std::move(options),
-        LinkEvents{Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
-                   Delegate<void(const outbox::Slot&, const SlotEcho&)>::to<&Watcher::on_slot>(
-                       &watch_),
-                   {}},
+        LinkEvents{
+            Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
+            Delegate<void(const outbox::Slot&, const SlotEcho&)>::to<&Watcher::on_slot>(&watch_),
+            {}},
         &make_plain_transport);
     link_->start();
   }
