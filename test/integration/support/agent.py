@@ -126,6 +126,10 @@ class Agent:
             self.lines.append((time.monotonic(), line.decode(errors="replace").rstrip("\n")))
 
     @property
+    def socket_path(self):
+        return self.settings["socket.path"]
+
+    @property
     def pid(self):
         return self.process.pid
 
