@@ -81,8 +81,9 @@ void Link::on_connected(Status& status) {
 }
 
 void Link::on_greeted() {
-  enter(LinkState::replaying);
+  // First: whoever hears of the new state may ask something, which sends what waits before it.
   outbox_.connection_opened();
+  enter(LinkState::replaying);
   wake();
 }
 
@@ -159,10 +160,10 @@ void Link::send_units() {
 }
 
 uint64_t Link::query(int db, std::span<const std::string_view> command,
-                     Delegate<void(const QueryReply&)> done) {
+                     Delegate<void(const QueryReply&)> done, QueryOrder order) {
   if (machine_.state() < LinkState::replaying || !pipeline_) return 0;
   if (pipeline_->waiting_queries() >= kMaxQueries) return 0;
-  send_units();
+  if (order == QueryOrder::behind_writes) send_units();
   pipeline_->query(++last_query_, db, command, done, loop_.now());
   wake();
   return last_query_;

@@ -69,9 +69,11 @@ class Link final : private PipelineSink {
   // when it was asked, as far as there was room in flight. `done` is called exactly once, unless
   // cancelled: with the answer, an error reply included, or without if the connection ends first;
   // but not when the link is destroyed. 0, and no call, if there is no greeted connection or too
-  // many queries wait.
+  // many queries wait. `ahead_of_writes`: before what the outbox holds and has not yet sent.
+  enum class QueryOrder : uint8_t { behind_writes, ahead_of_writes };
   uint64_t query(int db, std::span<const std::string_view> command,
-                 Delegate<void(const QueryReply&)> done);
+                 Delegate<void(const QueryReply&)> done,
+                 QueryOrder order = QueryOrder::behind_writes);
   void cancel(uint64_t query);
   // Other options. If they change where or as whom to connect, it does so anew at once.
   void reconfigure(LinkOptions options);
