@@ -200,7 +200,10 @@ std::string LocalApi::link_words(void* self) {
 }
 
 void LocalApi::on_link_status(const redis::LinkStatus& status) {
-  if (status.state >= redis::LinkState::replaying && !was_steady_) robot_.read_back(link_);
+  if (status.state >= redis::LinkState::replaying && !was_steady_) {
+    robot_.read_back(link_);
+    strokes_.read_back(link_);
+  }
   was_steady_ = status.state >= redis::LinkState::replaying;
 }
 

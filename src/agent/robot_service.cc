@@ -99,8 +99,10 @@ void RobotService::write_event() {
 void RobotService::read_back(redis::Link& link) {
   if (was_read_) return;
   const std::string_view command[] = {"HGET", key_, "state"};
+  // Ahead of what was said meanwhile, which would replace it.
   link.query(db_, command,
-             Delegate<void(const redis::QueryReply&)>::to<&RobotService::on_read>(this));
+             Delegate<void(const redis::QueryReply&)>::to<&RobotService::on_read>(this),
+             redis::Link::QueryOrder::ahead_of_writes);
 }
 
 void RobotService::on_read(const redis::QueryReply& reply) {
@@ -109,7 +111,18 @@ void RobotService::on_read(const redis::QueryReply& reply) {
   const std::string_view text = redis::text_of(*reply.reply);
   if (redis::is_error(*reply.reply) || text.empty()) return;
   wire::JsonGuard guard;
-  if (guard.check(text, {}).reason == nullptr) record_.adopt(wire::JsonView::of(text));
+  if (guard.check(text, {}).reason != nullptr) return;
+  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
+  // An update has gone out already, without what was only known to Redis.
+  json_.clear();
+  record_.append_json(timestamp_, identity_.node, json_);
+  const outbox::FieldView state[] = {{"state", json_}, {"last_updated", timestamp_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = state;
+  Request nobody;
+  bus_.write(nobody, slot, nullptr);
 }
 
 }  // namespace nb::agent

@@ -21,6 +21,13 @@ namespace {
 constexpr size_t kFirstStartField = 1;   // timestamp
 constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
 
+constexpr Duration kSaveInterval = std::chrono::seconds(1);
+
+bool is_session_of(const std::string& node, std::string_view id) {
+  const std::string prefix = "stroke_" + node + "_";
+  return id.starts_with(prefix) && id.find_first_not_of("0123456789_", prefix.size()) == id.npos;
+}
+
 Status write_file(const std::string& path, std::string_view text) {
   const std::string draft = path + "~";
   {
@@ -48,9 +55,14 @@ StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& ide
       requests_(requests),
       db_(config.redis.db_for("health").value()),
       file_(std::move(file)),
+      save_timer_(loop, Delegate<void()>::to<&StrokeService::save>(this)),
       record_(wire::stroke_progress_fields()) {
   reconfigure(config);
   load();
+}
+
+StrokeService::~StrokeService() {
+  if (save_timer_.active()) save();
 }
 
 void StrokeService::reconfigure(const config::Config& config) {
@@ -68,15 +80,51 @@ void StrokeService::load() {
   std::string scratch;
   const auto id = root["session_id"].string(scratch);
   // Of another node's name it is not ours to go on with.
-  if (!id || !id->starts_with("stroke_" + identity_.node + "_")) return;
+  if (!id || !is_session_of(identity_.node, *id)) return;
   session_ = *id;
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
   record_.adopt(root["progress"]);
+  unread_ = true;
   log_.notice("stroke session %s goes on", session_.c_str());
 }
 
+void StrokeService::read_back(redis::Link& link) {
+  if (!unread_ || session_.empty()) return;
+  const std::string_view command[] = {"HGET", key_, "progress"};
+  // Ahead of what was said meanwhile, which would replace it.
+  link.query(db_, command,
+             Delegate<void(const redis::QueryReply&)>::to<&StrokeService::on_read>(this),
+             redis::Link::QueryOrder::ahead_of_writes);
+}
+
+void StrokeService::on_read(const redis::QueryReply& reply) {
+  // If the connection is gone, the next one reads; if another session runs now, nobody cares.
+  if (reply.reply == nullptr || !unread_) return;
+  unread_ = false;
+  const std::string_view text = redis::text_of(*reply.reply);
+  if (redis::is_error(*reply.reply) || text.empty()) return;
+  wire::JsonGuard guard;
+  if (guard.check(text, {}).reason != nullptr) return;
+  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
+  // An update has gone out already, without what was only known to Redis.
+  write_progress();
+  const outbox::FieldView progress[] = {{"progress", json_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = progress;
+  Request nobody;
+  bus_.write(nobody, slot, nullptr);
+}
+
+// The file is for a restart: it need not have each update at once.
+void StrokeService::save_soon() {
+  if (!file_.empty() && !save_timer_.active()) save_timer_.start(kSaveInterval);
+}
+
 void StrokeService::save() {
+  save_timer_.stop();
   if (file_.empty()) return;
   if (session_.empty()) {
     ::unlink(file_.c_str());
@@ -161,6 +209,7 @@ void StrokeService::start(Request& request) {
   record_.set(wire::kStrokeExecuting, std::string_view("true"));
   take_values(request, kFirstStartField);
   session_ = new_session_id();
+  unread_ = false;
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
   write_progress();
@@ -184,6 +233,7 @@ void StrokeService::update(Request& request) {
   take_values(request, kFirstUpdateField);
   take_timestamp(request.values[0]);
   write_progress();
+  save_soon();
   begin_event("progress_update");
   event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
   event_.append(",\"pose_idx\":").append(record_.json(wire::kStrokePoseIdx));
@@ -235,6 +285,7 @@ bool StrokeService::end_session(Request& request) {
   const bool taken =
       bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot);
   session_.clear();
+  unread_ = false;
   save();
   return taken;
 }

@@ -7,6 +7,7 @@
 #include "agent/identity.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "redis/link.h"
 #include "wire/record.h"
 
 namespace nb::agent {
@@ -16,6 +17,9 @@ class StrokeService {
   // `file`: where the running session is kept; empty: nowhere.
   StrokeService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
                 Requests& requests, const config::Config& config, std::string file);
+  ~StrokeService();
+  StrokeService(const StrokeService&) = delete;
+  StrokeService& operator=(const StrokeService&) = delete;
 
   void reconfigure(const config::Config& config);
 
@@ -23,12 +27,17 @@ class StrokeService {
   void update(Request& request);
   void end(Request& request);
 
+  // A connection to Redis: what stands there of a session that was read from the file.
+  void read_back(redis::Link& link);
+
   // Empty: none runs.
   const std::string& session() const { return session_; }
 
  private:
   void load();
+  void on_read(const redis::QueryReply& reply);
   void save();
+  void save_soon();
   bool is_running(Request& request, wire::JsonView session);
   void take_values(const Request& request, size_t first);
   void take_timestamp(wire::JsonView given);
@@ -46,7 +55,9 @@ class StrokeService {
   Duration max_age_{};
   int db_;
   std::string file_;
-  bool told_ = false;  // that the file cannot be written
+  bool told_ = false;    // that the file cannot be written
+  bool unread_ = false;  // the session was read from the file, but not yet from Redis
+  uv::Timer save_timer_;
 
   wire::Record record_;
   std::string session_;

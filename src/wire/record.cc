@@ -64,14 +64,19 @@ void Record::set(size_t field, std::string_view json) {
   known_[field] = true;
 }
 
-void Record::adopt(JsonView object) {
-  if (object.type() != JsonView::Type::object) return;
+bool Record::adopt(JsonView object) {
+  if (object.type() != JsonView::Type::object) return false;
+  bool changed = false;
   for (size_t i = 0; i < fields_.size(); ++i) {
     const JsonView value = object[fields_[i].param.name];
     if (known_[i] || !value.exists()) continue;
     if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
-    set(i, value);
+    std::string json;
+    append_compact(value, json);
+    changed |= json != values_[i];
+    values_[i] = std::move(json);
   }
+  return changed;
 }
 
 std::string Record::text(size_t field) const {

@@ -53,8 +53,9 @@ class Record {
   void set(size_t field, JsonView value);
   void set(size_t field, std::string_view json);
   // Takes those members of `object` that are what the field may be, except those already set by
-  // set(). For what stands in Redis from before: it may have been written by anybody.
-  void adopt(JsonView object);
+  // set(), and tells whether any of them was another than it had. For what stands in Redis from
+  // before: it may have been written by anybody.
+  bool adopt(JsonView object);
   // The member's JSON.
   std::string_view json(size_t field) const { return values_[field]; }
   // The decoded text of a text member; its JSON else.
