@@ -1,6 +1,7 @@
 #include "base/glob.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace nb {
 namespace {
@@ -18,8 +19,9 @@ size_t match_class(std::string_view pattern, size_t at, char c) {
       found |= pattern[++at] == c;
     } else if (left >= 3 && pattern[at + 1] == '-') {
       // Signed like the server's char on x86, which decides where a range crosses 0x80.
-      const auto [low, high] = std::minmax(static_cast<signed char>(pattern[at]),
-                                           static_cast<signed char>(pattern[at + 2]));
+      auto low = static_cast<signed char>(pattern[at]);
+      auto high = static_cast<signed char>(pattern[at + 2]);
+      if (low > high) std::swap(low, high);
       found |= low <= static_cast<signed char>(c) && static_cast<signed char>(c) <= high;
       at += 2;
     } else {
