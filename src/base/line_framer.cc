@@ -7,7 +7,7 @@ LineFramer::Step LineFramer::next(std::string_view& line) {
   if (!kept_.empty()) {
     kept_.clear();
     at_ = searched_ = 0;
-    if (kept_.capacity() > kSmall) kept_ = std::string();
+    if (kept_.capacity() > kSmall) std::string().swap(kept_);  // assigning would keep it
   }
   const size_t newline = fed_.find('\n');
   if (newline == fed_.npos) {

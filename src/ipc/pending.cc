@@ -55,7 +55,7 @@ void BatchTable::remove(uint32_t number) {
   batch.client = 0;
   batch.open = 0;
   batch.answers.clear();
-  if (batch.answers.capacity() > kKept) batch.answers = std::string();
+  if (batch.answers.capacity() > kKept) std::string().swap(batch.answers);
 }
 
 }  // namespace nb::ipc

@@ -254,7 +254,7 @@ void RpcServer::add_to_batch(uint32_t number) {
   }
   batch.answers += batch.answers.empty() ? '[' : ',';
   batch.answers += one_;
-  if (one_.capacity() > kKept) one_ = std::string();
+  if (one_.capacity() > kKept) std::string().swap(one_);
 }
 
 void RpcServer::flush_batch(uint32_t number) {

@@ -22,7 +22,7 @@ void BufferPool::give_back(std::string& buffer) {
     bytes_ += buffer.capacity();
     spare_.push_back(std::exchange(buffer, {}));
   } else {
-    buffer = std::string();
+    std::string().swap(buffer);
   }
 }
 
@@ -69,6 +69,7 @@ Session::Io Session::send() {
   }
   if (unsent() == 0) {
     sent_ = 0;
+    output_.clear();
     if (output_.capacity() > sizeof output_) buffers_.give_back(output_);
   } else if (sent_ >= output_.size() / 2) {
     output_.erase(0, std::exchange(sent_, 0));
@@ -86,7 +87,7 @@ bool Session::peer_has_hung_up() const {
 }
 
 std::string& Session::output() {
-  if (output_.capacity() <= sizeof output_) output_ = buffers_.take();
+  if (output_.empty() && output_.capacity() <= sizeof output_) output_ = buffers_.take();
   return output_;
 }
 

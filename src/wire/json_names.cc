@@ -1,7 +1,6 @@
 #include "wire/json_names.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "wire/json_text.h"
 
@@ -10,24 +9,23 @@ namespace {
 
 // Of the first bytes and the length: enough to tell most names apart. Names that are made to
 // collide cost comparisons, but no more of them than sorting does.
-uint32_t hash_of(std::string_view name) {
-  char head[8] = {};
-  size_t length = name.size();
-  if (name.find('\\') == name.npos) {
-    std::memcpy(head, name.data(), std::min(length, sizeof head));
+uint32_t hash_of(std::string_view name, bool escaped) {
+  uint64_t head = 0;
+  size_t length = 0;
+  const auto take = [&](char c) {
+    if (length < sizeof head) head |= uint64_t{static_cast<unsigned char>(c)} << (8 * length);
+    ++length;
+  };
+  if (!escaped) {
+    for (const char c : name.substr(0, sizeof head)) take(c);
+    length = name.size();
   } else {
     char buffer[4];
-    for (length = 0; !name.empty();) {
-      for (const char c : next_character(name, buffer)) {
-        if (length < sizeof head) head[length] = c;
-        ++length;
-      }
+    while (!name.empty()) {
+      for (const char c : next_character(name, buffer)) take(c);
     }
   }
-  uint64_t mixed = 0;
-  std::memcpy(&mixed, head, sizeof mixed);
-  mixed = (mixed ^ length) * 0x9e3779b97f4a7c15u;
-  return static_cast<uint32_t>(mixed >> 32);
+  return static_cast<uint32_t>(((head ^ length) * 0x9e3779b97f4a7c15u) >> 32);
 }
 
 }  // namespace
@@ -38,9 +36,10 @@ void NameStack::begin(std::string_view text) {
   depth_ = 0;
 }
 
-void NameStack::add(size_t from, size_t to) {
+void NameStack::add(size_t from, size_t to, bool escaped) {
   const std::string_view name = text_.substr(from, to - from);
-  names_.push_back({hash_of(name), static_cast<uint32_t>(from), static_cast<uint32_t>(to - from)});
+  names_.push_back(
+      {hash_of(name, escaped), static_cast<uint32_t>(from), static_cast<uint32_t>(to - from)});
 }
 
 size_t NameStack::close() {

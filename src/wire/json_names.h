@@ -15,8 +15,8 @@ class NameStack {
   void begin(std::string_view text);
 
   void open() { marks_[depth_++] = static_cast<uint32_t>(names_.size()); }
-  // The name between these two places of the text, without its quotes.
-  void add(size_t from, size_t to);
+  // The name between these two places of the text, without its quotes; whether it holds an escape.
+  void add(size_t from, size_t to, bool escaped);
   // The innermost object ends. Where its first repeated name stands, or npos. At most as many
   // steps as sorting takes, whatever the names are.
   size_t close();

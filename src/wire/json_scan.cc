@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "wire/json_bytes.h"
 #include "wire/json_number.h"
 
 namespace nb::wire {
@@ -14,19 +15,6 @@ bool is_space(char c) {
 }
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-// Whether none of eight bytes ends a string, begins an escape or is a control character: the
-// classic tests for a zero byte and for a byte below a bound, in one word.
-bool is_plain(const char* eight) {
-  uint64_t word = 0;
-  std::memcpy(&word, eight, sizeof word);
-  constexpr uint64_t kOnes = 0x0101010101010101;
-  constexpr uint64_t kHighs = 0x8080808080808080;
-  const auto has_zero = [](uint64_t x) { return (x - kOnes) & ~x & kHighs; };
-  const uint64_t found = has_zero(word ^ (kOnes * '"')) | has_zero(word ^ (kOnes * '\\')) |
-                         ((word - kOnes * 0x20) & ~word & kHighs);
-  return found == 0;
 }
 
 class Scanner {
@@ -98,6 +86,7 @@ class Scanner {
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
   void skip_space() {
+    if (at_ < text_.size() && text_[at_] > ' ') return;  // compact JSON: nearly always
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
   }
 
@@ -115,7 +104,7 @@ class Scanner {
   bool name() {
     const size_t from = at_ + 1;
     if (!string()) return false;
-    if (names_ != nullptr) names_->add(from, at_ - 1);
+    if (names_ != nullptr) names_->add(from, at_ - 1, escaped_);
     return true;
   }
 
@@ -145,18 +134,19 @@ class Scanner {
     const char c = peek();
     if (c == '"') return string();
     if (c == '-' || is_digit(c)) return number();
-    for (const std::string_view word : {"true", "false", "null"}) {
-      if (text_.substr(at_, word.size()) == word) {
-        at_ += word.size();
-        return true;
-      }
-    }
-    return refuse("expected a value");
+    const std::string_view word = c == 't' ? "true" : c == 'f' ? "false" : "null";
+    if (text_.substr(at_, word.size()) != word) return refuse("expected a value");
+    at_ += word.size();
+    return true;
   }
 
   bool digits() {
-    if (!is_digit(peek())) return refuse("expected a digit");
-    while (is_digit(peek())) ++at_;
+    const char* const end = text_.data() + text_.size();
+    const char* p = text_.data() + at_;
+    while (p < end && is_digit(*p)) ++p;
+    const auto at = static_cast<size_t>(p - text_.data());
+    if (at == at_) return refuse("expected a digit");
+    at_ = at;
     return true;
   }
 
@@ -173,12 +163,14 @@ class Scanner {
       ++at_;
       if (!digits()) return false;
     }
-    if (peek() == 'e' || peek() == 'E') {
+    const bool exponent = peek() == 'e' || peek() == 'E';
+    if (exponent) {
       ++at_;
       if (peek() == '+' || peek() == '-') ++at_;
       if (!digits()) return false;
     }
-    if (names_ != nullptr && !fits_double(text_.substr(from, at_ - from))) {
+    if (names_ == nullptr || (!exponent && at_ - from < 300)) return true;  // far from the bounds
+    if (!fits_double(text_.substr(from, at_ - from))) {
       fault_ = {"a number beyond the range of a double", from};
       return false;
     }
@@ -226,21 +218,29 @@ class Scanner {
   }
 
   bool string() {
-    ++at_;
-    while (at_ < text_.size()) {
-      if (text_.size() - at_ >= 8 && is_plain(text_.data() + at_)) {
-        at_ += 8;
+    const char* const end = text_.data() + text_.size();
+    escaped_ = false;
+    for (const char* p = text_.data() + at_ + 1; p < end;) {
+      if (end - p >= 8) {
+        const uint64_t word = load_eight(p);
+        const uint64_t marks = marks_of(word, '"') | marks_of(word, '\\') | marks_below(word, 0x20);
+        p += marks == 0 ? 8 : first_mark(marks);
+        if (marks == 0) continue;
+      }
+      const auto c = static_cast<unsigned char>(*p);
+      if (c != '"' && c != '\\' && c >= 0x20) {
+        ++p;
         continue;
       }
-      const auto c = static_cast<unsigned char>(text_[at_]);
-      if (c == '"') {
-        ++at_;
-        return true;
-      }
+      at_ = static_cast<size_t>(p - text_.data());
       if (c < 0x20) return refuse("a control character in a string must be escaped");
       ++at_;
-      if (c == '\\' && !escape()) return false;
+      if (c == '"') return true;
+      escaped_ = true;
+      if (!escape()) return false;
+      p = text_.data() + at_;
     }
+    at_ = text_.size();
     return refuse("ends too early");
   }
 
@@ -250,6 +250,7 @@ class Scanner {
   size_t at_ = 0;
   size_t depth_ = 0;
   uint64_t in_object_ = 0;  // one bit a level, the innermost lowest
+  bool escaped_ = false;    // the last string holds an escape
   JsonFault fault_;
 };
 

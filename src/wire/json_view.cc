@@ -1,5 +1,6 @@
 #include "wire/json_view.h"
 
+#include "wire/json_bytes.h"
 #include "wire/json_number.h"
 #include "wire/json_text.h"
 
@@ -16,34 +17,62 @@ void skip_space(std::string_view& text) {
   text.remove_prefix(n);
 }
 
-// The place behind the string that begins at `at` with its quote.
-size_t string_end(std::string_view text, size_t at) {
-  for (++at; at < text.size(); ++at) {
-    if (text[at] == '"') return at + 1;
-    if (text[at] == '\\') ++at;
+// The place behind the string that begins at `p` with its quote.
+const char* string_end(const char* p, const char* end) {
+  for (++p; p < end;) {
+    if (end - p >= 8) {
+      const uint64_t word = load_eight(p);
+      const uint64_t marks = marks_of(word, '"') | marks_of(word, '\\');
+      p += marks == 0 ? 8 : first_mark(marks);
+      if (marks == 0) continue;
+    }
+    if (*p == '"') return p + 1;
+    p += *p == '\\' && end - p >= 2 ? 2 : 1;
   }
-  return text.size();
+  return end;
+}
+
+size_t string_end(std::string_view text, size_t at) {
+  const char* const end = text.data() + text.size();
+  return static_cast<size_t>(string_end(text.data() + at, end) - text.data());
+}
+
+// The place behind the array or object that begins at `p`.
+const char* container_end(const char* p, const char* end) {
+  size_t depth = 0;
+  while (p < end) {
+    if (end - p >= 8) {
+      const uint64_t word = load_eight(p);
+      // With these bits set all four brackets are 0x7f, and nothing else is outside strings.
+      const uint64_t marks = marks_of(word | all_bytes(0x26), 0x7f) | marks_of(word, '"');
+      p += marks == 0 ? 8 : first_mark(marks);
+      if (marks == 0) continue;
+    }
+    const char c = *p;
+    if (c == '"') {
+      p = string_end(p, end);
+      continue;
+    }
+    ++p;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && --depth == 0) return p;
+  }
+  return end;
 }
 
 size_t value_length(std::string_view text) {
   if (text.empty()) return 0;
-  if (text[0] == '"') return string_end(text, 0);
-  if (text[0] != '{' && text[0] != '[') {
-    const size_t end = text.find_first_of(",]} \t\n\r");
-    return end == text.npos ? text.size() : end;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const char* p = begin;
+  if (*p == '"') {
+    p = string_end(p, end);
+  } else if (*p == '{' || *p == '[') {
+    p = container_end(p, end);
+  } else {
+    while (p < end && *p != ',' && *p != ']' && *p != '}' && !is_space(*p)) ++p;
   }
-  size_t depth = 0;
-  for (size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    if (c == '"') {
-      at = string_end(text, at);
-      continue;
-    }
-    ++at;
-    if (c == '{' || c == '[') ++depth;
-    if ((c == '}' || c == ']') && --depth == 0) return at;
-  }
-  return text.size();
+  return static_cast<size_t>(p - begin);
 }
 
 // Without the first and last byte: quotes or brackets.
