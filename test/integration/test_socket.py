@@ -780,9 +780,20 @@ def test_group(redis_server, make_agent, connect):
         agent.stop()
 
 
-def test_a_group_that_is_none(program, tmp_path):
-    done = cli(program, tmp_path, tmp_path / "a.sock", group="no-such-group-here")
-    assert done.returncode != 0 and "no-such-group-here" in done.stderr
+def test_a_group_that_is_none_is_told(redis_server, make_agent, connect):
+    agent = make_agent(redis_server.url(), settings={"socket.group": "no-such-group-here"})
+    assert connect(agent).call("client.hello")
+    assert len(agent.logged("no group 'no-such-group-here'")) == 1
+    assert os.stat(agent.socket_path).st_gid == os.getgid()
+
+
+@pytest.mark.parametrize("key", ["socket.allow_users", "socket.allow_groups"])
+def test_somebody_who_is_none_lets_nobody_in(redis_server, make_agent, connect, key):
+    agent = make_agent(redis_server.url(), settings={key: ["no-such-account"]})
+    client = connect(agent)
+    assert client.next_anonymous()["error"]["data"]["name"] == "forbidden"
+    client.wait_closed()
+    assert agent.wait_for_log("no 'no-such-account'")
 
 
 def test_who_may_connect(redis_server, make_agent, connect):
