@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kFirstStartField = 1;   // timestamp
 constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
 
-constexpr Duration kSaveInterval = std::chrono::seconds(1);
+constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
 
 bool is_session_of(const std::string& node, std::string_view id) {
   const std::string prefix = "stroke_" + node + "_";
@@ -118,13 +118,18 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
   bus_.write(nobody, slot, nullptr);
 }
 
-// The file is for a restart: it need not have each update at once.
+// At once, unless it was just done: the file is for a restart, and need not have each update of a
+// fast stroke.
 void StrokeService::save_soon() {
-  if (!file_.empty() && !save_timer_.active()) save_timer_.start(kSaveInterval);
+  if (file_.empty() || save_timer_.active()) return;
+  const Duration since = loop_.now() - last_save_;
+  if (since >= kSaveInterval) return save();
+  save_timer_.start(kSaveInterval - since);
 }
 
 void StrokeService::save() {
   save_timer_.stop();
+  last_save_ = loop_.now();
   if (file_.empty()) return;
   if (session_.empty()) {
     ::unlink(file_.c_str());

@@ -58,6 +58,7 @@ class StrokeService {
   bool told_ = false;    // that the file cannot be written
   bool unread_ = false;  // the session was read from the file, but not yet from Redis
   uv::Timer save_timer_;
+  MonoTime last_save_{};
 
   wire::Record record_;
   std::string session_;

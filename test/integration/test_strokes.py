@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -255,6 +256,9 @@ def test_a_restarted_agent_goes_on_with_its_session(make_redis, again, end, redi
     session = start(client, scene_name="s", dataset_name="d")
     client.call("stroke.update", stroke_idx=3, stroke_description_l="left", ack="stored")
     if not redis_is_there:
+        # Beside the socket the agent notes it within a tenth of a second.
+        note = Path(f"{agent.socket_path}.session")
+        wait_until(lambda: '"stroke_idx":3' in note.read_text())
         server.kill()
     getattr(agent, end)()
 
