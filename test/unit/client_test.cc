@@ -506,5 +506,219 @@ TEST_F(ClientTest, TheLongestLine) {
   EXPECT_EQ(lines[0].size(), 65536u);
 }
 
+// --- the agent does not read --------------------------------------------------------------------
+
+TEST_F(ClientTest, AReaderThatNeverReadsStopsNobody) {
+  open_greeted();
+  int notes = 0;
+  int result = NB_OK;
+  while (result == NB_OK) result = push_note(notes++);
+  EXPECT_EQ(result, NB_KEPT);
+  EXPECT_NE(nb_client_get_events(client_) & POLLOUT, 0);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  EXPECT_EQ(nb_client_flush(client_, 1), NB_ERR_TIMEOUT);
+  EXPECT_EQ(push_start(3), NB_KEPT);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(push_joints({i + 0.5}), NB_KEPT);
+    EXPECT_EQ(push_progress(i), NB_KEPT);
+  }
+  EXPECT_EQ(nb_stroke_end(client_), NB_KEPT);
+  while ((result = push_note(notes)) == NB_KEPT) ++notes;
+  EXPECT_EQ(result, NB_ERR_FULL);
+  EXPECT_EQ(push_joints({0.25}), NB_KEPT);
+
+  // It begins to read, a little at a time: everything that was taken comes, whole and in order.
+  Lines lines;
+  for (int i = 0; i < 10000 && nb_client_dispatch(client_) == NB_KEPT; ++i) {
+    agent_->read_some(777);
+    for (const std::string& line : agent_->lines()) lines.push_back(line);
+  }
+  for (const std::string& line : agent_->lines()) lines.push_back(line);
+  EXPECT_EQ(agent_->half_line(), "");
+  int expected = 0;
+  Lines others;
+  for (const std::string& line : lines) {
+    if (line == note(expected)) {
+      ++expected;
+    } else {
+      others.push_back(line);
+    }
+  }
+  EXPECT_EQ(expected, notes);
+  ASSERT_GE(others.size(), 4u);
+  EXPECT_EQ(others[0], R"({"jsonrpc":"2.0","method":"stroke.start","params":{"total_strokes":3}})");
+  EXPECT_EQ(others[1], robot(R"("joints_l":[0.25])"));
+  EXPECT_EQ(others[2], progress(R"("pose_idx":99)"));
+  EXPECT_EQ(others[3], kEnd);
+  EXPECT_EQ(push_note(0), NB_OK);
+}
+
+// The agent stops reading while its answers are not read (PROTOCOL.md, 1.7): a client that only
+// pushes has to read too, or both would wait for ever.
+TEST_F(ClientTest, PushesReadWhatTheAgentRefused) {
+  open_greeted();
+  const std::string refusal =
+      R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"robot.update",)"
+      R"("error":{"code":-32602,"message":"joints_l[3] must be \"finite\""}}})"
+      "\n";
+  unsigned refused = 0;
+  while (agent_->send(refusal)) ++refused;
+  agent_->close();  // what was cut in the middle is no line
+  reconnect();
+  for (refused = 0; refused < 200; ++refused) ASSERT_TRUE(agent_->send(refusal));
+  while (push_note(1) != NB_ERR_FULL) {
+  }
+  for (int i = 0; i < 100; ++i) push_joints({1});
+  EXPECT_EQ(last_error(-32602), "robot.update: joints_l[3] must be \"finite\"");
+  EXPECT_GE(stats().rejected, refused);
+  char nothing = 0;
+  EXPECT_EQ(nb_client_last_error(client_, nullptr, 0), -32602);
+  EXPECT_EQ(nb_client_last_error(client_, &nothing, 1), -32602);
+}
+
+TEST_F(ClientTest, LookingReadsWhatTheAgentRefused) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"full"}})"
+                           "\n"));
+  EXPECT_EQ(stats().rejected, 1u);
+  EXPECT_EQ(last_error(-32006), "full");
+}
+
+TEST_F(ClientTest, LastWordsOfTheAgentAreHeard) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"full"}})"
+                           "\n"));
+  agent_->stop();
+  for (int i = 0; i < 2; ++i) push_joints({1});
+  EXPECT_EQ(last_error(-32006), "full");
+}
+
+// --- rubbish ------------------------------------------------------------------------------------
+
+TEST_F(ClientTest, RubbishEndsTheConnectionAndANewOneIsMade) {
+  open_greeted();
+  for (const std::string& rubbish :
+       {std::string("hello\n"), std::string("{}\n{\n"), std::string("\"\xff\"\n"),
+        std::string("\0\n", 2), std::string(70000, 'x'), std::string(70000, '[') + "\n"}) {
+    ASSERT_TRUE(agent_->send(rubbish));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_ERR_AWAY);
+    EXPECT_EQ(last_error().find("what answers at"), 0u) << last_error();
+    reconnect();
+    EXPECT_EQ(agent_->lines(), Lines{kHello});
+  }
+  // A client that only pushes finds it too.
+  ASSERT_TRUE(agent_->send("hello\n"));
+  EXPECT_EQ(stats().connected, 0u);
+  EXPECT_EQ(stats().disconnects, 7u);
+  EXPECT_TRUE(events_.empty());
+}
+
+TEST_F(ClientTest, WhatItDoesNotKnowIsIgnored) {
+  open_greeted();
+  ASSERT_TRUE(
+      agent_->send("\n \r\n{}\n[]\n5\n{\"method\":\"event\"}\n{\"method\":7,\"id\":{}}\n"
+                   "{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":1}\n"
+                   "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"params\":{}}\n"));
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(stats().rejected, 0u);
+}
+
+TEST_F(ClientTest, AnAgentThatGoesAtEveryByte) {
+  open_greeted();
+  const std::string event =
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c\u00e9\n","event":{"a":"\""}}})"
+      "\n";
+  for (size_t size = 0; size <= event.size(); ++size) {
+    events_.clear();
+    ASSERT_TRUE(agent_->send(event.substr(0, size)));
+    agent_->close();
+    nb_client_dispatch(client_);
+    EXPECT_EQ(events_.size(), size == event.size() ? 1u : 0u) << size;
+    reconnect();
+  }
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  events_.clear();
+  // And in pieces of every size.
+  for (size_t size = 1; size < event.size(); ++size) {
+    ASSERT_TRUE(agent_->send(event.substr(0, size)));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+    ASSERT_TRUE(agent_->send(event.substr(size)));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+    ASSERT_EQ(events_.size(), size);
+    EXPECT_EQ(events_.back().channel, "c\xc3\xa9\n");
+    EXPECT_EQ(events_.back().json, R"({"a":"\""})");
+  }
+}
+
+TEST_F(ClientTest, EventsOfEveryKind) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(
+      R"({"jsonrpc":"2.0","method":"event","params":{"event":{"b":1},"channel":"x","remote":true}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"y","pattern":"*","text":"a\n"}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":"1","to":"2"}})"
+      "\n"));
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  ASSERT_EQ(events_.size(), 3u);
+  EXPECT_EQ(events_[0].channel, "x");
+  EXPECT_EQ(events_[0].json, "{\"b\":1}");
+  EXPECT_EQ(events_[0].flags, NB_EVENT_REMOTE);
+  EXPECT_EQ(events_[1].json, R"("a\n")");
+  EXPECT_EQ(events_[1].flags, NB_EVENT_TEXT);
+  EXPECT_EQ(events_[2].channel, "");
+  EXPECT_EQ(events_[2].json, R"({"from":"1","to":"2"})");
+  EXPECT_EQ(events_[2].flags, NB_EVENT_GAP);
+  EXPECT_EQ(stats().events, 3u);
+}
+
+// --- nothing is allocated -----------------------------------------------------------------------
+
+TEST_F(ClientTest, NothingIsAllocatedAfterOpen) {
+  if (!test::kCountsMallocs) GTEST_SKIP() << "a sanitizer has the heap";
+  open_greeted();
+  const std::vector<double> joints(7, 1.25);
+  nb_robot_state state{};
+  state.size = sizeof state;
+  state.has = NB_ROBOT_JOINTS_L | NB_ROBOT_CURRENT_POSE;
+  state.joints_l = joints.data();
+  state.joints_l_count = 7;
+  state.current_pose = "ready";
+  nb_stroke stroke{};
+  stroke.size = sizeof stroke;
+  stroke.has = NB_STROKE_TOTAL_STROKES;
+  char text[256];
+  nb_client_stats counters{};
+  counters.size = sizeof counters;
+  const auto everything = [&] {
+    for (int i = 0; i < 300; ++i) {
+      nb_push_robot_state(client_, &state);
+      nb_stroke_start(client_, &stroke);
+      nb_stroke_update(client_, &stroke);
+      nb_stroke_end(client_);
+      nb_report_error(client_, "c", "m", "{}");
+      nb_publish(client_, "c", "{\"a\":[1,{\"b\":2}]}");
+    }
+    nb_client_dispatch(client_);
+    nb_client_wait(client_, 0);
+    nb_client_get_stats(client_, &counters);
+    nb_client_last_error(client_, text, sizeof text);
+  };
+  const long before = test::mallocs;
+  everything();  // it goes
+  everything();  // it does not: the buffer is full
+  const long while_up = test::mallocs - before;
+  agent_->stop();
+  const long between = test::mallocs;
+  everything();
+  EXPECT_EQ(while_up, 0);
+  EXPECT_EQ(test::mallocs - between, 0);
+  EXPECT_GT(counters.refused_full, 0u);
+  EXPECT_EQ(counters.disconnects, 1u);
+  std::string counted(4096, 'x');  // the counter counts
+  EXPECT_GT(test::mallocs, between + (counted.empty() ? 1 : 0));
+}
+
 }  // namespace
 }  // namespace nb::client
