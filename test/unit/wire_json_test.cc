@@ -8,8 +8,8 @@
 
 #include "support/count_allocations.h"
 #include "wire/json.h"
+#include "wire/json_guard.h"
 #include "wire/json_number.h"
-#include "wire/json_scan.h"
 #include "wire/json_text.h"
 #include "wire/json_view.h"
 
