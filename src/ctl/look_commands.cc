@@ -1,4 +1,6 @@
 // status and nodes.
+#include <algorithm>
+
 #include "ctl/commands.h"
 #include "ctl/fleet.h"
 #include "ctl/json.h"
@@ -28,8 +30,13 @@ class Page {
   Table table_;
 };
 
-std::string counted(Json value, const char* what) {
-  return format("%.0f %s", value.number_or(0), what);
+// "3 gaps", "1 gap": the first word of `what` is a plural in -s.
+std::string counted(Json value, std::string_view what) {
+  const double number = value.number_or(0);
+  std::string words(what);
+  const size_t end = std::min(words.find(' '), words.size());
+  if (number == 1 && words[end - 1] == 's') words.erase(end - 1, 1);
+  return format("%.0f %s", number, words.c_str());
 }
 
 // "a, b, c" of those that are not 0.
@@ -56,8 +63,8 @@ void outbox_lines(Page& page, Json outbox) {
   const double waiting =
       outbox["slots_waiting"].number_or(0) + outbox["events_waiting"].number_or(0);
   std::string text = waiting == 0 ? "nothing waits for Redis"
-                                  : nonzero(outbox, {{"slots_waiting", "values wait for Redis"},
-                                                     {"events_waiting", "events wait"}});
+                                  : nonzero(outbox, {{"slots_waiting", "values waiting for Redis"},
+                                                     {"events_waiting", "events waiting"}});
   if (outbox["event_bytes"].number_or(0) > 0) {
     text += " (" + size_text(outbox["event_bytes"].number_or(0)) + " of " +
             size_text(outbox["event_bytes_limit"].number_or(0)) + ")";
@@ -112,9 +119,9 @@ void client_lines(Page& page, Json stats) {
   page.line("clients", text);
   for (const Json client : stats["clients"]) {
     const std::string name = printable(client["name"].text());
-    std::string line =
-        (name.empty() ? "(no name)" : name) +
-        format(", pid %.0f, %.0f calls", client["pid"].number_or(0), client["calls"].number_or(0));
+    std::string line = (name.empty() ? "(no name)" : name) +
+                       format(", pid %.0f, ", client["pid"].number_or(0)) +
+                       counted(client["calls"], "calls");
     if (client["errors"].number_or(0) > 0) line += ", " + counted(client["errors"], "refused");
     if (client["subscriptions"].number_or(0) > 0) {
       line += ", " + counted(client["subscriptions"], "subscriptions");
@@ -138,7 +145,8 @@ std::string status_page(Json stats, Json health, const Style& style) {
   const double lost = stats["link"]["failures"].number_or(0);
   if (lost > 0) {
     page.line("",
-              format("%.0f connects, %.0f failures", stats["link"]["connects"].number_or(0), lost),
+              counted(stats["link"]["connects"], "connects") + ", " +
+                  counted(stats["link"]["failures"], "failures"),
               Colour::dim);
   }
   page.line("health", health_line(health["health"]));
