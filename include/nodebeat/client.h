@@ -289,14 +289,14 @@ typedef struct nb_client_stats {
 } nb_client_stats;
 
 /* Thread-safe. NB_OK or NB_ERR_ARGUMENT. */
-NB_API int nb_client_get_stats(const nb_client* client, nb_client_stats* stats);
+NB_API int nb_client_get_stats(nb_client* client, nb_client_stats* stats);
 
 /*
  * What went wrong last, in words, cut to `size`: why the agent cannot be reached, or why it
  * refused. Empty if nothing did. Returns the code of the protocol's error table (-32602 ...), or 0
  * if it did not come from there. Thread-safe.
  */
-NB_API int nb_client_last_error(const nb_client* client, char* buffer, size_t size);
+NB_API int nb_client_last_error(nb_client* client, char* buffer, size_t size);
 
 /* The library's version: "0.1.0". Static. */
 NB_API const char* nb_client_version(void);

@@ -45,7 +45,9 @@ class Follower {
     if (Answer opened = link_.open(); !opened.ok()) return opened;
     if (Answer subscribed = link_.subscribe("*"); !subscribed.ok()) return subscribed;
     const Answer first = refresh(context_.timeout_ms);
-    if (first.ok()) find_strokes();
+    if (!first.ok()) return first;
+    find_strokes();
+    if (prints_) print_changes();  // none yet: this is what later ones are told from
     return first;
   }
 

@@ -78,6 +78,12 @@ class Scanner {
  private:
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
+  // Without substr(): a library that must not need libstdc++ (src/client) is built on this file.
+  bool next_is(std::string_view word) const {
+    return text_.size() - at_ >= word.size() &&
+           std::memcmp(text_.data() + at_, word.data(), word.size()) == 0;
+  }
+
   void skip_space() {
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
   }
@@ -111,7 +117,7 @@ class Scanner {
     if (c == '"') return string();
     if (c == '-' || is_digit(c)) return number();
     for (const std::string_view word : {"true", "false", "null"}) {
-      if (text_.substr(at_, word.size()) == word) {
+      if (next_is(word)) {
         at_ += word.size();
         return true;
       }
@@ -177,7 +183,7 @@ class Scanner {
     if (unit == 0) return refuse("\\u0000 is not allowed in text");
     if (unit >= 0xdc00 && unit <= 0xdfff) return refuse("a low surrogate without a high one");
     if (unit >= 0xd800 && unit <= 0xdbff) {
-      if (text_.substr(at_, 2) != "\\u") return refuse("a high surrogate without a low one");
+      if (!next_is("\\u")) return refuse("a high surrogate without a low one");
       at_ += 2;
       const int low = hex4();
       if (low < 0xdc00 || low > 0xdfff) return refuse("a high surrogate without a low one");

@@ -472,7 +472,8 @@ def test_push_of_robot_states(ctl, fake):
     done = ctl("push", "--robot", "--json", stdin=stdin)
     assert done.returncode == OK and json.loads(done.stdout) == {"taken": 500, "refused": 0}
     assert [p["joints_l"][0] for p in fake.called("robot.update")] == list(range(500))
-    assert ctl("push", "--robot", "--stored", stdin='{"current_pose":"ready"}\n{}\n').returncode == OK
+    done = ctl("push", "--robot", "--stored", stdin='{"current_pose":"ready"}\n{}\n')
+    assert done.returncode == OK
     assert fake.calls[-2:] == [
         ("robot.update", {"current_pose": "ready", "ack": "stored", "timeout_ms": 3000}),
         ("robot.update", {"ack": "stored", "timeout_ms": 3000}),
@@ -482,7 +483,7 @@ def test_push_of_robot_states(ctl, fake):
 def test_push_says_where_the_agent_went_away(ctl, fake):
     fake.answers["robot.update"] = lambda params: {} if params["joints_l"] == [0] else fake.stop()
     stdin = "".join('{"joints_l":[%d]}\n' % i for i in range(5))
-    done = ctl("push", "--robot", stdin=stdin, )
+    done = ctl("push", "--robot", stdin=stdin)
     assert done.returncode == AWAY
     assert done.stderr.startswith("nodebeatctl: line 2: ")
 
@@ -497,7 +498,8 @@ def test_watch(fake, follow):
     event = {"type": "state_update", "node_id": "ook", "timestamp": "2026-11-20T14:03:07.123456",
              "current_pose": "ready"}
     assert fake.publish("robot:events", event) == 1
-    assert fake.publish("error:events:air", {"type": "error", "message": "no air"}, remote=True) == 1
+    error = {"type": "error", "message": "no air"}
+    assert fake.publish("error:events:air", error, remote=True) == 1
     assert fake.publish("other", {"type": "x"}) == 0
     fake.notify("event.gap", {"from": "2026-11-20T14:00:00.0", "to": "2026-11-20T14:01:00.0"})
     assert watching.wait_for("robot:events") == (
@@ -573,8 +575,7 @@ def test_doctor_reports_in_lines(ctl, fake):
     done = ctl("doctor")
     assert done.returncode == 2
     line = next(l for l in done.stdout.splitlines() if "eviction" in l)
-    assert re.match(r"problem  redis eviction +policy allkeys-lru deletes any key .* → redis-cli CONFIG",
-                    line)
+    assert re.match(r"problem  redis eviction +policy allkeys-lru deletes any key .* → redis-cli ", line)
     assert re.search(r"1 problem, \d warning", done.stdout)
 
 
@@ -645,9 +646,9 @@ def complete_in_bash(line, ctl_env, script):
 def test_completion_in_bash(ctl, ctl_env, fake, tmp_path):
     script = tmp_path / "completion.bash"
     script.write_text(ctl("completion", "bash").stdout)
+    keys = ("recipe:a", "recipe:b", "tool")
     fake.answers["state.list"] = lambda params: {
-        "keys": [k for k in ("recipe:a", "recipe:b", "tool") if k.startswith(params.get("prefix", ""))],
-        "cursor": None,
+        "keys": [key for key in keys if key.startswith(params.get("prefix", ""))], "cursor": None
     }
 
     def offers(line):
@@ -686,8 +687,9 @@ def test_completion_scripts_are_what_is_installed(ctl, shell, tmp_path):
 def test_completion_in_fish(ctl, ctl_env):
     if not shutil.which("fish"):
         pytest.skip("no fish here")
+    program = "nodebeatctl completion fish | source; complete -C 'nodebeatctl st'"
     done = subprocess.run(
-        ["fish", "--no-config", "-c", "nodebeatctl completion fish | source; complete -C 'nodebeatctl st'"],
+        ["fish", "--no-config", "-c", program],
         env=ctl_env(PATH=f"{CTL.parent}:/usr/bin:/bin"),
         capture_output=True,
         text=True,
@@ -705,7 +707,8 @@ def pages():
 def test_man_pages_are_well_formed(page):
     checked = []
     if shutil.which("mandoc"):
-        done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True)
+        lint = ["mandoc", "-Tlint", "-Wwarning", page]
+        done = subprocess.run(lint, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
         checked.append("mandoc")
     if shutil.which("man"):
@@ -779,7 +782,7 @@ class Terminal:
         """Each picture that is complete, as lines without colours."""
         pictures = re.findall(r"\033\[H(?!\033\[2J)(.*?)\033\[J", self.output, re.DOTALL)
         return [
-            [re.sub(r"\033\[[0-9;]*[mK]", "", line) for line in picture.split("\r\n")]
+            [re.sub(r"\033\[[0-9;]*[mK]", "", line) for line in re.split("\r+\n", picture)]
             for picture in pictures
         ]
 

@@ -238,7 +238,8 @@ class FakeAgent:
         for client in clients:
             client.hang_up()
         for client in clients:
-            client.thread.join(5)
+            if client.thread is not threading.current_thread():
+                client.thread.join(5)
 
     def close(self):
         if self._listener.fileno() >= 0:
