@@ -167,6 +167,18 @@ TEST(JsonView, NeverReadsPastAnythingThatNoScannerSaw) {
   }
 }
 
+TEST(JsonView, ComesToAnEndOverAnything) {
+  for (const char* text : {"[]]", "[,]", "[,,1]", "[ ] ]", "{:}", "{\"a\"}", "{\"a\":}", "{}}",
+                           "[}", "[1}]]", "{,", "{a:1}"}) {
+    int steps = 0;
+    const JsonView whole = JsonView::of(text);
+    for ([[maybe_unused]] const JsonView element : whole.elements()) ASSERT_LT(++steps, 10) << text;
+    for ([[maybe_unused]] const JsonMember& member : whole.members()) {
+      ASSERT_LT(++steps, 10) << text;
+    }
+  }
+}
+
 TEST(JsonGuard, RefusesWithReasonAndPlace) {
   EXPECT_EQ(fault_of(R"({"a":1,"b":{"a":2},"c":[{"a":1},{"a":1}]})"), "");
   EXPECT_EQ(fault_of(""), "0: ends too early");
