@@ -194,6 +194,30 @@ TEST_F(QueryTest, APermissionThatAKeyLacksCostsOnlyThatKey) {
   EXPECT_EQ(watch_.state, LinkState::steady);
 }
 
+TEST_F(QueryTest, AWakeFromAnothersPrepareDoesNotWaitForAnEvent) {
+  connect();
+  struct Waker {
+    test::Filler* fill;
+    Link* link;
+    uv::Prepare* prepare;
+    void on_prepare() {
+      prepare->stop();
+      fill->string("from prepare", "v");
+      link->wake();
+    }
+  } waker{&fill_, &*link_, nullptr};
+  uv::Prepare prepare(loop_.loop(), Delegate<void()>::to<&Waker::on_prepare>(&waker));
+  waker.prepare = &prepare;
+  prepare.start();
+  // Nothing else happens for an hour (options_for): a third turn would wait for ever.
+  uv::Timer guard(loop_.loop(), {});
+  guard.start(20s);
+  loop_.loop().run_once();
+  loop_.loop().run_once();
+  EXPECT_TRUE(redis_.received_has("from prepare"));
+  EXPECT_TRUE(guard.active());
+}
+
 class SubscriberTest : public testing::Test {
  protected:
   SubscriberTest() {
