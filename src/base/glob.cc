@@ -18,9 +18,10 @@ size_t match_class(std::string_view pattern, size_t at, char c) {
       found |= pattern[++at] == c;
     } else if (left >= 3 && pattern[at + 1] == '-') {
       // Signed like the server's char on x86, which decides where a range crosses 0x80.
-      const auto [low, high] = std::minmax(static_cast<signed char>(pattern[at]),
-                                           static_cast<signed char>(pattern[at + 2]));
-      found |= low <= static_cast<signed char>(c) && static_cast<signed char>(c) <= high;
+      const auto from = static_cast<signed char>(pattern[at]);
+      const auto to = static_cast<signed char>(pattern[at + 2]);
+      const auto byte = static_cast<signed char>(c);
+      found |= std::min(from, to) <= byte && byte <= std::max(from, to);
       at += 2;
     } else {
       found |= pattern[at] == c;
