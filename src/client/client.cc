@@ -38,6 +38,11 @@ constexpr size_t aligned(size_t size) {
   return (size + 63) / 64 * 64;
 }
 
+// Whether a line may be a message of a subscription.
+bool has_event(const char* line, size_t size) {
+  return ::memmem(line, size, "\"event", 6) != nullptr;
+}
+
 void write_hello(LineWriter& out, const Settings& settings) {
   out.raw(R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true)");
   if (!settings.name.empty()) {
@@ -214,10 +219,7 @@ void Client::read_errors() {
   while (char* const line = incoming_.line(size)) {
     if (size > kDrainBytes) return;
     // Reading changes the line, and one that stays has to be read again.
-    if (on_event_ != nullptr &&
-        std::string_view(line, size).find("\"method\":\"event") != std::string_view::npos) {
-      return;
-    }
+    if (on_event_ != nullptr && has_event(line, size)) return;
     const Message message = read_message(line, size);
     if (message.kind == Message::Kind::rubbish) {
       lost(Trouble::rubbish, 0);
@@ -251,6 +253,7 @@ void Client::refused(const Message& message) {
   remote_code_ = message.code;
   remote_size_ = 0;
   const auto append = [&](std::string_view part) {
+    if (part.empty()) return;
     const size_t size = std::min(part.size(), sizeof remote_text_ - remote_size_);
     std::memcpy(remote_text_ + remote_size_, part.data(), size);
     remote_size_ += size;

@@ -47,6 +47,7 @@ struct Reader {
   }
 
   std::string_view plain(std::string_view text) const {
+    if (text.empty()) return {};
     return {text.data(), unescape(at(text), text.size())};
   }
 

@@ -27,13 +27,11 @@ bool Outgoing::make_room() {
 }
 
 void Outgoing::drop_call() {
-  if (call_begin_ != kNone && line_begin_ <= call_begin_ && head_ <= call_begin_) {
-    const size_t size = call_end_ - call_begin_;
-    const size_t end = call_end_;
-    call_begin_ = call_end_ = kNone;
-    shift(end, size);
-  }
+  if (call_begin_ == kNone || head_ > call_begin_) return;
+  const size_t end = call_end_;
+  const size_t size = call_end_ - call_begin_;
   call_begin_ = call_end_ = kNone;
+  shift(end, size);
 }
 
 // --- slots --------------------------------------------------------------------------------------
@@ -207,10 +205,10 @@ void Outgoing::again(Slot& slot, uint32_t known) {
 }
 
 void Outgoing::rewind() {
-  drop_call();
   rest_at_ = rest_size_ = 0;
   greeting_at_ = 0;
   head_ = line_begin_;
+  drop_call();
   again(robot_, robot_values_.known());
   again(stroke_, stroke_values_.known());
 }

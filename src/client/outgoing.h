@@ -52,15 +52,17 @@ class Outgoing {
   int put_event(Write&& write) {
     return put(kLine, write);
   }
-  // As put_event(); one at a time. Unlike an event it does not outlive its connection.
+  // As put_event(), one at a time: FULL while one that was given up is still on its way. Unlike an
+  // event it does not outlive its connection.
   template <class Write>
   int put_call(Write&& write) {
     drop_call();
+    if (call_begin_ != kNone) return NB_ERR_FULL;
     const int result = put(kLine, write);
     if (result == 0) call_begin_ = last_begin_, call_end_ = tail_;
     return result;
   }
-  // Forgets the call: if nothing of it was sent, it is taken back.
+  // Gives the call up: if nothing of it was sent, it is taken back.
   void drop_call();
 
   // --- the greeting, which goes first on each new connection ------------------------------------

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/count_mallocs.h"
+#include "support/count_system_calls.h"
 #include "support/fake_agent.h"
 
 namespace nb::client {
@@ -718,6 +719,48 @@ TEST_F(ClientTest, NothingIsAllocatedAfterOpen) {
   EXPECT_EQ(counters.disconnects, 1u);
   std::string counted(4096, 'x');  // the counter counts
   EXPECT_GT(test::mallocs, between + (counted.empty() ? 1 : 0));
+}
+
+TEST_F(ClientTest, APushMakesOneSystemCallAtMost) {
+  if (!test::kCountsSystemCalls) GTEST_SKIP() << "a sanitizer stands there";
+  open_greeted();
+  long most = 0;
+  long all = 0;
+  const auto push = [&](auto&& one) {
+    const long before = test::system_calls;
+    const int result = one();
+    most = std::max(most, test::system_calls - before);
+    all += test::system_calls - before;
+    return result;
+  };
+  const auto push_all = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      push([&] { return push_joints({1, 2}); });
+      push([&] { return push_progress(i); });
+      push([&] { return push_start(i); });
+      push([&] { return nb_stroke_end(client_); });
+      push([&] { return push_note(i); });
+    }
+  };
+  push_all(10);
+  EXPECT_EQ(all, 50);
+  while (push([&] { return push_note(1); }) != NB_ERR_FULL) {
+  }
+  push_all(100);
+  for (int round = 0; round < 5; ++round) {
+    agent_->close();
+    for (int i = 0; i < 1000 && !agent_->accept(); ++i) {
+      push_all(1);
+      ::poll(nullptr, 0, 1);
+    }
+    ASSERT_TRUE(agent_->connected()) << round;
+    push_all(1);
+    agent_->lines();
+  }
+  agent_->stop();
+  push_all(100);
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(stats().disconnects, 6u);
 }
 
 }  // namespace
