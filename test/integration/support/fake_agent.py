@@ -173,6 +173,17 @@ class _Client:
         except OSError:
             pass
 
+    def turn_away(self, line):
+        """One line; what still comes is read, else that line may be lost (PROTOCOL.md, 1.9)."""
+        self.send(line)
+        try:
+            self.stream.shutdown(socket.SHUT_WR)
+            while self.stream.recv(65536):
+                pass
+        except OSError:
+            pass
+        self.stream.close()
+
     def _serve(self):
         try:
             with self.stream.makefile("rb") as lines:
@@ -298,8 +309,7 @@ class FakeAgent:
                 return
             client = _Client(self, stream)
             if self.greeting is not None:
-                client.send(self.greeting)
-                stream.close()
+                client.turn_away(self.greeting)
                 continue
             with self._lock:
                 self._clients.append(client)
