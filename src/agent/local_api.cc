@@ -248,7 +248,7 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
     }
     wire::JsonView call[2];
     if (auto error = wire::check_params(element, kWillCall, call)) {
-      error->message = place + ": " + error->message;
+      wire::rpc::add_place(*error, place + ".");
       return error;
     }
     std::string scratch;
@@ -263,7 +263,7 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
     request.check_only = true;
     dispatch(*method, call[1], request);
     if (request.error) {
-      request.error->message = place + ": " + request.error->message;
+      wire::rpc::add_place(*request.error, place + ".params.");
       return request.error;
     }
   }

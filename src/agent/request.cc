@@ -66,6 +66,13 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
                                     outbox_.slot_bytes()));
       return false;
     case outbox::Put::too_large:
+      if (slot != nullptr && slot->limited) {
+        give_up(request, waiter,
+                wire::rpc::too_large("larger than all values of state.set together may be "
+                                     "([outbox] slot_bytes)",
+                                     outbox_.slot_bytes()));
+        return false;
+      }
       give_up(request, waiter,
               wire::rpc::too_large("larger than all events together may be ([outbox] event_bytes)",
                                    outbox_.events().limits().bytes));

@@ -163,6 +163,16 @@ RpcError dropped(std::string_view words) {
   return make(-32012, words);
 }
 
+void add_place(RpcError& error, std::string_view place) {
+  constexpr std::string_view kField = R"("field":")";
+  if (error.data.starts_with(kField)) {
+    error.data.insert(kField.size(), place);
+    error.message.insert(0, place);
+  } else {
+    error.message.insert(0, std::string(place) + ": ");
+  }
+}
+
 std::string_view name_of(int code) {
   for (const Row& row : kErrors) {
     if (row.code == code) return row.name;

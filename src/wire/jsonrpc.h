@@ -41,6 +41,10 @@ RpcError wrong_type(std::string_view words, std::string_view type);
 RpcError forbidden(std::string_view words);
 RpcError dropped(std::string_view words);
 
+// Puts the place of the value within the params, as "will[1].params.", before the field in
+// question, and before the words.
+void add_place(RpcError& error, std::string_view place);
+
 // "invalid_params" of -32602 and so on; empty if the table has no such code, and 0 if no such name.
 std::string_view name_of(int code);
 int code_of(std::string_view name);
