@@ -11,6 +11,7 @@
 #include "ipc/rpc_server.h"
 #include "redis/echo_filter.h"
 #include "redis/subscriber.h"
+#include "wire/json_guard.h"
 #include "wire/json_view.h"
 
 namespace nb::agent {

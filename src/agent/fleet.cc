@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/json_writer.h"
 #include "wire/keys.h"

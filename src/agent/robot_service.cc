@@ -1,5 +1,6 @@
 #include "agent/robot_service.h"
 
+#include "wire/json_guard.h"
 #include "wire/keys.h"
 #include "wire/timestamp.h"
 

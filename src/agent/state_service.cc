@@ -1,6 +1,7 @@
 #include "agent/state_service.h"
 
 #include "base/text.h"
+#include "wire/json_guard.h"
 #include "wire/json_writer.h"
 #include "wire/keys.h"
 

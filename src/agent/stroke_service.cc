@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "wire/json_guard.h"
 #include "wire/json_writer.h"
 #include "wire/keys.h"
 #include "wire/timestamp.h"

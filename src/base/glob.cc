@@ -1,7 +1,6 @@
 #include "base/glob.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace nb {
 namespace {
@@ -19,10 +18,10 @@ size_t match_class(std::string_view pattern, size_t at, char c) {
       found |= pattern[++at] == c;
     } else if (left >= 3 && pattern[at + 1] == '-') {
       // Signed like the server's char on x86, which decides where a range crosses 0x80.
-      auto low = static_cast<signed char>(pattern[at]);
-      auto high = static_cast<signed char>(pattern[at + 2]);
-      if (low > high) std::swap(low, high);
-      found |= low <= static_cast<signed char>(c) && static_cast<signed char>(c) <= high;
+      const auto from = static_cast<signed char>(pattern[at]);
+      const auto to = static_cast<signed char>(pattern[at + 2]);
+      const auto byte = static_cast<signed char>(c);
+      found |= std::min(from, to) <= byte && byte <= std::max(from, to);
       at += 2;
     } else {
       found |= pattern[at] == c;

@@ -13,7 +13,7 @@
 
 #include "ipc/pending.h"
 #include "ipc/server.h"
-#include "wire/json_scan.h"
+#include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 

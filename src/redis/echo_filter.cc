@@ -138,7 +138,8 @@ bool EchoFilter::is_echo(std::string_view channel, std::string_view payload, Mon
   uint16_t* link = &message.ways;
   while (*link != kNone && table.nodes[*link].key != key) link = &table.nodes[*link].next;
   if (*link == kNone) {
-    // No room to count: better one message too few than one that is not remote.
+    while (table.full() && table.sendings[table.first].message != index) table.forget_oldest();
+    // No room to count: better one message too few than an echo.
     if (table.full()) return true;
     *link = table.take_node(key);
   }

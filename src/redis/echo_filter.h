@@ -21,7 +21,8 @@ class EchoFilter {
   EchoFilter();
   ~EchoFilter();
 
-  // A message was put on the wire. Of more than 4096 in 30 s the oldest are forgotten.
+  // A message was put on the wire. Of more than 4096 in 30 s (fewer if they came back by several
+  // ways) the oldest are forgotten.
   void sent(std::string_view channel, std::string_view payload, MonoTime now);
   // A message came in, by the plain channel (`pattern` empty) or by a pattern.
   bool is_echo(std::string_view channel, std::string_view payload, MonoTime now,

@@ -45,6 +45,7 @@ Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions o
       retry_(loop, Delegate<void()>::to<&Link::try_to_connect>(this)),
       check_(loop, Delegate<void()>::to<&Link::on_check>(this)),
       turn_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
+      nudge_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
       finish_deadline_(loop, Delegate<void()>::to<&Link::on_finish_deadline>(this)) {}
 
 void Link::start() {
@@ -54,6 +55,9 @@ void Link::start() {
 
 void Link::wake() {
   turn_.start();
+  // Called from another's prepare callback, ours may have had its turn: the loop must not wait
+  // then.
+  nudge_.start(Duration::zero());
 }
 
 void Link::try_to_connect() {
@@ -127,6 +131,7 @@ void Link::on_end(std::string_view why) {
 // Once a turn, before the loop waits: what the turn has gathered goes out in one write.
 void Link::on_turn() {
   turn_.stop();
+  nudge_.stop();
   if (!machine_.connected() && finishing_) finish_deadline_.start(Duration::zero());
   if (machine_.state() < LinkState::replaying) return;
   send_units();

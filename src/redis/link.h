@@ -127,6 +127,7 @@ class Link final : private PipelineSink {
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines
   uv::Prepare turn_;
+  uv::Timer nudge_;
 
   uv::Timer finish_deadline_;
   Delegate<void()> on_finished_;

@@ -46,7 +46,8 @@ Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, Subs
       machine_(Backoff(options_.backoff, Random::from_system()), options_.stable_after),
       retry_(loop, Delegate<void()>::to<&Subscriber::try_to_connect>(this)),
       check_(loop, Delegate<void()>::to<&Subscriber::on_check>(this)),
-      turn_(loop, Delegate<void()>::to<&Subscriber::on_turn>(this)) {}
+      turn_(loop, Delegate<void()>::to<&Subscriber::on_turn>(this)),
+      nudge_(loop, Delegate<void()>::to<&Subscriber::on_turn>(this)) {}
 
 Subscriber::~Subscriber() = default;
 
@@ -74,7 +75,7 @@ void Subscriber::want(Subscriptions& all, Command command, std::string_view name
     it->second.stage = Stage::sent;
     send(command, name);
   }
-  turn_.start();
+  wake();
 }
 
 void Subscriber::unwant(Subscriptions& all, Command command, std::string_view name) {
@@ -83,18 +84,25 @@ void Subscriber::unwant(Subscriptions& all, Command command, std::string_view na
   const Stage stage = it->second.stage;
   if (connection_ && (stage == Stage::sent || stage == Stage::listening)) send(command, name);
   all.erase(it);
+  wake();
+}
+
+// As in the link.
+void Subscriber::wake() {
   turn_.start();
+  nudge_.start(Duration::zero());
 }
 
 void Subscriber::stop() {
   channels_.clear();
   patterns_.clear();
-  turn_.start();
+  wake();
 }
 
 // Once a turn, so that whoever calls in from a message finds everything in place afterwards.
 void Subscriber::on_turn() {
   turn_.stop();
+  nudge_.stop();
   if (!wants_anything()) {
     if (machine_.state() == LinkState::stopped) return;
     machine_.stop();

@@ -86,6 +86,7 @@ class Subscriber {
   void on_data(std::string_view bytes);
   void on_end(std::string_view why) { fail(Trouble::closed, why); }
   void on_turn();
+  void wake();
   void on_check();
   void greet();
   void send(Command command, std::string_view name = {});
@@ -119,6 +120,7 @@ class Subscriber {
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines
   uv::Prepare turn_;
+  uv::Timer nudge_;
 };
 
 }  // namespace nb::redis

@@ -6,8 +6,6 @@
 #include <cstddef>
 #include <string_view>
 
-#include "wire/json_names.h"
-
 namespace nb::wire {
 
 struct JsonLimits {
@@ -24,15 +22,5 @@ struct JsonFault {
 // Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8. Allocates
 // nothing.
 JsonFault scan_json(std::string_view text, const JsonLimits& limits = {});
-
-// The scan, and beyond it: no name twice in one object, at any level, and no number beyond a
-// double. One for many texts: what it allocates it uses again.
-class JsonGuard {
- public:
-  JsonFault check(std::string_view text, const JsonLimits& limits = {});
-
- private:
-  NameStack names_;
-};
 
 }  // namespace nb::wire

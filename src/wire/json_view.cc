@@ -179,6 +179,7 @@ void JsonCursor::next() {
     skip_space(rest_);
   }
   const size_t length = value_length(rest_);
+  done_ = length == 0;  // only where no scanner was before: there must be an end to it
   member_.value = JsonView(rest_.substr(0, length));
   rest_.remove_prefix(length);
 }

@@ -15,7 +15,6 @@
 #include "redis/link.h"
 #include "redis/plain_transport.h"
 #include "support/count_allocations.h"
-#include "uv/prepare.h"
 
 namespace {
 
@@ -34,10 +33,11 @@ class Bench {
         seconds_(seconds),
         loop_(clock_),
         outbox_({"hog", "hog-1", {16 << 20, std::chrono::minutes(10)}}),
-        link_(loop_, log_, outbox_, options(port), {}, &redis::make_plain_transport),
-        turn_(loop_, Delegate<void()>::to<&Bench::on_turn>(this)) {
+        link_(loop_, log_, outbox_, options(port),
+              {Delegate<void(const redis::LinkStatus&)>::to<&Bench::on_status>(this), {}, {}},
+              &redis::make_plain_transport) {
+    outbox_.set_on_settled(Delegate<void(const outbox::Settled&)>::to<&Bench::on_settled>(this));
     link_.start();
-    turn_.start();
     loop_.run();
   }
 
@@ -53,46 +53,52 @@ class Bench {
     return options;
   }
 
-  void on_turn() {
-    if (link_.status().state < redis::LinkState::replaying) return;
-    const MonoTime now = clock_.now();
-    fill(now);
+  void on_status(const redis::LinkStatus& status) {
+    if (status.state != redis::LinkState::steady) return;
+    began_ = clock_.now();
+    for (size_t i = 0; i < kWaiting; ++i) put(began_);
     link_.wake();
+  }
+
+  // Each that is stored makes room for one more.
+  void on_settled(const outbox::Settled&) {
+    if (++settled_ % 1024 == 0) look(clock_.now());
+    put(now_);
+  }
+
+  void look(MonoTime now) {
+    now_ = now;
     // The first tenth warms up.
-    if (began_ == MonoTime{}) began_ = now;
     const double t = std::chrono::duration<double>(now - began_).count();
     if (measured_from_ == MonoTime{} && t > seconds_ / 10) {
       measured_from_ = now;
-      stored_ = outbox_.counters().stored;
+      stored_ = settled_;
       allocations_ = test::allocations;
     }
     if (t < seconds_) return;
-    const auto units = static_cast<double>(outbox_.counters().stored - stored_);
+    const auto units = static_cast<double>(settled_ - stored_);
     units_per_second = units / std::chrono::duration<double>(now - measured_from_).count();
     allocations_per_unit = static_cast<double>(test::allocations - allocations_) / units;
     loop_.stop();
   }
 
-  void fill(MonoTime now) {
-    const outbox::FieldView field{"event", payload_};
-    const outbox::EntryUpdate entry{0, "bench:stream", 1000, {&field, 1}};
-    const outbox::MessageUpdate message{"bench:channel", payload_, std::chrono::seconds(5)};
-    const bool slots = what_ == What::hset || what_ == What::set;
-    while ((slots ? outbox_.slots().dirty_count() : outbox_.events().size()) < kWaiting) {
-      if (!slots) {
-        const bool with_entry = what_ == What::xadd_publish;
-        (void)outbox_.put(nullptr, with_entry ? &entry : nullptr, &message, now, WallTime{});
-        continue;
-      }
-      char key[32];
-      std::snprintf(key, sizeof key, "bench:key:%05u", next_key_++ % 8192);
-      const outbox::FieldView value{what_ == What::hset ? "state" : "", payload_};
-      const outbox::SlotUpdate slot{
-          .key = key,
-          .kind = what_ == What::hset ? outbox::SlotKind::hash : outbox::SlotKind::string,
-          .fields = {&value, 1}};
-      (void)outbox_.put(&slot, nullptr, nullptr, now, WallTime{});
+  void put(MonoTime now) {
+    if (what_ == What::publish || what_ == What::xadd_publish) {
+      const outbox::FieldView field{"event", payload_};
+      const outbox::EntryUpdate entry{0, "bench:stream", 1000, {&field, 1}};
+      const outbox::MessageUpdate message{"bench:channel", payload_, std::chrono::hours(1)};
+      const bool with_entry = what_ == What::xadd_publish;
+      (void)outbox_.put(nullptr, with_entry ? &entry : nullptr, &message, now, WallTime{}, 1);
+      return;
     }
+    char key[32];
+    std::snprintf(key, sizeof key, "bench:key:%05u", next_key_++ % 8192);
+    const outbox::FieldView value{what_ == What::hset ? "state" : "", payload_};
+    const outbox::SlotUpdate slot{
+        .key = key,
+        .kind = what_ == What::hset ? outbox::SlotKind::hash : outbox::SlotKind::string,
+        .fields = {&value, 1}};
+    (void)outbox_.put(&slot, nullptr, nullptr, now, WallTime{}, 1);
   }
 
   What what_;
@@ -103,10 +109,11 @@ class Bench {
   uv::Loop loop_;
   outbox::Outbox outbox_;
   redis::Link link_;
-  uv::Prepare turn_;
   unsigned next_key_ = 0;
   MonoTime began_{};
   MonoTime measured_from_{};
+  MonoTime now_{};
+  uint64_t settled_ = 0;
   uint64_t stored_ = 0;
   long allocations_ = 0;
 };

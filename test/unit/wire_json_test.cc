@@ -8,8 +8,8 @@
 
 #include "support/count_allocations.h"
 #include "wire/json.h"
+#include "wire/json_guard.h"
 #include "wire/json_number.h"
-#include "wire/json_scan.h"
 #include "wire/json_text.h"
 #include "wire/json_view.h"
 
@@ -164,6 +164,18 @@ TEST(JsonView, NeverReadsPastAnythingThatNoScannerSaw) {
     scratch.clear();
     append_compact(cut, scratch);
     EXPECT_LE(scratch.size(), n);
+  }
+}
+
+TEST(JsonView, ComesToAnEndOverAnything) {
+  for (const char* text : {"[]]", "[,]", "[,,1]", "[ ] ]", "{:}", "{\"a\"}", "{\"a\":}", "{}}",
+                           "[}", "[1}]]", "{,", "{a:1}"}) {
+    int steps = 0;
+    const JsonView whole = JsonView::of(text);
+    for ([[maybe_unused]] const JsonView element : whole.elements()) ASSERT_LT(++steps, 10) << text;
+    for ([[maybe_unused]] const JsonMember& member : whole.members()) {
+      ASSERT_LT(++steps, 10) << text;
+    }
   }
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/json_scan.h"
+#include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 
