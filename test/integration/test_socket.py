@@ -475,6 +475,8 @@ def test_a_reader_that_never_reads_is_cut_off(redis_server, make_agent, connect,
     agent = make_agent(redis_server.url(), settings={"socket.max_output": "128KiB"})
     deaf = connect(agent, receive_buffer=4096)
     deaf.call("event.subscribe", channels=["a"])
+    deaf.call("client.hello", name="deaf", will=[
+        {"method": "error.report", "params": {"category": "deaf", "message": "m"}}])
     client = connect(agent)
     client.call("event.subscribe", channels=["a"])
     heard = 0
@@ -494,6 +496,8 @@ def test_a_reader_that_never_reads_is_cut_off(redis_server, make_agent, connect,
         assert rounds < 200
     assert heard == rounds + 1 and slowest < (1.0 if sanitized else 0.3)
     assert client.call("agent.stats")["socket"]["clients"] == 1
+    wait_until(lambda: any("error:events:deaf" == f["channel"] for _, f in
+                           redis_server.client().xrange("stream:node_events:ook")))
     with pytest.raises((Closed, AssertionError)):  # in the midst of a line, perhaps
         while True:
             deaf.next_event(timeout=5)
