@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "wire/json.h"
-#include "wire/json_scan.h"
+#include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 
