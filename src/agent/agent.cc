@@ -217,7 +217,7 @@ void Agent::swap_config() {
   outbox_.set_slot_bytes(config_.outbox.slot_bytes);
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
-  local_->reconfigure(config_);
+  local_->reconfigure();
   ++reloads_;
   update_stats();
   log_.notice("the configuration was read again");

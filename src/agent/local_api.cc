@@ -101,15 +101,14 @@ constexpr Param kAck[] = {
 }  // namespace
 
 // Those that are called most stand first.
-const LocalApi::Method LocalApi::kMethods[] = {
-    {"robot.update", kRobotUpdate, wire::robot_state_fields(), &LocalApi::robot_update, true, true},
-    {"stroke.update", kStrokeUpdate, wire::stroke_progress_fields(), &LocalApi::stroke_update,
-     true},
+constexpr LocalApi::Method LocalApi::kMethods[] = {
+    {"robot.update", kRobotUpdate, wire::kRobotStateFields, &LocalApi::robot_update, true, true},
+    {"stroke.update", kStrokeUpdate, wire::kStrokeProgressFields, &LocalApi::stroke_update, true},
     {"event.publish", kEventPublish, {}, &LocalApi::event_publish, true, true},
     {"state.set", kStateSet, {}, &LocalApi::state_set, true, true},
     {"state.get", kKey, {}, &LocalApi::state_get},
     {"error.report", kErrorReport, {}, &LocalApi::error_report, true, true},
-    {"stroke.start", kStrokeStart, wire::stroke_progress_fields(), &LocalApi::stroke_start, true},
+    {"stroke.start", kStrokeStart, wire::kStrokeProgressFields, &LocalApi::stroke_start, true},
     {"stroke.end", kStrokeEnd, {}, &LocalApi::stroke_end, true, true},
     {"state.delete", kKey, {}, &LocalApi::state_delete, true, true},
     {"state.list", kStateList, {}, &LocalApi::state_list},
@@ -169,12 +168,11 @@ void LocalApi::stop() {
   clients_.clear();
 }
 
-void LocalApi::reconfigure(const config::Config& config) {
-  config_ = config;
-  robot_.reconfigure(config);
-  strokes_.reconfigure(config);
-  bus_.reconfigure(config.robot.events_length);
-  subscriber_.reconfigure(link_options(config));
+void LocalApi::reconfigure() {
+  robot_.reconfigure(config_);
+  strokes_.reconfigure(config_);
+  bus_.reconfigure(config_.robot.events_length);
+  subscriber_.reconfigure(link_options(config_));
 }
 
 // What is known of a node when its health has expired is that there was one.

@@ -32,6 +32,7 @@ class LocalApi {
     const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
   };
 
+  // `config` is what is in force, at any time: it must outlive this, and may change between calls.
   LocalApi(const Parts& parts, const config::Config& config);
   ~LocalApi();
   LocalApi(const LocalApi&) = delete;
@@ -41,7 +42,8 @@ class LocalApi {
   Status start();
   // Says no more: connections are closed, wills are void.
   void stop();
-  void reconfigure(const config::Config& config);
+  // It has changed.
+  void reconfigure();
 
   // From the link, the outbox and the heartbeat.
   void on_link_status(const redis::LinkStatus& status);
@@ -96,7 +98,7 @@ class LocalApi {
   outbox::Outbox& outbox_;
   redis::Link& link_;
   const Heartbeat& heartbeat_;
-  config::Config config_;
+  const config::Config& config_;
   bool enabled_;
   int db_;
   MonoTime started_;

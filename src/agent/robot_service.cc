@@ -20,7 +20,7 @@ RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& b
       bus_(bus),
       db_(config.redis.db_for("health").value()),
       key_(wire::robot_state_key(identity.node)),
-      record_(wire::robot_state_fields()),
+      record_(wire::kRobotStateFields),
       event_timer_(loop, Delegate<void()>::to<&RobotService::on_event_due>(this)) {
   reconfigure(config);
 }
@@ -33,7 +33,7 @@ void RobotService::reconfigure(const config::Config& config) {
 void RobotService::update(Request& request) {
   if (request.check_only) return;
   // The timestamp, then the record's fields (local_api.cc has the table).
-  for (size_t i = 0; i < wire::robot_state_fields().size(); ++i) {
+  for (size_t i = 0; i < std::size(wire::kRobotStateFields); ++i) {
     if (request.values[1 + i].exists()) record_.set(i, request.values[1 + i]);
   }
   const MonoTime now = loop_.now();

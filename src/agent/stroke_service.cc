@@ -57,7 +57,7 @@ StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& ide
       db_(config.redis.db_for("health").value()),
       file_(std::move(file)),
       save_timer_(loop, Delegate<void()>::to<&StrokeService::save>(this)),
-      record_(wire::stroke_progress_fields()) {
+      record_(wire::kStrokeProgressFields) {
   reconfigure(config);
   load();
 }
@@ -159,7 +159,7 @@ std::string StrokeService::new_session_id() {
 }
 
 void StrokeService::take_values(const Request& request, size_t first) {
-  for (size_t i = 0; i < wire::stroke_progress_fields().size(); ++i) {
+  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
     if (request.values[first + i].exists()) record_.set(i, request.values[first + i]);
   }
 }

@@ -1,46 +1,6 @@
 #include "wire/record.h"
 
 namespace nb::wire {
-namespace {
-
-constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1
-
-constexpr RecordField kRobotState[] = {
-    {{"is_connected_l", ParamKind::boolean}, "false"},
-    {{"is_connected_r", ParamKind::boolean}, "false"},
-    {{"joints_l", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"joints_r", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"velocities_l", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"velocities_r", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
-    {{"goal_time_slow", ParamKind::number}, "2.0"},
-    {{"goal_time_fast", ParamKind::number}, "0.5"},
-};
-
-constexpr RecordField kStrokeProgress[] = {
-    {{"stroke_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"pose_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"total_strokes", ParamKind::integer, false, 0, kExact}, "0"},
-    {{"stroke_length", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"offset_idx_l", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"offset_idx_r", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"stroke_description_l", ParamKind::text, false, 0, 4096}, "\"\""},
-    {{"stroke_description_r", ParamKind::text, false, 0, 4096}, "\"\""},
-    {{"is_executing", ParamKind::boolean}, "false"},
-    {{"is_paused", ParamKind::boolean}, "false"},
-    {{"scene_name", ParamKind::text, false, 0, 256}, "\"default\""},
-    {{"dataset_name", ParamKind::text_or_null, false, 0, 256}, "null"},
-};
-
-}  // namespace
-
-std::span<const RecordField> robot_state_fields() {
-  return kRobotState;
-}
-std::span<const RecordField> stroke_progress_fields() {
-  return kStrokeProgress;
-}
-
 Record::Record(std::span<const RecordField> fields)
     : fields_(fields), values_(fields.size()), known_(fields.size()) {
   reset();

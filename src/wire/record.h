@@ -18,8 +18,20 @@ struct RecordField {
   std::string_view initial;  // its JSON before any did
 };
 
+inline constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1: every reader's double holds it
+
 // In the order in which they are written, after "timestamp" and "node_id".
-std::span<const RecordField> robot_state_fields();
+inline constexpr RecordField kRobotStateFields[] = {
+    {{"is_connected_l", ParamKind::boolean}, "false"},
+    {{"is_connected_r", ParamKind::boolean}, "false"},
+    {{"joints_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"joints_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
+    {{"goal_time_slow", ParamKind::number}, "2.0"},
+    {{"goal_time_fast", ParamKind::number}, "0.5"},
+};
 enum RobotField : uint8_t {
   kRobotConnectedL,
   kRobotConnectedR,
@@ -29,7 +41,20 @@ enum RobotField : uint8_t {
   kRobotVelocitiesR,
   kRobotPose
 };
-std::span<const RecordField> stroke_progress_fields();
+inline constexpr RecordField kStrokeProgressFields[] = {
+    {{"stroke_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"pose_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"total_strokes", ParamKind::integer, false, 0, kExact}, "0"},
+    {{"stroke_length", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_l", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_r", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"stroke_description_l", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"stroke_description_r", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"is_executing", ParamKind::boolean}, "false"},
+    {{"is_paused", ParamKind::boolean}, "false"},
+    {{"scene_name", ParamKind::text, false, 0, 256}, "\"default\""},
+    {{"dataset_name", ParamKind::text_or_null, false, 0, 256}, "null"},
+};
 enum StrokeField : uint8_t {
   kStrokeIdx,
   kStrokePoseIdx,
