@@ -98,6 +98,7 @@ void Outbox::connection_opened() {
   connected_ = true;
   slots_.mark_all_dirty();
   replaying_ = slots_.front(Lane::alone) != nullptr;
+  backlog_ = slots_.dirty_count() + events_.size();
 }
 
 void Outbox::connection_lost() {
@@ -199,6 +200,7 @@ void Outbox::stored(const Unit& unit, MonoTime now, int64_t subscribers) {
     notice_.reset();
   }
   --in_flight_;
+  if (backlog_ > 0) --backlog_;
   deliver();
 }
 
@@ -212,6 +214,7 @@ void Outbox::refused(const Unit& unit, std::string_view words) {
     notice_.reset();
   }
   --in_flight_;
+  if (backlog_ > 0) --backlog_;
   deliver();
 }
 

@@ -97,6 +97,8 @@ class Outbox {
 
   // Nothing waits and nothing is in flight.
   bool drained() const;
+  // What there was when the connection was opened has been settled, however much has come since.
+  bool caught_up() const { return backlog_ == 0 || drained(); }
 
   // --- limits and figures ---
 
@@ -150,6 +152,7 @@ class Outbox {
 
   MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;
+  size_t backlog_ = 0;  // units at most that were there when the connection was opened
   unsigned events_in_a_row_ = 0;
   bool connected_ = false;
   bool replaying_ = false;  // slots go first until all have gone once

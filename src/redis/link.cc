@@ -179,7 +179,7 @@ void Link::cancel(uint64_t query) {
 }
 
 void Link::maybe_steady() {
-  if (machine_.state() != LinkState::replaying || !outbox_.drained()) return;
+  if (machine_.state() != LinkState::replaying || !outbox_.caught_up()) return;
   status_.words.clear();
   last_refusal_.clear();
   ++status_.connects;

@@ -133,6 +133,20 @@ TEST_F(OutboxTest, AnUpdateIsOneUnitInSteadyState) {
   EXPECT_EQ(drain(), (Sent{"a=3+xadd:h2", "+xadd:h3"}));
 }
 
+TEST_F(OutboxTest, CatchesUpHoweverMuchComesMeanwhile) {
+  for (const char* text : {"1", "2", "3"}) fill().event(text);
+  box().connection_opened();
+  Unit unit;
+  for (int settled = 0; settled < 3; ++settled) {
+    EXPECT_FALSE(box().caught_up());
+    ASSERT_TRUE(box().next(unit, kStart, kWall));
+    fill().event("one more");
+    box().stored(unit, kStart);
+  }
+  EXPECT_TRUE(box().caught_up());
+  EXPECT_FALSE(box().drained());
+}
+
 TEST_F(OutboxTest, AfterAnOutageSlotsGoBeforeEvents) {
   fill().hash("a", "1", "h1");
   fill().hash("a", "2", "h2");
