@@ -176,14 +176,14 @@ def test_two_hundred_faults_in_a_row(redis_server, make_agent, proxy, sanitized)
     faults = Faults(redis_server, way, agent)
     for turn in range(200):
         if turn == len(Faults.ALL):  # every kind of trouble has been met once
-            memory, descriptors = agent.memory().uss, len(agent.descriptors())
+            memory, descriptors = agent.own_memory(), len(agent.descriptors())
         faults(turn)
         beats_on(redis_server)
     # It is the same agent still, and has kept nothing of all that.
     assert agent.process.poll() is None
     wait_until(lambda: len(agent.descriptors()) == descriptors)
     if not sanitized:  # whose allocator keeps what was freed
-        assert agent.memory().uss < memory + 256 * 1024
+        assert agent.own_memory() < memory + 256 * 1024
 
 
 # --- broken replies -----------------------------------------------------------------------------
