@@ -39,6 +39,7 @@ STARTS = 21
 PARTS = ("beats", "day", "push", "local")
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
+ROUNDS = 3  # of each throughput
 PAYLOAD = 300  # bytes of a value or an event
 CLIENTS = 64
 EVENT_BYTES = 1 << 20  # the limits that the agent has without a configuration
@@ -331,16 +332,18 @@ def bench_throughput(table, agent, port):
     }
     for what, command in commands.items():
         for clients in (1, CLIENTS):
-            # Before and after, and the better: a busy moment shall not make ours look good.
-            theirs = benchmark_rate(port, clients, *command)
-            seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD))
-            theirs = max(theirs, benchmark_rate(port, clients, *command))
-            seconds = seen["seconds"][0]
-            table.row(f"{command[0]} in Redis, {clients} clients", seen["in_redis"][0] / seconds, theirs, at_least=0.5)
+            # In turns, and the best of each: what else runs here shall not decide.
+            theirs, ours, accepted = 0, 0, 0
+            for _ in range(ROUNDS):
+                theirs = max(theirs, benchmark_rate(port, clients, *command))
+                seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD))
+                if seen["dropped"][0] or seen["expired"][0]:
+                    sys.exit(f"bench: events were lost: {seen}")
+                ours = max(ours, seen["in_redis"][0] / seen["seconds"][0])
+                accepted = max(accepted, seen["said"][0] / seen["seconds"][0])
+            table.row(f"{command[0]} in Redis, {clients} clients", ours, theirs, at_least=0.5)
             if what == "set":
-                table.row(f"{command[0]} accepted, {clients} clients", seen["said"][0] / seconds)
-            if seen["dropped"][0] or seen["expired"][0]:
-                sys.exit(f"bench: events were lost: {seen}")
+                table.row(f"{command[0]} accepted, {clients} clients", accepted)
 
 
 def bench_allocations(daemon, folder, table, port):
