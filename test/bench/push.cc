@@ -272,7 +272,9 @@ int main(int argc, char** argv) {
   for (int64_t step = 0; step < pushes; ++step) {
     arms.move(step);
     const nb_robot_state state = arms.state();
-    for (Side& side : sides) {
+    for (size_t i = 0; i < sides.size(); ++i) {
+      // Each in every place in turn: a period of 1 ms keeps step with the kernel's own tick.
+      Side& side = sides[(i + static_cast<size_t>(step)) % sides.size()];
       if (apart > 0) sleep_until(at += apart);
       const int64_t before = now_ns();
       if (side.client != nullptr) {
