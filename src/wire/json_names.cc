@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "wire/json_bytes.h"
 #include "wire/json_text.h"
 
 namespace nb::wire {
@@ -17,8 +18,13 @@ uint32_t hash_of(std::string_view name, bool escaped) {
     ++length;
   };
   if (!escaped) {
-    for (const char c : name.substr(0, sizeof head)) take(c);
     length = name.size();
+    if (length >= sizeof head) {
+      head = load_eight(name.data());
+    } else {
+      for (size_t i = length; i > 0; --i)
+        head = head << 8 | static_cast<unsigned char>(name[i - 1]);
+    }
   } else {
     char buffer[4];
     while (!name.empty()) {

@@ -114,6 +114,10 @@ int compare_escaped(std::string_view a, std::string_view b) {
 }
 
 bool equals_escaped(std::string_view escaped, std::string_view text) {
+  // Nearly always the first byte tells.
+  if (!escaped.empty() && escaped.front() != '\\' && !text.starts_with(escaped.front())) {
+    return false;
+  }
   if (escaped == text) return text.find('\\') == text.npos;
   if (escaped.size() <= text.size()) return false;  // an escape is longer than what it stands for
   Bytes bytes(escaped);

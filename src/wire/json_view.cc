@@ -1,5 +1,7 @@
 #include "wire/json_view.h"
 
+#include <cstring>
+
 #include "wire/json_bytes.h"
 #include "wire/json_number.h"
 #include "wire/json_text.h"
@@ -17,17 +19,17 @@ void skip_space(std::string_view& text) {
   text.remove_prefix(n);
 }
 
-// The place behind the string that begins at `p` with its quote.
+// The place behind the string that begins at `p` with its quote. Looked for is the quote that ends
+// it: texts are long more often than they hold escapes.
 const char* string_end(const char* p, const char* end) {
-  for (++p; p < end;) {
-    if (end - p >= 8) {
-      const uint64_t word = load_eight(p);
-      const uint64_t marks = marks_of(word, '"') | marks_of(word, '\\');
-      p += marks == 0 ? 8 : first_mark(marks);
-      if (marks == 0) continue;
-    }
-    if (*p == '"') return p + 1;
-    p += *p == '\\' && end - p >= 2 ? 2 : 1;
+  const char* const first = ++p;
+  while ((p = static_cast<const char*>(std::memchr(p, '"', static_cast<size_t>(end - p)))) !=
+         nullptr) {
+    const char* slash = p;
+    while (slash > first && slash[-1] == '\\') --slash;
+    ++p;
+    // After an even number of backslashes: each two are one that is meant.
+    if ((p - 1 - slash) % 2 == 0) return p;
   }
   return end;
 }
@@ -91,7 +93,8 @@ std::string_view unescaped(std::string_view text, std::string& scratch) {
 
 JsonView JsonView::of(std::string_view valid_json) {
   skip_space(valid_json);
-  return JsonView(valid_json.substr(0, value_length(valid_json)));
+  while (!valid_json.empty() && is_space(valid_json.back())) valid_json.remove_suffix(1);
+  return JsonView(valid_json);
 }
 
 JsonView::Type JsonView::type() const {

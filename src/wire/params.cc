@@ -191,7 +191,7 @@ std::optional<RpcError> check_params(JsonView params, std::span<const Param> spe
     for (const JsonMember& member : params.members()) {
       size_t found = specs.size();
       for (size_t i = 0; i < specs.size(); ++i) {
-        const size_t at = (next + i) % specs.size();
+        const size_t at = next + i < specs.size() ? next + i : next + i - specs.size();
         if (member.name_is(specs[at].name)) {
           found = at;
           break;

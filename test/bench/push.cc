@@ -1,10 +1,11 @@
-// What a push costs, beside a bare non-blocking send() of as many bytes. Four things take turns in
-// one run, each at --rate (1 kHz), a quarter of a period apart:
+// What a push costs, beside a bare non-blocking send() of as many bytes. These take turns in one
+// run, each at --rate (1 kHz), spread over its period:
 //   bare     send() to an epoll reader in another process
-//   push     nb_push_robot_state() with 4 x 7 numbers to an agent that reads (--socket: a real one)
-//   stopped  the same to an agent that was stopped by SIGSTOP
+//   push     nb_push_robot_state() with 4 x 7 numbers to an epoll reader in another process
+//   stopped  the same to one that was stopped by SIGSTOP
 //   away     the same with no agent at all
-// Prints a table in microseconds, and the ratios that the project promises.
+// or, with --socket NAME=PATH, once or more: bare, and the same to each of these agents; the first
+// is the healthy one. Prints a table in microseconds, and the ratios that the project promises.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +26,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nodebeat/client.h"
@@ -167,7 +169,8 @@ std::string line_of(const nb_robot_state& state, const std::string& path) {
 }
 
 struct Side {
-  const char* name;
+  std::string name;
+  nb_client* client = nullptr;  // null: the bare side
   std::vector<uint32_t> ns;
 
   double quantile(double q) const {
@@ -178,24 +181,23 @@ struct Side {
 
 constexpr double kQuantiles[] = {0.5, 0.99, 0.999, 0.9999, 1};
 
-void print(const std::vector<Side*>& sides, size_t bytes) {
-  std::printf("\n%zu bytes a push; microseconds\n%-10s%10s%10s%10s%10s%10s\n", bytes, "", "median",
+void print(std::vector<Side>& sides, size_t bytes) {
+  std::printf("\n%zu bytes a push; microseconds\n%-16s%10s%10s%10s%10s%10s\n", bytes, "", "median",
               "p99", "p99.9", "p99.99", "max");
-  for (Side* side : sides) {
-    std::sort(side->ns.begin(), side->ns.end());
-    std::printf("%-10s", side->name);
-    for (const double q : kQuantiles) std::printf("%10.2f", side->quantile(q));
+  for (Side& side : sides) {
+    std::sort(side.ns.begin(), side.ns.end());
+    std::printf("%-16s", side.name.c_str());
+    for (const double q : kQuantiles) std::printf("%10.2f", side.quantile(q));
     std::printf("\n");
   }
-  const auto ratio = [&](const char* words, const Side& a, const Side& b) {
-    std::printf("%-18s", words);
+  const auto ratio = [&](const Side& a, const Side& b) {
+    std::printf("%-24s", (a.name + " / " + b.name).c_str());
     for (const double q : kQuantiles) std::printf("%8.2f", a.quantile(q) / b.quantile(q));
     std::printf("\n");
   };
-  std::printf("\n%-18s%8s%8s%8s%8s%8s\n", "ratio", "median", "p99", "p99.9", "p99.99", "max");
-  ratio("push / bare", *sides[1], *sides[0]);
-  ratio("stopped / push", *sides[2], *sides[1]);
-  ratio("away / push", *sides[3], *sides[1]);
+  std::printf("\n%-24s%8s%8s%8s%8s%8s\n", "ratio", "median", "p99", "p99.9", "p99.99", "max");
+  ratio(sides[1], sides[0]);
+  for (size_t i = 2; i < sides.size(); ++i) ratio(sides[i], sides[1]);
 }
 
 }  // namespace
@@ -204,7 +206,7 @@ int main(int argc, char** argv) {
   int64_t pushes = 15000;
   int64_t rate = 1000;
   bool fifo = false;
-  std::string real;
+  std::vector<std::pair<std::string, std::string>> real;  // name, path
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
     if (name == "--fifo") {
@@ -214,13 +216,17 @@ int main(int argc, char** argv) {
     } else if (i + 1 < argc && name == "--rate") {
       rate = std::max(0LL, std::atoll(argv[++i]));
     } else if (i + 1 < argc && name == "--socket") {
-      real = argv[++i];
+      const std::string text = argv[++i];
+      const size_t equals = text.find('=');
+      const bool named = equals != std::string::npos;
+      real.emplace_back(named ? text.substr(0, equals) : "push",
+                        named ? text.substr(equals + 1) : text);
     } else {
       std::fprintf(stderr,
-                   "usage: %s [--pushes N] [--rate HZ] [--socket PATH] [--fifo]\n"
+                   "usage: %s [--pushes N] [--rate HZ] [--socket NAME=PATH]... [--fifo]\n"
                    "  --pushes  of each kind (15000)\n"
                    "  --rate    of each kind (1000); 0: one after the other without a pause\n"
-                   "  --socket  of a real agent, for the side that is read\n"
+                   "  --socket  of a real agent; the first is the one that is well\n"
                    "  --fifo    run as a real-time thread would: SCHED_FIFO, memory locked\n",
                    argv[0]);
       return 2;
@@ -230,23 +236,28 @@ int main(int argc, char** argv) {
   if (::mkdtemp(folder) == nullptr) die(folder);
   const std::string base = folder;
   const std::string bare_path = base + "/bare", agent_path = base + "/agent",
-                    stopped_path = base + "/stopped", away_path = base + "/away";
+                    stopped_path = base + "/stopped";
   const pid_t bare_reader = start_reader(bare_path);
-  const pid_t agent_reader = real.empty() ? start_reader(agent_path) : 0;
-  const pid_t stopped_reader = start_reader(stopped_path);
+  pid_t agent_reader = 0;
+  pid_t stopped_reader = 0;
+  if (real.empty()) {
+    agent_reader = start_reader(agent_path);
+    stopped_reader = start_reader(stopped_path);
+    real = {{"push", agent_path}, {"stopped", stopped_path}, {"away", base + "/away"}};
+  }
 
   Arms arms;
   arms.move(0);
   const std::string line = line_of(arms.state(), base + "/line");
   const int bare = connect_to(bare_path);
-  nb_client* agent = open_client(real.empty() ? agent_path : real);
-  nb_client* stopped = open_client(stopped_path);
-  nb_client* away = open_client(away_path);
-  ::kill(stopped_reader, SIGSTOP);
-  int status = 0;
-  ::waitpid(stopped_reader, &status, WUNTRACED);
+  std::vector<Side> sides(1);
+  sides[0].name = "bare";
+  for (const auto& [name, path] : real) sides.push_back({name, open_client(path), {}});
+  if (stopped_reader > 0) {
+    ::kill(stopped_reader, SIGSTOP);
+    ::waitpid(stopped_reader, nullptr, WUNTRACED);
+  }
 
-  Side sides[] = {{"bare", {}}, {"push", {}}, {"stopped", {}}, {"away", {}}};
   for (Side& side : sides) side.ns.resize(static_cast<size_t>(pushes));
   if (fifo) {
     const sched_param parameter{.sched_priority = 50};
@@ -254,49 +265,51 @@ int main(int argc, char** argv) {
     if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) std::perror("mlockall");
   }
 
-  const int64_t quarter = rate > 0 ? 1000000000 / rate / 4 : 0;
+  const int64_t apart = rate > 0 ? 1000000000 / rate / static_cast<int64_t>(sides.size()) : 0;
   const int64_t began = now_ns();
   int64_t at = began;
   uint64_t bare_full = 0;
-  const auto measure = [&](Side& side, int64_t step, auto&& push) {
-    if (quarter > 0) sleep_until(at += quarter);
-    const int64_t before = now_ns();
-    push();
-    side.ns[static_cast<size_t>(step)] = static_cast<uint32_t>(now_ns() - before);
-  };
   for (int64_t step = 0; step < pushes; ++step) {
     arms.move(step);
     const nb_robot_state state = arms.state();
-    measure(sides[0], step, [&] {
-      const ssize_t n = ::send(bare, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (n != static_cast<ssize_t>(line.size())) ++bare_full;
-    });
-    measure(sides[1], step, [&] { nb_push_robot_state(agent, &state); });
-    measure(sides[2], step, [&] { nb_push_robot_state(stopped, &state); });
-    measure(sides[3], step, [&] { nb_push_robot_state(away, &state); });
+    for (size_t i = 0; i < sides.size(); ++i) {
+      // Each in every place in turn: a period of 1 ms keeps step with the kernel's own tick.
+      Side& side = sides[(i + static_cast<size_t>(step)) % sides.size()];
+      if (apart > 0) sleep_until(at += apart);
+      const int64_t before = now_ns();
+      if (side.client != nullptr) {
+        nb_push_robot_state(side.client, &state);
+      } else if (::send(bare, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+                 static_cast<ssize_t>(line.size())) {
+        ++bare_full;
+      }
+      side.ns[static_cast<size_t>(step)] = static_cast<uint32_t>(now_ns() - before);
+    }
   }
 
   const double seconds = static_cast<double>(now_ns() - began) / 1e9;
-  std::printf("%lld pushes of each kind in %.1f s%s%s\n", static_cast<long long>(pushes), seconds,
-              real.empty() ? "" : " to ", real.c_str());
-  nb_client_stats stats{};
-  stats.size = sizeof stats;
-  nb_client_get_stats(agent, &stats);
-  std::printf(
-      "push: %llu sent, %llu not at once, %llu refused, %llu connections; bare: %llu full\n",
-      static_cast<unsigned long long>(stats.sent), static_cast<unsigned long long>(stats.kept),
-      static_cast<unsigned long long>(stats.rejected),
-      static_cast<unsigned long long>(stats.connects), static_cast<unsigned long long>(bare_full));
-  nb_client_get_stats(stopped, &stats);
-  std::printf("stopped: %llu sent, %llu kept\n", static_cast<unsigned long long>(stats.sent),
-              static_cast<unsigned long long>(stats.kept));
-  print({&sides[0], &sides[1], &sides[2], &sides[3]}, line.size());
+  std::printf("%lld pushes of each kind in %.1f s\n", static_cast<long long>(pushes), seconds);
+  std::printf("bare: %llu full\n", static_cast<unsigned long long>(bare_full));
+  for (const Side& side : sides) {
+    if (side.client == nullptr) continue;
+    nb_client_stats stats{};
+    stats.size = sizeof stats;
+    nb_client_get_stats(side.client, &stats);
+    std::printf("%s: %llu sent, %llu not at once, %llu refused, %llu connections\n",
+                side.name.c_str(), static_cast<unsigned long long>(stats.sent),
+                static_cast<unsigned long long>(stats.kept),
+                static_cast<unsigned long long>(stats.rejected),
+                static_cast<unsigned long long>(stats.connects));
+  }
+  print(sides, line.size());
 
-  for (nb_client* client : {agent, stopped, away}) nb_client_close(client);
+  for (const Side& side : sides) {
+    if (side.client != nullptr) nb_client_close(side.client);
+  }
   for (const pid_t pid : {bare_reader, agent_reader, stopped_reader}) {
     if (pid <= 0) continue;
     ::kill(pid, SIGKILL);
-    ::waitpid(pid, &status, 0);
+    ::waitpid(pid, nullptr, 0);
   }
   for (const std::string& path : {bare_path, agent_path, stopped_path}) ::unlink(path.c_str());
   ::rmdir(folder);
