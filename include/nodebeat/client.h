@@ -262,8 +262,9 @@ NB_API int nb_client_dispatch(nb_client* client);
  *
  * They return NB_ERR_TIMEOUT when `timeout_ms` is over: the call may still be carried out;
  * NB_ERR_AWAY when there was no agent all that time, or it was lost before it answered;
- * NB_ERR_REMOTE when it refused: then nb_client_last_error() says why; NB_ERR_STATE if another
- * thread dispatches or waits, and in a callback. With `timeout_ms` 0 they look once.
+ * NB_ERR_REMOTE when it refused the call, or the connection (too many of them, not this user): then
+ * nb_client_last_error() says why; NB_ERR_STATE if another thread dispatches or waits, and in a
+ * callback. With `timeout_ms` 0 they look once.
  */
 
 /*

@@ -243,6 +243,7 @@ void Client::lost(Trouble trouble, int error) {
   outgoing_.rewind();
   drain_next_ = false;
   ++disconnects_;
+  if (was_told(connection_)) return;  // why says more than that
   trouble_ = trouble;
   trouble_errno_ = error;
 }
@@ -250,6 +251,7 @@ void Client::lost(Trouble trouble, int error) {
 void Client::refused(const Message& message) {
   ++rejected_;
   trouble_ = Trouble::remote;
+  if (message.ends) ended_by_words_ = read_from_;
   remote_code_ = message.code;
   remote_size_ = 0;
   const auto append = [&](std::string_view part) {
@@ -498,7 +500,10 @@ int Client::request(Write&& write, char* result, size_t result_size, uint32_t ti
   int outcome = run(timeout_ms, [&]() -> int {
     if (pending_.answered) return pending_.outcome;
     const Lock lock(*this);
-    if (asked) return link_.up() && connection == connection_ ? NB_KEPT : NB_ERR_AWAY;
+    if (asked) {
+      if (link_.up() && connection == connection_) return NB_KEPT;
+      return was_told(connection) ? NB_ERR_REMOTE : NB_ERR_AWAY;
+    }
     away = !link_.up();
     if (away) return NB_KEPT;
     const int64_t id = next_id_;
@@ -517,9 +522,11 @@ int Client::request(Write&& write, char* result, size_t result_size, uint32_t ti
     send();
     return NB_KEPT;
   });
-  if (outcome == NB_ERR_TIMEOUT && away && !asked) outcome = NB_ERR_AWAY;
   pending_ = {};
   const Lock lock(*this);
+  if (outcome == NB_ERR_TIMEOUT && away && !asked) {
+    outcome = connection_ != 0 && was_told(connection_) ? NB_ERR_REMOTE : NB_ERR_AWAY;
+  }
   outgoing_.drop_call();
   reading_ = false;
   return outcome;

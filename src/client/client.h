@@ -89,6 +89,10 @@ class Client {
   void read_errors();
   void lost(Trouble trouble, int error);
   void refused(const Message& message);
+  // Whether `connection` ended with words of the agent that nothing newer has replaced.
+  bool was_told(uint64_t connection) const {
+    return trouble_ == Trouble::remote && ended_by_words_ == connection;
+  }
   template <class Put>
   int push_ordered(Put&& put);
   int took(int result, bool waits);
@@ -121,6 +125,7 @@ class Client {
   uint64_t pushed_ = 0, kept_ = 0, full_ = 0, rejected_ = 0, disconnects_ = 0, events_ = 0;
   Trouble trouble_ = Trouble::none;
   int trouble_errno_ = 0;
+  uint64_t ended_by_words_ = 0;  // the connection that the agent ended, and said why: trouble_
   int32_t remote_code_ = 0;
   size_t remote_size_ = 0;
   char remote_text_[384];

@@ -34,6 +34,11 @@ bool read_integer(std::string_view text, int64_t& value) {
   return true;
 }
 
+// What the table of PROTOCOL.md, 5, calls "closed"; of errors without an id.
+bool ends_connection(int32_t code) {
+  return code == -32700 || code == -32000 || code == -32006 || code == -32007 || code == -32011;
+}
+
 struct Reader {
   char* line;
   Message message;
@@ -131,6 +136,7 @@ Message read_message(char* line, size_t size) {
   } else if (method.empty() && is_object(error)) {
     message.kind = read_integer(id, message.id) ? Message::Kind::failure : Message::Kind::refusal;
     reader.read_error(error);
+    message.ends = message.kind == Message::Kind::refusal && ends_connection(message.code);
   } else if (method.empty() && !result.empty() && read_integer(id, message.id)) {
     message.kind = Message::Kind::result;
     message.json = reader.terminated(result);

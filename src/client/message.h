@@ -28,6 +28,7 @@ struct Message {
   size_t json_size = 0;
   std::string_view method;  // of a refusal: which call; may be empty
   std::string_view text;    // of an error, for people
+  bool ends = false;        // of a refusal: with it the agent ends the connection
 };
 
 // Reads `line`, which is changed; line[size] may be written. The message lives as long as it.

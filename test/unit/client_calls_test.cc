@@ -38,7 +38,7 @@ std::string failure(const std::string& line, int code, const std::string& messag
          ",\"error\":{\"code\":" + std::to_string(code) + ",\"message\":\"" + message + "\"}}\n";
 }
 
-// Answers what `reply` says to each line; "close" ends the connection.
+// Answers what `reply` says to each line; an answer that ends with "close" ends the connection.
 class AnsweringAgent {
  public:
   using Reply = std::function<std::string(const std::string& line)>;
@@ -66,12 +66,14 @@ class AnsweringAgent {
             const std::lock_guard lock(mutex_);
             lines_.push_back(line);
           }
-          const std::string answer = reply_(line);
-          if (answer == "close") {
+          std::string answer = reply_(line);
+          const bool close = answer.ends_with("close");
+          if (close) answer.resize(answer.size() - 5);
+          if (!answer.empty()) agent_.send(answer);
+          if (close) {
             agent_.close();
             break;
           }
-          if (!answer.empty()) agent_.send(answer);
         }
       }
       pollfd entry{agent_.connected() ? agent_.fd() : -1, POLLIN, 0};
@@ -177,6 +179,44 @@ TEST_F(ClientCallsTest, NoAgentNoAnswerAndAnAgentThatGoes) {
   for (const std::string& line : agent_->lines()) {
     EXPECT_EQ(line.find("\"m\""), line.npos) << line;
   }
+}
+
+TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
+  const auto last_words = [](int code, const std::string& message) {
+    return R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
+           ",\"message\":\"" + message + "\"}}\nclose";
+  };
+  char why[64];
+  // At the first line, the hello: before the call is made, or while it waits.
+  answer([&](const std::string&) { return last_words(-32006, "64 clients are connected"); });
+  EXPECT_EQ(call("m"), NB_ERR_REMOTE);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32006);
+  EXPECT_STREQ(why, "64 clients are connected");
+
+  // At the call.
+  answer([&](const std::string& line) {
+    return line.find("\"m\"") == line.npos ? result(line, "{}") : last_words(-32000, "too long");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_REMOTE);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32000);
+  EXPECT_STREQ(why, "too long");
+
+  // Words of an earlier connection, or that do not end one, are not why this one ended.
+  answer([&](const std::string& line) {
+    return line.find("\"m\"") == line.npos ? result(line, "{}") : std::string("close");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_AWAY);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
+  EXPECT_STREQ(why, "the agent has closed the connection");
+  answer([&](const std::string& line) {
+    if (line.find("\"m\"") == line.npos) return result(line, "{}");
+    return last_words(-32600, "no call");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_AWAY);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
 }
 
 TEST_F(ClientCallsTest, LateAnswersAreNotTakenForOthers) {
