@@ -189,17 +189,17 @@ class Table:
         self.rows = []
 
     def title(self, text):
-        print(f"\n{text}\n  {'':44}{'ours':>12}{'beside':>12}{'ratio':>8}  target")
+        print(f"\n{text}\n  {'':44}{'ours':>14}{'beside':>14}{'ratio':>8}  target")
 
     def row(self, name, ours, beside=None, at_most=None, at_least=None):
         ratio = ours / beside if beside else None
-        line = f"  {name:44}{ours:12,.2f}" + (f"{beside:12,.2f}{ratio:8.2f}" if beside else "")
+        line = f"  {name:44}{ours:14,.2f}" + (f"{beside:14,.2f}{ratio:8.2f}" if beside else "")
         met = None
         if at_most is not None or at_least is not None:
             value = ours if ratio is None else ratio
             met = value <= at_most if at_most is not None else value >= at_least
             target = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}"
-            line = f"{line:78}  {target} {'reached' if met else 'MISSED'}"
+            line = f"{line:80}  {target} {'reached' if met else 'MISSED'}"
         print(line, flush=True)
         self.rows.append({"name": name, "ours": ours, "beside": beside, "ratio": ratio, "met": met})
 
