@@ -54,7 +54,7 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
     case outbox::Put::accepted:
       link_.wake();
       if (waits) {
-        arm();
+        arm(now + request.timeout);
       } else {
         done(request, result);
       }
@@ -94,6 +94,7 @@ void Requests::on_settled(const outbox::Settled& settled) {
   if (at == pending_.end()) return;
   const Pending pending = std::move(at->second);
   pending_.erase(at);
+  if (pending_.empty()) deadline_.stop();
   switch (settled.outcome) {
     case outbox::Outcome::stored:
       if (pending.kind != AnswerKind::subscribers) {
@@ -118,8 +119,10 @@ void Requests::on_settled(const outbox::Settled& settled) {
 // Looks at all of them: they are few, and this happens only when something is not stored in time.
 void Requests::on_deadline() {
   const MonoTime now = loop_.now();
+  MonoTime next = MonoTime::max();
   for (auto at = pending_.begin(); at != pending_.end();) {
     if (at->second.deadline > now) {
+      next = std::min(next, at->second.deadline);
       ++at;
       continue;
     }
@@ -129,14 +132,14 @@ void Requests::on_deadline() {
                            "not yet stored in the time given; it is kept and goes out when it can",
                            link_words_(user_)));
   }
-  arm();
+  if (next != MonoTime::max()) arm(next);
 }
 
-void Requests::arm() {
-  if (pending_.empty()) return deadline_.stop();
-  MonoTime first = MonoTime::max();
-  for (const auto& [waiter, pending] : pending_) first = std::min(first, pending.deadline);
-  deadline_.start(first - loop_.now());
+// The timer stands at the earliest deadline there was: of calls that are answered in time, which is
+// nearly all, none moves it.
+void Requests::arm(MonoTime deadline) {
+  if (deadline_.active() && deadline_.due() <= deadline) return;
+  deadline_.start(deadline - loop_.now());
 }
 
 }  // namespace nb::agent

@@ -60,7 +60,7 @@ class Requests {
 
   void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
   void on_deadline();
-  void arm();
+  void arm(MonoTime deadline);
 
   uv::Loop& loop_;
   ipc::RpcServer& rpc_;
