@@ -133,13 +133,18 @@ void client_lines(Page& page, Json stats) {
   }
 }
 
+// In whole seconds, as it is told.
+std::string uptime(Json stats) {
+  const int64_t seconds = stats["uptime_s"].integer_or(0);
+  return seconds < 1 ? "less than 1 s" : duration(seconds * 1000);
+}
+
 std::string status_page(Json stats, Json health, const Style& style) {
   Page page(style);
   page.line("node", printable(stats["node_id"].text("?")));
-  page.line(
-      "agent",
-      format("%s, pid %.0f, up %s", printable(stats["agent_version"].text("?")).c_str(),
-             stats["pid"].number_or(0), duration(stats["uptime_s"].integer_or(0) * 1000).c_str()));
+  page.line("agent",
+            format("%s, pid %.0f, up %s", printable(stats["agent_version"].text("?")).c_str(),
+                   stats["pid"].number_or(0), uptime(stats).c_str()));
   const LinkWords link = link_words(stats["link"]);
   page.line("link", link.text, link.good ? Colour::green : Colour::red);
   const double lost = stats["link"]["failures"].number_or(0);

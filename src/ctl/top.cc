@@ -47,7 +47,8 @@ class Follower {
     const Answer first = refresh(context_.timeout_ms);
     if (!first.ok()) return first;
     find_strokes();
-    if (prints_) print_changes();  // none yet: this is what later ones are told from
+    // This is what later changes are told from.
+    for (const FleetNode& node : model_.fleet().nodes) was_up_[node.name] = node.up;
     return first;
   }
 
@@ -141,10 +142,9 @@ class Follower {
 
   void print_changes() {
     for (const FleetNode& node : model_.fleet().nodes) {
-      const auto [known, is_new] = was_up_.try_emplace(node.name, node.up);
-      if (!is_new && known->second != node.up)
-        print_notice(node.name + (node.up ? " is up" : " is down"));
-      known->second = node.up;
+      bool& was_up = was_up_[node.name];
+      if (was_up != node.up) print_notice(node.name + (node.up ? " is up" : " is down"));
+      was_up = node.up;
     }
   }
 
