@@ -150,7 +150,7 @@ Findings link_findings(Json stats) {
   const Json link = stats["link"];
   const LinkWords said = link_words(link);
   if (!said.good) {
-    std::string advice(advice_on(link["cause"].text()));
+    std::string advice = link_advice(link);
     if (advice.empty()) advice = "see the agent's log: journalctl -u nodebeat";
     return {problem("link", said.text, advice)};
   }
@@ -285,7 +285,7 @@ Findings clock_findings(Json inspect) {
   const char* advice = "run a time service on both: timedatectl set-ntp true";
   if (off >= kClockProblem) return {problem("clock", text, advice)};
   if (off >= kClockWarning) return {warning("clock", text, advice)};
-  return {fine("clock", format("within %.0f ms of Redis'", off))};
+  return {fine("clock", format("within %.0f ms of Redis'", std::max(std::ceil(off), 1.0)))};
 }
 
 Findings name_findings(Json stats, const std::vector<Json>& stored) {

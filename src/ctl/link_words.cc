@@ -7,13 +7,13 @@ namespace {
 
 struct Row {
   std::string_view cause, advice;
+  bool ping = false;  // and how to ask the server oneself
 };
 
 // The names are those of redis/trouble.cc; the agent says itself what they mean.
 constexpr Row kAdvice[] = {
-    {"unreachable",
-     "see that Redis runs there and that no firewall stands between: redis-cli -u URL ping"},
-    {"silent", "the host may hang or the network may drop packets: redis-cli -u URL ping"},
+    {"unreachable", "see that Redis runs there and that no firewall stands between", true},
+    {"silent", "the host may hang or the network may drop packets", true},
     {"closed", "look into the server's log"},
     {"rubbish", "another service listens at that port: correct [redis] url"},
     {"not-admitted",
@@ -30,6 +30,18 @@ constexpr Row kAdvice[] = {
     {"busy", "redis-cli SCRIPT KILL ends it"},
     {"cluster-down", "redis-cli cluster info says which slots are missing"},
 };
+
+// For redis-cli; `target` is a path, host:port or [host]:port.
+std::string server_flags(std::string_view target) {
+  if (target.empty()) return "-u URL";
+  if (target.starts_with('/')) return "-s " + printable(target);
+  const size_t colon = target.rfind(':');
+  std::string_view host = target.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  std::string flags = "-h " + printable(host);
+  if (colon != target.npos) flags += " -p " + printable(target.substr(colon + 1));
+  return flags;
+}
 
 }  // namespace
 
@@ -53,9 +65,13 @@ LinkWords link_words(Json link) {
   return {text, false};
 }
 
-std::string_view advice_on(std::string_view cause) {
+std::string link_advice(Json link) {
+  const std::string_view cause = link["cause"].text();
   for (const Row& row : kAdvice) {
-    if (row.cause == cause) return row.advice;
+    if (row.cause != cause) continue;
+    std::string advice(row.advice);
+    if (row.ping) advice += ": redis-cli " + server_flags(link["target"].text()) + " ping";
+    return advice;
   }
   return {};
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "ctl/json.h"
 #include "ctl/style.h"
@@ -16,6 +15,6 @@ struct LinkWords {
 
 LinkWords link_words(Json link);
 // What to do about the link's `cause`; empty for an unknown one.
-std::string_view advice_on(std::string_view cause);
+std::string link_advice(Json link);
 
 }  // namespace nb::ctl

@@ -84,14 +84,15 @@ void outbox_lines(Page& page, Json outbox) {
 
 void latency_line(Page& page, Json latencies) {
   std::string out;
-  for (const auto& [name, what] : {std::pair{"accept", "a call"}, std::pair{"store", "to Redis"}}) {
+  for (const auto& [name, what] :
+       {std::pair{"accept", "a call takes"}, std::pair{"store", "to be in Redis"}}) {
     const Json l = latencies[name];
     if (l["count"].number_or(0) == 0) continue;
     if (!out.empty()) out += "; ";
-    out += format("%s %s, 99 of 100 in %s", what, latency(l["p50"].number_or(0)).c_str(),
+    out += format("%s %s (99 of 100 at most %s)", what, latency(l["p50"].number_or(0)).c_str(),
                   latency(l["p99"].number_or(0)).c_str());
   }
-  page.line("takes", out);
+  page.line("latency", out);
 }
 
 void probe_lines(Page& page, Json probes) {

@@ -548,7 +548,7 @@ def test_doctor_with_redis_away(doctor, fake):
     fake.answers["redis.inspect"] = Refusal(-32008, "unavailable", "Redis is not there")
     code, findings = doctor()
     assert code == 2 and "redis" not in findings
-    assert "redis-cli -u URL ping" in findings["link"]["advice"]
+    assert "redis-cli -h 127.0.0.1 -p 6379 ping" in findings["link"]["advice"]
 
 
 def test_doctor_sees_two_agents_of_one_name(doctor, fake):

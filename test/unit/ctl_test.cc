@@ -407,6 +407,14 @@ TEST(Doctor, Link) {
             "not connected to Redis at r: the server does not accept the user or password "
             "(it said no); waits for the next try");
   EXPECT_NE(only(findings, "link").advice.find("password_file"), std::string::npos);
+  for (const auto& [target, command] :
+       {std::pair{"cell:6379", "redis-cli -h cell -p 6379 ping"},
+        std::pair{"[fd00::1]:7", "redis-cli -h fd00::1 -p 7 ping"},
+        std::pair{"/run/r.sock", "redis-cli -s /run/r.sock ping"}}) {
+    const JsonDocument document(std::string(R"({"state":"waiting","cause":"silent","target":")") +
+                                target + "\"}");
+    EXPECT_NE(link_advice(document.root()).find(command), std::string::npos) << target;
+  }
   findings = from(link_findings,
                   R"({"link":{"state":"waiting","cause":"brand-new","trouble":"brand-new"}})");
   EXPECT_NE(findings[0].text.find("brand-new"), std::string::npos);
