@@ -331,6 +331,57 @@ def test_top_in_lines(cell, make_agent, follow, say):
     top.wait_for("-- .*  hog is down")
 
 
+# --- while the agent comes and goes --------------------------------------------------------------
+
+
+def restarted(cell, make_agent):
+    """The agent again, at the same socket, after a SIGKILL."""
+    cell.agent.kill()
+    return make_agent(cell.server.url(), settings={"socket.path": cell.agent.socket_path})
+
+
+def test_watch_says_that_the_agent_hangs_and_recovers(cell, watch):
+    watching = watch(cell.agent, "--timeout", "300ms", "cell:*")
+    processes.pause(cell.agent.process)
+    try:
+        watching.wait_for("-- .*  the agent does not answer; waiting for it")
+        cell.redis.publish("cell:news", '{"n":1}')
+    finally:
+        processes.resume(cell.agent.process)
+    watching.wait_for("cell:news .* n=1")
+    watching.wait_for("-- .*  the agent is back")
+    cell.redis.publish("cell:news", '{"n":2}')
+    watching.wait_for("cell:news .* n=2")
+    assert len([line for line in watching.lines if line.startswith("--")]) == 2
+
+
+def test_watch_outlives_the_agent(cell, make_agent, watch, steady):
+    watching = watch(cell.agent, "--json", "cell:*")
+    agent = restarted(cell, make_agent)
+    watching.wait_for('{"notice":"agent_away"}')
+    watching.wait_for('{"notice":"agent_back"}')
+    client = steady(agent)
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["local"] == 1)
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    cell.redis.publish("cell:news", '{"n":1}')
+    watching.wait_for('"channel":"cell:news".*"n":1')
+    assert len([line for line in watching.lines if "notice" in line]) == 2
+
+
+def test_top_while_the_agent_hangs_and_is_restarted(cell, make_agent, follow):
+    top = follow(cell.agent, "top")
+    top.wait_for("1 of 1 node is up")
+    processes.pause(cell.agent.process)
+    try:
+        top.wait_for("-- .*  the agent does not answer; waiting for it")
+    finally:
+        processes.resume(cell.agent.process)
+    top.wait_for("-- .*  the agent is back")
+    restarted(cell, make_agent)
+    top.wait_for("-- .*  the agent has gone away; waiting for it to come back")
+    wait_until(lambda: [l[-17:] for l in top.lines].count("the agent is back") == 2)
+
+
 def test_call(cell, ctl, say):
     assert json.loads(say(cell.agent, "call", "agent.stats"))["node_id"] == "ook"
     assert json.loads(say(cell.agent, "call", "health.get", '{"node":"ook"}'))["health"]

@@ -628,7 +628,9 @@ TEST(Top, TheSameEventAgainIsCounted) {
 
 TEST(Top, AnAgentThatIsAwayIsSaid) {
   TopModel model = busy_model();
-  model.set_away(true);
+  model.set_presence(Presence::silent);
+  EXPECT_NE(picture(model, plain(), 30).find("the agent does not answer"), std::string::npos);
+  model.set_presence(Presence::away);
   EXPECT_NE(picture(model, plain(), 30).find("the agent has gone away"), std::string::npos);
 }
 
