@@ -207,7 +207,7 @@ class HealthOperation final : public Operation {
     }
     if (asked_) {
       if (text.empty()) {
-        return refuse(wire::rpc::not_found("no node of that name was ever seen"));
+        return refuse(wire::rpc::not_found("no node '" + node_ + "' was ever seen"));
       }
       return answer(health_result(node_, {}, clock_.wall_now()));
     }

@@ -51,6 +51,8 @@ class Heartbeat {
   uint64_t beats() const { return beats_; }
   // The last beat's JSON; empty before the first.
   const std::string& json() const { return json_; }
+  // Who else beats as this node; empty: nobody that is known.
+  const std::string& other_instance() const { return other_instance_; }
   const std::vector<wire::ProbeReport>& probes() const { return health_.probes; }
 
  private:

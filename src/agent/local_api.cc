@@ -480,6 +480,11 @@ void put_latency(wire::JsonWriter& json, const char* key, const Histogram& histo
   json.key("max").rounded(us(histogram.max()), 1).end_object();
 }
 
+// Nothing to say is null.
+void put_text(wire::JsonWriter& json, std::string_view text) {
+  text.empty() ? json.null() : json.string(text);
+}
+
 int64_t seconds(Duration duration) {
   return std::chrono::floor<std::chrono::seconds>(duration).count();
 }
@@ -495,10 +500,14 @@ void LocalApi::agent_stats(Request& request) {
   json.begin_object().key("node_id").string(identity_.node);
   json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
   json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
+  json.key("conflict");
+  put_text(json, heartbeat_.other_instance());
 
   json.key("link").begin_object().key("state").string(redis::name(link.state));
+  json.key("cause");
+  put_text(json, link.words.empty() ? std::string_view() : redis::name(link.trouble));
   json.key("trouble");
-  link.words.empty() ? json.null() : json.string(link.words);
+  put_text(json, link.words);
   json.key("target").string(describe(link_options(config_).target));
   put_count(json, "connects", link.connects);
   put_count(json, "failures", link.failures);
@@ -548,7 +557,7 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "gaps", bus_.counters().gaps);
   json.end_object();
   json.key("stroke").begin_object().key("session_id");
-  strokes_.session().empty() ? json.null() : json.string(strokes_.session());
+  put_text(json, strokes_.session());
   json.end_object();
 
   json.key("clients").begin_array();

@@ -34,8 +34,8 @@ void Operation::on_query(const redis::QueryReply& reply) {
 }
 
 void Operation::on_unavailable() {
-  refuse(wire::rpc::unavailable("this reads from Redis, which is not there",
-                                all_->link_words_(all_->user_)));
+  const std::string link = all_->link_words_(all_->user_);
+  refuse(wire::rpc::unavailable("this reads from Redis, which is not there: " + link, link));
 }
 
 void Operation::answer(std::string_view result) {

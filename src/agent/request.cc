@@ -128,9 +128,12 @@ void Requests::on_deadline() {
     }
     const ipc::Token token = at->second.token;
     at = pending_.erase(at);
+    const std::string link = link_words_(user_);
     rpc_.refuse(token, wire::rpc::not_stored(
-                           "not yet stored in the time given; it is kept and goes out when it can",
-                           link_words_(user_)));
+                           "not yet stored in the time given; it is kept and goes out when it "
+                           "can; Redis: " +
+                               link,
+                           link));
   }
   if (next != MonoTime::max()) arm(next);
 }

@@ -42,7 +42,8 @@ class GetOperation final : public Operation {
       if (type_ == "string") return ask({"GET", key_});
       if (type_ == "hash") return ask({"HGETALL", key_});
       if (type_ == "none") return refuse(wire::rpc::not_found("there is no such key"));
-      return refuse(wire::rpc::wrong_type("the key holds neither a string nor a hash", type_));
+      return refuse(wire::rpc::wrong_type(
+          "the key holds a " + type_ + ": what can be read are strings and hashes", type_));
     }
     std::string value;
     if (type_ == "string") {

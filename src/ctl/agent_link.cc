@@ -27,6 +27,18 @@ ExitCode exit_of(int protocol_code) {
 
 }  // namespace
 
+const char* words(Presence presence) {
+  switch (presence) {
+    case Presence::there:
+      return "the agent is back";
+    case Presence::away:
+      return "the agent has gone away; waiting for it to come back";
+    case Presence::silent:
+      return "the agent does not answer; waiting for it";
+  }
+  return "";
+}
+
 AgentLink::AgentLink(Options options) : options_(std::move(options)) {}
 
 AgentLink::~AgentLink() {

@@ -33,6 +33,15 @@ struct Event {
   bool gap = false;   // messages may have been missed; `json` says from when to when
 };
 
+// What is seen of the agent by who stays.
+enum class Presence : uint8_t {
+  there,
+  away,   // no connection; it is looked for
+  silent  // connected, but it answers nothing: stopped, or hanging
+};
+// "the agent is back", "the agent has gone away; ...".
+const char* words(Presence presence);
+
 class AgentLink {
  public:
   using EventFn = void (*)(void* user, const Event& event);

@@ -150,7 +150,7 @@ Findings link_findings(Json stats) {
   const Json link = stats["link"];
   const LinkWords said = link_words(link);
   if (!said.good) {
-    std::string advice = trouble_advice(link["trouble"].text());
+    std::string advice = link_advice(link);
     if (advice.empty()) advice = "see the agent's log: journalctl -u nodebeat";
     return {problem("link", said.text, advice)};
   }
@@ -285,22 +285,26 @@ Findings clock_findings(Json inspect) {
   const char* advice = "run a time service on both: timedatectl set-ntp true";
   if (off >= kClockProblem) return {problem("clock", text, advice)};
   if (off >= kClockWarning) return {warning("clock", text, advice)};
-  return {fine("clock", format("within %.0f ms of Redis'", off))};
+  return {fine("clock", format("within %.0f ms of Redis'", std::max(std::ceil(off), 1.0)))};
 }
 
 Findings name_findings(Json stats, const std::vector<Json>& stored) {
   const std::string_view own = stats["instance_id"].text();
   const std::string node = printable(stats["node_id"].text());
+  const auto two = [&](std::string_view other) {
+    return problem("node name",
+                   "two agents beat as node " + node + ": this one (" + printable(own) + ") and " +
+                       (other == "unknown" ? "one that does not name itself" : printable(other)),
+                   "give each node a name of its own: [node] name");
+  };
+  if (const auto other = stats["conflict"].text(); !other.empty()) return {two(other)};
   bool seen = false;
   for (const Json health : stored) {
     const std::string_view other = health["instance_id"].text();
     // One that has said good-bye is no rival.
     if (other.empty() || health["is_reachable"].boolean() == false) continue;
     seen = true;
-    if (other == own) continue;
-    return {problem("node name",
-                    "another agent (" + printable(other) + ") writes as node " + node + " too",
-                    "give each node a name of its own: [node] name")};
+    if (other != own) return {two(other)};
   }
   if (!seen) return {};
   return {fine("node name", node + ", no other agent was seen under it")};

@@ -43,7 +43,8 @@ Findings client_findings(Json stats);
 Findings server_findings(Json inspect);
 Findings clock_findings(Json inspect);
 
-// `stored`: this node's health as it lies in Redis, looked at once or more often.
+// `stats` tell what the agent has seen itself; `stored`: this node's health as it lies in Redis,
+// looked at once or more often, should the other's beats be too rare for it.
 Findings name_findings(Json stats, const std::vector<Json>& stored);
 
 // 0, 1 or 2: nothing, at most warnings, at least one problem.

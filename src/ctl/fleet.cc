@@ -44,7 +44,7 @@ Cell level(const std::optional<double>& value, bool up, const Style& style, size
 
 Cell state(const FleetNode& node, int64_t now) {
   if (node.up) return {"up", Colour::green};
-  if (!node.last_seen) return {"down", Colour::red};
+  if (!node.last_seen) return {"not seen yet", Colour::dim};
   std::string text = "down since " + local_time(*node.last_seen, now);
   if (!node.reason.empty()) text += " (" + node.reason + ")";
   return {std::move(text), Colour::red};

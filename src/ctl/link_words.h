@@ -9,12 +9,12 @@
 namespace nb::ctl {
 
 struct LinkWords {
-  std::string text;  // "connected to redis://..., 0.21 ms"
+  std::string text;  // "connected to Redis at 10.0.0.2:6379, 210 us"
   bool good = false;
 };
 
 LinkWords link_words(Json link);
-// What a trouble's name means and what to do about it; empty for an unknown one.
-std::string trouble_advice(std::string_view trouble);
+// What to do about the link's `cause`; empty for an unknown one.
+std::string link_advice(Json link);
 
 }  // namespace nb::ctl

@@ -84,14 +84,15 @@ void outbox_lines(Page& page, Json outbox) {
 
 void latency_line(Page& page, Json latencies) {
   std::string out;
-  for (const auto& [name, what] : {std::pair{"accept", "a call"}, std::pair{"store", "to Redis"}}) {
+  for (const auto& [name, what] :
+       {std::pair{"accept", "a call takes"}, std::pair{"store", "to be in Redis"}}) {
     const Json l = latencies[name];
     if (l["count"].number_or(0) == 0) continue;
     if (!out.empty()) out += "; ";
-    out += format("%s %s, 99 of 100 in %s", what, latency(l["p50"].number_or(0)).c_str(),
+    out += format("%s %s (99 of 100 at most %s)", what, latency(l["p50"].number_or(0)).c_str(),
                   latency(l["p99"].number_or(0)).c_str());
   }
-  page.line("takes", out);
+  page.line("latency", out);
 }
 
 void probe_lines(Page& page, Json probes) {
@@ -133,13 +134,18 @@ void client_lines(Page& page, Json stats) {
   }
 }
 
+// In whole seconds, as it is told.
+std::string uptime(Json stats) {
+  const int64_t seconds = stats["uptime_s"].integer_or(0);
+  return seconds < 1 ? "less than 1 s" : duration(seconds * 1000);
+}
+
 std::string status_page(Json stats, Json health, const Style& style) {
   Page page(style);
   page.line("node", printable(stats["node_id"].text("?")));
-  page.line(
-      "agent",
-      format("%s, pid %.0f, up %s", printable(stats["agent_version"].text("?")).c_str(),
-             stats["pid"].number_or(0), duration(stats["uptime_s"].integer_or(0) * 1000).c_str()));
+  page.line("agent",
+            format("%s, pid %.0f, up %s", printable(stats["agent_version"].text("?")).c_str(),
+                   stats["pid"].number_or(0), uptime(stats).c_str()));
   const LinkWords link = link_words(stats["link"]);
   page.line("link", link.text, link.good ? Colour::green : Colour::red);
   const double lost = stats["link"]["failures"].number_or(0);

@@ -21,6 +21,7 @@ namespace {
 constexpr int64_t kRefresh = 1000;  // ms from one look at the fleet to the next
 constexpr int64_t kFrame = 250;     // ms between two pictures, at least
 constexpr int64_t kPatience = 400;  // ms: longer, and the keys would seem dead
+constexpr int kHanging = 2;         // looks without an answer: it is not just busy
 constexpr int kMostPages = 20;
 constexpr char kSessionPrefix[] = "stroke:progress:";
 
@@ -47,12 +48,14 @@ class Follower {
     const Answer first = refresh(context_.timeout_ms);
     if (!first.ok()) return first;
     find_strokes();
-    if (prints_) print_changes();  // none yet: this is what later ones are told from
+    // This is what later changes are told from.
+    for (const FleetNode& node : model_.fleet().nodes) was_up_[node.name] = node.up;
     return first;
   }
 
   Answer refresh(int64_t patience = kPatience) {
     const Answer stats = link_.call("agent.stats", {}, patience);
+    unanswered_ = stats.exit == kTimeout ? unanswered_ + 1 : 0;
     if (!stats.ok()) return stats;
     const Answer status = link_.call("system.status", {}, patience);
     if (!status.ok()) return status;
@@ -97,14 +100,15 @@ class Follower {
   // What has to be done now and then. Milliseconds until the next time.
   int64_t tend() {
     const bool there = link_.connected();
-    if (there != there_) {
-      there_ = there;
-      model_.set_away(!there);
+    const Presence presence = !there                    ? Presence::away
+                              : unanswered_ >= kHanging ? Presence::silent
+                                                        : Presence::there;
+    if (presence != presence_) {
+      if (presence_ == Presence::away) next_refresh_ = 0;
+      presence_ = presence;
+      model_.set_presence(presence);
       changed_ = true;
-      next_refresh_ = 0;
-      if (prints_)
-        print_notice(there ? "the agent is back"
-                           : "the agent has gone away; waiting for it to come back");
+      if (prints_) print_notice(words(presence));
     }
     const int64_t now = now_ms();
     if (there && now >= next_refresh_) {
@@ -141,10 +145,9 @@ class Follower {
 
   void print_changes() {
     for (const FleetNode& node : model_.fleet().nodes) {
-      const auto [known, is_new] = was_up_.try_emplace(node.name, node.up);
-      if (!is_new && known->second != node.up)
-        print_notice(node.name + (node.up ? " is up" : " is down"));
-      known->second = node.up;
+      bool& was_up = was_up_[node.name];
+      if (was_up != node.up) print_notice(node.name + (node.up ? " is up" : " is down"));
+      was_up = node.up;
     }
   }
 
@@ -153,7 +156,8 @@ class Follower {
   AgentLink link_;
   TopModel model_;
   std::map<std::string, bool> was_up_;
-  bool there_ = true;
+  Presence presence_ = Presence::there;
+  int unanswered_ = 0;  // looks in a row
   bool changed_ = false;
   bool missed_ = false;
   int64_t next_refresh_ = now_ms() + kRefresh;

@@ -135,8 +135,8 @@ Fleet TopModel::fleet_with_poses() const {
 std::string TopModel::head(const Style& style, int64_t now) const {
   const std::string time = local_time(now, now);
   std::string left = style.paint(Colour::bold, "nodebeat") + "  ";
-  if (away_) {
-    left += style.paint(Colour::red, "the agent has gone away; waiting for it to come back");
+  if (presence_ != Presence::there) {
+    left += style.paint(Colour::red, words(presence_));
   } else {
     left += fleet_summary(fleet_) + "  ";
     left += style.paint(link_good_ ? Colour::green : Colour::red, link_);

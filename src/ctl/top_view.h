@@ -31,7 +31,7 @@ class TopModel {
   // `progress`: the value of stroke:progress:{session}.
   void on_progress(const std::string& session, Json progress);
   void on_event(const Event& event, int64_t arrived);
-  void set_away(bool away) { away_ = away; }
+  void set_presence(Presence presence) { presence_ = presence; }
 
   const Fleet& fleet() const { return fleet_; }
 
@@ -57,7 +57,7 @@ class TopModel {
   std::string self_;
   std::string link_;
   bool link_good_ = false;
-  bool away_ = false;
+  Presence presence_ = Presence::there;
   std::map<std::string, RunningStroke> strokes_;  // by session
   std::map<std::string, std::string> poses_;      // by node
   std::deque<Recent> recent_;                     // the latest first

@@ -372,6 +372,7 @@ def test_redis_without_memory(cell):
     error = refused(cell.client, "state.set", key="k", value=1, ack="stored", timeout_ms=300)
     assert error.name in ("not_stored", "refused_by_redis")
     wait_until(lambda: "out of memory" in (cell.client.call("agent.stats")["link"]["trouble"] or ""))
+    assert cell.client.call("agent.stats")["link"]["cause"] == "out-of-memory"
     error = refused(cell.client, "state.set", key="k", value=2, ack="stored", timeout_ms=100)
     assert error.name == "not_stored" and "out of memory" in error.data["link"]
     cell.redis.config_set("maxmemory", 0)
@@ -454,8 +455,9 @@ def test_an_acknowledgement_of_ones_own_making(cell, method, own, params, field)
 NUMBER, NULL = (int, float), type(None)
 STATS = {
     "node_id": str, "instance_id": str, "agent_version": str, "pid": int, "uptime_s": int,
-    "link": {"state": str, "trouble": (str, NULL), "target": str, "connects": int, "failures": int,
-             "ping_ms": (*NUMBER, NULL)},
+    "conflict": (str, NULL),
+    "link": {"state": str, "cause": (str, NULL), "trouble": (str, NULL), "target": str,
+             "connects": int, "failures": int, "ping_ms": (*NUMBER, NULL)},
     "outbox": dict.fromkeys(
         ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "accepted",
          "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),

@@ -396,16 +396,27 @@ TEST(Doctor, EveryReasonWhyASocketCannotBeUsedIsASentence) {
 TEST(Doctor, Link) {
   Findings findings =
       from(link_findings, R"({"link":{"state":"steady","trouble":null,"ping_ms":0.21,
-    "target":"redis://127.0.0.1:6379/0"}})");
-  EXPECT_EQ(only(findings, "link").text, "connected to redis://127.0.0.1:6379/0, 210 us");
+    "target":"127.0.0.1:6379"}})");
+  EXPECT_EQ(only(findings, "link").text, "connected to Redis at 127.0.0.1:6379, 210 us");
   EXPECT_EQ(doctor_code(findings), 0);
   findings = from(link_findings,
-                  R"({"link":{"state":"waiting","trouble":"wrong-password","target":"r"}})");
+                  R"_({"link":{"state":"waiting","cause":"wrong-password",
+    "trouble":"the server does not accept the user or password (it said no)","target":"r"}})_");
   EXPECT_EQ(doctor_code(findings), 2);
-  EXPECT_NE(only(findings, "link").text.find("does not accept the user or password"),
-            std::string::npos);
+  EXPECT_EQ(only(findings, "link").text,
+            "not connected to Redis at r: the server does not accept the user or password "
+            "(it said no); waits for the next try");
   EXPECT_NE(only(findings, "link").advice.find("password_file"), std::string::npos);
-  findings = from(link_findings, R"({"link":{"state":"waiting","trouble":"brand-new"}})");
+  for (const auto& [target, command] :
+       {std::pair{"cell:6379", "redis-cli -h cell -p 6379 ping"},
+        std::pair{"[fd00::1]:7", "redis-cli -h fd00::1 -p 7 ping"},
+        std::pair{"/run/r.sock", "redis-cli -s /run/r.sock ping"}}) {
+    const JsonDocument document(std::string(R"({"state":"waiting","cause":"silent","target":")") +
+                                target + "\"}");
+    EXPECT_NE(link_advice(document.root()).find(command), std::string::npos) << target;
+  }
+  findings = from(link_findings,
+                  R"({"link":{"state":"waiting","cause":"brand-new","trouble":"brand-new"}})");
   EXPECT_NE(findings[0].text.find("brand-new"), std::string::npos);
   EXPECT_FALSE(findings[0].advice.empty());
   findings = from(link_findings, R"({"link":{"state":"steady","ping_ms":80}})");
@@ -523,6 +534,11 @@ TEST(Doctor, TwoAgentsOfOneName) {
   EXPECT_EQ(name_findings(stats.root(), {ours.root(), other.root()})[0].level, Level::problem);
   EXPECT_EQ(name_findings(stats.root(), {ours.root(), gone.root()})[0].level, Level::ok);
   EXPECT_TRUE(name_findings(stats.root(), {nothing.root(), nothing.root()}).empty());
+  const JsonDocument told(R"({"node_id":"hog","instance_id":"a","conflict":"b"})");
+  EXPECT_EQ(name_findings(told.root(), {ours.root(), ours.root()})[0].text,
+            "two agents beat as node hog: this one (a) and b");
+  const JsonDocument nameless(R"({"node_id":"hog","instance_id":"a","conflict":"unknown"})");
+  EXPECT_EQ(name_findings(nameless.root(), {nothing.root()})[0].level, Level::problem);
 }
 
 TEST(Doctor, TheWorstFindingDecides) {
@@ -551,8 +567,7 @@ TopModel busy_model() {
   ::tzset();
   TopModel model;
   const JsonDocument status(kStatus);
-  const JsonDocument stats(
-      R"({"node_id":"hog","link":{"state":"steady","target":"redis://cell:6379/0"}})");
+  const JsonDocument stats(R"({"node_id":"hog","link":{"state":"steady","target":"cell:6379"}})");
   model.on_stats(stats.root());
   model.on_status(status.root(), 0);
   tell(
@@ -572,7 +587,7 @@ TopModel busy_model() {
 TEST(Top, ShowsFleetStrokesAndEvents) {
   const std::string shown = picture(busy_model(), plain(140), 30);
   EXPECT_NE(shown.find("2 of 3 nodes are up"), std::string::npos) << shown;
-  EXPECT_NE(shown.find("redis://cell:6379/0"), std::string::npos);
+  EXPECT_NE(shown.find("Redis at cell:6379"), std::string::npos);
   EXPECT_NE(shown.find("10 of 40   25 %  pose 3 of 8  left: wipe"), std::string::npos) << shown;
   EXPECT_NE(shown.find("executing, right arm away"), std::string::npos) << shown;
   EXPECT_NE(shown.find("error ook category=gripper message=\"no air\""), std::string::npos)
@@ -613,7 +628,9 @@ TEST(Top, TheSameEventAgainIsCounted) {
 
 TEST(Top, AnAgentThatIsAwayIsSaid) {
   TopModel model = busy_model();
-  model.set_away(true);
+  model.set_presence(Presence::silent);
+  EXPECT_NE(picture(model, plain(), 30).find("the agent does not answer"), std::string::npos);
+  model.set_presence(Presence::away);
   EXPECT_NE(picture(model, plain(), 30).find("the agent has gone away"), std::string::npos);
 }
 

@@ -26,10 +26,12 @@ STATS = {
     "agent_version": "0.1.0",
     "pid": 4711,
     "uptime_s": 11530,
+    "conflict": None,
     "link": {
         "state": "steady",
+        "cause": None,
         "trouble": None,
-        "target": "redis://127.0.0.1:6379/0",
+        "target": "127.0.0.1:6379",
         "connects": 1,
         "failures": 0,
         "ping_ms": 0.21,
