@@ -191,6 +191,7 @@ void StateService::remove(Request& request) {
   slot.key = key;
   slot.kind = outbox::SlotKind::remove;
   slot.forget = true;
+  slot.limited = true;  // while Redis is away each key that is deleted takes its room
   requests_.write(request, &slot, nullptr, nullptr);
 }
 

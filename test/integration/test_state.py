@@ -203,6 +203,18 @@ def test_no_room_for_values(redis_server, make_agent, steady):
     assert redis_server.client().get("new") == '"x"' and not redis_server.client().exists("large")
 
 
+def test_deletions_that_wait_take_room_as_well(lonely):
+    error, count = None, 0
+    while error is None and count < 100000:
+        try:
+            lonely.client.call("state.delete", key=f"{count:0300}")
+            count += 1
+        except Refused as caught:
+            error = caught
+    assert (error.code, error.name) == (-32004, "queue_full")
+    assert 1000 < count < error.data["limit_bytes"] / 300
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 
