@@ -495,6 +495,7 @@ void LocalApi::agent_stats(Request& request) {
   const redis::LinkStatus& link = link_.status();
   const outbox::OutboxCounters& counters = outbox_.counters();
   const ipc::RpcCounters calls = rpc_.counters();
+  const auto clients = rpc_.clients();
   std::string out;
   wire::JsonWriter json(out);
   json.begin_object().key("node_id").string(identity_.node);
@@ -543,7 +544,7 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "errors", calls.errors);
   json.end_object();
   json.key("socket").begin_object();
-  put_count(json, "clients", clients_.size());
+  put_count(json, "clients", clients.size());
   put_count(json, "clients_limit", config_.socket.max_clients);
   put_count(json, "accepted", calls.accepted);
   put_count(json, "refused", calls.refused);
@@ -561,7 +562,7 @@ void LocalApi::agent_stats(Request& request) {
   json.end_object();
 
   json.key("clients").begin_array();
-  for (const ipc::ClientInfo& info : rpc_.clients()) {
+  for (const ipc::ClientInfo& info : clients) {
     const Client* client = find_client(info.id);
     json.begin_object();
     put_count(json, "client_id", info.id);

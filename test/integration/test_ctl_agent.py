@@ -94,7 +94,7 @@ def test_status(cell, say):
     assert re.search(r"^node +ook$", text, re.M)
     assert re.search(rf"^agent +\d+\.\d+\.\d+, pid {cell.agent.pid}, up ", text, re.M)
     assert re.search(
-        rf"^link +connected to Redis at 127\.0\.0\.1:{cell.server.port}, \d+ us$", text, re.M
+        rf"^link +connected to Redis at 127\.0\.0\.1:{cell.server.port}, [\d.]+ [um]s$", text, re.M
     )
     assert re.search(r"^health +CPU \d+ %, memory \d+ %, disk \d+ %", text, re.M)
     assert re.search(rf"robot, pid {os.getpid()}, \d+ calls", text)
