@@ -598,11 +598,13 @@ TEST_F(ClientTest, LastWordsOfTheAgentAreHeard) {
 
 TEST_F(ClientTest, RubbishEndsTheConnectionAndANewOneIsMade) {
   open_greeted();
+  uint64_t ended = 0;
   for (const std::string& rubbish :
        {std::string("hello\n"), std::string("{}\n{\n"), std::string("\"\xff\"\n"),
         std::string("\0\n", 2), std::string(70000, 'x'), std::string(70000, '[') + "\n"}) {
     ASSERT_TRUE(agent_->send(rubbish));
-    EXPECT_EQ(nb_client_dispatch(client_), NB_ERR_AWAY);
+    nb_client_dispatch(client_);  // on a slow machine it is connected again by then
+    EXPECT_EQ(stats().disconnects, ++ended);
     EXPECT_EQ(last_error().find("what answers at"), 0u) << last_error();
     reconnect();
     EXPECT_EQ(agent_->lines(), Lines{kHello});
