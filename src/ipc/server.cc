@@ -10,6 +10,9 @@
 namespace nb::ipc {
 namespace {
 
+// Most that is read of one client before the others have had their turn.
+constexpr size_t kBytesATurn = 32 * 1024;
+
 // Ended connections that are still brought to an end. Beyond that many the oldest is cut short, so
 // that a thousand clients that talk nonsense do not use up the descriptors of those that do not.
 constexpr size_t kMaxLingering = 16;
@@ -162,7 +165,11 @@ void Server::on_ready(Session& session, int events) {
 void Server::read(Session& session) {
   if (session.ended != Session::End::no || is_paused(session)) return;
   std::string_view bytes;
-  switch (session.receive(loop_.read_buffer(), bytes)) {
+  // A share, and then it is the next one's turn: 32 KiB of the shortest calls take some
+  // milliseconds.
+  uv_buf_t buffer = loop_.read_buffer();
+  buffer.len = std::min<size_t>(buffer.len, kBytesATurn);
+  switch (session.receive(buffer, bytes)) {
     case Session::Io::done:
       session.framer().feed(bytes);
       work(session);

@@ -458,7 +458,8 @@ def test_a_multitude_of_tiny_lines_slows_nobody(lonely, connect, sanitized):
         lonely.client.call("state.set", key="k", value=1)
         waits.append(time.monotonic() - begin)
     waits.sort()
-    assert len(waits) > 5 and waits[len(waits) // 2] < (0.5 if sanitized else 0.1)
+    # Some were answered in the middle of it, and soon: within the turns of the others.
+    assert len(waits) > 2 and waits[len(waits) // 2] < (0.5 if sanitized else 0.1)
     thread.join(20)
     flood.socket.shutdown(socket.SHUT_RDWR)
 
