@@ -2,7 +2,8 @@
  * nodebeat/agent.h - the nodebeat agent as a library (libnodebeat-agent).
  *
  * An agent publishes how its node is (CPU, memory, disk, GPU, what runs beside it) to Redis at a
- * steady beat, and keeps the link to Redis alive for ever. `nodebeatd` is this library and a
+ * steady beat, keeps the link to Redis alive for ever, and serves a Unix socket for the programs on
+ * its computer (nodebeat/PROTOCOL.md; in C by nodebeat/client.h). `nodebeatd` is this library and a
  * main(); a program that wants an agent inside itself does what nodebeatd does:
  *
  *     nb_agent_options options = {.size = sizeof options, .config_file = "nodebeat.toml"};
@@ -67,15 +68,15 @@ typedef struct nb_agent_options {
   /* TOML text instead of a file; `config_file` is then only its name in messages. */
   const char* config_text;
   /*
-   * Over file and environment: the node's name, the URL of Redis, the path of the local socket
-   * (which is checked; this version does not serve it yet).
+   * Over file and environment: the node's name, the URL of Redis, the path of the local socket ("":
+   * none is served).
    */
   const char* node;
   const char* redis_url;
   const char* socket_path;
   /*
    * "NAME=value" strings, NULL at the end, in which NODEBEAT_* and CREDENTIALS_DIRECTORY are
-   * looked up; nodebeatd passes environ. NULL: no environment.
+   * looked up, and LISTEN_FDS (sd_listen_fds(3)); nodebeatd passes environ. NULL: no environment.
    */
   const char* const* environment;
   /* Where log lines go, and what is handed to it. NULL: nowhere. */
@@ -98,7 +99,8 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
  * it takes 500 ms at most, and returns. An agent runs once. SIGPIPE is blocked for this thread
  * meanwhile, since a peer may go away between two writes.
  *
- * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE.
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE; NB_ERR_SYSTEM if the local socket cannot be served:
+ * the log says why.
  */
 NB_API int nb_agent_run(nb_agent* agent);
 

@@ -16,23 +16,37 @@
  *
  * What a push promises:
  *  - It does not block: at most one non-blocking system call, no allocation, no signal. That holds
- * with the agent stopped, hung, gone or never started, and whatever Redis does.
+ *    with the agent stopped, hung, gone or never started, and whatever Redis does.
  *  - If the agent cannot take it now, the latest value of each slot (the robot's state, the
- * stroke's progress) is kept and goes out as soon as possible; events (starts, ends, errors,
- * published events) wait in order in a ring of the size that the caller chose. The return code says
- * so.
+ *    stroke's progress) is kept and goes out as soon as possible; events (starts, ends, errors,
+ *    published events) wait in order in a ring of the size that the caller chose. The return code
+ *    says so.
+ *  - What is kept keeps its place: a slot goes out where it began to wait among the events, so that
+ *    progress never follows the end of its session. Partial states that are kept are united.
  *  - It reconnects by itself: a push or nb_client_dispatch() tries again, at most every
- *    `reconnect_ms`, without waiting. What was kept then goes out.
+ *    `reconnect_ms`, without waiting. Since each push makes one call only, it takes a few of them:
+ *    one finds the connection broken, one reads the agent's last words, one connects, one sends.
+ *    nb_client_dispatch() does all of it at once.
+ *  - After a reconnect the slots go out again with everything that is known of them, whether or not
+ *    the agent had them: they may be repeated. Events go out once: one that was given to a socket
+ *    which then broke may be lost. What must not be lost is for nb_call() with "ack":"stored".
+ *
+ * For who only pushes: refusals of the agent are read by nb_client_get_stats() and
+ * nb_client_last_error(), and by pushes while the agent does not take what they send, in turn with
+ * sending; so nothing piles up between the two. Who subscribes has to dispatch or wait: messages
+ * that nobody takes pile up in the agent until it ends the connection (PROTOCOL.md, 1.7).
  *
  * Threads: a client may be used by several threads at once. A lock guards its buffers; it is held
- * for a copy and one system call at most, never while anybody waits, and passes on priority
+ * for writing one message and one system call, never while anybody waits, and passes on priority
  * (PTHREAD_PRIO_INHERIT). nb_client_dispatch() and the calls that wait are for one thread at a
  * time: a second one gets NB_ERR_STATE. Callbacks run inside nb_client_dispatch() or a call that
  * waits, without the lock: they may push, but not close the client. fork(): use a client only in
  * the process that opened it.
  *
- * Memory: all of it is taken in nb_client_open(). Strings are UTF-8, NUL-terminated, and copied.
- * The library has no thread, no global, no signal handler, reads no environment and prints nothing.
+ * Memory: all of it is taken and touched in nb_client_open(): 0.25 MB, if the options say nothing
+ * else. A real-time process locks its own (mlockall). Strings are UTF-8, NUL-terminated, and
+ * copied. The library has no thread, no global, no signal handler, reads no environment and prints
+ * nothing.
  *
  * The protocol under it, for other languages: nodebeat/PROTOCOL.md.
  */
@@ -76,8 +90,8 @@ typedef struct nb_client_options {
    * nothing. NB_WILL_ROBOT says what a robot process wants.
    */
   const char* will;
-  uint32_t event_ring_bytes; /* for events while the agent cannot take them; 65536 */
-  uint32_t slot_bytes;       /* most that one slot's message may take; 8192 */
+  uint32_t event_ring_bytes; /* for events that wait, and calls; 1024 to 16 MiB; 65536 */
+  uint32_t slot_bytes;       /* most that one slot's message may take; 1024 to 65536; 16384 */
   uint32_t reconnect_ms;     /* least time between two tries to connect; 100 */
   nb_event_fn on_event;      /* messages of subscriptions; NULL: dropped */
   void* user;                /* handed to on_event */
@@ -112,10 +126,13 @@ NB_API void nb_client_close(nb_client* client);
  *   NB_OK            given to the agent's socket;
  *   NB_KEPT          (1, not an error) kept here: the agent is away or its buffer is full;
  *   NB_ERR_FULL      an event for which the ring has no room: not taken. (A slot is always taken.)
- *   NB_ERR_TOO_LARGE longer than slot_bytes, the ring, or 65536 bytes: not taken.
- *   NB_ERR_ARGUMENT  a NULL, a size, an unknown bit, text that is not UTF-8, JSON that is none: not
- * taken. The agent checks the rest; what it refuses is counted and kept in words
- * (nb_client_get_stats(), nb_client_last_error()).
+ *   NB_ERR_TOO_LARGE longer than slot_bytes, the ring, 65536 bytes or a limit named below: not
+ *                    taken. Of a slot it counts what it could take at most, 25 bytes a number,
+ *                    with the other members that are known: so no value becomes too long later.
+ *   NB_ERR_ARGUMENT  a NULL, a size, an unknown bit, text that is not UTF-8, JSON that the agent
+ *                    would hang up on (PROTOCOL.md, 1.4): not taken.
+ * The agent checks the rest; what it refuses is counted and kept in words (nb_client_get_stats(),
+ * nb_client_last_error()).
  */
 
 /* Members of nb_robot_state that are set. */
@@ -134,8 +151,8 @@ enum {
 
 /*
  * A robot's state, or a part of it: only the members named in `has` are sent, the others stay as
- * they were last. Numbers are sent with as many digits as identify the double; NaN and infinities
- * as null.
+ * they were last. Numbers are sent with as many digits as identify the double, in the form that
+ * Python writes (1.0, 1e-05); NaN and infinities as null.
  */
 typedef struct nb_robot_state {
   uint32_t size; /* sizeof(nb_robot_state) */
@@ -151,7 +168,7 @@ typedef struct nb_robot_state {
   const double* joints_r;
   const double* velocities_l; /* rad/s */
   const double* velocities_r;
-  const char* current_pose; /* "connecting", "ready", "executing", "sleep", ... */
+  const char* current_pose; /* "connecting", "ready", "executing", "sleep", ...; 256 bytes */
   double goal_time_slow;    /* s */
   double goal_time_fast;
   int64_t timestamp_us; /* when it was so: microseconds since 1970, UTC. Not set: when the agent
@@ -187,10 +204,10 @@ typedef struct nb_stroke {
   int64_t stroke_length;
   int64_t offset_idx_l;
   int64_t offset_idx_r;
-  const char* description_l;
+  const char* description_l; /* 4096 bytes each */
   const char* description_r;
-  const char* scene_name;
-  const char* dataset_name; /* NULL with its bit set: null */
+  const char* scene_name;   /* 256 bytes */
+  const char* dataset_name; /* 256 bytes; NULL with its bit set: null */
   int64_t timestamp_us;
   uint8_t is_executing;
   uint8_t is_paused;
@@ -243,8 +260,11 @@ NB_API int nb_client_dispatch(nb_client* client);
 
 /* --- Calls that wait, for who has no loop. Not for a control loop. -----------------------------
  *
- * They return NB_ERR_TIMEOUT when `timeout_ms` is over, NB_ERR_AWAY when the agent was lost before
- * it answered, NB_ERR_REMOTE when it refused: then nb_client_last_error() says why.
+ * They return NB_ERR_TIMEOUT when `timeout_ms` is over: the call may still be carried out;
+ * NB_ERR_AWAY when there was no agent all that time, or it was lost before it answered;
+ * NB_ERR_REMOTE when it refused the call, or the connection (too many of them, not this user): then
+ * nb_client_last_error() says why; NB_ERR_STATE if another thread dispatches or waits, and in a
+ * callback. With `timeout_ms` 0 they look once.
  */
 
 /*
@@ -255,9 +275,12 @@ NB_API int nb_client_dispatch(nb_client* client);
 NB_API int nb_call(nb_client* client, const char* method, const char* params, char* result,
                    size_t result_size, uint32_t timeout_ms);
 
-/* Subscribes to a channel, or with `pattern` != 0 to a pattern. Restored after each reconnect. At
- * most 64. */
+/*
+ * Subscribes to a channel, or with `pattern` != 0 to a pattern, of at most 256 bytes. Restored
+ * after each reconnect. At most 64: NB_ERR_FULL.
+ */
 NB_API int nb_subscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms);
+/* Restored no more, whatever it returns. */
 NB_API int nb_unsubscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms);
 
 /*
@@ -277,7 +300,7 @@ typedef struct nb_client_stats {
   uint32_t size;
   uint32_t connected;    /* 1 or 0 */
   uint64_t pushed;       /* pushes that were taken */
-  uint64_t sent;         /* messages given to the agent */
+  uint64_t sent;         /* messages given to the agent: with repeated slots and calls */
   uint64_t kept;         /* pushes that could not be sent at once */
   uint64_t coalesced;    /* kept values that a newer one replaced */
   uint64_t refused_full; /* events for which the ring had no room */
@@ -288,15 +311,18 @@ typedef struct nb_client_stats {
   uint64_t waiting_bytes; /* kept now */
 } nb_client_stats;
 
-/* Thread-safe. NB_OK or NB_ERR_ARGUMENT. */
-NB_API int nb_client_get_stats(const nb_client* client, nb_client_stats* stats);
+/*
+ * Thread-safe. Reads what the agent has refused meanwhile (one non-blocking system call). NB_OK or
+ * NB_ERR_ARGUMENT.
+ */
+NB_API int nb_client_get_stats(nb_client* client, nb_client_stats* stats);
 
 /*
  * What went wrong last, in words, cut to `size`: why the agent cannot be reached, or why it
  * refused. Empty if nothing did. Returns the code of the protocol's error table (-32602 ...), or 0
- * if it did not come from there. Thread-safe.
+ * if it did not come from there. Thread-safe; reads as nb_client_get_stats() does.
  */
-NB_API int nb_client_last_error(const nb_client* client, char* buffer, size_t size);
+NB_API int nb_client_last_error(nb_client* client, char* buffer, size_t size);
 
 /* The library's version: "0.1.0". Static. */
 NB_API const char* nb_client_version(void);

@@ -90,7 +90,8 @@ Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loade
       config_(std::move(loaded.config)),
       notify_(make_notify(sources_, service)),
       identity_(identify(config_.node.name, clock)),
-      outbox_({identity_.node, identity_.instance_id, event_limits(config_)}),
+      outbox_({identity_.node, identity_.instance_id, event_limits(config_),
+               config_.outbox.slot_bytes}),
       loop_(clock) {
   loaded.config = config_;
   effective_config_ = config::print(loaded);
@@ -110,15 +111,31 @@ int Agent::run() {
   const SigpipeBlocker sigpipe;
   link_.emplace(
       loop_, log_, outbox_, link_options(config_),
-      redis::LinkEvents{Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
-                        Delegate<void(const outbox::SlotWrite&,
-                                      const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(this)},
+      redis::LinkEvents{
+          Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
+          Delegate<void(const outbox::Slot&, const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(
+              this),
+          Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_publish>(this)},
       &redis::make_plain_transport);
   heartbeat_.emplace(
       loop_, log_, outbox_, identity_, config_,
       Heartbeat::Wiring{
           [](void* self) { return static_cast<Agent*>(self)->link_->status().round_trip; },
-          [](void* self) { static_cast<Agent*>(self)->on_put(); }, this});
+          [](void* self) { static_cast<Agent*>(self)->on_put(); },
+          [](void* self, std::string_view channel, std::string_view payload) {
+            static_cast<Agent*>(self)->local_->on_node_event(channel, payload);
+          },
+          this});
+  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_,
+                                 &redis::make_plain_transport, sources_.environment},
+                 config_);
+  outbox_.set_on_settled(
+      Delegate<void(const outbox::Settled&)>::to<&LocalApi::on_settled>(&*local_));
+  if (const Status served = local_->start(); !served) {
+    log_.error("%s", served.error().message.c_str());
+    take_down();
+    return NB_ERR_SYSTEM;
+  }
   link_->start();
   heartbeat_->start();
   if (notify_.watchdog_period() > Duration::zero()) {
@@ -131,12 +148,17 @@ int Agent::run() {
             describe(link_options(config_).target).c_str());
   notify_.ready();
   loop_.run();
-
-  watchdog_.reset();
-  heartbeat_.reset();
-  link_.reset();
+  take_down();
   update_stats();
   return NB_OK;
+}
+
+void Agent::take_down() {
+  watchdog_.reset();
+  outbox_.set_on_settled({});
+  local_.reset();
+  heartbeat_.reset();
+  link_.reset();
 }
 
 void Agent::stop() {
@@ -163,6 +185,8 @@ void Agent::begin_stop() {
   stopping_ = true;
   log_.info("stopping");
   notify_.stopping();
+  // First, so that nothing is accepted any more that could not be stored.
+  local_->stop();
   heartbeat_->say_goodbye("stopped");
   link_->finish(kGoodbyeDeadline, Delegate<void()>::to<&Agent::on_finished>(this));
 }
@@ -190,8 +214,10 @@ void Agent::swap_config() {
   config_ = config::swappable(config_, std::move(loaded->config));
   log_.set_threshold(config_.log.level);
   outbox_.set_event_limits(event_limits(config_));
+  outbox_.set_slot_bytes(config_.outbox.slot_bytes);
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
+  local_->reconfigure();
   ++reloads_;
   update_stats();
   log_.notice("the configuration was read again");
@@ -203,12 +229,17 @@ void Agent::on_put() {
   update_stats();
 }
 
-void Agent::on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo) {
-  heartbeat_->on_slot_stored(write, echo);
+void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
+  heartbeat_->on_slot_stored(slot, echo);
   update_stats();
 }
 
+void Agent::on_publish(std::string_view channel, std::string_view payload) {
+  if (local_) local_->on_publish(channel, payload);
+}
+
 void Agent::on_link_status(const redis::LinkStatus& status) {
+  if (local_) local_->on_link_status(status);
   const bool connected = status.state >= redis::LinkState::greeting;
   if (was_connected_ && !connected && heartbeat_) heartbeat_->on_connection_lost();
   was_connected_ = connected;

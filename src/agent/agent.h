@@ -9,6 +9,7 @@
 
 #include "agent/heartbeat.h"
 #include "agent/identity.h"
+#include "agent/local_api.h"
 #include "agent/service_notify.h"
 #include "base/log.h"
 #include "config/load.h"
@@ -31,7 +32,7 @@ class Agent {
 
   // An error if the system refuses what a loop needs.
   Status check() const;
-  // NB_OK or NB_ERR_STATE.
+  // NB_OK, NB_ERR_STATE, NB_ERR_SYSTEM.
   int run();
   void stop();    // any thread, signal handlers
   void reload();  // any thread, signal handlers
@@ -41,15 +42,14 @@ class Agent {
   const std::string& effective_config() const { return effective_config_; }
 
  private:
-  // What exists only while the agent runs, in the order in which it is taken down from the end.
-  struct Running;
-
   void on_wake();
   void on_watchdog();
   void on_link_status(const redis::LinkStatus& status);
-  void on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo);
+  void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
+  void on_publish(std::string_view channel, std::string_view payload);
   void on_finished();
+  void take_down();
   void begin_stop();
   void swap_config();
   void update_stats();
@@ -75,6 +75,7 @@ class Agent {
 
   std::optional<redis::Link> link_;
   std::optional<Heartbeat> heartbeat_;
+  std::optional<LocalApi> local_;
   std::optional<uv::Timer> watchdog_;
 
   mutable std::mutex stats_mutex_;

@@ -71,28 +71,26 @@ void Heartbeat::on_beat() {
   const Duration lag = std::max(now - timer_.due(), Duration::zero());
   sampler_->sample(now, health_);
   health_.loop_lag_ms = static_cast<double>(lag.count()) / 1e6;
-  std::optional<outbox::Message> up;
+  std::string up;
   if (beats_++ == 0) {
-    up = message(wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id),
-                 kAlways);
+    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id);
   }
-  put(std::move(up), config_.history);
+  put(up, kAlways, config_.history);
   schedule();
 }
 
 // Published at once, not at the next beat. What was measured stays as it was: two samples a
 // moment apart say nothing about a processor.
 void Heartbeat::on_probe_change(const wire::ProbeReport& probe) {
-  auto changed =
-      message(wire::probe_changed_event(source(loop_.clock().wall_now()), probe), message_max_age_);
+  const std::string changed = wire::probe_changed_event(source(loop_.clock().wall_now()), probe);
   if (beats_ == 0 || stopped_) {
-    post(std::move(changed));
+    post(changed, message_max_age_);
   } else {
-    put(std::move(changed), false);
+    put(changed, message_max_age_, false);
   }
 }
 
-void Heartbeat::put(std::optional<outbox::Message> message, bool with_history) {
+void Heartbeat::put(std::string_view payload, Duration max_age, bool with_history) {
   const MonoTime now = loop_.now();
   const WallTime wall = loop_.clock().wall_now();
   health_.timestamp = health_.last_heartbeat = wall;
@@ -112,34 +110,33 @@ void Heartbeat::put(std::optional<outbox::Message> message, bool with_history) {
     health_.mcp_server_running |= probe.up.value_or(false);
   }
 
-  std::string json;
-  json.reserve(2048);
-  append_json(health_, json);
-  outbox::Event event;
-  if (with_history) {
-    event.entry = outbox::StreamEntry{
-        db_, wire::node_metrics_stream(identity_.node), config_.history_length, {{"health", json}}};
-  }
-  event.message = std::move(message);
-  outbox::SlotWrite write;
-  write.db = db_;
-  write.key = wire::node_health_key(identity_.node);
-  write.fields.push_back({"health", std::move(json)});
-  write.ttl = config_.ttl;
-  write.echo = true;
-  if (event.entry || event.message) {
-    outbox_.put(std::move(write), std::move(event), now, wall);
-  } else {
-    outbox_.put(std::move(write));
-  }
+  json_.clear();
+  json_.reserve(2048);
+  append_json(health_, json_);
+  const outbox::FieldView field{"health", json_};
+  const std::string key = wire::node_health_key(identity_.node);
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key;
+  slot.fields = {&field, 1};
+  slot.ttl = config_.ttl;
+  slot.echo = true;
+  const std::string stream = wire::node_metrics_stream(identity_.node);
+  const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}};
+  const std::string channel = wire::node_events_channel(identity_.node);
+  const outbox::MessageUpdate message{channel, payload, max_age};
+  (void)outbox_.put(&slot, with_history ? &entry : nullptr, payload.empty() ? nullptr : &message,
+                    now, wall);
   wiring_.on_put(wiring_.user);
+  if (!payload.empty()) wiring_.on_event(wiring_.user, channel, payload);
 }
 
-void Heartbeat::post(outbox::Message message) {
-  outbox::Event event;
-  event.message = std::move(message);
-  outbox_.post(std::move(event), loop_.now(), loop_.clock().wall_now());
+void Heartbeat::post(std::string_view payload, Duration max_age) {
+  const std::string channel = wire::node_events_channel(identity_.node);
+  const outbox::MessageUpdate message{channel, payload, max_age};
+  (void)outbox_.put(nullptr, nullptr, &message, loop_.now(), loop_.clock().wall_now());
   wiring_.on_put(wiring_.user);
+  wiring_.on_event(wiring_.user, channel, payload);
 }
 
 void Heartbeat::say_goodbye(std::string_view reason) {
@@ -150,19 +147,15 @@ void Heartbeat::say_goodbye(std::string_view reason) {
   health_.is_reachable = false;
   health_.reason = reason;
   const WallTime wall = loop_.clock().wall_now();
-  put(message(wire::node_down_event(source(wall), reason), message_max_age_), config_.history);
+  put(wire::node_down_event(source(wall), reason), message_max_age_, config_.history);
 }
 
 wire::EventSource Heartbeat::source(WallTime wall) const {
   return {identity_.node, identity_.instance_id, wall};
 }
 
-outbox::Message Heartbeat::message(std::string payload, Duration max_age) const {
-  return {wire::node_events_channel(identity_.node), std::move(payload), max_age};
-}
-
-void Heartbeat::on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo) {
-  if (write.key != wire::node_health_key(identity_.node)) return;
+void Heartbeat::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
+  if (slot.key != wire::node_health_key(identity_.node)) return;
   if (seen_stored_ && !echo.existed) {
     // The key was ours a moment ago. FLUSHALL, or expired while the machine slept: either way
     // everything else may be gone too.
@@ -200,7 +193,7 @@ void Heartbeat::look_for_another(std::string_view previous) {
       "another agent (instance %s) writes as node '%s' too: give each node a name of its own",
       other.c_str(), identity_.node.c_str());
   const WallTime wall = loop_.clock().wall_now();
-  post(message(wire::node_conflict_event(source(wall), other), kAlways));
+  post(wire::node_conflict_event(source(wall), other), kAlways);
 }
 
 }  // namespace nb::agent

@@ -27,6 +27,8 @@ class Heartbeat {
     std::optional<Duration> (*ping)(void* user) = nullptr;
     // Something was put into the outbox.
     void (*on_put)(void* user) = nullptr;
+    // It was said on the node's channel: local programs hear it without Redis.
+    void (*on_event)(void* user, std::string_view channel, std::string_view payload) = nullptr;
     void* user = nullptr;
   };
 
@@ -42,20 +44,25 @@ class Heartbeat {
   void say_goodbye(std::string_view reason);
 
   // For the link: what Redis had under a key that was just written.
-  void on_slot_stored(const outbox::SlotWrite& write, const redis::SlotEcho& echo);
+  void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   // A new connection: what was known of the keys there is not known any more.
   void on_connection_lost() { seen_stored_ = false; }
 
   uint64_t beats() const { return beats_; }
+  // The last beat's JSON; empty before the first.
+  const std::string& json() const { return json_; }
+  // Who else beats as this node; empty: nobody that is known.
+  const std::string& other_instance() const { return other_instance_; }
+  const std::vector<wire::ProbeReport>& probes() const { return health_.probes; }
 
  private:
   void on_beat();
   void on_probe_change(const wire::ProbeReport& probe);
   void schedule();
-  void put(std::optional<outbox::Message> message, bool with_history);
-  void post(outbox::Message message);
+  // On the node's channel; an empty payload: nothing to say.
+  void put(std::string_view payload, Duration max_age, bool with_history);
+  void post(std::string_view payload, Duration max_age);
   wire::EventSource source(WallTime wall) const;
-  outbox::Message message(std::string payload, Duration max_age) const;
   void look_for_another(std::string_view previous);
 
   uv::Loop& loop_;
@@ -72,6 +79,7 @@ class Heartbeat {
   probe::ProbeSet probes_;
   wire::NodeHealth health_;
   uv::Timer timer_;
+  std::string json_;  // of the last beat: kept for its room
   uint64_t beats_ = 0;
   bool stopped_ = false;
 

@@ -1,5 +1,11 @@
 #include "agent/mapping.h"
 
+#include <unistd.h>
+
+#include "agent/accounts.h"
+#include "base/file.h"
+#include "ipc/activation.h"
+
 namespace nb::agent {
 namespace {
 
@@ -88,6 +94,24 @@ probe::ProbeSpec probe_spec(const config::ProbeConfig& config) {
   return spec;
 }
 
+std::vector<uint32_t> find_accounts(const std::vector<std::string>& names, const char* file,
+                                    const char* key, const Log& log) {
+  std::vector<uint32_t> found;
+  if (names.empty()) return found;
+  const auto table = read_small_file(file, 1024 * 1024);
+  for (const std::string& name : names) {
+    if (const auto id = find_account(table ? *table : std::string(), name)) {
+      found.push_back(*id);
+    } else {
+      log.warning("key '%s': %s has no '%s'", key, file, name.c_str());
+    }
+  }
+  // Who was named does not exist: that must not let everybody in. The last number is nobody's
+  // (credentials(7) has it for "no change").
+  if (found.empty()) found.push_back(UINT32_MAX);
+  return found;
+}
+
 }  // namespace
 
 redis::LinkOptions link_options(const config::Config& config) {
@@ -123,6 +147,37 @@ std::vector<probe::ProbeSpec> probe_specs(const config::Config& config) {
   std::vector<probe::ProbeSpec> specs;
   for (const config::ProbeConfig& probe : config.probes) specs.push_back(probe_spec(probe));
   return specs;
+}
+
+ipc::ServerOptions server_options(
+    const config::Config& config,
+    const std::vector<std::pair<std::string, std::string>>& environment, const Log& log) {
+  const config::SocketConfig& from = config.socket;
+  ipc::ServerOptions options;
+  options.path = from.path;
+  options.mode = from.mode;
+  if (!from.path.empty() && !from.group.empty()) {
+    const auto groups = read_small_file("/etc/group", 1024 * 1024);
+    options.group = find_account(groups ? *groups : std::string(), from.group);
+    if (!options.group) {
+      log.warning(
+          "there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
+          "use the socket",
+          from.group.c_str());
+    }
+  }
+  options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "socket.allow_users", log);
+  options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "socket.allow_groups", log);
+  options.max_clients = from.max_clients;
+  options.line_bytes = from.max_line;
+  options.output_bytes = from.max_output;
+  options.partial_timeout = from.line_timeout;
+  if (const auto fd = ipc::activated_fd(environment, ::getpid())) {
+    options.inherited_fd = *fd;
+  } else {
+    log.warning("the socket of the service manager is not used: %s", fd.error().message.c_str());
+  }
+  return options;
 }
 
 outbox::EventLogLimits event_limits(const config::Config& config) {

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "config/config.h"
 #include "health/sampler.h"
+#include "ipc/rpc_server.h"
 #include "outbox/event_log.h"
 #include "probe/spec.h"
 #include "redis/link.h"
@@ -17,5 +19,11 @@ redis::LinkOptions link_options(const config::Config& config);
 health::SamplerOptions sampler_options(const config::Config& config);
 std::vector<probe::ProbeSpec> probe_specs(const config::Config& config);
 outbox::EventLogLimits event_limits(const config::Config& config);
+// `environment`: where the service manager says which socket it has made. A group that does not
+// exist is a warning: the socket is then the agent's own group's. A user or group to be let in that
+// does not exist is one too, and lets nobody in.
+ipc::ServerOptions server_options(
+    const config::Config& config,
+    const std::vector<std::pair<std::string, std::string>>& environment, const Log& log);
 
 }  // namespace nb::agent

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@ namespace nb {
 
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, surrogates or > U+10FFFF).
 bool is_valid_utf8(std::string_view text);
+// How many bytes at the front are; the size of `text` if all are.
+size_t valid_utf8_prefix(std::string_view text);
+// At most `limit` bytes of the front, not ending within a character.
+std::string_view clip_utf8(std::string_view text, size_t limit);
 
 // Without leading and trailing ASCII white space.
 std::string_view trim(std::string_view text);

@@ -94,14 +94,32 @@ struct HealthConfig {
 };
 
 struct SocketConfig {
-  std::string path;
+  std::string path;  // empty: no socket
   uint32_t mode = 0;
   std::string group;
+  std::vector<std::string> allow_users;   // names or numbers; empty: whoever the mode lets in
+  std::vector<std::string> allow_groups;  // likewise
+  uint64_t max_clients = 0;
+  uint64_t max_line = 0;    // bytes
+  uint64_t max_output = 0;  // bytes a client
+  Duration line_timeout{};
 
   bool operator==(const SocketConfig&) const = default;
 };
 
+struct RobotConfig {
+  Duration event_interval{};
+  Duration telemetry_interval{};  // 0: none
+  uint64_t telemetry_length = 0;
+  Duration ended_ttl{};
+  uint64_t history_length = 0;
+  uint64_t events_length = 0;
+
+  bool operator==(const RobotConfig&) const = default;
+};
+
 struct OutboxConfig {
+  uint64_t slot_bytes = 0;
   uint64_t event_bytes = 0;
   Duration event_age{};
   Duration max_age{};
@@ -137,6 +155,7 @@ struct Config {
   RedisConfig redis;
   HealthConfig health;
   SocketConfig socket;
+  RobotConfig robot;
   OutboxConfig outbox;
   std::vector<ProbeConfig> probes;
 

@@ -58,6 +58,7 @@ enum class Rule : uint8_t {
   name,
   path,
   socket_path,
+  socket_path_or_none,
   redis_url,
   group,
   interface,

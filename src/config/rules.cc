@@ -69,13 +69,15 @@ Status check_text(Rule rule, std::string_view text) {
       return text.empty() ? Status() : check_path(text);
     case Rule::socket_path:
       return check_socket_path(text);
+    case Rule::socket_path_or_none:
+      return text.empty() ? Status() : check_socket_path(text);
     case Rule::redis_url: {
       const auto address = parse_redis_url(text);
       return address ? Status() : Status(address.error());
     }
     case Rule::group:
       if (text.size() <= 32 && has_only(text, "-_.")) return {};
-      return make_error("a group has at most 32 letters, digits, '-', '_' and '.'");
+      return make_error("a user or group has at most 32 letters, digits, '-', '_' and '.'");
     case Rule::interface:
       if (!text.empty() && text.size() <= 15 && is_visible(text) &&
           text.find('/') == std::string_view::npos)

@@ -1,98 +1,320 @@
 #include "outbox/outbox.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "wire/keys.h"
 #include "wire/node_events.h"
 
 namespace nb::outbox {
+namespace {
+
+// After so many events a slot that waits alone has its turn, so that a flood does not starve it.
+constexpr unsigned kEventsInARow = 16;
+// Who waits for a key that is written a thousand times a second while Redis is away has long given
+// up; the list must not grow for ever.
+constexpr size_t kMaxWaitsOfASlot = 4096;
+
+}  // namespace
+
+MessageView Unit::message() const {
+  if (notice != nullptr) return {notice->channel, notice->payload};
+  return record->message();
+}
 
 Outbox::Outbox(OutboxOptions options)
-    : options_(std::move(options)), events_(options_.event_limits) {}
+    : options_(std::move(options)),
+      events_(options_.event_limits,
+              Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)) {}
 
-void Outbox::put(SlotWrite write) {
-  slots_.put(std::move(write));
+// --- filling ---
+
+Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
+                const MessageUpdate* message, MonoTime now, WallTime wall, Waiter waiter) {
+  const bool has_event = entry != nullptr || message != nullptr;
+  if (has_event && EventLog::size_of(entry, message) > events_.limits().bytes) {
+    return Put::too_large;
+  }
+  look_for_expired(now);
+  deliver();
+  if (slot_update != nullptr && slot_update->limited) {
+    if (Slots::size_of(*slot_update) > options_.slot_bytes) return Put::too_large;
+    if (slots_.limited_bytes_with(*slot_update) > options_.slot_bytes) return Put::full;
+  }
+  ++counters_.accepted;
+  Slot* slot = nullptr;
+  if (slot_update != nullptr) {
+    // What waits for a connection will be replayed, slots first.
+    const bool pair = has_event && connected_ && !replaying_;
+    slot = &slots_.put(*slot_update, pair ? Lane::paired : Lane::alone, now);
+    if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
+  }
+  if (has_event) {
+    events_.drop_old(now);
+    if (Record* record = events_.push(entry, message, now, wall)) {
+      record->waiter = waiter;
+      record->slot = slot;
+      if (slot != nullptr) {
+        record->slot_version = slot->version;
+        ++slot->records;
+      }
+    } else {
+      answer(waiter, Outcome::dropped);
+      if (slot != nullptr && slot->records == 0) slots_.move(*slot, Lane::alone);
+    }
+  } else if (slot != nullptr) {
+    wait_for(*slot, waiter);
+  } else {
+    answer(waiter, Outcome::stored);
+  }
+  deliver();
+  return Put::accepted;
 }
 
-void Outbox::put(SlotWrite write, Event event, MonoTime now, WallTime wall) {
-  Slot& slot = slots_.put(std::move(write));
-  report_gap(now, wall);
-  events_.push({std::move(event), &slot, now, wall});
+void Outbox::wait_for(Slot& slot, Waiter waiter) {
+  if (waiter == 0) return;
+  if (slot.waits.size() >= kMaxWaitsOfASlot) {
+    answer(slot.waits.front().waiter, Outcome::dropped);
+    slot.waits.erase(slot.waits.begin());
+  }
+  slot.waits.push_back({slot.version, waiter});
 }
 
-void Outbox::post(Event event, MonoTime now, WallTime wall) {
-  report_gap(now, wall);
-  events_.push({std::move(event), nullptr, now, wall});
+std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now) const {
+  const Slot* slot = slots_.find(db, key);
+  if (slot == nullptr) return std::nullopt;
+  const bool stored = slot->stored_version >= slot->version;
+  if (slot->expired(now)) {
+    if (stored) return std::nullopt;
+    return SlotView{SlotKind::remove, {}, false};
+  }
+  return SlotView{slot->kind, slot->fields, stored};
 }
 
-// What was lost is said before the first event that comes after the loss.
-void Outbox::report_gap(MonoTime now, WallTime wall) {
-  events_.drop_old(now);
-  if (!events_.has_gap()) return;
-  const Gap gap = events_.take_gap();
-  Event event;
-  event.message = Message{wire::node_events_channel(options_.node_id),
-                          wire::events_lost_event({options_.node_id, options_.instance_id, wall},
-                                                  gap.count, gap.first, gap.last),
-                          Duration::max()};
-  events_.push({std::move(event), nullptr, now, wall});
-}
+// --- emptying ---
 
 void Outbox::connection_opened() {
   connection_lost();
+  connected_ = true;
   slots_.mark_all_dirty();
-  events_.forget_slots();
-  replaying_ = slots_.peek_dirty() != nullptr;
+  replaying_ = slots_.front(Lane::alone) != nullptr;
+  backlog_ = slots_.dirty_count() + events_.size();
 }
 
 void Outbox::connection_lost() {
+  connected_ = false;
   events_.unsend();
-  in_flight_ = 0;
+  if (notice_in_flight_) {
+    events_.put_back(std::exchange(told_gap_, {}));
+    notice_in_flight_ = false;
+  }
+  if (std::exchange(in_flight_, 0) == 0) return;
+  slots_.for_each([this](Slot& slot) {
+    if (std::exchange(slot.in_flight, 0) > 0 && !slot.settled()) {
+      slots_.mark_dirty(slot, Lane::alone);
+    }
+  });
 }
 
-bool Outbox::next(Unit& unit, MonoTime now) {
+// The first that waits alone, after seeing to those that have expired meanwhile.
+Slot* Outbox::next_alone(MonoTime now) {
+  while (Slot* slot = slots_.front(Lane::alone)) {
+    if (!slot->expired(now)) return slot;
+    const bool was_stored = slot->stored_version >= slot->version;
+    expire(*slot);
+    if (!was_stored) return slot;
+    slots_.take(*slot);
+    maybe_forget(*slot);
+  }
+  return nullptr;
+}
+
+bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   unit = {};
-  Slot* slot = slots_.peek_dirty();
+  Slot* slot = next_alone(now);
   if (slot == nullptr) replaying_ = false;
-  if (slot == nullptr || !replaying_) {
+  if (!replaying_) {
     events_.drop_old(now);
-    if (Record* record = events_.peek_unsent()) {
+    const bool slots_turn = slot != nullptr && events_in_a_row_ >= kEventsInARow;
+    Record* record = slots_turn ? nullptr : events_.peek_unsent();
+    // What was lost is said before the first event that comes after the loss.
+    if (!slots_turn && take_notice(unit, wall)) {
+      slot = nullptr;
+    } else if (record != nullptr) {
       unit.record = record;
-      const auto& message = record->event.message;
-      unit.publish =
-          message && (message->max_age == Duration::max() || now - record->at <= message->max_age);
-      slot = record->slot != nullptr && record->slot->dirty ? record->slot : nullptr;
+      unit.accepted = record->at;
+      unit.publish = record->has_message &&
+                     (record->max_age == Duration::max() || now - record->at <= record->max_age);
+      counters_.replayed += record->was_sent;
       events_.mark_sent();
+      ++events_in_a_row_;
+      slot = record->slot != nullptr && record->slot->dirty() ? record->slot : nullptr;
+    } else {
+      events_in_a_row_ = 0;
+      if (slot == nullptr) slot = slots_.front(Lane::paired);
     }
   }
-  if (unit.record == nullptr && slot == nullptr) return false;
-  if (slot != nullptr) {
-    unit.slot = slot;
-    unit.slot_version = slot->version;
-    slots_.take(*slot);
+  const bool any = unit.record != nullptr || unit.notice != nullptr || slot != nullptr;
+  if (any) {
+    if (slot != nullptr) take_slot(unit, *slot, now);
+    ++in_flight_;
   }
-  ++in_flight_;
+  deliver();
+  return any;
+}
+
+bool Outbox::take_notice(Unit& unit, WallTime wall) {
+  if (!events_.has_gap() || notice_in_flight_) return false;
+  told_gap_ = events_.take_gap();
+  notice_ = Notice{wire::node_events_channel(options_.node_id),
+                   wire::events_lost_event({options_.node_id, options_.instance_id, wall},
+                                           told_gap_.count, told_gap_.first, told_gap_.last)};
+  notice_in_flight_ = true;
+  unit.notice = &*notice_;
+  unit.publish = true;
   return true;
 }
 
-void Outbox::settle(const Unit& unit) {
+void Outbox::take_slot(Unit& unit, Slot& slot, MonoTime now) {
+  if (slot.expired(now)) expire(slot);
+  unit.slot = &slot;
+  unit.slot_version = slot.version;
+  if (unit.record == nullptr) unit.accepted = slot.put_at;
+  counters_.replayed += slot.sent_version >= slot.version;
+  slot.sent_version = slot.version;
+  ++slot.in_flight;
+  slots_.take(slot);
+}
+
+void Outbox::stored(const Unit& unit, MonoTime now, int64_t subscribers) {
+  ++counters_.stored;
+  if (unit.record != nullptr ||
+      (unit.slot != nullptr && unit.slot->stored_version < unit.slot_version)) {
+    store_latency_.record(now - unit.accepted);
+  }
+  if (unit.record != nullptr && unit.record->has_message && !unit.publish) ++counters_.expired;
+  settle_slot(unit, Outcome::stored);
+  settle_record(unit, Outcome::stored, unit.publish ? subscribers : -1);
+  if (unit.notice != nullptr) {
+    notice_in_flight_ = false;
+    notice_.reset();
+  }
   --in_flight_;
+  if (backlog_ > 0) --backlog_;
+  deliver();
+}
+
+void Outbox::refused(const Unit& unit, std::string_view words) {
+  ++counters_.refused;
+  refusal_ = words;
+  settle_slot(unit, Outcome::refused);
+  settle_record(unit, Outcome::refused, -1);
+  if (unit.notice != nullptr) {
+    notice_in_flight_ = false;
+    notice_.reset();
+  }
+  --in_flight_;
+  if (backlog_ > 0) --backlog_;
+  deliver();
+}
+
+void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
+  if (unit.slot == nullptr) return;
+  Slot& slot = *unit.slot;
+  --slot.in_flight;
+  uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
+  version = std::max(version, unit.slot_version);
+  settle_waits(slot, unit.slot_version, outcome);
+  // The unit's own record still refers to it; then it goes with that.
+  if (unit.record == nullptr || unit.record->slot != &slot) maybe_forget(slot);
+}
+
+void Outbox::settle_record(const Unit& unit, Outcome outcome, int64_t subscribers) {
   if (unit.record == nullptr) return;
-  if (unit.record->event.message && !unit.publish) ++counters_.expired;
+  Record& record = *unit.record;
+  // Its value may have gone ahead in another unit, and been refused there.
+  if (record.slot != nullptr && record.slot->refused_version >= record.slot_version &&
+      record.slot->stored_version < record.slot_version) {
+    outcome = Outcome::refused;
+  }
+  answer(record.waiter, outcome, subscribers);
+  let_go(record);
   events_.pop_sent();
 }
 
-void Outbox::stored(const Unit& unit) {
-  ++counters_.stored;
-  if (unit.slot != nullptr) unit.slot->stored_version = unit.slot_version;
-  settle(unit);
+void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
+  auto it = slot.waits.begin();
+  for (; it != slot.waits.end() && it->version <= version; ++it) answer(it->waiter, outcome);
+  slot.waits.erase(slot.waits.begin(), it);
+  if (slot.waits.empty() && slot.waits.capacity() > 64) slot.waits = {};
 }
 
-void Outbox::refused(const Unit& unit) {
-  ++counters_.refused;
-  settle(unit);
+void Outbox::on_record_dropped(Record& record) {
+  answer(record.waiter, Outcome::dropped);
+  let_go(record);
 }
 
-bool Outbox::drained() {
-  return in_flight_ == 0 && slots_.peek_dirty() == nullptr && events_.size() == 0;
+// The record goes; a slot that waited for its last record waits alone from now on.
+void Outbox::let_go(Record& record) {
+  Slot* slot = std::exchange(record.slot, nullptr);
+  if (slot == nullptr) return;
+  --slot->records;
+  if (slot->records == 0 && slot->lane == Lane::paired) slots_.move(*slot, Lane::alone);
+  maybe_forget(*slot);
+}
+
+void Outbox::maybe_forget(Slot& slot) {
+  if (!slot.forget || slot.dirty() || slot.in_flight > 0 || slot.records > 0) return;
+  if (slot.settled()) slots_.erase(slot);
+}
+
+void Outbox::expire(Slot& slot) {
+  slots_.expire(slot);
+  if (slot.stored_version < slot.version) settle_waits(slot, slot.version, Outcome::dropped);
+}
+
+// Without a timer: whoever puts something in pays for it, at most once a second.
+void Outbox::look_for_expired(MonoTime now) {
+  if (now < slots_.next_expiry || now - looked_for_expired_ < std::chrono::seconds(1)) return;
+  looked_for_expired_ = now;
+  slots_.next_expiry = MonoTime::max();
+  slots_.for_each([&](Slot& slot) {
+    if (slot.kind != SlotKind::string || slot.ttl <= Duration::zero()) return;
+    if (!slot.expired(now) || slot.in_flight > 0) {
+      slots_.next_expiry = std::min(slots_.next_expiry, slot.expires);
+      return;
+    }
+    expire(slot);
+    if (slot.kind == SlotKind::remove) {
+      slots_.mark_dirty(slot, Lane::alone);
+    } else if (slot.dirty()) {
+      slots_.take(slot);  // was to be replayed
+    }
+    maybe_forget(slot);
+  });
+}
+
+bool Outbox::drained() const {
+  return in_flight_ == 0 && slots_.dirty_count() == 0 && events_.size() == 0 && !events_.has_gap();
+}
+
+void Outbox::answer(Waiter waiter, Outcome outcome, int64_t subscribers) {
+  if (waiter != 0) answers_.push_back({waiter, outcome, subscribers});
+}
+
+// Whoever hears an answer may put something in, which may settle others: those come next, not
+// within.
+void Outbox::deliver() {
+  if (delivering_ || answers_.empty()) return;
+  delivering_ = true;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    const Answer next = answers_[i];
+    on_settled_({next.waiter, next.outcome,
+                 next.outcome == Outcome::refused ? std::string_view(refusal_) : std::string_view(),
+                 next.subscribers});
+  }
+  answers_.clear();
+  delivering_ = false;
 }
 
 }  // namespace nb::outbox

@@ -2,11 +2,14 @@
 // (ordered, bounded). It is filled by the agent and emptied by the link, and knows neither.
 //
 // Nothing leaves it before Redis has confirmed it: what was in flight when a connection died is
-// sent again.
+// sent again. In steady state neither filling nor emptying allocates.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/histogram.h"
 #include "outbox/event_log.h"
 #include "outbox/slots.h"
 
@@ -16,31 +19,65 @@ struct OutboxOptions {
   std::string node_id;
   std::string instance_id;
   EventLogLimits event_limits;
+  size_t slot_bytes = 4 * 1024 * 1024;  // of all `limited` slots, bookkeeping included
 };
 
 struct OutboxCounters {
-  uint64_t stored = 0;   // units that Redis has confirmed
-  uint64_t refused = 0;  // units that Redis answered with an error and that were given up
-  uint64_t expired = 0;  // messages too old to be published
+  uint64_t accepted = 0;  // updates that put() took
+  uint64_t stored = 0;    // units that Redis has confirmed
+  uint64_t refused = 0;   // units that Redis answered with an error and that were given up
+  uint64_t expired = 0;   // messages too old to be published
+  uint64_t replayed = 0;  // slots and events that were sent once more
+};
+
+// A message that is not from the log.
+struct Notice {
+  std::string channel;
+  std::string payload;
 };
 
 // One transaction to send. The pointers stay valid until it is settled (stored, refused, or the
-// connection lost).
+// connection lost), the slot's content until its next put.
 struct Unit {
   Slot* slot = nullptr;
   uint64_t slot_version = 0;
   Record* record = nullptr;
-  bool publish = false;  // the record's message is still young enough
+  const Notice* notice = nullptr;
+  MonoTime accepted{};   // when it was put in
+  bool publish = false;  // the record's message is still young enough, or there is a notice
+
+  // Only if `publish`.
+  MessageView message() const;
+};
+
+// A value as it stands in the outbox; valid until the next put.
+struct SlotView {
+  SlotKind kind;
+  std::span<const FieldView> fields;  // none of a `remove`
+  bool stored;                        // Redis has confirmed it
 };
 
 class Outbox {
  public:
   explicit Outbox(OutboxOptions options);
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
 
-  // Filling. `put` with an event makes the two one transaction if they can leave together.
-  void put(SlotWrite write);
-  void put(SlotWrite write, Event event, MonoTime now, WallTime wall);
-  void post(Event event, MonoTime now, WallTime wall);
+  // --- filling ---
+
+  // Any of the three may be null; what is given belongs to one transaction if it can leave
+  // together. `waiter` hears once, through on_settled, what became of it: at the latest when a
+  // newer value of the same key is stored.
+  Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
+          MonoTime now, WallTime wall, Waiter waiter = 0);
+  // The value of a key, if there is one here: to read what was just written. With `now` a string
+  // whose time is over is not seen.
+  std::optional<SlotView> find(int db, std::string_view key, MonoTime now = MonoTime::min()) const;
+  // Called for each waiter exactly once, perhaps from inside put(), next(), stored() or refused();
+  // it may call put() itself.
+  void set_on_settled(Delegate<void(const Settled&)> on_settled) { on_settled_ = on_settled; }
+
+  // --- emptying ---
 
   // A new connection: every slot is to be written again, slots before events.
   void connection_opened();
@@ -50,30 +87,74 @@ class Outbox {
   void rewrite_all() { slots_.mark_all_dirty(); }
 
   // The next transaction, which is then in flight; false if nothing waits. Settle in this order.
-  bool next(Unit& unit, MonoTime now);
-  void stored(const Unit& unit);
+  bool next(Unit& unit, MonoTime now, WallTime wall);
+  // `subscribers`: how many PUBLISH reached, -1 if nothing was published. Forgets a slot that was
+  // to be forgotten: the unit's pointers are void afterwards.
+  void stored(const Unit& unit, MonoTime now, int64_t subscribers = -1);
   // Redis said no to this unit in a way that will not change: its event is given up, its slot
   // waits for the next put.
-  void refused(const Unit& unit);
+  void refused(const Unit& unit, std::string_view words);
 
   // Nothing waits and nothing is in flight.
-  bool drained();
-  void set_event_limits(EventLogLimits limits) { events_.set_limits(limits); }
+  bool drained() const;
+  // What there was when the connection was opened has been settled, however much has come since.
+  bool caught_up() const { return backlog_ == 0 || drained(); }
 
+  // --- limits and figures ---
+
+  void set_event_limits(EventLogLimits limits) { events_.set_limits(limits); }
+  void set_slot_bytes(size_t bytes) { options_.slot_bytes = bytes; }
+  size_t slot_bytes() const { return options_.slot_bytes; }
   const Slots& slots() const { return slots_; }
   const EventLog& events() const { return events_; }
   const OutboxCounters& counters() const { return counters_; }
+  // From put() to Redis' confirmation, of what was not stored before.
+  const Histogram& store_latency() const { return store_latency_; }
   size_t in_flight() const { return in_flight_; }
 
  private:
-  void settle(const Unit& unit);
-  void report_gap(MonoTime now, WallTime wall);
+  struct Answer {
+    Waiter waiter;
+    Outcome outcome;
+    int64_t subscribers;
+  };
+
+  Slot* next_alone(MonoTime now);
+  bool take_notice(Unit& unit, WallTime wall);
+  void take_slot(Unit& unit, Slot& slot, MonoTime now);
+  void settle_slot(const Unit& unit, Outcome outcome);
+  void settle_record(const Unit& unit, Outcome outcome, int64_t subscribers);
+  void settle_waits(Slot& slot, uint64_t version, Outcome outcome);
+  void wait_for(Slot& slot, Waiter waiter);
+  void on_record_dropped(Record& record);
+  void let_go(Record& record);
+  void maybe_forget(Slot& slot);
+  void expire(Slot& slot);
+  void look_for_expired(MonoTime now);
+  void answer(Waiter waiter, Outcome outcome, int64_t subscribers = -1);
+  void deliver();
 
   OutboxOptions options_;
   Slots slots_;
   EventLog events_;
   OutboxCounters counters_;
+  Histogram store_latency_;
+  Delegate<void(const Settled&)> on_settled_;
+
+  std::vector<Answer> answers_;  // to be given once the state is consistent
+  bool delivering_ = false;
+  std::string refusal_;  // the last
+
+  // What was lost, on its way to be told.
+  std::optional<Notice> notice_;
+  Gap told_gap_;
+  bool notice_in_flight_ = false;
+
+  MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;
+  size_t backlog_ = 0;  // units at most that were there when the connection was opened
+  unsigned events_in_a_row_ = 0;
+  bool connected_ = false;
   bool replaying_ = false;  // slots go first until all have gone once
 };
 

@@ -1,44 +1,137 @@
 // Slots: the latest value of each key. A newer value replaces one that still waits, so memory is
-// bounded by the number of keys; every slot can be written again, so Redis is disposable.
+// bounded by the number of keys; what is ours is written again after an outage, so Redis is
+// disposable. A value that has room enough from before is replaced without an allocation.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <vector>
 
 #include "outbox/update.h"
 
 namespace nb::outbox {
 
+// Where a slot that is to be written waits.
+enum class Lane : uint8_t {
+  none,    // it does not
+  alone,   // for its own turn
+  paired,  // for the event that it belongs to
+};
+
 struct Slot {
-  SlotWrite write;
-  uint64_t version = 0;         // counts the writes that were put here
-  uint64_t stored_version = 0;  // the last that Redis has confirmed
-  bool dirty = false;           // waits to be sent
+  struct Wait {
+    uint64_t version;
+    Waiter waiter;
+  };
+
+  int db = 0;
+  std::string_view key;
+  SlotKind kind = SlotKind::hash;
+  bool echo = false;
+  bool forget = false;
+  bool limited = false;
+  Lane lane = Lane::none;
+  Duration ttl{};
+  MonoTime expires{};  // of a string with a TTL
+  MonoTime put_at{};
+  std::string texts;
+  std::vector<FieldView> fields;  // into `texts`
+
+  uint64_t version = 0;          // counts the values that were put here
+  uint64_t sent_version = 0;     // the last that was given to the link
+  uint64_t stored_version = 0;   // the last that Redis has confirmed
+  uint64_t refused_version = 0;  // the last that Redis has refused
+  uint32_t in_flight = 0;        // units that carry it
+  uint32_t records = 0;          // of the event log that belong to it
+  std::vector<Wait> waits;       // in the order of their versions
+
+  Slot* previous = nullptr;  // in its lane
+  Slot* next = nullptr;
+
+  bool dirty() const { return lane != Lane::none; }
+  bool settled() const { return stored_version >= version || refused_version >= version; }
+  bool expired(MonoTime now) const {
+    return kind == SlotKind::string && ttl > Duration::zero() && now >= expires;
+  }
+  // The TTL to write now; 0: none.
+  Duration ttl_left(MonoTime now) const;
 };
 
 class Slots {
  public:
-  // Replaces the value of its key. The reference stays valid: slots are never removed.
-  Slot& put(SlotWrite write);
+  Slots() = default;
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
 
-  // The slot that has waited longest, or null. It is no longer dirty after take().
-  Slot* peek_dirty();
-  void take(Slot& slot);
+  Slot* find(int db, std::string_view key);
+  const Slot* find(int db, std::string_view key) const {
+    return const_cast<Slots*>(this)->find(db, key);
+  }
+  // Replaces the value of its key and marks it dirty, in the lane where it waits already or else
+  // in `lane`. The reference is valid until erase().
+  Slot& put(const SlotUpdate& update, Lane lane, MonoTime now);
+  void erase(Slot& slot);
+  // What `limited` slots would take altogether after this update.
+  size_t limited_bytes_with(const SlotUpdate& update) const;
+  static size_t size_of(const SlotUpdate& update);
 
-  // Redis may have lost everything, or never got what was sent.
+  // The slot that has waited longest in this lane, or null.
+  Slot* front(Lane lane) const { return list(lane).first; }
+  void mark_dirty(Slot& slot, Lane lane);
+  void move(Slot& slot, Lane lane);  // a dirty one
+  void take(Slot& slot) { move(slot, Lane::none); }
+  // Redis may have lost everything, or never got what was sent: all go once more, alone.
   void mark_all_dirty();
-  void mark_dirty(Slot& slot);
+
+  // Turns a string that expired before it was stored into its deletion, as an older value may
+  // stand there still. One that had been stored is merely to be forgotten.
+  void expire(Slot& slot);
+
+  // Calls visit(slot) for each; it may erase that one.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto it = slots_.begin(); it != slots_.end();) visit((it++)->second);
+  }
+  // No string expires before. Lowered by put(), raised by whoever has looked at all.
+  MonoTime next_expiry = MonoTime::max();
 
   size_t size() const { return slots_.size(); }
-  size_t dirty_count() const;
+  size_t dirty_count() const { return dirty_; }
+  size_t limited_bytes() const { return limited_bytes_; }
   uint64_t coalesced() const { return coalesced_; }
 
  private:
-  std::map<std::pair<int, std::string>, Slot> slots_;
-  std::deque<Slot*> queue_;  // dirty ones in order; may hold some that no longer are
+  struct Id {
+    int db;
+    std::string key;
+  };
+  struct IdView {
+    int db;
+    std::string_view key;
+  };
+  struct Less {
+    using is_transparent = void;
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      if (a.db != b.db) return a.db < b.db;
+      return std::string_view(a.key) < std::string_view(b.key);
+    }
+  };
+  struct List {
+    Slot* first = nullptr;
+    Slot* last = nullptr;
+  };
+  List& list(Lane lane) { return lists_[lane == Lane::paired]; }
+  const List& list(Lane lane) const { return lists_[lane == Lane::paired]; }
+  static void pack(Slot& slot, std::span<const FieldView> fields);
+  static size_t size_of(const Slot& slot);
+
+  std::map<Id, Slot, Less> slots_;
+  List lists_[2];
+  size_t dirty_ = 0;
+  size_t limited_bytes_ = 0;
   uint64_t coalesced_ = 0;
 };
 

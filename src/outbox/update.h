@@ -1,50 +1,76 @@
 // What the agent hands over for Redis: the latest value of a key, an entry of a stream, a message
-// on a channel. What belongs to one update goes there in one transaction: all or none.
+// on a channel. Views only: they are copied by Outbox::put, and what belongs to one update goes to
+// Redis in one transaction: all or none.
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <vector>
+#include <span>
+#include <string_view>
 
 #include "base/clock.h"
 
 namespace nb::outbox {
 
-struct Field {
-  std::string name;
-  std::string value;
+// Who waits to hear that an update was stored; 0: nobody.
+using Waiter = uint64_t;
+
+struct FieldView {
+  std::string_view name;
+  std::string_view value;
 };
 
-// The whole value of one HASH key that is the agent's own.
-struct SlotWrite {
-  int db = 0;
-  std::string key;
-  std::vector<Field> fields;
-  Duration ttl{};  // set anew at each write; 0: the key does not expire
-  // Ask for the first field as it stood before: who else writes this key?
-  bool echo = false;
+enum class SlotKind : uint8_t {
+  hash,    // HSET of all fields, and PEXPIRE if there is a TTL
+  string,  // SET of the one field's value, with PX if there is a TTL
+  remove,  // DEL
 };
 
-struct StreamEntry {
+// The whole value of one key.
+struct SlotUpdate {
   int db = 0;
-  std::string stream;
+  std::string_view key;
+  SlotKind kind = SlotKind::hash;
+  std::span<const FieldView> fields;  // of a string one, its name empty
+  // 0: the key does not expire. Of a hash: set anew at each write. Of a string: counted from put()
+  // on, so that a value that is written again later gets only what is left.
+  Duration ttl{};
+  bool echo = false;     // of a hash: ask for the first field as it stood before, and tell
+  bool forget = false;   // once stored it is not ours to write again after an outage
+  bool limited = false;  // counts against slot_bytes: keys that others choose, deletions too
+};
+
+struct EntryUpdate {
+  int db = 0;
+  std::string_view stream;
   uint64_t max_length = 0;  // approximate (MAXLEN ~); 0: unbounded
-  std::vector<Field> fields;
+  std::span<const FieldView> fields;
 };
 
-struct Message {
-  std::string channel;
-  std::string payload;
+struct MessageUpdate {
+  std::string_view channel;
+  std::string_view payload;
   // Older than this when it could go out, it is not published any more: a late emergency stop is
   // worse than none. Duration::max(): it stays true however late.
   Duration max_age = std::chrono::seconds(5);
 };
 
-// Ordered, unlike a slot: no later one replaces it.
-struct Event {
-  std::optional<StreamEntry> entry;
-  std::optional<Message> message;
+enum class Put : uint8_t {
+  accepted,
+  full,       // no room for a limited slot: nothing was taken
+  too_large,  // would never fit: nothing was taken
+};
+
+enum class Outcome : uint8_t {
+  stored,
+  refused,  // Redis said no
+  dropped,  // given up unsent: by age, for want of room, or expired
+};
+
+struct Settled {
+  Waiter waiter = 0;
+  Outcome outcome = Outcome::stored;
+  std::string_view words;    // of a refusal: Redis' own; valid during the call
+  int64_t subscribers = -1;  // that PUBLISH reached; -1: nothing was published
 };
 
 }  // namespace nb::outbox

@@ -12,10 +12,18 @@ namespace {
 // Enough to keep a local server busy through a round trip, few enough that one deadline covers
 // them all.
 constexpr size_t kMaxUnitsInFlight = 1024;
+// Whoever asks more has to wait himself.
+constexpr size_t kMaxQueries = 4096;
 
 long long ms(Duration duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
+
+LinkMachine make_machine(const LinkOptions& options) {
+  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
+}
+
+}  // namespace
 
 bool same_way(const LinkOptions& a, const LinkOptions& b) {
   return a.target.host == b.target.host && a.target.port == b.target.port &&
@@ -24,12 +32,6 @@ bool same_way(const LinkOptions& a, const LinkOptions& b) {
          a.greeting.client_name == b.greeting.client_name &&
          a.greeting.databases == b.greeting.databases && a.max_reply_bytes == b.max_reply_bytes;
 }
-
-LinkMachine make_machine(const LinkOptions& options) {
-  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
-}
-
-}  // namespace
 
 Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
            LinkEvents events, MakeTransport make_transport)
@@ -43,6 +45,7 @@ Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions o
       retry_(loop, Delegate<void()>::to<&Link::try_to_connect>(this)),
       check_(loop, Delegate<void()>::to<&Link::on_check>(this)),
       turn_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
+      nudge_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
       finish_deadline_(loop, Delegate<void()>::to<&Link::on_finish_deadline>(this)) {}
 
 void Link::start() {
@@ -52,6 +55,9 @@ void Link::start() {
 
 void Link::wake() {
   turn_.start();
+  // Called from another's prepare callback, ours may have had its turn: the loop must not wait
+  // then.
+  nudge_.start(Duration::zero());
 }
 
 void Link::try_to_connect() {
@@ -79,8 +85,9 @@ void Link::on_connected(Status& status) {
 }
 
 void Link::on_greeted() {
-  enter(LinkState::replaying);
+  // First: whoever hears of the new state may ask something, which sends what waits before it.
   outbox_.connection_opened();
+  enter(LinkState::replaying);
   wake();
 }
 
@@ -88,22 +95,23 @@ void Link::on_pong(Duration round_trip) {
   status_.round_trip = round_trip;
 }
 
-void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo) {
-  outbox_.stored(unit);
-  if (unit.slot != nullptr) events_.on_slot_stored(unit.slot->write, echo);
+void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t subscribers) {
+  if (unit.slot != nullptr && unit.slot->echo) events_.on_slot_stored(*unit.slot, echo);
+  outbox_.stored(unit, last_heard_, subscribers);
 }
 
 void Link::on_refused(const outbox::Unit& unit, std::string_view error) {
-  const std::string& what = unit.slot != nullptr         ? unit.slot->write.key
-                            : unit.record->event.entry   ? unit.record->event.entry->stream
-                            : unit.record->event.message ? unit.record->event.message->channel
-                                                         : options_.greeting.client_name;
+  const std::string_view what = unit.slot != nullptr ? unit.slot->key
+                                : unit.record != nullptr && unit.record->has_entry
+                                    ? unit.record->entry().stream
+                                : unit.publish ? unit.message().channel
+                                               : "an event";
   // The same refusal comes at each beat; it is said once until it changes.
-  std::string refusal =
-      format("%s: %.*s", what.c_str(), static_cast<int>(error.size()), error.data());
+  std::string refusal = format("%.*s: %.*s", static_cast<int>(what.size()), what.data(),
+                               static_cast<int>(error.size()), error.data());
   if (refusal != last_refusal_) log_.error("redis refuses %s", refusal.c_str());
   last_refusal_ = std::move(refusal);
-  outbox_.refused(unit);
+  outbox_.refused(unit, error);
 }
 
 void Link::on_data(std::string_view bytes) {
@@ -123,27 +131,55 @@ void Link::on_end(std::string_view why) {
 // Once a turn, before the loop waits: what the turn has gathered goes out in one write.
 void Link::on_turn() {
   turn_.stop();
+  nudge_.stop();
   if (!machine_.connected() && finishing_) finish_deadline_.start(Duration::zero());
   if (machine_.state() < LinkState::replaying) return;
+  send_units();
+  maybe_steady();
+  if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
+  flush();
+}
+
+void Link::send_units() {
+  // Asked again by somebody who has just heard that an event was dropped: what was taken out of the
+  // outbox must be on its way before the next.
+  if (std::exchange(sending_, true)) return;
   const MonoTime now = loop_.now();
+  const WallTime wall = loop_.clock().wall_now();
   outbox::Unit unit;
   while (pipeline_->waiting_units() < kMaxUnitsInFlight &&
          pipeline_->output().size() + transport_->queued_bytes() < options_.max_output_bytes &&
-         outbox_.next(unit, now)) {
+         outbox_.next(unit, now, wall)) {
     // The round trip that a beat reports should be a fresh one; here a PING costs no wake-up.
     if (now - last_ping_ >= options_.ping_after && !pipeline_->ping_under_way()) {
       pipeline_->ping(now);
       last_ping_ = now;
     }
     pipeline_->send(unit, now);
+    if (unit.publish && events_.on_publish) {
+      const outbox::MessageView message = unit.message();
+      events_.on_publish(message.channel, message.payload);
+    }
   }
-  maybe_steady();
-  if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
-  flush();
+  sending_ = false;
+}
+
+uint64_t Link::query(int db, std::span<const std::string_view> command,
+                     Delegate<void(const QueryReply&)> done, QueryOrder order) {
+  if (machine_.state() < LinkState::replaying || !pipeline_) return 0;
+  if (pipeline_->waiting_queries() >= kMaxQueries) return 0;
+  if (order == QueryOrder::behind_writes) send_units();
+  pipeline_->query(++last_query_, db, command, done, loop_.now());
+  wake();
+  return last_query_;
+}
+
+void Link::cancel(uint64_t query) {
+  if (pipeline_) pipeline_->cancel_query(query);
 }
 
 void Link::maybe_steady() {
-  if (machine_.state() != LinkState::replaying || !outbox_.drained()) return;
+  if (machine_.state() != LinkState::replaying || !outbox_.caught_up()) return;
   status_.words.clear();
   last_refusal_.clear();
   ++status_.connects;
@@ -196,7 +232,7 @@ void Link::fail(Trouble trouble, std::string_view words) {
   status_.words =
       format("%.*s (%.*s)", static_cast<int>(redis::words(trouble).size()),
              redis::words(trouble).data(), static_cast<int>(words.size()), words.data());
-  drop_connection();
+  drop_connection(status_.words);
   if (retry.news) {
     const std::string target = describe(options_.target);
     log_.warning("redis %s: %s; trying again for ever, first in %s, then at most every %s",
@@ -209,9 +245,10 @@ void Link::fail(Trouble trouble, std::string_view words) {
 }
 
 // Last of what a callback of the transport does: it dies here.
-void Link::drop_connection() {
+void Link::drop_connection(std::string_view words) {
   check_.stop();
   outbox_.connection_lost();
+  if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();
   transport_.reset();
   status_.round_trip.reset();
@@ -222,8 +259,8 @@ void Link::reconfigure(LinkOptions options) {
   options_ = std::move(options);
   machine_.set_limits(options_.backoff, options_.stable_after);
   if (!anew || machine_.state() == LinkState::stopped) return;
-  drop_connection();
   machine_.restart();
+  drop_connection("redis is another one now");
   retry_.start(Duration::zero());
   publish_status();
 }
@@ -237,8 +274,8 @@ void Link::finish(Duration deadline, Delegate<void()> on_finished) {
 
 void Link::on_finish_deadline() {
   retry_.stop();
-  drop_connection();
   machine_.stop();
+  drop_connection("stopped");
   publish_status();
   std::exchange(on_finished_, {})();
 }

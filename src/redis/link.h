@@ -3,13 +3,14 @@
 // is silent is found by a deadline on the oldest outstanding command, and by a PING when there
 // is none.
 //
-// The callbacks come on the loop's thread; they may fill the outbox and call wake(), but must not
-// destroy the link.
+// The callbacks come on the loop's thread; they may fill the outbox, call wake() and ask queries,
+// but must not destroy the link.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/log.h"
 #include "outbox/outbox.h"
@@ -33,6 +34,9 @@ struct LinkOptions {
   size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
 };
 
+// They lead to the same server, as the same user.
+bool same_way(const LinkOptions& a, const LinkOptions& b);
+
 struct LinkStatus {
   LinkState state = LinkState::stopped;
   Trouble trouble = Trouble::none;
@@ -44,7 +48,10 @@ struct LinkStatus {
 
 struct LinkEvents {
   Delegate<void(const LinkStatus&)> on_status;  // state changed
-  Delegate<void(const outbox::SlotWrite&, const SlotEcho&)> on_slot_stored;
+  // Of slots with `echo`.
+  Delegate<void(const outbox::Slot&, const SlotEcho&)> on_slot_stored;
+  // A message is put on the wire; a subscriber of this process may hear it soon.
+  Delegate<void(std::string_view channel, std::string_view payload)> on_publish;
 };
 
 class Link final : private PipelineSink {
@@ -58,6 +65,16 @@ class Link final : private PipelineSink {
   void start();
   // Something was put into the outbox: it goes out before the loop next waits.
   void wake();
+  // Sends one command (its words) to a database of the greeting, after all that the outbox held
+  // when it was asked, as far as there was room in flight. `done` is called exactly once, unless
+  // cancelled: with the answer, an error reply included, or without if the connection ends first;
+  // but not when the link is destroyed. 0, and no call, if there is no greeted connection or too
+  // many queries wait. `ahead_of_writes`: before what the outbox holds and has not yet sent.
+  enum class QueryOrder : uint8_t { behind_writes, ahead_of_writes };
+  uint64_t query(int db, std::span<const std::string_view> command,
+                 Delegate<void(const QueryReply&)> done,
+                 QueryOrder order = QueryOrder::behind_writes);
+  void cancel(uint64_t query);
   // Other options. If they change where or as whom to connect, it does so anew at once.
   void reconfigure(LinkOptions options);
   // No more will be put in: calls `on_finished` (on a later turn) when all is stored, or when the
@@ -74,10 +91,11 @@ class Link final : private PipelineSink {
   void on_end(std::string_view why);
   void on_drain() { wake(); }
   void on_turn();
+  void send_units();
   void on_check();
   void on_finish_deadline();
   void fail(Trouble trouble, std::string_view words);
-  void drop_connection();
+  void drop_connection(std::string_view words);
   void flush();
   void arm_check();
   void maybe_steady();
@@ -86,7 +104,7 @@ class Link final : private PipelineSink {
 
   void on_greeted() override;
   void on_pong(Duration round_trip) override;
-  void on_stored(const outbox::Unit& unit, const SlotEcho& echo) override;
+  void on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t subscribers) override;
   void on_refused(const outbox::Unit& unit, std::string_view error) override;
 
   uv::Loop& loop_;
@@ -103,10 +121,13 @@ class Link final : private PipelineSink {
   MonoTime last_heard_{};  // bytes came in
   MonoTime last_ping_{};   // was sent
   std::string last_refusal_;
+  uint64_t last_query_ = 0;
+  bool sending_ = false;
 
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines
   uv::Prepare turn_;
+  uv::Timer nudge_;
 
   uv::Timer finish_deadline_;
   Delegate<void()> on_finished_;

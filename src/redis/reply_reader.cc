@@ -1,5 +1,8 @@
 #include "redis/reply_reader.h"
 
+#include <cstring>
+#include <new>
+
 namespace nb::redis {
 namespace {
 
@@ -16,21 +19,84 @@ int depth(const redisReadTask* task) {
   return levels;
 }
 
+// A null answer makes hiredis say "Out of memory" and give the stream up.
+redisReply* make(const redisReadTask* task, int type) {
+  auto& arena = *static_cast<ReplyArena*>(task->privdata);
+  auto* reply = new (arena.take(sizeof(redisReply))) redisReply{};
+  reply->type = type;
+  if (task->parent != nullptr) {
+    static_cast<redisReply*>(task->parent->obj)->element[task->idx] = reply;
+  }
+  return reply;
+}
+
+void* make_string(const redisReadTask* task, char* text, size_t size) {
+  // What RESP3 adds was not asked for.
+  if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS &&
+      task->type != REDIS_REPLY_ERROR) {
+    return nullptr;
+  }
+  redisReply* reply = make(task, task->type);
+  reply->str = static_cast<char*>(static_cast<ReplyArena*>(task->privdata)->take(size + 1));
+  std::memcpy(reply->str, text, size);
+  reply->str[size] = '\0';
+  reply->len = static_cast<decltype(reply->len)>(size);
+  return reply;
+}
+
 // The element count is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
-struct CreateArray {
-  using Function = void* (*)(const redisReadTask*, Count);
-  static void* limited(const redisReadTask* task, Count count) {
-    // hiredis then says "Out of memory".
-    if (static_cast<size_t>(count) > kMaxElements || depth(task) > kMaxDepth) return nullptr;
-    return reinterpret_cast<Function>(task->privdata)(task, count);
+void* make_array(const redisReadTask* task, Count count) {
+  const auto elements = static_cast<size_t>(count);
+  if (task->type != REDIS_REPLY_ARRAY || elements > kMaxElements || depth(task) > kMaxDepth) {
+    return nullptr;
   }
-};
+  redisReply* reply = make(task, REDIS_REPLY_ARRAY);
+  const size_t bytes = elements * sizeof(redisReply*);
+  reply->element = static_cast<redisReply**>(static_cast<ReplyArena*>(task->privdata)->take(bytes));
+  std::memset(reply->element, 0, bytes);
+  reply->elements = elements;
+  return reply;
+}
 
 template <class Count>
-void limit_arrays(void* (*&create)(const redisReadTask*, Count), redisReader* reader) {
-  reader->privdata = reinterpret_cast<void*>(create);
-  create = &CreateArray<Count>::limited;
+void set_array_function(void* (*&create)(const redisReadTask*, Count)) {
+  create = &make_array<Count>;
+}
+
+void* make_integer(const redisReadTask* task, long long value) {
+  redisReply* reply = make(task, REDIS_REPLY_INTEGER);
+  reply->integer = value;
+  return reply;
+}
+
+void* make_nil(const redisReadTask* task) {
+  return make(task, REDIS_REPLY_NIL);
+}
+
+template <class Functions>
+void refuse_what_resp3_adds(Functions& functions) {
+  // Null would not do: hiredis would hand out a number in place of a pointer.
+  if constexpr (requires { functions.createDouble; }) {
+    functions.createDouble = [](const redisReadTask*, double, char*, size_t) -> void* {
+      return nullptr;
+    };
+    functions.createBool = [](const redisReadTask*, int) -> void* { return nullptr; };
+  }
+}
+
+// The arena has it.
+void free_nothing(void*) {}
+
+redisReplyObjectFunctions make_functions() {
+  redisReplyObjectFunctions functions{};
+  functions.createString = &make_string;
+  set_array_function(functions.createArray);
+  functions.createInteger = &make_integer;
+  functions.createNil = &make_nil;
+  functions.freeObject = &free_nothing;
+  refuse_what_resp3_adds(functions);
+  return functions;
 }
 
 }  // namespace
@@ -52,11 +118,10 @@ bool is_error(const redisReply& reply) {
 
 ReplyReader::ReplyReader(size_t max_reply_bytes)
     : max_reply_bytes_(max_reply_bytes),
-      functions_(std::make_unique<redisReplyObjectFunctions>()),
+      functions_(make_functions()),
       reader_(redisReaderCreate()) {
-  *functions_ = *reader_->fn;
-  limit_arrays(functions_->createArray, reader_.get());
-  reader_->fn = functions_.get();
+  reader_->fn = &functions_;
+  reader_->privdata = &arena_;
 }
 
 bool ReplyReader::feed(std::string_view bytes) {
@@ -76,13 +141,18 @@ bool ReplyReader::feed(std::string_view bytes) {
 
 Reply ReplyReader::next() {
   if (fault_ != nullptr) return nullptr;
+  // Half a reply stays in the arena until its other half has come.
+  if (given_) arena_.reset();
+  given_ = false;
   void* reply = nullptr;
   if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) {
     fault_ = reader_->errstr;
     return nullptr;
   }
-  if (reply != nullptr) unfinished_bytes_ = reader_->len - reader_->pos;
-  return Reply(static_cast<redisReply*>(reply));
+  if (reply == nullptr) return nullptr;
+  given_ = true;
+  unfinished_bytes_ = reader_->len - reader_->pos;
+  return static_cast<redisReply*>(reply);
 }
 
 }  // namespace nb::redis

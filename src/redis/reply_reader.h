@@ -1,5 +1,6 @@
 // ReplyReader: hiredis' parser behind limits that not every version has itself: a reply may not be
 // longer, announce more elements, or be nested deeper, than is sane. For hiredis 0.14 and 1.x.
+// Replies are made in an arena of the reader's own, so reading them allocates nothing.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -8,12 +9,12 @@
 #include <memory>
 #include <string_view>
 
+#include "redis/reply_arena.h"
+
 namespace nb::redis {
 
-struct ReplyDeleter {
-  void operator()(redisReply* reply) const { freeReplyObject(reply); }
-};
-using Reply = std::unique_ptr<redisReply, ReplyDeleter>;
+// Belongs to the reader, and is valid until its next().
+using Reply = const redisReply*;
 
 // The text of a string, status or error reply; empty for others.
 std::string_view text_of(const redisReply& reply);
@@ -22,6 +23,8 @@ bool is_error(const redisReply& reply);
 class ReplyReader {
  public:
   explicit ReplyReader(size_t max_reply_bytes);
+  ReplyReader(const ReplyReader&) = delete;
+  ReplyReader& operator=(const ReplyReader&) = delete;
 
   // Takes bytes in. False if they are not the protocol or beyond the limits: then fault() says
   // why, and the connection is of no more use.
@@ -39,8 +42,10 @@ class ReplyReader {
   size_t max_reply_bytes_;
   size_t unfinished_bytes_ = 0;  // fed, and not yet part of a reply that was taken
   const char* fault_ = nullptr;
-  // Our copy of hiredis' functions, with a limit in front of one; the reader points to it.
-  std::unique_ptr<redisReplyObjectFunctions> functions_;
+  ReplyArena arena_;
+  bool given_ = false;  // what is in the arena was handed out
+  // Our functions for hiredis to make replies with; the reader points to them.
+  redisReplyObjectFunctions functions_;
   std::unique_ptr<redisReader, Deleter> reader_;
 };
 

@@ -58,6 +58,7 @@ bool needs_a_person(Trouble trouble) {
 }
 
 Trouble classify(std::string_view error_reply) {
+  if (error_reply.empty()) return Trouble::none;
   // The first word is the machine-readable code (Redis serialization protocol, "Simple errors").
   constexpr std::pair<std::string_view, Trouble> kCodes[] = {
       {"DENIED", Trouble::not_admitted},      {"WRONGPASS", Trouble::wrong_password},

@@ -1,6 +1,6 @@
 // A strict JSON scanner: decides whether a text is exactly one JSON value by RFC 8259, before
 // cJSON, which lets much through (leading zeros, raw control characters, invalid UTF-8, a NUL that
-// cuts a string short), gets to see it. Pure; no allocation, no recursion.
+// cuts a string short), gets to see it. Pure, no recursion.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,8 @@ struct JsonFault {
   size_t offset = 0;
 };
 
-// Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8.
+// Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8. Allocates
+// nothing.
 JsonFault scan_json(std::string_view text, const JsonLimits& limits = {});
 
 }  // namespace nb::wire

@@ -37,5 +37,36 @@ std::string node_metrics_stream(std::string_view node) {
 std::string node_events_channel(std::string_view node) {
   return join("node:events:", node);
 }
+std::string node_events_stream(std::string_view node) {
+  return join("stream:node_events:", node);
+}
+std::string robot_state_key(std::string_view node) {
+  return join("robot:state:", node);
+}
+std::string stroke_progress_key(std::string_view session) {
+  return join("stroke:progress:", session);
+}
+std::string stroke_history_stream(std::string_view session) {
+  return join("stream:stroke_history:", session);
+}
+std::string error_events_channel(std::string_view category) {
+  return join("error:events:", category);
+}
+
+bool is_reserved_key(std::string_view key) {
+  for (const std::string_view prefix :
+       {"node:", "robot:", "stroke:", "stream:", "session:", "nodebeat:"}) {
+    if (key.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+bool is_strict_channel(std::string_view channel) {
+  if (channel == kRobotEventsChannel || channel == "system:events") return true;
+  for (const std::string_view prefix : {"stroke:events:", "error:events:", "node:events:"}) {
+    if (channel.starts_with(prefix)) return true;
+  }
+  return false;
+}
 
 }  // namespace nb::wire

@@ -15,5 +15,22 @@ Status check_node_name(std::string_view name);
 std::string node_health_key(std::string_view node);      // HASH, field "health"
 std::string node_metrics_stream(std::string_view node);  // STREAM of past healths
 std::string node_events_channel(std::string_view node);  // pub/sub
+// STREAM of the events that must not be lost for coming late; fields "channel" and "event".
+std::string node_events_stream(std::string_view node);
+std::string robot_state_key(std::string_view node);           // HASH, "state", "last_updated"
+std::string stroke_progress_key(std::string_view session);    // HASH, field "progress"
+std::string stroke_history_stream(std::string_view session);  // STREAM
+std::string error_events_channel(std::string_view category);  // pub/sub
+inline constexpr std::string_view kRobotEventsChannel = "robot:events";
+inline constexpr std::string_view kStrokeSessionChannel = "stroke:events:session";
+inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progress";
+inline constexpr std::string_view kRobotTelemetryStream = "stream:robot_telemetry";
+// HASH of every node that was ever seen: node -> what its agent said of itself at its start.
+inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
+
+// A key that other programs parse, or that is the agents' own: not for arbitrary values.
+bool is_reserved_key(std::string_view key);
+// A channel whose readers want each message to be an object with text `type` and `timestamp`.
+bool is_strict_channel(std::string_view channel);
 
 }  // namespace nb::wire

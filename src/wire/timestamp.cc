@@ -1,22 +1,66 @@
 #include "wire/timestamp.h"
 
-#include <cstdio>
-
 namespace nb::wire {
+namespace {
 
-std::string format_timestamp(WallTime time) {
+constexpr std::string_view kForm = "0000-00-00T00:00:00.000000";
+
+void put_digits(char* at, int digits, unsigned value) {
+  while (digits > 0) {
+    at[--digits] = static_cast<char>('0' + value % 10);
+    value /= 10;
+  }
+}
+
+unsigned get_digits(std::string_view text, size_t at, size_t digits) {
+  unsigned value = 0;
+  for (size_t i = at; i < at + digits; ++i)
+    value = value * 10 + static_cast<unsigned>(text[i] - '0');
+  return value;
+}
+
+}  // namespace
+
+// Digit by digit: one stands in each record and event, and printf would cost more than the rest.
+// Calendar arithmetic in the type, not gmtime: no locale, no time zone data, no static buffer.
+void append_timestamp(WallTime time, std::string& out) {
   using namespace std::chrono;
-  // Calendar arithmetic in the type, not gmtime: no locale, no time zone data, no static buffer.
   const auto day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss<microseconds> clock(time - day);
-  char text[64];
-  const int n = std::snprintf(
-      text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06d", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
-  return std::string(text, static_cast<size_t>(n));
+  const int year = static_cast<int>(date.year());
+  char text[kForm.size()];
+  kForm.copy(text, kForm.size());
+  put_digits(text, 4, static_cast<unsigned>(year < 0 ? 0 : year));
+  put_digits(text + 5, 2, static_cast<unsigned>(date.month()));
+  put_digits(text + 8, 2, static_cast<unsigned>(date.day()));
+  put_digits(text + 11, 2, static_cast<unsigned>(clock.hours().count()));
+  put_digits(text + 14, 2, static_cast<unsigned>(clock.minutes().count()));
+  put_digits(text + 17, 2, static_cast<unsigned>(clock.seconds().count()));
+  put_digits(text + 20, 6, static_cast<unsigned>(clock.subseconds().count()));
+  out.append(text, kForm.size());
+}
+
+std::string format_timestamp(WallTime time) {
+  std::string out;
+  append_timestamp(time, out);
+  return out;
+}
+
+std::optional<WallTime> parse_timestamp(std::string_view text) {
+  using namespace std::chrono;
+  if (text.size() != kForm.size()) return std::nullopt;
+  for (size_t i = 0; i < kForm.size(); ++i) {
+    if (kForm[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != kForm[i]) return std::nullopt;
+  }
+  const year_month_day date{year(static_cast<int>(get_digits(text, 0, 4))),
+                            month(get_digits(text, 5, 2)), day(get_digits(text, 8, 2))};
+  const unsigned hour = get_digits(text, 11, 2);
+  const unsigned minute = get_digits(text, 14, 2);
+  const unsigned second = get_digits(text, 17, 2);
+  if (!date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  return WallTime(sys_days(date).time_since_epoch() + hours(hour) + minutes(minute) +
+                  seconds(second) + microseconds(get_digits(text, 20, 6)));
 }
 
 }  // namespace nb::wire

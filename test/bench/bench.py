@@ -1,15 +1,26 @@
 #!/usr/bin/env python3
-"""Measures the agent beside collectd, in one run on one machine.
+"""Measures the agent beside what it is held against, in one run on one machine.
 
-    bench.py [--seconds 30] [--skip-day] [--json FILE]
+    bench.py [beats] [day] [push] [local] [--seconds 30] [--pushes 100000] [--json FILE]
 
-Both write to one private redis-server once a second; the agent has one TCP probe. Figures come from
-the kernel's books of each process: smaps_rollup for memory, status for context switches (a voluntary
-one is a wake-up), schedstat for time on a processor. NODEBEATD names the daemon, DAY_OF_BEATS the
-program that runs a day of beats on an accelerated clock; ./dev bench sets both.
+Without a name all of it runs:
+  beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
+         has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
+         memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
+         processor
+  day    a day of beats on an accelerated clock
+  push   what a push of the C library costs, beside a bare send(), with all well and with Redis or
+         the agent stopped
+  local  what the socket adds on the way to Redis and to another client, how much it carries, what
+         it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
+
+NODEBEATD names the daemon, BENCH_FOLDER where the programs of this folder were built; ./dev bench
+sets both.
 """
 
 import argparse
+import contextlib
+import csv
 import json
 import os
 import re
@@ -25,6 +36,16 @@ import time
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
+PARTS = ("beats", "day", "push", "local")
+UPDATES = 3000  # of each latency
+MESSAGES = 300_000  # of each throughput
+ROUNDS = 3  # of each throughput
+PAYLOAD = 300  # bytes of a value or an event
+CLIENTS = 64
+EVENT_BYTES = 1 << 20  # the limits that the agent has without a configuration
+SLOT_BYTES = 4 << 20
+OUTPUT_BYTES = 1 << 20
+MIB = 1 << 20
 
 
 def wait_for(condition, seconds, what):
@@ -161,53 +182,301 @@ def show(title, rows, limits):
         print(line)
 
 
+class Table:
+    """Rows with a figure, what it is held against, and whether that is reached."""
+
+    def __init__(self):
+        self.rows = []
+
+    def title(self, text):
+        print(f"\n{text}\n  {'':44}{'ours':>14}{'beside':>14}{'ratio':>8}  target")
+
+    def row(self, name, ours, beside=None, at_most=None, at_least=None):
+        ratio = ours / beside if beside else None
+        line = f"  {name:44}{ours:14,.2f}" + (f"{beside:14,.2f}{ratio:8.2f}" if beside else "")
+        met = None
+        if at_most is not None or at_least is not None:
+            value = ours if ratio is None else ratio
+            met = value <= at_most if at_most is not None else value >= at_least
+            target = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}"
+            line = f"{line:80}  {target} {'reached' if met else 'MISSED'}"
+        print(line, flush=True)
+        self.rows.append({"name": name, "ours": ours, "beside": beside, "ratio": ratio, "met": met})
+
+
+class Agent(Process):
+    """A nodebeatd with a configuration of its own, said to be there when its socket answers."""
+
+    def __init__(self, daemon, port, folder, name, env=None):
+        own = os.path.join(folder, name)
+        os.mkdir(own)
+        self.socket = os.path.join(own, "agent.sock")
+        super().__init__(agent_argv(daemon, port, own, port), stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+        wait_for(lambda: os.path.exists(self.socket), 10, "the agent's socket")
+        wait_for(lambda: self.call("agent.stats")["link"]["state"] == "steady", 10, "the agent's link")
+
+    def call(self, method):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.socket)
+            s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode() + b"\n")
+            with s.makefile() as lines:
+                return json.loads(lines.readline())["result"]
+
+
+def program(name):
+    folder = os.environ.get("BENCH_FOLDER") or sys.exit("bench: BENCH_FOLDER must be set; use ./dev bench")
+    return os.path.join(folder, name)
+
+
+def run(*argv):
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"bench: {' '.join(map(str, argv))}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def figures_of(text):
+    """Lines of a name and numbers: {name: [numbers]}."""
+    lines = (line.split() for line in text.splitlines())
+    return {words[0]: [float(w) for w in words[1:]] for words in lines if words}
+
+
+def benchmark_rate(port, clients, *command):
+    """What redis-benchmark reaches, in commands a second."""
+    out = run("redis-benchmark", "-p", port, "-c", clients, "-P", 64, "-n", MESSAGES, "-r", 1000, "--csv", *command)
+    return float(list(csv.reader(out.splitlines()))[-1][1])
+
+
+def bench_push(daemon, folder, table, pushes):
+    cases = ("healthy", "redis_stopped", "redis_gone", "agent_stopped")
+    with contextlib.ExitStack() as stack:
+        servers, agents = {}, {}
+        for case in cases:
+            servers[case] = Redis(folder)
+            stack.enter_context(servers[case])
+            agents[case] = Agent(daemon, servers[case].port, folder, case)
+            stack.enter_context(agents[case])
+        servers["redis_gone"].process.kill()
+        for process in (servers["redis_stopped"].process, agents["agent_stopped"].process):
+            process.send_signal(signal.SIGSTOP)
+            stack.callback(process.send_signal, signal.SIGCONT)
+        argv = [program("push"), "--pushes", pushes, "--fifo"]
+        for case in cases:
+            argv += ["--socket", f"{case}={agents[case].socket}"]
+        out = run(*argv)
+    print(f"\n{out}", end="")
+    side = {}
+    for name, numbers in re.findall(r"^(\w+)((?: +[\d.]+){5})$", out, re.M):
+        side[name] = dict(zip(("median", "p99", "p99.9", "p99.99", "max"), map(float, numbers.split())))
+    table.title(f"a push of 4 x 7 numbers, microseconds, {pushes:,} each, beside a bare send() and the healthy case")
+    for quantile in ("median", "p99.99"):
+        table.row(f"push / bare, {quantile}", side["healthy"][quantile], side["bare"][quantile], at_most=2)
+    for case in cases[1:]:
+        table.row(f"{case} / healthy, p99.99", side[case]["p99.99"], side["healthy"]["p99.99"], at_most=1.2)
+
+
+def redis_py_strokes(port):
+    """The four round trips that the agent replaces, by redis-py: microseconds."""
+    import redis  # pylint: disable=import-outside-toplevel
+
+    client = redis.Redis(port=port)
+    took = []
+    for i in range(UPDATES):
+        time.sleep(0.001)
+        start = time.monotonic()
+        progress = json.dumps(
+            {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "bench", "stroke_idx": i, "pose_idx": i % 40,
+             "total_strokes": 1000000, "stroke_length": 40, "offset_idx_l": 0, "offset_idx_r": 0,
+             "stroke_description_l": "left arm, a long curve", "stroke_description_r": "right arm, waits",
+             "is_executing": True, "is_paused": False, "scene_name": "default", "dataset_name": None}
+        )
+        client.hget("bench:progress", "progress")
+        client.hset("bench:progress", "progress", progress)
+        client.xadd(
+            "bench:history",
+            {"stroke_idx": i, "pose_idx": i % 40, "description_l": "left arm, a long curve",
+             "description_r": "right arm, waits", "node_id": "bench"},
+            maxlen=10000,
+        )
+        client.publish("bench:progress", progress)
+        took.append((time.monotonic() - start) * 1e6)
+    took.sort()
+    return took[len(took) // 2], took[int(len(took) * 0.99)]
+
+
+def bench_latency(table, agent, port):
+    local = program("local_bench")
+    table.title("a robot's state until Redis has it, microseconds, beside send() -> epoll reader -> blocking HSET")
+    seen = figures_of(run(local, "visible", agent.socket, port, UPDATES))
+    table.row("until the answer is back, median", seen["agent"][0], seen["bare"][0], at_most=3)
+    table.row("until the answer is back, p99", seen["agent"][1], seen["bare"][1])
+    table.row("beside the bare one answered too, median", seen["agent"][0], seen["bare_answered"][0])
+    table.title("an event until another client has it, microseconds, beside an epoll relay")
+    seen = figures_of(run(local, "relay", agent.socket, UPDATES))
+    table.row("median", seen["agent"][0], seen["bare"][0], at_most=3)
+    table.row("p99", seen["agent"][1], seen["bare"][1])
+    table.title("a stroke's progress, microseconds, beside four blocking calls")
+    seen = figures_of(run(local, "strokes", agent.socket, port, UPDATES))
+    in_python = redis_py_strokes(port)
+    for i, quantile in enumerate(("median", "p99")):
+        for name, theirs in (("hiredis", seen["hiredis"][i]), ("redis-py", in_python[i])):
+            table.row(f"nb_stroke_update() beside {name}, {quantile}", seen["push"][i], theirs)
+            table.row(f"until it is stored beside {name}, {quantile}", seen["agent"][i], theirs)
+
+
+def bench_throughput(table, agent, port):
+    table.title(f"into Redis over one connection, a second, {PAYLOAD} bytes each, beside redis-benchmark -P 64")
+    commands = {
+        "publish": ("PUBLISH", "bench:rate", "x" * PAYLOAD),
+        "set": ("SET", "bench:__rand_int__", "x" * PAYLOAD),
+    }
+    for what, command in commands.items():
+        for clients in (1, CLIENTS):
+            # In turns, and the best of each: what else runs here shall not decide.
+            theirs, ours, accepted = 0, 0, 0
+            for _ in range(ROUNDS):
+                theirs = max(theirs, benchmark_rate(port, clients, *command))
+                seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD))
+                if seen["dropped"][0] or seen["expired"][0]:
+                    sys.exit(f"bench: events were lost: {seen}")
+                ours = max(ours, seen["in_redis"][0] / seen["seconds"][0])
+                accepted = max(accepted, seen["said"][0] / seen["seconds"][0])
+            table.row(f"{command[0]} in Redis, {clients} clients", ours, theirs, at_least=0.5)
+            if what == "set":
+                table.row(f"{command[0]} accepted, {clients} clients", accepted)
+
+
+def bench_allocations(daemon, folder, table, port):
+    counter = os.path.join(folder, "allocations")
+
+    def count():
+        with open(counter, "rb") as f:
+            return int.from_bytes(f.read(8), sys.byteorder)
+
+    table.title("allocations of the agent for each message, once it has warmed up")
+    env = {"LD_PRELOAD": program("count_allocations.so"), "COUNT_ALLOCATIONS": counter}
+    agent = Agent(daemon, port, folder, "counted", env)
+    with agent:
+        for what in ("publish", "set"):
+            for clients in (1, CLIENTS):
+                rate = (program("local_bench"), "rate", agent.socket, port, what, clients)
+                run(*rate, MESSAGES // 10, PAYLOAD)
+                before = count()
+                seen = figures_of(run(*rate, MESSAGES, PAYLOAD))
+                table.row(f"{what}, {clients} clients", (count() - before) / seen["said"][0], at_most=0.1)
+
+
+def bench_memory(daemon, folder, table):
+    table.title(f"private memory with Redis away and {CLIENTS} clients, MiB")
+    redis = Redis(folder)
+    with contextlib.ExitStack() as stack:
+        with redis:
+            agent = Agent(daemon, redis.port, folder, "filled")
+            stack.enter_context(agent)
+        private = [memory_kb(agent.process.pid)["private_kb"] / 1024]
+        filler = subprocess.Popen(
+            [program("local_bench"), "fill", agent.socket, str(CLIENTS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        stack.callback(filler.wait)
+        stack.callback(filler.stdin.close)
+        said = {}
+        for full in ("lanes", "output"):
+            for line in filler.stdout:
+                said.update(figures_of(line))
+                if full in said:
+                    break
+            else:
+                sys.exit("bench: the queues could not be filled")
+            private.append(memory_kb(agent.process.pid)["private_kb"] / 1024)
+            filler.stdin.write("\n")
+            filler.stdin.flush()
+    lanes = (EVENT_BYTES + SLOT_BYTES) / MIB
+    table.row("idle", private[0])
+    table.row(f"lanes full ({said['values'][0]:,.0f} values), limit {lanes + 2:g}", private[1], at_most=lanes + 2)
+    limit = lanes + (CLIENTS - 1) * OUTPUT_BYTES / MIB + 2
+    queued = said["queued_bytes"][0] / MIB
+    table.row(f"and {queued:.1f} MiB wait for clients, limit {limit:g}", private[2], at_most=limit)
+
+
+def bench_local(daemon, folder, table):
+    redis = Redis(folder)
+    with redis:
+        agent = Agent(daemon, redis.port, folder, "local")
+        with agent:
+            bench_latency(table, agent, redis.port)
+            bench_throughput(table, agent, redis.port)
+        bench_allocations(daemon, folder, table, redis.port)
+    bench_memory(daemon, folder, table)
+
+
+def bench_beats(daemon, folder, seconds):
+    figures = {}
+    with_redis = Redis(folder)
+    with with_redis:
+        argv = agent_argv(daemon, with_redis.port, folder, with_redis.port)
+        ready = [time_to_ready(argv, folder) for _ in range(STARTS)]
+        with Process(argv, stderr=subprocess.DEVNULL) as agent, Process(
+            collectd_argv(with_redis.port, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as collectd:
+            time.sleep(WARM_UP_S)
+            # Side by side, both watched over the same span.
+            before = {p.pid: (switches(p.pid), cpu_ns(p.pid)) for p in (agent, collectd)}
+            start = time.monotonic()
+            time.sleep(seconds)
+            elapsed = time.monotonic() - start
+            for name, process in (("nodebeatd", agent), ("collectd", collectd)):
+                woken, cpu = before[process.pid]
+                figures[name] = memory_kb(process.pid)
+                figures[name]["wakeups_per_s"] = round((switches(process.pid) - woken) / elapsed, 2)
+                figures[name]["cpu_percent"] = round((cpu_ns(process.pid) - cpu) / elapsed / 1e7, 4)
+    figures["nodebeatd"]["ready_ms_median"] = round(statistics.median(ready), 1)
+    figures["nodebeatd"]["ready_ms_worst"] = round(max(ready), 1)
+    figures["nodebeatd"]["stripped_kb"] = stripped_kb(daemon, folder)
+    show(
+        f"beating once a second with one probe, {seconds:g} s, beside collectd (cpu, memory, unixsock, write_redis)",
+        figures,
+        {"private_kb": 1024, "rss_kb": 6144, "wakeups_per_s": 5, "cpu_percent": 0.1, "ready_ms_median": 50, "stripped_kb": 400},
+    )
+    return figures
+
+
+def bench_day(folder):
+    print("\na day of beats on an accelerated clock")
+    redis = Redis(folder)
+    with redis:
+        done = run(program("day_of_beats"), f"redis://127.0.0.1:{redis.port}")
+    print(done, end="")
+    return json.loads(done.splitlines()[-1])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30, help="how long each is watched (default: 30)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all)")
+    parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
+    parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--skip-day", action="store_true", help="without the accelerated day of beats")
     parser.add_argument("--json", help="write the figures to this file too")
     arguments = parser.parse_args()
+    for part in arguments.parts:
+        if part not in PARTS:
+            parser.error(f"'{part}' is not one of {', '.join(PARTS)}")
+    parts = [p for p in arguments.parts or PARTS if not (arguments.skip_day and p == "day")]
     daemon = os.environ.get("NODEBEATD") or sys.exit("bench: NODEBEATD must name the daemon; use ./dev bench")
 
     folder = tempfile.mkdtemp(prefix="nodebeat-bench-")
     figures = {}
+    table = Table()
+    print(f"load before: {' '.join(f'{x:.1f}' for x in os.getloadavg())} on {os.cpu_count()} processors")
     try:
-        with_redis = Redis(folder)
-        with with_redis:
-            argv = agent_argv(daemon, with_redis.port, folder, with_redis.port)
-            ready = [time_to_ready(argv, folder) for _ in range(STARTS)]
-            with Process(argv, stderr=subprocess.DEVNULL) as agent, Process(
-                collectd_argv(with_redis.port, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as collectd:
-                time.sleep(WARM_UP_S)
-                # Side by side, both watched over the same span.
-                before = {p.pid: (switches(p.pid), cpu_ns(p.pid)) for p in (agent, collectd)}
-                start = time.monotonic()
-                time.sleep(arguments.seconds)
-                elapsed = time.monotonic() - start
-                for name, process in (("nodebeatd", agent), ("collectd", collectd)):
-                    woken, cpu = before[process.pid]
-                    figures[name] = memory_kb(process.pid)
-                    figures[name]["wakeups_per_s"] = round((switches(process.pid) - woken) / elapsed, 2)
-                    figures[name]["cpu_percent"] = round((cpu_ns(process.pid) - cpu) / elapsed / 1e7, 4)
-        figures["nodebeatd"]["ready_ms_median"] = round(statistics.median(ready), 1)
-        figures["nodebeatd"]["ready_ms_worst"] = round(max(ready), 1)
-        figures["nodebeatd"]["stripped_kb"] = stripped_kb(daemon, folder)
-        show(
-            f"beating once a second with one probe, {arguments.seconds:g} s, beside collectd (cpu, memory, unixsock, write_redis)",
-            figures,
-            {"private_kb": 1024, "rss_kb": 6144, "wakeups_per_s": 5, "cpu_percent": 0.1, "ready_ms_median": 50, "stripped_kb": 400},
-        )
-        day = os.environ.get("DAY_OF_BEATS")
-        if not arguments.skip_day and day:
-            print("\na day of beats on an accelerated clock")
-            redis = Redis(folder)
-            with redis:
-                done = subprocess.run([day, f"redis://127.0.0.1:{redis.port}"], capture_output=True, text=True)
-                print(done.stdout, end="")
-                if done.returncode != 0:
-                    sys.exit(f"bench: the day of beats failed: {done.stderr}")
-                figures["day"] = json.loads(done.stdout.splitlines()[-1])
+        if "beats" in parts:
+            figures.update(bench_beats(daemon, folder, arguments.seconds))
+        if "day" in parts:
+            figures["day"] = bench_day(folder)
+        if "push" in parts:
+            bench_push(daemon, folder, table, arguments.pushes)
+        if "local" in parts:
+            bench_local(daemon, folder, table)
+        figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:
                 json.dump(figures, f, indent=2)

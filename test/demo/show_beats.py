@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Shows the beats of all nodes as they land in Redis, and asks nothing but Redis.
+"""Shows the beats of all nodes, and what their robots do, as it lands in Redis; asks nothing but
+Redis.
 
 On a terminal a table is redrawn in place; elsewhere each beat is one line. SIGTERM or Ctrl-C ends
 it, with 0 if the awaited node has beaten since --since, else with 1.
@@ -30,6 +31,8 @@ class Node:
         self.beats = 0
         self.ttl_ms = -2
         self.history = 0
+        self.robot = {}
+        self.stroke = {}  # the progress of the session that runs
 
     def age_s(self):
         sent = local_time(self.beat.get("last_heartbeat") or self.beat.get("timestamp"))
@@ -72,16 +75,39 @@ class Redis:
                 found[name] = (json.loads(text), ttl_ms, history)
         return found
 
+    def objects(self, prefix, field):
+        """{tail of the key: the object in that field}, of all such HASHes"""
+        keys = sorted(self.client.scan_iter(prefix + "*", count=1000))
+        pipe = self.client.pipeline(transaction=False)
+        for key in keys:
+            pipe.hget(key, field)
+        answers = zip(keys, pipe.execute())
+        return {key[len(prefix):]: json.loads(text) for key, text in answers if text is not None}
+
+    def robots(self):
+        """{node: RobotState}"""
+        return self.objects("robot:state:", "state")
+
+    def strokes(self):
+        """{node: StrokeProgress} of the sessions that run; of several the latest"""
+        found = {}
+        for _, progress in sorted(self.objects("stroke:progress:", "progress").items()):
+            if progress.get("is_executing"):
+                found[progress.get("node_id")] = progress
+        return found
+
     def new_events(self):
         if self.events is None:
             events = self.client.pubsub()
-            events.psubscribe("node:events:*")
-            events.get_message(timeout=2)  # the confirmation: from here on nothing is missed
+            patterns = ("node:events:*", "stroke:events:session", "error:events:*")
+            events.psubscribe(*patterns)
+            for _ in patterns:
+                events.get_message(timeout=2)  # confirmed: from here on nothing is missed
             self.events = events
         while (message := self.events.get_message()) is not None:
             if message["type"] == "pmessage":
                 event = json.loads(message["data"])
-                event.setdefault("node_id", message["channel"].split(":", 2)[2])
+                event.setdefault("node_id", message["channel"].rpartition(":")[2])
                 yield event
 
 
@@ -127,6 +153,32 @@ def probe_words(beat):
     return printable(", ".join(words))
 
 
+def robot_words(robot):
+    '''One line: "executing, left arm 0.12 -0.50 1.04, right arm away"'''
+    words = [str(robot.get("current_pose"))]
+    for side, name in (("l", "left"), ("r", "right")):
+        joints = robot.get("joints_" + side) or []
+        angles = " ".join(number(joint, "%5.2f") for joint in joints)
+        up = robot.get("is_connected_" + side)
+        words.append("%s arm %s" % (name, angles if up else "away"))
+    return printable(", ".join(words))
+
+
+def stroke_words(stroke):
+    return printable("stroke %s of %s, pose %s of %s  %s" % tuple(
+        stroke.get(key) for key in
+        ("stroke_idx", "total_strokes", "pose_idx", "stroke_length", "stroke_description_l")))
+
+
+def stroke_percent(stroke):
+    """How much of the session is done."""
+    total, length = stroke.get("total_strokes") or 0, stroke.get("stroke_length") or 0
+    if total <= 0:
+        return 0.0
+    pose = (stroke.get("pose_idx") or 0) / length if length > 0 else 0.0
+    return min((((stroke.get("stroke_idx") or 0) + pose) / total) * 100, 100.0)
+
+
 def event_words(event):
     known = ("type", "timestamp", "node_id", "instance_id", "boot_id")
     details = ", ".join(
@@ -166,6 +218,11 @@ class Lines:
             + ("" if b.get("is_reachable") else "  not reachable: %s" % b.get("reason", "?")),
             flush=True,
         )
+        for kind, words in (("robot", node.robot and robot_words(node.robot)),
+                            ("stroke", node.stroke and stroke_words(node.stroke))):
+            if words:
+                print("%s  %-8s %s: %s" % (clock(b.get("timestamp")), printable(node.name), kind,
+                                           words), flush=True)
 
     def event(self, event):
         name, details = event_words(event)
@@ -285,6 +342,12 @@ class Table:
             lines.append(self.row(node, titles, bar_width))
             if words := probe_words(node.beat):
                 lines.append(self.paint("2", ("  " + words)[:size.columns - 1]))
+            if node.robot:
+                lines.append(("  robot   " + robot_words(node.robot))[:size.columns - 1])
+            if node.stroke:
+                room = max(size.columns - 28, 0)
+                lines.append("  stroke  " + self.bar(stroke_percent(node.stroke), 12) + "  "
+                             + stroke_words(node.stroke)[:room])
         if not nodes:
             lines.append(self.paint("2", "no node has beaten yet"))
         lines += ["", self.paint("2", "EVENTS")]
@@ -325,6 +388,7 @@ class Watch:
         self.nodes = {}
         self.landed = 0
         self.trouble = ""
+        self.robots_seen = 0
         self.began = time.monotonic()
 
     def look(self):
@@ -332,6 +396,7 @@ class Watch:
         try:
             events = list(self.redis.new_events())
             health = self.redis.health()
+            robots, strokes = self.redis.robots(), self.redis.strokes()
         except (redis.RedisError, ValueError) as error:
             self.redis.close()
             words = "Redis at %s: %s" % (mask(self.url), printable(str(error)))
@@ -347,6 +412,8 @@ class Watch:
         for name, (beat, ttl_ms, history) in health.items():
             node = self.nodes.setdefault(name, Node(name))
             node.ttl_ms, node.history = ttl_ms, history
+            node.robot, node.stroke = robots.get(name, {}), strokes.get(name, {})
+            self.robots_seen += bool(node.robot)
             if beat.get("timestamp") == node.beat.get("timestamp"):
                 continue
             node.beat = beat
@@ -390,6 +457,9 @@ class Watch:
         if not self.landed:
             print("No beat of '%s' has landed in Redis in %.0f s." % (self.options.node, seconds))
             return 1
+        if self.options.robot and not self.robots_seen:
+            print("No state of a robot has landed in Redis in %.0f s." % seconds)
+            return 1
         print("%s of '%s' landed in Redis in %.0f s." % (self.beats(), self.options.node, seconds))
         return 0
 
@@ -399,6 +469,7 @@ def main():
     parser.add_argument("--redis", default=os.environ.get("DEMO_REDIS_URL"),
                         help="URL of the server (default: $DEMO_REDIS_URL)")
     parser.add_argument("--node", required=True, help="the node whose beats are awaited")
+    parser.add_argument("--robot", action="store_true", help="a robot's state is awaited as well")
     parser.add_argument("--since", default="", help="beats before this timestamp do not count")
     parser.add_argument("--ready", help="a file to create when events are listened to")
     options = parser.parse_args()

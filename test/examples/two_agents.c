@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
         .config_text = "[heartbeat]\ninterval = \"100ms\"\nttl = \"2s\"\n",
         .node = names[i],
         .redis_url = argv[1],
+        .socket_path = "",  // none: each would need a path of its own
         .log = print_line,
         .log_user = names[i],
     };

@@ -20,10 +20,12 @@ class Sink final : public redis::PipelineSink {
     greeted_ = true;
   }
   void on_pong(Duration) override {}
-  void on_stored(const outbox::Unit& unit, const redis::SlotEcho&) override {
-    outbox_.stored(unit);
+  void on_stored(const outbox::Unit& unit, const redis::SlotEcho&, int64_t n) override {
+    outbox_.stored(unit, MonoTime{}, n);
   }
-  void on_refused(const outbox::Unit& unit, std::string_view) override { outbox_.refused(unit); }
+  void on_refused(const outbox::Unit& unit, std::string_view words) override {
+    outbox_.refused(unit, words);
+  }
 
  private:
   outbox::Outbox& outbox_;
@@ -31,18 +33,32 @@ class Sink final : public redis::PipelineSink {
 };
 
 void fill(outbox::Outbox& outbox) {
-  for (int i = 0; i < 3; ++i) {
-    outbox::SlotWrite write;
-    write.key = "k" + std::to_string(i);
-    write.fields = {{"f", "v"}};
-    write.ttl = std::chrono::seconds(i);
-    write.echo = i == 1;
-    outbox::Event event;
-    if (i > 0) event.entry = outbox::StreamEntry{0, "s", 10, {{"f", "v"}}};
-    if (i > 1) event.message = outbox::Message{"c", "{}", std::chrono::seconds(5)};
-    outbox.put(write, event, MonoTime{}, WallTime{});
+  const outbox::FieldView field{"f", "v"};
+  for (int i = 0; i < 5; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    outbox::SlotUpdate slot{.key = key, .fields = {&field, 1}};
+    slot.kind = i == 3   ? outbox::SlotKind::string
+                : i == 4 ? outbox::SlotKind::remove
+                         : outbox::SlotKind::hash;
+    slot.ttl = std::chrono::seconds(i);
+    slot.echo = i == 1;
+    slot.forget = i == 4;
+    // In another database: the transaction goes there and back.
+    const outbox::EntryUpdate entry{i == 2, "s", 10, {&field, 1}};
+    const outbox::MessageUpdate message{"c", "{}", std::chrono::seconds(5)};
+    (void)outbox.put(&slot, i == 1 || i == 2 ? &entry : nullptr, i > 1 ? &message : nullptr,
+                     MonoTime{}, WallTime{}, static_cast<outbox::Waiter>(i + 1));
   }
 }
+
+// Each query is answered once, whatever happens.
+struct Asker {
+  int answers = 0;
+  void on_reply(const redis::QueryReply& reply) {
+    if (reply.reply == nullptr && reply.words.empty()) std::abort();
+    ++answers;
+  }
+};
 
 }  // namespace
 
@@ -54,8 +70,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Sink sink(outbox);
   redis::Pipeline pipeline(sink, 4096);
   if (data[0] & 1) pipeline.greet({"u", "p", "n", {0, 1}}, MonoTime{});
+  Asker asker;
+  const std::string_view words[] = {"GET", "k"};
+  const auto done = Delegate<void(const redis::QueryReply&)>::to<&Asker::on_reply>(&asker);
   outbox::Unit unit;
-  while (outbox.next(unit, MonoTime{})) pipeline.send(unit, MonoTime{});
+  int queries = 0;
+  while (outbox.next(unit, MonoTime{}, WallTime{})) {
+    pipeline.send(unit, MonoTime{});
+    pipeline.query(static_cast<uint64_t>(++queries), 0, words, done, MonoTime{});
+  }
   // The first byte also says how large the pieces are.
   const size_t piece = 1 + (data[0] >> 1) % 64;
   std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
@@ -67,5 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest.remove_prefix(n);
   }
   if (outbox.in_flight() != pipeline.waiting_units()) std::abort();
+  pipeline.give_up("over");
+  if (asker.answers != queries) std::abort();
   return 0;
 }

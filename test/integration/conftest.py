@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,8 @@ from support.fake_redis import FakeRedis  # noqa: E402
 from support.fault_proxy import FaultProxy  # noqa: E402
 from support.notify import NotifySocket  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
-from support.waiting import Conditions  # noqa: E402
+from support.rpc import Client  # noqa: E402
+from support.waiting import Conditions, wait_until  # noqa: E402
 
 DEFAULT_TIME_LIMIT = 30
 
@@ -185,6 +187,49 @@ def make_agent(tmp_path, program, stop_within, request):
         print(f"--- {agent.node}, pid {agent.pid}")  # shown if the test fails
         print("\n".join(agent.log()))
     assert not troubles, troubles
+
+
+@pytest.fixture
+def connect(closing):
+    """connect(agent): a client of its socket, as soon as that is there; closed after the test."""
+
+    def make(agent, **options):
+        def look():
+            assert agent.process.poll() is None, f"the agent has ended: {agent.log()}"
+            return Client(agent.socket_path, **options)
+
+        return closing(wait_until(look, ignoring=(FileNotFoundError, ConnectionRefusedError)))
+
+    return make
+
+
+@pytest.fixture
+def steady(connect):
+    """steady(agent): a client of an agent whose link to Redis is up and has settled."""
+
+    def make(agent, **options):
+        client = connect(agent, **options)
+        wait_until(lambda: client.call("agent.stats")["link"]["state"] == "steady")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def cell(redis_server, make_agent, steady):
+    """An agent, its Redis, a client of each."""
+    agent = make_agent(redis_server.url())
+    return SimpleNamespace(
+        server=redis_server, redis=redis_server.client(), agent=agent, client=steady(agent)
+    )
+
+
+@pytest.fixture
+def lonely(make_redis, make_agent, connect):
+    """An agent whose Redis is away, until `server.start()`; and a client."""
+    server = make_redis(start=False)
+    agent = make_agent(server.url())
+    return SimpleNamespace(server=server, agent=agent, client=connect(agent))
 
 
 @pytest.fixture

@@ -147,6 +147,7 @@ class Made {
     options.config_text = text.c_str();
     options.node = node;
     options.environment = environment;
+    options.socket_path = "";
     options.log = [](void* user, int, const char* line) {
       static_cast<Made*>(user)->lines.emplace_back(line);
     };

@@ -10,9 +10,12 @@
 #include "base/clock.h"
 #include "base/delegate.h"
 #include "base/file.h"
+#include "base/glob.h"
+#include "base/histogram.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/ring.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 
@@ -163,6 +166,80 @@ TEST(Clock, MonotonicAdvancesAndWallIsAfter2020) {
   const MonoTime before = clock.now();
   EXPECT_GE(clock.now(), before);
   EXPECT_GT(clock.wall_now().time_since_epoch(), 1'577'836'800s);
+}
+
+TEST(Histogram, TellsQuantilesWithinAnEighthOfAnOctave) {
+  Histogram histogram;
+  EXPECT_EQ(histogram.quantile(0.5), 0ns);
+  for (int i = 1; i <= 10'000; ++i) histogram.record(std::chrono::microseconds(i));
+  EXPECT_EQ(histogram.count(), 10'000u);
+  EXPECT_EQ(histogram.max(), 10ms);
+  for (const auto& [q, exact] : {std::pair{0.5, Duration(5ms)}, {0.9, Duration(9ms)}}) {
+    EXPECT_GE(histogram.quantile(q), exact);
+    EXPECT_LE(histogram.quantile(q), exact * 9 / 8);
+  }
+  EXPECT_EQ(histogram.quantile(1), 10ms);
+  histogram.record(-1s);
+  histogram.record(1h);
+  EXPECT_EQ(histogram.quantile(1), 1h) << "beyond the last bucket";
+  EXPECT_LE(histogram.quantile(0), 127ns);
+}
+
+TEST(Ring, IsAQueueThatGrows) {
+  Ring<int> ring;
+  int in = 0;
+  int out = 0;
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < round; ++i) ring.push_back(in++);
+    for (int i = 0; i < round / 2; ++i) {
+      ASSERT_EQ(ring.front(), out++);
+      ring.pop_front();
+    }
+    ASSERT_EQ(ring.size(), static_cast<size_t>(in - out));
+    if (in > out) {
+      ASSERT_EQ(ring[ring.size() - 1], in - 1);
+    }
+  }
+}
+
+TEST(Glob, MatchesAsRedisDoes) {
+  for (const auto& [pattern, text] :
+       std::vector<std::pair<const char*, const char*>>{{"*", "a"},
+                                                        {"robot:*", "robot:events"},
+                                                        {"robot:*", "robot:"},
+                                                        {"h?llo", "hello"},
+                                                        {"h[ae]llo", "hallo"},
+                                                        {"h[^e]llo", "hbllo"},
+                                                        {"h[a-b]llo", "hallo"},
+                                                        {"h[b-a]llo", "hallo"},
+                                                        {"[a", "a"},
+                                                        {"a\\*", "a*"},
+                                                        {"a\\", "a\\"},
+                                                        {"[\\]]", "]"},
+                                                        {"[^]", "x"},
+                                                        {"*a*b**c*", "xxaxbxcx"},
+                                                        {"", ""}}) {
+    EXPECT_TRUE(glob_matches(pattern, text)) << pattern << " " << text;
+  }
+  for (const auto& [pattern, text] :
+       std::vector<std::pair<const char*, const char*>>{{"*", ""},
+                                                        {"", "a"},
+                                                        {"h?llo", "hllo"},
+                                                        {"h[^e]llo", "hello"},
+                                                        {"[]", "a"},
+                                                        {"a\\*", "ab"},
+                                                        {"abc", "abcd"},
+                                                        {"abcd", "abc"},
+                                                        {"*a", "ab"},
+                                                        {"[a-c", "d"}}) {
+    EXPECT_FALSE(glob_matches(pattern, text)) << pattern << " " << text;
+  }
+}
+
+TEST(Glob, NoPatternTakesForEver) {
+  std::string pattern;
+  for (int i = 0; i < 100; ++i) pattern += "*a";
+  EXPECT_FALSE(glob_matches(pattern + "b", std::string(256, 'a')));
 }
 
 }  // namespace

@@ -105,8 +105,11 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.redis.max_output, 16u << 20);
   EXPECT_EQ(*c.redis.db_for("health"), 0);
   EXPECT_EQ(c.health, (HealthConfig{{"/"}, Gpu::automatic, {}}));
-  EXPECT_EQ(c.socket, (SocketConfig{"/run/nodebeat/agent.sock", 0660, "nodebeat"}));
-  EXPECT_EQ(c.outbox, (OutboxConfig{1 << 20, 10min, 5s}));
+  EXPECT_EQ(c.socket,
+            (SocketConfig{
+                "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 64 << 10, 1 << 20, 10s}));
+  EXPECT_EQ(c.robot, (RobotConfig{100ms, 0s, 5000, 24h, 10000, 5000}));
+  EXPECT_EQ(c.outbox, (OutboxConfig{4 << 20, 1 << 20, 10min, 5s}));
   EXPECT_TRUE(c.probes.empty());
 }
 
@@ -326,11 +329,11 @@ TEST(File, TextsAreCheckedForWhatTheyStandFor) {
   EXPECT_TRUE(contains(error_of("[node]\nname = \"a:b\"\n"), "letters (a-z, A-Z), digits"));
   EXPECT_TRUE(contains(error_of("[node]\nname = \"\"\n"), "the name is empty"));
   EXPECT_TRUE(contains(error_of("[socket]\npath = \"agent.sock\"\n"), "absolute"));
-  EXPECT_TRUE(contains(error_of("[socket]\npath = \"\"\n"), "absolute"));
+  EXPECT_EQ(error_of("[socket]\npath = \"\"\n"), "");
   EXPECT_EQ(error_of("[socket]\npath = \"/" + std::string(106, 'x') + "\"\n"), "");
   EXPECT_TRUE(contains(error_of("[socket]\npath = \"/" + std::string(107, 'x') + "\"\n"),
                        "at most 107 bytes, this one has 108"));
-  EXPECT_TRUE(contains(error_of("[socket]\ngroup = \"a b\"\n"), "a group has"));
+  EXPECT_TRUE(contains(error_of("[socket]\ngroup = \"a b\"\n"), "a user or group has"));
   EXPECT_TRUE(contains(error_of("[health]\ndisks = [\"data\"]\n"), "absolute"));
   EXPECT_TRUE(contains(error_of("[health]\ndisks = [\"/\", \"/\"]\n"), "\"/\" is there twice"));
   EXPECT_TRUE(contains(error_of("[health]\nnetwork = [\"eth0/1\"]\n"), "an interface has"));

@@ -204,8 +204,9 @@ struct Sink final : PipelineSink {
   void on_pong(Duration round_trip) override {
     log += "pong:" + std::to_string(round_trip / 1ms) + " ";
   }
-  void on_stored(const Unit& unit, const SlotEcho& echo) override {
-    log += "stored:" + std::string(unit.slot != nullptr ? unit.slot->write.key : "event");
+  void on_stored(const Unit& unit, const SlotEcho& echo, int64_t subscribers) override {
+    log += "stored:" + std::string(unit.slot != nullptr ? unit.slot->key : "event");
+    if (subscribers >= 0) log += ":heard_by=" + std::to_string(subscribers);
     if (echo.existed) log += ":existed";
     if (!echo.previous.empty()) log += ":was=" + std::string(echo.previous);
     log += " ";
@@ -267,28 +268,27 @@ TEST(Pipeline, NamesWhatTheGreetingFailedBy) {
   EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PONG\r\n+PONG\r\n"), Trouble::rubbish);
 }
 
-outbox::SlotWrite health(const std::string& json) {
-  outbox::SlotWrite write;
-  write.key = "node:health:hog";
-  write.fields = {{"health", json}};
-  write.ttl = 15s;
-  write.echo = true;
-  return write;
-}
-
-outbox::Event history() {
-  outbox::Event event;
-  event.entry = outbox::StreamEntry{0, "stream:node_metrics:hog", 5000, {{"health", "{}"}}};
-  event.message = outbox::Message{"node:events:hog", "{\"type\":\"x\"}", 5s};
-  return event;
+void put_health(Outbox& outbox, std::string_view json, bool with_history = false) {
+  const outbox::FieldView field{"health", json};
+  outbox::SlotUpdate slot;
+  slot.key = "node:health:hog";
+  slot.fields = {&field, 1};
+  slot.ttl = 15s;
+  slot.echo = true;
+  const outbox::FieldView past{"health", "{}"};
+  const outbox::EntryUpdate entry{0, "stream:node_metrics:hog", 5000, {&past, 1}};
+  const outbox::MessageUpdate message{"node:events:hog", "{\"type\":\"x\"}", 5s};
+  ASSERT_EQ(outbox.put(&slot, with_history ? &entry : nullptr, with_history ? &message : nullptr,
+                       kNow, WallTime{}),
+            outbox::Put::accepted);
 }
 
 class PipelineUnit : public testing::Test {
  protected:
   PipelineUnit() {
     outbox_.connection_opened();
-    outbox_.put(health("{1}"), history(), kNow, WallTime{});
-    EXPECT_TRUE(outbox_.next(unit_, kNow));
+    put_health(outbox_, "{1}", true);
+    EXPECT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
     pipeline_.send(unit_, kNow);
   }
   Outbox outbox_{{"hog", "hog-1", {}}};
@@ -308,7 +308,7 @@ TEST_F(PipelineUnit, IsOneTransaction) {
   EXPECT_EQ(pipeline_.waiting_units(), 1u);
   EXPECT_FALSE(
       pipeline_.feed("*5\r\n$3\r\n{0}\r\n:0\r\n:1\r\n$3\r\n1-0\r\n:2\r\n", kNow).has_value());
-  EXPECT_EQ(sink_.log, "stored:node:health:hog:existed:was={0} ");
+  EXPECT_EQ(sink_.log, "stored:node:health:hog:heard_by=2:existed:was={0} ");
   EXPECT_EQ(pipeline_.waiting(), 0u);
 }
 
@@ -350,13 +350,11 @@ TEST(Pipeline, AUnitInAnotherDatabaseIsPrecededByItsSelect) {
   Sink sink;
   Pipeline pipeline(sink, 1000);
   for (const int db : {0, 3, 3}) {
-    outbox::SlotWrite write;
-    write.db = db;
-    write.key = "k";
-    write.fields = {{"f", "v"}};
-    outbox.put(write);
+    const outbox::FieldView field{"f", "v"};
+    const outbox::SlotUpdate slot{.db = db, .key = "k", .fields = {&field, 1}};
+    (void)outbox.put(&slot, nullptr, nullptr, kNow, WallTime{});
     Unit unit;
-    ASSERT_TRUE(outbox.next(unit, kNow));
+    ASSERT_TRUE(outbox.next(unit, kNow, WallTime{}));
     pipeline.send(unit, kNow);
   }
   EXPECT_EQ(commands(pipeline.output()), "HSET k f v; SELECT 3; HSET k f v; HSET k f v");
@@ -377,7 +375,7 @@ struct Watcher {
     states.push_back(status.state);
     last = status;
   }
-  void on_slot(const outbox::SlotWrite&, const SlotEcho&) { ++stored; }
+  void on_slot(const outbox::Slot&, const SlotEcho&) { ++stored; }
   void on_finished() { finished = true; }
   int count(std::string_view text) const {
     int n = 0;
@@ -404,9 +402,10 @@ class LinkTest : public testing::Test {
   void start(LinkOptions options) {
     link_.emplace(
         loop_.loop(), log_, outbox_, std::move(options),
-        LinkEvents{Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
-                   Delegate<void(const outbox::SlotWrite&, const SlotEcho&)>::to<&Watcher::on_slot>(
-                       &watch_)},
+        LinkEvents{
+            Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
+            Delegate<void(const outbox::Slot&, const SlotEcho&)>::to<&Watcher::on_slot>(&watch_),
+            {}},
         &make_plain_transport);
     link_->start();
   }
@@ -432,7 +431,7 @@ class LinkTest : public testing::Test {
 };
 
 TEST_F(LinkTest, GoesThroughItsStatesAndDeliversWhatWaited) {
-  outbox_.put(health("{1}"));
+  put_health(outbox_, "{1}");
   start();
   greet();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
@@ -460,7 +459,7 @@ TEST_F(LinkTest, ASilentServerIsAskedAndThenGivenUp) {
 }
 
 TEST_F(LinkTest, HalfARequestedReplyAndThenSilenceIsFoundToo) {
-  outbox_.put(health("{1}"));
+  put_health(outbox_, "{1}");
   start();
   greet();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
@@ -514,7 +513,7 @@ TEST_F(LinkTest, FinishWaitsForWhatIsInFlightAndNotForEver) {
   start(quiet);
   greet();
   ASSERT_TRUE(reaches(LinkState::steady));
-  outbox_.put(health("{last}"));
+  put_health(outbox_, "{last}");
   link_->finish(5s, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
   EXPECT_FALSE(watch_.finished);
@@ -529,7 +528,7 @@ TEST_F(LinkTest, FinishWithASilentServerEndsByItsDeadline) {
   start(patient);
   greet();
   ASSERT_TRUE(reaches(LinkState::steady));
-  outbox_.put(health("{last}"));
+  put_health(outbox_, "{last}");
   link_->finish(20ms, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
   EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
 }

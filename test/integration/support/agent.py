@@ -126,6 +126,10 @@ class Agent:
             self.lines.append((time.monotonic(), line.decode(errors="replace").rstrip("\n")))
 
     @property
+    def socket_path(self):
+        return self.settings["socket.path"]
+
+    @property
     def pid(self):
         return self.process.pid
 
@@ -156,6 +160,12 @@ class Agent:
 
     def memory(self):
         return psutil.Process(self.pid).memory_full_info()
+
+    def own_memory(self):
+        """Bytes that are nobody else's, the program's text not counted: who else runs it decides
+        whether that is shared."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
 
     def connections(self, kind="tcp"):
         return psutil.Process(self.pid).connections(kind)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import namedtuple
 
 import redis
@@ -127,20 +128,24 @@ class RedisServer:
         entries = self.client(db).xrange(f"stream:node_metrics:{node}")
         return [json.loads(fields["health"]) for _, fields in entries]
 
-    def subscribe(self, *channels):
-        return Listener(self.client(), channels)
+    def subscribe(self, *channels, patterns=()):
+        return Listener(self.client(), channels, patterns)
 
 
 class Listener:
     """Collects what is published on some channels, until closed."""
 
-    def __init__(self, client, channels):
+    def __init__(self, client, channels, patterns=()):
         self.messages = []
+        self.raw = []  # (time.monotonic(), channel, text)
         self._pubsub = client.pubsub()
-        self._pubsub.subscribe(*channels)
-        for _ in channels:
+        if channels:
+            self._pubsub.subscribe(*channels)
+        if patterns:
+            self._pubsub.psubscribe(*patterns)
+        for _ in (*channels, *patterns):
             answer = self._pubsub.get_message(timeout=5)
-            assert answer is not None and answer["type"] == "subscribe"
+            assert answer is not None and answer["type"] in ("subscribe", "psubscribe")
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -151,7 +156,8 @@ class Listener:
                 message = self._pubsub.get_message(timeout=0.05)
             except (redis.ConnectionError, redis.TimeoutError, OSError, ValueError):
                 return
-            if message is not None and message["type"] == "message":
+            if message is not None and message["type"] in ("message", "pmessage"):
+                self.raw.append((time.monotonic(), message["channel"], message["data"]))
                 self.messages.append(json.loads(message["data"]))
 
     def of_type(self, kind):

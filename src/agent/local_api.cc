@@ -1,0 +1,588 @@
+#include "agent/local_api.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "agent/fleet.h"
+#include "agent/heartbeat.h"
+#include "agent/mapping.h"
+#include "agent/version.h"
+#include "base/text.h"
+#include "config/suggest.h"
+#include "wire/json_writer.h"
+#include "wire/keys.h"
+#include "wire/timestamp.h"
+
+namespace nb::agent {
+namespace {
+
+using wire::Param;
+using wire::ParamKind;
+
+constexpr size_t kMaxParams = 20;
+constexpr int64_t kDefaultTimeoutMs = 2000;
+constexpr int64_t kMaxTimeoutMs = 60000;
+constexpr int64_t kYearMs = 31536000000;
+constexpr int64_t kWeekMs = 604800000;
+
+constexpr Param kTimestamp{"timestamp", ParamKind::timestamp};
+constexpr Param kSession{"session_id", ParamKind::plain, false, 1, 256};
+
+}  // namespace
+
+// To the params of a method that writes, "ack" and "timeout_ms" are added.
+struct LocalApi::Method {
+  std::string_view name;
+  std::span<const Param> params;
+  std::span<const wire::RecordField> fields;  // further params, behind the others
+  void (LocalApi::*call)(Request&);
+  bool writes = false;
+  bool in_will = false;
+};
+
+struct LocalApi::Client {
+  ipc::ClientId id = 0;
+  ipc::Peer peer{};
+  std::string name;
+  std::string will;  // the array's JSON; empty: none
+  bool said_goodbye = false;
+};
+
+namespace {
+
+constexpr Param kHello[] = {
+    {"name", ParamKind::plain, false, 1, 64},
+    {"errors", ParamKind::boolean},
+    {"will", ParamKind::array_or_null, false, 0, 8},
+};
+constexpr Param kWillCall[] = {
+    {"method", ParamKind::plain, true, 1, 64},
+    {"params", ParamKind::object},
+};
+constexpr Param kRobotUpdate[] = {kTimestamp};
+constexpr Param kStrokeStart[] = {kTimestamp};
+constexpr Param kStrokeUpdate[] = {kTimestamp, kSession};
+constexpr Param kStrokeEnd[] = {kSession};
+constexpr Param kErrorReport[] = {
+    {"category", ParamKind::word, true, 1, 64},
+    {"message", ParamKind::text, true, 0, 4096},
+    {"details", ParamKind::object},
+};
+constexpr Param kKey[] = {{"key", ParamKind::plain, true, 1, 512}};
+constexpr Param kStateSet[] = {
+    kKey[0],
+    {"value", ParamKind::any, true},
+    {"ttl_ms", ParamKind::integer, false, 1, kYearMs},
+};
+constexpr Param kStateList[] = {
+    {"prefix", ParamKind::text, false, 0, 512},
+    {"limit", ParamKind::integer, false, 1, 1000},
+    {"cursor", ParamKind::text, false, 1, 20},
+};
+constexpr Param kEventPublish[] = {
+    {"channel", ParamKind::plain, true, 1, 256},
+    {"event", ParamKind::object, true},
+    {"max_age_ms", ParamKind::integer, false, 0, kWeekMs},
+    {"record", ParamKind::boolean},
+};
+constexpr Param kSubscribe[] = {
+    {"channels", ParamKind::texts, false, 0, 64},
+    {"patterns", ParamKind::texts, false, 0, 64},
+};
+constexpr Param kHealthGet[] = {{"node", ParamKind::word, false, 1, 64}};
+constexpr Param kAck[] = {
+    {"ack", ParamKind::text, false, 0, 16},
+    {"timeout_ms", ParamKind::integer, false, 1, kMaxTimeoutMs},
+};
+
+}  // namespace
+
+// Those that are called most stand first.
+constexpr LocalApi::Method LocalApi::kMethods[] = {
+    {"robot.update", kRobotUpdate, wire::kRobotStateFields, &LocalApi::robot_update, true, true},
+    {"stroke.update", kStrokeUpdate, wire::kStrokeProgressFields, &LocalApi::stroke_update, true},
+    {"event.publish", kEventPublish, {}, &LocalApi::event_publish, true, true},
+    {"state.set", kStateSet, {}, &LocalApi::state_set, true, true},
+    {"state.get", kKey, {}, &LocalApi::state_get},
+    {"error.report", kErrorReport, {}, &LocalApi::error_report, true, true},
+    {"stroke.start", kStrokeStart, wire::kStrokeProgressFields, &LocalApi::stroke_start, true},
+    {"stroke.end", kStrokeEnd, {}, &LocalApi::stroke_end, true, true},
+    {"state.delete", kKey, {}, &LocalApi::state_delete, true, true},
+    {"state.list", kStateList, {}, &LocalApi::state_list},
+    {"event.subscribe", kSubscribe, {}, &LocalApi::event_subscribe},
+    {"event.unsubscribe", kSubscribe, {}, &LocalApi::event_unsubscribe},
+    {"health.get", kHealthGet, {}, &LocalApi::health_get},
+    {"system.status", {}, {}, &LocalApi::system_status},
+    {"agent.stats", {}, {}, &LocalApi::agent_stats},
+    {"redis.inspect", {}, {}, &LocalApi::redis_inspect},
+    {"client.hello", kHello, {}, &LocalApi::client_hello},
+    {"client.goodbye", {}, {}, &LocalApi::client_goodbye},
+};
+
+LocalApi::LocalApi(const Parts& parts, const config::Config& config)
+    : loop_(parts.loop),
+      log_(parts.log),
+      identity_(parts.identity),
+      outbox_(parts.outbox),
+      link_(parts.link),
+      heartbeat_(parts.heartbeat),
+      config_(config),
+      enabled_(!config.socket.path.empty()),
+      db_(config.redis.db_for("health").value()),
+      started_(parts.loop.now()),
+      rpc_(parts.loop, parts.log, server_options(config, parts.environment, parts.log),
+           ipc::RpcEvents{
+               Delegate<void(const ipc::Call&)>::to<&LocalApi::on_call>(this),
+               Delegate<void(ipc::ClientId, const ipc::Peer&)>::to<&LocalApi::on_open>(this),
+               Delegate<void(ipc::ClientId)>::to<&LocalApi::on_close>(this)}),
+      subscriber_(
+          parts.loop, parts.log, link_options(config),
+          redis::SubscriberEvents{Delegate<void(std::string_view, std::string_view,
+                                                std::string_view)>::to<&EventBus::on_remote>(&bus_),
+                                  Delegate<void(WallTime, WallTime)>::to<&EventBus::on_gap>(&bus_),
+                                  {}},
+          parts.make_transport),
+      requests_(parts.loop, rpc_, parts.outbox, parts.link, &LocalApi::link_words, this),
+      operations_(rpc_, parts.link, db_, &LocalApi::link_words, this),
+      bus_(parts.loop, rpc_, requests_, subscriber_,
+           {wire::node_events_stream(identity_.node), db_, config.robot.events_length}),
+      robot_(parts.loop, identity_, bus_, config),
+      strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
+               enabled_ ? config.socket.path + ".session" : std::string()),
+      state_(requests_, operations_, parts.outbox, db_) {}
+
+LocalApi::~LocalApi() = default;
+
+Status LocalApi::start() {
+  register_node();
+  if (!enabled_) return {};
+  return rpc_.start();
+}
+
+void LocalApi::stop() {
+  rpc_.stop();
+  subscriber_.stop();
+  clients_.clear();
+}
+
+void LocalApi::reconfigure() {
+  robot_.reconfigure(config_);
+  strokes_.reconfigure(config_);
+  bus_.reconfigure(config_.robot.events_length);
+  subscriber_.reconfigure(link_options(config_));
+}
+
+// What is known of a node when its health has expired is that there was one.
+void LocalApi::register_node() {
+  std::string about;
+  wire::JsonWriter json(about);
+  json.begin_object().key("instance_id").string(identity_.instance_id);
+  json.key("agent_version").string(kVersion);
+  json.key("since").string(wire::format_timestamp(loop_.clock().wall_now())).end_object();
+  const outbox::FieldView fields[] = {{identity_.node, about}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = wire::kNodesKey;
+  slot.fields = fields;
+  Request nobody;
+  requests_.write(nobody, &slot, nullptr, nullptr);
+}
+
+std::string LocalApi::link_words(void* self) {
+  const redis::LinkStatus& status = static_cast<LocalApi*>(self)->link_.status();
+  if (status.state == redis::LinkState::steady) return "connected";
+  return status.words.empty() ? "not connected yet" : status.words;
+}
+
+void LocalApi::on_link_status(const redis::LinkStatus& status) {
+  if (status.state >= redis::LinkState::replaying && !was_steady_) {
+    robot_.read_back(link_);
+    strokes_.read_back(link_);
+  }
+  was_steady_ = status.state >= redis::LinkState::replaying;
+}
+
+void LocalApi::on_publish(std::string_view channel, std::string_view payload) {
+  bus_.on_publish(channel, payload);
+}
+
+// --- clients and their wills
+// ----------------------------------------------------------------------
+
+void LocalApi::on_open(ipc::ClientId id, const ipc::Peer& peer) {
+  Client client;
+  client.id = id;
+  client.peer = peer;
+  clients_.push_back(std::move(client));
+}
+
+LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
+  const auto at =
+      std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.id == id; });
+  return at == clients_.end() ? nullptr : &*at;
+}
+
+void LocalApi::on_close(ipc::ClientId id) {
+  bus_.on_client_closed(id);
+  Client* client = find_client(id);
+  if (client == nullptr) return;
+  const Client gone = std::move(*client);
+  clients_.erase(clients_.begin() + (client - clients_.data()));
+  if (gone.said_goodbye || gone.will.empty()) return;
+  log_.warning("client %s (pid %d) has gone without saying good-bye: its last will is carried out",
+               gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
+  carry_out(gone.will);
+}
+
+std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
+  size_t index = 0;
+  for (const wire::JsonView element : will.elements()) {
+    const std::string place = format("will[%zu]", index++);
+    if (element.type() != wire::JsonView::Type::object) {
+      return wire::rpc::invalid_params(place, "expected an object with method and params");
+    }
+    wire::JsonView call[2];
+    if (auto error = wire::check_params(element, kWillCall, call)) {
+      wire::rpc::add_place(*error, place + ".");
+      return error;
+    }
+    std::string scratch;
+    const Method* method = find_method(*call[0].string(scratch));
+    if (method == nullptr || !method->in_will) {
+      return wire::rpc::invalid_params(
+          place + ".method",
+          "allowed in a will are robot.update, stroke.end, error.report, event.publish, state.set "
+          "and state.delete");
+    }
+    Request request;
+    request.check_only = true;
+    dispatch(*method, call[1], request);
+    if (request.error) {
+      wire::rpc::add_place(*request.error, place + ".params.");
+      return request.error;
+    }
+  }
+  return std::nullopt;
+}
+
+void LocalApi::carry_out(const std::string& will) {
+  for (const wire::JsonView element : wire::JsonView::of(will).elements()) {
+    std::string scratch;
+    const std::string_view name = *element["method"].string(scratch);
+    Request request;
+    dispatch(*find_method(name), element["params"], request);
+    if (request.error) {
+      log_.warning("of the last will, %.*s was refused: %s", static_cast<int>(name.size()),
+                   name.data(), request.error->message.c_str());
+    }
+  }
+}
+
+// --- calls
+// ----------------------------------------------------------------------------------------
+
+const LocalApi::Method* LocalApi::find_method(std::string_view name) {
+  for (const Method& method : kMethods) {
+    if (method.name == name) return &method;
+  }
+  return nullptr;
+}
+
+std::string LocalApi::nearest_method(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Method& method : kMethods) names.emplace_back(method.name);
+  return config::nearest(name, names);
+}
+
+void LocalApi::on_call(const ipc::Call& call) {
+  const MonoTime began = loop_.now();
+  Request request;
+  request.call = &call;
+  const Method* method = find_method(call.method);
+  if (method == nullptr) {
+    requests_.refuse(request, wire::rpc::unknown_method(call.method, nearest_method(call.method)));
+  } else {
+    dispatch(*method, call.params, request);
+  }
+  accept_latency_.record(loop_.now() - began);
+}
+
+void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& request) {
+  // The table of this call on the stack: its own params, the record's, the acknowledgement's.
+  std::array<Param, kMaxParams> specs;
+  std::array<wire::JsonView, kMaxParams> values;
+  size_t count = 0;
+  for (const Param& param : method.params) specs[count++] = param;
+  for (const wire::RecordField& field : method.fields) specs[count++] = field.param;
+  const size_t own = count;
+  // A will waits for nobody.
+  if (method.writes && request.call != nullptr) {
+    for (const Param& param : kAck) specs[count++] = param;
+  }
+  if (params.exists() && params.type() != wire::JsonView::Type::object) {
+    return requests_.refuse(request, wire::rpc::invalid_params("params", "expected an object"));
+  }
+  const auto error =
+      wire::check_params(params, std::span(specs.data(), count), std::span(values.data(), count));
+  if (error) return requests_.refuse(request, *error);
+  if (count > own) {
+    const wire::JsonView ack = values[own];
+    const wire::JsonView timeout = values[own + 1];
+    std::string scratch;
+    const auto kind = ack.string(scratch);
+    if (kind && *kind != "accepted" && *kind != "stored") {
+      return requests_.refuse(
+          request, wire::rpc::invalid_params("ack", "expected \"accepted\" or \"stored\""));
+    }
+    request.stored = kind && *kind == "stored";
+    if (timeout.exists() && !request.stored) {
+      return requests_.refuse(
+          request, wire::rpc::invalid_params("timeout_ms", "goes with \"ack\":\"stored\" only"));
+    }
+    request.timeout = std::chrono::milliseconds(timeout.integer().value_or(kDefaultTimeoutMs));
+  }
+  request.values = std::span<const wire::JsonView>(values.data(), own);
+  (this->*method.call)(request);
+}
+
+void LocalApi::client_hello(Request& request) {
+  Client* client = find_client(request.call->client);
+  if (client == nullptr) return;
+  const wire::JsonView will = request.values[2];
+  if (will.type() == wire::JsonView::Type::array) {
+    if (const auto error = check_will(will)) return requests_.refuse(request, *error);
+    client->will.clear();
+    append_compact(will, client->will);
+  } else if (will.type() == wire::JsonView::Type::null) {
+    client->will.clear();
+  }
+  std::string scratch;
+  if (const auto name = request.values[0].string(scratch)) client->name = *name;
+  if (const auto errors = request.values[1].boolean()) rpc_.set_reports_errors(client->id, *errors);
+  client->said_goodbye = false;
+  std::string out;
+  wire::JsonWriter json(out);
+  json.begin_object().key("protocol").integer(1);
+  json.key("client_id").integer(static_cast<int64_t>(client->id));
+  json.key("node_id").string(identity_.node).key("instance_id").string(identity_.instance_id);
+  json.key("agent_version").string(kVersion).key("limits").begin_object();
+  json.key("line_bytes").integer(static_cast<int64_t>(config_.socket.max_line));
+  json.key("output_bytes").integer(static_cast<int64_t>(config_.socket.max_output));
+  json.key("batch_calls").integer(256).end_object().end_object();
+  requests_.done(request, out);
+}
+
+void LocalApi::client_goodbye(Request& request) {
+  if (Client* client = find_client(request.call->client)) client->said_goodbye = true;
+  requests_.done(request);
+}
+
+// category, message, details
+void LocalApi::error_report(Request& request) {
+  if (request.check_only) return;
+  std::string scratch;
+  const std::string channel = wire::error_events_channel(*request.values[0].string(scratch));
+  event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
+  wire::append_timestamp(loop_.clock().wall_now(), event_);
+  event_.append("\",\"category\":").append(request.values[0].raw());
+  event_.append(",\"message\":").append(request.values[1].raw()).append(",\"details\":");
+  if (request.values[2].exists()) {
+    append_compact(request.values[2], event_);
+  } else {
+    event_ += "{}";
+  }
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  bus_.publish(request, {channel, event_, config_.outbox.max_age, true});
+}
+
+// channel, event, max_age_ms, record
+void LocalApi::event_publish(Request& request) {
+  std::string scratch;
+  const std::string_view channel = *request.values[0].string(scratch);
+  const wire::JsonView event = request.values[1];
+  if (channel == wire::kStrokeProgressChannel) {
+    return requests_.refuse(
+        request, wire::rpc::refused_key(channel, "progress is published by stroke.update"));
+  }
+  event_.clear();
+  append_compact(event, event_);
+  if (wire::is_strict_channel(channel)) {
+    const wire::JsonView type = event["type"];
+    const wire::JsonView timestamp = event["timestamp"];
+    if (type.type() != wire::JsonView::Type::string) {
+      return requests_.refuse(
+          request,
+          wire::rpc::invalid_params("event.type", "the readers of this channel need a text here"));
+    }
+    if (timestamp.exists() && timestamp.type() != wire::JsonView::Type::string) {
+      return requests_.refuse(
+          request, wire::rpc::invalid_params("event.timestamp",
+                                             "the readers of this channel need a text here"));
+    }
+    event_.pop_back();
+    if (!event["node_id"].exists()) {
+      event_.append(",\"node_id\":\"").append(identity_.node).append("\"");
+    }
+    if (!timestamp.exists()) {
+      event_ += ",\"timestamp\":\"";
+      wire::append_timestamp(loop_.clock().wall_now(), event_);
+      event_ += '"';
+    }
+    event_ += '}';
+  }
+  if (request.check_only) return;
+  Publication publication{channel, event_, config_.outbox.max_age,
+                          request.values[3].boolean().value_or(true)};
+  if (const auto age = request.values[2].integer()) {
+    publication.max_age = std::chrono::milliseconds(*age);
+  }
+  bus_.publish(request, publication, nullptr, nullptr, AnswerKind::subscribers);
+}
+
+// --- looking
+// ----------------------------------------------------------------------------------------
+
+// node
+void LocalApi::health_get(Request& request) {
+  std::string scratch;
+  const auto node = request.values[0].string(scratch);
+  if (!node || *node == identity_.node) {
+    return requests_.done(
+        request, health_result(identity_.node, heartbeat_.json(), loop_.clock().wall_now()));
+  }
+  operations_.begin(*request.call, make_health_operation(loop_.clock(), *node));
+}
+
+void LocalApi::system_status(Request& request) {
+  operations_.begin(*request.call,
+                    make_status_operation(loop_.clock(), identity_.node, heartbeat_.json()));
+}
+
+void LocalApi::redis_inspect(Request& request) {
+  operations_.begin(*request.call, make_inspect_operation(loop_.clock()));
+}
+
+namespace {
+
+void put_count(wire::JsonWriter& json, const char* key, uint64_t value) {
+  json.key(key).integer(static_cast<int64_t>(value));
+}
+
+void put_latency(wire::JsonWriter& json, const char* key, const Histogram& histogram) {
+  const auto us = [](Duration duration) { return static_cast<double>(duration.count()) / 1e3; };
+  json.key(key).begin_object().key("count").integer(static_cast<int64_t>(histogram.count()));
+  json.key("p50").rounded(us(histogram.quantile(0.5)), 1);
+  json.key("p90").rounded(us(histogram.quantile(0.9)), 1);
+  json.key("p99").rounded(us(histogram.quantile(0.99)), 1);
+  json.key("max").rounded(us(histogram.max()), 1).end_object();
+}
+
+// Nothing to say is null.
+void put_text(wire::JsonWriter& json, std::string_view text) {
+  text.empty() ? json.null() : json.string(text);
+}
+
+int64_t seconds(Duration duration) {
+  return std::chrono::floor<std::chrono::seconds>(duration).count();
+}
+
+}  // namespace
+
+void LocalApi::agent_stats(Request& request) {
+  const redis::LinkStatus& link = link_.status();
+  const outbox::OutboxCounters& counters = outbox_.counters();
+  const ipc::RpcCounters calls = rpc_.counters();
+  const auto clients = rpc_.clients();
+  std::string out;
+  wire::JsonWriter json(out);
+  json.begin_object().key("node_id").string(identity_.node);
+  json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
+  json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
+  json.key("conflict");
+  put_text(json, heartbeat_.other_instance());
+
+  json.key("link").begin_object().key("state").string(redis::name(link.state));
+  json.key("cause");
+  put_text(json, link.words.empty() ? std::string_view() : redis::name(link.trouble));
+  json.key("trouble");
+  put_text(json, link.words);
+  json.key("target").string(describe(link_options(config_).target));
+  put_count(json, "connects", link.connects);
+  put_count(json, "failures", link.failures);
+  json.key("ping_ms");
+  link.round_trip ? json.rounded(static_cast<double>(link.round_trip->count()) / 1e6, 3)
+                  : json.null();
+  json.end_object();
+
+  json.key("outbox").begin_object();
+  put_count(json, "slots", outbox_.slots().size());
+  put_count(json, "slots_waiting", outbox_.slots().dirty_count());
+  put_count(json, "events_waiting", outbox_.events().size());
+  put_count(json, "event_bytes", outbox_.events().bytes());
+  put_count(json, "event_bytes_limit", config_.outbox.event_bytes);
+  put_count(json, "accepted", counters.accepted);
+  put_count(json, "stored", counters.stored);
+  put_count(json, "coalesced", outbox_.slots().coalesced());
+  put_count(json, "dropped", outbox_.events().dropped());
+  put_count(json, "expired", counters.expired);
+  put_count(json, "refused", counters.refused);
+  put_count(json, "replayed", counters.replayed);
+  put_count(json, "in_flight", outbox_.in_flight());
+  json.end_object();
+
+  json.key("latency_us").begin_object();
+  put_latency(json, "accept", accept_latency_);
+  put_latency(json, "store", outbox_.store_latency());
+  json.end_object();
+
+  json.key("calls").begin_object();
+  put_count(json, "requests", calls.requests);
+  put_count(json, "notifications", calls.notifications);
+  put_count(json, "errors", calls.errors);
+  json.end_object();
+  json.key("socket").begin_object();
+  put_count(json, "clients", clients.size());
+  put_count(json, "clients_limit", config_.socket.max_clients);
+  put_count(json, "accepted", calls.accepted);
+  put_count(json, "refused", calls.refused);
+  put_count(json, "cut_off", calls.cut_off);
+  json.end_object();
+  json.key("subscriptions").begin_object();
+  put_count(json, "local", bus_.subscriptions());
+  json.key("remote_state").string(redis::name(subscriber_.state()));
+  put_count(json, "delivered", bus_.counters().delivered);
+  put_count(json, "echoes_dropped", bus_.counters().echoes_dropped);
+  put_count(json, "gaps", bus_.counters().gaps);
+  json.end_object();
+  json.key("stroke").begin_object().key("session_id");
+  put_text(json, strokes_.session());
+  json.end_object();
+
+  json.key("clients").begin_array();
+  for (const ipc::ClientInfo& info : clients) {
+    const Client* client = find_client(info.id);
+    json.begin_object();
+    put_count(json, "client_id", info.id);
+    json.key("name").string(client != nullptr ? client->name : std::string());
+    json.key("pid").integer(info.peer.pid).key("uid").integer(info.peer.uid);
+    put_count(json, "calls", info.calls);
+    put_count(json, "errors", info.errors);
+    put_count(json, "subscriptions", bus_.subscriptions_of(info.id));
+    put_count(json, "queued_bytes", info.queued_bytes);
+    json.key("connected_s").integer(seconds(loop_.now() - info.connected)).end_object();
+  }
+  json.end_array();
+  json.key("probes").begin_array();
+  for (const wire::ProbeReport& probe : heartbeat_.probes()) {
+    json.begin_object().key("name").string(probe.name).key("type").string(probe.type).key("up");
+    probe.up ? json.boolean(*probe.up) : json.null();
+    json.key("detail").string(probe.detail).end_object();
+  }
+  json.end_array().end_object();
+  requests_.done(request, out);
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,121 @@
+// LocalApi: what the agent does for the programs on its own computer: the method table of
+// include/nodebeat/PROTOCOL.md, and whose will is carried out when.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/event_bus.h"
+#include "agent/operation.h"
+#include "agent/request.h"
+#include "agent/robot_service.h"
+#include "agent/state_service.h"
+#include "agent/stroke_service.h"
+#include "base/histogram.h"
+#include "ipc/rpc_server.h"
+
+namespace nb::agent {
+
+class Heartbeat;
+
+class LocalApi {
+ public:
+  struct Parts {
+    uv::Loop& loop;
+    const Log& log;
+    const Identity& identity;
+    outbox::Outbox& outbox;
+    redis::Link& link;
+    const Heartbeat& heartbeat;
+    redis::MakeTransport make_transport;
+    const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
+  };
+
+  // `config` is what is in force, at any time: it must outlive this, and may change between calls.
+  LocalApi(const Parts& parts, const config::Config& config);
+  ~LocalApi();
+  LocalApi(const LocalApi&) = delete;
+  LocalApi& operator=(const LocalApi&) = delete;
+
+  // Serves the socket, if there is to be one. The error is for a person.
+  Status start();
+  // Says no more: connections are closed, wills are void.
+  void stop();
+  // It has changed.
+  void reconfigure();
+
+  // From the link, the outbox and the heartbeat.
+  void on_link_status(const redis::LinkStatus& status);
+  void on_publish(std::string_view channel, std::string_view payload);
+  void on_settled(const outbox::Settled& settled) { requests_.on_settled(settled); }
+  void on_node_event(std::string_view channel, std::string_view payload) {
+    bus_.deliver_local(channel, payload);
+  }
+
+ private:
+  struct Method;
+  struct Client;
+  static const Method kMethods[];
+
+  static const Method* find_method(std::string_view name);
+  static std::string nearest_method(std::string_view name);
+  static std::string link_words(void* self);
+
+  void on_open(ipc::ClientId id, const ipc::Peer& peer);
+  void on_close(ipc::ClientId id);
+  void on_call(const ipc::Call& call);
+  // Checks the params, and calls the method's function with them.
+  void dispatch(const Method& method, wire::JsonView params, Request& request);
+  Client* find_client(ipc::ClientId id);
+  std::optional<wire::RpcError> check_will(wire::JsonView will);
+  void carry_out(const std::string& will);
+
+  void client_hello(Request& request);
+  void client_goodbye(Request& request);
+  void robot_update(Request& request) { robot_.update(request); }
+  void stroke_start(Request& request) { strokes_.start(request); }
+  void stroke_update(Request& request) { strokes_.update(request); }
+  void stroke_end(Request& request) { strokes_.end(request); }
+  void error_report(Request& request);
+  void state_set(Request& request) { state_.set(request); }
+  void state_get(Request& request) { state_.get(request); }
+  void state_delete(Request& request) { state_.remove(request); }
+  void state_list(Request& request) { state_.list(request); }
+  void event_publish(Request& request);
+  void event_subscribe(Request& request) { bus_.subscribe(request); }
+  void event_unsubscribe(Request& request) { bus_.unsubscribe(request); }
+  void health_get(Request& request);
+  void system_status(Request& request);
+  void agent_stats(Request& request);
+  void redis_inspect(Request& request);
+
+  void register_node();
+
+  uv::Loop& loop_;
+  const Log& log_;
+  const Identity& identity_;
+  outbox::Outbox& outbox_;
+  redis::Link& link_;
+  const Heartbeat& heartbeat_;
+  const config::Config& config_;
+  bool enabled_;
+  int db_;
+  MonoTime started_;
+
+  ipc::RpcServer rpc_;
+  redis::Subscriber subscriber_;
+  Requests requests_;
+  Operations operations_;
+  EventBus bus_;
+  RobotService robot_;
+  StrokeService strokes_;
+  StateService state_;
+
+  std::vector<Client> clients_;
+  Histogram accept_latency_;
+  std::string event_;  // reused
+  bool was_steady_ = false;
+};
+
+}  // namespace nb::agent

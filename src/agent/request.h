@@ -1,0 +1,77 @@
+// Request: one call on its way through a method, from a client or from the will of one that died.
+// Requests: answers them, at once or when Redis has confirmed what they wrote.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/clock.h"
+#include "ipc/rpc_server.h"
+#include "outbox/outbox.h"
+#include "redis/link.h"
+#include "uv/timer.h"
+#include "wire/json_view.h"
+#include "wire/jsonrpc.h"
+
+namespace nb::agent {
+
+struct Request {
+  const ipc::Call* call = nullptr;         // null: from a will
+  std::span<const wire::JsonView> values;  // by the index in the method's params
+  bool check_only = false;                 // of a will: is it right? nothing is done
+  bool stored = false;                     // answered when Redis has confirmed it
+  Duration timeout{};                      // then
+  std::optional<wire::RpcError> error;     // why it was refused, for who asked without a call
+};
+
+// What stored() answers with.
+enum class AnswerKind : uint8_t { empty, subscribers, given };
+
+class Requests {
+ public:
+  // The words say how the link is, for an answer that waits in vain.
+  using LinkWords = std::string (*)(void* user);
+
+  Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox, redis::Link& link,
+           LinkWords link_words, void* user);
+
+  void done(Request& request, std::string_view result = "{}");
+  void refuse(Request& request, wire::RpcError error);
+
+  // Puts one unit into the outbox, and answers now or when it is stored. False: refused, and said.
+  bool write(Request& request, const outbox::SlotUpdate* slot, const outbox::EntryUpdate* entry,
+             const outbox::MessageUpdate* message, AnswerKind kind = AnswerKind::empty,
+             std::string_view result = "{}");
+
+  // From the outbox.
+  void on_settled(const outbox::Settled& settled);
+
+  size_t waiting() const { return pending_.size(); }
+
+ private:
+  struct Pending {
+    ipc::Token token = 0;
+    MonoTime deadline{};
+    AnswerKind kind{};
+    std::string result;
+  };
+
+  void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
+  void on_deadline();
+  void arm(MonoTime deadline);
+
+  uv::Loop& loop_;
+  ipc::RpcServer& rpc_;
+  outbox::Outbox& outbox_;
+  redis::Link& link_;
+  LinkWords link_words_;
+  void* user_;
+  uv::Timer deadline_;
+  // Whoever waits is few: each is a client that waits, or a batch of one.
+  std::map<outbox::Waiter, Pending> pending_;
+  outbox::Waiter last_waiter_ = 0;
+};
+
+}  // namespace nb::agent

@@ -1,0 +1,129 @@
+#include "agent/robot_service.h"
+
+#include "wire/json_guard.h"
+#include "wire/keys.h"
+#include "wire/timestamp.h"
+
+namespace nb::agent {
+namespace {
+
+bool is_due(MonoTime last, Duration interval, MonoTime now) {
+  return last == MonoTime::min() || now - last >= interval;
+}
+
+}  // namespace
+
+RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& bus,
+                           const config::Config& config)
+    : loop_(loop),
+      identity_(identity),
+      bus_(bus),
+      db_(config.redis.db_for("health").value()),
+      key_(wire::robot_state_key(identity.node)),
+      record_(wire::kRobotStateFields),
+      event_timer_(loop, Delegate<void()>::to<&RobotService::on_event_due>(this)) {
+  reconfigure(config);
+}
+
+void RobotService::reconfigure(const config::Config& config) {
+  config_ = config.robot;
+  max_age_ = config.outbox.max_age;
+}
+
+void RobotService::update(Request& request) {
+  if (request.check_only) return;
+  // The timestamp, then the record's fields (local_api.cc has the table).
+  for (size_t i = 0; i < std::size(wire::kRobotStateFields); ++i) {
+    if (request.values[1 + i].exists()) record_.set(i, request.values[1 + i]);
+  }
+  const MonoTime now = loop_.now();
+  timestamp_.clear();
+  std::string scratch;
+  if (const auto given = request.values[0].string(scratch)) {
+    timestamp_ = *given;
+  } else {
+    wire::append_timestamp(loop_.clock().wall_now(), timestamp_);
+  }
+  json_.clear();
+  record_.append_json(timestamp_, identity_.node, json_);
+  const outbox::FieldView state[] = {{"state", json_}, {"last_updated", timestamp_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = state;
+
+  outbox::EntryUpdate sample;
+  const outbox::FieldView joints[] = {
+      {"node_id", identity_.node},
+      {"timestamp", timestamp_},
+      {"joints_l", record_.json(wire::kRobotJointsL)},
+      {"joints_r", record_.json(wire::kRobotJointsR)},
+      {"velocities_l", record_.json(wire::kRobotVelocitiesL)},
+      {"velocities_r", record_.json(wire::kRobotVelocitiesR)},
+  };
+  const bool samples = config_.telemetry_interval > Duration::zero() &&
+                       is_due(last_sample_, config_.telemetry_interval, now);
+  if (samples) {
+    last_sample_ = now;
+    sample = {db_, wire::kRobotTelemetryStream, config_.telemetry_length, joints};
+  }
+
+  if (is_due(last_event_, config_.event_interval, now)) {
+    event_timer_.stop();
+    last_event_ = now;
+    write_event();
+    bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_, false}, &slot,
+                 samples ? &sample : nullptr);
+    return;
+  }
+  if (!event_timer_.active()) event_timer_.start(last_event_ + config_.event_interval - now);
+  bus_.write(request, slot, samples ? &sample : nullptr);
+}
+
+// The last update of a burst is told as well.
+void RobotService::on_event_due() {
+  last_event_ = loop_.now();
+  write_event();
+  Request nobody;
+  bus_.publish(nobody, {wire::kRobotEventsChannel, event_, max_age_, false});
+}
+
+void RobotService::write_event() {
+  event_ = "{\"type\":\"state_update\",\"node_id\":\"";
+  event_.append(identity_.node).append("\",\"timestamp\":\"").append(timestamp_);
+  event_.append("\",\"is_connected_l\":").append(record_.json(wire::kRobotConnectedL));
+  event_.append(",\"is_connected_r\":").append(record_.json(wire::kRobotConnectedR));
+  event_.append(",\"current_pose\":").append(record_.json(wire::kRobotPose));
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+}
+
+void RobotService::read_back(redis::Link& link) {
+  if (was_read_) return;
+  const std::string_view command[] = {"HGET", key_, "state"};
+  // Ahead of what was said meanwhile, which would replace it.
+  link.query(db_, command,
+             Delegate<void(const redis::QueryReply&)>::to<&RobotService::on_read>(this),
+             redis::Link::QueryOrder::ahead_of_writes);
+}
+
+void RobotService::on_read(const redis::QueryReply& reply) {
+  if (reply.reply == nullptr) return;  // the connection is gone: the next one reads
+  was_read_ = true;
+  const std::string_view text = redis::text_of(*reply.reply);
+  if (redis::is_error(*reply.reply) || text.empty()) return;
+  wire::JsonGuard guard;
+  if (guard.check(text, {}).reason != nullptr) return;
+  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
+  // An update has gone out already, without what was only known to Redis.
+  json_.clear();
+  record_.append_json(timestamp_, identity_.node, json_);
+  const outbox::FieldView state[] = {{"state", json_}, {"last_updated", timestamp_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = state;
+  Request nobody;
+  bus_.write(nobody, slot, nullptr);
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,299 @@
+#include "agent/stroke_service.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+#include "wire/json_guard.h"
+#include "wire/json_writer.h"
+#include "wire/keys.h"
+#include "wire/timestamp.h"
+
+namespace nb::agent {
+namespace {
+
+// Where a method's own params stand before the record's fields (local_api.cc has the tables).
+constexpr size_t kFirstStartField = 1;   // timestamp
+constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
+
+constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
+
+bool is_session_of(const std::string& node, std::string_view id) {
+  const std::string prefix = "stroke_" + node + "_";
+  return id.starts_with(prefix) && id.find_first_not_of("0123456789_", prefix.size()) == id.npos;
+}
+
+Status write_file(const std::string& path, std::string_view text) {
+  const std::string draft = path + "~";
+  {
+    const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+    if (!fd) return make_error("%s: %s", draft.c_str(), std::strerror(errno));
+    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+      return make_error("%s: %s", draft.c_str(), std::strerror(errno));
+    }
+  }
+  if (::rename(draft.c_str(), path.c_str()) != 0) {
+    return make_error("%s: %s", path.c_str(), std::strerror(errno));
+  }
+  return {};
+}
+
+}  // namespace
+
+StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& identity,
+                             EventBus& bus, Requests& requests, const config::Config& config,
+                             std::string file)
+    : loop_(loop),
+      log_(log),
+      identity_(identity),
+      bus_(bus),
+      requests_(requests),
+      db_(config.redis.db_for("health").value()),
+      file_(std::move(file)),
+      save_timer_(loop, Delegate<void()>::to<&StrokeService::save>(this)),
+      record_(wire::kStrokeProgressFields) {
+  reconfigure(config);
+  load();
+}
+
+StrokeService::~StrokeService() {
+  if (save_timer_.active()) save();
+}
+
+void StrokeService::reconfigure(const config::Config& config) {
+  config_ = config.robot;
+  max_age_ = config.outbox.max_age;
+}
+
+void StrokeService::load() {
+  if (file_.empty()) return;
+  const auto text = read_small_file(file_);
+  if (!text) return;
+  wire::JsonGuard guard;
+  if (guard.check(*text, {}).reason != nullptr) return;
+  const wire::JsonView root = wire::JsonView::of(*text);
+  std::string scratch;
+  const auto id = root["session_id"].string(scratch);
+  // Of another node's name it is not ours to go on with.
+  if (!id || !is_session_of(identity_.node, *id)) return;
+  session_ = *id;
+  key_ = wire::stroke_progress_key(session_);
+  history_ = wire::stroke_history_stream(session_);
+  record_.adopt(root["progress"]);
+  unread_ = true;
+  log_.notice("stroke session %s goes on", session_.c_str());
+}
+
+void StrokeService::read_back(redis::Link& link) {
+  if (!unread_ || session_.empty()) return;
+  const std::string_view command[] = {"HGET", key_, "progress"};
+  // Ahead of what was said meanwhile, which would replace it.
+  link.query(db_, command,
+             Delegate<void(const redis::QueryReply&)>::to<&StrokeService::on_read>(this),
+             redis::Link::QueryOrder::ahead_of_writes);
+}
+
+void StrokeService::on_read(const redis::QueryReply& reply) {
+  // If the connection is gone, the next one reads; if another session runs now, nobody cares.
+  if (reply.reply == nullptr || !unread_) return;
+  unread_ = false;
+  const std::string_view text = redis::text_of(*reply.reply);
+  if (redis::is_error(*reply.reply) || text.empty()) return;
+  wire::JsonGuard guard;
+  if (guard.check(text, {}).reason != nullptr) return;
+  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
+  // An update has gone out already, without what was only known to Redis.
+  write_progress();
+  const outbox::FieldView progress[] = {{"progress", json_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = progress;
+  Request nobody;
+  bus_.write(nobody, slot, nullptr);
+}
+
+// At once, unless it was just done: the file is for a restart, and need not have each update of a
+// fast stroke.
+void StrokeService::save_soon() {
+  if (file_.empty() || save_timer_.active()) return;
+  const Duration since = loop_.now() - last_save_;
+  if (since >= kSaveInterval) return save();
+  save_timer_.start(kSaveInterval - since);
+}
+
+void StrokeService::save() {
+  save_timer_.stop();
+  last_save_ = loop_.now();
+  if (file_.empty()) return;
+  if (session_.empty()) {
+    ::unlink(file_.c_str());
+    return;
+  }
+  std::string text;
+  wire::JsonWriter json(text);
+  json.begin_object().key("session_id").string(session_).key("progress").raw(json_).end_object();
+  const Status written = write_file(file_, text);
+  if (!written && !told_) {
+    log_.warning("the running stroke session cannot be kept for a restart of the agent: %s",
+                 written.error().message.c_str());
+  }
+  told_ = !written.ok();
+}
+
+// Unique, and sorting by time, whatever the clock does.
+std::string StrokeService::new_session_id() {
+  using namespace std::chrono;
+  last_start_ = std::max(loop_.clock().wall_now(), last_start_ + microseconds(1));
+  const auto since_epoch = last_start_.time_since_epoch();
+  const auto whole = floor<seconds>(since_epoch);
+  return format("stroke_%s_%lld_%06lld", identity_.node.c_str(),
+                static_cast<long long>(whole.count()),
+                static_cast<long long>((since_epoch - whole).count()));
+}
+
+void StrokeService::take_values(const Request& request, size_t first) {
+  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
+    if (request.values[first + i].exists()) record_.set(i, request.values[first + i]);
+  }
+}
+
+void StrokeService::take_timestamp(wire::JsonView given) {
+  timestamp_.clear();
+  std::string scratch;
+  if (const auto text = given.string(scratch)) {
+    timestamp_ = *text;
+  } else {
+    wire::append_timestamp(loop_.clock().wall_now(), timestamp_);
+  }
+}
+
+void StrokeService::write_progress() {
+  json_.clear();
+  record_.append_json(timestamp_, identity_.node, json_);
+}
+
+void StrokeService::begin_event(std::string_view type) {
+  event_ = "{\"type\":\"";
+  event_.append(type).append("\",\"node_id\":\"").append(identity_.node);
+  event_.append("\",\"timestamp\":\"").append(timestamp_);
+  event_.append("\",\"session_id\":\"").append(session_).append("\"");
+}
+
+bool StrokeService::is_running(Request& request, wire::JsonView session) {
+  std::string scratch;
+  const auto wanted = session.string(scratch);
+  if (!session_.empty() && (!wanted || *wanted == session_)) return true;
+  if (session_.empty()) {
+    requests_.refuse(request, wire::rpc::not_found(
+                                  "no stroke session runs on this node: call stroke.start first"));
+  } else {
+    requests_.refuse(request, wire::rpc::not_found(
+                                  format("the stroke session that runs is %s", session_.c_str())));
+  }
+  return false;
+}
+
+void StrokeService::start(Request& request) {
+  if (!request.values[kFirstStartField + wire::kStrokeTotal].exists()) {
+    return requests_.refuse(request,
+                            wire::rpc::invalid_params("total_strokes", "is required and missing"));
+  }
+  if (request.check_only) return;
+  take_timestamp(request.values[0]);
+  if (!session_.empty()) {
+    Request nobody;
+    end_session(nobody);
+  }
+  record_.reset();
+  record_.set(wire::kStrokeExecuting, std::string_view("true"));
+  take_values(request, kFirstStartField);
+  session_ = new_session_id();
+  unread_ = false;
+  key_ = wire::stroke_progress_key(session_);
+  history_ = wire::stroke_history_stream(session_);
+  write_progress();
+  save();
+  begin_event("session_start");
+  event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
+  event_.append(",\"scene_name\":").append(record_.json(wire::kStrokeScene));
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  const outbox::FieldView progress[] = {{"progress", json_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = progress;
+  const std::string result = "{\"session_id\":\"" + session_ + "\"}";
+  bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot, nullptr,
+               AnswerKind::given, result);
+}
+
+void StrokeService::update(Request& request) {
+  if (request.check_only || !is_running(request, request.values[1])) return;
+  take_values(request, kFirstUpdateField);
+  take_timestamp(request.values[0]);
+  write_progress();
+  save_soon();
+  begin_event("progress_update");
+  event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
+  event_.append(",\"pose_idx\":").append(record_.json(wire::kStrokePoseIdx));
+  event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
+  event_.append(",\"stroke_length\":").append(record_.json(wire::kStrokeLength));
+  event_.append(",\"description_l\":").append(record_.json(wire::kStrokeDescriptionL));
+  event_.append(",\"description_r\":").append(record_.json(wire::kStrokeDescriptionR));
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  const std::string description_l = record_.text(wire::kStrokeDescriptionL);
+  const std::string description_r = record_.text(wire::kStrokeDescriptionR);
+  const outbox::FieldView fields[] = {
+      {"stroke_idx", record_.json(wire::kStrokeIdx)},
+      {"pose_idx", record_.json(wire::kStrokePoseIdx)},
+      {"description_l", description_l},
+      {"description_r", description_r},
+      {"node_id", identity_.node},
+  };
+  const outbox::EntryUpdate entry{db_, history_, config_.history_length, fields};
+  const outbox::FieldView progress[] = {{"progress", json_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = progress;
+  bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_, false}, &slot, &entry);
+}
+
+void StrokeService::end(Request& request) {
+  if (request.check_only) return;
+  // A will ends what runs, if anything does.
+  if (request.call == nullptr && session_.empty()) return;
+  if (!is_running(request, request.values[0])) return;
+  take_timestamp({});
+  end_session(request);
+}
+
+bool StrokeService::end_session(Request& request) {
+  record_.set(wire::kStrokeExecuting, std::string_view("false"));
+  record_.set(wire::kStrokePaused, std::string_view("false"));
+  write_progress();
+  begin_event("session_end");
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  const outbox::FieldView progress[] = {{"progress", json_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = progress;
+  slot.ttl = config_.ended_ttl;
+  slot.forget = true;  // it goes on in Redis only
+  const bool taken =
+      bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot);
+  session_.clear();
+  unread_ = false;
+  save();
+  return taken;
+}
+
+}  // namespace nb::agent

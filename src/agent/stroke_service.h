@@ -1,0 +1,73 @@
+// StrokeService: stroke.start, .update, .end. One session runs at a time; its name and how it began
+// are kept in a small file beside the socket, so that a restarted agent, Redis or not, goes on with
+// it.
+#pragma once
+
+#include "agent/event_bus.h"
+#include "agent/identity.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "redis/link.h"
+#include "wire/record.h"
+
+namespace nb::agent {
+
+class StrokeService {
+ public:
+  // `file`: where the running session is kept; empty: nowhere.
+  StrokeService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
+                Requests& requests, const config::Config& config, std::string file);
+  ~StrokeService();
+  StrokeService(const StrokeService&) = delete;
+  StrokeService& operator=(const StrokeService&) = delete;
+
+  void reconfigure(const config::Config& config);
+
+  void start(Request& request);
+  void update(Request& request);
+  void end(Request& request);
+
+  // A connection to Redis: what stands there of a session that was read from the file.
+  void read_back(redis::Link& link);
+
+  // Empty: none runs.
+  const std::string& session() const { return session_; }
+
+ private:
+  void load();
+  void on_read(const redis::QueryReply& reply);
+  void save();
+  void save_soon();
+  bool is_running(Request& request, wire::JsonView session);
+  void take_values(const Request& request, size_t first);
+  void take_timestamp(wire::JsonView given);
+  void write_progress();
+  void begin_event(std::string_view type);
+  std::string new_session_id();
+  bool end_session(Request& request);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  const Identity& identity_;
+  EventBus& bus_;
+  Requests& requests_;
+  config::RobotConfig config_;
+  Duration max_age_{};
+  int db_;
+  std::string file_;
+  bool told_ = false;    // that the file cannot be written
+  bool unread_ = false;  // the session was read from the file, but not yet from Redis
+  uv::Timer save_timer_;
+  MonoTime last_save_{};
+
+  wire::Record record_;
+  std::string session_;
+  std::string key_;      // stroke:progress:{session}
+  std::string history_;  // stream:stroke_history:{session}
+  WallTime last_start_{};
+  std::string timestamp_;
+  std::string json_;  // reused
+  std::string event_;
+};
+
+}  // namespace nb::agent

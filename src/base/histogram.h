@@ -1,0 +1,38 @@
+// Histogram: durations counted in buckets an eighth of an octave wide, from 128 ns to two minutes.
+// Fixed memory, no allocation, a few nanoseconds a record.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace nb {
+
+class Histogram {
+ public:
+  // A negative duration counts as 0.
+  void record(Duration duration);
+
+  uint64_t count() const { return count_; }
+  Duration max() const { return max_; }
+  // The duration that the fraction `q` of all records does not exceed, rounded up to the end of its
+  // bucket (at most an eighth too much) and never above max(). 0 if nothing was recorded.
+  Duration quantile(double q) const;
+
+ private:
+  static constexpr unsigned kFirstBit = 7;  // everything below 2^7 ns is one bucket
+  static constexpr unsigned kSteps = 8;     // buckets an octave
+  static constexpr size_t kBuckets = 1 + 30 * kSteps;
+  static size_t bucket_of(uint64_t nanoseconds);
+  static uint64_t upper_bound(size_t bucket);
+
+  std::array<uint32_t, kBuckets> buckets_{};
+  uint64_t count_ = 0;
+  Duration max_{};
+};
+
+static_assert(sizeof(Histogram) < 1024);
+
+}  // namespace nb

@@ -1,0 +1,134 @@
+// Client: what is behind an nb_client. Pushes put what they have into Outgoing and take one step
+// with the Link; who dispatches also reads. All memory is taken by the caller of create().
+//
+// Two guards: the mutex, held for a copy, an encoding and one system call; and the reader's role,
+// a flag under the mutex that makes its holder the only one to touch Incoming. The holder reads the
+// lines and calls back without the mutex. A push takes the role for a moment, under the mutex, when
+// the agent does not take what it is sent: see drain().
+#pragma once
+
+#include <pthread.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "client/incoming.h"
+#include "client/link.h"
+#include "client/message.h"
+#include "client/outgoing.h"
+#include "nodebeat/client.h"
+
+namespace nb::client {
+
+// Options that were checked; the views are copied by create().
+struct Settings {
+  std::string_view path;
+  std::string_view name;  // empty: none
+  std::string_view will;  // empty: none
+  size_t event_bytes;
+  size_t slot_bytes;
+  uint32_t reconnect_ms;
+  nb_event_fn on_event;
+  void* user;
+};
+
+class Client {
+ public:
+  // Null if there is no memory, or no mutex that passes on priority.
+  static Client* create(const Settings& settings);
+  // Says good-bye and frees the memory. Not while another thread uses the client.
+  void destroy();
+
+  // Thread-safe. Each returns what the C ABI says of a push.
+  int push_robot(const nb_robot_state& state);
+  int push_progress(const nb_stroke& stroke);
+  int push_start(const nb_stroke& stroke);
+  int push_end();
+  // `write` writes one line from `context`; it may be called twice.
+  using WriteLine = void (*)(LineWriter& out, const void* context);
+  int push_event(WriteLine write, const void* context);
+
+  int poll_fd();
+  int poll_events();
+  int poll_timeout_ms();
+  int dispatch();
+
+  // Waiting calls; `timeout_ms` from now.
+  int call(std::string_view method, std::string_view params, char* result, size_t result_size,
+           uint32_t timeout_ms);
+  int subscribe(std::string_view channel, bool pattern, uint32_t timeout_ms);
+  int unsubscribe(std::string_view channel, bool pattern, uint32_t timeout_ms);
+  int wait(uint32_t timeout_ms);
+  int flush(uint32_t timeout_ms);
+
+  void stats(nb_client_stats& stats);
+  int last_error(char* buffer, size_t size);
+
+ private:
+  class Lock;
+
+  // The call whose answer is waited for. Touched by the reader only.
+  struct Pending {
+    int64_t id = 0;  // 0: none
+    bool answered = false;
+    int outcome = 0;
+    char* result = nullptr;
+    size_t size = 0;
+  };
+
+  enum class Trouble { none, connect, lost, closed, rubbish, overlong, remote };
+
+  Client(const Settings& settings, const Outgoing::Memory& memory, char* input, size_t input_bytes);
+
+  // With the mutex: at most one system call.
+  void step();
+  bool connect();
+  void send();
+  void drain();
+  void read_errors();
+  void lost(Trouble trouble, int error);
+  void refused(const Message& message);
+  // Whether `connection` ended with words of the agent that nothing newer has replaced.
+  bool was_told(uint64_t connection) const {
+    return trouble_ == Trouble::remote && ended_by_words_ == connection;
+  }
+  template <class Put>
+  int push_ordered(Put&& put);
+  int took(int result, bool waits);
+
+  // By the reader, without the mutex.
+  bool take_role();
+  void leave_role();
+  void turn();
+  void read_lines();
+  void handle(const Message& message);
+  void answer(const Message& message);
+  template <class Done>
+  int run(uint32_t timeout_ms, Done&& done);
+  template <class Write>
+  int request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms);
+
+  pthread_mutex_t mutex_;
+  Link link_;
+  Outgoing outgoing_;
+  Incoming incoming_;
+  nb_event_fn on_event_;
+  void* user_;
+  bool reading_ = false;     // somebody has the reader's role
+  bool drain_next_ = false;  // the last send was not taken whole: now a read, then a send
+  uint64_t connection_ = 0;  // counts connections
+  uint64_t read_from_ = 0;   // the one whose bytes are in incoming_
+  int64_t next_id_ = 1;
+  Pending pending_;
+  uint64_t delivered_ = 0;  // messages to on_event; the reader's
+  uint64_t pushed_ = 0, kept_ = 0, full_ = 0, rejected_ = 0, disconnects_ = 0, events_ = 0;
+  Trouble trouble_ = Trouble::none;
+  int trouble_errno_ = 0;
+  uint64_t ended_by_words_ = 0;  // the connection that the agent ended, and said why: trouble_
+  int32_t remote_code_ = 0;
+  size_t remote_size_ = 0;
+  char remote_text_[384];
+};
+
+}  // namespace nb::client

@@ -1,0 +1,306 @@
+// The C ABI: checks what comes in before any lock is taken, and translates.
+#include <cstring>
+
+#include "client/caller_text.h"
+#include "client/client.h"
+#include "nodebeat/client.h"
+
+using nb::client::Client;
+using nb::client::LineWriter;
+using nb::client::RobotValues;
+using nb::client::Settings;
+using nb::client::StrokeValues;
+using nb::client::take_json;
+using nb::client::take_text;
+
+namespace {
+
+constexpr uint32_t kMinBytes = 1024;
+constexpr uint32_t kMaxRingBytes = 16 * 1024 * 1024;
+constexpr uint32_t kMaxSlotBytes = 65536;
+constexpr size_t kNameBytes = 64;
+constexpr size_t kPathBytes = 107;
+// How deep the agent lets JSON be nested, less what is around it in a line.
+constexpr size_t kParamsDepth = 63;
+constexpr size_t kMemberDepth = 62;
+constexpr std::string_view kCall = R"({"jsonrpc":"2.0","method":)";
+
+Client* of(nb_client* client) {
+  return reinterpret_cast<Client*>(client);
+}
+
+// nb_client_get_fd() and its like promise that nothing is changed that the caller could see.
+Client* of(const nb_client* client) {
+  return of(const_cast<nb_client*>(client));
+}
+
+int fail(int code, std::string_view message, char* error, size_t error_size) {
+  if (error != nullptr && error_size > 0) {
+    const size_t size = message.size() < error_size ? message.size() : error_size - 1;
+    std::memcpy(error, message.data(), size);
+    error[size] = '\0';
+  }
+  return code;
+}
+
+struct Refusal {
+  const char* words = nullptr;
+};
+
+// Null words: all is well, and `settings` is set.
+Refusal check(const nb_client_options& options, Settings& settings) {
+  if (options.size < sizeof(nb_client_options)) {
+    return {"options.size must be sizeof(nb_client_options)"};
+  }
+  if (options.flags != 0) return {"options.flags has a flag that this version does not know"};
+  settings = {.path = "/run/nodebeat/agent.sock",
+              .name = {},
+              .will = {},
+              .event_bytes = options.event_ring_bytes == 0 ? 65536 : options.event_ring_bytes,
+              .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
+              .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
+              .on_event = options.on_event,
+              .user = options.user};
+  if (settings.event_bytes < kMinBytes || settings.event_bytes > kMaxRingBytes) {
+    return {"event_ring_bytes must be between 1024 and 16777216"};
+  }
+  if (settings.slot_bytes < kMinBytes || settings.slot_bytes > kMaxSlotBytes) {
+    return {"slot_bytes must be between 1024 and 65536"};
+  }
+  if (options.socket_path != nullptr) {
+    settings.path = {options.socket_path, ::strnlen(options.socket_path, kPathBytes + 1)};
+    if (settings.path.empty() || settings.path.size() > kPathBytes) {
+      return {"socket_path must have 1 to 107 bytes: a Unix socket's name cannot be longer"};
+    }
+  }
+  if (options.name != nullptr &&
+      (take_text(options.name, kNameBytes, settings.name) != NB_OK || settings.name.empty())) {
+    return {"name must be UTF-8 of 1 to 64 bytes"};
+  }
+  if (options.will != nullptr &&
+      (take_json(options.will, '[', kMemberDepth, settings.will) != NB_OK ||
+       settings.will.size() > nb::client::kLineBytes - 512)) {
+    return {
+        "will must be a JSON array of calls, as [{\"method\":\"stroke.end\",\"params\":{}}], of "
+        "at most 65024 bytes"};
+  }
+  return {};
+}
+
+struct Words {
+  std::string_view first;
+  std::string_view second;
+  std::string_view json;
+};
+
+}  // namespace
+
+int nb_client_open(const nb_client_options* options, nb_client** client, char* error,
+                   size_t error_size) {
+  if (options == nullptr || client == nullptr) {
+    return fail(NB_ERR_ARGUMENT, "options and client must not be NULL", error, error_size);
+  }
+  Settings settings;
+  if (const Refusal refusal = check(*options, settings); refusal.words != nullptr) {
+    return fail(NB_ERR_ARGUMENT, refusal.words, error, error_size);
+  }
+  Client* const made = Client::create(settings);
+  if (made == nullptr) {
+    return fail(NB_ERR_SYSTEM,
+                "there is no memory for the client, or no mutex that inherits priority", error,
+                error_size);
+  }
+  *client = reinterpret_cast<nb_client*>(made);
+  return NB_OK;
+}
+
+void nb_client_close(nb_client* client) {
+  if (client != nullptr) of(client)->destroy();
+}
+
+int nb_push_robot_state(nb_client* client, const nb_robot_state* state) {
+  if (client == nullptr || state == nullptr) return NB_ERR_ARGUMENT;
+  const int result = RobotValues::check(*state);
+  return result != NB_OK ? result : of(client)->push_robot(*state);
+}
+
+int nb_stroke_start(nb_client* client, const nb_stroke* stroke) {
+  if (client == nullptr || stroke == nullptr) return NB_ERR_ARGUMENT;
+  const int result = StrokeValues::check(*stroke);
+  if (result != NB_OK) return result;
+  if ((stroke->has & NB_STROKE_TOTAL_STROKES) == 0) return NB_ERR_ARGUMENT;
+  return of(client)->push_start(*stroke);
+}
+
+int nb_stroke_update(nb_client* client, const nb_stroke* stroke) {
+  if (client == nullptr || stroke == nullptr) return NB_ERR_ARGUMENT;
+  const int result = StrokeValues::check(*stroke);
+  return result != NB_OK ? result : of(client)->push_progress(*stroke);
+}
+
+int nb_stroke_end(nb_client* client) {
+  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->push_end();
+}
+
+int nb_report_error(nb_client* client, const char* category, const char* message,
+                    const char* details) {
+  Words words;
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  int result = take_text(category, nb::client::kLineBytes, words.first);
+  if (result == NB_OK) result = take_text(message, nb::client::kLineBytes, words.second);
+  if (result == NB_OK && details != nullptr) {
+    result = take_json(details, '{', kMemberDepth, words.json);
+  }
+  if (result != NB_OK) return result;
+  return of(client)->push_event(
+      [](LineWriter& out, const void* context) {
+        const Words& w = *static_cast<const Words*>(context);
+        out.raw(kCall);
+        out.raw(R"("error.report","params":{"category":)");
+        out.string(w.first);
+        out.raw(",\"message\":");
+        out.string(w.second);
+        if (!w.json.empty()) {
+          out.raw(",\"details\":");
+          out.json(w.json);
+        }
+        out.raw("}}\n");
+      },
+      &words);
+}
+
+int nb_publish(nb_client* client, const char* channel, const char* event) {
+  Words words;
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  int result = take_text(channel, nb::client::kLineBytes, words.first);
+  if (result == NB_OK) result = take_json(event, '{', kMemberDepth, words.json);
+  if (result != NB_OK) return result;
+  return of(client)->push_event(
+      [](LineWriter& out, const void* context) {
+        const Words& w = *static_cast<const Words*>(context);
+        out.raw(kCall);
+        out.raw(R"("event.publish","params":{"channel":)");
+        out.string(w.first);
+        out.raw(",\"event\":");
+        out.json(w.json);
+        out.raw("}}\n");
+      },
+      &words);
+}
+
+int nb_notify(nb_client* client, const char* method, const char* params) {
+  Words words;
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  int result = take_text(method, nb::client::kLineBytes, words.first);
+  if (result == NB_OK && params != nullptr) {
+    result = take_json(params, '{', kParamsDepth, words.json);
+  }
+  if (result != NB_OK) return result;
+  return of(client)->push_event(
+      [](LineWriter& out, const void* context) {
+        const Words& w = *static_cast<const Words*>(context);
+        out.raw(kCall);
+        out.string(w.first);
+        if (!w.json.empty()) {
+          out.raw(",\"params\":");
+          out.json(w.json);
+        }
+        out.raw("}\n");
+      },
+      &words);
+}
+
+int nb_client_get_fd(const nb_client* client) {
+  return client == nullptr ? -1 : of(client)->poll_fd();
+}
+
+int nb_client_get_events(const nb_client* client) {
+  return client == nullptr ? 0 : of(client)->poll_events();
+}
+
+int nb_client_get_timeout(const nb_client* client) {
+  return client == nullptr ? -1 : of(client)->poll_timeout_ms();
+}
+
+int nb_client_dispatch(nb_client* client) {
+  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->dispatch();
+}
+
+int nb_call(nb_client* client, const char* method, const char* params, char* result,
+            size_t result_size, uint32_t timeout_ms) {
+  if (client == nullptr || (result != nullptr && result_size == 0)) return NB_ERR_ARGUMENT;
+  Words words;
+  int status = take_text(method, nb::client::kLineBytes, words.first);
+  if (status == NB_OK && params != nullptr) {
+    status = take_json(params, '{', kParamsDepth, words.json);
+  }
+  if (status != NB_OK) return status;
+  return of(client)->call(words.first, words.json, result, result_size, timeout_ms);
+}
+
+int nb_subscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms) {
+  std::string_view name;
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  const int status = take_text(channel, nb::client::Outgoing::kChannelBytes, name);
+  return status != NB_OK ? status : of(client)->subscribe(name, pattern != 0, timeout_ms);
+}
+
+int nb_unsubscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms) {
+  std::string_view name;
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  const int status = take_text(channel, nb::client::Outgoing::kChannelBytes, name);
+  return status != NB_OK ? status : of(client)->unsubscribe(name, pattern != 0, timeout_ms);
+}
+
+int nb_client_wait(nb_client* client, uint32_t timeout_ms) {
+  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->wait(timeout_ms);
+}
+
+int nb_client_flush(nb_client* client, uint32_t timeout_ms) {
+  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->flush(timeout_ms);
+}
+
+int nb_client_get_stats(nb_client* client, nb_client_stats* stats) {
+  if (client == nullptr || stats == nullptr || stats->size < sizeof(nb_client_stats)) {
+    return NB_ERR_ARGUMENT;
+  }
+  of(client)->stats(*stats);
+  return NB_OK;
+}
+
+int nb_client_last_error(nb_client* client, char* buffer, size_t size) {
+  return client == nullptr ? 0 : of(client)->last_error(buffer, size);
+}
+
+const char* nb_client_version(void) {
+  return NB_CLIENT_VERSION;
+}
+
+const char* nb_result_text(int result) {
+  switch (result) {
+    case NB_OK:
+      return "done";
+    case NB_KEPT:
+      return "kept: it goes out as soon as possible";
+    case NB_ERR_ARGUMENT:
+      return "an argument is wrong";
+    case NB_ERR_CONFIG:
+      return "the configuration is wrong";
+    case NB_ERR_SYSTEM:
+      return "the system refused something";
+    case NB_ERR_STATE:
+      return "not now: another thread does this";
+    case NB_ERR_FULL:
+      return "no room: not taken";
+    case NB_ERR_TOO_LARGE:
+      return "longer than there is room for";
+    case NB_ERR_AWAY:
+      return "no connection to the agent";
+    case NB_ERR_TIMEOUT:
+      return "not within the time given";
+    case NB_ERR_REMOTE:
+      return "the agent refused";
+    default:
+      return "unknown result";
+  }
+}

@@ -1,0 +1,233 @@
+#include "client/json_members.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace nb::client {
+namespace {
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// The length of the string that `text` begins with, quotes included.
+size_t string_size(const char* text, size_t size) {
+  size_t i = 1;
+  while (i < size && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+  return i < size ? i + 1 : size;
+}
+
+size_t value_size(const char* text, size_t size) {
+  if (size == 0) return 0;
+  if (text[0] == '"') return string_size(text, size);
+  size_t depth = 0;
+  size_t i = 0;
+  while (i < size) {
+    const char c = text[i];
+    if (c == '"') {
+      i += string_size(text + i, size - i);
+      continue;
+    }
+    if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      if (depth == 0) return i;
+      if (--depth == 0) return i + 1;
+    } else if (depth == 0 && (c == ',' || c == ':' || is_space(c))) {
+      return i;
+    }
+    ++i;
+  }
+  return size;
+}
+
+std::string_view tail(std::string_view text, size_t from) {
+  return from < text.size() ? std::string_view(text.data() + from, text.size() - from)
+                            : std::string_view();
+}
+
+// A number's size is 10^(exponent): compared with the largest double, 1.7976931348623157e308.
+bool in_range(const char* text, size_t size) {
+  char digits[17];
+  int count = 0;
+  long exponent = -1;
+  bool leading = true;
+  bool fraction = false;
+  size_t i = text[0] == '-' ? 1 : 0;
+  for (; i < size && text[i] != 'e' && text[i] != 'E'; ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      continue;
+    }
+    if (leading && text[i] == '0') {
+      if (fraction) --exponent;
+      continue;
+    }
+    leading = false;
+    if (!fraction) ++exponent;
+    if (count < 17) digits[count++] = text[i];
+  }
+  if (leading) return true;
+  if (i < size) {
+    ++i;
+    const bool negative = text[i] == '-';
+    if (text[i] == '-' || text[i] == '+') ++i;
+    long power = 0;
+    for (; i < size && power < 1000000; ++i) power = power * 10 + (text[i] - '0');
+    exponent += negative ? -power : power;
+  }
+  if (exponent != 308) return exponent < 308;
+  while (count < 17) digits[count++] = '0';
+  return std::memcmp(digits, "17976931348623157", 17) <= 0;
+}
+
+int hex_digit(char c) {
+  return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+uint32_t hex4(const char* text) {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = value << 4 | static_cast<uint32_t>(hex_digit(text[i]));
+  return value;
+}
+
+char* put_utf8(char* out, uint32_t c) {
+  const auto follow = [&](int shift) { *out++ = static_cast<char>(0x80 | (c >> shift & 0x3f)); };
+  if (c < 0x80) {
+    *out++ = static_cast<char>(c);
+  } else if (c < 0x800) {
+    *out++ = static_cast<char>(0xc0 | c >> 6);
+    follow(0);
+  } else if (c < 0x10000) {
+    *out++ = static_cast<char>(0xe0 | c >> 12);
+    follow(6);
+    follow(0);
+  } else {
+    *out++ = static_cast<char>(0xf0 | c >> 18);
+    follow(12);
+    follow(6);
+    follow(0);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string_view skip_space(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size() && is_space(text[i])) ++i;
+  return tail(text, i);
+}
+
+std::string_view first_value(std::string_view text) {
+  text = skip_space(text);
+  return {text.data(), value_size(text.data(), text.size())};
+}
+
+JsonMembers::JsonMembers(std::string_view object) {
+  object = skip_space(object);
+  if (!object.empty() && object.front() == '{') rest_ = tail(object, 1);
+}
+
+bool JsonMembers::next() {
+  rest_ = skip_space(rest_);
+  if (!rest_.empty() && rest_.front() == ',') rest_ = skip_space(tail(rest_, 1));
+  if (rest_.empty() || rest_.front() != '"') return false;
+  const size_t size = string_size(rest_.data(), rest_.size());
+  name_ = {rest_.data() + 1, size >= 2 ? size - 2 : 0};
+  rest_ = skip_space(tail(rest_, size));
+  if (rest_.empty() || rest_.front() != ':') return false;
+  value_ = first_value(tail(rest_, 1));
+  if (value_.empty()) return false;
+  rest_ = tail(rest_, static_cast<size_t>(value_.data() + value_.size() - rest_.data()));
+  return true;
+}
+
+size_t unescape(char* text, size_t size) {
+  const char* in = text;
+  const char* const end = text + size;
+  char* out = text;
+  while (in < end) {
+    if (*in != '\\') {
+      *out++ = *in++;
+      continue;
+    }
+    const char c = in[1];
+    in += 2;
+    switch (c) {
+      case 'b':
+        *out++ = '\b';
+        break;
+      case 'f':
+        *out++ = '\f';
+        break;
+      case 'n':
+        *out++ = '\n';
+        break;
+      case 'r':
+        *out++ = '\r';
+        break;
+      case 't':
+        *out++ = '\t';
+        break;
+      case 'u': {
+        uint32_t code = hex4(in);
+        in += 4;
+        if (code >= 0xd800 && code < 0xdc00) {  // the scanner has seen the other half
+          code = 0x10000 + ((code - 0xd800) << 10) + (hex4(in + 2) - 0xdc00);
+          in += 6;
+        }
+        out = put_utf8(out, code);
+        break;
+      }
+      default:
+        *out++ = c;
+    }
+  }
+  return static_cast<size_t>(out - text);
+}
+
+bool numbers_in_range(std::string_view json) {
+  const char* const text = json.data();
+  for (size_t i = 0; i < json.size();) {
+    if (text[i] == '"') {
+      i += string_size(text + i, json.size() - i);
+    } else if (text[i] == '-' || is_digit(text[i])) {
+      const size_t size = value_size(text + i, json.size() - i);
+      if (!in_range(text + i, size)) return false;
+      i += size;
+    } else {
+      ++i;
+    }
+  }
+  return true;
+}
+
+bool has_twin_names(std::string_view json) {
+  constexpr size_t kLooked = 128;
+  std::string_view names[kLooked];
+  const char* const text = json.data();
+  for (size_t i = 0; i < json.size();) {
+    if (text[i] == '"') {
+      i += string_size(text + i, json.size() - i);
+      continue;
+    }
+    if (text[i] == '{') {
+      size_t count = 0;
+      for (JsonMembers m(tail(json, i)); count < kLooked && m.next();) {
+        for (size_t k = 0; k < count; ++k) {
+          if (names[k] == m.name()) return true;
+        }
+        names[count++] = m.name();
+      }
+    }
+    ++i;
+  }
+  return false;
+}
+
+}  // namespace nb::client

@@ -1,0 +1,148 @@
+#include "client/message.h"
+
+#include "client/json_members.h"
+#include "nodebeat/client.h"
+#include "wire/json_scan.h"
+
+namespace nb::client {
+namespace {
+
+bool is_text(std::string_view value) {
+  return value.size() >= 2 && value.front() == '"';
+}
+
+bool is_object(std::string_view value) {
+  return !value.empty() && value.front() == '{';
+}
+
+// Between the quotes.
+std::string_view inside(std::string_view value) {
+  return is_text(value) ? std::string_view(value.data() + 1, value.size() - 2) : std::string_view();
+}
+
+// An integer as the agent writes codes, and gives back ids; false for anything else.
+bool read_integer(std::string_view text, int64_t& value) {
+  const bool negative = !text.empty() && text.front() == '-';
+  int64_t sum = 0;
+  size_t i = negative ? 1 : 0;
+  if (text.size() - i == 0 || text.size() - i > 18) return false;
+  for (; i < text.size(); ++i) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    sum = sum * 10 + (text[i] - '0');
+  }
+  value = negative ? -sum : sum;
+  return true;
+}
+
+// What the table of PROTOCOL.md, 5, calls "closed"; of errors without an id.
+bool ends_connection(int32_t code) {
+  return code == -32700 || code == -32000 || code == -32006 || code == -32007 || code == -32011;
+}
+
+struct Reader {
+  char* line;
+  Message message;
+
+  char* at(std::string_view view) const { return line + (view.data() - line); }
+
+  // Both ends of a value must be known before the first byte is overwritten.
+  const char* terminated(std::string_view value) const {
+    at(value)[value.size()] = '\0';
+    return value.data();
+  }
+
+  std::string_view plain(std::string_view text) const {
+    if (text.empty()) return {};
+    return {text.data(), unescape(at(text), text.size())};
+  }
+
+  void read_error(std::string_view error) {
+    int64_t code = 0;
+    for (JsonMembers m(error); m.next();) {
+      if (m.name() == "code" && read_integer(m.value(), code)) {
+        message.code = static_cast<int32_t>(code);
+      } else if (m.name() == "message") {
+        message.text = inside(m.value());
+      }
+    }
+    message.text = plain(message.text);
+  }
+
+  void read_event(std::string_view params) {
+    std::string_view channel;
+    std::string_view json;
+    for (JsonMembers m(params); m.next();) {
+      if (m.name() == "channel" && is_text(m.value())) {
+        channel = m.value();
+      } else if (m.name() == "event") {
+        json = m.value();
+      } else if (m.name() == "text" && is_text(m.value())) {
+        json = m.value();
+        message.flags |= NB_EVENT_TEXT;
+      } else if (m.name() == "remote" && m.value() == "true") {
+        message.flags |= NB_EVENT_REMOTE;
+      }
+    }
+    if (channel.empty() || json.empty()) return;
+    message.kind = Message::Kind::event;
+    message.json = terminated(json);
+    message.json_size = json.size();
+    const std::string_view name = plain(inside(channel));
+    message.channel = terminated(name);
+  }
+
+  void read_refusal(std::string_view params) {
+    message.kind = Message::Kind::refusal;
+    std::string_view error;
+    for (JsonMembers m(params); m.next();) {
+      if (m.name() == "method") message.method = inside(m.value());
+      if (m.name() == "error") error = m.value();
+    }
+    read_error(error);
+  }
+};
+
+}  // namespace
+
+Message read_message(char* line, size_t size) {
+  const std::string_view text = skip_space({line, size});
+  if (text.empty()) return {};
+  if (wire::scan_json({line, size}, {.max_bytes = SIZE_MAX}).reason != nullptr) {
+    return {.kind = Message::Kind::rubbish};
+  }
+  std::string_view method;
+  std::string_view params;
+  std::string_view id;
+  std::string_view result;
+  std::string_view error;
+  for (JsonMembers m(text); m.next();) {
+    if (m.name() == "method") method = inside(m.value());
+    if (m.name() == "params") params = m.value();
+    if (m.name() == "id") id = m.value();
+    if (m.name() == "result") result = m.value();
+    if (m.name() == "error") error = m.value();
+  }
+  Reader reader{line, {}};
+  Message& message = reader.message;
+  if (method == "event") {
+    reader.read_event(params);
+  } else if (method == "event.gap" && is_object(params)) {
+    message.kind = Message::Kind::gap;
+    message.flags = NB_EVENT_GAP;
+    message.json = reader.terminated(params);
+    message.json_size = params.size();
+  } else if (method == "client.error") {
+    reader.read_refusal(params);
+  } else if (method.empty() && is_object(error)) {
+    message.kind = read_integer(id, message.id) ? Message::Kind::failure : Message::Kind::refusal;
+    reader.read_error(error);
+    message.ends = message.kind == Message::Kind::refusal && ends_connection(message.code);
+  } else if (method.empty() && !result.empty() && read_integer(id, message.id)) {
+    message.kind = Message::Kind::result;
+    message.json = reader.terminated(result);
+    message.json_size = result.size();
+  }
+  return message;
+}
+
+}  // namespace nb::client

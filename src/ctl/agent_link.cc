@@ -1,0 +1,145 @@
+#include "ctl/agent_link.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ctl/socket_look.h"
+#include "ctl/text.h"
+#include "nodebeat/client.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr size_t kMostDescriptors = 4;
+constexpr size_t kResultBytes = 1 << 20;  // what may wait for a client: PROTOCOL.md, 1.7
+
+ExitCode exit_of(int protocol_code) {
+  switch (protocol_code) {
+    case -32001:  // not_found
+      return kFound;
+    case -32005:  // not_stored
+      return kTimeout;
+    default:
+      return kRefused;
+  }
+}
+
+}  // namespace
+
+const char* words(Presence presence) {
+  switch (presence) {
+    case Presence::there:
+      return "the agent is back";
+    case Presence::away:
+      return "the agent has gone away; waiting for it to come back";
+    case Presence::silent:
+      return "the agent does not answer; waiting for it";
+  }
+  return "";
+}
+
+AgentLink::AgentLink(Options options) : options_(std::move(options)) {}
+
+AgentLink::~AgentLink() {
+  nb_client_close(client_);
+}
+
+Answer AgentLink::open() {
+  if (const SocketLook look = look_at_socket(options_.socket);
+      look.state != SocketState::listening) {
+    return {kAway, 0, words(look)};
+  }
+  nb_client_options options{};
+  options.size = sizeof options;
+  options.socket_path = options_.socket.c_str();
+  options.name = "nodebeatctl";
+  options.user = this;
+  options.on_event = [](void* user, const char* channel, const char* json, uint32_t flags) {
+    const Options& own = static_cast<AgentLink*>(user)->options_;
+    if (own.on_event == nullptr) return;
+    own.on_event(own.user, {channel, json, (flags & NB_EVENT_REMOTE) != 0,
+                            (flags & NB_EVENT_TEXT) != 0, (flags & NB_EVENT_GAP) != 0});
+  };
+  char error[256] = {};
+  if (const int rc = nb_client_open(&options, &client_, error, sizeof error); rc != NB_OK) {
+    return {kAway, 0, *error != '\0' ? std::string(error) : nb_result_text(rc)};
+  }
+  result_.resize(kResultBytes);
+  return {};
+}
+
+Answer AgentLink::call(const std::string& method, const std::string& params, int64_t timeout_ms) {
+  const auto timeout = static_cast<uint32_t>(timeout_ms > 0 ? timeout_ms : options_.timeout_ms);
+  const int rc = nb_call(client_, method.c_str(), params.empty() ? nullptr : params.c_str(),
+                         result_.data(), result_.size(), timeout);
+  return rc == NB_OK ? Answer{kOk, 0, result_.c_str()} : failure(rc);
+}
+
+bool AgentLink::is_pattern(std::string_view channel) {
+  return channel.find_first_of("*?[\\") != std::string_view::npos;
+}
+
+Answer AgentLink::subscribe(const std::string& channel) {
+  const int rc = nb_subscribe(client_, channel.c_str(), is_pattern(channel) ? 1 : 0,
+                              static_cast<uint32_t>(options_.timeout_ms));
+  return rc == NB_OK ? Answer{} : failure(rc);
+}
+
+bool AgentLink::connected() const {
+  nb_client_stats stats{};
+  stats.size = sizeof stats;
+  return nb_client_get_stats(client_, &stats) == NB_OK && stats.connected != 0;
+}
+
+void AgentLink::wait(std::span<pollfd> more, int timeout_ms) {
+  std::array<pollfd, kMostDescriptors + 1> all{};
+  const size_t count = std::min(more.size(), kMostDescriptors);
+  std::copy_n(more.begin(), count, all.begin());
+  all[count].fd = nb_client_get_fd(client_);
+  all[count].events = static_cast<short>(nb_client_get_events(client_));
+  const int own = nb_client_get_timeout(client_);
+  if (own >= 0 && (timeout_ms < 0 || own < timeout_ms)) timeout_ms = own;
+  // EINTR and time-out alike: nothing happened.
+  const bool happened = ::poll(all.data(), count + 1, timeout_ms) > 0;
+  for (size_t i = 0; i < count; ++i) more[i].revents = happened ? all[i].revents : short{0};
+  (void)nb_client_dispatch(client_);
+}
+
+Answer AgentLink::failure(int result) const {
+  char words[1024] = {};
+  const int code = nb_client_last_error(client_, words, sizeof words);
+  const std::string said = printable(words);
+  switch (result) {
+    case NB_ERR_REMOTE:
+      return {exit_of(code), code, said.empty() ? "the agent refused, without a reason" : said};
+    case NB_ERR_TIMEOUT:
+      if (!connected()) return why_away();
+      return {kTimeout, 0,
+              format("the agent at %s has not answered within %s: it is busy or stopped; try "
+                     "--timeout, or systemctl restart nodebeat",
+                     printable(options_.socket).c_str(), duration(options_.timeout_ms).c_str())};
+    case NB_ERR_AWAY: {
+      // It may have said why before it hung up: too many connections, not this user.
+      if (code != 0 && !said.empty()) return {kRefused, code, said};
+      return why_away();
+    }
+    case NB_ERR_TOO_LARGE:
+      return {kRefused, 0,
+              "the call or its answer is too long: at most 65536 bytes go in one line"};
+    case NB_ERR_ARGUMENT:
+      return {kUsage, 0, said.empty() ? nb_result_text(result) : said};
+    default:
+      return {kRefused, 0, said.empty() ? nb_result_text(result) : said};
+  }
+}
+
+Answer AgentLink::why_away() const {
+  const SocketLook look = look_at_socket(options_.socket);
+  if (look.state != SocketState::listening) return {kAway, 0, words(look)};
+  return {kAway, 0,
+          format("the agent at %s closed the connection before it answered: try again",
+                 printable(options_.socket).c_str())};
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,13 @@
+// Runs `nodebeatd --check-config`.
+#pragma once
+
+#include <string>
+
+#include "ctl/doctor_rules.h"
+
+namespace nb::ctl {
+
+// `file` empty: the one that the agent reads by itself.
+ConfigCheck check_config(const std::string& file);
+
+}  // namespace nb::ctl

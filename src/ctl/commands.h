@@ -1,0 +1,52 @@
+// The commands, one function each. They return the exit code, having said why where it is not kOk.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/context.h"
+
+namespace nb::ctl {
+
+ExitCode run_status(const Context& context);
+ExitCode run_nodes(const Context& context);
+
+ExitCode run_get(const Context& context, const std::string& key, bool raw);
+struct SetOptions {
+  std::string key, value;  // "-": read from stdin
+  std::string ttl;
+  bool text = false;    // the value is a text, not JSON
+  bool stored = false;  // wait for Redis
+};
+ExitCode run_set(const Context& context, const SetOptions& options);
+ExitCode run_delete(const Context& context, const std::string& key, bool stored);
+ExitCode run_list(const Context& context, const std::string& prefix);
+
+struct PublishOptions {
+  std::string channel, event;
+  std::string max_age;
+  bool no_record = false;
+  bool stored = false;
+};
+ExitCode run_publish(const Context& context, const PublishOptions& options);
+ExitCode run_call(const Context& context, const std::string& method, const std::string& params);
+
+struct StrokeOptions {
+  std::optional<long long> stroke, pose, total, length, offset_left, offset_right;
+  std::string session, left, right, scene, dataset;
+  bool paused = false, resumed = false, stored = false;
+};
+ExitCode run_stroke(const Context& context, const std::string& verb, const StrokeOptions& options);
+
+// Lines of stdin, each a call; with `robot`, each a robot.update's params.
+ExitCode run_push(const Context& context, bool robot, bool stored);
+
+// `count` 0: until it is ended from outside.
+ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
+                   unsigned long count);
+// `once`: a single picture, in plain lines.
+ExitCode run_top(const Context& context, bool once);
+int run_doctor(const Context& context, const std::string& config_file);
+
+}  // namespace nb::ctl

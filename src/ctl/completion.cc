@@ -1,0 +1,72 @@
+#include "ctl/completion.h"
+
+#include "ctl/agent_link.h"
+#include "ctl/completion_scripts.h"
+#include "ctl/json.h"
+#include "ctl/json_text.h"
+#include "ctl/text.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr int64_t kPatience = 300;  // ms: someone has pressed Tab
+constexpr int kMostKeys = 200;
+
+constexpr const char* kChannels[] = {
+    "robot:events",  "stroke:events:session", "stroke:events:progress",
+    "error:events:", "node:events:",          "system:events"};
+constexpr const char* kMethods[] = {
+    "agent.stats",   "client.goodbye", "client.hello",  "error.report",
+    "event.publish", "health.get",     "redis.inspect", "robot.update",
+    "state.delete",  "state.get",      "state.list",    "state.set",
+    "stroke.end",    "stroke.start",   "stroke.update", "system.status"};
+
+std::vector<Choice> keys(const std::string& begun, const std::string& socket) {
+  AgentLink link({socket, kPatience, nullptr, nullptr});
+  if (!link.open().ok()) return {};
+  ObjectText params;
+  if (!begun.empty()) params.text("prefix", begun);
+  const Answer answer = link.call("state.list", params.integer("limit", kMostKeys).str());
+  std::vector<Choice> out;
+  const JsonDocument document(answer.ok() ? answer.text : "null");
+  for (const Json key : document["keys"]) out.push_back({std::string(key.text()), {}});
+  return out;
+}
+
+template <size_t N>
+std::vector<Choice> fixed(const char* const (&words)[N]) {
+  std::vector<Choice> out;
+  for (const char* word : words) out.push_back({word, {}});
+  return out;
+}
+
+}  // namespace
+
+std::string_view completion_script(std::string_view shell) {
+  return shell == "bash" ? kBashCompletion : shell == "zsh" ? kZshCompletion : kFishCompletion;
+}
+
+std::vector<Choice> operand_choices(const std::string& command, size_t index,
+                                    const std::string& begun, const std::string& socket) {
+  const bool first = index == 0;
+  if (first && (command == "get" || command == "set" || command == "delete" || command == "list")) {
+    return keys(begun, socket);
+  }
+  if (command == "watch" || (first && command == "publish")) return fixed(kChannels);
+  if (first && command == "call") return fixed(kMethods);
+  if (first && command == "completion") return {{"bash", {}}, {"zsh", {}}, {"fish", {}}};
+  return {};
+}
+
+std::string choices_text(const std::vector<Choice>& choices, std::string_view begun) {
+  std::string out;
+  for (const Choice& choice : choices) {
+    if (!choice.word.starts_with(begun)) continue;
+    out += printable(choice.word);
+    if (!choice.description.empty()) out += '\t' + choice.description;
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace nb::ctl

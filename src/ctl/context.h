@@ -1,0 +1,29 @@
+// Context: what every command is given. And the ways in which a command ends.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ctl/agent_link.h"
+#include "ctl/style.h"
+
+namespace nb::ctl {
+
+struct Context {
+  std::string socket;
+  int64_t timeout_ms = 3000;
+  bool json = false;
+  Style style;
+
+  AgentLink::Options link_options() const { return {socket, timeout_ms, nullptr, nullptr}; }
+};
+
+// To stdout. A command whose output cannot be written has failed: kFound.
+ExitCode say(std::string_view text);
+// "nodebeatctl: <sentence>" to stderr; returns `exit`.
+ExitCode complain(ExitCode exit, std::string_view sentence);
+inline ExitCode complain(const Answer& answer) {
+  return complain(answer.exit, answer.text);
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,122 @@
+// doctor: looks at everything, from the configuration to Redis' settings, and reports.
+#include "ctl/check_config.h"
+#include "ctl/commands.h"
+#include "ctl/doctor_rules.h"
+#include "ctl/json_text.h"
+#include "ctl/table.h"
+
+namespace nb::ctl {
+namespace {
+
+void add(Findings& to, Findings more) {
+  for (Finding& finding : more) to.push_back(std::move(finding));
+}
+
+const char* name(Level level) {
+  return level == Level::ok ? "ok" : level == Level::warning ? "warning" : "problem";
+}
+
+// This node's health as it lies in Redis; empty if it can't be read.
+std::string stored_health(AgentLink& link, const std::string& node) {
+  const Answer answer =
+      link.call("state.get", ObjectText().text("key", "node:health:" + node).str());
+  if (!answer.ok()) return {};
+  // From the agent's own hands it would say nothing about others.
+  const JsonDocument document(answer.text);
+  return document["source"].text() == "agent" ? std::string()
+                                              : std::string(json_member(answer.text, "value"));
+}
+
+void look_at_redis(AgentLink& link, Findings& findings) {
+  const Answer inspected = link.call("redis.inspect");
+  if (inspected.ok()) {
+    const JsonDocument document(inspected.text);
+    add(findings, server_findings(document.root()));
+    add(findings, clock_findings(document.root()));
+  } else if (inspected.code != -32008) {  // unavailable: the link's finding has said it
+    findings.push_back({Level::warning, "redis",
+                        "its settings could not be read: " + inspected.text,
+                        "is the agent of the same version as nodebeatctl?"});
+  }
+}
+
+void look_at_agent(AgentLink& link, Findings& findings) {
+  const Answer stats = link.call("agent.stats");
+  if (!stats.ok()) {
+    findings.push_back({Level::problem, "agent", stats.text, {}});
+    return;
+  }
+  const JsonDocument document(stats.text);
+  const Json root = document.root();
+  const std::string node(root["node_id"].text());
+  const std::string before = stored_health(link, node);
+  add(findings, link_findings(root));
+  look_at_redis(link, findings);
+  // A second look: two agents of one name write in turn.
+  const std::string after = stored_health(link, node);
+  const JsonDocument first(before);
+  const JsonDocument second(after);
+  add(findings, name_findings(root, {first.root(), second.root()}));
+  add(findings, probe_findings(root));
+  add(findings, outbox_findings(root));
+  add(findings, client_findings(root));
+}
+
+std::string as_json(const Findings& findings) {
+  std::string list;
+  for (const Finding& finding : findings) {
+    ObjectText one;
+    one.text("level", name(finding.level)).text("check", finding.check).text("text", finding.text);
+    if (!finding.advice.empty()) one.text("advice", finding.advice);
+    list += (list.empty() ? "" : ",") + one.str();
+  }
+  return ObjectText()
+             .raw("findings", '[' + list + ']')
+             .integer("worst", doctor_code(findings))
+             .str() +
+         '\n';
+}
+
+// A line each; where it is not well, what to do stands below it.
+std::string as_text(const Findings& findings, const Style& style) {
+  constexpr Colour kColours[] = {Colour::green, Colour::yellow, Colour::red};
+  size_t widest = 0;
+  for (const Finding& finding : findings) widest = std::max(widest, width(finding.check));
+  std::string out;
+  size_t counts[3] = {};
+  for (const Finding& finding : findings) {
+    const auto level = static_cast<size_t>(finding.level);
+    ++counts[level];
+    out += style.paint(kColours[level], pad(name(finding.level), 7)) + "  ";
+    out += style.paint(Colour::bold, pad(finding.check, widest)) + "  " + finding.text;
+    if (!finding.advice.empty()) out += style.utf8 ? " → " : " -> ";
+    out += style.paint(Colour::dim, finding.advice) + '\n';
+  }
+  const auto many = [](size_t n, const char* what) {
+    return format("%zu %s%s", n, what, n == 1 ? "" : "s");
+  };
+  if (counts[1] + counts[2] == 0)
+    return out + '\n' + style.paint(Colour::green, "all is well") + '\n';
+  return out + '\n' + many(counts[2], "problem") + ", " + many(counts[1], "warning") + '\n';
+}
+
+}  // namespace
+
+int run_doctor(const Context& context, const std::string& config_file) {
+  Findings findings = config_findings(check_config(config_file));
+  const SocketLook look = look_at_socket(context.socket);
+  add(findings, socket_findings(look));
+  if (look.state == SocketState::listening) {
+    AgentLink link(context.link_options());
+    if (const Answer opened = link.open(); opened.ok()) {
+      look_at_agent(link, findings);
+    } else {
+      findings.push_back({Level::problem, "agent", opened.text, {}});
+    }
+  }
+  if (say(context.json ? as_json(findings) : as_text(findings, context.style)) != kOk)
+    return kProblems;
+  return doctor_code(findings);
+}
+
+}  // namespace nb::ctl

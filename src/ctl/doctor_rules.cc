@@ -1,0 +1,319 @@
+#include "ctl/doctor_rules.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ctl/link_words.h"
+#include "ctl/text.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr double kNearlyFull = 0.8;
+constexpr double kSlowPing = 50;        // ms; a cell's network takes less than one
+constexpr double kClockWarning = 250;   // ms
+constexpr double kClockProblem = 5000;  // of a beat that lives 15 s
+constexpr double kSlowStore = 500'000;  // us
+
+Finding fine(const char* check, std::string text) {
+  return {Level::ok, check, std::move(text), {}};
+}
+Finding warning(const char* check, std::string text, std::string advice) {
+  return {Level::warning, check, std::move(text), std::move(advice)};
+}
+Finding problem(const char* check, std::string text, std::string advice) {
+  return {Level::problem, check, std::move(text), std::move(advice)};
+}
+
+void eviction(Json inspect, Findings& out) {
+  const std::string policy = printable(inspect["maxmemory_policy"].text());
+  const double limit = inspect["maxmemory_bytes"].number_or(0);
+  if (policy.empty()) return;
+  const char* set_policy =
+      "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
+  if (policy.starts_with("allkeys-")) {
+    if (limit > 0) {
+      out.push_back(problem(
+          "redis eviction",
+          "policy " + policy + " deletes any key once memory is full, state included", set_policy));
+    } else {
+      out.push_back(warning("redis eviction",
+                            "policy " + policy + " would delete state, were a maxmemory set",
+                            set_policy));
+    }
+  } else if (policy.starts_with("volatile-") && limit > 0) {
+    out.push_back(warning("redis eviction",
+                          "policy " + policy +
+                              " may delete what has a time to live before its time, "
+                              "health included",
+                          set_policy));
+  } else {
+    out.push_back(fine("redis eviction", "policy " + policy + ", nothing is dropped"));
+  }
+}
+
+void memory(Json inspect, Findings& out) {
+  const double limit = inspect["maxmemory_bytes"].number_or(0);
+  const auto used = inspect["used_memory_bytes"].number();
+  if (!used) return;
+  if (limit <= 0) {
+    out.push_back(fine("redis memory", size_text(*used) + ", no maxmemory set"));
+    return;
+  }
+  const std::string text = format("%s of %s (%.0f %%)", size_text(*used).c_str(),
+                                  size_text(limit).c_str(), *used / limit * 100);
+  const char* advice = "raise maxmemory, or delete what is not needed: redis-cli --bigkeys";
+  if (*used >= limit) {
+    out.push_back(problem("redis memory", text + ": full", advice));
+  } else if (*used >= kNearlyFull * limit) {
+    out.push_back(warning("redis memory", text + ": nearly full", advice));
+  } else {
+    out.push_back(fine("redis memory", text));
+  }
+}
+
+void access(Json inspect, Findings& out) {
+  const auto protection = inspect["protected_mode"].boolean();
+  const auto password = inspect["has_password"].boolean();
+  if (!protection && !password) return;
+  if (password == true) {
+    out.push_back(fine("redis access", "a password is set"));
+  } else if (password == false && protection == false) {
+    out.push_back(
+        problem("redis access",
+                "protected mode is off and there is no password: whoever reaches it may do all",
+                "set requirepass or an ACL in redis.conf, and [redis] password_file here"));
+  } else if (password == false) {
+    out.push_back(fine("redis access", "no password, but protected mode keeps to this computer"));
+  }
+}
+
+void persistence(Json inspect, Findings& out) {
+  const auto aof = inspect["aof_enabled"].boolean();
+  const auto saved = inspect["rdb_last_save_ok"].boolean();
+  if (saved == false) {
+    out.push_back(problem("redis persistence", "the last save to disk failed",
+                          "its disk is full or not writable: look into the server's log"));
+  } else if (aof == true) {
+    out.push_back(fine("redis persistence", "append-only file is on"));
+  } else if (aof == false) {
+    out.push_back(
+        warning("redis persistence",
+                "the append-only file is off: what was set since the last save is lost with "
+                "a power cut (the agents write their own part again)",
+                "redis-cli CONFIG SET appendonly yes, and the same in redis.conf"));
+  }
+}
+
+}  // namespace
+
+Findings config_findings(const ConfigCheck& check) {
+  const char* name = "configuration";
+  const std::string where = check.file.empty() ? "the defaults" : printable(check.file);
+  if (!check.found) {
+    return {warning(name, "there is no nodebeatd here that could check it",
+                    "install the agent, or put nodebeatd into PATH")};
+  }
+  if (!check.readable) {
+    return {warning(name, "you may not read " + where, "sudo nodebeatctl doctor")};
+  }
+  if (check.exit == 0) return {fine(name, where + " is right")};
+  Findings out;
+  for (const std::string& line : check.lines) {
+    std::string_view text = line;
+    if (text.starts_with("nodebeatd: ")) text.remove_prefix(11);
+    out.push_back(problem(name, printable(text), "correct it, then systemctl restart nodebeat"));
+  }
+  if (out.empty()) {
+    out.push_back(problem(name,
+                          format("nodebeatd --check-config failed (%d) without a word", check.exit),
+                          "run it by hand"));
+  }
+  return out;
+}
+
+Findings socket_findings(const SocketLook& look) {
+  const char* name = "socket";
+  if (look.state != SocketState::listening) {
+    // The sentence says both, as everywhere: what is wrong, and after the colon what to do.
+    return {problem(name, words(look), {})};
+  }
+  const std::string text = format("%s, owner %s, group %s, mode %04o", printable(look.path).c_str(),
+                                  look.owner.c_str(), look.group.c_str(), look.mode);
+  if ((look.mode & 002) != 0) {
+    return {warning(name, text + ": anyone here may write to it", "set [socket] mode = \"0660\"")};
+  }
+  return {fine(name, text)};
+}
+
+Findings link_findings(Json stats) {
+  const Json link = stats["link"];
+  const LinkWords said = link_words(link);
+  if (!said.good) {
+    std::string advice = link_advice(link);
+    if (advice.empty()) advice = "see the agent's log: journalctl -u nodebeat";
+    return {problem("link", said.text, advice)};
+  }
+  Findings out;
+  const auto ping = link["ping_ms"].number();
+  if (ping && *ping > kSlowPing) {
+    out.push_back(
+        warning("link", said.text + ": slow",
+                "the network is loaded or the server is: redis-cli --latency, SLOWLOG GET"));
+  } else {
+    out.push_back(fine("link", said.text));
+  }
+  const double failures = link["failures"].number_or(0);
+  const double hours = std::max(stats["uptime_s"].number_or(0) / 3600, 1.0);
+  if (failures / hours > 10) {
+    out.push_back(warning("link history",
+                          format("it failed %.0f times in %s", failures,
+                                 duration(stats["uptime_s"].integer_or(0) * 1000).c_str()),
+                          "see what it says each time: journalctl -u nodebeat"));
+  }
+  return out;
+}
+
+Findings outbox_findings(Json stats) {
+  const Json outbox = stats["outbox"];
+  Findings out;
+  const double dropped = outbox["dropped"].number_or(0);
+  if (dropped > 0) {
+    out.push_back(warning("queue",
+                          format("%.0f events were dropped for lack of room or time", dropped),
+                          "raise [outbox] event_bytes and event_age, or publish less"));
+  }
+  const double refused = outbox["refused"].number_or(0);
+  if (refused > 0) {
+    out.push_back(
+        warning("queue", format("Redis refused %.0f writes", refused),
+                "a key of another type, or a missing permission: journalctl -u nodebeat"));
+  }
+  const double used = outbox["event_bytes"].number_or(0);
+  const double limit = outbox["event_bytes_limit"].number_or(0);
+  if (limit > 0 && used >= kNearlyFull * limit) {
+    out.push_back(warning("queue",
+                          format("%s of %s wait for Redis: the oldest go first when it is full",
+                                 size_text(used).c_str(), size_text(limit).c_str()),
+                          "bring Redis back, or raise [outbox] event_bytes"));
+  }
+  const double slow = stats["latency_us"]["store"]["p99"].number_or(0);
+  if (slow > kSlowStore) {
+    out.push_back(warning("queue",
+                          "one write in a hundred takes " + latency(slow) + " to reach Redis",
+                          "the server or the network is slow: redis-cli --latency, SLOWLOG GET"));
+  }
+  if (out.empty()) out.push_back(fine("queue", "nothing was dropped or refused"));
+  return out;
+}
+
+Findings probe_findings(Json stats) {
+  Findings out;
+  size_t up = 0;
+  for (const Json probe : stats["probes"]) {
+    if (probe["up"].boolean() == true) ++up;
+    if (probe["up"].boolean() != false) continue;
+    const std::string detail = printable(probe["detail"].text());
+    out.push_back(problem("probe",
+                          printable(probe["name"].text()) + " (" + printable(probe["type"].text()) +
+                              ") is down" + (detail.empty() ? "" : ": " + detail),
+                          "start it, or correct its [[probe]]"));
+  }
+  if (out.empty() && up > 0) out.push_back(fine("probes", format("all up (%zu)", up)));
+  return out;
+}
+
+Findings client_findings(Json stats) {
+  const Json socket = stats["socket"];
+  const double clients = socket["clients"].number_or(0);
+  const double limit = socket["clients_limit"].number_or(0);
+  Findings out;
+  if (limit > 0 && clients >= kNearlyFull * limit) {
+    out.push_back(
+        warning("clients", format("%.0f of at most %.0f are connected", clients, limit),
+                "see who they are with nodebeatctl status; one that leaves connections open?"));
+  }
+  if (const double cut = socket["cut_off"].number_or(0); cut > 0) {
+    out.push_back(warning("clients", format("%.0f were cut off since they did not read", cut),
+                          "a subscriber is too slow or hangs: nodebeatctl status"));
+  }
+  for (const Json client : stats["clients"]) {
+    const double errors = client["errors"].number_or(0);
+    if (errors <= 0) continue;
+    const std::string name = printable(client["name"].text("a client"));
+    out.push_back(warning("clients",
+                          format("%.0f calls of %s (pid %.0f) were refused", errors, name.c_str(),
+                                 client["pid"].number_or(0)),
+                          "its log says why: nb_client_last_error(), or client.error"));
+  }
+  if (out.empty() && limit > 0) {
+    out.push_back(fine("clients", format("%.0f of at most %.0f", clients, limit)));
+  }
+  return out;
+}
+
+Findings server_findings(Json inspect) {
+  Findings out;
+  if (inspect["loading"].boolean() == true) {
+    out.push_back(problem("redis", "it is loading its data", "wait: it answers once that is done"));
+  }
+  const std::string version = printable(inspect["version"].text());
+  const std::string role = printable(inspect["role"].text());
+  if (!role.empty() && role != "master") {
+    out.push_back(problem("redis", "version " + version + ", a " + role + ": it takes no writes",
+                          "set [redis] url to the master"));
+  } else if (!version.empty()) {
+    const std::string user = printable(inspect["user"].text());
+    out.push_back(fine("redis", "version " + version + (user.empty() ? "" : ", as user " + user)));
+  } else {
+    out.push_back(warning("redis", "it does not say what it is: this user may not run INFO",
+                          "grant it: redis-cli ACL SETUSER ... +info +config|get"));
+  }
+  eviction(inspect, out);
+  memory(inspect, out);
+  access(inspect, out);
+  persistence(inspect, out);
+  return out;
+}
+
+Findings clock_findings(Json inspect) {
+  const auto offset = inspect["clock_offset_ms"].number();
+  if (!offset) return {};
+  const double off = std::abs(*offset);
+  const std::string text = "Redis' clock is " + duration(std::llround(off)) +
+                           (*offset > 0 ? " ahead of" : " behind") + " this node's";
+  const char* advice = "run a time service on both: timedatectl set-ntp true";
+  if (off >= kClockProblem) return {problem("clock", text, advice)};
+  if (off >= kClockWarning) return {warning("clock", text, advice)};
+  return {fine("clock", format("within %.0f ms of Redis'", std::max(std::ceil(off), 1.0)))};
+}
+
+Findings name_findings(Json stats, const std::vector<Json>& stored) {
+  const std::string_view own = stats["instance_id"].text();
+  const std::string node = printable(stats["node_id"].text());
+  const auto two = [&](std::string_view other) {
+    return problem("node name",
+                   "two agents beat as node " + node + ": this one (" + printable(own) + ") and " +
+                       (other == "unknown" ? "one that does not name itself" : printable(other)),
+                   "give each node a name of its own: [node] name");
+  };
+  if (const auto other = stats["conflict"].text(); !other.empty()) return {two(other)};
+  bool seen = false;
+  for (const Json health : stored) {
+    const std::string_view other = health["instance_id"].text();
+    // One that has said good-bye is no rival.
+    if (other.empty() || health["is_reachable"].boolean() == false) continue;
+    seen = true;
+    if (other != own) return {two(other)};
+  }
+  if (!seen) return {};
+  return {fine("node name", node + ", no other agent was seen under it")};
+}
+
+int doctor_code(const Findings& findings) {
+  Level worst = Level::ok;
+  for (const Finding& finding : findings) worst = std::max(worst, finding.level);
+  return static_cast<int>(worst);
+}
+
+}  // namespace nb::ctl

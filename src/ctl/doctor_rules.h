@@ -1,0 +1,53 @@
+// doctor's rules: from what was seen to findings. Pure: no rule asks anything itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ctl/json.h"
+#include "ctl/socket_look.h"
+
+namespace nb::ctl {
+
+enum class Level : uint8_t { ok, warning, problem };
+
+// One line: what was looked at, what is so, and, unless it is well, what to do.
+struct Finding {
+  Level level = Level::ok;
+  std::string check;  // "redis memory"
+  std::string text;
+  std::string advice;
+};
+using Findings = std::vector<Finding>;
+
+// What `nodebeatd --check-config` said.
+struct ConfigCheck {
+  bool found = false;    // there is a nodebeatd to ask
+  bool readable = true;  // by this user
+  int exit = 0;          // -1: it did not end by itself
+  std::string file;      // empty: defaults
+  std::vector<std::string> lines;
+};
+
+Findings config_findings(const ConfigCheck& check);
+Findings socket_findings(const SocketLook& look);
+
+// From agent.stats.
+Findings link_findings(Json stats);
+Findings outbox_findings(Json stats);
+Findings probe_findings(Json stats);
+Findings client_findings(Json stats);
+
+// From redis.inspect.
+Findings server_findings(Json inspect);
+Findings clock_findings(Json inspect);
+
+// `stats` tell what the agent has seen itself; `stored`: this node's health as it lies in Redis,
+// looked at once or more often, should the other's beats be too rare for it.
+Findings name_findings(Json stats, const std::vector<Json>& stored);
+
+// 0, 1 or 2: nothing, at most warnings, at least one problem.
+int doctor_code(const Findings& findings);
+
+}  // namespace nb::ctl

@@ -1,0 +1,82 @@
+#include "ctl/event_line.h"
+
+#include <ctime>
+
+#include "ctl/json.h"
+#include "ctl/json_text.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+
+namespace nb::ctl {
+namespace {
+
+std::string utc(int64_t us) {
+  const auto seconds = static_cast<time_t>(us / 1'000'000);
+  std::tm t{};
+  ::gmtime_r(&seconds, &t);
+  char text[40];
+  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
+  return std::string(text, n) + format(".%06d", static_cast<int>(us % 1'000'000));
+}
+
+bool is_plain(std::string_view text) {
+  if (text.empty()) return false;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u <= ' ' || c == '"' || c == '=' || u == 0x7F) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string event_words(std::string_view json) {
+  const JsonDocument document(json);
+  const Json event = document.root();
+  if (!event.is_object()) return printable(json);
+  std::string out = printable(event["type"].text());
+  if (const auto node = event["node_id"].text(); !node.empty()) {
+    out += (out.empty() ? "" : " ") + printable(node);
+  }
+  for (const Json member : event) {
+    const std::string_view name = member.name();
+    const bool said =
+        name == "type" || name == "node_id" || name == "timestamp" || name == "instance_id";
+    if (said) continue;
+    if (!out.empty()) out += ' ';
+    out += printable(name) + '=';
+    // A text in quotes only where it needs them; numbers with the digits they came with.
+    const std::string_view text = member.text();
+    out += is_plain(text) ? printable(text) : printable(json_member(json, name));
+  }
+  return out;
+}
+
+std::string event_line(const Event& event, int64_t arrived, const Style& style) {
+  if (event.gap) {
+    const JsonDocument document(event.json);
+    const auto from = parse_timestamp(document["from"].text());
+    const auto to = parse_timestamp(document["to"].text());
+    std::string text = "-- messages of other nodes may have been missed";
+    if (from && to) text += " from " + local_time_ms(*from) + " to " + local_time_ms(*to);
+    return style.paint(Colour::yellow, text);
+  }
+  const JsonDocument document(event.json);
+  const auto at = parse_timestamp(document["timestamp"].text());
+  std::string line = style.paint(Colour::dim, local_time_ms(at.value_or(arrived))) + "  ";
+  line += style.paint(Colour::blue, pad(printable(event.channel), 22));
+  line += event.remote ? "  remote  " : "  ";
+  const bool bad = document["type"].text() == "error";
+  return line + style.paint(bad ? Colour::red : Colour::none, event_words(event.json));
+}
+
+std::string event_json(const Event& event, int64_t arrived) {
+  ObjectText out;
+  out.text("time", utc(arrived));
+  if (event.gap) return out.text("notice", "gap").raw("gap", event.json).str();
+  out.text("channel", event.channel);
+  if (event.remote) out.boolean("remote", true);
+  return out.raw(event.text ? "text" : "event", event.json).str();
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,22 @@
+// One event as one line for people: time, where from, channel, what.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ctl/agent_link.h"
+#include "ctl/style.h"
+
+namespace nb::ctl {
+
+// "14:03:07.123  robot:events  remote  state_update hog current_pose=ready". `arrived` is used
+// where the event names no time of its own.
+std::string event_line(const Event& event, int64_t arrived, const Style& style);
+
+// The same as an object of JSON lines.
+std::string event_json(const Event& event, int64_t arrived);
+
+// What it says, without time and channel: "state_update hog current_pose=ready".
+std::string event_words(std::string_view json);
+
+}  // namespace nb::ctl

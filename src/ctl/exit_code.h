@@ -1,0 +1,18 @@
+// What nodebeatctl ends with. Also in --help and nodebeatctl(1).
+#pragma once
+
+namespace nb::ctl {
+
+enum ExitCode : int {
+  kOk = 0,
+  kFound = 1,    // a problem was found, or what was asked for was not
+  kUsage = 2,    // the command line is wrong
+  kAway = 3,     // no agent there, or lost
+  kRefused = 4,  // the agent said no
+  kTimeout = 5,  // no answer, or no confirmation, in time
+};
+
+// doctor's own: the worst finding decides.
+enum DoctorCode : int { kHealthy = 0, kWarnings = 1, kProblems = 2 };
+
+}  // namespace nb::ctl

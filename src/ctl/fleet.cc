@@ -1,0 +1,153 @@
+#include "ctl/fleet.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+
+namespace nb::ctl {
+namespace {
+
+FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> last_seen,
+                    int64_t now) {
+  FleetNode node;
+  node.name = printable(name);
+  node.last_seen = last_seen;
+  if (health.is_object()) {
+    node.up = health["is_reachable"].boolean().value_or(true);
+    node.reason = printable(health["reason"].text());
+    if (const auto beat = parse_timestamp(health["last_heartbeat"].text())) node.last_seen = beat;
+    node.cpu = health["cpu_percent"].number();
+    node.memory = health["memory_percent"].number();
+    node.disk = health["disk_percent"].number();
+    node.temperature = health["temperature_c"].number();
+    node.mcp_running = health["mcp_server_running"].boolean().value_or(false);
+    if (const auto port = health["mcp_port"].number()) node.mcp_port = static_cast<int64_t>(*port);
+    node.mcp_known = node.mcp_running || node.mcp_port;
+    for (const Json probe : health["probes"]) {
+      ++node.probes;
+      if (probe["up"].boolean() == false)
+        node.probes_down.push_back(printable(probe["name"].text()));
+    }
+  }
+  if (node.last_seen) node.age_ms = (now - *node.last_seen) / 1000;
+  return node;
+}
+
+Cell level(const std::optional<double>& value, bool up, const Style& style, size_t cells) {
+  if (!value || !up) return {"-", Colour::dim};
+  std::string text = percent(*value);
+  if (cells > 0) text = bar(*value / 100, cells, style.utf8) + ' ' + text;
+  return {std::move(text), level_colour(*value)};
+}
+
+Cell state(const FleetNode& node, int64_t now) {
+  if (node.up) return {"up", Colour::green};
+  if (!node.last_seen) return {"not seen yet", Colour::dim};
+  std::string text = "down since " + local_time(*node.last_seen, now);
+  if (!node.reason.empty()) text += " (" + node.reason + ")";
+  return {std::move(text), Colour::red};
+}
+
+Cell mcp(const FleetNode& node) {
+  if (!node.up || !node.mcp_known) return {"-", Colour::dim};
+  if (!node.mcp_running) return {"down", Colour::red};
+  return {node.mcp_port ? format("up :%lld", static_cast<long long>(*node.mcp_port)) : "up",
+          Colour::green};
+}
+
+Cell probes(const FleetNode& node) {
+  if (!node.up || node.probes == 0) return {"-", Colour::dim};
+  if (node.probes_down.empty()) return {format("%u up", node.probes), Colour::green};
+  std::string text;
+  for (const std::string& name : node.probes_down) text += (text.empty() ? "" : ", ") + name;
+  return {text + " down", Colour::red};
+}
+
+}  // namespace
+
+size_t Fleet::up() const {
+  return static_cast<size_t>(
+      std::count_if(nodes.begin(), nodes.end(), [](const FleetNode& n) { return n.up; }));
+}
+
+Fleet read_fleet(Json status, int64_t now) {
+  Fleet fleet;
+  fleet.redis_connected = status["redis_connected"].boolean().value_or(false);
+  fleet.now = parse_timestamp(status["timestamp"].text()).value_or(now);
+  fleet.active_strokes = status["active_stroke_sessions"].integer_or(0);
+  for (const Json health : status["nodes_health"]) {
+    const std::string name(health.name());
+    const auto seen = parse_timestamp(status["nodes_last_seen"][name.c_str()].text());
+    fleet.nodes.push_back(read_node(name, health, seen, fleet.now));
+  }
+  std::sort(fleet.nodes.begin(), fleet.nodes.end(),
+            [](const FleetNode& a, const FleetNode& b) { return a.name < b.name; });
+  return fleet;
+}
+
+namespace {
+
+// With bars of so many cells.
+Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style, size_t cells) {
+  const bool any_temperature =
+      std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
+                  [](const FleetNode& n) { return n.temperature.has_value(); });
+  const bool any_pose = std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
+                                    [](const FleetNode& n) { return !n.pose.empty(); });
+  const bool any_probe = std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
+                                     [](const FleetNode& n) { return n.probes > 0; });
+  Table table;
+  table.column("NODE", Align::left, true);
+  table.column("STATE", Align::left, true);
+  table.column("LAST BEAT", Align::right);
+  table.column("CPU", Align::right);
+  table.column("MEMORY", Align::right);
+  table.column("DISK", Align::right);
+  if (any_temperature) table.column("TEMP", Align::right);
+  table.column("MCP");
+  if (any_pose) table.column("ROBOT", Align::left, true);
+  if (any_probe) table.column("PROBES", Align::left, true);
+  for (const FleetNode& node : fleet.nodes) {
+    std::vector<Cell> row = {
+        {node.name == self ? node.name + '*' : node.name, Colour::bold},
+        state(node, fleet.now),
+        {node.age_ms ? ago(std::max<int64_t>(*node.age_ms, 0)) : "never",
+         node.up ? Colour::none : Colour::dim},
+        level(node.cpu, node.up, style, cells),
+        level(node.memory, node.up, style, cells),
+        level(node.disk, node.up, style, 0),
+    };
+    if (any_temperature) {
+      row.push_back(node.temperature && node.up
+                        ? Cell{format("%.0f °C", *node.temperature),
+                               *node.temperature >= 85 ? Colour::red : Colour::none}
+                        : Cell{"-", Colour::dim});
+      if (!style.utf8 && row.back().text != "-")
+        row.back().text = format("%.0f C", *node.temperature);
+    }
+    row.push_back(mcp(node));
+    if (any_pose) row.push_back(node.pose.empty() ? Cell{"-", Colour::dim} : Cell{node.pose});
+    if (any_probe) row.push_back(probes(node));
+    table.row(std::move(row));
+  }
+  return table;
+}
+
+}  // namespace
+
+Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style) {
+  for (const size_t cells : {10, 5}) {
+    Table table = fleet_table(fleet, self, style, cells);
+    if (!style.terminal || table.natural_width() <= style.columns) return table;
+  }
+  return fleet_table(fleet, self, style, 0);
+}
+
+std::string fleet_summary(const Fleet& fleet) {
+  return format("%zu of %zu node%s up", fleet.up(), fleet.nodes.size(),
+                fleet.nodes.size() == 1 ? " is" : "s are");
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,46 @@
+// The fleet, as system.status tells it: a row a node, and the table that people see.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ctl/json.h"
+#include "ctl/table.h"
+
+namespace nb::ctl {
+
+struct FleetNode {
+  std::string name;
+  bool up = false;
+  std::string reason;                // why it is down, if it said good-bye
+  std::optional<int64_t> age_ms;     // of its last beat
+  std::optional<int64_t> last_seen;  // microseconds since 1970
+  std::optional<double> cpu, memory, disk, temperature;
+  bool mcp_known = false;
+  bool mcp_running = false;
+  std::optional<int64_t> mcp_port;
+  std::string pose;  // the robot's, if it has been heard of
+  unsigned probes = 0;
+  std::vector<std::string> probes_down;
+};
+
+struct Fleet {
+  std::vector<FleetNode> nodes;  // by name
+  bool redis_connected = false;
+  int64_t now = 0;  // when it was so, by the agent's clock
+  int64_t active_strokes = 0;
+
+  size_t up() const;
+};
+
+Fleet read_fleet(Json system_status, int64_t now);
+
+// `self` is marked. Bars where the terminal has room for them.
+Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style);
+
+// "2 of 3 nodes are up"
+std::string fleet_summary(const Fleet& fleet);
+
+}  // namespace nb::ctl

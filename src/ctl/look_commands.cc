@@ -1,0 +1,216 @@
+// status and nodes.
+#include <algorithm>
+
+#include "ctl/commands.h"
+#include "ctl/fleet.h"
+#include "ctl/json.h"
+#include "ctl/json_text.h"
+#include "ctl/link_words.h"
+#include "ctl/table.h"
+#include "ctl/timestamp.h"
+
+namespace nb::ctl {
+namespace {
+
+// The items of a "key: value" page; nothing for an item without text.
+class Page {
+ public:
+  explicit Page(const Style& style) : style_(style) {
+    table_.column("");
+    table_.column("", Align::left, true);
+  }
+  Page& line(std::string_view label, std::string text, Colour colour = Colour::none) {
+    if (!text.empty()) table_.row({{std::string(label), Colour::bold}, {std::move(text), colour}});
+    return *this;
+  }
+  std::string text() const { return table_.text(style_); }
+
+ private:
+  const Style& style_;
+  Table table_;
+};
+
+// "3 gaps", "1 gap": the first word of `what` is a plural in -s.
+std::string counted(Json value, std::string_view what) {
+  const double number = value.number_or(0);
+  std::string words(what);
+  const size_t end = std::min(words.find(' '), words.size());
+  if (number == 1 && words[end - 1] == 's') words.erase(end - 1, 1);
+  return format("%.0f %s", number, words.c_str());
+}
+
+// "a, b, c" of those that are not 0.
+std::string nonzero(Json from, std::initializer_list<std::pair<const char*, const char*>> items) {
+  std::string out;
+  for (const auto& [name, what] : items) {
+    if (from[name].number_or(0) > 0) out += (out.empty() ? "" : ", ") + counted(from[name], what);
+  }
+  return out;
+}
+
+std::string health_line(Json health) {
+  if (!health.is_object()) return {};
+  std::string out =
+      format("CPU %.0f %%, memory %.0f %%, disk %.0f %%", health["cpu_percent"].number_or(0),
+             health["memory_percent"].number_or(0), health["disk_percent"].number_or(0));
+  if (const auto gpu = health["gpu_percent"].number()) out += format(", GPU %.0f %%", *gpu);
+  if (const auto t = health["temperature_c"].number()) out += format(", %.0f C", *t);
+  if (const auto load = health["load_1"].number()) out += format(", load %.2f", *load);
+  return out;
+}
+
+void outbox_lines(Page& page, Json outbox) {
+  const double waiting =
+      outbox["slots_waiting"].number_or(0) + outbox["events_waiting"].number_or(0);
+  std::string text = waiting == 0 ? "nothing waits for Redis"
+                                  : nonzero(outbox, {{"slots_waiting", "values waiting for Redis"},
+                                                     {"events_waiting", "events waiting"}});
+  if (outbox["event_bytes"].number_or(0) > 0) {
+    text += " (" + size_text(outbox["event_bytes"].number_or(0)) + " of " +
+            size_text(outbox["event_bytes_limit"].number_or(0)) + ")";
+  }
+  page.line("outbox", text, waiting == 0 ? Colour::none : Colour::yellow);
+  page.line("", nonzero(outbox, {{"accepted", "accepted"},
+                                 {"stored", "stored"},
+                                 {"coalesced", "replaced by newer"},
+                                 {"replayed", "written again"},
+                                 {"in_flight", "under way"}}));
+  page.line("",
+            nonzero(outbox, {{"dropped", "dropped for lack of room"},
+                             {"expired", "too old to be published"},
+                             {"refused", "refused by Redis"}}),
+            Colour::red);
+}
+
+void latency_line(Page& page, Json latencies) {
+  std::string out;
+  for (const auto& [name, what] :
+       {std::pair{"accept", "a call takes"}, std::pair{"store", "to be in Redis"}}) {
+    const Json l = latencies[name];
+    if (l["count"].number_or(0) == 0) continue;
+    if (!out.empty()) out += "; ";
+    out += format("%s %s (99 of 100 at most %s)", what, latency(l["p50"].number_or(0)).c_str(),
+                  latency(l["p99"].number_or(0)).c_str());
+  }
+  page.line("latency", out);
+}
+
+void probe_lines(Page& page, Json probes) {
+  const char* label = "probes";
+  for (const Json probe : probes) {
+    const auto up = probe["up"].boolean();
+    std::string text =
+        printable(probe["name"].text()) + " (" + printable(probe["type"].text()) + ") ";
+    text += !up ? "not known yet" : *up ? "up" : "down";
+    if (const auto detail = probe["detail"].text(); !detail.empty())
+      text += ": " + printable(detail);
+    page.line(label, text, !up ? Colour::dim : *up ? Colour::green : Colour::red);
+    label = "";
+  }
+}
+
+void client_lines(Page& page, Json stats) {
+  const Json socket = stats["socket"];
+  std::string text = format("%.0f of %.0f connected", socket["clients"].number_or(0),
+                            socket["clients_limit"].number_or(0));
+  if (const std::string bad = nonzero(socket, {{"refused", "turned away"}, {"cut_off", "cut off"}});
+      !bad.empty()) {
+    text += "; " + bad;
+  }
+  page.line("clients", text);
+  for (const Json client : stats["clients"]) {
+    const std::string name = printable(client["name"].text());
+    std::string line = (name.empty() ? "(no name)" : name) +
+                       format(", pid %.0f, ", client["pid"].number_or(0)) +
+                       counted(client["calls"], "calls");
+    if (client["errors"].number_or(0) > 0) line += ", " + counted(client["errors"], "refused");
+    if (client["subscriptions"].number_or(0) > 0) {
+      line += ", " + counted(client["subscriptions"], "subscriptions");
+    }
+    if (client["queued_bytes"].number_or(0) > 0) {
+      line += ", " + size_text(client["queued_bytes"].number_or(0)) + " not read yet";
+    }
+    page.line("", line, Colour::dim);
+  }
+}
+
+// In whole seconds, as it is told.
+std::string uptime(Json stats) {
+  const int64_t seconds = stats["uptime_s"].integer_or(0);
+  return seconds < 1 ? "less than 1 s" : duration(seconds * 1000);
+}
+
+std::string status_page(Json stats, Json health, const Style& style) {
+  Page page(style);
+  page.line("node", printable(stats["node_id"].text("?")));
+  page.line("agent",
+            format("%s, pid %.0f, up %s", printable(stats["agent_version"].text("?")).c_str(),
+                   stats["pid"].number_or(0), uptime(stats).c_str()));
+  const LinkWords link = link_words(stats["link"]);
+  page.line("link", link.text, link.good ? Colour::green : Colour::red);
+  const double lost = stats["link"]["failures"].number_or(0);
+  if (lost > 0) {
+    page.line("",
+              counted(stats["link"]["connects"], "connects") + ", " +
+                  counted(stats["link"]["failures"], "failures"),
+              Colour::dim);
+  }
+  page.line("health", health_line(health["health"]));
+  outbox_lines(page, stats["outbox"]);
+  latency_line(page, stats["latency_us"]);
+  const Json calls = stats["calls"];
+  page.line("calls", nonzero(calls, {{"requests", "requests"},
+                                     {"notifications", "notifications"},
+                                     {"errors", "refused"}}));
+  page.line("events",
+            nonzero(stats["subscriptions"],
+                    {{"local", "subscriptions"}, {"delivered", "delivered"}, {"gaps", "gaps"}}));
+  page.line("stroke", printable(stats["stroke"]["session_id"].text()));
+  probe_lines(page, stats["probes"]);
+  client_lines(page, stats);
+  return page.text();
+}
+
+}  // namespace
+
+ExitCode run_status(const Context& context) {
+  AgentLink link(context.link_options());
+  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
+  const Answer stats = link.call("agent.stats");
+  if (!stats.ok()) return complain(stats);
+  const Answer health = link.call("health.get");
+  if (context.json) {
+    return say(ObjectText()
+                   .raw("stats", stats.text)
+                   .raw("health", health.ok() ? health.text : "null")
+                   .str() +
+               '\n');
+  }
+  const JsonDocument stats_document(stats.text);
+  const JsonDocument health_document(health.ok() ? health.text : "null");
+  return say(status_page(stats_document.root(), health_document.root(), context.style));
+}
+
+ExitCode run_nodes(const Context& context) {
+  AgentLink link(context.link_options());
+  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
+  const Answer answer = link.call("system.status");
+  if (!answer.ok()) return complain(answer);
+  if (context.json) return say(answer.text + '\n');
+  // Which of them is this one: the hello tells it for less than the statistics.
+  const Answer hello = link.call("client.hello", R"({"name":"nodebeatctl"})");
+  const JsonDocument self(hello.ok() ? hello.text : "null");
+  const JsonDocument document(answer.text);
+  const Fleet fleet = read_fleet(document.root(), now_us());
+  std::string out = fleet_table(fleet, self["node_id"].text(), context.style).text(context.style);
+  out += '\n' + fleet_summary(fleet) + "; * is this one\n";
+  if (!fleet.redis_connected) {
+    out += context.style.paint(
+               Colour::red,
+               "Redis is not connected: only this node is known; see nodebeatctl doctor") +
+           '\n';
+  }
+  return say(out);
+}
+
+}  // namespace nb::ctl

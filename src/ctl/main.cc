@@ -1,0 +1,267 @@
+// nodebeatctl: the command line. Only this file knows CLI11, and only it may see an exception.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "ctl/commands.h"
+#include "ctl/completion.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+#include "nodebeat/client.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr char kDefaultSocket[] = "/run/nodebeat/agent.sock";
+constexpr int64_t kLongestTimeout = 3'600'000;
+
+constexpr char kFooter[] =
+    "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
+    "answer\n"
+    "in time. doctor: 0 healthy, 1 warnings, 2 problems. More: man nodebeatctl";
+
+struct Commands {
+  Context context;
+  std::string timeout = "3s";
+  std::string key, prefix, method, params, config;
+  SetOptions set;
+  PublishOptions publish;
+  StrokeOptions stroke;
+  std::vector<std::string> patterns;
+  std::string shell;
+  unsigned long count = 0;
+  bool raw = false, robot = false, stored = false, once = false;
+};
+
+CLI::Option* json_key(CLI::App* app, std::string& to) {
+  return app->add_option("KEY", to, "key in Redis, such as recipe:current")->required();
+}
+
+void add_stored(CLI::App* app, bool& to) {
+  app->add_flag("--stored", to, "return only when Redis has confirmed it (within --timeout)");
+}
+
+void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
+  auto* total = app->add_option("--total", stroke.total, "how many strokes there are");
+  if (start) total->required();
+  app->add_option("--stroke", stroke.stroke, "number of the stroke under way");
+  app->add_option("--pose", stroke.pose, "number of the pose within it");
+  app->add_option("--length", stroke.length, "how many poses it has");
+  app->add_option("--left", stroke.left, "what the left arm does, in words");
+  app->add_option("--right", stroke.right, "what the right arm does, in words");
+  app->add_option("--offset-left", stroke.offset_left, "index of the left arm's offset");
+  app->add_option("--offset-right", stroke.offset_right, "index of the right arm's offset");
+  app->add_option("--scene", stroke.scene, "name of the scene");
+  app->add_option("--dataset", stroke.dataset, "name of the data set");
+  auto* paused = app->add_flag("--paused", stroke.paused, "it is paused");
+  auto* resumed = app->add_flag("--resumed", stroke.resumed, "it is no more paused");
+  paused->excludes(resumed);
+}
+
+void add_looking(CLI::App& app, Commands& c) {
+  app.add_subcommand("status", "this node: the link to Redis, counters, probes, clients");
+  app.add_subcommand("nodes", "the fleet: who is up, down since when, CPU, memory, MCP");
+  auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q leaves");
+  top->add_flag("--once", c.once, "show it once, in plain lines");
+  auto* doctor = app.add_subcommand("doctor", "look for what is wrong, and say what to do");
+  doctor->add_option("--config", c.config,
+                     "configuration file to check, instead of the agent's usual one");
+  auto* watch = app.add_subcommand("watch", "print messages as they come");
+  watch->add_option("PATTERN", c.patterns, "channels or patterns: robot:events, 'error:events:*'")
+      ->required()
+      ->expected(1, 64);
+  watch->add_option("--count", c.count, "end after so many messages");
+}
+
+void add_state(CLI::App& app, Commands& c) {
+  auto* get = app.add_subcommand("get", "print the value of a key, as JSON");
+  json_key(get, c.key);
+  get->add_flag("--raw", c.raw, "print a text without its quotes");
+  auto* set = app.add_subcommand("set", "set a key");
+  json_key(set, c.set.key);
+  set->add_option("JSON", c.set.value, "the value; - reads it from stdin")->required();
+  set->add_option("--ttl", c.set.ttl, "how long it lives: 500ms, 10s, 5min, 2h, 1d");
+  set->add_flag("--text", c.set.text, "the value is a text, not JSON");
+  add_stored(set, c.set.stored);
+  auto* remove = app.add_subcommand("delete", "delete a key");
+  json_key(remove, c.key);
+  add_stored(remove, c.stored);
+  auto* list = app.add_subcommand("list", "list keys");
+  list->add_option("PREFIX", c.prefix, "what they begin with");
+}
+
+void add_pushing(CLI::App& app, Commands& c) {
+  auto* publish = app.add_subcommand("publish", "publish an event");
+  publish->add_option("CHANNEL", c.publish.channel, "channel, such as error:events:gripper")
+      ->required();
+  publish->add_option("JSON", c.publish.event, "the event, an object")->required();
+  publish->add_option("--max-age", c.publish.max_age, "not to be published later than that: 5s");
+  publish->add_flag("--no-record", c.publish.no_record,
+                    "keep it out of the node's stream of events");
+  add_stored(publish, c.publish.stored);
+  auto* push = app.add_subcommand("push", "hand on JSON lines from stdin");
+  push->add_flag("--robot", c.robot, "each line is the params of a robot.update, not a whole call");
+  add_stored(push, c.stored);
+  auto* stroke = app.add_subcommand("stroke", "start, update or end a stroke session");
+  stroke->require_subcommand(1);
+  auto* start = stroke->add_subcommand("start", "start a session, and print its name");
+  add_stroke_options(start, c.stroke, true);
+  auto* update = stroke->add_subcommand("update", "tell how far it is");
+  add_stroke_options(update, c.stroke, false);
+  auto* end = stroke->add_subcommand("end", "end it");
+  for (auto* one : {update, end}) {
+    one->add_option("--session", c.stroke.session, "the session, if not the running one");
+  }
+  for (auto* one : {start, update, end}) add_stored(one, c.stroke.stored);
+  auto* call = app.add_subcommand("call", "any method of the protocol");
+  call->add_option("METHOD", c.method, "such as agent.stats")->required();
+  call->add_option("PARAMS", c.params, "an object");
+}
+
+void build(CLI::App& app, Commands& c) {
+  app.name("nodebeatctl");
+  app.description("Asks and tells the nodebeat agent of this computer.");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.option_defaults()->take_last();
+  app.set_version_flag("--version", std::string("nodebeatctl ") + nb_client_version());
+  app.add_option("--socket", c.context.socket,
+                 "the agent's socket (else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock)");
+  app.add_option("--timeout", c.timeout, "how long to wait for an answer (3s)");
+  app.add_flag("--json", c.context.json, "print JSON, for scripts");
+  add_looking(app, c);
+  add_state(app, c);
+  add_pushing(app, c);
+  auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
+  completion->add_option("SHELL", c.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+}
+
+std::vector<Choice> flags_of(const CLI::App& app) {
+  std::vector<Choice> out;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      out.push_back({"--" + name, option->get_description()});
+    }
+  }
+  return out;
+}
+
+// CLI11's own look-up throws.
+CLI::App* child(CLI::App& app, const std::string& name) {
+  for (CLI::App* sub : app.get_subcommands({})) {
+    if (sub->get_name() == name) return sub;
+  }
+  return nullptr;
+}
+
+// What `words`, the last of them half written, leads to in the tree of commands.
+std::vector<Choice> complete(CLI::App& app, const Commands& c,
+                             const std::vector<std::string>& words) {
+  CLI::App* at = &app;
+  std::string command;
+  size_t operands = 0;
+  std::string socket = c.context.socket;
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i].starts_with("-")) {
+      const CLI::Option* option = at->get_option_no_throw(words[i]);
+      if (option == nullptr) option = app.get_option_no_throw(words[i]);
+      const bool takes_value = option != nullptr && option->get_items_expected_max() > 0;
+      if (!takes_value) continue;
+      if (words[i] == "--socket" && i + 2 < words.size()) socket = words[i + 1];
+      if (i + 2 == words.size()) return {};  // the value itself: the shell's own files
+      ++i;
+    } else if (CLI::App* next = child(*at, words[i])) {
+      at = next;
+      command += (command.empty() ? "" : " ") + words[i];
+    } else {
+      ++operands;
+    }
+  }
+  std::vector<Choice> out;
+  if (words.back().starts_with("-")) {
+    out = flags_of(*at);
+    if (at != &app) {
+      for (Choice& flag : flags_of(app)) {
+        if (flag.word != "--version" && flag.word != "--help") out.push_back(std::move(flag));
+      }
+    }
+  } else if (operands == 0 && !at->get_subcommands({}).empty()) {
+    for (const CLI::App* sub : at->get_subcommands({})) {
+      out.push_back({sub->get_name(), sub->get_description()});
+    }
+  } else {
+    out = operand_choices(command, operands, words.back(), socket);
+  }
+  return out;
+}
+
+int dispatch(const CLI::App& app, Commands& c) {
+  const CLI::App* chosen = app.get_subcommands().front();
+  const std::string& name = chosen->get_name();
+  const Context& context = c.context;
+  if (name == "status") return run_status(context);
+  if (name == "nodes") return run_nodes(context);
+  if (name == "top") return run_top(context, c.once);
+  if (name == "doctor") return run_doctor(context, c.config);
+  if (name == "watch") return run_watch(context, c.patterns, c.count);
+  if (name == "get") return run_get(context, c.key, c.raw);
+  if (name == "set") return run_set(context, c.set);
+  if (name == "delete") return run_delete(context, c.key, c.stored);
+  if (name == "list") return run_list(context, c.prefix);
+  if (name == "publish") return run_publish(context, c.publish);
+  if (name == "push") return run_push(context, c.robot, c.stored);
+  if (name == "stroke") {
+    return run_stroke(context, chosen->get_subcommands().front()->get_name(), c.stroke);
+  }
+  if (name == "call") return run_call(context, c.method, c.params);
+  return say(completion_script(c.shell));
+}
+
+int run(int argc, char** argv) {
+  Commands c;
+  const char* named = std::getenv("NODEBEAT_SOCKET");
+  c.context.socket = named != nullptr && *named != '\0' ? named : kDefaultSocket;
+  c.context.style = style_of(STDOUT_FILENO);
+  CLI::App app;
+  build(app, c);
+  if (argc > 2 && std::string_view(argv[1]) == "__complete") {
+    const std::vector<std::string> words(argv + 2, argv + argc);
+    return say(choices_text(complete(app, c, words), words.back()));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForVersion& version) {
+    return say(std::string(version.what()) + '\n');
+  } catch (const CLI::CallForHelp&) {
+    return say(app.help());
+  } catch (const CLI::ParseError& error) {
+    const CLI::App* at = &app;
+    std::string path = "nodebeatctl";
+    while (!at->get_subcommands().empty()) {
+      at = at->get_subcommands().front();
+      path += ' ' + at->get_name();
+    }
+    return complain(kUsage, printable(error.what()) + "; see " + path + " --help");
+  }
+  const auto timeout = parse_duration(c.timeout);
+  if (!timeout || *timeout < 1 || *timeout > kLongestTimeout) {
+    return complain(kUsage, "--timeout: '" + printable(c.timeout) +
+                                "' is no duration from 1ms to 1h, such as 500ms or 10s");
+  }
+  c.context.timeout_ms = *timeout;
+  return dispatch(app, c);
+}
+
+}  // namespace
+}  // namespace nb::ctl
+
+int main(int argc, char** argv) {
+  return nb::ctl::run(argc, argv);
+}

@@ -1,0 +1,67 @@
+// get and list.
+#include <algorithm>
+#include <vector>
+
+#include "ctl/commands.h"
+#include "ctl/json.h"
+#include "ctl/json_text.h"
+#include "ctl/text.h"
+
+namespace nb::ctl {
+
+ExitCode run_get(const Context& context, const std::string& key, bool raw) {
+  AgentLink link(context.link_options());
+  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
+  const Answer answer = link.call("state.get", ObjectText().text("key", key).str());
+  if (answer.not_found()) {
+    return complain(kFound, format("there is no key '%s'", printable(key).c_str()));
+  }
+  if (!answer.ok()) return complain(answer);
+  if (context.json) return say(answer.text + '\n');
+  const std::string_view value = json_member(answer.text, "value");
+  if (raw && value.starts_with('"')) {
+    const JsonDocument document(value);
+    const std::string_view text = document.root().text();
+    return say((context.style.terminal ? printable_lines(text) : std::string(text)) + '\n');
+  }
+  // For people in lines, for programs in one; the digits are Redis' own in both.
+  return say((context.style.terminal ? printable_lines(json_indented(value)) : std::string(value)) +
+             '\n');
+}
+
+ExitCode run_list(const Context& context, const std::string& prefix) {
+  AgentLink link(context.link_options());
+  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
+  std::vector<std::string> keys;
+  std::string cursor;
+  do {
+    ObjectText params;
+    if (!prefix.empty()) params.text("prefix", prefix);
+    params.integer("limit", 500);
+    if (!cursor.empty()) params.text("cursor", cursor);
+    const Answer answer = link.call("state.list", params.str());
+    if (!answer.ok()) return complain(answer);
+    const JsonDocument page(answer.text);
+    for (const Json key : page["keys"]) keys.emplace_back(key.text());
+    cursor = page["cursor"].text();
+  } while (!cursor.empty());
+  // SCAN may name a key twice, and in any order.
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+
+  std::string out;
+  if (context.json) {
+    out = "{\"keys\":[";
+    for (const std::string& key : keys) {
+      if (&key != &keys.front()) out += ',';
+      out += json_quote(key);
+    }
+    out += "]}\n";
+  } else {
+    for (const std::string& key : keys)
+      out += (context.style.terminal ? printable(key) : key) + '\n';
+  }
+  return say(out);
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,84 @@
+#include "ctl/screen.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "ctl/style.h"
+
+namespace nb::ctl {
+namespace {
+
+// Alternate screen, no cursor, no wrapping at the right edge; and back.
+constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
+constexpr char kLeave[] = "\033[?7h\033[?25h\033[?1049l";
+
+sigset_t signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGWINCH, SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+}  // namespace
+
+Screen::Screen() {
+  const sigset_t set = signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (signals_ < 0) return;
+  // Keys are read from the terminal only; with something else as stdin a signal ends it.
+  if (::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before_) == 0) {
+    termios raw = before_;
+    raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG | IEXTEN);
+    raw.c_iflag &= ~static_cast<tcflag_t>(IXON | ICRNL);
+    raw.c_cc[VMIN] = 0;
+    raw.c_cc[VTIME] = 0;
+    raw_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+  }
+  measure();
+  ready_ = write_all(STDOUT_FILENO, kEnter);
+}
+
+Screen::~Screen() {
+  if (ready_) write_all(STDOUT_FILENO, kLeave);
+  if (raw_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  if (signals_ >= 0) ::close(signals_);
+}
+
+int Screen::next_signal() {
+  signalfd_siginfo info{};
+  return ::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)
+             ? static_cast<int>(info.ssi_signo)
+             : 0;
+}
+
+bool Screen::measure() {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) {
+    return false;
+  }
+  if (rows_ == size.ws_row && columns_ == size.ws_col) return false;
+  rows_ = size.ws_row;
+  columns_ = size.ws_col;
+  drawn_.clear();
+  return true;
+}
+
+bool Screen::draw(const std::vector<std::string>& lines) {
+  // Every line clears its own rest, and the last the rest of the screen: nothing is ever blank
+  // between two pictures.
+  std::string frame = "\033[H";
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) frame += "\r\n";
+    frame += lines[i];
+    frame += "\033[K";
+  }
+  frame += "\033[J";
+  if (frame == drawn_) return true;
+  drawn_ = std::move(frame);
+  return write_all(STDOUT_FILENO, drawn_);
+}
+
+}  // namespace nb::ctl

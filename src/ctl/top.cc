@@ -1,0 +1,227 @@
+// top: the fleet, running strokes and events, live.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <map>
+
+#include "ctl/commands.h"
+#include "ctl/event_line.h"
+#include "ctl/json_text.h"
+#include "ctl/screen.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+#include "ctl/top_view.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr int64_t kRefresh = 1000;  // ms from one look at the fleet to the next
+constexpr int64_t kFrame = 250;     // ms between two pictures, at least
+constexpr int64_t kPatience = 400;  // ms: longer, and the keys would seem dead
+constexpr int kHanging = 2;         // looks without an answer: it is not just busy
+constexpr int kMostPages = 20;
+constexpr char kSessionPrefix[] = "stroke:progress:";
+
+int64_t now_ms() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<int64_t>(t.tv_sec) * 1000 + t.tv_nsec / 1'000'000;
+}
+
+// The model, kept up to date through the link.
+class Follower {
+ public:
+  explicit Follower(const Context& context, bool prints)
+      : context_(context), prints_(prints), link_(options()) {}
+
+  AgentLink& link() { return link_; }
+  TopModel& model() { return model_; }
+  bool changed() const { return changed_; }
+  void drawn() { changed_ = false; }
+
+  Answer begin() {
+    if (Answer opened = link_.open(); !opened.ok()) return opened;
+    if (Answer subscribed = link_.subscribe("*"); !subscribed.ok()) return subscribed;
+    const Answer first = refresh(context_.timeout_ms);
+    if (!first.ok()) return first;
+    find_strokes();
+    // This is what later changes are told from.
+    for (const FleetNode& node : model_.fleet().nodes) was_up_[node.name] = node.up;
+    return first;
+  }
+
+  Answer refresh(int64_t patience = kPatience) {
+    const Answer stats = link_.call("agent.stats", {}, patience);
+    unanswered_ = stats.exit == kTimeout ? unanswered_ + 1 : 0;
+    if (!stats.ok()) return stats;
+    const Answer status = link_.call("system.status", {}, patience);
+    if (!status.ok()) return status;
+    const JsonDocument stats_document(stats.text);
+    const JsonDocument status_document(status.text);
+    model_.on_stats(stats_document.root());
+    model_.on_status(status_document.root(), now_us());
+    changed_ = true;
+    return status;
+  }
+
+  // Sessions that began before this did. Of each node the latest one can run: their names sort by
+  // time.
+  void find_strokes() {
+    missed_ = false;
+    std::map<std::string, std::string> latest;
+    std::string cursor;
+    for (int page = 0; page < kMostPages; ++page) {
+      ObjectText params;
+      params.text("prefix", kSessionPrefix).integer("limit", 1000);
+      if (!cursor.empty()) params.text("cursor", cursor);
+      const Answer answer = link_.call("state.list", params.str(), kPatience);
+      if (!answer.ok()) return;
+      const JsonDocument document(answer.text);
+      for (const Json item : document["keys"]) {
+        const std::string key(item.text());
+        std::string& known = latest[node_of(key)];
+        known = std::max(known, key);
+      }
+      cursor = document["cursor"].text();
+      if (cursor.empty()) break;
+    }
+    for (const auto& [node, key] : latest) {
+      const Answer answer = link_.call("state.get", ObjectText().text("key", key).str(), kPatience);
+      if (!answer.ok()) continue;
+      const JsonDocument document(answer.text);
+      model_.on_progress(key.substr(sizeof kSessionPrefix - 1), document["value"]);
+    }
+    changed_ = true;
+  }
+
+  // What has to be done now and then. Milliseconds until the next time.
+  int64_t tend() {
+    const bool there = link_.connected();
+    const Presence presence = !there                    ? Presence::away
+                              : unanswered_ >= kHanging ? Presence::silent
+                                                        : Presence::there;
+    if (presence != presence_) {
+      if (presence_ == Presence::away) next_refresh_ = 0;
+      presence_ = presence;
+      model_.set_presence(presence);
+      changed_ = true;
+      if (prints_) print_notice(words(presence));
+    }
+    const int64_t now = now_ms();
+    if (there && now >= next_refresh_) {
+      next_refresh_ = now_ms() + kRefresh;
+      if (refresh().ok() && missed_) find_strokes();
+      if (prints_) print_changes();
+    }
+    return there ? std::max<int64_t>(next_refresh_ - now_ms(), 0) : kRefresh;
+  }
+
+ private:
+  AgentLink::Options options() {
+    AgentLink::Options options = context_.link_options();
+    options.user = this;
+    options.on_event = [](void* user, const Event& event) {
+      auto* self = static_cast<Follower*>(user);
+      self->model_.on_event(event, now_us());
+      self->changed_ = true;
+      if (event.gap) self->missed_ = true;
+      if (self->prints_) say(event_line(event, now_us(), self->context_.style) + '\n');
+    };
+    return options;
+  }
+
+  // stroke:progress:stroke_{node}_{seconds}_{microseconds}
+  static std::string node_of(std::string_view key) {
+    const size_t end = key.rfind('_', key.rfind('_') - 1);
+    return std::string(key.substr(0, end));
+  }
+
+  void print_notice(const std::string& text) {
+    say("-- " + local_time_ms(now_us()) + "  " + text + '\n');
+  }
+
+  void print_changes() {
+    for (const FleetNode& node : model_.fleet().nodes) {
+      bool& was_up = was_up_[node.name];
+      if (was_up != node.up) print_notice(node.name + (node.up ? " is up" : " is down"));
+      was_up = node.up;
+    }
+  }
+
+  const Context& context_;
+  const bool prints_;
+  AgentLink link_;
+  TopModel model_;
+  std::map<std::string, bool> was_up_;
+  Presence presence_ = Presence::there;
+  int unanswered_ = 0;  // looks in a row
+  bool changed_ = false;
+  bool missed_ = false;
+  int64_t next_refresh_ = now_ms() + kRefresh;
+};
+
+// True if a key or a signal says to leave.
+bool leaves(Screen& screen, std::span<const pollfd> fds, bool& resized) {
+  if (fds[0].revents != 0) {
+    while (const int signal = screen.next_signal()) {
+      if (signal != SIGWINCH) return true;
+      resized = screen.measure() || resized;
+    }
+  }
+  if (fds[1].revents == 0) return false;
+  char keys[64];
+  const ssize_t n = ::read(STDIN_FILENO, keys, sizeof keys);
+  if (n <= 0) return true;  // the terminal has gone
+  return std::any_of(keys, keys + n, [](char key) { return key == 'q' || key == 'Q' || key == 3; });
+}
+
+ExitCode full_screen(const Context& context, Follower& follower) {
+  Screen screen;
+  if (!screen.ready()) return complain(kFound, "the terminal does not take what is written to it");
+  Style style = context.style;
+  style.columns = screen.columns();
+  const int keys = ::isatty(STDIN_FILENO) == 1 ? STDIN_FILENO : -1;
+  int64_t next_frame = 0;
+  while (true) {
+    int64_t wait = follower.tend();
+    if (follower.changed()) {
+      const int64_t now = now_ms();
+      if (now >= next_frame) {
+        if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) return kOk;
+        follower.drawn();
+        next_frame = now + kFrame;
+      } else {
+        wait = std::min(wait, next_frame - now);
+      }
+    }
+    std::array<pollfd, 2> fds{pollfd{screen.signal_fd(), POLLIN, 0}, pollfd{keys, POLLIN, 0}};
+    follower.link().wait(fds, static_cast<int>(wait));
+    bool resized = false;
+    if (leaves(screen, fds, resized)) return kOk;
+    if (resized) {
+      style.columns = screen.columns();
+      if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) return kOk;
+    }
+  }
+}
+
+}  // namespace
+
+ExitCode run_top(const Context& context, bool once) {
+  if (context.json) {
+    return complain(kUsage,
+                    "top is for people; for scripts there are nodes --json and watch --json");
+  }
+  const bool plain = once || !context.style.terminal;
+  Follower follower(context, plain && !once);
+  if (const Answer answer = follower.begin(); !answer.ok()) return complain(answer);
+  if (!plain) return full_screen(context, follower);
+  if (say(follower.model().page(context.style, now_us())) != kOk) return kFound;
+  while (!once) follower.link().wait({}, static_cast<int>(follower.tend()));
+  return kOk;
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,232 @@
+#include "ctl/top_view.h"
+
+#include <algorithm>
+
+#include "ctl/event_line.h"
+#include "ctl/link_words.h"
+#include "ctl/table.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr size_t kMostRecent = 200;
+constexpr size_t kMostStrokes = 64;
+constexpr size_t kMostPoses = 1024;
+
+void take_progress(RunningStroke& stroke, Json from) {
+  const auto number = [&](const char* name, int64_t& to) { to = from[name].integer_or(to); };
+  const auto text = [&](const char* name, std::string& to) {
+    if (from[name].exists()) to = printable(from[name].text());
+  };
+  text("node_id", stroke.node);
+  number("stroke_idx", stroke.stroke);
+  number("total_strokes", stroke.total);
+  number("pose_idx", stroke.pose);
+  number("stroke_length", stroke.length);
+  text("scene_name", stroke.scene);
+  // Events say description_l, the value stroke_description_l.
+  for (const char* prefix : {"", "stroke_"}) {
+    text((std::string(prefix) + "description_l").c_str(), stroke.left);
+    text((std::string(prefix) + "description_r").c_str(), stroke.right);
+  }
+  if (const auto paused = from["is_paused"].boolean()) stroke.paused = *paused;
+}
+
+std::string pose_words(Json event) {
+  std::string pose = printable(event["current_pose"].text("unknown"));
+  const bool left = event["is_connected_l"].boolean().value_or(true);
+  const bool right = event["is_connected_r"].boolean().value_or(true);
+  if (!left && !right) return "not connected";
+  if (!left) pose += ", left arm away";
+  if (!right) pose += ", right arm away";
+  return pose;
+}
+
+}  // namespace
+
+std::string clip_painted(std::string_view line, size_t columns) {
+  std::string out;
+  size_t used = 0;
+  bool painted = false;
+  while (!line.empty()) {
+    if (line[0] == '\033') {
+      const size_t end = std::min(line.find('m') + 1, line.size());
+      out += line.substr(0, end);
+      painted = true;
+      line.remove_prefix(end);
+      continue;
+    }
+    size_t bytes = 1;
+    while (bytes < line.size() && (static_cast<unsigned char>(line[bytes]) & 0xC0) == 0x80) ++bytes;
+    const size_t wide = width(line.substr(0, bytes));
+    if (used + wide > columns) {
+      if (painted) out += "\033[0m";
+      break;
+    }
+    used += wide;
+    out += line.substr(0, bytes);
+    line.remove_prefix(bytes);
+  }
+  return out;
+}
+
+void TopModel::on_status(Json status, int64_t now) {
+  fleet_ = read_fleet(status, now);
+}
+
+void TopModel::on_stats(Json stats) {
+  self_ = printable(stats["node_id"].text());
+  const LinkWords link = link_words(stats["link"]);
+  link_ = link.text;
+  link_good_ = link.good;
+}
+
+void TopModel::on_progress(const std::string& session, Json progress) {
+  if (progress["is_executing"].boolean() == false) {
+    strokes_.erase(session);
+  } else if (strokes_.size() < kMostStrokes || strokes_.count(session) != 0) {
+    take_progress(strokes_[session], progress);
+  }
+}
+
+void TopModel::on_event(const Event& event, int64_t arrived) {
+  if (event.gap) return;
+  const JsonDocument document(event.json);
+  const Json root = document.root();
+  const std::string_view type = root["type"].text();
+  const std::string node = printable(root["node_id"].text());
+  const std::string session(root["session_id"].text());
+  // These two come many times a second; they are seen as bars and in the table of nodes.
+  if (event.channel == "stroke:events:progress") {
+    if (!session.empty()) on_progress(session, root);
+    return;
+  }
+  if (event.channel == "robot:events" && type == "state_update") {
+    if (poses_.size() < kMostPoses || poses_.count(node) != 0) poses_[node] = pose_words(root);
+    return;
+  }
+  if (type == "session_start" && !session.empty()) on_progress(session, root);
+  if (type == "session_end") strokes_.erase(session);
+
+  Recent recent{parse_timestamp(root["timestamp"].text()).value_or(arrived),
+                printable(event.channel), event_words(event.json), event.remote, type == "error"};
+  // The same again is counted, so that a chatterer leaves the others their lines.
+  if (!recent_.empty() && recent_.front().channel == recent.channel &&
+      recent_.front().words == recent.words) {
+    recent.count = recent_.front().count + 1;
+    recent_.pop_front();
+  }
+  recent_.push_front(std::move(recent));
+  if (recent_.size() > kMostRecent) recent_.pop_back();
+}
+
+Fleet TopModel::fleet_with_poses() const {
+  Fleet fleet = fleet_;
+  for (FleetNode& node : fleet.nodes) {
+    if (const auto found = poses_.find(node.name); found != poses_.end() && node.up) {
+      node.pose = found->second;
+    }
+  }
+  return fleet;
+}
+
+std::string TopModel::head(const Style& style, int64_t now) const {
+  const std::string time = local_time(now, now);
+  std::string left = style.paint(Colour::bold, "nodebeat") + "  ";
+  if (presence_ != Presence::there) {
+    left += style.paint(Colour::red, words(presence_));
+  } else {
+    left += fleet_summary(fleet_) + "  ";
+    left += style.paint(link_good_ ? Colour::green : Colour::red, link_);
+  }
+  const size_t room = style.columns - std::min(style.columns, width(time) + 2);
+  left = clip_painted(left, room);
+  // Its columns, without the colours.
+  size_t used = 0;
+  for (std::string_view rest = left; !rest.empty();) {
+    const size_t escape = std::min(rest.find('\033'), rest.size());
+    used += width(rest.substr(0, escape));
+    rest.remove_prefix(escape);
+    if (!rest.empty()) rest.remove_prefix(std::min(rest.find('m') + 1, rest.size()));
+  }
+  return left + std::string(style.columns - std::min(style.columns, used + width(time)), ' ') +
+         time;
+}
+
+std::vector<std::string> TopModel::stroke_lines(const Style& style) const {
+  Table table;
+  table.column("STROKES");
+  table.column("");
+  table.column("", Align::right);
+  table.column("", Align::right);
+  table.column("");
+  table.column("", Align::left, true);
+  const size_t cells = style.columns >= 100 ? 30 : style.columns >= 70 ? 16 : 8;
+  for (const auto& [session, stroke] : strokes_) {
+    const double done = stroke.total > 0
+                            ? static_cast<double>(stroke.stroke) / static_cast<double>(stroke.total)
+                            : 0;
+    std::string words;
+    if (!stroke.left.empty()) words += "left: " + stroke.left;
+    if (!stroke.right.empty()) words += (words.empty() ? "right: " : ", right: ") + stroke.right;
+    if (words.empty()) words = stroke.scene;
+    table.row(
+        {{stroke.node, Colour::bold},
+         {bar(done, cells, style.utf8), stroke.paused ? Colour::yellow : Colour::green},
+         {format("%lld of %lld", static_cast<long long>(stroke.stroke),
+                 static_cast<long long>(stroke.total))},
+         {percent(std::min(done, 1.0) * 100)},
+         {stroke.paused       ? "paused"
+          : stroke.length > 0 ? format("pose %lld of %lld", static_cast<long long>(stroke.pose),
+                                       static_cast<long long>(stroke.length))
+                              : std::string(),
+          stroke.paused ? Colour::yellow : Colour::dim},
+         {words}});
+  }
+  return table.empty() ? std::vector<std::string>{} : table.lines(style);
+}
+
+std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_t now) const {
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& line) {
+    if (out.size() < rows) out.push_back(clip_painted(line, style.columns));
+  };
+  add(head(style, now));
+  add("");
+  // What is most of interest keeps its lines when there are few: half for the fleet.
+  const std::vector<std::string> nodes = fleet_table(fleet_with_poses(), self_, style).lines(style);
+  const size_t most = std::max<size_t>(rows / 2, 3);
+  for (size_t i = 0; i < std::min(nodes.size(), most); ++i) add(nodes[i]);
+  if (nodes.size() > most) {
+    add(style.paint(Colour::dim, format("and %zu more", nodes.size() - most)));
+  }
+  if (const std::vector<std::string> strokes = stroke_lines(style); !strokes.empty()) {
+    add("");
+    for (const std::string& line : strokes) add(line);
+  }
+  add("");
+  add(style.paint(Colour::bold, "EVENTS"));
+  if (recent_.empty()) add(style.paint(Colour::dim, "none since this began"));
+  for (const Recent& recent : recent_) {
+    std::string line = style.paint(Colour::dim, local_time(recent.at, now)) + "  ";
+    line += style.paint(Colour::blue, pad(recent.channel, 22));
+    line += recent.remote ? "  remote  " : "  ";
+    line += style.paint(recent.bad ? Colour::red : Colour::none, recent.words);
+    if (recent.count > 1) line += style.paint(Colour::dim, format("  %u times", recent.count));
+    add(line);
+  }
+  return out;
+}
+
+std::string TopModel::page(const Style& style, int64_t now) const {
+  std::string out = fleet_table(fleet_with_poses(), self_, style).text(style);
+  out += '\n' + fleet_summary(fleet_) + "; " + link_ + "; " + local_time(now, now) + '\n';
+  const std::vector<std::string> strokes = stroke_lines(style);
+  if (!strokes.empty()) out += '\n';
+  for (const std::string& line : strokes) out += line + '\n';
+  return out;
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,69 @@
+// What `top` shows, and how it is drawn: a model that events and answers change, and lines made of
+// it. Pure: no terminal, no agent.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ctl/agent_link.h"
+#include "ctl/fleet.h"
+#include "ctl/json.h"
+#include "ctl/style.h"
+
+namespace nb::ctl {
+
+struct RunningStroke {
+  std::string node;
+  int64_t stroke = 0, total = 0;
+  int64_t pose = 0, length = 0;
+  std::string left, right, scene;
+  bool paused = false;
+};
+
+class TopModel {
+ public:
+  void on_status(Json system_status, int64_t now);
+  void on_stats(Json stats);
+  // `progress`: the value of stroke:progress:{session}.
+  void on_progress(const std::string& session, Json progress);
+  void on_event(const Event& event, int64_t arrived);
+  void set_presence(Presence presence) { presence_ = presence; }
+
+  const Fleet& fleet() const { return fleet_; }
+
+  // At most `rows` lines, none wider than style.columns.
+  std::vector<std::string> lines(const Style& style, size_t rows, int64_t now) const;
+  // Without events and without end: for a page of plain text.
+  std::string page(const Style& style, int64_t now) const;
+
+ private:
+  std::string head(const Style& style, int64_t now) const;
+  std::vector<std::string> stroke_lines(const Style& style) const;
+  Fleet fleet_with_poses() const;
+
+  struct Recent {
+    int64_t at = 0;
+    std::string channel, words;
+    bool remote = false;
+    bool bad = false;
+    unsigned count = 1;
+  };
+
+  Fleet fleet_;
+  std::string self_;
+  std::string link_;
+  bool link_good_ = false;
+  Presence presence_ = Presence::there;
+  std::map<std::string, RunningStroke> strokes_;  // by session
+  std::map<std::string, std::string> poses_;      // by node
+  std::deque<Recent> recent_;                     // the latest first
+};
+
+// At most `columns` of a line that holds colour sequences; these take no column.
+std::string clip_painted(std::string_view line, size_t columns);
+
+}  // namespace nb::ctl

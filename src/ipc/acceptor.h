@@ -1,0 +1,46 @@
+// Acceptor: takes connections from a listening socket. When descriptors run out it gives up a
+// spare one for a moment, so that a client is told and not left waiting, and the loop does not
+// spin on a socket that stays readable. (libuv's own accept closes such connections unseen.)
+#pragma once
+
+#include <memory>
+
+#include "base/delegate.h"
+#include "base/log.h"
+#include "base/unique_fd.h"
+#include "uv/loop.h"
+#include "uv/poll.h"
+#include "uv/timer.h"
+
+namespace nb::ipc {
+
+class Acceptor {
+ public:
+  // Who is called takes the descriptor; `spare` says that it is the last there is, and has to be
+  // closed before the call returns. `log` must outlive it.
+  using OnConnection = Delegate<void(UniqueFd&, bool spare)>;
+
+  Acceptor(uv::Loop& loop, const Log& log, OnConnection on_connection);
+
+  // `fd` stays the caller's, and open until stop(). 0, or a libuv error.
+  int start(int fd);
+  void stop();
+
+ private:
+  void on_ready(int events);
+  void on_retry();
+  bool accept_one();
+  bool accept_with_spare();
+  void rest(int error);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  OnConnection on_connection_;
+  int fd_ = -1;
+  UniqueFd spare_;
+  bool short_said_ = false;
+  std::unique_ptr<uv::Poll> poll_;
+  uv::Timer retry_;
+};
+
+}  // namespace nb::ipc

@@ -1,0 +1,94 @@
+#include "ipc/activation.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace nb::ipc {
+namespace {
+
+constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
+constexpr int kMost = 64;
+
+std::string_view value_of(const Environment& environment, std::string_view name) {
+  for (const auto& [key, value] : environment) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+int option(int fd, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+}  // namespace
+
+Status check_listening(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) {
+    return make_error("descriptor %d, handed over as the socket, is not open: %s", fd,
+                      std::strerror(errno));
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return make_error("descriptor %d, handed over as the socket, is no socket", fd);
+  }
+  if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM) {
+    return make_error(
+        "descriptor %d, handed over as the socket, is no Unix stream socket: the socket unit wants "
+        "ListenStream= with a path",
+        fd);
+  }
+  if (option(fd, SO_ACCEPTCONN) != 1) {
+    return make_error(
+        "descriptor %d, handed over as the socket, does not listen: the socket unit wants "
+        "Accept=no",
+        fd);
+  }
+  return {};
+}
+
+Result<int> activated_fd(const Environment& environment, int pid, const std::string& name) {
+  const std::string_view wanted_pid = value_of(environment, "LISTEN_PID");
+  // Meant for another process, which has left its environment to us.
+  if (parse_number<int>(wanted_pid) != pid) return -1;
+  const std::string count_text(value_of(environment, "LISTEN_FDS"));
+  const auto count = parse_number<int>(count_text);
+  if (!count || *count < 0 || *count > kMost) {
+    return make_error("LISTEN_FDS is '%s', not a number of descriptors", count_text.c_str());
+  }
+  if (*count == 0) return -1;
+  for (int i = 0; i < *count; ++i) {
+    const int flags = ::fcntl(kFirst + i, F_GETFD);
+    if (flags >= 0) (void)::fcntl(kFirst + i, F_SETFD, flags | FD_CLOEXEC);
+  }
+
+  int found = *count == 1 ? kFirst : -1;
+  int named = 0;
+  std::string_view names = value_of(environment, "LISTEN_FDNAMES");
+  for (int i = 0; i < *count; ++i) {
+    const size_t colon = names.find(':');
+    if (names.substr(0, colon) == name) {
+      found = kFirst + i;
+      ++named;
+    }
+    names = colon == names.npos ? std::string_view() : names.substr(colon + 1);
+  }
+  if (found < 0 || named > 1) {
+    return make_error(
+        "%d sockets were handed over (LISTEN_FDS), %s of them called '%s': one socket unit, or "
+        "FileDescriptorName=%s in one of them, says which is meant",
+        *count, named == 0 ? "none" : "more than one", name.c_str(), name.c_str());
+  }
+  if (const Status listening = check_listening(found); !listening) return listening.error();
+  return found;
+}
+
+}  // namespace nb::ipc

@@ -1,0 +1,23 @@
+// Who is at the other end of a connection, as the kernel says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace nb::ipc {
+
+// As of the moment of connect(): the process may have handed its socket on since.
+struct Peer {
+  int pid = 0;
+  uint32_t uid = 0, gid = 0;
+};
+
+std::optional<Peer> peer_of(int fd);
+
+// Whether the peer's user is among `users`, or its group, or one of its further groups, among
+// `groups`. Both empty: everybody.
+bool is_allowed(int fd, const Peer& peer, const std::vector<uint32_t>& users,
+                const std::vector<uint32_t>& groups);
+
+}  // namespace nb::ipc

@@ -1,0 +1,59 @@
+// What is owed to clients: calls whose answer comes later, and batches that are not complete.
+// Pure tables; entries are used again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/delegate.h"
+#include "ipc/session.h"
+
+namespace nb::ipc {
+
+using Token = uint64_t;  // a deferred answer; 0: none is wanted. Never the same twice
+
+struct PendingCall {
+  ClientId client = 0;  // 0: this entry is free
+  uint32_t batch = 0;
+  uint32_t generation = 0;
+  std::string id;
+};
+
+class PendingTable {
+ public:
+  Token add(ClientId client, std::string_view id, uint32_t batch);
+  // Null if it was settled already, or its client has gone.
+  PendingCall* find(Token token);
+  void remove(Token token);
+  // Forgets all of this client, and tells the batch of each.
+  void remove_all(ClientId client, Delegate<void(uint32_t)> on_removed);
+
+ private:
+  void free_entry(size_t index);
+
+  std::vector<PendingCall> calls_;
+  std::vector<uint32_t> free_;
+};
+
+struct Batch {
+  ClientId client = 0;
+  size_t open = 0;      // calls that are not settled; 0: this entry is free
+  std::string answers;  // "[...,...", without its end; empty: none yet
+};
+
+class BatchTable {
+ public:
+  uint32_t add(ClientId client);  // never 0; open is 1
+  Batch& operator[](uint32_t number) { return batches_[number - 1]; }
+  void remove(uint32_t number);
+
+ private:
+  // Of a buffer, once its batch is complete.
+  static constexpr size_t kKept = 4096;
+
+  std::vector<Batch> batches_;
+};
+
+}  // namespace nb::ipc

@@ -1,0 +1,278 @@
+#include "ipc/rpc_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+
+namespace nb::ipc {
+
+using wire::JsonView;
+using wire::RpcError;
+
+RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events)
+    : loop_(loop),
+      log_(log),
+      events_(events),
+      server_(loop, log, std::move(options),
+              {Delegate<void(ClientId, const Peer&)>::to<&RpcServer::on_open>(this),
+               Delegate<void(ClientId, std::string_view)>::to<&RpcServer::on_line>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_close>(this)}) {}
+
+void RpcServer::stop() {
+  server_.stop();
+  for (const Client& client : clients_) {
+    pending_.remove_all(client.id, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
+  }
+  clients_.clear();
+}
+
+// --- clients -------------------------------------------------------------------------------------
+
+void RpcServer::on_open(ClientId client, const Peer& peer) {
+  clients_.push_back({client, peer, loop_.now()});
+  events_.on_open(client, peer);
+}
+
+void RpcServer::on_close(ClientId client) {
+  const auto at = std::find_if(clients_.begin(), clients_.end(),
+                               [&](const Client& c) { return c.id == client; });
+  if (at == clients_.end()) return;
+  clients_.erase(at);
+  pending_.remove_all(client, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
+  events_.on_close(client);
+}
+
+RpcServer::Client* RpcServer::find(ClientId client) {
+  const auto at = std::lower_bound(clients_.begin(), clients_.end(), client,
+                                   [](const Client& c, ClientId id) { return c.id < id; });
+  return at != clients_.end() && at->id == client ? &*at : nullptr;
+}
+
+void RpcServer::set_reports_errors(ClientId client, bool reports) {
+  if (Client* c = find(client)) c->reports_errors = reports;
+}
+
+RpcCounters RpcServer::counters() const {
+  const ServerCounters& server = server_.counters();
+  return {server.accepted, server.refused, server.cut_off,
+          requests_,       notifications_, errors_ + server.faults};
+}
+
+std::vector<ClientInfo> RpcServer::clients() const {
+  std::vector<ClientInfo> list;
+  for (const Client& c : clients_) {
+    if (!server_.is_open(c.id)) continue;
+    list.push_back({c.id, c.peer, c.connected, c.calls, c.errors, server_.queued_bytes(c.id)});
+  }
+  return list;
+}
+
+// --- calls ---------------------------------------------------------------------------------------
+
+void RpcServer::on_line(ClientId client, std::string_view line) {
+  const wire::JsonFault fault = guard_.check(line, {server_.options().line_bytes});
+  if (fault.reason != nullptr) {
+    if (Client* c = find(client)) ++c->errors;  // the server counts it in all
+    server_.close_with(client, wire::rpc::parse_error(fault.reason, fault.offset));
+    return;
+  }
+  const JsonView value = JsonView::of(line);
+  if (value.is(JsonView::Type::array)) {
+    take_batch(client, value);
+  } else {
+    take_call(client, value, 0);
+  }
+}
+
+void RpcServer::take_batch(ClientId client, JsonView values) {
+  size_t count = 0;
+  for ([[maybe_unused]] const JsonView value : values.elements()) ++count;
+  if (count == 0 || count > kMaxBatch) {
+    count_error(client);
+    send_error(client, {}, 0,
+               wire::rpc::invalid_request(
+                   format("a batch has 1 to %zu calls, this one has %zu", kMaxBatch, count)));
+    return;
+  }
+  const uint32_t batch = batches_.add(client);
+  for (const JsonView value : values.elements()) {
+    if (!server_.is_open(client)) break;
+    take_call(client, value, batch);
+  }
+  settle_in_batch(batch);
+}
+
+void RpcServer::take_call(ClientId client, JsonView value, uint32_t batch) {
+  wire::RpcCall parsed;
+  if (const std::optional<RpcError> error = wire::parse_call(value, method_, parsed)) {
+    count_error(client);
+    send_error(client, parsed.id, batch, *error);
+    return;
+  }
+  Call call{client, parsed.method, parsed.params, parsed.id, batch};
+  // Carried out all the same, but nobody would hear the answer.
+  if (server_.is_deaf(client)) call.id = {};
+  ++(call.is_notification() ? notifications_ : requests_);
+  if (Client* c = find(client)) ++c->calls;
+  settled_ = call.is_notification();
+  if (!settled_ && batch != 0) ++batches_[batch].open;
+  events_.on_call(call);
+  if (settled_) return;
+  log_.error("socket: '%.*s' was not answered",
+             static_cast<int>(std::min<size_t>(call.method.size(), 64)), call.method.data());
+  refuse(call, wire::rpc::internal("the agent has no answer to this; it is a fault of its own"));
+}
+
+void RpcServer::count_error(ClientId client) {
+  ++errors_;
+  if (Client* c = find(client)) ++c->errors;
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+void RpcServer::answer(const Call& call, std::string_view result_json) {
+  if (call.is_notification() || std::exchange(settled_, true)) return;
+  send_result(call.client, call.id, call.batch, result_json);
+  settle_in_batch(call.batch);
+}
+
+void RpcServer::refuse(const Call& call, const RpcError& error) {
+  if (call.is_notification()) {
+    count_error(call.client);
+    const Client* c = find(call.client);
+    if (c == nullptr || !c->reports_errors) return;
+    if (std::string* out = server_.begin_line(call.client)) {
+      wire::append_client_error(*out, call.method, error);
+      server_.end_line(call.client);
+    }
+    return;
+  }
+  if (std::exchange(settled_, true)) return;
+  count_error(call.client);
+  send_error(call.client, call.id, call.batch, error);
+  settle_in_batch(call.batch);
+}
+
+Token RpcServer::defer(const Call& call) {
+  if (call.is_notification() || std::exchange(settled_, true)) return 0;
+  if (Client* c = find(call.client)) {
+    if (++c->pending >= kMaxPending && !std::exchange(c->held, true)) {
+      server_.hold(call.client, true);
+    }
+  }
+  return pending_.add(call.client, call.id, call.batch);
+}
+
+bool RpcServer::answer(Token token, std::string_view result_json) {
+  const PendingCall* call = pending_.find(token);
+  if (call == nullptr) return false;
+  const ClientId client = call->client;
+  const uint32_t batch = call->batch;
+  const bool open = server_.is_open(client);
+  send_result(client, call->id, batch, result_json);
+  pending_.remove(token);
+  settle_in_batch(batch);
+  release(client);
+  return open;
+}
+
+bool RpcServer::refuse(Token token, const RpcError& error) {
+  const PendingCall* call = pending_.find(token);
+  if (call == nullptr) return false;
+  const ClientId client = call->client;
+  const uint32_t batch = call->batch;
+  const bool open = server_.is_open(client);
+  count_error(client);
+  send_error(client, call->id, batch, error);
+  pending_.remove(token);
+  settle_in_batch(batch);
+  release(client);
+  return open;
+}
+
+bool RpcServer::notify(ClientId client, std::string_view line_json) {
+  if (!server_.is_open(client)) return false;
+  if (std::string* out = server_.begin_line(client)) {
+    out->append(line_json);
+    server_.end_line(client);
+  }
+  return true;
+}
+
+// One pending call less. Reading goes on when half of them are settled, not at each.
+void RpcServer::release(ClientId client) {
+  Client* c = find(client);
+  if (c == nullptr) return;
+  --c->pending;
+  if (c->held && c->pending <= kMaxPending / 2) {
+    c->held = false;
+    server_.hold(client, false);
+  }
+}
+
+void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch,
+                            std::string_view result) {
+  // What can never be delivered would cut the client off.
+  const size_t limit = server_.options().output_bytes;
+  if (result.size() + id.size() + 64 > limit) {
+    count_error(client);
+    const std::string words =
+        format("the answer has %zu bytes, more than may wait for a client", result.size());
+    return send_error(client, id, batch, wire::rpc::too_large(words, limit));
+  }
+  if (batch != 0) {
+    one_.clear();
+    wire::append_result_response(one_, id, result);
+    add_to_batch(batch);
+  } else if (std::string* out = server_.begin_line(client)) {
+    wire::append_result_response(*out, id, result);
+    server_.end_line(client);
+  }
+}
+
+void RpcServer::send_error(ClientId client, std::string_view id, uint32_t batch,
+                           const RpcError& error) {
+  if (batch != 0) {
+    one_.clear();
+    wire::append_error_response(one_, id, error);
+    add_to_batch(batch);
+  } else if (std::string* out = server_.begin_line(client)) {
+    wire::append_error_response(*out, id, error);
+    server_.end_line(client);
+  }
+}
+
+// --- batches -------------------------------------------------------------------------------------
+
+void RpcServer::add_to_batch(uint32_t number) {
+  constexpr size_t kKept = 4096;
+  Batch& batch = batches_[number];
+  if (!batch.answers.empty() &&
+      batch.answers.size() + one_.size() + 2 > server_.options().line_bytes) {
+    flush_batch(number);
+  }
+  batch.answers += batch.answers.empty() ? '[' : ',';
+  batch.answers += one_;
+  if (one_.capacity() > kKept) std::string().swap(one_);
+}
+
+void RpcServer::flush_batch(uint32_t number) {
+  Batch& batch = batches_[number];
+  if (batch.answers.empty()) return;
+  if (std::string* out = server_.begin_line(batch.client)) {
+    out->append(batch.answers);
+    *out += ']';
+    server_.end_line(batch.client);
+  }
+  batch.answers.clear();
+}
+
+// A call of this batch is settled; 0: it came alone.
+void RpcServer::settle_in_batch(uint32_t number) {
+  if (number == 0 || --batches_[number].open > 0) return;
+  flush_batch(number);
+  batches_.remove(number);
+}
+
+}  // namespace nb::ipc

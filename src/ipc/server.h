@@ -1,0 +1,130 @@
+// Server: the agent's local socket. It accepts, reads lines, gathers what is written to each
+// client and sends it once a turn, and keeps to the limits of PROTOCOL.md, section 1: nobody can
+// make it hold more than these allow, and what one client does slows no other.
+//
+// A line is handed out as it lies in the read buffer. Callbacks may call everything here for any
+// client, stop() included, but not destroy the server. A connection that ends, for whatever
+// reason, is not found any more from that moment on; on_close comes before the loop next waits,
+// never from within a call.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/delegate.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "ipc/acceptor.h"
+#include "ipc/peer.h"
+#include "ipc/session.h"
+#include "ipc/socket_file.h"
+#include "uv/loop.h"
+#include "uv/soon.h"
+#include "uv/timer.h"
+#include "wire/jsonrpc.h"
+
+namespace nb::ipc {
+
+struct ServerOptions {
+  std::string path;
+  uint32_t mode = 0660;
+  std::optional<uint32_t> group;
+  std::vector<uint32_t> allow_users, allow_groups;  // both empty: everybody
+  int inherited_fd = -1;  // a listening socket to take over instead of making one at `path`
+  size_t max_clients = 64;
+  size_t line_bytes = 65536;          // without the newline
+  size_t output_bytes = 1024 * 1024;  // waiting for one client; beyond it, it is cut off
+  Duration partial_timeout = std::chrono::seconds(10);  // of a line that is not ended
+};
+
+struct ServerEvents {
+  Delegate<void(ClientId, const Peer&)> on_open;
+  Delegate<void(ClientId, std::string_view)> on_line;  // not blank; valid during the call
+  Delegate<void(ClientId)> on_close;
+};
+
+struct ServerCounters {
+  uint64_t accepted = 0;
+  uint64_t refused = 0;  // busy or forbidden
+  uint64_t cut_off = 0;  // did not read
+  uint64_t faults = 0;   // closed for a line too long or unfinished, or by close_with()
+};
+
+class Server final : private SessionOwner {
+ public:
+  // `loop` and `log` must outlive it.
+  Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEvents events);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server() { stop(); }
+
+  // Begins to listen. The error says in words why it cannot.
+  Status start();
+  // Sends what the kernel takes at once, closes all connections without on_close, and removes the
+  // socket's file if it is ours. May be started again.
+  void stop();
+
+  // Where the next line for this client is to be appended, without newline, and then end_line()
+  // be called, before anything else. Null if it has gone or does not listen any more.
+  std::string* begin_line(ClientId client);
+  void end_line(ClientId client);
+  // Sends this error, and closes when it has been read. Nothing further of this client is read.
+  void close_with(ClientId client, const wire::RpcError& error);
+  // While held, no further line of this client is handed out.
+  void hold(ClientId client, bool held);
+
+  // A client that cannot be answered any more, though what it sent is still worth reading.
+  bool is_deaf(ClientId client) const;
+  bool is_open(ClientId client) const { return find(client) != nullptr; }
+  size_t queued_bytes(ClientId client) const;
+  size_t clients() const;
+  const ServerCounters& counters() const { return counters_; }
+  const ServerOptions& options() const { return options_; }
+
+ private:
+  void on_ready(Session& session, int events) override;
+  void on_connection(UniqueFd& fd, bool spare);
+  void on_turn();
+  void on_deadline();
+
+  Session* find(ClientId client) const;
+  void refuse(UniqueFd& fd, const wire::RpcError& error);
+  void read(Session& session);
+  void work(Session& session);
+  bool is_paused(const Session& session) const;
+  void flush(Session& session);
+  void end(Session& session, Session::End end);
+  void fail(Session& session, const wire::RpcError& error);
+  void retire_ended();
+  void linger(std::unique_ptr<Session> session);
+  bool linger_on(Session& session);
+  void drop_lingering(const Session& session);
+  void watch(Session& session);
+  void set_deadline(Session& session, Duration after);
+  void clear_deadline(Session& session);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  ServerOptions options_;
+  ServerEvents events_;
+  ServerCounters counters_;
+  SocketFile file_;
+  Acceptor acceptor_;
+  uv::Soon soon_;
+  uv::Timer deadline_;
+  BufferPool buffers_;
+  ClientId last_id_ = 0;
+  size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
+  bool busy_said_ = false;
+  std::optional<uint32_t> forbidden_said_;
+  std::vector<std::unique_ptr<Session>> sessions_;   // by id, ascending
+  std::vector<std::unique_ptr<Session>> lingering_;  // ended for the clients' user, oldest first
+  std::vector<std::unique_ptr<Session>> dead_;       // may still be on the stack
+};
+
+}  // namespace nb::ipc

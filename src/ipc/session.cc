@@ -1,0 +1,94 @@
+#include "ipc/session.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace nb::ipc {
+
+std::string BufferPool::take() {
+  if (spare_.empty()) return {};
+  std::string buffer = std::move(spare_.back());
+  spare_.pop_back();
+  bytes_ -= buffer.capacity();
+  return buffer;
+}
+
+void BufferPool::give_back(std::string& buffer) {
+  buffer.clear();
+  if (bytes_ + buffer.capacity() <= kMaxBytes) {
+    bytes_ += buffer.capacity();
+    spare_.push_back(std::exchange(buffer, {}));
+  } else {
+    std::string().swap(buffer);
+  }
+}
+
+Session::Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, UniqueFd fd, ClientId id,
+                 const Peer& peer, size_t line_bytes)
+    : owner_(owner),
+      buffers_(buffers),
+      id_(id),
+      peer_(peer),
+      fd_(std::move(fd)),
+      framer_(line_bytes),
+      poll_(loop, fd_.get(), Delegate<void(int)>::to<&Session::on_poll>(this)) {}
+
+Session::~Session() {
+  if (output_.capacity() > sizeof output_) buffers_.give_back(output_);
+}
+
+Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
+  ssize_t n;
+  do {
+    n = ::recv(fd_.get(), buffer.base, buffer.len, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    bytes = std::string_view(buffer.base, static_cast<size_t>(n));
+    return Io::done;
+  }
+  return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? Io::again : Io::ended;
+}
+
+Session::Io Session::send() {
+  Io result = Io::done;
+  while (unsent() > 0 && result == Io::done) {
+    // Never SIGPIPE: the agent may live in somebody else's process.
+    const ssize_t n =
+        ::send(fd_.get(), output_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      sent_ += static_cast<size_t>(n);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM) {
+      result = Io::again;
+    } else if (errno != EINTR) {
+      result = Io::ended;
+      sent_ = output_.size();
+    }
+  }
+  if (unsent() == 0) {
+    sent_ = 0;
+    output_.clear();
+    if (output_.capacity() > sizeof output_) buffers_.give_back(output_);
+  } else if (sent_ >= output_.size() / 2) {
+    output_.erase(0, std::exchange(sent_, 0));
+  }
+  return result;
+}
+
+void Session::finish_sending() {
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+bool Session::peer_has_hung_up() const {
+  pollfd p{fd_.get(), 0, 0};
+  return ::poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+std::string& Session::output() {
+  if (output_.empty() && output_.capacity() <= sizeof output_) output_ = buffers_.take();
+  return output_;
+}
+
+}  // namespace nb::ipc

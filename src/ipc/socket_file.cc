@@ -1,0 +1,212 @@
+#include "ipc/socket_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/text.h"
+#include "ipc/activation.h"
+#include "ipc/peer.h"
+
+namespace nb::ipc {
+namespace {
+
+constexpr size_t kMaxPath = sizeof(sockaddr_un::sun_path) - 1;
+constexpr int kTemporaryNames = 100;
+
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, kMaxPath);
+  return address;
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Short, and next to the socket, so that it can be renamed to it.
+std::string temporary_name(const std::string& path, int number) {
+  return path.substr(0, path.rfind('/') + 1) + ".nb" + std::to_string(number);
+}
+
+Status check_path(const std::string& path) {
+  if (path.empty() || path.back() == '/') {
+    return make_error("the socket's path '%s' names no file", path.c_str());
+  }
+  if (path.find('\0') != path.npos) return make_error("the socket's path holds a zero byte");
+  const size_t length = std::max(path.size(), temporary_name(path, kTemporaryNames - 1).size());
+  if (length > kMaxPath) {
+    return make_error("the socket's path is too long: %zu bytes, the system takes %zu: %s", length,
+                      kMaxPath, path.c_str());
+  }
+  return {};
+}
+
+Status ensure_folder(const std::string& folder) {
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return {};
+    return make_error("%s, where the socket was to be, is no folder", folder.c_str());
+  }
+  if (errno == ENOENT && ::mkdir(folder.c_str(), 0755) == 0) {
+    // The agent's umask is for its files; clients have to get through here.
+    (void)::chmod(folder.c_str(), 0755);
+    return {};
+  }
+  if (errno == EEXIST) return {};
+  return make_error(
+      "cannot make the folder %s for the socket: %s. Make it beforehand, owned by the agent's user "
+      "(RuntimeDirectory= in a systemd unit), or configure another path",
+      folder.c_str(), std::strerror(errno));
+}
+
+// Nothing may be there, or a socket on which nobody listens any more.
+Status check_replaceable(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return {};
+    return make_error("cannot look at %s: %s", path.c_str(), std::strerror(errno));
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    const char* kind = S_ISDIR(status.st_mode)   ? "a folder"
+                       : S_ISLNK(status.st_mode) ? "a symbolic link"
+                       : S_ISREG(status.st_mode) ? "a file"
+                                                 : "no socket";
+    return make_error(
+        "%s is %s, and is left alone: remove it, or configure another path for the socket",
+        path.c_str(), kind);
+  }
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!probe) return make_error("cannot make a socket: %s", std::strerror(errno));
+  const sockaddr_un address = address_of(path);
+  const bool connected =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (!connected && (errno == ECONNREFUSED || errno == ENOENT)) return {};
+  if (!connected && errno != EAGAIN) {
+    return make_error("%s is a socket that cannot be asked whether it is in use: %s", path.c_str(),
+                      std::strerror(errno));
+  }
+  const std::optional<Peer> holder = connected ? peer_of(probe.get()) : std::nullopt;
+  if (holder && holder->pid > 0) {
+    return make_error("%s is in use: process %d (user %u) listens on it", path.c_str(), holder->pid,
+                      holder->uid);
+  }
+  return make_error("%s is in use: another process listens on it", path.c_str());
+}
+
+}  // namespace
+
+Status SocketFile::open(const std::string& path, uint32_t mode, std::optional<uint32_t> group) {
+  close();
+  Status status = check_path(path);
+  if (status) status = ensure_folder(folder_of(path));
+  if (status) status = lock(path);
+  if (status) status = check_replaceable(path);
+  if (status) status = make(path, mode, group);
+  if (!status && lock_) {
+    ::unlink((path + ".lock").c_str());
+    lock_.reset();
+  }
+  return status;
+}
+
+Status SocketFile::adopt(int fd) {
+  close();
+  if (Status status = check_listening(fd); !status) return status;
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+    return make_error("cannot use descriptor %d: %s", fd, std::strerror(errno));
+  }
+  (void)::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  socket_.reset(fd);
+  return {};
+}
+
+Status SocketFile::lock(const std::string& path) {
+  const std::string name = path + ".lock";
+  // Whoever removes a lock file does so while holding it: so what was opened and then locked may
+  // not be what lies there any more. Then again.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return make_error("cannot make %s: %s", name.c_str(), std::strerror(errno));
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      char text[16] = {};
+      const ssize_t n = ::pread(fd.get(), text, sizeof text - 1, 0);
+      const auto pid = parse_number<int>(trim(std::string_view(text, n > 0 ? n : 0)));
+      const std::string holder = pid ? format("process %d", *pid) : std::string("another process");
+      return make_error("%s is in use: %s holds %s", path.c_str(), holder.c_str(), name.c_str());
+    }
+    struct stat ours {
+    }, there{};
+    if (::fstat(fd.get(), &ours) == 0 && ::stat(name.c_str(), &there) == 0 &&
+        ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
+      const std::string pid = std::to_string(::getpid()) + "\n";
+      (void)::ftruncate(fd.get(), 0);
+      (void)!::pwrite(fd.get(), pid.data(), pid.size(), 0);  // only for the words above
+      lock_ = std::move(fd);
+      return {};
+    }
+  }
+  return make_error("cannot lock %s: it keeps being replaced", name.c_str());
+}
+
+Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<uint32_t> group) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return make_error("cannot make a socket: %s", std::strerror(errno));
+  std::string temporary;
+  int rc = -1;
+  errno = EADDRINUSE;
+  for (int i = 0; i < kTemporaryNames && rc != 0 && errno == EADDRINUSE; ++i) {
+    temporary = temporary_name(path, i);
+    const sockaddr_un address = address_of(temporary);
+    rc = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  }
+  if (rc != 0) {
+    return make_error("cannot make a socket in %s: %s", folder_of(path).c_str(),
+                      std::strerror(errno));
+  }
+  const auto refuse = [&](Error error) {
+    ::unlink(temporary.c_str());
+    return error;
+  };
+  // Nobody can connect before listen(), so nobody sees it with another mode. The mode comes last:
+  // changing the owner may clear bits of it.
+  if (group && ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    return refuse(make_error("cannot give %s to group %u: %s. The agent's user has to be in it",
+                             path.c_str(), *group, std::strerror(errno)));
+  }
+  struct stat status {};
+  if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), SOMAXCONN) != 0 ||
+      ::lstat(temporary.c_str(), &status) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
+    return refuse(make_error("cannot make %s: %s", path.c_str(), std::strerror(errno)));
+  }
+  socket_ = std::move(fd);
+  path_ = path;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+  return {};
+}
+
+void SocketFile::close() {
+  const std::string path = std::exchange(path_, {});
+  struct stat status {};
+  if (!path.empty() && ::lstat(path.c_str(), &status) == 0 && status.st_dev == device_ &&
+      status.st_ino == inode_) {
+    ::unlink(path.c_str());
+  }
+  socket_.reset();
+  if (lock_) ::unlink((path + ".lock").c_str());
+  lock_.reset();
+}
+
+}  // namespace nb::ipc

@@ -1,0 +1,102 @@
+#include "outbox/chunks.h"
+
+#include <algorithm>
+#include <cassert>
+#include <new>
+
+namespace nb::outbox {
+
+struct Chunks::Chunk {
+  Chunk* next = nullptr;
+  size_t capacity = 0;
+  size_t used = 0;
+  size_t live = 0;  // records in it
+  char* bytes() { return reinterpret_cast<char*>(this + 1); }
+};
+
+namespace {
+
+constexpr size_t kChunkBytes = 16 * 1024;
+
+}  // namespace
+
+Chunks::~Chunks() {
+  assert(current_ == nullptr || current_->live == 0);
+  if (current_ != nullptr) free_chunk(current_);
+  while (spare_ != nullptr) {
+    Chunk* next = spare_->next;
+    free_chunk(spare_);
+    spare_ = next;
+  }
+  assert(allocated_ == 0);
+}
+
+size_t Chunks::waste_by(size_t size) const {
+  constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
+  if (current_ == nullptr || size > kCapacity) return 0;
+  const size_t left = current_->capacity - current_->used;
+  return left < size ? left : 0;
+}
+
+Chunks::Room Chunks::take(size_t size) {
+  constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
+  Chunk* chunk = current_;
+  if (size > kCapacity) {
+    chunk = make(size);
+    allocated_ += size;
+  } else if (chunk == nullptr || chunk->capacity - chunk->used < size) {
+    if (chunk != nullptr) wasted_ += chunk->capacity - chunk->used;
+    if (spare_ != nullptr) {
+      chunk = spare_;
+      spare_ = chunk->next;
+      fewest_spares_ = std::min(fewest_spares_, --spares_);
+    } else {
+      chunk = make(kCapacity);
+      allocated_ += kCapacity;
+    }
+    current_ = chunk;
+  }
+  void* at = chunk->bytes() + chunk->used;
+  chunk->used += size;
+  ++chunk->live;
+  return {at, chunk};
+}
+
+void Chunks::give_back(Chunk* chunk) {
+  if (--chunk->live > 0) return;
+  if (chunk == current_) {
+    chunk->used = 0;
+  } else if (chunk->capacity > kChunkBytes - sizeof(Chunk)) {
+    free_chunk(chunk);
+  } else {
+    wasted_ -= chunk->capacity - chunk->used;
+    chunk->used = 0;
+    chunk->next = spare_;
+    spare_ = chunk;
+    ++spares_;
+  }
+}
+
+void Chunks::trim(MonoTime now) {
+  if (spares_ == 0 || now - trimmed_ < std::chrono::seconds(1)) return;
+  trimmed_ = now;
+  for (; fewest_spares_ > 0; --fewest_spares_, --spares_) {
+    Chunk* next = spare_->next;
+    free_chunk(spare_);
+    spare_ = next;
+  }
+  fewest_spares_ = spares_;
+}
+
+Chunks::Chunk* Chunks::make(size_t capacity) {
+  auto* chunk = new (::operator new(sizeof(Chunk) + capacity)) Chunk;
+  chunk->capacity = capacity;
+  return chunk;
+}
+
+void Chunks::free_chunk(Chunk* chunk) {
+  allocated_ -= chunk->capacity;
+  ::operator delete(chunk);
+}
+
+}  // namespace nb::outbox

@@ -1,0 +1,52 @@
+// Chunks: room for records of any size that are taken in order and given back in almost any, in
+// blocks of 16 KiB. In steady state it allocates nothing: a few empty blocks are kept for as long
+// as they are needed once a second.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace nb::outbox {
+
+class Chunks {
+ public:
+  struct Chunk;
+  struct Room {
+    void* at;      // aligned for any record
+    Chunk* chunk;  // to give it back
+  };
+
+  Chunks() = default;
+  Chunks(const Chunks&) = delete;
+  Chunks& operator=(const Chunks&) = delete;
+  // Everything must have been given back.
+  ~Chunks();
+
+  // `size` must be a multiple of 8. What is larger than a chunk gets one of its own.
+  Room take(size_t size);
+  void give_back(Chunk* chunk);
+
+  // Bytes at the ends of chunks in use that nothing more goes into; and how many more there would
+  // be after take(size).
+  size_t wasted() const { return wasted_; }
+  size_t waste_by(size_t size) const;
+  // Returns the empty chunks that were not needed since it last did so, a second ago or more.
+  void trim(MonoTime now);
+  size_t allocated() const { return allocated_; }
+
+ private:
+  static Chunk* make(size_t capacity);
+  void free_chunk(Chunk* chunk);
+
+  Chunk* current_ = nullptr;
+  Chunk* spare_ = nullptr;  // a list
+  size_t spares_ = 0;
+  size_t fewest_spares_ = 0;  // since the last trim
+  MonoTime trimmed_{};
+  size_t wasted_ = 0;
+  size_t allocated_ = 0;
+};
+
+}  // namespace nb::outbox

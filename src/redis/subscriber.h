@@ -1,0 +1,126 @@
+// Subscriber: what is published on the server, on a connection of its own, which is there only
+// while something is wanted. It finds silence, backs off and restores its subscriptions like the
+// link; what was published meanwhile is lost, and that is told as a gap.
+//
+// The callbacks come on the loop's thread; they may subscribe, unsubscribe and stop, but must not
+// reconfigure or destroy the subscriber.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "redis/link.h"
+#include "redis/link_state.h"
+#include "redis/transport.h"
+#include "uv/prepare.h"
+#include "uv/timer.h"
+
+namespace nb::redis {
+
+struct SubscriberEvents {
+  // A message that matches a channel and patterns comes once for each; `pattern` is empty for the
+  // channel itself. Valid during the call.
+  Delegate<void(std::string_view channel, std::string_view payload, std::string_view pattern)>
+      on_message;
+  // It listens again to all that is wanted, after an interruption of so long.
+  Delegate<void(WallTime from, WallTime to)> on_gap;
+  // steady: the server has confirmed or refused all that was wanted; stopped: nothing is wanted.
+  Delegate<void(LinkState)> on_status;
+};
+
+class Subscriber {
+ public:
+  // All references must outlive it. Of the options, the databases are not used; the client's name
+  // gets "-sub" behind it.
+  Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, SubscriberEvents events,
+             MakeTransport make_transport);
+  Subscriber(const Subscriber&) = delete;
+  Subscriber& operator=(const Subscriber&) = delete;
+  ~Subscriber();
+
+  // Counted: as many times as it was subscribed to, so often it is to be unsubscribed.
+  void subscribe(std::string_view channel);
+  void psubscribe(std::string_view pattern);
+  void unsubscribe(std::string_view channel);
+  void punsubscribe(std::string_view pattern);
+
+  // Other options. If they change where or as whom to connect, it does so anew at once.
+  void reconfigure(LinkOptions options);
+  // Forgets what was wanted, and closes.
+  void stop();
+
+  LinkState state() const { return machine_.state(); }
+  Trouble trouble() const { return machine_.trouble(); }
+  uint64_t failures() const { return failures_; }
+
+ private:
+  struct Connection;  // what ends with the connection
+  enum class Stage : uint8_t { wanted, sent, listening, refused };
+  struct Wanted {
+    uint32_t count = 0;
+    Stage stage = Stage::wanted;  // on this connection
+    bool said = false;            // that the server refuses it
+  };
+  using Subscriptions = std::map<std::string, Wanted, std::less<>>;
+  enum class Command : uint8_t {
+    auth,
+    client_name,
+    ping,
+    subscribe,
+    unsubscribe,
+    psubscribe,
+    punsubscribe,
+  };
+
+  void want(Subscriptions& all, Command command, std::string_view name);
+  void unwant(Subscriptions& all, Command command, std::string_view name);
+  bool wants_anything() const { return !channels_.empty() || !patterns_.empty(); }
+  void try_to_connect();
+  void on_stage(uv::DialStage stage);
+  void on_connected(Status& status);
+  void on_data(std::string_view bytes);
+  void on_end(std::string_view why) { fail(Trouble::closed, why); }
+  void on_turn();
+  void wake();
+  void on_check();
+  void greet();
+  void send(Command command, std::string_view name = {});
+  void send_all(Subscriptions& all, Command command);
+  // What went wrong, if the connection is of no more use.
+  std::optional<Failure> take(const redisReply& reply);
+  std::optional<Failure> take_answer(const redisReply& reply);
+  bool take_message(const redisReply& reply);
+  void refused(Subscriptions& all, std::string_view name, std::string_view words);
+  void maybe_steady();
+  void flush();
+  void arm_check();
+  void fail(Trouble trouble, std::string_view words);
+  void interrupted();
+  void drop_connection();
+  void enter(LinkState state);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  LinkOptions options_;
+  SubscriberEvents events_;
+  MakeTransport make_transport_;
+  LinkMachine machine_;
+  Subscriptions channels_;
+  Subscriptions patterns_;
+  std::unique_ptr<Connection> connection_;
+  WallTime last_listened_{};  // when it last heard from the server, or began to want something
+  std::optional<WallTime> deaf_since_;
+  uint64_t failures_ = 0;
+
+  uv::Timer retry_;  // the only door to connect()
+  uv::Timer check_;  // silence and deadlines
+  uv::Prepare turn_;
+  uv::Timer nudge_;
+};
+
+}  // namespace nb::redis

@@ -1,0 +1,37 @@
+// Eight bytes at a time: where the first byte of some kind stands among them.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace nb::wire {
+
+static_assert(std::endian::native == std::endian::little, "the first byte is the lowest");
+
+inline uint64_t load_eight(const char* bytes) {
+  uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+constexpr uint64_t all_bytes(unsigned char c) {
+  return 0x0101010101010101u * c;
+}
+
+// Marks of bytes that are zero, or below `bound` (at most 0x80): the lowest mark is true, those
+// above it may not be ("Bit Twiddling Hacks", Sean Anderson). Marks may be joined by `|`.
+inline uint64_t marks_below(uint64_t word, unsigned char bound) {
+  return (word - all_bytes(bound)) & ~word & all_bytes(0x80);
+}
+inline uint64_t marks_of(uint64_t word, unsigned char c) {
+  return marks_below(word ^ all_bytes(c), 1);
+}
+
+// The place of the lowest mark; there must be one.
+inline size_t first_mark(uint64_t marks) {
+  return static_cast<size_t>(std::countr_zero(marks)) / 8;
+}
+
+}  // namespace nb::wire

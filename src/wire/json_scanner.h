@@ -1,0 +1,281 @@
+// The scanner itself: the grammar of RFC 8259, in one pass. What is asked of names and magnitudes
+// beyond the grammar is up to `Names`; scan_json() asks nothing, JsonGuard asks a NameStack.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "base/text.h"
+#include "wire/json_bytes.h"
+
+namespace nb::wire::json_scanner {
+
+inline bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+inline bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Names of any kind, as often as one likes; numbers of any magnitude.
+struct AnyNames {
+  void open() {}
+  void add(size_t, size_t, bool) {}
+  size_t close() { return std::string_view::npos; }
+  bool fits(std::string_view) const { return true; }
+};
+
+template <class Names>
+class JsonScanner {
+ public:
+  JsonScanner(std::string_view text, size_t max_depth, Names& names)
+      : text_(text), max_depth_(max_depth), names_(names) {}
+
+  JsonFault run() {
+    // What may come next; the grammar needs no more than this and one bit a level.
+    enum class Want { value, value_or_end, key, key_or_end, comma_or_end } want = Want::value;
+    for (;;) {
+      skip_space();
+      const char c = peek();
+      switch (want) {
+        case Want::value_or_end:
+          if (c == ']') {
+            if (pop()) return rest();
+            want = Want::comma_or_end;
+            break;
+          }
+          [[fallthrough]];
+        case Want::value:
+          if (c == '{' || c == '[') {
+            if (depth_ == max_depth_) return fault("nested too deep");
+            in_object_ = in_object_ << 1 | (c == '{' ? 1u : 0u);
+            if (c == '{') names_.open();
+            ++depth_;
+            ++at_;
+            want = c == '{' ? Want::key_or_end : Want::value_or_end;
+            break;
+          }
+          if (!scalar()) return fault_;
+          if (depth_ == 0) return rest();
+          want = Want::comma_or_end;
+          break;
+        case Want::key_or_end:
+          if (c == '}') {
+            if (!names_done()) return fault_;
+            if (pop()) return rest();
+            want = Want::comma_or_end;
+            break;
+          }
+          [[fallthrough]];
+        case Want::key:
+          if (c != '"') return fault("expected a name in double quotes");
+          if (!name()) return fault_;
+          skip_space();
+          if (peek() != ':') return fault("expected ':'");
+          ++at_;
+          want = Want::value;
+          break;
+        case Want::comma_or_end:
+          if (c == ',') {
+            ++at_;
+            want = (in_object_ & 1) != 0 ? Want::key : Want::value;
+          } else if (c == ((in_object_ & 1) != 0 ? '}' : ']') && at_ < text_.size()) {
+            if (!names_done()) return fault_;
+            if (pop()) return rest();
+          } else {
+            return fault("expected ',' or the end of the list or object");
+          }
+          break;
+      }
+    }
+  }
+
+ private:
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+
+  // Without substr(), which may throw: libnodebeat is built on this and must not need libstdc++.
+  bool next_is(std::string_view word) const {
+    return text_.size() - at_ >= word.size() &&
+           std::memcmp(text_.data() + at_, word.data(), word.size()) == 0;
+  }
+
+  void skip_space() {
+    if (at_ < text_.size() && text_[at_] > ' ') return;  // compact JSON: nearly always
+    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  }
+
+  JsonFault fault(const char* reason) {
+    if (at_ >= text_.size()) reason = "ends too early";
+    fault_ = {reason, at_};
+    return fault_;
+  }
+
+  bool refuse(const char* reason) {
+    (void)fault(reason);
+    return false;
+  }
+
+  bool name() {
+    const size_t from = at_ + 1;
+    if (!string()) return false;
+    names_.add(from, at_ - 1, escaped_);
+    return true;
+  }
+
+  // At the end of an object, before pop().
+  bool names_done() {
+    if ((in_object_ & 1) == 0) return true;
+    const size_t repeated = names_.close();
+    if (repeated == text_.npos) return true;
+    fault_ = {"a name stands twice in one object", repeated};
+    return false;
+  }
+
+  // Closes a level; true if it was the outermost.
+  bool pop() {
+    ++at_;
+    in_object_ >>= 1;
+    return --depth_ == 0;
+  }
+
+  JsonFault rest() {
+    skip_space();
+    if (at_ == text_.size()) return {};
+    return fault("something follows the value");
+  }
+
+  bool scalar() {
+    const char c = peek();
+    if (c == '"') return string();
+    if (c == '-' || is_digit(c)) return number();
+    const std::string_view word = c == 't' ? "true" : c == 'f' ? "false" : "null";
+    if (!next_is(word)) return refuse("expected a value");
+    at_ += word.size();
+    return true;
+  }
+
+  bool digits() {
+    const char* const end = text_.data() + text_.size();
+    const char* p = text_.data() + at_;
+    while (p < end && is_digit(*p)) ++p;
+    const auto at = static_cast<size_t>(p - text_.data());
+    if (at == at_) return refuse("expected a digit");
+    at_ = at;
+    return true;
+  }
+
+  bool number() {
+    const size_t from = at_;
+    if (peek() == '-') ++at_;
+    if (peek() == '0') {
+      ++at_;
+      if (is_digit(peek())) return refuse("a number may not begin with 0");
+    } else if (!digits()) {
+      return false;
+    }
+    if (peek() == '.') {
+      ++at_;
+      if (!digits()) return false;
+    }
+    const bool exponent = peek() == 'e' || peek() == 'E';
+    if (exponent) {
+      ++at_;
+      if (peek() == '+' || peek() == '-') ++at_;
+      if (!digits()) return false;
+    }
+    if (!exponent && at_ - from < 300) return true;  // far from the bounds
+    if (!names_.fits({text_.data() + from, at_ - from})) {
+      fault_ = {"a number beyond the range of a double", from};
+      return false;
+    }
+    return true;
+  }
+
+  // Four hex digits, or -1.
+  int hex4() {
+    if (text_.size() - at_ < 4) {
+      at_ = text_.size();
+      return -1;
+    }
+    int value = 0;
+    for (int i = 0; i < 4; ++i) {
+      const char c = text_[at_++];
+      const int digit = is_digit(c)            ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
+      if (digit < 0) return -1;
+      value = value * 16 + digit;
+    }
+    return value;
+  }
+
+  bool escape() {
+    const char c = peek();
+    if (at_ < text_.size() && std::strchr("\"\\/bfnrt", c) != nullptr && c != '\0') {
+      ++at_;
+      return true;
+    }
+    if (c != 'u') return refuse("unknown escape in a string");
+    ++at_;
+    const int unit = hex4();
+    if (unit < 0) return refuse("\\u wants four hexadecimal digits");
+    if (unit == 0) return refuse("\\u0000 is not allowed in text");
+    if (unit >= 0xdc00 && unit <= 0xdfff) return refuse("a low surrogate without a high one");
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+      if (!next_is("\\u")) return refuse("a high surrogate without a low one");
+      at_ += 2;
+      const int low = hex4();
+      if (low < 0xdc00 || low > 0xdfff) return refuse("a high surrogate without a low one");
+    }
+    return true;
+  }
+
+  bool string() {
+    const char* const end = text_.data() + text_.size();
+    escaped_ = false;
+    for (const char* p = text_.data() + at_ + 1; p < end;) {
+      if (end - p >= 8) {
+        const uint64_t word = load_eight(p);
+        const uint64_t marks = marks_of(word, '"') | marks_of(word, '\\') | marks_below(word, 0x20);
+        p += marks == 0 ? 8 : first_mark(marks);
+        if (marks == 0) continue;
+      }
+      const auto c = static_cast<unsigned char>(*p);
+      if (c != '"' && c != '\\' && c >= 0x20) {
+        ++p;
+        continue;
+      }
+      at_ = static_cast<size_t>(p - text_.data());
+      if (c < 0x20) return refuse("a control character in a string must be escaped");
+      ++at_;
+      if (c == '"') return true;
+      escaped_ = true;
+      if (!escape()) return false;
+      p = text_.data() + at_;
+    }
+    at_ = text_.size();
+    return refuse("ends too early");
+  }
+
+  std::string_view text_;
+  size_t max_depth_;
+  Names& names_;
+  size_t at_ = 0;
+  size_t depth_ = 0;
+  uint64_t in_object_ = 0;  // one bit a level, the innermost lowest
+  bool escaped_ = false;    // the last string holds an escape
+  JsonFault fault_;
+};
+
+template <class Names>
+JsonFault scan(std::string_view text, const JsonLimits& limits, Names& names) {
+  if (text.size() > limits.max_bytes) return {"too long", limits.max_bytes};
+  const size_t valid = valid_utf8_prefix(text);
+  if (valid < text.size()) return {"not UTF-8", valid};
+  const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
+  return JsonScanner<Names>(text, depth, names).run();
+}
+
+}  // namespace nb::wire::json_scanner

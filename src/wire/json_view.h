@@ -1,0 +1,127 @@
+// JsonView: walks over a text that scan_json or JsonGuard has accepted, without a copy: two words,
+// no allocation, and every value as its own bytes, so that numbers pass through to the last digit.
+// Over other texts its answers mean nothing, but it never reads past their end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nb::wire {
+
+class JsonElements;
+class JsonMembers;
+
+// A value within a text that must outlive it. A missing value is a JsonView too: every question to
+// it answers "no", so look-ups chain without checks between them.
+class JsonView {
+ public:
+  enum class Type : uint8_t { missing, null, boolean, number, string, array, object };
+
+  JsonView() = default;  // missing
+  // The one value that `valid_json` is, white space around it allowed.
+  static JsonView of(std::string_view valid_json);
+
+  Type type() const;
+  bool exists() const { return !raw_.empty(); }
+  bool is(Type wanted) const { return type() == wanted; }
+  // Its exact bytes, without white space around it. Empty if missing.
+  std::string_view raw() const { return raw_; }
+
+  std::optional<bool> boolean() const;
+  // The nearest double; what is too small for one is 0.
+  std::optional<double> number() const;
+  // Only an exact whole number with |n| <= 2^53 - 1, judged by its digits: "1e3" and "1.0" are,
+  // 9007199254740992 is not, though a double would hold it.
+  std::optional<int64_t> integer() const;
+  // The text: a view into the JSON where nothing is escaped, else decoded into `scratch`.
+  std::optional<std::string_view> string(std::string& scratch) const;
+  // Whether it is this text; never allocates.
+  bool string_is(std::string_view text) const;
+
+  // The member of that name; missing if there is none, or if this is no object.
+  JsonView operator[](std::string_view name) const;
+  // What an object or array holds, in order; nothing for other values:
+  //   for (const JsonMember& member : view.members())
+  //   for (JsonView element : view.elements())
+  JsonMembers members() const;
+  JsonElements elements() const;
+
+ private:
+  friend class JsonCursor;
+  explicit JsonView(std::string_view raw) : raw_(raw) {}
+
+  std::string_view raw_;
+};
+
+struct JsonMember {
+  std::string_view raw_name;  // as written, between its quotes
+  JsonView value;
+
+  bool name_is(std::string_view text) const;  // never allocates
+  std::string_view name(std::string& scratch) const;
+};
+
+// Walks along the inside of an array or object, one value or member a step.
+class JsonCursor {
+ public:
+  explicit JsonCursor(std::string_view inside, bool named);
+
+  bool done() const { return done_; }
+  void next();
+  const JsonMember& member() const { return member_; }
+
+ private:
+  std::string_view rest_;
+  JsonMember member_;
+  bool named_;
+  bool done_ = false;
+};
+
+struct JsonEnd {};
+
+class JsonElements {
+ public:
+  struct Iterator : JsonCursor {
+    using JsonCursor::JsonCursor;
+    JsonView operator*() const { return member().value; }
+    Iterator& operator++() {
+      next();
+      return *this;
+    }
+    bool operator!=(JsonEnd) const { return !done(); }
+  };
+
+  explicit JsonElements(std::string_view inside) : inside_(inside) {}
+  Iterator begin() const { return Iterator(inside_, false); }
+  JsonEnd end() const { return {}; }
+
+ private:
+  std::string_view inside_;
+};
+
+class JsonMembers {
+ public:
+  struct Iterator : JsonCursor {
+    using JsonCursor::JsonCursor;
+    const JsonMember& operator*() const { return member(); }
+    Iterator& operator++() {
+      next();
+      return *this;
+    }
+    bool operator!=(JsonEnd) const { return !done(); }
+  };
+
+  explicit JsonMembers(std::string_view inside) : inside_(inside) {}
+  Iterator begin() const { return Iterator(inside_, true); }
+  JsonEnd end() const { return {}; }
+
+ private:
+  std::string_view inside_;
+};
+
+// Appends the value without insignificant white space, otherwise byte for byte.
+void append_compact(JsonView value, std::string& out);
+
+}  // namespace nb::wire

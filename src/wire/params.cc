@@ -1,0 +1,217 @@
+#include "wire/params.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/text.h"
+#include "wire/timestamp.h"
+
+namespace nb::wire {
+namespace {
+
+using Type = JsonView::Type;
+
+bool is_word(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  });
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool is_digits(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string_view type_words(Type type) {
+  switch (type) {
+    case Type::missing:
+      return "nothing";
+    case Type::null:
+      return "null";
+    case Type::boolean:
+      return "a boolean";
+    case Type::number:
+      return "a number";
+    case Type::string:
+      return "a text";
+    case Type::array:
+      return "an array";
+    case Type::object:
+      return "an object";
+  }
+  return "something else";
+}
+
+RpcError wanted(std::string_view field, std::string_view what, JsonView got) {
+  std::string words = "expected ";
+  words.append(what).append(", got ").append(type_words(got.type()));
+  return rpc::invalid_params(field, words);
+}
+
+RpcError wrong(std::string_view field, const char* format_text, int64_t min, int64_t max) {
+  return rpc::invalid_params(
+      field, format(format_text, static_cast<long long>(min), static_cast<long long>(max)));
+}
+
+std::string element_name(std::string_view field, size_t index) {
+  return format("%.*s[%zu]", static_cast<int>(field.size()), field.data(), index);
+}
+
+std::optional<RpcError> check_text(JsonView value, const Param& spec, std::string_view field) {
+  std::string scratch;
+  const auto text = value.string(scratch);
+  if (!text) return wanted(field, "a text", value);
+  const int64_t size = static_cast<int64_t>(text->size());
+  const int64_t least =
+      spec.kind == ParamKind::word || spec.kind == ParamKind::plain ? 1 : spec.min;
+  if (size < least || size > spec.max) {
+    return wrong(field, "expected a text of %lld to %lld bytes", least, spec.max);
+  }
+  if (spec.kind == ParamKind::word && !is_word(*text)) {
+    return rpc::invalid_params(field, "may hold letters, digits, '-', '_' and '.' only");
+  }
+  if (spec.kind == ParamKind::plain && has_control(*text)) {
+    return rpc::invalid_params(field, "must not hold control characters");
+  }
+  return std::nullopt;
+}
+
+std::optional<RpcError> check_numbers(JsonView value, const Param& spec, std::string_view field) {
+  if (value.type() != Type::array) return wanted(field, "an array of numbers", value);
+  size_t index = 0;
+  for (const JsonView element : value.elements()) {
+    if (element.type() != Type::number && element.type() != Type::null) {
+      return wanted(element_name(field, index), "a number or null", element);
+    }
+    if (++index > static_cast<size_t>(spec.max)) {
+      return wrong(field, "has more than the %2$lld numbers that are allowed", 0, spec.max);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<RpcError> check_array(JsonView value, const Param& spec, std::string_view field) {
+  if (value.type() != Type::array) return wanted(field, "an array", value);
+  size_t index = 0;
+  for (const JsonView element : value.elements()) {
+    if (spec.kind == ParamKind::texts) {
+      const Param text{field, ParamKind::plain, true, 1, 256};
+      if (auto error = check_text(element, text, element_name(field, index))) return error;
+    }
+    if (++index > static_cast<size_t>(spec.max)) {
+      return wrong(field, "has more than the %2$lld elements that are allowed", 0, spec.max);
+    }
+  }
+  return std::nullopt;
+}
+
+// "known are: a, b, c": a misspelt name is seen at once beside the right one.
+std::string known_names(std::span<const Param> specs) {
+  std::string words = "there is no such parameter; known are: ";
+  if (specs.empty()) return "there is no such parameter; this method takes none";
+  for (const Param& spec : specs) {
+    if (&spec != specs.data()) words += ", ";
+    words += spec.name;
+  }
+  return words;
+}
+
+}  // namespace
+
+std::optional<RpcError> check_param(JsonView value, const Param& spec, std::string_view field) {
+  const Type type = value.type();
+  switch (spec.kind) {
+    case ParamKind::boolean:
+      if (type != Type::boolean) return wanted(field, "true or false", value);
+      break;
+    case ParamKind::integer: {
+      if (type != Type::number) return wanted(field, "an integer", value);
+      const auto number = value.integer();
+      if (!number || !is_digits(value.raw())) {
+        return rpc::invalid_params(
+            field, "expected an integer of at most 2^53-1, without fraction and exponent");
+      }
+      if (*number < spec.min || *number > spec.max) {
+        return wrong(field, "out of range: allowed is %lld to %lld", spec.min, spec.max);
+      }
+      break;
+    }
+    case ParamKind::number: {
+      if (type != Type::number) return wanted(field, "a number", value);
+      if (value.number().value_or(0) < static_cast<double>(spec.min)) {
+        return wrong(field, "out of range: expected %lld or more", spec.min, 0);
+      }
+      break;
+    }
+    case ParamKind::numbers:
+      return check_numbers(value, spec, field);
+    case ParamKind::text_or_null:
+      if (type == Type::null) break;
+      return check_text(value, spec, field);
+    case ParamKind::text:
+    case ParamKind::word:
+    case ParamKind::plain:
+      return check_text(value, spec, field);
+    case ParamKind::timestamp: {
+      std::string scratch;
+      const auto text = value.string(scratch);
+      if (!text || !parse_timestamp(*text)) {
+        return rpc::invalid_params(field,
+                                   "expected a timestamp in UTC as 2026-11-20T14:03:07.123456");
+      }
+      break;
+    }
+    case ParamKind::object:
+      if (type != Type::object) return wanted(field, "an object", value);
+      break;
+    case ParamKind::array_or_null:
+      if (type == Type::null) break;
+      return check_array(value, spec, field);
+    case ParamKind::array:
+    case ParamKind::texts:
+      return check_array(value, spec, field);
+    case ParamKind::any:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::optional<RpcError> check_params(JsonView params, std::span<const Param> specs,
+                                     std::span<JsonView> values) {
+  std::fill(values.begin(), values.end(), JsonView());
+  if (params.exists()) {
+    // Members usually come in the table's order: where the last was found the search goes on.
+    size_t next = 0;
+    for (const JsonMember& member : params.members()) {
+      size_t found = specs.size();
+      for (size_t i = 0; i < specs.size(); ++i) {
+        const size_t at = next + i < specs.size() ? next + i : next + i - specs.size();
+        if (member.name_is(specs[at].name)) {
+          found = at;
+          break;
+        }
+      }
+      if (found == specs.size()) {
+        std::string scratch;
+        return rpc::invalid_params(member.name(scratch), known_names(specs));
+      }
+      if (auto error = check_param(member.value, specs[found], specs[found].name)) return error;
+      values[found] = member.value;
+      next = found + 1;
+    }
+  }
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].required && !values[i].exists()) {
+      return rpc::invalid_params(specs[i].name, "is required and missing");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace nb::wire

@@ -1,0 +1,47 @@
+// Checking the params of a call against a table, before anything of it is accepted. The error names
+// the member, and says what would be right.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "wire/json_view.h"
+#include "wire/jsonrpc.h"
+
+namespace nb::wire {
+
+enum class ParamKind : uint8_t {
+  boolean,
+  integer,       // digits only, so that every reader takes it for one; from `min` to `max`
+  number,        // from `min` to infinity
+  numbers,       // an array of at most `max`, each a number or null
+  text,          // of `min` to `max` bytes, decoded
+  text_or_null,  // likewise
+  word,          // a text of 1 to `max` letters, digits, '-', '_', '.'
+  plain,         // a text of 1 to `max` bytes without control characters
+  timestamp,     // wire/timestamp.h
+  object,
+  array,  // of at most `max`
+  array_or_null,
+  texts,  // an array of at most `max`, each a plain text of at most 256 bytes
+  any,
+};
+
+struct Param {
+  std::string_view name;
+  ParamKind kind;
+  bool required = false;
+  int64_t min = 0;
+  int64_t max = 0;
+};
+
+// Sets values[i] to the member specs[i].name of `params`, which is an object or missing; what is
+// not there is a missing value. Members that `specs` does not have are refused.
+std::optional<RpcError> check_params(JsonView params, std::span<const Param> specs,
+                                     std::span<JsonView> values);
+
+// One value against one line; `field` is its name in the error.
+std::optional<RpcError> check_param(JsonView value, const Param& spec, std::string_view field);
+
+}  // namespace nb::wire

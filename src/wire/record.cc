@@ -1,0 +1,58 @@
+#include "wire/record.h"
+
+namespace nb::wire {
+Record::Record(std::span<const RecordField> fields)
+    : fields_(fields), values_(fields.size()), known_(fields.size()) {
+  reset();
+}
+
+void Record::reset() {
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    values_[i] = fields_[i].initial;
+    known_[i] = false;
+  }
+}
+
+void Record::set(size_t field, JsonView value) {
+  values_[field].clear();
+  append_compact(value, values_[field]);
+  known_[field] = true;
+}
+
+void Record::set(size_t field, std::string_view json) {
+  values_[field] = json;
+  known_[field] = true;
+}
+
+bool Record::adopt(JsonView object) {
+  if (object.type() != JsonView::Type::object) return false;
+  bool changed = false;
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const JsonView value = object[fields_[i].param.name];
+    if (known_[i] || !value.exists()) continue;
+    if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
+    std::string json;
+    append_compact(value, json);
+    changed |= json != values_[i];
+    values_[i] = std::move(json);
+  }
+  return changed;
+}
+
+std::string Record::text(size_t field) const {
+  std::string scratch;
+  const auto text = JsonView::of(values_[field]).string(scratch);
+  return std::string(text ? *text : std::string_view(values_[field]));
+}
+
+void Record::append_json(std::string_view timestamp, std::string_view node,
+                         std::string& out) const {
+  out.append("{\"timestamp\":\"").append(timestamp);
+  out.append("\",\"node_id\":\"").append(node).append("\"");
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    out.append(",\"").append(fields_[i].param.name).append("\":").append(values_[i]);
+  }
+  out += '}';
+}
+
+}  // namespace nb::wire

@@ -1,0 +1,98 @@
+// Record: RobotState and StrokeProgress as the programs on the other side of Redis parse them. A
+// record is made from partial updates: what an update leaves out stays as it was. Each member is
+// kept as the JSON that came in, so that numbers go out digit by digit.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/json_view.h"
+#include "wire/params.h"
+
+namespace nb::wire {
+
+struct RecordField {
+  Param param;               // what an update may set it to
+  std::string_view initial;  // its JSON before any did
+};
+
+inline constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1: every reader's double holds it
+
+// In the order in which they are written, after "timestamp" and "node_id".
+inline constexpr RecordField kRobotStateFields[] = {
+    {{"is_connected_l", ParamKind::boolean}, "false"},
+    {{"is_connected_r", ParamKind::boolean}, "false"},
+    {{"joints_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"joints_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_l", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"velocities_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
+    {{"goal_time_slow", ParamKind::number}, "2.0"},
+    {{"goal_time_fast", ParamKind::number}, "0.5"},
+};
+enum RobotField : uint8_t {
+  kRobotConnectedL,
+  kRobotConnectedR,
+  kRobotJointsL,
+  kRobotJointsR,
+  kRobotVelocitiesL,
+  kRobotVelocitiesR,
+  kRobotPose
+};
+inline constexpr RecordField kStrokeProgressFields[] = {
+    {{"stroke_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"pose_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"total_strokes", ParamKind::integer, false, 0, kExact}, "0"},
+    {{"stroke_length", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_l", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_r", ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"stroke_description_l", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"stroke_description_r", ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"is_executing", ParamKind::boolean}, "false"},
+    {{"is_paused", ParamKind::boolean}, "false"},
+    {{"scene_name", ParamKind::text, false, 0, 256}, "\"default\""},
+    {{"dataset_name", ParamKind::text_or_null, false, 0, 256}, "null"},
+};
+enum StrokeField : uint8_t {
+  kStrokeIdx,
+  kStrokePoseIdx,
+  kStrokeTotal,
+  kStrokeLength,
+  kStrokeOffsetL,
+  kStrokeOffsetR,
+  kStrokeDescriptionL,
+  kStrokeDescriptionR,
+  kStrokeExecuting,
+  kStrokePaused,
+  kStrokeScene
+};
+
+class Record {
+ public:
+  explicit Record(std::span<const RecordField> fields);
+
+  void reset();
+  // `value` has been checked against the field's param.
+  void set(size_t field, JsonView value);
+  void set(size_t field, std::string_view json);
+  // Takes those members of `object` that are what the field may be, except those already set by
+  // set(), and tells whether any of them was another than it had. For what stands in Redis from
+  // before: it may have been written by anybody.
+  bool adopt(JsonView object);
+  // The member's JSON.
+  std::string_view json(size_t field) const { return values_[field]; }
+  // The decoded text of a text member; its JSON else.
+  std::string text(size_t field) const;
+
+  // The canonical JSON. `timestamp` is bare text.
+  void append_json(std::string_view timestamp, std::string_view node, std::string& out) const;
+
+ private:
+  std::span<const RecordField> fields_;
+  std::vector<std::string> values_;
+  std::vector<bool> known_;
+};
+
+}  // namespace nb::wire

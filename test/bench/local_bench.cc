@@ -1,0 +1,584 @@
+// What the local socket adds, beside the bare thing done by hand in the same run. Figures as lines
+// of words and numbers, for bench.py, which starts the agent, the Redis and redis-benchmark.
+//
+//   local_bench visible SOCKET PORT COUNT     robot.update until Redis has it, beside send() ->
+//                                             epoll reader -> blocking HSET of the same bytes
+//   local_bench relay SOCKET COUNT            event.publish until another client has it, beside an
+//                                             epoll relay
+//   local_bench strokes SOCKET PORT COUNT     stroke.update beside four blocking calls of hiredis
+//   local_bench rate SOCKET PORT publish|set CLIENTS COUNT [PAYLOAD]
+//                                             as fast as Redis takes it
+//   local_bench fill SOCKET CLIENTS           fills both lanes and what waits for clients that do
+//                                             not read; ends with its standard input
+//
+// Latencies are in microseconds, the median and p99.
+#include <hiredis/hiredis.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cinttypes>
+#include <cmath>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nodebeat/client.h"
+
+namespace {
+
+constexpr int64_t kPeriodNs = 1'000'000;  // between two measured updates
+constexpr int kWarmUp = 200;              // updates that do not count
+constexpr int kKeys = 1000;               // of `rate ... set`
+
+[[noreturn, gnu::format(printf, 1, 2)]] void die(const char* words, ...) {
+  va_list arguments;
+  va_start(arguments, words);
+  std::fputs("local_bench: ", stderr);
+  std::vfprintf(stderr, words, arguments);
+  std::fputc('\n', stderr);
+  std::exit(1);
+}
+
+int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void sleep_until(int64_t time_ns) {
+  const timespec until{static_cast<time_t>(time_ns / 1'000'000'000),
+                       static_cast<long>(time_ns % 1'000'000'000)};
+  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
+  }
+}
+
+[[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
+  char buffer[4096];
+  va_list arguments;
+  va_start(arguments, format);
+  const int n = std::vsnprintf(buffer, sizeof buffer, format, arguments);
+  va_end(arguments);
+  return {buffer, static_cast<size_t>(n)};
+}
+
+class Samples {
+ public:
+  void add(int64_t ns) {
+    if (++seen_ > kWarmUp) us_.push_back(static_cast<double>(ns) / 1000);
+  }
+  void print(const char* name) {
+    if (us_.empty()) die("nothing was measured of %s", name);
+    std::sort(us_.begin(), us_.end());
+    const auto at = [&](double q) {
+      return us_[static_cast<size_t>(q * static_cast<double>(us_.size() - 1) + 0.5)];
+    };
+    std::printf("%s %.1f %.1f\n", name, at(0.5), at(0.99));
+  }
+
+ private:
+  int seen_ = 0;
+  std::vector<double> us_;
+};
+
+void send_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) die("send: %s", std::strerror(errno));
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+// A connection that says JSON lines.
+class Line {
+ public:
+  explicit Line(const char* path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      die("%s: %s", path, std::strerror(errno));
+    }
+  }
+  Line(const Line&) = delete;
+  ~Line() { ::close(fd_); }
+
+  int fd() const { return fd_; }
+  void say(std::string_view line) { send_all(fd_, line); }
+  // One line, without its newline; valid until the next.
+  std::string_view hear() {
+    in_.erase(0, taken_);
+    size_t end;
+    size_t looked = 0;
+    while ((end = in_.find('\n', looked)) == std::string::npos) {
+      looked = in_.size();
+      receive();
+    }
+    taken_ = end + 1;
+    return {in_.data(), end};
+  }
+  std::string_view call(std::string_view line) {
+    say(line);
+    const std::string_view answer = hear();
+    if (answer.find("\"error\"") != std::string_view::npos) {
+      die("%.*s", static_cast<int>(answer.size()), answer.data());
+    }
+    return answer;
+  }
+  // What there is, at once or after waiting: how many lines it ended.
+  int hear_lines() {
+    in_.erase(0, taken_);
+    taken_ = in_.size();
+    receive();
+    const std::string_view fresh = std::string_view(in_).substr(taken_);
+    if (fresh.find("error\"") != std::string_view::npos) {
+      die("%.*s", static_cast<int>(fresh.size()), fresh.data());
+    }
+    const auto lines = static_cast<int>(std::count(fresh.begin(), fresh.end(), '\n'));
+    taken_ = in_.size();
+    return lines;
+  }
+
+ private:
+  void receive() {
+    char buffer[65536];
+    const ssize_t n = ::recv(fd_, buffer, sizeof buffer, 0);
+    if (n <= 0) die("the agent has closed the connection");
+    in_.append(buffer, static_cast<size_t>(n));
+  }
+
+  int fd_;
+  std::string in_;
+  size_t taken_ = 0;
+};
+
+// Blocking calls, as a control loop would make them without an agent.
+class Redis {
+ public:
+  explicit Redis(int port) : context_(::redisConnect("127.0.0.1", port)) {
+    if (context_ == nullptr || context_->err != 0) die("cannot connect to Redis");
+  }
+  Redis(const Redis&) = delete;
+  ~Redis() { ::redisFree(context_); }
+
+  std::string call(const std::vector<std::string_view>& words) {
+    std::vector<const char*> data;
+    std::vector<size_t> sizes;
+    for (const std::string_view word : words) {
+      data.push_back(word.data());
+      sizes.push_back(word.size());
+    }
+    auto* reply = static_cast<redisReply*>(
+        ::redisCommandArgv(context_, static_cast<int>(data.size()), data.data(), sizes.data()));
+    if (reply == nullptr || reply->type == REDIS_REPLY_ERROR) {
+      die("redis: %s", reply == nullptr ? context_->errstr : reply->str);
+    }
+    std::string out = reply->str == nullptr ? "" : std::string(reply->str, reply->len);
+    ::freeReplyObject(reply);
+    return out;
+  }
+  // How often the server has carried out a command.
+  int64_t calls(const std::string& command) {
+    const std::string info = call({"INFO", "commandstats"});
+    const std::string name = "cmdstat_" + command + ":calls=";
+    const size_t at = info.find(name);
+    return at == std::string::npos ? 0 : std::atoll(info.c_str() + at + name.size());
+  }
+
+ private:
+  redisContext* context_;
+};
+
+// Another process with one end of a socket pair, that dies with this one.
+template <typename Run>
+pid_t fork_with(int& fd, const Run& run) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) die("socketpair");
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) die("fork");
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(0);
+    ::close(ends[0]);
+    run(ends[1]);
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  fd = ends[0];
+  return child;
+}
+
+void end(pid_t child) {
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+// Waits by epoll as a server would; the bytes that came, or none at the end.
+std::string_view epoll_read(int poll, int fd, char* buffer, size_t size) {
+  epoll_event ready;
+  while (::epoll_wait(poll, &ready, 1, -1) < 1) {
+  }
+  const ssize_t n = ::recv(fd, buffer, size, 0);
+  return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+}
+
+int epoll_on(int fd) {
+  const int poll = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event entry{.events = EPOLLIN, .data = {.fd = fd}};
+  ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &entry);
+  return poll;
+}
+
+// With a stamp as its id, and other numbers each time.
+std::string robot_line(int64_t stamp) {
+  std::string out = text("{\"jsonrpc\":\"2.0\",\"id\":%" PRId64
+                         ",\"method\":\"robot.update\",\"params\":{\"ack\":\"stored\"",
+                         stamp);
+  int k = 0;
+  for (const char* name : {"joints_l", "joints_r", "velocities_l", "velocities_r"}) {
+    out += text(",\"%s\":[", name);
+    for (int i = 0; i < 7; ++i) {
+      out += text("%s%.15f", i > 0 ? "," : "",
+                  3.1 * std::sin(1e-9 * static_cast<double>(stamp % 1'000'000'000) + ++k));
+    }
+    out += ']';
+  }
+  return out + "}}\n";
+}
+
+int visible(const char* socket, int port, int count) {
+  // What the reader measured last: a stamp of its own would have to come back over the socket.
+  auto* stored_ns = static_cast<std::atomic<int64_t>*>(::mmap(nullptr, sizeof(std::atomic<int64_t>),
+                                                              PROT_READ | PROT_WRITE,
+                                                              MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  if (stored_ns == MAP_FAILED) die("mmap");
+  int bare = -1;
+  const pid_t reader = fork_with(bare, [&](int fd) {
+    Redis redis(port);
+    const int poll = epoll_on(fd);
+    char buffer[8192];
+    for (;;) {
+      const std::string_view line = epoll_read(poll, fd, buffer, sizeof buffer);
+      if (line.empty()) return;
+      redis.call({"HSET", "bench:state", "state", line});
+      const int64_t now = now_ns();
+      const size_t at = line.find("\"id\":");
+      stored_ns->store(now - std::atoll(line.data() + at + 5));
+      (void)::send(fd, "\n", 1, MSG_NOSIGNAL);
+    }
+  });
+  Line agent(socket);
+  Samples through_agent, by_hand, by_hand_answered;
+  int64_t at = now_ns();
+  for (int i = 0; i < count + kWarmUp; ++i) {
+    sleep_until(at += kPeriodNs);
+    int64_t before = now_ns();
+    agent.call(robot_line(before));
+    through_agent.add(now_ns() - before);
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    before = now_ns();
+    send_all(bare, robot_line(before));
+    char newline;
+    if (::recv(bare, &newline, 1, 0) != 1) die("the reader has died");
+    by_hand_answered.add(now_ns() - before);
+    by_hand.add(stored_ns->load());
+  }
+  through_agent.print("agent");
+  by_hand.print("bare");
+  by_hand_answered.print("bare_answered");
+  end(reader);
+  return 0;
+}
+
+int relay(const char* socket, int count) {
+  int in = -1;
+  int out[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out) != 0) die("socketpair");
+  const pid_t relay = fork_with(in, [&](int fd) {
+    const int poll = epoll_on(fd);
+    char buffer[8192];
+    for (;;) {
+      const std::string_view line = epoll_read(poll, fd, buffer, sizeof buffer);
+      if (line.empty()) return;
+      send_all(out[1], line);
+    }
+  });
+  Line publisher(socket), subscriber(socket);
+  subscriber.call(
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.subscribe\","
+      "\"params\":{\"channels\":[\"bench:relay\"]}}\n");
+  Samples through_agent, by_hand;
+  int64_t at = now_ns();
+  for (int i = 0; i < count + kWarmUp; ++i) {
+    const std::string line = text(
+        "{\"jsonrpc\":\"2.0\",\"method\":\"event.publish\",\"params\":{\"channel\":\"bench:relay\","
+        "\"record\":false,\"event\":{\"n\":%d,\"filling\":\"%s\"}}}\n",
+        i, std::string(200, 'x').c_str());
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    int64_t before = now_ns();
+    publisher.say(line);
+    const std::string_view heard = subscriber.hear();
+    through_agent.add(now_ns() - before);
+    if (heard.find(text("\"n\":%d,", i)) == std::string_view::npos) die("another event came");
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    before = now_ns();
+    send_all(in, line);
+    char buffer[8192];
+    if (::recv(out[0], buffer, sizeof buffer, 0) <= 0) die("the relay has died");
+    by_hand.add(now_ns() - before);
+  }
+  through_agent.print("agent");
+  by_hand.print("bare");
+  end(relay);
+  return 0;
+}
+
+// What bench.py does in Python too.
+int strokes(const char* socket, int port, int count) {
+  Line agent(socket);
+  agent.call(
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stroke.start\",\"params\":{\"total_strokes\":"
+      "1000000}}\n");
+  nb_client_options options{};
+  options.size = sizeof options;
+  options.name = "bench";
+  options.socket_path = socket;
+  nb_client* client = nullptr;
+  char error[256];
+  if (nb_client_open(&options, &client, error, sizeof error) != NB_OK) die("%s", error);
+  Redis redis(port);
+  Samples push, stored, by_hand;
+  int64_t at = now_ns();
+  for (int i = 0; i < count + kWarmUp; ++i) {
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    nb_stroke stroke{};
+    stroke.size = sizeof stroke;
+    stroke.has = NB_STROKE_STROKE_IDX | NB_STROKE_POSE_IDX | NB_STROKE_STROKE_LENGTH |
+                 NB_STROKE_DESCRIPTION_L | NB_STROKE_DESCRIPTION_R;
+    stroke.stroke_idx = i;
+    stroke.pose_idx = i % 40;
+    stroke.stroke_length = 40;
+    stroke.description_l = "left arm, a long curve";
+    stroke.description_r = "right arm, waits";
+    int64_t before = now_ns();
+    nb_stroke_update(client, &stroke);
+    push.add(now_ns() - before);
+
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    before = now_ns();
+    agent.call(text(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stroke.update\",\"params\":{\"stroke_idx\":%d,"
+        "\"pose_idx\":%d,\"stroke_length\":40,\"stroke_description_l\":\"left arm, a long curve\","
+        "\"stroke_description_r\":\"right arm, waits\",\"ack\":\"stored\"}}\n",
+        i, i % 40));
+    stored.add(now_ns() - before);
+
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    const std::string idx = text("%d", i), pose = text("%d", i % 40);
+    before = now_ns();
+    const std::string progress = text(
+        "{\"timestamp\":\"2026-11-20T14:03:07.123456\",\"node_id\":\"bench\",\"stroke_idx\":%d,"
+        "\"pose_idx\":%d,\"total_strokes\":1000000,\"stroke_length\":40,\"offset_idx_l\":0,"
+        "\"offset_idx_r\":0,\"stroke_description_l\":\"left arm, a long curve\","
+        "\"stroke_description_r\":\"right arm, waits\",\"is_executing\":true,\"is_paused\":false,"
+        "\"scene_name\":\"default\",\"dataset_name\":null}",
+        i, i % 40);
+    redis.call({"HGET", "bench:progress", "progress"});
+    redis.call({"HSET", "bench:progress", "progress", progress});
+    redis.call({"XADD", "bench:history", "MAXLEN", "~", "10000", "*", "stroke_idx", idx, "pose_idx",
+                pose, "description_l", "left arm, a long curve", "description_r",
+                "right arm, waits", "node_id", "bench"});
+    redis.call({"PUBLISH", "bench:progress", progress});
+    by_hand.add(now_ns() - before);
+  }
+  push.print("push");
+  stored.print("agent");
+  by_hand.print("hiredis");
+  nb_client_close(client);
+  return 0;
+}
+
+int64_t stat_of(std::string_view stats, const char* name) {
+  const std::string key = text("\"%s\":", name);
+  const size_t at = stats.find(key);
+  if (at == std::string_view::npos) die("agent.stats has no %s", name);
+  return std::atoll(stats.data() + at + key.size());
+}
+
+constexpr std::string_view kStats = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.stats\"}\n";
+
+// Lines leave in batches, one send() each. The last of a batch is a request that is answered when
+// it is stored; only so many lines are under way that neither lane overflows, and that no value
+// has to replace one that waits.
+int rate(const char* socket, int port, bool is_set, int clients, int count, size_t payload) {
+  const int window = is_set ? 960 : 1920;
+  const int batch = std::min(64, window / clients);
+  const int batches_a_client = std::max(1, window / clients / batch);
+
+  std::vector<std::string> lines, requests;
+  for (int i = 0; i < (is_set ? kKeys : 1); ++i) {
+    const std::string params = is_set
+                                   ? text("\"params\":{\"key\":\"bench:%04d\",\"value\":\"", i)
+                                   : std::string(
+                                         "\"params\":{\"channel\":\"bench:rate\",\"record\":false,"
+                                         "\"event\":{\"filling\":\"");
+    const size_t around = is_set ? 2 : std::strlen("{\"filling\":\"\"}");
+    const std::string value = std::string(payload - around, 'x') + (is_set ? "\"" : "\"}");
+    const std::string head = std::string("{\"jsonrpc\":\"2.0\",\"method\":\"") +
+                             (is_set ? "state.set" : "event.publish") + "\"," + params + value;
+    lines.push_back(head + "}}\n");
+    requests.push_back(head + ",\"ack\":\"stored\",\"timeout_ms\":60000},\"id\":1}\n");
+  }
+
+  Redis redis(port);
+  const char* command = is_set ? "set" : "publish";
+  std::vector<std::unique_ptr<Line>> peers;
+  std::vector<int> under_way(static_cast<size_t>(clients));
+  const int poll = ::epoll_create1(EPOLL_CLOEXEC);
+  for (int i = 0; i < clients; ++i) {
+    peers.push_back(std::make_unique<Line>(socket));
+    peers.back()->call(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"client.hello\",\"params\":{\"errors\":true}}"
+        "\n");
+    epoll_event entry{.events = EPOLLIN, .data = {.fd = i}};
+    ::epoll_ctl(poll, EPOLL_CTL_ADD, peers.back()->fd(), &entry);
+  }
+  const std::string before(peers[0]->call(kStats));
+  const int64_t calls_before = redis.calls(command);
+  std::string text_of_batch;
+  int said = 0;
+  int open = 0;
+  size_t next = 0;
+  const auto feed = [&](size_t client) {
+    while (said < count && under_way[client] < batches_a_client) {
+      text_of_batch.clear();
+      for (int i = 0; i < batch; ++i, ++said, next = (next + 1) % lines.size()) {
+        text_of_batch += i + 1 < batch ? lines[next] : requests[next];
+      }
+      ++under_way[client];
+      ++open;
+      peers[client]->say(text_of_batch);
+    }
+  };
+  const int64_t began = now_ns();
+  for (size_t i = 0; i < peers.size(); ++i) feed(i);
+  while (open > 0) {
+    epoll_event ready[64];
+    const int n = ::epoll_wait(poll, ready, 64, -1);
+    for (int i = 0; i < n; ++i) {
+      const auto client = static_cast<size_t>(ready[i].data.fd);
+      const int answered = peers[client]->hear_lines();
+      under_way[client] -= answered;
+      open -= answered;
+      feed(client);
+    }
+  }
+  const double seconds = static_cast<double>(now_ns() - began) / 1e9;
+  const int64_t calls = redis.calls(command) - calls_before;
+  const std::string after(peers[0]->call(kStats));
+  std::printf("said %d\nseconds %.4f\nin_redis %" PRId64 "\n", said, seconds, calls);
+  for (const char* name : {"stored", "coalesced", "dropped", "expired"}) {
+    std::printf("%s %" PRId64 "\n", name, stat_of(after, name) - stat_of(before, name));
+  }
+  return 0;
+}
+
+// With its Redis away.
+int fill(const char* socket, int clients) {
+  std::vector<std::unique_ptr<Line>> peers;
+  for (int i = 0; i < clients; ++i) {
+    peers.push_back(std::make_unique<Line>(socket));
+    peers.back()->call(
+        text("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"client.hello\",\"params\":{\"name\":"
+             "\"bench-%d\",\"will\":[{\"method\":\"robot.update\",\"params\":"
+             "{\"is_connected_l\":false}}]}}\n",
+             i));
+  }
+  const auto peer = [&](int i) -> Line& { return *peers[static_cast<size_t>(i % clients)]; };
+  const std::string filling(200, 'x');
+  int keys = 0;
+  for (bool full = false; !full; ++keys) {
+    peer(keys).say(
+        text("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"state.set\",\"params\":{\"key\":"
+             "\"bench:%07d\",\"value\":\"%s\"}}\n",
+             keys, filling.c_str()));
+    full = peer(keys).hear().find("queue_full") != std::string_view::npos;
+  }
+  std::printf("values %d\n", keys - 1);
+  int events = 0;
+  for (int64_t dropped = 0; dropped == 0; ++events) {
+    const bool look = events % 500 == 0;
+    peer(events).call(
+        text("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.publish\",\"params\":{\"channel\":"
+             "\"bench:fill\",\"event\":{\"n\":%d,\"filling\":\"%s\"}}}\n",
+             events, filling.c_str()));
+    if (look) dropped = stat_of(peer(0).call(kStats), "dropped");
+  }
+  std::printf("event_bytes %" PRId64 "\nlanes\n", stat_of(peer(0).call(kStats), "event_bytes"));
+  std::fflush(stdout);
+  if (std::getchar() == EOF) return 0;
+
+  // And now what waits for all but the first, which never read again.
+  for (int i = 1; i < clients; ++i) {
+    peer(i).call(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.subscribe\",\"params\":{\"channels\":"
+        "[\"bench:deaf\"]}}\n");
+  }
+  const std::string large(8000, 'x');
+  int64_t queued = 0;
+  for (int64_t most = 0; most < 900 * 1024;) {
+    peer(0).say(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.publish\",\"params\":"
+        "{\"channel\":\"bench:deaf\",\"record\":false,\"event\":{\"filling\":\"" +
+        large + "\"}}}\n");
+    (void)peer(0).hear();
+    std::string_view stats = peer(0).call(kStats);
+    queued = most = 0;
+    constexpr std::string_view kName = "\"queued_bytes\":";
+    for (size_t at; (at = stats.find(kName)) != std::string_view::npos;) {
+      stats.remove_prefix(at + kName.size());
+      const int64_t bytes = std::atoll(stats.data());
+      queued += bytes;
+      most = std::max(most, bytes);
+    }
+  }
+  std::printf("queued_bytes %" PRId64 "\noutput\n", queued);
+  std::fflush(stdout);
+  (void)std::getchar();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view what = argc > 1 ? argv[1] : "";
+  const auto number = [&](int i) { return std::max(1, std::atoi(argv[i])); };
+  ::signal(SIGPIPE, SIG_IGN);
+  if (what == "visible" && argc == 5) return visible(argv[2], number(3), number(4));
+  if (what == "relay" && argc == 4) return relay(argv[2], number(3));
+  if (what == "strokes" && argc == 5) return strokes(argv[2], number(3), number(4));
+  if (what == "rate" && (argc == 7 || argc == 8)) {
+    return rate(argv[2], number(3), argv[4] == std::string_view("set"), number(5), number(6),
+                static_cast<size_t>(argc == 8 ? std::max(32, number(7)) : 300));
+  }
+  if (what == "fill" && argc == 4) return fill(argv[2], number(3));
+  std::fputs("local_bench: see the head of local_bench.cc, and bench.py, which runs it\n", stderr);
+  return 2;
+}

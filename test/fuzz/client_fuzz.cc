@@ -1,0 +1,79 @@
+// Any bytes from the agent, cut at any place: the reader of libnodebeat finds the same lines as a
+// simple splitter, and what it takes out of a line lies inside it and is terminated.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/text.h"
+#include "client/incoming.h"
+#include "client/message.h"
+
+namespace {
+
+using nb::client::Incoming;
+using nb::client::Message;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void check(const std::string& line) {
+  std::vector<char> memory(line.begin(), line.end());
+  memory.push_back('\0');
+  const Message message = nb::client::read_message(memory.data(), line.size());
+  const auto inside = [&](const char* at, size_t size) {
+    return at >= memory.data() && at + size < memory.data() + memory.size() + 1;
+  };
+  if (message.kind == Message::Kind::event) {
+    require(inside(message.channel, std::strlen(message.channel)));
+    require(nb::is_valid_utf8(message.channel));
+  }
+  if (message.json_size > 0) {
+    require(inside(message.json, message.json_size));
+    require(message.json[message.json_size] == '\0');
+    require(std::strlen(message.json) == message.json_size);
+  }
+  require(message.text.empty() || inside(message.text.data(), message.text.size()));
+  require(nb::is_valid_utf8(message.text));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  // The first byte says how the rest is cut.
+  const size_t step = data[0] % 31 + 1;
+  const std::string_view input(reinterpret_cast<const char*>(data + 1), size - 1);
+  constexpr size_t kBuffer = 512;
+  char buffer[kBuffer];
+  Incoming incoming(buffer, sizeof buffer);
+  std::vector<std::string> lines;
+  size_t at = 0;
+  while (at < input.size() && !incoming.overlong()) {
+    size_t room = 0;
+    char* const out = incoming.room(room);
+    require(room > 0);
+    const size_t n = std::min({step, room, input.size() - at});
+    std::memcpy(out, input.data() + at, n);
+    incoming.added(n);
+    at += n;
+    size_t length = 0;
+    while (const char* line = incoming.line(length)) {
+      require(line[length] == '\0');
+      lines.emplace_back(line, length);
+      incoming.drop_line();
+    }
+  }
+  std::string_view rest = input;
+  for (const std::string& line : lines) {
+    require(rest.substr(0, line.size()) == line && rest[line.size()] == '\n');
+    rest.remove_prefix(line.size() + 1);
+    check(line);
+  }
+  require(incoming.overlong() ? rest.size() >= kBuffer : rest.find('\n') == rest.npos);
+  return 0;
+}

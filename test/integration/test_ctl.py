@@ -1,0 +1,907 @@
+"""nodebeatctl, as a person and as a script meet it; against an agent that answers what a test has
+put there (support/fake_agent.py)."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from support import processes
+from support.agent import ROOT, environment, find_program, toml
+from support.ctl import AWAY, FOUND, OK, REFUSED, TIMEOUT, USAGE, Following, find_ctl, run
+from support.fake_agent import HEALTH, INSPECT, NODE, STATS, STATUS, FakeAgent, Refusal
+from support.waiting import wait_until
+
+COMMANDS = (
+    "status nodes top doctor watch get set delete list publish push stroke call completion".split()
+)
+
+
+CTL = find_ctl()
+if CTL is None:
+    pytest.skip("no nodebeatctl was built", allow_module_level=True)
+
+
+@pytest.fixture
+def socket_path(tmp_path):
+    return tmp_path / "agent.sock"
+
+
+@pytest.fixture
+def fake(socket_path, closing):
+    return closing(FakeAgent(socket_path))
+
+
+@pytest.fixture
+def ctl_env(tmp_path, socket_path):
+    return lambda **more: environment(
+        tmp_path / "sanitizer",
+        **{"NODEBEAT_SOCKET": socket_path, "LC_ALL": "C.UTF-8", "TZ": "UTC", **more},
+    )
+
+
+@pytest.fixture
+def ctl(tmp_path, ctl_env):
+    """ctl(*args, stdin="", **environment): runs it to its end."""
+
+    def run_it(*args, stdin="", **env):
+        done = run(CTL, args, ctl_env(**env), stdin)
+        reports = [p.read_text() for p in tmp_path.glob("sanitizer*")]
+        assert not reports, "\n".join(reports)
+        return done
+
+    return run_it
+
+
+@pytest.fixture
+def follow(ctl_env, closing):
+    return lambda *args, **env: closing(Following(CTL, args, ctl_env(**env)))
+
+
+# --- the command line itself ---------------------------------------------------------------------
+
+
+def test_version_and_help(ctl):
+    assert re.fullmatch(r"nodebeatctl \d+\.\d+\.\d+\n", ctl("--version").stdout)
+    done = ctl("--help")
+    assert done.returncode == OK and "Exit codes" in done.stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
+        own = ctl(command, "--help")
+        assert own.returncode == OK and "Usage: nodebeatctl " + command in own.stdout
+        assert max(map(len, own.stdout.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["fly"],
+        ["get"],
+        ["set", "key"],
+        ["set", "key", "{"],
+        ["set", "key", "1", "--ttl", "soon"],
+        ["publish", "channel", "{1}"],
+        ["status", "--nonsense"],
+        ["stroke"],
+        ["stroke", "update"],
+        ["stroke", "start"],
+        ["stroke", "update", "--paused", "--resumed"],
+        ["status", "--timeout", "long"],
+        ["watch"],
+        ["completion", "tcsh"],
+        ["top", "--json"],
+    ],
+)
+def test_wrong_usage_is_said_and_nothing_is_asked(ctl, fake, args):
+    done = ctl(*args)
+    assert done.returncode == USAGE, done
+    assert done.stdout == "" and done.stderr.startswith("nodebeatctl: ")
+    assert fake.calls == []
+
+
+def test_a_value_that_is_no_json_gets_a_hint(ctl, fake):
+    done = ctl("set", "mode", "fast")
+    assert done.returncode == USAGE
+    assert "--text" in done.stderr and "'\"fast\"'" in done.stderr
+
+
+def test_options_may_stand_before_and_after_the_command(ctl, fake, socket_path):
+    for args in (
+        ["--socket", socket_path, "--json", "nodes"],
+        ["nodes", "--json", "--socket", socket_path],
+    ):
+        done = ctl(*args, NODEBEAT_SOCKET="/nowhere")
+        assert done.returncode == OK and json.loads(done.stdout) == STATUS
+
+
+def test_keys_named_like_commands(ctl, fake):
+    fake.answers["state.set"] = {}
+    assert ctl("set", "status", "1").returncode == OK
+    assert ctl("get", "stroke").returncode == FOUND
+    assert fake.calls == [("state.set", {"key": "status", "value": 1}),
+                          ("state.get", {"key": "stroke"})]
+
+
+# --- no agent ------------------------------------------------------------------------------------
+
+
+def test_no_socket(ctl, socket_path):
+    done = ctl("status")
+    assert done.returncode == AWAY and done.stdout == ""
+    assert done.stderr == (
+        f"nodebeatctl: no agent listens at {socket_path}: is nodebeat running? "
+        "systemctl status nodebeat\n"
+    )
+
+
+def test_a_dead_socket(ctl, socket_path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(socket_path))
+    done = ctl("nodes")
+    assert done.returncode == AWAY and "nobody listens" in done.stderr
+
+
+def test_something_else_lies_there(ctl, socket_path):
+    socket_path.write_text("not a socket")
+    done = ctl("nodes")
+    assert done.returncode == AWAY and "is not a socket" in done.stderr
+    assert socket_path.read_text() == "not a socket"
+
+
+def test_a_path_that_is_too_long(ctl):
+    done = ctl("status", "--socket", "/tmp/" + "x" * 110)
+    assert done.returncode == AWAY and "107" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
+def test_not_in_the_group(fake, socket_path, tmp_path, ctl_env):
+    os.chmod(socket_path, 0o660)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    program = tmp_path / "nodebeatctl"  # the build folder may be closed to others
+    shutil.copy(CTL, program)
+    library = subprocess.run(["ldd", CTL], capture_output=True, text=True).stdout
+    libraries = re.search(r"libnodebeat\.so\S* => (\S+)", library)
+    if libraries:
+        shutil.copy(libraries[1], tmp_path / "libnodebeat.so.0")
+    done = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "status"],
+        env=ctl_env(LD_LIBRARY_PATH=tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == AWAY, done
+    assert "you are not in the group root" in done.stderr and "usermod" in done.stderr
+
+
+def test_an_agent_that_is_full_says_so(ctl, fake):
+    fake.greeting = json.dumps(
+        Refusal(-32006, "busy", "64 clients are connected, and more are not served").error
+    ).encode()
+    fake.greeting = b'{"jsonrpc":"2.0","id":null,"error":%s}' % fake.greeting
+    done = ctl("status", "--timeout", "1s")
+    assert done.returncode == REFUSED and done.stdout == ""
+    assert done.stderr == "nodebeatctl: 64 clients are connected, and more are not served\n"
+
+
+def test_an_agent_that_does_not_answer(ctl, fake):
+    fake.answers["agent.stats"] = None
+    done = ctl("status", "--timeout", "100ms")
+    assert done.returncode == TIMEOUT
+    assert "not answered within 100 ms" in done.stderr
+
+
+def test_an_agent_that_hangs_up_instead(ctl, fake):
+    fake.answers["agent.stats"] = lambda params: fake.hang_up()
+    done = ctl("status", "--timeout", "2s")
+    assert done.returncode == AWAY and len(done.stderr.splitlines()) == 1
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_status(ctl, fake):
+    done = ctl("status")
+    assert done.returncode == OK and done.stderr == ""
+    assert "link     connected to Redis at 127.0.0.1:6379, 210 us" in done.stdout
+    assert "vision-mcp (mcp) up: 2025-11-25, 12 tools" in done.stdout
+    assert "robot, pid 812, 12000 calls" in done.stdout
+    assert "\033" not in done.stdout
+    parsed = json.loads(ctl("status", "--json").stdout)
+    assert parsed == {"stats": STATS, "health": fake.answers["health.get"]}
+
+
+def test_status_tells_what_is_wrong_with_the_link(ctl, fake):
+    fake.answers["agent.stats"] = {
+        **STATS, "link": {**STATS["link"], "state": "waiting", "cause": "wrong-password",
+                          "trouble": "the server does not accept the user or password"}
+    }
+    assert (
+        "not connected to Redis at 127.0.0.1:6379: the server does not accept the user or password;"
+        " waits for the next try" in ctl("status").stdout
+    )
+
+
+def test_an_agent_of_another_version_may_say_less(ctl, fake):
+    fake.answers.update({"agent.stats": {}, "health.get": {}, "system.status": {}})
+    for command in ("status", "nodes"):
+        assert ctl(command).returncode == OK
+
+
+def test_nodes(ctl, fake):
+    lines = ctl("nodes").stdout.splitlines()
+    assert lines[0].split() == "NODE STATE LAST BEAT CPU MEMORY DISK TEMP MCP PROBES".split()
+    assert re.match(r"eek +down since 13:00:00 +1 h 3 min ago ", lines[1])
+    assert re.match(rf"{NODE}\* +up +1 s ago .* 12 % .* 41 % .*up :9000 +1 up$", lines[2])
+    assert re.match(r"ook +up +2 s ago .* 93 % .*down +camera down$", lines[3])
+    assert "2 of 3 nodes are up" in lines[5]
+    heads = [lines[0].index(word) for word in ("MCP", "PROBES")]
+    assert lines[2][heads[0]:].startswith("up") and lines[2][heads[1]:] == "1 up"
+
+
+def test_nodes_without_utf8_are_ascii(ctl, fake):
+    text = ctl("nodes", LC_ALL="C").stdout
+    assert text.isascii() and "####------" in text
+
+
+def test_what_a_node_says_cannot_steer_the_terminal(ctl, fake):
+    evil = "x\033[2J\u009b31m"
+    fake.answers["system.status"] = {"nodes_health": {evil: {**HEALTH, "reason": "a\nb"}}}
+    text = ctl("nodes").stdout
+    assert "\033" not in text and "\u009b" not in text and "x?[2J?31m" in text
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+DIGITS = '{"a":1.10000000000000000000000012e2,"b":[9007199254740993,-0],"c":"\\u00e4"}'
+
+
+def test_get_passes_every_digit_on(ctl, fake):
+    fake.answers["state.get"] = b'{"key":"k","value":%s,"source":"redis"}' % DIGITS.encode()
+    assert ctl("get", "k").stdout == DIGITS + "\n"
+    assert ctl("get", "k", "--json").stdout == (
+        '{"key":"k","value":' + DIGITS + ',"source":"redis"}\n'
+    )
+
+
+def test_get_raw(ctl, fake):
+    fake.answers["state.get"] = {"key": "k", "value": "two\nlines", "source": "redis"}
+    assert ctl("get", "k").stdout == '"two\\nlines"\n'
+    assert ctl("get", "--raw", "k").stdout == "two\nlines\n"
+
+
+def test_get_of_no_key(ctl, fake):
+    done = ctl("get", "recipe:none")
+    assert done.returncode == FOUND and done.stdout == ""
+    assert done.stderr == "nodebeatctl: there is no key 'recipe:none'\n"
+
+
+def test_set_passes_every_digit_on(ctl, fake):
+    fake.answers["state.set"] = {}
+    assert ctl("set", "k", DIGITS.replace(",", " ,\n ")).returncode == OK
+    assert any(DIGITS.encode() in line for line in fake.lines), fake.lines
+    assert ctl("set", "k", "-", stdin=DIGITS + "\n").returncode == OK
+    assert ctl("set", "k", "-5").returncode == OK
+    assert fake.calls[-1] == ("state.set", {"key": "k", "value": -5})
+
+
+def test_set_options(ctl, fake):
+    fake.answers["state.set"] = {}
+    done = ctl("set", "k", "so\n\"so\"", "--text", "--ttl", "10s", "--stored", "--timeout", "4s")
+    assert done.returncode == OK and done.stdout == ""
+    assert fake.calls == [
+        ("state.set", {"key": "k", "value": 'so\n"so"', "ttl_ms": 10000, "ack": "stored",
+                       "timeout_ms": 4000})
+    ]
+    assert ctl("set", "k", "1", "--json").stdout == "{}\n"
+
+
+@pytest.mark.parametrize(
+    "refusal, code",
+    [
+        (Refusal(-32003, "refused_key", "robot: belongs to others; use robot.update"), REFUSED),
+        (Refusal(-32602, "invalid_params", "ttl_ms has to be at least 1"), REFUSED),
+        (Refusal(-32008, "unavailable", "Redis is not there"), REFUSED),
+        (Refusal(-32005, "not_stored", "not confirmed within 3000 ms"), TIMEOUT),
+        (Refusal(-32001, "not_found", "no session runs"), FOUND),
+    ],
+)
+def test_what_the_agent_refuses(ctl, fake, refusal, code):
+    fake.answers["state.set"] = refusal
+    done = ctl("set", "k", "1", "--stored")
+    assert done.returncode == code
+    assert refusal.error["message"] in done.stderr
+
+
+def test_delete(ctl, fake):
+    fake.answers["state.delete"] = {}
+    assert ctl("delete", "k", "--stored").returncode == OK
+    assert fake.calls == [("state.delete", {"key": "k", "ack": "stored", "timeout_ms": 3000})]
+
+
+def test_list_walks_all_pages_and_sorts(ctl, fake):
+    pages = {None: (["b", "a"], "7"), "7": ([], "9"), "9": (["c", "a"], None)}
+    fake.answers["state.list"] = lambda params: dict(
+        zip(("keys", "cursor"), pages[params.get("cursor")])
+    )
+    assert ctl("list", "x:").stdout == "a\nb\nc\n"
+    assert all(params["prefix"] == "x:" for params in fake.called("state.list"))
+    assert json.loads(ctl("list", "--json").stdout) == {"keys": ["a", "b", "c"]}
+
+
+# --- telling -------------------------------------------------------------------------------------
+
+
+def test_publish(ctl, fake):
+    fake.answers["event.publish"] = {}
+    event = '{"type":"pressure","bar":6.10}'
+    assert ctl("publish", "air", event, "--max-age", "2s", "--no-record").returncode == OK
+    assert fake.calls == [
+        ("event.publish", {"channel": "air", "event": {"type": "pressure", "bar": 6.1},
+                           "max_age_ms": 2000, "record": False})
+    ]
+    assert event.encode() in fake.lines[-2] + fake.lines[-1]
+    fake.answers["event.publish"] = {"subscribers": 1}
+    assert ctl("publish", "air", event, "--stored").stdout == "1 subscriber in Redis\n"
+    fake.answers["event.publish"] = {"subscribers": None}
+    assert "too late" in ctl("publish", "air", event, "--stored").stdout
+
+
+def test_call(ctl, fake):
+    fake.answers["error.report"] = b'{"n":1.10}'
+    done = ctl("call", "error.report", '{"category": "gripper", "message": "no air"}')
+    assert done.stdout == '{"n":1.10}\n'
+    assert fake.calls == [("error.report", {"category": "gripper", "message": "no air"})]
+    done = ctl("call", "no.such")
+    assert done.returncode == REFUSED and "no method no.such" in done.stderr
+
+
+def test_stroke(ctl, fake):
+    fake.answers.update(
+        {"stroke.start": {"session_id": "stroke_hog_1_2"}, "stroke.update": {}, "stroke.end": {}}
+    )
+    assert ctl("stroke", "start", "--total", "40", "--scene", "table").stdout == "stroke_hog_1_2\n"
+    done = ctl("stroke", "update", "--stroke", "3", "--pose", "1", "--left", "wipe", "--paused",
+               "--session", "stroke_hog_1_2")
+    assert done.returncode == OK and done.stdout == ""
+    assert ctl("stroke", "end", "--stored", "--json").stdout == "{}\n"
+    assert fake.calls == [
+        ("stroke.start", {"total_strokes": 40, "scene_name": "table"}),
+        ("stroke.update", {"session_id": "stroke_hog_1_2", "stroke_idx": 3, "pose_idx": 1,
+                           "stroke_description_l": "wipe", "is_paused": True}),
+        ("stroke.end", {"ack": "stored", "timeout_ms": 3000}),
+    ]
+
+
+def test_push(ctl, fake):
+    def update(params):
+        if "joints_l" in params and "x" in params["joints_l"]:
+            raise Refusal(-32602, "invalid_params", "joints_l[1] has to be a number or null")
+        return {}
+
+    fake.answers.update({"robot.update": update, "error.report": {}})
+    lines = [
+        '{"method":"robot.update","params":{"joints_l":[0.10,null]}}',
+        "",
+        '{"method":"robot.update","params":{"joints_l":[1,"x"]}}',
+        "not json",
+        '{"params":{}}',
+        '{"method":"error.report","params":{"category":"a","message":"b"}}',
+    ]
+    done = ctl("push", stdin="\n".join(lines))  # the last line without its end
+    assert done.returncode == REFUSED
+    errors = done.stderr.splitlines()
+    assert errors[0] == "nodebeatctl: line 3: joints_l[1] has to be a number or null"
+    assert errors[1].startswith("nodebeatctl: line 4: not JSON: ")
+    assert errors[2].startswith("nodebeatctl: line 5: no \"method\"")
+    assert errors[3] == "nodebeatctl: 2 of 5 lines were taken, 3 refused"
+    assert any(b"[0.10,null]" in line for line in fake.lines)
+    assert len(fake.called("error.report")) == 1
+
+
+def test_push_of_robot_states(ctl, fake):
+    fake.answers["robot.update"] = {}
+    stdin = "".join('{"joints_l":[%d]}\n' % i for i in range(500))
+    done = ctl("push", "--robot", "--json", stdin=stdin)
+    assert done.returncode == OK and json.loads(done.stdout) == {"taken": 500, "refused": 0}
+    assert [p["joints_l"][0] for p in fake.called("robot.update")] == list(range(500))
+    done = ctl("push", "--robot", "--stored", stdin='{"current_pose":"ready"}\n{}\n')
+    assert done.returncode == OK
+    assert fake.calls[-2:] == [
+        ("robot.update", {"current_pose": "ready", "ack": "stored", "timeout_ms": 3000}),
+        ("robot.update", {"ack": "stored", "timeout_ms": 3000}),
+    ]
+
+
+def test_push_says_where_the_agent_went_away(ctl, fake):
+    fake.answers["robot.update"] = lambda params: {} if params["joints_l"] == [0] else fake.stop()
+    stdin = "".join('{"joints_l":[%d]}\n' % i for i in range(5))
+    done = ctl("push", "--robot", stdin=stdin)
+    assert done.returncode == AWAY
+    assert done.stderr.startswith("nodebeatctl: line 2: ")
+
+
+# --- watch ---------------------------------------------------------------------------------------
+
+
+def test_watch(fake, follow):
+    watching = follow("watch", "robot:events", "error:events:*")
+    fake.wait_subscribed("robot:events")
+    fake.wait_subscribed("error:events:*")
+    event = {"type": "state_update", "node_id": "ook", "timestamp": "2026-11-20T14:03:07.123456",
+             "current_pose": "ready"}
+    assert fake.publish("robot:events", event) == 1
+    error = {"type": "error", "message": "no air"}
+    assert fake.publish("error:events:air", error, remote=True) == 1
+    assert fake.publish("other", {"type": "x"}) == 0
+    fake.notify("event.gap", {"from": "2026-11-20T14:00:00.0", "to": "2026-11-20T14:01:00.0"})
+    assert watching.wait_for("robot:events") == (
+        "14:03:07.123  robot:events            state_update ook current_pose=ready"
+    )
+    assert watching.wait_for("error:events:air").endswith(
+        'error:events:air        remote  error message="no air"'
+    )
+    assert "from 14:00:00.000 to 14:01:00.000" in watching.wait_for("may have been missed")
+
+
+def test_watch_says_when_the_agent_goes_and_comes_back(fake, follow):
+    watching = follow("watch", "--json", "*")
+    fake.wait_subscribed("*")
+    fake.stop()
+    assert json.loads(watching.wait_for("notice")) == {"notice": "agent_away"}
+    fake.start()
+    watching.wait_for("agent_back")
+    fake.wait_subscribed("*")
+    fake.publish("a", {"n": 1}, remote=True)
+    told = json.loads(watching.wait_for("channel"))
+    assert told.pop("time") and told == {"channel": "a", "remote": True, "event": {"n": 1}}
+
+
+def test_watch_in_words_when_the_agent_goes(fake, follow):
+    watching = follow("watch", "*")
+    fake.wait_subscribed("*")
+    fake.stop()
+    assert watching.wait_for("--").endswith("the agent has gone away; waiting for it to come back")
+    fake.start()
+    assert watching.wait_for("is back")
+
+
+def test_watch_count(fake, follow):
+    watching = follow("watch", "--count", "2", "*")
+    fake.wait_subscribed("*")
+    for n in range(3):
+        fake.publish("a", {"n": n})
+    assert watching.process.wait(10) == OK
+    watching.thread.join(5)
+    assert [line.split()[-1] for line in watching.lines] == ["n=0", "n=1"]
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doctor(ctl, tmp_path):
+    """doctor(settings={...}): its exit code and {check: finding}."""
+
+    def run(settings=None):
+        config = tmp_path / "cell.toml"
+        config.write_text(toml(settings or {"node.name": "hog"}))
+        done = ctl("doctor", "--json", "--config", config, PATH=f"{find_program().parent}:/usr/bin")
+        findings = json.loads(done.stdout)
+        assert findings["worst"] == done.returncode
+        return done.returncode, {f["check"]: f for f in findings["findings"]}
+
+    return run
+
+
+def test_doctor_finds_nothing(doctor, fake):
+    os.chmod(fake.path, 0o660)
+    code, findings = doctor()
+    assert code == 0, findings
+    assert findings["configuration"]["level"] == "ok"
+    assert findings["clock"]["text"] == "within 2 ms of Redis'"
+
+
+def test_doctor_reports_in_lines(ctl, fake):
+    fake.answers["redis.inspect"] = {**INSPECT, "maxmemory_policy": "allkeys-lru",
+                                     "maxmemory_bytes": 2097152}
+    done = ctl("doctor")
+    assert done.returncode == 2
+    line = next(l for l in done.stdout.splitlines() if "eviction" in l)
+    assert re.match(r"problem  redis eviction +policy allkeys-lru deletes any .*→ redis-cli", line)
+    assert re.search(r"1 problem, \d warning", done.stdout)
+
+
+def test_doctor_reads_the_configuration(doctor, fake):
+    code, findings = doctor({"heartbeat.interval": "never"})
+    assert code == 2
+    assert "heartbeat.interval" in findings["configuration"]["text"]
+
+
+def test_doctor_without_an_agent(doctor):
+    code, findings = doctor()
+    assert code == 2 and set(findings) == {"configuration", "socket"}
+    assert "is nodebeat running?" in findings["socket"]["text"]
+
+
+def test_doctor_with_redis_away(doctor, fake):
+    fake.answers["agent.stats"] = {
+        **STATS, "link": {**STATS["link"], "state": "waiting", "cause": "unreachable",
+                          "trouble": "not reachable (connection refused)"}
+    }
+    fake.answers["redis.inspect"] = Refusal(-32008, "unavailable", "Redis is not there")
+    code, findings = doctor()
+    assert code == 2 and "redis" not in findings
+    assert "redis-cli -h 127.0.0.1 -p 6379 ping" in findings["link"]["advice"]
+
+
+def test_doctor_sees_two_agents_of_one_name(doctor, fake):
+    others = iter(["hog-1-1", "hog-9-9"])
+    fake.answers["state.get"] = lambda params: {
+        "key": params["key"], "value": {**HEALTH, "instance_id": next(others)}, "source": "redis"
+    }
+    code, findings = doctor()
+    assert code == 2 and "hog-9-9" in findings["node name"]["text"]
+    assert fake.called("state.get") == [{"key": "node:health:hog"}] * 2
+
+
+def test_doctor_says_what_the_agent_knows_of_another(doctor, fake):
+    fake.answers["agent.stats"] = {**STATS, "conflict": "hog-9-9"}
+    code, findings = doctor()
+    assert code == 2 and findings["node name"]["level"] == "problem"
+    assert findings["node name"]["text"].startswith("two agents beat as node hog: ")
+
+
+def test_doctor_with_an_agent_that_does_not_answer(ctl, fake):
+    fake.answers["agent.stats"] = None
+    done = ctl("doctor", "--timeout", "100ms")
+    assert done.returncode == 2 and "not answered within 100 ms" in done.stdout
+
+
+# --- completion and pages ------------------------------------------------------------------------
+
+
+def complete_in_bash(line, ctl_env, script):
+    """What bash would offer at the end of `line`, words split as bash does."""
+    program = f"""
+        source {script}
+        COMP_LINE={line!r} COMP_POINT={len(line)}
+        read -ra COMP_WORDS <<<"$COMP_LINE"
+        [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        compopt() {{ :; }}
+        _nodebeatctl
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-u", "-c", program],
+        env=ctl_env(PATH=f"{CTL.parent}:/usr/bin:/bin"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 0 and done.stderr == "", done
+    return done.stdout.split()
+
+
+def test_completion_in_bash(ctl, ctl_env, fake, tmp_path):
+    script = tmp_path / "completion.bash"
+    script.write_text(ctl("completion", "bash").stdout)
+    keys = ("recipe:a", "recipe:b", "tool")
+    fake.answers["state.list"] = lambda params: {
+        "keys": [key for key in keys if key.startswith(params.get("prefix", ""))], "cursor": None
+    }
+
+    def offers(line):
+        return complete_in_bash(line, ctl_env, script)
+
+    assert offers("nodebeatctl ") == COMMANDS
+    assert offers("nodebeatctl st") == ["status", "stroke"]
+    assert offers("nodebeatctl stroke ") == ["start", "update", "end"]
+    assert offers("nodebeatctl --js") == ["--json"]
+    assert {"--pose", "--json", "--socket"} <= set(offers("nodebeatctl stroke update --"))
+    assert offers("nodebeatctl get r") == ["recipe:a", "recipe:b"]
+    assert offers("nodebeatctl --json get t") == ["tool"]
+    assert offers("nodebeatctl call agent.") == ["agent.stats"]
+    assert offers("nodebeatctl completion ") == ["bash", "zsh", "fish"]
+    assert offers("nodebeatctl get k ") == []
+
+
+def test_completion_without_an_agent_is_quiet(ctl_env, ctl, tmp_path):
+    script = tmp_path / "completion.bash"
+    script.write_text(ctl("completion", "bash").stdout)
+    assert complete_in_bash("nodebeatctl get x", ctl_env, script) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_what_is_installed(ctl, shell, tmp_path):
+    name = {"bash": "nodebeatctl", "zsh": "_nodebeatctl", "fish": "nodebeatctl.fish"}[shell]
+    script = ctl("completion", shell).stdout
+    assert script == (ROOT / "src/ctl/completion" / name).read_text()
+    if shutil.which(shell):
+        path = tmp_path / name
+        path.write_text(script)
+        done = subprocess.run([shell, "-n", path], capture_output=True, text=True)
+        assert done.returncode == 0 and done.stderr == ""
+
+
+def test_completion_in_fish(ctl, ctl_env):
+    if not shutil.which("fish"):
+        pytest.skip("no fish here")
+    program = "nodebeatctl completion fish | source; complete -C 'nodebeatctl st'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        env=ctl_env(PATH=f"{CTL.parent}:/usr/bin:/bin"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["status", "stroke"], done
+
+
+def pages():
+    built = sorted(CTL.parents[2].glob("src/agent/nodebeat.toml.5"))
+    return [*ROOT.glob("src/*/man/*.[1-8]"), *built]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_man_pages_are_well_formed(page):
+    checked = []
+    if shutil.which("mandoc"):
+        lint = ["mandoc", "-Tlint", "-Wwarning", page]
+        done = subprocess.run(lint, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        checked.append("mandoc")
+    if shutil.which("man"):
+        done = subprocess.run(
+            ["man", "--warnings", "-l", page],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
+        )
+        assert done.returncode == 0 and done.stderr == ""
+        assert "NAME" in done.stdout
+        checked.append("man")
+    if not checked:
+        pytest.skip("neither man nor mandoc here")
+
+
+def test_the_man_page_names_every_command_and_flag(ctl):
+    page = (ROOT / "src/ctl/man/nodebeatctl.1").read_text().replace("\\-", "-")
+    for command in COMMANDS:
+        assert re.search(rf"^\.It Cm {command}\b", page, re.MULTILINE), command
+        flags = set(re.findall(r"--([a-z-]+)", ctl(command, "--help").stdout))
+        if command != "stroke":
+            assert all(f"-{flag}" in page for flag in flags - {"help"}), (command, flags)
+
+
+# --- top -----------------------------------------------------------------------------------------
+
+ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
+
+
+class Terminal:
+    """A nodebeatctl on a terminal of its own; what it has drawn."""
+
+    def __init__(self, args, env, rows=30, columns=120):
+        self.master, slave = pty.openpty()
+        self.slave = slave
+        self.resize(rows, columns)
+        self.before = termios.tcgetattr(slave)
+        self.process = subprocess.Popen(
+            [CTL, *args],
+            env={**env, "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self.output = ""
+        self.chunks = []  # time.monotonic() of each
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        while True:
+            ready, _, _ = select.select([self.master], [], [], 0.2)
+            if ready:
+                try:
+                    data = os.read(self.master, 1 << 16)
+                except OSError:
+                    return
+                if not data:
+                    return
+                self.output += data.decode(errors="replace")
+            elif self.process.poll() is not None:
+                return
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def frames(self):
+        """Each picture that is complete, as lines without colours."""
+        pictures = re.findall(r"\033\[H(?!\033\[2J)(.*?)\033\[J", self.output, re.DOTALL)
+        return [
+            [re.sub(r"\033\[[0-9;]*[mK]", "", line) for line in re.split("\r+\n", picture)]
+            for picture in pictures
+        ]
+
+    def wait_for(self, condition, what):
+        return wait_until(
+            lambda: any(condition(frame) for frame in self.frames()[-3:]),
+            what=lambda: f"{what} in {self.output[-3000:]!r}",
+        )
+
+    def wait_text(self, text):
+        return self.wait_for(lambda frame: any(text in line for line in frame), text)
+
+    def press(self, key):
+        os.write(self.master, key)
+
+    def wait_left(self):
+        """Its exit code, having checked that the terminal is as before."""
+        code = self.process.wait(10)
+        wait_until(lambda: LEAVE in self.output, what="the alternate screen left")
+        assert self.output.rindex(LEAVE) > self.output.rindex(ENTER)
+        assert self.output.rindex("\033[?25h") > self.output.rindex("\033[?25l")
+        assert termios.tcgetattr(self.slave) == self.before
+        return code
+
+    def close(self):
+        processes.end(self.process)
+        self.thread.join(5)
+        os.close(self.slave)
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal(ctl_env, closing):
+    return lambda *args, rows=30, columns=120, **env: closing(
+        Terminal(args, ctl_env(**env), rows, columns)
+    )
+
+
+PROGRESS = {"type": "progress_update", "node_id": "ook", "session_id": "stroke_ook_1_1",
+            "stroke_idx": 10, "pose_idx": 3, "total_strokes": 40, "stroke_length": 8,
+            "description_l": "wipe", "description_r": ""}
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"], ids=["q", "ctrl-c"])
+def test_top_leaves_by_key(fake, terminal, key):
+    top = terminal("top")
+    top.wait_text("2 of 3 nodes are up")
+    assert termios.tcgetattr(top.slave) != top.before
+    top.press(key)
+    assert top.wait_left() == OK
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_top_leaves_by_signal(fake, terminal, number):
+    top = terminal("top")
+    top.wait_text("2 of 3 nodes are up")
+    top.process.send_signal(number)
+    assert top.wait_left() == OK
+
+
+def test_top_shows_what_comes(fake, terminal):
+    top = terminal("top")
+    fake.wait_subscribed("*")
+    top.wait_text("ook")
+    fake.publish("stroke:events:progress", PROGRESS, remote=True)
+    top.wait_text("10 of 40   25 %  pose 3 of 8  left: wipe")
+    fake.publish("stroke:events:progress", {**PROGRESS, "stroke_idx": 20}, remote=True)
+    top.wait_text("20 of 40   50 %")
+    fake.publish("error:events:air", {"type": "error", "node_id": "ook", "message": "no air"})
+    top.wait_text('error ook message="no air"')
+    fake.publish("stroke:events:session", {"type": "session_end", "session_id": "stroke_ook_1_1"})
+    top.wait_for(lambda frame: not any("20 of 40" in line for line in frame), "the stroke gone")
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_top_finds_strokes_that_run_already(fake, terminal):
+    key = "stroke:progress:stroke_ook_1700000100_000001"
+    fake.answers["state.list"] = {
+        "keys": [key, "stroke:progress:stroke_ook_1700000000_000001"], "cursor": None
+    }
+    value = {"node_id": "ook", "stroke_idx": 7, "total_strokes": 9, "is_executing": True}
+    fake.answers["state.get"] = lambda params: {
+        "key": params["key"], "value": value, "source": "redis"
+    }
+    top = terminal("top")
+    top.wait_text("7 of 9")
+    assert fake.called("state.get") == [{"key": key}]  # of each node the latest only
+
+
+def test_top_follows_the_size(fake, terminal):
+    top = terminal("top", columns=150)
+    top.wait_for(lambda frame: frame[0].endswith(tuple("0123456789")) and len(frame[0]) == 150,
+                 "150 columns")
+    top.resize(12, 60)
+    top.wait_for(lambda frame: len(frame[0]) == 60, "60 columns")
+    last = next(f for f in reversed(top.frames()) if len(f[0]) == 60)
+    assert len(last) <= 12 and max(map(len, last)) <= 60
+    top.resize(40, 200)
+    top.wait_for(lambda frame: len(frame[0]) == 200, "200 columns")
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_top_draws_at_most_four_pictures_a_second(fake, terminal):
+    top = terminal("top")
+    fake.wait_subscribed("*")
+    top.wait_text("ook")
+    first, began, sent = len(top.frames()), time.monotonic(), 0
+    while time.monotonic() < began + 1.5:
+        sent += fake.publish("stroke:events:progress", {**PROGRESS, "pose_idx": sent})
+    took = time.monotonic() - began
+    drawn = len(top.frames()) - first
+    assert sent > 100 and 2 <= drawn <= 4 * took + 2, (sent, drawn, took)
+
+
+def test_top_survives_the_agent(fake, terminal):
+    top = terminal("top")
+    top.wait_text("2 of 3 nodes are up")
+    fake.stop()
+    top.wait_text("the agent has gone away")
+    fake.start()
+    top.wait_for(lambda frame: "2 of 3 nodes are up" in frame[0], "the fleet again")
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_top_can_be_left_while_the_agent_hangs(fake, terminal):
+    top = terminal("top")
+    top.wait_text("2 of 3 nodes are up")
+    fake.answers["agent.stats"] = None
+    asked = len(fake.called("agent.stats"))
+    wait_until(lambda: len(fake.called("agent.stats")) > asked, what="the next look")
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_top_without_a_terminal_prints_lines(fake, follow):
+    top = follow("top")
+    top.wait_for("2 of 3 nodes are up")
+    fake.publish("error:events:air", {"type": "error", "node_id": "ook", "message": "no air"})
+    assert "\033" not in top.wait_for("no air")
+    fake.answers["system.status"] = {
+        **STATUS, "nodes_health": {**STATUS["nodes_health"], "ook": None}
+    }
+    assert top.wait_for("-- .* ook is down")
+
+
+def test_top_once(ctl, fake):
+    done = ctl("top", "--once")
+    assert done.returncode == OK and "2 of 3 nodes are up; connected to" in done.stdout
+
+
+# --- colours -------------------------------------------------------------------------------------
+
+
+def test_colours_are_for_terminals(fake, terminal):
+    def output(**env):
+        shown = terminal("nodes", **env)
+        assert shown.process.wait(10) == OK
+        shown.thread.join(5)
+        return shown.output
+
+    assert "\033[32m" in output()
+    assert "\033" not in output(NO_COLOR="1")

@@ -1,0 +1,502 @@
+"""nodebeatctl with the real agent and the real redis-server behind it."""
+
+import json
+import os
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from support import processes
+from support.agent import environment
+from support.ctl import AWAY, FOUND, OK, REFUSED, TIMEOUT, USAGE, Following, find_ctl, run
+from support.probe_targets import HttpTarget
+from support.waiting import wait_until
+
+CTL = find_ctl()
+if CTL is None:
+    pytest.skip("no nodebeatctl was built", allow_module_level=True)
+
+
+@pytest.fixture
+def cell(cell):
+    """Once its node has been seen."""
+    cell.server.wait_for_beat("ook")
+    return cell
+
+
+@pytest.fixture
+def ctl_env(tmp_path, program):
+    def make(agent, **more):
+        return environment(
+            tmp_path / "ctl-sanitizer",
+            **{"NODEBEAT_SOCKET": agent.socket_path, "LC_ALL": "C.UTF-8", "TZ": "UTC",
+               "PATH": f"{program.parent}:{os.environ['PATH']}", **more},
+        )
+
+    yield make
+    reports = [p.read_text() for p in tmp_path.glob("ctl-sanitizer*")]
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture
+def ctl(ctl_env):
+    """ctl(agent, *args, stdin=""): runs it to its end; shown if the test fails."""
+
+    def run_it(agent, *args, stdin="", **env):
+        done = run(CTL, args, ctl_env(agent, **env), stdin)
+        print(f"$ nodebeatctl {' '.join(map(str, args))}\n{done.stdout}{done.stderr}"
+              f"[{done.returncode}]")
+        return done
+
+    return run_it
+
+
+@pytest.fixture
+def say(ctl):
+    """say(agent, *args): what it prints; it has to go well."""
+
+    def run_it(agent, *args, **more):
+        done = ctl(agent, *args, **more)
+        assert (done.returncode, done.stderr) == (OK, "")
+        return done.stdout
+
+    return run_it
+
+
+@pytest.fixture
+def follow(ctl_env, closing):
+    return lambda agent, *args: closing(Following(CTL, args, ctl_env(agent)))
+
+
+@pytest.fixture
+def watch(follow, connect):
+    """watch(agent, *args): a nodebeatctl watch that listens already."""
+
+    def make(agent, *args):
+        client = connect(agent)
+        before = client.call("agent.stats")["subscriptions"]["local"]
+        watching = follow(agent, "watch", *args)
+        wait_until(lambda: client.call("agent.stats")["subscriptions"]["local"] > before)
+        wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+        return watching
+
+    return make
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_status(cell, say):
+    cell.client.call("client.hello", name="robot")
+    cell.client.call("robot.update", joints_l=[1.5], ack="stored")
+    text = say(cell.agent, "status")
+    assert re.search(r"^node +ook$", text, re.M)
+    assert re.search(rf"^agent +\d+\.\d+\.\d+, pid {cell.agent.pid}, up ", text, re.M)
+    assert re.search(
+        rf"^link +connected to Redis at 127\.0\.0\.1:{cell.server.port}, [\d.]+ [um]s$", text, re.M
+    )
+    assert re.search(r"^health +CPU \d+ %, memory \d+ %, disk \d+ %", text, re.M)
+    assert re.search(rf"robot, pid {os.getpid()}, \d+ calls", text)
+    parsed = json.loads(say(cell.agent, "status", "--json"))
+    assert parsed["stats"]["pid"] == cell.agent.pid
+    assert parsed["health"]["health"]["node_id"] == "ook"
+
+
+def test_status_says_what_is_wrong_with_the_link(lonely, ctl):
+    wait_until(lambda: lonely.client.call("agent.stats")["link"]["cause"] == "unreachable")
+    done = ctl(lonely.agent, "status")
+    assert done.returncode == OK
+    line = next(l for l in done.stdout.splitlines() if l.startswith("link"))
+    assert re.search(
+        rf"not connected to Redis at 127\.0\.0\.1:{lonely.server.port}: not reachable \(.*refused",
+        line,
+    )
+
+
+def test_nodes(cell, make_agent, say):
+    quick = {"heartbeat.ttl": "1s"}
+    other = make_agent(cell.server.url(), "hog", settings=quick)
+    cell.server.wait_for_beat("hog")
+    lines = say(cell.agent, "nodes").splitlines()
+    assert lines[0].split()[:4] == ["NODE", "STATE", "LAST", "BEAT"]
+    assert re.match(r"hog +up +(now|\d.* ago) .*\d+ %", lines[1])
+    assert re.match(r"ook\* +up +", lines[2])
+    assert "2 of 2 nodes are up; * is this one" in lines
+
+    other.kill()
+    wait_until(lambda: cell.server.beat("hog") is None)
+    lines = say(cell.agent, "nodes").splitlines()
+    assert re.match(r"hog +down since \d\d:\d\d:\d\d +\d.* ago +- ", lines[1]), lines
+    assert "1 of 2 nodes are up; * is this one" in lines
+    status = json.loads(say(cell.agent, "nodes", "--json"))
+    assert status["nodes_health"]["hog"] is None and status["nodes_last_seen"]["hog"]
+
+
+def test_a_node_that_was_stopped_says_why(cell, make_agent, say):
+    other = make_agent(cell.server.url(), "hog")
+    cell.server.wait_for_beat("hog")
+    other.stop()
+    assert re.search(r"^hog +down since .* \(\w.*\) ", say(cell.agent, "nodes"), re.M)
+
+
+def test_a_node_before_its_first_beat(redis_server, make_agent, steady, say):
+    agent = make_agent(redis_server.url())
+    redis_server.client().hset("nodebeat:nodes", "eek", "{}")
+    steady(agent)
+    assert re.search(r"^eek +not seen yet +never ", say(agent, "nodes"), re.M)
+
+
+def test_nodes_without_redis(lonely, ctl):
+    wait_until(lambda: lonely.client.call("health.get")["health"])
+    done = ctl(lonely.agent, "nodes")
+    assert done.returncode == OK and re.search(r"^ook\* +up ", done.stdout, re.M)
+    assert "Redis is not connected: only this node is known" in done.stdout
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+def test_values(cell, ctl, say):
+    digits = '{"gain":1.50,"big":12345678901234567890.1}'
+    assert say(cell.agent, "set", "recipe:current", digits, "--stored") == ""
+    assert cell.redis.get("recipe:current") == digits
+    assert say(cell.agent, "get", "recipe:current") == digits + "\n"
+    say(cell.agent, "set", "recipe:name", "two words", "--text", "--ttl", "1h", "--stored")
+    assert 0 < cell.redis.pttl("recipe:name") <= 3_600_000
+    assert say(cell.agent, "get", "recipe:name", "--raw") == "two words\n"
+    assert say(cell.agent, "list", "recipe:") == "recipe:current\nrecipe:name\n"
+    assert json.loads(say(cell.agent, "list", "--json"))["keys"].count("recipe:name") == 1
+    say(cell.agent, "delete", "recipe:name", "--stored")
+    assert not cell.redis.exists("recipe:name")
+    done = ctl(cell.agent, "get", "recipe:name")
+    assert (done.returncode, done.stderr) == (
+        FOUND, "nodebeatctl: there is no key 'recipe:name'\n")
+    health = json.loads(say(cell.agent, "get", "node:health:ook", "--json"))
+    assert health["value"]["node_id"] == "ook"
+
+
+def test_what_is_refused_is_said(cell, ctl):
+    done = ctl(cell.agent, "set", "node:health:ook", "1")
+    assert done.returncode == REFUSED and "node:" in done.stderr
+    cell.redis.lpush("a list", "x")
+    done = ctl(cell.agent, "get", "a list")
+    assert done.returncode == REFUSED and "list" in done.stderr
+    done = ctl(cell.agent, "call", "agent.stat")
+    assert done.returncode == REFUSED and "agent.stats" in done.stderr
+
+
+def test_without_redis(lonely, ctl):
+    assert ctl(lonely.agent, "set", "k", "1").returncode == OK
+    assert ctl(lonely.agent, "get", "k").stdout == "1\n"
+    done = ctl(lonely.agent, "set", "k", "2", "--stored", "--timeout", "200ms")
+    assert done.returncode == TIMEOUT and "not reachable" in done.stderr
+    done = ctl(lonely.agent, "get", "other")
+    assert done.returncode == REFUSED and "not reachable" in done.stderr
+    assert ctl(lonely.agent, "list").returncode == REFUSED
+    lonely.server.start()
+    redis = lonely.server.client()
+    wait_until(lambda: redis.get("k") == "2")
+
+
+def test_no_agent(cell, ctl, tmp_path):
+    away = SimpleNamespace(socket_path=str(tmp_path / "none.sock"))
+    for command in (["status"], ["nodes"], ["get", "k"], ["set", "k", "1"], ["list"],
+                    ["watch", "c"], ["publish", "c", "{}"], ["push"], ["stroke", "end"],
+                    ["top", "--once"], ["call", "agent.stats"]):
+        done = ctl(away, *command, stdin="{}\n")
+        assert done.returncode == AWAY and "no agent listens" in done.stderr, command
+    assert ctl(away, "doctor").returncode == 2
+    assert ctl(away, "get").returncode == USAGE
+
+
+def test_an_agent_that_is_full(redis_server, make_agent, connect, ctl):
+    agent = make_agent(redis_server.url(), settings={"socket.max_clients": 2})
+    clients = [connect(agent) for _ in range(2)]
+    for client in clients:
+        assert client.call("client.hello")["node_id"] == "ook"
+    done = ctl(agent, "status", "--timeout", "2s")
+    assert done.returncode == REFUSED and done.stdout == ""
+    assert re.fullmatch(r"nodebeatctl: .*\b2\b.*\n", done.stderr), done.stderr
+    assert "closed the connection" not in done.stderr
+
+
+def test_an_agent_that_hangs(cell, ctl):
+    processes.pause(cell.agent.process)
+    try:
+        done = ctl(cell.agent, "status", "--timeout", "100ms")
+        assert done.returncode == TIMEOUT and "not answered within 100 ms" in done.stderr
+    finally:
+        processes.resume(cell.agent.process)
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def test_watch_and_publish(cell, say, watch, closing):
+    heard = closing(cell.server.subscribe("cell:news"))
+    words = watch(cell.agent, "cell:*")
+    lines = watch(cell.agent, "cell:news", "--json", "--count", "2")
+    cell.redis.publish("cell:news", '{"type":"hello","from":"afar"}')
+    assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  cell:news +remote  hello from=afar$",
+                    words.wait_for("from=afar"))
+    said = say(cell.agent, "publish", "cell:news", '{"type":"hello","from":"here"}', "--stored")
+    # This test's own, and the agent's, which listens for both of its own.
+    assert said == "3 subscribers in Redis\n"
+    assert "remote" not in words.wait_for("from=here")
+    heard.wait_for("hello", lambda e: e["from"] == "here")
+    assert lines.process.wait(10) == OK
+    lines.thread.join(5)
+    afar, here = map(json.loads, lines.lines)
+    assert afar["remote"] is True and afar["event"] == {"type": "hello", "from": "afar"}
+    assert "remote" not in here and here["channel"] == "cell:news"
+    cell.redis.publish("cell:text", "no JSON")
+    words.wait_for("no JSON")
+
+
+def test_what_is_published_where_readers_are_strict(cell, ctl, say, closing):
+    errors = closing(cell.server.subscribe("error:events:air"))
+    say(cell.agent, "publish", "error:events:air", '{"type":"error","message":"low"}')
+    assert errors.wait_for("error")["node_id"] == "ook"
+    done = ctl(cell.agent, "publish", "error:events:air", '{"message":"low"}')
+    assert done.returncode == REFUSED and "type" in done.stderr
+    done = ctl(cell.agent, "publish", "stroke:events:progress", '{"type":"x"}')
+    assert done.returncode == REFUSED and "stroke.update" in done.stderr
+
+
+# --- pushing -------------------------------------------------------------------------------------
+
+
+def test_push(cell, ctl, say):
+    robot = '{"joints_l":[0.10,1e-05]}\n\n{"current_pose":"ready"}\n'
+    assert say(cell.agent, "push", "--robot", "--stored", stdin=robot) == ""
+    state = cell.redis.hget("robot:state:ook", "state")
+    assert '"joints_l":[0.10,1e-05]' in state and json.loads(state)["current_pose"] == "ready"
+
+    done = ctl(cell.agent, "push", "--robot",
+               stdin='{"joints_l":[1]}\n{"joints_l":[2,"x"]}\n{"joints_l":[3]}\n[]\n{"joint":1}\n')
+    assert done.returncode == REFUSED
+    lines = done.stderr.splitlines()
+    assert re.match(r"nodebeatctl: line 2: .*joints_l\[1\]", lines[0]), lines
+    assert lines[1] == "nodebeatctl: line 4: not an object"
+    assert re.match(r"nodebeatctl: line 5: .*joint\b", lines[2]), lines
+    assert lines[3] == "nodebeatctl: 2 of 5 lines were taken, 3 refused"
+    wait_until(lambda: json.loads(cell.redis.hget("robot:state:ook", "state"))["joints_l"] == [3])
+
+    calls = ('{"method":"state.set","params":{"key":"a","value":1}}\n'
+             '{"method":"error.report","params":{"category":"air","message":"low"}}\n')
+    done = ctl(cell.agent, "push", "--json", "--stored", stdin=calls)
+    assert json.loads(done.stdout) == {"taken": 2, "refused": 0} and done.returncode == OK
+    assert cell.redis.get("a") == "1"
+
+
+def test_stroke(cell, ctl, say):
+    session = say(cell.agent, "stroke", "start", "--total", 40, "--scene", "table", "--stored")
+    session = session.strip()
+    assert re.fullmatch(r"stroke_ook_\d+_\d{6}", session)
+    say(cell.agent, "stroke", "update", "--stroke", 10, "--pose", 3, "--length", 8,
+        "--left", "wipe", "--stored")
+    key = f"stroke:progress:{session}"
+    progress = json.loads(cell.redis.hget(key, "progress"))
+    assert {k: progress[k] for k in ("stroke_idx", "pose_idx", "total_strokes", "stroke_length",
+                                     "stroke_description_l", "scene_name", "is_executing")} == {
+        "stroke_idx": 10, "pose_idx": 3, "total_strokes": 40, "stroke_length": 8,
+        "stroke_description_l": "wipe", "scene_name": "table", "is_executing": True}
+    (_, entry), = cell.redis.xrevrange(f"stream:stroke_history:{session}", count=1)
+    assert entry["stroke_idx"] == "10" and entry["description_l"] == "wipe"
+    top = say(cell.agent, "top", "--once")
+    assert re.search(r"^ook +.*10 of 40 +25 % +pose 3 of 8 +left: wipe", top, re.M), top
+    assert re.search(rf"^stroke +{session}$", say(cell.agent, "status"), re.M)
+
+    done = ctl(cell.agent, "stroke", "update", "--session", "stroke_ook_1_1", "--pose", 1)
+    assert done.returncode == FOUND and f"that runs is {session}" in done.stderr
+    say(cell.agent, "stroke", "end", "--stored")
+    assert not json.loads(cell.redis.hget(key, "progress"))["is_executing"]
+    assert cell.redis.pttl(key) > 0
+    assert ctl(cell.agent, "stroke", "end").returncode == FOUND
+    assert "10 of 40" not in say(cell.agent, "top", "--once")
+
+
+def test_top_in_lines(cell, make_agent, follow, say):
+    top = follow(cell.agent, "top")
+    top.wait_for(r"1 of 1 node is up; connected to Redis at 127\.0\.0\.1:")
+    assert top.wait_for(r"^ook\* +up ")
+    other = make_agent(cell.server.url(), "hog", settings={"heartbeat.ttl": "1s"})
+    top.wait_for(r"node:events:hog +remote  node_up hog")
+    say(cell.agent, "publish", "error:events:air", '{"type":"error","message":"low"}')
+    assert "remote" not in top.wait_for("error:events:air .*error ook message=low")
+    # Seen by a look at the fleet, not by its event only.
+    top.wait_for("-- .*  hog is up")
+    other.kill()
+    top.wait_for("-- .*  hog is down")
+
+
+# --- while the agent comes and goes --------------------------------------------------------------
+
+
+def restarted(cell, make_agent):
+    """The agent again, at the same socket, after a SIGKILL."""
+    cell.agent.kill()
+    return make_agent(cell.server.url(), settings={"socket.path": cell.agent.socket_path})
+
+
+def test_watch_says_that_the_agent_hangs_and_recovers(cell, watch):
+    watching = watch(cell.agent, "--timeout", "300ms", "cell:*")
+    processes.pause(cell.agent.process)
+    try:
+        watching.wait_for("-- .*  the agent does not answer; waiting for it")
+        cell.redis.publish("cell:news", '{"n":1}')
+    finally:
+        processes.resume(cell.agent.process)
+    watching.wait_for("cell:news .* n=1")
+    watching.wait_for("-- .*  the agent is back")
+    cell.redis.publish("cell:news", '{"n":2}')
+    watching.wait_for("cell:news .* n=2")
+    assert len([line for line in watching.lines if line.startswith("--")]) == 2
+
+
+def test_watch_outlives_the_agent(cell, make_agent, watch, steady):
+    watching = watch(cell.agent, "--json", "cell:*")
+    agent = restarted(cell, make_agent)
+    watching.wait_for('{"notice":"agent_away"}')
+    watching.wait_for('{"notice":"agent_back"}')
+    client = steady(agent)
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["local"] == 1)
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    cell.redis.publish("cell:news", '{"n":1}')
+    watching.wait_for('"channel":"cell:news".*"n":1')
+    assert len([line for line in watching.lines if "notice" in line]) == 2
+
+
+def test_top_while_the_agent_hangs_and_is_restarted(cell, make_agent, follow):
+    top = follow(cell.agent, "top")
+    top.wait_for("1 of 1 node is up")
+    processes.pause(cell.agent.process)
+    try:
+        top.wait_for("-- .*  the agent does not answer; waiting for it")
+    finally:
+        processes.resume(cell.agent.process)
+    top.wait_for("-- .*  the agent is back")
+    restarted(cell, make_agent)
+    top.wait_for("-- .*  the agent has gone away; waiting for it to come back")
+    wait_until(lambda: [l[-17:] for l in top.lines].count("the agent is back") == 2)
+
+
+def test_call(cell, ctl, say):
+    assert json.loads(say(cell.agent, "call", "agent.stats"))["node_id"] == "ook"
+    assert json.loads(say(cell.agent, "call", "health.get", '{"node":"ook"}'))["health"]
+    done = ctl(cell.agent, "call", "health.get", '{"node":"nobody"}')
+    assert done.returncode == FOUND and "nobody" in done.stderr
+
+
+def test_json_everywhere(cell, ctl):
+    for args in (["status"], ["nodes"], ["doctor"], ["set", "k", "1"], ["get", "k"], ["list"],
+                 ["publish", "c", "{}"], ["publish", "c", "{}", "--stored"], ["push"],
+                 ["stroke", "start", "--total", "1"], ["stroke", "update", "--pose", "1"],
+                 ["stroke", "end"], ["delete", "k"], ["call", "system.status"]):
+        done = ctl(cell.agent, *args, "--json")
+        assert isinstance(json.loads(done.stdout), dict), args
+        assert done.stdout.count("\n") == 1 and done.stderr == "", args
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doctor(ctl, tmp_path):
+    """doctor(agent): its exit code, and {check: finding}."""
+
+    def make(agent):
+        os.chmod(agent.socket_path, 0o660)
+        done = ctl(agent, "doctor", "--json", "--config", agent.config)
+        findings = json.loads(done.stdout)
+        assert findings["worst"] == done.returncode
+        return done.returncode, {f["check"]: f for f in findings["findings"]}
+
+    return make
+
+
+def problems(findings):
+    return {check for check, f in findings.items() if f["level"] == "problem"}
+
+
+def test_doctor_when_all_is_well(make_redis, make_agent, steady, doctor, ctl):
+    server = make_redis(maxmemory_policy="noeviction", appendonly="yes")
+    agent = make_agent(server.url())
+    steady(agent)
+    server.wait_for_beat("ook", lambda h: h["seq"] >= 3)
+    code, findings = doctor(agent)
+    assert code == 0, findings
+    assert {f["level"] for f in findings.values()} == {"ok"}
+    assert {"configuration", "socket", "link", "redis", "redis eviction", "redis memory",
+            "redis access", "redis persistence", "clock", "node name", "queue",
+            "clients"} == set(findings)
+    text = ctl(agent, "doctor", "--config", agent.config).stdout
+    assert text.endswith("\nall is well\n")
+
+
+def test_doctor_and_an_eviction_policy(cell, doctor):
+    cell.redis.config_set("maxmemory", "64mb")
+    cell.redis.config_set("maxmemory-policy", "allkeys-lru")
+    code, findings = doctor(cell.agent)
+    assert code == 2 and problems(findings) == {"redis eviction"}
+    assert "noeviction" in findings["redis eviction"]["advice"]
+
+
+def test_doctor_and_redis_gone(cell, doctor):
+    cell.server.kill()
+    wait_until(lambda: cell.client.call("agent.stats")["link"]["cause"] == "unreachable")
+    code, findings = doctor(cell.agent)
+    assert code == 2 and problems(findings) == {"link"}
+    assert "not reachable" in findings["link"]["text"]
+    assert "redis-cli" in findings["link"]["advice"]
+    assert "redis" not in findings and "node name" not in findings
+
+
+def test_doctor_and_a_wrong_password(make_redis, make_agent, connect, doctor):
+    agent = make_agent(make_redis(requirepass="x").url())
+    client = connect(agent)
+    wait_until(lambda: client.call("agent.stats")["link"]["cause"] == "wrong-password")
+    code, findings = doctor(agent)
+    assert code == 2 and "password_file" in findings["link"]["advice"]
+
+
+def test_doctor_and_a_probe_that_is_down(redis_server, make_agent, steady, doctor, closing):
+    target = closing(HttpTarget())
+    agent = make_agent(redis_server.url(), probes=[
+        {"name": "vision", "type": "http", "url": target.url(), "interval": "100ms"}])
+    client = steady(agent)
+
+    def is_up():
+        probes = client.call("agent.stats")["probes"]
+        return probes[0]["up"] if probes else None
+
+    wait_until(is_up)
+    code, findings = doctor(agent)
+    assert findings["probes"]["text"] == "all up (1)" and not problems(findings)
+    target.stop()
+    wait_until(lambda: is_up() is False)
+    code, findings = doctor(agent)
+    assert code == 2 and problems(findings) == {"probe"}
+    assert findings["probe"]["text"].startswith("vision (http) is down: ")
+
+
+def test_doctor_and_two_of_one_name(cell, make_agent, doctor):
+    twin = make_agent(cell.server.url())
+    wait_until(lambda: cell.client.call("agent.stats")["conflict"])
+    code, findings = doctor(cell.agent)
+    assert code == 2 and problems(findings) == {"node name"}
+    other = cell.client.call("agent.stats")["conflict"]
+    assert findings["node name"]["text"].startswith("two agents beat as node ook: this one (")
+    assert other in findings["node name"]["text"]
+    twin.stop()
+    wait_until(lambda: cell.client.call("agent.stats")["conflict"] is None)
+    assert not problems(doctor(cell.agent)[1])
+
+
+def test_doctor_and_a_configuration_that_is_wrong(cell, doctor):
+    cell.agent.write_config(heartbeat__interval="never")
+    code, findings = doctor(cell.agent)
+    assert code == 2 and problems(findings) == {"configuration"}
+    assert "heartbeat.interval" in findings["configuration"]["text"]
+    cell.agent.write_config(heartbeat__interval="100ms")

@@ -1,0 +1,380 @@
+"""event.publish and event.subscribe: local listeners, Redis, and what happens in between."""
+
+import json
+import re
+
+import pytest
+
+from support.probe_targets import SilentListener
+from support.rpc import Refused
+from support.waiting import wait_until
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
+
+
+@pytest.fixture
+def listening(cell):
+    """listening(client, channels=..., patterns=...): subscribed, in Redis too."""
+
+    def subscribe(client, **what):
+        client.call("event.subscribe", **what)
+        count = sum(len(v) for v in what.values())
+
+        def there():
+            numbers = cell.redis.pubsub_numsub(*what.get("channels", []))
+            return (all(n for _, n in numbers)
+                    and cell.redis.pubsub_numpat() >= len(what.get("patterns", [])))
+
+        assert count and wait_until(there)
+        return client
+
+    return subscribe
+
+
+def refused(client, method, params=None, **more):
+    with pytest.raises(Refused) as caught:
+        client.call(method, params, **more)
+    return caught.value
+
+
+# --- local --------------------------------------------------------------------------------------
+
+
+def test_local_listeners_need_no_redis(lonely, connect):
+    listener = connect(lonely.agent)
+    listener.call("event.subscribe", channels=["a"], patterns=["b*"])
+    lonely.client.call("event.publish", '{"channel":"a","event":{ "x" : 1.10 }}')
+    assert listener.read_line() == (
+        b'{"jsonrpc":"2.0","method":"event","params":{"channel":"a","event":{"x":1.10}}}'
+    )
+    lonely.client.call("event.publish", channel="bc", event={})
+    assert listener.next_event() == {"channel": "bc", "event": {}, "pattern": "b*"}
+    lonely.client.call("event.publish", channel="c", event={})
+    assert listener.events() == []
+
+
+def test_a_publisher_hears_itself_once(lonely):
+    lonely.client.call("event.subscribe", channels=["a"])
+    lonely.client.call("event.publish", channel="a", event={"i": 1})
+    assert [e["event"] for e in lonely.client.events()] == [{"i": 1}]
+
+
+def test_with_redis_there_it_comes_once_and_no_echo(cell, connect, listening):
+    listener = listening(connect(cell.agent), channels=["a"], patterns=["a*", "?"])
+    for i in range(50):
+        answer = cell.client.call("event.publish", channel="a", event={"i": i}, ack="stored")
+        assert answer["subscribers"] == 3  # the agent's own: a channel and two patterns
+    # This one comes from Redis: behind it no echo can be on its way any more.
+    cell.redis.publish("a", '{"i":"end"}')
+    heard = [listener.next_event()["event"]["i"] for _ in range(51)]
+    assert heard == [*range(50), "end"] and listener.events() == []
+    assert cell.client.call("agent.stats")["subscriptions"]["echoes_dropped"] >= 50
+
+
+def test_what_robot_and_strokes_say_is_heard_locally(lonely):
+    lonely.client.call("event.subscribe", patterns=["*"])
+    lonely.client.call("robot.update", current_pose="ready")
+    assert lonely.client.next_event("robot:events")["event"]["current_pose"] == "ready"
+    session = lonely.client.call("stroke.start", total_strokes=1)["session_id"]
+    assert lonely.client.next_event("stroke:events:session")["event"]["session_id"] == session
+    lonely.client.call("stroke.update", stroke_idx=1)
+    assert lonely.client.next_event("stroke:events:progress")["event"]["stroke_idx"] == 1
+    lonely.client.call("stroke.end")
+    assert lonely.client.next_event("stroke:events:session")["event"]["type"] == "session_end"
+    lonely.client.call("error.report", category="c", message="m")
+    assert lonely.client.next_event("error:events:c")["event"]["message"] == "m"
+
+
+def test_what_the_node_says_is_heard_locally(redis_server, make_agent, steady, closing):
+    target = closing(SilentListener())
+    agent = make_agent(redis_server.url(), probes=[
+        {"name": "port", "type": "tcp", "address": f"127.0.0.1:{target.port}",
+         "interval": "100ms", "down_after": 1}])
+    client = steady(agent)
+    client.call("event.subscribe", channels=["node:events:ook"])
+    wait_until(lambda: any(p["up"] for p in client.call("agent.stats")["probes"]))
+    target.close()
+    event = client.next_event("node:events:ook")
+    while event["event"]["type"] != "probe_changed" or event["event"]["up"]:
+        event = client.next_event("node:events:ook")
+    assert event["event"]["probe"] == "port" and "remote" not in event
+
+
+@pytest.mark.parametrize("pattern, yes, no", [
+    ("a*", ["a", "abc"], ["b", "ba"]), ("a?", ["ab"], ["a", "abc"]),
+    ("[a-c]x", ["ax", "cx"], ["dx", "x"]), ("[^a]x", ["bx"], ["ax"]), (r"a\*", ["a*"], ["ab"]),
+    ("*", ["x", "a:b"], []), ("*:b:*", ["a:b:c"], ["a:c"]), ("[ab", ["a"], ["c"]),
+])
+def test_patterns_mean_what_they_mean_to_redis(cell, closing, pattern, yes, no):
+    theirs = closing(cell.server.subscribe(patterns=[pattern]))
+    cell.client.call("event.subscribe", patterns=[pattern])
+    for channel in (*yes, *no):
+        cell.client.call("event.publish", channel=channel, event={"type": "x"}, ack="stored")
+    ours = [e["channel"] for e in cell.client.events() if not e["channel"].startswith("node:")]
+    assert ours == yes
+    wait_until(lambda: [c for _, c, _ in theirs.raw if not c.startswith("node:")] == yes)
+
+
+def test_overlapping_subscriptions_bring_it_once(cell, listening):
+    listening(cell.client, channels=["ab", "x"], patterns=["a*", "*b", "??"])
+    cell.client.call("event.publish", channel="ab", event={"i": 1})
+    cell.redis.publish("ab", '{"i":2}')
+    cell.redis.publish("x", '{"i":3}')  # after which nothing of the former can come
+    events = [cell.client.next_event() for _ in range(3)]
+    assert events == [
+        {"channel": "ab", "event": {"i": 1}},
+        {"channel": "ab", "event": {"i": 2}, "remote": True},
+        {"channel": "x", "event": {"i": 3}, "remote": True},
+    ]
+    assert cell.client.events() == []
+
+
+def test_unsubscribe(cell, listening):
+    listening(cell.client, channels=["a", "b"], patterns=["c*", "d*"])
+    cell.client.call("event.unsubscribe", channels=["a", "never"], patterns=["c*"])
+    for channel in ("a", "b", "c1", "d1"):
+        cell.client.call("event.publish", channel=channel, event={})
+    assert [e["channel"] for e in cell.client.events()] == ["b", "d1"]
+    cell.client.call("event.unsubscribe")
+    for channel in ("a", "b", "c1", "d1"):
+        cell.client.call("event.publish", channel=channel, event={}, ack="stored")
+    assert cell.client.events() == []
+    wait_until(lambda: cell.redis.pubsub_channels() == [] and cell.redis.pubsub_numpat() == 0)
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 0
+    cell.client.call("event.unsubscribe")  # of nothing
+
+
+def test_one_that_goes_takes_its_subscriptions_along(cell, connect, listening):
+    first = listening(connect(cell.agent), channels=["a"])
+    second = listening(connect(cell.agent), channels=["a", "b"])
+    first.close()
+    wait_until(lambda: cell.client.call("agent.stats")["subscriptions"]["local"] == 2)
+    cell.redis.publish("a", "{}")
+    assert second.next_event()["channel"] == "a"
+    second.close()
+    wait_until(lambda: cell.redis.pubsub_channels() == [])
+
+
+@pytest.mark.parametrize("params, field", [
+    ({}, "channels"), ({"channels": [], "patterns": []}, "channels"),
+    ({"channels": ["a", ""]}, "channels[1]"), ({"patterns": ["a\n"]}, "patterns[0]"),
+    ({"channels": ["x" * 257]}, "channels[0]"), ({"channels": "a"}, "channels"),
+    ({"channels": [1]}, "channels[0]"), ({"channels": ["a"] * 65}, "channels"),
+])
+def test_subscriptions_that_are_none(cell, params, field):
+    error = refused(cell.client, "event.subscribe", params)
+    assert (error.code, error.field) == (-32602, field)
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 0
+
+
+def test_at_most_sixty_four_subscriptions(cell):
+    cell.client.call("event.subscribe", channels=[f"c{i}" for i in range(40)])
+    error = refused(cell.client, "event.subscribe", patterns=[f"c{i}" for i in range(40)])
+    assert error.name == "queue_full"
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 40
+
+
+# --- from elsewhere -----------------------------------------------------------------------------
+
+
+def test_remote_events_are_marked(cell, listening):
+    listening(cell.client, channels=["a"], patterns=["p*"])
+    cell.redis.publish("a", '{"x":1.10}')
+    assert cell.client.read_line() == (
+        b'{"jsonrpc":"2.0","method":"event","params":'
+        b'{"channel":"a","event":{"x":1.10},"remote":true}}'
+    )
+    cell.redis.publish("pq", '{\n  "a": [\n 1,\r\n 2 ],\t"b" : "x\\ny"\n}\n')
+    assert cell.client.next_event() == {
+        "channel": "pq", "event": {"a": [1, 2], "b": "x\ny"}, "pattern": "p*", "remote": True
+    }
+
+
+@pytest.mark.parametrize("message, told", [
+    ("plain", "plain"), ("", ""), ('{"a":1', '{"a":1'), ("line\nbreak\"", 'line\nbreak"'),
+    (b"a\xffb", "a\ufffdb"), ('{"a":1,"a":2}', '{"a":1,"a":2}'), (b"\x00", "\x00"),
+])
+def test_what_is_no_json_comes_as_text(cell, listening, message, told):
+    listening(cell.client, channels=["a"])
+    cell.redis.publish("a", message)
+    assert cell.client.next_event() == {"channel": "a", "text": told, "remote": True}
+
+
+@pytest.mark.parametrize("message", ['"text"', "7", "null", "[1]"])
+def test_json_that_is_no_object_is_an_event(cell, listening, message):
+    listening(cell.client, channels=["a"])
+    cell.redis.publish("a", message)
+    assert cell.client.next_event()["event"] == json.loads(message)
+
+
+@pytest.mark.parametrize("message", ["x" * 100_000, '{"a":"' + "x" * 70_000 + '"}',
+                                     "\x01" * 20_000], ids=["text", "JSON", "control characters"])
+def test_what_fits_into_no_line_is_told_by_its_size(cell, listening, message):
+    listening(cell.client, channels=["a"])
+    cell.redis.publish("a", message)
+    line = cell.client.read_line()
+    assert len(line) <= 65536
+    assert json.loads(line)["params"] == {
+        "channel": "a", "omitted_bytes": len(message), "remote": True
+    }
+
+
+def test_two_agents_hear_one_another(cell, make_agent, steady, listening):
+    other = steady(make_agent(cell.server.url(), "hog"))
+    for client in (cell.client, other):
+        client.call("event.subscribe", channels=["a"])
+    wait_until(lambda: dict(cell.redis.pubsub_numsub("a")) == {"a": 2})
+    cell.client.call("event.publish", channel="a", event={"i": 1}, ack="stored")
+    assert other.next_event() == {"channel": "a", "event": {"i": 1}, "remote": True}
+    other.call("event.publish", channel="a", event={"i": 1}, ack="stored")  # the same bytes
+    assert cell.client.next_event() == {"channel": "a", "event": {"i": 1}}
+    assert cell.client.next_event() == {"channel": "a", "event": {"i": 1}, "remote": True}
+    assert other.next_event() == {"channel": "a", "event": {"i": 1}}
+    assert cell.client.events() == other.events() == []
+
+
+def test_a_thousand_events_in_order(cell, make_agent, steady):
+    other = steady(make_agent(cell.server.url(), "hog"))
+    for client in (cell.client, other):
+        client.call("event.subscribe", channels=["a"])
+    wait_until(lambda: dict(cell.redis.pubsub_numsub("a")) == {"a": 2})
+    for i in range(1000):
+        other.notify("event.publish", channel="a", event={"i": i})
+    assert [other.next_event()["event"]["i"] for _ in range(1000)] == list(range(1000))
+    assert [cell.client.next_event()["event"]["i"] for _ in range(1000)] == list(range(1000))
+    assert cell.client.events() == other.events() == []
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:hog")
+            if f["channel"] == "a"]
+    assert kept == list(range(1000))
+
+
+def test_a_gap_is_told(cell, listening):
+    listening(cell.client, channels=["a"])
+    cell.server.restart()
+    gap = cell.client.next_message("event.gap")
+    assert list(gap) == ["from", "to"]
+    assert TIMESTAMP.fullmatch(gap["from"]) and TIMESTAMP.fullmatch(gap["to"])
+    assert gap["from"] <= gap["to"]
+    # Who is told listens again.
+    cell.server.client().publish("a", '{"i":1}')
+    assert cell.client.next_event()["event"] == {"i": 1}
+    assert cell.client.call("agent.stats")["subscriptions"]["gaps"] >= 1
+
+
+def test_a_subscription_made_without_redis_takes_hold_later(lonely):
+    lonely.client.call("event.subscribe", channels=["a"])
+    lonely.server.start()
+    wait_until(lambda: lonely.server.client().publish("a", '{"i":1}'))
+    assert lonely.client.next_event()["event"] == {"i": 1}
+
+
+# --- what goes to Redis -------------------------------------------------------------------------
+
+
+def test_elsewhere_bytes_go_out_as_they_came(cell, closing):
+    events = closing(cell.server.subscribe("cv:parameter:update"))
+    written = r'{"timestamp":1700000000000,"type":7,"data":{"value":1.10,"s":"\u00e4\/"}}'
+    spaced = written.replace(":", " : ").replace(",", "\t,")
+    cell.client.call("event.publish", f'{{"channel":"cv:parameter:update","event":{spaced},'
+                     '"ack":"stored"}')
+    wait_until(lambda: events.raw)
+    assert events.raw[0][2] == written
+    assert cell.redis.xrange("stream:node_events:ook")[-1][1] == {
+        "channel": "cv:parameter:update", "event": written
+    }
+
+
+STRICT = ["robot:events", "stroke:events:session", "stroke:events:x", "error:events:c",
+          "node:events:ook", "node:events:hog", "system:events"]
+
+
+@pytest.mark.parametrize("channel", STRICT)
+def test_strict_channels_get_what_their_readers_need(cell, closing, channel):
+    events = closing(cell.server.subscribe(channel))
+    for event, field in (({}, "event.type"), ({"type": 1}, "event.type"),
+                         ({"type": None}, "event.type"),
+                         ({"type": "t", "timestamp": 1}, "event.timestamp"),
+                         ({"type": "t", "timestamp": None}, "event.timestamp")):
+        error = refused(cell.client, "event.publish", channel=channel, event=event)
+        assert (error.code, error.field) == (-32602, field)
+    cell.client.call("event.publish", channel=channel, event={"type": "t", "x": 1})
+    event = events.wait_for("t")
+    assert list(event) == ["type", "x", "node_id", "timestamp"]
+    assert event["node_id"] == "ook" and TIMESTAMP.fullmatch(event["timestamp"])
+    given = {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "hog", "type": "given"}
+    cell.client.call("event.publish", channel=channel, event=given)
+    assert list(events.wait_for("given").items()) == list(given.items())
+
+
+def test_progress_is_nobodys_but_the_strokes(cell, closing):
+    events = closing(cell.server.subscribe("stroke:events:progress"))
+    error = refused(cell.client, "event.publish", channel="stroke:events:progress",
+                    event={"type": "progress_update"})
+    assert (error.code, error.name) == (-32003, "refused_key")
+    assert error.data["key"] == "stroke:events:progress"
+    cell.client.call("event.publish", channel="x", event={}, ack="stored")
+    assert not events.raw
+
+
+@pytest.mark.parametrize("params, field", [
+    ({"event": {}}, "channel"), ({"channel": "", "event": {}}, "channel"),
+    ({"channel": "c" * 257, "event": {}}, "channel"), ({"channel": "a\tb", "event": {}}, "channel"),
+    ({"channel": "c"}, "event"), ({"channel": "c", "event": []}, "event"),
+    ({"channel": "c", "event": "{}"}, "event"), ({"channel": "c", "event": None}, "event"),
+    ({"channel": "c", "event": {}, "max_age_ms": -1}, "max_age_ms"),
+    ({"channel": "c", "event": {}, "max_age_ms": 604800001}, "max_age_ms"),
+    ({"channel": "c", "event": {}, "record": 1}, "record"),
+])
+def test_events_that_are_none(cell, params, field):
+    error = refused(cell.client, "event.publish", params)
+    assert (error.code, error.field) == (-32602, field)
+
+
+def test_without_record_it_is_only_published(cell, closing):
+    events = closing(cell.server.subscribe("c"))
+    cell.client.call("event.publish", channel="c", event={"type": "t"}, record=False, ack="stored")
+    cell.client.call("event.publish", channel="c", event={"type": "u"}, record=True, ack="stored")
+    assert events.wait_for("t") and events.wait_for("u")
+    kept = [f["event"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == ['{"type":"u"}']
+
+
+def test_how_many_heard_it(cell, closing):
+    def publish():
+        return cell.client.call("event.publish", channel="c", event={"type": "t"}, ack="stored")
+
+    assert publish() == {"subscribers": 0}
+    first = closing(cell.server.subscribe("c"))
+    second = closing(cell.server.subscribe("c"))
+    assert publish() == {"subscribers": 2}
+    assert first.wait_for("t") and second.wait_for("t")
+
+
+def test_too_late_to_be_published(lonely):
+    """A late emergency stop is worse than none: it stays in the stream only."""
+    late = lonely.client.request("event.publish", channel="c", event={"type": "late"},
+                                 max_age_ms=20, ack="stored", timeout_ms=20000)
+    young = lonely.client.request("event.publish", channel="c", event={"type": "young"},
+                                  max_age_ms=60000, ack="stored", timeout_ms=20000)
+    never = lonely.client.request("event.publish", channel="c", event={"type": "never"},
+                                  max_age_ms=0, record=False, ack="stored", timeout_ms=20000)
+    begin = wait_until(lambda: lonely.client.call("health.get")["health"])["seq"]
+    wait_until(lambda: lonely.client.call("health.get")["health"]["seq"] > begin + 1)
+    lonely.server.start()
+    assert lonely.client.answer(late) == {"subscribers": None}
+    assert lonely.client.answer(young) == {"subscribers": 0}
+    assert lonely.client.answer(never) == {"subscribers": None}
+    kept = [f["event"] for _, f in lonely.server.client().xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == ['{"type":"late"}', '{"type":"young"}']
+    assert lonely.client.call("agent.stats")["outbox"]["expired"] >= 2
+
+
+def test_the_stream_of_events_is_bounded(make_redis, make_agent, steady):
+    server = make_redis(stream_node_max_entries=5)
+    client = steady(make_agent(server.url(), settings={"robot.events_length": 20}))
+    for i in range(100):
+        client.notify("event.publish", channel="c", event={"i": i})
+    client.call("event.publish", channel="c", event={}, ack="stored")
+    assert 20 <= server.client().xlen("stream:node_events:ook") <= 25

@@ -1,0 +1,645 @@
+"""state.set, .get, .delete, .list; what an acknowledgement is worth; and the calls that look."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+
+from support.rpc import Refused
+from support.waiting import wait_until
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
+
+
+def refused(client, method, params=None, **more):
+    with pytest.raises(Refused) as caught:
+        client.call(method, params, **more)
+    return caught.value
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written, stored",
+    [
+        ('{ "a" : [ 1.10 , -0.0,1e-7 ],"b":{ } }', '{"a":[1.10,-0.0,1e-7],"b":{}}'),
+        ('"a  b"', '"a  b"'),
+        (r'"\u00e4\n\/"', r'"\u00e4\n\/"'),
+        ("3.141592653589793238", "3.141592653589793238"),
+        ("null", "null"),
+        ("true", "true"),
+        ("[ ]", "[]"),
+        ('""', '""'),
+    ],
+)
+def test_a_value_is_stored_byte_for_byte(cell, written, stored):
+    assert cell.client.call("state.set", f'{{"key":"k","value":{written},"ack":"stored"}}') == {}
+    assert cell.redis.type("k") == "string"
+    assert cell.redis.get("k") == stored
+    assert cell.redis.ttl("k") == -1
+    cell.client.request("state.get", {"key": "k"})
+    line = cell.client.read_line().decode()
+    assert line.endswith(f'"result":{{"key":"k","value":{stored},"source":"redis"}}}}')
+
+
+def test_a_time_to_live(cell):
+    cell.client.call("state.set", key="k", value=1, ttl_ms=60000, ack="stored")
+    assert 59000 < cell.redis.pttl("k") <= 60000
+    cell.client.call("state.set", key="k", value=2, ack="stored")
+    assert cell.redis.ttl("k") == -1
+    cell.client.call("state.set", key="k", value=3, ttl_ms=50, ack="stored")
+    wait_until(lambda: not cell.redis.exists("k"))
+    assert refused(cell.client, "state.get", key="k").name == "not_found"
+
+
+def test_a_time_to_live_runs_while_redis_is_away(lonely):
+    lonely.client.call("state.set", key="short", value=1, ttl_ms=20)
+    lonely.client.call("state.set", key="long", value=1, ttl_ms=60000)
+    wait_until(lambda: "value" not in attempt(lonely.client, "short"))
+    lonely.server.start()
+    wait_until(lambda: lonely.server.client().exists("long"))
+    assert 0 < lonely.server.client().pttl("long") < 60000
+    assert not lonely.server.client().exists("short")
+
+
+def attempt(client, key):
+    try:
+        return client.call("state.get", key=key)
+    except Refused as error:
+        return {"error": error.name}
+
+
+@pytest.mark.parametrize("prefix", ["node:", "robot:", "stroke:", "stream:", "session:",
+                                    "nodebeat:"])
+def test_keys_that_others_parse_are_refused(cell, prefix):
+    for method, more in (("state.set", {"value": 1}), ("state.delete", {})):
+        for key in (prefix, prefix + "x"):
+            error = refused(cell.client, method, key=key, **more)
+            assert (error.code, error.name, error.data["key"]) == (-32003, "refused_key", key)
+    assert cell.client.call("state.set", key=prefix[:-1], value=1, ack="stored") == {}
+    assert not cell.redis.exists(prefix, prefix + "x")
+
+
+@pytest.mark.parametrize("key", ["", "a\nb", "a\u007f", "\u0001", "k" * 513, "ä" * 257])
+def test_keys_that_are_none(cell, key):
+    for method, more in (("state.set", {"value": 1}), ("state.delete", {}), ("state.get", {})):
+        error = refused(cell.client, method, key=key, **more)
+        assert (error.code, error.field) == (-32602, "key")
+
+
+@pytest.mark.parametrize("key", ["k" * 512, "ä" * 256, "a b", "*", 'q"\\', "NODE:x"])
+def test_keys_of_every_kind(cell, key):
+    cell.client.call("state.set", key=key, value=1, ack="stored")
+    assert cell.redis.get(key) == "1"
+    assert cell.client.call("state.get", key=key) == {"key": key, "value": 1, "source": "redis"}
+    cell.client.call("state.delete", key=key, ack="stored")
+    assert not cell.redis.exists(key)
+
+
+def test_delete(cell):
+    cell.redis.set("k", "1")
+    assert cell.client.call("state.delete", key="k", ack="stored") == {}
+    assert cell.client.call("state.delete", key="k", ack="stored") == {}
+    assert not cell.redis.exists("k")
+    assert refused(cell.client, "state.get", key="k").name == "not_found"
+
+
+def test_what_was_deleted_stays_so_when_redis_came_back_empty(cell):
+    cell.client.call("state.set", key="gone", value=1, ack="stored")
+    cell.client.call("state.set", key="there", value=1, ack="stored")
+    cell.client.call("state.delete", key="gone", ack="stored")
+    cell.server.restart()
+    wait_until(lambda: cell.server.client().exists("there"))
+    assert not cell.server.client().exists("gone")
+
+
+@pytest.mark.parametrize("text, value", [
+    ("plain", "plain"), ('{"a": 1.10}', {"a": 1.10}), ("{", "{"), ("", ""), ("7", 7), ("007", "007"),
+    ('{"a":1,"a":2}', '{"a":1,"a":2}'), ("1e999", "1e999"), ("[1]\n", [1]), ('"x"', "x"),
+])
+def test_what_others_stored_is_read(cell, text, value):
+    cell.redis.set("k", text)
+    assert cell.client.call("state.get", key="k")["value"] == value
+
+
+def test_bytes_that_are_no_text_are_read_as_one(cell):
+    cell.redis.set("k", b"a\xff\x00b")
+    assert cell.client.call("state.get", key="k")["value"] == "a\ufffd\x00b"
+
+
+def test_hashes_are_read(cell):
+    cell.client.call("robot.update", joints_l=[1], ack="stored")
+    session = cell.client.call("stroke.start", total_strokes=3, ack="stored")["session_id"]
+    cell.redis.hset("h", mapping={"a": "1", 'b"': "x"})
+    cell.redis.hset("node:health:hog", "health", '{"node_id":"hog"}')
+
+    def get(key):
+        answer = cell.client.call("state.get", key=key)
+        assert answer["source"] == "redis" and answer["key"] == key
+        return answer["value"]
+
+    assert get("h") == {"a": "1", 'b"': "x"}
+    assert get("robot:state:ook")["joints_l"] == [1]
+    assert get(f"stroke:progress:{session}")["total_strokes"] == 3
+    assert get("node:health:hog") == {"node_id": "hog"}
+
+
+@pytest.mark.parametrize("kind", ["list", "set", "zset", "stream"])
+def test_other_types_are_told(cell, kind):
+    {
+        "list": lambda: cell.redis.rpush("k", 1),
+        "set": lambda: cell.redis.sadd("k", 1),
+        "zset": lambda: cell.redis.zadd("k", {"a": 1}),
+        "stream": lambda: cell.redis.xadd("k", {"a": 1}),
+    }[kind]()
+    error = refused(cell.client, "state.get", key="k")
+    assert (error.code, error.name, error.data["type"]) == (-32010, "wrong_type", kind)
+
+
+def test_a_value_that_fits_no_answer(cell):
+    cell.redis.set("k", "x" * 70000)
+    error = refused(cell.client, "state.get", key="k")
+    assert error.name == "too_large" and error.data["limit_bytes"] > 0
+
+
+def test_what_waits_is_read_from_the_agent(lonely):
+    lonely.client.call("state.set", '{"key":"k","value":{"a":1.10}}')
+    lonely.client.request("state.get", {"key": "k"})
+    assert b'{"key":"k","value":{"a":1.10},"source":"agent"}' in lonely.client.read_line()
+    lonely.client.call("robot.update", joints_l=[1])
+    robot = lonely.client.call("state.get", key="robot:state:ook")
+    assert robot["source"] == "agent" and robot["value"]["joints_l"] == [1]
+    error = refused(lonely.client, "state.get", key="another")
+    assert (error.code, error.name) == (-32008, "unavailable") and error.data["link"]
+    lonely.client.call("state.delete", key="k")
+    assert refused(lonely.client, "state.get", key="k").name == "not_found"
+    lonely.client.call("state.set", key="k", value="last")
+    lonely.server.start()
+    wait_until(lambda: lonely.server.client().get("k") == '"last"')
+    wait_until(lambda: lonely.client.call("state.get", key="k")["source"] == "redis")
+
+
+def test_no_room_for_values(redis_server, make_agent, steady):
+    agent = make_agent(redis_server.url(), settings={"outbox.slot_bytes": "16KiB"})
+    client = steady(agent)
+    error, count = None, 0
+    while error is None and count < 1000:
+        try:
+            client.call("state.set", key=f"k{count}", value="x" * 500)
+            count += 1
+        except Refused as caught:
+            error = caught
+    assert (error.code, error.name) == (-32004, "queue_full")
+    assert error.data["limit_bytes"] == 16384 and 10 < count < 32
+    client.call("state.set", key="k0", value="y", ack="stored")  # an old one may change
+    client.call("robot.update", joints_l=[1], ack="stored")  # and this does not count
+    client.call("state.delete", key="k1", ack="stored")
+    client.call("state.set", key="new", value="x", ack="stored")
+    error = refused(client, "state.set", key="large", value="x" * 20000)
+    assert error.name in ("too_large", "queue_full") and error.data["limit_bytes"] == 16384
+    assert redis_server.client().get("new") == '"x"' and not redis_server.client().exists("large")
+
+
+def test_deletions_that_wait_take_room_as_well(lonely):
+    error, count = None, 0
+    while error is None and count < 100000:
+        try:
+            lonely.client.call("state.delete", key=f"{count:0300}")
+            count += 1
+        except Refused as caught:
+            error = caught
+    assert (error.code, error.name) == (-32004, "queue_full")
+    assert 1000 < count < error.data["limit_bytes"] / 300
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+def walk(client, **params):
+    keys, cursor, pages = [], None, 0
+    while True:
+        more = {} if cursor is None else {"cursor": cursor}
+        page = client.call("state.list", {**params, **more})
+        keys += page["keys"]
+        pages += 1
+        cursor = page["cursor"]
+        if cursor is None:
+            return keys, pages
+
+
+def test_a_walk_over_many_keys(cell):
+    pipeline = cell.redis.pipeline()
+    for i in range(2500):
+        pipeline.set(f"walk:{i}", 1)
+    for i in range(500):
+        pipeline.set(f"other:{i}", 1)
+    pipeline.execute()
+    cell.redis.config_resetstat()
+    keys, pages = walk(cell.client, prefix="walk:", limit=100)
+    assert set(keys) == {f"walk:{i}" for i in range(2500)} and pages > 2
+    keys, _ = walk(cell.client, prefix="walk:", limit=1)
+    assert set(keys) == {f"walk:{i}" for i in range(2500)}
+    assert len(set(walk(cell.client)[0])) >= 3000
+    assert "cmdstat_keys" not in cell.redis.info("commandstats")
+
+
+@pytest.mark.parametrize("prefix", ["a*", "a?", "[ab]", "a\\", "[^a]", "a-", 'a"', "ä"])
+def test_a_prefix_is_taken_literally(cell, prefix):
+    for key in (prefix + "1", "ab1", "a1", "b1", "c1"):
+        cell.redis.set(key, 1)
+    wanted = {k for k in (prefix + "1", "ab1", "a1", "b1", "c1") if k.startswith(prefix)}
+    assert set(walk(cell.client, prefix=prefix)[0]) == wanted
+
+
+def test_an_empty_walk(cell):
+    assert cell.client.call("state.list", prefix="none:") == {"keys": [], "cursor": None}
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.0", " 1", "99999999999999999999"])
+def test_a_cursor_of_ones_own_making(cell, cursor):
+    error = refused(cell.client, "state.list", cursor=cursor)
+    assert (error.code, error.field) == (-32602, "cursor")
+
+
+def test_reading_needs_redis(lonely):
+    for method, params in (("state.list", {}), ("state.get", {"key": "k"}), ("redis.inspect", {}),
+                           ("health.get", {"node": "hog"})):
+        error = refused(lonely.client, method, params)
+        assert (error.code, error.name) == (-32008, "unavailable")
+        assert isinstance(error.data["link"], str) and error.data["link"]
+
+
+# --- acknowledgements ---------------------------------------------------------------------------
+
+
+def test_stored_is_said_when_it_is(cell):
+    """Not before: with Redis stopped nothing is; and what was accepted arrives all the same."""
+    cell.server.pause()
+    try:
+        assert cell.client.call("state.set", key="at-once", value=1) == {}
+        error = refused(cell.client, "state.set", key="k", value=1, ack="stored", timeout_ms=150)
+        assert (error.code, error.name) == (-32005, "not_stored")
+        assert isinstance(error.data["link"], str) and error.data["link"]
+        error = refused(cell.client, "event.publish", channel="c", event={}, ack="stored",
+                        timeout_ms=1)
+        assert error.name == "not_stored"
+    finally:
+        cell.server.resume()
+    wait_until(lambda: cell.redis.get("k") == "1" and cell.redis.get("at-once") == "1")
+
+
+def test_the_default_deadline_is_two_seconds(lonely):
+    begin = time.monotonic()
+    error = refused(lonely.client, "robot.update", ack="stored")
+    assert error.name == "not_stored" and "not" in error.data["link"]
+    assert 1.9 < time.monotonic() - begin < 4
+
+
+def test_stored_comes_as_soon_as_redis_does(lonely):
+    waiting = lonely.client.request("state.set", key="k", value=1, ack="stored", timeout_ms=20000)
+    lonely.server.start()
+    assert lonely.client.answer(waiting) == {}
+    assert lonely.server.client().get("k") == "1"
+
+
+def test_hundreds_that_wait_for_redis(cell):
+    ids = [cell.client.request("state.set", key=f"k{i % 50}", value=i, ack="stored")
+           for i in range(300)]
+    assert [cell.client.answer(i) for i in ids] == [{}] * 300
+    for i in range(250, 300):
+        assert cell.redis.get(f"k{i % 50}") == str(i)
+
+
+def test_hundreds_of_events_that_wait_for_redis(cell):
+    ids = [cell.client.request("event.publish", channel="c", event={"i": i}, ack="stored")
+           for i in range(300)]
+    assert [cell.client.answer(i) for i in ids] == [{"subscribers": 0}] * 300
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == list(range(300))
+
+
+def test_an_event_that_was_dropped_is_told_to_who_waits(make_redis, make_agent, connect):
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={"outbox.event_bytes": "8KiB",
+                                               "heartbeat.history": False})
+    client = connect(agent)
+    waiting = client.request("event.publish", channel="c", event={"i": -1}, ack="stored",
+                             timeout_ms=20000)
+    for i in range(100):
+        client.call("event.publish", channel="c", event={"i": i, "ballast": "x" * 500})
+    with pytest.raises(Refused) as caught:
+        client.answer(waiting)
+    assert (caught.value.code, caught.value.name) == (-32012, "dropped")
+    stats = client.call("agent.stats")["outbox"]
+    assert stats["dropped"] > 80 and stats["event_bytes"] <= stats["event_bytes_limit"] == 8192
+    server.start()
+    kept = wait_until(lambda: [json.loads(f["event"])["i"] for _, f in
+                               server.client().xrange("stream:node_events:ook")
+                               if f["channel"] == "c"])
+    assert kept == list(range(100 - len(kept), 100)) and len(kept) + stats["dropped"] >= 101
+
+
+def test_what_was_lost_is_said(redis_server, make_agent, steady, closing):
+    events = closing(redis_server.subscribe("node:events:ook"))
+    agent = make_agent(redis_server.url(), settings={"outbox.event_bytes": "8KiB"})
+    client = steady(agent)
+    redis_server.pause()
+    try:
+        for i in range(100):
+            client.notify("event.publish", channel="c", event={"i": i, "ballast": "x" * 500})
+        dropped = client.call("agent.stats")["outbox"]["dropped"]
+    finally:
+        redis_server.resume()
+    lost = events.wait_for("events_lost")
+    assert lost["node_id"] == "ook" and lost["count"] >= 1 and dropped >= 1
+    assert TIMESTAMP.fullmatch(lost["from"]) and TIMESTAMP.fullmatch(lost["to"])
+    wait_until(lambda: sum(e["count"] for e in events.of_type("events_lost")) >= dropped)
+
+
+def test_an_event_larger_than_all_events_may_be(redis_server, make_agent, steady):
+    agent = make_agent(redis_server.url(), settings={"outbox.event_bytes": "8KiB"})
+    error = refused(steady(agent), "event.publish", channel="c", event={"x": "y" * 9000})
+    assert (error.code, error.name) == (-32000, "too_large")
+    assert error.data["limit_bytes"] == 8192
+
+
+def test_a_key_that_holds_another_type(cell):
+    """Redis says no to this one write: whoever waits is told, and the link lives."""
+    cell.redis.rpush("robot:state:ook", 1)
+    error = refused(cell.client, "robot.update", joints_l=[1], ack="stored")
+    assert (error.code, error.name) == (-32009, "refused_by_redis")
+    assert "WRONGTYPE" in error.data["redis"]
+    assert cell.client.call("state.set", key="k", value=1, ack="stored") == {}
+    cell.redis.delete("robot:state:ook")
+    assert cell.client.call("robot.update", joints_l=[2], ack="stored") == {}
+
+
+def test_redis_without_memory(cell):
+    """A state of the link with a name; nothing is lost."""
+    cell.redis.config_set("maxmemory", 1)
+    error = refused(cell.client, "state.set", key="k", value=1, ack="stored", timeout_ms=300)
+    assert error.name in ("not_stored", "refused_by_redis")
+    wait_until(lambda: "out of memory" in (cell.client.call("agent.stats")["link"]["trouble"] or ""))
+    assert cell.client.call("agent.stats")["link"]["cause"] == "out-of-memory"
+    error = refused(cell.client, "state.set", key="k", value=2, ack="stored", timeout_ms=100)
+    assert error.name == "not_stored" and "out of memory" in error.data["link"]
+    cell.redis.config_set("maxmemory", 0)
+    wait_until(lambda: cell.redis.get("k") == "2")
+    wait_until(lambda: cell.client.call("agent.stats")["link"]["trouble"] is None)
+
+
+def test_redis_that_does_not_let_publish(redis_server, make_agent, connect):
+    redis_server.client().execute_command(
+        "ACL", "SETUSER", "agent", "reset", "on", ">x", "~*", "&*", "+@all", "-publish"
+    )
+    agent = make_agent(redis_server.url("agent:x@"))
+    client = connect(agent)
+    error = refused(client, "event.publish", channel="c", event={"i": 0}, ack="stored")
+    assert (error.code, error.name) == (-32009, "refused_by_redis")
+    assert "permission" in error.data["redis"]
+    redis_server.client().execute_command("ACL", "SETUSER", "agent", "+publish")
+    published = client.call("event.publish", channel="c", event={"i": 1}, ack="stored")
+    assert published == {"subscribers": 0}
+    # Neither half of what was refused is there.
+    kept = [f["event"] for _, f in redis_server.client().xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == ['{"i":1}']
+
+
+def test_nothing_acknowledged_is_lost_when_redis_restarts(make_redis, make_agent, steady):
+    """Killed in the midst of it: what was answered is there afterwards, by disk or by replay."""
+    server = make_redis(appendonly="yes", appendfsync="always")
+    client = steady(make_agent(server.url()))
+    ids = []
+    for i in range(200):  # of one that has 256 waiting, the agent reads no more
+        ids.append(client.request("event.publish", channel="c", event={"i": i}, ack="stored",
+                                  timeout_ms=20000))
+        client.notify("state.set", key=f"k{i % 20}", value=i)
+        if i == 100:
+            client.answer(ids[0])
+            server.kill()
+    server.start()
+    for request in ids[1:]:
+        client.answer(request)
+    kept = [json.loads(f["event"])["i"] for _, f in server.client().xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    # Whatever was in doubt came twice; nothing is missing, and the order holds.
+    assert sorted(set(kept)) == list(range(200))
+    first = [kept.index(i) for i in range(200)]
+    assert first == sorted(first)
+    wait_until(lambda: all(server.client().get(f"k{i % 20}") == str(i) for i in range(180, 200)))
+
+
+def test_nothing_accepted_is_lost_when_the_agent_is_stopped(cell):
+    for i in range(500):
+        cell.client.notify("event.publish", channel="c", event={"i": i})
+    cell.client.call("state.set", key="k", value="last")
+    cell.agent.stop()
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == list(range(500)) and cell.redis.get("k") == '"last"'
+
+
+@pytest.mark.parametrize("params, field", [
+    ({"ack": "sometimes"}, "ack"), ({"ack": True}, "ack"), ({"ack": None}, "ack"),
+    ({"timeout_ms": 100}, "timeout_ms"), ({"ack": "accepted", "timeout_ms": 100}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 0}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 60001}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 1.5}, "timeout_ms"),
+])
+@pytest.mark.parametrize("method, own", [
+    ("robot.update", {}), ("stroke.start", {"total_strokes": 1}), ("stroke.update", {}),
+    ("stroke.end", {}), ("error.report", {"category": "c", "message": "m"}),
+    ("state.set", {"key": "k", "value": 1}), ("state.delete", {"key": "k"}),
+    ("event.publish", {"channel": "c", "event": {}}),
+])
+def test_an_acknowledgement_of_ones_own_making(cell, method, own, params, field):
+    error = refused(cell.client, method, {**own, **params})
+    assert (error.code, error.field) == (-32602, field)
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+NUMBER, NULL = (int, float), type(None)
+STATS = {
+    "node_id": str, "instance_id": str, "agent_version": str, "pid": int, "uptime_s": int,
+    "conflict": (str, NULL),
+    "link": {"state": str, "cause": (str, NULL), "trouble": (str, NULL), "target": str,
+             "connects": int, "failures": int, "ping_ms": (*NUMBER, NULL)},
+    "outbox": dict.fromkeys(
+        ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "accepted",
+         "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
+    "latency_us": {side: {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
+                   for side in ("accept", "store")},
+    "calls": {"requests": int, "notifications": int, "errors": int},
+    "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off"], int),
+    "subscriptions": {"local": int, "remote_state": str, "delivered": int, "echoes_dropped": int,
+                      "gaps": int},
+    "stroke": {"session_id": (str, NULL)},
+    "clients": [{"client_id": int, "name": str, "pid": int, "uid": int, "calls": int, "errors": int,
+                 "subscriptions": int, "queued_bytes": int, "connected_s": int}],
+    "probes": [{"name": str, "type": str, "up": (bool, NULL), "detail": str}],
+}
+HEALTH = {"node_id": str, "health": (dict, NULL), "age_ms": (int, NULL)}
+STATUS = {"redis_connected": bool, "active_stroke_sessions": int, "nodes_online": int,
+          "total_nodes": int, "nodes_health": dict, "nodes_last_seen": dict, "timestamp": str}
+INSPECT = {"version": str, "role": str, "maxmemory_bytes": int, "used_memory_bytes": int,
+           "maxmemory_policy": str, "loading": bool, "aof_enabled": bool, "rdb_last_save_ok": bool,
+           "connected_clients": int, "protected_mode": bool, "has_password": bool,
+           "clock_offset_ms": NUMBER, "user": str}
+
+
+def assert_shape(value, shape, place="result"):
+    """Exactly these members, of these types."""
+    if isinstance(shape, dict):
+        assert isinstance(value, dict) and list(value) == list(shape), f"{place}: {list(value)}"
+        for key, inner in shape.items():
+            assert_shape(value[key], inner, f"{place}.{key}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list), place
+        for i, element in enumerate(value):
+            assert_shape(element, shape[0], f"{place}[{i}]")
+    else:
+        types = shape if isinstance(shape, tuple) else (shape,)
+        assert isinstance(value, types), f"{place}: {value!r}"
+        assert not isinstance(value, bool) or bool in types, f"{place}: {value!r}"
+
+
+def test_stats_to_the_letter(redis_server, make_agent, steady):
+    agent = make_agent(redis_server.url(), probes=[
+        {"name": "me", "type": "process", "command": "nodebeatd", "interval": "100ms"}])
+    client = steady(agent)
+    client.call("client.hello", name="tester")
+    client.call("event.subscribe", channels=["a"], patterns=["b*"])
+    session = client.call("stroke.start", total_strokes=1, ack="stored")["session_id"]
+    client.notify("robot.update", joints_l=["x"])
+    stats = wait_until(lambda: (s := client.call("agent.stats"))["probes"] and s)
+    assert_shape(stats, STATS)
+    assert stats["node_id"] == "ook" and stats["pid"] == agent.pid
+    assert stats["link"]["state"] == "steady" and stats["link"]["connects"] == 1
+    assert stats["link"]["target"] == f"127.0.0.1:{redis_server.port}"
+    assert stats["stroke"]["session_id"] == session
+    me, = stats["clients"]
+    assert (me["name"], me["pid"], me["uid"]) == ("tester", os.getpid(), os.getuid())
+    assert me["subscriptions"] == 2 and me["errors"] == 1 and me["calls"] >= 5
+    assert stats["subscriptions"]["local"] == 2
+    assert stats["socket"]["clients"] == 1 and stats["socket"]["clients_limit"] == 64
+    assert stats["calls"]["notifications"] == 1 and stats["calls"]["errors"] == 1
+    assert stats["probes"][0]["name"] == "me"
+
+
+def test_counters_count(cell):
+    before = cell.client.call("agent.stats")
+    for i in range(20):
+        cell.client.call("state.set", key=f"k{i}", value=1, ack="stored")
+    after = cell.client.call("agent.stats")
+    assert after["outbox"]["accepted"] >= before["outbox"]["accepted"] + 20
+    assert after["outbox"]["stored"] >= before["outbox"]["stored"] + 20
+    assert after["latency_us"]["store"]["count"] >= before["latency_us"]["store"]["count"] + 20
+    assert after["calls"]["requests"] == before["calls"]["requests"] + 21
+    assert after["outbox"]["in_flight"] >= 0
+    latency = after["latency_us"]["store"]
+    assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
+
+
+def test_values_that_replace_one_another_are_counted(lonely):
+    for i in range(10):
+        lonely.client.call("state.set", key="k", value=i)
+    assert lonely.client.call("agent.stats")["outbox"]["coalesced"] >= 9
+
+
+def test_the_own_health(lonely):
+    def beaten():
+        answer = lonely.client.call("health.get")
+        assert_shape(answer, HEALTH)
+        return answer["health"] is not None and answer
+
+    answer = wait_until(beaten)
+    assert answer["node_id"] == answer["health"]["node_id"] == "ook"
+    assert 0 <= answer["age_ms"] < 5000
+    assert lonely.client.call("health.get", node="ook")["health"]
+
+
+def test_status_without_redis(lonely):
+    status = lonely.client.call("system.status")
+    assert_shape(status, STATUS)
+    assert status["redis_connected"] is False
+    assert list(status["nodes_health"]) == list(status["nodes_last_seen"]) == ["ook"]
+    assert status["total_nodes"] == 1
+
+
+def test_status_of_a_cell(cell, make_agent, steady):
+    """Two agents; a third was killed; a fourth is no agent of ours; and sessions."""
+    other = make_agent(cell.server.url(), "hog")
+    dead = make_agent(cell.server.url(), "eek", settings={"heartbeat.ttl": "1s"})
+    cell.server.wait_for_beat("hog")
+    cell.server.wait_for_beat("eek")
+    cell.redis.hset("node:health:python", "health", json.dumps(
+        {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "python", "is_reachable": True,
+         "last_heartbeat": "2026-11-20T14:03:07.123456"}, indent=2))
+    wait_until(lambda: {"ook", "hog", "eek"} <= set(cell.redis.hkeys("nodebeat:nodes")))
+    cell.client.call("stroke.start", total_strokes=1)
+    cell.client.call("stroke.start", total_strokes=2, ack="stored")
+    dead.kill()
+    wait_until(lambda: not cell.redis.exists("node:health:eek"))
+
+    status = cell.client.call("system.status")
+    assert_shape(status, STATUS)
+    assert status["redis_connected"] is True
+    assert set(status["nodes_health"]) == {"ook", "hog", "eek", "python"}
+    assert set(status["nodes_last_seen"]) == set(status["nodes_health"])
+    assert status["nodes_health"]["eek"] is None
+    assert TIMESTAMP.fullmatch(status["nodes_last_seen"]["eek"])
+    assert status["nodes_health"]["hog"]["node_id"] == "hog"
+    assert status["nodes_health"]["python"]["is_reachable"] is True
+    assert status["nodes_last_seen"]["python"] == "2026-11-20T14:03:07.123456"
+    assert (status["total_nodes"], status["nodes_online"]) == (4, 3)
+    assert status["active_stroke_sessions"] == 1
+    assert TIMESTAMP.fullmatch(status["timestamp"])
+
+    assert cell.client.call("health.get", node="hog")["health"]["node_id"] == "hog"
+    gone = cell.client.call("health.get", node="eek")
+    assert gone == {"node_id": "eek", "health": None, "age_ms": None}
+    assert refused(cell.client, "health.get", node="nobody").name == "not_found"
+    other.stop()
+    status = cell.client.call("system.status")
+    assert status["nodes_online"] == 2 and status["nodes_health"]["hog"]["is_reachable"] is False
+    cell.redis.config_resetstat()
+    cell.client.call("system.status")
+    assert "cmdstat_keys" not in cell.redis.info("commandstats")
+
+
+@pytest.mark.parametrize("rubbish", ["no JSON", "[]", '"text"', ""])
+def test_rubbish_for_a_health(cell, rubbish):
+    cell.redis.hset("node:health:python", "health", rubbish)
+    cell.redis.set("node:health:string", "x")
+    cell.server.wait_for_beat("ook")
+    status = cell.client.call("system.status")
+    assert status["nodes_health"]["python"] is None and status["nodes_health"]["string"] is None
+    assert status["nodes_online"] == 1
+
+
+def test_inspect(cell):
+    answer = cell.client.call("redis.inspect")
+    assert_shape(answer, INSPECT)
+    info = cell.redis.info()
+    assert answer["version"] == info["redis_version"] and answer["role"] == "master"
+    assert answer["maxmemory_policy"] == "noeviction" and answer["maxmemory_bytes"] == 0
+    assert answer["has_password"] is False and answer["aof_enabled"] is False
+    assert answer["user"] == "default" and abs(answer["clock_offset_ms"]) < 1000
+    cell.redis.config_set("maxmemory-policy", "allkeys-lru")
+    assert cell.client.call("redis.inspect")["maxmemory_policy"] == "allkeys-lru"
+
+
+def test_inspect_by_a_user_who_may_not(redis_server, make_agent, steady):
+    redis_server.client().execute_command(
+        "ACL", "SETUSER", "agent", "reset", "on", ">x", "~*", "&*", "+@all", "-info", "-config",
+        "-acl", "-time",
+    )
+    client = steady(make_agent(redis_server.url("agent:x@")))
+    answer = client.call("redis.inspect")
+    assert list(answer) == list(INSPECT) and set(answer.values()) == {None}

@@ -1,0 +1,272 @@
+"""Last wills: what is said for a client that can say nothing any more."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support import processes
+from support.rpc import Refused
+from support.waiting import wait_until
+
+ROBOT = [
+    {"method": "robot.update",
+     "params": {"is_connected_l": False, "is_connected_r": False, "current_pose": "unknown"}},
+    {"method": "error.report",
+     "params": {"category": "robot", "message": "the robot's program has died"}},
+]
+
+# A robot's program: it says what it is told on its standard input, and waits.
+PROGRAM = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+f = s.makefile("rb")
+for line in sys.stdin.buffer:
+    s.sendall(line)
+    if b'"id"' in line:
+        sys.stdout.buffer.write(f.readline())
+        sys.stdout.flush()
+"""
+
+
+@pytest.fixture
+def robot(cell, closing):
+    """A process with a will, that has said it is connected."""
+    process = processes.spawn([sys.executable, "-c", PROGRAM, cell.agent.socket_path],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    class Robot:
+        pid = process.pid
+
+        @staticmethod
+        def call(method, **params):
+            line = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+            process.stdin.write(json.dumps(line).encode() + b"\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        @staticmethod
+        def end(sign):
+            process.send_signal(sign)
+            begin = time.monotonic()
+            process.wait(10)
+            return begin
+
+        @staticmethod
+        def close():
+            processes.end(process)
+            process.stdin.close()
+            process.stdout.close()
+
+    closing(Robot)
+    assert "result" in Robot.call("client.hello", name="robot", will=ROBOT)
+    assert "result" in Robot.call("robot.update", is_connected_l=True, is_connected_r=True,
+                                  ack="stored")
+    return Robot
+
+
+def state(redis):
+    return json.loads(redis.hget("robot:state:ook", "state"))
+
+
+@pytest.fixture
+def marked(cell):
+    """marked(): what the agent was told before this has been carried out, and is in Redis."""
+
+    def mark():
+        cell.client.call("state.set", key="mark", value=1, ack="stored")
+
+    return mark
+
+
+def gone(cell, clients=1):
+    """Until only so many clients are connected."""
+    wait_until(lambda: cell.client.call("agent.stats")["socket"]["clients"] == clients)
+
+
+def test_a_program_that_is_killed(cell, robot, closing, sanitized):
+    events = closing(cell.server.subscribe("robot:events", "error:events:robot"))
+    assert state(cell.redis)["is_connected_l"] is True
+    killed = robot.end(signal.SIGKILL)
+    error = events.wait_for("error")
+    heard = next(at for at, channel, _ in events.raw if channel == "error:events:robot")
+    assert heard - killed < (1.0 if sanitized else 0.1)
+    assert error["message"] == "the robot's program has died" and error["node_id"] == "ook"
+    last = events.wait_for("state_update", lambda e: e["is_connected_l"] is False)
+    assert last["is_connected_r"] is False
+    wait_until(lambda: state(cell.redis)["is_connected_l"] is False)
+    assert state(cell.redis)["is_connected_r"] is False
+    assert cell.agent.wait_for_log("robot.*last will")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGABRT])
+def test_programs_die_in_other_ways(cell, robot, sign):
+    robot.end(sign)
+    wait_until(lambda: state(cell.redis)["is_connected_l"] is False)
+
+
+def test_a_program_that_says_goodbye(cell, robot, marked):
+    assert robot.call("client.goodbye")["result"] == {}
+    robot.end(signal.SIGKILL)
+    gone(cell)
+    marked()
+    assert state(cell.redis)["is_connected_l"] is True
+    assert not cell.agent.logged("will")
+
+
+def test_locally_it_is_heard_without_redis(lonely, connect):
+    listener = connect(lonely.agent)
+    listener.call("event.subscribe", patterns=["error:events:*"])
+    lonely.client.call("client.hello", will=ROBOT)
+    lonely.client.close()
+    assert listener.next_event()["event"]["category"] == "robot"
+
+
+def test_a_clean_stop_of_the_agent_carries_out_none(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=ROBOT)
+    client.call("robot.update", is_connected_l=True, ack="stored")
+    cell.agent.stop()
+    client.wait_closed()
+    assert state(cell.redis)["is_connected_l"] is True
+    assert not any("error:" in f["channel"] for _, f in
+                   cell.redis.xrange("stream:node_events:ook"))
+
+
+def test_one_that_is_cut_off_has_its_will_carried_out(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=ROBOT)
+    client.call("robot.update", is_connected_l=True, ack="stored")
+    client.send(b"no JSON\n")
+    client.wait_closed()
+    wait_until(lambda: state(cell.redis)["is_connected_l"] is False)
+
+
+def test_one_that_only_ends_its_side_has_its_will_carried_out(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=ROBOT)
+    client.call("robot.update", is_connected_l=True, ack="stored")
+    client.socket.shutdown(1)
+    client.wait_closed()
+    wait_until(lambda: state(cell.redis)["is_connected_l"] is False)
+
+
+def test_what_a_will_may_hold(cell, connect, closing):
+    events = closing(cell.server.subscribe("c", "stroke:events:session"))
+    cell.redis.set("to-go", 1)
+    session = cell.client.call("stroke.start", total_strokes=1, ack="stored")["session_id"]
+    client = connect(cell.agent)
+    client.call("client.hello", will=[
+        {"method": "event.publish", "params": {"channel": "c", "event": {"type": "dead"}}},
+        {"method": "stroke.end"},
+        {"method": "state.set", "params": {"key": "k", "value": {"x": 1.10}}},
+        {"method": "state.delete", "params": {"key": "to-go"}},
+    ])
+    client.close()
+    events.wait_for("dead")
+    assert events.wait_for("session_end")["session_id"] == session
+    wait_until(lambda: cell.redis.get("k") == '{"x":1.1}' and not cell.redis.exists("to-go"))
+
+
+def test_an_end_of_no_session_does_nothing(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=[{"method": "stroke.end"}, *ROBOT])
+    client.close()
+    wait_until(lambda: cell.redis.hget("robot:state:ook", "state"))
+    assert not cell.redis.keys("stroke:*")
+
+
+def test_a_later_hello_replaces_what_it_names(cell, connect, marked):
+    client = connect(cell.agent)
+    first = {"method": "state.set", "params": {"key": "first", "value": 1}}
+    second = {"method": "state.set", "params": {"key": "second", "value": 1}}
+    client.call("client.hello", name="a", will=[first])
+    client.call("client.hello", name="b")
+    client.call("client.hello", will=[second])
+    assert [c["name"] for c in client.call("agent.stats")["clients"]][-1] == "b"
+    client.close()
+    gone(cell)
+    wait_until(lambda: cell.redis.exists("second"))
+    marked()
+    assert not cell.redis.exists("first")
+
+    client = connect(cell.agent)
+    client.call("client.hello", will=[first])
+    client.call("client.hello", will=None)
+    client.close()
+    client = connect(cell.agent)
+    client.call("client.hello", will=[first])
+    client.call("client.hello", will=[])
+    client.close()
+    gone(cell)
+    marked()
+    assert not cell.redis.exists("first")
+
+
+def test_a_refused_hello_leaves_the_will_as_it_was(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", name="a", will=[
+        {"method": "state.set", "params": {"key": "first", "value": 1}}])
+    with pytest.raises(Refused):
+        client.call("client.hello", name="b", will=[{"method": "state.get"}])
+    assert [c["name"] for c in client.call("agent.stats")["clients"]][-1] == "a"
+    client.close()
+    wait_until(lambda: cell.redis.exists("first"))
+
+
+SET = {"method": "state.set", "params": {"key": "k", "value": 1}}
+
+
+@pytest.mark.parametrize("will, name, field", [
+    ({}, "invalid_params", "will"),
+    ("state.set", "invalid_params", "will"),
+    ([1], "invalid_params", "will[0]"),
+    ([SET, None], "invalid_params", "will[1]"),
+    ([SET] * 9, "invalid_params", "will"),
+    ([SET, {}], "invalid_params", "will[1].method"),
+    ([{"method": 1}], "invalid_params", "will[0].method"),
+    ([{**SET, "id": 1}], "invalid_params", "will[0].id"),
+    ([{"method": "stroke.end", "params": []}], "invalid_params", "will[0].params"),
+    ([{"method": "state.get", "params": {"key": "k"}}], "invalid_params", "will[0].method"),
+    ([{"method": "stroke.start", "params": {"total_strokes": 1}}], "invalid_params",
+     "will[0].method"),
+    ([{"method": "client.goodbye"}], "invalid_params", "will[0].method"),
+    ([{"method": "no.such"}], "invalid_params", "will[0].method"),
+    ([SET, {"method": "robot.update", "params": {"joints_l": [1, "2"]}}], "invalid_params",
+     "will[1].params.joints_l[1]"),
+    ([{"method": "robot.update", "params": {"ack": "stored"}}], "invalid_params",
+     "will[0].params.ack"),
+    ([{"method": "error.report", "params": {"category": "c"}}], "invalid_params",
+     "will[0].params.message"),
+    ([{"method": "error.report"}], "invalid_params", "will[0].params.category"),
+    ([{"method": "state.set", "params": {"key": "node:x", "value": 1}}], "refused_key", None),
+    ([{"method": "state.delete", "params": {"key": "robot:x"}}], "refused_key", None),
+    ([{"method": "event.publish", "params": {"channel": "stroke:events:progress", "event": {}}}],
+     "refused_key", None),
+    ([{"method": "event.publish", "params": {"channel": "robot:events", "event": {}}}],
+     "invalid_params", "will[0].params.event.type"),
+])
+def test_wills_that_are_wrong_are_told_at_once(cell, connect, will, name, field):
+    client = connect(cell.agent)
+    with pytest.raises(Refused) as refused:
+        client.call("client.hello", will=will)
+    assert refused.value.name == name
+    if field is not None:
+        assert refused.value.field == field
+    elif isinstance(will, list):
+        assert "will[0]" in refused.value.message
+    client.close()
+    gone(cell)
+    assert not cell.redis.exists("k", "robot:state:ook")
+
+
+def test_eight_calls_are_not_too_many(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=[
+        {"method": "state.set", "params": {"key": f"k{i}", "value": i}} for i in range(8)])
+    client.close()
+    wait_until(lambda: cell.redis.exists(*[f"k{i}" for i in range(8)]) == 8)

@@ -1,0 +1,362 @@
+// The calls of the client library that wait, and several threads at once, against an agent that
+// answers from a thread of its own.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "nodebeat/client.h"
+#include "support/fake_agent.h"
+
+namespace nb::client {
+namespace {
+
+using test::FakeAgent;
+using Lines = std::vector<std::string>;
+
+std::string id_of(const std::string& line) {
+  const size_t at = line.rfind("\"id\":");
+  return at == line.npos ? "" : line.substr(at + 5, line.size() - at - 6);
+}
+
+// The answer to `line`; nothing if it wants none.
+std::string result(const std::string& line, const std::string& json) {
+  if (id_of(line).empty()) return "";
+  return "{\"jsonrpc\":\"2.0\",\"id\":" + id_of(line) + ",\"result\":" + json + "}\n";
+}
+
+std::string failure(const std::string& line, int code, const std::string& message) {
+  if (id_of(line).empty()) return "";
+  return "{\"jsonrpc\":\"2.0\",\"id\":" + id_of(line) +
+         ",\"error\":{\"code\":" + std::to_string(code) + ",\"message\":\"" + message + "\"}}\n";
+}
+
+// Answers what `reply` says to each line; an answer that ends with "close" ends the connection.
+class AnsweringAgent {
+ public:
+  using Reply = std::function<std::string(const std::string& line)>;
+
+  AnsweringAgent(const std::string& path, Reply reply) : agent_(path), reply_(std::move(reply)) {
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~AnsweringAgent() {
+    stop_ = true;
+    thread_.join();
+  }
+
+  Lines lines() {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  void serve() {
+    while (!stop_) {
+      agent_.accept();
+      if (agent_.connected()) {
+        for (const std::string& line : agent_.lines()) {
+          {
+            const std::lock_guard lock(mutex_);
+            lines_.push_back(line);
+          }
+          std::string answer = reply_(line);
+          const bool close = answer.ends_with("close");
+          if (close) answer.resize(answer.size() - 5);
+          if (!answer.empty()) agent_.send(answer);
+          if (close) {
+            agent_.close();
+            break;
+          }
+        }
+      }
+      pollfd entry{agent_.connected() ? agent_.fd() : -1, POLLIN, 0};
+      ::poll(&entry, 1, 1);
+    }
+  }
+
+  FakeAgent agent_;
+  Reply reply_;
+  std::thread thread_;
+  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  Lines lines_;
+};
+
+class ClientCallsTest : public testing::Test {
+ protected:
+  ClientCallsTest() {
+    char folder[] = "/tmp/nb_client_XXXXXX";
+    folder_ = ::mkdtemp(folder);
+    path_ = folder_ + "/agent.sock";
+    nb_client_options options{};
+    options.size = sizeof options;
+    options.socket_path = path_.c_str();
+    options.reconnect_ms = 1;
+    options.user = this;
+    options.on_event = [](void* user, const char*, const char* json, uint32_t) {
+      auto* const self = static_cast<ClientCallsTest*>(user);
+      self->events_.emplace_back(json);
+      if (self->on_event_) self->on_event_();
+    };
+    EXPECT_EQ(nb_client_open(&options, &client_, nullptr, 0), NB_OK);
+  }
+  ~ClientCallsTest() override {
+    nb_client_close(client_);
+    agent_.reset();
+    ::rmdir(folder_.c_str());
+  }
+
+  void answer(AnsweringAgent::Reply reply) {
+    agent_.reset();
+    agent_ = std::make_unique<AnsweringAgent>(path_, std::move(reply));
+  }
+  int call(const char* method, uint32_t timeout_ms = 5000) {
+    return nb_call(client_, method, nullptr, result_, sizeof result_, timeout_ms);
+  }
+
+  // Until a call gets through: the connections of an agent that went are found broken first.
+  void sync() {
+    int outcome = NB_ERR_AWAY;
+    for (int i = 0; i < 1000 && outcome != NB_OK; ++i) outcome = call("sync", 1000);
+    ASSERT_EQ(outcome, NB_OK);
+  }
+
+  std::string folder_;
+  std::string path_;
+  nb_client* client_ = nullptr;
+  std::unique_ptr<AnsweringAgent> agent_;
+  Lines events_;
+  std::function<void()> on_event_;
+  char result_[64] = "";
+};
+
+TEST_F(ClientCallsTest, ACallReturnsItsResult) {
+  answer([](const std::string& line) { return result(line, " {\"a\": 1.50}"); });
+  EXPECT_EQ(call("agent.stats"), NB_OK);
+  EXPECT_STREQ(result_, "{\"a\": 1.50}");
+  EXPECT_EQ(nb_call(client_, "state.get", "{\"key\":\"k\"}", nullptr, 0, 5000), NB_OK);
+  EXPECT_EQ(agent_->lines().back(),
+            R"({"jsonrpc":"2.0","method":"state.get","params":{"key":"k"},"id":2})");
+  EXPECT_EQ(nb_call(client_, "m", nullptr, result_, 5, 5000), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(nb_call(client_, "m", nullptr, result_, 12, 5000), NB_OK);
+  EXPECT_EQ(nb_call(client_, "m", nullptr, result_, 0, 5000), NB_ERR_ARGUMENT);
+}
+
+TEST_F(ClientCallsTest, ARefusalSaysWhy) {
+  answer([](const std::string& line) { return failure(line, -32601, "no method 'm'"); });
+  EXPECT_EQ(call("m"), NB_ERR_REMOTE);
+  char why[64];
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32601);
+  EXPECT_STREQ(why, "no method 'm'");
+}
+
+TEST_F(ClientCallsTest, NoAgentNoAnswerAndAnAgentThatGoes) {
+  EXPECT_EQ(call("m", 20), NB_ERR_AWAY);
+  EXPECT_EQ(nb_client_wait(client_, 5), NB_ERR_TIMEOUT);
+  EXPECT_EQ(nb_client_flush(client_, 5), NB_ERR_TIMEOUT);  // the hello
+
+  answer([](const std::string&) { return ""; });
+  EXPECT_EQ(nb_client_flush(client_, 5000), NB_OK);
+  EXPECT_EQ(call("silent", 20), NB_ERR_TIMEOUT);
+
+  answer([](const std::string& line) { return id_of(line).empty() ? "" : "close"; });
+  EXPECT_EQ(nb_client_flush(client_, 5000), NB_OK);
+  int outcome = call("m");
+  if (outcome == NB_ERR_AWAY && agent_->lines().empty()) outcome = call("m");  // found it gone
+  EXPECT_EQ(outcome, NB_ERR_AWAY);
+
+  // The call of a connection that is gone is not made on the next one.
+  answer([](const std::string& line) { return result(line, "{}"); });
+  EXPECT_EQ(nb_client_flush(client_, 5000), NB_OK);
+  EXPECT_EQ(call("after"), NB_OK);
+  for (const std::string& line : agent_->lines()) {
+    EXPECT_EQ(line.find("\"m\""), line.npos) << line;
+  }
+}
+
+TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
+  const auto last_words = [](int code, const std::string& message) {
+    return R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
+           ",\"message\":\"" + message + "\"}}\nclose";
+  };
+  char why[64];
+  // At the first line, the hello: before the call is made, or while it waits.
+  answer([&](const std::string&) { return last_words(-32006, "64 clients are connected"); });
+  EXPECT_EQ(call("m"), NB_ERR_REMOTE);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32006);
+  EXPECT_STREQ(why, "64 clients are connected");
+
+  // At the call.
+  answer([&](const std::string& line) {
+    return line.find("\"m\"") == line.npos ? result(line, "{}") : last_words(-32000, "too long");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_REMOTE);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32000);
+  EXPECT_STREQ(why, "too long");
+
+  // Words of an earlier connection, or that do not end one, are not why this one ended.
+  answer([&](const std::string& line) {
+    return line.find("\"m\"") == line.npos ? result(line, "{}") : std::string("close");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_AWAY);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
+  EXPECT_STREQ(why, "the agent has closed the connection");
+  answer([&](const std::string& line) {
+    if (line.find("\"m\"") == line.npos) return result(line, "{}");
+    return last_words(-32600, "no call");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_AWAY);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
+}
+
+TEST_F(ClientCallsTest, LateAnswersAreNotTakenForOthers) {
+  std::string late;
+  answer([&](const std::string& line) {
+    if (id_of(line).empty()) return std::string();
+    const std::string answers = late + result(line, "\"mine\"");
+    if (!late.empty()) return answers;
+    late = result(line, "\"late\"");
+    return std::string();
+  });
+  EXPECT_EQ(call("slow", 20), NB_ERR_TIMEOUT);
+  EXPECT_EQ(call("m"), NB_OK);
+  EXPECT_STREQ(result_, "\"mine\"");
+}
+
+TEST_F(ClientCallsTest, SubscriptionsAreRestored) {
+  const auto reply = [](const std::string& line) { return result(line, "{}"); };
+  answer(reply);
+  EXPECT_EQ(nb_subscribe(client_, "robot:events", 0, 5000), NB_OK);
+  EXPECT_EQ(nb_subscribe(client_, "error:*", 1, 5000), NB_OK);
+  EXPECT_EQ(nb_subscribe(client_, "gone", 0, 5000), NB_OK);
+  EXPECT_EQ(nb_subscribe(client_, "gone", 0, 5000), NB_OK);
+  EXPECT_EQ(nb_unsubscribe(client_, "gone", 0, 5000), NB_OK);
+  EXPECT_EQ(nb_subscribe(client_, nullptr, 0, 5000), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_subscribe(client_, std::string(257, 'c').c_str(), 0, 5000), NB_ERR_TOO_LARGE);
+  answer(reply);
+  sync();
+  Lines lines = agent_->lines();
+  lines.resize(3);
+  EXPECT_EQ(
+      lines,
+      (Lines{
+          R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true}})",
+          R"({"jsonrpc":"2.0","method":"event.subscribe","params":{"channels":["robot:events"]}})",
+          R"({"jsonrpc":"2.0","method":"event.subscribe","params":{"patterns":["error:*"]}})"}));
+  for (int i = 0; i < 62; ++i) {
+    EXPECT_EQ(nb_subscribe(client_, std::to_string(i).c_str(), 0, 5000), NB_OK);
+  }
+  EXPECT_EQ(nb_subscribe(client_, "the 65th", 0, 5000), NB_ERR_FULL);
+}
+
+TEST_F(ClientCallsTest, ARefusedSubscriptionIsNotRestored) {
+  answer([](const std::string& line) { return failure(line, -32602, "no"); });
+  EXPECT_EQ(nb_subscribe(client_, "c", 0, 5000), NB_ERR_REMOTE);
+  answer([](const std::string& line) { return result(line, "{}"); });
+  sync();
+  for (const std::string& line : agent_->lines()) EXPECT_EQ(line.find("subscribe"), line.npos);
+}
+
+TEST_F(ClientCallsTest, EventsComeWhileItWaitsAndMayPush) {
+  const std::string event =
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":1}})"
+      "\n";
+  int from_callback = NB_OK;
+  int state_of_dispatch = NB_OK;
+  on_event_ = [&] {
+    from_callback = nb_notify(client_, "from.callback", nullptr);
+    state_of_dispatch = nb_client_dispatch(client_);
+  };
+  answer([&](const std::string& line) {
+    if (id_of(line).empty()) return std::string();
+    return event + result(line, "{}") + event;
+  });
+  EXPECT_EQ(call("m"), NB_OK);
+  EXPECT_EQ(from_callback, NB_OK);
+  EXPECT_EQ(state_of_dispatch, NB_ERR_STATE);
+  if (events_.size() < 2) {
+    EXPECT_EQ(nb_client_wait(client_, 5000), NB_OK);
+  }
+  EXPECT_EQ(events_, (Lines{"1", "1"}));
+  EXPECT_EQ(nb_client_wait(client_, 1), NB_ERR_TIMEOUT);
+}
+
+// Under TSan (./dev test) this is the test of all locks.
+TEST_F(ClientCallsTest, ManyThreadsPushWhileOneDispatchesAndTheAgentComesAndGoes) {
+  constexpr int kThreads = 4;
+  constexpr int kPushes = 1500;
+  std::atomic<int> received = 0;
+  const auto reply = [&](const std::string& line) -> std::string {
+    if (line.find("\"note\"") != line.npos && ++received % 500 == 0) return "close";
+    if (line.find("\"note\"") != line.npos && received % 50 == 0) {
+      return "{\"jsonrpc\":\"2.0\",\"method\":\"client.error\",\"params\":{\"error\":{\"code\":1}}}"
+             "\n";
+    }
+    return result(line, "{}");
+  };
+  answer(reply);
+  std::atomic<bool> stop = false;
+  std::thread dispatcher([&] {
+    while (!stop) {
+      nb_call(client_, "sync", nullptr, nullptr, 0, 2);
+      nb_client_dispatch(client_);
+      nb_client_wait(client_, 1);
+    }
+  });
+  std::vector<std::thread> threads;
+  std::atomic<int> taken = 0;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const double joints[] = {0.5, static_cast<double>(t)};
+      nb_robot_state state{};
+      state.size = sizeof state;
+      state.has = NB_ROBOT_JOINTS_L;
+      state.joints_l = joints;
+      state.joints_l_count = 2;
+      nb_stroke stroke{};
+      stroke.size = sizeof stroke;
+      stroke.has = NB_STROKE_TOTAL_STROKES;
+      nb_client_stats stats{};
+      stats.size = sizeof stats;
+      char why[64];
+      for (int i = 0; i < kPushes; ++i) {
+        nb_push_robot_state(client_, &state);
+        nb_stroke_update(client_, &stroke);
+        if (nb_notify(client_, "note", nullptr) >= NB_OK) ++taken;
+        if (i % 100 == 0) {
+          nb_client_get_stats(client_, &stats);
+          nb_client_last_error(client_, why, sizeof why);
+          nb_client_get_fd(client_);
+          nb_client_get_events(client_);
+          nb_client_get_timeout(client_);
+          nb_client_dispatch(client_);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  stop = true;
+  dispatcher.join();
+  EXPECT_GT(taken, kThreads * kPushes / 10);
+  sync();
+  EXPECT_GT(received, 0);
+  EXPECT_LE(received, taken);
+  for (const std::string& line : agent_->lines()) {
+    ASSERT_EQ(line.find("{\"jsonrpc\":\"2.0\",\"method\":\""), 0u) << line;
+    ASSERT_EQ(line.find("jsonrpc", 10), line.npos) << line;
+    ASSERT_EQ(line.back(), '}');
+  }
+}
+
+}  // namespace
+}  // namespace nb::client

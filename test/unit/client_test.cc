@@ -1,0 +1,769 @@
+// Unit tests of client/: the C API against a scripted agent. The pure parts have a file of their
+// own, client_parts_test.cc; several threads, client_threads_test.cc.
+#include "nodebeat/client.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/count_mallocs.h"
+#include "support/count_system_calls.h"
+#include "support/fake_agent.h"
+
+namespace nb::client {
+namespace {
+
+using test::FakeAgent;
+using Lines = std::vector<std::string>;
+
+const std::string kHello =
+    R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true,"name":"robot"}})";
+const std::string kEnd = R"({"jsonrpc":"2.0","method":"stroke.end"})";
+
+std::string robot(const std::string& params) {
+  return R"({"jsonrpc":"2.0","method":"robot.update","params":{)" + params + "}}";
+}
+std::string progress(const std::string& params) {
+  return R"({"jsonrpc":"2.0","method":"stroke.update","params":{)" + params + "}}";
+}
+std::string note(int i) {
+  return R"({"jsonrpc":"2.0","method":"note","params":{"n":)" + std::to_string(i) + "}}";
+}
+
+struct Event {
+  std::string channel;
+  std::string json;
+  uint32_t flags;
+};
+
+class ClientTest : public testing::Test {
+ protected:
+  ClientTest() {
+    char folder[] = "/tmp/nb_client_XXXXXX";
+    folder_ = ::mkdtemp(folder);
+    options_.size = sizeof options_;
+    options_.name = "robot";
+    options_.reconnect_ms = 1;
+    options_.on_event = [](void* user, const char* channel, const char* json, uint32_t flags) {
+      static_cast<ClientTest*>(user)->events_.push_back({channel, json, flags});
+    };
+    options_.user = this;
+  }
+  ~ClientTest() override {
+    nb_client_close(client_);
+    agent_.reset();
+    ::rmdir(folder_.c_str());
+  }
+
+  std::string path() const { return folder_ + "/agent.sock"; }
+  void start_agent() {
+    if (agent_ == nullptr) {
+      agent_ = std::make_unique<FakeAgent>(path());
+    } else {
+      agent_->start();
+    }
+  }
+  void open() {
+    path_ = path();
+    options_.socket_path = path_.c_str();
+    char error[256] = "";
+    ASSERT_EQ(nb_client_open(&options_, &client_, error, sizeof error), NB_OK) << error;
+  }
+  // With an agent that has taken the connection and the hello.
+  void open_greeted() {
+    start_agent();
+    open();
+    ASSERT_TRUE(agent_->accept());
+    ASSERT_EQ(agent_->lines(), Lines{kHello});
+  }
+  // Dispatches until connected.
+  void reconnect() {
+    for (int i = 0; i < 1000 && !agent_->accept(); ++i) {
+      nb_client_dispatch(client_);
+      if (nb_client_get_fd(client_) < 0) ::poll(nullptr, 0, nb_client_get_timeout(client_));
+    }
+    ASSERT_TRUE(agent_->connected());
+    nb_client_dispatch(client_);
+  }
+
+  int push_pose(const char* pose) {
+    nb_robot_state state{};
+    state.size = sizeof state;
+    state.has = NB_ROBOT_CURRENT_POSE;
+    state.current_pose = pose;
+    return nb_push_robot_state(client_, &state);
+  }
+  int push_joints(std::vector<double> joints) {
+    nb_robot_state state{};
+    state.size = sizeof state;
+    state.has = NB_ROBOT_JOINTS_L;
+    state.joints_l = joints.data();
+    state.joints_l_count = static_cast<uint8_t>(joints.size());
+    return nb_push_robot_state(client_, &state);
+  }
+  int push_progress(int64_t pose) {
+    nb_stroke stroke{};
+    stroke.size = sizeof stroke;
+    stroke.has = NB_STROKE_POSE_IDX;
+    stroke.pose_idx = pose;
+    return nb_stroke_update(client_, &stroke);
+  }
+  int push_start(int64_t total) {
+    nb_stroke stroke{};
+    stroke.size = sizeof stroke;
+    stroke.has = NB_STROKE_TOTAL_STROKES;
+    stroke.total_strokes = total;
+    return nb_stroke_start(client_, &stroke);
+  }
+  int push_note(int i) {
+    return nb_notify(client_, "note", ("{\"n\":" + std::to_string(i) + "}").c_str());
+  }
+  nb_client_stats stats() {
+    nb_client_stats stats{};
+    stats.size = sizeof stats;
+    EXPECT_EQ(nb_client_get_stats(client_, &stats), NB_OK);
+    return stats;
+  }
+  std::string last_error(int code = 0) {
+    char text[512] = "?";
+    EXPECT_EQ(nb_client_last_error(client_, text, sizeof text), code);
+    return text;
+  }
+
+  std::string folder_;
+  std::string path_;
+  nb_client_options options_{};
+  nb_client* client_ = nullptr;
+  std::unique_ptr<FakeAgent> agent_;
+  std::vector<Event> events_;
+};
+
+// --- what a push says ---------------------------------------------------------------------------
+
+TEST_F(ClientTest, EachPushIsOneLine) {
+  open_greeted();
+  const double joints[] = {
+      0.1, -0.0, 1, 1e-7, 1e300, std::nan(""), std::numeric_limits<double>::infinity()};
+  nb_robot_state state{};
+  state.size = sizeof state;
+  state.has = (NB_ROBOT_TIMESTAMP << 1) - 1;
+  state.is_connected_l = 1;
+  state.joints_l = joints;
+  state.joints_l_count = 7;
+  state.joints_r = joints;
+  state.joints_r_count = 1;
+  state.velocities_l = nullptr;
+  state.velocities_r = joints + 1;
+  state.velocities_r_count = 2;
+  state.current_pose = "a\"b\\c\n\xc3\xbc";
+  state.goal_time_slow = 2.5;
+  state.goal_time_fast = 0;
+  state.timestamp_us = 1795183387123456;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_OK);
+
+  nb_stroke stroke{};
+  stroke.size = sizeof stroke;
+  stroke.has = (NB_STROKE_TIMESTAMP << 1) - 1;
+  stroke.stroke_idx = 1;
+  stroke.pose_idx = -2;
+  stroke.total_strokes = 3;
+  stroke.stroke_length = 4;
+  stroke.offset_idx_l = 5;
+  stroke.offset_idx_r = INT64_MIN;
+  stroke.description_l = "left";
+  stroke.description_r = "";
+  stroke.scene_name = "kitchen";
+  stroke.dataset_name = nullptr;
+  stroke.is_executing = 1;
+  stroke.timestamp_us = 0;
+  EXPECT_EQ(nb_stroke_start(client_, &stroke), NB_OK);
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_OK);
+  EXPECT_EQ(nb_stroke_end(client_), NB_OK);
+  EXPECT_EQ(nb_report_error(client_, "arm", "lost \"it\"", "{\n\"a\": 1\r\n}"), NB_OK);
+  EXPECT_EQ(nb_report_error(client_, "arm", "lost", nullptr), NB_OK);
+  EXPECT_EQ(nb_publish(client_, "scene", " {\"b\":[]}"), NB_OK);
+  EXPECT_EQ(nb_notify(client_, "agent.note", nullptr), NB_OK);
+
+  const std::string members =
+      R"("timestamp":"1970-01-01T00:00:00.000000","stroke_idx":1,"pose_idx":-2,"total_strokes":3,)"
+      R"("stroke_length":4,"offset_idx_l":5,"offset_idx_r":-9223372036854775808,)"
+      R"("is_executing":true,"is_paused":false,"stroke_description_l":"left",)"
+      R"("stroke_description_r":"","scene_name":"kitchen","dataset_name":null)";
+  const Lines expected = {
+      robot(R"("timestamp":"2026-11-20T14:03:07.123456","is_connected_l":true,)"
+            R"("is_connected_r":false,"joints_l":[0.1,-0.0,1.0,1e-07,1e+300,null,null],)"
+            R"("joints_r":[0.1],"velocities_l":[],"velocities_r":[-0.0,1.0],)"
+            R"("current_pose":"a\"b\\c\u000a)"
+            "\xc3\xbc"
+            R"(","goal_time_slow":2.5,"goal_time_fast":0.0)"),
+      R"({"jsonrpc":"2.0","method":"stroke.start","params":{)" + members + "}}",
+      progress(members),
+      kEnd,
+      R"({"jsonrpc":"2.0","method":"error.report","params":{"category":"arm","message":)"
+      R"("lost \"it\"","details":{ "a": 1  }}})",
+      R"({"jsonrpc":"2.0","method":"error.report","params":{"category":"arm","message":"lost"}})",
+      R"({"jsonrpc":"2.0","method":"event.publish","params":{"channel":"scene","event": {"b":[]}}})",
+      R"({"jsonrpc":"2.0","method":"agent.note"})"};
+  EXPECT_EQ(agent_->lines(), expected);
+  EXPECT_EQ(stats().pushed, 8u);
+  EXPECT_EQ(stats().sent, 8u);
+  EXPECT_EQ(stats().kept, 0u);
+  EXPECT_EQ(stats().waiting_bytes, 0u);
+}
+
+TEST_F(ClientTest, WrongArgumentsAreNotTaken) {
+  open_greeted();
+  nb_robot_state state{};
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_push_robot_state(client_, nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_push_robot_state(nullptr, &state), NB_ERR_ARGUMENT);
+  state.size = sizeof state;
+  state.has = NB_ROBOT_TIMESTAMP << 1;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  state.has = NB_ROBOT_JOINTS_R;
+  state.joints_r_count = 1;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  state.joints_r_count = 65;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_TOO_LARGE);
+  state.has = NB_ROBOT_TIMESTAMP;
+  state.timestamp_us = -1;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  state.timestamp_us = 253402300800000000;  // the year 10000
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  EXPECT_EQ(push_pose(nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(push_pose("\xff"), NB_ERR_ARGUMENT);
+  EXPECT_EQ(push_pose(std::string(257, 'x').c_str()), NB_ERR_TOO_LARGE);
+
+  nb_stroke stroke{};
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_ERR_ARGUMENT);
+  stroke.size = sizeof stroke;
+  EXPECT_EQ(nb_stroke_start(client_, &stroke), NB_ERR_ARGUMENT);  // total_strokes is missing
+  stroke.has = NB_STROKE_TIMESTAMP << 1;
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_ERR_ARGUMENT);
+  stroke.has = NB_STROKE_SCENE_NAME;
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_ERR_ARGUMENT);
+  const std::string longer(4097, 'x');
+  stroke.has = NB_STROKE_DESCRIPTION_L;
+  stroke.description_l = longer.c_str();
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(nb_stroke_end(nullptr), NB_ERR_ARGUMENT);
+
+  for (const char* json :
+       {"", " ", "1", "[]", "{", "{\"a\":1}}", "{\"a\":01}", "{\"a\":1e999}", "{\"a\":-2e308}",
+        "{\"a\":[{\"b\":1,\"c\":2,\"b\":3}]}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\x80\"}", "{\"a\":\"\n\"}"}) {
+    EXPECT_EQ(nb_publish(client_, "c", json), NB_ERR_ARGUMENT) << json;
+    EXPECT_EQ(nb_notify(client_, "m", json), NB_ERR_ARGUMENT) << json;
+    EXPECT_EQ(nb_report_error(client_, "c", "m", json), NB_ERR_ARGUMENT) << json;
+    EXPECT_EQ(nb_call(client_, "m", json, nullptr, 0, 0), NB_ERR_ARGUMENT) << json;
+  }
+  EXPECT_EQ(nb_publish(client_, "c", nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_publish(client_, nullptr, "{}"), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_publish(client_, "\xc0\x80", "{}"), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_report_error(client_, "c", nullptr, nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_notify(client_, nullptr, nullptr), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_publish(client_, "c", "{\"a\":[1.7976931348623157e308,0e999]}"), NB_OK);
+  EXPECT_EQ(nb_publish(client_, "c", "{\"a\":{\"b\":1},\"b\":[{\"b\":1},{\"b\":2}]}"), NB_OK);
+  EXPECT_EQ(agent_->lines().size(), 2u);
+  EXPECT_EQ(stats().pushed, 2u);
+
+  // With what is around it, as deep as the agent allows: 64.
+  const auto nested = [](int depth) {
+    return "{\"a\":" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+  };
+  EXPECT_EQ(nb_publish(client_, "c", nested(62).c_str()), NB_OK);
+  EXPECT_EQ(nb_publish(client_, "c", nested(63).c_str()), NB_ERR_ARGUMENT);
+  EXPECT_EQ(nb_notify(client_, "c", nested(63).c_str()), NB_OK);
+  EXPECT_EQ(nb_notify(client_, "c", nested(64).c_str()), NB_ERR_ARGUMENT);
+}
+
+TEST_F(ClientTest, OptionsAreChecked) {
+  char error[256];
+  const auto refused = [&](const nb_client_options& options, const char* word) {
+    error[0] = '\0';
+    nb_client* client = nullptr;
+    EXPECT_EQ(nb_client_open(&options, &client, error, sizeof error), NB_ERR_ARGUMENT) << word;
+    EXPECT_EQ(client, nullptr);
+    EXPECT_NE(std::string(error).find(word), std::string::npos) << error;
+  };
+  const auto with = [&](auto change) {
+    nb_client_options options{};
+    options.size = sizeof options;
+    change(options);
+    return options;
+  };
+  refused(with([](auto& o) { o.size = 4; }), "size");
+  refused(with([](auto& o) { o.flags = 1; }), "flag");
+  refused(with([](auto& o) { o.event_ring_bytes = 1023; }), "event_ring_bytes");
+  refused(with([](auto& o) { o.slot_bytes = 65537; }), "slot_bytes");
+  refused(with([](auto& o) { o.socket_path = ""; }), "socket_path");
+  refused(with([](auto& o) { o.name = ""; }), "name");
+  refused(with([](auto& o) { o.name = "\xff"; }), "name");
+  refused(with([](auto& o) { o.will = "{}"; }), "will");
+  refused(with([](auto& o) { o.will = "[1"; }), "will");
+  const std::string path(108, 'p');
+  refused(with([&](auto& o) { o.socket_path = path.c_str(); }), "107");
+  const std::string name(65, 'n');
+  refused(with([&](auto& o) { o.name = name.c_str(); }), "64");
+  EXPECT_EQ(nb_client_open(nullptr, nullptr, nullptr, 0), NB_ERR_ARGUMENT);
+  nb_client_close(nullptr);
+
+  const std::string longest(107, 'p');  // all of sun_path but the NUL
+  const nb_client_options good = with([&](auto& o) { o.socket_path = longest.c_str(); });
+  EXPECT_EQ(nb_client_open(&good, &client_, nullptr, 0), NB_OK);
+  EXPECT_NE(last_error().find(longest), std::string::npos);
+}
+
+TEST_F(ClientTest, HelloCarriesTheWillAndGoodbyeEndsIt) {
+  options_.will = NB_WILL_ROBOT;
+  start_agent();
+  open();
+  ASSERT_TRUE(agent_->accept());
+  EXPECT_EQ(agent_->lines(),
+            Lines{R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true,)"
+                  R"("name":"robot","will":)" NB_WILL_ROBOT "}}"});
+  nb_client_close(client_);
+  client_ = nullptr;
+  EXPECT_EQ(agent_->lines(), Lines{R"({"jsonrpc":"2.0","method":"client.goodbye"})"});
+  char byte = 0;
+  EXPECT_EQ(::recv(agent_->fd(), &byte, 1, 0), 0);
+}
+
+// --- the agent is away --------------------------------------------------------------------------
+
+TEST_F(ClientTest, KeepsWhileThereIsNoAgentAndDeliversWhenItComes) {
+  open();
+  EXPECT_EQ(nb_client_get_fd(client_), -1);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_ERR_AWAY);
+  EXPECT_EQ(last_error(), "cannot connect to " + path() + ": No such file or directory");
+  EXPECT_EQ(push_pose("sleep"), NB_KEPT);
+  EXPECT_EQ(push_note(1), NB_KEPT);
+  EXPECT_EQ(push_joints({1, 2}), NB_KEPT);
+  EXPECT_EQ(push_joints({3, 4}), NB_KEPT);
+  EXPECT_EQ(push_note(2), NB_KEPT);
+  EXPECT_EQ(stats().coalesced, 2u);
+  EXPECT_EQ(stats().kept, 5u);
+  EXPECT_EQ(stats().waiting_bytes,
+            note(1).size() + note(2).size() + 2 +
+                robot(R"("joints_l":[3.0,4.0],"current_pose":"sleep")").size() + 1);
+  EXPECT_EQ(stats().connected, 0u);
+
+  start_agent();
+  reconnect();
+  // The slot stands where it began to wait, with the union of what was pushed.
+  EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("joints_l":[3.0,4.0],"current_pose":"sleep")"),
+                                    note(1), note(2)}));
+  EXPECT_EQ(stats().waiting_bytes, 0u);
+  EXPECT_EQ(stats().connected, 1u);
+  EXPECT_EQ(nb_client_get_events(client_), POLLIN);
+  EXPECT_GE(nb_client_get_fd(client_), 0);
+  EXPECT_EQ(nb_client_get_timeout(client_), -1);
+}
+
+TEST_F(ClientTest, PushesAloneReconnect) {
+  open_greeted();
+  agent_->stop();
+  agent_->start();
+  int pushes = 0;
+  for (; pushes < 1000 && !agent_->accept(); ++pushes) {
+    push_joints({1});
+    ::poll(nullptr, 0, 1);
+  }
+  EXPECT_LT(pushes, 20);
+  int result = NB_KEPT;
+  for (int i = 0; i < 3 && result == NB_KEPT; ++i) result = push_joints({2});
+  EXPECT_EQ(result, NB_OK);
+  EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("joints_l":[2.0])")}));
+  EXPECT_EQ(stats().disconnects, 1u);
+  EXPECT_EQ(stats().connects, 2u);
+}
+
+TEST_F(ClientTest, LatestSlotsGoAgainAfterAReconnectAndEventsDoNot) {
+  open_greeted();
+  EXPECT_EQ(push_pose("ready"), NB_OK);
+  EXPECT_EQ(push_joints({1}), NB_OK);
+  EXPECT_EQ(push_start(9), NB_OK);
+  EXPECT_EQ(push_progress(4), NB_OK);
+  EXPECT_EQ(push_note(1), NB_OK);
+  agent_->close();  // without having read any of it
+  reconnect();
+  EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("joints_l":[1.0],"current_pose":"ready")"),
+                                    progress(R"("pose_idx":4)")}));
+  EXPECT_EQ(last_error().find("the agent"), 0u) << last_error();
+
+  // A session that is over does not come back.
+  EXPECT_EQ(nb_stroke_end(client_), NB_OK);
+  EXPECT_EQ(agent_->lines(), Lines{kEnd});
+  agent_->close();
+  reconnect();
+  EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("joints_l":[1.0],"current_pose":"ready")")}));
+}
+
+TEST_F(ClientTest, ATimestampBelongsToOnePush) {
+  open();
+  nb_robot_state state{};
+  state.size = sizeof state;
+  state.has = NB_ROBOT_TIMESTAMP | NB_ROBOT_IS_CONNECTED_L;
+  state.timestamp_us = 1;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_KEPT);
+  EXPECT_EQ(push_joints({1}), NB_KEPT);
+  start_agent();
+  reconnect();
+  EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("is_connected_l":false,"joints_l":[1.0])")}));
+}
+
+TEST_F(ClientTest, KeptProgressStaysInItsSession) {
+  open();
+  push_start(1);
+  push_progress(1);
+  push_progress(2);
+  nb_stroke_end(client_);
+  push_start(2);
+  push_progress(3);
+  push_progress(4);
+  start_agent();
+  reconnect();
+  const std::string start = R"({"jsonrpc":"2.0","method":"stroke.start","params":)";
+  EXPECT_EQ(agent_->lines(),
+            (Lines{kHello, start + R"({"total_strokes":1}})", progress(R"("pose_idx":2)"), kEnd,
+                   start + R"({"total_strokes":2}})", progress(R"("pose_idx":4)")}));
+}
+
+TEST_F(ClientTest, KeptProgressStaysInItsSessionWithAFullRing) {
+  options_.event_ring_bytes = 1024;
+  open();
+  push_start(1);
+  push_progress(1);
+  const std::string filler = "{\"f\":\"" + std::string(820, 'f') + "\"}";
+  EXPECT_EQ(nb_notify(client_, "fill", filler.c_str()), NB_KEPT);
+  EXPECT_EQ(nb_stroke_end(client_), NB_KEPT);  // there is room for it, but not for both
+  EXPECT_EQ(push_progress(7), NB_KEPT);        // of no session: takes the place of the first
+  start_agent();
+  reconnect();
+  Lines lines = agent_->lines();
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[3], kEnd);
+  EXPECT_EQ(lines[4], progress(R"("pose_idx":7)"));
+}
+
+TEST_F(ClientTest, ProgressThatFindsNoRoomAmongTheEventsKeepsItsPlace) {
+  options_.event_ring_bytes = 1024;
+  open();
+  push_start(1);
+  push_progress(8);
+  const std::string filler = "{\"f\":\"" + std::string(820, 'f') + "\"}";
+  EXPECT_EQ(nb_notify(client_, "fill", filler.c_str()), NB_KEPT);
+  EXPECT_EQ(nb_stroke_end(client_), NB_KEPT);
+  start_agent();
+  reconnect();
+  const Lines lines = agent_->lines();
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[2], progress(R"("pose_idx":8)"));
+  EXPECT_EQ(lines[4], kEnd);
+}
+
+TEST_F(ClientTest, TheRingIsBoundedAndSaysSo) {
+  options_.event_ring_bytes = 1024;
+  options_.slot_bytes = 1024;
+  open();
+  int taken = 0;
+  while (push_note(taken) == NB_KEPT) ++taken;
+  EXPECT_EQ(taken, 1024 / static_cast<int>(note(10).size() + 1));
+  EXPECT_EQ(push_note(0), NB_ERR_FULL);
+  EXPECT_EQ(push_start(1), NB_ERR_FULL);
+  EXPECT_EQ(stats().refused_full, 3u);
+  EXPECT_EQ(push_pose("still taken"), NB_KEPT);
+  const std::string big = "{\"a\":\"" + std::string(1000, 'x') + "\"}";
+  EXPECT_EQ(nb_notify(client_, "m", big.c_str()), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(push_joints(std::vector<double>(60, 1)), NB_ERR_TOO_LARGE);  // could take 1500 bytes
+  start_agent();
+  reconnect();
+  Lines expected = {kHello};
+  for (int i = 0; i < taken; ++i) expected.push_back(note(i));
+  expected.push_back(robot(R"("current_pose":"still taken")"));
+  EXPECT_EQ(agent_->lines(), expected);
+  EXPECT_EQ(push_note(0), NB_OK);
+}
+
+TEST_F(ClientTest, TheLongestLine) {
+  options_.event_ring_bytes = 1 << 20;
+  open_greeted();
+  const size_t around = std::string(R"({"jsonrpc":"2.0","method":"m","params":{"a":""}})").size();
+  const auto params = [&](size_t line) {
+    return "{\"a\":\"" + std::string(line - around, 'x') + "\"}";
+  };
+  EXPECT_EQ(nb_notify(client_, "m", params(65537).c_str()), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(nb_notify(client_, "m", params(65536).c_str()), NB_OK);
+  Lines lines = agent_->lines();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].size(), 65536u);
+}
+
+// --- the agent does not read --------------------------------------------------------------------
+
+TEST_F(ClientTest, AReaderThatNeverReadsStopsNobody) {
+  open_greeted();
+  int notes = 0;
+  int result = NB_OK;
+  while (result == NB_OK) result = push_note(notes++);
+  EXPECT_EQ(result, NB_KEPT);
+  EXPECT_NE(nb_client_get_events(client_) & POLLOUT, 0);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  EXPECT_EQ(nb_client_flush(client_, 1), NB_ERR_TIMEOUT);
+  EXPECT_EQ(push_start(3), NB_KEPT);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(push_joints({i + 0.5}), NB_KEPT);
+    EXPECT_EQ(push_progress(i), NB_KEPT);
+  }
+  EXPECT_EQ(nb_stroke_end(client_), NB_KEPT);
+  while ((result = push_note(notes)) == NB_KEPT) ++notes;
+  EXPECT_EQ(result, NB_ERR_FULL);
+  EXPECT_EQ(push_joints({0.25}), NB_KEPT);
+
+  // It begins to read, a little at a time: everything that was taken comes, whole and in order.
+  Lines lines;
+  for (int i = 0; i < 10000 && nb_client_dispatch(client_) == NB_KEPT; ++i) {
+    agent_->read_some(777);
+    for (const std::string& line : agent_->lines()) lines.push_back(line);
+  }
+  for (const std::string& line : agent_->lines()) lines.push_back(line);
+  EXPECT_EQ(agent_->half_line(), "");
+  int expected = 0;
+  Lines others;
+  for (const std::string& line : lines) {
+    if (line == note(expected)) {
+      ++expected;
+    } else {
+      others.push_back(line);
+    }
+  }
+  EXPECT_EQ(expected, notes);
+  ASSERT_GE(others.size(), 4u);
+  EXPECT_EQ(others[0], R"({"jsonrpc":"2.0","method":"stroke.start","params":{"total_strokes":3}})");
+  EXPECT_EQ(others[1], robot(R"("joints_l":[0.25])"));
+  EXPECT_EQ(others[2], progress(R"("pose_idx":99)"));
+  EXPECT_EQ(others[3], kEnd);
+  EXPECT_EQ(push_note(0), NB_OK);
+}
+
+// The agent stops reading while its answers are not read (PROTOCOL.md, 1.7): a client that only
+// pushes has to read too, or both would wait for ever.
+TEST_F(ClientTest, PushesReadWhatTheAgentRefused) {
+  open_greeted();
+  const std::string refusal =
+      R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"robot.update",)"
+      R"("error":{"code":-32602,"message":"joints_l[3] must be \"finite\""}}})"
+      "\n";
+  unsigned refused = 0;
+  while (agent_->send(refusal)) ++refused;
+  agent_->close();  // what was cut in the middle is no line
+  reconnect();
+  for (refused = 0; refused < 200; ++refused) ASSERT_TRUE(agent_->send(refusal));
+  while (push_note(1) != NB_ERR_FULL) {
+  }
+  for (int i = 0; i < 100; ++i) push_joints({1});
+  EXPECT_EQ(last_error(-32602), "robot.update: joints_l[3] must be \"finite\"");
+  EXPECT_GE(stats().rejected, refused);
+  char nothing = 0;
+  EXPECT_EQ(nb_client_last_error(client_, nullptr, 0), -32602);
+  EXPECT_EQ(nb_client_last_error(client_, &nothing, 1), -32602);
+}
+
+TEST_F(ClientTest, LookingReadsWhatTheAgentRefused) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"full"}})"
+                           "\n"));
+  EXPECT_EQ(stats().rejected, 1u);
+  EXPECT_EQ(last_error(-32006), "full");
+}
+
+TEST_F(ClientTest, LastWordsOfTheAgentAreHeard) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"full"}})"
+                           "\n"));
+  agent_->stop();
+  for (int i = 0; i < 2; ++i) push_joints({1});
+  EXPECT_EQ(last_error(-32006), "full");
+}
+
+// --- rubbish ------------------------------------------------------------------------------------
+
+TEST_F(ClientTest, RubbishEndsTheConnectionAndANewOneIsMade) {
+  open_greeted();
+  uint64_t ended = 0;
+  for (const std::string& rubbish :
+       {std::string("hello\n"), std::string("{}\n{\n"), std::string("\"\xff\"\n"),
+        std::string("\0\n", 2), std::string(70000, 'x'), std::string(70000, '[') + "\n"}) {
+    ASSERT_TRUE(agent_->send(rubbish));
+    nb_client_dispatch(client_);  // on a slow machine it is connected again by then
+    EXPECT_EQ(stats().disconnects, ++ended);
+    EXPECT_EQ(last_error().find("what answers at"), 0u) << last_error();
+    reconnect();
+    EXPECT_EQ(agent_->lines(), Lines{kHello});
+  }
+  // A client that only pushes finds it too.
+  ASSERT_TRUE(agent_->send("hello\n"));
+  EXPECT_EQ(stats().connected, 0u);
+  EXPECT_EQ(stats().disconnects, 7u);
+  EXPECT_TRUE(events_.empty());
+}
+
+TEST_F(ClientTest, WhatItDoesNotKnowIsIgnored) {
+  open_greeted();
+  ASSERT_TRUE(
+      agent_->send("\n \r\n{}\n[]\n5\n{\"method\":\"event\"}\n{\"method\":7,\"id\":{}}\n"
+                   "{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":1}\n"
+                   "{\"jsonrpc\":\"2.0\",\"method\":\"later\",\"params\":{}}\n"));
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(stats().rejected, 0u);
+}
+
+TEST_F(ClientTest, AnAgentThatGoesAtEveryByte) {
+  open_greeted();
+  const std::string event =
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c\u00e9\n","event":{"a":"\""}}})"
+      "\n";
+  for (size_t size = 0; size <= event.size(); ++size) {
+    events_.clear();
+    ASSERT_TRUE(agent_->send(event.substr(0, size)));
+    agent_->close();
+    nb_client_dispatch(client_);
+    EXPECT_EQ(events_.size(), size == event.size() ? 1u : 0u) << size;
+    reconnect();
+  }
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  events_.clear();
+  // And in pieces of every size.
+  for (size_t size = 1; size < event.size(); ++size) {
+    ASSERT_TRUE(agent_->send(event.substr(0, size)));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+    ASSERT_TRUE(agent_->send(event.substr(size)));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+    ASSERT_EQ(events_.size(), size);
+    EXPECT_EQ(events_.back().channel, "c\xc3\xa9\n");
+    EXPECT_EQ(events_.back().json, R"({"a":"\""})");
+  }
+}
+
+TEST_F(ClientTest, EventsOfEveryKind) {
+  open_greeted();
+  ASSERT_TRUE(agent_->send(
+      R"({"jsonrpc":"2.0","method":"event","params":{"event":{"b":1},"channel":"x","remote":true}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"y","pattern":"*","text":"a\n"}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":"1","to":"2"}})"
+      "\n"));
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  ASSERT_EQ(events_.size(), 3u);
+  EXPECT_EQ(events_[0].channel, "x");
+  EXPECT_EQ(events_[0].json, "{\"b\":1}");
+  EXPECT_EQ(events_[0].flags, NB_EVENT_REMOTE);
+  EXPECT_EQ(events_[1].json, R"("a\n")");
+  EXPECT_EQ(events_[1].flags, NB_EVENT_TEXT);
+  EXPECT_EQ(events_[2].channel, "");
+  EXPECT_EQ(events_[2].json, R"({"from":"1","to":"2"})");
+  EXPECT_EQ(events_[2].flags, NB_EVENT_GAP);
+  EXPECT_EQ(stats().events, 3u);
+}
+
+// --- nothing is allocated -----------------------------------------------------------------------
+
+TEST_F(ClientTest, NothingIsAllocatedAfterOpen) {
+  if (!test::kCountsMallocs) GTEST_SKIP() << "a sanitizer has the heap";
+  open_greeted();
+  const std::vector<double> joints(7, 1.25);
+  nb_robot_state state{};
+  state.size = sizeof state;
+  state.has = NB_ROBOT_JOINTS_L | NB_ROBOT_CURRENT_POSE;
+  state.joints_l = joints.data();
+  state.joints_l_count = 7;
+  state.current_pose = "ready";
+  nb_stroke stroke{};
+  stroke.size = sizeof stroke;
+  stroke.has = NB_STROKE_TOTAL_STROKES;
+  char text[256];
+  nb_client_stats counters{};
+  counters.size = sizeof counters;
+  const auto everything = [&] {
+    for (int i = 0; i < 300; ++i) {
+      nb_push_robot_state(client_, &state);
+      nb_stroke_start(client_, &stroke);
+      nb_stroke_update(client_, &stroke);
+      nb_stroke_end(client_);
+      nb_report_error(client_, "c", "m", "{}");
+      nb_publish(client_, "c", "{\"a\":[1,{\"b\":2}]}");
+    }
+    nb_client_dispatch(client_);
+    nb_client_wait(client_, 0);
+    nb_client_get_stats(client_, &counters);
+    nb_client_last_error(client_, text, sizeof text);
+  };
+  const long before = test::mallocs;
+  everything();  // it goes
+  everything();  // it does not: the buffer is full
+  const long while_up = test::mallocs - before;
+  agent_->stop();
+  const long between = test::mallocs;
+  everything();
+  EXPECT_EQ(while_up, 0);
+  EXPECT_EQ(test::mallocs - between, 0);
+  EXPECT_GT(counters.refused_full, 0u);
+  EXPECT_EQ(counters.disconnects, 1u);
+  std::string counted(4096, 'x');  // the counter counts
+  EXPECT_GT(test::mallocs, between + (counted.empty() ? 1 : 0));
+}
+
+TEST_F(ClientTest, APushMakesOneSystemCallAtMost) {
+  if (!test::kCountsSystemCalls) GTEST_SKIP() << "a sanitizer stands there";
+  open_greeted();
+  long most = 0;
+  long all = 0;
+  const auto push = [&](auto&& one) {
+    const long before = test::system_calls;
+    const int result = one();
+    most = std::max(most, test::system_calls - before);
+    all += test::system_calls - before;
+    return result;
+  };
+  const auto push_all = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      push([&] { return push_joints({1, 2}); });
+      push([&] { return push_progress(i); });
+      push([&] { return push_start(i); });
+      push([&] { return nb_stroke_end(client_); });
+      push([&] { return push_note(i); });
+    }
+  };
+  push_all(10);
+  EXPECT_EQ(all, 50);
+  while (push([&] { return push_note(1); }) != NB_ERR_FULL) {
+  }
+  push_all(100);
+  for (int round = 0; round < 5; ++round) {
+    agent_->close();
+    for (int i = 0; i < 1000 && !agent_->accept(); ++i) {
+      push_all(1);
+      ::poll(nullptr, 0, 1);
+    }
+    ASSERT_TRUE(agent_->connected()) << round;
+    push_all(1);
+    agent_->lines();
+  }
+  agent_->stop();
+  push_all(100);
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(stats().disconnects, 6u);
+}
+
+}  // namespace
+}  // namespace nb::client

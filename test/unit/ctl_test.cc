@@ -1,0 +1,644 @@
+// nodebeatctl's pure parts: text and tables, JSON as text, events and the fleet in words, doctor's
+// rules, the pictures of `top`.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "ctl/check_config.h"
+#include "ctl/doctor_rules.h"
+#include "ctl/event_line.h"
+#include "ctl/fleet.h"
+#include "ctl/json_text.h"
+#include "ctl/link_words.h"
+#include "ctl/style.h"
+#include "ctl/table.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+#include "ctl/top_view.h"
+
+namespace nb::ctl {
+namespace {
+
+Style plain(size_t columns = 100) {
+  Style style;
+  style.utf8 = true;
+  style.terminal = true;
+  style.columns = columns;
+  return style;
+}
+
+Style coloured(size_t columns = 100) {
+  Style style = plain(columns);
+  style.colour = true;
+  return style;
+}
+
+// --- text ----------------------------------------------------------------------------------------
+
+TEST(Text, WidthCountsColumnsNotBytes) {
+  EXPECT_EQ(width(""), 0u);
+  EXPECT_EQ(width("hog"), 3u);
+  EXPECT_EQ(width("Wärme °C"), 8u);
+  EXPECT_EQ(width("e\u0301"), 1u);  // a combining accent
+  EXPECT_EQ(width("日本"), 4u);     // East Asian wide
+  EXPECT_EQ(width("🤖"), 2u);
+  EXPECT_EQ(width("\xff\xfe"), 2u);  // no UTF-8: a column a byte
+  EXPECT_EQ(width("\xe2\x82"), 2u);  // cut short
+}
+
+TEST(Text, ClipNeverExceedsAndNeverCutsACharacter) {
+  EXPECT_EQ(clip("gripper", 7, true), "gripper");
+  EXPECT_EQ(clip("gripper", 6, true), "gripp…");
+  EXPECT_EQ(clip("gripper", 6, false), "gri...");
+  EXPECT_EQ(clip("gripper", 2, false), "..");
+  EXPECT_EQ(clip("gripper", 0, true), "");
+  EXPECT_EQ(clip("日本語", 4, true), "日…");  // 5 would be too wide, 4 leaves a column free
+  for (size_t columns = 0; columns < 12; ++columns) {
+    EXPECT_LE(width(clip("aä日e\u0301🤖zzz", columns, true)), columns);
+  }
+}
+
+TEST(Text, PadFillsByColumns) {
+  EXPECT_EQ(pad("ä", 3), "ä  ");
+  EXPECT_EQ(pad("日", 3, Align::right), " 日");
+  EXPECT_EQ(pad("long", 2), "long");
+}
+
+TEST(Text, NothingPrintableSteersATerminal) {
+  EXPECT_EQ(printable("a\033[31mb"), "a?[31mb");
+  EXPECT_EQ(printable("a\nb\tc\x7f"), "a?b?c?");
+  EXPECT_EQ(printable("a\u009b"
+                      "31m"),
+            "a?31m");                       // CSI as one C1 character
+  EXPECT_EQ(printable("a\u202eb"), "a?b");  // right-to-left override
+  EXPECT_EQ(printable("ok \xff"), "ok ?");
+  EXPECT_EQ(printable("Wärme 日本"), "Wärme 日本");
+  EXPECT_EQ(printable_lines("a\nb\r\033"), "a\nb??");
+}
+
+TEST(Text, Durations) {
+  EXPECT_EQ(duration(0), "0 ms");
+  EXPECT_EQ(duration(999), "999 ms");
+  EXPECT_EQ(duration(1000), "1 s");
+  EXPECT_EQ(duration(59'999), "59 s");
+  EXPECT_EQ(duration(60'000), "1 min");
+  EXPECT_EQ(duration(200'000), "3 min 20 s");
+  EXPECT_EQ(duration(7'500'000), "2 h 5 min");
+  EXPECT_EQ(duration(86'400'000), "1 d");
+  EXPECT_EQ(duration(360'000'000), "4 d 4 h");
+  EXPECT_EQ(ago(400), "now");
+  EXPECT_EQ(ago(12'000), "12 s ago");
+  EXPECT_EQ(ago(-3000), "in 3 s");
+}
+
+TEST(Text, SizesAndLatencies) {
+  EXPECT_EQ(size_text(0), "0 B");
+  EXPECT_EQ(size_text(1536), "1.5 KiB");
+  EXPECT_EQ(size_text(1048576), "1 MiB");
+  EXPECT_EQ(size_text(1048575), "1 MiB");  // not "1024 KiB"
+  EXPECT_EQ(latency(350), "350 us");
+  EXPECT_EQ(latency(1234), "1.2 ms");
+  EXPECT_EQ(latency(2.5e6), "2.5 s");
+}
+
+TEST(Text, BarsInEighthsOrInAscii) {
+  EXPECT_EQ(bar(0, 4, true), "░░░░");
+  EXPECT_EQ(bar(1, 4, true), "████");
+  EXPECT_EQ(bar(0.5, 4, true), "██░░");
+  EXPECT_EQ(bar(0.125, 1, true), "▏");
+  EXPECT_EQ(bar(0.5, 4, false), "##--");
+  EXPECT_EQ(bar(7, 3, false), "###");
+  EXPECT_EQ(bar(-1, 3, false), "---");
+  EXPECT_EQ(bar(0.0 / 0.0, 2, false), "--");
+  for (int i = 0; i <= 100; ++i) EXPECT_EQ(width(bar(i / 100.0, 10, true)), 10u);
+}
+
+// --- times ---------------------------------------------------------------------------------------
+
+TEST(Timestamp, ParsesTheSchemasForm) {
+  EXPECT_EQ(parse_timestamp("1970-01-01T00:00:01.500000"), 1'500'000);
+  EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07.123456"), 1'795'183'387'123'456);
+  EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07Z"), 1'795'183'387'000'000);
+  EXPECT_FALSE(parse_timestamp(""));
+  EXPECT_FALSE(parse_timestamp("yesterday"));
+  EXPECT_FALSE(parse_timestamp("2026-11-20T14:03:07+01:00"));
+}
+
+TEST(Timestamp, LocalTimesNameTheDateOnlyOfAnotherDay) {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  const int64_t then = *parse_timestamp("2026-11-20T14:03:07.123456");
+  EXPECT_EQ(local_time(then, then + 1), "14:03:07");
+  EXPECT_EQ(local_time(then, then + 86'400'000'000), "2026-11-20 14:03:07");
+  EXPECT_EQ(local_time_ms(then), "14:03:07.123");
+}
+
+TEST(Timestamp, DurationsOnTheCommandLine) {
+  EXPECT_EQ(parse_duration("10"), 10'000);
+  EXPECT_EQ(parse_duration("250ms"), 250);
+  EXPECT_EQ(parse_duration("5min"), 300'000);
+  EXPECT_EQ(parse_duration("1d"), 86'400'000);
+  for (const char* bad :
+       {"", "s", "-1s", "1.5s", "10 s", "10x", "99999999999999999999s", "9223372036854775807d"}) {
+    EXPECT_FALSE(parse_duration(bad)) << bad;
+  }
+}
+
+// --- JSON as text --------------------------------------------------------------------------------
+
+TEST(JsonText, FaultsAreFoundWhereTheyAre) {
+  for (const char* good :
+       {"1", "-0.5e+7", "\"a\\u00e4\"", "[]", "{}", " {\"a\" : [1, null, true]} "}) {
+    EXPECT_FALSE(json_fault(good)) << good << ": " << *json_fault(good);
+  }
+  EXPECT_EQ(json_fault("fast"), "expected a value, at character 1");
+  EXPECT_EQ(json_fault("{\"a\":1,}"), "expected a name in quotes, at character 8");
+  EXPECT_EQ(json_fault("[1,2"), "expected ',' or ']', at character 5");
+  EXPECT_EQ(json_fault("1 2"), "expected nothing more, at character 3");
+  // What would break out of the call that it is put into.
+  EXPECT_TRUE(json_fault("1,\"ttl_ms\":5"));
+  for (const char* bad : {"", " ", "01", "1.", ".5", "+1", "NaN", "tru", "\"a", "\"\\x\"", "\"\n\"",
+                          "{1:2}", "[1 2]", "}", "\"\\u12g4\""}) {
+    EXPECT_TRUE(json_fault(bad)) << bad;
+  }
+  EXPECT_TRUE(json_fault(std::string(100, '[') + std::string(100, ']')));
+}
+
+TEST(JsonText, MembersAreTheirBytes) {
+  const std::string object = R"({"a":{"value":1},"value": 1.000000000000000000012e400 ,"b":"}"})";
+  EXPECT_EQ(json_member(object, "value"), "1.000000000000000000012e400");
+  EXPECT_EQ(json_member(object, "a"), R"({"value":1})");
+  EXPECT_EQ(json_member(object, "b"), R"("}")");
+  EXPECT_EQ(json_member(object, "c"), "");
+  EXPECT_EQ(json_member("[1]", "a"), "");
+}
+
+TEST(JsonText, Quote) {
+  EXPECT_EQ(json_quote("a\"b\\c\nd\x01"), R"("a\"b\\c\nd\u0001")");
+}
+
+TEST(JsonText, CompactKeepsStringsAndDigits) {
+  EXPECT_EQ(json_compact("{ \"a b\" :\n [ 1.50 , \"x \\\" y\" ] }"), R"({"a b":[1.50,"x \" y"]})");
+}
+
+TEST(JsonText, IndentedForPeople) {
+  EXPECT_EQ(json_indented(R"({"a":[1,2.50],"b":{},"c":{"d":[]},"e":["x","y"]})"),
+            "{\n  \"a\": [1, 2.50],\n  \"b\": {},\n  \"c\": {\n    \"d\": []\n  },\n"
+            "  \"e\": [\n    \"x\",\n    \"y\"\n  ]\n}");
+  EXPECT_EQ(json_indented("1.0"), "1.0");
+}
+
+// --- tables --------------------------------------------------------------------------------------
+
+TEST(Table, AlignsByColumnsAndLeavesNoTrailingSpace) {
+  Table table;
+  table.column("NAME");
+  table.column("N", Align::right);
+  table.column("X");
+  table.row({{"ä"}, {"5"}, {""}});
+  table.row({{"gripper"}, {"12"}, {"y"}});
+  EXPECT_EQ(table.text(plain()),
+            "NAME      N  X\n"
+            "ä         5\n"
+            "gripper  12  y\n");
+}
+
+TEST(Table, GivesWayOnANarrowTerminalOnly) {
+  Table table;
+  table.column("A");
+  table.column("WORDS", Align::left, true);
+  table.row({{"1"}, {"something long to say"}});
+  EXPECT_EQ(table.lines(plain(16))[1], "1  something lo…");
+  Style file = plain(16);
+  file.terminal = false;
+  EXPECT_EQ(table.lines(file)[1], "1  something long to say");
+}
+
+TEST(Table, ColoursTakeNoColumn) {
+  Table table;
+  table.column("");
+  table.column("");
+  table.row({{"up", Colour::green}, {"x"}});
+  table.row({{"down", Colour::red}, {"y"}});
+  EXPECT_EQ(table.text(coloured()), "\033[32mup\033[0m    x\n\033[31mdown\033[0m  y\n");
+}
+
+TEST(Style, Utf8ByTheFirstLocaleVariableThatIsSet) {
+  EXPECT_TRUE(is_utf8_locale(nullptr, nullptr, "de_DE.UTF-8"));
+  EXPECT_TRUE(is_utf8_locale("", nullptr, "C.utf8"));
+  EXPECT_FALSE(is_utf8_locale("C", nullptr, "de_DE.UTF-8"));
+  EXPECT_FALSE(is_utf8_locale(nullptr, nullptr, nullptr));
+}
+
+// --- events --------------------------------------------------------------------------------------
+
+TEST(EventLine, WordsOfAnEvent) {
+  EXPECT_EQ(event_words(R"({"type":"error","node_id":"hog","timestamp":"2026-11-20T14:03:07.1",)"
+                        R"("category":"gripper","message":"no air","value":0.1000})"),
+            "error hog category=gripper message=\"no air\" value=0.1000");
+  EXPECT_EQ(event_words("\"just text\""), "\"just text\"");
+  EXPECT_EQ(event_words("{\"type\":\"x\\u001b[2J\"}"), "x?[2J");
+}
+
+TEST(EventLine, RemoteAndGapAreMarked) {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  const int64_t at = *parse_timestamp("2026-11-20T14:03:07.123456");
+  Event event{"robot:events", R"({"type":"state_update","node_id":"ook"})", true};
+  EXPECT_EQ(event_line(event, at, plain()),
+            "14:03:07.123  robot:events            remote  state_update ook");
+  EXPECT_EQ(event_json(event, at),
+            R"({"time":"2026-11-20T14:03:07.123456","channel":"robot:events","remote":true,)"
+            R"("event":{"type":"state_update","node_id":"ook"}})");
+  const Event gap{"", R"({"from":"2026-11-20T14:03:07.0","to":"2026-11-20T14:04:07.5"})", false,
+                  false, true};
+  EXPECT_EQ(event_line(gap, at, plain()),
+            "-- messages of other nodes may have been missed from 14:03:07.000 to 14:04:07.500");
+}
+
+// --- the fleet -----------------------------------------------------------------------------------
+
+constexpr char kStatus[] = R"({"redis_connected":true,"active_stroke_sessions":1,"nodes_online":2,
+  "total_nodes":3,"timestamp":"2026-11-20T14:03:10.000000","nodes_health":{
+  "ook":{"timestamp":"2026-11-20T14:03:09.000000","node_id":"ook","cpu_percent":38.5,"memory_percent":61,
+    "disk_percent":93,"is_reachable":true,"mcp_server_running":false,"mcp_port":8080,
+    "last_heartbeat":"2026-11-20T14:03:09.000000","probes":[{"name":"vision","up":false},{"name":"x","up":true}]},
+  "hog":{"node_id":"hog","cpu_percent":5,"memory_percent":20,"disk_percent":30,"is_reachable":true,
+    "temperature_c":48.5,"mcp_server_running":true,"mcp_port":9000,"last_heartbeat":"2026-11-20T14:03:08.000000"},
+  "eek":null},
+  "nodes_last_seen":{"eek":"2026-11-20T13:00:00.000000","hog":null,"ook":null}})";
+
+TEST(Fleet, ReadsWhoIsUpAndSinceWhenNot) {
+  const JsonDocument document(kStatus);
+  const Fleet fleet = read_fleet(document.root(), 0);
+  ASSERT_EQ(fleet.nodes.size(), 3u);
+  EXPECT_EQ(fleet.nodes[0].name, "eek");
+  EXPECT_FALSE(fleet.nodes[0].up);
+  EXPECT_EQ(fleet.nodes[0].age_ms, 3'790'000);
+  EXPECT_EQ(fleet.nodes[1].age_ms, 2000);
+  EXPECT_EQ(fleet.nodes[2].probes_down, std::vector<std::string>{"vision"});
+  EXPECT_EQ(fleet_summary(fleet), "2 of 3 nodes are up");
+}
+
+TEST(Fleet, TableForAWideAndForANarrowTerminal) {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  const JsonDocument document(kStatus);
+  const Fleet fleet = read_fleet(document.root(), 0);
+  EXPECT_EQ(fleet_table(fleet, "hog", plain(160)).text(plain(160)),
+            "NODE  STATE                    LAST BEAT               CPU            MEMORY   DISK   "
+            "TEMP  MCP       PROBES\n"
+            "eek   down since 13:00:00  1 h 3 min ago                 -                 -      -   "
+            "   -  -         -\n"
+            "hog*  up                         2 s ago  ▌░░░░░░░░░   5 %  ██░░░░░░░░  20 %   30 %  "
+            "48 °C  up :9000  -\n"
+            "ook   up                         1 s ago  ███▉░░░░░░  38 %  ██████▏░░░  61 %   93 %   "
+            "   -  down      vision down\n");
+  for (const std::string& line : fleet_table(fleet, "hog", plain(80)).lines(plain(80))) {
+    EXPECT_LE(width(line), 80u) << line;
+  }
+}
+
+TEST(Fleet, ANodeThatSaidGoodByeIsDownWithItsReason) {
+  const JsonDocument document(
+      R"({"nodes_health":{"hog":{"is_reachable":false,"reason":"stopped"}}})");
+  const Fleet fleet = read_fleet(document.root(), 0);
+  ASSERT_EQ(fleet.nodes.size(), 1u);
+  EXPECT_FALSE(fleet.nodes[0].up);
+  EXPECT_EQ(fleet.nodes[0].reason, "stopped");
+}
+
+TEST(Fleet, ForgivesWhatIsMissingOrStrange) {
+  for (const char* odd :
+       {"null", "[]", "{}", R"({"nodes_health":[1,2]})", R"({"nodes_health":{"x":5}})",
+        R"({"nodes_health":{"x":{"cpu_percent":"a","probes":{}}}})"}) {
+    const JsonDocument document(odd);
+    const Fleet fleet = read_fleet(document.root(), 0);
+    EXPECT_FALSE(fleet_table(fleet, "", plain()).lines(plain()).empty()) << odd;
+  }
+}
+
+// --- doctor --------------------------------------------------------------------------------------
+
+Findings from(Findings (*rule)(Json), const char* json) {
+  const JsonDocument document(json);
+  return rule(document.root());
+}
+
+// The one finding of that check; fails if there is none or more.
+Finding only(const Findings& findings, std::string_view check) {
+  Finding found;
+  int count = 0;
+  for (const Finding& finding : findings) {
+    if (finding.check != check) continue;
+    found = finding;
+    ++count;
+  }
+  EXPECT_EQ(count, 1) << check;
+  return found;
+}
+
+TEST(Doctor, Configuration) {
+  ConfigCheck check;
+  EXPECT_EQ(config_findings(check)[0].level, Level::warning);  // no nodebeatd
+  check.found = true;
+  EXPECT_EQ(config_findings(check)[0].level, Level::ok);
+  check.file = "/etc/nodebeat/nodebeat.toml";
+  check.readable = false;
+  EXPECT_EQ(config_findings(check)[0].advice, "sudo nodebeatctl doctor");
+  check.readable = true;
+  check.exit = 78;
+  check.lines = {"nodebeatd: a:1: no such key", "nodebeatd: a:2: another"};
+  const Findings wrong = config_findings(check);
+  ASSERT_EQ(wrong.size(), 2u);
+  EXPECT_EQ(wrong[0].text, "a:1: no such key");
+  EXPECT_EQ(wrong[1].level, Level::problem);
+  check.lines.clear();
+  EXPECT_EQ(config_findings(check)[0].level, Level::problem);
+}
+
+TEST(Doctor, Socket) {
+  SocketLook look;
+  look.state = SocketState::missing;
+  look.path = "/run/nodebeat/agent.sock";
+  EXPECT_EQ(socket_findings(look)[0].text,
+            "no agent listens at /run/nodebeat/agent.sock: is nodebeat running? systemctl status "
+            "nodebeat");
+  look.state = SocketState::not_permitted;
+  look.owner = "root";
+  look.group = "nodebeat";
+  look.mode = 0660;
+  EXPECT_NE(words(look).find("you are not in the group nodebeat"), std::string::npos);
+  look.user_will_be_in_group = true;
+  EXPECT_NE(words(look).find("log in again"), std::string::npos);
+  look.state = SocketState::listening;
+  EXPECT_EQ(socket_findings(look)[0].level, Level::ok);
+  look.mode = 0666;
+  EXPECT_EQ(socket_findings(look)[0].level, Level::warning);
+}
+
+TEST(Doctor, EveryReasonWhyASocketCannotBeUsedIsASentence) {
+  for (const SocketState state :
+       {SocketState::missing, SocketState::not_permitted, SocketState::no_socket, SocketState::dead,
+        SocketState::overrun, SocketState::too_long, SocketState::other}) {
+    SocketLook look;
+    look.state = state;
+    look.path = "/x/\033y";
+    const std::string said = words(look);
+    EXPECT_NE(said.find("/x/?y"), std::string::npos) << said;
+    EXPECT_EQ(said.find('\033'), std::string::npos);
+  }
+}
+
+TEST(Doctor, Link) {
+  Findings findings =
+      from(link_findings, R"({"link":{"state":"steady","trouble":null,"ping_ms":0.21,
+    "target":"127.0.0.1:6379"}})");
+  EXPECT_EQ(only(findings, "link").text, "connected to Redis at 127.0.0.1:6379, 210 us");
+  EXPECT_EQ(doctor_code(findings), 0);
+  findings = from(link_findings,
+                  R"_({"link":{"state":"waiting","cause":"wrong-password",
+    "trouble":"the server does not accept the user or password (it said no)","target":"r"}})_");
+  EXPECT_EQ(doctor_code(findings), 2);
+  EXPECT_EQ(only(findings, "link").text,
+            "not connected to Redis at r: the server does not accept the user or password "
+            "(it said no); waits for the next try");
+  EXPECT_NE(only(findings, "link").advice.find("password_file"), std::string::npos);
+  for (const auto& [target, command] :
+       {std::pair{"cell:6379", "redis-cli -h cell -p 6379 ping"},
+        std::pair{"[fd00::1]:7", "redis-cli -h fd00::1 -p 7 ping"},
+        std::pair{"/run/r.sock", "redis-cli -s /run/r.sock ping"}}) {
+    const JsonDocument document(std::string(R"({"state":"waiting","cause":"silent","target":")") +
+                                target + "\"}");
+    EXPECT_NE(link_advice(document.root()).find(command), std::string::npos) << target;
+  }
+  findings = from(link_findings,
+                  R"({"link":{"state":"waiting","cause":"brand-new","trouble":"brand-new"}})");
+  EXPECT_NE(findings[0].text.find("brand-new"), std::string::npos);
+  EXPECT_FALSE(findings[0].advice.empty());
+  findings = from(link_findings, R"({"link":{"state":"steady","ping_ms":80}})");
+  EXPECT_EQ(doctor_code(findings), 1);
+  findings = from(link_findings, R"({"uptime_s":7200,"link":{"state":"steady","failures":21}})");
+  EXPECT_EQ(only(findings, "link history").level, Level::warning);
+  findings = from(link_findings, R"({"uptime_s":7200,"link":{"state":"steady","failures":20}})");
+  EXPECT_EQ(doctor_code(findings), 0);
+}
+
+TEST(Doctor, Eviction) {
+  const auto level = [](const char* json) {
+    return only(from(server_findings, json), "redis eviction").level;
+  };
+  EXPECT_EQ(level(R"({"maxmemory_policy":"noeviction","maxmemory_bytes":1})"), Level::ok);
+  EXPECT_EQ(level(R"({"maxmemory_policy":"allkeys-lru","maxmemory_bytes":1000})"), Level::problem);
+  EXPECT_EQ(level(R"({"maxmemory_policy":"allkeys-lfu","maxmemory_bytes":0})"), Level::warning);
+  EXPECT_EQ(level(R"({"maxmemory_policy":"volatile-ttl","maxmemory_bytes":1000})"), Level::warning);
+  EXPECT_EQ(level(R"({"maxmemory_policy":"volatile-ttl","maxmemory_bytes":0})"), Level::ok);
+}
+
+TEST(Doctor, Memory) {
+  const auto level = [](const char* json) {
+    return only(from(server_findings, json), "redis memory").level;
+  };
+  EXPECT_EQ(level(R"({"used_memory_bytes":500,"maxmemory_bytes":0})"), Level::ok);
+  EXPECT_EQ(level(R"({"used_memory_bytes":799,"maxmemory_bytes":1000})"), Level::ok);
+  EXPECT_EQ(level(R"({"used_memory_bytes":800,"maxmemory_bytes":1000})"), Level::warning);
+  EXPECT_EQ(level(R"({"used_memory_bytes":1000,"maxmemory_bytes":1000})"), Level::problem);
+}
+
+TEST(Doctor, AccessPersistenceRoleLoading) {
+  EXPECT_EQ(only(from(server_findings, R"({"protected_mode":false,"has_password":false})"),
+                 "redis access")
+                .level,
+            Level::problem);
+  EXPECT_EQ(
+      only(from(server_findings, R"({"protected_mode":true,"has_password":false})"), "redis access")
+          .level,
+      Level::ok);
+  EXPECT_EQ(
+      only(from(server_findings, R"({"protected_mode":false,"has_password":true})"), "redis access")
+          .level,
+      Level::ok);
+  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":false})"), "redis persistence").level,
+            Level::warning);
+  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":true})"), "redis persistence").level,
+            Level::ok);
+  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":true,"rdb_last_save_ok":false})"),
+                 "redis persistence")
+                .level,
+            Level::problem);
+  EXPECT_EQ(only(from(server_findings, R"({"version":"7","role":"slave"})"), "redis").level,
+            Level::problem);
+  EXPECT_EQ(only(from(server_findings, R"({"version":"7","role":"master"})"), "redis").level,
+            Level::ok);
+  EXPECT_EQ(doctor_code(from(server_findings, R"({"version":"7","role":"master","loading":true})")),
+            2);
+}
+
+TEST(Doctor, WhatAServerDoesNotSayIsNoFinding) {
+  const Findings findings =
+      from(server_findings, R"({"version":null,"role":null,"maxmemory_policy":null,
+    "used_memory_bytes":null,"protected_mode":null,"has_password":null,"aof_enabled":null})");
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].level, Level::warning);
+  EXPECT_NE(findings[0].advice.find("+info"), std::string::npos);
+}
+
+TEST(Doctor, Clock) {
+  EXPECT_TRUE(from(clock_findings, R"({"clock_offset_ms":null})").empty());
+  EXPECT_EQ(from(clock_findings, R"({"clock_offset_ms":3.2})")[0].level, Level::ok);
+  EXPECT_EQ(from(clock_findings, R"({"clock_offset_ms":-250})")[0].level, Level::warning);
+  const Finding far = from(clock_findings, R"({"clock_offset_ms":-7200000})")[0];
+  EXPECT_EQ(far.level, Level::problem);
+  EXPECT_EQ(far.text, "Redis' clock is 2 h behind this node's");
+}
+
+TEST(Doctor, QueuesProbesClients) {
+  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"dropped":0}})")), 0);
+  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"dropped":37}})")), 1);
+  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"refused":1}})")), 1);
+  EXPECT_EQ(doctor_code(from(outbox_findings,
+                             R"({"outbox":{"event_bytes":900,"event_bytes_limit":1000}})")),
+            1);
+  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"latency_us":{"store":{"p99":600000}}})")), 1);
+  EXPECT_TRUE(from(probe_findings, R"({"probes":[]})").empty());
+  EXPECT_EQ(
+      from(probe_findings, R"({"probes":[{"name":"a","up":true},{"name":"b","up":null}]})")[0].text,
+      "all up (1)");
+  const Finding down =
+      from(probe_findings,
+           R"({"probes":[{"name":"vision","type":"mcp","up":false,"detail":"refused"}]})")[0];
+  EXPECT_EQ(down.level, Level::problem);
+  EXPECT_EQ(down.text, "vision (mcp) is down: refused");
+  EXPECT_EQ(doctor_code(from(client_findings, R"({"socket":{"clients":3,"clients_limit":64}})")),
+            0);
+  EXPECT_EQ(doctor_code(from(client_findings, R"({"socket":{"clients":60,"clients_limit":64}})")),
+            1);
+  EXPECT_EQ(doctor_code(from(client_findings,
+                             R"({"socket":{"clients":3,"clients_limit":64,"cut_off":1}})")),
+            1);
+  EXPECT_EQ(
+      doctor_code(from(client_findings, R"({"clients":[{"name":"robot","pid":7,"errors":4}]})")),
+      1);
+}
+
+TEST(Doctor, TwoAgentsOfOneName) {
+  const JsonDocument stats(R"({"node_id":"hog","instance_id":"a"})");
+  const JsonDocument ours(R"({"instance_id":"a"})");
+  const JsonDocument other(R"({"instance_id":"b"})");
+  const JsonDocument gone(R"({"instance_id":"b","is_reachable":false})");
+  const JsonDocument nothing("null");
+  EXPECT_EQ(name_findings(stats.root(), {ours.root(), ours.root()})[0].level, Level::ok);
+  EXPECT_EQ(name_findings(stats.root(), {ours.root(), other.root()})[0].level, Level::problem);
+  EXPECT_EQ(name_findings(stats.root(), {ours.root(), gone.root()})[0].level, Level::ok);
+  EXPECT_TRUE(name_findings(stats.root(), {nothing.root(), nothing.root()}).empty());
+  const JsonDocument told(R"({"node_id":"hog","instance_id":"a","conflict":"b"})");
+  EXPECT_EQ(name_findings(told.root(), {ours.root(), ours.root()})[0].text,
+            "two agents beat as node hog: this one (a) and b");
+  const JsonDocument nameless(R"({"node_id":"hog","instance_id":"a","conflict":"unknown"})");
+  EXPECT_EQ(name_findings(nameless.root(), {nothing.root()})[0].level, Level::problem);
+}
+
+TEST(Doctor, TheWorstFindingDecides) {
+  EXPECT_EQ(doctor_code({}), 0);
+  EXPECT_EQ(doctor_code({{Level::ok, "", "", ""}, {Level::warning, "", "", ""}}), 1);
+  EXPECT_EQ(doctor_code({{Level::problem, "", "", ""}, {Level::warning, "", "", ""}}), 2);
+}
+
+// --- top -----------------------------------------------------------------------------------------
+
+void tell(TopModel& model, std::string_view channel, std::string_view json) {
+  model.on_event({channel, json}, *parse_timestamp("2026-11-20T14:03:11.000000"));
+}
+
+std::string picture(const TopModel& model, const Style& style, size_t rows) {
+  std::string out;
+  for (const std::string& line :
+       model.lines(style, rows, *parse_timestamp("2026-11-20T14:03:12"))) {
+    out += line + '\n';
+  }
+  return out;
+}
+
+TopModel busy_model() {
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
+  TopModel model;
+  const JsonDocument status(kStatus);
+  const JsonDocument stats(R"({"node_id":"hog","link":{"state":"steady","target":"cell:6379"}})");
+  model.on_stats(stats.root());
+  model.on_status(status.root(), 0);
+  tell(
+      model, "stroke:events:session",
+      R"({"type":"session_start","node_id":"ook","session_id":"stroke_ook_1_1","total_strokes":40})");
+  tell(model, "stroke:events:progress",
+       R"({"type":"progress_update","node_id":"ook","session_id":"stroke_ook_1_1","stroke_idx":10,)"
+       R"("total_strokes":40,"pose_idx":3,"stroke_length":8,"description_l":"wipe"})");
+  tell(
+      model, "robot:events",
+      R"({"type":"state_update","node_id":"ook","current_pose":"executing","is_connected_r":false})");
+  tell(model, "error:events:gripper",
+       R"({"type":"error","node_id":"ook","category":"gripper","message":"no air"})");
+  return model;
+}
+
+TEST(Top, ShowsFleetStrokesAndEvents) {
+  const std::string shown = picture(busy_model(), plain(140), 30);
+  EXPECT_NE(shown.find("2 of 3 nodes are up"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("Redis at cell:6379"), std::string::npos);
+  EXPECT_NE(shown.find("10 of 40   25 %  pose 3 of 8  left: wipe"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("executing, right arm away"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("error ook category=gripper message=\"no air\""), std::string::npos)
+      << shown;
+  // What comes many times a second is not among the events.
+  EXPECT_EQ(shown.find("progress_update"), std::string::npos);
+  EXPECT_EQ(shown.find("state_update"), std::string::npos);
+}
+
+TEST(Top, FitsEverySize) {
+  const TopModel model = busy_model();
+  for (size_t columns = 1; columns < 150; columns += 7) {
+    for (size_t rows = 1; rows < 40; rows += 3) {
+      const auto lines = model.lines(coloured(columns), rows, 0);
+      EXPECT_LE(lines.size(), rows);
+      for (const std::string& line : lines) {
+        EXPECT_EQ(clip_painted(line, columns), line) << columns << 'x' << rows;
+      }
+    }
+  }
+}
+
+TEST(Top, AStrokeThatEndsGoesAway) {
+  TopModel model = busy_model();
+  EXPECT_NE(picture(model, plain(), 30).find("STROKES"), std::string::npos);
+  tell(model, "stroke:events:session", R"({"type":"session_end","session_id":"stroke_ook_1_1"})");
+  EXPECT_EQ(picture(model, plain(), 30).find("STROKES"), std::string::npos);
+  const JsonDocument ended(R"({"node_id":"ook","is_executing":false,"total_strokes":3})");
+  model.on_progress("stroke_ook_0_1", ended.root());
+  EXPECT_EQ(picture(model, plain(), 30).find("STROKES"), std::string::npos);
+}
+
+TEST(Top, TheSameEventAgainIsCounted) {
+  TopModel model = busy_model();
+  for (int i = 0; i < 4; ++i) tell(model, "system:events", R"({"type":"tick"})");
+  EXPECT_NE(picture(model, plain(), 30).find("tick  4 times"), std::string::npos);
+}
+
+TEST(Top, AnAgentThatIsAwayIsSaid) {
+  TopModel model = busy_model();
+  model.set_presence(Presence::silent);
+  EXPECT_NE(picture(model, plain(), 30).find("the agent does not answer"), std::string::npos);
+  model.set_presence(Presence::away);
+  EXPECT_NE(picture(model, plain(), 30).find("the agent has gone away"), std::string::npos);
+}
+
+TEST(Top, ClippingLeavesNoColourBehind) {
+  EXPECT_EQ(clip_painted("\033[31mabc\033[0m", 2), "\033[31mab\033[0m");
+  EXPECT_EQ(clip_painted("日本", 3), "日");
+  EXPECT_EQ(clip_painted("abc", 3), "abc");
+}
+
+}  // namespace
+}  // namespace nb::ctl

@@ -1,0 +1,683 @@
+// The local socket's JSON-RPC: real sockets, every rule of PROTOCOL.md's sections 1, 2 and 5 that
+// needs no method, and what bad clients get, to the byte.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "ipc/rpc_server.h"
+#include "support/captured_log.h"
+#include "support/count_allocations.h"
+#include "support/socket_client.h"
+#include "support/temp_tree.h"
+#include "support/test_loop.h"
+#include "wire/json_scan.h"
+
+namespace nb::ipc {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SocketClient;
+
+// A server with a few methods of its own.
+class Ipc : public testing::Test {
+ protected:
+  void start() {
+    server = std::make_unique<RpcServer>(
+        loop.loop(), log, options,
+        RpcEvents{Delegate<void(const Call&)>::to<&Ipc::on_call>(this),
+                  Delegate<void(ClientId, const Peer&)>::to<&Ipc::on_open>(this),
+                  Delegate<void(ClientId)>::to<&Ipc::on_close>(this)});
+    const Status status = server->start();
+    ASSERT_TRUE(status.ok()) << status.error().message;
+  }
+
+  void on_call(const Call& call) {
+    ++calls;
+    last_client = call.client;
+    if (call.method == "echo") {
+      server->answer(call, call.params.exists() ? call.params.raw() : "{}");
+    } else if (call.method == "later") {
+      tokens.push_back(server->defer(call));
+    } else if (call.method == "bad") {
+      server->refuse(call, wire::rpc::invalid_params("x", "expected a text"));
+    } else if (call.method == "big") {
+      big = '"' + std::string(static_cast<size_t>(*call.params["bytes"].integer()), 'x') + '"';
+      server->answer(call, big);
+    } else if (call.method == "event") {
+      server->notify(call.client, R"({"jsonrpc":"2.0","method":"event","params":{}})");
+      server->answer(call, "{}");
+    } else if (call.method == "all") {
+      for (const ClientId client : open) server->notify(client, "{\"n\":1}");
+      server->answer(call, "{}");
+    } else if (call.method == "flood") {
+      for (int i = 0; i < 40; ++i)
+        server->notify(call.client, '"' + std::string(50'000, 'x') + '"');
+      server->answer(call, "{}");
+    } else if (call.method == "stop") {
+      server->stop();
+      server->answer(call, "{}");
+    } else if (call.method == "errors") {
+      server->set_reports_errors(call.client, true);
+      server->answer(call, "{}");
+    } else if (call.method != "nothing") {
+      server->refuse(call, wire::rpc::unknown_method(call.method, ""));
+    }
+  }
+  void on_open(ClientId client, const Peer& peer) {
+    open.push_back(client);
+    last_peer = peer;
+  }
+  void on_close(ClientId client) {
+    closed.push_back(client);
+    std::erase(open, client);
+  }
+
+  std::unique_ptr<SocketClient> connect() {
+    auto client = std::make_unique<SocketClient>(options.path);
+    EXPECT_TRUE(client->connected());
+    return client;
+  }
+  std::unique_ptr<SocketClient> accepted() {
+    const size_t before = open.size();
+    auto client = connect();
+    EXPECT_TRUE(loop.run_until([&] { return open.size() > before; }));
+    return client;
+  }
+  // What comes back for this text, when so many lines have come.
+  std::string reply(SocketClient& client, std::string_view text, long lines = 1) {
+    client.send(text);
+    return lines_of(client, lines);
+  }
+  std::string lines_of(SocketClient& client, long lines) {
+    EXPECT_TRUE(loop.run_until([&] {
+      const std::string& got = client.received();
+      return std::count(got.begin(), got.end(), '\n') >= lines;
+    })) << client.received();
+    return client.take();
+  }
+  // What a new client gets for this text until it is closed.
+  std::string last_words(std::string_view text) {
+    auto client = connect();
+    client->send(text);
+    EXPECT_TRUE(loop.run_until([&] { return client->closed(); }));
+    return client->take();
+  }
+  void run_a_few_turns() {
+    for (int i = 0; i < 6; ++i) loop.loop().run_once(false);
+  }
+
+  test::TestLoop loop;
+  test::TempTree tree;
+  test::CapturedLog log;
+  ServerOptions options{.path = tree("/agent.sock")};
+  std::unique_ptr<RpcServer> server;
+  std::vector<ClientId> open, closed;
+  std::vector<Token> tokens;
+  ClientId last_client = 0;
+  Peer last_peer;
+  std::string big;
+  int calls = 0;
+};
+
+std::string error_line(std::string_view id, std::string_view error) {
+  return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"error":)" + std::string(error) +
+         "}\n";
+}
+std::string result_line(std::string_view id, std::string_view result) {
+  return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"result":)" + std::string(result) +
+         "}\n";
+}
+std::string request(std::string_view method, std::string_view id, std::string_view params = "{}") {
+  return R"({"jsonrpc":"2.0","method":")" + std::string(method) + R"(","params":)" +
+         std::string(params) + R"(,"id":)" + std::string(id) + "}\n";
+}
+std::string parse_error(std::string_view reason, size_t offset) {
+  return error_line("null", R"({"code":-32700,"message":"not JSON that is accepted here: )" +
+                                std::string(reason) +
+                                R"(","data":{"name":"parse_error","offset":)" +
+                                std::to_string(offset) + "}}");
+}
+
+TEST_F(Ipc, AnswersRequestsInOrderAndToTheLastDigit) {
+  start();
+  auto client = accepted();
+  EXPECT_EQ(last_peer.pid, ::getpid());
+  EXPECT_EQ(last_peer.uid, ::getuid());
+  EXPECT_EQ(reply(*client,
+                  request("echo", "1", R"({"a":[1.10,9007199254740993]})") + "\n\r\n  \n" +
+                      request("echo", R"("x\u0041")") + R"({"jsonrpc":"2.0","method":"echo"})" +
+                      "\r\n" + request("echo", "null"),
+                  3),
+            result_line("1", R"({"a":[1.10,9007199254740993]})") +
+                result_line(R"("x\u0041")", "{}") + result_line("null", "{}"));
+  EXPECT_EQ(calls, 4);
+  const RpcCounters counters = server->counters();
+  EXPECT_EQ(counters.requests, 3u);
+  EXPECT_EQ(counters.notifications, 1u);
+  EXPECT_EQ(counters.errors, 0u);
+  EXPECT_EQ(counters.accepted, 1u);
+  ASSERT_EQ(server->clients().size(), 1u);
+  EXPECT_EQ(server->clients()[0].calls, 4u);
+  EXPECT_EQ(server->clients()[0].queued_bytes, 0u);
+}
+
+TEST_F(Ipc, ClosesWithOneErrorOnWhatIsNoJson) {
+  start();
+  const std::string head = R"({"jsonrpc":"2.0","method":"echo","params":)";
+  EXPECT_EQ(last_words("hello\n"), parse_error("expected a value", 0));
+  EXPECT_EQ(last_words(head + "{\"a\":NaN}}\n"), parse_error("expected a value", 47));
+  EXPECT_EQ(last_words(head + "{\"a\":1e999}}\n"),
+            parse_error("a number beyond the range of a double", 47));
+  EXPECT_EQ(last_words(head + "{\"a\":\"\xff\"}}\n"), parse_error("not UTF-8", 48));
+  EXPECT_EQ(last_words(head + R"({"a":"\u0000"}})" + "\n"),
+            parse_error(R"(\\u0000 is not allowed in text)", 54));
+  EXPECT_EQ(last_words(head + R"({"a":"\udc00"}})" + "\n"),
+            parse_error("a low surrogate without a high one", 54));
+  EXPECT_EQ(last_words(head + R"({"a":1,"\u0061":2}})" + "\n"),
+            parse_error("a name stands twice in one object", 50));
+  EXPECT_EQ(last_words(R"({"id":1,"id":2})"
+                       "\n"),
+            parse_error("a name stands twice in one object", 9));
+  EXPECT_EQ(last_words(std::string(65, '[') + std::string(65, ']') + "\n"),
+            parse_error("nested too deep", 64));
+  EXPECT_EQ(last_words("{\"a\":1\n}\n"), parse_error("ends too early", 6));
+  EXPECT_EQ(last_words(std::string("\0\n", 2)), parse_error("expected a value", 0));
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(server->counters().errors, 11u);
+  EXPECT_TRUE(loop.run_until([&] { return closed.size() == 11; }));
+}
+
+TEST_F(Ipc, NothingAfterAFaultIsCarriedOut) {
+  start();
+  EXPECT_EQ(last_words(request("echo", "1") + "x\n" + request("echo", "2")),
+            result_line("1", "{}") + parse_error("expected a value", 0));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(Ipc, ALineMayBeAsLongAsItsLimitAndNoLonger) {
+  start();
+  const std::string limit_error = error_line(
+      "null",
+      R"({"code":-32000,"message":"a line has at most 65536 bytes","data":{"name":"too_large","limit_bytes":65536}})");
+  const std::string shell = request("echo", "1", "\"\"");
+  const auto line_of = [&](size_t bytes) {
+    return request("echo", "1",
+                   R"({"a":")" +
+                       std::string(bytes + 1 - request("echo", "1", R"({"a":""})").size(), 'x') +
+                       "\"}");
+  };
+  ASSERT_EQ(line_of(65536).size(), 65537u);
+  auto client = accepted();
+  const std::string answer = reply(*client, line_of(65536));
+  EXPECT_EQ(answer.substr(0, 48), R"({"jsonrpc":"2.0","id":1,"result":{"a":"xxxxxxxxx)");
+  EXPECT_EQ(last_words(line_of(65537)), limit_error);
+  EXPECT_EQ(last_words(std::string(65537, ' ')), limit_error);
+  EXPECT_EQ(last_words(std::string(150'000, 'x')), limit_error);
+  EXPECT_EQ(reply(*client, request("echo", "2")), result_line("2", "{}"));
+}
+
+TEST_F(Ipc, ALineOneByteAtATimeIsALine) {
+  start();
+  auto client = accepted();
+  const std::string text = request("echo", "1", "{\"\xc3\xbc\":[1]}") + request("echo", "2");
+  for (const char c : text) {
+    client->send(std::string_view(&c, 1));
+    run_a_few_turns();
+  }
+  EXPECT_EQ(lines_of(*client, 2), result_line("1", "{\"\xc3\xbc\":[1]}") + result_line("2", "{}"));
+}
+
+TEST_F(Ipc, HalfALineForTooLongIsToldAndClosed) {
+  options.partial_timeout = 30ms;
+  start();
+  auto other = accepted();
+  EXPECT_EQ(
+      last_words(request("echo", "1") + R"({"jsonrpc")"),
+      result_line("1", "{}") +
+          error_line("null", R"({"code":-32007,"message":"a line was not ended within 30 ms",)"
+                             R"("data":{"name":"timeout"}})"));
+  // Who sends nothing, or whole lines, may take its time.
+  EXPECT_EQ(reply(*other, request("echo", "2")), result_line("2", "{}"));
+}
+
+TEST_F(Ipc, NoTimerRunsAtRest) {
+  start();
+  auto client = accepted();
+  const auto timeout = [&] {
+    loop.loop().run_once(false);
+    return uv_backend_timeout(loop.loop().raw());
+  };
+  EXPECT_EQ(reply(*client, request("echo", "1")), result_line("1", "{}"));
+  run_a_few_turns();
+  EXPECT_EQ(timeout(), -1);
+  client->send("{");
+  run_a_few_turns();
+  EXPECT_GT(timeout(), 1000);
+  client->send("}\n");
+  (void)lines_of(*client, 1);
+  run_a_few_turns();
+  EXPECT_EQ(timeout(), -1);
+}
+
+TEST_F(Ipc, EndOfFileWithHalfALineIgnoresIt) {
+  start();
+  auto client = accepted();
+  client->send(request("echo", "1") + R"({"jsonrpc":"2.0","method":"echo","id":2})");
+  client->end_sending();
+  ASSERT_TRUE(loop.run_until([&] { return client->closed(); }));
+  EXPECT_EQ(client->take(), result_line("1", "{}"));
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(closed.size(), 1u);
+}
+
+TEST_F(Ipc, AClientKilledAtAnyByteHarmsNobody) {
+  start();
+  auto other = accepted();
+  const std::string text = request("echo", "1", R"({"a":"b"})");
+  for (size_t n = 0; n <= text.size(); ++n) {
+    auto client = connect();
+    client->send(text.substr(0, n));
+    client->close();
+  }
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == text.size() + 1; }));
+  EXPECT_EQ(calls, 1);  // the one with its newline
+  EXPECT_EQ(reply(*other, request("echo", "2")), result_line("2", "{}"));
+  EXPECT_EQ(server->client_count(), 1u);
+}
+
+TEST_F(Ipc, WhatIsNoCallIsRefusedAndTheConnectionLives) {
+  start();
+  auto client = accepted();
+  const auto invalid = [](std::string_view id, std::string_view words) {
+    return error_line(id, R"({"code":-32600,"message":")" + std::string(words) +
+                              R"(","data":{"name":"invalid_request"}})");
+  };
+  const std::string no_call = invalid(
+      "null",
+      R"(a call is an object: {\"jsonrpc\":\"2.0\",\"method\":...,\"params\":{...},\"id\":...})");
+  EXPECT_EQ(reply(*client, "1\n"), no_call);
+  EXPECT_EQ(reply(*client, "\"x\"\n"), no_call);
+  EXPECT_EQ(reply(*client, "{}\n"), invalid("null", R"(jsonrpc: expected \"2.0\")"));
+  EXPECT_EQ(reply(*client, R"({"jsonrpc":"2.0","method":7,"id":"a"})"
+                           "\n"),
+            invalid("\"a\"", "method: expected a text"));
+  EXPECT_EQ(
+      reply(*client, R"({"jsonrpc":"2.0","method":"echo","id":{}})"
+                     "\n"),
+      invalid("null", "id: expected a text of at most 256 bytes, a number of at most 64, or null"));
+  EXPECT_EQ(reply(*client, R"({"jsonrpc":"2.0","method":"echo","params":[1],"id":3})"
+                           "\n"),
+            invalid("3", "params: expected an object, its members by name"));
+  EXPECT_EQ(reply(*client, R"({"jsonrpc":"2.0","method":"echo","parms":{},"id":4})"
+                           "\n"),
+            invalid("4", "a call has no member 'parms', only jsonrpc, method, params and id"));
+  EXPECT_EQ(reply(*client, request("nope", "5")),
+            error_line("5", R"({"code":-32601,"message":"no method 'nope'",)"
+                            R"("data":{"name":"unknown_method","method":"nope","nearest":null}})"));
+  EXPECT_EQ(reply(*client, request("bad", "6")),
+            error_line("6", R"({"code":-32602,"message":"x: expected a text",)"
+                            R"("data":{"name":"invalid_params","field":"x"}})"));
+  EXPECT_EQ(reply(*client, request("echo", "7")), result_line("7", "{}"));
+  EXPECT_EQ(server->counters().errors, 9u);
+  EXPECT_EQ(server->clients()[0].errors, 9u);
+}
+
+TEST_F(Ipc, AForgottenAnswerIsAnErrorOfTheAgent) {
+  start();
+  auto client = accepted();
+  EXPECT_EQ(reply(*client, request("nothing", "1")),
+            error_line("1", R"({"code":-32603,"message":"the agent has no answer to this; it is a )"
+                            R"(fault of its own","data":{"name":"internal"}})"));
+  EXPECT_EQ(log.count(LogLevel::error, "'nothing' was not answered"), 1) << log.text();
+}
+
+TEST_F(Ipc, ANotificationIsNeverAnsweredButMayBeReported) {
+  start();
+  auto client = accepted();
+  const std::string bad = R"({"jsonrpc":"2.0","method":"bad"})"
+                          "\n";
+  EXPECT_EQ(reply(*client, bad + request("echo", "1")), result_line("1", "{}"));
+  EXPECT_EQ(reply(*client, request("errors", "2") + bad, 2),
+            result_line("2", "{}") +
+                R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"bad","error":)"
+                R"({"code":-32602,"message":"x: expected a text","data":{"name":"invalid_params",)"
+                R"("field":"x"}}}})"
+                "\n");
+  EXPECT_EQ(server->counters().errors, 2u);
+  client->send(R"({"jsonrpc":"2.0","method":"later"})"
+               "\n");
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 1; }));
+  EXPECT_EQ(tokens[0], 0u);
+  EXPECT_FALSE(server->answer(tokens[0], "{}"));
+}
+
+TEST_F(Ipc, EventsToTheCallerComeBeforeItsAnswer) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  EXPECT_EQ(reply(*client, request("event", "1"), 2),
+            R"({"jsonrpc":"2.0","method":"event","params":{}})"
+            "\n" +
+                result_line("1", "{}"));
+  EXPECT_EQ(reply(*client, request("all", "2"), 2), "{\"n\":1}\n" + result_line("2", "{}"));
+  EXPECT_EQ(lines_of(*other, 1), "{\"n\":1}\n");
+  EXPECT_FALSE(server->notify(999, "{}"));
+}
+
+TEST_F(Ipc, DeferredAnswersComeWhenTheyComeAndGoWithTheirClient) {
+  start();
+  auto client = accepted();
+  client->send(request("later", "1") + request("later", "2") + request("echo", "3"));
+  EXPECT_EQ(lines_of(*client, 1), result_line("3", "{}"));
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_TRUE(server->answer(tokens[1], "[2]"));
+  EXPECT_FALSE(server->answer(tokens[1], "[2]"));
+  EXPECT_TRUE(server->refuse(tokens[0], wire::rpc::not_stored("not yet", "backoff")));
+  EXPECT_EQ(lines_of(*client, 2),
+            result_line("2", "[2]") +
+                error_line("1", R"({"code":-32005,"message":"not yet",)"
+                                R"("data":{"name":"not_stored","link":"backoff"}})"));
+  client->send(request("later", "4"));
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 3; }));
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_FALSE(server->answer(tokens[2], "{}"));
+  auto next = accepted();
+  next->send(request("later", "5"));
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 4; }));
+  EXPECT_NE(tokens[3], tokens[2]);  // the place is used again, the token is not
+  EXPECT_FALSE(server->refuse(tokens[2], wire::rpc::internal("")));
+  EXPECT_TRUE(server->answer(tokens[3], "{}"));
+  EXPECT_EQ(lines_of(*next, 1), result_line("5", "{}"));
+}
+
+TEST_F(Ipc, TooManyDeferredCallsHoldTheirClientOnly) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += request("later", std::to_string(i));
+  client->send(text);
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == RpcServer::kMaxPending; }));
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  EXPECT_EQ(tokens.size(), RpcServer::kMaxPending);
+  for (size_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(loop.run_until([&] { return tokens.size() > i; })) << i;
+    ASSERT_TRUE(server->answer(tokens[i], "{}"));
+  }
+  const std::string answers = lines_of(*client, 1000);
+  EXPECT_TRUE(answers.ends_with(result_line("999", "{}")));
+  EXPECT_EQ(calls, 1001);
+}
+
+TEST_F(Ipc, ABatchIsAnsweredByOneArray) {
+  start();
+  auto client = accepted();
+  const std::string note = R"({"jsonrpc":"2.0","method":"echo"})";
+  const auto one = [](std::string_view method, std::string_view id) {
+    std::string text = request(method, id);
+    text.pop_back();
+    return text;
+  };
+  EXPECT_EQ(reply(*client, "[" + one("echo", "1") + " , " + note + ",7," + one("bad", "2") + "]\n"),
+            R"([{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","id":null,"error":)"
+            R"({"code":-32600,"message":"a call is an object: {\"jsonrpc\":\"2.0\",\"method\":...,)"
+            R"(\"params\":{...},\"id\":...}","data":{"name":"invalid_request"}}},)"
+            R"({"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"x: expected a text",)"
+            R"("data":{"name":"invalid_params","field":"x"}}}])"
+            "\n");
+  // Notifications only: no answer. A deferred call holds its batch, and nothing else.
+  client->send("[" + note + "," + note + "]\n" + "[" + one("later", "3") + "," + one("echo", "4") +
+               "]\n" + request("echo", "5"));
+  EXPECT_EQ(lines_of(*client, 1), result_line("5", "{}"));
+  EXPECT_TRUE(server->answer(tokens[0], "[]"));
+  EXPECT_EQ(lines_of(*client, 1),
+            R"([{"jsonrpc":"2.0","id":4,"result":{}},{"jsonrpc":"2.0","id":3,"result":[]}])"
+            "\n");
+}
+
+TEST_F(Ipc, ABatchHasOneTo256Calls) {
+  start();
+  auto client = accepted();
+  const auto refusal = [](int count) {
+    return error_line("null",
+                      R"({"code":-32600,"message":"a batch has 1 to 256 calls, this one has )" +
+                          std::to_string(count) + R"(","data":{"name":"invalid_request"}})");
+  };
+  EXPECT_EQ(reply(*client, "[]\n"), refusal(0));
+  std::string many = "[";
+  for (int i = 0; i < 256; ++i) many += R"({"jsonrpc":"2.0","method":"echo","id":1},)";
+  many.back() = ']';
+  const std::string answers = reply(*client, many + "\n");
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), 1);
+  EXPECT_EQ(calls, 256);
+  many.back() = ',';
+  EXPECT_EQ(reply(*client, many + "{}]\n"), refusal(257));
+  EXPECT_EQ(calls, 256);  // none of it was carried out
+}
+
+TEST_F(Ipc, ALongAnswerToABatchComesInSeveralArrays) {
+  start();
+  auto client = accepted();
+  std::string many = "[";
+  for (int i = 0; i < 5; ++i) {
+    std::string one = request("big", std::to_string(i), R"({"bytes":20000})");
+    one.pop_back();
+    many += one + ",";
+  }
+  many.back() = ']';
+  const std::string answers = reply(*client, many + "\n", 2);
+  const size_t first = answers.find('\n');
+  EXPECT_LE(first, options.line_bytes);
+  EXPECT_EQ(answers.substr(0, 24), R"([{"jsonrpc":"2.0","id":0)");
+  EXPECT_EQ(answers.substr(first + 1, 24), R"([{"jsonrpc":"2.0","id":3)");
+  EXPECT_EQ(wire::scan_json(answers.substr(0, first)).reason, nullptr);
+  EXPECT_TRUE(answers.ends_with("\"}]\n"));
+}
+
+TEST_F(Ipc, WhatCanNeverBeDeliveredIsRefused) {
+  start();
+  auto client = accepted();
+  EXPECT_EQ(reply(*client, request("big", "1", R"({"bytes":1048576})")),
+            error_line("1", R"({"code":-32000,"message":"the answer has 1048578 bytes, more than )"
+                            R"(may wait for a client","data":{"name":"too_large",)"
+                            R"("limit_bytes":1048576}})"));
+}
+
+TEST_F(Ipc, OneWhoDoesNotReadIsPausedAndNobodyElse) {
+  start();
+  auto slow = accepted();
+  auto other = accepted();
+  // 100 answers of 20 KB, which it does not read: far more than may wait.
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += request("big", std::to_string(i), R"({"bytes":20000})");
+  slow->send(text);
+  ASSERT_TRUE(loop.run_until([&] { return calls >= 10; }));
+  run_a_few_turns();
+  const int carried_out = calls;
+  EXPECT_LT(carried_out, 60);
+  EXPECT_LT(server->clients()[0].queued_bytes, options.output_bytes / 2);
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  EXPECT_EQ(server->counters().cut_off, 0u);
+  // Once it reads, it gets all of it.
+  const std::string answers = lines_of(*slow, 100);
+  EXPECT_EQ(calls, 101);
+  EXPECT_NE(answers.find(R"("id":99,)"), std::string::npos);
+}
+
+TEST_F(Ipc, OneWhoLetsTooMuchWaitIsCutOff) {
+  start();
+  auto slow = accepted();
+  auto other = accepted();
+  slow->send(request("flood", "1"));
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(server->counters().cut_off, 1u);
+  EXPECT_EQ(log.count(LogLevel::notice, "is cut off"), 1) << log.text();
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  EXPECT_TRUE(loop.run_until([&] { return slow->closed(); }));
+}
+
+TEST_F(Ipc, AMillionTinyLinesKeepNobodyWaiting) {
+  start();
+  auto flooder = accepted();
+  auto other = accepted();
+  const std::string lines(60'000, '\n');
+  size_t sent = 0;
+  for (int round = 0; round < 20; ++round) {
+    sent += flooder->send_some(lines);
+    EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  }
+  EXPECT_GT(sent, 500'000u);
+  // "1" is no call: each gets its error, until enough waits.
+  std::string ones;
+  for (int i = 0; i < 30'000; ++i) ones += "1\n";
+  size_t given = flooder->send_some(ones);
+  EXPECT_EQ(reply(*other, request("echo", "2")), result_line("2", "{}"));
+  EXPECT_EQ(server->counters().cut_off, 0u);
+  ASSERT_TRUE(loop.run_until([&] {
+    given += flooder->send_some(ones.substr(given));
+    flooder->take();
+    return server->counters().errors == 30'000;
+  }));
+}
+
+TEST_F(Ipc, OneTooManyIsToldThatItIsBusy) {
+  options.max_clients = 3;
+  start();
+  auto a = accepted();
+  auto b = accepted();
+  auto c = accepted();
+  const std::string busy = error_line(
+      "null", R"({"code":-32006,"message":"all 3 connections are taken: try again later",)"
+              R"("data":{"name":"busy","limit":3}})");
+  EXPECT_EQ(last_words(request("echo", "1")), busy);
+  // A thousand of them.
+  std::vector<std::unique_ptr<SocketClient>> many;
+  for (int i = 0; i < 1000; ++i) {
+    auto client = std::make_unique<SocketClient>(options.path);
+    if (client->connected()) many.push_back(std::move(client));
+    if (i % 50 == 0) run_a_few_turns();
+  }
+  EXPECT_GT(many.size(), 100u);
+  for (auto& client : many) {
+    ASSERT_TRUE(loop.run_until([&] { return client->closed(); }));
+    EXPECT_EQ(client->take(), busy);
+  }
+  EXPECT_EQ(server->counters().refused, many.size() + 1);
+  EXPECT_EQ(log.count(LogLevel::warning, "connections are taken"), 1) << log.text();
+  EXPECT_EQ(reply(*a, request("echo", "2")), result_line("2", "{}"));
+  b->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  auto d = accepted();
+  EXPECT_EQ(reply(*d, request("echo", "3")), result_line("3", "{}"));
+}
+
+TEST_F(Ipc, WhoMayNotConnectIsTold) {
+  options.allow_users = {::getuid() + 1};
+  start();
+  const std::string forbidden = error_line(
+      "null",
+      format(R"({"code":-32011,"message":"user %u may not connect: the agent's configuration )"
+             R"(names who may","data":{"name":"forbidden"}})",
+             ::getuid()));
+  EXPECT_EQ(last_words(request("echo", "1")), forbidden);
+  EXPECT_EQ(last_words(""), forbidden);
+  EXPECT_EQ(server->counters().refused, 2u);
+  EXPECT_EQ(log.count(LogLevel::warning, "may not connect"), 1) << log.text();
+  EXPECT_TRUE(open.empty());
+}
+
+TEST_F(Ipc, TheRightGroupMayConnect) {
+  options.allow_users = {::getuid() + 1};
+  options.allow_groups = {::getgid()};
+  start();
+  auto client = accepted();
+  EXPECT_EQ(reply(*client, request("echo", "1")), result_line("1", "{}"));
+}
+
+TEST_F(Ipc, AClientGoneWhileItIsAnsweredIsNoTrouble) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  // Both are there at once: the calls are carried out, the answers reach nobody.
+  client->send(request("echo", "1") + request("all", "2") + request("later", "3"));
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(lines_of(*other, 1), "{\"n\":1}\n");
+  EXPECT_FALSE(server->answer(tokens[0], "{}"));
+}
+
+TEST_F(Ipc, OneWhoDiesWhilePausedIsSeenAtOnce) {
+  start();
+  auto client = accepted();
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += request("later", std::to_string(i));
+  client->send(text);
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == RpcServer::kMaxPending; }));
+  const auto died = std::chrono::steady_clock::now();
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - died, 100ms);
+  EXPECT_EQ(calls, 300);  // what it had sent was carried out
+}
+
+TEST_F(Ipc, MayBeStoppedFromWithinACallAndStartedAgain) {
+  start();
+  auto client = accepted();
+  client->send(request("stop", "1") + request("echo", "2"));
+  ASSERT_TRUE(loop.run_until([&] { return client->closed(); }));
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(closed.empty());  // stopping tells nobody
+  EXPECT_EQ(::access(options.path.c_str(), F_OK), -1);
+  open.clear();
+  ASSERT_TRUE(server->start().ok());
+  auto next = accepted();
+  EXPECT_EQ(reply(*next, request("echo", "3")), result_line("3", "{}"));
+  EXPECT_NE(open[0], last_client - 1);
+  server.reset();
+  EXPECT_TRUE(next->closed());
+}
+
+TEST_F(Ipc, StoppingSendsWhatIsOwed) {
+  start();
+  auto client = accepted();
+  client->send(request("later", "1"));
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 1; }));
+  EXPECT_TRUE(server->answer(tokens[0], "{}"));
+  server->stop();
+  server.reset();
+  EXPECT_TRUE(client->closed());
+  EXPECT_EQ(client->take(), result_line("1", "{}"));
+}
+
+TEST_F(Ipc, AllocatesNothingPerMessage) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "the sanitizer allocates for itself";
+  start();
+  auto client = accepted();
+  const std::string text =
+      R"({"jsonrpc":"2.0","method":"echo","params":{"joints_l":[1,2,3],"current_pose":"home"}})"
+      "\n" +
+      request("echo", "12345", R"({"a":[1,2,3],"b":"\u00fc"})") + request("event", "\"id\"");
+  char buffer[4096];
+  size_t received = 0;
+  const auto round = [&] {
+    client->send(text);
+    for (int i = 0; i < 4; ++i) loop.loop().run_once(false);
+    const ssize_t n = ::recv(client->fd(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (n > 0) received += static_cast<size_t>(n);
+  };
+  for (int i = 0; i < 10; ++i) round();
+  const long before = test::allocations;
+  const size_t received_before = received;
+  for (int i = 0; i < 500; ++i) round();
+  EXPECT_EQ(test::allocations, before);
+  EXPECT_EQ(received - received_before, 50 * received_before);
+}
+
+}  // namespace
+}  // namespace nb::ipc

@@ -1,0 +1,283 @@
+// JSON read in place: the guard that says what is accepted, and the view that walks over it.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "support/count_allocations.h"
+#include "wire/json.h"
+#include "wire/json_guard.h"
+#include "wire/json_number.h"
+#include "wire/json_text.h"
+#include "wire/json_view.h"
+
+namespace nb::wire {
+namespace {
+
+using Type = JsonView::Type;
+
+JsonView view(std::string_view text) {
+  EXPECT_EQ(scan_json(text).reason, nullptr) << text;
+  return JsonView::of(text);
+}
+
+std::string fault_of(std::string_view text, const JsonLimits& limits = {}) {
+  const JsonFault fault = JsonGuard().check(text, limits);
+  return fault.reason == nullptr ? "" : std::to_string(fault.offset) + ": " + fault.reason;
+}
+
+std::string compact(std::string_view text) {
+  std::string out;
+  append_compact(view(text), out);
+  return out;
+}
+
+TEST(JsonView, KnowsTheTypeOfEveryValue) {
+  EXPECT_EQ(JsonView().type(), Type::missing);
+  EXPECT_EQ(view(" null ").type(), Type::null);
+  EXPECT_EQ(view("true").type(), Type::boolean);
+  EXPECT_EQ(view("-0").type(), Type::number);
+  EXPECT_EQ(view("\"\"").type(), Type::string);
+  EXPECT_EQ(view("[]").type(), Type::array);
+  EXPECT_EQ(view("\r{}\t").type(), Type::object);
+  EXPECT_EQ(view(" [1 , {}] ").raw(), "[1 , {}]");
+  EXPECT_EQ(view("true").boolean(), true);
+  EXPECT_EQ(view("false").boolean(), false);
+  EXPECT_EQ(view("0").boolean(), std::nullopt);
+}
+
+TEST(JsonView, FindsMembersByWhatTheirNamesStandFor) {
+  const JsonView object = view(R"( {"a": 1 , "\u0062" :[ 2, "]}" ],"":{"a":"x"}, "A":null} )");
+  EXPECT_EQ(object["a"].raw(), "1");
+  EXPECT_EQ(object["b"].raw(), R"([ 2, "]}" ])");
+  EXPECT_EQ(object[""]["a"].raw(), "\"x\"");
+  EXPECT_EQ(object["A"].type(), Type::null);
+  EXPECT_FALSE(object["c"].exists());
+  EXPECT_FALSE(object["\\u0062"].exists());
+  EXPECT_FALSE(object["c"]["d"]["e"].exists());
+  EXPECT_FALSE(object["a"]["a"].exists());
+  EXPECT_FALSE(view("[1]")["0"].exists());
+}
+
+TEST(JsonView, WalksInOrder) {
+  std::string scratch;
+  std::string seen;
+  for (const JsonMember& member : view(R"({"x" : [1],"y\n":{ } ,"z":"\""})").members()) {
+    seen += std::string(member.name(scratch)) + "=" + std::string(member.value.raw()) + ";";
+  }
+  EXPECT_EQ(seen, "x=[1];y\n={ };z=\"\\\"\";");
+  seen.clear();
+  for (const JsonView element : view("[ 1,[2,[3]] , \"a,b\",{\"c\":[]},null ]").elements()) {
+    seen += std::string(element.raw()) + ";";
+  }
+  EXPECT_EQ(seen, "1;[2,[3]];\"a,b\";{\"c\":[]};null;");
+  for (const char* none : {"[]", "[ ]", "{}", "1", "\"x\""}) {
+    for ([[maybe_unused]] const JsonView element : view(none).elements()) ADD_FAILURE() << none;
+    for ([[maybe_unused]] const JsonMember& member : view(none).members()) ADD_FAILURE() << none;
+  }
+}
+
+TEST(JsonView, ReadsTextsInPlaceWhereItCan) {
+  std::string scratch = "untouched";
+  const std::string_view plain = "\"gr\xc3\xbc\xc3\x9f dich\"";
+  EXPECT_EQ(view(plain).string(scratch), "gr\xc3\xbc\xc3\x9f dich");
+  EXPECT_EQ(view(plain).string(scratch)->data(), plain.data() + 1);
+  EXPECT_EQ(scratch, "untouched");
+  EXPECT_EQ(view(R"("\"\\\/\b\f\n\r\t")").string(scratch), "\"\\/\b\f\n\r\t");
+  EXPECT_EQ(view(R"("\u0041\u00fC\u20ac\ud83d\udE00!")").string(scratch),
+            "A\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80!");
+  EXPECT_EQ(view("1").string(scratch), std::nullopt);
+  EXPECT_TRUE(view(R"("\u0032.0")").string_is("2.0"));
+  EXPECT_TRUE(view("\"\"").string_is(""));
+  EXPECT_FALSE(view("\"2.0\"").string_is("2.00"));
+  EXPECT_FALSE(view(R"("\n")").string_is("\\n"));
+  EXPECT_TRUE(view(R"("\\n")").string_is("\\n"));
+  EXPECT_FALSE(view("2.0").string_is("2.0"));
+}
+
+TEST(JsonView, ComparesEscapedTextsByTheirBytes) {
+  EXPECT_EQ(compare_escaped("a", R"(\u0061)"), 0);
+  EXPECT_LT(compare_escaped(R"(\u0061)", "b"), 0);
+  EXPECT_GT(compare_escaped("ab", R"(\u0061)"), 0);
+  EXPECT_GT(compare_escaped("\xc3\xbc", R"(\u007a)"), 0);
+  EXPECT_EQ(compare_escaped(R"(\ud83d\ude00)", "\xf0\x9f\x98\x80"), 0);
+}
+
+TEST(JsonView, TellsWholeNumbersByTheirDigits) {
+  const std::vector<std::pair<const char*, int64_t>> whole = {
+      {"0", 0},
+      {"-0", 0},
+      {"0e999999999999999999999", 0},
+      {"0.000", 0},
+      {"1e3", 1000},
+      {"1.0", 1},
+      {"-12.50e1", -125},
+      {"100e-2", 1},
+      {"1000000000000000000000000000000e-30", 1},
+      {"0.0000000000000000000000000000001e31", 1},
+      {"9007199254740991", 9007199254740991},
+      {"-9007199254740991.000", -9007199254740991},
+      {"90071992547409910e-1", 9007199254740991},
+  };
+  for (const auto& [text, value] : whole) EXPECT_EQ(view(text).integer(), value) << text;
+  for (const char* text :
+       {"0.5", "1e-1", "15e-1", "9007199254740992", "9007199254740993", "-9007199254740992",
+        "9007199254740990.9999999999", "1e16", "1e999999999999999999999", "1e-999999999999999999",
+        "123456789012345678901234567890e-40", "true", "\"1\"", "null"}) {
+    EXPECT_EQ(view(text).integer(), std::nullopt) << text;
+  }
+}
+
+TEST(JsonView, ReadsNumbersAsTheNearestDouble) {
+  EXPECT_EQ(view("0.1").number(), 0.1);
+  EXPECT_EQ(view("-2.5E+3").number(), -2500.0);
+  EXPECT_EQ(view("1.7976931348623157e308").number(), 1.7976931348623157e308);
+  EXPECT_EQ(view("1e-999").number(), 0.0);
+  EXPECT_TRUE(std::signbit(*view("-1e-999").number()));
+  EXPECT_EQ(view("1e999").number(), std::nullopt);
+  EXPECT_EQ(view("9007199254740993").number(), 9007199254740992.0);
+  EXPECT_EQ(view("\"1\"").number(), std::nullopt);
+}
+
+TEST(JsonView, KeepsEveryDigitWhenItCompacts) {
+  EXPECT_EQ(
+      compact(" { \"a b\" : [ 1.10 , 9007199254740993 ,\t0.1000000000000000055511151231257827 ]"
+              ",\r\n\"\\u0063 \\\" \":-0.0E+00}\n"),
+      "{\"a b\":[1.10,9007199254740993,0.1000000000000000055511151231257827],"
+      "\"\\u0063 \\\" \":-0.0E+00}");
+  EXPECT_EQ(compact("[]"), "[]");
+  EXPECT_EQ(compact("\" x \""), "\" x \"");
+}
+
+TEST(JsonView, NeverReadsPastAnythingThatNoScannerSaw) {
+  const std::string text = R"({"a":[1,{"b":"\u00e9\n"}],"c":true})";
+  for (size_t n = 0; n <= text.size(); ++n) {
+    const std::vector<char> exact(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(n));
+    const JsonView cut = JsonView::of(std::string_view(exact.data(), exact.size()));
+    std::string scratch;
+    for (const JsonMember& member : cut.members()) {
+      (void)member.name(scratch);
+      for (const JsonView element : member.value.elements()) (void)element["b"].string(scratch);
+    }
+    scratch.clear();
+    append_compact(cut, scratch);
+    EXPECT_LE(scratch.size(), n);
+  }
+}
+
+TEST(JsonView, ComesToAnEndOverAnything) {
+  for (const char* text : {"[]]", "[,]", "[,,1]", "[ ] ]", "{:}", "{\"a\"}", "{\"a\":}", "{}}",
+                           "[}", "[1}]]", "{,", "{a:1}"}) {
+    int steps = 0;
+    const JsonView whole = JsonView::of(text);
+    for ([[maybe_unused]] const JsonView element : whole.elements()) ASSERT_LT(++steps, 10) << text;
+    for ([[maybe_unused]] const JsonMember& member : whole.members()) {
+      ASSERT_LT(++steps, 10) << text;
+    }
+  }
+}
+
+TEST(JsonGuard, RefusesWithReasonAndPlace) {
+  EXPECT_EQ(fault_of(R"({"a":1,"b":{"a":2},"c":[{"a":1},{"a":1}]})"), "");
+  EXPECT_EQ(fault_of(""), "0: ends too early");
+  EXPECT_EQ(fault_of("nope"), "0: expected a value");
+  EXPECT_EQ(fault_of("{\"a\":NaN}"), "5: expected a value");
+  EXPECT_EQ(fault_of("[1e999]"), "1: a number beyond the range of a double");
+  EXPECT_EQ(fault_of("[-1.8e308]"), "1: a number beyond the range of a double");
+  EXPECT_EQ(fault_of("[1.7976931348623157e308]"), "");
+  EXPECT_EQ(fault_of("[" + std::string(400, '9') + "]"),
+            "1: a number beyond the range of a double");
+  EXPECT_EQ(fault_of("[0." + std::string(400, '9') + "]"), "");
+  EXPECT_EQ(fault_of("[" + std::string(400, '9') + "e-200]"), "");
+  EXPECT_EQ(fault_of("[1e-999]"), "");
+  EXPECT_EQ(fault_of("\"\\u0000\""), "7: \\u0000 is not allowed in text");
+  EXPECT_EQ(fault_of("\"\\ud800x\""), "7: a high surrogate without a low one");
+  EXPECT_EQ(fault_of("{\"key\":\"ab\xff\"}"), "10: not UTF-8");
+  EXPECT_EQ(fault_of(std::string(64, '[') + std::string(64, ']')), "");
+  EXPECT_EQ(fault_of(std::string(65, '[') + std::string(65, ']')), "64: nested too deep");
+  EXPECT_EQ(fault_of("[1,2]", {4}), "4: too long");
+}
+
+TEST(JsonGuard, FindsRepeatedNamesAtAnyLevelHoweverWritten) {
+  EXPECT_EQ(fault_of(R"({"a":1,"a":2})"), "8: a name stands twice in one object");
+  EXPECT_EQ(fault_of(R"([{"x":{"a":1,"\u0061":2}}])"), "14: a name stands twice in one object");
+  EXPECT_EQ(fault_of(R"({"":1,"":2})"), "7: a name stands twice in one object");
+  EXPECT_EQ(fault_of(R"({"long-name-1":1,"long-name-2":2,"long-name-1":3})"),
+            "34: a name stands twice in one object");
+  EXPECT_EQ(fault_of("{\"\xc3\xbc\":1,\"\\u00fc\":2}"), "9: a name stands twice in one object");
+  EXPECT_EQ(fault_of(R"({"a":{"b":1},"b":{"a":1}})"), "");
+  EXPECT_EQ(fault_of(R"({"a":1,"A":2,"a ":3,"\\u0061":4})"), "");
+  // Beyond a handful another way is taken.
+  for (const int twice : {0, 1, 37, 99}) {
+    std::string text = "{";
+    size_t at = 0;
+    for (int i = 0; i < 100; ++i) text += "\"name-" + std::to_string(i) + "\":0,";
+    at = text.size() + 1;
+    text += "\"n\\u0061me-" + std::to_string(twice) + "\":{}}";
+    EXPECT_EQ(fault_of(text), std::to_string(at) + ": a name stands twice in one object");
+    text[at] = 'N';
+    EXPECT_EQ(fault_of(text), "");
+  }
+}
+
+TEST(JsonGuard, FaultsAreThoseOfTheDocumentParser) {
+  for (const char* text : {"{\"a\":1,\"a\":1}", "[1e400]", "[1e-400]", "{\"a\":{\"b\":[]}}", "[01]",
+                           "\"\\u0000\"", "{\"a\\/\":1,\"a/\":2}"}) {
+    EXPECT_EQ(fault_of(text).empty(), JsonDocument::parse(text).ok()) << text;
+  }
+}
+
+// Names that all look alike to a hash, and 13,000 of them: it must not take quadratic time. What a
+// clock says would depend on the machine, so the same length with few names is the measure.
+TEST(JsonGuard, TakesNoQuadraticTimeForManyNames) {
+  const auto nanoseconds = [](const std::string& text) {
+    JsonGuard guard;
+    auto best = std::chrono::nanoseconds::max();
+    for (int i = 0; i < 5; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      EXPECT_EQ(guard.check(text).reason, nullptr);
+      best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - start);
+    }
+    return best.count();
+  };
+  const auto object = [](size_t names, const char* head) {
+    std::string text = "{";
+    for (size_t i = 0; i < names; ++i) {
+      char name[32];
+      std::snprintf(name, sizeof name, "%s%04x", head, static_cast<unsigned>(i));
+      text += '"' + std::string(name) + "\":0,";
+    }
+    text.back() = '}';
+    return text;
+  };
+  const std::string few = object(800, "aaaaaaaa");
+  const std::string many = object(3200, "aaaaaaaa");  // four times as many, all of one hash
+  EXPECT_LT(nanoseconds(many), 10 * nanoseconds(few));
+  std::string most = "{";
+  for (int i = 0; most.size() < 65'000; ++i) {
+    most +=
+        '"' + std::string(1, static_cast<char>('a' + i % 26)) + std::to_string(i / 26) + "\":1,";
+  }
+  most.back() = '}';
+  EXPECT_EQ(fault_of(most), "");
+}
+
+TEST(JsonGuard, AllocatesNothingOnceItHasSeenSuchATextBefore) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "the sanitizer allocates for itself";
+  const std::string text = R"({"jsonrpc":"2.0","method":"robot.update","params":{"joints_l":[1,2],)"
+                           R"("current_pose":"h\u00f6me","is_connected_l":true},"id":"x-1"})";
+  JsonGuard guard;
+  EXPECT_EQ(guard.check(text).reason, nullptr);
+  const long before = test::allocations;
+  EXPECT_EQ(guard.check(text).reason, nullptr);
+  const JsonView call = JsonView::of(text);
+  EXPECT_TRUE(call["method"].string_is("robot.update"));
+  EXPECT_TRUE(call["params"]["current_pose"].string_is("h\xc3\xb6me"));
+  EXPECT_EQ(call["params"]["joints_l"].raw(), "[1,2]");
+  EXPECT_EQ(test::allocations, before);
+}
+
+}  // namespace
+}  // namespace nb::wire
