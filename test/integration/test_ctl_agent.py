@@ -334,9 +334,11 @@ def test_top_in_lines(cell, make_agent, follow, say):
 # --- while the agent comes and goes --------------------------------------------------------------
 
 
-def restarted(cell, make_agent):
-    """The agent again, at the same socket, after a SIGKILL."""
+def restarted(cell, make_agent, noticed):
+    """The agent again, at the same socket, after a SIGKILL that was noticed: one that is back before
+    anybody looks is not worth a word."""
     cell.agent.kill()
+    noticed()
     return make_agent(cell.server.url(), settings={"socket.path": cell.agent.socket_path})
 
 
@@ -357,8 +359,7 @@ def test_watch_says_that_the_agent_hangs_and_recovers(cell, watch):
 
 def test_watch_outlives_the_agent(cell, make_agent, watch, steady):
     watching = watch(cell.agent, "--json", "cell:*")
-    agent = restarted(cell, make_agent)
-    watching.wait_for('{"notice":"agent_away"}')
+    agent = restarted(cell, make_agent, lambda: watching.wait_for('{"notice":"agent_away"}'))
     watching.wait_for('{"notice":"agent_back"}')
     client = steady(agent)
     wait_until(lambda: client.call("agent.stats")["subscriptions"]["local"] == 1)
@@ -377,8 +378,8 @@ def test_top_while_the_agent_hangs_and_is_restarted(cell, make_agent, follow):
     finally:
         processes.resume(cell.agent.process)
     top.wait_for("-- .*  the agent is back")
-    restarted(cell, make_agent)
-    top.wait_for("-- .*  the agent has gone away; waiting for it to come back")
+    gone = "-- .*  the agent has gone away; waiting for it to come back"
+    restarted(cell, make_agent, lambda: top.wait_for(gone))
     wait_until(lambda: [l[-17:] for l in top.lines].count("the agent is back") == 2)
 
 
