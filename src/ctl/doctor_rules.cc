@@ -117,6 +117,7 @@ Findings config_findings(const ConfigCheck& check) {
   if (!check.readable) {
     return {warning(name, "you may not read " + where, "sudo nodebeatctl doctor")};
   }
+  if (check.exit == 0 && check.file.empty()) return {fine(name, "no file, so the defaults hold")};
   if (check.exit == 0) return {fine(name, where + " is right")};
   Findings out;
   for (const std::string& line : check.lines) {

@@ -346,6 +346,7 @@ TEST(Doctor, Configuration) {
   EXPECT_EQ(config_findings(check)[0].level, Level::warning);  // no nodebeatd
   check.found = true;
   EXPECT_EQ(config_findings(check)[0].level, Level::ok);
+  EXPECT_EQ(config_findings(check)[0].text, "no file, so the defaults hold");
   check.file = "/etc/nodebeat/nodebeat.toml";
   check.readable = false;
   EXPECT_EQ(config_findings(check)[0].advice, "sudo nodebeatctl doctor");
