@@ -1,5 +1,6 @@
 #include "agent/fleet.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <vector>

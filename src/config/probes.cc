@@ -1,5 +1,7 @@
 // [[probe]]: keys that belong to every probe, keys that belong to its type, and what has to hold
 // between them.
+#include <algorithm>
+
 #include "base/text.h"
 #include "config/assign.h"
 #include "config/draft.h"

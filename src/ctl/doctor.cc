@@ -1,4 +1,6 @@
 // doctor: looks at everything, from the configuration to Redis' settings, and reports.
+#include <algorithm>
+
 #include "ctl/check_config.h"
 #include "ctl/commands.h"
 #include "ctl/doctor_rules.h"

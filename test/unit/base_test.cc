@@ -1,6 +1,7 @@
 // Unit tests of base/: everything here is pure or touches only a file it made.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <set>

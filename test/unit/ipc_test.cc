@@ -2,6 +2,7 @@
 // needs no method, and what bad clients get, to the byte.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>

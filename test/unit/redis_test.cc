@@ -1,6 +1,7 @@
 // Unit tests of redis/: the pure parts by bytes and times, the link against a scripted server.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 // JSON read in place: the guard that says what is accepted, and the view that walks over it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <string>
