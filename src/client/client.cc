@@ -619,8 +619,9 @@ int Client::last_error(char* buffer, size_t size) {
   const Lock lock(*this);
   if (link_.up()) drain();
   if (buffer == nullptr || size == 0) return trouble_ == Trouble::remote ? remote_code_ : 0;
-  char scratch[64];
-  const char* const words = ::strerror_r(trouble_errno_, scratch, sizeof scratch);
+  // Not strerror_r(), which looks for a translation and allocates for that.
+  const char* const known = ::strerrordesc_np(trouble_errno_);
+  const char* const words = known != nullptr ? known : "unknown error";
   switch (trouble_) {
     case Trouble::none:
       buffer[0] = '\0';
