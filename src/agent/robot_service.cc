@@ -37,20 +37,9 @@ void RobotService::update(Request& request) {
     if (request.values[1 + i].exists()) record_.set(i, request.values[1 + i]);
   }
   const MonoTime now = loop_.now();
-  timestamp_.clear();
-  std::string scratch;
-  if (const auto given = request.values[0].string(scratch)) {
-    timestamp_ = *given;
-  } else {
-    wire::append_timestamp(loop_.clock().wall_now(), timestamp_);
-  }
-  json_.clear();
-  record_.append_json(timestamp_, identity_.node, json_);
-  const outbox::FieldView state[] = {{"state", json_}, {"last_updated", timestamp_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = state;
+  wire::take_timestamp(request.values[0], loop_.clock().wall_now(), timestamp_);
+  outbox::FieldView fields[2];
+  const outbox::SlotUpdate slot = state_slot(fields);
 
   outbox::EntryUpdate sample;
   const outbox::FieldView joints[] = {
@@ -78,6 +67,18 @@ void RobotService::update(Request& request) {
   }
   if (!event_timer_.active()) event_timer_.start(last_event_ + config_.event_interval - now);
   bus_.write(request, slot, samples ? &sample : nullptr);
+}
+
+outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {
+  json_.clear();
+  record_.append_json(timestamp_, identity_.node, json_);
+  fields[0] = {"state", json_};
+  fields[1] = {"last_updated", timestamp_};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = fields;
+  return slot;
 }
 
 // The last update of a burst is told as well.
@@ -115,13 +116,8 @@ void RobotService::on_read(const redis::QueryReply& reply) {
   if (guard.check(text, {}).reason != nullptr) return;
   if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
   // An update has gone out already, without what was only known to Redis.
-  json_.clear();
-  record_.append_json(timestamp_, identity_.node, json_);
-  const outbox::FieldView state[] = {{"state", json_}, {"last_updated", timestamp_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = state;
+  outbox::FieldView fields[2];
+  const outbox::SlotUpdate slot = state_slot(fields);
   Request nobody;
   bus_.write(nobody, slot, nullptr);
 }

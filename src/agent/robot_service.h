@@ -26,6 +26,8 @@ class RobotService {
   void on_read(const redis::QueryReply& reply);
   void on_event_due();
   void write_event();
+  // What is known now, as it goes to Redis; `fields` has to live as long.
+  outbox::SlotUpdate state_slot(outbox::FieldView (&fields)[2]);
 
   uv::Loop& loop_;
   const Identity& identity_;

@@ -165,13 +165,7 @@ void StrokeService::take_values(const Request& request, size_t first) {
 }
 
 void StrokeService::take_timestamp(wire::JsonView given) {
-  timestamp_.clear();
-  std::string scratch;
-  if (const auto text = given.string(scratch)) {
-    timestamp_ = *text;
-  } else {
-    wire::append_timestamp(loop_.clock().wall_now(), timestamp_);
-  }
+  wire::take_timestamp(given, loop_.clock().wall_now(), timestamp_);
 }
 
 void StrokeService::write_progress() {

@@ -1,6 +1,18 @@
 #include "wire/record.h"
 
+#include "wire/timestamp.h"
+
 namespace nb::wire {
+void take_timestamp(JsonView given, WallTime now, std::string& out) {
+  out.clear();
+  std::string scratch;
+  if (const auto text = given.string(scratch)) {
+    out = *text;
+  } else {
+    append_timestamp(now, out);
+  }
+}
+
 Record::Record(std::span<const RecordField> fields)
     : fields_(fields), values_(fields.size()), known_(fields.size()) {
   reset();

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "wire/json_view.h"
 #include "wire/params.h"
 
@@ -68,6 +69,9 @@ enum StrokeField : uint8_t {
   kStrokePaused,
   kStrokeScene
 };
+
+// `out` becomes the bare timestamp that `given` is, or `now` where none was given.
+void take_timestamp(JsonView given, WallTime now, std::string& out);
 
 class Record {
  public:
