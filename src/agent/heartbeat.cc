@@ -39,7 +39,8 @@ Heartbeat::Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox,
   probes_.set(probe_specs(config));
 }
 
-void Heartbeat::start() {
+void Heartbeat::start(std::optional<wire::LastRun> last_run) {
+  health_.last_run = std::move(last_run);
   timer_.start(kFirstBeatAfter);
 }
 
@@ -73,9 +74,11 @@ void Heartbeat::on_beat() {
   health_.loop_lag_ms = static_cast<double>(lag.count()) / 1e6;
   std::string up;
   if (beats_++ == 0) {
-    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id);
+    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id,
+                             health_.last_run);
   }
   put(up, kAlways, config_.history);
+  health_.last_run.reset();
   schedule();
 }
 
