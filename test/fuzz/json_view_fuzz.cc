@@ -81,6 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!document) return 0;
 
   compare(view, document->root());
+  compare(guard.view(), document->root());
   require(guard.check(compact).reason == nullptr);
   std::string again;
   append_compact(JsonView::of(compact), again);
