@@ -17,6 +17,9 @@
 #include "wire/timestamp.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 using wire::Param;
@@ -62,6 +65,7 @@ constexpr Param kWillCall[] = {
     {"method", ParamKind::plain, true, 1, 64},
     {"params", ParamKind::object},
 };
+constexpr const Param* kWillCallParams[] = {&kWillCall[0], &kWillCall[1]};
 constexpr Param kRobotUpdate[] = {kTimestamp};
 constexpr Param kStrokeStart[] = {kTimestamp};
 constexpr Param kStrokeUpdate[] = {kTimestamp, kSession};
@@ -245,7 +249,7 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
       return wire::rpc::invalid_params(place, "expected an object with method and params");
     }
     wire::JsonView call[2];
-    if (auto error = wire::check_params(element, kWillCall, call)) {
+    if (auto error = wire::check_params(element, kWillCallParams, call)) {
       wire::rpc::add_place(*error, place + ".");
       return error;
     }
@@ -298,29 +302,29 @@ std::string LocalApi::nearest_method(std::string_view name) {
 }
 
 void LocalApi::on_call(const ipc::Call& call) {
-  const MonoTime began = loop_.now();
   Request request;
   request.call = &call;
+  request.began = loop_.now();
   const Method* method = find_method(call.method);
   if (method == nullptr) {
     requests_.refuse(request, wire::rpc::unknown_method(call.method, nearest_method(call.method)));
   } else {
     dispatch(*method, call.params, request);
   }
-  accept_latency_.record(loop_.now() - began);
+  accept_latency_.record(loop_.now() - request.began);
 }
 
 void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& request) {
   // The table of this call on the stack: its own params, the record's, the acknowledgement's.
-  std::array<Param, kMaxParams> specs;
+  std::array<const Param*, kMaxParams> specs;
   std::array<wire::JsonView, kMaxParams> values;
   size_t count = 0;
-  for (const Param& param : method.params) specs[count++] = param;
-  for (const wire::RecordField& field : method.fields) specs[count++] = field.param;
+  for (const Param& param : method.params) specs[count++] = &param;
+  for (const wire::RecordField& field : method.fields) specs[count++] = &field.param;
   const size_t own = count;
   // A will waits for nobody.
   if (method.writes && request.call != nullptr) {
-    for (const Param& param : kAck) specs[count++] = param;
+    for (const Param& param : kAck) specs[count++] = &param;
   }
   if (params.exists() && params.type() != wire::JsonView::Type::object) {
     return requests_.refuse(request, wire::rpc::invalid_params("params", "expected an object"));
@@ -333,11 +337,11 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
     const wire::JsonView timeout = values[own + 1];
     std::string scratch;
     const auto kind = ack.string(scratch);
-    if (kind && *kind != "accepted" && *kind != "stored") {
+    request.stored = kind && *kind == "stored"sv;
+    if (kind && !request.stored && *kind != "accepted"sv) {
       return requests_.refuse(
           request, wire::rpc::invalid_params("ack", "expected \"accepted\" or \"stored\""));
     }
-    request.stored = kind && *kind == "stored";
     if (timeout.exists() && !request.stored) {
       return requests_.refuse(
           request, wire::rpc::invalid_params("timeout_ms", "goes with \"ack\":\"stored\" only"));

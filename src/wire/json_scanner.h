@@ -252,28 +252,39 @@ class JsonScanner {
     return true;
   }
 
+  // The first byte from `p` on that ends a run of plain ones, or `end`.
+  const char* skip_plain(const char* p, const char* end) {
+    uint64_t seen = 0;
+    // With this bit turned a quote stands right behind the control characters.
+    const auto marks_in = [&seen](uint64_t word) {
+      seen |= word;
+      return marks_below(word ^ all_bytes(0x02), 0x21) | marks_of(word, '\\');
+    };
+    uint64_t marks = 0;
+    while (end - p >= 8 && (marks = marks_in(load_eight(p))) == 0) p += 8;
+    if (marks != 0) {
+      p += first_mark(marks);
+    } else {
+      for (; p < end; ++p) {
+        const auto c = static_cast<unsigned char>(*p);
+        if (c == '"' || c == '\\' || c < 0x20) break;
+        seen |= c;
+      }
+    }
+    seen_ |= seen;
+    return p;
+  }
+
   bool string() {
     const char* const end = text_.data() + text_.size();
     escaped_ = false;
-    for (const char* p = text_.data() + at_ + 1; p < end;) {
-      if (end - p >= 8) {
-        const uint64_t word = load_eight(p);
-        seen_ |= word;
-        // With this bit turned a quote stands right behind the control characters.
-        const uint64_t marks = marks_below(word ^ all_bytes(0x02), 0x21) | marks_of(word, '\\');
-        p += marks == 0 ? 8 : first_mark(marks);
-        if (marks == 0) continue;
-      }
-      const auto c = static_cast<unsigned char>(*p);
-      if (c != '"' && c != '\\' && c >= 0x20) {
-        seen_ |= c;
-        ++p;
-        continue;
-      }
+    for (const char* p = text_.data() + at_ + 1; (p = skip_plain(p, end)) < end;) {
       at_ = static_cast<size_t>(p - text_.data());
-      if (c < 0x20) return refuse("a control character in a string must be escaped");
+      if (static_cast<unsigned char>(*p) < 0x20) {
+        return refuse("a control character in a string must be escaped");
+      }
       ++at_;
-      if (c == '"') return true;
+      if (*p == '"') return true;
       escaped_ = true;
       if (!escape()) return false;
       p = text_.data() + at_;
