@@ -181,14 +181,21 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
     return error;
   };
   // Nobody can connect before listen(), so nobody sees it with another mode. The mode comes last:
-  // changing the owner may clear bits of it.
-  if (group && ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
-    return refuse(make_error("cannot give %s to group %u: %s. The agent's user has to be in it",
-                             path.c_str(), *group, std::strerror(errno)));
-  }
+  // changing the owner may clear bits of it. What is right already is not asked for: a sandbox may
+  // refuse the call.
   struct stat status {};
+  if (::lstat(temporary.c_str(), &status) != 0) {
+    return refuse(make_error("cannot look at %s: %s", temporary.c_str(), std::strerror(errno)));
+  }
+  if (group && *group != status.st_gid &&
+      ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    return refuse(
+        make_error("cannot give %s to group %u: %s. The agent's user has to be in it; in a "
+                   "service of systemd, it has to be the unit's Group=",
+                   path.c_str(), *group, std::strerror(errno)));
+  }
   if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), SOMAXCONN) != 0 ||
-      ::lstat(temporary.c_str(), &status) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
     return refuse(make_error("cannot make %s: %s", path.c_str(), std::strerror(errno)));
   }
   socket_ = std::move(fd);
