@@ -54,6 +54,7 @@ void Link::start() {
 }
 
 void Link::wake() {
+  if (nudge_.active()) return;  // nobody has slept since
   turn_.start();
   // Called from another's prepare callback, ours may have had its turn: the loop must not wait
   // then.
