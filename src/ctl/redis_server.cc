@@ -170,16 +170,18 @@ RedisServer::Opened RedisServer::open(const RedisAddress& address, int64_t timeo
       fault_ = reply.text;
       return Opened::refused;
     }
-    if (reply.kind == RedisReply::Kind::none) return Opened::no_answer;
+    if (reply.kind == RedisReply::Kind::none) return lost();
   }
   const RedisReply pong = call({"PING"});
-  // LOADING, MISCONF and the like are states of the server that INFO tells of.
-  if (pong.is_error() &&
-      (pong.denied() || pong.text.starts_with("NOAUTH") || pong.text.starts_with("DENIED"))) {
+  if (pong.kind == RedisReply::Kind::none) return lost();
+  // A state of the server, which INFO tells of. All else is about this client.
+  const auto is_state = [&](std::string_view code) { return pong.text.starts_with(code); };
+  if (pong.is_error() && !is_state("LOADING") && !is_state("MASTERDOWN") && !is_state("BUSY") &&
+      !is_state("MISCONF")) {
     fault_ = pong.text;
     return Opened::refused;
   }
-  return pong.kind == RedisReply::Kind::none ? Opened::no_answer : Opened::open;
+  return Opened::open;
 }
 
 RedisReply RedisServer::call(const std::vector<std::string>& command) {
@@ -198,8 +200,8 @@ RedisReply RedisServer::call(const std::vector<std::string>& command) {
   took_us_ = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
   if (raw == nullptr) {
     // With a time limit on the socket, EAGAIN is how it ends.
-    const bool late = context_->raw->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT);
-    fault_ = late ? "no answer in time" : context_->raw->errstr;
+    late_ = context_->raw->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT);
+    fault_ = late_ ? "no answer in time" : context_->raw->errstr;
     return {};
   }
   auto* reply = static_cast<redisReply*>(raw);

@@ -55,9 +55,13 @@ class RedisServer {
 
  private:
   struct Context;
+  // Why there was no answer to the last call.
+  Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
+
   std::unique_ptr<Context> context_;
   std::string fault_;
   int64_t took_us_ = 0;
+  bool late_ = false;
 };
 
 }  // namespace nb::ctl

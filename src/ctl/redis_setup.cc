@@ -229,9 +229,12 @@ std::string Setup::text(const Style& style) const {
   if (server != "redis") {
     out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
   }
-  if (store_.binds.empty()) {
-    out += "Only programs on that host reach it: --bind ADDRESS names more of its addresses.\n";
-  }
+  out +=
+      store_.binds.empty()
+          ? "Only programs on that host reach it: --bind ADDRESS names more of its addresses.\n"
+          : "It does not start before it has these addresses. If they come late: systemctl edit " +
+                server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
+
   out +=
       "\nOn each node: its password file as /etc/nodebeat/redis-password, and in nodebeat.toml\n"
       "under [redis] password_file = \"/etc/nodebeat/redis-password\" and its own line:\n";

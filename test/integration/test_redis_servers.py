@@ -10,6 +10,7 @@ import redis
 from support import acl
 from support.agent import ROOT, environment
 from support.ctl import AWAY, REFUSED, TIMEOUT, USAGE, find_ctl, run
+from support.probe_targets import HttpTarget
 from support.redis_builds import find
 from support.redis_server import RedisServer
 from support.rpc import Refused
@@ -267,6 +268,18 @@ def test_check_says_why_it_could_not_ask(make_redis, fake_redis, check, tmp_path
                        ("redis://u@h", "needs a password"), ("redis://h/x", "database")):
         said = check(url, user=None, code=USAGE)
         assert words in said and "secret" not in said
+
+
+def test_check_of_what_is_no_redis(closing, check):
+    target = closing(HttpTarget())
+    port = target.url().split(":")[2].split("/")[0]
+    assert "Protocol error" in check(f"redis://127.0.0.1:{port}", user=None, code=AWAY)
+
+
+def test_check_when_there_are_too_many_clients(make_redis, check):
+    server = make_redis(maxclients="1")
+    server.client().ping()
+    assert "max number of clients" in check(server.url(), user=None, code=REFUSED)
 
 
 def test_check_of_a_server_that_does_not_answer(make_redis, check):
