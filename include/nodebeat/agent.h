@@ -89,7 +89,7 @@ typedef struct nb_agent_options {
  * is to be destroyed by nb_agent_destroy(). Otherwise `*agent` is untouched and `error`, if it is
  * not NULL and `error_size` > 0, holds what is wrong, a line for each error, cut to fit.
  *
- * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_SYSTEM. Thread-safe.
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_VERSION, NB_ERR_SYSTEM. Thread-safe.
  */
 NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, char* error,
                            size_t error_size);
@@ -99,8 +99,13 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
  * it takes 500 ms at most, and returns. An agent runs once. SIGPIPE is blocked for this thread
  * meanwhile, since a peer may go away between two writes.
  *
- * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE; NB_ERR_SYSTEM if the local socket cannot be served:
- * the log says why.
+ * While it runs, a file beside the socket (PATH.run) says so: who finds one that a dead agent left
+ * tells, with its first beat and its node_up, that the run before did not end cleanly. After three
+ * such runs in a row, none longer than a minute, it waits before it begins: 1 s, 2 s, up to 30 s.
+ *
+ * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE; if the local socket cannot be served NB_ERR_IN_USE,
+ * NB_ERR_NO_PLACE, NB_ERR_READ_ONLY, NB_ERR_NO_SPACE, NB_ERR_DENIED, or else NB_ERR_SYSTEM: the log
+ * says why.
  */
 NB_API int nb_agent_run(nb_agent* agent);
 

@@ -23,7 +23,15 @@ enum {
   NB_ERR_TOO_LARGE = -6, /* it, or its result, is longer than there is room for */
   NB_ERR_AWAY = -7,      /* no connection to the agent */
   NB_ERR_TIMEOUT = -8,   /* not within the time given */
-  NB_ERR_REMOTE = -9     /* the agent refused */
+  NB_ERR_REMOTE = -9,    /* the agent refused */
+
+  /* Why an agent does not start, where that comes back until somebody does something. */
+  NB_ERR_IN_USE = -10,    /* another process has the socket */
+  NB_ERR_NO_PLACE = -11,  /* the socket's folder is missing, or something else lies at its path */
+  NB_ERR_READ_ONLY = -12, /* the socket's folder is on a read-only file system */
+  NB_ERR_NO_SPACE = -13,  /* the file system of the socket's folder is full */
+  NB_ERR_DENIED = -14,    /* the socket's folder, or its group, is not the agent's to use */
+  NB_ERR_VERSION = -15    /* the configuration is for another version of nodebeat */
 };
 
 #endif /* NODEBEAT_RESULT_H */

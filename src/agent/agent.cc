@@ -51,6 +51,23 @@ Identity identify(const std::string& node, const Clock& clock) {
   return make_identity(node, boot_id ? std::string(trim(*boot_id)) : "", clock.wall_now(), random);
 }
 
+int code_of(const Error& error) {
+  switch (error.fault) {
+    case Fault::in_use:
+      return NB_ERR_IN_USE;
+    case Fault::no_place:
+      return NB_ERR_NO_PLACE;
+    case Fault::read_only:
+      return NB_ERR_READ_ONLY;
+    case Fault::no_space:
+      return NB_ERR_NO_SPACE;
+    case Fault::denied:
+      return NB_ERR_DENIED;
+    default:
+      return NB_ERR_SYSTEM;
+  }
+}
+
 // libuv writes without MSG_NOSIGNAL, and a library may not change what signals do to its host: so
 // SIGPIPE waits while the loop runs on this thread, and what came is taken away afterwards.
 class SigpipeBlocker {
@@ -90,6 +107,7 @@ Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loade
       config_(std::move(loaded.config)),
       notify_(make_notify(sources_, service)),
       identity_(identify(config_.node.name, clock)),
+      run_note_(config_.socket.path),
       outbox_({identity_.node, identity_.instance_id, event_limits(config_),
                config_.outbox.slot_bytes}),
       loop_(clock) {
@@ -109,6 +127,8 @@ int Agent::run() {
   if (has_run_) return NB_ERR_STATE;
   has_run_ = true;
   const SigpipeBlocker sigpipe;
+  run_note_.look(identity_.boot_id);
+  if (!hold_back()) return NB_OK;
   link_.emplace(
       loop_, log_, outbox_, link_options(config_),
       redis::LinkEvents{
@@ -134,10 +154,17 @@ int Agent::run() {
   if (const Status served = local_->start(); !served) {
     log_.error("%s", served.error().message.c_str());
     take_down();
-    return NB_ERR_SYSTEM;
+    return code_of(served.error());
+  }
+  if (const auto& last = run_note_.last_run()) {
+    log_.warning("the run before did not end cleanly%s%s%s", last->how.empty() ? "" : " (",
+                 last->how.c_str(), last->how.empty() ? "" : ")");
+  }
+  if (const Status noted = run_note_.begin(identity_, clock_.wall_now()); !noted) {
+    log_.warning("if this run crashes, the next cannot tell: %s", noted.error().message.c_str());
   }
   link_->start();
-  heartbeat_->start();
+  heartbeat_->start(run_note_.last_run());
   if (notify_.watchdog_period() > Duration::zero()) {
     watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));
     watchdog_->start(notify_.watchdog_period());
@@ -147,10 +174,28 @@ int Agent::run() {
             human_duration(config_.heartbeat.interval / std::chrono::milliseconds(1)).c_str(),
             describe(link_options(config_).target).c_str());
   notify_.ready();
+  wake_->send();  // for a reload that came while it was held back
   loop_.run();
   take_down();
+  run_note_.end();
   update_stats();
   return NB_OK;
+}
+
+// An agent that crashes as soon as it runs must not be all that its computer and its readers see.
+// It waits here, and not in its service manager: systemd's own steps (RestartSteps=) never go back.
+bool Agent::hold_back() {
+  const Duration hold = run_note_.hold();
+  if (hold == Duration::zero()) return true;
+  const std::string words =
+      format("the last %u runs ended badly, each within a minute: waiting %s before the next",
+             run_note_.quick_ends(), human_duration(hold / std::chrono::milliseconds(1)).c_str());
+  log_.warning("%s", words.c_str());
+  notify_.status(words);
+  uv::Timer timer(loop_, Delegate<void()>::to<&Agent::on_finished>(this));
+  timer.start(hold);
+  loop_.run();
+  return !stop_wanted_;
 }
 
 void Agent::take_down() {
@@ -172,6 +217,10 @@ void Agent::reload() {
 }
 
 void Agent::on_wake() {
+  if (!link_) {  // held back
+    if (stop_wanted_) loop_.stop();
+    return;
+  }
   if (stop_wanted_ && !stopping_) begin_stop();
   if (reload_wanted_.exchange(false) && !stopping_) swap_config();
 }
@@ -225,6 +274,7 @@ void Agent::swap_config() {
 }
 
 void Agent::on_put() {
+  run_note_.beat();
   link_->wake();
   update_stats();
 }

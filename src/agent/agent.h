@@ -10,6 +10,7 @@
 #include "agent/heartbeat.h"
 #include "agent/identity.h"
 #include "agent/local_api.h"
+#include "agent/run_note.h"
 #include "agent/service_notify.h"
 #include "base/log.h"
 #include "config/load.h"
@@ -32,7 +33,7 @@ class Agent {
 
   // An error if the system refuses what a loop needs.
   Status check() const;
-  // NB_OK, NB_ERR_STATE, NB_ERR_SYSTEM.
+  // NB_OK, NB_ERR_STATE, or why the socket cannot be served.
   int run();
   void stop();    // any thread, signal handlers
   void reload();  // any thread, signal handlers
@@ -49,6 +50,7 @@ class Agent {
   void on_put();
   void on_publish(std::string_view channel, std::string_view payload);
   void on_finished();
+  bool hold_back();
   void take_down();
   void begin_stop();
   void swap_config();
@@ -62,6 +64,7 @@ class Agent {
   std::string effective_config_;
   ServiceNotify notify_;
   Identity identity_;
+  RunNote run_note_;
   outbox::Outbox outbox_;
 
   uv::Loop loop_;

@@ -109,7 +109,11 @@ int nb_agent_create(const nb_agent_options* options, nb_agent** agent, char* err
   }
   nb::config::Sources sources = make_sources(*options);
   auto loaded = nb::config::load(sources);
-  if (!loaded) return fail(NB_ERR_CONFIG, loaded.error().message, error, error_size);
+  if (!loaded) {
+    const bool other_version = loaded.error().fault == nb::Fault::other_version;
+    return fail(other_version ? NB_ERR_VERSION : NB_ERR_CONFIG, loaded.error().message, error,
+                error_size);
+  }
   auto made =
       std::make_unique<nb_agent>(LogTarget{options->log, options->log_user}, std::move(sources),
                                  std::move(*loaded), (options->flags & NB_AGENT_SERVICE) != 0);

@@ -8,6 +8,9 @@
 #include "wire/timestamp.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 constexpr size_t kMaxSubscriptions = 64;
@@ -25,7 +28,7 @@ EventBus::EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests,
 bool EventBus::publish(Request& request, const Publication& event, const outbox::SlotUpdate* slot,
                        const outbox::EntryUpdate* entry, AnswerKind kind, std::string_view result) {
   const outbox::MessageUpdate message{event.channel, event.payload, event.max_age};
-  const outbox::FieldView fields[] = {{"channel", event.channel}, {"event", event.payload}};
+  const outbox::FieldView fields[] = {{"channel"sv, event.channel}, {"event"sv, event.payload}};
   const outbox::EntryUpdate own{options_.db, options_.node_events_stream, options_.events_length,
                                 fields};
   if (!requests_.write(request, slot, event.record ? &own : entry, &message, kind, result)) {

@@ -4,7 +4,8 @@
 
 #include "agent/mapping.h"
 #include "agent/version.h"
-#include "wire/json.h"
+#include "wire/json_guard.h"
+#include "wire/json_view.h"
 #include "wire/keys.h"
 
 namespace nb::agent {
@@ -39,7 +40,8 @@ Heartbeat::Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox,
   probes_.set(probe_specs(config));
 }
 
-void Heartbeat::start() {
+void Heartbeat::start(std::optional<wire::LastRun> last_run) {
+  health_.last_run = std::move(last_run);
   timer_.start(kFirstBeatAfter);
 }
 
@@ -73,9 +75,11 @@ void Heartbeat::on_beat() {
   health_.loop_lag_ms = static_cast<double>(lag.count()) / 1e6;
   std::string up;
   if (beats_++ == 0) {
-    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id);
+    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id,
+                             health_.last_run);
   }
   put(up, kAlways, config_.history);
+  health_.last_run.reset();
   schedule();
 }
 
@@ -181,11 +185,13 @@ void Heartbeat::look_for_another(std::string_view previous) {
     }
     return;
   }
-  const auto document = wire::JsonDocument::parse(previous);
+  // What is no JSON says nothing.
+  const bool readable = wire::JsonGuard().check(previous).reason == nullptr;
+  const wire::JsonView theirs = readable ? wire::JsonView::of(previous) : wire::JsonView();
   // One that said good-bye is no rival.
-  if (document && document->root()["is_reachable"].boolean() == false) return;
-  std::string other = "unknown";
-  if (document) other = document->root()["instance_id"].string().value_or(other);
+  if (theirs["is_reachable"].boolean() == false) return;
+  std::string scratch;
+  const std::string other(theirs["instance_id"].string(scratch).value_or("unknown"));
   quiet_beats_ = 0;
   if (!other_instance_.empty()) return;
   other_instance_ = other;

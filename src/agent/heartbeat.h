@@ -36,8 +36,9 @@ class Heartbeat {
   Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, const Identity& identity,
             const config::Config& config, Wiring wiring);
 
-  // The first beat is a fifth of a second away: time enough for a CPU figure by two samples.
-  void start();
+  // The first beat is a fifth of a second away: time enough for a CPU figure by two samples. It
+  // tells of `last_run`, and so does its node_up.
+  void start(std::optional<wire::LastRun> last_run);
   // Another interval, TTL, history, disks, GPU or probes from now on.
   void reconfigure(const config::Config& config);
   // The last word: the node is not reachable any more, and why.

@@ -1,7 +1,5 @@
 #include "agent/local_api.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -17,6 +15,9 @@
 #include "wire/timestamp.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 using wire::Param;
@@ -43,14 +44,6 @@ struct LocalApi::Method {
   bool in_will = false;
 };
 
-struct LocalApi::Client {
-  ipc::ClientId id = 0;
-  ipc::Peer peer{};
-  std::string name;
-  std::string will;  // the array's JSON; empty: none
-  bool said_goodbye = false;
-};
-
 namespace {
 
 constexpr Param kHello[] = {
@@ -62,6 +55,7 @@ constexpr Param kWillCall[] = {
     {"method", ParamKind::plain, true, 1, 64},
     {"params", ParamKind::object},
 };
+constexpr const Param* kWillCallParams[] = {&kWillCall[0], &kWillCall[1]};
 constexpr Param kRobotUpdate[] = {kTimestamp};
 constexpr Param kStrokeStart[] = {kTimestamp};
 constexpr Param kStrokeUpdate[] = {kTimestamp, kSession};
@@ -245,7 +239,7 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
       return wire::rpc::invalid_params(place, "expected an object with method and params");
     }
     wire::JsonView call[2];
-    if (auto error = wire::check_params(element, kWillCall, call)) {
+    if (auto error = wire::check_params(element, kWillCallParams, call)) {
       wire::rpc::add_place(*error, place + ".");
       return error;
     }
@@ -298,29 +292,29 @@ std::string LocalApi::nearest_method(std::string_view name) {
 }
 
 void LocalApi::on_call(const ipc::Call& call) {
-  const MonoTime began = loop_.now();
   Request request;
   request.call = &call;
+  request.began = loop_.now();
   const Method* method = find_method(call.method);
   if (method == nullptr) {
     requests_.refuse(request, wire::rpc::unknown_method(call.method, nearest_method(call.method)));
   } else {
     dispatch(*method, call.params, request);
   }
-  accept_latency_.record(loop_.now() - began);
+  accept_latency_.record(loop_.now() - request.began);
 }
 
 void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& request) {
   // The table of this call on the stack: its own params, the record's, the acknowledgement's.
-  std::array<Param, kMaxParams> specs;
+  std::array<const Param*, kMaxParams> specs;
   std::array<wire::JsonView, kMaxParams> values;
   size_t count = 0;
-  for (const Param& param : method.params) specs[count++] = param;
-  for (const wire::RecordField& field : method.fields) specs[count++] = field.param;
+  for (const Param& param : method.params) specs[count++] = &param;
+  for (const wire::RecordField& field : method.fields) specs[count++] = &field.param;
   const size_t own = count;
   // A will waits for nobody.
   if (method.writes && request.call != nullptr) {
-    for (const Param& param : kAck) specs[count++] = param;
+    for (const Param& param : kAck) specs[count++] = &param;
   }
   if (params.exists() && params.type() != wire::JsonView::Type::object) {
     return requests_.refuse(request, wire::rpc::invalid_params("params", "expected an object"));
@@ -333,11 +327,11 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
     const wire::JsonView timeout = values[own + 1];
     std::string scratch;
     const auto kind = ack.string(scratch);
-    if (kind && *kind != "accepted" && *kind != "stored") {
+    request.stored = kind && *kind == "stored"sv;
+    if (kind && !request.stored && *kind != "accepted"sv) {
       return requests_.refuse(
           request, wire::rpc::invalid_params("ack", "expected \"accepted\" or \"stored\""));
     }
-    request.stored = kind && *kind == "stored";
     if (timeout.exists() && !request.stored) {
       return requests_.refuse(
           request, wire::rpc::invalid_params("timeout_ms", "goes with \"ack\":\"stored\" only"));
@@ -463,126 +457,6 @@ void LocalApi::system_status(Request& request) {
 
 void LocalApi::redis_inspect(Request& request) {
   operations_.begin(*request.call, make_inspect_operation(loop_.clock()));
-}
-
-namespace {
-
-void put_count(wire::JsonWriter& json, const char* key, uint64_t value) {
-  json.key(key).integer(static_cast<int64_t>(value));
-}
-
-void put_latency(wire::JsonWriter& json, const char* key, const Histogram& histogram) {
-  const auto us = [](Duration duration) { return static_cast<double>(duration.count()) / 1e3; };
-  json.key(key).begin_object().key("count").integer(static_cast<int64_t>(histogram.count()));
-  json.key("p50").rounded(us(histogram.quantile(0.5)), 1);
-  json.key("p90").rounded(us(histogram.quantile(0.9)), 1);
-  json.key("p99").rounded(us(histogram.quantile(0.99)), 1);
-  json.key("max").rounded(us(histogram.max()), 1).end_object();
-}
-
-// Nothing to say is null.
-void put_text(wire::JsonWriter& json, std::string_view text) {
-  text.empty() ? json.null() : json.string(text);
-}
-
-int64_t seconds(Duration duration) {
-  return std::chrono::floor<std::chrono::seconds>(duration).count();
-}
-
-}  // namespace
-
-void LocalApi::agent_stats(Request& request) {
-  const redis::LinkStatus& link = link_.status();
-  const outbox::OutboxCounters& counters = outbox_.counters();
-  const ipc::RpcCounters calls = rpc_.counters();
-  const auto clients = rpc_.clients();
-  std::string out;
-  wire::JsonWriter json(out);
-  json.begin_object().key("node_id").string(identity_.node);
-  json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
-  json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
-  json.key("conflict");
-  put_text(json, heartbeat_.other_instance());
-
-  json.key("link").begin_object().key("state").string(redis::name(link.state));
-  json.key("cause");
-  put_text(json, link.words.empty() ? std::string_view() : redis::name(link.trouble));
-  json.key("trouble");
-  put_text(json, link.words);
-  json.key("target").string(describe(link_options(config_).target));
-  put_count(json, "connects", link.connects);
-  put_count(json, "failures", link.failures);
-  json.key("ping_ms");
-  link.round_trip ? json.rounded(static_cast<double>(link.round_trip->count()) / 1e6, 3)
-                  : json.null();
-  json.end_object();
-
-  json.key("outbox").begin_object();
-  put_count(json, "slots", outbox_.slots().size());
-  put_count(json, "slots_waiting", outbox_.slots().dirty_count());
-  put_count(json, "events_waiting", outbox_.events().size());
-  put_count(json, "event_bytes", outbox_.events().bytes());
-  put_count(json, "event_bytes_limit", config_.outbox.event_bytes);
-  put_count(json, "accepted", counters.accepted);
-  put_count(json, "stored", counters.stored);
-  put_count(json, "coalesced", outbox_.slots().coalesced());
-  put_count(json, "dropped", outbox_.events().dropped());
-  put_count(json, "expired", counters.expired);
-  put_count(json, "refused", counters.refused);
-  put_count(json, "replayed", counters.replayed);
-  put_count(json, "in_flight", outbox_.in_flight());
-  json.end_object();
-
-  json.key("latency_us").begin_object();
-  put_latency(json, "accept", accept_latency_);
-  put_latency(json, "store", outbox_.store_latency());
-  json.end_object();
-
-  json.key("calls").begin_object();
-  put_count(json, "requests", calls.requests);
-  put_count(json, "notifications", calls.notifications);
-  put_count(json, "errors", calls.errors);
-  json.end_object();
-  json.key("socket").begin_object();
-  put_count(json, "clients", clients.size());
-  put_count(json, "clients_limit", config_.socket.max_clients);
-  put_count(json, "accepted", calls.accepted);
-  put_count(json, "refused", calls.refused);
-  put_count(json, "cut_off", calls.cut_off);
-  json.end_object();
-  json.key("subscriptions").begin_object();
-  put_count(json, "local", bus_.subscriptions());
-  json.key("remote_state").string(redis::name(subscriber_.state()));
-  put_count(json, "delivered", bus_.counters().delivered);
-  put_count(json, "echoes_dropped", bus_.counters().echoes_dropped);
-  put_count(json, "gaps", bus_.counters().gaps);
-  json.end_object();
-  json.key("stroke").begin_object().key("session_id");
-  put_text(json, strokes_.session());
-  json.end_object();
-
-  json.key("clients").begin_array();
-  for (const ipc::ClientInfo& info : clients) {
-    const Client* client = find_client(info.id);
-    json.begin_object();
-    put_count(json, "client_id", info.id);
-    json.key("name").string(client != nullptr ? client->name : std::string());
-    json.key("pid").integer(info.peer.pid).key("uid").integer(info.peer.uid);
-    put_count(json, "calls", info.calls);
-    put_count(json, "errors", info.errors);
-    put_count(json, "subscriptions", bus_.subscriptions_of(info.id));
-    put_count(json, "queued_bytes", info.queued_bytes);
-    json.key("connected_s").integer(seconds(loop_.now() - info.connected)).end_object();
-  }
-  json.end_array();
-  json.key("probes").begin_array();
-  for (const wire::ProbeReport& probe : heartbeat_.probes()) {
-    json.begin_object().key("name").string(probe.name).key("type").string(probe.type).key("up");
-    probe.up ? json.boolean(*probe.up) : json.null();
-    json.key("detail").string(probe.detail).end_object();
-  }
-  json.end_array().end_object();
-  requests_.done(request, out);
 }
 
 }  // namespace nb::agent

@@ -55,7 +55,13 @@ class LocalApi {
 
  private:
   struct Method;
-  struct Client;
+  struct Client {
+    ipc::ClientId id = 0;
+    ipc::Peer peer{};
+    std::string name;
+    std::string will;  // the array's JSON; empty: none
+    bool said_goodbye = false;
+  };
   static const Method kMethods[];
 
   static const Method* find_method(std::string_view name);

@@ -35,8 +35,11 @@ constexpr char kHelp[] =
     "\n"
     "Flags go over NODEBEAT_* environment variables, and those over the file.\n"
     "SIGHUP reads the configuration again, SIGTERM and SIGINT stop.\n"
-    "Exit codes: 0 stopped as asked, 64 wrong usage, 71 the system refused something,\n"
-    "78 the configuration is wrong.\n";
+    "\n"
+    "Exit codes: 0 stopped as asked, 64 wrong usage, 65 the configuration is for another version\n"
+    "of nodebeat, 78 it is wrong, 71 the system refused something. The local socket: 69 another\n"
+    "process has it, 72 its folder is missing or something else is in its place, 73 read-only\n"
+    "file system, 74 no space left, 77 not allowed.\n";
 
 constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
 
@@ -106,8 +109,20 @@ int exit_code(int error) {
       return EX_OK;
     case NB_ERR_CONFIG:
       return EX_CONFIG;
+    case NB_ERR_VERSION:
+      return EX_DATAERR;
     case NB_ERR_ARGUMENT:
       return EX_USAGE;
+    case NB_ERR_IN_USE:
+      return EX_UNAVAILABLE;
+    case NB_ERR_NO_PLACE:
+      return EX_OSFILE;
+    case NB_ERR_READ_ONLY:
+      return EX_CANTCREAT;
+    case NB_ERR_NO_SPACE:
+      return EX_IOERR;
+    case NB_ERR_DENIED:
+      return EX_NOPERM;
     default:
       return EX_OSERR;
   }

@@ -1,8 +1,7 @@
 #include "agent/request.h"
 
 #include <algorithm>
-
-#include "base/text.h"
+#include <cstdio>
 
 namespace nb::agent {
 namespace {
@@ -34,6 +33,15 @@ void Requests::refuse(Request& request, wire::RpcError error) {
   }
 }
 
+// The wall clock is asked at most once a millisecond: it only dates what is lost.
+WallTime Requests::wall_at(MonoTime now) {
+  if (now - wall_taken_ > std::chrono::milliseconds(1) || now < wall_taken_) {
+    wall_ = loop_.clock().wall_now();
+    wall_taken_ = now;
+  }
+  return wall_ + std::chrono::duration_cast<WallTime::duration>(now - wall_taken_);
+}
+
 bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
                      const outbox::EntryUpdate* entry, const outbox::MessageUpdate* message,
                      AnswerKind kind, std::string_view result) {
@@ -43,14 +51,17 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
     return false;
   }
   outbox::Waiter waiter = 0;
-  const MonoTime now = loop_.now();
+  const MonoTime now = request.call != nullptr ? request.began : loop_.now();
   if (waits) {
-    waiter = ++last_waiter_;
     // Before the outbox gets to know of it, which may settle it at once.
-    pending_[waiter] = {rpc_.defer(*request.call), now + request.timeout, kind,
-                        std::string(result)};
+    const auto [ticket, pending] = pending_.add();
+    pending.token = rpc_.defer(*request.call);
+    pending.deadline = now + request.timeout;
+    pending.kind = kind;
+    pending.result.assign(result);
+    waiter = ticket;
   }
-  switch (outbox_.put(slot, entry, message, now, loop_.clock().wall_now(), waiter)) {
+  switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter)) {
     case outbox::Put::accepted:
       link_.wake();
       if (waits) {
@@ -82,18 +93,19 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
 }
 
 void Requests::give_up(Request& request, outbox::Waiter waiter, wire::RpcError error) {
-  const auto at = pending_.find(waiter);
-  if (at == pending_.end()) return refuse(request, std::move(error));
-  const ipc::Token token = at->second.token;
-  pending_.erase(at);
+  const Pending* pending = pending_.find(waiter);
+  if (pending == nullptr) return refuse(request, std::move(error));
+  const ipc::Token token = pending->token;
+  pending_.remove(waiter);
   rpc_.refuse(token, error);
 }
 
 void Requests::on_settled(const outbox::Settled& settled) {
-  const auto at = pending_.find(settled.waiter);
-  if (at == pending_.end()) return;
-  const Pending pending = std::move(at->second);
-  pending_.erase(at);
+  Pending* place = pending_.find(settled.waiter);
+  if (place == nullptr) return;
+  // An answer may bring the next call in, which may take this place.
+  const Pending pending = std::move(*place);
+  pending_.remove(settled.waiter);
   if (pending_.empty()) deadline_.stop();
   switch (settled.outcome) {
     case outbox::Outcome::stored:
@@ -102,8 +114,10 @@ void Requests::on_settled(const outbox::Settled& settled) {
       } else if (settled.subscribers < 0) {
         rpc_.answer(pending.token, "{\"subscribers\":null}");
       } else {
-        rpc_.answer(pending.token,
-                    format("{\"subscribers\":%lld}", static_cast<long long>(settled.subscribers)));
+        char text[48];  // on the stack: an answer of the hot path
+        const int size = std::snprintf(text, sizeof text, "{\"subscribers\":%lld}",
+                                       static_cast<long long>(settled.subscribers));
+        rpc_.answer(pending.token, {text, static_cast<size_t>(size)});
       }
       break;
     case outbox::Outcome::refused:
@@ -120,21 +134,20 @@ void Requests::on_settled(const outbox::Settled& settled) {
 void Requests::on_deadline() {
   const MonoTime now = loop_.now();
   MonoTime next = MonoTime::max();
-  for (auto at = pending_.begin(); at != pending_.end();) {
-    if (at->second.deadline > now) {
-      next = std::min(next, at->second.deadline);
-      ++at;
-      continue;
+  pending_.for_each([&](outbox::Waiter waiter, const Pending& pending) {
+    if (pending.deadline > now) {
+      next = std::min(next, pending.deadline);
+      return;
     }
-    const ipc::Token token = at->second.token;
-    at = pending_.erase(at);
+    const ipc::Token token = pending.token;
+    pending_.remove(waiter);
     const std::string link = link_words_(user_);
     rpc_.refuse(token, wire::rpc::not_stored(
                            "not yet stored in the time given; it is kept and goes out when it "
                            "can; Redis: " +
                                link,
                            link));
-  }
+  });
   if (next != MonoTime::max()) arm(next);
 }
 

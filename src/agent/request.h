@@ -2,12 +2,12 @@
 // Requests: answers them, at once or when Redis has confirmed what they wrote.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "base/clock.h"
+#include "base/ticket_table.h"
 #include "ipc/rpc_server.h"
 #include "outbox/outbox.h"
 #include "redis/link.h"
@@ -22,6 +22,7 @@ struct Request {
   std::span<const wire::JsonView> values;  // by the index in the method's params
   bool check_only = false;                 // of a will: is it right? nothing is done
   bool stored = false;                     // answered when Redis has confirmed it
+  MonoTime began{};                        // of a call: when it came
   Duration timeout{};                      // then
   std::optional<wire::RpcError> error;     // why it was refused, for who asked without a call
 };
@@ -58,6 +59,7 @@ class Requests {
     std::string result;
   };
 
+  WallTime wall_at(MonoTime now);
   void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
   void on_deadline();
   void arm(MonoTime deadline);
@@ -69,9 +71,9 @@ class Requests {
   LinkWords link_words_;
   void* user_;
   uv::Timer deadline_;
-  // Whoever waits is few: each is a client that waits, or a batch of one.
-  std::map<outbox::Waiter, Pending> pending_;
-  outbox::Waiter last_waiter_ = 0;
+  TicketTable<Pending> pending_;  // a ticket is the outbox's Waiter
+  MonoTime wall_taken_{};
+  WallTime wall_{};  // then
 };
 
 }  // namespace nb::agent

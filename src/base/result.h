@@ -2,6 +2,7 @@
 // success; nothing throws.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,14 +10,34 @@
 
 namespace nb {
 
+// What kind of trouble it is, for those few that somebody tells apart: each has an exit code.
+enum class Fault : uint8_t {
+  other,
+  in_use,         // by another process
+  no_place,       // a folder is missing, or something else lies there
+  read_only,      // the file system
+  no_space,       // or no inode, or over quota
+  denied,         // by owner, mode or sandbox
+  other_version,  // made for another version of nodebeat
+};
+
 // What went wrong, as a sentence that a person can act on: it names the thing and what would be
 // right. Never contains a secret.
 struct Error {
   std::string message;
+  Fault fault = Fault::other;
+
+  Error&& as(Fault kind) && {
+    fault = kind;
+    return std::move(*this);
+  }
 };
 
 // printf-style construction of an Error.
 [[gnu::format(printf, 1, 2)]] Error make_error(const char* format, ...);
+
+// The kind of trouble that an errno is, met on the way to a file.
+Fault fault_of(int error_number);
 
 template <class T>
 class [[nodiscard]] Result {

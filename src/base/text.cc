@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
@@ -35,6 +36,24 @@ std::string format(const char* format, ...) {
   std::string text = vformat(format, args);
   va_end(args);
   return text;
+}
+
+Fault fault_of(int error_number) {
+  switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+      return Fault::no_place;
+    case EROFS:
+      return Fault::read_only;
+    case ENOSPC:
+    case EDQUOT:
+      return Fault::no_space;
+    case EACCES:
+    case EPERM:
+      return Fault::denied;
+    default:
+      return Fault::other;
+  }
 }
 
 Error make_error(const char* format, ...) {

@@ -66,7 +66,16 @@ class Client {
   int last_error(char* buffer, size_t size);
 
  private:
-  class Lock;
+  class Lock {
+   public:
+    explicit Lock(Client& client) : mutex_(&client.mutex_) { ::pthread_mutex_lock(mutex_); }
+    ~Lock() { ::pthread_mutex_unlock(mutex_); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+   private:
+    pthread_mutex_t* mutex_;
+  };
 
   // The call whose answer is waited for. Touched by the reader only.
   struct Pending {

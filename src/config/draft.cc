@@ -44,7 +44,7 @@ Place Draft::at_line(int line) const {
 }
 
 Error Draft::all_errors() const {
-  Error all;
+  Error all{{}, fault};
   size_t count = 0;
   // A table comes sorted by name, so the errors don't come by line; there are few.
   for (int line = -1; count < kMaxErrors && count < errors.size();) {

@@ -45,6 +45,7 @@ struct Draft {
   const Sources& sources;
   Loaded loaded;
   std::vector<Place> errors;  // with the whole message as text
+  Fault fault = Fault::other;
 };
 
 // One [[probe]] table into draft.loaded.config.probes (probes.cc).

@@ -20,6 +20,34 @@ constexpr size_t kMaxFile = 256 * 1024;
 constexpr std::string_view kPrefix = "NODEBEAT_";
 constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
 
+// What config/nodebeat.toml of this version is. A key that is renamed or means something else makes
+// it one more; what has changed then goes into the words below.
+constexpr int64_t kVersion = 1;
+constexpr std::string_view kVersionKey = "config_version";
+
+// A file for another version of nodebeat is not read any further: what would be said of its keys
+// leads astray.
+bool is_for_another_version(Draft& draft, const Value& root) {
+  for (const Member& member : root.members) {
+    if (member.key != kVersionKey || member.value.kind != Value::Kind::integer ||
+        member.value.integer == kVersion) {
+      continue;
+    }
+    const bool newer = member.value.integer > kVersion;
+    draft.key_error(
+        draft.at_line(member.line), member.key,
+        format("this is a configuration of version %lld, and this agent reads version %lld: %s",
+               static_cast<long long>(member.value.integer), static_cast<long long>(kVersion),
+               newer ? "install the nodebeat that it was written for, or write it anew from the "
+                       "nodebeat.toml that came with this one"
+                     : "there was none before; write it anew from the nodebeat.toml that came "
+                       "with this agent"));
+    draft.fault = Fault::other_version;
+    return true;
+  }
+  return false;
+}
+
 void read_section(Draft& draft, const Member& section) {
   for (const Member& member : section.value.members) {
     const Place where = draft.at_line(member.line);
@@ -38,6 +66,12 @@ void read_root(Draft& draft, const Value& root) {
     const Place where = draft.at_line(section.line);
     const Value& value = section.value;
     const std::string name = quoted_key(section.key);
+    if (section.key == kVersionKey) {
+      if (value.kind != Value::Kind::integer) {
+        draft.key_error(where, name, "expected a whole number, got " + describe(value));
+      }
+      continue;
+    }
     if (!is_section(section.key)) {
       if (value.kind == Value::Kind::table || value.kind == Value::Kind::list) {
         draft.error(where,
@@ -105,7 +139,7 @@ void read_file(Draft& draft) {
     draft.error("", root.error().message);
     return;
   }
-  read_root(draft, *root);
+  if (!is_for_another_version(draft, *root)) read_root(draft, *root);
 }
 
 const Key* key_of_variable(std::string_view name) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/delegate.h"
+#include "base/ticket_table.h"
 #include "ipc/session.h"
 
 namespace nb::ipc {
@@ -15,9 +16,8 @@ namespace nb::ipc {
 using Token = uint64_t;  // a deferred answer; 0: none is wanted. Never the same twice
 
 struct PendingCall {
-  ClientId client = 0;  // 0: this entry is free
+  ClientId client = 0;
   uint32_t batch = 0;
-  uint32_t generation = 0;
   std::string id;
 };
 
@@ -25,16 +25,13 @@ class PendingTable {
  public:
   Token add(ClientId client, std::string_view id, uint32_t batch);
   // Null if it was settled already, or its client has gone.
-  PendingCall* find(Token token);
-  void remove(Token token);
+  PendingCall* find(Token token) { return calls_.find(token); }
+  void remove(Token token) { calls_.remove(token); }
   // Forgets all of this client, and tells the batch of each.
   void remove_all(ClientId client, Delegate<void(uint32_t)> on_removed);
 
  private:
-  void free_entry(size_t index);
-
-  std::vector<PendingCall> calls_;
-  std::vector<uint32_t> free_;
+  TicketTable<PendingCall> calls_;
 };
 
 struct Batch {

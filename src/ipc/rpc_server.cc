@@ -77,7 +77,7 @@ void RpcServer::on_line(ClientId client, std::string_view line) {
     server_.close_with(client, wire::rpc::parse_error(fault.reason, fault.offset));
     return;
   }
-  const JsonView value = JsonView::of(line);
+  const JsonView value = guard_.view();
   if (value.is(JsonView::Type::array)) {
     take_batch(client, value);
   } else {

@@ -57,7 +57,8 @@ Status ensure_folder(const std::string& folder) {
   struct stat status {};
   if (::stat(folder.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) return {};
-    return make_error("%s, where the socket was to be, is no folder", folder.c_str());
+    return make_error("%s, where the socket was to be, is no folder", folder.c_str())
+        .as(Fault::no_place);
   }
   if (errno == ENOENT && ::mkdir(folder.c_str(), 0755) == 0) {
     // The agent's umask is for its files; clients have to get through here.
@@ -65,10 +66,25 @@ Status ensure_folder(const std::string& folder) {
     return {};
   }
   if (errno == EEXIST) return {};
+  const int error = errno;
   return make_error(
-      "cannot make the folder %s for the socket: %s. Make it beforehand, owned by the agent's user "
-      "(RuntimeDirectory= in a systemd unit), or configure another path",
-      folder.c_str(), std::strerror(errno));
+             "cannot make the folder %s for the socket: %s. Make it beforehand, owned by the "
+             "agent's user (RuntimeDirectory= in a systemd unit), or configure another path",
+             folder.c_str(), std::strerror(error))
+      .as(fault_of(error));
+}
+
+// In words, with what would be right where that is known.
+Error cannot_make(const std::string& path, int error) {
+  const Fault fault = fault_of(error);
+  const char* hint = fault == Fault::read_only
+                         ? ": configure a path that can be written to, such as one in /run"
+                     : fault == Fault::no_space ? ": make room there, and start the agent again"
+                     : fault == Fault::denied
+                         ? ": the folder has to belong to the agent's user (RuntimeDirectory= in a "
+                           "systemd unit)"
+                         : "";
+  return make_error("cannot make %s: %s%s", path.c_str(), std::strerror(error), hint).as(fault);
 }
 
 // Nothing may be there, or a socket on which nobody listens any more.
@@ -84,8 +100,9 @@ Status check_replaceable(const std::string& path) {
                        : S_ISREG(status.st_mode) ? "a file"
                                                  : "no socket";
     return make_error(
-        "%s is %s, and is left alone: remove it, or configure another path for the socket",
-        path.c_str(), kind);
+               "%s is %s, and is left alone: remove it, or configure another path for the socket",
+               path.c_str(), kind)
+        .as(Fault::no_place);
   }
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe) return make_error("cannot make a socket: %s", std::strerror(errno));
@@ -100,9 +117,10 @@ Status check_replaceable(const std::string& path) {
   const std::optional<Peer> holder = connected ? peer_of(probe.get()) : std::nullopt;
   if (holder && holder->pid > 0) {
     return make_error("%s is in use: process %d (user %u) listens on it", path.c_str(), holder->pid,
-                      holder->uid);
+                      holder->uid)
+        .as(Fault::in_use);
   }
-  return make_error("%s is in use: another process listens on it", path.c_str());
+  return make_error("%s is in use: another process listens on it", path.c_str()).as(Fault::in_use);
 }
 
 }  // namespace
@@ -139,13 +157,14 @@ Status SocketFile::lock(const std::string& path) {
   // not be what lies there any more. Then again.
   for (int attempt = 0; attempt < 100; ++attempt) {
     UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd) return make_error("cannot make %s: %s", name.c_str(), std::strerror(errno));
+    if (!fd) return cannot_make(name, errno);
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       char text[16] = {};
       const ssize_t n = ::pread(fd.get(), text, sizeof text - 1, 0);
       const auto pid = parse_number<int>(trim(std::string_view(text, n > 0 ? n : 0)));
       const std::string holder = pid ? format("process %d", *pid) : std::string("another process");
-      return make_error("%s is in use: %s holds %s", path.c_str(), holder.c_str(), name.c_str());
+      return make_error("%s is in use: %s holds %s", path.c_str(), holder.c_str(), name.c_str())
+          .as(Fault::in_use);
     }
     struct stat ours {
     }, there{};
@@ -172,10 +191,7 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
     const sockaddr_un address = address_of(temporary);
     rc = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
-  if (rc != 0) {
-    return make_error("cannot make a socket in %s: %s", folder_of(path).c_str(),
-                      std::strerror(errno));
-  }
+  if (rc != 0) return cannot_make(path, errno);
   const auto refuse = [&](Error error) {
     ::unlink(temporary.c_str());
     return error;
@@ -192,11 +208,12 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
     return refuse(
         make_error("cannot give %s to group %u: %s. The agent's user has to be in it; in a "
                    "service of systemd, it has to be the unit's Group=",
-                   path.c_str(), *group, std::strerror(errno)));
+                   path.c_str(), *group, std::strerror(errno))
+            .as(Fault::denied));
   }
   if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), SOMAXCONN) != 0 ||
       ::rename(temporary.c_str(), path.c_str()) != 0) {
-    return refuse(make_error("cannot make %s: %s", path.c_str(), std::strerror(errno)));
+    return refuse(cannot_make(path, errno));
   }
   socket_ = std::move(fd);
   path_ = path;

@@ -3,13 +3,14 @@
 #include "base/text.h"
 #include "probe/http_exchange.h"
 #include "probe/words.h"
-#include "wire/json.h"
+#include "wire/json_guard.h"
+#include "wire/json_view.h"
 #include "wire/json_writer.h"
 
 namespace nb::probe {
 namespace {
 
-using wire::Json;
+using wire::JsonView;
 
 constexpr const char* kVersion2025 = "2025-11-25";
 constexpr const char* kVersion2026 = "2026-07-28";
@@ -66,39 +67,46 @@ McpVerdict not_mcp(const char* why, bool other_era) {
   return down(format("answer is not MCP: %s", why), other_era);
 }
 
-McpVerdict named(Json info, std::string_view protocol) {
+McpVerdict named(JsonView info, std::string_view protocol) {
   McpVerdict verdict;
+  std::string scratch;
   verdict.up = true;
   verdict.protocol = protocol;
-  verdict.detail = one_line(info["name"].string().value_or("unnamed server"), 80);
-  if (const auto version = info["version"].string()) {
+  verdict.detail = one_line(info["name"].string(scratch).value_or("unnamed server"), 80);
+  if (const auto version = info["version"].string(scratch)) {
     verdict.detail += ' ' + one_line(*version, 40);
   }
   verdict.detail += ", MCP " + verdict.protocol;
   return verdict;
 }
 
-McpVerdict read_initialized(Json result) {
-  const auto protocol = result["protocolVersion"].string();
-  const Json info = result["serverInfo"];
+McpVerdict read_initialized(JsonView result) {
+  std::string scratch;
+  const auto protocol = result["protocolVersion"].string(scratch);
+  const JsonView info = result["serverInfo"];
   if (!protocol || !is_revision(*protocol)) return not_mcp("no protocolVersion", true);
-  if (!info["name"].string() || !info["version"].string()) return not_mcp("no serverInfo", true);
+  if (!info["name"].is(JsonView::Type::string) || !info["version"].is(JsonView::Type::string)) {
+    return not_mcp("no serverInfo", true);
+  }
   return named(info, *protocol);
 }
 
-McpVerdict read_discovered(Json result) {
-  const Json versions = result["supportedVersions"];
-  if (!versions.is_array()) return not_mcp("no supportedVersions", true);
-  for (Json v = versions.first_child(); v.exists(); v = v.next_sibling()) {
+McpVerdict read_discovered(JsonView result) {
+  const JsonView versions = result["supportedVersions"];
+  if (!versions.is(JsonView::Type::array)) return not_mcp("no supportedVersions", true);
+  for (const JsonView version : versions.elements()) {
     // A server may leave its identity out in this revision.
-    if (v.string() == kVersion2026) return named(result["_meta"][kServerInfo], kVersion2026);
+    if (version.string_is(kVersion2026)) {
+      return named(result["_meta"][kServerInfo], kVersion2026);
+    }
   }
   return down(format("the server does not support MCP %s", kVersion2026), true);
 }
 
-McpVerdict read_error(Json error) {
+McpVerdict read_error(JsonView error) {
+  std::string scratch;
   const auto code = error["code"].integer();
-  const auto message = error["message"].string();
+  const auto message = error["message"].string(scratch);
   if (!code || !message) return not_mcp("an error without code and message", true);
   McpVerdict verdict =
       down(format("MCP error %lld: %s", static_cast<long long>(*code), one_line(*message).c_str()),
@@ -107,18 +115,18 @@ McpVerdict read_error(Json error) {
   return verdict;
 }
 
-std::optional<McpVerdict> read_one(Json message, McpEra era) {
-  if (message["jsonrpc"].string() != "2.0") return not_mcp("not JSON-RPC 2.0", true);
+std::optional<McpVerdict> read_one(JsonView message, McpEra era) {
+  if (!message["jsonrpc"].string_is("2.0")) return not_mcp("not JSON-RPC 2.0", true);
   // The server's own notifications and requests may come first on a stream.
   if (message["method"].exists()) return std::nullopt;
-  const Json id = message["id"];
-  const Json error = message["error"];
+  const JsonView id = message["id"];
+  const JsonView error = message["error"];
   // A request that could not be read as one is answered with the id null, or none.
-  if (error.exists() && (!id.exists() || id.is_null())) return read_error(error);
+  if (error.exists() && (!id.exists() || id.is(JsonView::Type::null))) return read_error(error);
   if (id.integer() != kRequestId) return std::nullopt;
   if (error.exists()) return read_error(error);
-  const Json result = message["result"];
-  if (!result.is_object()) return not_mcp("neither a result nor an error", true);
+  const JsonView result = message["result"];
+  if (!result.is(JsonView::Type::object)) return not_mcp("neither a result nor an error", true);
   return era == McpEra::stateless_2026 ? read_discovered(result) : read_initialized(result);
 }
 
@@ -198,14 +206,14 @@ std::optional<McpVerdict> McpReader::look(HttpResponse& response, bool ended) {
 }
 
 std::optional<McpVerdict> McpReader::read_message(std::string_view json) const {
-  const auto document = wire::JsonDocument::parse(json);
-  if (!document) {
-    return not_mcp(document.error().message.c_str(), false);
+  if (const wire::JsonFault fault = wire::JsonGuard().check(json); fault.reason != nullptr) {
+    const std::string why = format("not valid JSON: %s (at byte %zu)", fault.reason, fault.offset);
+    return not_mcp(why.c_str(), false);
   }
-  const Json root = document->root();
-  if (!root.is_array()) return read_one(root, era_);
+  const JsonView root = JsonView::of(json);
+  if (!root.is(JsonView::Type::array)) return read_one(root, era_);
   // A batch, which revision 2025-03-26 allows.
-  for (Json one = root.first_child(); one.exists(); one = one.next_sibling()) {
+  for (const JsonView one : root.elements()) {
     if (auto verdict = read_one(one, era_)) return verdict;
   }
   return std::nullopt;

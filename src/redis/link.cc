@@ -54,6 +54,7 @@ void Link::start() {
 }
 
 void Link::wake() {
+  if (nudge_.active()) return;  // nobody has slept since
   turn_.start();
   // Called from another's prepare callback, ours may have had its turn: the loop must not wait
   // then.
@@ -101,7 +102,11 @@ void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t sub
 }
 
 void Link::on_refused(const outbox::Unit& unit, std::string_view error) {
-  const std::string_view what = unit.slot != nullptr ? unit.slot->key
+  // Of a message that is kept in a stream too, only the words tell which of both it was.
+  const bool channel = unit.publish && error.starts_with("NOPERM") &&
+                       error.find("channel") != std::string_view::npos;
+  const std::string_view what = channel                ? unit.message().channel
+                                : unit.slot != nullptr ? unit.slot->key
                                 : unit.record != nullptr && unit.record->has_entry
                                     ? unit.record->entry().stream
                                 : unit.publish ? unit.message().channel

@@ -7,6 +7,9 @@
 #include "redis/resp_writer.h"
 
 namespace nb::redis {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 int64_t milliseconds(Duration duration) {
@@ -30,7 +33,7 @@ void Pipeline::expect(Kind kind, MonoTime now) {
 }
 
 void Pipeline::select(int db, MonoTime now) {
-  RespWriter(output_).command(2).arg("SELECT").arg(db);
+  RespWriter(output_).command(2).arg("SELECT"sv).arg(db);
   expect(Kind::select, now);
   db_ = db;
 }
@@ -39,19 +42,19 @@ void Pipeline::greet(const Greeting& greeting, MonoTime now) {
   RespWriter resp(output_);
   if (!greeting.password.empty()) {
     // The form with a user needs Redis 6; the one without works everywhere.
-    resp.command(greeting.user.empty() ? 2 : 3).arg("AUTH");
+    resp.command(greeting.user.empty() ? 2 : 3).arg("AUTH"sv);
     if (!greeting.user.empty()) resp.arg(greeting.user);
     resp.arg(greeting.password);
     expect(Kind::auth, now);
   }
-  resp.command(3).arg("CLIENT").arg("SETNAME").arg(greeting.client_name);
+  resp.command(3).arg("CLIENT"sv).arg("SETNAME"sv).arg(greeting.client_name);
   expect(Kind::client_name, now);
   for (const int db : greeting.databases) select(db, now);
   ping(now);
 }
 
 void Pipeline::ping(MonoTime now) {
-  RespWriter(output_).command(1).arg("PING");
+  RespWriter(output_).command(1).arg("PING"sv);
   expect(Kind::ping, now);
   ++pings_;
 }
@@ -78,25 +81,25 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
   waiting.replies = static_cast<int8_t>(waiting.transaction ? commands + 2 : 1);
 
   RespWriter resp(output_);
-  if (waiting.transaction) resp.command(1).arg("MULTI");
+  if (waiting.transaction) resp.command(1).arg("MULTI"sv);
   if (echo) {
-    resp.command(3).arg("HGET").arg(slot->key).arg(slot->fields.front().name);
+    resp.command(3).arg("HGET"sv).arg(slot->key).arg(slot->fields.front().name);
     waiting.echo_at = 0;
   }
   if (hash) waiting.write_at = echo ? 1 : 0;
   if (slot != nullptr) write_slot(*slot, now);
-  if (elsewhere) resp.command(2).arg("SELECT").arg(unit.record->db);
+  if (elsewhere) resp.command(2).arg("SELECT"sv).arg(unit.record->db);
   if (has_entry) write_entry(unit.record->entry());
-  if (elsewhere) resp.command(2).arg("SELECT").arg(db_);
+  if (elsewhere) resp.command(2).arg("SELECT"sv).arg(db_);
   if (unit.publish) {
     const outbox::MessageView message = unit.message();
-    resp.command(3).arg("PUBLISH").arg(message.channel).arg(message.payload);
+    resp.command(3).arg("PUBLISH"sv).arg(message.channel).arg(message.payload);
     waiting.publish_at = static_cast<int8_t>(commands - 1);
   }
-  if (waiting.transaction) resp.command(1).arg("EXEC");
+  if (waiting.transaction) resp.command(1).arg("EXEC"sv);
   // A record whose message is too old and that has no entry has nothing to send: it is settled in
   // its turn, so that order holds.
-  if (commands == 0) resp.command(1).arg("PING");
+  if (commands == 0) resp.command(1).arg("PING"sv);
   waiting_.push_back(waiting);
   ++waiting_units_;
 }
@@ -107,16 +110,16 @@ void Pipeline::write_slot(const outbox::Slot& slot, MonoTime now) {
   const bool expires = ttl > Duration::zero();
   switch (slot.kind) {
     case outbox::SlotKind::hash:
-      resp.command(2 + 2 * slot.fields.size()).arg("HSET").arg(slot.key);
+      resp.command(2 + 2 * slot.fields.size()).arg("HSET"sv).arg(slot.key);
       for (const outbox::FieldView& field : slot.fields) resp.arg(field.name).arg(field.value);
-      if (expires) resp.command(3).arg("PEXPIRE").arg(slot.key).arg(milliseconds(ttl));
+      if (expires) resp.command(3).arg("PEXPIRE"sv).arg(slot.key).arg(milliseconds(ttl));
       break;
     case outbox::SlotKind::string:
-      resp.command(expires ? 5 : 3).arg("SET").arg(slot.key).arg(slot.fields.front().value);
-      if (expires) resp.arg("PX").arg(milliseconds(ttl));
+      resp.command(expires ? 5 : 3).arg("SET"sv).arg(slot.key).arg(slot.fields.front().value);
+      if (expires) resp.arg("PX"sv).arg(milliseconds(ttl));
       break;
     case outbox::SlotKind::remove:
-      resp.command(2).arg("DEL").arg(slot.key);
+      resp.command(2).arg("DEL"sv).arg(slot.key);
       break;
   }
 }
@@ -124,10 +127,10 @@ void Pipeline::write_slot(const outbox::Slot& slot, MonoTime now) {
 void Pipeline::write_entry(outbox::EntryView entry) {
   RespWriter resp(output_);
   const bool bounded = entry.max_length > 0;
-  resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD").arg(entry.stream);
+  resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).arg(entry.stream);
   // "~": whole nodes are trimmed, several times cheaper than exactly (XADD, redis.io).
-  if (bounded) resp.arg("MAXLEN").arg("~").arg(static_cast<int64_t>(entry.max_length));
-  resp.arg("*");
+  if (bounded) resp.arg("MAXLEN"sv).arg("~"sv).arg(static_cast<int64_t>(entry.max_length));
+  resp.arg("*"sv);
   for (size_t i = 0; i < 2 * entry.fields; ++i) resp.arg(entry.texts.next());
 }
 

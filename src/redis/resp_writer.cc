@@ -1,27 +1,53 @@
 #include "redis/resp_writer.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace nb::redis {
 
-void RespWriter::header(char kind, uint64_t number) {
-  char text[24];
-  text[0] = kind;
-  char* end = std::to_chars(text + 1, text + sizeof text - 2, number).ptr;
-  *end++ = '\r';
-  *end++ = '\n';
-  out_.append(text, static_cast<size_t>(end - text));
+namespace {
+
+constexpr size_t kMaxHeader = 1 + 20 + 2;  // "$18446744073709551615\r\n"
+
+// "$300\r\n", into at least kMaxHeader bytes; returns its end.
+char* put_header(char* at, char kind, uint64_t number) {
+  *at++ = kind;
+  // One digit or a few, nearly always: std::to_chars counts them first.
+  char digits[20];
+  size_t n = 0;
+  do {
+    digits[n++] = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  while (n > 0) *at++ = digits[--n];
+  *at++ = '\r';
+  *at++ = '\n';
+  return at;
 }
 
+}  // namespace
+
 RespWriter& RespWriter::command(size_t arguments) {
-  header('*', arguments);
+  char text[kMaxHeader];
+  out_.append(text, put_header(text, '*', arguments));
   return *this;
 }
 
 RespWriter& RespWriter::arg(std::string_view text) {
-  header('$', text.size());
-  out_ += text;
-  out_ += "\r\n";
+  // Short words go out with what is around them in one piece.
+  constexpr size_t kShort = 64;
+  char piece[kMaxHeader + kShort + 2];
+  char* end = put_header(piece, '$', text.size());
+  if (text.size() <= kShort) {
+    end = std::copy(text.begin(), text.end(), end);
+    *end++ = '\r';
+    *end++ = '\n';
+    out_.append(piece, end);
+    return *this;
+  }
+  out_.append(piece, end);
+  out_.append(text);
+  out_.append("\r\n", 2);
   return *this;
 }
 

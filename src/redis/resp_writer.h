@@ -18,8 +18,6 @@ class RespWriter {
   RespWriter& arg(int64_t number);
 
  private:
-  void header(char kind, uint64_t number);
-
   std::string& out_;
 };
 

@@ -29,6 +29,12 @@ inline uint64_t marks_of(uint64_t word, unsigned char c) {
   return marks_below(word ^ all_bytes(c), 1);
 }
 
+// Whether each of the eight is a digit: its high half is 3, and stays so with 6 added.
+inline bool are_digits(uint64_t word) {
+  constexpr uint64_t high = all_bytes(0xf0);
+  return ((word & high) | ((word + all_bytes(0x06)) & high) >> 4) == all_bytes(0x33);
+}
+
 // The place of the lowest mark; there must be one.
 inline size_t first_mark(uint64_t marks) {
   return static_cast<size_t>(std::countr_zero(marks)) / 8;

@@ -10,28 +10,21 @@ namespace {
 
 // Of the first bytes and the length: enough to tell most names apart. Names that are made to
 // collide cost comparisons, but no more of them than sorting does.
-uint32_t hash_of(std::string_view name, bool escaped) {
+uint32_t mix(uint64_t head, size_t length) {
+  return static_cast<uint32_t>(((head ^ length) * 0x9e3779b97f4a7c15u) >> 32);
+}
+
+uint32_t hash_of_escaped(std::string_view name) {
   uint64_t head = 0;
   size_t length = 0;
-  const auto take = [&](char c) {
-    if (length < sizeof head) head |= uint64_t{static_cast<unsigned char>(c)} << (8 * length);
-    ++length;
-  };
-  if (!escaped) {
-    length = name.size();
-    if (length >= sizeof head) {
-      head = load_eight(name.data());
-    } else {
-      for (size_t i = length; i > 0; --i)
-        head = head << 8 | static_cast<unsigned char>(name[i - 1]);
-    }
-  } else {
-    char buffer[4];
-    while (!name.empty()) {
-      for (const char c : next_character(name, buffer)) take(c);
+  char buffer[4];
+  while (!name.empty()) {
+    for (const char c : next_character(name, buffer)) {
+      if (length < sizeof head) head |= uint64_t{static_cast<unsigned char>(c)} << (8 * length);
+      ++length;
     }
   }
-  return static_cast<uint32_t>(((head ^ length) * 0x9e3779b97f4a7c15u) >> 32);
+  return mix(head, length);
 }
 
 }  // namespace
@@ -43,9 +36,24 @@ void NameStack::begin(std::string_view text) {
 }
 
 void NameStack::add(size_t from, size_t to, bool escaped) {
-  const std::string_view name = text_.substr(from, to - from);
-  names_.push_back(
-      {hash_of(name, escaped), static_cast<uint32_t>(from), static_cast<uint32_t>(to - from)});
+  const size_t length = to - from;
+  uint32_t hash = 0;
+  if (escaped) {
+    hash = hash_of_escaped(text_.substr(from, length));
+  } else {
+    uint64_t head = 0;
+    if (text_.size() - from >= sizeof head) {
+      // What stands behind a shorter name is cut off again.
+      head = load_eight(text_.data() + from);
+      if (length < sizeof head) head &= (uint64_t{1} << (8 * length)) - 1;
+    } else {
+      for (size_t i = length; i > 0; --i) {
+        head = head << 8 | static_cast<unsigned char>(text_[from + i - 1]);
+      }
+    }
+    hash = mix(head, length);
+  }
+  names_.push_back({hash, static_cast<uint32_t>(from), static_cast<uint32_t>(length)});
 }
 
 size_t NameStack::close() {

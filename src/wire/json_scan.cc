@@ -5,8 +5,8 @@
 namespace nb::wire {
 
 JsonFault scan_json(std::string_view text, const JsonLimits& limits) {
-  json_scanner::AnyNames names;
-  return json_scanner::scan(text, limits, names);
+  json_scanner::NoNotes notes;
+  return json_scanner::scan(text, limits, notes);
 }
 
 }  // namespace nb::wire

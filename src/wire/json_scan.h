@@ -1,6 +1,6 @@
-// A strict JSON scanner: decides whether a text is exactly one JSON value by RFC 8259, before
-// cJSON, which lets much through (leading zeros, raw control characters, invalid UTF-8, a NUL that
-// cuts a string short), gets to see it. Pure, no recursion.
+// A strict JSON scanner: decides whether a text is exactly one JSON value by RFC 8259. Much that
+// other parsers let through is not (leading zeros, raw control characters, invalid UTF-8, a NUL
+// that cuts a string short). Pure, no recursion.
 #pragma once
 
 #include <cstddef>

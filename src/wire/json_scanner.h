@@ -1,5 +1,5 @@
-// The scanner itself: the grammar of RFC 8259, in one pass. What is asked of names and magnitudes
-// beyond the grammar is up to `Names`; scan_json() asks nothing, JsonGuard asks a NameStack.
+// The scanner itself: the grammar of RFC 8259, in one pass. What is noted of values, and asked of
+// names and magnitudes beyond the grammar, is up to `Notes`: scan_json() does neither.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,28 @@ inline bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// Names of any kind, as often as one likes; numbers of any magnitude.
-struct AnyNames {
-  void open() {}
-  void add(size_t, size_t, bool) {}
-  size_t close() { return std::string_view::npos; }
+// Names of any kind, as often as one likes; numbers of any magnitude. A level is how many arrays
+// and objects something stands in.
+struct NoNotes {
+  void space() {}
+  void open(size_t, size_t, bool) {}
+  void name(size_t, size_t, bool, size_t) {}
+  // Of an object that ends: where its first repeated name stands, or npos.
+  size_t repeated_name() { return std::string_view::npos; }
+  void close(size_t, size_t) {}
+  void scalar(size_t, size_t, bool, size_t) {}
   bool fits(std::string_view) const { return true; }
 };
 
-template <class Names>
+template <class Notes>
 class JsonScanner {
  public:
-  JsonScanner(std::string_view text, size_t max_depth, Names& names)
-      : text_(text), max_depth_(max_depth), names_(names) {}
+  JsonScanner(std::string_view text, size_t max_depth, Notes& notes)
+      : text_(text), max_depth_(max_depth), notes_(notes) {}
+
+  // Whether a byte beyond ASCII has been seen; only after a run without fault, since all such bytes
+  // stand in strings then.
+  bool beyond_ascii() const { return (seen_ & all_bytes(0x80)) != 0; }
 
   JsonFault run() {
     // What may come next; the grammar needs no more than this and one bit a level.
@@ -50,7 +59,7 @@ class JsonScanner {
           if (c == '{' || c == '[') {
             if (depth_ == max_depth_) return fault("nested too deep");
             in_object_ = in_object_ << 1 | (c == '{' ? 1u : 0u);
-            if (c == '{') names_.open();
+            notes_.open(at_, depth_, c == '{');
             ++depth_;
             ++at_;
             want = c == '{' ? Want::key_or_end : Want::value_or_end;
@@ -102,7 +111,9 @@ class JsonScanner {
 
   void skip_space() {
     if (at_ < text_.size() && text_[at_] > ' ') return;  // compact JSON: nearly always
+    const size_t from = at_;
     while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+    if (at_ != from) notes_.space();
   }
 
   JsonFault fault(const char* reason) {
@@ -119,14 +130,14 @@ class JsonScanner {
   bool name() {
     const size_t from = at_ + 1;
     if (!string()) return false;
-    names_.add(from, at_ - 1, escaped_);
+    notes_.name(from, at_ - 1, escaped_, depth_);
     return true;
   }
 
   // At the end of an object, before pop().
   bool names_done() {
     if ((in_object_ & 1) == 0) return true;
-    const size_t repeated = names_.close();
+    const size_t repeated = notes_.repeated_name();
     if (repeated == text_.npos) return true;
     fault_ = {"a name stands twice in one object", repeated};
     return false;
@@ -136,7 +147,8 @@ class JsonScanner {
   bool pop() {
     ++at_;
     in_object_ >>= 1;
-    return --depth_ == 0;
+    notes_.close(at_, --depth_);
+    return depth_ == 0;
   }
 
   JsonFault rest() {
@@ -146,6 +158,14 @@ class JsonScanner {
   }
 
   bool scalar() {
+    const size_t from = at_;
+    escaped_ = false;
+    if (!text_or_number_or_word()) return false;
+    notes_.scalar(from, at_, escaped_, depth_);
+    return true;
+  }
+
+  bool text_or_number_or_word() {
     const char c = peek();
     if (c == '"') return string();
     if (c == '-' || is_digit(c)) return number();
@@ -158,6 +178,7 @@ class JsonScanner {
   bool digits() {
     const char* const end = text_.data() + text_.size();
     const char* p = text_.data() + at_;
+    while (end - p >= 8 && are_digits(load_eight(p))) p += 8;  // joints have sixteen
     while (p < end && is_digit(*p)) ++p;
     const auto at = static_cast<size_t>(p - text_.data());
     if (at == at_) return refuse("expected a digit");
@@ -185,7 +206,7 @@ class JsonScanner {
       if (!digits()) return false;
     }
     if (!exponent && at_ - from < 300) return true;  // far from the bounds
-    if (!names_.fits({text_.data() + from, at_ - from})) {
+    if (!notes_.fits({text_.data() + from, at_ - from})) {
       fault_ = {"a number beyond the range of a double", from};
       return false;
     }
@@ -232,25 +253,39 @@ class JsonScanner {
     return true;
   }
 
+  // The first byte from `p` on that ends a run of plain ones, or `end`.
+  const char* skip_plain(const char* p, const char* end) {
+    uint64_t seen = 0;
+    // With this bit turned a quote stands right behind the control characters.
+    const auto marks_in = [&seen](uint64_t word) {
+      seen |= word;
+      return marks_below(word ^ all_bytes(0x02), 0x21) | marks_of(word, '\\');
+    };
+    uint64_t marks = 0;
+    while (end - p >= 8 && (marks = marks_in(load_eight(p))) == 0) p += 8;
+    if (marks != 0) {
+      p += first_mark(marks);
+    } else {
+      for (; p < end; ++p) {
+        const auto c = static_cast<unsigned char>(*p);
+        if (c == '"' || c == '\\' || c < 0x20) break;
+        seen |= c;
+      }
+    }
+    seen_ |= seen;
+    return p;
+  }
+
   bool string() {
     const char* const end = text_.data() + text_.size();
     escaped_ = false;
-    for (const char* p = text_.data() + at_ + 1; p < end;) {
-      if (end - p >= 8) {
-        const uint64_t word = load_eight(p);
-        const uint64_t marks = marks_of(word, '"') | marks_of(word, '\\') | marks_below(word, 0x20);
-        p += marks == 0 ? 8 : first_mark(marks);
-        if (marks == 0) continue;
-      }
-      const auto c = static_cast<unsigned char>(*p);
-      if (c != '"' && c != '\\' && c >= 0x20) {
-        ++p;
-        continue;
-      }
+    for (const char* p = text_.data() + at_ + 1; (p = skip_plain(p, end)) < end;) {
       at_ = static_cast<size_t>(p - text_.data());
-      if (c < 0x20) return refuse("a control character in a string must be escaped");
+      if (static_cast<unsigned char>(*p) < 0x20) {
+        return refuse("a control character in a string must be escaped");
+      }
       ++at_;
-      if (c == '"') return true;
+      if (*p == '"') return true;
       escaped_ = true;
       if (!escape()) return false;
       p = text_.data() + at_;
@@ -261,21 +296,26 @@ class JsonScanner {
 
   std::string_view text_;
   size_t max_depth_;
-  Names& names_;
+  Notes& notes_;
   size_t at_ = 0;
   size_t depth_ = 0;
   uint64_t in_object_ = 0;  // one bit a level, the innermost lowest
+  uint64_t seen_ = 0;       // the bits of what strings hold
   bool escaped_ = false;    // the last string holds an escape
   JsonFault fault_;
 };
 
-template <class Names>
-JsonFault scan(std::string_view text, const JsonLimits& limits, Names& names) {
+template <class Notes>
+JsonFault scan(std::string_view text, const JsonLimits& limits, Notes& notes) {
   if (text.size() > limits.max_bytes) return {"too long", limits.max_bytes};
+  const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
+  JsonScanner<Notes> scanner(text, depth, notes);
+  const JsonFault fault = scanner.run();
+  // Nearly all text is ASCII, which the scanner has just seen.
+  if (fault.reason == nullptr && !scanner.beyond_ascii()) return fault;
   const size_t valid = valid_utf8_prefix(text);
   if (valid < text.size()) return {"not UTF-8", valid};
-  const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
-  return JsonScanner<Names>(text, depth, names).run();
+  return fault;
 }
 
 }  // namespace nb::wire::json_scanner

@@ -131,11 +131,12 @@ std::optional<int64_t> JsonView::integer() const {
 
 std::optional<std::string_view> JsonView::string(std::string& scratch) const {
   if (!is(Type::string)) return std::nullopt;
-  return unescaped(inside(raw_), scratch);
+  return has(JsonToken::kEscaped) ? unescaped(inside(raw_), scratch) : inside(raw_);
 }
 
 bool JsonView::string_is(std::string_view text) const {
-  return is(Type::string) && equals_escaped(inside(raw_), text);
+  if (!is(Type::string)) return false;
+  return has(JsonToken::kEscaped) ? equals_escaped(inside(raw_), text) : inside(raw_) == text;
 }
 
 JsonView JsonView::operator[](std::string_view name) const {
@@ -146,26 +147,33 @@ JsonView JsonView::operator[](std::string_view name) const {
 }
 
 JsonMembers JsonView::members() const {
-  return JsonMembers(is(Type::object) ? inside(raw_) : std::string_view());
+  return JsonMembers(is(Type::object) ? *this : JsonView());
 }
 
 JsonElements JsonView::elements() const {
-  return JsonElements(is(Type::array) ? inside(raw_) : std::string_view());
+  return JsonElements(is(Type::array) ? *this : JsonView());
 }
 
-bool JsonMember::name_is(std::string_view text) const {
+bool JsonMember::escaped_name_is(std::string_view text) const {
   return equals_escaped(raw_name, text);
 }
 
 std::string_view JsonMember::name(std::string& scratch) const {
-  return unescaped(raw_name, scratch);
+  return plain ? raw_name : unescaped(raw_name, scratch);
 }
 
-JsonCursor::JsonCursor(std::string_view inside, bool named) : rest_(inside), named_(named) {
+JsonCursor::JsonCursor(const JsonView& container, bool named) : named_(named) {
+  if (container.is_indexed()) {
+    next_ = container.token_ + 1;
+    end_ = container.token_ + container.token_->span;
+    text_ = container.raw_.data() - container.token_->from;
+  } else {
+    rest_ = inside(container.raw_);
+  }
   next();
 }
 
-void JsonCursor::next() {
+void JsonCursor::search() {
   skip_space(rest_);
   if (!rest_.empty() && rest_.front() == ',') {
     rest_.remove_prefix(1);
@@ -189,6 +197,10 @@ void JsonCursor::next() {
 
 void append_compact(JsonView value, std::string& out) {
   const std::string_view text = value.raw();
+  if (!value.has(JsonToken::kSpaced)) {
+    out.append(text);
+    return;
+  }
   size_t from = 0;
   for (size_t at = 0; at < text.size();) {
     if (text[at] == '"') {

@@ -1,12 +1,16 @@
-// JsonView: walks over a text that scan_json or JsonGuard has accepted, without a copy: two words,
-// no allocation, and every value as its own bytes, so that numbers pass through to the last digit.
-// Over other texts its answers mean nothing, but it never reads past their end.
+// JsonView: walks over a text that scan_json or JsonGuard has accepted, without a copy: three
+// words, no allocation, and every value as its own bytes, so that numbers pass through to the last
+// digit. Over other texts its answers mean nothing, but it never reads past their end.
+//
+// Where a JsonGuard has made an index it goes along that, otherwise it looks for each value's end.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "wire/json_index.h"
 
 namespace nb::wire {
 
@@ -22,6 +26,11 @@ class JsonView {
   JsonView() = default;  // missing
   // The one value that `valid_json` is, white space around it allowed.
   static JsonView of(std::string_view valid_json);
+  // Likewise, with the token that an index of this text has for it; the index must outlive the
+  // view.
+  static JsonView of(std::string_view valid_json, const JsonToken& root) {
+    return JsonView(valid_json.substr(root.from, root.size), &root);
+  }
 
   Type type() const;
   bool exists() const { return !raw_.empty(); }
@@ -50,29 +59,59 @@ class JsonView {
 
  private:
   friend class JsonCursor;
-  explicit JsonView(std::string_view raw) : raw_(raw) {}
+  friend void append_compact(JsonView value, std::string& out);
+  explicit JsonView(std::string_view raw, const JsonToken* token = nullptr)
+      : raw_(raw), token_(token) {}
+
+  bool has(uint8_t flag) const { return token_ == nullptr || (token_->flags & flag) != 0; }
+  // What it holds has tokens too.
+  bool is_indexed() const { return token_ != nullptr && (token_->flags & JsonToken::kClosed) == 0; }
 
   std::string_view raw_;
+  const JsonToken* token_ = nullptr;  // null: not known to an index
 };
 
 struct JsonMember {
   std::string_view raw_name;  // as written, between its quotes
   JsonView value;
+  bool plain = false;  // known to hold no escape
 
-  bool name_is(std::string_view text) const;  // never allocates
+  bool name_is(std::string_view text) const {  // never allocates
+    return plain ? raw_name == text : escaped_name_is(text);
+  }
   std::string_view name(std::string& scratch) const;
+
+ private:
+  bool escaped_name_is(std::string_view text) const;
 };
 
 // Walks along the inside of an array or object, one value or member a step.
 class JsonCursor {
  public:
-  explicit JsonCursor(std::string_view inside, bool named);
+  // `container` is an array, or if `named` an object; of anything else there is nothing to walk.
+  JsonCursor(const JsonView& container, bool named);
 
   bool done() const { return done_; }
-  void next();
+  void next() {
+    if (next_ == nullptr) return search();
+    done_ = next_ == end_;
+    if (done_) return;
+    if (named_) {
+      member_.raw_name = {text_ + next_->from, next_->size};
+      member_.plain = (next_->flags & JsonToken::kEscaped) == 0;
+      ++next_;
+    }
+    member_.value = JsonView({text_ + next_->from, next_->size}, next_);
+    next_ += next_->span;
+  }
   const JsonMember& member() const { return member_; }
 
  private:
+  void search();
+
+  const JsonToken* next_ = nullptr;  // null: there are none, `rest_` is searched
+  const JsonToken* end_ = nullptr;
+  const char* text_ = nullptr;  // that the tokens are of
   std::string_view rest_;
   JsonMember member_;
   bool named_;
@@ -93,12 +132,12 @@ class JsonElements {
     bool operator!=(JsonEnd) const { return !done(); }
   };
 
-  explicit JsonElements(std::string_view inside) : inside_(inside) {}
-  Iterator begin() const { return Iterator(inside_, false); }
+  explicit JsonElements(const JsonView& array) : array_(array) {}
+  Iterator begin() const { return Iterator(array_, false); }
   JsonEnd end() const { return {}; }
 
  private:
-  std::string_view inside_;
+  JsonView array_;
 };
 
 class JsonMembers {
@@ -113,12 +152,12 @@ class JsonMembers {
     bool operator!=(JsonEnd) const { return !done(); }
   };
 
-  explicit JsonMembers(std::string_view inside) : inside_(inside) {}
-  Iterator begin() const { return Iterator(inside_, true); }
+  explicit JsonMembers(const JsonView& object) : object_(object) {}
+  Iterator begin() const { return Iterator(object_, true); }
   JsonEnd end() const { return {}; }
 
  private:
-  std::string_view inside_;
+  JsonView object_;
 };
 
 // Appends the value without insignificant white space, otherwise byte for byte.

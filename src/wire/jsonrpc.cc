@@ -4,6 +4,9 @@
 #include "wire/json_writer.h"
 
 namespace nb::wire {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 struct Row {
@@ -201,13 +204,13 @@ std::optional<RpcError> parse_call(JsonView value, std::string& scratch, RpcCall
   std::optional<RpcError> error;
   // All of it is looked at, also after a fault: the id may come last.
   for (const JsonMember& member : value.members()) {
-    if (member.name_is("jsonrpc")) {
+    if (member.name_is("jsonrpc"sv)) {
       version = member.value;
-    } else if (member.name_is("method")) {
+    } else if (member.name_is("method"sv)) {
       method = member.value;
-    } else if (member.name_is("params")) {
+    } else if (member.name_is("params"sv)) {
       call.params = member.value;
-    } else if (member.name_is("id")) {
+    } else if (member.name_is("id"sv)) {
       id = member.value;
     } else if (!error) {
       std::string name;
@@ -222,7 +225,7 @@ std::optional<RpcError> parse_call(JsonView value, std::string& scratch, RpcCall
         "id: expected a text of at most 256 bytes, a number of at most 64, or null");
   }
   if (error) return error;
-  if (!version.string_is("2.0")) return rpc::invalid_request("jsonrpc: expected \"2.0\"");
+  if (!version.string_is("2.0"sv)) return rpc::invalid_request("jsonrpc: expected \"2.0\"");
   const auto name = method.string(scratch);
   if (!name) return rpc::invalid_request("method: expected a text");
   call.method = *name;

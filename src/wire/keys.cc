@@ -3,6 +3,9 @@
 #include <algorithm>
 
 namespace nb::wire {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
 namespace {
 
 std::string join(std::string_view prefix, std::string_view node) {
@@ -55,15 +58,15 @@ std::string error_events_channel(std::string_view category) {
 
 bool is_reserved_key(std::string_view key) {
   for (const std::string_view prefix :
-       {"node:", "robot:", "stroke:", "stream:", "session:", "nodebeat:"}) {
+       {"node:"sv, "robot:"sv, "stroke:"sv, "stream:"sv, "session:"sv, "nodebeat:"sv}) {
     if (key.starts_with(prefix)) return true;
   }
   return false;
 }
 
 bool is_strict_channel(std::string_view channel) {
-  if (channel == kRobotEventsChannel || channel == "system:events") return true;
-  for (const std::string_view prefix : {"stroke:events:", "error:events:", "node:events:"}) {
+  if (channel == kRobotEventsChannel || channel == "system:events"sv) return true;
+  for (const std::string_view prefix : {"stroke:events:"sv, "error:events:"sv, "node:events:"sv}) {
     if (channel.starts_with(prefix)) return true;
   }
   return false;

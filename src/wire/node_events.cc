@@ -17,10 +17,16 @@ JsonWriter begin_event(std::string& out, std::string_view type, const EventSourc
 }  // namespace
 
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
-                          std::string_view boot_id) {
+                          std::string_view boot_id, const std::optional<LastRun>& last_run) {
   std::string out;
   JsonWriter json = begin_event(out, "node_up", source);
-  json.key("agent_version").string(agent_version).key("boot_id").string(boot_id).end_object();
+  json.key("agent_version").string(agent_version).key("boot_id").string(boot_id);
+  if (last_run) {
+    std::string text;
+    append_json(*last_run, text);
+    json.key("last_run").raw(text);
+  }
+  json.end_object();
   return out;
 }
 

@@ -104,6 +104,11 @@ void append_schema_fields(JsonWriter& json, const NodeHealth& h) {
 
 void append_own_fields(JsonWriter& json, const NodeHealth& h) {
   optional_text(json, "reason", h.reason);
+  if (h.last_run) {
+    std::string text;
+    append_json(*h.last_run, text);
+    json.key("last_run").raw(text);
+  }
   optional_number(json, "load_1", h.load_1);
   optional_number(json, "load_5", h.load_5);
   optional_number(json, "load_15", h.load_15);
@@ -157,6 +162,16 @@ void append_own_fields(JsonWriter& json, const NodeHealth& h) {
 }
 
 }  // namespace
+
+void append_json(const LastRun& last_run, std::string& out) {
+  JsonWriter json(out);
+  json.begin_object().key("clean").boolean(false);
+  optional_text(json, "instance_id", last_run.instance_id);
+  if (last_run.started) json.key("started").string(format_timestamp(*last_run.started));
+  if (last_run.last_beat) json.key("last_beat").string(format_timestamp(*last_run.last_beat));
+  optional_text(json, "how", last_run.how);
+  json.end_object();
+}
 
 void append_json(const NodeHealth& health, std::string& out) {
   JsonWriter json(out);

@@ -50,6 +50,16 @@ struct ProbeReport {
   std::optional<int> port;           // TCP port it asks, if any
 };
 
+// The agent's run before this one, which did not end cleanly.
+struct LastRun {
+  std::string instance_id;  // empty: not known
+  std::optional<WallTime> started;
+  std::optional<WallTime> last_beat;
+  std::string how;  // what systemd says, as "signal KILL"; empty: not known
+};
+
+void append_json(const LastRun& last_run, std::string& out);
+
 struct NodeHealth {
   // The schema's fields, in its order.
   WallTime timestamp{};
@@ -67,7 +77,8 @@ struct NodeHealth {
   WallTime last_heartbeat{};
 
   // Ours; readers of the schema ignore them. What a node does not have is left out of the JSON.
-  std::string reason;  // why it is not reachable: "stopped"
+  std::string reason;               // why it is not reachable: "stopped"
+  std::optional<LastRun> last_run;  // in the first beat after a crash
   std::optional<double> load_1, load_5, load_15;
   std::optional<int64_t> uptime_s;
   std::optional<int64_t> memory_total_bytes, memory_available_bytes;

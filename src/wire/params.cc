@@ -112,12 +112,12 @@ std::optional<RpcError> check_array(JsonView value, const Param& spec, std::stri
 }
 
 // "known are: a, b, c": a misspelt name is seen at once beside the right one.
-std::string known_names(std::span<const Param> specs) {
+std::string known_names(std::span<const Param* const> specs) {
   std::string words = "there is no such parameter; known are: ";
   if (specs.empty()) return "there is no such parameter; this method takes none";
-  for (const Param& spec : specs) {
-    if (&spec != specs.data()) words += ", ";
-    words += spec.name;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (i > 0) words += ", ";
+    words += specs[i]->name;
   }
   return words;
 }
@@ -182,33 +182,32 @@ std::optional<RpcError> check_param(JsonView value, const Param& spec, std::stri
   return std::nullopt;
 }
 
-std::optional<RpcError> check_params(JsonView params, std::span<const Param> specs,
+std::optional<RpcError> check_params(JsonView params, std::span<const Param* const> specs,
                                      std::span<JsonView> values) {
   std::fill(values.begin(), values.end(), JsonView());
-  if (params.exists()) {
-    // Members usually come in the table's order: where the last was found the search goes on.
-    size_t next = 0;
-    for (const JsonMember& member : params.members()) {
-      size_t found = specs.size();
-      for (size_t i = 0; i < specs.size(); ++i) {
-        const size_t at = next + i < specs.size() ? next + i : next + i - specs.size();
-        if (member.name_is(specs[at].name)) {
-          found = at;
-          break;
-        }
+  // Members usually come in the table's order: where the last was found the search goes on.
+  size_t next = 0;
+  for (const JsonMember& member : params.members()) {
+    size_t found = specs.size();
+    for (size_t i = 0, at = next; i < specs.size(); ++i, ++at) {
+      if (at >= specs.size()) at = 0;
+      if (member.name_is(specs[at]->name)) {
+        found = at;
+        break;
       }
-      if (found == specs.size()) {
-        std::string scratch;
-        return rpc::invalid_params(member.name(scratch), known_names(specs));
-      }
-      if (auto error = check_param(member.value, specs[found], specs[found].name)) return error;
-      values[found] = member.value;
-      next = found + 1;
     }
+    if (found == specs.size()) {
+      std::string scratch;
+      return rpc::invalid_params(member.name(scratch), known_names(specs));
+    }
+    const Param& spec = *specs[found];
+    if (auto error = check_param(member.value, spec, spec.name)) return error;
+    values[found] = member.value;
+    next = found + 1;
   }
   for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i].required && !values[i].exists()) {
-      return rpc::invalid_params(specs[i].name, "is required and missing");
+    if (specs[i]->required && !values[i].exists()) {
+      return rpc::invalid_params(specs[i]->name, "is required and missing");
     }
   }
   return std::nullopt;

@@ -36,9 +36,9 @@ struct Param {
   int64_t max = 0;
 };
 
-// Sets values[i] to the member specs[i].name of `params`, which is an object or missing; what is
+// Sets values[i] to the member specs[i]->name of `params`, which is an object or missing; what is
 // not there is a missing value. Members that `specs` does not have are refused.
-std::optional<RpcError> check_params(JsonView params, std::span<const Param> specs,
+std::optional<RpcError> check_params(JsonView params, std::span<const Param* const> specs,
                                      std::span<JsonView> values);
 
 // One value against one line; `field` is its name in the error.

@@ -1,18 +1,18 @@
-// Any bytes: the guard before cJSON neither crashes nor lets through what cJSON cannot hold, and
-// what the writer makes of any text is accepted again, as the same text.
+// Any bytes: the scanner neither crashes nor lets through what another parser (cJSON) cannot hold,
+// and what the writer makes of any text is accepted again, as the same text.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
-#include "wire/json.h"
+#include "support/json_document.h"
 #include "wire/json_writer.h"
 
 namespace {
 
-using nb::wire::Json;
-using nb::wire::JsonDocument;
+using nb::test::Json;
+using nb::test::JsonDocument;
 
 void require(bool holds) {
   if (!holds) std::abort();

@@ -1,20 +1,21 @@
-// Any bytes: the guard accepts what the document parser accepts, and nothing else; over what it
-// accepts the view says what the document says; over the rest it does not read past the end.
+// Any bytes: the guard accepts what another parser (cJSON) does behind the scanner, and nothing
+// else; over what it accepts the view says what that says; over the rest it does not read past the
+// end.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
-#include "wire/json.h"
+#include "support/json_document.h"
 #include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 
 namespace {
 
-using nb::wire::Json;
-using nb::wire::JsonDocument;
+using nb::test::Json;
+using nb::test::JsonDocument;
 using nb::wire::JsonGuard;
 using nb::wire::JsonMember;
 using nb::wire::JsonView;
@@ -81,6 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!document) return 0;
 
   compare(view, document->root());
+  compare(guard.view(), document->root());
   require(guard.check(compact).reason == nullptr);
   std::string again;
   append_compact(JsonView::of(compact), again);

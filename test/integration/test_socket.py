@@ -704,7 +704,7 @@ def test_a_live_socket_is_never_stolen(lonely, program, tmp_path):
     path = lonely.agent.socket_path
     before = os.stat(path)
     done = cli(program, tmp_path, path, group="")
-    assert done.returncode == 71  # EX_OSERR
+    assert done.returncode == 69  # EX_UNAVAILABLE
     assert path in done.stderr and "in use" in done.stderr
     assert str(lonely.agent.pid) in done.stderr
     assert os.stat(path).st_ino == before.st_ino
@@ -717,7 +717,7 @@ def test_another_programs_live_socket_is_not_stolen(program, tmp_path):
         other.bind(str(path))
         other.listen(1)
         done = cli(program, tmp_path, path, group="")
-        assert done.returncode == 71 and "in use" in done.stderr
+        assert done.returncode == 69 and "in use" in done.stderr
         assert f"process {os.getpid()}" in done.stderr
         with socket.socket(socket.AF_UNIX) as still:
             still.connect(str(path))
@@ -748,7 +748,7 @@ def test_what_is_no_socket_is_left_alone(program, tmp_path, kind, words):
      "fifo": lambda: os.mkfifo(path)}[kind]()
     before = os.lstat(path)
     done = cli(program, tmp_path, path, group="")
-    assert done.returncode == 71 and str(path) in done.stderr and words in done.stderr
+    assert done.returncode == 72 and str(path) in done.stderr and words in done.stderr
     after = os.lstat(path)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert kind != "file" or path.read_text() == "precious"
@@ -764,7 +764,7 @@ def test_a_path_that_is_too_long(program, tmp_path):
 
 def test_no_folder_for_it(program, tmp_path):
     done = cli(program, tmp_path, tmp_path / "a" / "b" / "agent.sock", group="")
-    assert done.returncode == 71 and str(tmp_path / "a" / "b") in done.stderr
+    assert done.returncode == 72 and str(tmp_path / "a" / "b") in done.stderr
 
 
 def test_its_folder_is_made(redis_server, make_agent, connect, tmp_path):

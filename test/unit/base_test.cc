@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/ring.h"
 #include "base/text.h"
+#include "base/ticket_table.h"
 #include "base/unique_fd.h"
 
 namespace nb {
@@ -201,6 +202,43 @@ TEST(Ring, IsAQueueThatGrows) {
       ASSERT_EQ(ring[ring.size() - 1], in - 1);
     }
   }
+}
+
+TEST(TicketTable, FindsWhatIsThereAndNothingUnderAnOldTicket) {
+  TicketTable<std::string> table;
+  EXPECT_EQ(table.find(0), nullptr);
+  std::vector<uint64_t> tickets;
+  for (int i = 0; i < 300; ++i) {
+    const auto [ticket, entry] = table.add();
+    entry = std::to_string(i);
+    tickets.push_back(ticket);
+  }
+  EXPECT_EQ(table.size(), 300u);
+  ASSERT_NE(table.find(tickets[7]), nullptr);
+  EXPECT_EQ(*table.find(tickets[7]), "7");
+
+  // A place that is free is used again, its old ticket finds nothing.
+  table.remove(tickets[7]);
+  table.remove(tickets[7]);
+  EXPECT_EQ(table.size(), 299u);
+  const auto [again, entry] = table.add();
+  entry = "again";
+  EXPECT_EQ(table.find(tickets[7]), nullptr);
+  EXPECT_EQ(*table.find(again), "again");
+
+  // Whoever goes through it may remove what is shown, to the last.
+  size_t seen = 0;
+  table.for_each([&](uint64_t ticket, const std::string&) {
+    ++seen;
+    table.remove(ticket);
+  });
+  EXPECT_EQ(seen, 300u);
+  EXPECT_TRUE(table.empty());
+  // The memory of a burst has gone; tickets are new all the same.
+  const uint64_t later = table.add().first;
+  EXPECT_EQ(std::count(tickets.begin(), tickets.end(), later), 0);
+  EXPECT_EQ(table.find(again), nullptr);
+  EXPECT_EQ(table.find(later + (uint64_t{1} << 32)), nullptr);
 }
 
 TEST(Glob, MatchesAsRedisDoes) {

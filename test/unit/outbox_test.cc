@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "support/json_document.h"
 #include "support/updates.h"
-#include "wire/json.h"
 
 namespace nb::outbox {
 namespace {
@@ -410,7 +410,7 @@ TEST_F(OutboxTest, AFullLogDropsTheOldestAndSaysOnceHowManyAndFromWhenToWhen) {
   const Unit unit = next();
   ASSERT_NE(unit.notice, nullptr) << "said before what is left";
   EXPECT_EQ(unit.notice->channel, "node:events:hog");
-  auto json = wire::JsonDocument::parse(unit.notice->payload);
+  auto json = test::JsonDocument::parse(unit.notice->payload);
   ASSERT_TRUE(json.ok());
   EXPECT_EQ(json->root()["type"].string(), "events_lost");
   EXPECT_EQ(json->root()["count"].integer(), static_cast<int64_t>(dropped));
@@ -422,7 +422,7 @@ TEST_F(OutboxTest, AFullLogDropsTheOldestAndSaysOnceHowManyAndFromWhenToWhen) {
   dropped = box().events().dropped();
   box().connection_opened();
   const Sent sent = drain();
-  json = wire::JsonDocument::parse(std::string_view(sent[0]).substr(sent[0].find('{')));
+  json = test::JsonDocument::parse(std::string_view(sent[0]).substr(sent[0].find('{')));
   ASSERT_TRUE(json.ok()) << sent[0];
   EXPECT_EQ(json->root()["count"].integer(), static_cast<int64_t>(dropped));
   EXPECT_EQ(sent.back(), "+xadd:more");

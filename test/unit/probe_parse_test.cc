@@ -16,7 +16,7 @@
 #include "probe/process_look.h"
 #include "probe/sse.h"
 #include "probe/words.h"
-#include "wire/json.h"
+#include "support/json_document.h"
 
 namespace nb::probe {
 namespace {
@@ -282,6 +282,13 @@ TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
                   R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"]}})")
                 .detail,
             "unnamed server, MCP 2026-07-28");
+  // Names and texts mean what their escapes stand for.
+  EXPECT_EQ(
+      judge(McpEra::session_2025, kJson,
+            R"( {"\u006asonrpc":"\u0032.0","id":1.0,"result":{"server\u0049nfo":)"
+            R"({"name":"\"gr\u00fcn\"","version":"\t1"},"protocolVersion":"2025\u002d11-25"}} )")
+          .detail,
+      "\"gr\xc3\xbcn\"  1, MCP 2025-11-25");
 }
 
 TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
@@ -301,6 +308,13 @@ TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
        "answer is not MCP: Content-Type text/html", true},
       {McpEra::session_2025, kJson, "{\"jsonrpc\":\x01}",
        "answer is not MCP: not valid JSON: expected a value (at byte 11)", false},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":2,"i\u0064":1})",
+       "answer is not MCP: not valid JSON: a name stands twice in one object (at byte 25)", false},
+      {McpEra::session_2025, kJson, std::string(65, '[') + std::string(65, ']'),
+       "answer is not MCP: not valid JSON: nested too deep (at byte 64)", false},
+      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1e999})",
+       "answer is not MCP: not valid JSON: a number beyond the range of a double (at byte 22)",
+       false},
       {McpEra::session_2025, kJson, "[]", "answer is not MCP: it answers another request", false},
       {McpEra::session_2025, kJson, "17", "answer is not MCP: not JSON-RPC 2.0", true},
       {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":2,"result":{}})",
@@ -361,12 +375,12 @@ TEST(Mcp, AsksAsEachEraWants) {
     const std::string body = request.substr(head + 4);
     EXPECT_NE(request.find("\r\nContent-Length: " + std::to_string(body.size()) + "\r\n"),
               std::string::npos);
-    const auto document = wire::JsonDocument::parse(body);
+    const auto document = test::JsonDocument::parse(body);
     ASSERT_TRUE(document);
-    const wire::Json root = document->root();
+    const test::Json root = document->root();
     const bool modern = era == McpEra::stateless_2026;
     EXPECT_EQ(root["method"].string(), modern ? "server/discover" : "initialize");
-    const wire::Json meta = root["params"]["_meta"];
+    const test::Json meta = root["params"]["_meta"];
     EXPECT_EQ(modern ? meta["io.modelcontextprotocol/protocolVersion"].string()
                      : root["params"]["protocolVersion"].string(),
               modern ? "2026-07-28" : "2025-11-25");

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "support/count_allocations.h"
-#include "wire/json.h"
+#include "support/json_document.h"
 #include "wire/json_guard.h"
 #include "wire/json_number.h"
 #include "wire/json_text.h"
@@ -223,11 +223,70 @@ TEST(JsonGuard, FindsRepeatedNamesAtAnyLevelHoweverWritten) {
   }
 }
 
-TEST(JsonGuard, FaultsAreThoseOfTheDocumentParser) {
+TEST(JsonGuard, FaultsAreThoseOfAnotherParser) {
   for (const char* text : {"{\"a\":1,\"a\":1}", "[1e400]", "[1e-400]", "{\"a\":{\"b\":[]}}", "[01]",
                            "\"\\u0000\"", "{\"a\\/\":1,\"a/\":2}"}) {
-    EXPECT_EQ(fault_of(text).empty(), JsonDocument::parse(text).ok()) << text;
+    EXPECT_EQ(fault_of(text).empty(), test::JsonDocument::parse(text).ok()) << text;
   }
+}
+
+// What the guard's index says must be what a search says, value by value.
+void expect_same(JsonView indexed, JsonView searched) {
+  ASSERT_EQ(indexed.raw(), searched.raw());
+  EXPECT_EQ(indexed.raw().data(), searched.raw().data());
+  std::string a, b;
+  EXPECT_EQ(indexed.string(a), searched.string(b));
+  std::string compact_a, compact_b;
+  append_compact(indexed, compact_a);
+  append_compact(searched, compact_b);
+  EXPECT_EQ(compact_a, compact_b);
+  std::vector<JsonMember> members;
+  for (const JsonMember& member : searched.members()) members.push_back(member);
+  size_t at = 0;
+  for (const JsonMember& member : indexed.members()) {
+    ASSERT_LT(at, members.size());
+    EXPECT_EQ(member.name(a), members[at].name(b));
+    EXPECT_TRUE(member.name_is(members[at].name(b)));
+    expect_same(member.value, members[at++].value);
+  }
+  EXPECT_EQ(at, members.size());
+  std::vector<JsonView> elements;
+  for (const JsonView element : searched.elements()) elements.push_back(element);
+  at = 0;
+  for (const JsonView element : indexed.elements()) {
+    ASSERT_LT(at, elements.size());
+    expect_same(element, elements[at++]);
+  }
+  EXPECT_EQ(at, elements.size());
+}
+
+TEST(JsonGuard, ItsViewSaysWhatASearchSays) {
+  std::string many = "[";  // more than the index has room for
+  for (size_t i = 0; i < 2 * JsonIndex::kTokens; ++i) many += std::to_string(i) + ",";
+  many.back() = ']';
+  std::string just = "[0";  // as many as it has room for, and one more
+  for (size_t i = 2; i < JsonIndex::kTokens; ++i) just += ",0";
+  JsonGuard guard;
+  for (const std::string& text :
+       {std::string(
+            R"({"jsonrpc":"2.0","method":"robot.update","params":{"joints_l":[1,-2.5e3]}})"),
+        std::string(
+            R"( { "a" : [ ] , "b\u0062" : {"c": "x\"y" ,"d":[[[[1, 2],[ ]]],{"e":{"f":{}}}]}} )"),
+        std::string(R"([[],[[]],[[[]]],[[[[]]]],[[[[[1]]]]],{"":{"":{"":{"":{}}}}}])"),
+        std::string("7"), std::string(" \"x\" "), std::string("{}"), std::string(R"({"":null})"),
+        std::string("[\"h\xc3\xb6me\", true,false , null]"), many, just + "]", just + ",0]"}) {
+    ASSERT_EQ(guard.check(text).reason, nullptr) << text;
+    expect_same(guard.view(), JsonView::of(text));
+  }
+}
+
+TEST(JsonGuard, RefusesWhatIsNotUtf8WhereverItStands) {
+  EXPECT_EQ(fault_of("[1,\"ab\xff\"]"), "6: not UTF-8");
+  EXPECT_EQ(fault_of("[\"twelve bytes\xc3\", 1]"), "14: not UTF-8");
+  EXPECT_EQ(fault_of("{\"\xed\xa0\x80\":1}"), "2: not UTF-8");
+  EXPECT_EQ(fault_of("\xff"), "0: not UTF-8");
+  EXPECT_EQ(fault_of("{]\xff"), "2: not UTF-8");  // whatever else is wrong before it
+  EXPECT_EQ(fault_of("[\"twelve b\xc3\xb6tes\", \"\xe2\x82\xac\"]"), "");
 }
 
 // Names that all look alike to a hash, and 13,000 of them: it must not take quadratic time. What a

@@ -1,6 +1,7 @@
-// Reading JSON that came from outside: cJSON behind a guard. A document that parses here is one
-// value by RFC 8259, UTF-8, of bounded size and depth, without duplicate names, `\u0000` or
-// numbers beyond a double.
+// What JSON says, told by a parser that is not ours: cJSON behind the scanner, since alone it lets
+// much through. What nodebeat writes is read with it, and what JsonView and JsonGuard say of a text
+// is compared with it. It accepts one value by RFC 8259, UTF-8, of bounded size and depth, without
+// duplicate names, `\u0000` or numbers beyond a double.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 
 struct cJSON;
 
-namespace nb::wire {
+namespace nb::test {
 
 // A value inside a JsonDocument, valid as long as the document is. A missing value is a Json too:
 // every question to it answers "no", so look-ups chain without checks between them.
@@ -49,7 +50,7 @@ class Json {
 class JsonDocument {
  public:
   // The error says what is wrong and at which byte.
-  static Result<JsonDocument> parse(std::string_view text, const JsonLimits& limits = {});
+  static Result<JsonDocument> parse(std::string_view text, const wire::JsonLimits& limits = {});
 
   Json root() const { return Json(root_.get()); }
 
@@ -62,4 +63,4 @@ class JsonDocument {
   std::unique_ptr<cJSON, Deleter> root_;
 };
 
-}  // namespace nb::wire
+}  // namespace nb::test

@@ -1,4 +1,4 @@
-#include "wire/json.h"
+#include "support/json_document.h"
 
 #include <cjson/cJSON.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-namespace nb::wire {
+namespace nb::test {
 namespace {
 
 // cJSON keeps both of two equal names and finds the first, while most parsers keep the last: what
@@ -36,8 +36,8 @@ void JsonDocument::Deleter::operator()(cJSON* item) const {
   cJSON_Delete(item);
 }
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text, const JsonLimits& limits) {
-  if (const JsonFault fault = scan_json(text, limits); fault.reason != nullptr) {
+Result<JsonDocument> JsonDocument::parse(std::string_view text, const wire::JsonLimits& limits) {
+  if (const wire::JsonFault fault = wire::scan_json(text, limits); fault.reason != nullptr) {
     return make_error("not valid JSON: %s (at byte %zu)", fault.reason, fault.offset);
   }
   // The scan saw exactly one value to the end, so no terminator need be asked for.
@@ -97,4 +97,4 @@ std::optional<int64_t> Json::integer() const {
   return static_cast<int64_t>(*value);
 }
 
-}  // namespace nb::wire
+}  // namespace nb::test

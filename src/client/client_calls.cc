@@ -1,0 +1,203 @@
+// Of Client: what waits for the agent, with a time-out, and what looks at it.
+#include <poll.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "client/client.h"
+#include "client/now.h"
+
+namespace nb::client {
+namespace {
+
+// A call that waits looks up at least so often: another thread may have kept something meanwhile.
+constexpr int64_t kPollMs = 200;
+
+}  // namespace
+
+// --- waiting ------------------------------------------------------------------------------------
+
+// Turns until `done` returns something but NB_KEPT, or time is over. The caller has the role.
+template <class Done>
+int Client::run(uint32_t timeout_ms, Done&& done) {
+  const int64_t deadline = now_ns() + int64_t{timeout_ms} * 1000000;
+  for (;;) {
+    turn();
+    const int result = done();
+    if (result != NB_KEPT) return result;
+    const int64_t left = ms_until(deadline);
+    if (left == 0) return NB_ERR_TIMEOUT;
+    int64_t wait = std::min(left, kPollMs);
+    pollfd entry{};
+    {
+      const Lock lock(*this);
+      entry.fd = link_.up() ? link_.fd() : -1;
+      entry.events = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
+      if (!link_.up()) wait = std::min(wait, ms_until(link_.due_ns()));
+    }
+    ::poll(&entry, 1, static_cast<int>(wait));
+  }
+}
+
+template <class Write>
+int Client::request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms) {
+  if (!take_role()) return NB_ERR_STATE;
+  bool asked = false;
+  bool away = true;
+  uint64_t connection = 0;
+  int outcome = run(timeout_ms, [&]() -> int {
+    if (pending_.answered) return pending_.outcome;
+    const Lock lock(*this);
+    if (asked) {
+      if (link_.up() && connection == connection_) return NB_KEPT;
+      return was_told(connection) ? NB_ERR_REMOTE : NB_ERR_AWAY;
+    }
+    away = !link_.up();
+    if (away) return NB_KEPT;
+    const int64_t id = next_id_;
+    const int put = outgoing_.put_call([&](LineWriter& out) {
+      write(out);
+      out.raw(",\"id\":");
+      out.integer(id);
+      out.raw("}\n");
+    });
+    if (put == NB_ERR_FULL) return NB_KEPT;
+    if (put != NB_OK) return put;
+    pending_ = {.id = id, .result = result, .size = result_size};
+    ++next_id_;
+    asked = true;
+    connection = connection_;
+    send();
+    return NB_KEPT;
+  });
+  pending_ = {};
+  const Lock lock(*this);
+  if (outcome == NB_ERR_TIMEOUT && away && !asked) {
+    outcome = connection_ != 0 && was_told(connection_) ? NB_ERR_REMOTE : NB_ERR_AWAY;
+  }
+  outgoing_.drop_call();
+  reading_ = false;
+  return outcome;
+}
+
+int Client::call(std::string_view method, std::string_view params, char* result, size_t result_size,
+                 uint32_t timeout_ms) {
+  return request(
+      [&](LineWriter& out) {
+        out.raw(R"({"jsonrpc":"2.0","method":)");
+        out.string(method);
+        if (!params.empty()) {
+          out.raw(",\"params\":");
+          out.json(params);
+        }
+      },
+      result, result_size, timeout_ms);
+}
+
+// Remembered first: should the connection break at any point, the next one asks for it again.
+int Client::subscribe(std::string_view channel, bool pattern, uint32_t timeout_ms) {
+  bool known = false;
+  {
+    const Lock lock(*this);
+    known = outgoing_.has_subscription(channel, pattern);
+    if (!outgoing_.add_subscription(channel, pattern)) return NB_ERR_FULL;
+  }
+  const int result = request(
+      [&](LineWriter& out) {
+        Outgoing::write_subscription(out, "event.subscribe", channel, pattern);
+      },
+      nullptr, 0, timeout_ms);
+  if (result != NB_OK && !known) {
+    const Lock lock(*this);
+    outgoing_.remove_subscription(channel, pattern);
+  }
+  return result;
+}
+
+int Client::unsubscribe(std::string_view channel, bool pattern, uint32_t timeout_ms) {
+  {
+    const Lock lock(*this);
+    outgoing_.remove_subscription(channel, pattern);
+  }
+  return request(
+      [&](LineWriter& out) {
+        Outgoing::write_subscription(out, "event.unsubscribe", channel, pattern);
+      },
+      nullptr, 0, timeout_ms);
+}
+
+int Client::wait(uint32_t timeout_ms) {
+  if (!take_role()) return NB_ERR_STATE;
+  const uint64_t before = delivered_;
+  const int result =
+      run(timeout_ms, [&]() -> int { return delivered_ != before ? NB_OK : NB_KEPT; });
+  leave_role();
+  return result;
+}
+
+int Client::flush(uint32_t timeout_ms) {
+  if (!take_role()) return NB_ERR_STATE;
+  const int result = run(timeout_ms, [&]() -> int {
+    const Lock lock(*this);
+    return outgoing_.empty() ? NB_OK : NB_KEPT;
+  });
+  leave_role();
+  return result;
+}
+
+// --- looking ------------------------------------------------------------------------------------
+
+void Client::stats(nb_client_stats& stats) {
+  const Lock lock(*this);
+  if (link_.up()) drain();
+  stats.connected = link_.up() ? 1 : 0;
+  stats.pushed = pushed_;
+  stats.sent = outgoing_.lines_sent();
+  stats.kept = kept_;
+  stats.coalesced = outgoing_.coalesced();
+  stats.refused_full = full_;
+  stats.rejected = rejected_;
+  stats.connects = connection_;
+  stats.disconnects = disconnects_;
+  stats.events = events_;
+  stats.waiting_bytes = outgoing_.waiting_bytes();
+}
+
+int Client::last_error(char* buffer, size_t size) {
+  const Lock lock(*this);
+  if (link_.up()) drain();
+  if (buffer == nullptr || size == 0) return trouble_ == Trouble::remote ? remote_code_ : 0;
+  // Not strerror_r(), which looks for a translation and allocates for that.
+  const char* const known = ::strerrordesc_np(trouble_errno_);
+  const char* const words = known != nullptr ? known : "unknown error";
+  switch (trouble_) {
+    case Trouble::none:
+      buffer[0] = '\0';
+      break;
+    case Trouble::connect:
+      std::snprintf(buffer, size, "cannot connect to %s: %s", link_.path(), words);
+      break;
+    case Trouble::lost:
+      std::snprintf(buffer, size, "the agent was lost: %s", words);
+      break;
+    case Trouble::closed:
+      std::snprintf(buffer, size, "the agent has closed the connection");
+      break;
+    case Trouble::rubbish:
+      std::snprintf(buffer, size,
+                    "what answers at %s is no agent: it sent something that is no JSON",
+                    link_.path());
+      break;
+    case Trouble::overlong:
+      std::snprintf(buffer, size, "what answers at %s is no agent: it sent a line without end",
+                    link_.path());
+      break;
+    case Trouble::remote:
+      std::snprintf(buffer, size, "%.*s", static_cast<int>(remote_size_), remote_text_);
+      return remote_code_;
+  }
+  return 0;
+}
+
+}  // namespace nb::client
