@@ -121,7 +121,8 @@ void Check::look_at_clock(ServerLook& look) {
   const int64_t server =
       std::atoll(time.items[0].text.c_str()) * 1'000'000 + std::atoll(time.items[1].text.c_str());
   // The server looked at its clock about half-way.
-  look.clock_offset_ms = static_cast<double>(server - (before + after) / 2) / 1e3;
+  const int64_t middle = before + (after - before) / 2;
+  look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
 }
 
 void Check::look_without_password(ServerLook& look) {

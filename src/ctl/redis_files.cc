@@ -223,6 +223,25 @@ std::optional<std::vector<AclLine>> parse_acl(std::string_view text) {
   return out;
 }
 
+void read_free_patterns(const AclLine& line, StoreOptions& options) {
+  const std::string own_channel = "&node:events:" + std::string(node_of_user(line.user));
+  std::vector<std::string> keys;
+  std::vector<std::string> channels;
+  bool in_keys = false;
+  bool in_channels = false;
+  for (std::string_view token : split(line.text, ' ')) {
+    const bool ends_selector = token.ends_with(')');
+    if (ends_selector) token.remove_suffix(1);
+    if (in_keys && token.starts_with('~')) keys.emplace_back(token.substr(1));
+    in_channels = in_channels && token.starts_with('&');
+    if (in_channels) channels.emplace_back(token.substr(1));
+    in_keys = !ends_selector && (in_keys || token == "+del");
+    in_channels = in_channels || token == own_channel;
+  }
+  if (!keys.empty()) options.keys = std::move(keys);
+  if (!channels.empty()) options.channels = std::move(channels);
+}
+
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes) {
   const std::string_view node = node_of_user(user);

@@ -49,6 +49,10 @@ struct AclLine {
 // The lines of a users.acl; nothing if one of them isn't a user's.
 std::optional<std::vector<AclLine>> parse_acl(std::string_view text);
 
+// What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be
+// told.
+void read_free_patterns(const AclLine& line, StoreOptions& options);
+
 // The line of `user` (default, admin, viewer, or a node's) by the template, with these passwords.
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes);

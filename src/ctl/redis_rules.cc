@@ -153,7 +153,7 @@ void settings(const ServerLook& look, Findings& out) {
                           "redis-cli CONFIG SET maxmemory 256mb, and the same in redis.conf"));
   }
   const std::string* file = setting(look, "aclfile");
-  if (file != nullptr && file->empty() && look.users.size() > 0) {
+  if (file != nullptr && file->empty() && !look.users.empty()) {
     out.push_back(warning("users",
                           "there is no aclfile: users that were made by hand are gone "
                           "after a restart, unless redis.conf has them",

@@ -99,6 +99,14 @@ std::string Setup::load() {
            " has a line that is no user's (Redis would refuse it too): correct or remove it";
   }
   lines_ = std::move(*parsed);
+  // As with the addresses: what nodes may do besides is said once, and holds for the next.
+  for (const AclLine& line : lines_) {
+    if (node_of_user(line.user).empty()) continue;
+    read_free_patterns(line, store_);
+    break;
+  }
+  if (!options_.keys.empty()) store_.keys = options_.keys;
+  if (!options_.channels.empty()) store_.channels = options_.channels;
   return {};
 }
 
@@ -168,7 +176,7 @@ std::string Setup::settle_conf() {
   if (there && (*there == wanted || !options_.force)) {
     files_.push_back({"redis.conf", What::kept});
     if (*there != wanted) {
-      warnings_.push_back(
+      warnings_.emplace_back(
           "redis.conf is not what these options would give, and was kept: --force writes it anew");
     }
     return {};

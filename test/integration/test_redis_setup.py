@@ -53,6 +53,10 @@ def users(folder):
     return {line.split()[1]: line for line in lines}
 
 
+def hash_in(line):
+    return re.search("#[0-9a-f]{64}", line)[0]
+
+
 def password(folder, user):
     return (folder / f"{user}.password").read_text().removesuffix("\n")
 
@@ -133,6 +137,15 @@ def test_free_keys_and_channels(setup, folder):
     line = users(folder)["nodebeat-hog"]
     assert "(-@all +set +del ~recipe:* ~cell:*)" in line
     assert "&node:events:hog &cv:* (" in line and "&cell:*" not in line
+    setup("ook")  # they hold for the next node, too, and with --force
+    assert users(folder)["nodebeat-ook"] == re.sub(
+        "#[0-9a-f]{64}", hash_in(users(folder)["nodebeat-ook"]), line.replace("hog", "ook"))
+    before = contents(folder)
+    setup("--force")
+    assert contents(folder) == before
+    setup("--keys", "cell:*", "--force")
+    assert "(-@all +set +del ~cell:*)" in users(folder)["nodebeat-ook"]
+    assert "&cv:*" in users(folder)["nodebeat-ook"]
 
 
 def test_valkey(setup, folder):

@@ -112,6 +112,22 @@ TEST(RedisFiles, LinesOfUsers) {
   EXPECT_FALSE(parse_acl("user\n"));
 }
 
+TEST(RedisFiles, FreePatternsReadBack) {
+  StoreOptions options;
+  options.keys = {"a*", "b:*"};
+  options.channels = {"c*", "robot:*"};
+  StoreOptions again;
+  read_free_patterns({"nodebeat-hog", acl_line(options, "nodebeat-hog", {}), {}}, again);
+  EXPECT_EQ(again.keys, options.keys);
+  EXPECT_EQ(again.channels, options.channels);
+  StoreOptions usual;
+  read_free_patterns({"nodebeat-hog", acl_line({}, "nodebeat-hog", {}), {}}, usual);
+  EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));
+  EXPECT_EQ(usual.channels, (std::vector<std::string>{"cell:*"}));
+  read_free_patterns({"nodebeat-hog", "user nodebeat-hog on nopass ~* &* +@all", {}}, usual);
+  EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));  // tells nothing
+}
+
 // A session of a node whose name begins alike must not fit: "ook" and "ook_2", "ook_1700000000".
 TEST(RedisFiles, ASessionBelongsToOneNode) {
   const std::string line = acl_line({}, "nodebeat-ook", {});
