@@ -99,13 +99,15 @@ JsonWriter& JsonWriter::rounded(double value, int decimals) {
   if (!std::isfinite(value)) return null();
   int64_t scale = 1;
   for (int i = 0; i < decimals; ++i) scale *= 10;
-  const double scaled = std::round(std::fabs(value) * static_cast<double>(scale));
+  const double scaled = std::fabs(value) * static_cast<double>(scale);
   if (scaled > 9007199254740992.0) {  // 2^53: beyond it there are no decimals to keep
     char text[512];
     const int n = std::snprintf(text, sizeof text, "%.0f", value);
     return raw(std::string_view(text, static_cast<size_t>(n)));
   }
-  const auto digits = static_cast<int64_t>(scaled);
+  auto digits = static_cast<int64_t>(scaled);
+  // std::round would be all that the daemon needs of libm, which is then mapped into it.
+  if (scaled - static_cast<double>(digits) >= 0.5) ++digits;
   char text[40];
   char* end = text;
   if (value < 0 && digits != 0) *end++ = '-';  // never "-0"

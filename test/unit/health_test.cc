@@ -382,7 +382,10 @@ TEST(ThisMachine, AgreesWithTheSystemsOwnFigures) {
   EXPECT_NEAR(health.disk_percent, percent_used(space), 1);
   const auto memory = static_cast<int64_t>(info.totalram) * info.mem_unit;
   ASSERT_TRUE(health.memory_total_bytes);
-  EXPECT_LE(*health.memory_total_bytes, memory) << "less only under a limit";
+  // What an emulated 32-bit process is told of a larger host is that without its upper half.
+  if (std::getenv("NODEBEAT_TEST_EMULATED") == nullptr) {
+    EXPECT_LE(*health.memory_total_bytes, memory) << "less only under a limit";
+  }
   EXPECT_GT(health.memory_percent, 0);
   EXPECT_LT(health.memory_percent, 100);
   EXPECT_EQ(health.boot_id.size(), 36u);

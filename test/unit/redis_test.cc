@@ -72,7 +72,7 @@ TEST(ReplyReader, RefusesRubbishAndMonsters) {
 
 TEST(ReplyReader, BuffersNoMoreThanItsLimit) {
   ReplyReader reader(100'000);
-  ASSERT_TRUE(reader.feed("$9223372036854775\r\n"));
+  ASSERT_TRUE(reader.feed("$2000000000\r\n"));
   const std::string chunk(10'000, 'x');
   int fed = 0;
   while (reader.feed(chunk)) {

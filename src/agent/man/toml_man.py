@@ -72,22 +72,27 @@ def blocks(text):
     yield "comment", comment
 
 
+def beginning(paragraphs):
+    out = []
+    for paragraph in paragraphs:
+        out += prose([" ".join(paragraph).replace(*COMMENTED)]) + [".Pp"]
+    return out[:-1]
+
+
 def body(text):
     out, pending, in_list = [], [], False
     for kind, what in blocks(text):
         if kind == "comment":
             if what:
                 pending.append(what)
-        elif kind == "section":
+            continue
+        if not out:  # what the file begins with, but for the words of a key that stands before all sections
+            own = pending[-1:] if kind == "key" else []
+            out, pending = beginning(pending[:-1] if own else pending), own
+        if kind == "section":
             if in_list:
                 out.append(".El")
             in_list = False
-            if not any(line.startswith(".Ss") for line in out):
-                for paragraph in pending:  # the file's own beginning
-                    text = " ".join(paragraph).replace(*COMMENTED)
-                    out += prose([text]) + [".Pp"]
-                pending = []
-                out.pop()
             out.append(f".Ss {escape(what)}")
             for paragraph in pending:
                 out += prose(paragraph)
