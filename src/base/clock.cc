@@ -1,9 +1,15 @@
 #include "base/clock.h"
 
+#include <sys/types.h>
+
 #include <ctime>
 
 namespace nb {
 namespace {
+
+// See meson.build: on 32-bit Arm these are what flags make of them.
+static_assert(sizeof(time_t) == 8, "time would end in 2038");
+static_assert(sizeof(off_t) == 8, "files would end at 2 GB");
 
 Duration read_clock(clockid_t id) {
   timespec ts{};

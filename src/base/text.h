@@ -23,15 +23,13 @@ std::string_view clip_utf8(std::string_view text, size_t limit);
 std::string_view trim(std::string_view text);
 
 // The whole of `text` as a number, or nothing: no sign where T is unsigned, no white space, no
-// trailing characters, no overflow. T is an integer or double (no "inf"/"nan").
+// trailing characters, no overflow. T is an integer.
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
+  static_assert(std::is_integral_v<T>);  // for a double: base/decimal.h
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if constexpr (std::is_floating_point_v<T>) {
-    if (!(value - value == 0)) return std::nullopt;
-  }
   return value;
 }
 

@@ -3,7 +3,7 @@
 // agent can take over. Durations are std::chrono, sizes are bytes.
 //
 // The members have no defaults here: the defaults, ranges and documentation of all keys are the
-// table in keys.cc, and default_config() is made from it.
+// table in key_table.h, and default_config() is made from it.
 #pragma once
 
 #include <cstdint>

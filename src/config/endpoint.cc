@@ -29,7 +29,8 @@ bool is_ipv6(std::string_view text) {
 bool is_visible(std::string_view text) {
   if (text.empty() || !is_valid_utf8(text)) return false;
   for (const char c : text) {
-    if ((c >= 0 && c <= ' ') || c == 0x7f) return false;
+    // Whether a plain char has a sign is the processor's: on Arm it has none.
+    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return false;
   }
   return true;
 }

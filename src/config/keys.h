@@ -73,7 +73,7 @@ struct Key {
   const char* fallback = "";  // the default, as in the environment; "" where there is none
   // "100ms..1h" for what has a range, "auto|none" for a choice (in the order of its enum).
   const char* allowed = "";
-  const char* doc;
+  const char* doc = nullptr;        // only where the reference is made (key_table.h)
   const char* example = nullptr;    // shown in the reference where there is no default
   const char* short_env = nullptr;  // a second, short environment variable
   Rule rule = Rule::none;

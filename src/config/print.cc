@@ -39,85 +39,6 @@ void add_probe(std::string& out, ProbeConfig probe, const std::string& from) {
   }
 }
 
-std::string replaced(std::string text, std::string_view what, std::string_view by) {
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
-    text.replace(at, what.size(), by);
-  }
-  return text;
-}
-
-// "Duration, 100ms to 1h": what kind of value the key wants.
-std::string kind_text(const Key& key, Field::Type type) {
-  const std::string range = replaced(key.allowed, "..", " to ");
-  switch (type) {
-    case Field::Type::duration:
-      return "Duration, " + range;
-    case Field::Type::size:
-      return "Size, " + range;
-    case Field::Type::integer:
-      return "Number, " + range;
-    case Field::Type::flag:
-      return "true or false";
-    case Field::Type::level:
-    case Field::Type::choice:
-      return "One of " + replaced(key.allowed, "|", ", ");
-    case Field::Type::list:
-      return "List of texts";
-    case Field::Type::databases:
-      return "Table of numbers";
-    case Field::Type::statuses:
-      return "Number, text or list";
-    default:
-      return "Text";
-  }
-}
-
-void add_reference(std::string& out, const Key& key) {
-  Config config;
-  ProbeConfig probe;
-  const Field field = key.field(config, probe);
-  const bool has_example = *key.fallback == '\0' && key.example != nullptr;
-  const char* value = has_example ? key.example : key.fallback;
-  if (*value != '\0') (void)assign(key, value_from_text(field.type, value), field);
-
-  out += "\n# " + replaced(key.doc, "\n", "\n# ") + "\n# " + kind_text(key, field.type) + ".";
-  const std::string variable = environment_name(key);
-  if (!variable.empty()) out += " " + variable;
-  if (key.short_env != nullptr) out += std::string(" or ") + key.short_env;
-  if (has_example) out += variable.empty() ? " Example:" : ". Example:";
-  out += "\n";
-  if (field.type == Field::Type::databases) {
-    out += "#[" + key.path() + "]\n";
-    for (const Database& database : config.redis.db) {
-      out += "#" + database.name + " = " + std::to_string(database.number) + "\n";
-    }
-  } else {
-    out += std::string("#") + key.name + " = " + field_text(key, field) + "\n";
-  }
-}
-
-constexpr const char* kPreface =
-    R"(# nodebeat: configuration of the agent (TOML 1.0). Every key is optional; the lines commented out
-# below show the defaults, unless they say "Example". An empty file is valid, and so is none.
-#
-# Durations are a whole number and ns, us, ms, s, min, h or d: "250ms", "5s", "10min". Sizes are a
-# whole number and B, KiB, MiB, GiB (1024) or kB, MB, GB (1000): "64KiB". A number without its unit
-# is an error, and so is a key that isn't known.
-#
-# The environment variable at each key wins over this file, and a flag of nodebeatd (--node,
-# --redis, --socket) over both. In a variable, a list is written with commas (/,/data), databases
-# as health=0,sessions=2; an empty one counts as not set. NODEBEAT_CONFIG names another file.
-#
-# nodebeatd --check-config says whether a file is right; --print-config shows what is in force and
-# where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket] and
-# redis.db take effect at the next start.
-)";
-
-constexpr const char* kProbes = R"(
-# Probes: what runs beside the agent. One [[probe]] for each; no environment variables.
-#[[probe]]
-)";
-
 }  // namespace
 
 std::string print(const Loaded& loaded) {
@@ -135,19 +56,6 @@ std::string print(const Loaded& loaded) {
   }
   for (size_t i = 0; i < config.probes.size(); ++i) {
     add_probe(out, config.probes[i], loaded.probe_origins[i]);
-  }
-  return out;
-}
-
-std::string reference() {
-  std::string out = kPreface;
-  std::string_view section;
-  for (const Key& key : all_keys()) {
-    if (section != key.section) {
-      section = key.section;
-      out += section == kProbeSection ? kProbes : "\n[" + std::string(section) + "]\n";
-    }
-    add_reference(out, key);
   }
   return out;
 }

@@ -20,7 +20,7 @@ bool has_only(std::string_view text, std::string_view others) {
 
 bool has_control(std::string_view text) {
   for (const char c : text) {
-    if ((c >= 0 && c < ' ') || c == 0x7f) return true;
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) return true;
   }
   return false;
 }

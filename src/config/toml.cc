@@ -1,8 +1,32 @@
 #include "config/toml.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
+#include "base/decimal.h"
 #include "base/text.h"
+
+namespace nb::config {
+namespace {
+
+template <class Integer>
+std::from_chars_result read_number(const char* begin, const char* end, Integer& out,
+                                   int base = 10) {
+  return std::from_chars(begin, end, out, base);
+}
+
+std::from_chars_result read_number(const char* begin, const char* end, double& out) {
+  out = nearest_double({begin, static_cast<size_t>(end - begin)});
+  // What is too small is refused, too.
+  const char* digits_end = std::find_if(begin, end, [](char c) { return c == 'e' || c == 'E'; });
+  const bool zero = std::none_of(begin, digits_end, [](char c) { return c >= '1' && c <= '9'; });
+  const bool fits = std::isfinite(out) && (zero || out != 0);
+  return {end, fits ? std::errc{} : std::errc::result_out_of_range};
+}
+
+}  // namespace
+}  // namespace nb::config
 
 // Header-only: the distribution's shared library has only the throwing variant, and is a 219 KB
 // mapping of its own where the parser takes 75 KB of ours. Its pkg-config file asks for that one.
@@ -15,9 +39,13 @@
 #define TOML_ENABLE_WINDOWS_COMPAT 0
 #define TOML_ENABLE_SIMD 0
 #define TOML_MAX_NESTED_VALUES 16
-// By <charconv>, not by streams, which bring half a megabyte of locales into the daemon.
+// By <charconv>, not by streams, which bring half a megabyte of locales into the daemon; but what
+// <charconv> has for a double is 25 KB, so each `std::from_chars(...)` in it becomes a
+// `std::from_chars_result(...)` of what read_number() says.
 #define TOML_INT_CHARCONV 1
 #define TOML_FLOAT_CHARCONV 1
+#include <chrono>  // where a newer library speaks of from_chars, too
+#define from_chars(...) from_chars_result(nb::config::read_number(__VA_ARGS__))
 // Some of its assertions fail on malformed documents ("[[[a]]]", "[&"; toml++ #294, #301), which
 // the code behind them then refuses in good order; and with NDEBUG they turn into promises to
 // clang.
@@ -40,6 +68,7 @@
 #endif
 #pragma pop_macro("TOML_UNREACHABLE")
 #include <toml++/toml.h>
+#undef from_chars
 
 namespace nb::config {
 namespace {

@@ -1,22 +1,12 @@
 // doctor: looks at everything, from the configuration to Redis' settings, and reports.
-#include <algorithm>
-
 #include "ctl/check_config.h"
 #include "ctl/commands.h"
 #include "ctl/doctor_rules.h"
+#include "ctl/findings.h"
 #include "ctl/json_text.h"
-#include "ctl/table.h"
 
 namespace nb::ctl {
 namespace {
-
-void add(Findings& to, Findings more) {
-  for (Finding& finding : more) to.push_back(std::move(finding));
-}
-
-const char* name(Level level) {
-  return level == Level::ok ? "ok" : level == Level::warning ? "warning" : "problem";
-}
 
 // This node's health as it lies in Redis; empty if it can't be read.
 std::string stored_health(AgentLink& link, const std::string& node) {
@@ -64,44 +54,6 @@ void look_at_agent(AgentLink& link, Findings& findings) {
   add(findings, client_findings(root));
 }
 
-std::string as_json(const Findings& findings) {
-  std::string list;
-  for (const Finding& finding : findings) {
-    ObjectText one;
-    one.text("level", name(finding.level)).text("check", finding.check).text("text", finding.text);
-    if (!finding.advice.empty()) one.text("advice", finding.advice);
-    list += (list.empty() ? "" : ",") + one.str();
-  }
-  return ObjectText()
-             .raw("findings", '[' + list + ']')
-             .integer("worst", doctor_code(findings))
-             .str() +
-         '\n';
-}
-
-// A line each; where it is not well, what to do stands below it.
-std::string as_text(const Findings& findings, const Style& style) {
-  constexpr Colour kColours[] = {Colour::green, Colour::yellow, Colour::red};
-  size_t widest = 0;
-  for (const Finding& finding : findings) widest = std::max(widest, width(finding.check));
-  std::string out;
-  size_t counts[3] = {};
-  for (const Finding& finding : findings) {
-    const auto level = static_cast<size_t>(finding.level);
-    ++counts[level];
-    out += style.paint(kColours[level], pad(name(finding.level), 7)) + "  ";
-    out += style.paint(Colour::bold, pad(finding.check, widest)) + "  " + finding.text;
-    if (!finding.advice.empty()) out += style.utf8 ? " → " : " -> ";
-    out += style.paint(Colour::dim, finding.advice) + '\n';
-  }
-  const auto many = [](size_t n, const char* what) {
-    return format("%zu %s%s", n, what, n == 1 ? "" : "s");
-  };
-  if (counts[1] + counts[2] == 0)
-    return out + '\n' + style.paint(Colour::green, "all is well") + '\n';
-  return out + '\n' + many(counts[2], "problem") + ", " + many(counts[1], "warning") + '\n';
-}
-
 }  // namespace
 
 int run_doctor(const Context& context, const std::string& config_file) {
@@ -116,8 +68,9 @@ int run_doctor(const Context& context, const std::string& config_file) {
       findings.push_back({Level::problem, "agent", opened.text, {}});
     }
   }
-  if (say(context.json ? as_json(findings) : as_text(findings, context.style)) != kOk)
+  if (say(context.json ? findings_json(findings) : findings_text(findings, context.style)) != kOk) {
     return kProblems;
+  }
   return doctor_code(findings);
 }
 

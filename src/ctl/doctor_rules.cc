@@ -311,10 +311,4 @@ Findings name_findings(Json stats, const std::vector<Json>& stored) {
   return {fine("node name", node + ", no other agent was seen under it")};
 }
 
-int doctor_code(const Findings& findings) {
-  Level worst = Level::ok;
-  for (const Finding& finding : findings) worst = std::max(worst, finding.level);
-  return static_cast<int>(worst);
-}
-
 }  // namespace nb::ctl

@@ -1,25 +1,14 @@
 // doctor's rules: from what was seen to findings. Pure: no rule asks anything itself.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "ctl/findings.h"
 #include "ctl/json.h"
 #include "ctl/socket_look.h"
 
 namespace nb::ctl {
-
-enum class Level : uint8_t { ok, warning, problem };
-
-// One line: what was looked at, what is so, and, unless it is well, what to do.
-struct Finding {
-  Level level = Level::ok;
-  std::string check;  // "redis memory"
-  std::string text;
-  std::string advice;
-};
-using Findings = std::vector<Finding>;
 
 // What `nodebeatd --check-config` said.
 struct ConfigCheck {
@@ -46,8 +35,5 @@ Findings clock_findings(Json inspect);
 // `stats` tell what the agent has seen itself; `stored`: this node's health as it lies in Redis,
 // looked at once or more often, should the other's beats be too rare for it.
 Findings name_findings(Json stats, const std::vector<Json>& stored);
-
-// 0, 1 or 2: nothing, at most warnings, at least one problem.
-int doctor_code(const Findings& findings);
 
 }  // namespace nb::ctl

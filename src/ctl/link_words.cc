@@ -20,7 +20,7 @@ constexpr Row kAdvice[] = {
      "it has too many clients, or protected mode is on: set a password, or raise maxclients"},
     {"wrong-password",
      "correct [redis] username and password_file, then systemctl reload nodebeat"},
-    {"no-permission", "redis-cli ACL LOG names the command: grant it to the agent's user"},
+    {"no-permission", "nodebeatctl redis check, as its admin, names what the agent's user may not"},
     {"no-database", "correct the number in [redis] url"},
     {"loading", "wait: it answers once that is done"},
     {"read-only", "set [redis] url to the master"},

@@ -22,7 +22,7 @@ constexpr int64_t kLongestTimeout = 3'600'000;
 constexpr char kFooter[] =
     "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
     "answer\n"
-    "in time. doctor: 0 healthy, 1 warnings, 2 problems. More: man nodebeatctl";
+    "in time. doctor, redis check: 0 healthy, 1 warnings, 2 problems. More: man nodebeatctl";
 
 struct Commands {
   Context context;
@@ -31,6 +31,8 @@ struct Commands {
   SetOptions set;
   PublishOptions publish;
   StrokeOptions stroke;
+  RedisSetupOptions setup;
+  RedisCheckOptions check;
   std::vector<std::string> patterns;
   std::string shell;
   unsigned long count = 0;
@@ -122,6 +124,36 @@ void add_pushing(CLI::App& app, Commands& c) {
   call->add_option("PARAMS", c.params, "an object");
 }
 
+void add_redis(CLI::App& app, Commands& c) {
+  auto* redis = app.add_subcommand("redis", "set up the cell's Redis, or check one");
+  redis->require_subcommand(1);
+  auto* setup = redis->add_subcommand("setup", "write its configuration, users and passwords");
+  setup->add_option("NODE", c.setup.nodes, "nodes whose agents get a user each")->expected(0, 1000);
+  setup->add_option("--dir", c.setup.folder, "folder to write into")->required();
+  // Each takes one value, or the nodes that follow would be taken for more of them.
+  const auto many = [setup](const char* flag, std::vector<std::string>& to, const char* words) {
+    setup->add_option(flag, to, words)->expected(1)->allow_extra_args(false)->take_all();
+  };
+  many("--bind", c.setup.binds, "an address of its computer that it listens on; repeatable");
+  setup->add_option("--host", c.setup.host, "how the nodes reach it, if not by that address");
+  setup->add_option("--port", c.setup.port, "its port (6379)");
+  setup->add_option("--maxmemory", c.setup.maxmemory, "most that it may hold (256mb)");
+  many("--keys", c.setup.keys, "what agents may set for their clients (cell:*); repeatable");
+  many("--channels", c.setup.channels,
+       "what they may publish on for their clients (cell:*); repeatable");
+  setup->add_option("--server", c.setup.server, "redis or valkey: whose folders are named (redis)")
+      ->check(CLI::IsMember({"redis", "valkey"}));
+  setup->add_flag("--force", c.setup.force, "write anew what is there; passwords stay");
+  auto* check = redis->add_subcommand("check", "compare a running server with what is recommended");
+  check->add_option("URL", c.check.url, "redis://[user@]host[:port] or unix://[user@]/path");
+  check->add_option("--user", c.check.user, "user to look as, best the admin");
+  check->add_option("--password-file", c.check.password_file, "file with the user's password");
+  check->add_option("--node", c.check.nodes, "node whose user is looked at; repeatable")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
 void build(CLI::App& app, Commands& c) {
   app.name("nodebeatctl");
   app.description("Asks and tells the nodebeat agent of this computer.");
@@ -137,6 +169,7 @@ void build(CLI::App& app, Commands& c) {
   add_looking(app, c);
   add_state(app, c);
   add_pushing(app, c);
+  add_redis(app, c);
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
   completion->add_option("SHELL", c.shell, "bash, zsh or fish")
       ->required()
@@ -175,7 +208,10 @@ std::vector<Choice> complete(CLI::App& app, const Commands& c,
       const bool takes_value = option != nullptr && option->get_items_expected_max() > 0;
       if (!takes_value) continue;
       if (words[i] == "--socket" && i + 2 < words.size()) socket = words[i + 1];
-      if (i + 2 == words.size()) return {};  // the value itself: the shell's own files
+      if (i + 2 == words.size()) {
+        if (words[i] == "--server") return {{"redis", {}}, {"valkey", {}}};
+        return {};  // the shell's own files
+      }
       ++i;
     } else if (CLI::App* next = child(*at, words[i])) {
       at = next;
@@ -219,6 +255,10 @@ int dispatch(const CLI::App& app, Commands& c) {
   if (name == "push") return run_push(context, c.robot, c.stored);
   if (name == "stroke") {
     return run_stroke(context, chosen->get_subcommands().front()->get_name(), c.stroke);
+  }
+  if (name == "redis") {
+    const bool setup = chosen->get_subcommands().front()->get_name() == "setup";
+    return setup ? run_redis_setup(context, c.setup) : run_redis_check(context, c.check);
   }
   if (name == "call") return run_call(context, c.method, c.params);
   return say(completion_script(c.shell));

@@ -102,7 +102,11 @@ void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t sub
 }
 
 void Link::on_refused(const outbox::Unit& unit, std::string_view error) {
-  const std::string_view what = unit.slot != nullptr ? unit.slot->key
+  // Of a message that is kept in a stream too, only the words tell which of both it was.
+  const bool channel = unit.publish && error.starts_with("NOPERM") &&
+                       error.find("channel") != std::string_view::npos;
+  const std::string_view what = channel                ? unit.message().channel
+                                : unit.slot != nullptr ? unit.slot->key
                                 : unit.record != nullptr && unit.record->has_entry
                                     ? unit.record->entry().stream
                                 : unit.publish ? unit.message().channel

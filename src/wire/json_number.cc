@@ -1,6 +1,8 @@
 #include "wire/json_number.h"
 
-#include <charconv>
+#include <cmath>
+
+#include "base/decimal.h"
 
 namespace nb::wire {
 namespace {
@@ -80,13 +82,8 @@ bool fits_double(std::string_view number) {
 }
 
 std::optional<double> to_double(std::string_view number) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-  if (error == std::errc{}) return value - value == 0 ? std::optional(value) : std::nullopt;
-  // from_chars says "out of range" to both ends of it.
-  const Decimal decimal = read(number);
-  if (error != std::errc::result_out_of_range || decimal.magnitude > 0) return std::nullopt;
-  return decimal.negative ? -0.0 : 0.0;
+  const double value = nearest_double(number);
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
 std::optional<int64_t> to_integer(std::string_view number) {

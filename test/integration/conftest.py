@@ -13,8 +13,10 @@ import pytest
 
 pytest.register_assert_rewrite("support")
 
+from support import acl  # noqa: E402
 from support import agent as agents  # noqa: E402
 from support.agent import Agent, environment, find_program, is_sanitized  # noqa: E402
+from support.ctl import find_ctl  # noqa: E402
 from support.fake_redis import FakeRedis  # noqa: E402
 from support.fault_proxy import FaultProxy  # noqa: E402
 from support.notify import NotifySocket  # noqa: E402
@@ -28,6 +30,15 @@ DEFAULT_TIME_LIMIT = 30
 def pytest_sessionstart(session):
     if find_program() is None and not session.config.option.collectonly:
         pytest.exit("no nodebeatd to test: build it, or name it in $NODEBEATD", returncode=2)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Who the agent logs in as is of interest only where there is a real Redis."""
+    if acl.ENABLED:
+        # A fixture that overrides `cell` hides what that stands on.
+        real = [i for i in items if {"make_redis", "cell"} & set(i.fixturenames)]
+        config.hook.pytest_deselected(items=[i for i in items if i not in real])
+        items[:] = real
 
 
 # --- rules --------------------------------------------------------------------------------------
@@ -67,6 +78,9 @@ def _limited(item, phase):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_setup(item):
+    own = item.get_closest_marker("own_users")
+    if own and acl.ENABLED:
+        pytest.skip(f"not as the node's user: {own.args[0]}")
     yield from _limited(item, "setup")
 
 
@@ -106,9 +120,10 @@ def plain_program(program, sanitized):
 
 
 @pytest.fixture(scope="session")
-def stop_within(sanitized):
-    """Seconds from SIGTERM to the end; the leak check at exit takes its time."""
-    return 3.0 if sanitized else 1.0
+def stop_within(sanitized, users):
+    """Seconds from SIGTERM to the end; the leak check at exit takes its time. How long it takes is
+    no question of who the agent logs in as."""
+    return 3.0 if sanitized or users else 1.0
 
 
 @pytest.fixture
@@ -125,19 +140,28 @@ def closing():
         thing.close()
 
 
+@pytest.fixture(scope="session")
+def users(tmp_path_factory):
+    """What the agents log in as, with NODEBEAT_TEST_ACL=1; else None."""
+    return acl.Users(tmp_path_factory.mktemp("store"), find_ctl()) if acl.ENABLED else None
+
+
 @pytest.fixture
-def make_redis(tmp_path):
+def make_redis(tmp_path, users):
     """make_redis(**directives): a running redis-server; gone after the test."""
     servers = []
 
     def make(start=True, **directives):
-        server = RedisServer(tmp_path / f"redis-{len(servers)}", **directives)
+        # A password of the server's own is another way in: both cannot be.
+        theirs = None if "requirepass" in directives else users
+        server = RedisServer(tmp_path / f"redis-{len(servers)}", theirs, **directives)
         servers.append(server)
         return server.start() if start else server
 
     yield make
     for server in servers:
         server.kill()
+    acl.places.clear()  # their ports may soon be others'
 
 
 @pytest.fixture
@@ -157,16 +181,25 @@ def fake_redis(closing):
 
 @pytest.fixture
 def proxy(closing):
-    return lambda server: closing(FaultProxy(("127.0.0.1", server.port)))
+    def make(server):
+        made = closing(FaultProxy(("127.0.0.1", server.port)))
+        if str(server.port) in acl.places:
+            acl.places.add(str(made.port))
+        return made
+
+    return make
 
 
 @pytest.fixture
-def make_agent(tmp_path, program, stop_within, request):
+def make_agent(tmp_path, program, stop_within, users):
     """make_agent(redis_url, node="ook", **options): a running agent, see Agent. After the test each
     that still runs is stopped, and has to stop well."""
     made = []
 
     def make(redis_url, node="ook", **options):
+        if users is not None:
+            login = users.login(node, redis_url)
+            options["settings"] = {**login, **(options.get("settings") or {})}
         agent = Agent(
             options.pop("program", program),
             tmp_path / f"agent-{len(made)}",

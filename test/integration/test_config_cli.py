@@ -220,6 +220,7 @@ def test_a_url_that_is_refused_is_not_repeated(run_cli):
 # --- flags and environment of a running agent ---------------------------------------------------
 
 
+@pytest.mark.own_users("its file, which would name the user, is for another node")
 def test_flags_over_environment_over_file(redis_server, make_agent):
     make_agent(
         "redis://127.0.0.1:1", "from-file",

@@ -26,8 +26,8 @@ from support.fake_agent import HEALTH, INSPECT, NODE, STATS, STATUS, FakeAgent, 
 from support.waiting import wait_until
 
 COMMANDS = (
-    "status nodes top doctor watch get set delete list publish push stroke call completion".split()
-)
+    "status nodes top doctor watch get set delete list publish push stroke call redis completion"
+).split()
 
 
 CTL = find_ctl()
@@ -613,6 +613,10 @@ def test_completion_in_bash(ctl, ctl_env, fake, tmp_path):
 
     assert offers("nodebeatctl ") == COMMANDS
     assert offers("nodebeatctl st") == ["status", "stroke"]
+    assert offers("nodebeatctl redis ") == ["setup", "check"]
+    assert {"--dir", "--bind", "--force", "--json"} <= set(offers("nodebeatctl redis setup --"))
+    assert offers("nodebeatctl redis setup --server ") == ["redis", "valkey"]
+    assert offers("nodebeatctl redis check --password-file ") == []
     assert offers("nodebeatctl stroke ") == ["start", "update", "end"]
     assert offers("nodebeatctl --js") == ["--json"]
     assert {"--pose", "--json", "--socket"} <= set(offers("nodebeatctl stroke update --"))

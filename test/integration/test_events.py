@@ -289,7 +289,9 @@ STRICT = ["robot:events", "stroke:events:session", "stroke:events:x", "error:eve
 
 
 @pytest.mark.parametrize("channel", STRICT)
-def test_strict_channels_get_what_their_readers_need(cell, closing, channel):
+def test_strict_channels_get_what_their_readers_need(cell, closing, channel, users):
+    if users and channel == "node:events:hog":
+        pytest.skip("not as the node's user: it may not speak for another node")
     events = closing(cell.server.subscribe(channel))
     for event, field in (({}, "event.type"), ({"type": 1}, "event.type"),
                          ({"type": None}, "event.type"),

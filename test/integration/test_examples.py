@@ -12,6 +12,7 @@ from support.agent import ROOT
 from support.waiting import wait_until
 
 
+@pytest.mark.own_users("both of its agents log in by one URL")
 def test_two_agents_live_in_one_program(program, redis_server):
     example = program.parents[2] / "test" / "examples" / "two_agents"
     if not example.exists():

@@ -169,6 +169,7 @@ class Faults:
 
 
 @pytest.mark.time_limit(150)
+@pytest.mark.own_users("for 40 s it tries the link, which is the same for every user")
 def test_two_hundred_faults_in_a_row(redis_server, make_agent, proxy, sanitized):
     way = proxy(redis_server)
     agent = make_agent(way.url(), settings=IMPATIENT)

@@ -623,6 +623,7 @@ def test_rubbish_for_a_health(cell, rubbish):
     assert status["nodes_online"] == 1
 
 
+@pytest.mark.own_users("it reads what a node's user may not: the server's configuration")
 def test_inspect(cell):
     answer = cell.client.call("redis.inspect")
     assert_shape(answer, INSPECT)

@@ -1,14 +1,18 @@
 // Unit tests of base/: everything here is pure or touches only a file it made.
 #include <gtest/gtest.h>
+#include <locale.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <set>
 #include <vector>
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/delegate.h"
 #include "base/file.h"
 #include "base/glob.h"
@@ -108,9 +112,39 @@ TEST(Text, Numbers) {
   EXPECT_FALSE(parse_number<int>("4 "));
   EXPECT_FALSE(parse_number<int>("99999999999"));
   EXPECT_FALSE(parse_number<unsigned>("-1"));
-  EXPECT_EQ(parse_number<double>("0.5"), 0.5);
-  EXPECT_FALSE(parse_number<double>("inf"));
-  EXPECT_FALSE(parse_number<double>("nan"));
+}
+
+TEST(Decimal, IsReadToTheNearestDouble) {
+  EXPECT_EQ(nearest_double("-12.50e-1"), -1.25);
+  EXPECT_EQ(nearest_double("0.1"), 0.1);
+  EXPECT_EQ(nearest_double("9007199254740993"), 9007199254740992.0);
+  EXPECT_EQ(nearest_double("9007199254740993." + std::string(800, '0') + "1"), 9007199254740994.0);
+  EXPECT_EQ(nearest_double("1.7976931348623157e308"), std::numeric_limits<double>::max());
+  EXPECT_EQ(nearest_double("4.9e-324"), std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(nearest_double("1e400"), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(nearest_double("-1e400"), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(nearest_double("1e-400"), 0.0);
+  EXPECT_TRUE(std::signbit(nearest_double("-1e-400")));
+  // It ends where the text does, whatever follows in memory, and however long it is.
+  for (const size_t length : {1u, 62u, 63u, 64u, 65u, 1000u}) {
+    const std::string ones = std::string(length, '1');
+    EXPECT_EQ(nearest_double(std::string_view(ones + "e9").substr(0, length)),
+              std::strtod(ones.c_str(), nullptr))
+        << length;
+  }
+}
+
+TEST(Decimal, HasItsPointWhateverTheLocaleOfTheHost) {
+  locale_t comma = nullptr;
+  for (const char* name : {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8"}) {
+    if (comma == nullptr) comma = ::newlocale(LC_ALL_MASK, name, nullptr);
+  }
+  if (comma == nullptr) GTEST_SKIP() << "no locale with a decimal comma is installed here";
+  const locale_t before = ::uselocale(comma);
+  EXPECT_EQ(std::strtod("1,5", nullptr), 1.5);
+  EXPECT_EQ(nearest_double("1.5"), 1.5);
+  ::uselocale(before);
+  ::freelocale(comma);
 }
 
 TEST(Text, TrimAndFormat) {

@@ -358,6 +358,19 @@ TEST(File, AllErrorsComeAtOnceInTheOrderOfTheFile) {
   EXPECT_TRUE(capped.ends_with("\n... and 10 more"));
 }
 
+TEST(File, NumbersThatNoDoubleHoldsAreRefused) {
+  const auto told = [](const std::string& number) {
+    return error_of("[heartbeat]\nhistory_length = " + number + "\n");
+  };
+  EXPECT_TRUE(contains(told("-1_000.25e+1"), "got number -10002.5"));
+  EXPECT_TRUE(contains(told("1.7976931348623157e308"), "got number 1.79769e+308"));
+  EXPECT_TRUE(contains(told("0.0e-999"), "got number 0"));
+  EXPECT_TRUE(contains(told("1e400"), "f.toml:2:")) << told("1e400");
+  EXPECT_TRUE(contains(told("1e400"), "'1e400' is not representable in 64 bits"));
+  EXPECT_TRUE(contains(told("1e-400"), "'1e-400' is not representable in 64 bits"));
+  EXPECT_TRUE(contains(told("1.2.3"), "expected decimal digit or exponent, saw '.'"));
+}
+
 TEST(File, ASyntaxErrorNamesLineAndColumn) {
   EXPECT_TRUE(error_of("[node]\nname = hog\n").starts_with("f.toml:2:"));
   EXPECT_TRUE(error_of("[node\n").starts_with("f.toml:1:"));

@@ -7,7 +7,7 @@ from collections import namedtuple
 
 import redis
 
-from support import processes
+from support import acl, processes
 from support.ports import free_port
 from support.waiting import wait_until
 
@@ -15,7 +15,10 @@ Beat = namedtuple("Beat", "health text ttl_ms")
 
 
 class RedisServer:
-    def __init__(self, folder, **directives):
+    def __init__(self, folder, users=None, program=("redis-server",), **directives):
+        """`users`: an acl.Users that it is to have, with their redis.conf."""
+        self.users = users
+        self.program = program
         self.folder = folder
         self.folder.mkdir()
         self.socket_path = folder / "redis.sock"
@@ -24,6 +27,9 @@ class RedisServer:
         self.directives = {k.replace("_", "-"): v for k, v in directives.items()}
         self.process = None
         self._clients = {}
+        if users is not None:
+            self.directives["aclfile"] = users.folder / "users.acl"
+            acl.places.update((str(self.port), str(self.socket_path)))
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -40,8 +46,12 @@ class RedisServer:
             **self.directives,
             **{k.replace("_", "-"): v for k, v in more.items()},
         }
-        command = ["redis-server"]
+        command = [*self.program]
+        if self.users is not None:
+            command.append(self.users.folder / "redis.conf")
         for key, value in directives.items():
+            if value is None:
+                continue  # as the file has it
             command += [f"--{key}", *(value if isinstance(value, list) else [str(value)])]
         self.process = processes.spawn(command)
         if wait:
@@ -86,10 +96,15 @@ class RedisServer:
                 db=db,
                 decode_responses=True,
                 socket_timeout=5,
-                password=self.directives.get("requirepass"),
+                **self._login(),
                 **options,
             )
         return self._clients[key]
+
+    def _login(self):
+        if self.users and self.users.admin_password:
+            return {"username": "admin", "password": self.users.admin_password}
+        return {"password": self.directives.get("requirepass")}
 
     def url(self, credentials="", db=None):
         tail = "" if db is None else f"/{db}"

@@ -1,0 +1,123 @@
+# Sourced by ./dev: Debian packages for this machine and for others, of the Debian that this runs on.
+
+host_arch=$(dpkg --print-architecture 2>/dev/null)
+version_here() { sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog; }
+
+# copy_source DIR: what git knows or would; no build folder, nobody's notes.
+copy_source() {
+  rm -rf "$1" && mkdir -p "$1" &&
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+      git ls-files -z --cached --others --exclude-standard --deduplicate |
+        while IFS= read -r -d '' file; do [[ -e $file ]] && printf '%s\0' "$file"; done |
+        tar -c --null -T - | tar -x -C "$1"
+    else
+      tar -c --exclude='./build*' . | tar -x -C "$1"
+    fi
+}
+
+# make_packages ARCH DIR: builds in a copy of the source, and leaves the packages beside it in DIR.
+make_packages() {
+  local arch=$1 dir=$2 source=$2/source options=(-b -us -uc "-j$cores") environment=()
+  # What somebody has set for other builds must not be in this one.
+  environment=(env -u DEB_BUILD_OPTIONS -u DEB_BUILD_PROFILES -u MAKEFLAGS LC_ALL=C.UTF-8)
+  # debhelper builds with a home folder of its own, where the compiler cache would always be empty.
+  if command -v ccache >/dev/null; then
+    environment+=(PATH="/usr/lib/ccache:$PATH" CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="$dir"
+      CCACHE_DIR="$(ccache --get-config cache_dir)")
+  fi
+  if [[ $arch != "$host_arch" ]]; then
+    cat "$build/cross/$arch.ini" "config/cross/${triplet_of[$arch]}.ini" | sed '2,${/^\[constants\]$/d}' \
+      >"$build/cross/$arch-package.ini"
+    environment+=(DH_MESON_CROSS_FILE="$build/cross/$arch-package.ini"
+      NODEBEAT_SYSROOT="$(sysroot_of "$arch")" DEB_BUILD_PROFILES='cross nocheck')
+    options+=("-a$arch" -d) # what it needs is in the sysroot, where dpkg does not look
+  fi
+  rm -rf "$dir" && copy_source "$source" || return
+  (umask 022 && cd "$source" && "${environment[@]}" dpkg-buildpackage "${options[@]}")
+}
+
+# show_packages DIR ARCH: what an agent's node has to fetch, and what it then takes.
+show_packages() {
+  local deb download installed sum_download=0 sum_installed=0
+  printf '  %-42s %14s %14s\n' '' 'download' 'installed'
+  for deb in "$1"/*_"$2".deb; do
+    download=$(stat -c %s "$deb")
+    installed=$(dpkg-deb -f "$deb" Installed-Size)
+    printf '  %-42s %10d B %11d KiB\n' "${deb##*/}" "$download" "$installed"
+    if [[ $deb == */nodebeat_* || $deb == */libnodebeat0_* ]]; then
+      ((sum_download += download, sum_installed += installed))
+    fi
+  done
+  printf '  %-42s %10d B %11d KiB\n' 'agent node: nodebeat, libnodebeat0' $sum_download $sum_installed
+}
+
+package_one() {
+  local arch=$1 work=$build/package/$1
+  if [[ $arch != "$host_arch" ]]; then
+    prepare_sysroot "$arch" || return
+  fi
+  if ! stage "packages: $arch" "package-$arch" make_packages "$arch" "$work"; then
+    tail -n 40 "$logs/package-$arch.log"
+    return 1
+  fi
+  mkdir -p "$build/packages"
+  rm -f "$build"/packages/*_"$arch".deb
+  mv "$work"/*.deb "$build/packages/" || return
+  show_packages "$build/packages" "$arch"
+}
+
+# The same source later, in another folder, time zone and umask, without the compiler cache and in one
+# thread: nothing of that may be in the packages.
+make_again() {
+  local arch=$1 dir=$2
+  (
+    umask 077
+    cores=1
+    export CCACHE_DISABLE=1 TZ=Asia/Kathmandu
+    make_packages "$arch" "$dir"
+  )
+}
+
+check_one() {
+  local arch=$1 deb status=0
+  local again=$build/package/again-$1/in-a-folder-with-a-longer-name
+  if ! stage "packages: $arch, once more" "package-again-$arch" make_again "$arch" "$again"; then
+    tail -n 40 "$logs/package-again-$arch.log"
+    return 1
+  fi
+  for deb in "$build"/packages/*_"$arch".deb; do
+    if cmp -s "$deb" "$again/${deb##*/}"; then
+      say "  same: $(sha256sum <"$deb" | cut -c1-16)... ${deb##*/}"
+    else
+      say "  DIFFERS: ${deb##*/}, see $again"
+      status=1
+    fi
+  done
+  return $status
+}
+
+package() {
+  local arches=() arch check='' status=0
+  while (($#)); do
+    case $1 in
+      amd64 | arm64 | armhf) arches+=("$1") ;;
+      all) arches=(amd64 arm64 armhf) ;;
+      --check) check=1 ;;
+      *) usage "package does not know '$1': amd64, arm64, armhf or all; --check" ;;
+    esac
+    shift
+  done
+  ((${#arches[@]})) || arches=("$host_arch")
+  local groups=(build package)
+  for arch in "${arches[@]}"; do
+    [[ $arch == "$host_arch" ]] || groups+=(sysroot "$arch")
+  done
+  need "${groups[@]}"
+  prepare
+  for arch in "${arches[@]}"; do
+    package_one "$arch" || { status=1 && continue; }
+    [[ -z $check ]] || check_one "$arch" || status=1
+  done
+  ((status)) || say "In $build/packages"
+  exit $status
+}

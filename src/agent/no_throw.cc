@@ -1,0 +1,96 @@
+// Where libstdc++ would throw, nodebeatd says why and aborts: nothing in it catches
+// (-fno-exceptions), so a throw would end it just the same, without a word. What only a throw needs
+// is 30 KB (unwinder, exception classes, demangler); linked in statically, libstdc++ brings it
+// along only for these functions. Our definitions come first in the search, so the archive's
+// members stay out.
+//
+// operator new and delete may be replaced by any program. The __throw_ functions are libstdc++'s
+// own, the same since gcc 4.9; the definitions are weak, so that one that another version adds
+// costs its size again, and nothing else.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <memory>
+#include <new>
+#include <string>  // declares the __throw_ functions
+
+namespace {
+
+// Without an allocation, which may be what failed.
+[[noreturn, gnu::noinline]] void fail(const char* why) {
+  constexpr char kHead[] = "<2>nodebeatd: fatal: ";
+  for (const char* text : {kHead, why, "\n"}) {
+    if (::write(STDERR_FILENO, text, ::strlen(text)) < 0) break;
+  }
+  ::abort();
+}
+
+}  // namespace
+
+void* operator new(size_t size) {
+  void* memory = ::malloc(size == 0 ? 1 : size);
+  if (memory == nullptr) fail("out of memory");
+  return memory;
+}
+void* operator new(size_t size, std::align_val_t alignment) {
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, static_cast<size_t>(alignment), size) != 0) fail("out of memory");
+  return memory;
+}
+void operator delete(void* memory) noexcept {
+  ::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  ::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  ::free(memory);
+}
+void operator delete(void* memory, size_t, std::align_val_t) noexcept {
+  ::free(memory);
+}
+
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl58-cpp): the names are the point
+namespace std {
+
+[[gnu::weak]] void __throw_bad_alloc() {
+  fail("out of memory");
+}
+[[gnu::weak]] void __throw_bad_array_new_length() {
+  fail("an array longer than memory");
+}
+[[gnu::weak]] void __throw_bad_function_call() {
+  fail("an empty function was called");
+}
+[[gnu::weak]] void __throw_length_error(const char* where) {
+  fail(where);
+}
+[[gnu::weak]] void __throw_logic_error(const char* where) {
+  fail(where);
+}
+[[gnu::weak]] void __throw_out_of_range(const char* where) {
+  fail(where);
+}
+[[gnu::weak]] void __throw_out_of_range_fmt(const char* format, ...) {
+  char where[200];
+  va_list values;
+  va_start(values, format);
+  ::vsnprintf(where, sizeof where, format, values);
+  va_end(values);
+  fail(where);
+}
+[[gnu::weak]] void __throw_system_error(int error) {
+  fail(::strerror(error));
+}
+
+// What std::make_shared() asks without RTTI about a tag that is not the one it knows, as one from
+// another library might be. In one file there is one; libstdc++'s own brings its mutexes along.
+[[gnu::weak]] bool _Sp_make_shared_tag::_S_eq(const type_info&) noexcept {
+  return false;
+}
+
+}  // namespace std
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl58-cpp)

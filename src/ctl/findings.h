@@ -1,0 +1,32 @@
+// Findings: what a look at something came to, for people and for scripts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ctl/style.h"
+
+namespace nb::ctl {
+
+enum class Level : uint8_t { ok, warning, problem };
+
+// One line: what was looked at, what is so, and, unless it is well, what to do.
+struct Finding {
+  Level level = Level::ok;
+  std::string check;  // "redis memory"
+  std::string text;
+  std::string advice;
+};
+using Findings = std::vector<Finding>;
+
+void add(Findings& to, Findings more);
+
+// 0, 1 or 2: nothing, at most warnings, at least one problem.
+int doctor_code(const Findings& findings);
+
+// A line each; where it is not well, what to do stands behind it.
+std::string findings_text(const Findings& findings, const Style& style);
+std::string findings_json(const Findings& findings);
+
+}  // namespace nb::ctl

@@ -1,0 +1,243 @@
+// redis check: asks a Redis server what it is and what its users may do, and reports.
+#include <chrono>
+#include <cstdlib>
+
+#include "ctl/commands.h"
+#include "ctl/redis_files.h"
+#include "ctl/redis_needs.h"
+#include "ctl/redis_rules.h"
+#include "ctl/redis_server.h"
+#include "ctl/secret_files.h"
+#include "ctl/text.h"
+#include "ctl/timestamp.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr int kPings = 20;
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// "HSET node:health:hog": as much as a permission is about.
+std::string brief(const std::vector<std::string>& command) {
+  return command.size() < 2 ? command.front() : command[0] + ' ' + command[1];
+}
+
+class Check {
+ public:
+  Check(const RedisCheckOptions& options, int64_t timeout_ms)
+      : options_(options), timeout_ms_(timeout_ms) {}
+
+  ExitCode address();
+  ExitCode connect();
+  ServerLook look();
+
+ private:
+  void look_at_config(ServerLook& look);
+  void look_at_clock(ServerLook& look);
+  void look_without_password(ServerLook& look);
+  void look_at_users(ServerLook& look);
+  UserLook by_dry_run(const std::string& node);
+  UserLook by_queueing(const std::string& user, const std::string& node);
+
+  const RedisCheckOptions& options_;
+  int64_t timeout_ms_;
+  RedisAddress address_;
+  RedisServer server_;
+};
+
+ExitCode Check::address() {
+  std::string url = options_.url;
+  for (const char* name : {"NODEBEAT_REDIS_URL", "NODEBEAT_REDIS"}) {
+    if (url.empty()) url = environment(name);
+  }
+  if (url.empty()) url = "redis://127.0.0.1:6379";
+  if (const std::string fault = parse_redis_url(url, address_); !fault.empty()) {
+    return complain(kUsage, "the URL: " + printable(fault));
+  }
+  if (!options_.user.empty()) address_.user = options_.user;
+  std::string file = options_.password_file;
+  if (file.empty() && address_.password.empty()) {
+    file = environment("NODEBEAT_REDIS_PASSWORD_FILE");
+    address_.password = environment("NODEBEAT_REDIS_PASSWORD");
+  }
+  if (!file.empty()) {
+    std::optional<std::string> text;
+    std::string fault = read_file(file, text);
+    if (fault.empty() && !text) fault = file + ": there is no such file";
+    if (!fault.empty()) return complain(kUsage, "the password: " + printable(fault));
+    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+    if (text->empty()) return complain(kUsage, "the password: " + printable(file) + " is empty");
+    address_.password = *text;
+  }
+  if (!address_.user.empty() && address_.password.empty()) {
+    return complain(kUsage, "user " + printable(address_.user) +
+                                " needs a password: --password-file FILE, or "
+                                "$NODEBEAT_REDIS_PASSWORD");
+  }
+  return kOk;
+}
+
+ExitCode Check::connect() {
+  using Opened = RedisServer::Opened;
+  const Opened opened = server_.open(address_, timeout_ms_);
+  const std::string where = "redis " + printable(address_.text());
+  const std::string fault = printable(server_.fault());
+  switch (opened) {
+    case Opened::open:
+      return kOk;
+    case Opened::unreachable:
+      return complain(kAway, where + ": " + fault);
+    case Opened::no_answer:
+      return complain(kTimeout, where + ": " + fault);
+    case Opened::refused:
+      break;
+  }
+  const bool nobody = address_.password.empty();
+  return complain(kRefused,
+                  where + ": " + fault +
+                      (nobody ? "; give a user and password: --user NAME --password-file "
+                                "FILE"
+                              : "; as user " + (address_.user.empty() ? std::string("default")
+                                                                      : printable(address_.user))));
+}
+
+void Check::look_at_config(ServerLook& look) {
+  for (const char* name : {"bind", "protected-mode", "aclfile", "appendonly", "appendfsync",
+                           "maxmemory", "maxmemory-policy"}) {
+    const RedisReply reply = server_.call({"CONFIG", "GET", name});
+    if (reply.items.size() == 2) look.config[name] = reply.items[1].text;
+  }
+}
+
+void Check::look_at_clock(ServerLook& look) {
+  const int64_t before = now_us();
+  const RedisReply time = server_.call({"TIME"});
+  const int64_t after = now_us();
+  if (time.items.size() != 2) return;
+  const int64_t server =
+      std::atoll(time.items[0].text.c_str()) * 1'000'000 + std::atoll(time.items[1].text.c_str());
+  // The server looked at its clock about half-way.
+  const int64_t middle = before + (after - before) / 2;
+  look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
+}
+
+void Check::look_without_password(ServerLook& look) {
+  if (address_.password.empty()) {
+    look.anonymous = true;
+    return;
+  }
+  RedisAddress nobody = address_;
+  nobody.user.clear();
+  nobody.password.clear();
+  RedisServer other;
+  const auto opened = other.open(nobody, timeout_ms_);
+  if (opened == RedisServer::Opened::open) look.anonymous = true;
+  if (opened == RedisServer::Opened::refused) look.anonymous = false;
+}
+
+UserLook Check::by_dry_run(const std::string& node) {
+  UserLook look{user_of_node(node), node, true, {}, {}};
+  const auto ask = [&](const Need& need) {
+    std::vector<std::string> command = {"ACL", "DRYRUN", look.user};
+    command.insert(command.end(), need.command.begin(), need.command.end());
+    return server_.call(command);
+  };
+  for (const Need& need : needs_of(node)) {
+    const RedisReply reply = ask(need);
+    if (reply.is_error() && reply.text.find("not found") != std::string::npos &&
+        reply.text.find("User") != std::string::npos) {
+      look.exists = false;
+      return look;
+    }
+    if (reply.text == "OK") continue;
+    look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
+  }
+  for (const Need& need : excesses_of(node)) {
+    if (ask(need).text == "OK") look.excess.push_back({brief(need.command), need.what_for, {}, {}});
+  }
+  return look;
+}
+
+// Without ACL DRYRUN: a transaction tells of each command whether it may be queued, and as it never
+// ends nothing is carried out.
+UserLook Check::by_queueing(const std::string& user, const std::string& node) {
+  UserLook look{user, node, true, {}, {}};
+  RedisServer other;
+  if (other.open(address_, timeout_ms_) != RedisServer::Opened::open) return look;
+  const RedisReply begun = other.call({"MULTI"});
+  if (begun.text != "OK") {
+    look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
+    return look;
+  }
+  for (const Need& need : needs_of(node)) {
+    const RedisReply reply = other.call(need.command);
+    if (!reply.denied()) continue;
+    look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
+  }
+  for (const Need& need : excesses_of(node)) {
+    if (other.call(need.command).text != "QUEUED") continue;
+    look.excess.push_back({brief(need.command), need.what_for, {}, {}});
+  }
+  return look;
+}
+
+void Check::look_at_users(ServerLook& look) {
+  const RedisReply users = server_.call({"ACL", "USERS"});
+  if (users.is_error()) {
+    const std::string node =
+        options_.nodes.empty() ? std::string(node_of_user(look.user)) : options_.nodes.front();
+    if (!node.empty() && look.user != "default") look.users.push_back(by_queueing(look.user, node));
+    return;
+  }
+  look.all_users = true;
+  std::vector<std::string> nodes = options_.nodes;
+  if (nodes.empty()) {
+    for (const RedisReply& user : users.items) {
+      if (const auto node = node_of_user(user.text); !node.empty()) nodes.emplace_back(node);
+    }
+  }
+  for (const std::string& node : nodes) look.users.push_back(by_dry_run(node));
+}
+
+ServerLook Check::look() {
+  ServerLook look;
+  look.target = address_.text();
+  const RedisReply who = server_.call({"ACL", "WHOAMI"});
+  if (!who.is_error()) look.user = who.text;
+  const RedisReply info = server_.call({"INFO"});
+  if (!info.is_error()) look.info = info.text;
+  look_at_config(look);
+  look_at_clock(look);
+  for (int i = 0; i < kPings; ++i) {
+    if (server_.call({"PING"}).kind != RedisReply::Kind::none) {
+      look.ping_us.push_back(static_cast<double>(server_.took_us()));
+    }
+  }
+  look_without_password(look);
+  look_at_users(look);
+  return look;
+}
+
+}  // namespace
+
+int run_redis_check(const Context& context, const RedisCheckOptions& options) {
+  for (const std::string& node : options.nodes) {
+    if (const std::string fault = node_name_fault(node); !fault.empty()) {
+      return complain(kUsage, "--node '" + printable(node) + "': " + fault);
+    }
+  }
+  Check check(options, context.timeout_ms);
+  if (const ExitCode code = check.address(); code != kOk) return code;
+  if (const ExitCode code = check.connect(); code != kOk) return code;
+  const Findings findings = redis_findings(check.look());
+  if (say(context.json ? findings_json(findings) : findings_text(findings, context.style)) != kOk) {
+    return kProblems;
+  }
+  return doctor_code(findings);
+}
+
+}  // namespace nb::ctl

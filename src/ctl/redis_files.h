@@ -1,0 +1,60 @@
+// What `nodebeatctl redis setup` writes, from the shipped templates. Pure: nothing here reads or
+// writes a file.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nb::ctl {
+
+struct StoreOptions {
+  std::vector<std::string> nodes;
+  std::vector<std::string> binds;     // addresses beside this computer's own
+  std::vector<std::string> keys;      // what state.set may write; empty: cell:*
+  std::vector<std::string> channels;  // what event.publish may publish on besides; empty: cell:*
+  std::string server = "redis";       // or "valkey"
+  std::string maxmemory = "256mb";
+  long long port = 6379;
+};
+
+// "nodebeat-hog"
+std::string user_of_node(std::string_view node);
+// The node of "nodebeat-hog"; empty for other users.
+std::string_view node_of_user(std::string_view user);
+
+// What is wrong with a name, an address, a pattern or a size, in words; empty: nothing.
+std::string node_name_fault(std::string_view node);
+std::string address_fault(const std::string& address);
+std::string key_pattern_fault(std::string_view pattern);
+std::string channel_pattern_fault(std::string_view pattern);
+std::string size_fault(std::string_view size);
+
+// Whether the glob `pattern` (as Redis has them) matches something that begins with `prefix`.
+bool covers_prefix(std::string_view pattern, std::string_view prefix);
+
+std::string redis_conf(const StoreOptions& options);
+// What a redis.conf of ours was made with: addresses, port, memory and server.
+StoreOptions read_redis_conf(std::string_view text);
+
+// --- users.acl -----------------------------------------------------------------------------------
+
+struct AclLine {
+  std::string user;
+  std::string text;
+  std::vector<std::string> hashes;  // "#…", of its passwords
+};
+// The lines of a users.acl; nothing if one of them isn't a user's.
+std::optional<std::vector<AclLine>> parse_acl(std::string_view text);
+
+// What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be
+// told.
+void read_free_patterns(const AclLine& line, StoreOptions& options);
+
+// The line of `user` (default, admin, viewer, or a node's) by the template, with these passwords.
+std::string acl_line(const StoreOptions& options, std::string_view user,
+                     const std::vector<std::string>& hashes);
+
+}  // namespace nb::ctl

@@ -1,0 +1,69 @@
+#include "ctl/redis_needs.h"
+
+namespace nb::ctl {
+
+std::vector<Need> needs_of(std::string_view name) {
+  const std::string node(name);
+  const std::string session = "stroke_" + node + "_1700000000_000001";
+  const std::string health = "node:health:" + node;
+  const std::string progress = "stroke:progress:" + session;
+  return {
+      {{"PING"}, "to notice a silent server"},
+      {{"SELECT", "0"}, "to choose its database"},
+      {{"CLIENT", "SETNAME", "nodebeat"}, "to be named in CLIENT LIST", true},
+      {{"HGET", health, "health"}, "beats"},
+      {{"HSET", health, "health", "{}"}, "beats"},
+      {{"PEXPIRE", health, "1"}, "beats"},
+      {{"XADD", "stream:node_metrics:" + node, "*", "health", "{}"}, "the history of beats"},
+      {{"PUBLISH", "node:events:" + node, "{}"}, "what it says of its node"},
+      {{"HSET", "nodebeat:nodes", node, "{}"}, "the list of nodes"},
+      {{"HGET", "robot:state:" + node, "state"}, "the robot's state"},
+      {{"HSET", "robot:state:" + node, "state", "{}"}, "the robot's state"},
+      {{"PUBLISH", "robot:events", "{}"}, "the robot's events"},
+      {{"XADD", "stream:robot_telemetry", "*", "node_id", node}, "telemetry of the joints", true},
+      {{"HGET", progress, "progress"}, "strokes"},
+      {{"HSET", progress, "progress", "{}"}, "strokes"},
+      {{"PEXPIRE", progress, "1"}, "strokes"},
+      {{"XADD", "stream:stroke_history:" + session, "*", "stroke_idx", "0"}, "strokes"},
+      {{"PUBLISH", "stroke:events:session", "{}"}, "strokes"},
+      {{"PUBLISH", "stroke:events:progress", "{}"}, "strokes"},
+      {{"PUBLISH", "error:events:robot", "{}"}, "errors"},
+      {{"XADD", "stream:node_events:" + node, "*", "event", "{}"}, "events that must not be lost"},
+      {{"HGETALL", "nodebeat:nodes"}, "the status of the cell"},
+      {{"HGET", "nodebeat:nodes", node}, "the status of the cell"},
+      {{"SCAN", "0", "MATCH", "node:health:*", "COUNT", "1"}, "the status of the cell"},
+      {{"HGET", "node:health:another", "health"}, "the health of other nodes"},
+      {{"XREVRANGE", "stream:node_metrics:another", "+", "-", "COUNT", "1"},
+       "when a node was last there"},
+      {{"TYPE", "cell:a"}, "state.get"},
+      {{"GET", "cell:a"}, "state.get"},
+      {{"HGETALL", health}, "state.get"},
+      {{"SET", "cell:a", "1"}, "state.set of cell:*", true},
+      {{"DEL", "cell:a"}, "state.delete of cell:*", true},
+      {{"PUBLISH", "cell:a", "{}"}, "event.publish on cell:*", true},
+      {{"SUBSCRIBE", "robot:events"}, "event.subscribe"},
+      {{"PSUBSCRIBE", "error:events:*"}, "event.subscribe"},
+      {{"UNSUBSCRIBE", "robot:events"}, "event.unsubscribe"},
+      {{"PUNSUBSCRIBE", "error:events:*"}, "event.unsubscribe"},
+      {{"INFO"}, "nodebeatctl doctor", true},
+      {{"TIME"}, "nodebeatctl doctor", true},
+      {{"ACL", "WHOAMI"}, "nodebeatctl doctor", true},
+  };
+}
+
+std::vector<Need> excesses_of(std::string_view name) {
+  const std::string node(name);
+  return {
+      {{"HSET", "node:health:" + node + "-2", "health", "{}"}, "write another node's health"},
+      {{"HSET", "robot:state:" + node + "-2", "state", "{}"}, "write another robot's state"},
+      {{"XADD", "stream:node_events:" + node + "-2", "*", "a", "b"}, "write another node's events"},
+      {{"PUBLISH", "node:events:" + node + "-2", "{}"}, "speak for another node"},
+      {{"SET", "node:health:" + node, "{}"}, "put something else under a key that readers parse"},
+      {{"DEL", "stream:node_metrics:" + node}, "delete its history"},
+      {{"KEYS", "nodebeat-none"}, "stop the server for a while (KEYS)"},
+      {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
+      {{"ACL", "LIST"}, "see all users"},
+  };
+}
+
+}  // namespace nb::ctl

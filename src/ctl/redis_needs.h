@@ -1,0 +1,23 @@
+// What an agent does in Redis, command by command: from src/agent, src/redis, and from MONITOR over
+// the integration suite. config/redis/users.acl allows this and nothing else.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nb::ctl {
+
+struct Need {
+  std::vector<std::string> command;
+  std::string what_for;   // "beats"
+  bool optional = false;  // the agent gets on without it
+};
+
+// MULTI and EXEC, which go around the others, are not among them.
+std::vector<Need> needs_of(std::string_view node);
+// What it has no need of, and what would harm others. Not to be sent but to ACL DRYRUN, or into a
+// transaction that is never carried out.
+std::vector<Need> excesses_of(std::string_view node);
+
+}  // namespace nb::ctl

@@ -1,0 +1,283 @@
+#include "ctl/redis_rules.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "ctl/doctor_rules.h"
+#include "ctl/json_text.h"
+#include "ctl/text.h"
+
+namespace nb::ctl {
+namespace {
+
+constexpr double kSlowPing = 50'000;  // us; a cell's network takes less than one ms
+constexpr int kOldestMajor = 7;       // selectors and %R~ in users.acl
+
+Finding fine(const char* check, std::string text) {
+  return {Level::ok, check, std::move(text), {}};
+}
+Finding warning(const char* check, std::string text, std::string advice) {
+  return {Level::warning, check, std::move(text), std::move(advice)};
+}
+Finding problem(const char* check, std::string text, std::string advice) {
+  return {Level::problem, check, std::move(text), std::move(advice)};
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+// The same as the agent's redis.inspect, so that doctor's rules hold for both.
+std::string as_inspect(const ServerLook& look) {
+  ObjectText out;
+  const auto text = [&](const char* to, const char* from) {
+    if (const auto value = info_value(look.info, from)) out.text(to, *value);
+  };
+  const auto number = [&](const char* to, const char* from) {
+    long long parsed = 0;
+    const auto value = info_value(look.info, from);
+    if (!value) return;
+    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), parsed);
+    if (error == std::errc() && end == value->data() + value->size()) out.integer(to, parsed);
+  };
+  const auto flag = [&](const char* to, const char* from, std::string_view when) {
+    if (const auto value = info_value(look.info, from)) out.boolean(to, *value == when);
+  };
+  text("version", "redis_version");
+  text("role", "role");
+  text("maxmemory_policy", "maxmemory_policy");
+  number("maxmemory_bytes", "maxmemory");
+  number("used_memory_bytes", "used_memory");
+  flag("loading", "loading", "1");
+  flag("aof_enabled", "aof_enabled", "1");
+  flag("rdb_last_save_ok", "rdb_last_bgsave_status", "ok");
+  if (look.clock_offset_ms) out.raw("clock_offset_ms", format("%.3f", *look.clock_offset_ms));
+  if (!look.user.empty()) out.text("user", look.user);
+  return out.str();
+}
+
+void version(const ServerLook& look, Findings& out) {
+  const auto redis = info_value(look.info, "redis_version");
+  const auto valkey = info_value(look.info, "valkey_version");
+  if (!redis) return;
+  if (valkey) out.push_back(fine("server", "Valkey " + printable(*valkey)));
+  int major = 0;
+  std::from_chars(redis->data(), redis->data() + redis->size(), major);
+  if (major >= kOldestMajor) return;
+  out.push_back(problem("redis version",
+                        "version " + printable(*redis) + " does not know what users.acl says",
+                        "run Redis 7.0 or later, or Valkey"));
+}
+
+bool reaches_all(std::string_view bind) {
+  const auto addresses = words_of(bind);
+  return addresses.empty() || std::any_of(addresses.begin(), addresses.end(), [](auto address) {
+           if (address.starts_with('-')) address.remove_prefix(1);
+           return address == "*" || address == "0.0.0.0" || address == "::" || address == "::*";
+         });
+}
+
+bool loopback_only(std::string_view bind) {
+  const auto addresses = words_of(bind);
+  return !addresses.empty() && std::all_of(addresses.begin(), addresses.end(), [](auto address) {
+    if (address.starts_with('-')) address.remove_prefix(1);
+    return address.starts_with("127.") || address == "::1" || address == "localhost";
+  });
+}
+
+// CONFIG GET's value; null if it was refused, or this server has none of that name.
+const std::string* setting(const ServerLook& look, const char* name) {
+  const auto at = look.config.find(name);
+  return at == look.config.end() ? nullptr : &at->second;
+}
+
+void access(const ServerLook& look, Findings& out) {
+  const std::string* bind = setting(look, "bind");
+  const std::string* protection = setting(look, "protected-mode");
+  const bool kept_inside =
+      (protection != nullptr && *protection == "yes") || (bind != nullptr && loopback_only(*bind));
+  const char* turn_off =
+      "nodebeatctl redis setup writes users; or redis-cli ACL SETUSER default off, once others "
+      "have users";
+  if (look.anonymous == true && kept_inside) {
+    out.push_back(warning("access",
+                          "the default user is on and needs no password: every program on the "
+                          "server's computer may do all",
+                          turn_off));
+  } else if (look.anonymous == true) {
+    out.push_back(problem("access",
+                          "the default user is on and needs no password: whoever reaches it may "
+                          "do all",
+                          turn_off));
+  } else if (look.anonymous == false) {
+    out.push_back(fine("access", "nobody gets in without a password"));
+  }
+  if (bind != nullptr && reaches_all(*bind)) {
+    out.push_back(warning("addresses", "it listens on every address of its computer",
+                          "name those of the cell in redis.conf: bind 127.0.0.1 10.0.0.2"));
+  } else if (bind != nullptr) {
+    out.push_back(fine("addresses", "it listens on " + printable(*bind)));
+  }
+  if (protection != nullptr && *protection != "yes") {
+    out.push_back(warning("protected mode", "it is off: should the users be lost, all get in",
+                          "protected-mode yes in redis.conf"));
+  }
+}
+
+void settings(const ServerLook& look, Findings& out) {
+  if (look.config.empty()) {
+    out.push_back(
+        warning("settings",
+                "addresses, protected mode and users were not looked at: this user may not "
+                "read them, which is right for an agent's",
+                "look again as the admin"));
+    return;
+  }
+  const std::string* sync = setting(look, "appendfsync");
+  const std::string* append = setting(look, "appendonly");
+  if (sync != nullptr && append != nullptr && *append == "yes" && *sync == "no") {
+    out.push_back(warning("redis persistence",
+                          "appendfsync no: a power cut may cost half a minute of writes",
+                          "redis-cli CONFIG SET appendfsync everysec, and the same in redis.conf"));
+  }
+  const std::string* limit = setting(look, "maxmemory");
+  if (limit != nullptr && *limit == "0") {
+    out.push_back(warning("redis memory",
+                          "no maxmemory: a program gone wrong can take all of the computer's",
+                          "redis-cli CONFIG SET maxmemory 256mb, and the same in redis.conf"));
+  }
+  const std::string* file = setting(look, "aclfile");
+  if (file != nullptr && file->empty() && !look.users.empty()) {
+    out.push_back(warning("users",
+                          "there is no aclfile: users that were made by hand are gone "
+                          "after a restart, unless redis.conf has them",
+                          "aclfile /etc/redis/users.acl in redis.conf"));
+  }
+}
+
+void latency_of_pings(const ServerLook& look, Findings& out) {
+  if (look.ping_us.empty()) return;
+  std::vector<double> sorted = look.ping_us;
+  std::sort(sorted.begin(), sorted.end());
+  const double median = sorted[sorted.size() / 2];
+  const std::string text = format("%zu PINGs: median %s, longest %s", sorted.size(),
+                                  latency(median).c_str(), latency(sorted.back()).c_str());
+  if (median > kSlowPing) {
+    out.push_back(warning("latency", text + ": slow",
+                          "the network is loaded or the server is: redis-cli --latency, SLOWLOG "
+                          "GET"));
+  } else {
+    out.push_back(fine("latency", text));
+  }
+}
+
+// "db0:keys=12,expires=3,avg_ttl=0"
+void keyspace(const ServerLook& look, Findings& out) {
+  std::string text;
+  for (std::string_view rest = look.info; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const size_t keys = line.find(":keys=");
+    if (!line.starts_with("db") || keys == line.npos || keys > 8) continue;
+    const std::string_view count = line.substr(keys + 6);
+    text += (text.empty() ? "" : ", ") + std::string(line.substr(0, keys)) + ": " +
+            std::string(count.substr(0, count.find(',')));
+  }
+  if (!look.info.empty()) out.push_back(fine("keys", text.empty() ? "none" : printable(text)));
+}
+
+// "HSET node:health:hog (beats), …, and 12 more; it says: …", of those that are optional or not.
+std::string missing(const UserLook& user, bool optional) {
+  constexpr size_t kMost = 6;
+  std::string out;
+  std::string_view words;
+  size_t count = 0;
+  for (const Permission& permission : user.missing) {
+    if (permission.optional != optional || ++count > kMost) continue;
+    out += (out.empty() ? "" : ", ") + printable(permission.command) + " (" + permission.what_for +
+           ')';
+    if (words.empty()) words = permission.words;
+  }
+  if (count > kMost) out += format(", and %zu more", count - kMost);
+  if (count > 0) out += "; it says: " + printable(words);
+  return out;
+}
+
+void users(const ServerLook& look, Findings& out) {
+  for (const UserLook& user : look.users) {
+    const std::string check = "user " + printable(user.user);
+    if (!user.exists) {
+      out.push_back({Level::problem, check, "there is no such user",
+                     "nodebeatctl redis setup " + printable(user.node) + " adds it"});
+      continue;
+    }
+    if (const std::string needed = missing(user, false); !needed.empty()) {
+      out.push_back({Level::problem, check, "may not do what an agent does: " + needed,
+                     "nodebeatctl redis setup --force writes its line anew"});
+    }
+    if (const std::string wanted = missing(user, true); !wanted.empty()) {
+      out.push_back({Level::warning, check, "may not do what an agent is asked to: " + wanted,
+                     "allow it, unless it is not wanted"});
+    }
+    std::string more;
+    for (const Permission& permission : user.excess) {
+      more += (more.empty() ? "" : ", ") + permission.what_for;
+    }
+    if (!more.empty()) {
+      out.push_back({Level::warning, check, "may do what no agent needs: " + more,
+                     "nodebeatctl redis setup writes users that may not"});
+    } else if (user.missing.empty()) {
+      out.push_back({Level::ok, check, "may do what an agent does, and nothing beyond it", {}});
+    }
+  }
+  if (look.users.empty() && look.all_users) {
+    out.push_back(warning("users",
+                          "no agent has a user of its own (nodebeat-NODE): each of them "
+                          "may do all that the others may",
+                          "nodebeatctl redis setup NODE... writes them"));
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> info_value(std::string_view info, std::string_view name) {
+  while (!info.empty()) {
+    const size_t end = std::min(info.find('\n'), info.size());
+    std::string_view line = info.substr(0, end);
+    info.remove_prefix(std::min(end + 1, info.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':') {
+      return std::string(line.substr(name.size() + 1));
+    }
+  }
+  return std::nullopt;
+}
+
+Findings redis_findings(const ServerLook& look) {
+  Findings out;
+  const JsonDocument document(as_inspect(look));
+  version(look, out);
+  for (Finding& finding : server_findings(document.root())) {
+    // That there is no limit is a warning here: settings() says it.
+    const bool unlimited = finding.check == "redis memory" && finding.level == Level::ok &&
+                           setting(look, "maxmemory") != nullptr &&
+                           *setting(look, "maxmemory") == "0";
+    if (!unlimited) out.push_back(std::move(finding));
+  }
+  settings(look, out);
+  access(look, out);
+  users(look, out);
+  keyspace(look, out);
+  latency_of_pings(look, out);
+  add(out, clock_findings(document.root()));
+  return out;
+}
+
+}  // namespace nb::ctl

@@ -1,0 +1,45 @@
+// redis check's rules: from what a server said to findings. Pure: no rule asks anything itself.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ctl/findings.h"
+
+namespace nb::ctl {
+
+// What a user may not do and an agent needs; or may do, and no agent needs.
+struct Permission {
+  std::string command;  // "HSET node:health:hog"
+  std::string what_for;
+  std::string words;      // the server's
+  bool optional = false;  // of one that is missing: the agent gets on without it
+};
+
+struct UserLook {
+  std::string user, node;
+  bool exists = true;
+  std::vector<Permission> missing, excess;
+};
+
+struct ServerLook {
+  std::string target;
+  std::string user;                           // that looked; empty: the server does not say
+  std::string info;                           // INFO's answer; empty: refused
+  std::map<std::string, std::string> config;  // CONFIG GET *'s; empty: refused
+  std::optional<bool> anonymous;              // whether someone without a password gets in
+  std::optional<double> clock_offset_ms;
+  std::vector<double> ping_us;
+  std::vector<UserLook> users;
+  bool all_users = false;  // `users` are all that an agent could log in as
+};
+
+// A line of INFO: "name:value\r\n".
+std::optional<std::string> info_value(std::string_view info, std::string_view name);
+
+Findings redis_findings(const ServerLook& look);
+
+}  // namespace nb::ctl

@@ -1,0 +1,299 @@
+// redis setup: configuration, users and passwords of the cell's store, into a folder.
+//
+// What is there is kept: a user's line, once written, changes only with --force, and its password
+// not even then. So a node is added by naming it, and what an operator added stays.
+#include <algorithm>
+#include <set>
+
+#include "ctl/commands.h"
+#include "ctl/json_text.h"
+#include "ctl/redis_files.h"
+#include "ctl/secret_files.h"
+#include "ctl/sha256.h"
+#include "ctl/text.h"
+
+namespace nb::ctl {
+namespace {
+
+enum class What : uint8_t { written, rewritten, kept };
+
+struct Done {
+  std::string name;  // of the file, or of the user
+  What what = What::written;
+};
+
+const char* word(What what) {
+  return what == What::written ? "written" : what == What::rewritten ? "rewritten" : "kept";
+}
+
+class Setup {
+ public:
+  explicit Setup(const RedisSetupOptions& options) : options_(options) {
+    store_.nodes = options.nodes;
+    store_.binds = options.binds;
+    store_.keys = options.keys;
+    store_.channels = options.channels;
+    if (!options.server.empty()) store_.server = options.server;
+    if (!options.maxmemory.empty()) store_.maxmemory = options.maxmemory;
+    if (options.port) store_.port = *options.port;
+  }
+
+  // Each says what is wrong; empty: go on.
+  std::string check() const;
+  std::string run();
+
+  std::string text(const Style& style) const;
+  std::string json() const;
+
+ private:
+  std::string path(const std::string& name) const { return options_.folder + '/' + name; }
+  std::string load();
+  std::string settle(const std::string& user);
+  void adopt(std::string_view conf);
+  std::string settle_conf();
+  std::string url_of(std::string_view user) const;
+
+  const RedisSetupOptions& options_;
+  StoreOptions store_;
+  std::vector<AclLine> lines_;
+  bool had_acl_ = false;
+  std::vector<Done> users_;
+  std::vector<Done> files_;
+  std::vector<std::string> warnings_;
+};
+
+std::string password_name(std::string_view user) {
+  return std::string(user) + ".password";
+}
+
+std::string fault_in(const char* flag, const std::string& value, const std::string& fault) {
+  return fault.empty() ? fault : format("%s '%s': ", flag, printable(value).c_str()) + fault;
+}
+
+std::string Setup::check() const {
+  std::string fault;
+  const auto look = [&](const char* flag, const auto& values, auto fault_of) {
+    for (const auto& value : values) {
+      if (fault.empty()) fault = fault_in(flag, value, fault_of(value));
+    }
+  };
+  look("node", options_.nodes, node_name_fault);
+  look("--bind", options_.binds, address_fault);
+  look("--keys", options_.keys, key_pattern_fault);
+  look("--channels", options_.channels, channel_pattern_fault);
+  look("--maxmemory", std::vector<std::string>{store_.maxmemory}, size_fault);
+  if (fault.empty() && (store_.port < 1 || store_.port > 65535)) {
+    fault = "--port: a port is a number from 1 to 65535";
+  }
+  return fault;
+}
+
+std::string Setup::load() {
+  std::optional<std::string> text;
+  if (std::string fault = read_file(path("users.acl"), text); !fault.empty()) return fault;
+  if (!text) return {};
+  had_acl_ = true;
+  auto parsed = parse_acl(*text);
+  if (!parsed) {
+    return path("users.acl") +
+           " has a line that is no user's (Redis would refuse it too): correct or remove it";
+  }
+  lines_ = std::move(*parsed);
+  // As with the addresses: what nodes may do besides is said once, and holds for the next.
+  for (const AclLine& line : lines_) {
+    if (node_of_user(line.user).empty()) continue;
+    read_free_patterns(line, store_);
+    break;
+  }
+  if (!options_.keys.empty()) store_.keys = options_.keys;
+  if (!options_.channels.empty()) store_.channels = options_.channels;
+  return {};
+}
+
+// The user's line, and its password in a file of its own.
+std::string Setup::settle(const std::string& user) {
+  const auto at = std::find_if(lines_.begin(), lines_.end(),
+                               [&](const AclLine& line) { return line.user == user; });
+  const bool known = at != lines_.end();
+  std::vector<std::string> hashes = known ? at->hashes : std::vector<std::string>();
+  if (user != "default") {
+    const std::string name = password_name(user);
+    std::optional<std::string> password;
+    if (std::string fault = read_file(path(name), password); !fault.empty()) return fault;
+    while (password && (password->ends_with('\n') || password->ends_with('\r')))
+      password->pop_back();
+    if (password && password->empty()) return path(name) + " is empty: remove it, or fill it in";
+    if (password) {
+      const std::string hash = '#' + sha256_hex(*password);
+      const bool holds = std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
+      if (known && !holds && !options_.force) {
+        warnings_.push_back(name + " is not the password that users.acl has for " + user +
+                            ": --force takes it over");
+      }
+      if (!holds) hashes = {hash};
+      files_.push_back({name, What::kept});
+    } else if (hashes.empty()) {
+      const std::string fresh = new_password();
+      if (fresh.empty()) return "the kernel gave no random numbers";
+      if (std::string fault = write_file(path(name), fresh + '\n', false); !fault.empty())
+        return fault;
+      if (known && !options_.force) {
+        warnings_.push_back(user + " has no password in users.acl: --force enters the new one");
+      }
+      hashes = {'#' + sha256_hex(fresh)};
+      files_.push_back({name, What::written});
+    }
+  }
+  if (known && !options_.force) {
+    users_.push_back({user, What::kept});
+    return {};
+  }
+  AclLine line{user, acl_line(store_, user, hashes), hashes};
+  users_.push_back({user, known ? What::rewritten : What::written});
+  if (known) {
+    *at = std::move(line);
+  } else {
+    lines_.push_back(std::move(line));
+  }
+  return {};
+}
+
+// What the operator said before and does not say now holds on: a node is added without naming the
+// addresses again.
+void Setup::adopt(std::string_view conf) {
+  const StoreOptions there = read_redis_conf(conf);
+  if (options_.binds.empty()) store_.binds = there.binds;
+  if (options_.server.empty()) store_.server = there.server;
+  if (options_.maxmemory.empty()) store_.maxmemory = there.maxmemory;
+  if (!options_.port) store_.port = there.port;
+}
+
+std::string Setup::settle_conf() {
+  std::optional<std::string> there;
+  if (std::string fault = read_file(path("redis.conf"), there); !fault.empty()) return fault;
+  if (there) adopt(*there);
+  const std::string wanted = redis_conf(store_);
+  if (there && (*there == wanted || !options_.force)) {
+    files_.push_back({"redis.conf", What::kept});
+    if (*there != wanted) {
+      warnings_.emplace_back(
+          "redis.conf is not what these options would give, and was kept: --force writes it anew");
+    }
+    return {};
+  }
+  files_.push_back({"redis.conf", there ? What::rewritten : What::written});
+  return write_file(path("redis.conf"), wanted, options_.force);
+}
+
+std::string Setup::run() {
+  if (std::string fault = make_folder(options_.folder); !fault.empty()) return fault;
+  if (std::string fault = load(); !fault.empty()) return fault;
+  std::vector<std::string> users = {"default", "admin", "viewer"};
+  for (const AclLine& line : lines_) {
+    if (!node_of_user(line.user).empty()) users.push_back(line.user);
+  }
+  for (const std::string& node : options_.nodes) users.push_back(user_of_node(node));
+  std::set<std::string> seen;
+  for (const std::string& user : users) {
+    if (!seen.insert(user).second) continue;
+    if (std::string fault = settle(user); !fault.empty()) return fault;
+  }
+  std::string text;
+  for (const AclLine& line : lines_) text += line.text + '\n';
+  const bool changed = std::any_of(users_.begin(), users_.end(),
+                                   [](const Done& user) { return user.what != What::kept; });
+  if (changed) {
+    if (std::string fault = write_file(path("users.acl"), text, true); !fault.empty()) return fault;
+  }
+  files_.push_back({"users.acl", !had_acl_ ? What::written
+                                 : changed ? What::rewritten
+                                           : What::kept});
+  return settle_conf();
+}
+
+std::string Setup::url_of(std::string_view user) const {
+  std::string host = options_.host;
+  for (const std::string& address : store_.binds) {
+    if (host.empty() && !address.starts_with("127.") && address != "0.0.0.0" && address != "::")
+      host = address;
+  }
+  if (host.empty()) host = "127.0.0.1";
+  if (host.find(':') != std::string::npos) host = '[' + host + ']';
+  return "redis://" + std::string(user) + '@' + host + ':' + std::to_string(store_.port) + "/0";
+}
+
+std::string Setup::text(const Style& style) const {
+  std::string out = "In " + printable(options_.folder) + ":\n";
+  for (const Done& file : files_) {
+    out += "  " + pad(word(file.what), 10) + file.name + '\n';
+  }
+  for (const std::string& warning : warnings_) {
+    out += style.paint(Colour::yellow, "warning") + "  " + printable(warning) + '\n';
+  }
+  const std::string& server = store_.server;
+  out += "\nOn the host of the store:\n  sudo install -o " + server + " -g " + server +
+         " -m 0640 redis.conf users.acl /etc/" + server + "/\n  sudo systemctl restart " + server +
+         "-server\n";
+  if (server != "redis") {
+    out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
+  }
+  out +=
+      store_.binds.empty()
+          ? "Only programs on that host reach it: --bind ADDRESS names more of its addresses.\n"
+          : "It does not start before it has these addresses. If they come late: systemctl edit " +
+                server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
+
+  out +=
+      "\nOn each node: its password file as /etc/nodebeat/redis-password, and in nodebeat.toml\n"
+      "under [redis] password_file = \"/etc/nodebeat/redis-password\" and its own line:\n";
+  for (const Done& user : users_) {
+    if (node_of_user(user.name).empty()) continue;
+    out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
+           url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
+  }
+  return out + "\nThen: nodebeatctl redis check --password-file " + printable(options_.folder) +
+         "/admin.password " + url_of("admin") + '\n';
+}
+
+std::string Setup::json() const {
+  std::string files;
+  std::string nodes;
+  std::string warnings;
+  for (const Done& file : files_) {
+    files += (files.empty() ? "" : ",") +
+             ObjectText().text("name", file.name).text("what", word(file.what)).str();
+  }
+  for (const Done& user : users_) {
+    if (node_of_user(user.name).empty()) continue;
+    nodes += (nodes.empty() ? "" : ",") + ObjectText()
+                                              .text("node", node_of_user(user.name))
+                                              .text("user", user.name)
+                                              .text("what", word(user.what))
+                                              .text("url", url_of(user.name))
+                                              .text("password_file", password_name(user.name))
+                                              .str();
+  }
+  for (const std::string& warning : warnings_) {
+    warnings += (warnings.empty() ? "" : ",") + json_quote(warning);
+  }
+  return ObjectText()
+             .text("folder", options_.folder)
+             .raw("files", '[' + files + ']')
+             .raw("nodes", '[' + nodes + ']')
+             .raw("warnings", '[' + warnings + ']')
+             .str() +
+         '\n';
+}
+
+}  // namespace
+
+ExitCode run_redis_setup(const Context& context, const RedisSetupOptions& options) {
+  Setup setup(options);
+  if (const std::string fault = setup.check(); !fault.empty()) return complain(kUsage, fault);
+  if (const std::string fault = setup.run(); !fault.empty()) {
+    return complain(kFound, printable(fault));
+  }
+  return say(context.json ? setup.json() : setup.text(context.style));
+}
+
+}  // namespace nb::ctl

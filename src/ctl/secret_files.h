@@ -1,0 +1,23 @@
+// Files of a folder with secrets in it: written whole or not at all, for their owner only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nb::ctl {
+
+// 192 random bits from the kernel, in 32 letters, digits, '-' and '_': nothing that a URL, a shell
+// or TOML would take for something else. Empty if the kernel gives none.
+std::string new_password();
+
+// What is wrong, in words; empty: it went well.
+
+// Makes the folder (mode 0700), unless it is there.
+std::string make_folder(const std::string& path);
+// Nothing in `out` if there is no such file.
+std::string read_file(const std::string& path, std::optional<std::string>& out);
+// Mode 0600, in one step; on the disk when it returns. Replaces what is there only if `replace`.
+std::string write_file(const std::string& path, std::string_view text, bool replace);
+
+}  // namespace nb::ctl

@@ -1,0 +1,289 @@
+"""config/redis/, as shipped and as `nodebeatctl redis setup` writes it, in every server that a cell
+may have; and `nodebeatctl redis check` of them."""
+
+import json
+import re
+
+import pytest
+import redis
+
+from support import acl
+from support.agent import ROOT, environment
+from support.ctl import AWAY, REFUSED, TIMEOUT, USAGE, find_ctl, run
+from support.probe_targets import HttpTarget
+from support.redis_builds import find
+from support.redis_server import RedisServer
+from support.rpc import Refused
+from support.waiting import wait_until
+
+CTL = find_ctl()
+if CTL is None:
+    pytest.skip("no nodebeatctl was built", allow_module_level=True)
+if acl.ENABLED:
+    pytest.skip("brings its own users", allow_module_level=True)
+
+WELL, WARNINGS, PROBLEMS = range(3)
+
+
+@pytest.fixture(params=["redis-7", "redis-8", "valkey-8"])
+def build(request):
+    name, major = request.param.split("-")
+    command = find(name, major)
+    if command is None:
+        pytest.skip(f"there is no {name} {major} here: ./dev test fetches those of other Debian "
+                    "releases with mmdebstrap, where it may")
+    return command
+
+
+@pytest.fixture(scope="module")
+def cell_users(tmp_path_factory):
+    return acl.Users(tmp_path_factory.mktemp("cell"), CTL, ["hog", "ook"], ["cell:*"], ["cell:*"])
+
+
+@pytest.fixture
+def store(tmp_path, build, cell_users, closing):
+    """A server with what setup has written; and nothing but its folder changed."""
+    server = RedisServer(tmp_path / "store", cell_users, build, save=None, appendonly=None)
+    server.close = server.kill
+    yield closing(server).start()
+    acl.places.clear()
+
+
+@pytest.fixture
+def check(tmp_path, cell_users):
+    """check(url, *args, user="admin", code): its findings by what was looked at."""
+
+    def do(url, *args, user="admin", code):
+        more = ["--user", user, "--password-file", cell_users.folder / f"{user}.password"]
+        done = run(CTL, ["redis", "check", "--json", url, *(more if user else []), *args],
+                   environment(tmp_path / "sanitizer"))
+        print(done.stdout, done.stderr)
+        assert done.returncode == code and not list(tmp_path.glob("sanitizer*"))
+        if code > PROBLEMS or not done.stdout:
+            return done.stderr
+        return {f["check"]: f for f in json.loads(done.stdout)["findings"]}
+
+    return do
+
+
+def log_of(server):
+    text = server.log.read_text()
+    # Of the machine, or no trouble at all, not of the configuration.
+    harmless = "overcommit|is starting|version=|Configuration loaded|initialized"
+    return [l for l in text.splitlines() if " # " in l and not re.search(harmless, l)]
+
+
+def test_as_shipped(tmp_path, build, closing):
+    folder = ROOT / "config" / "redis"
+    shipped = acl.Files(folder)
+    server = RedisServer(tmp_path / "store", shipped, build, save=None, appendonly=None)
+    server.close = server.kill
+    closing(server).start()
+    acl.places.clear()
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(port=server.port).ping()
+    for user in ("default", "admin", "viewer", "nodebeat-NODE"):
+        for secret in ("", "x"):
+            with pytest.raises(redis.ResponseError, match="WRONGPASS"):
+                redis.Redis(port=server.port).execute_command("AUTH", user, secret)
+    assert log_of(server) == []
+
+
+def test_what_setup_writes_is_what_check_wants(store, check):
+    findings = check(store.url(), code=WELL)
+    for user in ("user nodebeat-hog", "user nodebeat-ook"):
+        assert findings[user]["text"] == "may do what an agent does, and nothing beyond it"
+    assert findings["access"]["text"] == "nobody gets in without a password"
+    assert findings["addresses"]["text"].startswith("it listens on 127.0.0.1")
+    assert findings["redis eviction"]["text"].startswith("policy noeviction")
+    assert findings["redis persistence"]["text"] == "append-only file is on"
+    assert findings["latency"]["text"].startswith("20 PINGs: median")
+    assert log_of(store) == []
+
+
+def test_an_agent_lives_on_it(store, cell_users, make_agent, steady):
+    login = cell_users.login("ook", store.url())
+    agent = make_agent(store.url(), settings={**login, "robot.telemetry_interval": "1ms"})
+    client = steady(agent)
+    store.wait_for_beat("ook")
+    session = client.call("stroke.start", total_strokes=2, ack="stored")["session_id"]
+    for method, params in (
+        ("robot.update", {"is_connected_l": True, "joints_l": [0.1]}),
+        ("stroke.update", {"stroke_idx": 1}), ("stroke.end", {}),
+        ("error.report", {"category": "arm", "message": "m"}),
+        ("state.set", {"key": "cell:mode", "value": "auto", "ttl_ms": 60000}),
+        ("event.publish", {"channel": "cell:news", "event": {"type": "t"}}),
+    ):
+        client.call(method, **params, ack="stored")
+    client.call("event.subscribe", channels=["robot:events"], patterns=["*"])
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    assert client.call("state.get", key="cell:mode")["value"] == "auto"
+    client.call("state.delete", key="cell:mode", ack="stored")
+    status = client.call("system.status")
+    assert status["nodes_online"] == 1 and "ook" in status["nodes_health"], status
+    assert client.call("redis.inspect")["user"] == "nodebeat-ook"
+    redis_client = store.client()
+    assert redis_client.hexists(f"stroke:progress:{session}", "progress")
+    wait_until(lambda: redis_client.exists("stream:robot_telemetry"))
+    assert not agent.logged("refuses|does not let")
+    # doctor's questions, which CONFIG GET answers to the admin only, are all that was refused.
+    assert {entry["object"] for entry in denials(redis_client)} == {"config|get"}
+
+
+def denials(client):
+    entries = client.execute_command("ACL", "LOG")
+    return [dict(zip(e[::2], e[1::2])) if isinstance(e, list) else e for e in entries]
+
+
+def as_user(server, cell_users, user):
+    secret = (cell_users.folder / f"{user}.password").read_text().strip()
+    return redis.Redis(port=server.port, username=user, password=secret, decode_responses=True)
+
+
+REFUSED_TO_AN_AGENT = [
+    "HSET node:health:hog health {}", "HSET robot:state:hog state {}", "PEXPIRE node:health:hog 1",
+    "HSET stroke:progress:stroke_hog_1700000000_000001 progress {}",
+    # Of a node whose name begins alike.
+    "HSET stroke:progress:stroke_ook_2_1700000000_000001 progress {}",
+    "HSET node:health:ook2 health {}", "XADD stream:node_metrics:hog * a b",
+    "SET node:health:ook x", "SET free 1", "DEL node:health:ook", "DEL stream:node_metrics:ook",
+    "XTRIM stream:node_events:ook MAXLEN 0", "HDEL nodebeat:nodes hog", "DEL nodebeat:nodes",
+    "EXPIRE stream:node_metrics:ook 1", "RENAME cell:a cell:b", "LPUSH cell:a x",
+    "PUBLISH node:events:hog {}", "PUBLISH free {}", "KEYS *", "FLUSHALL", "FLUSHDB",
+    "CONFIG GET requirepass", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER ook on",
+    "CLIENT LIST", "CLIENT KILL ID 1", "EVAL return(1) 0", "SCRIPT FLUSH", "SHUTDOWN NOSAVE",
+    "REPLICAOF NO ONE", "MONITOR", "SAVE", "BGREWRITEAOF", "MODULE LIST",
+]
+
+
+def refused(client, command):
+    try:
+        client.execute_command(*command.split())
+    except redis.exceptions.NoPermissionError:
+        return True
+    return False
+
+
+def test_what_an_agent_may_not(store, cell_users):
+    client = as_user(store, cell_users, "nodebeat-ook")
+    assert [c for c in REFUSED_TO_AN_AGENT if not refused(client, c)] == []
+
+
+def test_a_viewer_reads_and_does_nothing_else(store, cell_users):
+    store.client().hset("node:health:ook", "health", "{}")
+    viewer = as_user(store, cell_users, "viewer")
+    assert viewer.hget("node:health:ook", "health") == "{}"
+    assert viewer.keys("node:*") == ["node:health:ook"]
+    assert viewer.scan(0)[1] == ["node:health:ook"] and viewer.info()["redis_version"]
+    listener = viewer.pubsub()
+    listener.psubscribe("*")
+    assert wait_until(lambda: listener.get_message())["type"] == "psubscribe"
+    listener.close()
+    writes = ["HSET node:health:ook health x", "SET a 1", "DEL node:health:ook", "CONFIG GET *",
+              "PUBLISH robot:events {}", "FLUSHALL", "EVAL return(1) 0", "XTRIM s MAXLEN 0"]
+    assert [c for c in writes if not refused(viewer, c)] == []
+
+
+def test_check_as_the_nodes_own_user(store, check):
+    findings = check(store.url(), user="nodebeat-ook", code=WARNINGS)
+    assert findings["user nodebeat-ook"]["level"] == "ok"
+    assert findings["settings"]["level"] == "warning"
+    assert {f["check"] for f in findings.values() if f["level"] != "ok"} == {"settings"}
+    assert store.client().dbsize() == 0, "nothing of it was carried out"
+
+
+@pytest.mark.parametrize("user", ["admin", "nodebeat-ook"])
+def test_check_names_what_is_missing_and_what_is_too_much(store, check, user):
+    store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors", "+keys",
+                                   "(%R~* +hget +hgetall +get +type +xrevrange)",
+                                   "(+set +del ~cell:*)", "(+subscribe +psubscribe &*)",
+                                   "(+xadd ~stream:*)", "(+pexpire ~node:health:ook)")
+    done = check(store.url(), "--node", "ook", user=user, code=PROBLEMS)
+    finding = done["user nodebeat-ook"]  # the last of three
+    assert "stop the server for a while (KEYS)" in finding["text"]
+    assert "write another node's events" in finding["text"]
+    assert store.client().dbsize() == 0
+
+
+def test_check_of_a_user_without_its_groups(store, check):
+    store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors",
+                                   "(+hset +pexpire ~node:health:ook)", "(+set +del ~cell:*)",
+                                   "(+subscribe +psubscribe &*)", "(+xadd ~stream:robot_telemetry)")
+    text = check(store.url(), code=PROBLEMS)["user nodebeat-ook"]["text"]
+    assert text.startswith("may not do what an agent does: HGET node:health:ook (beats), ")
+    assert "(the history of beats)" in text and "HSET node:health:ook" not in text
+    assert re.search(r", and \d+ more; it says: .*has no permissions", text)
+
+
+def test_what_is_refused_is_named(store, cell_users, make_agent, steady):
+    agent = make_agent(store.url(), settings=cell_users.login("ook", store.url()))
+    client = steady(agent)
+    for method, params, what in (
+        ("state.set", {"key": "recipe", "value": 1}, "recipe"),
+        ("event.publish", {"channel": "news", "event": {"a": 1}}, "news"),
+        ("event.publish", {"channel": "plain", "event": {"a": 1}, "record": False}, "plain"),
+    ):
+        with pytest.raises(Refused) as caught:
+            client.call(method, **params, ack="stored")
+        assert caught.value.code == -32009 and "NOPERM" in str(caught.value)
+        agent.wait_for_log(f"redis refuses {what}: NOPERM")
+    client.call("event.subscribe", channels=["anything"])  # listening is free
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    assert not agent.logged("does not let")
+
+
+def test_check_of_a_careless_server(make_redis, check):
+    server = make_redis(bind="0.0.0.0", protected_mode="no", maxmemory="64mb",
+                        maxmemory_policy="allkeys-lru", appendonly="no")
+    findings = check(server.url(), user=None, code=PROBLEMS)
+    levels = {name: f["level"] for name, f in findings.items()}
+    assert levels["access"] == "problem" and "whoever reaches it" in findings["access"]["text"]
+    assert levels["redis eviction"] == "problem"
+    for name in ("addresses", "protected mode", "redis persistence", "users"):
+        assert levels[name] == "warning", name
+        assert findings[name]["advice"], name
+
+
+def test_check_of_an_open_server_that_is_kept_inside(make_redis, check):
+    findings = check(make_redis().unix_url(), user=None, code=WARNINGS)
+    assert "every program on the server's computer" in findings["access"]["text"]
+    assert "no maxmemory" in findings["redis memory"]["text"]
+
+
+def test_check_of_a_user_that_is_not_there(make_redis, check):
+    findings = check(make_redis().url(), "--node", "eek", user=None, code=PROBLEMS)
+    assert findings["user nodebeat-eek"]["text"] == "there is no such user"
+
+
+def test_check_says_why_it_could_not_ask(make_redis, fake_redis, check, tmp_path):
+    server = make_redis(requirepass="x")
+    assert re.search("NOAUTH.*--password-file", check(server.url(), user=None, code=REFUSED))
+    assert "WRONGPASS" in check(server.url(), user="viewer", code=REFUSED)
+    server.kill()
+    assert "refused" in check(server.url(), user=None, code=AWAY)
+    assert "no such file" in check(server.url(), "--password-file", tmp_path / "gone", user=None,
+                                   code=USAGE).lower()
+    for url, words in (("http://h", "not a Redis URL"), ("redis://h:0", "port"),
+                       ("redis://u:secret%@h", "hexadecimal"), ("unix://r", "absolute"),
+                       ("redis://u@h", "needs a password"), ("redis://h/x", "database")):
+        said = check(url, user=None, code=USAGE)
+        assert words in said and "secret" not in said
+
+
+def test_check_of_what_is_no_redis(closing, check):
+    target = closing(HttpTarget())
+    port = target.url().split(":")[2].split("/")[0]
+    assert "Protocol error" in check(f"redis://127.0.0.1:{port}", user=None, code=AWAY)
+
+
+def test_check_when_there_are_too_many_clients(make_redis, check):
+    server = make_redis(maxclients="1")
+    server.client().ping()
+    assert "max number of clients" in check(server.url(), user=None, code=REFUSED)
+
+
+def test_check_of_a_server_that_does_not_answer(make_redis, check):
+    server = make_redis()
+    server.pause()
+    assert "no answer in time" in check(server.url(), "--timeout", "200ms", user=None, code=TIMEOUT)
+    server.resume()

@@ -1,0 +1,202 @@
+"""nodebeatctl redis setup: files, users, passwords, and what is kept."""
+
+import hashlib
+import json
+import os
+import re
+import stat
+
+import pytest
+
+from support.agent import ROOT, environment
+from support.ctl import FOUND, OK, USAGE, find_ctl, run
+
+CTL = find_ctl()
+if CTL is None:
+    pytest.skip("no nodebeatctl was built", allow_module_level=True)
+
+
+def test_an_agent_may_use_what_it_uses():
+    """The commands in users.acl are those that stand in the agent's source, and no other."""
+    sources = [p.read_text() for room in ("redis", "agent") for p in (ROOT / "src" / room).glob("*.cc")]
+    first = r'(?:\.arg\(|ask\(\{|command\[\] = \{)"([A-Z]{3,})"'
+    used = {word.lower() for text in sources for word in re.findall(first, text)}
+    arguments = {"setname", "maxlen"}
+    with_subcommand = {"client": "client|setname", "acl": "acl|whoami"}
+    # AUTH is everybody's. CONFIG GET shows passwords: what the agent would learn is not worth that.
+    used = {with_subcommand.get(word, word) for word in used} - arguments - {"auth", "config"}
+    line = users(ROOT / "config" / "redis")["nodebeat-NODE"]
+    assert set(re.findall(r"\+([a-z|]+)", line)) == used
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cell"
+
+
+@pytest.fixture
+def setup(tmp_path, folder):
+    """setup(*args): redis setup into `folder`."""
+
+    def do(*args, code=OK):
+        done = run(CTL, ["redis", "setup", "--dir", folder, *args],
+                   environment(tmp_path / "sanitizer"))
+        print(done.stdout, done.stderr)
+        assert done.returncode == code and not list(tmp_path.glob("sanitizer*"))
+        return done.stdout if code == OK else done.stderr
+
+    return do
+
+
+def users(folder):
+    lines = (folder / "users.acl").read_text().splitlines()
+    return {line.split()[1]: line for line in lines}
+
+
+def hash_in(line):
+    return re.search("#[0-9a-f]{64}", line)[0]
+
+
+def password(folder, user):
+    return (folder / f"{user}.password").read_text().removesuffix("\n")
+
+
+def contents(folder):
+    return {p.name: p.read_text() for p in folder.iterdir()}
+
+
+def test_what_it_writes(setup, folder):
+    said = setup("--bind", "10.0.0.2", "hog", "ook")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    names = ["admin", "viewer", "nodebeat-hog", "nodebeat-ook"]
+    assert {p.name for p in folder.iterdir()} == {
+        "redis.conf", "users.acl", *(f"{name}.password" for name in names)}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()} == {0o600}
+    assert list(users(folder)) == ["default", *names]
+    passwords = [password(folder, name) for name in names]
+    assert len(set(passwords)) == 4 and all(len(p) == 32 for p in passwords)
+    for name, secret in zip(names, passwords):
+        assert "#" + hashlib.sha256(secret.encode()).hexdigest() in users(folder)[name].split()
+        assert secret not in said and secret not in (folder / "users.acl").read_text()
+    assert " off " in users(folder)["default"]
+    assert "\nbind 127.0.0.1 -::1 10.0.0.2\n" in (folder / "redis.conf").read_text()
+    assert 'hog  url = "redis://nodebeat-hog@10.0.0.2:6379/0"  (nodebeat-hog.password)' in said
+    assert f"{folder}/admin.password redis://admin@10.0.0.2:6379/0" in said
+
+
+def test_again_changes_nothing_and_one_more_node_is_added(setup, folder):
+    setup("--bind", "10.0.0.2", "--port", "7000", "hog")
+    before = contents(folder)
+    setup("--bind", "10.0.0.2", "--port", "7000", "hog")
+    assert contents(folder) == before
+    said = setup("ook")  # the addresses need not be said again
+    after = contents(folder)
+    assert set(after) - set(before) == {"nodebeat-ook.password"}
+    assert {name for name in before if before[name] != after[name]} == {"users.acl"}
+    assert after["users.acl"].startswith(before["users.acl"])
+    assert "redis://nodebeat-ook@10.0.0.2:7000/0" in said and "warning" not in said
+
+
+def test_what_the_operator_did_is_kept_without_force(setup, folder):
+    setup("hog")
+    secret = password(folder, "nodebeat-hog")
+    acl = folder / "users.acl"
+    acl.write_text(acl.read_text().replace("+time", "+time +xlen") + "user robot-lab on nopass ~* +@read\n")
+    conf = folder / "redis.conf"
+    conf.write_text(conf.read_text() + "maxclients 50\n")
+    edited = contents(folder)
+    said = setup("hog")
+    assert contents(folder) == edited
+    assert "redis.conf is not what these options would give" in said and "--force" in said
+    setup("hog", "--force")
+    assert "+xlen" not in acl.read_text() and "maxclients 50" not in conf.read_text()
+    assert users(folder)["robot-lab"] == "user robot-lab on nopass ~* +@read"
+    assert password(folder, "nodebeat-hog") == secret
+    assert hashlib.sha256(secret.encode()).hexdigest() in users(folder)["nodebeat-hog"]
+
+
+def test_a_password_file_that_was_taken_away_is_not_missed(setup, folder):
+    setup("hog")
+    line = users(folder)["nodebeat-hog"]
+    (folder / "nodebeat-hog.password").unlink()
+    setup("ook", "--force")
+    assert users(folder)["nodebeat-hog"] == line
+    assert not (folder / "nodebeat-hog.password").exists()
+
+
+def test_another_password_is_taken_over_with_force(setup, folder):
+    setup("hog")
+    (folder / "nodebeat-hog.password").write_text("of my own\n")
+    assert "is not the password that users.acl has for nodebeat-hog" in setup("hog")
+    setup("hog", "--force")
+    assert hashlib.sha256(b"of my own").hexdigest() in users(folder)["nodebeat-hog"]
+
+
+def test_free_keys_and_channels(setup, folder):
+    setup("hog", "--keys", "recipe:*", "--keys", "cell:*", "--channels", "cv:*")
+    line = users(folder)["nodebeat-hog"]
+    assert "(-@all +set +del ~recipe:* ~cell:*)" in line
+    assert "&node:events:hog &cv:* (" in line and "&cell:*" not in line
+    setup("ook")  # they hold for the next node, too, and with --force
+    assert users(folder)["nodebeat-ook"] == re.sub(
+        "#[0-9a-f]{64}", hash_in(users(folder)["nodebeat-ook"]), line.replace("hog", "ook"))
+    before = contents(folder)
+    setup("--force")
+    assert contents(folder) == before
+    setup("--keys", "cell:*", "--force")
+    assert "(-@all +set +del ~cell:*)" in users(folder)["nodebeat-ook"]
+    assert "&cv:*" in users(folder)["nodebeat-ook"]
+
+
+def test_valkey(setup, folder):
+    said = setup("hog", "--server", "valkey")
+    conf = (folder / "redis.conf").read_text()
+    settings = [line for line in conf.splitlines() if not line.startswith("#")]
+    assert "aclfile /etc/valkey/users.acl" in settings and "dir /var/lib/valkey" in settings
+    assert "install -o valkey" in said and "valkey.conf" in said
+
+
+def test_for_scripts(setup):
+    answer = json.loads(setup("--json", "--bind", "fd00::2", "hog"))
+    assert answer["nodes"] == [{
+        "node": "hog", "user": "nodebeat-hog", "what": "written",
+        "url": "redis://nodebeat-hog@[fd00::2]:6379/0", "password_file": "nodebeat-hog.password"}]
+    assert {"name": "redis.conf", "what": "written"} in answer["files"]
+    assert answer["warnings"] == []
+
+
+@pytest.mark.parametrize("args, words", [
+    (["ho g"], "node 'ho g': a node's name holds letters"),
+    (["-x*"], "not expected"),
+    (["x" * 65], "1 to 64 letters"),
+    (["hog", "--bind", "cell.local"], "--bind 'cell.local': it is no IP address"),
+    (["hog", "--port", "0"], "a port is a number from 1 to 65535"),
+    (["hog", "--maxmemory", "lots"], "--maxmemory 'lots': it is no size, such as 256mb"),
+    (["hog", "--keys", "r*"], "covers keys beginning with robot:"),
+    (["hog", "--keys", "[a-z]*"], "covers keys beginning with"),
+    (["hog", "--keys", "a b"], "write ? for it"),
+    (["hog", "--channels", "node:*"], "covers node:events:*"),
+    (["hog", "--server", "memcached"], "memcached"),
+])
+def test_wrong_usage_is_named_and_writes_nothing(setup, folder, args, words):
+    assert words in setup(*args, code=USAGE)
+    assert not folder.exists()
+
+
+def test_folders_and_files_that_cannot_be(setup, folder):
+    folder.write_text("")
+    assert "is no folder" in setup("hog", code=FOUND)
+    folder.unlink()
+    folder.mkdir()
+    (folder / "users.acl").write_text("# mine\n")
+    assert "has a line that is no user's" in setup("hog", code=FOUND)
+    assert (folder / "users.acl").read_text() == "# mine\n"
+    (folder / "users.acl").unlink()
+    (folder / "nodebeat-hog.password").write_text("\n")
+    assert "nodebeat-hog.password is empty" in setup("hog", code=FOUND)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(setup, folder):
+    folder.mkdir(mode=0o500)
+    assert "Permission denied" in setup("hog", code=FOUND)

@@ -1,0 +1,281 @@
+// nodebeatctl redis: the pure parts of setup and check.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "ctl/redis_files.h"
+#include "ctl/redis_needs.h"
+#include "ctl/redis_rules.h"
+#include "ctl/redis_server.h"
+#include "ctl/secret_files.h"
+#include "ctl/sha256.h"
+
+namespace nb::ctl {
+namespace {
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+// FIPS 180-4's examples, and the lengths at which padding takes a block of its own.
+TEST(Sha256, KnownDigests) {
+  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex(std::string(55, 'a')),
+            "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318");
+  EXPECT_EQ(sha256_hex(std::string(64, 'a')),
+            "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
+  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(RedisFiles, PasswordsNeedNoQuotes) {
+  const std::string password = new_password();
+  EXPECT_EQ(password.size(), 32u);
+  EXPECT_EQ(password.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                       "0123456789-_"),
+            std::string::npos);
+  EXPECT_NE(password, new_password());
+}
+
+TEST(RedisFiles, WhatAPatternCovers) {
+  for (const char* pattern : {"*", "n*", "node:*", "node:health:*", "????:*", "[a-z]*", "[^x]*",
+                              "no\\de:*", "node:", "[m-o]ode:x", "[z-a]ode:"}) {
+    EXPECT_TRUE(covers_prefix(pattern, "node:")) << pattern;
+  }
+  for (const char* pattern :
+       {"", "node", "nod", "cell:*", "N*", "[^n]*", "[^a-z]*", "\\*", "nodes:*", "?", "[a-m]*"}) {
+    EXPECT_FALSE(covers_prefix(pattern, "node:")) << pattern;
+  }
+}
+
+TEST(RedisFiles, FaultsAreNamed) {
+  EXPECT_EQ(node_name_fault("robot-1.left_arm"), "");
+  for (const char* name : {"", "-a", "a b", "ä", "a/b", "a*"})
+    EXPECT_NE(node_name_fault(name), "") << name;
+  EXPECT_EQ(address_fault("10.0.0.2"), "");
+  EXPECT_EQ(address_fault("fd00::1"), "");
+  for (const char* address : {"", "cell", "10.0.0", "10.0.0.2:6379", "*"})
+    EXPECT_NE(address_fault(address), "") << address;
+  EXPECT_EQ(key_pattern_fault("recipe:*"), "");
+  EXPECT_EQ(key_pattern_fault("node"), "");  // reserved is what has the colon
+  EXPECT_TRUE(contains(key_pattern_fault("st*"), "stroke:"));
+  EXPECT_TRUE(contains(key_pattern_fault("a b"), "write ? for it"));
+  EXPECT_NE(key_pattern_fault("a)"), "");
+  EXPECT_EQ(channel_pattern_fault("robot:*"), "");
+  EXPECT_TRUE(contains(channel_pattern_fault("n*"), "node:events:"));
+  EXPECT_EQ(size_fault("256mb"), "");
+  for (const char* size : {"", "mb", "0mb", "256", "1tb", "-1mb", "1.5gb"})
+    EXPECT_NE(size_fault(size), "") << size;
+}
+
+TEST(RedisFiles, ConfReadsBackWhatItWasMadeWith) {
+  StoreOptions options;
+  options.binds = {"10.0.0.2", "::1", "fd00::2"};
+  options.port = 7000;
+  options.maxmemory = "1gb";
+  const std::string conf = redis_conf(options);
+  EXPECT_TRUE(contains(conf, "\nbind 127.0.0.1 -::1 10.0.0.2 fd00::2\n"));
+  const StoreOptions again = read_redis_conf(conf);
+  EXPECT_EQ(again.binds, (std::vector<std::string>{"10.0.0.2", "fd00::2"}));
+  EXPECT_EQ(again.port, 7000);
+  EXPECT_EQ(again.maxmemory, "1gb");
+  EXPECT_EQ(again.server, "redis");
+  EXPECT_EQ(redis_conf(again), conf);
+  options.server = "valkey";
+  EXPECT_EQ(read_redis_conf(redis_conf(options)).server, "valkey");
+  EXPECT_TRUE(contains(redis_conf(options), "\naclfile /etc/valkey/users.acl\n"));
+}
+
+TEST(RedisFiles, LinesOfUsers) {
+  StoreOptions options;
+  const std::string line = acl_line(options, "nodebeat-hog", {"#1", "#2"});
+  EXPECT_TRUE(line.starts_with("user nodebeat-hog on resetpass #1 #2 resetchannels -@all "));
+  EXPECT_TRUE(contains(line, " ~node:health:hog "));
+  EXPECT_TRUE(contains(line, "~cell:*)"));
+  EXPECT_FALSE(contains(line, "NODE"));
+  options.keys = {"NODE:*", "a*"};  // a pattern is not the template's text
+  EXPECT_TRUE(contains(acl_line(options, "nodebeat-hog", {}), "(-@all +set +del ~NODE:* ~a*)"));
+  EXPECT_TRUE(acl_line(options, "default", {}).starts_with("user default off "));
+  EXPECT_EQ(acl_line(options, "someone", {}), "");
+
+  const auto parsed = parse_acl(line + "\n\nuser other on nopass\n");
+  ASSERT_TRUE(parsed);
+  ASSERT_EQ(parsed->size(), 2u);
+  EXPECT_EQ((*parsed)[0].user, "nodebeat-hog");
+  EXPECT_EQ((*parsed)[0].hashes, (std::vector<std::string>{"#1", "#2"}));
+  EXPECT_EQ((*parsed)[0].text, line);
+  EXPECT_FALSE(parse_acl("# a comment\n"));
+  EXPECT_FALSE(parse_acl("user\n"));
+}
+
+TEST(RedisFiles, FreePatternsReadBack) {
+  StoreOptions options;
+  options.keys = {"a*", "b:*"};
+  options.channels = {"c*", "robot:*"};
+  StoreOptions again;
+  read_free_patterns({"nodebeat-hog", acl_line(options, "nodebeat-hog", {}), {}}, again);
+  EXPECT_EQ(again.keys, options.keys);
+  EXPECT_EQ(again.channels, options.channels);
+  StoreOptions usual;
+  read_free_patterns({"nodebeat-hog", acl_line({}, "nodebeat-hog", {}), {}}, usual);
+  EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));
+  EXPECT_EQ(usual.channels, (std::vector<std::string>{"cell:*"}));
+  read_free_patterns({"nodebeat-hog", "user nodebeat-hog on nopass ~* &* +@all", {}}, usual);
+  EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));  // tells nothing
+}
+
+// A session of a node whose name begins alike must not fit: "ook" and "ook_2", "ook_1700000000".
+TEST(RedisFiles, ASessionBelongsToOneNode) {
+  const std::string line = acl_line({}, "nodebeat-ook", {});
+  std::string digits;
+  for (int i = 0; i < 16; ++i) digits += i == 10 ? "_[0-9]" : "[0-9]";
+  EXPECT_TRUE(contains(line, "~stroke:progress:stroke_ook_" + digits + ")"));
+  EXPECT_TRUE(contains(line, "~stream:stroke_history:stroke_ook_" + digits + ")"));
+}
+
+TEST(RedisUrl, Forms) {
+  RedisAddress address;
+  EXPECT_EQ(parse_redis_url("redis://u%40x:p%3Aw@cell.local:7000/3", address), "");
+  EXPECT_EQ(address.user, "u@x");
+  EXPECT_EQ(address.password, "p:w");
+  EXPECT_EQ(address.host, "cell.local");
+  EXPECT_EQ(address.port, 7000);
+  EXPECT_EQ(address.db, 3);
+  EXPECT_EQ(parse_redis_url("redis://[fd00::1]", address), "");
+  EXPECT_EQ(address.text(), "[fd00::1]:6379");
+  EXPECT_EQ(address.user, "");
+  EXPECT_EQ(parse_redis_url("redis://[fd00::1]:7", address), "");
+  EXPECT_EQ(address.port, 7);
+  EXPECT_EQ(parse_redis_url("unix://admin@/run/redis.sock?db=2", address), "");
+  EXPECT_EQ(address.text(), "/run/redis.sock");
+  EXPECT_EQ(address.db, 2);
+  for (const char* url :
+       {"", "cell:6379", "http://h", "rediss://h", "redis://", "redis://:6379", "redis://h:0",
+        "redis://h:65536", "redis://h:x", "redis://h/x", "redis://h/99999", "redis://a%4@h",
+        "redis://a%zz@h", "redis://a%00@h", "unix://x", "unix:///s?x=1", "unix:///s?db="}) {
+    EXPECT_NE(parse_redis_url(url, address), "") << url;
+  }
+}
+
+// --- check ---------------------------------------------------------------------------------------
+
+constexpr char kInfo[] =
+    "# Server\r\nredis_version:7.2.4\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n"
+    "maxmemory:268435456\r\nused_memory:1000000\r\nloading:0\r\naof_enabled:1\r\n"
+    "rdb_last_bgsave_status:ok\r\n# Keyspace\r\ndb0:keys=12,expires=3,avg_ttl=0\r\n"
+    "db2:keys=1,expires=0,avg_ttl=0\r\n";
+
+ServerLook good() {
+  ServerLook look;
+  look.user = "admin";
+  look.info = kInfo;
+  look.config = {{"bind", "127.0.0.1 -::1 10.0.0.2"}, {"protected-mode", "yes"},
+                 {"aclfile", "/etc/redis/users.acl"}, {"appendonly", "yes"},
+                 {"appendfsync", "everysec"},         {"maxmemory", "268435456"}};
+  look.anonymous = false;
+  look.clock_offset_ms = 1;
+  look.ping_us = {100, 120, 90};
+  look.users = {{"nodebeat-hog", "hog", true, {}, {}}};
+  look.all_users = true;
+  return look;
+}
+
+// The level of the findings of that check, the worst; ok if there is none.
+Level level(const ServerLook& look, std::string_view check) {
+  Level worst = Level::ok;
+  for (const Finding& finding : redis_findings(look)) {
+    if (finding.check == check) worst = std::max(worst, finding.level);
+  }
+  return worst;
+}
+
+TEST(RedisCheck, AllIsWell) {
+  const Findings findings = redis_findings(good());
+  EXPECT_EQ(doctor_code(findings), 0);
+  bool keys = false;
+  for (const Finding& finding : findings) {
+    EXPECT_EQ(finding.level, Level::ok) << finding.check;
+    keys = keys || (finding.check == "keys" && finding.text == "db0: 12, db2: 1");
+  }
+  EXPECT_TRUE(keys);
+}
+
+TEST(RedisCheck, InfoByName) {
+  EXPECT_EQ(info_value(kInfo, "role"), "master");
+  EXPECT_EQ(info_value(kInfo, "maxmemory"), "268435456");
+  EXPECT_FALSE(info_value(kInfo, "max"));
+  EXPECT_FALSE(info_value("", "role"));
+}
+
+TEST(RedisCheck, WhoGetsIn) {
+  ServerLook look = good();
+  look.anonymous = true;
+  EXPECT_EQ(level(look, "access"), Level::warning);
+  look.config["protected-mode"] = "no";
+  EXPECT_EQ(level(look, "access"), Level::problem);
+  EXPECT_EQ(level(look, "protected mode"), Level::warning);
+  look.config["bind"] = "127.0.0.1 -::1";
+  EXPECT_EQ(level(look, "access"), Level::warning);
+  for (const char* bind : {"", "*", "* -::*", "0.0.0.0", "127.0.0.1 ::"}) {
+    look.config["bind"] = bind;
+    EXPECT_EQ(level(look, "addresses"), Level::warning) << bind;
+  }
+}
+
+TEST(RedisCheck, Settings) {
+  ServerLook look = good();
+  look.config["appendfsync"] = "no";
+  EXPECT_EQ(level(look, "redis persistence"), Level::warning);
+  look = good();
+  look.config["maxmemory"] = "0";
+  EXPECT_EQ(level(look, "redis memory"), Level::warning);
+  look = good();
+  look.config["aclfile"] = "";
+  EXPECT_EQ(level(look, "users"), Level::warning);
+  look = good();
+  look.config.clear();
+  EXPECT_EQ(level(look, "settings"), Level::warning);
+  look = good();
+  look.ping_us = {60'000, 70'000, 10};
+  EXPECT_EQ(level(look, "latency"), Level::warning);
+  look = good();
+  look.info = "redis_version:6.2.14\r\nrole:master\r\n";
+  EXPECT_EQ(level(look, "redis version"), Level::problem);
+}
+
+TEST(RedisCheck, Users) {
+  ServerLook look = good();
+  look.users[0].missing = {{"HSET node:health:hog", "beats", "NOPERM no", false}};
+  EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem);
+  look.users[0].missing[0].optional = true;
+  EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
+  look.users[0].missing.clear();
+  look.users[0].excess = {{"KEYS a", "stop the server", "", false}};
+  EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
+  look.users[0] = {"nodebeat-hog", "hog", false, {}, {}};
+  EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem);
+  look.users.clear();
+  EXPECT_EQ(level(look, "users"), Level::warning);
+  look.all_users = false;  // it may not see them
+  EXPECT_EQ(level(look, "users"), Level::ok);
+}
+
+// Whoever looks as an agent's user queues these: none may be of a kind that cannot be queued.
+TEST(RedisCheck, NothingThatEndsATransactionIsAsked) {
+  for (auto list : {needs_of("hog"), excesses_of("hog")}) {
+    EXPECT_FALSE(list.empty());
+    for (const Need& need : list) {
+      for (const char* never : {"EXEC", "DISCARD", "MULTI", "WATCH", "RESET", "QUIT", "SHUTDOWN",
+                                "FLUSHALL", "FLUSHDB"}) {
+        EXPECT_NE(need.command.front(), never);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nb::ctl
