@@ -15,7 +15,7 @@ from support import processes
 from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("NODEBEAT_BOOT_TREES") or ROOT / "build" / "boot")
+CACHE = Path(os.environ.get("NODEBEAT_BOOT_TREES") or ROOT / "build" / "trees" / "boot")
 ALWAYS = ["dbus", "redis-server", "systemd", "systemd-sysv"]
 
 
