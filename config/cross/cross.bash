@@ -26,6 +26,11 @@ wrap_programs() {
       "$build/cross/$arch/$program" >"$path"
     chmod +x "$path"
   done
+  # nodebeatctl starts the daemon that it finds beside itself: that must be the script, too.
+  path=$wrapped/src/ctl/nodebeatctl
+  cp "$build/cross/$arch/src/ctl/nodebeatctl" "$path.real"
+  sed -i "s#$build/cross/$arch/src/ctl/nodebeatctl#$path.real#" "$path"
+  ln -s "$build/cross/$arch/src/client" "$wrapped/src/client"
 }
 
 cross_units() {

@@ -24,9 +24,10 @@ debian_sources() {
 # fetch_sysroot ARCH SUITE DIR SOURCES. As an archive: made in a namespace of users, the folder itself
 # would belong to nobody here.
 fetch_sysroot() {
+  # Without /etc: the emulator would take its resolv.conf and hosts for this system's.
   printf '%s\n' "$4" | mmdebstrap --variant=extract --arch="$1" --include="$sysroot_packages" \
     --format=tar --skip=essential/unlink,download/empty,cleanup "$2" - - |
-    tar -x -C "$3" --no-same-owner --exclude=./dev --exclude=./usr/share/doc \
+    tar -x -C "$3" --no-same-owner --exclude=./dev --exclude=./etc --exclude=./usr/share/doc \
       --exclude=./usr/share/man --exclude=./usr/share/locale
 }
 

@@ -41,6 +41,7 @@ def test_stop_before_the_first_beat(redis_server, make_agent, notify):
     assert health["memory_percent"] > 0 and health["boot_id"]
 
 
+@pytest.mark.real_processor("in the first milliseconds the emulator itself has the signal")
 def test_a_stop_in_the_first_milliseconds_is_clean(make_agent, closing):
     """However early SIGTERM comes, it is a stop as asked, not a death by signal."""
     listener = closing(SilentListener())
@@ -331,6 +332,7 @@ def fake_clock(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["+1d", "-1d"])
+@pytest.mark.real_processor("libfaketime is for the programs of this one")
 def test_the_clock_is_stepped_a_day(redis_server, make_agent, plain_program, tmp_path, step):
     clock, env = fake_clock(tmp_path)
     agent = make_agent(redis_server.url(), env=env, program=plain_program)

@@ -440,6 +440,7 @@ def test_a_line_that_trickles_has_the_same_time(redis_server, make_agent, connec
     assert time.monotonic() - begin < 3
 
 
+@pytest.mark.real_processor("its limit is a figure of a real one")
 def test_a_multitude_of_tiny_lines_slows_nobody(lonely, connect, sanitized):
     flood = connect(lonely.agent, timeout=25)
     count = 200_000 if sanitized else 1_000_000
