@@ -121,3 +121,39 @@ package() {
   ((status)) || say "In $build/packages"
   exit $status
 }
+
+# --- the test of the packages, part of ./dev test ---------------------------------------------------
+
+# A small Debian with what the packages depend on, but without them.
+make_tree() {
+  local dir=$1 suite depends want
+  suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
+  depends=$(for deb in "$build"/packages/*_"$host_arch".deb; do dpkg-deb -f "$deb" Depends; done |
+    tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | grep '^lib' | grep -v nodebeat | sort -u | paste -sd,)
+  want="$suite $depends"
+  [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
+  rm -rf "$dir" "$dir.complete"
+  debian_sources "$suite" | mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" - && printf '%s\n' "$want" >"$dir.complete"
+}
+
+package_tests() {
+  local status=0 junit=$build/package.junit.xml tree=$build/package/tree
+  if ((EUID != 0)) || ! unshare --mount true 2>/dev/null; then
+    say 'packages: not tested, since only root can mount a tree to install them in'
+    skipped=$((skipped + 1))
+    return
+  fi
+  if ! package_one "$host_arch" || ! stage 'packages: a tree to install them in' package-tree make_tree "$tree"; then
+    failed=$((failed + 1))
+    tail -n 20 "$logs/package-tree.log" 2>/dev/null
+    return
+  fi
+  rm -f "$junit"
+  stage 'packages: install, upgrade, remove, purge' test-package env NODEBEAT_TEST_TREE="$tree" \
+    NODEBEAT_TEST_PACKAGES="$build/packages" NODEBEAT_TEST_ARCH="$host_arch" unshare --mount \
+    timeout --kill-after=10 300 "$python" -m pytest test/package -p no:cacheprovider -o junit_logging=all \
+    --junitxml="$junit" --tb=short
+  status=$?
+  tally $status "$junit" "$logs/test-package.log"
+}

@@ -4,9 +4,79 @@ cross_configure() {
   local arch=$1 dir=$build/cross/$1
   [[ -f $dir/build.ninja ]] && return
   rm -rf "$dir"
-  meson setup "$dir" "$root" --cross-file "$build/cross/$arch.ini" \
+  local cache=()
+  command -v ccache >/dev/null && cache=(env "PATH=/usr/lib/ccache:$PATH")
+  "${cache[@]}" meson setup "$dir" "$root" --cross-file "$build/cross/$arch.ini" \
     --cross-file "config/cross/${triplet_of[$arch]}.ini" \
     --buildtype=minsize -Ddebug=false -Db_ndebug=false -Dwerror=true
 }
 
-cross_compile() { cross_configure "$1" && ninja -C "$build/cross/$1" -j "$cores"; }
+cross_compile() { cross_configure "$1" && ninja -C "$build/cross/$1" -j "$cores" -k 20; }
+
+# What the integration suite starts, each a script that starts the emulator, in folders as the build
+# has them: so nothing has to be registered in this system's kernel (binfmt).
+wrap_programs() {
+  local arch=$1 program path wrapped=$build/cross/$1-emulated
+  rm -rf "$wrapped"
+  for program in $daemon src/ctl/nodebeatctl test/examples/{robot_sim,two_agents} \
+    test/support/{probe_driver,glob_driver}; do
+    path=$wrapped/$program
+    mkdir -p "${path%/*}"
+    printf '#!/bin/sh\nexec %q -L %q %q "$@"\n' "$(emulator "$arch")" "$(sysroot_of "$arch")" \
+      "$build/cross/$arch/$program" >"$path"
+    chmod +x "$path"
+  done
+}
+
+cross_units() {
+  local arch=$1 dir=$build/cross/$1 junit=$build/cross/$1/meson-logs/testlog.junit.xml status=0
+  rm -f "$junit" "$dir"/*.xml
+  stage "units: $arch, emulated" "test-$arch" meson test -C "$dir" --no-rebuild --print-errorlogs \
+    --timeout-multiplier 10 --num-processes "$cores"
+  status=$?
+  tally $status "$junit" "$logs/test-$arch.log"
+}
+
+cross_integration() {
+  local arch=$1 filter=$2 status=0 junit=$build/cross/$1/integration.junit.xml
+  local wrapped=$build/cross/$1-emulated
+  rm -f "$junit"
+  wrap_programs "$arch"
+  stage "integration tests: $arch, emulated" "integration-$arch" env NODEBEATD="$wrapped/$daemon" \
+    NODEBEAT_TEST_PROBE_DRIVER="$wrapped/test/support/probe_driver" \
+    NODEBEAT_TEST_GLOB_DRIVER="$wrapped/test/support/glob_driver" \
+    NODEBEAT_TEST_NODE_MODULES="$build/mcp/node_modules" NODEBEAT_TEST_SLOWNESS=4 \
+    NODEBEAT_TEST_EMULATED=1 timeout --kill-after=10 3000 "$python" -m pytest test/integration \
+    -p no:cacheprovider -n "$cores" -o junit_logging=all --junitxml="$junit" --tb=short \
+    ${filter:+-k "$filter"}
+  status=$?
+  tally $status "$junit" "$logs/integration-$arch.log"
+}
+
+# A build that is stripped as the packages' is; `file` tells what it needs to run.
+show_sizes() {
+  local file stripped
+  stripped=$(mktemp) || return
+  for file in $daemon src/ctl/nodebeatctl src/client/libnodebeat.so; do
+    "${triplet_of[$1]}-strip" -o "$stripped" "$build/cross/$1/$file" &&
+      printf '  %-28s %8d B stripped\n' "${file##*/}" "$(stat -c %s "$stripped")"
+  done
+  rm -f "$stripped"
+}
+
+cross() {
+  local arch=${1-} filter=${2-}
+  [[ $arch == arm64 || $arch == armhf ]] || usage "cross wants arm64 or armhf, and perhaps a filter"
+  need build demo test sysroot "$arch" cross
+  prepare
+  unset "${!NODEBEAT_@}" REDIS_URL
+  prepare_sysroot "$arch" || exit 1
+  if ! stage "build: $arch" "build-$arch" cross_compile "$arch"; then
+    grep -E -A 12 '(error|ERROR|undefined reference)' "$logs/build-$arch.log" | head -n 60
+    exit 1
+  fi
+  show_sizes "$arch"
+  [[ -n $filter ]] || cross_units "$arch"
+  cross_integration "$arch" "$filter"
+  finish
+}

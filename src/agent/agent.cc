@@ -109,7 +109,7 @@ Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loade
       identity_(identify(config_.node.name, clock)),
       run_note_(config_.socket.path),
       outbox_({identity_.node, identity_.instance_id, event_limits(config_),
-               config_.outbox.slot_bytes}),
+               static_cast<size_t>(config_.outbox.slot_bytes)}),
       loop_(clock) {
   loaded.config = config_;
   effective_config_ = config::print(loaded);
@@ -263,7 +263,7 @@ void Agent::swap_config() {
   config_ = config::swappable(config_, std::move(loaded->config));
   log_.set_threshold(config_.log.level);
   outbox_.set_event_limits(event_limits(config_));
-  outbox_.set_slot_bytes(config_.outbox.slot_bytes);
+  outbox_.set_slot_bytes(static_cast<size_t>(config_.outbox.slot_bytes));
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
   local_->reconfigure();

@@ -157,8 +157,8 @@ redis::LinkOptions link_options(const config::Config& config) {
   options.backoff.base = from.backoff_base;
   options.backoff.cap = from.backoff_cap;
   options.stable_after = from.stable_after;
-  options.max_reply_bytes = from.max_reply;
-  options.max_output_bytes = from.max_output;
+  options.max_reply_bytes = static_cast<size_t>(from.max_reply);
+  options.max_output_bytes = static_cast<size_t>(from.max_output);
   return options;
 }
 
@@ -197,9 +197,9 @@ ipc::ServerOptions server_options(
                                       "socket.allow_users", log);
   options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "/proc/self/gid_map",
                                        "socket.allow_groups", log);
-  options.max_clients = from.max_clients;
-  options.line_bytes = from.max_line;
-  options.output_bytes = from.max_output;
+  options.max_clients = static_cast<size_t>(from.max_clients);
+  options.line_bytes = static_cast<size_t>(from.max_line);
+  options.output_bytes = static_cast<size_t>(from.max_output);
   options.partial_timeout = from.line_timeout;
   if (const auto fd = ipc::activated_fd(environment, ::getpid())) {
     options.inherited_fd = *fd;
@@ -210,7 +210,7 @@ ipc::ServerOptions server_options(
 }
 
 outbox::EventLogLimits event_limits(const config::Config& config) {
-  return {config.outbox.event_bytes, config.outbox.event_age};
+  return {static_cast<size_t>(config.outbox.event_bytes), config.outbox.event_age};
 }
 
 }  // namespace nb::agent

@@ -1,12 +1,11 @@
 // Where libstdc++ would throw, nodebeatd says why and aborts: nothing in it catches
 // (-fno-exceptions), so a throw would end it just the same, without a word. What only a throw needs
-// is 30 KB (unwinder, exception classes, demangler); linked in statically, libstdc++ brings it
+// is 85 KB (unwinder, exception classes, demangler); linked in statically, libstdc++ brings it
 // along only for these functions. Our definitions come first in the search, so the archive's
 // members stay out.
 //
 // operator new and delete may be replaced by any program. The __throw_ functions are libstdc++'s
-// own, the same since gcc 4.9; the definitions are weak, so that one that another version adds
-// costs its size again, and nothing else.
+// own: ours are weak, so that one that another version adds costs its size again, and nothing else.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

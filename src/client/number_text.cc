@@ -91,12 +91,12 @@ constexpr auto kPairs = [] {
 char* write_back(char* end, uint64_t digits) {
   while (digits >= 100) {
     end -= 2;
-    std::memcpy(end, &kPairs[2 * (digits % 100)], 2);
+    std::memcpy(end, &kPairs[2 * static_cast<size_t>(digits % 100)], 2);
     digits /= 100;
   }
   if (digits >= 10) {
     end -= 2;
-    std::memcpy(end, &kPairs[2 * digits], 2);
+    std::memcpy(end, &kPairs[2 * static_cast<size_t>(digits)], 2);
   } else {
     *--end = static_cast<char>('0' + digits);
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A library needs libc and no other: neither libstdc++ nor what brings threads or numbers of its own."""
+"""A file needs libc and no other: neither libstdc++ nor what brings threads or numbers of its own."""
 
 import re
 import subprocess

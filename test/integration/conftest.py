@@ -22,7 +22,7 @@ from support.fault_proxy import FaultProxy  # noqa: E402
 from support.notify import NotifySocket  # noqa: E402
 from support.redis_server import RedisServer  # noqa: E402
 from support.rpc import Client  # noqa: E402
-from support.waiting import Conditions, wait_until  # noqa: E402
+from support.waiting import SLOWNESS, Conditions, wait_until  # noqa: E402
 
 DEFAULT_TIME_LIMIT = 30
 
@@ -63,6 +63,7 @@ class TookTooLong(BaseException):
 def _limited(item, phase):
     mark = item.get_closest_marker("time_limit")
     seconds = mark.args[0] if mark and phase == "call" else DEFAULT_TIME_LIMIT
+    seconds *= SLOWNESS
 
     def on_alarm(signum, frame):
         raise TookTooLong(f"{phase} of {item.name} is not done after {seconds} s")
@@ -81,6 +82,9 @@ def pytest_runtest_setup(item):
     own = item.get_closest_marker("own_users")
     if own and acl.ENABLED:
         pytest.skip(f"not as the node's user: {own.args[0]}")
+    real = item.get_closest_marker("real_processor")
+    if real and os.environ.get("NODEBEAT_TEST_EMULATED"):
+        pytest.skip(f"not under an emulator: {real.args[0]}")
     yield from _limited(item, "setup")
 
 

@@ -1,6 +1,7 @@
 """A real redis-server of a test's own: its own folder, loopback, a free port and a socket file."""
 
 import json
+import re
 import threading
 import time
 from collections import namedtuple
@@ -48,7 +49,7 @@ class RedisServer:
         }
         command = [*self.program]
         if self.users is not None:
-            command.append(self.users.folder / "redis.conf")
+            command.append(self._their_conf())
         for key, value in directives.items():
             if value is None:
                 continue  # as the file has it
@@ -57,6 +58,16 @@ class RedisServer:
         if wait:
             self.wait_ready()
         return self
+
+    def _their_conf(self):
+        """Their redis.conf but for its folders: the server looks into those while it reads on."""
+        text = (self.users.folder / "redis.conf").read_text()
+        text, dirs = re.subn("(?m)^dir .*$", f"dir {self.folder}", text)
+        text, logs = re.subn("(?m)^logfile .*$", f"logfile {self.log}", text)
+        assert (dirs, logs) == (1, 1)
+        copy = self.folder / "redis.conf"
+        copy.write_text(text)
+        return copy
 
     def wait_ready(self):
         wait_until(self._answers, 15, "redis-server answers", ignoring=(redis.ConnectionError,))

@@ -90,7 +90,10 @@ class Client:
         if self.closed:
             raise Closed
         left = max(deadline - time.monotonic(), 0)
-        if not select.select([self.socket], [], [], left)[0]:
+        # Not select(), which a process with more than a thousand descriptors may not use.
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        if not poller.poll(left * 1000):
             raise AssertionError(f"nothing more came; there are {self.answers}, {self.messages}, "
                                  f"{self.anonymous}, and the beginning {self._rest[:200]!r}")
         try:

@@ -1,6 +1,10 @@
 """Waiting for a condition, with a deadline; nothing in this suite sleeps for a fixed time."""
 
+import os
 import time
+
+# Under an emulator (./dev cross) everything takes several times as long.
+SLOWNESS = float(os.environ.get("NODEBEAT_TEST_SLOWNESS") or 1)
 
 
 class Conditions:
@@ -15,6 +19,7 @@ def wait_until(condition, timeout=10.0, what=None, ignoring=()):
     `what` (text, or a function called only on failure) says what was waited for. Exceptions of the
     types in `ignoring` count as "not yet".
     """
+    timeout *= SLOWNESS
     deadline = time.monotonic() + timeout
     last = None
     while True:

@@ -1,0 +1,274 @@
+"""The Debian packages in a clean tree: installed, upgraded, removed, purged, as apt and dpkg do it.
+
+In $NODEBEAT_TEST_TREE lies a small Debian with the libraries that the packages depend on; in
+$NODEBEAT_TEST_PACKAGES the packages. Each test has a copy of the tree, which costs an overlay, and
+works in it by chroot: what starts and stops a service is shown by test/boot, with a real systemd.
+Here a script stands for systemctl, and notes what it was asked."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONFIG = "/etc/nodebeat/nodebeat.toml"
+# systemd-sysusers locks them, and keeps a copy of each that it changes.
+ACCOUNTS = r"/etc/((passwd|group|shadow|gshadow)-?|\.pwd\.lock)$"
+OURS = ["nodebeat", "nodebeat-tools", "libnodebeat0", "libnodebeat-dev"]
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>/systemctl.log
+case "$*" in
+  *is-active*) test -e /is-active ;;
+  *list-units*nodebeat@*) cat /instances 2>/dev/null ;;
+  *show*Environment*) cat /unit-environment 2>/dev/null ;;
+esac
+"""
+
+# deb-systemd-invoke would ask it for states in many ways: what counts is that it was called.
+INVOKE = """#!/bin/sh
+echo "invoke $*" >>/systemctl.log
+"""
+
+
+class Tree:
+    def __init__(self, root):
+        self.root = root
+
+    def path(self, name):
+        return Path(f"{self.root}{name}")
+
+    def run(self, *command, check=True):
+        done = subprocess.run(
+            ["chroot", self.root, *command],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
+                 "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done.stdout
+
+    def install(self, *files):
+        for file in files:
+            shutil.copy(file, self.path("/tmp"))
+        return self.run("dpkg", "--force-confold", "-i", *(f"/tmp/{Path(f).name}" for f in files))
+
+    def boot(self):
+        """From here on the maintainer scripts think that systemd runs."""
+        self.path("/run/systemd/system").mkdir(parents=True)
+        for name, text in (("systemctl", SYSTEMCTL), ("deb-systemd-invoke", INVOKE)):
+            self.path(f"/usr/bin/{name}").unlink(missing_ok=True)
+            self.path(f"/usr/bin/{name}").write_text(text)
+            self.path(f"/usr/bin/{name}").chmod(0o755)
+
+    def asked(self):
+        log = self.path("/systemctl.log")
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    def is_enabled(self):
+        return self.path("/etc/systemd/system/multi-user.target.wants/nodebeat.service").is_symlink()
+
+    def files(self):
+        """What is there, without dpkg's own notes, logs and what is made as a cache."""
+        found = set()
+        for folder, folders, names in os.walk(self.root):
+            inside = folder[len(str(self.root)):] or "/"
+            if re.match(r"/(proc|sys|dev|tmp|run/systemd|var/(lib/dpkg|log|cache))(/|$)", inside):
+                folders.clear()
+                continue
+            found.update(f"{inside.rstrip('/')}/{name}" for name in names + folders)
+        return found - {"/systemctl.log"}
+
+
+@pytest.fixture(scope="session")
+def packages():
+    folder = Path(os.environ["NODEBEAT_TEST_PACKAGES"])
+    found = {name: sorted(folder.glob(f"{name}_*_{os.environ['NODEBEAT_TEST_ARCH']}.deb")) for name in OURS}
+    assert all(len(files) == 1 for files in found.values()), f"one of each is wanted in {folder}: {found}"
+    return {name: files[0] for name, files in found.items()}
+
+
+@pytest.fixture(scope="session")
+def newer(packages, tmp_path_factory):
+    """The package of the agent as its next version, whose shipped configuration has changed."""
+    folder = tmp_path_factory.mktemp("newer")
+    unpacked = folder / "unpacked"
+    subprocess.run(["dpkg-deb", "-R", packages["nodebeat"], unpacked], check=True)
+    control = unpacked / "DEBIAN" / "control"
+    version = re.search(r"^Version: (.*)$", control.read_text(), re.M)[1]
+    control.write_text(control.read_text().replace(f"Version: {version}", f"Version: {version}+next"))
+    config = Path(f"{unpacked}{CONFIG}")
+    config.write_text(config.read_text() + "\n# A line that the next version has.\n")
+    file = folder / packages["nodebeat"].name
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", unpacked, file], check=True,
+                   stdout=subprocess.DEVNULL)
+    return file
+
+
+@pytest.fixture
+def tree(tmp_path):
+    base = os.environ["NODEBEAT_TEST_TREE"]
+    # Not in the temporary folder itself: an overlay cannot lie on an overlay.
+    subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path], check=True)
+    for name in ("upper", "work", "root"):
+        (tmp_path / name).mkdir()
+    options = f"lowerdir={base},upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    root = tmp_path / "root"
+    try:
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
+        try:
+            yield Tree(root)
+        finally:
+            subprocess.run(["umount", root], check=True)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def name_a_redis(tree):
+    text = tree.path(CONFIG).read_text()
+    changed = re.sub(r"^#url = .*$", 'url = "redis://hog.local:6379/0"', text, count=1, flags=re.M)
+    assert changed != text
+    tree.path(CONFIG).write_text(changed)
+
+
+def test_everything_installs_and_runs(tree, packages):
+    tree.install(*packages.values())
+    version = packages["nodebeat"].name.split("_")[1]
+    assert version in tree.run("nodebeatd", "--version")
+    assert version in tree.run("nodebeatctl", "--version")
+    assert tree.run("nodebeatd", "--check-config") is not None
+    assert "nodebeat" in tree.path("/etc/passwd").read_text(), "the user that the unit runs as"
+    assert tree.is_enabled()
+    for page in ("man8/nodebeatd.8.gz", "man5/nodebeat.toml.5.gz", "man1/nodebeatctl.1.gz"):
+        assert tree.path(f"/usr/share/man/{page}").exists()
+
+
+def test_without_systemd_nothing_is_started(tree, packages):
+    """As in a container or an image that is being made."""
+    said = tree.install(packages["nodebeat"])
+    assert "no Redis is named yet" in said and CONFIG in said and "systemctl start nodebeat" in said
+
+
+def test_a_fresh_installation_says_what_to_fill_in(tree, packages):
+    tree.boot()
+    said = tree.install(packages["nodebeat"])
+    assert "no Redis is named yet" in said and "systemctl start nodebeat" in said
+    assert not [line for line in tree.asked() if line.startswith("invoke")]
+
+
+def test_a_configuration_that_is_there_already_is_kept_and_started(tree, packages):
+    """As an image of a robot's computer has it."""
+    tree.boot()
+    tree.path("/etc/nodebeat").mkdir()
+    tree.path(CONFIG).write_text('[redis]\nurl = "redis://hog.local"\n')
+    said = tree.install(packages["nodebeat"])
+    assert "invoke restart nodebeat.service" in tree.asked()
+    assert "no Redis" not in said
+    assert "hog.local" in tree.path(CONFIG).read_text()
+
+
+def test_an_address_in_the_environment_of_the_unit_counts(tree, packages):
+    tree.boot()
+    tree.path("/unit-environment").write_text("Environment=NODEBEAT_REDIS_URL=redis://hog.local\n")
+    assert "no Redis" not in tree.install(packages["nodebeat"])
+    assert "invoke restart nodebeat.service" in tree.asked()
+
+
+def test_a_wrong_configuration_is_named_and_nothing_started(tree, packages):
+    tree.boot()
+    tree.path("/etc/nodebeat").mkdir()
+    tree.path(CONFIG).write_text('[redis]\nurk = "redis://hog.local"\n')
+    said = tree.install(packages["nodebeat"])
+    assert f"{CONFIG}:2" in said and "systemctl restart nodebeat.service" in said
+    assert not [line for line in tree.asked() if line.startswith("invoke")]
+
+
+def test_an_upgrade_keeps_the_configuration_and_restarts(tree, packages, newer):
+    tree.install(packages["nodebeat"])
+    name_a_redis(tree)
+    before = tree.path(CONFIG).read_text()
+    tree.boot()
+    tree.install(newer)
+    assert "+next" in tree.run("dpkg-query", "-W", "nodebeat")
+    assert tree.path(CONFIG).read_text() == before
+    asked = tree.asked()
+    assert "--system daemon-reload" in asked
+    assert [line for line in asked if line.startswith("invoke")] == ["invoke restart nodebeat.service"]
+
+
+def test_an_upgrade_takes_the_new_configuration_where_nobody_changed_it(tree, packages, newer):
+    tree.install(packages["nodebeat"])
+    tree.install(newer)
+    assert "A line that the next version has." in tree.path(CONFIG).read_text()
+
+
+def test_an_upgrade_leaves_a_running_agent_whose_configuration_is_now_wrong(tree, packages, newer):
+    tree.install(packages["nodebeat"])
+    tree.path(CONFIG).write_text("[heart]\nbeat = 1\n")
+    tree.boot()
+    tree.path("/is-active").touch()
+    said = tree.install(newer)
+    assert "left as it is" in said
+    assert not [line for line in tree.asked() if line.startswith("invoke")]
+
+
+def test_an_upgrade_restarts_the_instances_that_run(tree, packages, newer):
+    tree.install(packages["nodebeat"])
+    tree.path("/etc/nodebeat/left.toml").write_text('[redis]\nurl = "redis://hog.local"\n')
+    tree.path("/etc/nodebeat/right.toml").write_text("what\n")
+    tree.boot()
+    tree.path("/instances").write_text("nodebeat@left.service loaded\nnodebeat@right.service loaded\n")
+    said = tree.install(newer)
+    assert "/etc/nodebeat/right.toml:1" in said
+    asked = tree.asked()
+    assert "invoke restart nodebeat@left.service" in asked
+    assert "invoke restart nodebeat@right.service" not in asked
+
+
+def test_removing_stops_and_keeps_the_configuration(tree, packages):
+    tree.install(packages["nodebeat"])
+    name_a_redis(tree)
+    tree.boot()
+    tree.path("/run/nodebeat").mkdir()
+    tree.run("dpkg", "--remove", "nodebeat")
+    stops = [line for line in tree.asked() if line.startswith("invoke stop")]
+    assert stops == ["invoke stop nodebeat.socket nodebeat.service nodebeat@*.service"]
+    assert "hog.local" in tree.path(CONFIG).read_text()
+    assert not tree.path("/usr/sbin/nodebeatd").exists()
+    assert not tree.path("/run/nodebeat").exists()
+
+
+def test_a_purge_leaves_nothing_but_the_user(tree, packages):
+    before = tree.files()
+    tree.install(*packages.values())
+    tree.path("/etc/nodebeat/redis-password").write_text("secret")
+    tree.run("dpkg", "--purge", *reversed(OURS))
+    left = tree.files() - before
+    assert {name for name in left if not re.match(ACCOUNTS, name)} == set()
+    assert "nodebeat" in tree.path("/etc/passwd").read_text(), "its number must not become another's"
+    assert "nodebeat" not in tree.run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n")
+
+
+def test_lintian_finds_nothing(packages):
+    if not shutil.which("lintian"):
+        pytest.skip("there is no lintian here")
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", *packages.values()],
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_agents_node_is_small(packages):
+    """Over a cell's radio, to each node: 300 KB to fetch, 1 MB installed."""
+    files = [packages["nodebeat"], packages["libnodebeat0"]]
+    assert sum(file.stat().st_size for file in files) < 300_000
+    sizes = [
+        int(subprocess.run(["dpkg-deb", "-f", file, "Installed-Size"], check=True, capture_output=True).stdout)
+        for file in files
+    ]
+    assert sum(sizes) < 1000
