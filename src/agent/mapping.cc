@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "agent/accounts.h"
 #include "base/file.h"
 #include "ipc/activation.h"
@@ -94,14 +97,38 @@ probe::ProbeSpec probe_spec(const config::ProbeConfig& config) {
   return spec;
 }
 
+// In a user namespace (PrivateUsers= of a systemd unit) whoever is not mapped is "nobody", and not
+// to be told from others.
+bool is_somebody(uint32_t id, const std::string& map) {
+  for (std::string_view rest = map; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    unsigned first = 0, outside = 0, count = 0;  // user_namespaces(7)
+    const std::string line(rest.substr(0, end));
+    if (std::sscanf(line.c_str(), "%u %u %u", &first, &outside, &count) == 3 && id >= first &&
+        id - first < count) {
+      return true;
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return map.empty();
+}
+
 std::vector<uint32_t> find_accounts(const std::vector<std::string>& names, const char* file,
-                                    const char* key, const Log& log) {
+                                    const char* map_file, const char* key, const Log& log) {
   std::vector<uint32_t> found;
   if (names.empty()) return found;
   const auto table = read_small_file(file, 1024 * 1024);
+  const auto map = read_small_file(map_file);
   for (const std::string& name : names) {
     if (const auto id = find_account(table ? *table : std::string(), name)) {
       found.push_back(*id);
+      if (map && !is_somebody(*id, *map)) {
+        log.warning(
+            "key '%s': in this sandbox '%s' cannot be told from others and is refused: the unit "
+            "wants "
+            "PrivateUsers=no",
+            key, name.c_str());
+      }
     } else {
       log.warning("key '%s': %s has no '%s'", key, file, name.c_str());
     }
@@ -166,8 +193,10 @@ ipc::ServerOptions server_options(
           from.group.c_str());
     }
   }
-  options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "socket.allow_users", log);
-  options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "socket.allow_groups", log);
+  options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "/proc/self/uid_map",
+                                      "socket.allow_users", log);
+  options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "/proc/self/gid_map",
+                                       "socket.allow_groups", log);
   options.max_clients = static_cast<size_t>(from.max_clients);
   options.line_bytes = static_cast<size_t>(from.max_line);
   options.output_bytes = static_cast<size_t>(from.max_output);

@@ -127,6 +127,19 @@ def test_the_codes_are_told_and_kept_from_restarts(run_cli):
     assert {code for code in kept if code < 200} == codes
 
 
+@pytest.mark.parametrize("key, name", [("allow_users", "daemon"), ("allow_groups", "daemon")])
+def test_who_cannot_be_told_from_others_in_a_sandbox_is_named(redis_server, make_agent, key, name):
+    """systemd's PrivateUsers= leaves root and the service's own user; the others are nobody."""
+    wrapper = unshare("--user", "--map-root-user")
+    agent = make_agent(redis_server.url(), wrapper=wrapper, settings={f"socket.{key}": [name, "root"]})
+    agent.wait_for_log(f"socket.{key}.*'{name}' cannot be told from others.*PrivateUsers=no")
+    assert not agent.logged("'root' cannot be told")
+    agent.stop()
+    agent = make_agent(redis_server.url(), settings={f"socket.{key}": [name]})
+    agent.wait_for_log(": connected")
+    assert not agent.logged("cannot be told")
+
+
 # --- when the disk fills up while it runs -------------------------------------------------------
 
 
