@@ -133,8 +133,10 @@ make_tree() {
   want="$suite $depends"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
   rm -rf "$dir" "$dir.complete"
-  debian_sources "$suite" | mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
-    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" - && printf '%s\n' "$want" >"$dir.complete"
+  local sources
+  sources=$(debian_sources "$suite")
+  printf '%s\n' "$sources" | mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" ${sources:+-} && printf '%s\n' "$want" >"$dir.complete"
 }
 
 package_tests() {

@@ -36,8 +36,8 @@ wrap_programs() {
 cross_units() {
   local arch=$1 dir=$build/cross/$1 junit=$build/cross/$1/meson-logs/testlog.junit.xml status=0
   rm -f "$junit" "$dir"/*.xml
-  stage "units: $arch, emulated" "test-$arch" env NODEBEAT_TEST_EMULATED=1 meson test -C "$dir" --no-rebuild --print-errorlogs \
-    --timeout-multiplier 10 --num-processes "$cores"
+  stage "units: $arch, emulated" "test-$arch" env NODEBEAT_TEST_EMULATED=1 meson test \
+    -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 10 --num-processes "$cores"
   status=$?
   tally $status "$junit" "$logs/test-$arch.log"
 }

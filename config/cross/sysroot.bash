@@ -13,12 +13,11 @@ emulator() { command -v "${emulator_of[$1]}-static" || command -v "${emulator_of
 
 sysroot_of() { printf '%s' "$build/cross/sysroot-$1"; }
 
-# The mirrors that this system uses for its own Debian.
+# The mirrors that this system uses for its own Debian; nothing where that cannot be told, and then
+# mmdebstrap has its own.
 debian_sources() {
-  local lines
-  lines=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' \
-    'Created-By: Packages' 'Origin: Debian' | grep -F " $1" | grep ' main$' | sort -u)
-  printf '%s\n' "${lines:-deb http://deb.debian.org/debian $1 main}"
+  apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' \
+    'Created-By: Packages' 'Origin: Debian' | grep -F " $1" | grep ' main$' | sort -u
 }
 
 # fetch_sysroot ARCH SUITE DIR SOURCES. As an archive: made in a namespace of users, the folder itself
@@ -26,7 +25,7 @@ debian_sources() {
 fetch_sysroot() {
   # Without /etc: the emulator would take its resolv.conf and hosts for this system's.
   printf '%s\n' "$4" | mmdebstrap --variant=extract --arch="$1" --include="$sysroot_packages" \
-    --format=tar --skip=essential/unlink,download/empty,cleanup "$2" - - |
+    --format=tar --skip=essential/unlink,download/empty,cleanup "$2" - ${4:+-} |
     tar -x -C "$3" --no-same-owner --exclude=./dev --exclude=./etc --exclude=./usr/share/doc \
       --exclude=./usr/share/man --exclude=./usr/share/locale
 }
@@ -80,7 +79,8 @@ prepare_sysroot() {
     tail -n 20 "$logs/sysroot-$1.log"
     return 1
   }
-  [[ ! -f $(sysroot_of "$1")/.without-security ]] || say "  (without the fixes of Debian's security archive, which could not be fetched)"
+  [[ ! -f $(sysroot_of "$1")/.without-security ]] ||
+    say "  (without the fixes of Debian's security archive, which could not be fetched)"
   printf '[constants]\nsysroot = %s\nemulator = %s\n' "'$(sysroot_of "$1")'" \
     "'$(emulator "$1" || printf 'no-%s' "${emulator_of[$1]}")'" >"$build/cross/$1.ini"
 }
