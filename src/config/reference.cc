@@ -80,6 +80,10 @@ constexpr const char* kPreface =
 # nodebeatd --check-config says whether a file is right; --print-config shows what is in force and
 # where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket] and
 # redis.db take effect at the next start.
+
+# The version of this file: an agent that reads another one says so, and what to do, instead of
+# naming keys. It may be left out.
+config_version = 1
 )";
 
 constexpr const char* kProbes = R"(
