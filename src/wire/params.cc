@@ -90,7 +90,7 @@ std::optional<RpcError> check_numbers(JsonView value, const Param& spec, std::st
       return wanted(element_name(field, index), "a number or null", element);
     }
     if (++index > static_cast<size_t>(spec.max)) {
-      return wrong(field, "has more than the %2$lld numbers that are allowed", 0, spec.max);
+      return wrong(field, "has more than the %lld numbers that are allowed", spec.max, 0);
     }
   }
   return std::nullopt;
@@ -105,7 +105,7 @@ std::optional<RpcError> check_array(JsonView value, const Param& spec, std::stri
       if (auto error = check_text(element, text, element_name(field, index))) return error;
     }
     if (++index > static_cast<size_t>(spec.max)) {
-      return wrong(field, "has more than the %2$lld elements that are allowed", 0, spec.max);
+      return wrong(field, "has more than the %lld elements that are allowed", spec.max, 0);
     }
   }
   return std::nullopt;
