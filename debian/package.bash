@@ -132,10 +132,13 @@ make_tree() {
     tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | grep '^lib' | grep -v nodebeat | sort -u | paste -sd,)
   want="$suite $depends"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
-  rm -rf "$dir" "$dir.complete"
+  rm -rf --one-file-system "$dir" "$dir.complete" || return
   local sources
   sources=$(debian_sources "$suite")
-  printf '%s\n' "$sources" | mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
+  # It binds this computer's /proc, /sys and /dev/shm into the tree. In a namespace of its own they are
+  # nobody else's to stumble over, and go with it however it ends.
+  printf '%s\n' "$sources" | unshare --mount --propagation=private --pid --fork --mount-proc \
+    --kill-child mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
     --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" ${sources:+-} && printf '%s\n' "$want" >"$dir.complete"
 }
 
