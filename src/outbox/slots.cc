@@ -1,6 +1,7 @@
 #include "outbox/slots.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace nb::outbox {
 namespace {
@@ -21,8 +22,19 @@ Duration Slot::ttl_left(MonoTime now) const {
   return std::max<Duration>(expires - now, std::chrono::milliseconds(1));
 }
 
+Slots::IdView Slots::id_of(int db, std::string_view key) {
+  uint64_t number = key.size();
+  for (size_t at = 0; at < key.size(); at += sizeof number) {
+    uint64_t word = 0;
+    std::memcpy(&word, key.data() + at, std::min(sizeof word, key.size() - at));
+    number = (number ^ word) * 0x9e3779b97f4a7c15u;  // 2^64 divided by the golden ratio
+    number ^= number >> 32;
+  }
+  return {number, db, key};
+}
+
 Slot* Slots::find(int db, std::string_view key) {
-  const auto it = slots_.find(IdView{db, key});
+  const auto it = slots_.find(id_of(db, key));
   return it != slots_.end() ? &it->second : nullptr;
 }
 
@@ -43,7 +55,8 @@ size_t Slots::limited_bytes_with(const SlotUpdate& update) const {
 Slot& Slots::put(const SlotUpdate& update, Lane lane, MonoTime now) {
   Slot* slot = find(update.db, update.key);
   if (slot == nullptr) {
-    const auto [it, is_new] = slots_.try_emplace(Id{update.db, std::string(update.key)});
+    const IdView id = id_of(update.db, update.key);
+    const auto [it, is_new] = slots_.try_emplace(Id{id.number, id.db, std::string(id.key)});
     slot = &it->second;
     slot->db = update.db;
     slot->key = it->first.key;
@@ -94,7 +107,7 @@ void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
 void Slots::erase(Slot& slot) {
   if (slot.dirty()) take(slot);
   if (slot.limited) limited_bytes_ -= size_of(slot);
-  slots_.erase(slots_.find(IdView{slot.db, slot.key}));
+  slots_.erase(slots_.find(id_of(slot.db, slot.key)));
 }
 
 void Slots::mark_dirty(Slot& slot, Lane lane) {

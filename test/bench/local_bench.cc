@@ -6,8 +6,10 @@
 //   local_bench relay SOCKET COUNT            event.publish until another client has it, beside an
 //                                             epoll relay
 //   local_bench strokes SOCKET PORT COUNT     stroke.update beside four blocking calls of hiredis
-//   local_bench rate SOCKET PORT publish|set CLIENTS COUNT [PAYLOAD]
-//                                             as fast as Redis takes it
+//   local_bench rate SOCKET PORT publish|set CLIENTS COUNT [PAYLOAD [BATCHES]]
+//                                             as fast as Redis takes it; each client has so many
+//                                             batches of 64 under way, as with redis-benchmark -P
+//                                             64
 //   local_bench fill SOCKET CLIENTS           fills both lanes and what waits for clients that do
 //                                             not read; ends with its standard input
 //
@@ -44,7 +46,8 @@ namespace {
 
 constexpr int64_t kPeriodNs = 1'000'000;  // between two measured updates
 constexpr int kWarmUp = 200;              // updates that do not count
-constexpr int kKeys = 1000;               // of `rate ... set`
+constexpr int kKeys = 8192;               // of `rate ... set`: more than are under way
+constexpr int kBatch = 64;                // messages of `rate` that leave in one send()
 
 [[noreturn, gnu::format(printf, 1, 2)]] void die(const char* words, ...) {
   va_list arguments;
@@ -425,13 +428,9 @@ int64_t stat_of(std::string_view stats, const char* name) {
 constexpr std::string_view kStats = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.stats\"}\n";
 
 // Lines leave in batches, one send() each. The last of a batch is a request that is answered when
-// it is stored; only so many lines are under way that neither lane overflows, and that no value
-// has to replace one that waits.
-int rate(const char* socket, int port, bool is_set, int clients, int count, size_t payload) {
-  const int window = is_set ? 960 : 1920;
-  const int batch = std::min(64, window / clients);
-  const int batches_a_client = std::max(1, window / clients / batch);
-
+// it is stored; who calls this sees to it that the lanes have room for what is under way.
+int rate(const char* socket, int port, bool is_set, int clients, int count, size_t payload,
+         int batches_a_client) {
   std::vector<std::string> lines, requests;
   for (int i = 0; i < (is_set ? kKeys : 1); ++i) {
     const std::string params = is_set
@@ -469,8 +468,8 @@ int rate(const char* socket, int port, bool is_set, int clients, int count, size
   const auto feed = [&](size_t client) {
     while (said < count && under_way[client] < batches_a_client) {
       text_of_batch.clear();
-      for (int i = 0; i < batch; ++i, ++said, next = (next + 1) % lines.size()) {
-        text_of_batch += i + 1 < batch ? lines[next] : requests[next];
+      for (int i = 0; i < kBatch; ++i, ++said, next = (next + 1) % lines.size()) {
+        text_of_batch += i + 1 < kBatch ? lines[next] : requests[next];
       }
       ++under_way[client];
       ++open;
@@ -574,9 +573,10 @@ int main(int argc, char** argv) {
   if (what == "visible" && argc == 5) return visible(argv[2], number(3), number(4));
   if (what == "relay" && argc == 4) return relay(argv[2], number(3));
   if (what == "strokes" && argc == 5) return strokes(argv[2], number(3), number(4));
-  if (what == "rate" && (argc == 7 || argc == 8)) {
+  if (what == "rate" && argc >= 7 && argc <= 9) {
     return rate(argv[2], number(3), argv[4] == std::string_view("set"), number(5), number(6),
-                static_cast<size_t>(argc == 8 ? std::max(32, number(7)) : 300));
+                static_cast<size_t>(argc >= 8 ? std::max(32, number(7)) : 300),
+                argc == 9 ? number(8) : 1);
   }
   if (what == "fill" && argc == 4) return fill(argv[2], number(3));
   std::fputs("local_bench: see the head of local_bench.cc, and bench.py, which runs it\n", stderr);
