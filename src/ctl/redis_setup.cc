@@ -244,8 +244,11 @@ std::string Setup::text(const Style& style) const {
                 server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
 
   out +=
-      "\nOn each node: its password file as /etc/nodebeat/redis-password, and in nodebeat.toml\n"
-      "under [redis] password_file = \"/etc/nodebeat/redis-password\" and its own line:\n";
+      "\nOn each node its password file, for nobody but the agent:\n"
+      "  sudo install -o nodebeat -g nodebeat -m 0400 FILE /etc/nodebeat/redis-password\n"
+      "and in nodebeat.toml under [redis] password_file = \"/etc/nodebeat/redis-password\" and "
+      "its\n"
+      "own line:\n";
   for (const Done& user : users_) {
     if (node_of_user(user.name).empty()) continue;
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
