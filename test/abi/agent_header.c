@@ -19,6 +19,7 @@ int main(void) {
   if (agent != NULL || strstr(error, "memory.toml:2") == NULL) return fail(__LINE__);
 
   options.config_text = "";
+  options.socket_path = "";  // the default one is a running agent's
   options.node = "hog";
   if (nb_agent_create(&options, &agent, error, sizeof error) != NB_OK) return fail(__LINE__);
 
