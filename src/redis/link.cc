@@ -62,6 +62,7 @@ void Link::wake() {
 }
 
 void Link::try_to_connect() {
+  has_tried_ = true;
   transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
                                        Delegate<void(Status&)>::to<&Link::on_connected>(this),
                                        Delegate<void(std::string_view)>::to<&Link::on_data>(this),
@@ -137,7 +138,10 @@ void Link::on_end(std::string_view why) {
 void Link::on_turn() {
   turn_.stop();
   nudge_.stop();
-  if (!machine_.connected() && finishing_) finish_deadline_.start(Duration::zero());
+  // Nothing to wait for; a try that is under way may still come through before the deadline.
+  if (finishing_ && machine_.state() <= LinkState::waiting) {
+    finish_deadline_.start(Duration::zero());
+  }
   if (machine_.state() < LinkState::replaying) return;
   send_units();
   maybe_steady();
@@ -231,7 +235,6 @@ void Link::on_check() {
 }
 
 void Link::fail(Trouble trouble, std::string_view words) {
-  const bool was_connected = machine_.connected();
   const LinkMachine::Retry retry = machine_.fail(trouble, loop_.now());
   ++status_.failures;
   status_.words =
@@ -246,7 +249,7 @@ void Link::fail(Trouble trouble, std::string_view words) {
   }
   retry_.start(retry.delay);
   publish_status();
-  if (finishing_ && was_connected) wake();
+  if (finishing_) wake();
 }
 
 // Last of what a callback of the transport does: it dies here.
@@ -274,6 +277,11 @@ void Link::finish(Duration deadline, Delegate<void()> on_finished) {
   finishing_ = true;
   on_finished_ = on_finished;
   finish_deadline_.start(deadline);
+  // The first try is still a timer's tick away: what was never tried has not failed.
+  if (!has_tried_ && machine_.state() == LinkState::waiting) {
+    retry_.stop();
+    try_to_connect();
+  }
   wake();
 }
 

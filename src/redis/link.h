@@ -132,6 +132,7 @@ class Link final : private PipelineSink {
   uv::Timer finish_deadline_;
   Delegate<void()> on_finished_;
   bool finishing_ = false;
+  bool has_tried_ = false;
 };
 
 }  // namespace nb::redis

@@ -544,6 +544,21 @@ TEST_F(LinkTest, FinishWithoutAConnectionEndsAtOnce) {
   EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
 }
 
+// Asked in the first millisecond, when the first try is still to come.
+TEST_F(LinkTest, FinishBeforeTheFirstTryStillSaysTheLastWord) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  put_health(outbox_, "{last}");
+  link_->finish(5s, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  EXPECT_FALSE(watch_.finished);
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
+  EXPECT_EQ(watch_.last.state, LinkState::stopped);
+}
+
 TEST_F(LinkTest, MayDieInEveryState) {
   for (const int steps : {0, 1, 2, 3}) {
     start();
