@@ -73,7 +73,7 @@ Answer AgentLink::call(const std::string& method, const std::string& params, int
   const auto timeout = static_cast<uint32_t>(timeout_ms > 0 ? timeout_ms : options_.timeout_ms);
   const int rc = nb_call(client_, method.c_str(), params.empty() ? nullptr : params.c_str(),
                          result_.data(), result_.size(), timeout);
-  return rc == NB_OK ? Answer{kOk, 0, result_.c_str()} : failure(rc);
+  return rc == NB_OK ? Answer{kOk, 0, std::string(result_, 0, result_.find('\0'))} : failure(rc);
 }
 
 bool AgentLink::is_pattern(std::string_view channel) {

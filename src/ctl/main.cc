@@ -302,6 +302,8 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace nb::ctl
 
-int main(int argc, char** argv) {
+// What CLI11 throws is caught where it parses; what is left is a lack of memory, and ends the
+// program.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   return nb::ctl::run(argc, argv);
 }

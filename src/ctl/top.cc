@@ -220,8 +220,8 @@ ExitCode run_top(const Context& context, bool once) {
   if (const Answer answer = follower.begin(); !answer.ok()) return complain(answer);
   if (!plain) return full_screen(context, follower);
   if (say(follower.model().page(context.style, now_us())) != kOk) return kFound;
-  while (!once) follower.link().wait({}, static_cast<int>(follower.tend()));
-  return kOk;
+  if (once) return kOk;
+  for (;;) follower.link().wait({}, static_cast<int>(follower.tend()));
 }
 
 }  // namespace nb::ctl

@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace nb::ipc {
+namespace {
+
+// A string of less is kept within itself: there is no buffer to give back.
+constexpr size_t kInPlace = sizeof(std::string);
+
+}  // namespace
 
 std::string BufferPool::take() {
   if (spare_.empty()) return {};
@@ -37,7 +43,7 @@ Session::Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, Uniqu
       poll_(loop, fd_.get(), Delegate<void(int)>::to<&Session::on_poll>(this)) {}
 
 Session::~Session() {
-  if (output_.capacity() > sizeof output_) buffers_.give_back(output_);
+  if (output_.capacity() > kInPlace) buffers_.give_back(output_);
 }
 
 Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
@@ -70,7 +76,7 @@ Session::Io Session::send() {
   if (unsent() == 0) {
     sent_ = 0;
     output_.clear();
-    if (output_.capacity() > sizeof output_) buffers_.give_back(output_);
+    if (output_.capacity() > kInPlace) buffers_.give_back(output_);
   } else if (sent_ >= output_.size() / 2) {
     output_.erase(0, std::exchange(sent_, 0));
   }
@@ -87,7 +93,7 @@ bool Session::peer_has_hung_up() const {
 }
 
 std::string& Session::output() {
-  if (output_.empty() && output_.capacity() <= sizeof output_) output_ = buffers_.take();
+  if (output_.empty() && output_.capacity() <= kInPlace) output_ = buffers_.take();
   return output_;
 }
 

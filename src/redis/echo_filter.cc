@@ -109,7 +109,7 @@ void EchoFilter::clear() {
 
 void EchoFilter::sent(std::string_view channel, std::string_view payload, MonoTime now) {
   if (table_ == nullptr) {
-    table_.reset(new Table);
+    table_ = std::make_unique_for_overwrite<Table>();
     std::memset(table_->buckets, 0, sizeof table_->buckets);
     table_->first = table_->size = 0;
     table_->free = kNone;

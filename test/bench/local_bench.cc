@@ -89,7 +89,7 @@ class Samples {
     if (us_.empty()) die("nothing was measured of %s", name);
     std::sort(us_.begin(), us_.end());
     const auto at = [&](double q) {
-      return us_[static_cast<size_t>(q * static_cast<double>(us_.size() - 1) + 0.5)];
+      return us_[static_cast<size_t>(std::lround(q * static_cast<double>(us_.size() - 1)))];
     };
     std::printf("%s %.1f %.1f\n", name, at(0.5), at(0.99));
   }

@@ -174,7 +174,7 @@ struct Side {
   std::vector<uint32_t> ns;
 
   double quantile(double q) const {
-    const auto at = static_cast<size_t>(q * static_cast<double>(ns.size() - 1) + 0.5);
+    const auto at = static_cast<size_t>(std::lround(q * static_cast<double>(ns.size() - 1)));
     return ns[at] / 1000.0;
   }
 };

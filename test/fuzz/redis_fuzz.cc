@@ -47,7 +47,7 @@ void fill(outbox::Outbox& outbox) {
     const outbox::EntryUpdate entry{i == 2, "s", 10, {&field, 1}};
     const outbox::MessageUpdate message{"c", "{}", std::chrono::seconds(5)};
     (void)outbox.put(&slot, i == 1 || i == 2 ? &entry : nullptr, i > 1 ? &message : nullptr,
-                     MonoTime{}, WallTime{}, static_cast<outbox::Waiter>(i + 1));
+                     MonoTime{}, WallTime{}, static_cast<outbox::Waiter>(i) + 1);
   }
 }
 
