@@ -15,16 +15,6 @@ constexpr double kClockWarning = 250;   // ms
 constexpr double kClockProblem = 5000;  // of a beat that lives 15 s
 constexpr double kSlowStore = 500'000;  // us
 
-Finding fine(const char* check, std::string text) {
-  return {Level::ok, check, std::move(text), {}};
-}
-Finding warning(const char* check, std::string text, std::string advice) {
-  return {Level::warning, check, std::move(text), std::move(advice)};
-}
-Finding problem(const char* check, std::string text, std::string advice) {
-  return {Level::problem, check, std::move(text), std::move(advice)};
-}
-
 void eviction(Json inspect, Findings& out) {
   const std::string policy = printable(inspect["maxmemory_policy"].text());
   const double limit = inspect["maxmemory_bytes"].number_or(0);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ctl/style.h"
@@ -19,6 +20,16 @@ struct Finding {
   std::string advice;
 };
 using Findings = std::vector<Finding>;
+
+inline Finding fine(const char* check, std::string text) {
+  return {Level::ok, check, std::move(text), {}};
+}
+inline Finding warning(const char* check, std::string text, std::string advice) {
+  return {Level::warning, check, std::move(text), std::move(advice)};
+}
+inline Finding problem(const char* check, std::string text, std::string advice) {
+  return {Level::problem, check, std::move(text), std::move(advice)};
+}
 
 void add(Findings& to, Findings more);
 

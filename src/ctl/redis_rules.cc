@@ -13,16 +13,6 @@ namespace {
 constexpr double kSlowPing = 50'000;  // us; a cell's network takes less than one ms
 constexpr int kOldestMajor = 7;       // selectors and %R~ in users.acl
 
-Finding fine(const char* check, std::string text) {
-  return {Level::ok, check, std::move(text), {}};
-}
-Finding warning(const char* check, std::string text, std::string advice) {
-  return {Level::warning, check, std::move(text), std::move(advice)};
-}
-Finding problem(const char* check, std::string text, std::string advice) {
-  return {Level::problem, check, std::move(text), std::move(advice)};
-}
-
 std::vector<std::string_view> words_of(std::string_view text) {
   std::vector<std::string_view> out;
   while (!text.empty()) {
