@@ -31,6 +31,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 COLLECTD = "/usr/sbin/collectd"
@@ -227,6 +228,33 @@ class Agent(Process):
                 return json.loads(lines.readline())["result"]
 
 
+class Forwarder:
+    """Between an agent and its Redis: hands on what comes, until hush(): then it takes everything and
+    says nothing, as a server does behind a broken route."""
+
+    def __init__(self, port):
+        self.target = port
+        self.hushed = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hush(self):
+        self.hushed.set()
+
+    def _accept(self):
+        while True:
+            client = self.listener.accept()[0]
+            server = socket.create_connection(("127.0.0.1", self.target))
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._hand_on, args=(source, sink), daemon=True).start()
+
+    def _hand_on(self, source, sink):
+        while data := source.recv(1 << 16):
+            if not self.hushed.is_set():
+                sink.sendall(data)
+
+
 def program(name):
     folder = os.environ.get("BENCH_FOLDER") or sys.exit("bench: BENCH_FOLDER must be set; use ./dev bench")
     return os.path.join(folder, name)
@@ -252,14 +280,17 @@ def benchmark_rate(port, clients, *command):
 
 
 def bench_push(daemon, folder, table, pushes):
-    cases = ("healthy", "redis_stopped", "redis_gone", "agent_stopped")
+    cases = ("healthy", "redis_stopped", "redis_silent", "redis_gone", "agent_stopped")
     with contextlib.ExitStack() as stack:
         servers, agents = {}, {}
         for case in cases:
             servers[case] = Redis(folder)
             stack.enter_context(servers[case])
-            agents[case] = Agent(daemon, servers[case].port, folder, case)
+            way = Forwarder(servers[case].port) if case == "redis_silent" else servers[case]
+            agents[case] = Agent(daemon, way.port, folder, case)
             stack.enter_context(agents[case])
+            if way is not servers[case]:
+                way.hush()
         servers["redis_gone"].process.kill()
         for process in (servers["redis_stopped"].process, agents["agent_stopped"].process):
             process.send_signal(signal.SIGSTOP)
