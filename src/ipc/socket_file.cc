@@ -171,8 +171,9 @@ Status SocketFile::lock(const std::string& path) {
     if (::fstat(fd.get(), &ours) == 0 && ::stat(name.c_str(), &there) == 0 &&
         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev) {
       const std::string pid = std::to_string(::getpid()) + "\n";
-      (void)::ftruncate(fd.get(), 0);
-      (void)!::pwrite(fd.get(), pid.data(), pid.size(), 0);  // only for the words above
+      // Only for the words above, so nothing is lost if it fails.
+      (void)!::ftruncate(fd.get(), 0);
+      (void)!::pwrite(fd.get(), pid.data(), pid.size(), 0);
       lock_ = std::move(fd);
       return {};
     }
