@@ -24,6 +24,9 @@ case "$*" in
   *is-active*) test -e /is-active ;;
   *list-units*nodebeat@*) cat /instances 2>/dev/null ;;
   *show*Environment*) cat /unit-environment 2>/dev/null ;;
+  *preset*)
+    mkdir -p /etc/systemd/system/multi-user.target.wants
+    ln -s /lib/systemd/system/nodebeat.service /etc/systemd/system/multi-user.target.wants/ ;;
 esac
 """
 
@@ -71,6 +74,12 @@ class Tree:
 
     def is_enabled(self):
         return self.path("/etc/systemd/system/multi-user.target.wants/nodebeat.service").is_symlink()
+
+    def enable(self):
+        """As the administrator, in an offline system."""
+        wants = self.path("/etc/systemd/system/multi-user.target.wants")
+        wants.mkdir(exist_ok=True)
+        (wants / "nodebeat.service").symlink_to("/lib/systemd/system/nodebeat.service")
 
     def files(self):
         """What is there, without dpkg's own notes, logs and what is made as a cache."""
@@ -142,7 +151,6 @@ def test_everything_installs_and_runs(tree, packages):
     assert version in tree.run("nodebeatctl", "--version")
     assert tree.run("nodebeatd", "--check-config") is not None
     assert "nodebeat" in tree.path("/etc/passwd").read_text(), "the user that the unit runs as"
-    assert tree.is_enabled()
     for page in ("man8/nodebeatd.8.gz", "man5/nodebeat.toml.5.gz", "man1/nodebeatctl.1.gz"):
         assert tree.path(f"/usr/share/man/{page}").exists()
 
@@ -150,13 +158,14 @@ def test_everything_installs_and_runs(tree, packages):
 def test_without_systemd_nothing_is_started(tree, packages):
     """As in a container or an image that is being made."""
     said = tree.install(packages["nodebeat"])
-    assert "no Redis is named yet" in said and CONFIG in said and "systemctl start nodebeat" in said
+    assert "no Redis is named yet" in said and CONFIG in said and "systemctl enable --now nodebeat" in said
 
 
 def test_a_fresh_installation_says_what_to_fill_in(tree, packages):
     tree.boot()
     said = tree.install(packages["nodebeat"])
-    assert "no Redis is named yet" in said and "systemctl start nodebeat" in said
+    assert "no Redis is named yet" in said and "systemctl enable --now nodebeat" in said
+    assert not tree.is_enabled(), "the next boot would start it"
     assert not [line for line in tree.asked() if line.startswith("invoke")]
 
 
@@ -168,7 +177,16 @@ def test_a_configuration_that_is_there_already_is_kept_and_started(tree, package
     said = tree.install(packages["nodebeat"])
     assert "invoke restart nodebeat.service" in tree.asked()
     assert "no Redis" not in said
+    assert tree.is_enabled()
     assert "hog.local" in tree.path(CONFIG).read_text()
+
+
+def test_an_image_that_has_a_configuration_starts_it_at_its_first_boot(tree, packages):
+    """While it is made no systemd runs in it."""
+    tree.path("/etc/nodebeat").mkdir()
+    tree.path(CONFIG).write_text('[redis]\nurl = "redis://hog.local"\n')
+    assert "no Redis" not in tree.install(packages["nodebeat"])
+    assert tree.is_enabled()
 
 
 def test_an_address_in_the_environment_of_the_unit_counts(tree, packages):
@@ -183,7 +201,8 @@ def test_a_wrong_configuration_is_named_and_nothing_started(tree, packages):
     tree.path("/etc/nodebeat").mkdir()
     tree.path(CONFIG).write_text('[redis]\nurk = "redis://hog.local"\n')
     said = tree.install(packages["nodebeat"])
-    assert f"{CONFIG}:2" in said and "systemctl restart nodebeat.service" in said
+    assert f"{CONFIG}:2" in said and "systemctl enable --now nodebeat.service" in said
+    assert not tree.is_enabled()
     assert not [line for line in tree.asked() if line.startswith("invoke")]
 
 
@@ -200,6 +219,17 @@ def test_an_upgrade_keeps_the_configuration_and_restarts(tree, packages, newer):
     assert [line for line in asked if line.startswith("invoke")] == ["invoke restart nodebeat.service"]
 
 
+def test_an_upgrade_neither_enables_nor_disables(tree, packages, newer):
+    tree.install(packages["nodebeat"])
+    name_a_redis(tree)
+    tree.boot()
+    tree.install(newer)
+    assert not tree.is_enabled(), "nobody has asked for it"
+    tree.enable()
+    tree.install(newer)
+    assert tree.is_enabled()
+
+
 def test_an_upgrade_takes_the_new_configuration_where_nobody_changed_it(tree, packages, newer):
     tree.install(packages["nodebeat"])
     tree.install(newer)
@@ -212,7 +242,7 @@ def test_an_upgrade_leaves_a_running_agent_whose_configuration_is_now_wrong(tree
     tree.boot()
     tree.path("/is-active").touch()
     said = tree.install(newer)
-    assert "left as it is" in said
+    assert "left as it is" in said and "systemctl restart nodebeat.service" in said
     assert not [line for line in tree.asked() if line.startswith("invoke")]
 
 
