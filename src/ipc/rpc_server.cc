@@ -44,9 +44,15 @@ void RpcServer::on_close(ClientId client) {
 }
 
 RpcServer::Client* RpcServer::find(ClientId client) {
+  // Mostly the one that was asked for last: lines come many at a time.
+  if (last_found_ < clients_.size() && clients_[last_found_].id == client) {
+    return &clients_[last_found_];
+  }
   const auto at = std::lower_bound(clients_.begin(), clients_.end(), client,
                                    [](const Client& c, ClientId id) { return c.id < id; });
-  return at != clients_.end() && at->id == client ? &*at : nullptr;
+  if (at == clients_.end() || at->id != client) return nullptr;
+  last_found_ = static_cast<size_t>(at - clients_.begin());
+  return &*at;
 }
 
 void RpcServer::set_reports_errors(ClientId client, bool reports) {

@@ -122,9 +122,10 @@ class RpcServer {
   PendingTable pending_;
   BatchTable batches_;
   std::vector<Client> clients_;  // by id, ascending
-  std::string method_;           // of the call at hand, if it was escaped
-  std::string one_;              // an answer on its way into a batch
-  bool settled_ = false;         // the call at hand
+  size_t last_found_ = 0;
+  std::string method_;    // of the call at hand, if it was escaped
+  std::string one_;       // an answer on its way into a batch
+  bool settled_ = false;  // the call at hand
   uint64_t requests_ = 0, notifications_ = 0, errors_ = 0;
 };
 

@@ -116,11 +116,16 @@ void Server::refuse(UniqueFd& fd, const wire::RpcError& error) {
 }
 
 Session* Server::find(ClientId client) const {
-  const auto at = std::lower_bound(
-      sessions_.begin(), sessions_.end(), client,
-      [](const std::unique_ptr<Session>& session, ClientId id) { return session->id() < id; });
-  if (at == sessions_.end() || (*at)->id() != client) return nullptr;
-  return (*at)->ended == Session::End::no ? at->get() : nullptr;
+  // Mostly the one that was asked for last: lines come many at a time.
+  if (last_found_ >= sessions_.size() || sessions_[last_found_]->id() != client) {
+    const auto at = std::lower_bound(
+        sessions_.begin(), sessions_.end(), client,
+        [](const std::unique_ptr<Session>& session, ClientId id) { return session->id() < id; });
+    if (at == sessions_.end() || (*at)->id() != client) return nullptr;
+    last_found_ = static_cast<size_t>(at - sessions_.begin());
+  }
+  Session* session = sessions_[last_found_].get();
+  return session->ended == Session::End::no ? session : nullptr;
 }
 
 bool Server::is_deaf(ClientId client) const {

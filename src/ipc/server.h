@@ -122,7 +122,8 @@ class Server final : private SessionOwner {
   size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
   bool busy_said_ = false;
   std::optional<uint32_t> forbidden_said_;
-  std::vector<std::unique_ptr<Session>> sessions_;   // by id, ascending
+  std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
+  mutable size_t last_found_ = 0;
   std::vector<std::unique_ptr<Session>> lingering_;  // ended for the clients' user, oldest first
   std::vector<std::unique_ptr<Session>> dead_;       // may still be on the stack
 };

@@ -37,16 +37,16 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   }
   look_for_expired(now);
   deliver();
+  Slot* slot = slot_update != nullptr ? slots_.find(slot_update->db, slot_update->key) : nullptr;
   if (slot_update != nullptr && slot_update->limited) {
     if (Slots::size_of(*slot_update) > options_.slot_bytes) return Put::too_large;
-    if (slots_.limited_bytes_with(*slot_update) > options_.slot_bytes) return Put::full;
+    if (slots_.limited_bytes_with(slot, *slot_update) > options_.slot_bytes) return Put::full;
   }
   ++counters_.accepted;
-  Slot* slot = nullptr;
   if (slot_update != nullptr) {
     // What waits for a connection will be replayed, slots first.
     const bool pair = has_event && connected_ && !replaying_;
-    slot = &slots_.put(*slot_update, pair ? Lane::paired : Lane::alone, now);
+    slot = &slots_.put(slot, *slot_update, pair ? Lane::paired : Lane::alone, now);
     if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
   }
   if (has_event) {
@@ -246,7 +246,7 @@ void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
   auto it = slot.waits.begin();
   for (; it != slot.waits.end() && it->version <= version; ++it) answer(it->waiter, outcome);
   slot.waits.erase(slot.waits.begin(), it);
-  if (slot.waits.empty() && slot.waits.capacity() > 64) slot.waits = {};
+  if (slot.waits.empty() && slot.waits.capacity() > 64) std::vector<Slot::Wait>().swap(slot.waits);
 }
 
 void Outbox::on_record_dropped(Record& record) {

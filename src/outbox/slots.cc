@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/random.h"
+
 namespace nb::outbox {
 namespace {
 
-// A slot's own bookkeeping: the map's node, its key's and its texts' allocations.
-constexpr size_t kOverhead = sizeof(Slot) + 128;
+constexpr size_t kFirstBuckets = 16;
+// A slot's own bookkeeping: its place in the buckets, its key's and its texts' allocations.
+constexpr size_t kOverhead = sizeof(Slot) + 96;
 
 size_t text_bytes(std::span<const FieldView> fields) {
   size_t bytes = 0;
@@ -22,20 +25,57 @@ Duration Slot::ttl_left(MonoTime now) const {
   return std::max<Duration>(expires - now, std::chrono::milliseconds(1));
 }
 
-Slots::IdView Slots::id_of(int db, std::string_view key) {
-  uint64_t number = key.size();
-  for (size_t at = 0; at < key.size(); at += sizeof number) {
-    uint64_t word = 0;
-    std::memcpy(&word, key.data() + at, std::min(sizeof word, key.size() - at));
-    number = (number ^ word) * 0x9e3779b97f4a7c15u;  // 2^64 divided by the golden ratio
-    number ^= number >> 32;
-  }
-  return {number, db, key};
+Slots::Slots() : seed_(Random::from_system().next()) {}
+
+Slots::~Slots() {
+  for_each([](Slot& slot) { delete &slot; });
 }
 
-Slot* Slots::find(int db, std::string_view key) {
-  const auto it = slots_.find(id_of(db, key));
-  return it != slots_.end() ? &it->second : nullptr;
+uint64_t Slots::number_of(int db, std::string_view key) const {
+  uint64_t number = seed_ + key.size() + (static_cast<uint64_t>(db) << 32);
+  const auto add = [&number](uint64_t word) {
+    number = (number ^ word) * 0x9e3779b97f4a7c15u;  // 2^64 divided by the golden ratio
+    number ^= number >> 32;
+  };
+  for (; key.size() > sizeof number; key.remove_prefix(sizeof number)) {
+    uint64_t word;
+    std::memcpy(&word, key.data(), sizeof word);
+    add(word);
+  }
+  uint64_t last = 0;
+  std::memcpy(&last, key.data(), key.size());
+  add(last);
+  return number;
+}
+
+Slot* Slots::find(int db, std::string_view key) const {
+  if (count_ == 0) return nullptr;
+  const uint64_t number = number_of(db, key);
+  Slot* slot = buckets_[number & (buckets_.size() - 1)];
+  while (slot != nullptr && !(slot->number == number && slot->db == db && slot->key == key)) {
+    slot = slot->chained;
+  }
+  return slot;
+}
+
+Slot& Slots::add(int db, std::string_view key) {
+  if (count_ == buckets_.size()) spread();
+  Slot* slot = new Slot;
+  slot->number = number_of(db, key);
+  slot->db = db;
+  slot->key = key;
+  slot->chained = std::exchange(bucket_of(slot->number), slot);
+  slot->older = newest_;
+  (newest_ != nullptr ? newest_->newer : oldest_) = slot;
+  newest_ = slot;
+  ++count_;
+  return *slot;
+}
+
+// Over twice as many buckets.
+void Slots::spread() {
+  std::vector<Slot*>(std::max(kFirstBuckets, buckets_.size() * 2)).swap(buckets_);
+  for_each([this](Slot& slot) { slot.chained = std::exchange(bucket_of(slot.number), &slot); });
 }
 
 size_t Slots::size_of(const SlotUpdate& update) {
@@ -47,22 +87,13 @@ size_t Slots::size_of(const Slot& slot) {
   return kOverhead + slot.key.size() + slot.texts.size() + slot.fields.size() * sizeof(FieldView);
 }
 
-size_t Slots::limited_bytes_with(const SlotUpdate& update) const {
-  const Slot* old = find(update.db, update.key);
+size_t Slots::limited_bytes_with(const Slot* old, const SlotUpdate& update) const {
   return limited_bytes_ + size_of(update) - (old != nullptr && old->limited ? size_of(*old) : 0);
 }
 
-Slot& Slots::put(const SlotUpdate& update, Lane lane, MonoTime now) {
-  Slot* slot = find(update.db, update.key);
-  if (slot == nullptr) {
-    const IdView id = id_of(update.db, update.key);
-    const auto [it, is_new] = slots_.try_emplace(Id{id.number, id.db, std::string(id.key)});
-    slot = &it->second;
-    slot->db = update.db;
-    slot->key = it->first.key;
-  } else if (slot->limited) {
-    limited_bytes_ -= size_of(*slot);
-  }
+Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
+  if (old != nullptr && old->limited) limited_bytes_ -= size_of(*old);
+  Slot* slot = old != nullptr ? old : &add(update.db, update.key);
   slot->kind = update.kind;
   slot->ttl = update.ttl;
   slot->echo = update.echo;
@@ -107,7 +138,13 @@ void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
 void Slots::erase(Slot& slot) {
   if (slot.dirty()) take(slot);
   if (slot.limited) limited_bytes_ -= size_of(slot);
-  slots_.erase(slots_.find(id_of(slot.db, slot.key)));
+  Slot** link = &bucket_of(slot.number);
+  while (*link != &slot) link = &(*link)->chained;
+  *link = slot.chained;
+  (slot.older != nullptr ? slot.older->newer : oldest_) = slot.newer;
+  (slot.newer != nullptr ? slot.newer->older : newest_) = slot.older;
+  --count_;
+  delete &slot;
 }
 
 void Slots::mark_dirty(Slot& slot, Lane lane) {
@@ -133,11 +170,10 @@ void Slots::move(Slot& slot, Lane lane) {
 
 void Slots::mark_all_dirty() {
   while (Slot* slot = front(Lane::paired)) move(*slot, Lane::alone);
-  for (auto& [id, slot] : slots_) {
-    // Done with, and kept only for a record that refers to it.
-    if (slot.forget && slot.settled()) continue;
-    mark_dirty(slot, Lane::alone);
-  }
+  for_each([this](Slot& slot) {
+    // Otherwise done with, and kept only for a record that refers to it.
+    if (!slot.forget || !slot.settled()) mark_dirty(slot, Lane::alone);
+  });
 }
 
 void Slots::expire(Slot& slot) {

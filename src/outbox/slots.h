@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "outbox/update.h"
@@ -26,8 +26,10 @@ struct Slot {
     Waiter waiter;
   };
 
+  uint64_t number = 0;  // made of db and key
+  Slot* chained = nullptr;
   int db = 0;
-  std::string_view key;
+  std::string key;
   SlotKind kind = SlotKind::hash;
   bool echo = false;
   bool forget = false;
@@ -49,6 +51,8 @@ struct Slot {
 
   Slot* previous = nullptr;  // in its lane
   Slot* next = nullptr;
+  Slot* older = nullptr;  // of all
+  Slot* newer = nullptr;
 
   bool dirty() const { return lane != Lane::none; }
   bool settled() const { return stored_version >= version || refused_version >= version; }
@@ -61,20 +65,19 @@ struct Slot {
 
 class Slots {
  public:
-  Slots() = default;
+  Slots();
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
+  ~Slots();
 
-  Slot* find(int db, std::string_view key);
-  const Slot* find(int db, std::string_view key) const {
-    return const_cast<Slots*>(this)->find(db, key);
-  }
+  // Null if there is none. What is found is valid until erase().
+  Slot* find(int db, std::string_view key) const;
   // Replaces the value of its key and marks it dirty, in the lane where it waits already or else
-  // in `lane`. The reference is valid until erase().
-  Slot& put(const SlotUpdate& update, Lane lane, MonoTime now);
+  // in `lane`. `old` is what find() says of that key.
+  Slot& put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now);
   void erase(Slot& slot);
-  // What `limited` slots would take altogether after this update.
-  size_t limited_bytes_with(const SlotUpdate& update) const;
+  // What `limited` slots would take altogether after this update of `old`.
+  size_t limited_bytes_with(const Slot* old, const SlotUpdate& update) const;
   static size_t size_of(const SlotUpdate& update);
 
   // The slot that has waited longest in this lane, or null.
@@ -89,43 +92,24 @@ class Slots {
   // stand there still. One that had been stored is merely to be forgotten.
   void expire(Slot& slot);
 
-  // Calls visit(slot) for each; it may erase that one.
+  // Calls visit(slot) for each, in the order in which their keys came up; it may erase that one.
   template <class Visit>
   void for_each(Visit visit) {
-    for (auto it = slots_.begin(); it != slots_.end();) visit((it++)->second);
+    for (Slot* slot = oldest_; slot != nullptr;) visit(*std::exchange(slot, slot->newer));
   }
   // No string expires before. Lowered by put(), raised by whoever has looked at all.
   MonoTime next_expiry = MonoTime::max();
 
-  size_t size() const { return slots_.size(); }
+  size_t size() const { return count_; }
   size_t dirty_count() const { return dirty_; }
   size_t limited_bytes() const { return limited_bytes_; }
   uint64_t coalesced() const { return coalesced_; }
 
  private:
-  // Keys begin alike, so they are ordered by a number made of them first: on the way through the
-  // tree hardly a text is looked at. Keys made to have one number only cost what they would without
-  // it.
-  struct Id {
-    uint64_t number;
-    int db;
-    std::string key;
-  };
-  struct IdView {
-    uint64_t number;
-    int db;
-    std::string_view key;
-  };
-  struct Less {
-    using is_transparent = void;
-    template <class A, class B>
-    bool operator()(const A& a, const B& b) const {
-      if (a.number != b.number) return a.number < b.number;
-      if (a.db != b.db) return a.db < b.db;
-      return std::string_view(a.key) < std::string_view(b.key);
-    }
-  };
-  static IdView id_of(int db, std::string_view key);
+  uint64_t number_of(int db, std::string_view key) const;
+  Slot*& bucket_of(uint64_t number) { return buckets_[number & (buckets_.size() - 1)]; }
+  Slot& add(int db, std::string_view key);
+  void spread();
   struct List {
     Slot* first = nullptr;
     Slot* last = nullptr;
@@ -135,7 +119,13 @@ class Slots {
   static void pack(Slot& slot, std::span<const FieldView> fields);
   static size_t size_of(const Slot& slot);
 
-  std::map<Id, Slot, Less> slots_;
+  // Slots whose numbers are alike in their lowest bits are chained to each other. That part is a
+  // power of two, and grows with the slots; nobody knows the seed, so nobody can make long chains.
+  const uint64_t seed_;
+  std::vector<Slot*> buckets_;
+  size_t count_ = 0;
+  Slot* oldest_ = nullptr;
+  Slot* newest_ = nullptr;
   List lists_[2];
   size_t dirty_ = 0;
   size_t limited_bytes_ = 0;

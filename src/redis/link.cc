@@ -12,6 +12,9 @@ namespace {
 // Enough to keep a local server busy through a round trip, few enough that one deadline covers
 // them all.
 constexpr size_t kMaxUnitsInFlight = 1024;
+// So many updates in one turn are worth a write of their own, unless as many more are under way.
+constexpr size_t kEarlyWakes = 16;
+constexpr size_t kBusyUnits = 64;
 // Whoever asks more has to wait himself.
 constexpr size_t kMaxQueries = 4096;
 
@@ -54,6 +57,7 @@ void Link::start() {
 }
 
 void Link::wake() {
+  if (++wakes_ >= kEarlyWakes) send_early();
   if (nudge_.active()) return;  // nobody has slept since
   turn_.start();
   // Called from another's prepare callback, ours may have had its turn: the loop must not wait
@@ -149,6 +153,18 @@ void Link::on_turn() {
   flush();
 }
 
+// In the middle of a turn that brings many: a server that has little to do works on the first while
+// the rest are still being read. One that is busy is better served by one large write a turn.
+void Link::send_early() {
+  wakes_ = 0;
+  if (machine_.state() != LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
+  send_units();
+  // Not fail(): whoever fills the outbox is not told of a lost connection in between.
+  if (early_write_.ok() && !pipeline_->output().empty()) {
+    early_write_ = transport_->write(pipeline_->output());
+  }
+}
+
 void Link::send_units() {
   // Asked again by somebody who has just heard that an event was dropped: what was taken out of the
   // outbox must be on its way before the next.
@@ -199,6 +215,10 @@ void Link::maybe_steady() {
 }
 
 void Link::flush() {
+  wakes_ = 0;
+  if (const Status early = std::exchange(early_write_, {}); !early) {
+    return fail(Trouble::closed, early.error().message);
+  }
   if (!pipeline_->output().empty()) {
     if (const Status written = transport_->write(pipeline_->output()); !written) {
       return fail(Trouble::closed, written.error().message);
@@ -255,6 +275,7 @@ void Link::fail(Trouble trouble, std::string_view words) {
 // Last of what a callback of the transport does: it dies here.
 void Link::drop_connection(std::string_view words) {
   check_.stop();
+  early_write_ = {};
   outbox_.connection_lost();
   if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();

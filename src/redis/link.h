@@ -91,6 +91,7 @@ class Link final : private PipelineSink {
   void on_end(std::string_view why);
   void on_drain() { wake(); }
   void on_turn();
+  void send_early();
   void send_units();
   void on_check();
   void on_finish_deadline();
@@ -123,6 +124,8 @@ class Link final : private PipelineSink {
   std::string last_refusal_;
   uint64_t last_query_ = 0;
   bool sending_ = false;
+  size_t wakes_ = 0;    // since it was last sent
+  Status early_write_;  // what became of a write before the end of the turn
 
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines

@@ -261,6 +261,16 @@ class JsonScanner {
       seen |= word;
       return marks_below(word ^ all_bytes(0x02), 0x21) | marks_of(word, '\\');
     };
+#ifdef NB_HAS_SIXTEEN
+    Sixteen seen_here{};
+    while (end - p >= 16) {
+      const Sixteen word = load_sixteen(p);
+      if (ends_plain(word)) break;  // where, is found below
+      seen_here |= word;
+      p += 16;
+    }
+    seen = joined(seen_here);
+#endif
     uint64_t marks = 0;
     while (end - p >= 8 && (marks = marks_in(load_eight(p))) == 0) p += 8;
     if (marks != 0) {

@@ -2,6 +2,7 @@
 // driven from the test: what arrived is looked at, what to answer is said.
 #pragma once
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <string>
@@ -35,6 +36,15 @@ class FakeRedis {
     return received_;
   }
   bool received_has(std::string_view text) { return received().find(text) != std::string::npos; }
+  // The same without a turn of the loop under test: it has to be on its way already.
+  bool gets(std::string_view text) {
+    while (!received_has(text)) {
+      const size_t before = received_.size();
+      pollfd readable{peer_.get(), POLLIN, 0};
+      if (::poll(&readable, 1, 5000) != 1 || received().size() == before) return false;
+    }
+    return true;
+  }
   void forget() { received_.clear(); }
 
   void send(std::string_view text) {

@@ -66,11 +66,6 @@ class OutboxTest : public testing::Test {
     }
     return sent;
   }
-  // Slots that are all written again have no order among them.
-  static Sent in_any_order(Sent sent) {
-    std::sort(sent.begin(), sent.end());
-    return sent;
-  }
   Unit next(MonoTime now = kStart) {
     Unit unit;
     EXPECT_TRUE(box().next(unit, now, kWall));
@@ -161,7 +156,7 @@ TEST_F(OutboxTest, AfterAnOutageSlotsGoBeforeEvents) {
   EXPECT_EQ(drain(), (Sent{"a=2", "b=1", "+xadd:h1", "+xadd:h2"}));
   box().connection_lost();
   box().connection_opened();
-  EXPECT_EQ(in_any_order(drain()), (Sent{"a=2", "b=1"})) << "every slot again, no event twice";
+  EXPECT_EQ(drain(), (Sent{"a=2", "b=1"})) << "every slot again, no event twice";
   EXPECT_EQ(box().counters().replayed, 2u);
 }
 
@@ -203,7 +198,32 @@ TEST_F(OutboxTest, EverythingIsWrittenAgainWhenRedisWasEmptied) {
   fill().hash("b", "1");
   (void)drain();
   box().rewrite_all();
-  EXPECT_EQ(in_any_order(drain()), (Sent{"a=1", "b=1"}));
+  EXPECT_EQ(drain(), (Sent{"a=1", "b=1"}));
+}
+
+TEST_F(OutboxTest, ManySlotsAreFoundForgottenAndReplayedInTheOrderOfTheirKeys) {
+  box().connection_opened();
+  Sent kept;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "a/key/of/some/length/" + std::to_string(i);
+    fill().string(key, "1");
+    fill().string(key, "2");
+    if (i % 3 != 0) kept.push_back(key + "=2");
+  }
+  EXPECT_EQ(box().slots().size(), 3000u);
+  EXPECT_EQ(drain().size(), 3000u);
+  for (int i = 0; i < 3000; i += 3) {
+    fill().remove("a/key/of/some/length/" + std::to_string(i));
+  }
+  EXPECT_EQ(drain().size(), 1000u);
+  EXPECT_EQ(box().slots().size(), 2000u) << "what is deleted and stored is forgotten";
+  for (int i = 0; i < 3000; ++i) {
+    const std::string key = "a/key/of/some/length/" + std::to_string(i);
+    EXPECT_EQ(box().find(0, key, kStart).has_value(), i % 3 != 0) << key;
+    EXPECT_FALSE(box().find(1, key, kStart)) << "another database";
+  }
+  box().rewrite_all();
+  EXPECT_EQ(drain(), kept);
 }
 
 TEST_F(OutboxTest, ARefusedUnitDoesNotBlockTheOthers) {

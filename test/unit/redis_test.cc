@@ -15,6 +15,7 @@
 #include "redis/trouble.h"
 #include "support/fake_redis.h"
 #include "support/test_loop.h"
+#include "support/updates.h"
 
 namespace nb::redis {
 namespace {
@@ -506,6 +507,50 @@ TEST_F(LinkTest, AResetIsFoundAtOnce) {
   redis_.reset();
   ASSERT_TRUE(reaches(LinkState::waiting));
   EXPECT_EQ(watch_.last.trouble, Trouble::closed);
+}
+
+TEST_F(LinkTest, AnIdleServerGetsTheFirstOfManyBeforeTheTurnEnds) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  for (int i = 0; i < 40; ++i) {
+    test::Filler{outbox_}.string("k" + std::to_string(i), "v");
+    link_->wake();
+  }
+  EXPECT_TRUE(redis_.gets("k10\r\n"));
+  EXPECT_TRUE(redis_.gets("k25\r\n"));
+  EXPECT_FALSE(redis_.received_has("k39\r\n")) << "the last wait for the rest of the turn";
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("k39\r\n"); }));
+}
+
+TEST_F(LinkTest, ABusyServerGetsOneWriteATurn) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  for (int i = 0; i < 100; ++i) test::Filler{outbox_}.string("k" + std::to_string(i), "v");
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("k99\r\n"); }));
+  for (int i = 100; i < 140; ++i) {
+    test::Filler{outbox_}.string("k" + std::to_string(i), "v");
+    link_->wake();
+  }
+  EXPECT_EQ(outbox_.in_flight(), 100u);
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("k139\r\n"); }));
+}
+
+TEST_F(LinkTest, AConnectionThatDiesInTheMiddleOfATurnIsFoundAfterIt) {
+  start();
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  redis_.reset();
+  for (int i = 0; i < 100; ++i) {
+    test::Filler{outbox_}.string("k" + std::to_string(i), "v");
+    link_->wake();
+    EXPECT_EQ(watch_.last.state, LinkState::steady);
+  }
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  EXPECT_EQ(watch_.last.trouble, Trouble::closed);
+  EXPECT_EQ(outbox_.slots().dirty_count(), 100u) << "all of it goes again";
 }
 
 TEST_F(LinkTest, FinishWaitsForWhatIsInFlightAndNotForEver) {

@@ -280,6 +280,32 @@ TEST(JsonGuard, ItsViewSaysWhatASearchSays) {
   }
 }
 
+// Strings are read in pieces of sixteen and of eight bytes: what ends one is found in each of them.
+TEST(JsonGuard, FindsTheEndOfAStringInEveryPlace) {
+  JsonGuard guard;
+  for (size_t before = 0; before < 40; ++before) {
+    for (size_t after = 0; after < 40; ++after) {
+      const std::string head(before, 'a'), tail(after, '~');
+      const std::string escaped = "[\"" + head + "\\\"" + tail + "\"]";
+      ASSERT_EQ(guard.check(escaped).reason, nullptr) << escaped;
+      for (const JsonView element : guard.view().elements()) {
+        std::string scratch;
+        EXPECT_EQ(element.string(scratch), head + "\"" + tail);
+      }
+      const std::string bare = "[\"" + head + "\x1f" + tail + "\"]";
+      EXPECT_EQ(fault_of(bare),
+                std::to_string(2 + before) + ": a control character in a string must be escaped");
+      const std::string early = "[\"" + head + "\"" + tail + "\"]";
+      EXPECT_EQ(fault_of(early),
+                std::to_string(3 + before) + ": expected ',' or the end of the list or object");
+      const std::string open = "[\"" + head + tail;
+      EXPECT_EQ(fault_of(open), std::to_string(2 + before + after) + ": ends too early");
+      const std::string cut = "[\"" + head + "\xc3" + tail + "\"]";
+      EXPECT_EQ(fault_of(cut), std::to_string(2 + before) + ": not UTF-8");
+    }
+  }
+}
+
 TEST(JsonGuard, RefusesWhatIsNotUtf8WhereverItStands) {
   EXPECT_EQ(fault_of("[1,\"ab\xff\"]"), "6: not UTF-8");
   EXPECT_EQ(fault_of("[\"twelve bytes\xc3\", 1]"), "14: not UTF-8");
