@@ -99,11 +99,12 @@ class SigpipeBlocker {
 
 }  // namespace
 
-Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loaded loaded,
+Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loaded&& loaded,
              bool service)
     : clock_(clock),
       log_(log),
       sources_(std::move(sources)),
+      effective_config_(config::print(loaded)),
       config_(std::move(loaded.config)),
       notify_(make_notify(sources_, service)),
       identity_(identify(config_.node.name, clock)),
@@ -111,8 +112,6 @@ Agent::Agent(const Clock& clock, Log log, config::Sources sources, config::Loade
       outbox_({identity_.node, identity_.instance_id, event_limits(config_),
                static_cast<size_t>(config_.outbox.slot_bytes)}),
       loop_(clock) {
-  loaded.config = config_;
-  effective_config_ = config::print(loaded);
   for (const std::string& warning : loaded.warnings) log_.warning("%s", warning.c_str());
   log_.set_threshold(config_.log.level);
   if (loop_.ok()) wake_.emplace(loop_, Delegate<void()>::to<&Agent::on_wake>(this));
@@ -260,7 +259,8 @@ void Agent::swap_config() {
       log_.info("'%s' has changed", key.c_str());
     }
   }
-  config_ = config::swappable(config_, std::move(loaded->config));
+  config::keep_until_restart(config_, loaded->config);
+  config_ = std::move(loaded->config);
   log_.set_threshold(config_.log.level);
   outbox_.set_event_limits(event_limits(config_));
   outbox_.set_slot_bytes(static_cast<size_t>(config_.outbox.slot_bytes));

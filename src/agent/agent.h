@@ -27,7 +27,8 @@ class Agent {
  public:
   // `clock` must outlive the agent. `service`: speak to the service manager that the environment
   // in `sources` names.
-  Agent(const Clock& clock, Log log, config::Sources sources, config::Loaded loaded, bool service);
+  Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loaded&& loaded,
+        bool service);
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
@@ -60,8 +61,8 @@ class Agent {
   const Clock& clock_;
   Log log_;
   config::Sources sources_;
-  config::Config config_;
   std::string effective_config_;
+  config::Config config_;
   ServiceNotify notify_;
   Identity identity_;
   RunNote run_note_;

@@ -29,7 +29,7 @@ struct LogTarget {
 }  // namespace
 
 struct nb_agent {
-  nb_agent(LogTarget log_target, nb::config::Sources sources, nb::config::Loaded loaded,
+  nb_agent(LogTarget log_target, nb::config::Sources&& sources, nb::config::Loaded&& loaded,
            bool service)
       : target(log_target),
         agent(clock,

@@ -13,6 +13,8 @@
 #include "wire/timestamp.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 constexpr std::string_view kHealthPrefix = "node:health:";
@@ -75,7 +77,8 @@ class StatusOperation final : public Operation {
         at_->second.last_seen = time_of_entry(reply);
         return next_node();
       case Step::sessions:
-        if (take_page(reply, [&](std::string_view key) { sessions_.emplace_back(key); })) {
+        if (take_page(reply,
+                      [&](std::string_view key) { sessions_.push_back(std::string(key)); })) {
           return scan(kProgressPrefix);
         }
         return next_session();
@@ -105,7 +108,7 @@ class StatusOperation final : public Operation {
       take(redis::text_of(*reply.element[1]->element[i]));
     }
     cursor_ = redis::text_of(*reply.element[0]);
-    return cursor_ != "0";
+    return cursor_ != "0"sv;
   }
 
   void ask_health() {

@@ -9,6 +9,8 @@
 #include "wire/keys.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 constexpr Duration kFirstBeatAfter = std::chrono::milliseconds(200);
@@ -106,7 +108,7 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   health_.mcp_server_running = false;
   health_.mcp_port.reset();
   for (const wire::ProbeReport& probe : health_.probes) {
-    if (probe.type != "mcp") continue;
+    if (probe.type != "mcp"sv) continue;
     // Of several servers the first that runs is the node's; else the first that should.
     if (!health_.mcp_port || (probe.up.value_or(false) && !health_.mcp_server_running)) {
       health_.mcp_port = probe.port;

@@ -285,9 +285,9 @@ const LocalApi::Method* LocalApi::find_method(std::string_view name) {
   return nullptr;
 }
 
-std::string LocalApi::nearest_method(std::string_view name) {
-  std::vector<std::string> names;
-  for (const Method& method : kMethods) names.emplace_back(method.name);
+std::string_view LocalApi::nearest_method(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Method& method : kMethods) names.push_back(std::string_view(method.name));
   return config::nearest(name, names);
 }
 

@@ -65,7 +65,7 @@ class LocalApi {
   static const Method kMethods[];
 
   static const Method* find_method(std::string_view name);
-  static std::string nearest_method(std::string_view name);
+  static std::string_view nearest_method(std::string_view name);
   static std::string link_words(void* self);
 
   void on_open(ipc::ClientId id, const ipc::Peer& peer);

@@ -121,7 +121,7 @@ std::vector<uint32_t> find_accounts(const std::vector<std::string>& names, const
   const auto map = read_small_file(map_file);
   for (const std::string& name : names) {
     if (const auto id = find_account(table ? *table : std::string(), name)) {
-      found.push_back(*id);
+      found.push_back(uint32_t{*id});
       if (map && !is_somebody(*id, *map)) {
         log.warning(
             "key '%s': in this sandbox '%s' cannot be told from others and is refused: the unit "

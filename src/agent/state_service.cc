@@ -6,6 +6,8 @@
 #include "wire/keys.h"
 
 namespace nb::agent {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 // A stored value may be larger than a line to the agent may be.
@@ -39,14 +41,14 @@ class GetOperation final : public Operation {
     if (redis::is_error(reply)) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
     if (type_.empty()) {
       type_ = redis::text_of(reply);
-      if (type_ == "string") return ask({"GET", key_});
-      if (type_ == "hash") return ask({"HGETALL", key_});
-      if (type_ == "none") return refuse(wire::rpc::not_found("there is no such key"));
+      if (type_ == "string"sv) return ask({"GET", key_});
+      if (type_ == "hash"sv) return ask({"HGETALL", key_});
+      if (type_ == "none"sv) return refuse(wire::rpc::not_found("there is no such key"));
       return refuse(wire::rpc::wrong_type(
           "the key holds a " + type_ + ": what can be read are strings and hashes", type_));
     }
     std::string value;
-    if (type_ == "string") {
+    if (type_ == "string"sv) {
       // It may have expired between the two questions.
       if (reply.type != REDIS_REPLY_STRING) {
         return refuse(wire::rpc::not_found("there is no such key"));
@@ -110,11 +112,11 @@ class ListOperation final : public Operation {
     cursor_ = redis::text_of(*reply.element[0]);
     // A walk goes on in the next call when this answer is full, or when a big database has
     // little that matches: nobody waits for all of it at once.
-    if (cursor_ != "0" && count_ < limit_ && keys_.size() < kMaxResult / 2 && ++rounds_ < 200) {
+    if (cursor_ != "0"sv && count_ < limit_ && keys_.size() < kMaxResult / 2 && ++rounds_ < 200) {
       return begin();
     }
     std::string out = "{\"keys\":" + keys_ + "],\"cursor\":";
-    out += cursor_ == "0" ? "null}" : "\"" + cursor_ + "\"}";
+    out += cursor_ == "0"sv ? "null}" : "\"" + cursor_ + "\"}";
     answer(out);
   }
 

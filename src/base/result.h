@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 
 namespace nb {
 
@@ -39,42 +39,71 @@ struct Error {
 // The kind of trouble that an errno is, met on the way to a file.
 Fault fault_of(int error_number);
 
+// Nothing, or an Error on the heap: most results are good ones, and what becomes of a bad one is
+// worth a call, not its code at each of the hundreds of places where a result goes out of scope.
+class ErrorBox {
+ public:
+  ErrorBox() = default;
+  ErrorBox(Error&& error);
+  ErrorBox(const Error& error);
+  ErrorBox(ErrorBox&& other) noexcept : error_(std::exchange(other.error_, nullptr)) {}
+  ErrorBox& operator=(ErrorBox&& other) noexcept {
+    std::swap(error_, other.error_);
+    return *this;
+  }
+  ~ErrorBox() {
+    if (error_ != nullptr) drop();
+  }
+
+  explicit operator bool() const { return error_ != nullptr; }
+  const Error& operator*() const { return *error_; }
+
+ private:
+  void drop();
+
+  Error* error_ = nullptr;
+};
+
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Result(T&& value) : value_(std::move(value)) {}
+  Result(const T& value) : value_(value) {}
+  Result(Error&& error) : error_(std::move(error)) {}
+  Result(const Error& error) : error_(error) {}
 
-  bool ok() const { return state_.index() == 0; }
+  bool ok() const { return value_.has_value(); }
   explicit operator bool() const { return ok(); }
 
   // Only after ok() was true.
-  T& value() { return *std::get_if<0>(&state_); }
-  const T& value() const { return *std::get_if<0>(&state_); }
-  T* operator->() { return &value(); }
-  const T* operator->() const { return &value(); }
-  T& operator*() { return value(); }
-  const T& operator*() const { return value(); }
+  T& value() { return *value_; }
+  const T& value() const { return *value_; }
+  T* operator->() { return &*value_; }
+  const T* operator->() const { return &*value_; }
+  T& operator*() { return *value_; }
+  const T& operator*() const { return *value_; }
 
   // Only after ok() was false.
-  const Error& error() const { return *std::get_if<1>(&state_); }
+  const Error& error() const { return *error_; }
 
  private:
-  std::variant<T, Error> state_;
+  std::optional<T> value_;
+  ErrorBox error_;
 };
 
 // A Result without a value.
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Error error) : error_(std::move(error)) {}
+  Status(Error&& error) : error_(std::move(error)) {}
+  Status(const Error& error) : error_(error) {}
 
-  bool ok() const { return !error_.has_value(); }
+  bool ok() const { return !error_; }
   explicit operator bool() const { return ok(); }
   const Error& error() const { return *error_; }
 
  private:
-  std::optional<Error> error_;
+  ErrorBox error_;
 };
 
 }  // namespace nb

@@ -9,7 +9,6 @@
 #include "base/result.h"
 
 namespace nb {
-namespace {
 
 std::string vformat(const char* format, va_list args) {
   va_list again;
@@ -27,8 +26,6 @@ std::string vformat(const char* format, va_list args) {
   va_end(again);
   return text;
 }
-
-}  // namespace
 
 std::string format(const char* format, ...) {
   va_list args;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <charconv>
+#include <cstdarg>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 namespace nb {
 
 [[gnu::format(printf, 1, 2)]] std::string format(const char* format, ...);
+[[gnu::format(printf, 1, 0)]] std::string vformat(const char* format, va_list args);
 
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, surrogates or > U+10FFFF).
 bool is_valid_utf8(std::string_view text);

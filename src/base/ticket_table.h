@@ -44,10 +44,10 @@ class TicketTable {
     if (find(ticket) == nullptr) return;
     const auto index = static_cast<uint32_t>(ticket);
     places_[index].ticket = 0;
-    free_.push_back(index);
+    free_.push_back(uint32_t{index});
     if (--size_ == 0 && places_.size() > kKept) {
-      places_ = {};
-      free_ = {};
+      std::vector<Place>().swap(places_);
+      std::vector<uint32_t>().swap(free_);
     }
   }
 

@@ -38,6 +38,10 @@ Error expected(const char* what, const Value& value) {
   return make_error("expected %s, got %s", what, describe(value).c_str());
 }
 
+Error expected_measure(const char* words, const Value& value) {
+  return make_error("%s, got %s", words, describe(value).c_str());
+}
+
 Error too_many() {
   return make_error("more than %zu entries", kMaxEntries);
 }
@@ -50,25 +54,35 @@ Error out_of_range(const Key& key, const Value& value) {
 }
 
 // Durations and sizes: a text with a unit, within the range of the key.
-template <class T, class Parse>
-Status assign_measure(const Key& key, const Value& value, T& out, Parse parse, const char* what,
-                      const char* unit) {
+struct Measure {
+  const char* what;
+  const char* unit;  // that a bare number probably meant
+  Result<uint64_t> (*parse)(std::string_view text);
+};
+
+constexpr Measure kDuration = {"expected a duration such as \"5s\"", "s",
+                               [](std::string_view text) -> Result<uint64_t> {
+                                 Result<Duration> duration = parse_duration(text);
+                                 if (!duration) return duration.error();
+                                 return static_cast<uint64_t>(duration->count());
+                               }};
+constexpr Measure kSize = {"expected a size such as \"64KiB\"", "B", parse_size};
+
+Status assign_measure(const Key& key, const Value& value, const Measure& measure, uint64_t& out) {
   if (value.kind == Value::Kind::integer) {
-    return make_error("%s, got %s: write \"%lld%s\"", what, describe(value).c_str(),
-                      static_cast<long long>(value.integer), unit);
+    return make_error("%s, got %s: write \"%lld%s\"", measure.what, describe(value).c_str(),
+                      static_cast<long long>(value.integer), measure.unit);
   }
   if (value.kind != Value::Kind::text) {
-    return make_error("%s, got %s", what, describe(value).c_str());
+    return expected_measure(measure.what, value);
   }
-  const Result<T> measure = parse(value.text);
-  if (!measure) {
-    return make_error("%s, got %s", measure.error().message.c_str(), describe(value).c_str());
-  }
+  const Result<uint64_t> count = measure.parse(value.text);
+  if (!count) return expected_measure(count.error().message.c_str(), value);
   const Range range = range_of(key);
-  if (*measure < parse(range.low).value() || *measure > parse(range.high).value()) {
+  if (*count < *measure.parse(range.low) || *count > *measure.parse(range.high)) {
     return out_of_range(key, value);
   }
-  out = *measure;
+  out = *count;
   return {};
 }
 
@@ -84,7 +98,7 @@ Status assign_integer(const Key& key, const Value& value, uint64_t& out) {
 }
 
 Status choose(const Key& key, const Value& value, uint8_t& out) {
-  const std::vector<std::string> names = choices(key);
+  const std::vector<std::string_view> names = choices(key);
   std::string list;
   for (size_t i = 0; i < names.size(); ++i) {
     if (value.kind == Value::Kind::text && value.text == names[i]) {
@@ -94,11 +108,11 @@ Status choose(const Key& key, const Value& value, uint8_t& out) {
     if (i > 0) list += ", ";
     list += in_quotes(names[i]);
   }
-  const std::string meant =
-      value.kind == Value::Kind::text ? nearest(value.text, names) : std::string();
-  return make_error("expected one of %s, got %s%s%s%s", list.c_str(), describe(value).c_str(),
-                    meant.empty() ? "" : "; did you mean \"", meant.c_str(),
-                    meant.empty() ? "" : "\"?");
+  const std::string_view meant =
+      value.kind == Value::Kind::text ? nearest(value.text, names) : std::string_view();
+  return make_error("expected one of %s, got %s%s%.*s%s", list.c_str(), describe(value).c_str(),
+                    meant.empty() ? "" : "; did you mean \"", static_cast<int>(meant.size()),
+                    meant.data(), meant.empty() ? "" : "\"?");
 }
 
 Status assign_mode(const Value& value, uint32_t& out) {
@@ -118,7 +132,7 @@ Status check_secretly(const Key& key, const Value& value) {
   if (value.kind != Value::Kind::text) {
     return make_error("expected a text in quotes, got %s", describe_kind(value).c_str());
   }
-  const Status status = check_text(key.rule, value.text);
+  Status status = check_text(key.rule, value.text);
   if (status || key.secret || key.rule == Rule::redis_url) return status;
   return make_error("%s (got %s)", status.error().message.c_str(), describe(value).c_str());
 }
@@ -129,13 +143,13 @@ Status assign_list(const Key& key, const Value& value, std::vector<std::string>&
   if (value.items.size() > kMaxEntries) return too_many();
   std::vector<std::string> list;
   for (const Value& item : value.items) {
-    const Status status = check_secretly(key, item);
+    Status status = check_secretly(key, item);
     if (!status) return status;
     if (item.text.empty()) return make_error("an entry of the list is empty");
     for (const std::string& other : list) {
       if (other == item.text) return make_error("%s is there twice", in_quotes(other, 60).c_str());
     }
-    list.push_back(item.text);
+    list.push_back(std::string(item.text));
   }
   out = std::move(list);
   return {};
@@ -207,7 +221,7 @@ Status assign_statuses(const Value& value, std::vector<StatusRange>& out) {
 template <class T>
 Status assign_parsed(const Key& key, const Value& value, T& out,
                      Result<T> (*parse)(std::string_view)) {
-  const Status status = check_secretly(key, value);
+  Status status = check_secretly(key, value);
   if (!status) return status;
   Result<T> parsed = parse(value.text);
   if (!parsed) {
@@ -223,25 +237,25 @@ Result<Endpoint> parse_tcp_address(std::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> choices(const Key& key) {
-  std::vector<std::string> names;
-  for (const std::string_view name : split(key.allowed, '|')) names.emplace_back(name);
-  return names;
+std::vector<std::string_view> choices(const Key& key) {
+  return split(key.allowed, '|');
 }
 
 Status assign(const Key& key, const Value& value, Field field) {
   switch (field.type) {
     case Type::text: {
-      const Status status = check_secretly(key, value);
+      Status status = check_secretly(key, value);
       if (status) field.as<std::string>() = value.text;
       return status;
     }
-    case Type::duration:
-      return assign_measure(key, value, field.as<Duration>(), parse_duration,
-                            "expected a duration such as \"5s\"", "s");
+    case Type::duration: {
+      uint64_t nanoseconds = 0;
+      Status status = assign_measure(key, value, kDuration, nanoseconds);
+      if (status) field.as<Duration>() = Duration(static_cast<int64_t>(nanoseconds));
+      return status;
+    }
     case Type::size:
-      return assign_measure(key, value, field.as<uint64_t>(), parse_size,
-                            "expected a size such as \"64KiB\"", "B");
+      return assign_measure(key, value, kSize, field.as<uint64_t>());
     case Type::integer:
       return assign_integer(key, value, field.as<uint64_t>());
     case Type::flag:
@@ -250,7 +264,7 @@ Status assign(const Key& key, const Value& value, Field field) {
       return {};
     case Type::level: {
       uint8_t index = 0;
-      const Status status = choose(key, value, index);
+      Status status = choose(key, value, index);
       // The table's order is the enum's, which begins at `error`.
       if (status) {
         field.as<LogLevel>() = static_cast<LogLevel>(static_cast<int>(LogLevel::error) + index);

@@ -22,6 +22,6 @@ Value value_from_text(Field::Type type, std::string_view text);
 std::string field_text(const Key& key, Field field);
 
 // The texts of `key.allowed` between '|'.
-std::vector<std::string> choices(const Key& key);
+std::vector<std::string_view> choices(const Key& key);
 
 }  // namespace nb::config

@@ -1,5 +1,7 @@
 #include "config/changes.h"
 
+#include <utility>
+
 #include "config/assign.h"
 #include "config/keys.h"
 
@@ -41,12 +43,11 @@ bool needs_restart(std::string_view path) {
   return key != nullptr && key->needs_restart;
 }
 
-Config swappable(const Config& running, Config next) {
-  next.node = running.node;
-  next.socket = running.socket;
-  next.redis.db = running.redis.db;
+void keep_until_restart(Config& running, Config& next) {
+  std::swap(next.node, running.node);
+  std::swap(next.socket, running.socket);
+  next.redis.db.swap(running.redis.db);
   next.redis.address.db = running.redis.address.db;
-  return next;
 }
 
 }  // namespace nb::config

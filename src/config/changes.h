@@ -17,7 +17,8 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
 // name, the socket, the databases.
 bool needs_restart(std::string_view key);
 
-// `next` with the keys that need a restart as they are in `running`: what can be swapped in now.
-Config swappable(const Config& running, Config next);
+// Moves what needs a restart from `running`, which is over, into `next`, so that this can take its
+// place.
+void keep_until_restart(Config& running, Config& next);
 
 }  // namespace nb::config

@@ -1,46 +1,76 @@
 #include "config/draft.h"
 
+#include <cstdarg>
+
 #include "base/text.h"
 #include "config/assign.h"
 
 namespace nb::config {
 namespace {
+
 constexpr size_t kMaxErrors = 20;
+
+std::string at(const std::string& where, const std::string& message) {
+  return where.empty() ? message : where + ": " + message;
 }
 
+}  // namespace
+
 Draft::Draft(const Sources& from) : sources(from) {
-  loaded.config = raw_defaults();
+  set_raw_defaults(loaded.config);
   loaded.origins.resize(all_keys().size());
 }
 
-void Draft::error(const Place& where, const std::string& message) {
-  errors.emplace_back(where.line, where.text.empty() ? message : where.text + ": " + message);
+void Draft::add(Place where, const std::string& message) {
+  errors.push_back({where.line, at(text_of(where), message)});
 }
 
-void Draft::key_error(const Place& where, const std::string& path, const std::string& message) {
-  error(where, "key '" + path + "': " + message);
+void Draft::add(Place where, const std::string& path, const std::string& message) {
+  add(where, nb::format("key '%s': %s", path.c_str(), message.c_str()));
 }
 
-void Draft::error_at(const Key& key, const std::string& message) {
+void Draft::error(Place where, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  add(where, vformat(format, args));
+  va_end(args);
+}
+
+void Draft::key_error(Place where, const std::string& path, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  add(where, path, vformat(format, args));
+  va_end(args);
+}
+
+void Draft::error_at(const Key& key, const char* format, ...) {
   const Origin& place = origin(key);
-  key_error(place.level == Level::fallback ? "" : place.from, key.path(), message);
+  va_list args;
+  va_start(args, format);
+  add(place.level == Level::fallback ? Place("") : Place(place.from), key.path(),
+      vformat(format, args));
+  va_end(args);
 }
 
-void Draft::warning(const std::string& where, const std::string& message) {
-  loaded.warnings.push_back(where.empty() ? message : where + ": " + message);
+void Draft::warning(const std::string& where, const char* format, ...) {
+  va_list args;
+  va_start(args, format);
+  loaded.warnings.push_back(at(where, vformat(format, args)));
+  va_end(args);
 }
 
-void Draft::set(const Key& key, const Value& value, Level level, const Place& from) {
+void Draft::set(const Key& key, const Value& value, Level level, Place from) {
   const Status status = assign(key, value, field_of(key, loaded.config));
   if (!status) {
-    key_error(from, key.path(), status.error().message);
+    add(from, key.path(), status.error().message);
     return;
   }
-  origin(key) = {level, from.text};
+  origin(key) = {level, text_of(from)};
 }
 
-Place Draft::at_line(int line) const {
-  return {line, loaded.file + ":" + std::to_string(line)};
+std::string Draft::text_of(Place place) const {
+  if (place.line == INT_MAX) return std::string(place.name);
+  return nb::format("%s:%d", loaded.file.c_str(), place.line);
 }
 
 Error Draft::all_errors() const {
@@ -49,10 +79,10 @@ Error Draft::all_errors() const {
   // A table comes sorted by name, so the errors don't come by line; there are few.
   for (int line = -1; count < kMaxErrors && count < errors.size();) {
     int next = INT_MAX;
-    for (const Place& one : errors) {
+    for (const Finding& one : errors) {
       if (one.line > line && one.line < next) next = one.line;
     }
-    for (const Place& one : errors) {
+    for (const Finding& one : errors) {
       if (one.line != next || count == kMaxErrors) continue;
       if (count++ > 0) all.message += '\n';
       all.message += one.text;

@@ -11,41 +11,54 @@
 
 namespace nb::config {
 
-// Where something is wrong: a line of the file, or whatever an Origin calls it.
+// Where something is: a line of the file, or whatever an Origin calls it. Made for every key, so it
+// is spelt out only where it is told.
 struct Place {
-  Place(std::string name) : text(std::move(name)) {}
-  Place(const char* name) : text(name) {}
-  Place(int line_number, std::string name) : line(line_number), text(std::move(name)) {}
+  Place(const std::string& place_name) : name(place_name) {}
+  Place(const char* place_name) : name(place_name) {}
+  explicit Place(int line_number) : line(line_number) {}
 
   int line = INT_MAX;  // what isn't in the file comes after what is
-  std::string text;
+  std::string_view name;
+};
+
+struct Finding {
+  int line;
+  std::string text;  // "file:line: message"
 };
 
 struct Draft {
   explicit Draft(const Sources& sources);
 
-  // "file:line: key 'section.name': message" and the like.
-  void error(const Place& where, const std::string& message);
-  void key_error(const Place& where, const std::string& path, const std::string& message);
+  // "file:line: key 'section.name': message" and the like. The message is printf-style: what is
+  // said here has many pieces, and a chain of `+` is several times the code of one call.
+  [[gnu::format(printf, 3, 4)]] void error(Place where, const char* format, ...);
+  [[gnu::format(printf, 4, 5)]] void key_error(Place where, const std::string& path,
+                                               const char* format, ...);
   // The same, at the place that set the key.
-  void error_at(const Key& key, const std::string& message);
-  void warning(const std::string& where, const std::string& message);
+  [[gnu::format(printf, 3, 4)]] void error_at(const Key& key, const char* format, ...);
+  [[gnu::format(printf, 3, 4)]] void warning(const std::string& where, const char* format, ...);
   // Sets a key's member, or notes why not.
-  void set(const Key& key, const Value& value, Level level, const Place& from);
+  void set(const Key& key, const Value& value, Level level, Place from);
 
   Origin& origin(const Key& key) { return loaded.origins[key_index(key)]; }
   // Only for keys that exist.
   Origin& origin(std::string_view section, std::string_view name) {
     return origin(*find_key(section, name));
   }
-  Place at_line(int line) const;
+  // "nodebeat.toml:12", "--node".
+  std::string text_of(Place place) const;
   // All errors as one, a line each, in the order of the file.
   Error all_errors() const;
 
   const Sources& sources;
   Loaded loaded;
-  std::vector<Place> errors;  // with the whole message as text
+  std::vector<Finding> errors;
   Fault fault = Fault::other;
+
+ private:
+  void add(Place where, const std::string& message);
+  void add(Place where, const std::string& path, const std::string& message);
 };
 
 // One [[probe]] table into draft.loaded.config.probes (probes.cc).

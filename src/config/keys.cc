@@ -12,6 +12,11 @@ char upper(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
 
+Field member_of(const Key& key, const void* owner) {
+  auto* bytes = const_cast<char*>(static_cast<const char*>(owner));
+  return {key.type, bytes + key.offset};
+}
+
 }  // namespace
 
 std::span<const Key> all_keys() {
@@ -43,24 +48,20 @@ std::string environment_name(const Key& key) {
   return name;
 }
 
-Field field_of(const Key& key, Config& config) {
-  ProbeConfig unused;
-  return key.field(config, unused);
-}
-
 Field field_of(const Key& key, const Config& config) {
-  return field_of(key, const_cast<Config&>(config));
+  return member_of(key, &config);
 }
 
-Config raw_defaults() {
-  Config config;
+Field field_of(const Key& key, const ProbeConfig& probe) {
+  return member_of(key, &probe);
+}
+
+void set_raw_defaults(Config& config) {
   for (const Key& key : kKeys) {
     if (std::string_view(key.section) == kProbeSection || *key.fallback == '\0') continue;
     // A default that its own key refuses is found by a unit test.
-    const Field field = field_of(key, config);
-    (void)assign(key, value_from_text(field.type, key.fallback), field);
+    (void)assign(key, value_from_text(key.type, key.fallback), field_of(key, config));
   }
-  return config;
 }
 
 }  // namespace nb::config

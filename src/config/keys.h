@@ -28,21 +28,6 @@ struct Field {
     endpoint,
   };
 
-  Field(std::string& m) : type(Type::text), at(&m) {}
-  Field(Duration& m) : type(Type::duration), at(&m) {}
-  Field(uint64_t& m, Type t) : type(t), at(&m) {}  // Type::size or Type::integer
-  Field(bool& m) : type(Type::flag), at(&m) {}
-  Field(LogLevel& m) : type(Type::level), at(&m) {}
-  Field(Gpu& m) : type(Type::choice), at(&m) {}
-  Field(ProbeType& m) : type(Type::choice), at(&m) {}
-  Field(McpEra& m) : type(Type::choice), at(&m) {}
-  Field(uint32_t& m) : type(Type::mode), at(&m) {}
-  Field(std::vector<std::string>& m) : type(Type::list), at(&m) {}
-  Field(std::vector<Database>& m) : type(Type::databases), at(&m) {}
-  Field(std::vector<StatusRange>& m) : type(Type::statuses), at(&m) {}
-  Field(HttpUrl& m) : type(Type::http_url), at(&m) {}
-  Field(Endpoint& m) : type(Type::endpoint), at(&m) {}
-
   template <class T>
   T& as() const {
     return *static_cast<T*>(at);
@@ -69,17 +54,18 @@ enum class Rule : uint8_t {
 struct Key {
   const char* section;
   const char* name;
-  Field (*field)(Config&, ProbeConfig&);
+  Field::Type type;
+  uint16_t offset;  // of the member in a ProbeConfig for a key of [[probe]], else in a Config
+  Rule rule = Rule::none;
+  uint8_t probe_types = 0;  // bits 1 << ProbeType: whose key this is; 0: everybody's
+  bool secret = false;
+  bool needs_restart = false;
   const char* fallback = "";  // the default, as in the environment; "" where there is none
   // "100ms..1h" for what has a range, "auto|none" for a choice (in the order of its enum).
   const char* allowed = "";
   const char* doc = nullptr;        // only where the reference is made (key_table.h)
   const char* example = nullptr;    // shown in the reference where there is no default
   const char* short_env = nullptr;  // a second, short environment variable
-  Rule rule = Rule::none;
-  uint8_t probe_types = 0;  // bits 1 << ProbeType: whose key this is; 0: everybody's
-  bool secret = false;
-  bool needs_restart = false;
 
   std::string path() const { return std::string(section) + "." + name; }
 };
@@ -95,12 +81,12 @@ bool is_section(std::string_view name);
 size_t key_index(const Key& key);
 // "NODEBEAT_HEARTBEAT_INTERVAL"; empty for a probe's keys, which no variable can set.
 std::string environment_name(const Key& key);
-// The member of `config` that a key outside [[probe]] sets.
-Field field_of(const Key& key, Config& config);
-// The same, only to be read.
+// The member that the key sets, or of a Config where the key is
+// outside [[probe]], else of a ProbeConfig.
 Field field_of(const Key& key, const Config& config);
+Field field_of(const Key& key, const ProbeConfig& probe);
 
 // Every default; the node's name is empty, and `redis.address` is not resolved yet.
-Config raw_defaults();
+void set_raw_defaults(Config& config);
 
 }  // namespace nb::config

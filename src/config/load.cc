@@ -14,6 +14,8 @@
 #include "config/toml.h"
 
 namespace nb::config {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 constexpr size_t kMaxFile = 256 * 1024;
@@ -35,13 +37,13 @@ bool is_for_another_version(Draft& draft, const Value& root) {
     }
     const bool newer = member.value.integer > kVersion;
     draft.key_error(
-        draft.at_line(member.line), member.key,
-        format("this is a configuration of version %lld, and this agent reads version %lld: %s",
-               static_cast<long long>(member.value.integer), static_cast<long long>(kVersion),
-               newer ? "install the nodebeat that it was written for, or write it anew from the "
-                       "nodebeat.toml that came with this one"
-                     : "there was none before; write it anew from the nodebeat.toml that came "
-                       "with this agent"));
+        Place(member.line), member.key,
+        "this is a configuration of version %lld, and this agent reads version %lld: %s",
+        static_cast<long long>(member.value.integer), static_cast<long long>(kVersion),
+        newer ? "install the nodebeat that it was written for, or write it anew from the "
+                "nodebeat.toml that came with this one"
+              : "there was none before; write it anew from the nodebeat.toml that came "
+                "with this agent");
     draft.fault = Fault::other_version;
     return true;
   }
@@ -50,11 +52,11 @@ bool is_for_another_version(Draft& draft, const Value& root) {
 
 void read_section(Draft& draft, const Member& section) {
   for (const Member& member : section.value.members) {
-    const Place where = draft.at_line(member.line);
+    const Place where = Place(member.line);
     const Key* key = find_key(section.key, member.key);
     if (key == nullptr) {
-      draft.key_error(where, section.key + "." + quoted_key(member.key),
-                      "unknown key" + suggest_key(section.key, member.key));
+      draft.key_error(where, section.key + "." + quoted_key(member.key), "unknown key%s",
+                      suggest_key(section.key, member.key).c_str());
       continue;
     }
     draft.set(*key, member.value, Level::file, where);
@@ -63,22 +65,22 @@ void read_section(Draft& draft, const Member& section) {
 
 void read_root(Draft& draft, const Value& root) {
   for (const Member& section : root.members) {
-    const Place where = draft.at_line(section.line);
+    const Place where = Place(section.line);
     const Value& value = section.value;
     const std::string name = quoted_key(section.key);
     if (section.key == kVersionKey) {
       if (value.kind != Value::Kind::integer) {
-        draft.key_error(where, name, "expected a whole number, got " + describe(value));
+        draft.key_error(where, name, "expected a whole number, got %s", describe(value).c_str());
       }
       continue;
     }
     if (!is_section(section.key)) {
       if (value.kind == Value::Kind::table || value.kind == Value::Kind::list) {
-        draft.error(where,
-                    "section '" + name + "': unknown section" + suggest_section(section.key));
+        draft.error(where, "section '%s': unknown section%s", name.c_str(),
+                    suggest_section(section.key).c_str());
       } else {
-        draft.key_error(where, name,
-                        "unknown key outside any section" + suggest_key("", section.key));
+        draft.key_error(where, name, "unknown key outside any section%s",
+                        suggest_key("", section.key).c_str());
       }
     } else if (section.key == kProbeSection) {
       if (value.kind != Value::Kind::list) {
@@ -89,12 +91,13 @@ void read_root(Draft& draft, const Value& root) {
         if (table.kind == Value::Kind::table) {
           read_probe(draft, table);
         } else {
-          draft.error(where, "section 'probe': expected tables [[probe]], got " + describe(table));
+          draft.error(where, "section 'probe': expected tables [[probe]], got %s",
+                      describe(table).c_str());
         }
       }
     } else if (value.kind != Value::Kind::table) {
-      draft.error(
-          where, "section '" + name + "': expected a table [" + name + "], got " + describe(value));
+      draft.error(where, "section '%s': expected a table [%s], got %s", name.c_str(), name.c_str(),
+                  describe(value).c_str());
     } else {
       read_section(draft, section);
     }
@@ -123,7 +126,7 @@ bool read_text(Draft& draft, std::string& text) {
   if (missing && !required) return false;
   Result<std::string> content = read_small_file(*file, kMaxFile);
   if (!content) {
-    draft.error("", content.error().message);
+    draft.error("", "%s", content.error().message.c_str());
     return false;
   }
   draft.loaded.file = *file;
@@ -136,7 +139,7 @@ void read_file(Draft& draft) {
   if (!read_text(draft, text)) return;
   const Result<Value> root = parse_toml(text, draft.loaded.file);
   if (!root) {
-    draft.error("", root.error().message);
+    draft.error("", "%s", root.error().message.c_str());
     return;
   }
   if (!is_for_another_version(draft, *root)) read_root(draft, *root);
@@ -153,24 +156,26 @@ const Key* key_of_variable(std::string_view name) {
 void read_variable(Draft& draft, const std::string& name, const std::string& text) {
   const Key* key = key_of_variable(name);
   if (key == nullptr) {
-    std::vector<std::string> names = {kFileVariable};
+    std::vector<std::string> variables;
+    for (const Key& known : all_keys()) variables.push_back(environment_name(known));
+    std::vector<std::string_view> names;
+    for (const std::string& variable : variables) names.push_back(std::string_view(variable));
+    names.push_back(std::string_view(kFileVariable));
     for (const Key& known : all_keys()) {
-      if (known.short_env != nullptr) names.emplace_back(known.short_env);
-      if (std::string variable = environment_name(known); !variable.empty()) {
-        names.push_back(std::move(variable));
-      }
+      if (known.short_env != nullptr) names.push_back(std::string_view(known.short_env));
     }
-    const std::string meant = nearest(name, names);
-    draft.warning(quoted_key(name), "unknown variable, not used" +
-                                        (meant.empty() ? "" : "; did you mean " + meant + "?"));
+    const std::string_view meant = nearest(name, names);
+    draft.warning(quoted_key(name), "unknown variable, not used%s%.*s%s",
+                  meant.empty() ? "" : "; did you mean ", static_cast<int>(meant.size()),
+                  meant.data(), meant.empty() ? "" : "?");
     return;
   }
   const Origin before = draft.origin(*key);
   const Field field = field_of(*key, draft.loaded.config);
   const std::string old = field_text(*key, field);
-  draft.set(*key, value_from_text(field.type, text), Level::environment, name);
+  draft.set(*key, value_from_text(key->type, text), Level::environment, name);
   if (before.level == Level::environment && field_text(*key, field) != old) {
-    draft.error("", before.from + " and " + name + " are both set, and differ");
+    draft.error("", "%s and %s are both set, and differ", before.from.c_str(), name.c_str());
   }
 }
 
@@ -188,8 +193,7 @@ void read_flags(Draft& draft) {
                             const char* name, const char* flag) {
     if (!text) return;
     const Key& key = *find_key(section, name);
-    const Field field = field_of(key, draft.loaded.config);
-    draft.set(key, value_from_text(field.type, *text), Level::flag, flag);
+    draft.set(key, value_from_text(key.type, *text), Level::flag, flag);
   };
   set(flags.node, "node", "name", "--node");
   set(flags.redis_url, "redis", "url", "--redis");
@@ -204,12 +208,12 @@ void resolve_node(Draft& draft) {
   std::string name = host.substr(0, host.find('.'));
   const Status status = check_name(name);
   if (!status) {
-    draft.error_at(key, "not set, and the host name " + in_quotes(host, 64) +
-                            " can't take its place: " + status.error().message);
+    draft.error_at(key, "not set, and the host name %s can't take its place: %s",
+                   in_quotes(host, 64).c_str(), status.error().message.c_str());
     return;
   }
   origin.from = "host name";
-  if (name == "localhost") {
+  if (name == "localhost"sv) {
     draft.warning("", "key 'node.name': not set, and the host name is only 'localhost'");
   }
   draft.loaded.config.node.name = std::move(name);
@@ -222,22 +226,21 @@ const Key& set_one(Draft& draft, const Key& first, const Key& second) {
 
 void check_together(Draft& draft) {
   Config& config = draft.loaded.config;
+  const auto set_to = [&](const Key& key) { return field_text(key, field_of(key, config)); };
   const Key& interval = *find_key("heartbeat", "interval");
   const Key& ttl = *find_key("heartbeat", "ttl");
   if (config.heartbeat.ttl < 2 * config.heartbeat.interval) {
     draft.error_at(set_one(draft, ttl, interval),
-                   "heartbeat.ttl (" + field_text(ttl, field_of(ttl, config)) +
-                       ") has to be at least two heartbeat.interval (" +
-                       field_text(interval, field_of(interval, config)) +
-                       "), or a single late beat makes the node disappear");
+                   "heartbeat.ttl (%s) has to be at least two heartbeat.interval (%s), or a single "
+                   "late beat makes the node disappear",
+                   set_to(ttl).c_str(), set_to(interval).c_str());
   }
   const Key& base = *find_key("redis", "backoff_base");
   const Key& cap = *find_key("redis", "backoff_cap");
   if (config.redis.backoff_base > config.redis.backoff_cap) {
-    draft.error_at(set_one(draft, cap, base), "redis.backoff_base (" +
-                                                  field_text(base, field_of(base, config)) +
-                                                  ") must not be longer than redis.backoff_cap (" +
-                                                  field_text(cap, field_of(cap, config)) + ")");
+    draft.error_at(set_one(draft, cap, base),
+                   "redis.backoff_base (%s) must not be longer than redis.backoff_cap (%s)",
+                   set_to(base).c_str(), set_to(cap).c_str());
   }
   if ((config.socket.mode & 0006) != 0) {
     draft.warning(draft.origin("socket", "mode").from,

@@ -8,11 +8,12 @@ namespace nb::config {
 namespace {
 
 constexpr size_t kCommentColumn = 40;
+constexpr std::string_view kEmpty = "\"\"";
 
 // A secret that is set shows as ***; one that is not, as "".
 std::string shown(const Key& key, Field field) {
   const std::string text = field_text(key, field);
-  return key.secret && text != "\"\"" ? "\"***\"" : text;
+  return key.secret && text != kEmpty ? "\"***\"" : text;
 }
 
 void add_line(std::string& out, std::string line, const std::string& from) {
@@ -25,17 +26,16 @@ void add_line(std::string& out, std::string line, const std::string& from) {
   out += line + "  # from " + (is_valid_utf8(comment) ? comment : "?") + "\n";
 }
 
-void add_probe(std::string& out, ProbeConfig probe, const std::string& from) {
+void add_probe(std::string& out, const ProbeConfig& probe, const std::string& from) {
   out += "\n";
   add_line(out, "[[probe]]", from);
-  Config unused;
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) != kProbeSection) continue;
     const bool foreign =
         key.probe_types != 0 && (key.probe_types & (1u << static_cast<int>(probe.type))) == 0;
     if (foreign) continue;
-    const std::string text = field_text(key, key.field(unused, probe));
-    if (text != "\"\"") out += std::string(key.name) + " = " + text + "\n";
+    const std::string text = field_text(key, field_of(key, probe));
+    if (text != kEmpty) out += std::string(key.name) + " = " + text + "\n";
   }
 }
 

@@ -8,6 +8,8 @@
 #include "config/suggest.h"
 
 namespace nb::config {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 const Key& probe_key(const char* name) {
@@ -26,7 +28,7 @@ bool belongs(const Key& key, ProbeType type) {
 }
 
 std::string type_name(ProbeType type) {
-  return choices(probe_key("type"))[static_cast<size_t>(type)];
+  return std::string(choices(probe_key("type"))[static_cast<size_t>(type)]);
 }
 
 std::string owners(const Key& key) {
@@ -41,64 +43,62 @@ std::string owners(const Key& key) {
 
 // Sets one member; false if it was wrong or does not belong here.
 bool read_member(Draft& draft, const Member& member, bool type_known, ProbeConfig& probe) {
-  const Place where = draft.at_line(member.line);
-  const std::string path = std::string(kProbeSection) + "." + quoted_key(member.key);
+  const Place where = Place(member.line);
+  const std::string path = format("%s.%s", kProbeSection, quoted_key(member.key).c_str());
   const Key* key = find_key(kProbeSection, member.key);
   if (key == nullptr) {
-    draft.key_error(where, path, "unknown key" + suggest_key(kProbeSection, member.key));
+    draft.key_error(where, path, "unknown key%s", suggest_key(kProbeSection, member.key).c_str());
     return false;
   }
   if (type_known && !belongs(*key, probe.type)) {
-    draft.key_error(
-        where, path,
-        "belongs to probes of type " + owners(*key) + ", not to type " + type_name(probe.type));
+    draft.key_error(where, path, "belongs to probes of type %s, not to type %s",
+                    owners(*key).c_str(), type_name(probe.type).c_str());
     return false;
   }
   ProbeConfig scratch;
-  Config unused;
   // Without a known type the value is checked all the same, but goes nowhere.
   ProbeConfig& target = type_known || key->probe_types == 0 ? probe : scratch;
-  const Status status = assign(*key, member.value, key->field(unused, target));
-  if (!status) draft.key_error(where, path, status.error().message);
+  const Status status = assign(*key, member.value, field_of(*key, target));
+  if (!status) draft.key_error(where, path, "%s", status.error().message.c_str());
   return status.ok();
 }
 
 void set_defaults(ProbeConfig& probe) {
-  Config unused;
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) != kProbeSection || *key.fallback == '\0') continue;
     if (!belongs(key, probe.type)) continue;
-    const Field field = key.field(unused, probe);
+    const Field field = field_of(key, probe);
     (void)assign(key, value_from_text(field.type, key.fallback), field);
   }
 }
 
-void check_required(Draft& draft, const Value& table, const Place& where,
-                    const ProbeConfig& probe) {
-  const std::string title = "probe '" + probe.name + "' of type " + type_name(probe.type);
+void check_required(Draft& draft, const Value& table, Place where, const ProbeConfig& probe) {
+  const std::string title =
+      format("probe '%s' of type %s", probe.name.c_str(), type_name(probe.type).c_str());
   if (probe.type == ProbeType::process) {
     const bool pidfile = find_member(table, "pidfile") != nullptr;
     const bool command = find_member(table, "command") != nullptr;
     if (pidfile == command) {
-      draft.error(where,
-                  title + " needs either 'pidfile' or 'command'" + (pidfile ? ", not both" : ""));
+      draft.error(where, "%s needs either 'pidfile' or 'command'%s", title.c_str(),
+                  pidfile ? ", not both" : "");
     } else if (pidfile && probe.pidfile.empty()) {
-      draft.error(where, title + ": 'pidfile' is empty");
+      draft.error(where, "%s: 'pidfile' is empty", title.c_str());
     }
     return;
   }
   constexpr const char* kRequired[] = {"url", "url", "address", "path", nullptr, "unit"};
   const char* name = kRequired[static_cast<size_t>(probe.type)];
-  if (find_member(table, name) == nullptr) draft.error(where, title + " needs '" + name + "'");
+  if (find_member(table, name) == nullptr) {
+    draft.error(where, "%s needs '%s'", title.c_str(), name);
+  }
 }
 
-void check_name_is_new(Draft& draft, const Place& where, const ProbeConfig& probe) {
+void check_name_is_new(Draft& draft, Place where, const ProbeConfig& probe) {
   const Loaded& loaded = draft.loaded;
   for (size_t i = 0; i < loaded.config.probes.size(); ++i) {
     if (loaded.config.probes[i].name == probe.name) {
-      draft.key_error(
-          where, "probe.name",
-          "there is already a probe '" + probe.name + "' (" + loaded.probe_origins[i] + ")");
+      draft.key_error(where, "probe.name", "there is already a probe '%s' (%s)", probe.name.c_str(),
+                      loaded.probe_origins[i].c_str());
     }
   }
 }
@@ -106,31 +106,31 @@ void check_name_is_new(Draft& draft, const Place& where, const ProbeConfig& prob
 }  // namespace
 
 void read_probe(Draft& draft, const Value& table) {
-  const Place where = draft.at_line(table.line);
+  const Place where = Place(table.line);
   const size_t errors_before = draft.errors.size();
   ProbeConfig probe;
   const Member* type = find_member(table, "type");
   if (type == nullptr)
-    draft.error(where, "a probe needs 'type': one of " + std::string(probe_key("type").allowed));
+    draft.error(where, "a probe needs 'type': one of %s", probe_key("type").allowed);
   const bool type_known = type != nullptr && read_member(draft, *type, false, probe);
   if (type_known) set_defaults(probe);
   if (find_member(table, "name") == nullptr) draft.error(where, "a probe needs 'name'");
   for (const Member& member : table.members) {
-    if (member.key != "type") read_member(draft, member, type_known, probe);
+    if (member.key != "type"sv) read_member(draft, member, type_known, probe);
   }
   if (draft.errors.size() != errors_before) return;
 
   const Member* timeout = find_member(table, "timeout");
   if (timeout == nullptr) probe.timeout = std::min(probe.timeout, probe.interval);
   if (probe.timeout > probe.interval) {
-    draft.key_error(draft.at_line(timeout->line), "probe.timeout",
-                    "must not be longer than the interval of probe '" + probe.name + "'");
+    draft.key_error(Place(timeout->line), "probe.timeout",
+                    "must not be longer than the interval of probe '%s'", probe.name.c_str());
   }
   if (!probe.unit.empty() && probe.unit.find('.') == std::string::npos) probe.unit += ".service";
   check_required(draft, table, where, probe);
   check_name_is_new(draft, where, probe);
   draft.loaded.config.probes.push_back(std::move(probe));
-  draft.loaded.probe_origins.push_back(where.text);
+  draft.loaded.probe_origins.push_back(draft.text_of(where));
 }
 
 }  // namespace nb::config

@@ -44,7 +44,8 @@ std::string kind_text(const Key& key, Field::Type type) {
 void add_reference(std::string& out, const Key& key) {
   Config config;
   ProbeConfig probe;
-  const Field field = key.field(config, probe);
+  const bool in_probe = std::string_view(key.section) == kProbeSection;
+  const Field field = in_probe ? field_of(key, probe) : field_of(key, config);
   const bool has_example = *key.fallback == '\0' && key.example != nullptr;
   const char* value = has_example ? key.example : key.fallback;
   if (*value != '\0') (void)assign(key, value_from_text(field.type, value), field);

@@ -33,7 +33,7 @@ Status check_path(std::string_view path) {
 }
 
 Status check_socket_path(std::string_view path) {
-  const Status status = check_path(path);
+  Status status = check_path(path);
   if (!status) return status;
   if (path.size() > kMaxUnixPath) {
     return make_error("the path of a socket may have at most %zu bytes, this one has %zu",

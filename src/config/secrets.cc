@@ -14,6 +14,7 @@ namespace nb::config {
 namespace {
 
 constexpr const char* kCredential = "redis-password";
+constexpr std::string_view kDirectory = "CREDENTIALS_DIRECTORY";
 
 bool others_may_read(const std::string& path) {
   struct stat info {};
@@ -25,38 +26,47 @@ std::string read_password(Draft& draft, const std::string& path, const std::stri
                           bool required) {
   const auto file = draft.sources.read_secret(path);
   if (!file) {
-    draft.error(where, file.error().message);
+    draft.error(where, "%s", file.error().message.c_str());
     return {};
   }
   if (!file->has_value()) {
-    if (required) draft.error(where, path + ": " + std::strerror(ENOENT));
+    if (required) draft.error(where, "%s: %s", path.c_str(), std::strerror(ENOENT));
     return {};
   }
   Result<std::string> password = password_from((*file)->text);
   if (!password) {
-    draft.error(where, path + ": " + password.error().message);
+    draft.error(where, "%s: %s", path.c_str(), password.error().message.c_str());
     return {};
   }
   if ((*file)->others_may_read) {
-    draft.warning(where, path + " holds a password and may be read by every user of this host");
+    draft.warning(where, "%s holds a password and may be read by every user of this host",
+                  path.c_str());
   }
   const std::string doubt = doubt_about(*password);
-  if (!doubt.empty()) draft.warning(where, path + ": " + doubt);
+  if (!doubt.empty()) draft.warning(where, "%s: %s", path.c_str(), doubt.c_str());
   return std::move(*password);
 }
 
 std::string credential_path(const Draft& draft) {
   for (const auto& [name, value] : draft.sources.environment) {
-    if (name == "CREDENTIALS_DIRECTORY" && !value.empty()) return value + "/" + kCredential;
+    if (name == kDirectory && !value.empty()) return value + "/" + kCredential;
   }
   return {};
 }
 
+// Where a password may stand: in a text, or in the file that `path` names. Each view lives as long
+// as the Draft and the URL.
 struct Candidate {
-  Level level;
-  int rank;  // among places of one level, the higher wins
+  Level level = Level::fallback;
+  int rank = 0;  // among places of one level, the higher wins
+  std::string_view text;
+  std::string_view path;
+  std::string_view from;
+};
+
+struct Password {
+  Level level = Level::fallback;
   std::string text;
-  std::string path;  // read instead of `text`
   std::string from;
 };
 
@@ -74,29 +84,37 @@ Candidate& strongest(std::span<Candidate> places) {
 
 // The strongest place that has a password. Files are read only when it is their turn, so that one
 // that isn't used can't stop the agent.
-Candidate find_password(Draft& draft, const RedisAddress& address) {
+Password find_password(Draft& draft, const RedisAddress& address) {
   const RedisConfig& redis = draft.loaded.config.redis;
   const Level url = draft.origin("redis", "url").level;
   const Origin& password = draft.origin("redis", "password");
   const Origin& file = draft.origin("redis", "password_file");
+  const std::string credential_file = credential_path(draft);
   Candidate places[] = {
       {file.level, 3, {}, redis.password_file, redis.password_file},
       {password.level, 2, redis.password, {}, password.from},
       {url, 1, address.password, {}, "redis.url"},
-      {Level::credential, 0, {}, credential_path(draft), "credential redis-password"},
+      {Level::credential, 0, {}, credential_file, "credential redis-password"},
   };
+  Password found;
   for (size_t tried = 0; tried < std::size(places); ++tried) {
     Candidate& place = strongest(places);
+    found.text = place.text;
     if (!place.path.empty()) {
       const bool credential = place.level == Level::credential;
-      place.text = read_password(draft, place.path, credential ? "" : file.from, !credential);
+      found.text =
+          read_password(draft, std::string(place.path), credential ? "" : file.from, !credential);
       // A file that was named has to work; the next best password would be a wrong one.
-      if (place.text.empty() && !credential) return {};
+      if (found.text.empty() && !credential) break;
     }
-    if (!place.text.empty()) return std::move(place);
+    if (!found.text.empty()) {
+      found.level = place.level;
+      found.from = place.from;
+      break;
+    }
     place.rank = -1;
   }
-  return {};
+  return found;
 }
 
 void warn_about_config_file(Draft& draft, const RedisAddress& address) {
@@ -111,13 +129,14 @@ void warn_about_config_file(Draft& draft, const RedisAddress& address) {
 void resolve_databases(Draft& draft, RedisConfig& redis) {
   const Key& key = *find_key("redis", "db");
   if (draft.origin(key).level == Level::fallback) {
-    redis.db = {{"health", redis.address.db}};
+    redis.db.clear();
+    redis.db.push_back({"health", redis.address.db});
     draft.origin(key).from = "redis.url";
     return;
   }
   const Result<int> health = redis.db_for("health");
   if (!health) {
-    draft.error_at(key, health.error().message);
+    draft.error_at(key, "%s", health.error().message.c_str());
     return;
   }
   const Origin& url = draft.origin("redis", "url");
@@ -178,7 +197,7 @@ void resolve_redis(Draft& draft) {
     draft.warning(draft.origin("redis", "password").from,
                   "key 'redis.password': not used, because redis.password_file is set too");
   }
-  Candidate password = find_password(draft, *address);
+  Password password = find_password(draft, *address);
   warn_about_config_file(draft, *address);
 
   redis.url = masked_url(*address);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/text.h"
 #include "config/keys.h"
 
 namespace nb::config {
@@ -12,16 +13,23 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+// What is longer is no name of ours.
+constexpr size_t kLongest = 64;
+
 // Edit distance with swapped neighbours as one edit, without regard to case, '-' and '_' alike.
+// Neither text is longer than kLongest.
 size_t distance(std::string_view a, std::string_view b) {
   const auto plain = [](char c) { return c == '-' ? '_' : lower(c); };
-  std::vector<size_t> before(b.size() + 1);
-  std::vector<size_t> above(b.size() + 1);
-  std::vector<size_t> row(b.size() + 1);
+  size_t rows[3][kLongest + 1];
+  size_t* before = rows[0];
+  size_t* above = rows[1];
+  size_t* row = rows[2];
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (size_t i = 1; i <= a.size(); ++i) {
-    before.swap(above);
-    above.swap(row);
+    size_t* const oldest = before;
+    before = above;
+    above = row;
+    row = oldest;
     row[0] = i;
     for (size_t j = 1; j <= b.size(); ++j) {
       const bool same = plain(a[i - 1]) == plain(b[j - 1]);
@@ -35,14 +43,20 @@ size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+std::string question(std::string_view meant) {
+  if (meant.empty()) return {};
+  return format("; did you mean '%.*s'?", static_cast<int>(meant.size()), meant.data());
+}
+
 }  // namespace
 
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  if (word.size() > 64) return {};
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+  if (word.size() > kLongest) return {};
   // A third of the word may be wrong, and no more than three letters.
   size_t best = std::min<size_t>(3, std::max<size_t>(1, word.size() / 3)) + 1;
-  std::string found;
-  for (const std::string& candidate : candidates) {
+  std::string_view found;
+  for (const std::string_view candidate : candidates) {
+    if (candidate.size() > kLongest) continue;
     const size_t d = distance(word, candidate);
     if (d < best) {
       best = d;
@@ -53,30 +67,27 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 }
 
 std::string suggest_key(std::string_view section, std::string_view name) {
-  std::vector<std::string> here;
+  std::vector<std::string_view> here;
   for (const Key& key : all_keys()) {
-    if (key.section == section) here.emplace_back(key.name);
+    if (key.section == section) here.push_back(std::string_view(key.name));
   }
-  std::string found = nearest(name, here);
-  if (found.empty()) {
-    // The right name in the wrong section.
-    for (const Key& key : all_keys()) {
-      if (key.section != section && key.name == name) {
-        found = key.path();
-        break;
-      }
-    }
+  const std::string_view found = nearest(name, here);
+  if (!found.empty()) return question(found);
+  // The right name in the wrong section.
+  for (const Key& key : all_keys()) {
+    if (key.section != section && key.name == name) return question(key.path());
   }
-  return found.empty() ? found : "; did you mean '" + found + "'?";
+  return {};
 }
 
 std::string suggest_section(std::string_view name) {
-  std::vector<std::string> sections;
+  std::vector<std::string_view> sections;
   for (const Key& key : all_keys()) {
-    if (sections.empty() || sections.back() != key.section) sections.emplace_back(key.section);
+    if (sections.empty() || sections.back() != key.section) {
+      sections.push_back(std::string_view(key.section));
+    }
   }
-  const std::string found = nearest(name, sections);
-  return found.empty() ? found : "; did you mean '" + found + "'?";
+  return question(nearest(name, sections));
 }
 
 }  // namespace nb::config

@@ -12,6 +12,6 @@ std::string suggest_key(std::string_view section, std::string_view name);
 // The same for a section.
 std::string suggest_section(std::string_view name);
 // The best of `candidates` if it is near enough to `word` to have been meant, else "".
-std::string nearest(std::string_view word, std::span<const std::string> candidates);
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 }  // namespace nb::config

@@ -97,7 +97,8 @@ bool convert(const toml::node& node, int depth, Value& out) {
   if (const auto* array = node.as_array()) {
     out.kind = Value::Kind::list;
     for (auto&& item : *array) {
-      if (!convert(item, depth + 1, out.items.emplace_back())) return false;
+      out.items.push_back({});
+      if (!convert(item, depth + 1, out.items.back())) return false;
     }
   } else if (const auto* text = node.as_string()) {
     out.kind = Value::Kind::text;

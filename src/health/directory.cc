@@ -15,7 +15,7 @@ std::vector<std::string> entries(const std::string& directory) {
   if (open == nullptr) return names;
   while (const dirent* entry = ::readdir(open)) {
     std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    if (name != "." && name != "..") names.push_back(std::string(name));
   }
   ::closedir(open);
   return names;

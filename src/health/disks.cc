@@ -82,7 +82,7 @@ double DiskReader::read(MonoTime now, std::vector<wire::DiskUse>& out) {
       ask_aside(disk, now);
     }
     if (!disk.percent) continue;
-    if (count == out.size()) out.emplace_back();
+    if (count == out.size()) out.resize(count + 1);
     out[count].path = disk.path;
     out[count].percent = *disk.percent;
     ++count;

@@ -5,6 +5,8 @@
 #include "health/nvml.h"
 
 namespace nb::health {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 std::optional<double> parse_up_to(std::string_view text, unsigned most) {
@@ -36,7 +38,7 @@ std::vector<std::string> find_amd(const Root& root) {
   const std::string drm = root("/sys/class/drm");
   for (const unsigned n : numbered_entries(drm, "card")) {
     const std::string device = format("%s/card%u/device", drm.c_str(), n);
-    if (exists(device + "/gpu_busy_percent")) devices.push_back(device);
+    if (exists(device + "/gpu_busy_percent")) devices.push_back(std::string(device));
   }
   return devices;
 }
@@ -47,7 +49,7 @@ void read_amd(const std::string& device, std::vector<GpuReading>& out) {
   const std::string id = read_word(device + "/device");
   gpu.name = clean_name(!product.empty() ? product : "AMD GPU " + id);
   // A sleeping GPU would be woken by the question, which takes a second and costs power.
-  if (read_word(device + "/power/runtime_status") == "suspended") {
+  if (read_word(device + "/power/runtime_status") == "suspended"sv) {
     gpu.percent = 0;
     out.push_back(std::move(gpu));
     return;

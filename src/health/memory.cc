@@ -6,6 +6,8 @@
 #include "health/fields.h"
 
 namespace nb::health {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
@@ -92,7 +94,7 @@ std::vector<std::string> bounding_groups(std::string_view path, std::string_view
     const std::string_view name = path.substr(at + 1, end - at - 1);
     if (name == "..") return groups;  // outside of the cgroup namespace
     if (name.ends_with(".service")) counted = inner.size();
-    if (!name.empty()) inner.emplace_back(path.substr(0, end));
+    if (!name.empty()) inner.push_back(std::string(path.substr(0, end)));
     at = end;
   }
   inner.resize(std::min(counted, inner.size()));
@@ -118,8 +120,8 @@ std::vector<std::pair<std::string, bool>> MemoryReader::find_groups(
   std::vector<std::pair<std::string, bool>> groups;
   cgroup_.read(scratch, KernelFile::Part::whole, [&](std::string_view text) {
     for (const Mount& mount : mounts) {
-      const bool v1 = mount.type == "cgroup" && has_option(mount.super_options, "memory");
-      if (!v1 && mount.type != "cgroup2") continue;
+      const bool v1 = mount.type == "cgroup"sv && has_option(mount.super_options, "memory");
+      if (!v1 && mount.type != "cgroup2"sv) continue;
       const auto path = parse_cgroup(text, v1);
       if (!path) continue;
       for (const std::string& group : bounding_groups(*path, mount.root)) {

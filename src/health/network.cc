@@ -98,7 +98,7 @@ void NetworkReader::read(MonoTime now, Scratch& scratch, std::vector<wire::Netwo
   size_t count = 0;
   for (const Interface& interface : interfaces_) {
     if (!interface.rated) continue;
-    if (count == out.size()) out.emplace_back();
+    if (count == out.size()) out.resize(count + 1);
     wire::NetworkRate& rate = out[count++];
     rate.interface = interface.name;
     rate.rx_bytes_per_s = interface.rx_rate;

@@ -95,7 +95,8 @@ std::string Nvml::read(std::vector<GpuReading>& out) {
       stop();  // a GPU that fell off the bus is back after a new start at best
       return format("nvmlDeviceGetHandleByIndex_v2(%u): error %d", i, rc);
     }
-    GpuReading& gpu = out.emplace_back();
+    out.push_back({});
+    GpuReading& gpu = out.back();
     char name[96] = "";  // NVML_DEVICE_NAME_V2_BUFFER_SIZE
     if (api_->get_name(device, name, sizeof name - 1) == kSuccess) gpu.name = clean_name(name);
     Utilization use{};

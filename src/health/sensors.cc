@@ -103,7 +103,7 @@ void SensorReader::read(MonoTime now, Scratch& scratch, wire::NodeHealth& out) {
   for (Sensor& sensor : sensors_) {
     if (sensor.quick) read_quick(sensor, scratch);
     if (!sensor.celsius) continue;
-    if (count == out.temperatures.size()) out.temperatures.emplace_back();
+    if (count == out.temperatures.size()) out.temperatures.resize(count + 1);
     out.temperatures[count].name = sensor.name;
     out.temperatures[count].celsius = *sensor.celsius;
     ++count;

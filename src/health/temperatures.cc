@@ -7,6 +7,8 @@
 #include "health/kernel_file.h"
 
 namespace nb::health {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 using Files = std::vector<TemperatureFile>;
@@ -49,7 +51,7 @@ Files find_temperatures(const Root& root, size_t most) {
     const std::string zone = format("%s/thermal_zone%u", thermal.c_str(), n);
     const std::string type = read_word(zone + "/type");
     // A constant 100 °C on Jetson Nano, TX2 and Xavier: no sensor is behind it.
-    if (type == "PMIC-Die") continue;
+    if (type == "PMIC-Die"sv) continue;
     zones.push_back(hwmon_spelling(type));
     add(files, type, zone + "/temp");
   }
@@ -61,7 +63,7 @@ Files find_temperatures(const Root& root, size_t most) {
     const std::string chip = format("%s/hwmon%u", hwmon.c_str(), n);
     const std::string name = read_word(chip + "/name");
     if (has_zone(hwmon_spelling(name))) continue;
-    if (name == "coretemp" && has_zone("x86_pkg_temp")) continue;
+    if (name == "coretemp"sv && has_zone("x86_pkg_temp")) continue;
     const std::vector<unsigned> inputs = numbered_entries(chip, "temp", "_input");
     for (const unsigned input : inputs) {
       const std::string label = read_word(format("%s/temp%u_label", chip.c_str(), input));

@@ -3,6 +3,8 @@
 #include "probe/words.h"
 
 namespace nb::probe {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 using OnAnswer = SystemBus::Query::OnAnswer;
@@ -40,16 +42,16 @@ std::string SystemdCheck::give_up() {
 void SystemdCheck::on_active_state(const Result<std::string>& state) {
   if (!state) return on_outcome_({false, state.error().message});
   // "reloading" and "refreshing" units run meanwhile; `systemctl is-active` takes them so too.
-  if (*state == "active" || *state == "reloading" || *state == "refreshing") {
+  if (*state == "active"sv || *state == "reloading"sv || *state == "refreshing"sv) {
     return on_outcome_({true, unit_ + " is " + *state});
   }
   // systemd calls a unit inactive that it has never heard of.
-  if (*state == "inactive") return load_state_.ask(unit_, "LoadState");
+  if (*state == "inactive"sv) return load_state_.ask(unit_, "LoadState");
   on_outcome_({false, unit_ + " is " + one_line(*state)});
 }
 
 void SystemdCheck::on_load_state(const Result<std::string>& state) {
-  if (state && *state == "not-found") return on_outcome_({false, "there is no unit " + unit_});
+  if (state && *state == "not-found"sv) return on_outcome_({false, "there is no unit " + unit_});
   on_outcome_({false, unit_ + " is inactive"});
 }
 

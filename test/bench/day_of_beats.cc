@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return 1;
   }
-  nb::agent::Agent agent(clock, nb::Log(), sources, std::move(*loaded), false);
+  nb::agent::Agent agent(clock, nb::Log(), std::move(sources), std::move(*loaded), false);
   std::thread thread([&] { agent.run(); });
 
   const nb::MonoTime start = clock.now();

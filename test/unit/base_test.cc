@@ -41,6 +41,23 @@ TEST(Result, HoldsAValueOrAnError) {
   EXPECT_EQ(Status(Error{"no"}).error().message, "no");
 }
 
+TEST(Result, TakesItsErrorAlong) {
+  Status status = make_error("no").as(Fault::denied);
+  Status later;
+  later = std::move(status);
+  EXPECT_EQ(later.error().message, "no");
+  EXPECT_EQ(later.error().fault, Fault::denied);
+  Result<std::string> copied = later.error();
+  Result<std::string> moved = std::move(copied);
+  ASSERT_FALSE(moved.ok());
+  EXPECT_EQ(moved.error().message, later.error().message);
+  moved = std::string("good again");
+  ASSERT_TRUE(moved.ok());
+  EXPECT_EQ(*moved, "good again");
+  later = {};
+  EXPECT_TRUE(later.ok());
+}
+
 struct Receiver {
   int sum = 0;
   void on_value(int v) { sum += v; }

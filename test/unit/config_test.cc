@@ -120,7 +120,8 @@ TEST(Keys, EveryDefaultAndExampleIsAcceptedByItsKey) {
     ProbeConfig probe;
     for (const char* text : {key.fallback, key.example == nullptr ? "" : key.example}) {
       if (*text == '\0') continue;
-      const Field field = key.field(config, probe);
+      const bool in_probe = std::string_view(key.section) == kProbeSection;
+      const Field field = in_probe ? field_of(key, probe) : field_of(key, config);
       const Status status = assign(key, value_from_text(field.type, text), field);
       EXPECT_TRUE(status.ok()) << key.path() << ": " << status.error().message;
     }
@@ -840,7 +841,9 @@ TEST(Changes, NameWhatDiffersAndWhatNeedsARestart) {
                           "log.level", "outbox.max_age", "probe.x", "probe.name", "nonsense"}) {
     EXPECT_FALSE(needs_restart(key)) << key;
   }
-  const Config now = swappable(a, b);
+  Config running = a;
+  Config now = b;
+  keep_until_restart(running, now);
   EXPECT_EQ(now.heartbeat, b.heartbeat);
   EXPECT_EQ(now.redis.address.password, "pw");
   EXPECT_EQ(now.redis.address.db, 0);

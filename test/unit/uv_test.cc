@@ -175,7 +175,7 @@ TEST(BlockingCall, AHungCallKeepsNeitherItsOwnerNorTheLoop) {
 
 struct Resolved {
   std::optional<Result<Addresses>> result;
-  void on_resolved(Result<Addresses>& r) { result = r; }
+  void on_resolved(Result<Addresses>& r) { result = std::move(r); }
   auto delegate() { return Delegate<void(Result<Addresses>&)>::to<&Resolved::on_resolved>(this); }
 };
 
