@@ -120,27 +120,35 @@ def packages_or_build():
     return [], Path(build)
 
 
+def libraries_of(packages, build):
+    programs = [build / "src/agent/nodebeatd", build / "src/ctl/nodebeatctl"] if build else []
+    return machines.wanted_libraries(packages, programs)
+
+
+def install(tree, packages, build):
+    """What both kinds of machine have in common: the agent, its configuration, what it looks at."""
+    tree.write("/etc/nodebeat/nodebeat.toml", CONFIG)
+    tree.install(packages, build)
+    tree.write("/etc/nodebeat/nodebeat.toml", CONFIG)  # meson goes over it
+    for name, text in UNITS.items():
+        tree.write(f"/etc/systemd/system/{name}", text)
+    tree.chroot("systemctl", "disable", "redis-server")
+    tree.chroot("systemctl", "enable", "robot.service", "home.socket", "web.socket")
+
+
 @pytest.fixture(scope="session")
 def machine():
     reason = machines.why_not()
     if reason:
         pytest.skip(reason)
     packages, build = packages_or_build()
-    libraries = machines.wanted_libraries(packages, [build / "src/agent/nodebeatd",
-                                                     build / "src/ctl/nodebeatctl"] if build else [])
-    made = machines.Machine(machines.base_tree(libraries))
+    made = machines.Machine(machines.base_tree(libraries_of(packages, build)))
     try:
-        made.write("/etc/nodebeat/nodebeat.toml", CONFIG)
-        made.install(packages, build)
-        made.write("/etc/nodebeat/nodebeat.toml", CONFIG)  # meson goes over it
-        for name, text in UNITS.items():
-            made.write(f"/etc/systemd/system/{name}", text)
+        install(made, packages, build)
         # A call that the filter refuses ends the agent here, instead of failing in silence.
         for unit in ("nodebeat", "nodebeat@"):
             made.write(f"/etc/systemd/system/{unit}.service.d/strict.conf",
                        "[Service]\nSystemCallErrorNumber=kill\n")
-        made.chroot("systemctl", "disable", "redis-server")
-        made.chroot("systemctl", "enable", "robot.service", "home.socket", "web.socket")
         # A GPU without a driver, and the sensors of another computer.
         lib = made.tree / "usr" / "lib" / "libnvidia-ml.so.1"
         machines.check(["cc", "-shared", "-fPIC", "-pthread", "-o", lib,

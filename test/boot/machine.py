@@ -16,6 +16,8 @@ from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("NODEBEAT_BOOT_TREES") or ROOT / "build" / "trees" / "boot")
+NAMESPACE = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--mount-proc",
+             "--kill-child"]
 ALWAYS = ["dbus", "redis-server", "systemd", "systemd-sysv"]
 
 
@@ -26,8 +28,11 @@ def why_not():
     for tool, package in (("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap")):
         if shutil.which(tool) is None:
             return f"there is no {tool}: install the Debian package {package}"
-    tried = subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True,
-                           text=True)
+    return why_no_namespace()
+
+
+def why_no_namespace():
+    tried = subprocess.run([*NAMESPACE, "true"], capture_output=True, text=True)
     if tried.returncode != 0:
         return f"no namespaces can be made here: {tried.stderr.strip()}"
     return None
@@ -64,44 +69,31 @@ def wanted_libraries(packages, programs):
     return sorted({line.split(":")[0] for line in found.splitlines() if "diversion" not in line})
 
 
-def base_tree(libraries):
-    """The folder of a Debian like this one, with what the tests want in it."""
+def base_tree(libraries, kind="system", hooks=()):
+    """The folder of a Debian like this one, with what the tests want in it. The hooks are
+    mmdebstrap's: shell commands in which "$1" is the tree."""
     names = sorted({*ALWAYS, *libraries})
-    mark = hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
-    tree = CACHE / f"{code_name()}-{mark}"
+    mark = hashlib.sha256(" ".join((*names, *hooks)).encode()).hexdigest()[:12]
+    tree = CACHE / f"{kind}-{code_name()}-{mark}"
     if not tree.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        for old in (*CACHE.glob(f"{code_name()}-*"), *CACHE.glob("draft.*")):
+        for old in (*CACHE.glob(f"{kind}-{code_name()}-*"), *CACHE.glob("draft.*")):
             remove(old)
         draft = Path(tempfile.mkdtemp(prefix="draft.", dir=CACHE))
         # mmdebstrap binds this computer's /proc, /sys and /dev/shm into the tree. In a namespace of
         # its own they are nobody else's to stumble over, and go with it however it ends.
-        check(["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--mount-proc",
-               "--kill-child", "mmdebstrap", "--variant=minbase", "--include=" + ",".join(names),
-               code_name(), draft], timeout=300)
+        check([*([] if why_no_namespace() else NAMESPACE), "mmdebstrap", "--variant=minbase", "--include=" + ",".join(names),
+               *(f"--customize-hook={hook}" for hook in hooks), code_name(), draft], timeout=300)
         draft.chmod(0o755)
         draft.rename(tree)
     return tree
 
 
-class Machine:
-    """Make it, put files into `root`, start() it; what is in it is then under `root` too."""
+class Tree:
+    """A system that does not run yet: `tree` is its folder."""
 
-    def __init__(self, base):
-        self.folder = Path(tempfile.mkdtemp(prefix="nodebeat-boot."))
-        self.process = None
-        self.leader = None
-        check(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", self.folder])
-        for name in ("upper", "work", "root"):
-            (self.folder / name).mkdir()
-        self.root = self.tree = self.folder / "root"
-        try:
-            check(["mount", "-t", "overlay", "overlay", "-o",
-                   f"lowerdir={base},upperdir={self.folder}/upper,workdir={self.folder}/work",
-                   self.tree])
-        except AssertionError:
-            check(["umount", self.folder])
-            raise
+    def __init__(self, folder):
+        self.root = self.tree = folder
 
     def write(self, path, text, mode=0o644):
         file = Path(f"{self.root}{path}")
@@ -126,6 +118,26 @@ class Machine:
               env={**os.environ, "DESTDIR": str(self.tree)})
         self.chroot("systemd-sysusers")
         return self.chroot("systemctl", "enable", "nodebeat.service")
+
+
+class Machine(Tree):
+    """Make it, put files into `root`, start() it; what is in it is then under `root` too."""
+
+    def __init__(self, base):
+        self.folder = Path(tempfile.mkdtemp(prefix="nodebeat-boot."))
+        self.process = None
+        self.leader = None
+        check(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", self.folder])
+        for name in ("upper", "work", "root"):
+            (self.folder / name).mkdir()
+        super().__init__(self.folder / "root")
+        try:
+            check(["mount", "-t", "overlay", "overlay", "-o",
+                   f"lowerdir={base},upperdir={self.folder}/upper,workdir={self.folder}/work",
+                   self.tree])
+        except AssertionError:
+            check(["umount", self.folder])
+            raise
 
     def start(self, *options):
         (self.tree / "etc/machine-id").write_text("6e6f646562656174626f6f7474657374\n")
