@@ -119,6 +119,8 @@ class LocalApi {
   StateService state_;
 
   std::vector<Client> clients_;
+  uint64_t reading_ = 0;  // of the last call
+  MonoTime ended_;
   Histogram accept_latency_;
   std::string event_;  // reused
   bool was_steady_ = false;

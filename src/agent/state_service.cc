@@ -152,9 +152,7 @@ bool StateService::check_key(Request& request, std::string_view key) {
 void StateService::set(Request& request) {
   const std::string_view key = *request.values[0].string(key_);
   if (!check_key(request, key) || request.check_only) return;
-  value_.clear();
-  append_compact(request.values[1], value_);
-  const outbox::FieldView fields[] = {{"", value_}};
+  const outbox::FieldView fields[] = {{"", compacted(request.values[1], value_)}};
   outbox::SlotUpdate slot;
   slot.db = db_;
   slot.key = key;

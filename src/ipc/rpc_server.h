@@ -84,6 +84,8 @@ class RpcServer {
 
   size_t queued_bytes(ClientId client) const { return server_.queued_bytes(client); }
   RpcCounters counters() const;
+  // As of Server.
+  uint64_t readings() const { return server_.readings(); }
   std::vector<ClientInfo> clients() const;
   size_t client_count() const { return server_.clients(); }
   const ServerOptions& options() const { return server_.options(); }

@@ -190,6 +190,7 @@ void Server::read(Session& session) {
 // Hands out the lines that are there.
 void Server::work(Session& session) {
   bool any = false;
+  ++readings_;
   session.resume = false;
   while (session.ended == Session::End::no) {
     if (is_paused(session)) {

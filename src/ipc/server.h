@@ -84,6 +84,8 @@ class Server final : private SessionOwner {
   size_t queued_bytes(ClientId client) const;
   size_t clients() const;
   const ServerCounters& counters() const { return counters_; }
+  // How often it has begun to hand out lines: those of one reading come one right after the other.
+  uint64_t readings() const { return readings_; }
   const ServerOptions& options() const { return options_; }
 
  private:
@@ -124,6 +126,7 @@ class Server final : private SessionOwner {
   std::optional<uint32_t> forbidden_said_;
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;
+  uint64_t readings_ = 0;
   std::vector<std::unique_ptr<Session>> lingering_;  // ended for the clients' user, oldest first
   std::vector<std::unique_ptr<Session>> dead_;       // may still be on the stack
 };

@@ -6,15 +6,8 @@
 #include "wire/json_text.h"
 
 namespace nb::wire {
-namespace {
 
-// Of the first bytes and the length: enough to tell most names apart. Names that are made to
-// collide cost comparisons, but no more of them than sorting does.
-uint32_t mix(uint64_t head, size_t length) {
-  return static_cast<uint32_t>(((head ^ length) * 0x9e3779b97f4a7c15u) >> 32);
-}
-
-uint32_t hash_of_escaped(std::string_view name) {
+uint32_t NameStack::hash_of_escaped(std::string_view name) {
   uint64_t head = 0;
   size_t length = 0;
   char buffer[4];
@@ -27,33 +20,10 @@ uint32_t hash_of_escaped(std::string_view name) {
   return mix(head, length);
 }
 
-}  // namespace
-
 void NameStack::begin(std::string_view text) {
   text_ = text;
   names_.clear();
   depth_ = 0;
-}
-
-void NameStack::add(size_t from, size_t to, bool escaped) {
-  const size_t length = to - from;
-  uint32_t hash = 0;
-  if (escaped) {
-    hash = hash_of_escaped(text_.substr(from, length));
-  } else {
-    uint64_t head = 0;
-    if (text_.size() - from >= sizeof head) {
-      // What stands behind a shorter name is cut off again.
-      head = load_eight(text_.data() + from);
-      if (length < sizeof head) head &= (uint64_t{1} << (8 * length)) - 1;
-    } else {
-      for (size_t i = length; i > 0; --i) {
-        head = head << 8 | static_cast<unsigned char>(text_[from + i - 1]);
-      }
-    }
-    hash = mix(head, length);
-  }
-  names_.push_back({hash, static_cast<uint32_t>(from), static_cast<uint32_t>(length)});
 }
 
 size_t NameStack::close() {

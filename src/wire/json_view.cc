@@ -215,4 +215,11 @@ void append_compact(JsonView value, std::string& out) {
   out.append(text.substr(from));
 }
 
+std::string_view compacted(JsonView value, std::string& scratch) {
+  if (!value.has(JsonToken::kSpaced)) return value.raw();
+  scratch.clear();
+  append_compact(value, scratch);
+  return scratch;
+}
+
 }  // namespace nb::wire

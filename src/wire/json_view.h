@@ -60,6 +60,7 @@ class JsonView {
  private:
   friend class JsonCursor;
   friend void append_compact(JsonView value, std::string& out);
+  friend std::string_view compacted(JsonView value, std::string& scratch);
   explicit JsonView(std::string_view raw, const JsonToken* token = nullptr)
       : raw_(raw), token_(token) {}
 
@@ -162,5 +163,7 @@ class JsonMembers {
 
 // Appends the value without insignificant white space, otherwise byte for byte.
 void append_compact(JsonView value, std::string& out);
+// The same in place, where there is no such space; else `scratch` holds it.
+std::string_view compacted(JsonView value, std::string& scratch);
 
 }  // namespace nb::wire

@@ -40,7 +40,7 @@ STARTS = 21
 PARTS = ("beats", "day", "push", "local")
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
-ROUNDS = 3  # of each throughput
+ROUNDS = 5  # of each throughput
 KEYS = 8192  # of each throughput
 DEEP = 15  # batches that one client has under way when it does not wait for each
 # Room for 64 clients with 64 messages each under way, and for all keys.
