@@ -14,6 +14,7 @@ std::string vformat(const char* format, va_list args) {
   va_list again;
   va_copy(again, args);
   char small[256];
+  // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a caller's va_list looks so to clang 14.
   const int n = std::vsnprintf(small, sizeof small, format, args);
   std::string text;
   if (n >= 0 && static_cast<size_t>(n) < sizeof small) {

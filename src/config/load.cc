@@ -159,6 +159,7 @@ void read_variable(Draft& draft, const std::string& name, const std::string& tex
     std::vector<std::string> variables;
     for (const Key& known : all_keys()) variables.push_back(environment_name(known));
     std::vector<std::string_view> names;
+    // NOLINTNEXTLINE(performance-inefficient-vector-operation): on the way to one warning.
     for (const std::string& variable : variables) names.push_back(std::string_view(variable));
     names.push_back(std::string_view(kFileVariable));
     for (const Key& known : all_keys()) {
