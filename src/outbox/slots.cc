@@ -51,7 +51,7 @@ uint64_t Slots::number_of(int db, std::string_view key) const {
 Slot* Slots::find(int db, std::string_view key) const {
   if (count_ == 0) return nullptr;
   const uint64_t number = number_of(db, key);
-  Slot* slot = buckets_[number & (buckets_.size() - 1)];
+  Slot* slot = buckets_[static_cast<size_t>(number) & (buckets_.size() - 1)];
   while (slot != nullptr && !(slot->number == number && slot->db == db && slot->key == key)) {
     slot = slot->chained;
   }

@@ -107,7 +107,9 @@ class Slots {
 
  private:
   uint64_t number_of(int db, std::string_view key) const;
-  Slot*& bucket_of(uint64_t number) { return buckets_[number & (buckets_.size() - 1)]; }
+  Slot*& bucket_of(uint64_t number) {
+    return buckets_[static_cast<size_t>(number) & (buckets_.size() - 1)];
+  }
   Slot& add(int db, std::string_view key);
   void spread();
   struct List {
