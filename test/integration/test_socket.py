@@ -682,7 +682,8 @@ def test_nothing_is_left_of_a_hundred_clients(cell, connect, sanitized):
     memory = anonymous_memory(cell.agent)
     round_of_clients()
     wait_until(lambda: len(cell.agent.descriptors()) <= descriptors)
-    if not sanitized:
+    # A sanitizer's allocator keeps what was freed, an emulator what it has translated.
+    if not sanitized and "NODEBEAT_TEST_EMULATED" not in os.environ:
         assert anonymous_memory(cell.agent) < memory + 256 * 1024
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 0
 
