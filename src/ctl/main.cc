@@ -264,6 +264,21 @@ int dispatch(const CLI::App& app, Commands& c) {
   return say(completion_script(c.shell));
 }
 
+// Of CLI11's "A subcommand is required": which word was taken for none, and which there are. Empty
+// where there was no word.
+std::string unknown_command(const CLI::App& app, const CLI::App& at) {
+  std::string wrong;
+  for (const std::string& word : app.remaining(true)) {
+    if (wrong.empty() && !word.starts_with("-")) wrong = word;
+  }
+  if (wrong.empty()) return {};
+  std::string words = "there is no command '" + wrong + "'; there are";
+  for (const CLI::App* sub : at.get_subcommands({})) {
+    words += (words.ends_with(" are") ? " " : ", ") + sub->get_name();
+  }
+  return words;
+}
+
 int run(int argc, char** argv) {
   Commands c;
   const char* named = std::getenv("NODEBEAT_SOCKET");
@@ -288,7 +303,10 @@ int run(int argc, char** argv) {
       at = at->get_subcommands().front();
       path += ' ' + at->get_name();
     }
-    return complain(kUsage, printable(error.what()) + "; see " + path + " --help");
+    const bool wants_command = !at->get_subcommands({}).empty();
+    const std::string unknown = wants_command ? unknown_command(app, *at) : std::string();
+    return complain(
+        kUsage, printable(unknown.empty() ? error.what() : unknown) + "; see " + path + " --help");
   }
   const auto timeout = parse_duration(c.timeout);
   if (!timeout || *timeout < 1 || *timeout > kLongestTimeout) {

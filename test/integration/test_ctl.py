@@ -113,6 +113,17 @@ def test_wrong_usage_is_said_and_nothing_is_asked(ctl, fake, args):
     assert fake.calls == []
 
 
+@pytest.mark.parametrize("args, wrong, right", [
+    (["sttus"], "sttus", "status"), (["--json", "sttus", "-v"], "sttus", "nodes"),
+    (["stroke", "begin"], "begin", "start"), (["redis", "chek"], "chek", "check"),
+])
+def test_a_command_that_is_none_is_named_and_so_are_those_there_are(ctl, fake, args, wrong, right):
+    done = ctl(*args)
+    assert done.returncode == USAGE
+    assert f"there is no command '{wrong}'" in done.stderr and f" {right}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_value_that_is_no_json_gets_a_hint(ctl, fake):
     done = ctl("set", "mode", "fast")
     assert done.returncode == USAGE
