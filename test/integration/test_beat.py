@@ -11,9 +11,9 @@ from datetime import datetime
 import psutil
 import pytest
 
+from support.schema import TIMESTAMP
 from support.waiting import wait_until
 
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 
 NUMBER = (int, float)
 NULL = type(None)

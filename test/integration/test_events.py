@@ -1,15 +1,13 @@
 """event.publish and event.subscribe: local listeners, Redis, and what happens in between."""
 
 import json
-import re
 
 import pytest
 
 from support.probe_targets import SilentListener
-from support.rpc import Refused
+from support.rpc import refused
+from support.schema import TIMESTAMP
 from support.waiting import wait_until
-
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 
 
 @pytest.fixture
@@ -29,12 +27,6 @@ def listening(cell):
         return client
 
     return subscribe
-
-
-def refused(client, method, params=None, **more):
-    with pytest.raises(Refused) as caught:
-        client.call(method, params, **more)
-    return caught.value
 
 
 # --- local --------------------------------------------------------------------------------------

@@ -1,16 +1,15 @@
 """robot.update and error.report: what the readers of the robot's state get, to the letter."""
 
 import json
-import re
 import time
 from datetime import datetime, timezone
 
 import pytest
 
 from support.rpc import Refused
+from support.schema import TIMESTAMP
 from support.waiting import wait_until
 
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 MOMENT = "2026-11-20T14:03:07.123456"
 KEY = "robot:state:ook"
 

@@ -186,3 +186,12 @@ class Client:
     def close(self):
         self.closed = True
         self.socket.close()
+
+
+def refused(client, method, params=None, **more):
+    """The Refused that a call ends with; it has to."""
+    try:
+        client.call(method, params, **more)
+    except Refused as error:
+        return error
+    raise AssertionError(f"{method} was not refused")

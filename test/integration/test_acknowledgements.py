@@ -1,0 +1,197 @@
+"""What an acknowledgement is worth: accepted, stored, dropped, too late."""
+
+import json
+import time
+
+import pytest
+
+from support.rpc import Refused, refused
+from support.schema import TIMESTAMP
+from support.waiting import wait_until
+
+
+def test_stored_is_said_when_it_is(cell):
+    """Not before: with Redis stopped nothing is; and what was accepted arrives all the same."""
+    cell.server.pause()
+    try:
+        assert cell.client.call("state.set", key="at-once", value=1) == {}
+        error = refused(cell.client, "state.set", key="k", value=1, ack="stored", timeout_ms=150)
+        assert (error.code, error.name) == (-32005, "not_stored")
+        assert isinstance(error.data["link"], str) and error.data["link"]
+        error = refused(cell.client, "event.publish", channel="c", event={}, ack="stored",
+                        timeout_ms=1)
+        assert error.name == "not_stored"
+    finally:
+        cell.server.resume()
+    wait_until(lambda: cell.redis.get("k") == "1" and cell.redis.get("at-once") == "1")
+
+
+def test_the_default_deadline_is_two_seconds(lonely):
+    begin = time.monotonic()
+    error = refused(lonely.client, "robot.update", ack="stored")
+    assert error.name == "not_stored" and "not" in error.data["link"]
+    assert 1.9 < time.monotonic() - begin < 4
+
+
+def test_stored_comes_as_soon_as_redis_does(lonely):
+    waiting = lonely.client.request("state.set", key="k", value=1, ack="stored", timeout_ms=20000)
+    lonely.server.start()
+    assert lonely.client.answer(waiting) == {}
+    assert lonely.server.client().get("k") == "1"
+
+
+def test_hundreds_that_wait_for_redis(cell):
+    ids = [cell.client.request("state.set", key=f"k{i % 50}", value=i, ack="stored")
+           for i in range(300)]
+    assert [cell.client.answer(i) for i in ids] == [{}] * 300
+    for i in range(250, 300):
+        assert cell.redis.get(f"k{i % 50}") == str(i)
+
+
+def test_hundreds_of_events_that_wait_for_redis(cell):
+    ids = [cell.client.request("event.publish", channel="c", event={"i": i}, ack="stored")
+           for i in range(300)]
+    assert [cell.client.answer(i) for i in ids] == [{"subscribers": 0}] * 300
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == list(range(300))
+
+
+def test_an_event_that_was_dropped_is_told_to_who_waits(make_redis, make_agent, connect):
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={"outbox.event_bytes": "8KiB",
+                                               "heartbeat.history": False})
+    client = connect(agent)
+    waiting = client.request("event.publish", channel="c", event={"i": -1}, ack="stored",
+                             timeout_ms=20000)
+    for i in range(100):
+        client.call("event.publish", channel="c", event={"i": i, "ballast": "x" * 500})
+    with pytest.raises(Refused) as caught:
+        client.answer(waiting)
+    assert (caught.value.code, caught.value.name) == (-32012, "dropped")
+    stats = client.call("agent.stats")["outbox"]
+    assert stats["dropped"] > 80 and stats["event_bytes"] <= stats["event_bytes_limit"] == 8192
+    server.start()
+    kept = wait_until(lambda: [json.loads(f["event"])["i"] for _, f in
+                               server.client().xrange("stream:node_events:ook")
+                               if f["channel"] == "c"])
+    assert kept == list(range(100 - len(kept), 100)) and len(kept) + stats["dropped"] >= 101
+
+
+def test_what_was_lost_is_said(redis_server, make_agent, steady, closing):
+    events = closing(redis_server.subscribe("node:events:ook"))
+    agent = make_agent(redis_server.url(), settings={"outbox.event_bytes": "8KiB"})
+    client = steady(agent)
+    redis_server.pause()
+    try:
+        for i in range(100):
+            client.notify("event.publish", channel="c", event={"i": i, "ballast": "x" * 500})
+        dropped = client.call("agent.stats")["outbox"]["dropped"]
+    finally:
+        redis_server.resume()
+    lost = events.wait_for("events_lost")
+    assert lost["node_id"] == "ook" and lost["count"] >= 1 and dropped >= 1
+    assert TIMESTAMP.fullmatch(lost["from"]) and TIMESTAMP.fullmatch(lost["to"])
+    wait_until(lambda: sum(e["count"] for e in events.of_type("events_lost")) >= dropped)
+
+
+def test_an_event_larger_than_all_events_may_be(redis_server, make_agent, steady):
+    agent = make_agent(redis_server.url(), settings={"outbox.event_bytes": "8KiB"})
+    error = refused(steady(agent), "event.publish", channel="c", event={"x": "y" * 9000})
+    assert (error.code, error.name) == (-32000, "too_large")
+    assert error.data["limit_bytes"] == 8192
+
+
+def test_a_key_that_holds_another_type(cell):
+    """Redis says no to this one write: whoever waits is told, and the link lives."""
+    cell.redis.rpush("robot:state:ook", 1)
+    error = refused(cell.client, "robot.update", joints_l=[1], ack="stored")
+    assert (error.code, error.name) == (-32009, "refused_by_redis")
+    assert "WRONGTYPE" in error.data["redis"]
+    assert cell.client.call("state.set", key="k", value=1, ack="stored") == {}
+    cell.redis.delete("robot:state:ook")
+    assert cell.client.call("robot.update", joints_l=[2], ack="stored") == {}
+
+
+def test_redis_without_memory(cell):
+    """A state of the link with a name; nothing is lost."""
+    cell.redis.config_set("maxmemory", 1)
+    error = refused(cell.client, "state.set", key="k", value=1, ack="stored", timeout_ms=300)
+    assert error.name in ("not_stored", "refused_by_redis")
+    wait_until(lambda: "out of memory" in (cell.client.call("agent.stats")["link"]["trouble"] or ""))
+    assert cell.client.call("agent.stats")["link"]["cause"] == "out-of-memory"
+    error = refused(cell.client, "state.set", key="k", value=2, ack="stored", timeout_ms=100)
+    assert error.name == "not_stored" and "out of memory" in error.data["link"]
+    cell.redis.config_set("maxmemory", 0)
+    wait_until(lambda: cell.redis.get("k") == "2")
+    wait_until(lambda: cell.client.call("agent.stats")["link"]["trouble"] is None)
+
+
+def test_redis_that_does_not_let_publish(redis_server, make_agent, connect):
+    redis_server.client().execute_command(
+        "ACL", "SETUSER", "agent", "reset", "on", ">x", "~*", "&*", "+@all", "-publish"
+    )
+    agent = make_agent(redis_server.url("agent:x@"))
+    client = connect(agent)
+    error = refused(client, "event.publish", channel="c", event={"i": 0}, ack="stored")
+    assert (error.code, error.name) == (-32009, "refused_by_redis")
+    assert "permission" in error.data["redis"]
+    redis_server.client().execute_command("ACL", "SETUSER", "agent", "+publish")
+    published = client.call("event.publish", channel="c", event={"i": 1}, ack="stored")
+    assert published == {"subscribers": 0}
+    # Neither half of what was refused is there.
+    kept = [f["event"] for _, f in redis_server.client().xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == ['{"i":1}']
+
+
+def test_nothing_acknowledged_is_lost_when_redis_restarts(make_redis, make_agent, steady):
+    """Killed in the midst of it: what was answered is there afterwards, by disk or by replay."""
+    server = make_redis(appendonly="yes", appendfsync="always")
+    client = steady(make_agent(server.url()))
+    ids = []
+    for i in range(200):  # of one that has 256 waiting, the agent reads no more
+        ids.append(client.request("event.publish", channel="c", event={"i": i}, ack="stored",
+                                  timeout_ms=20000))
+        client.notify("state.set", key=f"k{i % 20}", value=i)
+        if i == 100:
+            client.answer(ids[0])
+            server.kill()
+    server.start()
+    for request in ids[1:]:
+        client.answer(request)
+    kept = [json.loads(f["event"])["i"] for _, f in server.client().xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    # Whatever was in doubt came twice; nothing is missing, and the order holds.
+    assert sorted(set(kept)) == list(range(200))
+    first = [kept.index(i) for i in range(200)]
+    assert first == sorted(first)
+    wait_until(lambda: all(server.client().get(f"k{i % 20}") == str(i) for i in range(180, 200)))
+
+
+def test_nothing_accepted_is_lost_when_the_agent_is_stopped(cell):
+    for i in range(500):
+        cell.client.notify("event.publish", channel="c", event={"i": i})
+    cell.client.call("state.set", key="k", value="last")
+    cell.agent.stop()
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "c"]
+    assert kept == list(range(500)) and cell.redis.get("k") == '"last"'
+
+
+@pytest.mark.parametrize("params, field", [
+    ({"ack": "sometimes"}, "ack"), ({"ack": True}, "ack"), ({"ack": None}, "ack"),
+    ({"timeout_ms": 100}, "timeout_ms"), ({"ack": "accepted", "timeout_ms": 100}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 0}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 60001}, "timeout_ms"),
+    ({"ack": "stored", "timeout_ms": 1.5}, "timeout_ms"),
+])
+@pytest.mark.parametrize("method, own", [
+    ("robot.update", {}), ("stroke.start", {"total_strokes": 1}), ("stroke.update", {}),
+    ("stroke.end", {}), ("error.report", {"category": "c", "message": "m"}),
+    ("state.set", {"key": "k", "value": 1}), ("state.delete", {"key": "k"}),
+    ("event.publish", {"channel": "c", "event": {}}),
+])
+def test_an_acknowledgement_of_ones_own_making(cell, method, own, params, field):
+    error = refused(cell.client, method, {**own, **params})
+    assert (error.code, error.field) == (-32602, field)
