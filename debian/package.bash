@@ -36,7 +36,8 @@ make_packages() {
   (umask 022 && cd "$source" && "${environment[@]}" dpkg-buildpackage "${options[@]}")
 }
 
-# show_packages DIR ARCH: what an agent's node has to fetch, and what it then takes.
+# show_packages DIR ARCH: what each is to fetch and then takes. nodebeat is all that an agent's node needs;
+# a robot's program needs libnodebeat0 beside it.
 show_packages() {
   local deb download installed sum_download=0 sum_installed=0
   printf '  %-42s %14s %14s\n' '' 'download' 'installed'
@@ -48,7 +49,7 @@ show_packages() {
       ((sum_download += download, sum_installed += installed))
     fi
   done
-  printf '  %-42s %10d B %11d KiB\n' 'agent node: nodebeat, libnodebeat0' $sum_download $sum_installed
+  printf '  %-42s %10d B %11d KiB\n' 'a robot: nodebeat, libnodebeat0' $sum_download $sum_installed
 }
 
 package_one() {

@@ -1,14 +1,16 @@
 # Sourced by ./dev: builds for a machine that this is not, and tries it under an emulator.
 
 cross_configure() {
-  local arch=$1 dir=$build/cross/$1
-  [[ -f $dir/build.ninja ]] && return
+  local arch=$1 dir=$build/cross/$1 cache=()
+  # Linked as the packages are.
+  local options=(--buildtype=minsize -Ddebug=false -Db_ndebug=false -Dwerror=true -Dstatic=true)
+  local want="$root ${options[*]}"
+  [[ -f $dir/build.ninja && $(cat "$dir/dev-options" 2>/dev/null) == "$want" ]] && return
   rm -rf "$dir"
-  local cache=()
   command -v ccache >/dev/null && cache=(env "PATH=/usr/lib/ccache:$PATH")
   "${cache[@]}" meson setup "$dir" "$root" --cross-file "$build/cross/$arch.ini" \
-    --cross-file "config/cross/${triplet_of[$arch]}.ini" \
-    --buildtype=minsize -Ddebug=false -Db_ndebug=false -Dwerror=true
+    --cross-file "config/cross/${triplet_of[$arch]}.ini" "${options[@]}" || return
+  printf '%s\n' "$want" >"$dir/dev-options"
 }
 
 cross_compile() { cross_configure "$1" && ninja -C "$build/cross/$1" -j "$cores" -k 20; }
