@@ -131,22 +131,23 @@ make_tree() {
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
   depends=$(for deb in "$build"/packages/*_"$host_arch".deb; do dpkg-deb -f "$deb" Depends; done |
     tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | grep '^lib' | grep -v nodebeat | sort -u | paste -sd,)
-  want="$suite $depends"
+  want="$suite tmpfiles $depends"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
-  rm -rf --one-file-system "$dir" "$dir.complete" || return
+  "${as_root[@]}" rm -rf --one-file-system "$dir" "$dir.complete" || return
   local sources
   sources=$(debian_sources "$suite")
   # It binds this computer's /proc, /sys and /dev/shm into the tree. In a namespace of its own they are
   # nobody else's to stumble over, and go with it however it ends.
-  printf '%s\n' "$sources" | unshare --mount --propagation=private --pid --fork --mount-proc \
-    --kill-child mmdebstrap --variant=essential --include="systemd-standalone-sysusers,$depends" \
-    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" ${sources:+-} && printf '%s\n' "$want" >"$dir.complete"
+  printf '%s\n' "$sources" | "${namespace[@]}" mmdebstrap --variant=essential \
+    --include="systemd-standalone-sysusers,systemd-standalone-tmpfiles,$depends" \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" ${sources:+-} &&
+    printf '%s\n' "$want" >"$dir.complete"
 }
 
 package_tests() {
-  local status=0 junit=$build/package.junit.xml tree=$build/package/tree
-  if ((EUID != 0)) || ! unshare --mount true 2>/dev/null; then
-    say 'packages: not tested, since only root can mount a tree to install them in'
+  local status=0 junit=$build/package.junit.xml tree=$build/package/tree why
+  if ! why=$("${namespace[@]}" mount -t tmpfs none /tmp 2>&1); then
+    say "packages: not tested, since no tree to install them in can be mounted here ($why)"
     skipped=$((skipped + 1))
     return
   fi
@@ -157,8 +158,8 @@ package_tests() {
   fi
   rm -f "$junit"
   stage 'packages: install, upgrade, remove, purge' test-package env NODEBEAT_TEST_TREE="$tree" \
-    NODEBEAT_TEST_PACKAGES="$build/packages" NODEBEAT_TEST_ARCH="$host_arch" unshare --mount \
-    timeout --kill-after=10 300 "$python" -m pytest test/package -p no:cacheprovider -o junit_logging=all \
+    NODEBEAT_TEST_PACKAGES="$build/packages" NODEBEAT_TEST_ARCH="$host_arch" timeout --kill-after=10 300 \
+    "${namespace[@]}" "$python" -m pytest test/package -p no:cacheprovider -o junit_logging=all \
     --junitxml="$junit" --tb=short
   status=$?
   tally $status "$junit" "$logs/test-package.log"

@@ -23,7 +23,8 @@ ALWAYS = ["dbus", "redis-server", "systemd", "systemd-sysv"]
 
 def why_not():
     """In words, why no machine can be booted here; None if it can."""
-    if os.getuid() != 0:
+    # The root of a namespace of users is not enough.
+    if os.getuid() != 0 or "4294967295" not in Path("/proc/self/uid_map").read_text():
         return "only root can boot a system in systemd-nspawn"
     for tool, package in (("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap")):
         if shutil.which(tool) is None:

@@ -130,9 +130,10 @@ def tree(tmp_path):
     try:
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
         try:
+            subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
             yield Tree(root)
         finally:
-            subprocess.run(["umount", root], check=True)
+            subprocess.run(["umount", "--recursive", root], check=True)
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 
@@ -159,6 +160,13 @@ def test_without_systemd_nothing_is_started(tree, packages):
     """As in a container or an image that is being made."""
     said = tree.install(packages["nodebeat"])
     assert "no Redis is named yet" in said and CONFIG in said and "systemctl enable --now nodebeat" in said
+
+
+def test_the_sockets_folder_is_there_and_the_agents(tree, packages):
+    """Also before the agent has ever run: nodebeat.socket would make it root's."""
+    tree.install(packages["nodebeat"])
+    agent = tree.run("id", "-u", "nodebeat").strip()
+    assert tree.run("stat", "-c", "%F %u %a", "/run/nodebeat") == f"directory {agent} 755\n"
 
 
 def test_a_fresh_installation_says_what_to_fill_in(tree, packages):
@@ -263,13 +271,14 @@ def test_removing_stops_and_keeps_the_configuration(tree, packages):
     tree.install(packages["nodebeat"])
     name_a_redis(tree)
     tree.boot()
-    tree.path("/run/nodebeat").mkdir()
+    tree.path("/run/nodebeat/agent.sock").touch()
+    tree.path("/run/nodebeat-left").mkdir()
     tree.run("dpkg", "--remove", "nodebeat")
     stops = [line for line in tree.asked() if line.startswith("invoke stop")]
     assert stops == ["invoke stop nodebeat.socket nodebeat.service nodebeat@*.service"]
     assert "hog.local" in tree.path(CONFIG).read_text()
     assert not tree.path("/usr/sbin/nodebeatd").exists()
-    assert not tree.path("/run/nodebeat").exists()
+    assert not list(tree.path("/run").glob("nodebeat*"))
 
 
 def test_a_purge_leaves_nothing_but_the_user(tree, packages):
