@@ -127,8 +127,12 @@ def tree(tmp_path):
         (tmp_path / name).mkdir()
     options = f"lowerdir={base},upperdir={tmp_path}/upper,workdir={tmp_path}/work"
     root = tmp_path / "root"
+    # In a namespace of users no folder of an overlay can be renamed: dpkg needs that.
+    command = ["mount", "-t", "overlay", "overlay", "-o", options, root]
+    if "4294967295" not in Path("/proc/self/uid_map").read_text():
+        command = ["sh", "-c", 'cp -a "$0" "$1" && mount --bind "$1" "$1"', f"{base}/.", root]
     try:
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
+        subprocess.run(command, check=True)
         try:
             subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
             yield Tree(root)

@@ -605,22 +605,28 @@ TEST_F(LinkTest, FinishBeforeTheFirstTryStillSaysTheLastWord) {
 }
 
 TEST_F(LinkTest, MayDieInEveryState) {
+  // However busy the machine is: the link is not the one that gives up, and in one turn of the loop
+  // it may be a state further.
+  LinkOptions patient = options();
+  patient.command_timeout = patient.connect_timeout = patient.ping_after = 1h;
+  const auto has_been = [&](LinkState state) {
+    return loop_.run_until([&] { return std::ranges::count(watch_.states, state) > 0; });
+  };
   for (const int steps : {0, 1, 2, 3}) {
-    start();
+    start(patient);
     if (steps >= 1) {
-      ASSERT_TRUE(reaches(LinkState::connecting));
+      ASSERT_TRUE(has_been(LinkState::connecting));
     }
     if (steps == 2) {
-      ASSERT_TRUE(reaches(LinkState::greeting));
+      ASSERT_TRUE(has_been(LinkState::greeting));
     }
     if (steps == 3) {
       greet();
-      ASSERT_TRUE(reaches(LinkState::steady));
+      ASSERT_TRUE(has_been(LinkState::steady));
     }
     link_.reset();
     outbox_.connection_lost();
-    redis_.accept();
-    redis_.close();
+    while (redis_.accept()) redis_.close();  // the next link is not to be greeted there
     watch_ = {};
   }
 }
