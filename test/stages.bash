@@ -1,0 +1,217 @@
+# Sourced by ./dev: the stages of the tests, what they count, and the line that ends it.
+
+passed=0 failed=0 skipped=0
+
+# The last line is what continuous integration reads.
+finish() {
+  if ((passed + failed == 0)); then
+    say "No test was run."
+    failed=1
+  fi
+  local line="$passed passed, $failed failed"
+  ((skipped)) && line+=", $skipped skipped"
+  say "$line"
+  exit $((failed > 0))
+}
+
+# tally STATUS JUNIT-FILE LOG: adds a runner's results, and shows what failed. A runner that fails
+# without naming a test (a crash, no tests at all) counts as one failure.
+tally() {
+  local p=0 f=0 s=0
+  if [[ -f $2 ]]; then
+    "$python" test/tally.py "$2" 2>&1 >"$logs/counts" # what failed is shown, the counts are kept
+    read -r p f s <"$logs/counts"
+  fi
+  if (($1 != 0 && f == 0)) || ((p + f + s == 0)); then
+    f=$((f + 1))
+    say "--- $3:"
+    tail -n 40 "$3"
+  fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+meson_tests() {
+  local name=$1 filter=$2 status=0 names=()
+  local dir=$build/$name junit=$build/$name/meson-logs/testlog.junit.xml
+  if [[ -n $filter ]]; then
+    mapfile -t names < <(meson test -C "$dir" --no-rebuild --list 2>/dev/null |
+      sed -n 's#.* / ##; /^ninja:/d; /./p' | grep -iF -- "$filter")
+    ((${#names[@]})) || return 0
+  fi
+  rm -f "$junit" "$dir"/*.xml # a crashed program must not be counted by its last results
+  stage "meson tests: $name" "test-$name" env "${sanitizer_options[@]}" \
+    meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 3 \
+    --num-processes "$cores" "${names[@]}"
+  status=$?
+  tally $status "$junit" "$logs/test-$name.log"
+}
+
+# The official MCP servers that the probes are tested against; kept outside the source tree.
+install_mcp() {
+  local dir=$build/mcp
+  mkdir -p "$dir"
+  cmp -s test/mcp/package-lock.json "$dir/installed-lock.json" && return
+  cp test/mcp/package.json test/mcp/package-lock.json "$dir/" &&
+    npm ci --prefix "$dir" --no-audit --no-fund --ignore-scripts &&
+    cp test/mcp/package-lock.json "$dir/installed-lock.json"
+}
+
+# What several threads may use at once is the client library: its tests alone are built for this.
+tsan_tests() {
+  local status=0 dir=$build/tsan junit=$build/tsan/meson-logs/testlog.junit.xml
+  if ! build_stage 'build: clang, TSan, the client library' tsan \
+    test/unit/client_test test/unit/client_calls_test; then
+    failed=$((failed + 1))
+    return
+  fi
+  rm -f "$junit" "$dir"/*.xml
+  stage 'meson tests: tsan' test-tsan meson test -C "$dir" --no-rebuild --print-errorlogs \
+    --timeout-multiplier 3 --num-processes "$cores" client client_calls
+  status=$?
+  tally $status "$junit" "$logs/test-tsan.log"
+}
+
+# Redis and Valkey of other Debian releases, which config/redis has to fit too: unpacked, not
+# installed. Where that cannot be done (it takes root or user namespaces), the tests say so.
+unpack_redis() {
+  local dir=$build/trees/$1
+  [[ -d $dir ]] && return
+  # Through a file: tar leaves a pipe before its writer has ended. And as files of this user.
+  rm -rf "$dir.part" && mkdir -p "$dir.part" &&
+    timeout 300 mmdebstrap --variant=extract --include="$2" "$1" "$dir.part.tar" &&
+    tar -xf "$dir.part.tar" -C "$dir.part" --no-same-owner --exclude=./dev \
+      --transform='s,^\./lib/,./usr/lib/,' &&
+    rm "$dir.part.tar" && mv "$dir.part" "$dir"
+}
+fetch_redis() {
+  redis_trees=$build/trees/trixie
+  if ! stage 'fetch: Redis 8 and Valkey' fetch-redis unpack_redis trixie redis-server,valkey-server; then
+    say "Not fetched here, so not tested with: $(grep -m 1 ^E: "$logs/fetch-redis.log")"
+    redis_trees=
+  elif ! redis-server --version | grep -q 'v=7\.'; then
+    redis_trees+=:$build/trees/bookworm
+    stage 'fetch: Redis 7' fetch-redis-7 unpack_redis bookworm redis-server ||
+      say "Not fetched here, so not tested with: $(grep -m 1 ^E: "$logs/fetch-redis-7.log")"
+  fi
+}
+
+# Once more as the users that `nodebeatctl redis setup` makes: what has a real Redis, in a build
+# that takes no longer than it must.
+acl_tests() {
+  local status=0 junit=$build/acl.junit.xml
+  rm -f "$junit"
+  stage 'integration tests: as the nodes'"'"' users' test-acl env NODEBEATD="$build/gcc/$daemon" \
+    NODEBEAT_TEST_ACL=1 timeout --kill-after=10 900 "$python" -m pytest test/integration \
+    -p no:cacheprovider -n 2 -o junit_logging=all --junitxml="$junit" --tb=short
+  status=$?
+  tally $status "$junit" "$logs/test-acl.log"
+}
+
+integration_tests() {
+  local filter=$1 status=0 junit=$build/integration.junit.xml plain='' redis_trees
+  # With a filter, a suite in which nothing matches (5) has simply nothing to add.
+  if [[ -n $filter ]]; then
+    NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only -q -k "$filter" \
+      >"$logs/collect.log" 2>&1
+    (($? != 5)) || return
+  fi
+  fetch_redis
+  [[ -x $build/gcc/$daemon ]] && plain=$build/gcc/$daemon
+  rm -f "$junit"
+  stage 'integration tests: real processes' test-integration env "${sanitizer_options[@]}" \
+    NODEBEATD="$build/asan/$daemon" ${plain:+NODEBEATD_PLAIN="$plain"} \
+    NODEBEAT_TEST_PROBE_DRIVER="$build/asan/test/support/probe_driver" \
+    NODEBEAT_TEST_NODE_MODULES="$build/mcp/node_modules" \
+    NODEBEAT_TEST_REDIS_TREES="$redis_trees" \
+    timeout --kill-after=10 1800 "$python" -m pytest test/integration -p no:cacheprovider -n 2 \
+    -o junit_logging=all --junitxml="$junit" --tb=short ${filter:+-k "$filter"}
+  status=$?
+  tally $status "$junit" "$logs/test-integration.log"
+}
+
+# A real systemd as process 1 of a small Debian, with the packages installed; in a virtual machine
+# where systemd-nspawn can't do it.
+boot_tests() {
+  local status=0 junit=$build/boot.junit.xml deb vm='' why=''
+  need boot package
+  why=$("${namespace[@]}" true 2>&1)
+  if ((EUID != 0)) && [[ -n $why ]]; then
+    say "boot: not tested, since only root can make a system here ($why)"
+    skipped=$((skipped + 1))
+    return
+  fi
+  [[ ${1-} != vm* ]] || vm=1
+  if [[ -n $vm || -n $why ]] || ((EUID != 0)); then need vm; fi
+  # The test of the packages may have just made them.
+  deb=$(compgen -G "$build/packages/nodebeat_*_$host_arch.deb")
+  if [[ -z $deb || -n $(find debian systemd src include config meson.build meson_options.txt -newer "$deb" \
+    -print -quit) ]] && ! package_one "$host_arch"; then
+    failed=$((failed + 1))
+    return
+  fi
+  rm -f "$junit"
+  stage 'boot: systemd, the packages, a day of a node' test-boot env \
+    NODEBEAT_BOOT_PACKAGES="$build/packages" NODEBEAT_BOOT_TREES="$build/trees/boot" \
+    NODEBEAT_TEST_VM=$vm timeout --kill-after=10 500 "${as_root[@]}" "$python" -m pytest \
+    "test/boot${vm:+/test_vm.py}" -p no:cacheprovider \
+    -o junit_logging=all --junitxml="$junit" --tb=short
+  status=$?
+  tally $status "$junit" "$logs/test-boot.log"
+}
+
+test_all() {
+  local fast='' filter=''
+  while (($#)); do
+    case $1 in
+      --fast) fast=1 ;;
+      -*) usage "test does not know '$1'" ;;
+      *)
+        [[ -z $filter ]] || usage 'test takes one filter'
+        filter=$1
+        ;;
+    esac
+    shift
+  done
+  need build demo test package sysroot
+  prepare
+  unset "${!NODEBEAT_@}" REDIS_URL # the tests set what they mean
+  sanitizer_options=(
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
+    UBSAN_OPTIONS=print_stacktrace=1
+  )
+  broken() { failed=$((failed + 1)); finish; }
+
+  if [[ -n $fast ]]; then
+    build_stage 'build: gcc' gcc || broken
+    meson_tests gcc "$filter"
+    finish
+  fi
+  if [[ -z $filter ]]; then
+    check_format || failed=$((failed + 1))
+    build_stage 'build: gcc, warnings are errors' gcc || broken
+  fi
+  build_stage 'build: clang, ASan + UBSan, same' asan || broken
+  [[ -n $filter ]] || meson_tests gcc ''
+  meson_tests asan "$filter"
+  [[ -n $filter && $filter != client* ]] || tsan_tests
+  if [[ -d test/integration ]]; then
+    if [[ -f test/mcp/package.json ]] && ! stage 'npm: MCP servers to test against' npm install_mcp; then
+      tail -n 20 "$logs/npm.log"
+      failed=$((failed + 1))
+    fi
+    integration_tests "$filter"
+    [[ -n $filter ]] || acl_tests
+  fi
+  [[ -n $filter && $filter != package* ]] || package_tests
+  [[ -n $filter && $filter != boot* && $filter != vm* ]] || boot_tests "$filter"
+  if [[ -z $filter ]]; then
+    # With what was built for the tests: a release would take as long again.
+    if stage 'demo: beats land in Redis' demo env DEV_DEMO_BUILD=gcc "$root/dev" demo --for 3s; then
+      passed=$((passed + 1))
+    else
+      cat "$logs/demo.log"
+      failed=$((failed + 1))
+    fi
+  fi
+  finish
+}
