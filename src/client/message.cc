@@ -51,8 +51,9 @@ struct Reader {
     return value.data();
   }
 
+  // Where it lies, also if there is nothing in it.
   std::string_view plain(std::string_view text) const {
-    if (text.empty()) return {};
+    if (text.empty()) return text;
     return {text.data(), unescape(at(text), text.size())};
   }
 

@@ -15,6 +15,7 @@
 #include "client/incoming.h"
 #include "client/json_members.h"
 #include "client/line_writer.h"
+#include "client/message.h"
 #include "client/number_text.h"
 #include "client/outgoing.h"
 #include "nodebeat/client.h"
@@ -332,6 +333,16 @@ TEST(Outgoing, ASubscriptionMayEndWhileTheGreetingIsOnItsWay) {
 }
 
 // --- what comes in ------------------------------------------------------------------------------
+
+// Redis has a channel of that name like any other, and whoever listens to "*" hears it.
+TEST(Message, AChannelWithoutAName) {
+  std::string line =
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"","pattern":"*","text":"hello"}})";
+  const Message message = read_message(line.data(), line.size());
+  ASSERT_EQ(message.kind, Message::Kind::event);
+  EXPECT_STREQ(message.channel, "");
+  EXPECT_STREQ(message.json, "\"hello\"");
+}
 
 TEST(Incoming, LinesInPiecesOfEverySize) {
   const std::string input = "one\n\ntwo and more\nthree\nfour of fourteen\nhal";
