@@ -182,12 +182,6 @@ def test_remote_events_are_marked(cell, listening):
     }
 
 
-def test_a_channel_without_a_name_is_one(cell, listening):
-    listening(cell.client, patterns=["*"])
-    cell.redis.publish("", '{"x":1}')
-    assert cell.client.next_event() == {"channel": "", "event": {"x": 1}, "pattern": "*", "remote": True}
-
-
 @pytest.mark.parametrize("message, told", [
     ("plain", "plain"), ("", ""), ('{"a":1', '{"a":1'), ("line\nbreak\"", 'line\nbreak"'),
     (b"a\xffb", "a\ufffdb"), ('{"a":1,"a":2}', '{"a":1,"a":2}'), (b"\x00", "\x00"),

@@ -334,7 +334,7 @@ TEST(Outgoing, ASubscriptionMayEndWhileTheGreetingIsOnItsWay) {
 
 // --- what comes in ------------------------------------------------------------------------------
 
-// Redis has a channel of that name like any other, and whoever listens to "*" hears it.
+// No agent of today sends one; whatever does, the robot's process lives on.
 TEST(Message, AChannelWithoutAName) {
   std::string line =
       R"({"jsonrpc":"2.0","method":"event","params":{"channel":"","pattern":"*","text":"hello"}})";
