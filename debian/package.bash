@@ -1,14 +1,13 @@
 # Sourced by ./dev: Debian packages for this machine and for others, of the Debian that this runs on.
 
 host_arch=$(dpkg --print-architecture 2>/dev/null)
-version_here() { sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog; }
 
 # copy_source DIR: what git knows or would; no build folder, nobody's notes.
 copy_source() {
   rm -rf "$1" && mkdir -p "$1" &&
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
       git ls-files -z --cached --others --exclude-standard --deduplicate |
-        while IFS= read -r -d '' file; do [[ -e $file ]] && printf '%s\0' "$file"; done |
+        while IFS= read -r -d '' file; do if [[ -e $file ]]; then printf '%s\0' "$file"; fi; done |
         tar -c --null -T - | tar -x -C "$1"
     else
       tar -c --exclude='./build*' . | tar -x -C "$1"
@@ -50,12 +49,24 @@ show_packages() {
     fi
   done
   printf '  %-42s %10d B %11d KiB\n' 'a robot: nodebeat, libnodebeat0' $sum_download $sum_installed
+  deb=$(compgen -G "$1/nodebeat_*_$2.deb")
+  if (($(stat -c %s "$deb") > 300000 || $(dpkg-deb -f "$deb" Installed-Size) * 1024 > 1000000)); then
+    say "${deb##*/} is too large: at most 300,000 bytes to fetch, 1,000,000 installed"
+    return 1
+  fi
 }
 
 package_one() {
   local arch=$1 work=$build/package/$1
   if [[ $arch != "$host_arch" ]]; then
     prepare_sysroot "$arch" || return
+    local older
+    older=$(older_than_here "$arch")
+    if [[ -n $older ]]; then
+      say "No packages for $arch: they would have linked in what lacks fixes, since Debian's archives for" \
+        "$arch could not be fetched whole ($logs/sysroot-$arch.log):" "$older"
+      return 1
+    fi
   fi
   if ! stage "packages: $arch" "package-$arch" make_packages "$arch" "$work"; then
     tail -n 40 "$logs/package-$arch.log"
@@ -131,7 +142,7 @@ make_tree() {
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
   depends=$(for deb in "$build"/packages/*_"$host_arch".deb; do dpkg-deb -f "$deb" Depends; done |
     tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | grep '^lib' | grep -v nodebeat | sort -u | paste -sd,)
-  want="$suite tmpfiles $depends"
+  want="$suite tmpfiles $depends, made by $EUID"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
   "${as_root[@]}" rm -rf --one-file-system "$dir" "$dir.complete" || return
   local sources

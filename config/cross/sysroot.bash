@@ -35,16 +35,15 @@ unpack_sysroot() {
   local arch=$1 dir suite deb
   dir=$(sysroot_of "$arch")
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
-  local want="$suite $sysroot_packages $dir"
+  local want="$suite $sysroot_packages $dir $(candidates)"
   [[ $(cat "$dir/.complete" 2>/dev/null) == "$want" ]] && return
   rm -rf "$dir" && mkdir -p "$dir" || return
   if ! fetch_sysroot "$arch" "$suite" "$dir" "$(debian_sources "$suite")"; then
-    # Of the architectures that few mirrors keep fresh, the security archive may be half there. Its
-    # fixes are in what a node installs; here they would be headers, and what -Dstatic takes along.
+    # Of the architectures that few mirrors keep fresh, the security archive may be half there. Whether
+    # what is linked in lacks anything by that, older_than_here() tells.
     say "once more, without $suite-security"
     rm -rf "$dir" && mkdir -p "$dir" &&
       fetch_sysroot "$arch" "$suite" "$dir" "$(debian_sources "$suite" | grep -v security)" || return
-    touch "$dir/.without-security"
   fi
   # A link to /lib/... means the sysroot's, not this system's.
   find "$dir" -lname '/*' -printf '%P %l\n' | while read -r link target; do
@@ -73,14 +72,29 @@ register_package() {
   done
 }
 
+# What ends up inside the programs, and must not be older than what this system would install.
+linked_packages=(libuv1-dev libhiredis-dev libhttp-parser-dev libtomlplusplus-dev libcli11-dev)
+candidates() { apt-cache policy "${linked_packages[@]}" | sed -n 's/^  Candidate: //p' | paste -sd' '; }
+
+# older_than_here ARCH: those that are, with both versions; nothing if there are none. A rebuild for one
+# architecture (+b1) changes no source.
+older_than_here() {
+  local package here there versions at=0
+  read -ra versions < <(candidates)
+  for package in "${linked_packages[@]}"; do
+    here=${versions[at++]-}
+    there=$(dpkg-query --admindir="$(sysroot_of "$1")/var/lib/dpkg" -W -f '${Version}' "$package" 2>/dev/null)
+    ! dpkg --compare-versions "${there%+b[0-9]*}" lt "${here%+b[0-9]*}" ||
+      printf '%s %s (here %s)\n' "$package" "$there" "$here"
+  done
+}
+
 # prepare_sysroot ARCH: the folder, and the Meson file that says where it is.
 prepare_sysroot() {
   stage "libraries: $1" "sysroot-$1" unpack_sysroot "$1" || {
     tail -n 20 "$logs/sysroot-$1.log"
     return 1
   }
-  [[ ! -f $(sysroot_of "$1")/.without-security ]] ||
-    say "  (without the fixes of Debian's security archive, which could not be fetched)"
   printf '[constants]\nsysroot = %s\nemulator = %s\n' "'$(sysroot_of "$1")'" \
     "'$(emulator "$1" || printf 'no-%s' "${emulator_of[$1]}")'" >"$build/cross/$1.ini"
 }

@@ -74,7 +74,9 @@ def base_tree(libraries, kind="system", hooks=()):
     """The folder of a Debian like this one, with what the tests want in it. The hooks are
     mmdebstrap's: shell commands in which "$1" is the tree."""
     names = sorted({*ALWAYS, *libraries})
-    mark = hashlib.sha256(" ".join((*names, *hooks)).encode()).hexdigest()[:12]
+    # Its owners are others in a namespace of users.
+    owners = Path("/proc/self/uid_map").read_text()
+    mark = hashlib.sha256(" ".join((*names, *hooks, owners)).encode()).hexdigest()[:12]
     tree = CACHE / f"{kind}-{code_name()}-{mark}"
     if not tree.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -138,6 +140,7 @@ class Machine(Tree):
                    self.tree])
         except AssertionError:
             check(["umount", self.folder])
+            self.folder.rmdir()
             raise
 
     def start(self, *options):

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -316,6 +317,7 @@ BAD = {  # name: drop-in, configuration, exit code, words
     "wrong": ("", "[log]\nlevel = 3\n", 78, "/etc/nodebeat/wrong.toml:2: key 'log.level'"),
     "usage": ("ExecStart=\nExecStart=/usr/sbin/nodebeatd --no-such-flag\n", "", 64, "no-such-flag"),
     "group": ("Group=no-such-group\n", "", 216, "Failed to determine group credentials"),
+    "afile": ("", "", 233, "Failed to set up special execution directory in /run"),
 }
 
 
@@ -324,7 +326,7 @@ def bad_units(machine):
     for folder in ("/run/foreign", "/run/full"):
         machine.run("mkdir", folder)
     machine.run("mount", "-t", "tmpfs", "-o", "mode=777,nr_inodes=2", "full", "/run/full")
-    machine.run("touch", "/run/full/last")
+    machine.run("touch", "/run/full/last", "/run/nodebeat-afile")
     for name, (drop_in, config, _, _) in BAD.items():
         machine.write(f"/etc/systemd/system/nodebeat@{name}.service.d/bad.conf",
                       "[Service]\n" + drop_in)
@@ -371,6 +373,35 @@ def test_with_socket_activation_a_push_while_it_is_down_is_not_lost(machine, ser
     wait_active(machine)
 
 
+def test_when_its_socket_unit_stops_the_agent_is_still_reached(machine, server):
+    machine.systemctl("disable", "--now", "nodebeat.socket")
+    for value in ("after", "restarted"):
+        wait_active(machine)
+        Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/socket", "value": value})
+        wait_until(lambda: server.get("cell/socket") == f'"{value}"')
+        machine.systemctl("restart", "nodebeat")
+
+
+def test_what_does_not_start_is_not_tried_for_ever_by_the_socket(machine, server):
+    config = Path(f"{machine.root}/etc/nodebeat/nodebeat.toml")
+    right = config.read_text()
+    machine.systemctl("stop", "nodebeat")
+    machine.systemctl("enable", "--now", "nodebeat.socket")
+    config.write_text("[log]\nlevel = 3\n")
+    waiting = Client(f"{machine.root}{SOCKET}")
+    waiting.notify("state.set", {"key": "cell/waiting", "value": 1})
+    wait_until(lambda: machine.show("nodebeat.socket", "Result") == "trigger-limit-hit")
+    wait_until(lambda: machine.show("nodebeat", "ActiveState") == "failed")
+    assert machine.show("nodebeat", "ExecMainStatus") == "78"
+    assert machine.journal("nodebeat").count("key 'log.level'") <= 11
+
+    config.write_text(right)
+    machine.systemctl("restart", "nodebeat.socket", "nodebeat")
+    wait_active(machine)
+    Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/mended", "value": 45})
+    wait_until(lambda: server.get("cell/mended") == "45")
+
+
 # --- the end ------------------------------------------------------------------------------------
 
 
@@ -390,7 +421,27 @@ def test_nothing_else_has_failed(machine):
     assert "Unknown key" not in said and "ignoring" not in said, said
 
 
+def test_the_limits_are_in_force(machine):
+    assert machine.show("nodebeat", "MemoryMax") == str(128 << 20)
+    assert machine.show("nodebeat", "TasksMax") == "48"
+
+
+def test_the_folder_is_there_at_boot_before_the_agent(machine):
+    """As with nodebeat.socket, which else would make it root's."""
+    machine.systemctl("disable", "--now", "nodebeat.socket")
+    machine.systemctl("stop", "nodebeat")
+    machine.run("rm", "-r", "/run/nodebeat")
+    machine.run("systemd-tmpfiles", "--create", "--prefix=/run/nodebeat")  # as at boot
+    assert machine.run("stat", "-c", "%U %G %a", "/run/nodebeat").stdout == "nodebeat nodebeat 755\n"
+    machine.systemctl("start", "nodebeat")
+    wait_active(machine)
+
+
 def test_a_shutdown_of_the_machine_says_good_bye(machine, server):
+    """The store of this cell goes at the same time, so it is asked to wait until last."""
+    machine.write("/run/systemd/system/cell-redis.service.d/last.conf",
+                  "[Unit]\nBefore=nodebeat.service\n")
+    machine.systemctl("daemon-reload")
     events = Events(server)
-    machine.spawn("systemctl", "stop", "nodebeat.socket", "nodebeat.service")
+    machine.spawn("systemctl", "poweroff")
     assert events.wait_for("node_down")["reason"] == "stopped"

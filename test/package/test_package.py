@@ -43,20 +43,21 @@ class Tree:
     def path(self, name):
         return Path(f"{self.root}{name}")
 
-    def run(self, *command, check=True):
+    def run(self, *command, check=True, variables=None):
         done = subprocess.run(
             ["chroot", self.root, *command],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive",
-                 "LC_ALL": "C.UTF-8"},
+                 "LC_ALL": "C.UTF-8", **(variables or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         assert not check or done.returncode == 0, done.stdout
         return done.stdout
 
-    def install(self, *files):
+    def install(self, *files, **options):
         for file in files:
             shutil.copy(file, self.path("/tmp"))
-        return self.run("dpkg", "--force-confold", "-i", *(f"/tmp/{Path(f).name}" for f in files))
+        return self.run("dpkg", "--force-confold", "-i", *(f"/tmp/{Path(f).name}" for f in files),
+                        **options)
 
     def boot(self):
         """From here on the maintainer scripts think that systemd runs."""
@@ -75,11 +76,11 @@ class Tree:
     def is_enabled(self):
         return self.path("/etc/systemd/system/multi-user.target.wants/nodebeat.service").is_symlink()
 
-    def enable(self):
+    def enable(self, unit="nodebeat.service"):
         """As the administrator, in an offline system."""
         wants = self.path("/etc/systemd/system/multi-user.target.wants")
         wants.mkdir(exist_ok=True)
-        (wants / "nodebeat.service").symlink_to("/lib/systemd/system/nodebeat.service")
+        (wants / unit).symlink_to("/lib/systemd/system/" + re.sub("@.*[.]", "@.", unit))
 
     def files(self):
         """What is there, without dpkg's own notes, logs and what is made as a cache."""
@@ -164,6 +165,7 @@ def test_without_systemd_nothing_is_started(tree, packages):
     """As in a container or an image that is being made."""
     said = tree.install(packages["nodebeat"])
     assert "no Redis is named yet" in said and CONFIG in said and "systemctl enable --now nodebeat" in said
+    assert not tree.is_enabled()
 
 
 def test_the_sockets_folder_is_there_and_the_agents(tree, packages):
@@ -199,6 +201,19 @@ def test_an_image_that_has_a_configuration_starts_it_at_its_first_boot(tree, pac
     tree.path(CONFIG).write_text('[redis]\nurl = "redis://hog.local"\n')
     assert "no Redis" not in tree.install(packages["nodebeat"])
     assert tree.is_enabled()
+
+
+def test_the_address_of_a_probe_is_not_that_of_redis(tree, packages):
+    tree.path("/etc/nodebeat").mkdir()
+    tree.path(CONFIG).write_text('[[probe]]\nname = "web"\ntype = "http"\nurl = "http://127.0.0.1:8080/"\n')
+    assert "no Redis is named yet" in tree.install(packages["nodebeat"])
+    assert not tree.is_enabled()
+
+
+def test_the_settings_of_who_installs_it_are_not_the_services(tree, packages):
+    said = tree.install(packages["nodebeat"], variables={"NODEBEAT_REDIS_URL": "redis://hog.local"})
+    assert "no Redis is named yet" in said
+    assert not tree.is_enabled()
 
 
 def test_an_address_in_the_environment_of_the_unit_counts(tree, packages):
@@ -258,6 +273,20 @@ def test_an_upgrade_leaves_a_running_agent_whose_configuration_is_now_wrong(tree
     assert not [line for line in tree.asked() if line.startswith("invoke")]
 
 
+def test_an_upgrade_leaves_a_running_agent_that_could_not_read_its_password(tree, packages, newer):
+    """As root it could: `nodebeatctl redis setup` leaves such a file."""
+    tree.install(packages["nodebeat"])
+    tree.path("/etc/nodebeat/password").write_text("secret\n")
+    tree.path("/etc/nodebeat/password").chmod(0o600)
+    tree.path(CONFIG).write_text(
+        '[redis]\nurl = "redis://hog.local"\nusername = "x"\npassword_file = "/etc/nodebeat/password"\n')
+    tree.boot()
+    tree.path("/is-active").touch()
+    said = tree.install(newer)
+    assert "/etc/nodebeat/password" in said and "left as it is" in said
+    assert not [line for line in tree.asked() if line.startswith("invoke")]
+
+
 def test_an_upgrade_restarts_the_instances_that_run(tree, packages, newer):
     tree.install(packages["nodebeat"])
     tree.path("/etc/nodebeat/left.toml").write_text('[redis]\nurl = "redis://hog.local"\n')
@@ -289,6 +318,8 @@ def test_a_purge_leaves_nothing_but_the_user(tree, packages):
     before = tree.files()
     tree.install(*packages.values())
     tree.path("/etc/nodebeat/redis-password").write_text("secret")
+    tree.enable("nodebeat.service")
+    tree.enable("nodebeat@left.service")
     tree.run("dpkg", "--purge", *reversed(OURS))
     left = tree.files() - before
     assert {name for name in left if not re.match(ACCOUNTS, name)} == set()
@@ -321,11 +352,14 @@ def test_an_agents_node_fetches_one_small_package(packages):
     assert int(field(packages["nodebeat"], "Installed-Size")) * 1024 < 1_000_000
 
 
-def test_the_packages_name_what_is_linked_into_them(packages):
-    """Else nobody finds those to be made again when libuv has a fault."""
+def test_the_packages_name_what_is_linked_into_them(tree, packages):
+    """Else nobody finds those to be made again when libuv has a fault; and their licences want it."""
     said = field(packages["nodebeat"], "Static-Built-Using")
     inside = dict(re.fullmatch(r"(\S+) \(= (\S+)\)", part).groups() for part in re.split(r",\s*", said))
     compiler = [name for name in inside if re.match(r"gcc-\d+", name)]
     assert sorted(inside) == sorted([*compiler, "hiredis", "http-parser", "libuv1", "tomlplusplus"])
     assert len(compiler) == 1
     assert re.search(r"hiredis \(= \S+\)", field(packages["nodebeat-tools"], "Static-Built-Using"))
+    tree.install(packages["nodebeat"])
+    notices = tree.path("/usr/share/doc/nodebeat/copyright").read_text()
+    assert all(name in notices for name in ("libuv:", "http-parser:", "tomlplusplus", "hiredis:", "BSD-3"))
