@@ -46,13 +46,19 @@ cross_units() {
 
 cross_integration() {
   local arch=$1 filter=$2 status=0 junit=$build/cross/$1/integration.junit.xml
-  local wrapped=$build/cross/$1-emulated
+  local wrapped=$build/cross/$1-emulated redis_trees
+  if ! stage 'npm: MCP servers to test against' npm install_mcp; then
+    tail -n 20 "$logs/npm.log"
+    failed=$((failed + 1))
+  fi
+  fetch_redis
   rm -f "$junit"
   wrap_programs "$arch"
   stage "integration tests: $arch, emulated" "integration-$arch" env NODEBEATD="$wrapped/$daemon" \
     NODEBEAT_TEST_PROBE_DRIVER="$wrapped/test/support/probe_driver" \
     NODEBEAT_TEST_GLOB_DRIVER="$wrapped/test/support/glob_driver" \
     NODEBEAT_TEST_NODE_MODULES="$build/mcp/node_modules" NODEBEAT_TEST_SLOWNESS=4 \
+    NODEBEAT_TEST_REDIS_TREES="$redis_trees" \
     NODEBEAT_TEST_EMULATED=1 timeout --kill-after=10 3000 "$python" -m pytest test/integration \
     -p no:cacheprovider -n "$cores" -o junit_logging=all --junitxml="$junit" --tb=short \
     ${filter:+-k "$filter"}
