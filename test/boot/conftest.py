@@ -136,6 +136,10 @@ def install(tree, packages, build):
     tree.write("/etc/nodebeat/nodebeat.toml", CONFIG)  # meson goes over it
     for name, text in UNITS.items():
         tree.write(f"/etc/systemd/system/{name}", text)
+    # A call that the filter refuses ends the agent here, instead of failing in silence.
+    for unit in ("nodebeat", "nodebeat@"):
+        tree.write(f"/etc/systemd/system/{unit}.service.d/strict.conf",
+                   "[Service]\nSystemCallErrorNumber=kill\n")
     tree.chroot("systemctl", "disable", "redis-server")
     tree.chroot("systemctl", "enable", "robot.service", "home.socket", "web.socket")
 
@@ -149,10 +153,6 @@ def machine():
     made = machines.Machine(machines.base_tree(libraries_of(packages, build)))
     try:
         install(made, packages, build)
-        # A call that the filter refuses ends the agent here, instead of failing in silence.
-        for unit in ("nodebeat", "nodebeat@"):
-            made.write(f"/etc/systemd/system/{unit}.service.d/strict.conf",
-                       "[Service]\nSystemCallErrorNumber=kill\n")
         # A GPU without a driver, and the sensors of another computer.
         lib = made.tree / "usr" / "lib" / "libnvidia-ml.so.1"
         machines.check(["cc", "-shared", "-fPIC", "-pthread", "-o", lib,
