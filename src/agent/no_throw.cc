@@ -92,9 +92,10 @@ namespace std {
 }
 
 #if _GLIBCXX_RELEASE >= 13
-// Overwriting a string with a part of itself: libstdc++ has it compiled, but in one file with strings
-// read from streams, which catch. So it is compiled here.
-template void string::_M_replace_cold(char*, size_type, const char*, const size_type, const size_type);
+// Overwriting a string with a part of itself: libstdc++ has it compiled, but in one file with
+// strings read from streams, which catch. So it is compiled here.
+template void string::_M_replace_cold(char*, size_type, const char*, const size_type,
+                                      const size_type);
 #endif
 
 }  // namespace std
