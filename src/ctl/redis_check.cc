@@ -40,6 +40,7 @@ class Check {
   void look_at_clock(ServerLook& look);
   void look_without_password(ServerLook& look);
   void look_at_users(ServerLook& look);
+  RedisReply dry_run(const std::string& user, const Need& need);
   UserLook by_dry_run(const std::string& node);
   UserLook by_queueing(const std::string& user, const std::string& node);
 
@@ -106,8 +107,7 @@ ExitCode Check::connect() {
 }
 
 void Check::look_at_config(ServerLook& look) {
-  for (const char* name : {"bind", "protected-mode", "aclfile", "appendonly", "appendfsync",
-                           "maxmemory", "maxmemory-policy"}) {
+  for (const auto& [name, value] : recommended_settings()) {
     const RedisReply reply = server_.call({"CONFIG", "GET", name});
     if (reply.items.size() == 2) look.config[name] = reply.items[1].text;
   }
@@ -139,15 +139,16 @@ void Check::look_without_password(ServerLook& look) {
   if (opened == RedisServer::Opened::refused) look.anonymous = false;
 }
 
+RedisReply Check::dry_run(const std::string& user, const Need& need) {
+  std::vector<std::string> command = {"ACL", "DRYRUN", user};
+  command.insert(command.end(), need.command.begin(), need.command.end());
+  return server_.call(command);
+}
+
 UserLook Check::by_dry_run(const std::string& node) {
   UserLook look{user_of_node(node), node, true, {}, {}};
-  const auto ask = [&](const Need& need) {
-    std::vector<std::string> command = {"ACL", "DRYRUN", look.user};
-    command.insert(command.end(), need.command.begin(), need.command.end());
-    return server_.call(command);
-  };
   for (const Need& need : needs_of(node)) {
-    const RedisReply reply = ask(need);
+    const RedisReply reply = dry_run(look.user, need);
     if (reply.is_error() && reply.text.find("not found") != std::string::npos &&
         reply.text.find("User") != std::string::npos) {
       look.exists = false;
@@ -157,7 +158,8 @@ UserLook Check::by_dry_run(const std::string& node) {
     look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
   }
   for (const Need& need : excesses_of(node)) {
-    if (ask(need).text == "OK") look.excess.push_back({brief(need.command), need.what_for, {}, {}});
+    if (dry_run(look.user, need).text != "OK") continue;
+    look.excess.push_back({brief(need.command), need.what_for, {}, {}});
   }
   return look;
 }
@@ -186,7 +188,7 @@ UserLook Check::by_queueing(const std::string& user, const std::string& node) {
 }
 
 void Check::look_at_users(ServerLook& look) {
-  const RedisReply users = server_.call({"ACL", "USERS"});
+  const RedisReply users = server_.call({"ACL", "LIST"});
   if (users.is_error()) {
     const std::string node =
         options_.nodes.empty() ? std::string(node_of_user(look.user)) : options_.nodes.front();
@@ -195,9 +197,16 @@ void Check::look_at_users(ServerLook& look) {
   }
   look.all_users = true;
   std::vector<std::string> nodes = options_.nodes;
-  if (nodes.empty()) {
-    for (const RedisReply& user : users.items) {
-      if (const auto node = node_of_user(user.text); !node.empty()) nodes.emplace_back(node);
+  for (const RedisReply& item : users.items) {
+    look.acl.push_back(item.text);
+    for (const AclLine& line : parse_acl(item.text).value_or(std::vector<AclLine>())) {
+      const std::string_view node = node_of_user(line.user);
+      if (options_.nodes.empty() && !node.empty()) nodes.emplace_back(node);
+      if (line.user != "viewer") continue;
+      for (const Need& need : excesses_of_viewer()) {
+        if (dry_run(line.user, need).text != "OK") continue;
+        look.viewer_excess.push_back({brief(need.command), need.what_for, {}, {}});
+      }
     }
   }
   for (const std::string& node : nodes) look.users.push_back(by_dry_run(node));

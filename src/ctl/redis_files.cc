@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 #include "ctl/redis_templates.h"
 #include "ctl/text.h"
@@ -167,6 +168,34 @@ std::string size_fault(std::string_view size) {
   return "it is no size, such as 256mb or 2gb";
 }
 
+std::optional<uint64_t> size_bytes(std::string_view size) {
+  constexpr std::pair<std::string_view, uint64_t> kUnits[] = {
+      {"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1 << 10},
+      {"m", 1000000}, {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30},
+  };
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  const std::string_view unit(end, static_cast<size_t>(size.data() + size.size() - end));
+  for (const auto& [name, bytes] : kUnits) {
+    if (name == unit && number <= UINT64_MAX / bytes) return number * bytes;
+  }
+  return std::nullopt;
+}
+
+std::vector<Directive> recommended_settings() {
+  std::vector<Directive> out;
+  for (std::string_view rest = kRedisConf; !rest.empty();) {
+    const std::string_view line = next_line(rest);
+    const size_t space = line.find(' ');
+    if (line.starts_with('#') || space == line.npos) continue;
+    const std::string_view value = line.substr(space + 1);
+    out.push_back(
+        {std::string(line.substr(0, space)), value == "\"\"" ? std::string() : std::string(value)});
+  }
+  return out;
+}
+
 std::string redis_conf(const StoreOptions& options) {
   std::string out;
   for (std::string_view rest = kRedisConf; !rest.empty();) {
@@ -215,8 +244,14 @@ std::optional<std::vector<AclLine>> parse_acl(std::string_view text) {
     if (tokens.empty() || line == "\r") continue;
     if (tokens.size() < 2 || tokens[0] != "user") return std::nullopt;
     AclLine parsed{std::string(tokens[1]), std::string(line), {}};
+    // Redis carries out its words one after the other.
     for (const std::string_view token : tokens) {
       if (token.starts_with('#')) parsed.hashes.emplace_back(token);
+      if (token == "on" || token == "off") parsed.on = token == "on";
+      if (token == "nopass") parsed.nopass = true;
+      if (token == "resetpass" || token.starts_with('#') || token.starts_with('>')) {
+        parsed.nopass = false;
+      }
     }
     out.push_back(std::move(parsed));
   }

@@ -2,6 +2,7 @@
 // writes a file.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,12 +26,22 @@ std::string user_of_node(std::string_view node);
 // The node of "nodebeat-hog"; empty for other users.
 std::string_view node_of_user(std::string_view user);
 
+// What the shipped redis.conf sets, in its order; a name may come twice.
+struct Directive {
+  std::string name, value;
+};
+std::vector<Directive> recommended_settings();
+
 // What is wrong with a name, an address, a pattern or a size, in words; empty: nothing.
 std::string node_name_fault(std::string_view node);
 std::string address_fault(const std::string& address);
 std::string key_pattern_fault(std::string_view pattern);
 std::string channel_pattern_fault(std::string_view pattern);
 std::string size_fault(std::string_view size);
+
+// A number as Redis reads it: "64mb" is 67108864. Nothing if it is none, or needs more than 64
+// bits.
+std::optional<uint64_t> size_bytes(std::string_view size);
 
 // Whether the glob `pattern` (as Redis has them) matches something that begins with `prefix`.
 bool covers_prefix(std::string_view pattern, std::string_view prefix);
@@ -45,8 +56,10 @@ struct AclLine {
   std::string user;
   std::string text;
   std::vector<std::string> hashes;  // "#…", of its passwords
+  bool on = false;
+  bool nopass = false;  // any password is right
 };
-// The lines of a users.acl; nothing if one of them isn't a user's.
+// The lines of a users.acl, or of ACL LIST; nothing if one of them isn't a user's.
 std::optional<std::vector<AclLine>> parse_acl(std::string_view text);
 
 // What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be

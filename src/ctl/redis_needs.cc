@@ -66,4 +66,13 @@ std::vector<Need> excesses_of(std::string_view name) {
   };
 }
 
+std::vector<Need> excesses_of_viewer() {
+  return {
+      {{"SET", "x", "y"}, "write keys"},
+      {{"DEL", "x"}, "delete keys"},
+      {{"PUBLISH", "robot:events", "{}"}, "speak for others"},
+      {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
+  };
+}
+
 }  // namespace nb::ctl

@@ -19,5 +19,7 @@ std::vector<Need> needs_of(std::string_view node);
 // What it has no need of, and what would harm others. Not to be sent but to ACL DRYRUN, or into a
 // transaction that is never carried out.
 std::vector<Need> excesses_of(std::string_view node);
+// The same of the user who only looks. For ACL DRYRUN.
+std::vector<Need> excesses_of_viewer();
 
 }  // namespace nb::ctl

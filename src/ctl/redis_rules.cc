@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "ctl/doctor_rules.h"
 #include "ctl/json_text.h"
+#include "ctl/redis_files.h"
 #include "ctl/text.h"
 
 namespace nb::ctl {
@@ -87,11 +89,53 @@ const std::string* setting(const ServerLook& look, const char* name) {
   return at == look.config.end() ? nullptr : &at->second;
 }
 
+std::vector<AclLine> acl_lines(const ServerLook& look) {
+  std::vector<AclLine> out;
+  for (const std::string& line : look.acl) {
+    if (const auto parsed = parse_acl(line)) out.insert(out.end(), parsed->begin(), parsed->end());
+  }
+  return out;
+}
+
+// Who can log in, by what ACL LIST says.
+void logins(const ServerLook& look, Findings& out) {
+  for (const AclLine& line : acl_lines(look)) {
+    const std::string check = "user " + printable(line.user);
+    const std::string set_user = "redis-cli ACL SETUSER " + printable(line.user);
+    if (line.on && line.nopass) {
+      if (line.user == "default" && look.anonymous == true) continue;  // access() says it
+      out.push_back({Level::problem, check,
+                     "needs no password: whoever reaches the server may do what it may",
+                     set_user + " resetpass '>PASSWORD', or off; and the same in users.acl"});
+    } else if (line.on && line.user == "default" && !line.hashes.empty()) {
+      out.push_back({Level::warning, check,
+                     "is on: those who log in with its password have no name",
+                     "nodebeatctl redis setup writes users; then " + set_user + " off"});
+    } else if (!node_of_user(line.user).empty() && (!line.on || line.hashes.empty())) {
+      out.push_back(
+          {Level::problem, check,
+           std::string(line.on ? "has no password" : "is off") + ": its agent cannot log in",
+           "nodebeatctl redis setup --force writes its line anew"});
+    }
+  }
+  std::string more;
+  for (const Permission& permission : look.viewer_excess) {
+    more += (more.empty() ? "" : ", ") + permission.what_for;
+  }
+  if (!more.empty()) {
+    out.push_back(warning("user viewer", "may do more than look: " + more,
+                          "nodebeatctl redis setup --force writes its line anew"));
+  }
+}
+
 void access(const ServerLook& look, Findings& out) {
   const std::string* bind = setting(look, "bind");
   const std::string* protection = setting(look, "protected-mode");
   const bool kept_inside =
       (protection != nullptr && *protection == "yes") || (bind != nullptr && loopback_only(*bind));
+  const auto lines = acl_lines(look);
+  const bool somebody = std::any_of(lines.begin(), lines.end(),
+                                    [](const AclLine& line) { return line.on && line.nopass; });
   const char* turn_off =
       "nodebeatctl redis setup writes users; or redis-cli ACL SETUSER default off, once others "
       "have users";
@@ -105,7 +149,7 @@ void access(const ServerLook& look, Findings& out) {
                           "the default user is on and needs no password: whoever reaches it may "
                           "do all",
                           turn_off));
-  } else if (look.anonymous == false) {
+  } else if (look.anonymous == false && !somebody) {
     out.push_back(fine("access", "nobody gets in without a password"));
   }
   if (bind != nullptr && reaches_all(*bind)) {
@@ -120,6 +164,85 @@ void access(const ServerLook& look, Findings& out) {
   }
 }
 
+// What redis.conf sets and this does not compare: it is the operator's own, or has a rule of its
+// own. Supervised is what the unit says.
+bool is_compared(std::string_view name) {
+  for (const char* other : {"bind", "port", "unixsocket", "dir", "logfile", "aclfile", "maxmemory",
+                            "protected-mode", "appendonly", "maxmemory-policy", "supervised"}) {
+    if (name == other) return false;
+  }
+  return true;
+}
+
+// Why redis.conf sets it, in a few of its words.
+std::string reason(std::string_view name) {
+  constexpr std::pair<std::string_view, const char*> kReasons[] = {
+      {"unixsocketperm", "programs of its group get in, and nobody else"},
+      {"maxclients", "an agent has at most two connections"},
+      {"tcp-keepalive", "a computer that lost its power is found after two minutes"},
+      {"timeout", "one who subscribes may hear nothing for days"},
+      {"client-output-buffer-limit",
+       "who asks for a lot and does not read it is cut off before the others feel it"},
+      {"maxmemory-clients", "what waits for clients counts against maxmemory"},
+      {"appendfsync", "at most the last second is lost with a power cut"},
+      {"save", "snapshots write everything again and again, and one that fails stops all writes"},
+      {"acllog-max-len", "ACL LOG tells of refused commands"},
+      {"latency-monitor-threshold", "LATENCY LATEST tells of what took longer"},
+  };
+  for (const auto& [of, words] : kReasons) {
+    if (of == name) return std::string(": ") + words;
+  }
+  return {};
+}
+
+// "64mb" and "67108864" are the same.
+bool same_value(std::string_view one, std::string_view other) {
+  const auto same_word = [](std::string_view a, std::string_view b) {
+    const auto bytes = size_bytes(a);
+    return a == b || (bytes && bytes == size_bytes(b));
+  };
+  const auto words = words_of(one);
+  const auto others = words_of(other);
+  return std::equal(words.begin(), words.end(), others.begin(), others.end(), same_word);
+}
+
+// Of all the limits of buffers those of one class: "normal 67108864 33554432 60".
+std::string limits_of(std::string_view limits, std::string_view of) {
+  std::string out;
+  int left = 0;
+  for (const std::string_view word : words_of(limits)) {
+    if (word == of) left = 4;
+    if (left-- > 0) out += (out.empty() ? "" : " ") + std::string(word);
+  }
+  return out;
+}
+
+// As it stands in redis.conf.
+std::string shown(const std::string& value) {
+  const bool bare = !value.empty() && value.find(' ') == value.npos;
+  return bare ? printable(value) : '"' + printable(value) + '"';
+}
+
+void differences(const ServerLook& look, Findings& out) {
+  const std::string* socket = setting(look, "unixsocket");
+  for (const auto& [name, wanted] : recommended_settings()) {
+    const std::string* there = setting(look, name.c_str());
+    if (there == nullptr || !is_compared(name)) continue;
+    const bool of_start = name == "unixsocketperm";  // CONFIG SET cannot change it
+    if (of_start && (socket == nullptr || socket->empty())) continue;
+    const std::string value =
+        name == "client-output-buffer-limit" ? limits_of(*there, words_of(wanted).front()) : *there;
+    if (same_value(value, wanted)) continue;
+    const std::string advice =
+        of_start
+            ? name + ' ' + shown(wanted) + " in redis.conf, then restart it"
+            : "redis-cli CONFIG SET " + name + ' ' + shown(wanted) + ", and the same in redis.conf";
+    out.push_back(warning(
+        "settings",
+        name + " is " + shown(value) + ", recommended is " + shown(wanted) + reason(name), advice));
+  }
+}
+
 void settings(const ServerLook& look, Findings& out) {
   if (look.config.empty()) {
     out.push_back(
@@ -129,13 +252,7 @@ void settings(const ServerLook& look, Findings& out) {
                 "look again as the admin"));
     return;
   }
-  const std::string* sync = setting(look, "appendfsync");
-  const std::string* append = setting(look, "appendonly");
-  if (sync != nullptr && append != nullptr && *append == "yes" && *sync == "no") {
-    out.push_back(warning("redis persistence",
-                          "appendfsync no: a power cut may cost half a minute of writes",
-                          "redis-cli CONFIG SET appendfsync everysec, and the same in redis.conf"));
-  }
+  differences(look, out);
   const std::string* limit = setting(look, "maxmemory");
   if (limit != nullptr && *limit == "0") {
     out.push_back(warning("redis memory",
@@ -263,6 +380,7 @@ Findings redis_findings(const ServerLook& look) {
   }
   settings(look, out);
   access(look, out);
+  logins(look, out);
   users(look, out);
   keyspace(look, out);
   latency_of_pings(look, out);

@@ -29,12 +29,14 @@ struct ServerLook {
   std::string target;
   std::string user;                           // that looked; empty: the server does not say
   std::string info;                           // INFO's answer; empty: refused
-  std::map<std::string, std::string> config;  // CONFIG GET *'s; empty: refused
+  std::map<std::string, std::string> config;  // CONFIG GET's; empty: refused
+  std::vector<std::string> acl;               // ACL LIST's; empty: refused
   std::optional<bool> anonymous;              // whether someone without a password gets in
   std::optional<double> clock_offset_ms;
   std::vector<double> ping_us;
   std::vector<UserLook> users;
   bool all_users = false;  // `users` are all that an agent could log in as
+  std::vector<Permission> viewer_excess;
 };
 
 // A line of INFO: "name:value\r\n".

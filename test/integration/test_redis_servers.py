@@ -52,18 +52,28 @@ def store(tmp_path, build, cell_users, closing):
 
 @pytest.fixture
 def check(tmp_path, cell_users):
-    """check(url, *args, user="admin", code): its findings by what was looked at."""
+    """check(url, *args, user="admin", code): its findings by what was looked at, of several the
+    last; check.all: a list of those that are not well."""
 
-    def do(url, *args, user="admin", code):
+    def ask(url, *args, user="admin", code):
         more = ["--user", user, "--password-file", cell_users.folder / f"{user}.password"]
         done = run(CTL, ["redis", "check", "--json", url, *(more if user else []), *args],
                    environment(tmp_path / "sanitizer"))
         print(done.stdout, done.stderr)
         assert done.returncode == code and not list(tmp_path.glob("sanitizer*"))
+        return done
+
+    def do(*args, code, **options):
+        done = ask(*args, code=code, **options)
         if code > PROBLEMS or not done.stdout:
             return done.stderr
         return {f["check"]: f for f in json.loads(done.stdout)["findings"]}
 
+    def not_well(*args, **options):
+        findings = json.loads(ask(*args, **options).stdout)["findings"]
+        return [f for f in findings if f["level"] != "ok"]
+
+    do.all = not_well
     return do
 
 
@@ -105,6 +115,38 @@ def test_what_setup_writes_is_what_check_wants(store, check):
     assert findings["redis persistence"]["text"] == "append-only file is on"
     assert findings["latency"]["text"].startswith("20 PINGs: median")
     assert log_of(store) == []
+
+
+def test_check_of_a_server_that_is_not_as_recommended(store, check):
+    admin = store.client()
+    changed = {"timeout": "2", "save": "60 1", "maxclients": "20", "tcp-keepalive": "0",
+               "client-output-buffer-limit": "normal 1kb 1kb 1", "maxmemory-clients": "0",
+               "appendfsync": "always"}
+    for name, value in changed.items():
+        admin.config_set(name, value)
+    said = check.all(store.url(), code=WARNINGS)
+    assert {f["text"].split(" is ")[0] for f in said} == set(changed)
+    assert {f["level"] for f in said} == {"warning"}
+    assert [f["advice"] for f in said if f["text"].startswith("timeout ")] == [
+        "redis-cli CONFIG SET timeout 0, and the same in redis.conf"]
+    for finding in said:  # what it advises is what it then finds well
+        name, value = finding["advice"].split(", and ")[0].split(" ", 4)[3:]
+        admin.config_set(name, value.strip('"'))
+    check(store.url(), code=WELL)
+
+
+def test_check_of_users_that_open_the_door(store, check):
+    admin = store.client()
+    for rules in ("robot-lab on nopass ~* &* +@all", "viewer +@all ~*", "default on >x ~* &* +@all",
+                  "nodebeat-hog off"):
+        admin.execute_command("ACL", "SETUSER", *rules.split())
+    findings = {f["check"]: f for f in check.all(store.url(), code=PROBLEMS)}
+    assert {name: f["level"] for name, f in findings.items()} == {
+        "user robot-lab": "problem", "user nodebeat-hog": "problem", "user viewer": "warning",
+        "user default": "warning"}
+    assert "needs no password" in findings["user robot-lab"]["text"]
+    assert "write keys" in findings["user viewer"]["text"]
+    assert "access" not in check(store.url(), code=PROBLEMS), "nobody gets in without a password"
 
 
 def test_an_agent_lives_on_it(store, cell_users, make_agent, steady):

@@ -1,7 +1,9 @@
 // nodebeatctl redis: the pure parts of setup and check.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ctl/redis_files.h"
@@ -72,6 +74,15 @@ TEST(RedisFiles, FaultsAreNamed) {
     EXPECT_NE(size_fault(size), "") << size;
 }
 
+TEST(RedisFiles, SizesAsRedisReadsThem) {
+  EXPECT_EQ(size_bytes("0"), 0u);
+  EXPECT_EQ(size_bytes("64mb"), 67108864u);
+  EXPECT_EQ(size_bytes("1k"), 1000u);
+  EXPECT_EQ(size_bytes("17179869183gb"), 18446744072635809792u);
+  for (const char* size : {"", "mb", "25%", "1tb", "-1", "17179869184gb", "99999999999999999999"})
+    EXPECT_FALSE(size_bytes(size)) << size;
+}
+
 TEST(RedisFiles, ConfReadsBackWhatItWasMadeWith) {
   StoreOptions options;
   options.binds = {"10.0.0.2", "::1", "fd00::2"};
@@ -108,6 +119,10 @@ TEST(RedisFiles, LinesOfUsers) {
   EXPECT_EQ((*parsed)[0].user, "nodebeat-hog");
   EXPECT_EQ((*parsed)[0].hashes, (std::vector<std::string>{"#1", "#2"}));
   EXPECT_EQ((*parsed)[0].text, line);
+  EXPECT_TRUE((*parsed)[0].on && !(*parsed)[0].nopass);
+  EXPECT_TRUE((*parsed)[1].on && (*parsed)[1].nopass);
+  EXPECT_FALSE(parse_acl("user a on nopass resetpass #1\n")->front().nopass);
+  EXPECT_FALSE(parse_acl("user a on nopass off\n")->front().on);
   EXPECT_FALSE(parse_acl("# a comment\n"));
   EXPECT_FALSE(parse_acl("user\n"));
 }
@@ -173,9 +188,16 @@ ServerLook good() {
   ServerLook look;
   look.user = "admin";
   look.info = kInfo;
-  look.config = {{"bind", "127.0.0.1 -::1 10.0.0.2"}, {"protected-mode", "yes"},
-                 {"aclfile", "/etc/redis/users.acl"}, {"appendonly", "yes"},
-                 {"appendfsync", "everysec"},         {"maxmemory", "268435456"}};
+  for (const auto& [name, value] : recommended_settings()) {
+    std::string& all = look.config[name];
+    all += (all.empty() ? "" : " ") + value;
+  }
+  look.config["bind"] = "127.0.0.1 -::1 10.0.0.2";
+  look.config["maxmemory"] = "268435456";
+  look.acl = {"user default off sanitize-payload resetchannels -@all",
+              "user admin on sanitize-payload #12 ~* &* +@all",
+              "user viewer on sanitize-payload #34 %R~* resetchannels -@all +@read",
+              "user nodebeat-hog on sanitize-payload #56 resetchannels -@all +ping (-@all +get)"};
   look.anonymous = false;
   look.clock_offset_ms = 1;
   look.ping_us = {100, 120, 90};
@@ -228,9 +250,6 @@ TEST(RedisCheck, WhoGetsIn) {
 
 TEST(RedisCheck, Settings) {
   ServerLook look = good();
-  look.config["appendfsync"] = "no";
-  EXPECT_EQ(level(look, "redis persistence"), Level::warning);
-  look = good();
   look.config["maxmemory"] = "0";
   EXPECT_EQ(level(look, "redis memory"), Level::warning);
   look = good();
@@ -245,6 +264,94 @@ TEST(RedisCheck, Settings) {
   look = good();
   look.info = "redis_version:6.2.14\r\nrole:master\r\n";
   EXPECT_EQ(level(look, "redis version"), Level::problem);
+}
+
+// The text and advice of the warnings about settings, a line each.
+std::string differences(const ServerLook& look) {
+  std::string out;
+  for (const Finding& finding : redis_findings(look)) {
+    if (finding.check == "settings") out += finding.text + " -> " + finding.advice + '\n';
+  }
+  return out;
+}
+
+TEST(RedisCheck, EachSettingIsCompared) {
+  ServerLook look = good();
+  look.config["timeout"] = "2";
+  EXPECT_EQ(differences(look),
+            "timeout is 2, recommended is 0: one who subscribes may hear nothing for days -> "
+            "redis-cli CONFIG SET timeout 0, and the same in redis.conf\n");
+  for (const auto& [name, value] :
+       std::vector<std::pair<const char*, const char*>>{{"maxclients", "20"},
+                                                        {"tcp-keepalive", "0"},
+                                                        {"maxmemory-clients", "0"},
+                                                        {"appendfsync", "always"},
+                                                        {"appendfsync", "no"},
+                                                        {"acllog-max-len", "0"},
+                                                        {"latency-monitor-threshold", "0"},
+                                                        {"loglevel", "debug"},
+                                                        {"unixsocketperm", "777"},
+                                                        {"save", "60 1"}}) {
+    look = good();
+    look.config[name] = value;
+    const std::string said = differences(look);
+    EXPECT_TRUE(said.starts_with(std::string(name) + " is ")) << name << ": " << said;
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  }
+  EXPECT_TRUE(contains(differences(look), "save is \"60 1\", recommended is \"\": snapshots"));
+  // No way in that could be too wide.
+  look = good();
+  look.config["unixsocket"] = "";
+  look.config["unixsocketperm"] = "0";
+  EXPECT_EQ(differences(look), "");
+  // Another server's or the operator's own.
+  look = good();
+  look.config.erase("maxmemory-clients");
+  look.config["port"] = "7000";
+  look.config["dir"] = "/data";
+  look.config["supervised"] = "systemd";
+  EXPECT_EQ(differences(look), "");
+}
+
+TEST(RedisCheck, LimitsOfBuffers) {
+  ServerLook look = good();
+  std::string& limits = look.config["client-output-buffer-limit"];
+  limits = "normal 67108864 33554432 60 slave 1 2 3 pubsub 33554432 8388608 60";
+  EXPECT_EQ(differences(look), "");
+  limits = "normal 1024 1024 1 slave 1 2 3 pubsub 33554432 8388608 60";
+  const std::string said = differences(look);
+  EXPECT_TRUE(
+      said.starts_with("client-output-buffer-limit is \"normal 1024 1024 1\", recommended "
+                       "is \"normal 64mb 32mb 60\": who asks"))
+      << said;
+  EXPECT_TRUE(contains(said, "CONFIG SET client-output-buffer-limit \"normal 64mb 32mb 60\""));
+  EXPECT_FALSE(contains(said, "pubsub"));
+}
+
+TEST(RedisCheck, WhoCanLogIn) {
+  ServerLook look = good();
+  look.acl.emplace_back("user robot-lab on nopass sanitize-payload ~* &* +@all");
+  EXPECT_EQ(level(look, "user robot-lab"), Level::problem);
+  for (const Finding& finding : redis_findings(look)) {
+    EXPECT_NE(finding.text, "nobody gets in without a password");
+  }
+  look.acl.back() = "user robot-lab off nopass ~* &* +@all";
+  EXPECT_EQ(level(look, "user robot-lab"), Level::ok);
+  look.acl.front() = "user default on #78 ~* &* +@all";
+  EXPECT_EQ(level(look, "user default"), Level::warning);
+  look.acl.front() = "user default on nopass ~* &* +@all";  // though it may not PING
+  EXPECT_EQ(level(look, "user default"), Level::problem);
+  look.anonymous = true;
+  EXPECT_EQ(level(look, "user default"), Level::ok);
+  EXPECT_EQ(level(look, "access"), Level::warning);
+  for (const char* line : {"user nodebeat-hog off #56 -@all", "user nodebeat-hog on -@all"}) {
+    look = good();
+    look.acl.back() = line;
+    EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem) << line;
+  }
+  look = good();
+  look.viewer_excess = {{"SET x", "write keys", {}, {}}};
+  EXPECT_EQ(level(look, "user viewer"), Level::warning);
 }
 
 TEST(RedisCheck, Users) {
