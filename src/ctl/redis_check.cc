@@ -26,6 +26,13 @@ std::string brief(const std::vector<std::string>& command) {
   return command.size() < 2 ? command.front() : command[0] + ' ' + command[1];
 }
 
+// Why ACL DRYRUN told nothing; empty: it did. That a command is not there is an answer, too.
+std::string no_answer(const RedisServer& server, const RedisReply& reply) {
+  if (reply.kind == RedisReply::Kind::none) return server.fault();
+  const bool not_there = reply.text.find("not found") != std::string::npos;
+  return reply.is_error() && !not_there ? reply.text : std::string();
+}
+
 class Check {
  public:
   Check(const RedisCheckOptions& options, int64_t timeout_ms)
@@ -136,7 +143,11 @@ void Check::look_without_password(ServerLook& look) {
   RedisServer other;
   const auto opened = other.open(nobody, timeout_ms_);
   if (opened == RedisServer::Opened::open) look.anonymous = true;
-  if (opened == RedisServer::Opened::refused) look.anonymous = false;
+  // Any other refusal, such as of one client too many, says nothing about passwords.
+  if (opened == RedisServer::Opened::refused && other.fault().starts_with("NOAUTH")) {
+    look.anonymous = false;
+  }
+  if (!look.anonymous) look.anonymous_unknown = other.fault();
 }
 
 RedisReply Check::dry_run(const std::string& user, const Need& need) {
@@ -154,11 +165,16 @@ UserLook Check::by_dry_run(const std::string& node) {
       look.exists = false;
       return look;
     }
+    look.unknown = no_answer(server_, reply);
+    if (!look.unknown.empty()) return look;
     if (reply.text == "OK") continue;
     look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
   }
   for (const Need& need : excesses_of(node)) {
-    if (dry_run(look.user, need).text != "OK") continue;
+    const RedisReply reply = dry_run(look.user, need);
+    look.unknown = no_answer(server_, reply);
+    if (!look.unknown.empty()) return look;
+    if (reply.text != "OK") continue;
     look.excess.push_back({brief(need.command), need.what_for, {}, {}});
   }
   return look;
@@ -169,19 +185,28 @@ UserLook Check::by_dry_run(const std::string& node) {
 UserLook Check::by_queueing(const std::string& user, const std::string& node) {
   UserLook look{user, node, true, {}, {}};
   RedisServer other;
-  if (other.open(address_, timeout_ms_) != RedisServer::Opened::open) return look;
+  if (other.open(address_, timeout_ms_) != RedisServer::Opened::open) {
+    look.unknown = other.fault();
+    return look;
+  }
   const RedisReply begun = other.call({"MULTI"});
-  if (begun.text != "OK") {
+  if (begun.kind == RedisReply::Kind::none) look.unknown = other.fault();
+  if (begun.is_error()) {
     look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
     return look;
   }
   for (const Need& need : needs_of(node)) {
     const RedisReply reply = other.call(need.command);
+    if (reply.kind == RedisReply::Kind::none) look.unknown = other.fault();
+    if (!look.unknown.empty()) return look;
     if (!reply.denied()) continue;
     look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
   }
   for (const Need& need : excesses_of(node)) {
-    if (other.call(need.command).text != "QUEUED") continue;
+    const RedisReply reply = other.call(need.command);
+    if (reply.kind == RedisReply::Kind::none) look.unknown = other.fault();
+    if (!look.unknown.empty()) return look;
+    if (reply.text != "QUEUED") continue;
     look.excess.push_back({brief(need.command), need.what_for, {}, {}});
   }
   return look;
@@ -189,10 +214,12 @@ UserLook Check::by_queueing(const std::string& user, const std::string& node) {
 
 void Check::look_at_users(ServerLook& look) {
   const RedisReply users = server_.call({"ACL", "LIST"});
-  if (users.is_error()) {
+  if (users.kind != RedisReply::Kind::list) {
+    look.users_unknown = users.text;
+    const std::string user = look.user.empty() ? address_.user : look.user;
     const std::string node =
-        options_.nodes.empty() ? std::string(node_of_user(look.user)) : options_.nodes.front();
-    if (!node.empty() && look.user != "default") look.users.push_back(by_queueing(look.user, node));
+        options_.nodes.empty() ? std::string(node_of_user(user)) : options_.nodes.front();
+    if (!node.empty() && user != "default") look.users.push_back(by_queueing(user, node));
     return;
   }
   look.all_users = true;
@@ -228,6 +255,8 @@ ServerLook Check::look() {
   }
   look_without_password(look);
   look_at_users(look);
+  // After a good start it says only why the connection ended.
+  look.lost = server_.fault();
   return look;
 }
 

@@ -151,6 +151,11 @@ void access(const ServerLook& look, Findings& out) {
                           turn_off));
   } else if (look.anonymous == false && !somebody) {
     out.push_back(fine("access", "nobody gets in without a password"));
+  } else if (!look.anonymous_unknown.empty()) {
+    out.push_back(warning("access",
+                          "whether someone without a password gets in could not be looked at: " +
+                              printable(look.anonymous_unknown),
+                          "look again"));
   }
   if (bind != nullptr && reaches_all(*bind)) {
     out.push_back(warning("addresses", "it listens on every address of its computer",
@@ -244,6 +249,7 @@ void differences(const ServerLook& look, Findings& out) {
 }
 
 void settings(const ServerLook& look, Findings& out) {
+  if (look.config.empty() && !look.lost.empty()) return;
   if (look.config.empty()) {
     out.push_back(
         warning("settings",
@@ -325,6 +331,10 @@ void users(const ServerLook& look, Findings& out) {
                      "nodebeatctl redis setup " + printable(user.node) + " adds it"});
       continue;
     }
+    if (!user.unknown.empty()) {
+      out.push_back({Level::warning, check, "could not be looked at: " + printable(user.unknown),
+                     "look again"});
+    }
     if (const std::string needed = missing(user, false); !needed.empty()) {
       out.push_back({Level::problem, check, "may not do what an agent does: " + needed,
                      "nodebeatctl redis setup --force writes its line anew"});
@@ -340,9 +350,14 @@ void users(const ServerLook& look, Findings& out) {
     if (!more.empty()) {
       out.push_back({Level::warning, check, "may do what no agent needs: " + more,
                      "nodebeatctl redis setup writes users that may not"});
-    } else if (user.missing.empty()) {
+    } else if (user.missing.empty() && user.unknown.empty()) {
       out.push_back({Level::ok, check, "may do what an agent does, and nothing beyond it", {}});
     }
+  }
+  // An agent's own user sees nobody else, which settings() says.
+  if (!look.users_unknown.empty() && !look.config.empty()) {
+    out.push_back(warning("users", "could not be looked at: " + printable(look.users_unknown),
+                          "look again as the admin"));
   }
   if (look.users.empty() && look.all_users) {
     out.push_back(warning("users",
@@ -377,6 +392,11 @@ Findings redis_findings(const ServerLook& look) {
                            setting(look, "maxmemory") != nullptr &&
                            *setting(look, "maxmemory") == "0";
     if (!unlimited) out.push_back(std::move(finding));
+  }
+  if (!look.lost.empty()) {
+    out.push_back(warning("connection",
+                          "it was lost before all was looked at: " + printable(look.lost),
+                          "look again"));
   }
   settings(look, out);
   access(look, out);

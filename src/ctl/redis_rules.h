@@ -23,6 +23,7 @@ struct UserLook {
   std::string user, node;
   bool exists = true;
   std::vector<Permission> missing, excess;
+  std::string unknown = {};  // why it could not be looked at, or not to the end
 };
 
 struct ServerLook {
@@ -32,6 +33,9 @@ struct ServerLook {
   std::map<std::string, std::string> config;  // CONFIG GET's; empty: refused
   std::vector<std::string> acl;               // ACL LIST's; empty: refused
   std::optional<bool> anonymous;              // whether someone without a password gets in
+  std::string anonymous_unknown;              // why that could not be looked at
+  std::string users_unknown;                  // the same of the users
+  std::string lost;                           // why the connection ended before all was asked
   std::optional<double> clock_offset_ms;
   std::vector<double> ping_us;
   std::vector<UserLook> users;

@@ -1,6 +1,7 @@
 """config/redis/, as shipped and as `nodebeatctl redis setup` writes it, in every server that a cell
 may have; and `nodebeatctl redis check` of them."""
 
+import itertools
 import json
 import re
 import socket
@@ -251,6 +252,72 @@ def test_check_names_what_is_missing_and_what_is_too_much(store, check, user):
     assert "stop the server for a while (KEYS)" in finding["text"]
     assert "write another node's events" in finding["text"]
     assert store.client().dbsize() == 0
+
+
+def test_check_of_a_user_that_it_cannot_look_at(store, check):
+    store.client().config_set("maxclients", 2)  # this one, and check's first connection
+    said = {f["check"]: f for f in check.all(store.url(), user="nodebeat-ook", code=WARNINGS)}
+    assert set(said) == {"settings", "access", "user nodebeat-ook"}
+    for name in ("access", "user nodebeat-ook"):
+        assert "could not be looked at: ERR max number of clients" in said[name]["text"], said
+
+
+def answers_until(question, last, good):
+    """A server that asks for passwords, whose first client's connection ends at `question`; then
+    those of others at `last`."""
+    connections = itertools.count()
+
+    def script(connection):
+        end = last if next(connections) else question
+        logged_in = False
+        while True:
+            command = connection.read_command()
+            if command[:len(end)] == end:
+                return
+            logged_in = logged_in or command[0] == "AUTH"
+            if not logged_in:
+                connection.send(b"-NOAUTH Authentication required.\r\n")
+            else:
+                connection.send(good(command))
+
+    return script
+
+
+def test_check_when_the_connection_is_lost_on_the_way(fake_redis, check):
+    info = "redis_version:7.2.4\r\nrole:master\r\naof_enabled:1\r\n"
+
+    def as_agent(command):
+        if command[0] == "INFO":
+            return f"${len(info)}\r\n{info}\r\n".encode()
+        return b"-NOPERM no\r\n" if command[0] in ("ACL", "CONFIG") else b"+OK\r\n"
+
+    server = fake_redis(answers_until(["never"], ["HSET"], as_agent))
+    said = {f["check"]: f for f in check.all(server.url(), user="nodebeat-ook", code=WARNINGS)}
+    assert "could not be looked at: Server closed" in said["user nodebeat-ook"]["text"], said
+
+    def as_admin(command):
+        if command[:2] == ["ACL", "LIST"]:
+            line = "user nodebeat-ook on #12 -@all"
+            return f"*1\r\n${len(line)}\r\n{line}\r\n".encode()
+        if command[0] == "CONFIG":
+            return b"*0\r\n"
+        return as_agent(command) if command[0] == "INFO" else b"+OK\r\n"
+
+    server = fake_redis(answers_until(["ACL", "DRYRUN"], ["never"], as_admin))
+    said = {f["check"]: f for f in check.all(server.url(), user="admin", code=WARNINGS)}
+    assert "could not be looked at: Server closed" in said["user nodebeat-ook"]["text"], said
+    assert "it was lost before" in said["connection"]["text"]
+
+
+def test_check_as_one_who_may_not_ask_about_users(store, check, cell_users):
+    admin = store.client()
+    for rules in ("admin -acl|dryrun", "viewer +config|get"):
+        admin.execute_command("ACL", "SETUSER", *rules.split())
+    said = {f["check"]: f for f in check.all(store.url(), code=WARNINGS)}
+    for user in ("user nodebeat-hog", "user nodebeat-ook"):
+        assert "could not be looked at: NOPERM" in said[user]["text"]
+    said = {f["check"]: f for f in check.all(store.url(), user="viewer", code=WARNINGS)}
+    assert "could not be looked at: NOPERM" in said["users"]["text"]
 
 
 def test_check_of_a_user_without_its_groups(store, check):

@@ -365,10 +365,30 @@ TEST(RedisCheck, Users) {
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
   look.users[0] = {"nodebeat-hog", "hog", false, {}, {}};
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem);
+  look.users[0] = {"nodebeat-hog", "hog", true, {}, {}, "no answer in time"};
+  EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
+  for (const Finding& finding : redis_findings(look)) {
+    EXPECT_FALSE(contains(finding.text, "may do what an agent does"));
+  }
   look.users.clear();
   EXPECT_EQ(level(look, "users"), Level::warning);
   look.all_users = false;  // it may not see them
   EXPECT_EQ(level(look, "users"), Level::ok);
+}
+
+TEST(RedisCheck, WhatCouldNotBeLookedAtIsNotWell) {
+  ServerLook look = good();
+  look.anonymous.reset();
+  look.anonymous_unknown = "ERR max number of clients reached";
+  EXPECT_EQ(level(look, "access"), Level::warning);
+  look = good();
+  look.users_unknown = "NOPERM no";
+  EXPECT_EQ(level(look, "users"), Level::warning);
+  look = good();
+  look.lost = "no answer in time";
+  EXPECT_EQ(level(look, "connection"), Level::warning);
+  look.config.clear();  // refused by nobody
+  EXPECT_EQ(level(look, "settings"), Level::ok);
 }
 
 // Whoever looks as an agent's user queues these: none may be of a kind that cannot be queued.
