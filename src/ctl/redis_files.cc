@@ -42,9 +42,34 @@ std::string_view next_line(std::string_view& rest) {
   return line;
 }
 
+// An address has many writings, and this is one of them; nothing if it is none.
+std::optional<std::string> usual_writing(const std::string& address) {
+  unsigned char bytes[16];
+  char text[INET6_ADDRSTRLEN];
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (::inet_pton(family, address.c_str(), bytes) != 1) continue;
+    if (::inet_ntop(family, bytes, text, sizeof text) != nullptr) return text;
+  }
+  return std::nullopt;
+}
+
+// A word of a bind line in the usual writing, without the '-' that lets the server start without
+// it.
+std::string plain(std::string_view bound) {
+  if (bound.starts_with('-')) bound.remove_prefix(1);
+  const std::string address(bound);
+  return usual_writing(address).value_or(address);
+}
+
 // One that the template has already.
-bool is_usual_address(std::string_view address) {
-  return address == "127.0.0.1" || address == "::1" || address == "-::1";
+bool is_usual_address(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address == "127.0.0.1" || address == "::1";
+}
+
+bool is_every_address(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address == "0.0.0.0" || address == "::" || address == "*" || address == "::*";
 }
 
 // In a users.acl a word ends at a space, and there are no quotes.
@@ -112,10 +137,47 @@ std::string node_name_fault(std::string_view node) {
 
 std::string address_fault(const std::string& address) {
   unsigned char bytes[16];
-  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1) return {};
-  if (::inet_pton(AF_INET6, address.c_str(), bytes) == 1) return {};
+  if (usual_writing(address) && is_every_address(address)) {
+    return "it stands for every address of a computer: name those of the cell, such as 10.0.0.2";
+  }
+  const char* several = "it is no address of one computer";
+  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1)
+    return bytes[0] != 0 && bytes[0] < 224 ? "" : several;
+  if (::inet_pton(AF_INET6, address.c_str(), bytes) == 1) {
+    if (bytes[0] == 0xff) return several;
+    if (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) {
+      return "a link-local address leads nowhere without the name of an interface: give another";
+    }
+    const std::string text = plain(address);
+    if (text.starts_with("::ffff:")) return "it is an IPv4 address: write " + text.substr(7);
+    return {};
+  }
   return "it is no IP address of this computer, such as 10.0.0.2 (names may resolve to another "
          "one at the next start)";
+}
+
+std::string host_fault(const std::string& host) {
+  if (usual_writing(host)) return address_fault(host);
+  const auto is_name = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), is_name) ||
+      std::isalnum(static_cast<unsigned char>(host.front())) == 0 ||
+      host.find_first_not_of("0123456789.") == host.npos) {
+    return "it is no name or address of the store's computer, such as cell.local or 10.0.0.2 "
+           "(--port has the port)";
+  }
+  return {};
+}
+
+bool is_loopback(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+std::string host_of_bind(std::string_view bound) {
+  const std::string address = plain(bound);
+  return is_loopback(bound) || !host_fault(address).empty() ? std::string() : address;
 }
 
 bool covers_prefix(std::string_view pattern, std::string_view prefix) {
@@ -163,9 +225,11 @@ std::string channel_pattern_fault(std::string_view pattern) {
 std::string size_fault(std::string_view size) {
   const size_t digits = std::min(size.find_first_not_of("0123456789"), size.size());
   const std::string_view unit = size.substr(digits);
-  if (digits > 0 && digits <= 12 && (unit == "mb" || unit == "gb") && size.front() != '0')
-    return {};
-  return "it is no size, such as 256mb or 2gb";
+  if (digits == 0 || (unit != "mb" && unit != "gb") || size.front() == '0')
+    return "it is no size, such as 256mb or 2gb";
+  // Redis would take what is left of it.
+  if (!size_bytes(size)) return "it is more than 64 bits can hold; write one such as 256mb or 2gb";
+  return {};
 }
 
 std::optional<uint64_t> size_bytes(std::string_view size) {
@@ -202,8 +266,12 @@ std::string redis_conf(const StoreOptions& options) {
     const std::string_view line = next_line(rest);
     std::string text(line);
     if (line.starts_with("bind ")) {
+      std::vector<std::string> named;  // Redis does not start with one that stands there twice
       for (const std::string& address : options.binds) {
-        if (!is_usual_address(address)) text += ' ' + address;
+        if (is_usual_address(address) || is_every_address(address)) continue;
+        if (std::find(named.begin(), named.end(), plain(address)) != named.end()) continue;
+        named.push_back(plain(address));
+        text += ' ' + address;
       }
     } else if (line.starts_with("port ")) {
       text = "port " + std::to_string(options.port);
@@ -219,10 +287,12 @@ std::string redis_conf(const StoreOptions& options) {
 
 StoreOptions read_redis_conf(std::string_view text) {
   StoreOptions out;
+  out.binds = {"*"};  // Redis' own default
   for (std::string_view rest = text; !rest.empty();) {
     const auto tokens = split(next_line(rest), ' ');
     if (tokens.size() < 2) continue;
     if (tokens[0] == "bind") {
+      out.binds.clear();
       for (size_t i = 1; i < tokens.size(); ++i) {
         if (!is_usual_address(tokens[i])) out.binds.emplace_back(tokens[i]);
       }

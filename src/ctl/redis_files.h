@@ -35,6 +35,7 @@ std::vector<Directive> recommended_settings();
 // What is wrong with a name, an address, a pattern or a size, in words; empty: nothing.
 std::string node_name_fault(std::string_view node);
 std::string address_fault(const std::string& address);
+std::string host_fault(const std::string& host);
 std::string key_pattern_fault(std::string_view pattern);
 std::string channel_pattern_fault(std::string_view pattern);
 std::string size_fault(std::string_view size);
@@ -47,8 +48,14 @@ std::optional<uint64_t> size_bytes(std::string_view size);
 bool covers_prefix(std::string_view pattern, std::string_view prefix);
 
 std::string redis_conf(const StoreOptions& options);
-// What a redis.conf of ours was made with: addresses, port, memory and server.
+// What a redis.conf of ours was made with: addresses, port, memory and server. Of another's, the
+// addresses are words of its bind line as they stand: -10.0.0.2, *.
 StoreOptions read_redis_conf(std::string_view text);
+
+// Whether this word of a bind line is an address that only its own computer reaches.
+bool is_loopback(std::string_view bound);
+// What other computers reach it by; empty: by nothing, or by more than one address.
+std::string host_of_bind(std::string_view bound);
 
 // --- users.acl -----------------------------------------------------------------------------------
 

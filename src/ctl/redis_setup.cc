@@ -15,6 +15,11 @@
 namespace nb::ctl {
 namespace {
 
+// For another setup in the same folder; each writes a few files.
+constexpr int64_t kMostWaitMs = 10'000;
+// In the nodes' lines, where nobody has said it.
+constexpr char kNoHost[] = "HOST";
+
 enum class What : uint8_t { written, rewritten, kept };
 
 struct Done {
@@ -51,6 +56,9 @@ class Setup {
   std::string settle(const std::string& user);
   void adopt(std::string_view conf);
   std::string settle_conf();
+  void warn_of_lines(const std::vector<AclLine>& lines);
+  void warn_of_way_in();
+  std::string host() const;
   std::string url_of(std::string_view user) const;
 
   const RedisSetupOptions& options_;
@@ -60,6 +68,8 @@ class Setup {
   std::vector<Done> users_;
   std::vector<Done> files_;
   std::vector<std::string> warnings_;
+  std::string other_lines_;  // users whose lines were kept and are not what would be written
+  FolderLock lock_;
 };
 
 std::string password_name(std::string_view user) {
@@ -68,6 +78,22 @@ std::string password_name(std::string_view user) {
 
 std::string fault_in(const char* flag, const std::string& value, const std::string& fault) {
   return fault.empty() ? fault : format("%s '%s': ", flag, printable(value).c_str()) + fault;
+}
+
+// As it is given to a shell: in quotes where it needs some.
+std::string shell_word(const std::string& text) {
+  constexpr char kPlain[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+,=";
+  if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + '\'';
 }
 
 std::string Setup::check() const {
@@ -79,6 +105,7 @@ std::string Setup::check() const {
   };
   look("node", options_.nodes, node_name_fault);
   look("--bind", options_.binds, address_fault);
+  if (!options_.host.empty()) look("--host", std::vector<std::string>{options_.host}, host_fault);
   look("--keys", options_.keys, key_pattern_fault);
   look("--channels", options_.channels, channel_pattern_fault);
   look("--maxmemory", std::vector<std::string>{store_.maxmemory}, size_fault);
@@ -131,6 +158,9 @@ std::string Setup::settle(const std::string& user) {
                             ": --force takes it over");
       }
       if (!holds) hashes = {hash};
+      if (!is_private(path(name))) {
+        warnings_.push_back(name + " may be read by others than its owner: chmod 600");
+      }
       files_.push_back({name, What::kept});
     } else if (hashes.empty()) {
       const std::string fresh = new_password();
@@ -145,6 +175,10 @@ std::string Setup::settle(const std::string& user) {
     }
   }
   if (known && !options_.force) {
+    // Who needs no password is warned of in words of its own.
+    if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes)) {
+      other_lines_ += (other_lines_.empty() ? "" : ", ") + user;
+    }
     users_.push_back({user, What::kept});
     return {};
   }
@@ -173,7 +207,12 @@ std::string Setup::settle_conf() {
   if (std::string fault = read_file(path("redis.conf"), there); !fault.empty()) return fault;
   if (there) adopt(*there);
   const std::string wanted = redis_conf(store_);
-  if (there && (*there == wanted || !options_.force)) {
+  const bool kept = there && (*there == wanted || !options_.force);
+  // The lines for the nodes are of what stands in the file, not of what was asked for.
+  const StoreOptions now = read_redis_conf(kept ? *there : wanted);
+  store_.binds = now.binds;
+  store_.port = now.port;
+  if (kept) {
     files_.push_back({"redis.conf", What::kept});
     if (*there != wanted) {
       warnings_.emplace_back(
@@ -185,8 +224,41 @@ std::string Setup::settle_conf() {
   return write_file(path("redis.conf"), wanted, options_.force);
 }
 
+void Setup::warn_of_lines(const std::vector<AclLine>& lines) {
+  if (!other_lines_.empty()) {
+    warnings_.push_back(
+        "users.acl has lines that are not what these options would give, and were "
+        "kept: " +
+        other_lines_ + "; --force writes them anew");
+  }
+  for (const AclLine& line : lines) {
+    if (!line.on || !line.nopass) continue;
+    const bool own = std::any_of(users_.begin(), users_.end(),
+                                 [&](const Done& user) { return user.name == line.user; });
+    warnings_.push_back("user " + line.user +
+                        " is on in users.acl and needs no password: whoever reaches the server " +
+                        "may do what it may; " +
+                        (own ? "--force writes its line anew" : "give it one, or turn it off"));
+  }
+}
+
+void Setup::warn_of_way_in() {
+  if (store_.port == 0) {
+    warnings_.emplace_back("redis.conf has port 0: no other node reaches it");
+  } else if (options_.host.empty() && host() == kNoHost) {
+    warnings_.emplace_back(
+        "redis.conf names no single address by which nodes reach it, so their lines say HOST: "
+        "--host NAME fills it in");
+  } else if (options_.host.empty() && is_loopback(host())) {
+    warnings_.emplace_back(
+        "only programs on the store's own computer reach it: --bind ADDRESS names more of its "
+        "addresses");
+  }
+}
+
 std::string Setup::run() {
   if (std::string fault = make_folder(options_.folder); !fault.empty()) return fault;
+  if (std::string fault = lock_.take(options_.folder, kMostWaitMs); !fault.empty()) return fault;
   if (std::string fault = load(); !fault.empty()) return fault;
   std::vector<std::string> users = {"default", "admin", "viewer"};
   for (const AclLine& line : lines_) {
@@ -208,18 +280,26 @@ std::string Setup::run() {
   files_.push_back({"users.acl", !had_acl_ ? What::written
                                  : changed ? What::rewritten
                                            : What::kept});
-  return settle_conf();
+  warn_of_lines(parse_acl(text).value_or(std::vector<AclLine>()));
+  if (std::string fault = settle_conf(); !fault.empty()) return fault;
+  warn_of_way_in();
+  return {};
+}
+
+// How the nodes reach it.
+std::string Setup::host() const {
+  if (!options_.host.empty()) return options_.host;
+  for (const std::string& address : store_.binds) {
+    if (const std::string host = host_of_bind(address); !host.empty()) return host;
+  }
+  const bool inside = std::all_of(store_.binds.begin(), store_.binds.end(), is_loopback);
+  return inside ? "127.0.0.1" : kNoHost;
 }
 
 std::string Setup::url_of(std::string_view user) const {
-  std::string host = options_.host;
-  for (const std::string& address : store_.binds) {
-    if (host.empty() && !address.starts_with("127.") && address != "0.0.0.0" && address != "::")
-      host = address;
-  }
-  if (host.empty()) host = "127.0.0.1";
-  if (host.find(':') != std::string::npos) host = '[' + host + ']';
-  return "redis://" + std::string(user) + '@' + host + ':' + std::to_string(store_.port) + "/0";
+  std::string place = host();
+  if (place.find(':') != std::string::npos) place = '[' + place + ']';
+  return "redis://" + std::string(user) + '@' + place + ':' + std::to_string(store_.port) + "/0";
 }
 
 std::string Setup::text(const Style& style) const {
@@ -237,11 +317,13 @@ std::string Setup::text(const Style& style) const {
   if (server != "redis") {
     out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
   }
-  out +=
-      store_.binds.empty()
-          ? "Only programs on that host reach it: --bind ADDRESS names more of its addresses.\n"
-          : "It does not start before it has these addresses. If they come late: systemctl edit " +
-                server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
+  // With a '-' before it, it does start without.
+  if (std::any_of(store_.binds.begin(), store_.binds.end(), [](const std::string& address) {
+        return !address.starts_with('-') && !host_of_bind(address).empty();
+      })) {
+    out += "It does not start before it has these addresses. If they come late: systemctl edit " +
+           server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
+  }
 
   out +=
       "\nOn each node its password file, for nobody but the agent:\n"
@@ -254,8 +336,8 @@ std::string Setup::text(const Style& style) const {
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
            url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
   }
-  return out + "\nThen: nodebeatctl redis check --password-file " + printable(options_.folder) +
-         "/admin.password " + url_of("admin") + '\n';
+  return out + "\nThen: nodebeatctl redis check --password-file " +
+         shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) + '\n';
 }
 
 std::string Setup::json() const {

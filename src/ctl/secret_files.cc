@@ -1,6 +1,7 @@
 #include "ctl/secret_files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 #include "ctl/style.h"
 
@@ -37,6 +39,24 @@ std::string make_folder(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fault_of(path);
   if (!S_ISDIR(info.st_mode)) return path + " is no folder";
+  return {};
+}
+
+FolderLock::~FolderLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::string FolderLock::take(const std::string& path, int64_t most_ms) {
+  constexpr int64_t kPauseMs = 20;
+  fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd_ < 0) return fault_of(path);
+  for (int64_t waited = 0; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; waited += kPauseMs) {
+    // Some network file systems have no such locks.
+    if (errno != EWOULDBLOCK && errno != EINTR) return {};
+    if (waited >= most_ms) return path + ": another setup is still at work there: try again later";
+    const timespec pause{0, kPauseMs * 1000000};
+    ::nanosleep(&pause, nullptr);
+  }
   return {};
 }
 
@@ -73,6 +93,11 @@ std::string write_file(const std::string& path, std::string_view text, bool repl
   }
   if (!replace || !fault.empty()) ::unlink(draft.c_str());
   return fault;
+}
+
+bool is_private(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) != 0 || (info.st_mode & 077) == 0;
 }
 
 }  // namespace nb::ctl

@@ -1,6 +1,7 @@
 // Files of a folder with secrets in it: written whole or not at all, for their owner only.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,9 +16,26 @@ std::string new_password();
 
 // Makes the folder (mode 0700), unless it is there.
 std::string make_folder(const std::string& path);
+// Keeps others who take it out of the folder until it is destroyed.
+class FolderLock {
+ public:
+  FolderLock() = default;
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+  // Waits at most that long for one who has it.
+  std::string take(const std::string& path, int64_t most_ms);
+
+ private:
+  int fd_ = -1;
+};
 // Nothing in `out` if there is no such file.
 std::string read_file(const std::string& path, std::optional<std::string>& out);
 // Mode 0600, in one step; on the disk when it returns. Replaces what is there only if `replace`.
 std::string write_file(const std::string& path, std::string_view text, bool replace);
+
+// Whether nobody but its owner may do anything with the file.
+bool is_private(const std::string& path);
 
 }  // namespace nb::ctl

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 
 import pytest
 
@@ -165,11 +166,119 @@ def test_for_scripts(setup):
     assert answer["warnings"] == []
 
 
+def test_each_address_stands_once(setup, folder):
+    addresses = ["10.0.0.2", "10.0.0.2", "127.0.0.1", "fd00::2", "fd00:0::2", "0:0:0:0:0:0:0:1"]
+    setup("hog", *(f"--bind={address}" for address in addresses))
+    assert "\nbind 127.0.0.1 -::1 10.0.0.2 fd00::2\n" in (folder / "redis.conf").read_text()
+
+
+def test_the_lines_of_nodes_are_of_the_file_that_was_kept(setup, folder):
+    setup("--bind", "10.0.0.2", "--port", "7000", "hog")
+    said = setup("--bind", "10.0.0.9", "--port", "7009", "hog")
+    assert "redis://nodebeat-hog@10.0.0.2:7000/0" in said and "7009" not in said
+    assert "redis.conf is not what these options would give" in said
+    assert "redis://nodebeat-hog@10.0.0.9:7009/0" in setup(
+        "--bind", "10.0.0.9", "--port", "7009", "--force", "hog")
+
+
+@pytest.mark.parametrize("bind, host, words", [
+    ("bind 127.0.0.1 -10.0.0.2", "10.0.0.2", None),
+    ("bind * 10.0.0.2", "10.0.0.2", None),
+    ("bind *", "HOST", "--host NAME fills it in"),
+    ("bind * -::*", "HOST", "--host NAME fills it in"),
+    ("", "HOST", "--host NAME fills it in"),
+    ("bind 127.0.0.1 -::1", "127.0.0.1", "only programs on the store's own computer reach it"),
+])
+def test_a_redis_conf_of_the_operators_own(setup, folder, bind, host, words):
+    folder.mkdir()
+    (folder / "redis.conf").write_text(f"port 6379\n{bind}\n")
+    answer = json.loads(setup("--json", "hog"))
+    assert answer["nodes"][0]["url"] == f"redis://nodebeat-hog@{host}:6379/0"
+    about = [w for w in answer["warnings"] if "reach it" in w]
+    assert len(about) == bool(words) and all(words in w for w in about), answer["warnings"]
+    answer = json.loads(setup("--json", "--host", "cell.local", "hog"))
+    assert answer["nodes"][0]["url"] == "redis://nodebeat-hog@cell.local:6379/0"
+    assert "reach it" not in str(answer["warnings"])
+
+
+def test_addresses_that_are_everybodys_are_not_written_anew(setup, folder):
+    folder.mkdir()
+    (folder / "redis.conf").write_text("bind * -::*\n")
+    said = setup("--force", "hog")
+    assert "\nbind 127.0.0.1 -::1\n" in (folder / "redis.conf").read_text()
+    assert "only programs on the store's own computer reach it" in said
+
+
+def test_a_line_that_options_do_not_change_is_named(setup, folder):
+    setup("hog", "--bind", "10.0.0.2")
+    said = setup("hog", "--keys", "recipe:*")
+    assert "not what these options would give, and were kept: nodebeat-hog; --force" in said
+    assert "recipe" not in users(folder)["nodebeat-hog"]
+    assert "warning" not in setup("hog", "--keys", "recipe:*", "--force")
+    assert "~recipe:*" in users(folder)["nodebeat-hog"]
+
+
+def test_who_needs_no_password_is_named(setup, folder):
+    setup("hog", "--bind", "10.0.0.2")
+    acl = folder / "users.acl"
+    text = re.sub("(?m)^user default .*$", "user default on nopass ~* &* +@all", acl.read_text())
+    acl.write_text(text + "user robot-lab on nopass ~* +@read\nuser gone off nopass\n")
+    said = setup("hog")
+    assert "user default is on in users.acl and needs no password" in said
+    assert "user robot-lab is on in users.acl and needs no password" in said
+    assert said.count("warning") == 2
+    said = setup("hog", "--force")
+    assert "user default is on" not in said and "user robot-lab is on" in said
+
+
+def test_a_password_file_that_others_may_read_is_named(setup, folder):
+    setup("hog", "--bind", "10.0.0.2")
+    folder.chmod(0o755)
+    assert "warning" not in setup("hog")
+    (folder / "nodebeat-hog.password").chmod(0o640)
+    assert "nodebeat-hog.password may be read by others than its owner" in setup("hog")
+
+
+def test_the_command_for_the_check_is_quoted(setup, folder, tmp_path):
+    for name in ("a cell", "it's", "$HOME"):
+        folder = tmp_path / name
+        said = setup("--dir", folder, "--bind", "fd00::2", "hog")
+        command = said.splitlines()[-1].removeprefix("Then: ")
+        read = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True,
+                              text=True, timeout=10)
+        assert read.stdout.splitlines()[-2:] == [
+            f"{folder}/admin.password", "redis://admin@[fd00::2]:6379/0"]
+
+
+def test_several_at_once_wait_for_one_another(tmp_path, folder):
+    nodes = [f"node-{i}" for i in range(8)]
+    running = [subprocess.Popen([CTL, "redis", "setup", "--dir", folder, node],
+                                env=environment(tmp_path / "sanitizer"), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+               for node in nodes]
+    said = [process.communicate(timeout=30)[0] for process in running]
+    assert [process.returncode for process in running] == [OK] * 8, said
+    assert set(users(folder)) == {"default", "admin", "viewer", *(f"nodebeat-{n}" for n in nodes)}
+    for node in nodes:
+        secret = password(folder, f"nodebeat-{node}").encode()
+        assert hash_in(users(folder)[f"nodebeat-{node}"]) == "#" + hashlib.sha256(secret).hexdigest()
+    assert not list(folder.glob("*~"))
+
+
 @pytest.mark.parametrize("args, words", [
     (["ho g"], "node 'ho g': a node's name holds letters"),
     (["-x*"], "not expected"),
     (["x" * 65], "1 to 64 letters"),
     (["hog", "--bind", "cell.local"], "--bind 'cell.local': it is no IP address"),
+    (["hog", "--bind", "0.0.0.0"], "--bind '0.0.0.0': it stands for every address"),
+    (["hog", "--bind", "::"], "--bind '::': it stands for every address"),
+    (["hog", "--bind", "fe80::1"], "a link-local address leads nowhere"),
+    (["hog", "--host", "a b"], "--host 'a b': it is no name or address"),
+    (["hog", "--host", 'a"b'], "it is no name or address"),
+    (["hog", "--host", "cell/1"], "it is no name or address"),
+    (["hog", "--host", "cell:6379"], "--port has the port"),
+    (["hog", "--host", "0.0.0.0"], "it stands for every address"),
+    (["hog", "--maxmemory", "999999999999gb"], "more than 64 bits can hold"),
     (["hog", "--port", "0"], "a port is a number from 1 to 65535"),
     (["hog", "--maxmemory", "lots"], "--maxmemory 'lots': it is no size, such as 256mb"),
     (["hog", "--keys", "r*"], "covers keys beginning with robot:"),

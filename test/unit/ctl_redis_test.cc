@@ -1,7 +1,9 @@
 // nodebeatctl redis: the pure parts of setup and check.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +64,17 @@ TEST(RedisFiles, FaultsAreNamed) {
   EXPECT_EQ(address_fault("fd00::1"), "");
   for (const char* address : {"", "cell", "10.0.0", "10.0.0.2:6379", "*"})
     EXPECT_NE(address_fault(address), "") << address;
+  for (const char* address : {"0.0.0.0", "::", "0:0::0"})
+    EXPECT_TRUE(contains(address_fault(address), "every address")) << address;
+  for (const char* address : {"224.0.0.1", "0.1.2.3", "255.255.255.255", "ff02::1"})
+    EXPECT_TRUE(contains(address_fault(address), "no address of one computer")) << address;
+  EXPECT_TRUE(contains(address_fault("fe80::1"), "link-local"));
+  EXPECT_TRUE(contains(address_fault("::ffff:10.0.0.2"), "write 10.0.0.2"));
+  for (const char* host : {"cell.local", "10.0.0.2", "fd00::1", "127.0.0.1", "localhost", "a_b-1"})
+    EXPECT_EQ(host_fault(host), "") << host;
+  for (const char* host : {"", "a b", "a\"b", "a'b", "a/b", "a@b", "cell:6379", "[fd00::1]",
+                           "0.0.0.0", "::", "10.0.0", "-a", "fe80::1%eth0", "a\n"})
+    EXPECT_NE(host_fault(host), "") << host;
   EXPECT_EQ(key_pattern_fault("recipe:*"), "");
   EXPECT_EQ(key_pattern_fault("node"), "");  // reserved is what has the colon
   EXPECT_TRUE(contains(key_pattern_fault("st*"), "stroke:"));
@@ -72,6 +85,8 @@ TEST(RedisFiles, FaultsAreNamed) {
   EXPECT_EQ(size_fault("256mb"), "");
   for (const char* size : {"", "mb", "0mb", "256", "1tb", "-1mb", "1.5gb"})
     EXPECT_NE(size_fault(size), "") << size;
+  EXPECT_EQ(size_fault("17179869183gb"), "");
+  EXPECT_TRUE(contains(size_fault("999999999999gb"), "64 bits"));
 }
 
 TEST(RedisFiles, SizesAsRedisReadsThem) {
@@ -99,6 +114,42 @@ TEST(RedisFiles, ConfReadsBackWhatItWasMadeWith) {
   options.server = "valkey";
   EXPECT_EQ(read_redis_conf(redis_conf(options)).server, "valkey");
   EXPECT_TRUE(contains(redis_conf(options), "\naclfile /etc/valkey/users.acl\n"));
+}
+
+TEST(RedisFiles, AnAddressStandsOnce) {
+  StoreOptions options;
+  options.binds = {"10.0.0.2", "127.0.0.1", "fd00::2", "-10.0.0.2",
+                   "0:0::1",   "fd00:0::2", "*",       "-::"};
+  EXPECT_TRUE(contains(redis_conf(options), "\nbind 127.0.0.1 -::1 10.0.0.2 fd00::2\n"));
+}
+
+TEST(RedisFiles, BindLinesOfOthers) {
+  EXPECT_EQ(read_redis_conf("bind 127.0.0.1 -10.0.0.2\n").binds,
+            (std::vector<std::string>{"-10.0.0.2"}));
+  EXPECT_EQ(read_redis_conf("bind 10.0.0.2\nbind 10.0.0.3\n").binds,
+            (std::vector<std::string>{"10.0.0.3"}));  // the last one holds
+  EXPECT_EQ(read_redis_conf("port 6379\n").binds, (std::vector<std::string>{"*"}));
+  EXPECT_EQ(host_of_bind("-10.0.0.2"), "10.0.0.2");
+  EXPECT_EQ(host_of_bind("cell.local"), "cell.local");
+  for (const char* bound : {"*", "-::*", "0.0.0.0", "::", "127.0.0.2", "-::1", "localhost",
+                            "\"10.0.0.2\"", "fe80::1%eth0"})
+    EXPECT_EQ(host_of_bind(bound), "") << bound;
+}
+
+TEST(SecretFiles, WhoComesSecondWaitsAndIsTold) {
+  char folder[] = "/tmp/ctl_redis_test.XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  {
+    FolderLock first;
+    ASSERT_EQ(first.take(folder, 0), "");
+    FolderLock second;
+    EXPECT_TRUE(contains(second.take(folder, 40), "another setup is still at work there"));
+  }
+  FolderLock third;
+  EXPECT_EQ(third.take(folder, 0), "");
+  FolderLock nowhere;
+  ::rmdir(folder);
+  EXPECT_TRUE(contains(nowhere.take(folder, 0), "No such file"));
 }
 
 TEST(RedisFiles, LinesOfUsers) {
