@@ -138,7 +138,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(redis.connect_timeout),
      .fallback = "2s",
      .allowed = "10ms..1min",
-     .doc = NB_DOC("After this long without an answer the next address is tried.")},
+     .doc = NB_DOC("Connecting may take this long, the look-up of the name and all its addresses "
+                   "included.")},
     {.section = "redis",
      .name = "command_timeout",
      NB_CONFIG(redis.command_timeout),

@@ -9,8 +9,8 @@ ConnectCheck::ConnectCheck(const CheckContext& context, const ProbeSpec& spec, O
               Delegate<void(uv::Dialer::Answer&)>::to<&ConnectCheck::on_dialled>(this)) {}
 
 void ConnectCheck::start() {
-  // The probe's own deadline comes first.
-  dialer_.start(spec_.target, 2 * spec_.timeout);
+  // The probe's own deadline, which began before, comes first.
+  dialer_.start(spec_.target, spec_.timeout);
 }
 
 std::string ConnectCheck::give_up() {

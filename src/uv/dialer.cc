@@ -1,11 +1,14 @@
 #include "uv/dialer.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace nb::uv {
 namespace {
 
 // RFC 8305, section 5: "Connection Attempt Delay", recommended value.
+// At most: all addresses get their turn before the deadline.
 constexpr Duration kHeadStart = std::chrono::milliseconds(250);
 // A name with hundreds of addresses must not become hundreds of sockets.
 constexpr size_t kMaxAttempts = 16;
@@ -101,7 +104,9 @@ void Dialer::try_next() {
                            : attempt.stream().connect_tcp(address);
     if (rc == 0) {
       ++pending_;
-      if (next_ < addresses_.size()) head_start_.start(kHeadStart);
+      const Duration left = deadline_.due() - loop_.now();
+      const auto turns = static_cast<int>(addresses_.size() - next_) + 1;  // this one's included
+      if (turns > 1) head_start_.start(std::min(kHeadStart, left / turns));
       return;
     }
     last_failure_ = format("%s: %s", attempt.what().c_str(), uv_strerror(rc));

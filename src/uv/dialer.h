@@ -1,5 +1,5 @@
 // Dialer: from a Target to a connected Stream: resolve, try the addresses in turn with a head
-// start each (RFC 8305, "Happy Eyeballs"), one deadline over all of it.
+// start each (RFC 8305, "Happy Eyeballs"), one deadline over all of it, in which each has its turn.
 #pragma once
 
 #include <memory>

@@ -16,13 +16,13 @@ namespace nb::test {
 
 class Listener {
  public:
-  // On a free port of 127.0.0.1.
-  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // On a free port of 127.0.0.1, with room for so many connections that wait to be accepted.
+  explicit Listener(int queue = 256) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(fd_.get(), 256), 0);
+    EXPECT_EQ(::listen(fd_.get(), queue), 0);
     socklen_t size = sizeof address;
     EXPECT_EQ(::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
     port_ = ntohs(address.sin_port);

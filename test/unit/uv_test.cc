@@ -317,6 +317,33 @@ TEST(Dialer, TriesTheNextAddressWhenTheFirstRefuses) {
   EXPECT_TRUE(listener.ready());
 }
 
+std::atomic<int> g_full_port;
+
+TEST(Dialer, EachAddressHasItsTurnBeforeTheDeadline) {
+  // Whoever connects to a queue that is full gets no answer, as behind a firewall.
+  TestLoop loop;
+  Listener full(0);
+  Listener listener;
+  g_full_port = full.port();
+  g_second_port = listener.port();
+  const sockaddr_storage address = *parse_numeric("127.0.0.1", full.port());
+  std::vector<UniqueFd> queue;
+  for (int i = 0; i < 4; ++i) {
+    queue.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    ::connect(queue.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof(sockaddr_in));
+  }
+  ASSERT_TRUE(loop.run_until([&] { return full.ready(); }));
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    Addresses eight(8, *parse_numeric("127.0.0.1", g_full_port));
+    eight[4] = *parse_numeric("127.0.0.1", g_second_port);
+    return eight;
+  });
+  dialer.start({"eight.example", 1, ""}, 900ms);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_TRUE(dialled.answer->ok()) << dialled.answer->error().message;
+}
+
 std::shared_ptr<Gate> g_gate;
 
 TEST(Dialer, ItsDeadlineCoversALookUpThatHangs) {
