@@ -287,6 +287,9 @@ void Link::reconfigure(LinkOptions options) {
   const bool anew = !same_way(options_, options);
   options_ = std::move(options);
   machine_.set_limits(options_.backoff, options_.stable_after);
+  if (retry_.active()) {
+    retry_.start(std::min(retry_.due() - loop_.now(), options_.backoff.cap));
+  }
   if (!anew || machine_.state() == LinkState::stopped) return;
   machine_.restart();
   drop_connection("redis is another one now");

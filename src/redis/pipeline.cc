@@ -25,6 +25,18 @@ bool ends_the_connection(Trouble trouble, const outbox::Unit& unit) {
 
 }  // namespace
 
+bool authenticate(std::string& output, const Greeting& greeting) {
+  const bool named = !greeting.user.empty();
+  if (!named && greeting.password.empty()) return false;
+  // The form with a user needs Redis 6; the one without works everywhere. A user that needs no
+  // password (nopass) takes any.
+  RespWriter resp(output);
+  resp.command(named ? 3 : 2).arg("AUTH"sv);
+  if (named) resp.arg(greeting.user);
+  resp.arg(greeting.password);
+  return true;
+}
+
 void Pipeline::expect(Kind kind, MonoTime now) {
   Waiting waiting{};
   waiting.kind = kind;
@@ -39,14 +51,8 @@ void Pipeline::select(int db, MonoTime now) {
 }
 
 void Pipeline::greet(const Greeting& greeting, MonoTime now) {
+  if (authenticate(output_, greeting)) expect(Kind::auth, now);
   RespWriter resp(output_);
-  if (!greeting.password.empty()) {
-    // The form with a user needs Redis 6; the one without works everywhere.
-    resp.command(greeting.user.empty() ? 2 : 3).arg("AUTH"sv);
-    if (!greeting.user.empty()) resp.arg(greeting.user);
-    resp.arg(greeting.password);
-    expect(Kind::auth, now);
-  }
   resp.command(3).arg("CLIENT"sv).arg("SETNAME"sv).arg(greeting.client_name);
   expect(Kind::client_name, now);
   for (const int db : greeting.databases) select(db, now);

@@ -21,12 +21,15 @@ namespace nb::redis {
 // What is said first on a new connection.
 struct Greeting {
   std::string user;      // empty: the default user
-  std::string password;  // empty: no AUTH
+  std::string password;  // both empty: no AUTH
   std::string client_name;
   // Every database that units may name. Each is selected once before anything is written: a
   // SELECT that fails later, in mid-pipeline, would let the writes after it land in another one.
   std::vector<int> databases;
 };
+
+// Adds AUTH, if there is anything to say. True if that will be answered.
+bool authenticate(std::string& output, const Greeting& greeting);
 
 // What is known of a hash slot's key from the transaction that wrote it.
 struct SlotEcho {

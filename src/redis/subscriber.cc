@@ -147,10 +147,7 @@ void Subscriber::greet() {
   const Greeting& greeting = options_.greeting;
   RespWriter resp(connection_->output);
   const MonoTime now = loop_.now();
-  if (!greeting.password.empty()) {
-    resp.command(greeting.user.empty() ? 2 : 3).arg("AUTH");
-    if (!greeting.user.empty()) resp.arg(greeting.user);
-    resp.arg(greeting.password);
+  if (authenticate(connection_->output, greeting)) {
     connection_->sent.push_back({Command::auth, now, {}});
   }
   resp.command(3).arg("CLIENT").arg("SETNAME").arg(greeting.client_name + "-sub");
@@ -373,6 +370,9 @@ void Subscriber::reconfigure(LinkOptions options) {
   const bool anew = !same_way(options_, options);
   options_ = std::move(options);
   machine_.set_limits(options_.backoff, options_.stable_after);
+  if (retry_.active()) {
+    retry_.start(std::min(retry_.due() - loop_.now(), options_.backoff.cap));
+  }
   if (!anew || machine_.state() == LinkState::stopped) return;
   interrupted();
   machine_.restart();

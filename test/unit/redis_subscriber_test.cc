@@ -361,6 +361,21 @@ TEST_F(SubscriberTest, MayDieAndBeReconfiguredInEveryState) {
   subscriber_.reset();
 }
 
+TEST_F(SubscriberTest, AShorterPauseIsGoodForTheOneThatRuns) {
+  LinkOptions patient = options_for(redis_);
+  patient.backoff = {1h, 1h, 1h};
+  patient.greeting.user = "u";
+  make(patient);
+  subscriber_->subscribe("a");
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.accept(); }));
+  ASSERT_TRUE(receives("AUTH\r\n$1\r\nu\r\n$0\r\n\r\n")) << "it may need no password";
+  redis_.reset();
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  patient.backoff = {1ms, 10ms, 10ms};
+  subscriber_->reconfigure(patient);
+  EXPECT_TRUE(loop_.run_until([&] { return redis_.accept(); }));
+}
+
 TEST(EchoFilter, EachSendingIsGoodForOneCopyByEachWay) {
   EchoFilter filter;
   const MonoTime now{1000s};

@@ -251,6 +251,18 @@ TEST(Pipeline, GreetsWithEverythingInOneWrite) {
   EXPECT_EQ(sink.log, "pong:3 greeted ");
 }
 
+TEST(Pipeline, AuthenticatesWhoeverIsNamed) {
+  const auto greet = [](const char* user, const char* password) {
+    Sink sink;
+    Pipeline pipeline(sink, 1000);
+    pipeline.greet({user, password, "n", {}}, kNow);
+    return commands(pipeline.output());
+  };
+  EXPECT_EQ(greet("", ""), "CLIENT SETNAME n; PING");
+  EXPECT_EQ(greet("", "secret"), "AUTH secret; CLIENT SETNAME n; PING");
+  EXPECT_EQ(greet("u", ""), "AUTH u ; CLIENT SETNAME n; PING") << "it may need no password";
+}
+
 TEST(Pipeline, NamesWhatTheGreetingFailedBy) {
   const auto greet = [](std::string_view replies) {
     Sink sink;
@@ -643,6 +655,17 @@ TEST_F(LinkTest, ReconfiguredToAnotherServerItGoesThereAtOnce) {
   ASSERT_TRUE(loop_.run_until([&] { return other.received_has("PING\r\n"); }));
   other.send("+OK\r\n+OK\r\n+PONG\r\n");
   ASSERT_TRUE(loop_.run_until([&] { return watch_.last.connects == 2; }));
+}
+
+TEST_F(LinkTest, AShorterPauseIsGoodForTheOneThatRuns) {
+  LinkOptions patient = options();
+  patient.backoff = {1h, 1h, 1h};
+  start(patient);
+  ASSERT_TRUE(accepted());
+  redis_.reset();
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  link_->reconfigure(options());
+  EXPECT_TRUE(accepted());
 }
 
 }  // namespace
