@@ -19,7 +19,10 @@ Probe::Probe(const CheckContext& context, ProbeSpec spec, Delegate<void(const Pr
 }
 
 void Probe::start_try() {
-  if (trying_) return;
+  if (trying_) {
+    if (deadline_.due() - loop_.now() > spec_.timeout / 8) return;
+    on_deadline();
+  }
   trying_ = true;
   started_ = loop_.now();
   deadline_.start(spec_.timeout);

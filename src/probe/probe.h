@@ -20,7 +20,8 @@ class Probe {
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
-  // Begins a try, with the spec's deadline. Does nothing while one is under way.
+  // Begins a try, with the spec's deadline. While one is under way it does nothing, unless that one
+  // is about to end anyway: a timeout that is as long as the interval must not cost the next try.
   void start_try();
 
   const ProbeSpec& spec() const { return spec_; }

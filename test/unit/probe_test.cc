@@ -12,6 +12,7 @@
 
 #include "probe/dbus_message.h"
 #include "probe/probe_set.h"
+#include "probe/system_bus.h"
 #include "support/fake_server.h"
 #include "support/listener.h"
 #include "support/test_loop.h"
@@ -475,6 +476,42 @@ TEST(ProbeSet, AsksAtOnceAndThenOnAGrid) {
   EXPECT_LT(times["GET /a"][0].time_since_epoch(), 10s);
   EXPECT_GE(times["GET /a"][1].time_since_epoch(), 10s);
   EXPECT_GE(times["GET /b"][1].time_since_epoch(), 10s);
+}
+
+class JumpingClock final : public Clock {
+ public:
+  MonoTime now() const override { return real_.now() + ahead_; }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  void jump(Duration by) { ahead_ += by; }
+
+ private:
+  SystemClock real_;
+  Duration ahead_{};
+};
+
+TEST(Probe, ATryAsLongAsTheIntervalEndsForTheNext) {
+  JumpingClock clock;
+  TestLoop loop(clock);
+  SystemBus bus(loop, "");
+  const CheckContext context{loop, bus, "/proc", "0.1"};
+  FakeServer hanging([](const std::string&) { return FakeServer::Reply{{}, Then::stall}; });
+  Probe probe(context, once(ProbeType::http, hanging.port(), kForEver), {});
+  const auto asked = [&](size_t times) {
+    return loop.run_until([&] {
+      hanging.pump();
+      return hanging.requests().size() == times;
+    });
+  };
+  probe.start_try();
+  ASSERT_TRUE(asked(1));
+  clock.jump(30min);
+  probe.start_try();
+  EXPECT_EQ(probe.report().up, std::nullopt) << "the first has its time";
+  clock.jump(29min);
+  probe.start_try();
+  EXPECT_EQ(probe.report().up, false);
+  EXPECT_EQ(probe.report().detail, "no answer within 60 min");
+  EXPECT_TRUE(asked(2));
 }
 
 TEST(Probe, ProcessIsFoundByCommandAndMissedWhenGone) {
