@@ -67,11 +67,13 @@ void Link::wake() {
 
 void Link::try_to_connect() {
   has_tried_ = true;
-  transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
-                                       Delegate<void(Status&)>::to<&Link::on_connected>(this),
-                                       Delegate<void(std::string_view)>::to<&Link::on_data>(this),
-                                       Delegate<void(std::string_view)>::to<&Link::on_end>(this),
-                                       Delegate<void()>::to<&Link::on_drain>(this)});
+  if (!transport_) {
+    transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
+                                         Delegate<void(Status&)>::to<&Link::on_connected>(this),
+                                         Delegate<void(std::string_view)>::to<&Link::on_data>(this),
+                                         Delegate<void(std::string_view)>::to<&Link::on_end>(this),
+                                         Delegate<void()>::to<&Link::on_drain>(this)});
+  }
   transport_->connect(options_.target, options_.connect_timeout);
 }
 
@@ -80,7 +82,13 @@ void Link::on_stage(uv::DialStage stage) {
 }
 
 void Link::on_connected(Status& status) {
-  if (!status) return fail(Trouble::unreachable, status.error().message);
+  if (!status) {
+    // Kept for the next try: the look-up of the name may hang, and one thread that does is enough.
+    std::unique_ptr<Transport> kept = std::move(transport_);
+    fail(Trouble::unreachable, status.error().message);
+    transport_ = std::move(kept);
+    return;
+  }
   enter(LinkState::greeting);
   const MonoTime now = loop_.now();
   PipelineSink& sink = *this;

@@ -122,12 +122,15 @@ void Subscriber::on_turn() {
 }
 
 void Subscriber::try_to_connect() {
-  connection_ = std::make_unique<Connection>(options_.max_reply_bytes);
-  connection_->transport = make_transport_(
-      loop_, {Delegate<void(uv::DialStage)>::to<&Subscriber::on_stage>(this),
-              Delegate<void(Status&)>::to<&Subscriber::on_connected>(this),
-              Delegate<void(std::string_view)>::to<&Subscriber::on_data>(this),
-              Delegate<void(std::string_view)>::to<&Subscriber::on_end>(this), Delegate<void()>()});
+  if (!connection_) {
+    connection_ = std::make_unique<Connection>(options_.max_reply_bytes);
+    connection_->transport =
+        make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Subscriber::on_stage>(this),
+                                Delegate<void(Status&)>::to<&Subscriber::on_connected>(this),
+                                Delegate<void(std::string_view)>::to<&Subscriber::on_data>(this),
+                                Delegate<void(std::string_view)>::to<&Subscriber::on_end>(this),
+                                Delegate<void()>()});
+  }
   connection_->transport->connect(options_.target, options_.connect_timeout);
 }
 
@@ -136,7 +139,13 @@ void Subscriber::on_stage(uv::DialStage stage) {
 }
 
 void Subscriber::on_connected(Status& status) {
-  if (!status) return fail(Trouble::unreachable, status.error().message);
+  if (!status) {
+    // As in the link.
+    std::unique_ptr<Connection> kept = std::move(connection_);
+    fail(Trouble::unreachable, status.error().message);
+    connection_ = std::move(kept);
+    return;
+  }
   enter(LinkState::greeting);
   connection_->last_heard = loop_.now();
   greet();

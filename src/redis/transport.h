@@ -26,7 +26,7 @@ class Transport {
   };
   virtual ~Transport() = default;
 
-  // Never answers before it has returned.
+  // Never answers before it has returned. After a failure it may be called again.
   virtual void connect(const uv::Target& target, Duration deadline) = 0;
   // Takes `bytes` and leaves it empty. An error ends the connection: drop the transport.
   virtual Status write(std::string& bytes) = 0;

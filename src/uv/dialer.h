@@ -32,7 +32,7 @@ class Dialer {
   // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
   // was tried last and the system's reason.
   void start(const Target& target, Duration deadline);
-  // Gives up silently: no answer comes.
+  // Gives up silently: no answer comes. A look-up that hangs is waited for by the next start().
   void cancel();
   bool dialling() const { return dialling_; }
 

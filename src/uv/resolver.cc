@@ -8,6 +8,8 @@
 namespace nb::uv {
 
 struct Resolver::Answer {
+  std::string host;
+  int port;
   Result<Addresses> result = Error{};
 };
 
@@ -59,21 +61,23 @@ void Resolver::start(const std::string& host, int port) {
     on_resolved_(result);
     return;
   }
-  answer_ = std::make_shared<Answer>();
-  const Status started = call_.start(
-      [answer = answer_, look_up = look_up_, host, port] { answer->result = look_up(host, port); });
+  wanted_ = true;
+  if (call_.running()) {
+    if (answer_->host == host && answer_->port == port) return;
+    call_.abandon();
+  }
+  answer_ = std::make_shared<Answer>(Answer{host, port});
+  const Status started = call_.start([answer = answer_, look_up = look_up_] {
+    answer->result = look_up(answer->host, answer->port);
+  });
   if (!started) {
     Result<Addresses> failed = started.error();
     on_resolved_(failed);
   }
 }
 
-void Resolver::abandon() {
-  call_.abandon();
-  answer_.reset();
-}
-
 void Resolver::on_done() {
+  if (!wanted_) return;
   Result<Addresses> result = std::move(answer_->result);
   answer_.reset();
   on_resolved_(result);

@@ -1,5 +1,6 @@
 // Resolver: host name -> addresses, never on the loop's thread, anew at each call: the network
-// mode, and with it /etc/resolv.conf, may change under the agent.
+// mode, and with it /etc/resolv.conf, may change under the agent. While a look-up hangs there is no
+// second one.
 #pragma once
 
 #include <string>
@@ -28,8 +29,9 @@ class Resolver {
   // A numeric address is answered before this returns and needs no thread. Otherwise the answer
   // comes when the system gives one; there is no deadline here. Only one at a time.
   void start(const std::string& host, int port);
-  // Nobody waits any more: no answer comes, and start() may be called again.
-  void abandon();
+  // Nobody waits any more: no answer comes, and start() may be called again. If it is for the same
+  // name, the answer of a look-up that still runs is its answer.
+  void abandon() { wanted_ = false; }
 
  private:
   void on_done();
@@ -37,6 +39,7 @@ class Resolver {
   struct Answer;
   Delegate<void(Result<Addresses>&)> on_resolved_;
   LookUp look_up_;
+  bool wanted_ = false;
   std::shared_ptr<Answer> answer_;
   BlockingCall call_;
 };

@@ -224,14 +224,14 @@ class SubscriberTest : public testing::Test {
     ::signal(SIGPIPE, SIG_IGN);
     make(options_for(redis_));
   }
-  void make(LinkOptions options) {
+  void make(LinkOptions options, MakeTransport make_transport = &make_plain_transport) {
     subscriber_.emplace(
         loop_.loop(), log_, std::move(options),
         SubscriberEvents{Delegate<void(std::string_view, std::string_view,
                                        std::string_view)>::to<&Watcher::on_message>(&watch_),
                          Delegate<void(WallTime, WallTime)>::to<&Watcher::on_gap>(&watch_),
                          Delegate<void(LinkState)>::to<&Watcher::on_state>(&watch_)},
-        &make_plain_transport);
+        make_transport);
   }
   bool reaches(LinkState state) {
     return loop_.run_until([&] { return watch_.state == state; });
@@ -359,6 +359,24 @@ TEST_F(SubscriberTest, MayDieAndBeReconfiguredInEveryState) {
   ASSERT_TRUE(loop_.run_until([&] { return other.accept(); }));
   ASSERT_TRUE(loop_.run_until([&] { return other.received_has("PING\r\n"); }));
   subscriber_.reset();
+}
+
+int g_transports;
+
+TEST_F(SubscriberTest, TriesAgainWithTheTransportThatHasNotConnected) {
+  LinkOptions nowhere = options_for(redis_);
+  { nowhere.target.port = test::Listener().port(); }
+  g_transports = 0;
+  make(nowhere, [](uv::Loop& loop, Transport::Events events) {
+    ++g_transports;
+    return make_plain_transport(loop, events);
+  });
+  subscriber_->subscribe("a");
+  ASSERT_TRUE(loop_.run_until([&] { return subscriber_->failures() > 3; }));
+  EXPECT_EQ(g_transports, 1);
+  subscriber_->reconfigure(options_for(redis_));
+  listen();
+  EXPECT_EQ(g_transports, 2);
 }
 
 TEST_F(SubscriberTest, AShorterPauseIsGoodForTheOneThatRuns) {

@@ -413,14 +413,14 @@ class LinkTest : public testing::Test {
     return options;
   }
   void start() { start(options()); }
-  void start(LinkOptions options) {
+  void start(LinkOptions options, MakeTransport make_transport = &make_plain_transport) {
     link_.emplace(
         loop_.loop(), log_, outbox_, std::move(options),
         LinkEvents{
             Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
             Delegate<void(const outbox::Slot&, const SlotEcho&)>::to<&Watcher::on_slot>(&watch_),
             {}},
-        &make_plain_transport);
+        make_transport);
     link_->start();
   }
   bool accepted() {
@@ -655,6 +655,27 @@ TEST_F(LinkTest, ReconfiguredToAnotherServerItGoesThereAtOnce) {
   ASSERT_TRUE(loop_.run_until([&] { return other.received_has("PING\r\n"); }));
   other.send("+OK\r\n+OK\r\n+PONG\r\n");
   ASSERT_TRUE(loop_.run_until([&] { return watch_.last.connects == 2; }));
+}
+
+int g_transports;
+
+std::unique_ptr<Transport> make_counted_transport(uv::Loop& loop, Transport::Events events) {
+  ++g_transports;
+  return make_plain_transport(loop, events);
+}
+
+// A look-up that hangs belongs to the transport: with a new one at each try they would pile up.
+TEST_F(LinkTest, TriesAgainWithTheTransportThatHasNotConnected) {
+  LinkOptions nowhere = options();
+  { nowhere.target.port = test::Listener().port(); }
+  g_transports = 0;
+  start(nowhere, &make_counted_transport);
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.last.failures > 3; }));
+  EXPECT_EQ(g_transports, 1);
+  link_->reconfigure(options());
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  EXPECT_EQ(g_transports, 2);
 }
 
 TEST_F(LinkTest, AShorterPauseIsGoodForTheOneThatRuns) {

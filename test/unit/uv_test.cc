@@ -363,6 +363,40 @@ TEST(Dialer, ItsDeadlineCoversALookUpThatHangs) {
   while (g_gate.use_count() > 1) sched_yield();
 }
 
+std::atomic<int> g_look_ups;
+
+TEST(Dialer, WaitsForALookUpThatHangsInsteadOfBeginningAnother) {
+  TestLoop loop;
+  g_gate = std::make_shared<Gate>();
+  g_look_ups = 0;
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    ++g_look_ups;
+    const auto gate = g_gate;
+    gate->wait();
+    return Error{"late"};
+  });
+  for (int tries = 0; tries < 3; ++tries) {
+    dialled.answer.reset();
+    dialer.start({"slow.example", 1, ""}, 1ms);
+    ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  }
+  dialled.answer.reset();
+  dialer.start({"slow.example", 1, ""}, 1h);
+  g_gate->release();
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message, "late");
+  EXPECT_EQ(g_look_ups, 1);
+  // Of another name it tells nothing.
+  g_gate = std::make_shared<Gate>();
+  dialer.start({"slow.example", 1, ""}, 1h);
+  dialer.cancel();
+  dialer.start({"slower.example", 1, ""}, 1h);
+  ASSERT_TRUE(loop.run_until([] { return g_look_ups == 3; }));
+  g_gate->release();
+  while (g_gate.use_count() > 1) sched_yield();
+}
+
 TEST(Dialer, CancelIsSilent) {
   TestLoop loop;
   Listener listener;
