@@ -144,7 +144,7 @@ void GpuReader::take(MonoTime now) {
     complained_ = false;
     return;
   }
-  if (best == nullptr) next_question_ = now + kRetry;
+  next_question_ = now + kRetry;
   if (complained_) return;
   complained_ = true;
   log_.warning("the NVIDIA GPU is left out: %s", drivers_->error.c_str());

@@ -34,7 +34,8 @@ class GpuReader {
  public:
   // Drivers are not asked more often.
   static constexpr Duration kInterval = std::chrono::seconds(1);
-  // A driver that failed is left alone for a while: starting it may load firmware.
+  // A driver that failed is left alone for a while, also if another GPU answers: starting it may
+  // load firmware.
   static constexpr Duration kRetry = std::chrono::minutes(1);
 
   // `automatic` takes a Jetson's GPU if there is one, else all AMD and NVIDIA ones.

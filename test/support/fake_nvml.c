@@ -21,7 +21,8 @@ enum {
   NVML_SUCCESS = 0,
   NVML_ERROR_UNINITIALIZED = 1,
   NVML_ERROR_NOT_SUPPORTED = 3,
-  NVML_ERROR_DRIVER_NOT_LOADED = 9
+  NVML_ERROR_DRIVER_NOT_LOADED = 9,
+  NVML_ERROR_GPU_IS_LOST = 15
 };
 
 struct nvmlDevice_st {
@@ -36,7 +37,7 @@ static struct nvmlDevice_st devices[2] = {
 };
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int users, failing, hanging, not_supported;
+static int users, starts, failing, hanging, not_supported, lost;
 
 /* Switches and counters; the test finds them with dlsym. */
 EXPORT void fake_nvml_set(int fail, int hang, int unsupported) {
@@ -46,6 +47,17 @@ EXPORT void fake_nvml_set(int fail, int hang, int unsupported) {
   not_supported = unsupported;
   pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&mutex);
+}
+EXPORT void fake_nvml_lose_second(int now) {
+  pthread_mutex_lock(&mutex);
+  lost = now;
+  pthread_mutex_unlock(&mutex);
+}
+EXPORT int fake_nvml_starts(void) {
+  pthread_mutex_lock(&mutex);
+  const int now = starts;
+  pthread_mutex_unlock(&mutex);
+  return now;
 }
 EXPORT int fake_nvml_users(void) {
   pthread_mutex_lock(&mutex);
@@ -57,7 +69,10 @@ EXPORT int fake_nvml_users(void) {
 EXPORT nvmlReturn_t nvmlInit_v2(void) {
   pthread_mutex_lock(&mutex);
   const nvmlReturn_t rc = failing ? NVML_ERROR_DRIVER_NOT_LOADED : NVML_SUCCESS;
-  if (rc == NVML_SUCCESS) ++users;
+  if (rc == NVML_SUCCESS) {
+    ++users;
+    ++starts;
+  }
   pthread_mutex_unlock(&mutex);
   return rc;
 }
@@ -80,8 +95,11 @@ EXPORT nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int* count) {
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t* device) {
+  pthread_mutex_lock(&mutex);
+  const int gone = lost && index == 1;
+  pthread_mutex_unlock(&mutex);
   *device = &devices[index];
-  return NVML_SUCCESS;
+  return gone ? NVML_ERROR_GPU_IS_LOST : NVML_SUCCESS;
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char* name, unsigned int length) {

@@ -25,6 +25,8 @@ class FakeNvml {
     if (handle_ == nullptr) return;
     set_ = reinterpret_cast<void (*)(int, int, int)>(::dlsym(handle_, "fake_nvml_set"));
     users_ = reinterpret_cast<int (*)()>(::dlsym(handle_, "fake_nvml_users"));
+    starts_ = reinterpret_cast<int (*)()>(::dlsym(handle_, "fake_nvml_starts"));
+    lose_second_ = reinterpret_cast<void (*)(int)>(::dlsym(handle_, "fake_nvml_lose_second"));
     set(false, false, false);
   }
   ~FakeNvml() {
@@ -33,13 +35,17 @@ class FakeNvml {
   const std::string& path() const { return path_; }
   bool loaded() const { return set_ != nullptr && users_ != nullptr; }
   void set(bool fail, bool hang, bool unsupported) { set_(fail, hang, unsupported); }
+  void lose_second(bool now) { lose_second_(now); }
   int users() const { return users_(); }
+  int starts() const { return starts_(); }
 
  private:
   std::string path_;
   void* handle_ = nullptr;
   void (*set_)(int, int, int) = nullptr;
   int (*users_)() = nullptr;
+  int (*starts_)() = nullptr;
+  void (*lose_second_)(int) = nullptr;
 };
 
 class GpuDrivers : public testing::Test {
@@ -196,6 +202,26 @@ TEST_F(GpuDrivers, ADriverThatFailsIsSaidOnceAndTriedAgainLater) {
   nvml_.set(false, false, false);
   for (int second = 1; second < 60; ++second) EXPECT_FALSE(read(second * 1s).gpu_available);
   EXPECT_TRUE(answered(61s));
+  EXPECT_EQ(log_.count(LogLevel::warning), 1) << log_.text();
+}
+
+TEST_F(GpuDrivers, OneThatIsLostBesideAGoodOneIsTriedAgainLater) {
+  ASSERT_TRUE(nvml_.loaded());
+  nvml_.lose_second(true);
+  const int before = nvml_.starts();
+  TempTree tree;
+  tree.write("/dev/nvidiactl", "");
+  make(tree.path());
+  ASSERT_TRUE(answered(0s));
+  for (int second = 1; second < 60; ++second) {
+    EXPECT_EQ(read(second * 1s).gpu_percent, 12);
+    int turns = 0;
+    loop_.run_until([&] { return ++turns == 3; });
+  }
+  EXPECT_EQ(nvml_.starts(), before + 1);
+  nvml_.lose_second(false);
+  EXPECT_TRUE(loop_.run_until([&] { return read(61s).gpu_percent == 87; }));
+  EXPECT_EQ(nvml_.starts(), before + 2);
   EXPECT_EQ(log_.count(LogLevel::warning), 1) << log_.text();
 }
 
