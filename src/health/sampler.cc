@@ -29,11 +29,18 @@ Sampler::Sampler(uv::Loop& loop, const Log& log, SamplerOptions options)
 void Sampler::look(MonoTime now) {
   const bool due = now >= next_look_;
   if (!due && !mountinfo_.changed()) return;
-  const auto mounts = mountinfo_.read(scratch_, Part::whole, parse_mounts);
-  disks_.mounts_are(mounts.value_or(std::vector<Mount>()));
+  bool cut = false;
+  auto mounts = mountinfo_.read(scratch_, Part::whole, [&](std::string_view text) {
+    cut = text.size() >= Scratch::kLimit;
+    return parse_mounts(text);
+  });
+  if (!mounts) mounts.emplace();
+  if (due) memory_.find_limits(*mounts, scratch_);
+  // What was mounted last lies over what is known: no path may be taken for local.
+  if (cut) mounts->clear();
+  disks_.mounts_are(*mounts);
   if (!due) return;
   next_look_ = now + kLookInterval;
-  memory_.find_limits(mounts.value_or(std::vector<Mount>()), scratch_);
   network_.look_for_hardware();
   sensors_.look();
   gpu_.look();

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -198,6 +199,28 @@ TEST_F(HangingDisks, AMountThatComesChangesTheWayOfAsking) {
   reader_->mounts_are({{"/", "/", "ext4", ""}});
   kernel_.fill(700);
   EXPECT_DOUBLE_EQ(read(2s), 70);
+}
+
+TEST(ManyMounts, WithATableThatWasCutNothingIsAskedOnTheLoop) {
+  TempTree tree;
+  std::string table = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n";
+  for (int i = 0; table.size() < Scratch::kLimit; ++i) {
+    table += format("%d 22 0:%d / /var/lib/containers/%d rw - overlay overlay rw\n", i, i, i);
+  }
+  tree.write("/proc/self/mountinfo", table + "99999 22 0:99 / /mnt/nas rw - nfs4 nas:/x rw\n");
+  TestLoop loop;
+  CapturedLog log;
+  std::atomic<int> asked_aside = 0;
+  SamplerOptions options;
+  options.root = tree.path();
+  options.disks = {"/mnt/nas"};
+  options.ask_file_system = [&, here = ::pthread_self()](const char*, struct statvfs&) {
+    EXPECT_FALSE(::pthread_equal(::pthread_self(), here));
+    ++asked_aside;
+    return 0;
+  };
+  Sampler sampler(loop, log, std::move(options));
+  EXPECT_TRUE(loop.run_until([&] { return asked_aside == 1; }));
 }
 
 // A FUSE file system whose server never answers: any statfs on it hangs for as long as this lives.

@@ -175,6 +175,25 @@ TEST_F(Tree, AQuickSensorIsReadAtEachSample) {
   EXPECT_TRUE(followed);
 }
 
+TEST_F(Tree, ThrottlingGoesWithTheDeviceThatTells) {
+  const char* kFile = "/sys/devices/platform/soc/soc:firmware/get_throttled";
+  TempTree tree;
+  tree.write(kFile, "50005\n");
+  SensorReader reader(loop_, log_, Root(tree.path()));
+  Scratch scratch;
+  reader.look();
+  reader.read(MonoTime(1h), scratch, out_);
+  ASSERT_TRUE(out_.throttling);
+  // A device in the file's place, which goes before it is asked.
+  tree.write("/dev/vcio", "");
+  tree.remove(kFile);
+  reader.look();
+  tree.remove("/dev/vcio");
+  reader.look();
+  reader.read(MonoTime(1h) + 1s, scratch, out_);
+  EXPECT_FALSE(out_.throttling);
+}
+
 TEST_F(Tree, ManyInterfacesAreCutHardwareFirst) {
   TempTree tree;
   std::string text;
