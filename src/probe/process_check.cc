@@ -5,7 +5,7 @@
 namespace nb::probe {
 
 struct ProcessCheck::Answer {
-  Result<ProcessId> found = ProcessId{};
+  Result<ProcessId> found;  // before: what is known
 };
 
 ProcessCheck::ProcessCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome)
@@ -15,17 +15,13 @@ ProcessCheck::ProcessCheck(const CheckContext& context, const ProbeSpec& spec, O
       call_(context.loop, Delegate<void()>::to<&ProcessCheck::on_looked>(this)) {}
 
 void ProcessCheck::start() {
-  const bool by_command = spec_.pidfile.empty();
-  if (by_command && process_.pid != 0 && same_process(context_.proc_root, process_)) {
-    return say_found();
-  }
-  process_ = {};
   trying_ = true;
   if (call_.running()) return;  // still held up
-  answer_ = std::make_shared<Answer>();
+  answer_ = std::make_shared<Answer>(Answer{process_});
   const Status started = call_.start(
       [answer = answer_, proc = context_.proc_root, file = spec_.pidfile, text = spec_.command] {
-        answer->found = file.empty() ? find_by_command(proc, text) : find_by_pidfile(proc, file);
+        answer->found = file.empty() ? find_by_command(proc, text, *answer->found)
+                                     : find_by_pidfile(proc, file);
       });
   if (started) return;
   trying_ = false;
@@ -43,10 +39,6 @@ void ProcessCheck::on_looked() {
   if (!std::exchange(trying_, false)) return;  // too late
   if (!answer->found) return on_outcome_({false, answer->found.error().message});
   process_ = *answer->found;
-  say_found();
-}
-
-void ProcessCheck::say_found() {
   on_outcome_({true, format("process %d", process_.pid)});
 }
 

@@ -1,8 +1,9 @@
 // ProcessCheck: a process lives, by pidfile or by command line.
 //
-// A process found by its command line is remembered, and only looked for again when it is gone. All
-// that might be held up (a pidfile on a dead mount, the memory lock of a stuck process) is read on
-// a thread of its own; if that does not come back, no second one is sent after it.
+// A process found by its command line is remembered, and only looked for again when it is gone or
+// has become another program. All that might be held up (a pidfile on a dead mount, the memory lock
+// of a stuck process) is read on a thread of its own; if that does not come back, no second one is
+// sent after it.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,6 @@ class ProcessCheck final : public Check {
  private:
   struct Answer;
   void on_looked();
-  void say_found();
 
   const CheckContext& context_;
   const ProbeSpec& spec_;

@@ -93,11 +93,16 @@ Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::strin
   return ProcessId{*pid, stat ? stat->start_ticks : 0};
 }
 
-Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text) {
+Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text,
+                                  const ProcessId& known) {
+  std::string line;
+  if (same_process(proc_root, known) &&
+      command_contains(path_of(proc_root, known.pid, "cmdline"), text, line)) {
+    return known;
+  }
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(proc_root.c_str()), &::closedir);
   if (!directory) return make_error("%s cannot be read", proc_root.c_str());
   pid_t found = 0;
-  std::string line;
   while (const dirent* entry = ::readdir(directory.get())) {
     const auto pid = parse_number<pid_t>(entry->d_name);
     if (!pid || *pid <= 0 || *pid == ::getpid() || (found != 0 && *pid > found)) continue;

@@ -1,6 +1,6 @@
 // Whether a process lives, from /proc. Every function here reads files and may be held up by them
-// (a command line is read under the lock of that process's memory), so all but same_process() are
-// for a thread of their own (ProcessCheck).
+// (a command line is read under the lock of that process's memory), so all are for a thread of
+// their own (ProcessCheck).
 #pragma once
 
 #include <sys/types.h>
@@ -25,10 +25,11 @@ struct ProcessId {
 Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::string& pidfile);
 
 // The lowest-numbered process whose command line, its words joined by single spaces, contains
-// `text`; not this process itself.
-Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text);
+// `text`; not this process itself. `known`, if it still is one, before all others.
+Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text,
+                                  const ProcessId& known = {});
 
-// It still lives. Reads one line that the kernel gives without waiting for the process.
+// It still lives, though perhaps with another command line since an exec().
 bool same_process(const std::string& proc_root, const ProcessId& process);
 
 }  // namespace nb::probe

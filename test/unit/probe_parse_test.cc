@@ -504,6 +504,10 @@ TEST_F(ProcTree, FindsAProcessByItsCommandLine) {
   EXPECT_EQ(found->start_ticks, 100u);
   EXPECT_EQ(find_by_command(root_, "-cp Main")->pid, 50);
   EXPECT_TRUE(same_process(root_, *found));
+  // The one that is known stays the one, until an exec().
+  EXPECT_EQ(find_by_command(root_, "robot_main", {40, 100})->pid, 40);
+  process(40, "other_main\0"s);
+  EXPECT_EQ(find_by_command(root_, "robot_main", {40, 100})->pid, 7);
   // The same number, started later; and one that has ended.
   process(7, "something\0else\0"s, 'S', 101);
   EXPECT_FALSE(same_process(root_, *found));

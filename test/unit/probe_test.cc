@@ -553,6 +553,32 @@ TEST(Probe, ProcessIsFoundByCommandAndMissedWhenGone) {
   ::unlink(by_file.pidfile.c_str());
 }
 
+TEST(Probe, AProcessThatBecomesAnotherProgramIsMissed) {
+  TestLoop loop;
+  Probes probes(loop);
+  const std::string mark = "nodebeat-probe-" + std::to_string(::getpid()) + "-exec";
+  int go[2];
+  ASSERT_EQ(::pipe(go), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(go[0], STDIN_FILENO);
+    ::execl("/bin/sh", mark.c_str(), "-c", "read go; exec sleep 600", nullptr);
+    ::_exit(1);
+  }
+  ProbeSpec spec = once(ProbeType::process, 0);
+  spec.target = {};
+  spec.interval = 2ms;
+  spec.command = mark;
+  probes->set({spec});
+  EXPECT_TRUE(loop.run_until([&] { return probes.report().up == true; }));
+  EXPECT_EQ(::write(go[1], "\n", 1), 1);
+  EXPECT_TRUE(loop.run_until([&] { return probes.report().up == false; }));
+  ::kill(child, SIGKILL);
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  ::close(go[0]);
+  ::close(go[1]);
+}
+
 // A system bus that is scripted by the test: `say` is what it answers to what it hears.
 class FakeBus {
  public:
