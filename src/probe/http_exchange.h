@@ -37,6 +37,8 @@ class HttpExchange {
   void cancel();
 
   HttpResponse& response() { return response_; }
+  // There was a connection, and the request went into it.
+  bool sent() const { return request_.empty(); }
   // How far it got, for "... within 2 s".
   std::string progress() const;
 

@@ -24,6 +24,7 @@ std::string McpCheck::give_up() {
   const std::string progress = exchange_.progress();
   exchange_.cancel();
   say_goodbye("");
+  if (may_be_other_era()) switch_era();
   return progress;
 }
 
@@ -46,15 +47,26 @@ void McpCheck::on_end(const Status& status) {
   settle(verdict);
 }
 
+// A server that hangs up on a question that it does not know, or never answers it, says nothing of
+// the era; as long as none has worked, the other may.
+bool McpCheck::may_be_other_era() const {
+  return spec_.era == McpEra::automatic && !has_worked_ && exchange_.sent();
+}
+
+void McpCheck::switch_era() {
+  era_ = era_ == McpEra::stateless_2026 ? McpEra::session_2025 : McpEra::stateless_2026;
+}
+
 void McpCheck::settle(const McpVerdict& verdict) {
   say_goodbye(verdict.protocol);
-  if (spec_.era == McpEra::automatic) {
-    if (verdict.up) {
-      may_switch_ = true;
-    } else if (verdict.other_era) {
-      era_ = era_ == McpEra::stateless_2026 ? McpEra::session_2025 : McpEra::stateless_2026;
-      if (std::exchange(may_switch_, false)) return ask();
-    }
+  if (verdict.up) {
+    has_worked_ = true;
+    may_switch_ = spec_.era == McpEra::automatic;
+  } else if (verdict.other_era && spec_.era == McpEra::automatic) {
+    switch_era();
+    if (std::exchange(may_switch_, false)) return ask();
+  } else if (may_be_other_era()) {
+    switch_era();
   }
   on_outcome_({verdict.up, verdict.detail});
 }

@@ -4,7 +4,8 @@
 // that probing leaves nothing behind. With the era `automatic`, 2026 is asked first (nothing is
 // opened by asking), what worked is kept, and a refusal that another era may explain is followed by
 // one question in the other era within the same try; if that fails too, later tries take turns with
-// one question each, so that a server that is wrong for good isn't asked twice as often.
+// one question each, so that a server that is wrong for good isn't asked twice as often. Until an
+// era has worked, they take turns after whatever goes wrong with a server that is there.
 #pragma once
 
 #include "probe/check.h"
@@ -25,6 +26,8 @@ class McpCheck final : public Check {
   void ask();
   void on_progress();
   void on_end(const Status& status);
+  bool may_be_other_era() const;
+  void switch_era();
   void settle(const McpVerdict& verdict);
   void say_goodbye(const std::string& protocol);
   void on_goodbye_late();
@@ -35,6 +38,7 @@ class McpCheck final : public Check {
   OnOutcome on_outcome_;
   McpEra era_;               // to ask in next
   bool may_switch_ = false;  // a refusal is answered with a question in the other era at once
+  bool has_worked_ = false;  // an era has been found
   McpReader reader_;
   HttpExchange exchange_;
   HttpExchange goodbye_;

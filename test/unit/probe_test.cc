@@ -323,6 +323,25 @@ TEST(Probe, McpFindsTheEraAndFollowsAServerThatChangesIt) {
   EXPECT_EQ(probes.report().detail, "old 1, MCP 2025-11-25");
 }
 
+TEST(Probe, McpFindsTheEraOfAServerThatDoesNotAnswerTheOther) {
+  const std::string error = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n";
+  for (const FakeServer::Reply& other :
+       {FakeServer::Reply{{}, Then::stall}, FakeServer::Reply{}, FakeServer::Reply{{error}}}) {
+    TestLoop loop;
+    Probes probes(loop);
+    FakeServer server([&](const std::string& request) {
+      const bool discover = request.find("server/discover") != std::string::npos;
+      return discover ? other : mcp_reply(request, true, false);
+    });
+    ProbeSpec spec = once(ProbeType::mcp, server.port(), 500ms);
+    spec.interval = 5ms;
+    spec.down_after = 100;
+    probes->set({spec});
+    ASSERT_TRUE(probes.wait(1, [&] { server.pump(); }));
+    EXPECT_EQ(probes.report().detail, "old 1, MCP 2025-11-25");
+  }
+}
+
 TEST(Probe, FollowsThresholdsAndTellsEachChangeOnce) {
   TestLoop loop;
   Probes probes(loop);
