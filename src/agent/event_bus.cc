@@ -56,9 +56,8 @@ void EventBus::notify(const Listener& listener, const Subscription& by, std::str
   line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":";
   wire::JsonWriter json(line_);
   json.begin_object().key("channel").string(channel);
-  const bool is_json =
-      !remote ||
-      guard_.check(payload, {kMaxPayload, wire::JsonLimits{}.max_depth}).reason == nullptr;
+  // A line is nested at most 64 deep, with the two levels that are around this.
+  const bool is_json = !remote || guard_.check(payload, {kMaxPayload, 62}).reason == nullptr;
   if (is_json) {
     // A remote one may have line breaks.
     compact_.clear();

@@ -22,7 +22,8 @@ constexpr std::string_view kProgressPrefix = "stroke:progress:";
 
 bool is_object(std::string_view json) {
   wire::JsonGuard guard;
-  return guard.check(json, {}).reason == nullptr &&
+  // Three levels are around it in a status.
+  return guard.check(json, {.max_depth = 61}).reason == nullptr &&
          wire::JsonView::of(json).type() == wire::JsonView::Type::object;
 }
 

@@ -10,8 +10,9 @@ namespace nb::agent {
 using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
-// A stored value may be larger than a line to the agent may be.
-constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 64};
+// A stored value may be larger than a line to the agent may be; two levels are around it in the
+// answer.
+constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 62};
 constexpr size_t kMaxResult = 60 * 1024;
 
 std::string get_result(std::string_view key, std::string_view value_json, const char* source) {

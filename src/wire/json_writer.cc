@@ -66,6 +66,8 @@ JsonWriter& JsonWriter::string(std::string_view text) {
       out_ += "\\t";
     } else if (c == '\r') {
       out_ += "\\r";
+    } else if (c == 0) {
+      out_ += "\xef\xbf\xbd";  // not as \u0000, which PROTOCOL.md, 1.4, does not allow
     } else if (c < 0x20 || c == 0x7f) {
       constexpr char kHex[] = "0123456789abcdef";
       out_ += "\\u00";

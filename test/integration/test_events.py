@@ -184,7 +184,8 @@ def test_remote_events_are_marked(cell, listening):
 
 @pytest.mark.parametrize("message, told", [
     ("plain", "plain"), ("", ""), ('{"a":1', '{"a":1'), ("line\nbreak\"", 'line\nbreak"'),
-    (b"a\xffb", "a\ufffdb"), ('{"a":1,"a":2}', '{"a":1,"a":2}'), (b"\x00", "\x00"),
+    (b"a\xffb", "a\ufffdb"), ('{"a":1,"a":2}', '{"a":1,"a":2}'), (b"\x00", "\ufffd"),
+    pytest.param("[" * 63 + "]" * 63, "[" * 63 + "]" * 63, id="too deep for a line"),
 ])
 def test_what_is_no_json_comes_as_text(cell, listening, message, told):
     listening(cell.client, channels=["a"])

@@ -110,6 +110,9 @@ def test_what_was_deleted_stays_so_when_redis_came_back_empty(cell):
 @pytest.mark.parametrize("text, value", [
     ("plain", "plain"), ('{"a": 1.10}', {"a": 1.10}), ("{", "{"), ("", ""), ("7", 7), ("007", "007"),
     ('{"a":1,"a":2}', '{"a":1,"a":2}'), ("1e999", "1e999"), ("[1]\n", [1]), ('"x"', "x"),
+    # Nested as deep as a line may be (64), with what is around it.
+    pytest.param("[" * 63 + "]" * 63, "[" * 63 + "]" * 63, id="63 deep"),
+    pytest.param("[" * 62 + "]" * 62, json.loads("[" * 62 + "]" * 62), id="62 deep"),
 ])
 def test_what_others_stored_is_read(cell, text, value):
     cell.redis.set("k", text)
@@ -118,7 +121,7 @@ def test_what_others_stored_is_read(cell, text, value):
 
 def test_bytes_that_are_no_text_are_read_as_one(cell):
     cell.redis.set("k", b"a\xff\x00b")
-    assert cell.client.call("state.get", key="k")["value"] == "a\ufffd\x00b"
+    assert cell.client.call("state.get", key="k")["value"] == "a\ufffd\ufffdb"
 
 
 def test_hashes_are_read(cell):

@@ -60,6 +60,9 @@ TEST(JsonWriter, EscapesAndRepairsText) {
       out,
       "\"q\\\" b\\\\ n\\n t\\t e\\u001b \xc3\xbc bad\xef\xbf\xbd cut\xef\xbf\xbd\xef\xbf\xbd\"");
   EXPECT_EQ(scan_json(out).reason, nullptr);
+  out.clear();
+  JsonWriter(out).string({"\0x", 2});
+  EXPECT_EQ(out, "\"\xef\xbf\xbdx\"");
 }
 
 TEST(JsonWriter, Numbers) {
