@@ -31,6 +31,9 @@
  *    the agent had them: they may be repeated. Events go out once: one that was given to a socket
  *    which then broke may be lost. What must not be lost is for nb_call() with "ack":"stored".
  *
+ * A line of the agent that is no JSON, or too long to be read here, is skipped and told by
+ * nb_client_last_error(); the connection lives, since its end would carry out the will.
+ *
  * For who only pushes: refusals of the agent are read by nb_client_get_stats() and
  * nb_client_last_error(), and by pushes while the agent does not take what they send, in turn with
  * sending; so nothing piles up between the two. Who subscribes has to dispatch or wait: messages
@@ -269,8 +272,8 @@ NB_API int nb_client_dispatch(nb_client* client);
 
 /*
  * Makes a call and waits for its result, which is written to `result` as JSON, NUL-terminated.
- * NB_ERR_TOO_LARGE if it does not fit (the call was carried out). `result` may be NULL. Messages of
- * subscriptions that come meanwhile go to on_event.
+ * NB_ERR_TOO_LARGE if it does not fit, or comes in a line of over 64 KiB (the call was carried
+ * out). `result` may be NULL. Messages of subscriptions that come meanwhile go to on_event.
  */
 NB_API int nb_call(nb_client* client, const char* method, const char* params, char* result,
                    size_t result_size, uint32_t timeout_ms);

@@ -25,11 +25,6 @@ constexpr size_t aligned(size_t size) {
   return (size + 63) / 64 * 64;
 }
 
-// Whether a line may be a message of a subscription.
-bool has_event(const char* line, size_t size) {
-  return ::memmem(line, size, "\"event", 6) != nullptr;
-}
-
 void write_hello(LineWriter& out, const Settings& settings) {
   out.raw(R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true)");
   if (!settings.name.empty()) {
@@ -193,23 +188,21 @@ void Client::drain() {
 void Client::read_errors() {
   size_t size = 0;
   while (char* const line = incoming_.line(size)) {
-    if (size > kDrainBytes) return;
     // Reading changes the line, and one that stays has to be read again.
-    if (on_event_ != nullptr && has_event(line, size)) return;
-    const Message message = read_message(line, size);
-    if (message.kind == Message::Kind::rubbish) {
-      lost(Trouble::rubbish, 0);
-      incoming_.clear();
-      return;
-    }
-    if (message.kind == Message::Kind::refusal || message.kind == Message::Kind::failure) {
-      refused(message);
+    if (on_event_ != nullptr && read_head({line, size}).event) return;
+    if (size <= kDrainBytes) {  // no refusal is longer
+      const Message message = read_message(line, size);
+      if (message.kind == Message::Kind::rubbish) {
+        trouble_ = Trouble::rubbish;
+      } else if (message.kind == Message::Kind::refusal || message.kind == Message::Kind::failure) {
+        refused(message);
+      }
     }
     incoming_.drop_line();
   }
   if (incoming_.overlong()) {
-    incoming_.clear();
-    lost(Trouble::overlong, 0);
+    incoming_.skip_line();
+    trouble_ = Trouble::overlong;
   }
 }
 
@@ -337,8 +330,9 @@ void Client::handle(const Message& message) {
       return;
     }
     case Message::Kind::rubbish: {
+      // Only skipped: the end of the connection would carry out the will of a robot that lives.
       const Lock lock(*this);
-      lost(Trouble::rubbish, 0);
+      trouble_ = Trouble::rubbish;
       return;
     }
     case Message::Kind::other:
@@ -364,18 +358,17 @@ void Client::answer(const Message& message) {
 void Client::read_lines() {
   size_t size = 0;
   while (char* const line = incoming_.line(size)) {
-    const Message message = read_message(line, size);
-    handle(message);
-    if (message.kind == Message::Kind::rubbish) {
-      incoming_.clear();
-      return;
-    }
+    handle(read_message(line, size));
     incoming_.drop_line();
   }
   if (incoming_.overlong()) {
-    incoming_.clear();
+    // An answer that is so long fits nowhere.
+    answer({.kind = Message::Kind::result,
+            .id = read_head(incoming_.held()).id,
+            .json_size = SIZE_MAX});
+    incoming_.skip_line();
     const Lock lock(*this);
-    lost(Trouble::overlong, 0);
+    trouble_ = Trouble::overlong;
   }
 }
 

@@ -185,12 +185,12 @@ int Client::last_error(char* buffer, size_t size) {
       std::snprintf(buffer, size, "the agent has closed the connection");
       break;
     case Trouble::rubbish:
-      std::snprintf(buffer, size,
-                    "what answers at %s is no agent: it sent something that is no JSON",
+      std::snprintf(buffer, size, "what answers at %s sent a line that is no JSON: it was skipped",
                     link_.path());
       break;
     case Trouble::overlong:
-      std::snprintf(buffer, size, "what answers at %s is no agent: it sent a line without end",
+      std::snprintf(buffer, size,
+                    "what answers at %s sent a line that is too long here: it was skipped",
                     link_.path());
       break;
     case Trouble::remote:

@@ -20,7 +20,15 @@ bool Incoming::has_line() {
   if (looked_ < begin_) looked_ = begin_;
   void* const newline = std::memchr(buffer_ + looked_, '\n', end_ - looked_);
   looked_ = end_;
-  if (newline == nullptr) return false;
+  if (newline == nullptr) {
+    if (skipping_) skip_line();
+    return false;
+  }
+  if (skipping_) {
+    skipping_ = false;
+    begin_ = looked_ = static_cast<size_t>(static_cast<char*>(newline) - buffer_) + 1;
+    return has_line();
+  }
   line_size_ = static_cast<size_t>(static_cast<char*>(newline) - (buffer_ + begin_));
   *static_cast<char*>(newline) = '\0';
   return true;

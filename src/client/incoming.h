@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace nb::client {
 
@@ -18,9 +19,13 @@ class Incoming {
   void drop_line();
   bool has_line();
 
-  // A line that is longer than the buffer: it can never be whole.
+  // A line that is longer than the buffer: it can never be whole, only skipped.
   bool overlong() const { return line_size_ == kUnknown && end_ - begin_ == size_; }
-  void clear() { begin_ = looked_ = end_ = 0, line_size_ = kUnknown; }
+  // What there is of it.
+  std::string_view held() const { return {buffer_ + begin_, end_ - begin_}; }
+  // Drops that, and what comes until the line ends.
+  void skip_line() { clear(), skipping_ = true; }
+  void clear() { begin_ = looked_ = end_ = 0, line_size_ = kUnknown, skipping_ = false; }
 
  private:
   static constexpr size_t kUnknown = static_cast<size_t>(-1);
@@ -31,6 +36,7 @@ class Incoming {
   size_t looked_ = 0;  // no newline before this
   size_t end_ = 0;
   size_t line_size_ = kUnknown;  // of the line at begin_
+  bool skipping_ = false;        // what lies at begin_ is the rest of an overlong line
 };
 
 }  // namespace nb::client

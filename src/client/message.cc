@@ -105,6 +105,19 @@ struct Reader {
 
 }  // namespace
 
+LineHead read_head(std::string_view line) {
+  LineHead head;
+  for (JsonMembers m(line); m.next();) {
+    if (m.name() == "method") {
+      const std::string_view method = inside(m.value());
+      head.event = method == "event" || method == "event.gap";
+      break;
+    }
+    if (m.name() == "id" && read_integer(m.value(), head.id)) break;
+  }
+  return head;
+}
+
 Message read_message(char* line, size_t size) {
   const std::string_view text = skip_space({line, size});
   if (text.empty()) return {};

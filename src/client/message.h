@@ -10,7 +10,7 @@ namespace nb::client {
 
 struct Message {
   enum class Kind {
-    rubbish,  // not JSON by PROTOCOL.md, 1.4: nothing that follows can be trusted
+    rubbish,  // not JSON by PROTOCOL.md, 1.4
     other,    // nothing that this library knows; also an empty line
     event,    // channel, json, flags
     gap,      // json
@@ -30,6 +30,13 @@ struct Message {
   std::string_view text;    // of an error, for people
   bool ends = false;        // of a refusal: with it the agent ends the connection
 };
+
+// What a line begins with, enough to tell whose it is. Any bytes, also a part of a line.
+struct LineHead {
+  bool event = false;  // a message of a subscription, or a gap
+  int64_t id = 0;      // of an answer to a call of ours, or 0
+};
+LineHead read_head(std::string_view line);
 
 // Reads `line`, which is changed; line[size] may be written. The message lives as long as it.
 Message read_message(char* line, size_t size);

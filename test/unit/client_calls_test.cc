@@ -149,6 +149,26 @@ TEST_F(ClientCallsTest, ACallReturnsItsResult) {
   EXPECT_EQ(nb_call(client_, "m", nullptr, result_, 0, 5000), NB_ERR_ARGUMENT);
 }
 
+// PROTOCOL.md, 1.3: a line of the agent may be longer than one to it.
+TEST_F(ClientCallsTest, AnAnswerThatIsLongerThanALineEndsTheCallOnly) {
+  const std::string text = "\"" + std::string(70000, 'x') + "\"";
+  answer([&](const std::string& line) {
+    if (line.find("\"long\"") != line.npos) return result(line, text);
+    if (line.find("\"loud\"") == line.npos) return result(line, "1");
+    return R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":)" + text + "}}\n" +
+           result(line, "2");
+  });
+  ASSERT_EQ(call("first"), NB_OK);
+  EXPECT_EQ(call("long"), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(nb_call(client_, "long", nullptr, nullptr, 0, 5000), NB_OK);
+  EXPECT_EQ(call("loud"), NB_OK);  // an event that is so long is not its answer
+  EXPECT_STREQ(result_, "2");
+  nb_client_stats stats{};
+  stats.size = sizeof stats;
+  nb_client_get_stats(client_, &stats);
+  EXPECT_EQ(stats.disconnects, 0u);
+}
+
 TEST_F(ClientCallsTest, ARefusalSaysWhy) {
   answer([](const std::string& line) { return failure(line, -32601, "no method 'm'"); });
   EXPECT_EQ(call("m"), NB_ERR_REMOTE);

@@ -370,5 +370,48 @@ TEST(Incoming, LinesInPiecesOfEverySize) {
   }
 }
 
+TEST(Incoming, SkipsALineThatIsTooLong) {
+  const std::string input =
+      "one\n" + std::string(24, 'x') + "\ntwo\n" + std::string(70, 'y') + "\n\nthree\n";
+  for (size_t step = 1; step <= input.size(); ++step) {
+    char buffer[24];
+    Incoming incoming(buffer, sizeof buffer);
+    std::string lines;
+    for (size_t at = 0; at < input.size();) {
+      size_t room = 0;
+      char* const out = incoming.room(room);
+      ASSERT_GT(room, 0u);
+      const size_t n = std::min({room, step, input.size() - at});
+      std::memcpy(out, input.data() + at, n);
+      incoming.added(n);
+      at += n;
+      size_t size = 0;
+      while (const char* line = incoming.line(size)) {
+        lines += std::string(line) + "|";
+        incoming.drop_line();
+      }
+      if (!incoming.overlong()) continue;
+      EXPECT_EQ(incoming.held(), std::string(24, at < 40 ? 'x' : 'y'));
+      incoming.skip_line();
+    }
+    EXPECT_EQ(lines, "one|two||three|") << step;
+  }
+}
+
+TEST(Message, ItsHeadTellsWhoseItIsHoweverItIsCut) {
+  const auto told = [](std::string_view line) {
+    const LineHead head = read_head(line);
+    return std::to_string(head.id) + (head.event ? " event" : "");
+  };
+  EXPECT_EQ(told(R"({"jsonrpc":"2.0","id":17,"result":{"method":"event)"), "17");
+  EXPECT_EQ(told(R"({"jsonrpc":"2.0","method":"event","params":{"channel":"xxx)"), "0 event");
+  EXPECT_EQ(told(R"({"jsonrpc":"2.0","method":"event.gap","params":{}})"), "0 event");
+  EXPECT_EQ(told(R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"event"}})"), "0");
+  for (const char* line : {"", " ", "{", "{\"", "{\"id", "{\"id\"", "{\"id\":", "{\"method\":\"",
+                           "{\"method\":\"\\", "[[[", "{\"id\":{\"", "{,,", "\"id\":1"}) {
+    EXPECT_EQ(told(line), "0") << line;
+  }
+}
+
 }  // namespace
 }  // namespace nb::client

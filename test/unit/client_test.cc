@@ -586,6 +586,28 @@ TEST_F(ClientTest, LookingReadsWhatTheAgentRefused) {
   EXPECT_EQ(last_error(-32006), "full");
 }
 
+// What comes before them and is nobody's does not hide them from a client that only pushes.
+TEST_F(ClientTest, RefusalsAreReadBehindALateAnswerAndOfAPublish) {
+  open_greeted();
+  const std::string refusal =
+      R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"event.publish",)"
+      R"("error":{"code":-32003,"message":"refused"}}})"
+      "\n";
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":1,"result":")" + std::string(6000, 'y') +
+                           "\"}\n" + refusal));
+  for (int i = 0; i < 100 && stats().rejected == 0; ++i) {
+  }
+  EXPECT_EQ(last_error(-32003), "event.publish: refused");
+  // A message of a subscription is left to who dispatches.
+  ASSERT_TRUE(
+      agent_->send(R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":1}})"
+                   "\n"));
+  EXPECT_EQ(stats().events, 0u);
+  EXPECT_EQ(nb_client_get_timeout(client_), 0);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_EQ(events_.size(), 1u);
+}
+
 TEST_F(ClientTest, LastWordsOfTheAgentAreHeard) {
   open_greeted();
   ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"full"}})"
@@ -597,24 +619,34 @@ TEST_F(ClientTest, LastWordsOfTheAgentAreHeard) {
 
 // --- rubbish ------------------------------------------------------------------------------------
 
-TEST_F(ClientTest, RubbishEndsTheConnectionAndANewOneIsMade) {
+TEST_F(ClientTest, WhatCannotBeReadIsSkippedAndTheConnectionLives) {
   open_greeted();
-  uint64_t ended = 0;
+  const std::string event =
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":1}})"
+      "\n";
+  size_t heard = 0;
   for (const std::string& rubbish :
        {std::string("hello\n"), std::string("{}\n{\n"), std::string("\"\xff\"\n"),
-        std::string("\0\n", 2), std::string(70000, 'x'), std::string(70000, '[') + "\n"}) {
-    ASSERT_TRUE(agent_->send(rubbish));
-    nb_client_dispatch(client_);  // on a slow machine it is connected again by then
-    EXPECT_EQ(stats().disconnects, ++ended);
+        std::string("\0\n", 2),
+        std::string(R"({"a":"\u0000"})"
+                    "\n"),
+        std::string(65, '[') + std::string(65, ']') + "\n", std::string(70000, 'x') + "\n",
+        std::string(140000, '[') + "\n"}) {
+    push_note(1);
+    ASSERT_TRUE(agent_->send(rubbish + event));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+    EXPECT_EQ(events_.size(), ++heard) << rubbish.substr(0, 20);
     EXPECT_EQ(last_error().find("what answers at"), 0u) << last_error();
-    reconnect();
-    EXPECT_EQ(agent_->lines(), Lines{kHello});
   }
-  // A client that only pushes finds it too.
-  ASSERT_TRUE(agent_->send("hello\n"));
-  EXPECT_EQ(stats().connected, 0u);
-  EXPECT_EQ(stats().disconnects, 7u);
-  EXPECT_TRUE(events_.empty());
+  // Nor does a client that only pushes end it.
+  const std::string refusal =
+      R"({"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no call"}})"
+      "\n";
+  ASSERT_TRUE(agent_->send("hello\n" + std::string(70000, 'x') + "\n" + refusal));
+  for (int i = 0; i < 100 && stats().rejected == 0; ++i) {
+  }
+  EXPECT_EQ(last_error(-32600), "no call");
+  EXPECT_EQ(stats().disconnects, 0u);
 }
 
 TEST_F(ClientTest, WhatItDoesNotKnowIsIgnored) {
