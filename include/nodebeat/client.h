@@ -25,8 +25,8 @@
  *    progress never follows the end of its session. Partial states that are kept are united.
  *  - It reconnects by itself: a push or nb_client_dispatch() tries again, at most every
  *    `reconnect_ms`, without waiting. Since each push makes one call only, it takes a few of them:
- *    one finds the connection broken, one reads the agent's last words, one connects, one sends.
- *    nb_client_dispatch() does all of it at once.
+ *    one finds the connection broken, one reads the agent's last words, one closes it, one makes a
+ *    socket, one connects, one sends. nb_client_dispatch() does all of it at once.
  *  - After a reconnect the slots go out again with everything that is known of them, whether or not
  *    the agent had them: they may be repeated. Events go out once: one that was given to a socket
  *    which then broke may be lost. What must not be lost is for nb_call() with "ack":"stored".

@@ -21,40 +21,39 @@ Link::Link(std::string_view path, int64_t pause_ns) : pause_ns_(pause_ns) {
 }
 
 Link::~Link() {
-  for (size_t i = 0; i < dead_count_; ++i) ::close(dead_[i]);
+  if (dead_ >= 0) ::close(dead_);
   if (fd_ >= 0) ::close(fd_);
   if (spare_ >= 0) ::close(spare_);
 }
 
 Link::Step Link::advance(int64_t now_ns) {
-  if (dead_count_ == kDead) {
-    ::close(dead_[--dead_count_]);
+  if (dead_ >= 0) {
+    ::close(dead_);
+    dead_ = -1;
     return Step::busy;
   }
+  if (now_ns < next_try_ns_) return Step::idle;
   if (spare_ < 0) {
     spare_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (spare_ >= 0) return Step::busy;
-    error_ = errno;
-    return Step::failed;
+    return failed(now_ns);
   }
-  if (now_ns >= next_try_ns_) {
-    next_try_ns_ = now_ns + pause_ns_;
-    // It succeeds or fails at once: with a full backlog it fails (EAGAIN) and is tried again. A
-    // socket whose connect failed can be used for the next try.
-    if (::connect(spare_, reinterpret_cast<const sockaddr*>(&address_), sizeof address_) != 0) {
-      error_ = errno;
-      return Step::failed;
-    }
-    fd_ = spare_;
-    spare_ = -1;
-    state_ = State::up;
-    return Step::connected;
+  // It succeeds or fails at once: with a full backlog it fails (EAGAIN) and is tried again. A
+  // socket whose connect failed can be used for the next try.
+  if (::connect(spare_, reinterpret_cast<const sockaddr*>(&address_), sizeof address_) != 0) {
+    return failed(now_ns);
   }
-  if (dead_count_ > 0) {
-    ::close(dead_[--dead_count_]);
-    return Step::busy;
-  }
-  return Step::idle;
+  next_try_ns_ = now_ns + pause_ns_;
+  fd_ = spare_;
+  spare_ = -1;
+  state_ = State::up;
+  return Step::connected;
+}
+
+Link::Step Link::failed(int64_t now_ns) {
+  error_ = errno;
+  next_try_ns_ = now_ns + pause_ns_;
+  return Step::failed;
 }
 
 ptrdiff_t Link::send(const iovec* pieces, size_t count) {
@@ -84,7 +83,7 @@ ptrdiff_t Link::receive(char* buffer, size_t size) {
 
 void Link::drop() {
   state_ = State::down;
-  dead_[dead_count_++] = fd_;
+  dead_ = fd_;
   fd_ = -1;
 }
 

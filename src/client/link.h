@@ -3,8 +3,8 @@
 //
 //   down ── connect ──▶ up ── a call failed ──▶ broken ── read to its end ──▶ down
 //
-// A socket for the next connection is made ahead, and dead ones are closed later, when there is
-// nothing else to do.
+// The old socket is closed before the next connects: the agent must not keep a client, and its
+// will, of which nobody knows any more.
 #pragma once
 
 #include <sys/socket.h>
@@ -46,7 +46,7 @@ class Link {
   // One step towards a connection; only while it is down.
   Step advance(int64_t now_ns);
   // When advance() has something to do, while it is down.
-  int64_t due_ns() const { return spare_ < 0 || dead_count_ == kDead ? 0 : next_try_ns_; }
+  int64_t due_ns() const { return dead_ >= 0 ? 0 : next_try_ns_; }
 
   // Bytes taken; 0 if there is no room now; -1 if the connection is lost (error()).
   ptrdiff_t send(const iovec* pieces, size_t count);
@@ -59,16 +59,15 @@ class Link {
   void drop();
 
  private:
-  static constexpr size_t kDead = 2;
+  Step failed(int64_t now_ns);
 
   sockaddr_un address_{};
   int64_t pause_ns_;
   int64_t next_try_ns_ = 0;
   State state_ = State::down;
   int fd_ = -1;
-  int spare_ = -1;
-  int dead_[kDead] = {};
-  size_t dead_count_ = 0;
+  int spare_ = -1;  // for the next connection
+  int dead_ = -1;   // of the last one; to be closed
   int error_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -385,6 +386,34 @@ TEST_F(ClientTest, PushesAloneReconnect) {
   EXPECT_EQ(agent_->lines(), (Lines{kHello, robot(R"("joints_l":[2.0])")}));
   EXPECT_EQ(stats().disconnects, 1u);
   EXPECT_EQ(stats().connects, 2u);
+}
+
+// The agent would keep the client that nobody knows any more, and carry out its will one day.
+TEST_F(ClientTest, TheOldConnectionIsClosedBeforeTheNewOne) {
+  open_greeted();
+  const UniqueFd old(::dup(agent_->fd()));
+  ::shutdown(old.get(), SHUT_WR);
+  ::poll(nullptr, 0, 2);  // the next try is due: nothing else is done before it
+  reconnect();
+  EXPECT_EQ(agent_->lines(), Lines{kHello});
+  char byte = 0;
+  EXPECT_EQ(::recv(old.get(), &byte, 1, MSG_DONTWAIT), 0);
+}
+
+TEST_F(ClientTest, WithoutADescriptorItTriesAgainLater) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const int free = ::dup(0);
+  ASSERT_GE(free, 0);
+  ::close(free);
+  const rlimit none{static_cast<rlim_t>(free), limit.rlim_max};
+  options_.reconnect_ms = 60000;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  open();
+  EXPECT_EQ(nb_client_dispatch(client_), NB_ERR_AWAY);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_GT(nb_client_get_timeout(client_), 0);
+  EXPECT_EQ(last_error(), "cannot connect to " + path() + ": Too many open files");
 }
 
 TEST_F(ClientTest, LatestSlotsGoAgainAfterAReconnectAndEventsDoNot) {
