@@ -43,8 +43,8 @@
  * for writing one message and one system call, never while anybody waits, and passes on priority
  * (PTHREAD_PRIO_INHERIT). nb_client_dispatch() and the calls that wait are for one thread at a
  * time: a second one gets NB_ERR_STATE. Callbacks run inside nb_client_dispatch() or a call that
- * waits, without the lock: they may push, but not close the client. fork(): use a client only in
- * the process that opened it.
+ * waits, without the lock: they may push, but not close the client. None of the calls is a
+ * cancellation point (pthread_cancel). fork(): use a client only in the process that opened it.
  *
  * Memory: all of it is taken and touched in nb_client_open(): 0.25 MB, if the options say nothing
  * else. A real-time process locks its own (mlockall). Strings are UTF-8, NUL-terminated, and

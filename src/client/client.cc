@@ -89,11 +89,13 @@ Client* Client::create(const Settings& settings) {
     std::free(block);
     return nullptr;
   }
+  const NoCancel no_cancel;
   for (int i = 0; i < 3; ++i) client->step();  // a socket, a connection, the hello
   return client;
 }
 
 void Client::destroy() {
+  const NoCancel no_cancel;
   if (link_.up()) {
     drain_next_ = false;
     send();
@@ -410,6 +412,7 @@ void Client::turn() {
 }
 
 int Client::dispatch() {
+  const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
   turn();
   const Lock lock(*this);

@@ -66,6 +66,19 @@ class Client {
   int last_error(char* buffer, size_t size);
 
  private:
+  // While one lives the thread cannot be cancelled: send(), poll() and their like are cancellation
+  // points, and who has the mutex or the role must give it back.
+  class NoCancel {
+   public:
+    NoCancel() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    ~NoCancel() { ::pthread_setcancelstate(before_, nullptr); }
+    NoCancel(const NoCancel&) = delete;
+    NoCancel& operator=(const NoCancel&) = delete;
+
+   private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+  };
+
   class Lock {
    public:
     explicit Lock(Client& client) : mutex_(&client.mutex_) { ::pthread_mutex_lock(mutex_); }
@@ -74,6 +87,7 @@ class Client {
     Lock& operator=(const Lock&) = delete;
 
    private:
+    NoCancel no_cancel_;
     pthread_mutex_t* mutex_;
   };
 

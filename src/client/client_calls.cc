@@ -42,6 +42,7 @@ int Client::run(uint32_t timeout_ms, Done&& done) {
 
 template <class Write>
 int Client::request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms) {
+  const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
   bool asked = false;
   bool away = true;
@@ -128,6 +129,7 @@ int Client::unsubscribe(std::string_view channel, bool pattern, uint32_t timeout
 }
 
 int Client::wait(uint32_t timeout_ms) {
+  const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
   const uint64_t before = delivered_;
   const int result =
@@ -137,6 +139,7 @@ int Client::wait(uint32_t timeout_ms) {
 }
 
 int Client::flush(uint32_t timeout_ms) {
+  const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
   const int result = run(timeout_ms, [&]() -> int {
     const Lock lock(*this);

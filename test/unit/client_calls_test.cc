@@ -2,6 +2,7 @@
 // answers from a thread of its own.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -309,6 +310,26 @@ TEST_F(ClientCallsTest, EventsComeWhileItWaitsAndMayPush) {
   }
   EXPECT_EQ(events_, (Lines{"1", "1"}));
   EXPECT_EQ(nb_client_wait(client_, 1), NB_ERR_TIMEOUT);
+}
+
+// It would take the mutex or the role with it.
+TEST_F(ClientCallsTest, AThreadIsNotCancelledWithin) {
+  answer([](const std::string& line) { return result(line, "{}"); });
+  ASSERT_EQ(call("first"), NB_OK);
+  const auto push = [](void* client) -> void* {
+    for (;; ::pthread_testcancel()) nb_notify(static_cast<nb_client*>(client), "note", nullptr);
+  };
+  const auto wait = [](void* client) -> void* {
+    for (;; ::pthread_testcancel()) nb_client_wait(static_cast<nb_client*>(client), 5);
+  };
+  for (void* (*const use)(void*) : {+push, +wait}) {
+    pthread_t thread{};
+    ASSERT_EQ(::pthread_create(&thread, nullptr, use, client_), 0);
+    ::poll(nullptr, 0, 20);
+    ::pthread_cancel(thread);
+    ::pthread_join(thread, nullptr);
+    EXPECT_EQ(call("after"), NB_OK);
+  }
 }
 
 // Under TSan (./dev test) this is the test of all locks.
