@@ -115,6 +115,84 @@ char* put_utf8(char* out, uint32_t c) {
   return out;
 }
 
+// Writes what the string's inside at `in` begins with: a byte, or what an escape stands for.
+char* put_character(char* out, const char*& in) {
+  if (*in != '\\') {
+    *out++ = *in++;
+    return out;
+  }
+  const char c = in[1];
+  in += 2;
+  switch (c) {
+    case 'b':
+      *out++ = '\b';
+      break;
+    case 'f':
+      *out++ = '\f';
+      break;
+    case 'n':
+      *out++ = '\n';
+      break;
+    case 'r':
+      *out++ = '\r';
+      break;
+    case 't':
+      *out++ = '\t';
+      break;
+    case 'u': {
+      uint32_t code = hex4(in);
+      in += 4;
+      if (code >= 0xd800 && code < 0xdc00) {  // the scanner has seen the other half
+        code = 0x10000 + ((code - 0xd800) << 10) + (hex4(in + 2) - 0xdc00);
+        in += 6;
+      }
+      return put_utf8(out, code);
+    }
+    default:
+      *out++ = c;
+  }
+  return out;
+}
+
+// FNV-1a of what a name means: two that differ are not told apart once in 2^64.
+uint64_t hash_of(std::string_view name) {
+  uint64_t hash = 0xcbf29ce484222325;
+  const char* in = name.data();
+  const char* const end = in + name.size();
+  while (in < end) {
+    char bytes[4];
+    const char* const bytes_end = put_character(bytes, in);
+    for (const char* b = bytes; b < bytes_end; ++b) {
+      hash = (hash ^ static_cast<unsigned char>(*b)) * 0x100000001b3;
+    }
+  }
+  return hash;
+}
+
+// So many names at a time are compared with all that follow.
+bool object_has_twins(std::string_view object) {
+  constexpr size_t kAtOnce = 128;
+  uint64_t seen[kAtOnce];
+  size_t count = 0;
+  const auto stands_in = [&](uint64_t hash) {
+    for (size_t k = 0; k < count; ++k) {
+      if (seen[k] == hash) return true;
+    }
+    return false;
+  };
+  for (JsonMembers m(object); m.next();) {
+    const uint64_t hash = hash_of(m.name());
+    if (stands_in(hash)) return true;
+    seen[count++] = hash;
+    if (count < kAtOnce) continue;
+    for (JsonMembers rest = m; rest.next();) {
+      if (stands_in(hash_of(rest.name()))) return true;
+    }
+    count = 0;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string_view skip_space(std::string_view text) {
@@ -151,43 +229,7 @@ size_t unescape(char* text, size_t size) {
   const char* in = text;
   const char* const end = text + size;
   char* out = text;
-  while (in < end) {
-    if (*in != '\\') {
-      *out++ = *in++;
-      continue;
-    }
-    const char c = in[1];
-    in += 2;
-    switch (c) {
-      case 'b':
-        *out++ = '\b';
-        break;
-      case 'f':
-        *out++ = '\f';
-        break;
-      case 'n':
-        *out++ = '\n';
-        break;
-      case 'r':
-        *out++ = '\r';
-        break;
-      case 't':
-        *out++ = '\t';
-        break;
-      case 'u': {
-        uint32_t code = hex4(in);
-        in += 4;
-        if (code >= 0xd800 && code < 0xdc00) {  // the scanner has seen the other half
-          code = 0x10000 + ((code - 0xd800) << 10) + (hex4(in + 2) - 0xdc00);
-          in += 6;
-        }
-        out = put_utf8(out, code);
-        break;
-      }
-      default:
-        *out++ = c;
-    }
-  }
+  while (in < end) out = put_character(out, in);
   return static_cast<size_t>(out - text);
 }
 
@@ -208,23 +250,13 @@ bool numbers_in_range(std::string_view json) {
 }
 
 bool has_twin_names(std::string_view json) {
-  constexpr size_t kLooked = 128;
-  std::string_view names[kLooked];
   const char* const text = json.data();
   for (size_t i = 0; i < json.size();) {
     if (text[i] == '"') {
       i += string_size(text + i, json.size() - i);
       continue;
     }
-    if (text[i] == '{') {
-      size_t count = 0;
-      for (JsonMembers m(tail(json, i)); count < kLooked && m.next();) {
-        for (size_t k = 0; k < count; ++k) {
-          if (names[k] == m.name()) return true;
-        }
-        names[count++] = m.name();
-      }
-    }
+    if (text[i] == '{' && object_has_twins(tail(json, i))) return true;
     ++i;
   }
   return false;

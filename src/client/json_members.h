@@ -35,8 +35,7 @@ size_t unescape(char* text, size_t size);
 // False if a number lies beyond the range of a double, as 1e999.
 bool numbers_in_range(std::string_view json);
 
-// True if an object has one name twice, as written. Looks at the first 128 members of each object:
-// what is beyond, the agent finds.
+// True if an object has one name twice, escaped or not.
 bool has_twin_names(std::string_view json);
 
 }  // namespace nb::client

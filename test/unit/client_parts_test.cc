@@ -130,6 +130,26 @@ TEST(JsonMembers, NumbersBeyondADouble) {
   EXPECT_FALSE(numbers_in_range("1" + std::string(309, '0')));
 }
 
+TEST(JsonMembers, OneNameTwice) {
+  for (const char* json :
+       {R"({"a":1,"a":2})", R"([{"b":{"a":1,"c":[],"a":2}}])", R"({"a":1,"\u0061":2})",
+        R"({"\n":1,"\u000A":2})", R"({"\/":1,"/":2})", "{\"\xc3\xa9\":1,\"\\u00e9\":2}",
+        "{\"\xf0\x9f\x98\x80\":1,\"\\ud83d\\ude00\":2}", R"({"":1,"":2})"}) {
+    EXPECT_TRUE(has_twin_names(json)) << json;
+  }
+  for (const char* json : {R"({"a":1,"A":2})", R"({"a":{"a":1},"b":["a",{"a":"a"},{"a":1}]})",
+                           R"({"\\u0061":1,"a":2})", R"({"a":1,"aa":2,"":3})", "[]", "\"a\""}) {
+    EXPECT_FALSE(has_twin_names(json)) << json;
+  }
+  // Also in an object of many members, wherever the two stand.
+  for (const int twin : {0, 1, 126, 127, 128, 129, 255, 256, 299}) {
+    std::string json = "{";
+    for (int i = 0; i < 300; ++i) json += "\"k" + std::to_string(i) + "\":{\"k1\":1},";
+    EXPECT_FALSE(has_twin_names(json + "\"z\":1}"));
+    EXPECT_TRUE(has_twin_names(json + "\"k" + std::to_string(twin) + "\":1}")) << twin;
+  }
+}
+
 // --- what goes out ------------------------------------------------------------------------------
 
 struct Buffers {

@@ -260,8 +260,8 @@ TEST_F(ClientTest, WrongArgumentsAreNotTaken) {
 
   for (const char* json :
        {"", " ", "1", "[]", "{", "{\"a\":1}}", "{\"a\":01}", "{\"a\":1e999}", "{\"a\":-2e308}",
-        "{\"a\":[{\"b\":1,\"c\":2,\"b\":3}]}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\\ud800\"}",
-        "{\"a\":\"\x80\"}", "{\"a\":\"\n\"}"}) {
+        "{\"a\":[{\"b\":1,\"c\":2,\"b\":3}]}", "{\"a\":1,\"\\u0061\":2}", "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\\ud800\"}", "{\"a\":\"\x80\"}", "{\"a\":\"\n\"}"}) {
     EXPECT_EQ(nb_publish(client_, "c", json), NB_ERR_ARGUMENT) << json;
     EXPECT_EQ(nb_notify(client_, "m", json), NB_ERR_ARGUMENT) << json;
     EXPECT_EQ(nb_report_error(client_, "c", "m", json), NB_ERR_ARGUMENT) << json;
