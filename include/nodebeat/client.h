@@ -118,8 +118,9 @@ NB_API int nb_client_open(const nb_client_options* options, nb_client** client, 
 
 /*
  * Says good-bye, so that the will is not carried out, gives what is kept to the agent if it takes
- * it at once, and frees the client. NULL is allowed. To be sure that everything has left, call
- * nb_client_flush() before.
+ * it at once, and frees the client. NULL is allowed. If the agent does not take it at once, the
+ * good-bye is not said either, and the will is carried out: to be sure that everything has left,
+ * call nb_client_flush() before.
  */
 NB_API void nb_client_close(nb_client* client);
 

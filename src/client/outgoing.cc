@@ -152,6 +152,7 @@ void Outgoing::take_slot(Slot& slot, const char* line, size_t size) {
   }
   rest_at_ = 0;
   rest_size_ = slot.size - size;
+  rest_is_progress_ = &slot == &stroke_;
   std::memcpy(memory_.rest, line + size, rest_size_);
 }
 
@@ -197,7 +198,7 @@ void Outgoing::taken(size_t size) {
 }
 
 void Outgoing::again(Slot& slot, uint32_t known) {
-  if (slot.closed || known == 0) return;
+  if (known == 0) return;
   if (!slot.kept) slot.mark = line_begin_;
   slot.kept = true;
   slot.members = known;
@@ -205,12 +206,14 @@ void Outgoing::again(Slot& slot, uint32_t known) {
 }
 
 void Outgoing::rewind() {
+  const bool torn_progress = rest_is_progress_ && rest_at_ < rest_size_;
   rest_at_ = rest_size_ = 0;
   greeting_at_ = 0;
   head_ = line_begin_;
   drop_call();
   again(robot_, robot_values_.known());
-  again(stroke_, stroke_values_.known());
+  // Of a session that is over only what the agent has not had whole.
+  if (!stroke_.closed || torn_progress) again(stroke_, stroke_values_.known());
 }
 
 bool Outgoing::empty() const {
@@ -284,6 +287,7 @@ void Outgoing::remove_subscription(std::string_view channel, bool pattern) {
     // the greeting goes before all slots.
     rest_at_ = 0;
     rest_size_ = at + size - greeting_at_;
+    rest_is_progress_ = false;
     std::memcpy(memory_.rest, memory_.greeting + greeting_at_, rest_size_);
     greeting_at_ = at;
   } else if (greeting_at_ >= at + size) {

@@ -154,6 +154,7 @@ class Outgoing {
   Slot robot_;
   Slot stroke_;
   size_t rest_at_ = 0, rest_size_ = 0;
+  bool rest_is_progress_ = false;
   size_t greeting_at_ = 0, greeting_size_ = 0, hello_size_ = 0;
   unsigned subscriptions_ = 0;
   // The events lie in one run from line_begin_ (of the line at head_) to tail_.

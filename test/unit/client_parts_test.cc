@@ -294,6 +294,21 @@ TEST(Outgoing, AfterADisconnectAnywhereEventsComeOnceAndSlotsAgain) {
   }
 }
 
+TEST(Outgoing, ProgressThatWasTornBeforeItsSessionsEndGoesAgain) {
+  Buffers buffers;
+  Outgoing out(buffers.parts());
+  std::string text;
+  ASSERT_EQ(out.put_progress(at_pose(1)), NB_OK);
+  take(out, 20, text);
+  ASSERT_EQ(out.put_end(), NB_OK);
+  out.rewind();
+  text.clear();
+  take(out, SIZE_MAX, text);
+  EXPECT_LT(text.find("\"pose_idx\":1"), text.find("stroke.end")) << text;
+  out.rewind();  // once more it does not come
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(Outgoing, ACallThatIsGivenUpIsTakenBack) {
   Buffers buffers;
   Outgoing out(buffers.parts());
