@@ -117,8 +117,8 @@ Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
 
 void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
   const size_t bytes = text_bytes(fields);
-  // A value that was large once must not hold its room for ever.
-  if (slot.texts.capacity() > 4096 && slot.texts.capacity() / 8 > bytes) {
+  // A value that was large once must not hold its room for ever: it is not counted.
+  if (slot.texts.capacity() / 2 > bytes + 64) {
     std::string().swap(slot.texts);
   }
   slot.texts.clear();
@@ -182,8 +182,7 @@ void Slots::expire(Slot& slot) {
   if (slot.limited) limited_bytes_ -= size_of(slot);
   slot.kind = SlotKind::remove;
   slot.ttl = {};
-  slot.fields.clear();
-  slot.texts.clear();
+  pack(slot, {});
   ++slot.version;
   if (slot.limited) limited_bytes_ += size_of(slot);
 }

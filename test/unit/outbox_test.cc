@@ -360,6 +360,26 @@ TEST_F(OutboxTest, LimitedSlotsHaveTheirLimit) {
   EXPECT_EQ(settled_, Heard{});
 }
 
+TEST_F(OutboxTest, AValueThatWasLargerKeepsNoRoomThatIsNotCounted) {
+  const auto room = [&] {
+    size_t bytes = 0;
+    Unit unit;
+    box().connection_opened();
+    while (box().next(unit, fill().now, kWall)) bytes += unit.slot->texts.capacity();
+    return bytes;
+  };
+  for (int i = 0; i < 100; ++i) {
+    fill().string("k" + std::to_string(i), std::string(4000, 'x'), {}, 0, true);
+    fill().string("k" + std::to_string(i), "1", {}, 0, true);
+  }
+  EXPECT_LT(room(), box().slots().limited_bytes());
+  for (int i = 0; i < 100; ++i) {
+    fill().string("k" + std::to_string(i), std::string(4000, 'x'), 1s, 0, true);
+  }
+  fill().now += 2s;
+  EXPECT_LT(room(), box().slots().limited_bytes()) << "nor one whose time is over";
+}
+
 // --- who waits ---
 
 TEST_F(OutboxTest, EachWaiterHearsOnceWithTheAnswerOfPublish) {
