@@ -40,7 +40,9 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   Slot* slot = slot_update != nullptr ? slots_.find(slot_update->db, slot_update->key) : nullptr;
   if (slot_update != nullptr && slot_update->limited) {
     if (Slots::size_of(*slot_update) > options_.slot_bytes) return Put::too_large;
-    if (slots_.limited_bytes_with(slot, *slot_update) > options_.slot_bytes) return Put::full;
+    // What takes no more room than before is always taken: the limit may have been lowered.
+    const size_t with = slots_.limited_bytes_with(slot, *slot_update);
+    if (with > options_.slot_bytes && with > slots_.limited_bytes()) return Put::full;
   }
   ++counters_.accepted;
   if (slot_update != nullptr) {

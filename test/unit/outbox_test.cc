@@ -360,6 +360,18 @@ TEST_F(OutboxTest, LimitedSlotsHaveTheirLimit) {
   EXPECT_EQ(settled_, Heard{});
 }
 
+TEST_F(OutboxTest, WhatTakesNoMoreRoomThanBeforeIsTakenThoughTheLimitWasLowered) {
+  const std::string value(1000, 'x');
+  for (const char* key : {"a", "b", "c"}) fill().string(key, value, {}, 0, true);
+  box().set_slot_bytes(2000);
+  const SlotUpdate deletion{
+      .key = "a", .kind = SlotKind::remove, .forget = true, .limited = true};
+  EXPECT_EQ(fill().put(&deletion, {}, {}, 0), Put::accepted);
+  EXPECT_EQ(fill().string("b", value, {}, 0, true), Put::accepted);
+  EXPECT_EQ(fill().string("b", value + "x", {}, 0, true), Put::full);
+  EXPECT_EQ(fill().string("d", "", {}, 0, true), Put::full);
+}
+
 TEST_F(OutboxTest, AValueThatWasLargerKeepsNoRoomThatIsNotCounted) {
   const auto room = [&] {
     size_t bytes = 0;
