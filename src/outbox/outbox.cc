@@ -112,9 +112,9 @@ void Outbox::connection_lost() {
   }
   if (std::exchange(in_flight_, 0) == 0) return;
   slots_.for_each([this](Slot& slot) {
-    if (std::exchange(slot.in_flight, 0) > 0 && !slot.settled()) {
-      slots_.mark_dirty(slot, Lane::alone);
-    }
+    if (std::exchange(slot.in_flight, 0) == 0) return;
+    if (slot.settled()) return maybe_forget(slot);
+    slots_.mark_dirty(slot, Lane::alone);
   });
 }
 

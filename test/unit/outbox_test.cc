@@ -272,6 +272,20 @@ TEST_F(OutboxTest, ADeletionIsForgottenOnceStored) {
   EXPECT_EQ(box().slots().size(), 0u);
 }
 
+TEST_F(OutboxTest, ADeletionThatWasSentTwiceIsForgottenWhenTheConnectionDiesInBetween) {
+  box().connection_opened();
+  fill().remove("k");
+  const Unit first = next();
+  box().rewrite_all();
+  EXPECT_EQ(text_of(next()), "-k");
+  box().stored(first, kStart);
+  EXPECT_EQ(box().slots().size(), 1u) << "it is still on its way";
+  box().connection_lost();
+  EXPECT_EQ(box().slots().size(), 0u);
+  box().connection_opened();
+  EXPECT_EQ(drain(), Sent{});
+}
+
 TEST_F(OutboxTest, AnEndedSessionIsNotWrittenAgain) {
   box().connection_opened();
   const FieldView field{"progress", "end"};
