@@ -141,6 +141,7 @@ void Requests::on_deadline() {
     }
     const ipc::Token token = pending.token;
     pending_.remove(waiter);
+    ++given_up_;
     const std::string link = link_words_(user_);
     rpc_.refuse(token, wire::rpc::not_stored(
                            "not yet stored in the time given; it is kept and goes out when it "
@@ -148,6 +149,15 @@ void Requests::on_deadline() {
                                link,
                            link));
   });
+  // The outbox holds on to as many of those at most.
+  if (given_up_ >= kMaxPending) {
+    given_up_ = 0;
+    outbox_.keep_waiters(
+        [](void* self, outbox::Waiter waiter) {
+          return static_cast<Requests*>(self)->pending_.find(waiter) != nullptr;
+        },
+        this);
+  }
   if (next != MonoTime::max()) arm(next);
 }
 

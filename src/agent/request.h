@@ -72,6 +72,7 @@ class Requests {
   void* user_;
   uv::Timer deadline_;
   TicketTable<Pending> pending_;  // a ticket is the outbox's Waiter
+  size_t given_up_ = 0;           // whom the outbox may still know
   MonoTime wall_taken_{};
   WallTime wall_{};  // then
 };

@@ -11,9 +11,6 @@ namespace {
 
 // After so many events a slot that waits alone has its turn, so that a flood does not starve it.
 constexpr unsigned kEventsInARow = 16;
-// Who waits for a key that is written a thousand times a second while Redis is away has long given
-// up; the list must not grow for ever.
-constexpr size_t kMaxWaitsOfASlot = 4096;
 
 }  // namespace
 
@@ -65,7 +62,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
       if (slot != nullptr && slot->records == 0) slots_.move(*slot, Lane::alone);
     }
   } else if (slot != nullptr) {
-    wait_for(*slot, waiter);
+    if (waiter != 0) slot->waits.push_back({slot->version, waiter});
   } else {
     answer(waiter, Outcome::stored);
   }
@@ -73,13 +70,11 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   return Put::accepted;
 }
 
-void Outbox::wait_for(Slot& slot, Waiter waiter) {
-  if (waiter == 0) return;
-  if (slot.waits.size() >= kMaxWaitsOfASlot) {
-    answer(slot.waits.front().waiter, Outcome::dropped);
-    slot.waits.erase(slot.waits.begin());
-  }
-  slot.waits.push_back({slot.version, waiter});
+void Outbox::keep_waiters(bool (*waits_still)(void* user, Waiter), void* user) {
+  slots_.for_each([&](Slot& slot) {
+    const auto gone = [&](const Slot::Wait& wait) { return !waits_still(user, wait.waiter); };
+    if (std::erase_if(slot.waits, gone) > 0) std::vector(slot.waits).swap(slot.waits);
+  });
 }
 
 std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now) const {

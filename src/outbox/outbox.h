@@ -70,6 +70,8 @@ class Outbox {
   // newer value of the same key is stored.
   Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
           MonoTime now, WallTime wall, Waiter waiter = 0);
+  // Forgets who has given up waiting for a slot. It looks at all: for once in a while.
+  void keep_waiters(bool (*waits_still)(void* user, Waiter), void* user);
   // The value of a key, if there is one here: to read what was just written. With `now` a string
   // whose time is over is not seen.
   std::optional<SlotView> find(int db, std::string_view key, MonoTime now = MonoTime::min()) const;
@@ -125,7 +127,6 @@ class Outbox {
   void settle_slot(const Unit& unit, Outcome outcome);
   void settle_record(const Unit& unit, Outcome outcome, int64_t subscribers);
   void settle_waits(Slot& slot, uint64_t version, Outcome outcome);
-  void wait_for(Slot& slot, Waiter waiter);
   void on_record_dropped(Record& record);
   void let_go(Record& record);
   void maybe_forget(Slot& slot);

@@ -1,6 +1,7 @@
 """What an acknowledgement is worth: accepted, stored, dropped, too late."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -31,6 +32,24 @@ def test_the_default_deadline_is_two_seconds(lonely):
     error = refused(lonely.client, "robot.update", ack="stored")
     assert error.name == "not_stored" and "not" in error.data["link"]
     assert 1.9 < time.monotonic() - begin < 4
+
+
+def test_who_has_given_up_waiting_is_forgotten(lonely, sanitized):
+    """What is written again and again is waited for in vain, for a millisecond."""
+    def wait_in_vain(times):
+        calls = b"".join(
+            lonely.client.line("state.set", {"key": f"k{i % 100}", "value": 1, "ack": "stored",
+                                             "timeout_ms": 1}, i) for i in range(times))
+        sender = threading.Thread(target=lonely.client.send, args=[calls], daemon=True)
+        sender.start()
+        for _ in range(times):
+            assert json.loads(lonely.client.read_line())["error"]["data"]["name"] == "not_stored"
+        sender.join()
+
+    wait_in_vain(5000)
+    before = lonely.agent.own_memory()
+    wait_in_vain(35000)
+    assert sanitized or lonely.agent.own_memory() - before < 256 << 10
 
 
 def test_stored_comes_as_soon_as_redis_does(lonely):
