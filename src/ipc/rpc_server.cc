@@ -163,7 +163,9 @@ void RpcServer::refuse(const Call& call, const RpcError& error) {
 Token RpcServer::defer(const Call& call) {
   if (call.is_notification() || std::exchange(settled_, true)) return 0;
   if (Client* c = find(call.client)) {
-    if (++c->pending >= kMaxPending && !std::exchange(c->held, true)) {
+    ++c->pending;
+    if ((c->pending >= kMaxPending || c->answered > server_.options().output_bytes / 4) &&
+        !std::exchange(c->held, true)) {
       server_.hold(call.client, true);
     }
   }
@@ -206,12 +208,14 @@ bool RpcServer::notify(ClientId client, std::string_view line_json) {
   return true;
 }
 
-// One pending call less. Reading goes on when half of them are settled, not at each.
+// One pending call less. Reading goes on when half of them are settled, not at each; and when what
+// batches hold back is little again, or can only be of the one at hand.
 void RpcServer::release(ClientId client) {
   Client* c = find(client);
   if (c == nullptr) return;
   --c->pending;
-  if (c->held && c->pending <= kMaxPending / 2) {
+  if (c->held && c->pending <= kMaxPending / 2 &&
+      (c->pending == 0 || c->answered <= server_.options().output_bytes / 4)) {
     c->held = false;
     server_.hold(client, false);
   }
@@ -260,12 +264,14 @@ void RpcServer::add_to_batch(uint32_t number) {
   }
   batch.answers += batch.answers.empty() ? '[' : ',';
   batch.answers += one_;
+  if (Client* c = find(batch.client)) c->answered += one_.size() + 1;
   if (one_.capacity() > kKept) std::string().swap(one_);
 }
 
 void RpcServer::flush_batch(uint32_t number) {
   Batch& batch = batches_[number];
   if (batch.answers.empty()) return;
+  if (Client* c = find(batch.client)) c->answered -= batch.answers.size();
   if (std::string* out = server_.begin_line(batch.client)) {
     out->append(batch.answers);
     *out += ']';

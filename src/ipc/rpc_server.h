@@ -97,6 +97,7 @@ class RpcServer {
     MonoTime connected;
     uint64_t calls = 0, errors = 0;
     size_t pending = 0;
+    size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
     bool held = false;
   };

@@ -415,6 +415,28 @@ TEST_F(Ipc, TooManyDeferredCallsHoldTheirClientOnly) {
   EXPECT_EQ(calls, 1001);
 }
 
+TEST_F(Ipc, WhatBatchesHoldBackHoldsTheirClient) {
+  start();
+  auto client = accepted();
+  std::string batch = request("later", "1");
+  batch.back() = ',';
+  batch = '[' + batch + request("big", "2", R"({"bytes":50000})");
+  batch.back() = ']';
+  batch += '\n';
+  for (int i = 0; i < 100; ++i) client->send(batch);
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() >= 6; }));
+  run_a_few_turns();
+  EXPECT_EQ(tokens.size(), 7u) << "a quarter of what may wait for a client, and one more";
+  for (size_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(loop.run_until([&] {
+      (void)client->received();  // it reads
+      return tokens.size() > i;
+    })) << i;
+    ASSERT_TRUE(server->answer(tokens[i], "{}"));
+  }
+  EXPECT_EQ(lines_of(*client, 100).size(), 100u * 50'076);
+}
+
 TEST_F(Ipc, ABatchIsAnsweredByOneArray) {
   start();
   auto client = accepted();
