@@ -17,6 +17,8 @@ constexpr size_t kBytesATurn = 32 * 1024;
 // that a thousand clients that talk nonsense do not use up the descriptors of those that do not.
 constexpr size_t kMaxLingering = 16;
 constexpr Duration kLinger = std::chrono::seconds(2);
+// Who may not connect and tries again and again does not fill the log.
+constexpr Duration kForbiddenQuiet = std::chrono::minutes(1);
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == line.npos;
@@ -67,10 +69,10 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
   const std::optional<Peer> peer = peer_of(fd.get());
   if (!peer) return;
   if (!is_allowed(fd.get(), *peer, options_.allow_users, options_.allow_groups)) {
-    if (forbidden_said_ != peer->uid) {
+    if (loop_.now() >= forbidden_quiet_) {
       log_.warning("socket: process %d of user %u may not connect", peer->pid, peer->uid);
+      forbidden_quiet_ = loop_.now() + kForbiddenQuiet;
     }
-    forbidden_said_ = peer->uid;
     return refuse(
         fd, wire::rpc::forbidden(format(
                 "user %u may not connect: the agent's configuration names who may", peer->uid)));

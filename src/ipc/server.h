@@ -123,7 +123,7 @@ class Server final : private SessionOwner {
   ClientId last_id_ = 0;
   size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
   bool busy_said_ = false;
-  std::optional<uint32_t> forbidden_said_;
+  MonoTime forbidden_quiet_{};                      // until then no further one is told of
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;
   uint64_t readings_ = 0;

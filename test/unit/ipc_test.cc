@@ -614,6 +614,23 @@ TEST_F(Ipc, WhoMayNotConnectIsTold) {
   EXPECT_TRUE(open.empty());
 }
 
+TEST_F(Ipc, SeveralWhoMayNotConnectDoNotFillTheLog) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be several users";
+  options.allow_users = {54321};
+  options.mode = 0666;
+  start();
+  ::chmod(tree("").c_str(), 0755);
+  for (const uid_t user : {1000u, 1001u, 1000u, 1001u}) {
+    ASSERT_EQ(::seteuid(user), 0);
+    SocketClient client(options.path);
+    ASSERT_EQ(::seteuid(0), 0);
+    if (!client.connected()) GTEST_SKIP() << "other users cannot come here";
+    EXPECT_TRUE(loop.run_until([&] { return client.closed(); }));
+    EXPECT_NE(client.take().find("forbidden"), std::string::npos);
+  }
+  EXPECT_EQ(log.count(LogLevel::warning, "may not connect"), 1) << log.text();
+}
+
 TEST_F(Ipc, TheRightGroupMayConnect) {
   options.allow_users = {::getuid() + 1};
   options.allow_groups = {::getgid()};
