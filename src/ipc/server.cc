@@ -12,6 +12,8 @@ namespace {
 
 // Most that is read of one client before the others have had their turn.
 constexpr size_t kBytesATurn = 32 * 1024;
+// But of one that is gone, all of it: the kernel keeps less than so many times as much.
+constexpr int kReadsOfTheGone = 32;
 
 // Ended connections that are still brought to an end. Beyond that many the oldest is cut short, so
 // that a thousand clients that talk nonsense do not use up the descriptors of those that do not.
@@ -95,7 +97,7 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
   SessionOwner& owner = *this;
   auto session = std::make_unique<Session>(loop_, owner, buffers_, std::move(fd), last_id_ + 1,
                                            *peer, options_.line_bytes);
-  if (session->watch(UV_READABLE) < 0) return;
+  if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return;
   ++counters_.accepted;
   const ClientId id = ++last_id_;
   sessions_.push_back(std::move(session));
@@ -157,14 +159,20 @@ void Server::on_ready(Session& session, int events) {
   }
   if (session.ended != Session::End::no) return;  // its turn to be retired comes
   if ((events & UV_WRITABLE) != 0) flush(session);
-  if (is_paused(session) && (events & UV_DISCONNECT) != 0) {
-    // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else
-    // it has only ended its own sending, and may be reading still.
-    (session.peer_has_hung_up() ? session.deaf : session.half_closed) = true;
+  int reads = 1;
+  if ((events & UV_DISCONNECT) != 0) {
+    // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. And at
+    // once: its will is to be carried out before its successor is heard. Else it has only ended
+    // its own sending, and may be reading still.
+    const bool gone = session.peer_has_hung_up();
+    (gone ? session.deaf : session.half_closed) = true;
+    if (gone) reads = kReadsOfTheGone;
   }
   if (!is_paused(session)) {
     if (session.resume) work(session);
-    if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) read(session);
+    if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+      while (reads-- > 0) read(session);
+    }
   }
   watch(session);
 }
@@ -266,11 +274,8 @@ void Server::watch(Session& session) {
     return;
   }
   int events = session.blocked ? UV_WRITABLE : 0;
-  if (!is_paused(session)) {
-    events |= UV_READABLE;
-  } else if (!session.half_closed) {
-    events |= UV_DISCONNECT;
-  }
+  if (!is_paused(session)) events |= UV_READABLE;
+  if (!session.half_closed) events |= UV_DISCONNECT;
   session.watch(events);
 }
 

@@ -39,6 +39,7 @@ class Ipc : public testing::Test {
   void on_call(const Call& call) {
     ++calls;
     last_client = call.client;
+    closed_at_last_call = closed.size();
     if (call.method == "echo") {
       server->answer(call, call.params.exists() ? call.params.raw() : "{}");
     } else if (call.method == "later") {
@@ -119,6 +120,7 @@ class Ipc : public testing::Test {
   std::vector<ClientId> open, closed;
   std::vector<Token> tokens;
   ClientId last_client = 0;
+  size_t closed_at_last_call = 0;
   Peer last_peer;
   std::string big;
   int calls = 0;
@@ -650,6 +652,21 @@ TEST_F(Ipc, AClientGoneWhileItIsAnsweredIsNoTrouble) {
   EXPECT_EQ(calls, 3);
   EXPECT_EQ(lines_of(*other, 1), "{\"n\":1}\n");
   EXPECT_FALSE(server->answer(tokens[0], "{}"));
+}
+
+TEST_F(Ipc, OneWhoIsGoneIsHeardToItsEndBeforeWhoCameLater) {
+  start();
+  auto client = accepted();
+  std::string text;
+  while (text.size() < 100'000)
+    text += request("echo", "1", R"({"x":")" + std::string(1000, 'x') + "\"}");
+  client->send(text);
+  client->close();
+  auto next = connect();
+  next->send(request("echo", "2"));
+  EXPECT_EQ(lines_of(*next, 1), result_line("2", "{}"));
+  EXPECT_EQ(closed_at_last_call, 1u);
+  EXPECT_GT(calls, 90);
 }
 
 TEST_F(Ipc, OneWhoDiesWhilePausedIsSeenAtOnce) {
