@@ -226,7 +226,7 @@ void LocalApi::on_close(ipc::ClientId id) {
   if (client == nullptr) return;
   const Client gone = std::move(*client);
   clients_.erase(clients_.begin() + (client - clients_.data()));
-  if (gone.said_goodbye || gone.will.empty()) return;
+  if (gone.will.empty()) return;
   log_.warning("client %s (pid %d) has gone without saying good-bye: its last will is carried out",
                gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
   carry_out(gone.will);
@@ -360,7 +360,6 @@ void LocalApi::client_hello(Request& request) {
   std::string scratch;
   if (const auto name = request.values[0].string(scratch)) client->name = *name;
   if (const auto errors = request.values[1].boolean()) rpc_.set_reports_errors(client->id, *errors);
-  client->said_goodbye = false;
   std::string out;
   wire::JsonWriter json(out);
   json.begin_object().key("protocol").integer(1);
@@ -374,7 +373,7 @@ void LocalApi::client_hello(Request& request) {
 }
 
 void LocalApi::client_goodbye(Request& request) {
-  if (Client* client = find_client(request.call->client)) client->said_goodbye = true;
+  if (Client* client = find_client(request.call->client)) client->will.clear();
   requests_.done(request);
 }
 

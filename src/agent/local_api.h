@@ -60,7 +60,6 @@ class LocalApi {
     ipc::Peer peer{};
     std::string name;
     std::string will;  // the array's JSON; empty: none
-    bool said_goodbye = false;
   };
   static const Method kMethods[];
 

@@ -118,6 +118,17 @@ def test_a_program_that_says_goodbye(cell, robot, marked):
     assert not cell.agent.logged("will")
 
 
+def test_a_goodbye_voids_the_will_for_good(cell, connect, marked):
+    client = connect(cell.agent)
+    client.call("client.hello", will=[SET])
+    client.call("client.goodbye")
+    client.call("client.hello", name="again")
+    client.close()
+    gone(cell)
+    marked()
+    assert not cell.redis.exists("k")
+
+
 def test_locally_it_is_heard_without_redis(lonely, connect):
     listener = connect(lonely.agent)
     listener.call("event.subscribe", patterns=["error:events:*"])
