@@ -158,6 +158,7 @@ Status LocalApi::start() {
 }
 
 void LocalApi::stop() {
+  robot_.finish();
   rpc_.stop();
   subscriber_.stop();
   clients_.clear();

@@ -81,6 +81,12 @@ outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {
   return slot;
 }
 
+void RobotService::finish() {
+  if (!event_timer_.active()) return;
+  event_timer_.stop();
+  on_event_due();
+}
+
 // The last update of a burst is told as well.
 void RobotService::on_event_due() {
   last_event_ = loop_.now();

@@ -17,6 +17,8 @@ class RobotService {
 
   void reconfigure(const config::Config& config);
   void update(Request& request);
+  // Tells what waits for its turn: there will be none.
+  void finish();
 
   // A connection to Redis: what stands there from before this agent's time is the state onto which
   // updates are merged.

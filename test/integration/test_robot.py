@@ -121,6 +121,16 @@ def test_events_come_at_a_bounded_rate_and_the_last_always(redis_server, make_ag
     assert all(b - a > 0.1 for a, b in zip(moments, moments[1:]))
 
 
+def test_the_last_is_told_at_a_clean_stop_too(redis_server, make_agent, steady, closing):
+    agent = make_agent(redis_server.url(), settings={"robot.event_interval": "1h"})
+    client = steady(agent)
+    events = closing(redis_server.subscribe("robot:events"))
+    client.call("robot.update", current_pose="first")
+    client.call("robot.update", current_pose="last")
+    agent.stop()
+    events.wait_for("state_update", lambda e: e["current_pose"] == "last")
+
+
 def test_no_interval_makes_each_update_an_event(redis_server, make_agent, steady, closing):
     agent = make_agent(redis_server.url(), settings={"robot.event_interval": "0s"})
     client = steady(agent)
