@@ -28,6 +28,7 @@ RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& b
 void RobotService::reconfigure(const config::Config& config) {
   config_ = config.robot;
   max_age_ = config.outbox.max_age;
+  if (event_timer_.active()) start_timer();
 }
 
 void RobotService::update(Request& request) {
@@ -65,7 +66,7 @@ void RobotService::update(Request& request) {
                  samples ? &sample : nullptr);
     return;
   }
-  if (!event_timer_.active()) event_timer_.start(last_event_ + config_.event_interval - now);
+  if (!event_timer_.active()) start_timer();
   bus_.write(request, slot, samples ? &sample : nullptr);
 }
 
@@ -79,6 +80,10 @@ outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {
   slot.key = key_;
   slot.fields = fields;
   return slot;
+}
+
+void RobotService::start_timer() {
+  event_timer_.start(last_event_ + config_.event_interval - loop_.now());
 }
 
 void RobotService::finish() {

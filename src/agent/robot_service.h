@@ -26,6 +26,7 @@ class RobotService {
 
  private:
   void on_read(const redis::QueryReply& reply);
+  void start_timer();
   void on_event_due();
   void write_event();
   // What is known now, as it goes to Redis; `fields` has to live as long.
