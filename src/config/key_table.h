@@ -247,8 +247,8 @@ constexpr Key kKeys[] = {
      .rule = Rule::group,
      .needs_restart = true,
      .doc = NB_DOC(
-         "Groups whose processes may connect (a process's own group, not the further ones of its\n"
-         "user).")},
+         "Groups whose processes may connect: by a process's own group, or one of its further\n"
+         "ones.")},
     {.section = "socket",
      .name = "max_clients",
      NB_CONFIG_AS(integer, socket.max_clients),
