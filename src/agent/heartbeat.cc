@@ -1,6 +1,7 @@
 #include "agent/heartbeat.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/mapping.h"
 #include "agent/version.h"
@@ -131,8 +132,16 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}};
   const std::string channel = wire::node_events_channel(identity_.node);
   const outbox::MessageUpdate message{channel, payload, max_age};
-  (void)outbox_.put(&slot, with_history ? &entry : nullptr, payload.empty() ? nullptr : &message,
-                    now, wall);
+  const outbox::MessageUpdate* news = payload.empty() ? nullptr : &message;
+  if (outbox_.put(&slot, with_history ? &entry : nullptr, news, now, wall) !=
+      outbox::Put::accepted) {
+    if (!std::exchange(history_missed_, true)) {
+      log_.warning(
+          "a beat has no place in the history: it is larger than all events together may be "
+          "([outbox] event_bytes)");
+    }
+    (void)outbox_.put(&slot, nullptr, news, now, wall);
+  }
   wiring_.on_put(wiring_.user);
   if (!payload.empty()) wiring_.on_event(wiring_.user, channel, payload);
 }

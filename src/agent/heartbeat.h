@@ -83,6 +83,7 @@ class Heartbeat {
   std::string json_;  // of the last beat: kept for its room
   uint64_t beats_ = 0;
   bool stopped_ = false;
+  bool history_missed_ = false;  // said that beats are too large for it
 
   bool seen_stored_ = false;  // our key was written on this connection
   bool ours_was_there_ = false;

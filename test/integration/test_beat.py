@@ -292,6 +292,16 @@ def test_history_can_be_switched_off(redis_server, make_agent):
 # --- comings and goings -------------------------------------------------------------------------
 
 
+def test_beats_too_large_for_the_history_go_out_without_it(redis_server, make_agent):
+    probes = [{"name": f"probe-{i:057}", "type": "unix", "path": "/nowhere", "interval": "1s"}
+              for i in range(32)]
+    agent = make_agent(redis_server.url(), settings={"outbox.event_bytes": "4KiB"}, probes=probes)
+    agent.wait_for_log("no place in the history")
+    all_down = redis_server.wait_for_beat("ook", lambda h: len(h["probes"]) == 32).health["seq"]
+    redis_server.wait_for_beat("ook", lambda h: h["seq"] > all_down + 40)
+    assert len(agent.logged("event_bytes")) == 1
+
+
 def test_a_start_says_node_up_and_a_stop_says_node_down(redis_server, make_agent, closing):
     events = closing(redis_server.subscribe("node:events:ook"))
     agent = make_agent(redis_server.url(), settings={"heartbeat.interval": "10s",
