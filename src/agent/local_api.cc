@@ -343,6 +343,7 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
     }
     request.timeout = std::chrono::milliseconds(timeout.integer().value_or(kDefaultTimeoutMs));
   }
+  if (!requests_.has_room(request)) return;
   request.values = std::span<const wire::JsonView>(values.data(), own);
   (this->*method.call)(request);
 }

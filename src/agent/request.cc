@@ -33,6 +33,12 @@ void Requests::refuse(Request& request, wire::RpcError error) {
   }
 }
 
+bool Requests::has_room(Request& request) {
+  if (!waits(request) || pending_.size() < kMaxPending) return true;
+  refuse(request, wire::rpc::queue_full("too many calls wait to be stored", kMaxPending));
+  return false;
+}
+
 // The wall clock is asked at most once a millisecond: it only dates what is lost.
 WallTime Requests::wall_at(MonoTime now) {
   if (now - wall_taken_ > std::chrono::milliseconds(1) || now < wall_taken_) {
@@ -45,11 +51,7 @@ WallTime Requests::wall_at(MonoTime now) {
 bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
                      const outbox::EntryUpdate* entry, const outbox::MessageUpdate* message,
                      AnswerKind kind, std::string_view result) {
-  const bool waits = request.stored && request.call != nullptr && !request.call->is_notification();
-  if (waits && pending_.size() >= kMaxPending) {
-    refuse(request, wire::rpc::queue_full("too many calls wait to be stored", kMaxPending));
-    return false;
-  }
+  const bool waits = this->waits(request);
   outbox::Waiter waiter = 0;
   const MonoTime now = request.call != nullptr ? request.began : loop_.now();
   if (waits) {

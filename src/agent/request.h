@@ -41,6 +41,9 @@ class Requests {
   void done(Request& request, std::string_view result = "{}");
   void refuse(Request& request, wire::RpcError error);
 
+  // Whether one more may wait to be stored. Asked before a method has done anything; if not, it is
+  // refused.
+  bool has_room(Request& request);
   // Puts one unit into the outbox, and answers now or when it is stored. False: refused, and said.
   bool write(Request& request, const outbox::SlotUpdate* slot, const outbox::EntryUpdate* entry,
              const outbox::MessageUpdate* message, AnswerKind kind = AnswerKind::empty,
@@ -59,6 +62,9 @@ class Requests {
     std::string result;
   };
 
+  static bool waits(const Request& request) {
+    return request.stored && request.call != nullptr && !request.call->is_notification();
+  }
   WallTime wall_at(MonoTime now);
   void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
   void on_deadline();

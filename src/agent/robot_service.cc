@@ -54,20 +54,29 @@ void RobotService::update(Request& request) {
   const bool samples = config_.telemetry_interval > Duration::zero() &&
                        is_due(last_sample_, config_.telemetry_interval, now);
   if (samples) {
-    last_sample_ = now;
     sample = {db_, wire::kRobotTelemetryStream, config_.telemetry_length, joints};
   }
 
+  bool taken;
   if (is_due(last_event_, config_.event_interval, now)) {
-    event_timer_.stop();
-    last_event_ = now;
     write_event();
-    bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_, false}, &slot,
-                 samples ? &sample : nullptr);
+    taken = bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_, false}, &slot,
+                         samples ? &sample : nullptr);
+    if (taken) {
+      event_timer_.stop();
+      last_event_ = now;
+    }
+  } else {
+    taken = bus_.write(request, slot, samples ? &sample : nullptr);
+    if (taken && !event_timer_.active()) start_timer();
+  }
+  if (taken) {
+    if (samples) last_sample_ = now;
     return;
   }
-  if (!event_timer_.active()) start_timer();
-  bus_.write(request, slot, samples ? &sample : nullptr);
+  for (size_t i = 0; i < std::size(wire::kRobotStateFields); ++i) {
+    if (request.values[1 + i].exists()) record_.take_back(i);
+  }
 }
 
 outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {

@@ -213,7 +213,6 @@ void StrokeService::start(Request& request) {
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
   write_progress();
-  save();
   begin_event("session_start");
   event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
   event_.append(",\"scene_name\":").append(record_.json(wire::kStrokeScene));
@@ -224,8 +223,11 @@ void StrokeService::start(Request& request) {
   slot.key = key_;
   slot.fields = progress;
   const std::string result = "{\"session_id\":\"" + session_ + "\"}";
-  bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot, nullptr,
-               AnswerKind::given, result);
+  if (!bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot, nullptr,
+                    AnswerKind::given, result)) {
+    session_.clear();
+  }
+  save();
 }
 
 void StrokeService::update(Request& request) {
@@ -233,7 +235,6 @@ void StrokeService::update(Request& request) {
   take_values(request, kFirstUpdateField);
   take_timestamp(request.values[0]);
   write_progress();
-  save_soon();
   begin_event("progress_update");
   event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
   event_.append(",\"pose_idx\":").append(record_.json(wire::kStrokePoseIdx));
@@ -257,7 +258,14 @@ void StrokeService::update(Request& request) {
   slot.db = db_;
   slot.key = key_;
   slot.fields = progress;
-  bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_, false}, &slot, &entry);
+  if (bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_, false}, &slot,
+                   &entry)) {
+    return save_soon();
+  }
+  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
+    if (request.values[kFirstUpdateField + i].exists()) record_.take_back(i);
+  }
+  write_progress();
 }
 
 void StrokeService::end(Request& request) {
@@ -269,7 +277,7 @@ void StrokeService::end(Request& request) {
   end_session(request);
 }
 
-bool StrokeService::end_session(Request& request) {
+void StrokeService::end_session(Request& request) {
   record_.set(wire::kStrokeExecuting, std::string_view("false"));
   record_.set(wire::kStrokePaused, std::string_view("false"));
   write_progress();
@@ -282,12 +290,10 @@ bool StrokeService::end_session(Request& request) {
   slot.fields = progress;
   slot.ttl = config_.ended_ttl;
   slot.forget = true;  // it goes on in Redis only
-  const bool taken =
-      bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot);
+  if (!bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot)) return;
   session_.clear();
   unread_ = false;
   save();
-  return taken;
 }
 
 }  // namespace nb::agent

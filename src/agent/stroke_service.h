@@ -44,7 +44,7 @@ class StrokeService {
   void write_progress();
   void begin_event(std::string_view type);
   std::string new_session_id();
-  bool end_session(Request& request);
+  void end_session(Request& request);
 
   uv::Loop& loop_;
   const Log& log_;

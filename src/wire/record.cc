@@ -14,7 +14,11 @@ void take_timestamp(JsonView given, WallTime now, std::string& out) {
 }
 
 Record::Record(std::span<const RecordField> fields)
-    : fields_(fields), values_(fields.size()), known_(fields.size()) {
+    : fields_(fields),
+      values_(fields.size()),
+      former_(fields.size()),
+      known_(fields.size()),
+      was_known_(fields.size()) {
   reset();
 }
 
@@ -26,9 +30,16 @@ void Record::reset() {
 }
 
 void Record::set(size_t field, JsonView value) {
+  values_[field].swap(former_[field]);
+  was_known_[field] = known_[field];
   values_[field].clear();
   append_compact(value, values_[field]);
   known_[field] = true;
+}
+
+void Record::take_back(size_t field) {
+  values_[field].swap(former_[field]);
+  known_[field] = was_known_[field];
 }
 
 void Record::set(size_t field, std::string_view json) {

@@ -81,6 +81,8 @@ class Record {
   // `value` has been checked against the field's param.
   void set(size_t field, JsonView value);
   void set(size_t field, std::string_view json);
+  // What was set last is as it was before.
+  void take_back(size_t field);
   // Takes those members of `object` that are what the field may be, except those already set by
   // set(), and tells whether any of them was another than it had. For what stands in Redis from
   // before: it may have been written by anybody.
@@ -96,7 +98,8 @@ class Record {
  private:
   std::span<const RecordField> fields_;
   std::vector<std::string> values_;
-  std::vector<bool> known_;
+  std::vector<std::string> former_;  // before the last set()
+  std::vector<bool> known_, was_known_;
 };
 
 }  // namespace nb::wire

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.rpc import Refused
+from support.rpc import Refused, refused
 from support.waiting import wait_until
 
 MOMENT = "2026-11-20T14:03:07.123456"
@@ -224,6 +224,54 @@ def test_a_refused_start_ends_nothing(cell):
         with pytest.raises(Refused):
             cell.client.call("stroke.start", params)
     assert cell.client.call("agent.stats")["stroke"]["session_id"] == session
+
+
+def test_what_is_refused_for_want_of_room_changes_nothing(lonely, connect):
+    session = lonely.client.call("stroke.start", total_strokes=1)["session_id"]
+    lonely.client.call("stroke.update", stroke_idx=1)
+    lonely.client.call("robot.update", current_pose="taken")
+    def stats():
+        return lonely.client.call("agent.stats")["outbox"]
+
+    for _ in range(16):  # all that may wait to be stored at a time
+        client = connect(lonely.agent)
+        client.send(b"".join(client.line("state.set", {
+            "key": "k", "value": 1, "ack": "stored", "timeout_ms": 60000}, i) for i in range(256)))
+    wait_until(lambda: stats()["accepted"] >= 4096)
+    for method, params in (("stroke.end", {}), ("stroke.start", {"total_strokes": 2}),
+                           ("stroke.update", {"stroke_idx": 2}),
+                           ("robot.update", {"current_pose": "refused"})):
+        error = refused(lonely.client, method, params, ack="stored")
+        assert (error.code, error.name) == (-32004, "queue_full")
+    lonely.client.call("stroke.update", pose_idx=3, session_id=session)
+    lonely.client.call("robot.update", is_connected_l=True)
+    lonely.server.start()
+    wait_until(lambda: lonely.server.client().exists("k") and stats()["slots_waiting"] == 0)
+    lonely.client.call("stroke.end", ack="stored", timeout_ms=20000)
+    told = progress(lonely.server.client(), session)
+    assert (told["is_executing"], told["stroke_idx"], told["pose_idx"]) == (False, 1, 3)
+    robot = json.loads(lonely.server.client().hget("robot:state:ook", "state"))
+    assert robot["current_pose"] == "taken" and robot["is_connected_l"] is True
+
+
+def test_an_update_too_large_for_the_event_log_changes_nothing(redis_server, make_agent, steady):
+    agent = make_agent(redis_server.url(), settings={
+        "outbox.event_bytes": "8KiB", "robot.telemetry_interval": "1ms"})
+    client = steady(agent)
+    session = start(client)
+    client.call("stroke.update", stroke_idx=1)
+    large = refused(client, "stroke.update", stroke_idx=2, stroke_description_l="x" * 4096,
+                    stroke_description_r="y" * 4096)
+    assert large.name == "too_large"
+    number = "1." + "0" * 9000
+    large = refused(client, "robot.update", f'{{"joints_l":[2],"joints_r":[{number}]}}')
+    assert large.name == "too_large"
+    client.call("stroke.update", pose_idx=3, ack="stored")
+    client.call("robot.update", is_connected_l=True, ack="stored")
+    told = progress(redis_server.client(), session)
+    assert (told["stroke_idx"], told["pose_idx"], told["stroke_description_l"]) == (1, 3, "")
+    robot = json.loads(redis_server.client().hget("robot:state:ook", "state"))
+    assert (robot["joints_l"], robot["joints_r"]) == ([], [])
 
 
 def test_a_dataset_that_is_set_and_taken_back(cell):
