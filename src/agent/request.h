@@ -44,6 +44,7 @@ class Requests {
   // Whether one more may wait to be stored. Asked before a method has done anything; if not, it is
   // refused.
   bool has_room(Request& request);
+  const outbox::Slots& slots() const { return outbox_.slots(); }
   // Puts one unit into the outbox, and answers now or when it is stored. False: refused, and said.
   bool write(Request& request, const outbox::SlotUpdate* slot, const outbox::EntryUpdate* entry,
              const outbox::MessageUpdate* message, AnswerKind kind = AnswerKind::empty,

@@ -22,6 +22,8 @@ namespace {
 constexpr size_t kFirstStartField = 1;   // timestamp
 constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
 
+// Sessions that began and ended since Redis went away: memory stays bounded.
+constexpr size_t kMaxEnded = 256;
 constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
 
 bool is_session_of(const std::string& node, std::string_view id) {
@@ -200,6 +202,11 @@ void StrokeService::start(Request& request) {
                             wire::rpc::invalid_params("total_strokes", "is required and missing"));
   }
   if (request.check_only) return;
+  if (requests_.slots().ended_count() >= kMaxEnded) {
+    return requests_.refuse(
+        request,
+        wire::rpc::queue_full("too many ended stroke sessions wait to be stored", kMaxEnded));
+  }
   take_timestamp(request.values[0]);
   if (!session_.empty()) {
     Request nobody;

@@ -94,12 +94,14 @@ size_t Slots::limited_bytes_with(const Slot* old, const SlotUpdate& update) cons
 Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
   if (old != nullptr && old->limited) limited_bytes_ -= size_of(*old);
   Slot* slot = old != nullptr ? old : &add(update.db, update.key);
+  ended_ -= slot->ended();
   slot->kind = update.kind;
   slot->ttl = update.ttl;
   slot->echo = update.echo;
   slot->forget = update.forget;
   slot->limited = update.limited;
   slot->put_at = now;
+  ended_ += slot->ended();
   pack(*slot, update.fields);
   ++slot->version;
   if (slot->limited) limited_bytes_ += size_of(*slot);
@@ -138,6 +140,7 @@ void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
 void Slots::erase(Slot& slot) {
   if (slot.dirty()) take(slot);
   if (slot.limited) limited_bytes_ -= size_of(slot);
+  ended_ -= slot.ended();
   Slot** link = &bucket_of(slot.number);
   while (*link != &slot) link = &(*link)->chained;
   *link = slot.chained;

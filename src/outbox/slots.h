@@ -55,6 +55,7 @@ struct Slot {
   Slot* newer = nullptr;
 
   bool dirty() const { return lane != Lane::none; }
+  bool ended() const { return forget && kind == SlotKind::hash; }
   bool settled() const { return stored_version >= version || refused_version >= version; }
   bool expired(MonoTime now) const {
     return kind == SlotKind::string && ttl > Duration::zero() && now >= expires;
@@ -103,6 +104,8 @@ class Slots {
   size_t size() const { return count_; }
   size_t dirty_count() const { return dirty_; }
   size_t limited_bytes() const { return limited_bytes_; }
+  // Values under which nothing more is to come, that wait to be stored and forgotten.
+  size_t ended_count() const { return ended_; }
   uint64_t coalesced() const { return coalesced_; }
 
  private:
@@ -131,6 +134,7 @@ class Slots {
   List lists_[2];
   size_t dirty_ = 0;
   size_t limited_bytes_ = 0;
+  size_t ended_ = 0;
   uint64_t coalesced_ = 0;
 };
 

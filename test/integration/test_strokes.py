@@ -178,6 +178,26 @@ def test_fifty_starts_in_a_row(cell, closing):
     assert [cell.redis.ttl(f"stroke:progress:{s}") > 0 for s in sessions] == [True] * 49 + [False]
 
 
+def test_sessions_that_end_without_redis_are_bounded(lonely, sanitized):
+    before = lonely.agent.own_memory()
+    text = "x" * 4096
+    line = lonely.client.line("stroke.start", {"total_strokes": 1, "stroke_description_l": text,
+                                               "stroke_description_r": text})
+    lonely.client.send(line * 3000)
+    running = lonely.client.call("agent.stats")["stroke"]["session_id"]
+    error = refused(lonely.client, "stroke.start", total_strokes=1)
+    assert (error.code, error.name) == (-32004, "queue_full")
+    assert lonely.client.call("agent.stats")["stroke"]["session_id"] == running
+    assert sanitized or lonely.agent.own_memory() - before < 8 << 20
+    lonely.client.call("stroke.end")
+    lonely.server.start()
+    wait_until(lambda: lonely.client.call("agent.stats")["outbox"]["slots"] < 10)
+    session = start(lonely.client, timeout_ms=20000)
+    told = [progress(lonely.server.client(), key.rpartition(":")[2])["is_executing"]
+            for key in sorted(lonely.server.client().keys("stroke:progress:*"))]
+    assert told == [False] * 257 + [True] and session > running
+
+
 def test_starts_and_ends_are_kept(cell):
     session = start(cell.client)
     cell.client.call("stroke.update", stroke_idx=1)
