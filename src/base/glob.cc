@@ -1,6 +1,7 @@
 #include "base/glob.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace nb {
 namespace {
@@ -47,6 +48,10 @@ size_t match_one(std::string_view pattern, size_t at, char c) {
   return pattern[at] == c ? at + 1 : kNo;
 }
 
+bool is_plain(char c) {
+  return c != '*' && c != '?' && c != '[' && c != '\\';
+}
+
 }  // namespace
 
 bool glob_matches(std::string_view pattern, std::string_view text) {
@@ -56,22 +61,31 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   // Each element but `*` takes one byte, so only the last `*` ever has to take more.
   size_t behind_star = kNo;
   size_t star_took_to = 0;
+  size_t plain = 0;  // so many bytes behind that `*` mean themselves: they are looked for together
   for (size_t t = 0; t < text.size();) {
-    if (p < pattern.size() && pattern[p] == '*') {
+    const bool at_star = p < pattern.size() && pattern[p] == '*';
+    if (at_star) {
       behind_star = ++p;
+      if (p == pattern.size()) return true;
       star_took_to = t;
-      continue;
-    }
-    const size_t next = p < pattern.size() ? match_one(pattern, p, text[t]) : kNo;
-    if (next != kNo) {
-      p = next;
-      ++t;
-    } else if (behind_star != kNo) {
-      p = behind_star;
-      t = ++star_took_to;
+      for (plain = p; plain < pattern.size() && is_plain(pattern[plain]);) ++plain;
+      plain -= p;
     } else {
-      return false;
+      const size_t next = p < pattern.size() ? match_one(pattern, p, text[t]) : kNo;
+      if (next != kNo) {
+        p = next;
+        ++t;
+        continue;
+      }
+      if (behind_star == kNo) return false;
+      ++star_took_to;
     }
+    const void* at = ::memmem(text.data() + star_took_to, text.size() - star_took_to,
+                              pattern.data() + behind_star, plain);
+    if (at == nullptr) return false;
+    star_took_to = static_cast<size_t>(static_cast<const char*>(at) - text.data());
+    p = behind_star + plain;
+    t = star_took_to + plain;
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();

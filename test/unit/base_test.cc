@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <limits>
 #include <set>
 #include <vector>
@@ -308,6 +309,9 @@ TEST(Glob, MatchesAsRedisDoes) {
                                                         {"[\\]]", "]"},
                                                         {"[^]", "x"},
                                                         {"*a*b**c*", "xxaxbxcx"},
+                                                        {"*aab", "aaab"},
+                                                        {"*ab?", "abxxabc"},
+                                                        {"*a[b]c*", "abaabcd"},
                                                         {"", ""}}) {
     EXPECT_TRUE(glob_matches(pattern, text)) << pattern << " " << text;
   }
@@ -321,6 +325,8 @@ TEST(Glob, MatchesAsRedisDoes) {
                                                         {"abc", "abcd"},
                                                         {"abcd", "abc"},
                                                         {"*a", "ab"},
+                                                        {"*ab?", "xab"},
+                                                        {"*ab*c", "cab"},
                                                         {"[a-c", "d"}}) {
     EXPECT_FALSE(glob_matches(pattern, text)) << pattern << " " << text;
   }
@@ -330,6 +336,15 @@ TEST(Glob, NoPatternTakesForEver) {
   std::string pattern;
   for (int i = 0; i < 100; ++i) pattern += "*a";
   EXPECT_FALSE(glob_matches(pattern + "b", std::string(256, 'a')));
+}
+
+TEST(Glob, ALongWordBehindAStarCostsLittle) {
+  const std::string pattern = "*" + std::string(127, 'a') + "b*";
+  const std::string text(256, 'a');
+  const std::clock_t begin = std::clock();
+  for (int i = 0; i < 2000; ++i) ASSERT_FALSE(glob_matches(pattern, text));
+  const double us = static_cast<double>(std::clock() - begin) * 1e6 / CLOCKS_PER_SEC / 2000;
+  EXPECT_LT(us, 10) << "byte by byte from each place it is 20 and more";
 }
 
 }  // namespace
