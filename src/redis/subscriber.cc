@@ -12,6 +12,11 @@
 namespace nb::redis {
 namespace {
 
+// Commands that wait for their answers: several times what all clients together may subscribe to.
+// Who subscribes and unsubscribes in a loop must not fill the memory while the server is silent.
+constexpr size_t kMaxSent = 16384;
+constexpr std::string_view kNotAnswered = "a subscription or PING was not answered in time";
+
 std::string_view word(const redisReply& array, size_t index) {
   return index < array.elements ? text_of(*array.element[index]) : std::string_view();
 }
@@ -52,11 +57,11 @@ Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, Subs
 Subscriber::~Subscriber() = default;
 
 void Subscriber::subscribe(std::string_view channel) {
-  want(channels_, Command::subscribe, channel);
+  want(channels_, channel);
 }
 
 void Subscriber::psubscribe(std::string_view pattern) {
-  want(patterns_, Command::psubscribe, pattern);
+  want(patterns_, pattern);
 }
 
 void Subscriber::unsubscribe(std::string_view channel) {
@@ -67,15 +72,10 @@ void Subscriber::punsubscribe(std::string_view pattern) {
   unwant(patterns_, Command::punsubscribe, pattern);
 }
 
-void Subscriber::want(Subscriptions& all, Command command, std::string_view name) {
+void Subscriber::want(Subscriptions& all, std::string_view name) {
   auto it = all.find(name);
   if (it == all.end()) it = all.try_emplace(std::string(name)).first;
-  if (++it->second.count > 1) return;
-  if (connection_ && connection_->greeted) {
-    it->second.stage = Stage::sent;
-    send(command, name);
-  }
-  wake();
+  if (++it->second.count == 1) wake();
 }
 
 void Subscriber::unwant(Subscriptions& all, Command command, std::string_view name) {
@@ -116,6 +116,8 @@ void Subscriber::on_turn() {
     machine_.start();
     retry_.start(Duration::zero());
   } else if (connection_ && connection_->greeted) {
+    send_wanted();
+    if (connection_->sent.size() > kMaxSent) return fail(Trouble::silent, kNotAnswered);
     maybe_steady();
     flush();
   }
@@ -186,11 +188,15 @@ void Subscriber::send(Command command, std::string_view name) {
   connection_->sent.push_back({command, loop_.now(), std::string(name)});
 }
 
-// One command each, so that one that is refused does not take the others with it.
-void Subscriber::send_all(Subscriptions& all, Command command) {
-  for (auto& [name, wanted] : all) {
-    wanted.stage = Stage::sent;
-    send(command, name);
+// One command each, so that one that is refused does not take the others with it. Once a turn: of
+// what is given up in the turn in which it was wanted, the server never hears.
+void Subscriber::send_wanted() {
+  for (auto* all : {&channels_, &patterns_}) {
+    for (auto& [name, wanted] : *all) {
+      if (wanted.stage != Stage::wanted) continue;
+      wanted.stage = Stage::sent;
+      send(all == &channels_ ? Command::subscribe : Command::psubscribe, name);
+    }
   }
 }
 
@@ -261,8 +267,7 @@ std::optional<Failure> Subscriber::take_answer(const redisReply& reply) {
       }
       if (std::exchange(connection_->greeted, true)) break;
       enter(LinkState::replaying);
-      send_all(channels_, Command::subscribe);
-      send_all(patterns_, Command::psubscribe);
+      send_wanted();
       break;
     case Command::subscribe:
     case Command::psubscribe: {
@@ -340,7 +345,7 @@ void Subscriber::on_check() {
   const MonoTime now = loop_.now();
   if (!connection_->sent.empty()) {
     if (now - connection_->sent.front().at >= options_.command_timeout) {
-      return fail(Trouble::silent, "a subscription or PING was not answered in time");
+      return fail(Trouble::silent, kNotAnswered);
     }
   } else if (now - connection_->last_heard >= options_.ping_after) {
     send(Command::ping);

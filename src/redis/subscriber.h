@@ -77,7 +77,7 @@ class Subscriber {
     punsubscribe,
   };
 
-  void want(Subscriptions& all, Command command, std::string_view name);
+  void want(Subscriptions& all, std::string_view name);
   void unwant(Subscriptions& all, Command command, std::string_view name);
   bool wants_anything() const { return !channels_.empty() || !patterns_.empty(); }
   void try_to_connect();
@@ -90,7 +90,7 @@ class Subscriber {
   void on_check();
   void greet();
   void send(Command command, std::string_view name = {});
-  void send_all(Subscriptions& all, Command command);
+  void send_wanted();
   // What went wrong, if the connection is of no more use.
   std::optional<Failure> take(const redisReply& reply);
   std::optional<Failure> take_answer(const redisReply& reply);

@@ -335,6 +335,34 @@ TEST_F(SubscriberTest, SilenceIsAskedAndThenGivenUp) {
   EXPECT_EQ(subscriber_->trouble(), Trouble::silent);
 }
 
+TEST_F(SubscriberTest, WhatIsGivenUpAtOnceIsNeverSent) {
+  listen();
+  for (int i = 0; i < 1000; ++i) {
+    subscriber_->subscribe("b");
+    subscriber_->unsubscribe("b");
+    subscriber_->psubscribe("b*");
+    subscriber_->punsubscribe("b*");
+  }
+  subscriber_->subscribe("end");
+  ASSERT_TRUE(receives("SUBSCRIBE\r\n$3\r\nend\r\n"));
+  EXPECT_EQ(redis_.received(), "*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nend\r\n");
+}
+
+TEST_F(SubscriberTest, WhoSubscribesInALoopDoesNotFillTheMemory) {
+  listen();
+  int turns = 0;
+  while (turns < 2000 && watch_.state == LinkState::steady) {
+    for (int i = 0; i < 50; ++i) subscriber_->subscribe("c" + std::to_string(i));
+    loop_.loop().run_once(false);
+    for (int i = 0; i < 50; ++i) subscriber_->unsubscribe("c" + std::to_string(i));
+    loop_.loop().run_once(false);
+    ++turns;
+  }
+  EXPECT_EQ(watch_.state, LinkState::waiting);
+  EXPECT_EQ(subscriber_->trouble(), Trouble::silent);
+  EXPECT_GT(turns, 50) << "twice all that sixty-four clients may subscribe to is no fault";
+}
+
 TEST_F(SubscriberTest, RubbishIsNamed) {
   for (const std::string_view rubbish :
        {"+OK\r\n+PENG\r\n", "+OK\r\n*1\r\n:1\r\n", "!\r\n", "*-1\r\n*0\r\n",
