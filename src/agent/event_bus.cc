@@ -103,9 +103,12 @@ void EventBus::on_publish(std::string_view channel, std::string_view payload) {
   if (!listeners_.empty()) echo_.sent(channel, payload, loop_.now());
 }
 
+void EventBus::on_remote_state(redis::LinkState state) {
+  if (state == redis::LinkState::stopped) echo_.clear();
+}
+
 void EventBus::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
-  echo_.clear();
   std::string line = "{\"jsonrpc\":\"2.0\",\"method\":\"event.gap\",\"params\":{\"from\":\"";
   wire::append_timestamp(from, line);
   line += "\",\"to\":\"";

@@ -57,6 +57,7 @@ class EventBus {
   void on_publish(std::string_view channel, std::string_view payload);
   void on_remote(std::string_view channel, std::string_view payload, std::string_view pattern);
   void on_gap(WallTime from, WallTime to);
+  void on_remote_state(redis::LinkState state);
 
   struct Counters {
     uint64_t delivered = 0;

@@ -254,6 +254,28 @@ def test_a_gap_is_told(cell, listening):
     assert cell.client.call("agent.stats")["subscriptions"]["gaps"] >= 1
 
 
+def test_no_echo_behind_a_gap(redis_server, make_agent, proxy, steady):
+    """What was published while the subscription was being restored comes back after it is."""
+    way = proxy(redis_server)
+    client = steady(make_agent(way.url(), settings={"redis.command_timeout": "5s"}))
+    client.call("event.subscribe", channels=["a"])
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    way.delay = 0.05
+    redis_server.client().client_kill_filter(_type="pubsub")
+
+    def a_gap_is_told():
+        client.call("event.publish", channel="a", event={}, record=False)
+        return any(m["method"] == "event.gap" for m in client.messages)
+
+    wait_until(a_gap_is_told)
+    client.call("event.publish", channel="a", event={}, record=False, ack="stored")
+    redis_server.client().publish("a", '"end"')
+    heard = []
+    while not heard or heard[-1]["event"] != "end":
+        heard.append(client.next_event("a"))
+    assert [e for e in heard[:-1] if "remote" in e] == []
+
+
 def test_a_subscription_made_without_redis_takes_hold_later(lonely):
     lonely.client.call("event.subscribe", channels=["a"])
     lonely.server.start()
