@@ -134,7 +134,7 @@ int Agent::run() {
           Delegate<void(const redis::LinkStatus&)>::to<&Agent::on_link_status>(this),
           Delegate<void(const outbox::Slot&, const redis::SlotEcho&)>::to<&Agent::on_slot_stored>(
               this),
-          Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_publish>(this)},
+          Delegate<void(std::string_view, std::string_view, bool)>::to<&Agent::on_publish>(this)},
       &redis::make_plain_transport);
   heartbeat_.emplace(
       loop_, log_, outbox_, identity_, config_,
@@ -284,8 +284,8 @@ void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo
   update_stats();
 }
 
-void Agent::on_publish(std::string_view channel, std::string_view payload) {
-  if (local_) local_->on_publish(channel, payload);
+void Agent::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
+  if (local_) local_->on_publish(channel, payload, is_notice);
 }
 
 void Agent::on_link_status(const redis::LinkStatus& status) {

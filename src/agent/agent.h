@@ -49,7 +49,7 @@ class Agent {
   void on_link_status(const redis::LinkStatus& status);
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
-  void on_publish(std::string_view channel, std::string_view payload);
+  void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_finished();
   bool hold_back();
   void take_down();

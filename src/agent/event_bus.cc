@@ -99,8 +99,10 @@ void EventBus::on_remote(std::string_view channel, std::string_view payload,
   }
 }
 
-void EventBus::on_publish(std::string_view channel, std::string_view payload) {
-  if (!listeners_.empty()) echo_.sent(channel, payload, loop_.now());
+void EventBus::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
+  if (listeners_.empty()) return;
+  echo_.sent(channel, payload, loop_.now());
+  if (is_notice) deliver_local(channel, payload);
 }
 
 void EventBus::on_remote_state(redis::LinkState state) {

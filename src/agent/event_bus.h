@@ -54,7 +54,7 @@ class EventBus {
   void on_client_closed(ipc::ClientId client);
 
   // From the link and the subscriber.
-  void on_publish(std::string_view channel, std::string_view payload);
+  void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_remote(std::string_view channel, std::string_view payload, std::string_view pattern);
   void on_gap(WallTime from, WallTime to);
   void on_remote_state(redis::LinkState state);

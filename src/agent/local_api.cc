@@ -201,8 +201,8 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   was_steady_ = status.state >= redis::LinkState::replaying;
 }
 
-void LocalApi::on_publish(std::string_view channel, std::string_view payload) {
-  bus_.on_publish(channel, payload);
+void LocalApi::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
+  bus_.on_publish(channel, payload, is_notice);
 }
 
 // --- clients and their wills

@@ -47,7 +47,7 @@ class LocalApi {
 
   // From the link, the outbox and the heartbeat.
   void on_link_status(const redis::LinkStatus& status);
-  void on_publish(std::string_view channel, std::string_view payload);
+  void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_settled(const outbox::Settled& settled) { requests_.on_settled(settled); }
   void on_node_event(std::string_view channel, std::string_view payload) {
     bus_.deliver_local(channel, payload);

@@ -191,7 +191,7 @@ void Link::send_units() {
     pipeline_->send(unit, now);
     if (unit.publish && events_.on_publish) {
       const outbox::MessageView message = unit.message();
-      events_.on_publish(message.channel, message.payload);
+      events_.on_publish(message.channel, message.payload, unit.notice != nullptr);
     }
   }
   sending_ = false;

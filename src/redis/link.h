@@ -50,8 +50,9 @@ struct LinkEvents {
   Delegate<void(const LinkStatus&)> on_status;  // state changed
   // Of slots with `echo`.
   Delegate<void(const outbox::Slot&, const SlotEcho&)> on_slot_stored;
-  // A message is put on the wire; a subscriber of this process may hear it soon.
-  Delegate<void(std::string_view channel, std::string_view payload)> on_publish;
+  // A message is put on the wire; a subscriber of this process may hear it soon. A notice is one of
+  // the outbox's own, that nobody here has heard yet.
+  Delegate<void(std::string_view channel, std::string_view payload, bool is_notice)> on_publish;
 };
 
 class Link final : private PipelineSink {

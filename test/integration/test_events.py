@@ -92,6 +92,27 @@ def test_what_the_node_says_is_heard_locally(redis_server, make_agent, steady, c
     assert event["event"]["probe"] == "port" and "remote" not in event
 
 
+def test_that_events_were_lost_is_heard_locally(make_redis, make_agent, connect):
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={"outbox.event_bytes": "16KiB"})
+    client, listener = connect(agent), connect(agent)
+    listener.call("event.subscribe", channels=["node:events:ook"])
+    for _ in range(50):
+        client.call("event.publish", channel="x", event={"fill": "y" * 1000})
+    server.start()
+    heard = listener.next_event("node:events:ook")
+    while heard["event"]["type"] != "events_lost":
+        heard = listener.next_event("node:events:ook")
+    assert "remote" not in heard
+    # And behind it, no echo.
+    wait_until(lambda: client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    wait_until(lambda: server.client().publish("node:events:ook", '{"type":"end"}'))
+    types = [listener.next_event("node:events:ook")["event"]["type"]]
+    while types[-1] != "end":
+        types.append(listener.next_event("node:events:ook")["event"]["type"])
+    assert "events_lost" not in types
+
+
 @pytest.mark.parametrize("pattern, yes, no", [
     ("a*", ["a", "abc"], ["b", "ba"]), ("a?", ["ab"], ["a", "abc"]),
     ("[a-c]x", ["ax", "cx"], ["dx", "x"]), ("[^a]x", ["bx"], ["ax"]), (r"a\*", ["a*"], ["ab"]),

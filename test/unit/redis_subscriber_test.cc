@@ -40,7 +40,7 @@ struct Watcher {
     EXPECT_LE(from, to);
     ++gaps;
   }
-  void on_publish(std::string_view channel, std::string_view payload) {
+  void on_publish(std::string_view channel, std::string_view payload, bool) {
     heard.push_back(std::string(channel) + "|" + std::string(payload));
   }
   void on_reply(const QueryReply& reply) {
@@ -81,7 +81,8 @@ class QueryTest : public testing::Test {
         LinkEvents{
             Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
             {},
-            Delegate<void(std::string_view, std::string_view)>::to<&Watcher::on_publish>(&watch_)},
+            Delegate<void(std::string_view, std::string_view, bool)>::to<&Watcher::on_publish>(
+                &watch_)},
         &make_plain_transport);
     watch_.link = &*link_;
   }
