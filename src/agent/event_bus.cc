@@ -44,9 +44,13 @@ EventBus::Listener* EventBus::find(ipc::ClientId client) {
   return at == listeners_.end() ? nullptr : &*at;
 }
 
-const EventBus::Subscription* EventBus::match(const Listener& listener, std::string_view channel) {
+const EventBus::Subscription* EventBus::match(const Listener& listener, std::string_view channel,
+                                              bool remote) const {
   for (const Subscription& s : listener.subscriptions) {
-    if (s.is_pattern ? glob_matches(s.text, channel) : s.text == channel) return &s;
+    if ((s.is_pattern ? glob_matches(s.text, channel) : s.text == channel) &&
+        !(remote && remote_.stage(s.text, s.is_pattern) == redis::Subscriber::Stage::refused)) {
+      return &s;
+    }
   }
   return nullptr;
 }
@@ -78,7 +82,7 @@ void EventBus::notify(const Listener& listener, const Subscription& by, std::str
 
 void EventBus::deliver_local(std::string_view channel, std::string_view payload) {
   for (const Listener& listener : listeners_) {
-    if (const Subscription* by = match(listener, channel)) {
+    if (const Subscription* by = match(listener, channel, false)) {
       notify(listener, *by, channel, payload, false);
     }
   }
@@ -91,7 +95,7 @@ void EventBus::on_remote(std::string_view channel, std::string_view payload,
     return;
   }
   for (const Listener& listener : listeners_) {
-    const Subscription* by = match(listener, channel);
+    const Subscription* by = match(listener, channel, true);
     if (by == nullptr) continue;
     if (by->is_pattern ? by->text == pattern : pattern.empty()) {
       notify(listener, *by, channel, payload, true);

@@ -80,8 +80,9 @@ class EventBus {
 
   Listener* find(ipc::ClientId client);
   // The subscription that a message comes by, the client's oldest of those that match; or null. One
-  // that matches several comes from Redis by each of them: this tells by which it counts.
-  static const Subscription* match(const Listener& listener, std::string_view channel);
+  // that matches several comes from Redis by each of them that it does not refuse: this tells by
+  // which it counts.
+  const Subscription* match(const Listener& listener, std::string_view channel, bool remote) const;
   void notify(const Listener& listener, const Subscription& by, std::string_view channel,
               std::string_view payload, bool remote);
   void drop(const Subscription& subscription);

@@ -87,6 +87,12 @@ void Subscriber::unwant(Subscriptions& all, Command command, std::string_view na
   wake();
 }
 
+Subscriber::Stage Subscriber::stage(std::string_view name, bool is_pattern) const {
+  const Subscriptions& all = is_pattern ? patterns_ : channels_;
+  const auto it = all.find(name);
+  return it == all.end() ? Stage::refused : it->second.stage;
+}
+
 // As in the link.
 void Subscriber::wake() {
   turn_.start();

@@ -55,12 +55,14 @@ class Subscriber {
   void stop();
 
   LinkState state() const { return machine_.state(); }
+  // How far it is with what is wanted, on this connection; `refused` of what is not.
+  enum class Stage : uint8_t { wanted, sent, listening, refused };
+  Stage stage(std::string_view name, bool is_pattern) const;
   Trouble trouble() const { return machine_.trouble(); }
   uint64_t failures() const { return failures_; }
 
  private:
   struct Connection;  // what ends with the connection
-  enum class Stage : uint8_t { wanted, sent, listening, refused };
   struct Wanted {
     uint32_t count = 0;
     Stage stage = Stage::wanted;  // on this connection

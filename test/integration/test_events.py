@@ -187,6 +187,19 @@ def test_at_most_sixty_four_subscriptions(cell):
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 40
 
 
+@pytest.mark.own_users("the user here may hear less than the node's")
+def test_a_refused_subscription_hides_none_that_works(make_redis, make_agent, steady):
+    server = make_redis()
+    server.client().execute_command(
+        "ACL", "SETUSER", "nb", "on", ">pw", "~*", "+@all", "resetchannels", "&node:*", "&ok"
+    )
+    client = steady(make_agent(f"redis://nb:pw@127.0.0.1:{server.port}"))
+    client.call("event.subscribe", patterns=["*"])
+    client.call("event.subscribe", channels=["ok"])
+    wait_until(lambda: server.client().publish("ok", "{}"))
+    assert client.next_event("ok") == {"channel": "ok", "event": {}, "remote": True}
+
+
 # --- from elsewhere -----------------------------------------------------------------------------
 
 
