@@ -141,12 +141,7 @@ void EventBus::subscribe(Request& request) {
     listeners_.push_back({request.call->client, {}});
     listener = &listeners_.back();
   }
-  if (listener->subscriptions.size() + count > kMaxSubscriptions) {
-    if (listener->subscriptions.empty()) listeners_.pop_back();
-    return requests_.refuse(
-        request,
-        wire::rpc::queue_full("a client may have at most 64 subscriptions", kMaxSubscriptions));
-  }
+  const size_t had = listener->subscriptions.size();
   std::string scratch;
   for (const bool is_pattern : {false, true}) {
     const wire::JsonView list = is_pattern ? patterns : channels;
@@ -164,6 +159,15 @@ void EventBus::subscribe(Request& request) {
         remote_.subscribe(text);
       }
     }
+  }
+  if (listener->subscriptions.size() > kMaxSubscriptions) {
+    for (; listener->subscriptions.size() > had; listener->subscriptions.pop_back()) {
+      drop(listener->subscriptions.back());
+    }
+    if (had == 0) listeners_.pop_back();
+    return requests_.refuse(
+        request,
+        wire::rpc::queue_full("a client may have at most 64 subscriptions", kMaxSubscriptions));
   }
   requests_.done(request);
 }

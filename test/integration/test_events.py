@@ -185,6 +185,12 @@ def test_at_most_sixty_four_subscriptions(cell):
     error = refused(cell.client, "event.subscribe", patterns=[f"c{i}" for i in range(40)])
     assert error.name == "queue_full"
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 40
+    # What it has already is none more.
+    cell.client.call("event.subscribe", channels=[f"c{i}" for i in range(64)])
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 64
+    error = refused(cell.client, "event.subscribe", channels=["c0", "one more"])
+    assert error.name == "queue_full"
+    wait_until(lambda: cell.redis.pubsub_numpat() == 0 and len(cell.redis.pubsub_channels()) == 64)
 
 
 @pytest.mark.own_users("the user here may hear less than the node's")
