@@ -250,8 +250,13 @@ void Link::arm_check() {
 
 void Link::on_check() {
   const MonoTime now = loop_.now();
+  const bool once_more = !std::exchange(overdue_, false);
   if (const auto oldest = pipeline_->oldest_sent()) {
     if (now - *oldest >= options_.command_timeout) {
+      // It may be we who were held up: the answer lies in the socket then, and is read before this
+      // looks again.
+      overdue_ = once_more;
+      if (once_more) return check_.start(std::chrono::milliseconds(1));
       return fail(Trouble::silent, format("no answer within %s",
                                           human_duration(ms(options_.command_timeout)).c_str()));
     }

@@ -125,8 +125,9 @@ class Link final : private PipelineSink {
   std::string last_refusal_;
   uint64_t last_query_ = 0;
   bool sending_ = false;
-  size_t wakes_ = 0;    // since it was last sent
-  Status early_write_;  // what became of a write before the end of the turn
+  bool overdue_ = false;  // at the last check
+  size_t wakes_ = 0;      // since it was last sent
+  Status early_write_;    // what became of a write before the end of the turn
 
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines

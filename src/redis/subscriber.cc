@@ -39,6 +39,7 @@ struct Subscriber::Connection {
   std::deque<Sent> sent;
   MonoTime last_heard{};
   bool greeted = false;
+  bool overdue = false;  // at the last check
 };
 
 Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, SubscriberEvents events,
@@ -349,8 +350,12 @@ void Subscriber::arm_check() {
 
 void Subscriber::on_check() {
   const MonoTime now = loop_.now();
+  const bool once_more = !std::exchange(connection_->overdue, false);
   if (!connection_->sent.empty()) {
     if (now - connection_->sent.front().at >= options_.command_timeout) {
+      // As in the link: the answer may lie in the socket.
+      connection_->overdue = once_more;
+      if (once_more) return check_.start(std::chrono::milliseconds(1));
       return fail(Trouble::silent, kNotAnswered);
     }
   } else if (now - connection_->last_heard >= options_.ping_after) {

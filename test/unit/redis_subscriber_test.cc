@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "redis/echo_filter.h"
@@ -261,6 +262,21 @@ class SubscriberTest : public testing::Test {
   Log log_{&Watcher::sink, &watch_, LogLevel::debug};
   std::optional<Subscriber> subscriber_;
 };
+
+TEST_F(SubscriberTest, AnAnswerThatCameDuringOurOwnStallCounts) {
+  LinkOptions options = options_for(redis_);
+  options.command_timeout = 100ms;
+  make(options);
+  listen();
+  subscriber_->subscribe("b");
+  ASSERT_TRUE(receives("SUBSCRIBE\r\n$1\r\nb\r\n"));
+  redis_.send("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n");
+  redis_.send("*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$2\r\nm1\r\n");
+  std::this_thread::sleep_for(2 * options.command_timeout);
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.heard.size() == 1; }));
+  EXPECT_EQ(watch_.gaps, 0);
+  EXPECT_EQ(subscriber_->failures(), 0u);
+}
 
 TEST_F(SubscriberTest, ConnectsForTheFirstAndClosesAfterTheLast) {
   listen();

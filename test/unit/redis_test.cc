@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "redis/link.h"
@@ -483,6 +484,21 @@ TEST_F(LinkTest, HalfARequestedReplyAndThenSilenceIsFoundToo) {
   EXPECT_EQ(watch_.stored, 0);
   greet();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); })) << "sent again";
+}
+
+TEST_F(LinkTest, AnAnswerThatCameDuringOurOwnStallCounts) {
+  LinkOptions quiet = options();
+  quiet.ping_after = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  put_health(outbox_, "{1}");
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  std::this_thread::sleep_for(2 * quiet.command_timeout);
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.stored == 1; }));
+  EXPECT_EQ(watch_.last.failures, 0u);
 }
 
 TEST_F(LinkTest, RubbishIsNamedAndTheLinkGoesOn) {
