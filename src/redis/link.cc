@@ -66,7 +66,6 @@ void Link::wake() {
 }
 
 void Link::try_to_connect() {
-  has_tried_ = true;
   if (!transport_) {
     transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
                                          Delegate<void(Status&)>::to<&Link::on_connected>(this),
@@ -314,8 +313,8 @@ void Link::finish(Duration deadline, Delegate<void()> on_finished) {
   finishing_ = true;
   on_finished_ = on_finished;
   finish_deadline_.start(deadline);
-  // The first try is still a timer's tick away: what was never tried has not failed.
-  if (!has_tried_ && machine_.state() == LinkState::waiting) {
+  // The next try may be seconds away; what waits here has this one left.
+  if (machine_.state() == LinkState::waiting) {
     retry_.stop();
     try_to_connect();
   }

@@ -79,7 +79,8 @@ class Link final : private PipelineSink {
   // Other options. If they change where or as whom to connect, it does so anew at once.
   void reconfigure(LinkOptions options);
   // No more will be put in: calls `on_finished` (on a later turn) when all is stored, or when the
-  // deadline has passed, or at once if there is no connection; then the link is stopped.
+  // deadline has passed, or at once if there is no connection and one more try gets none; then the
+  // link is stopped.
   void finish(Duration deadline, Delegate<void()> on_finished);
 
   const LinkStatus& status() const { return status_; }
@@ -137,7 +138,6 @@ class Link final : private PipelineSink {
   uv::Timer finish_deadline_;
   Delegate<void()> on_finished_;
   bool finishing_ = false;
-  bool has_tried_ = false;
 };
 
 }  // namespace nb::redis

@@ -596,6 +596,23 @@ TEST_F(LinkTest, FinishWaitsForWhatIsInFlightAndNotForEver) {
   EXPECT_EQ(watch_.last.state, LinkState::stopped);
 }
 
+TEST_F(LinkTest, FinishBetweenTwoTriesTriesAtOnce) {
+  LinkOptions slow = options();
+  slow.ping_after = slow.command_timeout = slow.stable_after = 1h;
+  slow.backoff = {1h, 1h, 1h};
+  start(slow);
+  ASSERT_TRUE(accepted());
+  redis_.close();
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  put_health(outbox_, "{last}");
+  link_->finish(1h, Delegate<void()>::to<&Watcher::on_finished>(&watch_));
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  EXPECT_FALSE(watch_.finished);
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return watch_.finished; }));
+}
+
 TEST_F(LinkTest, FinishWithASilentServerEndsByItsDeadline) {
   LinkOptions patient = options();
   patient.command_timeout = 1h;
