@@ -289,6 +289,7 @@ void Link::drop_connection(std::string_view words) {
   check_.stop();
   early_write_ = {};
   outbox_.connection_lost();
+  status_.state = machine_.state();  // whoever gets no answer may say why
   if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();
   transport_.reset();

@@ -46,6 +46,7 @@ struct Watcher {
   }
   void on_reply(const QueryReply& reply) {
     if (reply.reply == nullptr) {
+      EXPECT_LT(link->status().state, LinkState::replaying) << "so that it can be said why";
       heard.push_back("none: " + std::string(reply.words));
     } else if (!reply.words.empty()) {
       heard.push_back("error: " + std::string(reply.words));
