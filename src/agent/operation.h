@@ -54,6 +54,7 @@ class Operation {
   virtual void on_unavailable();
 
   void ask(std::initializer_list<std::string_view> command);
+  size_t max_reply_bytes() const { return all_->link_.max_reply_bytes(); }
   // Both end the operation: nothing may be touched afterwards.
   void answer(std::string_view result);
   void refuse(const wire::RpcError& error);

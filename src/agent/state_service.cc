@@ -1,5 +1,8 @@
 #include "agent/state_service.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/text.h"
 #include "wire/json_guard.h"
 #include "wire/json_writer.h"
@@ -14,6 +17,8 @@ namespace {
 // answer.
 constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 62};
 constexpr size_t kMaxResult = 60 * 1024;
+// As Redis keeps it, with all that it needs around it: what is larger fits into no answer.
+constexpr size_t kMaxStored = 4 * 1024 * 1024;
 
 std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
   std::string out;
@@ -39,11 +44,13 @@ class GetOperation final : public Operation {
   void begin() override { ask({"TYPE", key_}); }
 
   void on_reply(const redisReply& reply) override {
+    if (!type_.empty() && !std::exchange(sized_, true)) return on_size(reply);
     if (redis::is_error(reply)) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
     if (type_.empty()) {
       type_ = redis::text_of(reply);
-      if (type_ == "string"sv) return ask({"GET", key_});
-      if (type_ == "hash"sv) return ask({"HGETALL", key_});
+      if (type_ == "string"sv || type_ == "hash"sv) {
+        return ask({"MEMORY", "USAGE", key_, "SAMPLES", "10000"});
+      }
       if (type_ == "none"sv) return refuse(wire::rpc::not_found("there is no such key"));
       return refuse(wire::rpc::wrong_type(
           "the key holds a " + type_ + ": what can be read are strings and hashes", type_));
@@ -58,11 +65,22 @@ class GetOperation final : public Operation {
     } else {
       append_hash(reply, value);
     }
-    if (value.size() > kMaxResult) {
-      return refuse(
-          wire::rpc::too_large("the stored value does not fit into an answer", kMaxResult));
-    }
+    if (value.size() > kMaxResult) return refuse_as_large();
     answer(get_result(key_, value, "redis"));
+  }
+
+  // A reply beyond the limit would end the connection, and with it what all others wait for. Who
+  // may not ask for the size, or cannot, reads all the same.
+  void on_size(const redisReply& reply) {
+    if (reply.type == REDIS_REPLY_INTEGER &&
+        static_cast<uint64_t>(reply.integer) > std::min(kMaxStored, max_reply_bytes())) {
+      return refuse_as_large();
+    }
+    type_ == "string"sv ? ask({"GET", key_}) : ask({"HGETALL", key_});
+  }
+
+  void refuse_as_large() {
+    refuse(wire::rpc::too_large("the stored value does not fit into an answer", kMaxResult));
   }
 
   void append_hash(const redisReply& reply, std::string& out) const {
@@ -86,6 +104,7 @@ class GetOperation final : public Operation {
 
   std::string key_;
   std::string type_;
+  bool sized_ = false;
 };
 
 class ListOperation final : public Operation {

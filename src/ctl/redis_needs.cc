@@ -37,6 +37,7 @@ std::vector<Need> needs_of(std::string_view name) {
        "when a node was last there"},
       {{"TYPE", "cell:a"}, "state.get"},
       {{"GET", "cell:a"}, "state.get"},
+      {{"MEMORY", "USAGE", "cell:a"}, "to leave alone what is too large for state.get", true},
       {{"HGETALL", health}, "state.get"},
       {{"SET", "cell:a", "1"}, "state.set of cell:*", true},
       {{"DEL", "cell:a"}, "state.delete of cell:*", true},

@@ -244,7 +244,7 @@ def test_check_as_the_nodes_own_user(store, check):
 @pytest.mark.parametrize("user", ["admin", "nodebeat-ook"])
 def test_check_names_what_is_missing_and_what_is_too_much(store, check, user):
     store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors", "+keys",
-                                   "(%R~* +hget +hgetall +get +type +xrevrange)",
+                                   "(%R~* +hget +hgetall +get +type +memory|usage +xrevrange)",
                                    "(+set +del ~cell:*)", "(+subscribe +psubscribe &*)",
                                    "(+xadd ~stream:*)", "(+pexpire ~node:health:ook)")
     done = check(store.url(), "--node", "ook", user=user, code=PROBLEMS)
@@ -323,7 +323,8 @@ def test_check_as_one_who_may_not_ask_about_users(store, check, cell_users):
 def test_check_of_a_user_without_its_groups(store, check):
     store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors",
                                    "(+hset +pexpire ~node:health:ook)", "(+set +del ~cell:*)",
-                                   "(+subscribe +psubscribe &*)", "(+xadd ~stream:robot_telemetry)")
+                                   "(+subscribe +psubscribe &*)", "(+xadd ~stream:robot_telemetry)",
+                                   "(%R~* +memory|usage)")
     text = check(store.url(), code=PROBLEMS)["user nodebeat-ook"]["text"]
     assert text.startswith("may not do what an agent does: HGET node:health:ook (beats), ")
     assert "(the history of beats)" in text and "HSET node:health:ook" not in text

@@ -23,7 +23,8 @@ def test_an_agent_may_use_what_it_uses():
     first = r'(?:\.arg\(|ask\(\{|command\[\] = \{)"([A-Z]{3,})"'
     used = {word.lower() for text in sources for word in re.findall(first, text)}
     arguments = {"setname", "maxlen"}
-    with_subcommand = {"client": "client|setname", "acl": "acl|whoami"}
+    with_subcommand = {"client": "client|setname", "acl": "acl|whoami",
+                       "memory": "memory|usage"}
     # AUTH is everybody's. CONFIG GET shows passwords: what the agent would learn is not worth that.
     used = {with_subcommand.get(word, word) for word in used} - arguments - {"auth", "config"}
     line = users(ROOT / "config" / "redis")["nodebeat-NODE"]

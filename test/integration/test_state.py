@@ -159,6 +159,16 @@ def test_a_value_that_fits_no_answer(cell):
     assert error.name == "too_large" and error.data["limit_bytes"] > 0
 
 
+@pytest.mark.parametrize("kind", ["string", "hash"])
+def test_a_value_beyond_max_reply_costs_only_who_asks(cell, kind):
+    large = "x" * (17 << 20)
+    cell.redis.set("k", large) if kind == "string" else cell.redis.hset("k", "field", large)
+    failures = cell.client.call("agent.stats")["link"]["failures"]
+    assert refused(cell.client, "state.get", key="k").name == "too_large"
+    cell.client.call("state.set", key="other", value=1, ack="stored")
+    assert cell.client.call("agent.stats")["link"]["failures"] == failures
+
+
 def test_what_waits_is_read_from_the_agent(lonely):
     lonely.client.call("state.set", '{"key":"k","value":{"a":1.10}}')
     lonely.client.request("state.get", {"key": "k"})
