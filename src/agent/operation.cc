@@ -4,6 +4,12 @@
 #include <span>
 
 namespace nb::agent {
+namespace {
+
+// Of one client: their answers are long, and may come all in one turn.
+constexpr size_t kAtOnce = 4;
+
+}  // namespace
 
 Operations::~Operations() = default;
 
@@ -11,7 +17,7 @@ void Operations::begin(const ipc::Call& call, std::unique_ptr<Operation> operati
   if (call.is_notification()) return;
   Operation& begun = *operation;
   begun.all_ = this;
-  begun.token_ = rpc_.defer(call);
+  begun.token_ = rpc_.defer(call, ipc::RpcServer::kMaxPending / kAtOnce);
   running_.push_back(std::move(operation));
   begun.begin();
 }

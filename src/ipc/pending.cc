@@ -2,10 +2,11 @@
 
 namespace nb::ipc {
 
-Token PendingTable::add(ClientId client, std::string_view id, uint32_t batch) {
+Token PendingTable::add(ClientId client, std::string_view id, uint32_t batch, size_t weight) {
   const auto [token, call] = calls_.add();
   call.client = client;
   call.batch = batch;
+  call.weight = weight;
   call.id.assign(id);
   return token;
 }

@@ -18,12 +18,13 @@ using Token = uint64_t;  // a deferred answer; 0: none is wanted. Never the same
 struct PendingCall {
   ClientId client = 0;
   uint32_t batch = 0;
+  size_t weight = 1;
   std::string id;
 };
 
 class PendingTable {
  public:
-  Token add(ClientId client, std::string_view id, uint32_t batch);
+  Token add(ClientId client, std::string_view id, uint32_t batch, size_t weight);
   // Null if it was settled already, or its client has gone.
   PendingCall* find(Token token) { return calls_.find(token); }
   void remove(Token token) { calls_.remove(token); }

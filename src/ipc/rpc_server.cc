@@ -160,16 +160,16 @@ void RpcServer::refuse(const Call& call, const RpcError& error) {
   settle_in_batch(call.batch);
 }
 
-Token RpcServer::defer(const Call& call) {
+Token RpcServer::defer(const Call& call, size_t weight) {
   if (call.is_notification() || std::exchange(settled_, true)) return 0;
   if (Client* c = find(call.client)) {
-    ++c->pending;
+    c->pending += weight;
     if ((c->pending >= kMaxPending || c->answered > server_.options().output_bytes / 4) &&
         !std::exchange(c->held, true)) {
       server_.hold(call.client, true);
     }
   }
-  return pending_.add(call.client, call.id, call.batch);
+  return pending_.add(call.client, call.id, call.batch, weight);
 }
 
 bool RpcServer::answer(Token token, std::string_view result_json) {
@@ -177,11 +177,12 @@ bool RpcServer::answer(Token token, std::string_view result_json) {
   if (call == nullptr) return false;
   const ClientId client = call->client;
   const uint32_t batch = call->batch;
+  const size_t weight = call->weight;
   const bool open = server_.is_open(client);
   send_result(client, call->id, batch, result_json);
   pending_.remove(token);
   settle_in_batch(batch);
-  release(client);
+  release(client, weight);
   return open;
 }
 
@@ -190,12 +191,13 @@ bool RpcServer::refuse(Token token, const RpcError& error) {
   if (call == nullptr) return false;
   const ClientId client = call->client;
   const uint32_t batch = call->batch;
+  const size_t weight = call->weight;
   const bool open = server_.is_open(client);
   count_error(client);
   send_error(client, call->id, batch, error);
   pending_.remove(token);
   settle_in_batch(batch);
-  release(client);
+  release(client, weight);
   return open;
 }
 
@@ -210,10 +212,10 @@ bool RpcServer::notify(ClientId client, std::string_view line_json) {
 
 // One pending call less. Reading goes on when half of them are settled, not at each; and when what
 // batches hold back is little again, or can only be of the one at hand.
-void RpcServer::release(ClientId client) {
+void RpcServer::release(ClientId client, size_t weight) {
   Client* c = find(client);
   if (c == nullptr) return;
-  --c->pending;
+  c->pending -= weight;
   if (c->held && c->pending <= kMaxPending / 2 &&
       (c->pending == 0 || c->answered <= server_.options().output_bytes / 4)) {
     c->held = false;
@@ -223,9 +225,11 @@ void RpcServer::release(ClientId client) {
 
 void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch,
                             std::string_view result) {
-  // What can never be delivered would cut the client off.
+  // What cannot be delivered would cut the client off. The calls of a batch have all begun before
+  // the first answer could be read.
   const size_t limit = server_.options().output_bytes;
-  if (result.size() + id.size() + 64 > limit) {
+  const size_t gathered = batch != 0 ? batches_[batch].answers.size() : 0;
+  if (!server_.has_room(client, gathered + result.size() + id.size() + 64)) {
     count_error(client);
     const std::string words =
         format("the answer has %zu bytes, more than may wait for a client", result.size());

@@ -70,8 +70,8 @@ class RpcServer {
   void answer(const Call& call, std::string_view result_json);
   // A refused notification is counted, and told if the client wants to know.
   void refuse(const Call& call, const wire::RpcError& error);
-  // The call will be answered later. 0 for a notification.
-  Token defer(const Call& call);
+  // The call will be answered later. 0 for a notification. `weight`: as how many it counts.
+  Token defer(const Call& call, size_t weight = 1);
 
   // Nothing happens if the client has gone, or for 0; true if there was somebody to answer.
   bool answer(Token token, std::string_view result_json);
@@ -115,7 +115,7 @@ class RpcServer {
   void send_result(ClientId client, std::string_view id, uint32_t batch, std::string_view result);
   void send_error(ClientId client, std::string_view id, uint32_t batch,
                   const wire::RpcError& error);
-  void release(ClientId client);
+  void release(ClientId client, size_t weight);
 
   uv::Loop& loop_;
   const Log& log_;

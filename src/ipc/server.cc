@@ -253,13 +253,18 @@ void Server::end_line(ClientId client) {
   if (session == nullptr) return;
   session->output() += '\n';
   soon_.request();
-  if (session->unsent() <= options_.output_bytes) return;
-  flush(*session);
-  if (session->unsent() <= options_.output_bytes) return;
+  if (has_room(client, 0)) return;
   ++counters_.cut_off;
   log_.notice("socket: client %llu (process %d) is cut off: it does not read what it asked for",
               static_cast<unsigned long long>(client), session->peer().pid);
   end(*session, Session::End::cut_off);
+}
+
+bool Server::has_room(ClientId client, size_t bytes) {
+  Session* session = find(client);
+  if (session == nullptr) return true;
+  if (session->unsent() + bytes > options_.output_bytes) flush(*session);
+  return session->unsent() + bytes <= options_.output_bytes;
 }
 
 void Server::flush(Session& session) {

@@ -73,6 +73,8 @@ class Server final : private SessionOwner {
   // be called, before anything else. Null if it has gone or does not listen any more.
   std::string* begin_line(ClientId client);
   void end_line(ClientId client);
+  // Whether so much more may wait for it, once the kernel has taken what it takes.
+  bool has_room(ClientId client, size_t bytes);
   // Sends this error, and closes when it has been read. Nothing further of this client is read.
   void close_with(ClientId client, const wire::RpcError& error);
   // While held, no further line of this client is handed out.

@@ -182,6 +182,32 @@ def test_one_that_does_not_read_its_answers_is_not_read(redis_server, make_agent
     thread.join(5)
 
 
+def test_one_that_reads_many_large_values_is_not_cut_off(cell):
+    cell.redis.set("k", "x" * 50000)
+    cell.client.send(b"".join(Client.line("state.get", {"key": "k"}, f"q{i}") for i in range(100)))
+    for i in range(100):
+        assert len(cell.client.answer(f"q{i}")["value"]) == 50000
+    assert cell.client.call("agent.stats")["socket"]["cut_off"] == 0
+
+
+@pytest.mark.parametrize("most", ["1MiB", "128KiB"])
+def test_a_batch_of_large_values_gets_what_fits(redis_server, make_agent, steady, most):
+    agent = make_agent(redis_server.url(), settings={"socket.max_output": most})
+    client = steady(agent)
+    redis_server.client().set("k", "x" * 50000)
+    # These are all begun at once.
+    client.send_line([{"jsonrpc": "2.0", "method": "state.get", "params": {"key": "k"}, "id": i}
+                      for i in range(100)])
+    answers = []
+    while len(answers) < 100:
+        answers += client.next_anonymous()
+    assert {answer["id"] for answer in answers} == set(range(100))
+    assert "result" in answers[0]
+    for answer in answers:
+        assert "result" in answer or answer["error"]["data"]["name"] == "too_large"
+    assert client.call("agent.stats")["socket"]["cut_off"] == 0
+
+
 def test_one_connection_too_many(redis_server, make_agent, connect):
     agent = make_agent(redis_server.url(), settings={"socket.max_clients": 3})
     clients = [connect(agent) for _ in range(3)]
