@@ -138,8 +138,10 @@ class StatusOperation final : public Operation {
     const redisReply& entry = *reply.element[0];
     if (entry.elements == 0) return {};
     const std::string_view id = redis::text_of(*entry.element[0]);
+    // Whoever adds an entry may name any number.
+    constexpr int64_t kYear10000 = 253402300800000;
     const auto ms = parse_number<int64_t>(id.substr(0, id.find('-')));
-    if (!ms) return {};
+    if (!ms || *ms >= kYear10000) return {};
     return wire::format_timestamp(WallTime(std::chrono::milliseconds(*ms)));
   }
 

@@ -427,6 +427,14 @@ def test_status_of_a_cell(cell, make_agent, steady):
     assert "cmdstat_keys" not in cell.redis.info("commandstats")
 
 
+@pytest.mark.parametrize("ms", [253402300800000, 9223372036854775807, 18446744073709551615])
+def test_a_history_from_beyond_all_time(cell, ms):
+    cell.redis.hset("nodebeat:nodes", "hog", "{}")
+    cell.redis.xadd("stream:node_metrics:hog", {"health": "{}"}, id=f"{ms}-1")
+    status = cell.client.call("system.status")
+    assert status["nodes_last_seen"]["hog"] is None and status["nodes_health"]["hog"] is None
+
+
 @pytest.mark.parametrize("rubbish", ["no JSON", "[]", '"text"', ""])
 def test_rubbish_for_a_health(cell, rubbish):
     cell.redis.hset("node:health:python", "health", rubbish)
