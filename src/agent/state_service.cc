@@ -187,7 +187,7 @@ void StateService::set(Request& request) {
 void StateService::get(Request& request) {
   if (request.call == nullptr) return;
   const std::string_view key = *request.values[0].string(key_);
-  const auto slot = outbox_.find(db_, key);
+  const auto slot = outbox_.find(db_, key, request.began);
   if (slot && !slot->stored) {
     if (slot->kind == outbox::SlotKind::remove) {
       return requests_.refuse(request, wire::rpc::not_found("there is no such key"));

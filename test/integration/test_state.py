@@ -56,6 +56,15 @@ def test_a_time_to_live_runs_while_redis_is_away(lonely):
     assert not lonely.server.client().exists("short")
 
 
+def test_a_time_to_live_is_over_whether_or_not_anything_else_happens(make_redis, make_agent, connect):
+    agent = make_agent(make_redis(start=False).url(),
+                       settings={"heartbeat.interval": "60s", "heartbeat.ttl": "180s"})
+    client = connect(agent)
+    wait_until(lambda: client.call("health.get")["health"])  # beats look for what is over, too
+    client.call("state.set", key="k", value=1, ttl_ms=50)
+    wait_until(lambda: attempt(client, "k").get("error") == "not_found")
+
+
 def attempt(client, key):
     try:
         return client.call("state.get", key=key)
