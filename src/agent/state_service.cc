@@ -16,7 +16,7 @@ namespace {
 // A stored value may be larger than a line to the agent may be; two levels are around it in the
 // answer.
 constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 62};
-constexpr size_t kMaxResult = 60 * 1024;
+constexpr size_t kMaxResult = 64 * 1024;  // and so whatever was set by a line
 // As Redis keeps it, with all that it needs around it: what is larger fits into no answer.
 constexpr size_t kMaxStored = 4 * 1024 * 1024;
 

@@ -162,6 +162,12 @@ def test_other_types_are_told(cell, kind):
     assert (error.code, error.name, error.data["type"]) == (-32010, "wrong_type", kind)
 
 
+def test_what_a_line_can_set_can_be_read(cell):
+    value = "x" * 65000
+    cell.client.call("state.set", key="k", value=value, ack="stored")
+    assert cell.client.call("state.get", key="k") == {"key": "k", "value": value, "source": "redis"}
+
+
 def test_a_value_that_fits_no_answer(cell):
     cell.redis.set("k", "x" * 70000)
     error = refused(cell.client, "state.get", key="k")
