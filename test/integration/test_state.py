@@ -450,7 +450,11 @@ def test_a_history_from_beyond_all_time(cell, ms):
     assert status["nodes_last_seen"]["hog"] is None and status["nodes_health"]["hog"] is None
 
 
-@pytest.mark.parametrize("rubbish", ["no JSON", "[]", '"text"', ""])
+@pytest.mark.parametrize("rubbish", [
+    "no JSON", "[]", '"text"', "",
+    # With what is around it in a status, deeper than a line may be nested.
+    pytest.param('{"a":' + "[" * 61 + "]" * 61 + "}", id="62 deep"),
+])
 def test_rubbish_for_a_health(cell, rubbish):
     cell.redis.hset("node:health:python", "health", rubbish)
     cell.redis.set("node:health:string", "x")
