@@ -72,8 +72,11 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
 
 void Outbox::keep_waiters(bool (*waits_still)(void* user, Waiter), void* user) {
   slots_.for_each([&](Slot& slot) {
-    const auto gone = [&](const Slot::Wait& wait) { return !waits_still(user, wait.waiter); };
-    if (std::erase_if(slot.waits, gone) > 0) std::vector(slot.waits).swap(slot.waits);
+    std::vector<Slot::Wait> kept;
+    for (const Slot::Wait& wait : slot.waits) {
+      if (waits_still(user, wait.waiter)) kept.push_back(wait);
+    }
+    slot.waits.swap(kept);
   });
 }
 

@@ -13,38 +13,33 @@ void take_timestamp(JsonView given, WallTime now, std::string& out) {
   }
 }
 
-Record::Record(std::span<const RecordField> fields)
-    : fields_(fields),
-      values_(fields.size()),
-      former_(fields.size()),
-      known_(fields.size()),
-      was_known_(fields.size()) {
+Record::Record(std::span<const RecordField> fields) : fields_(fields), values_(fields.size() * 2) {
   reset();
 }
 
 void Record::reset() {
-  for (size_t i = 0; i < fields_.size(); ++i) {
-    values_[i] = fields_[i].initial;
-    known_[i] = false;
-  }
+  for (size_t i = 0; i < fields_.size(); ++i) values_[i] = fields_[i].initial;
+  known_ = 0;
 }
 
 void Record::set(size_t field, JsonView value) {
-  values_[field].swap(former_[field]);
-  was_known_[field] = known_[field];
+  values_[fields_.size() + field] = values_[field];
+  const uint32_t bit = 1u << field;
+  was_known_ = (was_known_ & ~bit) | (known_ & bit);
   values_[field].clear();
   append_compact(value, values_[field]);
-  known_[field] = true;
+  known_ |= bit;
 }
 
 void Record::take_back(size_t field) {
-  values_[field].swap(former_[field]);
-  known_[field] = was_known_[field];
+  values_[field] = values_[fields_.size() + field];
+  const uint32_t bit = 1u << field;
+  known_ = (known_ & ~bit) | (was_known_ & bit);
 }
 
 void Record::set(size_t field, std::string_view json) {
   values_[field] = json;
-  known_[field] = true;
+  known_ |= 1u << field;
 }
 
 bool Record::adopt(JsonView object) {
@@ -52,7 +47,7 @@ bool Record::adopt(JsonView object) {
   bool changed = false;
   for (size_t i = 0; i < fields_.size(); ++i) {
     const JsonView value = object[fields_[i].param.name];
-    if (known_[i] || !value.exists()) continue;
+    if ((known_ >> i & 1) != 0 || !value.exists()) continue;
     if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
     std::string json;
     append_compact(value, json);

@@ -3,6 +3,7 @@
 // kept as the JSON that came in, so that numbers go out digit by digit.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -97,9 +98,9 @@ class Record {
 
  private:
   std::span<const RecordField> fields_;
-  std::vector<std::string> values_;
-  std::vector<std::string> former_;  // before the last set()
-  std::vector<bool> known_, was_known_;
+  std::vector<std::string> values_;  // of all; then as they were before each one's last set()
+  uint32_t known_ = 0;               // a bit for each that was set
+  uint32_t was_known_ = 0;           // before each one's last set()
 };
 
 }  // namespace nb::wire
