@@ -244,6 +244,35 @@ def test_replies_that_trickle_are_no_trouble(redis_server, make_agent, fake_redi
     assert server.accepted == 1 and not agent.logged(TRYING)
 
 
+def test_a_status_that_breaks_off_calls_no_node_expired(make_agent, fake_redis, connect):
+    def script(connection):
+        queued = []
+        while True:
+            command = connection.read_command()
+            reply = b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
+            if command == ["HGET", "node:health:hog", "health"]:
+                return
+            if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
+                reply = b"+QUEUED\r\n"
+                queued.append(command[0])
+            elif command[0] == "EXEC":
+                reply = b"*%d\r\n" % len(queued) + b":1\r\n" * len(queued)
+                queued.clear()
+            elif command[0] == "HGETALL":
+                reply = b"*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n"
+            elif command[0] == "SCAN":
+                reply = b"*2\r\n+0\r\n*0\r\n"
+            connection.send(reply)
+
+    agent = make_agent(fake_redis(script).url())
+    agent.wait_for_log(CONNECTED)
+    client = connect(agent)
+    wait_until(lambda: client.call("health.get")["health"])
+    status = client.call("system.status")
+    assert (status["redis_connected"], status["total_nodes"], status["nodes_online"]) == (False, 1, 1)
+    assert list(status["nodes_health"]) == list(status["nodes_last_seen"]) == ["ook"]
+
+
 def test_an_error_to_one_command_is_said_once_and_ends_nothing(redis_server, make_agent):
     client = redis_server.client()
     client.set("stream:node_metrics:ook", "somebody's text")
