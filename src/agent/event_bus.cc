@@ -1,6 +1,7 @@
 #include "agent/event_bus.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/glob.h"
 #include "base/text.h"
@@ -111,6 +112,23 @@ void EventBus::on_publish(std::string_view channel, std::string_view payload, bo
 
 void EventBus::on_remote_state(redis::LinkState state) {
   if (state == redis::LinkState::stopped) echo_.clear();
+  for (Listener& listener : listeners_) answer_waiting(listener);
+}
+
+void EventBus::answer_waiting(Listener& listener) {
+  for (Subscription& s : listener.subscriptions) {
+    if (s.call == 0) continue;
+    if (waits_for_redis(listener)) return;
+    rpc_.answer(std::exchange(s.call, 0), "{}");
+  }
+}
+
+bool EventBus::waits_for_redis(const Listener& listener) const {
+  if (remote_.will_tell_gap()) return false;
+  for (const Subscription& s : listener.subscriptions) {
+    if (remote_.stage(s.text, s.is_pattern) < redis::Subscriber::Stage::listening) return true;
+  }
+  return false;
 }
 
 void EventBus::on_gap(WallTime from, WallTime to) {
@@ -152,7 +170,7 @@ void EventBus::subscribe(Request& request) {
           listener->subscriptions.begin(), listener->subscriptions.end(),
           [&](const Subscription& s) { return s.is_pattern == is_pattern && s.text == text; });
       if (has_it) continue;
-      listener->subscriptions.push_back({std::string(text), is_pattern});
+      listener->subscriptions.push_back({std::string(text), is_pattern, 0});
       if (is_pattern) {
         remote_.psubscribe(text);
       } else {
@@ -169,10 +187,14 @@ void EventBus::subscribe(Request& request) {
         request,
         wire::rpc::queue_full("a client may have at most 64 subscriptions", kMaxSubscriptions));
   }
-  requests_.done(request);
+  const bool waits = listener->subscriptions.size() > had && requests_.redis_is_there() &&
+                     waits_for_redis(*listener);
+  if (!waits) return requests_.done(request);
+  listener->subscriptions.back().call = rpc_.defer(*request.call);
 }
 
 void EventBus::drop(const Subscription& subscription) {
+  rpc_.answer(subscription.call, "{}");
   if (subscription.is_pattern) {
     remote_.punsubscribe(subscription.text);
   } else {
@@ -202,6 +224,7 @@ void EventBus::unsubscribe(Request& request) {
         });
       }
     }
+    answer_waiting(*listener);
     if (listener->subscriptions.empty()) on_client_closed(request.call->client);
   }
   requests_.done(request);

@@ -72,6 +72,7 @@ class EventBus {
   struct Subscription {
     std::string text;
     bool is_pattern = false;
+    ipc::Token call = 0;  // that it came with, answered when Redis has confirmed all
   };
   struct Listener {
     ipc::ClientId client = 0;
@@ -86,6 +87,10 @@ class EventBus {
   void notify(const Listener& listener, const Subscription& by, std::string_view channel,
               std::string_view payload, bool remote);
   void drop(const Subscription& subscription);
+  // Redis has neither confirmed nor refused all of them yet, and what is missed meanwhile would not
+  // be told as a gap.
+  bool waits_for_redis(const Listener& listener) const;
+  void answer_waiting(Listener& listener);
 
   uv::Loop& loop_;
   ipc::RpcServer& rpc_;

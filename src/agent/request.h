@@ -54,6 +54,7 @@ class Requests {
   void on_settled(const outbox::Settled& settled);
 
   size_t waiting() const { return pending_.size(); }
+  bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
 
  private:
   struct Pending {

@@ -40,6 +40,7 @@ struct Subscriber::Connection {
   MonoTime last_heard{};
   bool greeted = false;
   bool overdue = false;  // at the last check
+  bool confirmed = false;  // or refused something, which has not been told yet
 };
 
 Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, SubscriberEvents events,
@@ -218,6 +219,7 @@ void Subscriber::on_data(std::string_view bytes) {
   if (reader.fault() != nullptr) return fail(Trouble::rubbish, reader.fault());
   if (machine_.state() == LinkState::steady) last_listened_ = loop_.clock().wall_now();
   maybe_steady();
+  if (std::exchange(connection_->confirmed, false)) events_.on_status(machine_.state());
   flush();
 }
 
@@ -278,6 +280,7 @@ std::optional<Failure> Subscriber::take_answer(const redisReply& reply) {
       break;
     case Command::subscribe:
     case Command::psubscribe: {
+      connection_->confirmed = true;
       if (!error.empty()) {
         refused(all, sent.name, error);
         break;

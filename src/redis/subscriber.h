@@ -30,6 +30,7 @@ struct SubscriberEvents {
   // It listens again to all that is wanted, after an interruption of so long.
   Delegate<void(WallTime from, WallTime to)> on_gap;
   // steady: the server has confirmed or refused all that was wanted; stopped: nothing is wanted.
+  // Also when, while it is steady, more has been confirmed or refused.
   Delegate<void(LinkState)> on_status;
 };
 
@@ -58,6 +59,8 @@ class Subscriber {
   // How far it is with what is wanted, on this connection; `refused` of what is not.
   enum class Stage : uint8_t { wanted, sent, listening, refused };
   Stage stage(std::string_view name, bool is_pattern) const;
+  // It is interrupted: what is missed until it listens again is told as a gap.
+  bool will_tell_gap() const { return deaf_since_.has_value(); }
   Trouble trouble() const { return machine_.trouble(); }
   uint64_t failures() const { return failures_; }
 

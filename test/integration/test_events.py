@@ -281,6 +281,35 @@ def test_a_thousand_events_in_order(cell, make_agent, steady):
     assert kept == list(range(1000))
 
 
+def test_what_is_published_behind_the_answer_is_heard(cell, connect):
+    other = connect(cell.agent)  # with and without a connection that listens already
+    for i in range(20):
+        cell.client.call("event.subscribe", channels=[f"a{i}"], patterns=[f"b{i}*"])
+        other.call("event.subscribe", patterns=[f"a{i}*"])
+        cell.redis.publish(f"a{i}", '"a"')
+        cell.redis.publish(f"b{i}", '"b"')
+        assert [cell.client.next_event()["event"] for _ in range(2)] == ["a", "b"]
+        assert other.next_event()["event"] == "a"
+        for client in (cell.client, other) if i % 2 else (other, cell.client):
+            client.call("event.unsubscribe")
+    assert cell.client.messages == other.messages == []
+
+
+def test_who_subscribes_while_redis_is_silent_is_answered(redis_server, make_agent, proxy, steady):
+    way = proxy(redis_server)
+    client = steady(make_agent(way.url()))
+    client.call("event.subscribe", channels=["a"])
+    way.mode = "black_hole"
+    given_up = client.request("event.subscribe", channels=["b"])
+    assert client.call("event.unsubscribe", channels=["b"]) == client.answer(given_up) == {}
+    waits = client.request("event.subscribe", channels=["c"])
+    client.notify("event.publish", channel="c", event={})
+    assert client.next_event() == {"channel": "c", "event": {}}
+    assert client.answer(waits) == {}
+    way.mode = "pass"
+    assert client.next_message("event.gap")
+
+
 def test_a_gap_is_told(cell, listening):
     listening(cell.client, channels=["a"])
     cell.server.restart()
