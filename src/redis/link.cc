@@ -241,8 +241,8 @@ void Link::arm_check() {
   if (check_.active()) return;
   const MonoTime now = loop_.now();
   MonoTime at = last_heard_ + options_.ping_after;
-  if (const auto oldest = pipeline_->oldest_sent()) {
-    at = std::min(*oldest + options_.command_timeout, now + options_.ping_after);
+  if (const auto since = pipeline_->waiting_since()) {
+    at = std::min(*since + options_.command_timeout, now + options_.ping_after);
   }
   check_.start(at - now);
 }
@@ -250,8 +250,8 @@ void Link::arm_check() {
 void Link::on_check() {
   const MonoTime now = loop_.now();
   const bool once_more = !std::exchange(overdue_, false);
-  if (const auto oldest = pipeline_->oldest_sent()) {
-    if (now - *oldest >= options_.command_timeout) {
+  if (const auto since = pipeline_->waiting_since()) {
+    if (now - *since >= options_.command_timeout) {
       // It may be we who were held up: the answer lies in the socket then, and is read before this
       // looks again.
       overdue_ = once_more;

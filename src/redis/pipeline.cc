@@ -164,9 +164,9 @@ void Pipeline::give_up(std::string_view words) {
   }
 }
 
-std::optional<MonoTime> Pipeline::oldest_sent() const {
+std::optional<MonoTime> Pipeline::waiting_since() const {
   if (waiting_.empty()) return std::nullopt;
-  return waiting_.front().sent;
+  return std::max(waiting_.front().sent, last_reply_);
 }
 
 std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
@@ -175,6 +175,7 @@ std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
       if (waiting_.empty()) {
         return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
       }
+      last_reply_ = now;
       if (auto failure = handle(*reply, now)) return failure;
     }
   }

@@ -81,8 +81,9 @@ class Pipeline {
 
   // Formatted and not yet written; whoever writes it empties it.
   std::string& output() { return output_; }
-  // When the command that has waited longest was sent; nothing if none waits.
-  std::optional<MonoTime> oldest_sent() const;
+  // Since when the next answer is waited for, nothing if none is: since its command was sent, or the
+  // answer before it came. A slow line has many behind one another, and is not silent.
+  std::optional<MonoTime> waiting_since() const;
   size_t waiting() const { return waiting_.size(); }
   // Units among them, and queries.
   size_t waiting_units() const { return waiting_units_; }
@@ -122,6 +123,7 @@ class Pipeline {
   Ring<Waiting> waiting_;
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;
+  MonoTime last_reply_{};
   std::string unit_error_;  // the first refusal of a command within the transaction at the front
   int pings_ = 0;
   int db_ = 0;

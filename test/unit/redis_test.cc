@@ -327,6 +327,17 @@ TEST_F(PipelineUnit, IsOneTransaction) {
   EXPECT_EQ(pipeline_.waiting(), 0u);
 }
 
+// Behind a slow line much is sent at once, as after a reconnect, and answered bit by bit.
+TEST_F(PipelineUnit, EachAnswerIsWaitedForSinceTheOneBefore) {
+  EXPECT_EQ(pipeline_.waiting_since(), kNow);
+  EXPECT_FALSE(pipeline_.feed("+OK\r\n+QUE", kNow + 1s));
+  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
+  EXPECT_FALSE(pipeline_.feed("U", kNow + 2s)) << "half an answer is none";
+  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
+  pipeline_.ping(kNow + 3s);
+  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
+}
+
 TEST_F(PipelineUnit, OneBadCommandRefusesTheUnitAlone) {
   EXPECT_FALSE(pipeline_
                    .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
