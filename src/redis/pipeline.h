@@ -81,8 +81,8 @@ class Pipeline {
 
   // Formatted and not yet written; whoever writes it empties it.
   std::string& output() { return output_; }
-  // Since when the next answer is waited for, nothing if none is: since its command was sent, or the
-  // answer before it came. A slow line has many behind one another, and is not silent.
+  // Since when the next answer is waited for, nothing if none is: since its command was sent, or
+  // the answer before it came. A slow line has many behind one another, and is not silent.
   std::optional<MonoTime> waiting_since() const;
   size_t waiting() const { return waiting_.size(); }
   // Units among them, and queries.

@@ -39,7 +39,7 @@ struct Subscriber::Connection {
   std::deque<Sent> sent;
   MonoTime last_heard{};
   bool greeted = false;
-  bool overdue = false;  // at the last check
+  bool overdue = false;    // at the last check
   bool confirmed = false;  // or refused something, which has not been told yet
 };
 

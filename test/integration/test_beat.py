@@ -333,6 +333,9 @@ def test_one_node_up_however_often_the_link_breaks(redis_server, make_agent, pro
     way = proxy(redis_server)
     agent = make_agent(way.url())
     events.wait_for("node_up")
+    # A beat later Redis has confirmed it, too: what is not confirmed is said again.
+    first = redis_server.wait_for_beat("ook").health["timestamp"]
+    redis_server.wait_for_beat("ook", lambda h: h["timestamp"] > first)
     for connects in range(2, 5):
         way.reset_all()
         wait_until(lambda: len(agent.logged("connected")) >= connects)
