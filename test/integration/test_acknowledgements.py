@@ -1,6 +1,7 @@
 """What an acknowledgement is worth: accepted, stored, dropped, too late."""
 
 import json
+import os
 import threading
 import time
 
@@ -49,7 +50,8 @@ def test_who_has_given_up_waiting_is_forgotten(lonely, sanitized):
     wait_in_vain(5000)
     before = lonely.agent.own_memory()
     wait_in_vain(35000)
-    assert sanitized or lonely.agent.own_memory() - before < 256 << 10
+    if not sanitized and "NODEBEAT_TEST_EMULATED" not in os.environ:  # whose memory is not the agent's
+        assert lonely.agent.own_memory() - before < 256 << 10
 
 
 def test_stored_comes_as_soon_as_redis_does(lonely):
