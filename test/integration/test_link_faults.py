@@ -220,23 +220,28 @@ def test_half_a_greeting_is_found_by_the_deadline(fake_redis, make_agent):
     agent.wait_for_log("does not answer.*" + TRYING, timeout=3)
 
 
+def usual_reply(command, queued):
+    """What a Redis answers to a beat; `queued` is its transaction so far."""
+    if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
+        queued.append(command[0])
+        return b"+QUEUED\r\n"
+    if command[0] == "EXEC":
+        count = len(queued)
+        queued.clear()
+        return b"*%d\r\n" % count + b":1\r\n" * count
+    return b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
+
+
 def test_replies_that_trickle_are_no_trouble(redis_server, make_agent, fake_redis):
     """One byte at a time is slow, not wrong."""
 
     def script(connection):
+        queued = []
         while True:
-            command = connection.read_command()
-            reply = b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
-            if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
-                reply = b"+QUEUED\r\n"
-                queued.append(command[0])
-            elif command[0] == "EXEC":
-                reply = b"*%d\r\n" % len(queued) + b":1\r\n" * len(queued)
-                queued.clear()
+            reply = usual_reply(connection.read_command(), queued)
             for i in range(len(reply)):
                 connection.send(reply[i : i + 1])
 
-    queued = []
     server = fake_redis(script)
     agent = make_agent(server.url())
     agent.wait_for_log(CONNECTED)
@@ -249,20 +254,14 @@ def test_a_status_that_breaks_off_calls_no_node_expired(make_agent, fake_redis, 
         queued = []
         while True:
             command = connection.read_command()
-            reply = b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
             if command == ["HGET", "node:health:hog", "health"]:
                 return
-            if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
-                reply = b"+QUEUED\r\n"
-                queued.append(command[0])
-            elif command[0] == "EXEC":
-                reply = b"*%d\r\n" % len(queued) + b":1\r\n" * len(queued)
-                queued.clear()
-            elif command[0] == "HGETALL":
-                reply = b"*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n"
+            if command[0] == "HGETALL":
+                connection.send(b"*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n")
             elif command[0] == "SCAN":
-                reply = b"*2\r\n+0\r\n*0\r\n"
-            connection.send(reply)
+                connection.send(b"*2\r\n+0\r\n*0\r\n")
+            else:
+                connection.send(usual_reply(command, queued))
 
     agent = make_agent(fake_redis(script).url())
     agent.wait_for_log(CONNECTED)

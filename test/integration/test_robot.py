@@ -121,25 +121,18 @@ def test_events_come_at_a_bounded_rate_and_the_last_always(redis_server, make_ag
     assert all(b - a > 0.1 for a, b in zip(moments, moments[1:]))
 
 
-def test_a_shorter_interval_holds_for_the_event_that_waits(redis_server, make_agent, steady,
-                                                           closing):
+@pytest.mark.parametrize("occasion", ["a shorter interval", "a clean stop"])
+def test_the_event_that_waits_does_not_wait_for_an_hour(redis_server, make_agent, steady, closing, occasion):
     agent = make_agent(redis_server.url(), settings={"robot.event_interval": "1h"})
     client = steady(agent)
     events = closing(redis_server.subscribe("robot:events"))
     client.call("robot.update", current_pose="first")
     client.call("robot.update", current_pose="last")
-    agent.write_config(robot__event_interval="10ms")
-    agent.reload()
-    events.wait_for("state_update", lambda e: e["current_pose"] == "last")
-
-
-def test_the_last_is_told_at_a_clean_stop_too(redis_server, make_agent, steady, closing):
-    agent = make_agent(redis_server.url(), settings={"robot.event_interval": "1h"})
-    client = steady(agent)
-    events = closing(redis_server.subscribe("robot:events"))
-    client.call("robot.update", current_pose="first")
-    client.call("robot.update", current_pose="last")
-    agent.stop()
+    if occasion == "a clean stop":
+        agent.stop()
+    else:
+        agent.write_config(robot__event_interval="10ms")
+        agent.reload()
     events.wait_for("state_update", lambda e: e["current_pose"] == "last")
 
 

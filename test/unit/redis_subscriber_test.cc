@@ -273,6 +273,7 @@ TEST_F(SubscriberTest, AnAnswerThatCameDuringOurOwnStallCounts) {
   ASSERT_TRUE(receives("SUBSCRIBE\r\n$1\r\nb\r\n"));
   redis_.send("*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n");
   redis_.send("*3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$2\r\nm1\r\n");
+  // The stall itself: the loop of this thread does not turn.
   std::this_thread::sleep_for(2 * options.command_timeout);
   ASSERT_TRUE(loop_.run_until([&] { return watch_.heard.size() == 1; }));
   EXPECT_EQ(watch_.gaps, 0);

@@ -507,6 +507,7 @@ TEST_F(LinkTest, AnAnswerThatCameDuringOurOwnStallCounts) {
   link_->wake();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
   redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  // The stall itself: the loop of this thread does not turn.
   std::this_thread::sleep_for(2 * quiet.command_timeout);
   ASSERT_TRUE(loop_.run_until([&] { return watch_.stored == 1; }));
   EXPECT_EQ(watch_.last.failures, 0u);
