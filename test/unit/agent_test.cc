@@ -7,7 +7,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <atomic>
 #include <csignal>
+#include <functional>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -97,6 +100,14 @@ class Manager {
     const ssize_t n = ::recv(fd_.get(), text, sizeof text, 0);
     return n > 0 ? std::string(text, static_cast<size_t>(n)) : std::string();
   }
+  // Takes what has come, and then nothing more comes for ten periods of 20 ms.
+  bool falls_silent() {
+    pollfd p{fd_.get(), POLLIN, 0};
+    char text[1024];
+    while (::recv(fd_.get(), text, sizeof text, MSG_DONTWAIT) > 0) {
+    }
+    return ::poll(&p, 1, 200) == 0;
+  }
   // Receives until a message begins with `text`; false if none does.
   bool hears(std::string_view text) {
     for (std::string message = receive(); !message.empty(); message = receive()) {
@@ -149,7 +160,9 @@ class Made {
     options.environment = environment;
     options.socket_path = "";
     options.log = [](void* user, int, const char* line) {
-      static_cast<Made*>(user)->lines.emplace_back(line);
+      auto* made = static_cast<Made*>(user);
+      made->lines.emplace_back(line);
+      if (made->on_line) made->on_line();
     };
     options.log_user = this;
     char buffer[1024] = "";
@@ -171,6 +184,7 @@ class Made {
   int rc = 0;
   std::string error;
   std::vector<std::string> lines;
+  std::function<void()> on_line;  // on the thread of the loop
 };
 
 constexpr char kNowhere[] = "[redis]\nurl = \"unix:///nonexistent/redis.sock\"\n";
@@ -244,6 +258,33 @@ TEST(AgentAbi, IsReadyWithoutRedisAndTellsItsManager) {
   thread.join();
   EXPECT_EQ(made.stats().reloads, 1u);
   EXPECT_GT(made.stats().link_failures, 0u);
+}
+
+// Its loop hangs, in what its host does with a line of log; the process lives.
+TEST(AgentAbi, TheWatchdogIsFedByALoopThatTurns) {
+  Manager manager(abstract_name("hung"));
+  const std::string socket = "NOTIFY_SOCKET=" + manager.name();
+  const char* environment[] = {socket.c_str(), "WATCHDOG_USEC=40000", nullptr};
+  Made made(kNowhere, "hog", environment, NB_AGENT_SERVICE);
+  ASSERT_EQ(made.rc, NB_OK) << made.error;
+  std::atomic<bool> hang = false;
+  std::promise<void> hangs;
+  std::promise<void> released;
+  made.on_line = [&] {
+    if (!hang.exchange(false)) return;
+    hangs.set_value();
+    released.get_future().wait();
+  };
+  std::thread thread([&] { EXPECT_EQ(nb_agent_run(made.agent), NB_OK); });
+  EXPECT_TRUE(manager.hears("WATCHDOG=1"));
+  hang = true;
+  nb_agent_reload(made.agent);
+  EXPECT_EQ(hangs.get_future().wait_for(10s), std::future_status::ready);
+  EXPECT_TRUE(manager.falls_silent());
+  released.set_value();
+  EXPECT_TRUE(manager.hears("WATCHDOG=1"));
+  nb_agent_stop(made.agent);
+  thread.join();
 }
 
 TEST(AgentAbi, ManyAgentsLiveInOneProcess) {
