@@ -395,6 +395,7 @@ TEST_F(SubscriberTest, RubbishIsNamed) {
     EXPECT_EQ(subscriber_->trouble(), Trouble::rubbish) << rubbish;
     subscriber_->stop();
     ASSERT_TRUE(reaches(LinkState::stopped));
+    while (redis_.accept()) redis_.close();  // on a busy machine it has tried again before the stop
   }
 }
 
