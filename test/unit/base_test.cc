@@ -16,6 +16,7 @@
 #include "base/decimal.h"
 #include "base/delegate.h"
 #include "base/file.h"
+#include "base/foreign_text.h"
 #include "base/glob.h"
 #include "base/histogram.h"
 #include "base/log.h"
@@ -30,6 +31,53 @@ namespace nb {
 namespace {
 
 using namespace std::chrono_literals;
+
+TEST(ForeignText, PlainTextPassesUnchanged) {
+  EXPECT_EQ(foreign_text(""), "");
+  EXPECT_EQ(foreign_text("WRONGTYPE Operation against a key"), "WRONGTYPE Operation against a key");
+  EXPECT_EQ(foreign_text("Gr\u00fc\u00dfe, \u4f60\u597d, \U0001f600 \\x1b"),
+            "Gr\u00fc\u00dfe, \u4f60\u597d, \U0001f600 \\x1b");
+}
+
+TEST(ForeignText, WhatIsUnsafeIsShownAndNotSent) {
+  EXPECT_EQ(foreign_text("a\nWATCHDOG=trigger\r\t\x1b[31m\x7f"),
+            "a\\x0aWATCHDOG=trigger\\x0d\\x09\\x1b[31m\\x7f");
+  EXPECT_EQ(foreign_text(std::string_view("a\0b", 3)), "a\\x00b");
+  EXPECT_EQ(foreign_text("\u009b31m \u0085"), "\\u009b31m \\u0085");
+  EXPECT_EQ(foreign_text("\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069"),
+            "\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a\\u202e\\u2066\\u2069");
+  // A lone continuation, an overlong form, a surrogate, half a character at the end.
+  EXPECT_EQ(foreign_text("\x9b|\xc0\xaf|\xed\xa0\x80|\xff|\xe2\x82"),
+            "\\x9b|\\xc0\\xaf|\\xed\\xa0\\x80|\\xff|\\xe2\\x82");
+}
+
+TEST(ForeignText, IsCutAtTheEndOfACharacter) {
+  EXPECT_EQ(foreign_text("abcdefgh", 8), "abcdefgh");
+  EXPECT_EQ(foreign_text("abcdefghi", 8), "abcde...");
+  EXPECT_EQ(foreign_text("abcd\u00fcfghi", 8), "abcd...");
+  EXPECT_EQ(foreign_text("abc\n\n", 8), "abc...");  // not within "\x0a" either
+  EXPECT_EQ(foreign_text("abcdef", 2), "ab");
+  EXPECT_EQ(foreign_text("abc", 0), "");
+  EXPECT_EQ(foreign_text(std::string(2 * 1024 * 1024, 'x')).size(), kMaxForeignText);
+}
+
+TEST(ForeignText, IsAlwaysSafeAndASecondPassChangesNothing) {
+  uint64_t seed = 7;
+  for (int round = 0; round < 5000; ++round) {
+    std::string bytes;
+    for (int i = 0; i < 24; ++i) {
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      // Leads and continuations more often than chance would bring them.
+      const auto c = static_cast<unsigned char>(seed >> 40);
+      bytes += static_cast<char>(i % 3 == 0 ? (c | 0xc0) : i % 3 == 1 ? (0x80 | (c & 0x3f)) : c);
+    }
+    const size_t limit = static_cast<size_t>(round) % 80;
+    const std::string text = foreign_text(bytes, limit);
+    ASSERT_LE(text.size(), limit);
+    ASSERT_TRUE(is_valid_utf8(text));
+    ASSERT_EQ(foreign_text(text, limit), text);
+  }
+}
 
 TEST(Result, HoldsAValueOrAnError) {
   Result<int> good = 7;
