@@ -6,6 +6,7 @@
 #include "base/glob.h"
 #include "base/text.h"
 #include "wire/json_writer.h"
+#include "wire/line_limits.h"
 #include "wire/timestamp.h"
 
 namespace nb::agent {
@@ -16,7 +17,7 @@ namespace {
 
 constexpr size_t kMaxSubscriptions = 64;
 // Room for what stands around the message in a line.
-constexpr size_t kMaxPayload = 64 * 1024 - 1024;
+constexpr size_t kMaxPayload = wire::kLineBytes - 1024;
 
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 

@@ -7,6 +7,7 @@
 #include "wire/json_guard.h"
 #include "wire/json_writer.h"
 #include "wire/keys.h"
+#include "wire/line_limits.h"
 
 namespace nb::agent {
 
@@ -16,7 +17,7 @@ namespace {
 // A stored value may be larger than a line to the agent may be; two levels are around it in the
 // answer.
 constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 62};
-constexpr size_t kMaxResult = 64 * 1024;  // and so whatever was set by a line
+constexpr size_t kMaxResult = wire::kLineBytes;  // and so whatever was set by a line
 // As Redis keeps it, with all that it needs around it: what is larger fits into no answer.
 constexpr size_t kMaxStored = 4 * 1024 * 1024;
 

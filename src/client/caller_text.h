@@ -7,9 +7,6 @@
 
 namespace nb::client {
 
-// A line of the protocol, without its newline (PROTOCOL.md, 1.3).
-constexpr size_t kLineBytes = 65536;
-
 // The checks' answers are the C ABI's: NB_OK, NB_ERR_ARGUMENT (NULL, not UTF-8),
 // NB_ERR_TOO_LARGE (more than `limit` bytes). `out` is set only on success.
 int take_text(const char* text, size_t limit, std::string_view& out);

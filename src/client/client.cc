@@ -11,11 +11,12 @@
 
 #include "client/caller_text.h"
 #include "client/now.h"
+#include "wire/line_limits.h"
 
 namespace nb::client {
 namespace {
 
-constexpr size_t kInputBytes = kLineBytes + 64;
+constexpr size_t kInputBytes = wire::kLineBytes + 64;
 // What a push reads at most, and the longest line it looks at: it has better things to do.
 constexpr size_t kDrainBytes = 4096;
 // So that one dispatch ends, however much the agent has to say.
@@ -55,7 +56,7 @@ Client* Client::create(const Settings& settings) {
   write_hello(measure, settings);
 
   Outgoing::Memory memory{};
-  memory.greeting_bytes = measure.size() + Outgoing::kMaxSubscriptions * (kLineBytes / 192);
+  memory.greeting_bytes = measure.size() + Outgoing::kMaxSubscriptions * (wire::kLineBytes / 192);
   memory.event_bytes = settings.event_bytes;
   memory.slot_bytes = settings.slot_bytes;
   const size_t rest_bytes = std::max(settings.slot_bytes, Outgoing::kMaxSubscription);

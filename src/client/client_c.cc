@@ -4,6 +4,7 @@
 #include "client/caller_text.h"
 #include "client/client.h"
 #include "nodebeat/client.h"
+#include "wire/line_limits.h"
 
 using nb::client::Client;
 using nb::client::LineWriter;
@@ -17,7 +18,7 @@ namespace {
 
 constexpr uint32_t kMinBytes = 1024;
 constexpr uint32_t kMaxRingBytes = 16 * 1024 * 1024;
-constexpr uint32_t kMaxSlotBytes = 65536;
+constexpr uint32_t kMaxSlotBytes = nb::wire::kLineBytes;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
 // How deep the agent lets JSON be nested, less what is around it in a line.
@@ -56,7 +57,8 @@ Refusal check(const nb_client_options& options, Settings& settings) {
   settings = {.path = "/run/nodebeat/agent.sock",
               .name = {},
               .will = {},
-              .event_bytes = options.event_ring_bytes == 0 ? 65536 : options.event_ring_bytes,
+              .event_bytes =
+                  options.event_ring_bytes == 0 ? nb::wire::kLineBytes : options.event_ring_bytes,
               .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
               .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
               .on_event = options.on_event,
@@ -79,7 +81,7 @@ Refusal check(const nb_client_options& options, Settings& settings) {
   }
   if (options.will != nullptr &&
       (take_json(options.will, '[', kMemberDepth, settings.will) != NB_OK ||
-       settings.will.size() > nb::client::kLineBytes - 512)) {
+       settings.will.size() > nb::wire::kLineBytes - 512)) {
     return {
         "will must be a JSON array of calls, as [{\"method\":\"stroke.end\",\"params\":{}}], of "
         "at most 65024 bytes"};
@@ -146,8 +148,8 @@ int nb_report_error(nb_client* client, const char* category, const char* message
                     const char* details) {
   Words words;
   if (client == nullptr) return NB_ERR_ARGUMENT;
-  int result = take_text(category, nb::client::kLineBytes, words.first);
-  if (result == NB_OK) result = take_text(message, nb::client::kLineBytes, words.second);
+  int result = take_text(category, nb::wire::kLineBytes, words.first);
+  if (result == NB_OK) result = take_text(message, nb::wire::kLineBytes, words.second);
   if (result == NB_OK && details != nullptr) {
     result = take_json(details, '{', kMemberDepth, words.json);
   }
@@ -172,7 +174,7 @@ int nb_report_error(nb_client* client, const char* category, const char* message
 int nb_publish(nb_client* client, const char* channel, const char* event) {
   Words words;
   if (client == nullptr) return NB_ERR_ARGUMENT;
-  int result = take_text(channel, nb::client::kLineBytes, words.first);
+  int result = take_text(channel, nb::wire::kLineBytes, words.first);
   if (result == NB_OK) result = take_json(event, '{', kMemberDepth, words.json);
   if (result != NB_OK) return result;
   return of(client)->push_event(
@@ -191,7 +193,7 @@ int nb_publish(nb_client* client, const char* channel, const char* event) {
 int nb_notify(nb_client* client, const char* method, const char* params) {
   Words words;
   if (client == nullptr) return NB_ERR_ARGUMENT;
-  int result = take_text(method, nb::client::kLineBytes, words.first);
+  int result = take_text(method, nb::wire::kLineBytes, words.first);
   if (result == NB_OK && params != nullptr) {
     result = take_json(params, '{', kParamsDepth, words.json);
   }
@@ -230,7 +232,7 @@ int nb_call(nb_client* client, const char* method, const char* params, char* res
             size_t result_size, uint32_t timeout_ms) {
   if (client == nullptr || (result != nullptr && result_size == 0)) return NB_ERR_ARGUMENT;
   Words words;
-  int status = take_text(method, nb::client::kLineBytes, words.first);
+  int status = take_text(method, nb::wire::kLineBytes, words.first);
   if (status == NB_OK && params != nullptr) {
     status = take_json(params, '{', kParamsDepth, words.json);
   }

@@ -90,7 +90,7 @@ int Outgoing::put_stroke_event(Write&& write) {
 }
 
 int Outgoing::put_start(const nb_stroke& stroke) {
-  if (StrokeValues::bound(stroke) > kLineBytes) return NB_ERR_TOO_LARGE;
+  if (StrokeValues::bound(stroke) > wire::kLineBytes) return NB_ERR_TOO_LARGE;
   return put_stroke_event([&](LineWriter& out) { StrokeValues::write_start(out, stroke); });
 }
 

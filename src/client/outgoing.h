@@ -17,6 +17,7 @@
 #include "client/line_writer.h"
 #include "client/robot_values.h"
 #include "client/stroke_values.h"
+#include "wire/line_limits.h"
 
 namespace nb::client {
 
@@ -123,7 +124,7 @@ class Outgoing {
       LineWriter out(memory_.events + tail_, memory_.event_bytes - tail_);
       write(out);
       // Two lines are a slot's and an event's, both of bounded parts.
-      if (extent == kLine && out.size() > kLineBytes + 1) return NB_ERR_TOO_LARGE;
+      if (extent == kLine && out.size() > wire::kLineBytes + 1) return NB_ERR_TOO_LARGE;
       if (out.fits()) {
         last_begin_ = tail_;
         tail_ += out.size();
@@ -145,7 +146,6 @@ class Outgoing {
   void take_events(size_t size);
   size_t find_subscription(std::string_view channel, bool pattern, size_t& size) const;
 
-  static constexpr size_t kLineBytes = 65536;
   static constexpr size_t kNone = SIZE_MAX;
 
   Memory memory_;

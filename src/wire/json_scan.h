@@ -6,10 +6,12 @@
 #include <cstddef>
 #include <string_view>
 
+#include "wire/line_limits.h"
+
 namespace nb::wire {
 
 struct JsonLimits {
-  size_t max_bytes = 64 * 1024;
+  size_t max_bytes = kLineBytes;
   size_t max_depth = 64;  // of arrays and objects; at most 64
 };
 
