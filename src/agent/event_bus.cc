@@ -15,9 +15,8 @@ using namespace std::string_view_literals;  // built for size, only these know t
 
 namespace {
 
-constexpr size_t kMaxSubscriptions = 64;
-// Room for what stands around the message in a line.
-constexpr size_t kMaxPayload = wire::kLineBytes - 1024;
+constexpr size_t kMaxSubscriptions = wire::kSubscriptions;
+constexpr size_t kMaxPayload = wire::kLineBytes - wire::kEnvelopeBytes;
 
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 

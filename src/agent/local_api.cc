@@ -13,6 +13,7 @@
 #include "config/suggest.h"
 #include "wire/json_writer.h"
 #include "wire/keys.h"
+#include "wire/line_limits.h"
 #include "wire/timestamp.h"
 
 namespace nb::agent {
@@ -50,7 +51,8 @@ namespace {
 constexpr Param kHello[] = {
     {"name", ParamKind::plain, false, 1, 64},
     {"errors", ParamKind::boolean},
-    {"will", ParamKind::array_or_null, false, 0, 8},
+    {"will", ParamKind::array_or_null, false, 0, wire::kWillCalls},
+    {"max_line_bytes", ParamKind::integer, false, wire::kLineBytes, wire::kMostLineBytes},
 };
 constexpr Param kWillCall[] = {
     {"method", ParamKind::plain, true, 1, 64},
@@ -84,8 +86,8 @@ constexpr Param kEventPublish[] = {
     {"record", ParamKind::boolean},
 };
 constexpr Param kSubscribe[] = {
-    {"channels", ParamKind::texts, false, 0, 64},
-    {"patterns", ParamKind::texts, false, 0, 64},
+    {"channels", ParamKind::texts, false, 0, wire::kSubscriptions},
+    {"patterns", ParamKind::texts, false, 0, wire::kSubscriptions},
 };
 constexpr Param kHealthGet[] = {{"node", ParamKind::word, false, 1, 64}};
 constexpr Param kAck[] = {
@@ -362,16 +364,65 @@ void LocalApi::client_hello(Request& request) {
   std::string scratch;
   if (const auto name = request.values[0].string(scratch)) client->name = *name;
   if (const auto errors = request.values[1].boolean()) rpc_.set_reports_errors(client->id, *errors);
+  if (const auto bytes = request.values[3].integer()) {
+    rpc_.set_max_line_bytes(client->id, static_cast<size_t>(*bytes));
+  }
   std::string out;
   wire::JsonWriter json(out);
   json.begin_object().key("protocol").integer(1);
   json.key("client_id").integer(static_cast<int64_t>(client->id));
   json.key("node_id").string(identity_.node).key("instance_id").string(identity_.instance_id);
-  json.key("agent_version").string(kVersion).key("limits").begin_object();
-  json.key("line_bytes").integer(static_cast<int64_t>(config_.socket.max_line));
-  json.key("output_bytes").integer(static_cast<int64_t>(config_.socket.max_output));
-  json.key("batch_calls").integer(256).end_object().end_object();
+  json.key("agent_version").string(kVersion).key("limits");
+  put_limits(json, client->id);
+  json.end_object();
   requests_.done(request, out);
+}
+
+// Every limit that this client can meet, by the name that PROTOCOL.md gives it (3.1.3).
+void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
+  const struct {
+    const char* name;
+    uint64_t value;
+  } limits[] = {
+      {"line_bytes", config_.socket.max_line},
+      {"max_line_bytes", rpc_.max_line_bytes(client)},
+      {"output_bytes", config_.socket.max_output},
+      {"batch_calls", wire::kBatchCalls},
+      {"waiting_calls", wire::kWaitingCalls},
+      {"subscriptions", wire::kSubscriptions},
+      {"will_calls", wire::kWillCalls},
+      {"value_bytes", value_bytes()},
+      {"slot_bytes", config_.outbox.slot_bytes},
+      {"event_bytes", config_.outbox.event_bytes},
+      {"clients", config_.socket.max_clients},
+  };
+  json.begin_object();
+  for (const auto& limit : limits) {
+    json.key(limit.name).integer(static_cast<int64_t>(limit.value));
+  }
+  json.end_object();
+}
+
+// Of a key and its value, as they are written in the call. What can be set can also be read back:
+// the answer has {"key":,"value":,"source":"agent"} around them.
+size_t LocalApi::value_bytes() const {
+  constexpr size_t kAroundValue = 34;
+  return ipc::RpcServer::result_bytes(std::max<size_t>(config_.socket.max_line, wire::kLineBytes)) -
+         kAroundValue;
+}
+
+// key, value, ttl_ms
+void LocalApi::state_set(Request& request) {
+  const size_t size = request.values[0].raw().size() + request.values[1].raw().size();
+  if (size > value_bytes()) {
+    return requests_.refuse(
+        request, wire::rpc::too_large(
+                     format("key and value have %zu bytes, of at most %zu: what is longer fits "
+                            "into no answer (socket.max_line sets both)",
+                            size, value_bytes()),
+                     value_bytes()));
+  }
+  state_.set(request);
 }
 
 void LocalApi::client_goodbye(Request& request) {

@@ -14,6 +14,7 @@
 #include "agent/stroke_service.h"
 #include "base/histogram.h"
 #include "ipc/rpc_server.h"
+#include "wire/json_writer.h"
 
 namespace nb::agent {
 
@@ -77,13 +78,16 @@ class LocalApi {
   void carry_out(const std::string& will);
 
   void client_hello(Request& request);
+  size_t value_bytes() const;
+  void put_probes(std::string& out) const;
+  void put_limits(wire::JsonWriter& json, ipc::ClientId client);
   void client_goodbye(Request& request);
   void robot_update(Request& request) { robot_.update(request); }
   void stroke_start(Request& request) { strokes_.start(request); }
   void stroke_update(Request& request) { strokes_.update(request); }
   void stroke_end(Request& request) { strokes_.end(request); }
   void error_report(Request& request);
-  void state_set(Request& request) { state_.set(request); }
+  void state_set(Request& request);
   void state_get(Request& request) { state_.get(request); }
   void state_delete(Request& request) { state_.remove(request); }
   void state_list(Request& request) { state_.list(request); }

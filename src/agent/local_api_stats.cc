@@ -1,6 +1,8 @@
 // agent.stats: everything that the agent counts, in one answer.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "agent/heartbeat.h"
 #include "agent/local_api.h"
 #include "agent/mapping.h"
@@ -9,6 +11,9 @@
 
 namespace nb::agent {
 namespace {
+
+// What stands in the answer besides the lists of clients and of probes, and one client.
+constexpr size_t kAroundClients = 1024;
 
 void put_count(wire::JsonWriter& json, const char* key, uint64_t value) {
   json.key(key).integer(static_cast<int64_t>(value));
@@ -104,8 +109,18 @@ void LocalApi::agent_stats(Request& request) {
   put_text(json, strokes_.session());
   json.end_object();
 
+  // The list of clients takes what the line has left.
+  std::string probes;
+  put_probes(probes);
+  const size_t most = rpc_.max_result_bytes(request.call->client);
+  const size_t room = most - std::min(most, probes.size() + kAroundClients);
+  size_t left_out = 0;
   json.key("clients").begin_array();
   for (const ipc::ClientInfo& info : clients) {
+    if (out.size() > room) {
+      ++left_out;
+      continue;
+    }
     const Client* client = find_client(info.id);
     json.begin_object();
     put_count(json, "client_id", info.id);
@@ -118,14 +133,20 @@ void LocalApi::agent_stats(Request& request) {
     json.key("connected_s").integer(seconds(loop_.now() - info.connected)).end_object();
   }
   json.end_array();
-  json.key("probes").begin_array();
+  put_count(json, "clients_left_out", left_out);
+  json.key("probes").raw(probes).end_object();
+  requests_.done(request, out);
+}
+
+void LocalApi::put_probes(std::string& out) const {
+  wire::JsonWriter json(out);
+  json.begin_array();
   for (const wire::ProbeReport& probe : heartbeat_.probes()) {
     json.begin_object().key("name").string(probe.name).key("type").string(probe.type).key("up");
     probe.up ? json.boolean(*probe.up) : json.null();
     json.key("detail").string(probe.detail).end_object();
   }
-  json.end_array().end_object();
-  requests_.done(request, out);
+  json.end_array();
 }
 
 }  // namespace nb::agent

@@ -10,6 +10,14 @@ namespace nb::ipc {
 using wire::JsonView;
 using wire::RpcError;
 
+namespace {
+
+// What stands around a result and its id, in a batch's array too: [{"jsonrpc":"2.0","id":7,
+// "result":{}}]
+constexpr size_t kAroundResult = 35;
+
+}  // namespace
+
 RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events)
     : loop_(loop),
       log_(log),
@@ -43,7 +51,7 @@ void RpcServer::on_close(ClientId client) {
   events_.on_close(client);
 }
 
-RpcServer::Client* RpcServer::find(ClientId client) {
+RpcServer::Client* RpcServer::find(ClientId client) const {
   // Mostly the one that was asked for last: lines come many at a time.
   if (last_found_ < clients_.size() && clients_[last_found_].id == client) {
     return &clients_[last_found_];
@@ -57,6 +65,19 @@ RpcServer::Client* RpcServer::find(ClientId client) {
 
 void RpcServer::set_reports_errors(ClientId client, bool reports) {
   if (Client* c = find(client)) c->reports_errors = reports;
+}
+
+size_t RpcServer::max_line_bytes(ClientId client) const {
+  const Client* c = find(client);
+  return c != nullptr ? c->line_bytes : wire::kLineBytes;
+}
+
+void RpcServer::set_max_line_bytes(ClientId client, size_t bytes) {
+  if (Client* c = find(client)) c->line_bytes = bytes;
+}
+
+size_t RpcServer::result_bytes(size_t line_bytes) {
+  return line_bytes - kAroundResult - wire::kMaxIdText - 2;
 }
 
 RpcCounters RpcServer::counters() const {
@@ -225,6 +246,15 @@ void RpcServer::release(ClientId client, size_t weight) {
 
 void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch,
                             std::string_view result) {
+  const size_t line_bytes = max_line_bytes(client);
+  if (result.size() + id.size() + kAroundResult > line_bytes) {
+    count_error(client);
+    const std::string words = format(
+        "the answer has %zu bytes, more than fit into the line of %zu bytes that this "
+        "client reads: ask for less, or name a larger max_line_bytes in client.hello",
+        result.size(), line_bytes);
+    return send_error(client, id, batch, wire::rpc::too_large(words, line_bytes));
+  }
   // What cannot be delivered would cut the client off. The calls of a batch have all begun before
   // the first answer could be read.
   const size_t limit = server_.options().output_bytes;
@@ -263,7 +293,7 @@ void RpcServer::add_to_batch(uint32_t number) {
   constexpr size_t kKept = 4096;
   Batch& batch = batches_[number];
   if (!batch.answers.empty() &&
-      batch.answers.size() + one_.size() + 2 > server_.options().line_bytes) {
+      batch.answers.size() + one_.size() + 2 > max_line_bytes(batch.client)) {
     flush_batch(number);
   }
   batch.answers += batch.answers.empty() ? '[' : ',';

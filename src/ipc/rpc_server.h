@@ -16,6 +16,7 @@
 #include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/jsonrpc.h"
+#include "wire/line_limits.h"
 
 namespace nb::ipc {
 
@@ -52,10 +53,10 @@ struct ClientInfo {
 
 class RpcServer {
  public:
-  static constexpr size_t kMaxBatch = 256;
+  static constexpr size_t kMaxBatch = wire::kBatchCalls;
   // Deferred calls of one client. Beyond them no further lines of it are read until some are
   // answered; a batch may go over.
-  static constexpr size_t kMaxPending = 256;
+  static constexpr size_t kMaxPending = wire::kWaitingCalls;
 
   // `loop` and `log` must outlive it.
   RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events);
@@ -81,6 +82,14 @@ class RpcServer {
   bool notify(ClientId client, std::string_view line_json);
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
+  // The longest line that this client reads, without its newline: what it said in its hello, else
+  // wire::kLineBytes. An answer that would be longer is refused as `too_large`; a list cuts itself
+  // to fit. Also for a client that has gone.
+  size_t max_line_bytes(ClientId client) const;
+  void set_max_line_bytes(ClientId client, size_t bytes);
+  // The longest result that fits into a line of so many bytes, whatever the id of its call.
+  static size_t result_bytes(size_t line_bytes);
+  size_t max_result_bytes(ClientId client) const { return result_bytes(max_line_bytes(client)); }
 
   size_t queued_bytes(ClientId client) const { return server_.queued_bytes(client); }
   RpcCounters counters() const;
@@ -96,6 +105,7 @@ class RpcServer {
     Peer peer;
     MonoTime connected;
     uint64_t calls = 0, errors = 0;
+    size_t line_bytes = wire::kLineBytes;  // it reads no longer ones
     size_t pending = 0;
     size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
@@ -105,7 +115,7 @@ class RpcServer {
   void on_open(ClientId client, const Peer& peer);
   void on_line(ClientId client, std::string_view line);
   void on_close(ClientId client);
-  Client* find(ClientId client);
+  Client* find(ClientId client) const;
   void take_call(ClientId client, wire::JsonView value, uint32_t batch);
   void take_batch(ClientId client, wire::JsonView values);
   void count_error(ClientId client);
@@ -124,8 +134,8 @@ class RpcServer {
   wire::JsonGuard guard_;
   PendingTable pending_;
   BatchTable batches_;
-  std::vector<Client> clients_;  // by id, ascending
-  size_t last_found_ = 0;
+  mutable std::vector<Client> clients_;  // by id, ascending
+  mutable size_t last_found_ = 0;
   std::string method_;    // of the call at hand, if it was escaped
   std::string one_;       // an answer on its way into a batch
   bool settled_ = false;  // the call at hand

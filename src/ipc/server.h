@@ -38,8 +38,8 @@ struct ServerOptions {
   std::vector<uint32_t> allow_users, allow_groups;  // both empty: everybody
   int inherited_fd = -1;  // a listening socket to take over instead of making one at `path`
   size_t max_clients = 64;
-  size_t line_bytes = wire::kLineBytes;
-  size_t output_bytes = 1024 * 1024;  // waiting for one client; beyond it, it is cut off
+  size_t line_bytes = wire::kLineBytes;  // of a client, without the newline
+  size_t output_bytes = 1024 * 1024;     // waiting for one client; beyond it, it is cut off
   Duration partial_timeout = std::chrono::seconds(10);  // of a line that is not ended
 };
 

@@ -1,11 +1,13 @@
-// The sizes of a line of the local socket, without its newline, for both of its ends (PROTOCOL.md,
-// 1.3). They are written nowhere else; config/key_table.h repeats them in words, which a test
-// compares.
+// The limits of the local socket that more than one room has to know, each written once;
+// libnodebeat uses them too. config/key_table.h repeats in words those that an operator may change,
+// which a test compares.
 #pragma once
 
 #include <cstddef>
 
 namespace nb::wire {
+
+// Of a line, without its newline (PROTOCOL.md, 1.3).
 
 // The longest line from a client, and to a client that has not asked for longer ones.
 constexpr size_t kLineBytes = 64 * 1024;
@@ -13,5 +15,12 @@ constexpr size_t kLineBytes = 64 * 1024;
 constexpr size_t kLeastLineBytes = 4 * 1024;
 // The most that a client can ask for (max_line_bytes), and that [socket] max_line can be.
 constexpr size_t kMostLineBytes = 1024 * 1024;
+// What an event has in its line besides the message: names, its channel and a pattern.
+constexpr size_t kEnvelopeBytes = 2 * 1024;
+
+constexpr size_t kBatchCalls = 256;    // in one batch
+constexpr size_t kWaitingCalls = 256;  // of one client, not yet answered
+constexpr size_t kSubscriptions = 64;  // of one client
+constexpr size_t kWillCalls = 8;
 
 }  // namespace nb::wire

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.rpc import Client, Closed, Refused
+from support.rpc import Client, Closed, Refused, refused
 from support.waiting import wait_until
 
 
@@ -32,7 +32,14 @@ def test_the_hello_tells_the_limits(redis_server, make_agent, connect):
     assert list(hello) == ["protocol", "client_id", "node_id", "instance_id", "agent_version",
                            "limits"]
     assert hello["protocol"] == 1 and hello["node_id"] == "ook"
-    assert hello["limits"] == {"line_bytes": 8192, "output_bytes": 131072, "batch_calls": 256}
+    assert hello["limits"] == {
+        "line_bytes": 8192, "max_line_bytes": 65536, "output_bytes": 131072, "batch_calls": 256,
+        "waiting_calls": 256, "subscriptions": 64, "will_calls": 8, "value_bytes": 65209,
+        "slot_bytes": 4194304, "event_bytes": 1048576, "clients": 64}
+    assert client.call("client.hello", max_line_bytes=100_000)["limits"]["max_line_bytes"] == 100_000
+    assert client.call("client.hello", name="y")["limits"]["max_line_bytes"] == 100_000
+    for wrong in (65535, 1048577):
+        assert refused(client, "client.hello", max_line_bytes=wrong).field == "max_line_bytes"
     assert connect(agent).call("client.hello")["client_id"] != hello["client_id"]
 
 
@@ -55,6 +62,37 @@ def test_a_line_that_is_too_long(lonely, connect, length, ended):
     assert answer["error"]["data"] == {"name": "too_large", "limit_bytes": 65536}
     client.wait_closed()
     assert lonely.client.call("client.hello")
+
+
+@pytest.mark.parametrize("key", ["k", '"' * 512], ids=["short", "long"])
+def test_what_can_be_set_can_be_read_back(cell, key):
+    most = cell.client.call("client.hello")["limits"]["value_bytes"]
+    value = "x" * (most - len(json.dumps(key)) - 2)
+    cell.client.call("state.set", key=key, value=value, ack="stored")
+    cell.client.send_line({"jsonrpc": "2.0", "method": "state.get", "params": {"key": key},
+                           "id": '"' * 128})
+    line = cell.client.read_line()
+    assert json.loads(line)["result"]["value"] == value and len(line) == 65534
+    error = refused(cell.client, "state.set", key=key, value=value + "x")
+    assert error.name == "too_large" and error.data["limit_bytes"] == most
+    assert str(most) in error.message
+    error = refused(cell.client, "client.hello", will=[
+        {"method": "state.set", "params": {"key": "", "value": 1}}])
+    assert error.field == "will[0].params.key"
+
+
+def test_the_list_of_clients_fits_its_line(redis_server, make_agent, connect):
+    agent = make_agent(redis_server.url(), settings={"socket.max_clients": 400})
+    clients = [connect(agent) for _ in range(300)]
+    for client in clients:
+        client.call("client.hello", name='"' * 64)
+    clients[0].request("agent.stats")
+    line = clients[0].read_line()
+    assert len(line) <= 65536
+    stats = json.loads(line)["result"]
+    assert 0 < len(stats["clients"]) < 300
+    assert len(stats["clients"]) + stats["clients_left_out"] == 300
+    assert stats["socket"]["clients"] == 300
 
 
 def test_half_a_line_for_too_long(redis_server, make_agent, connect):

@@ -311,6 +311,7 @@ STATS = {
     "stroke": {"session_id": (str, NULL)},
     "clients": [{"client_id": int, "name": str, "pid": int, "uid": int, "calls": int, "errors": int,
                  "subscriptions": int, "queued_bytes": int, "connected_s": int}],
+    "clients_left_out": int,
     "probes": [{"name": str, "type": str, "up": (bool, NULL), "detail": str}],
 }
 HEALTH = {"node_id": str, "health": (dict, NULL), "age_ms": (int, NULL)}

@@ -509,8 +509,36 @@ TEST_F(Ipc, WhatCanNeverBeDeliveredIsRefused) {
   auto client = accepted();
   EXPECT_EQ(reply(*client, request("big", "1", R"({"bytes":1048576})")),
             error_line("1", R"({"code":-32000,"message":"the answer has 1048578 bytes, more than )"
-                            R"(may wait for a client","data":{"name":"too_large",)"
-                            R"("limit_bytes":1048576}})"));
+                            R"(fit into the line of 65536 bytes that this client reads: ask for )"
+                            R"(less, or name a larger max_line_bytes in client.hello",)"
+                            R"("data":{"name":"too_large","limit_bytes":65536}})"));
+  server->set_max_line_bytes(open[0], wire::kMostLineBytes);
+  const std::string answer = reply(*client, request("big", "1", R"({"bytes":1048530})"));
+  EXPECT_NE(answer.find("more than may wait for a client"), std::string::npos)
+      << answer.substr(0, 200);
+}
+
+TEST_F(Ipc, AnAnswerIsAsLongAsItsClientReadsAndNoLonger) {
+  start();
+  auto client = accepted();
+  for (const size_t most : {wire::kLineBytes, 2 * wire::kLineBytes}) {
+    server->set_max_line_bytes(open[0], most);
+    EXPECT_EQ(server->max_line_bytes(open[0]), most);
+    const auto answer = [&](size_t bytes, bool in_batch) {
+      std::string text = request("big", "1", R"({"bytes":)" + std::to_string(bytes - 2) + "}");
+      if (in_batch) text = "[" + text.substr(0, text.size() - 1) + "]\n";
+      return reply(*client, text);
+    };
+    for (const bool in_batch : {false, true}) {
+      const std::string longest = answer(most - 36, in_batch);
+      EXPECT_EQ(longest.size() - 1, in_batch ? most : most - 2);
+      const std::string refused = answer(most - 35, in_batch);
+      EXPECT_NE(refused.find("too_large"), std::string::npos) << refused.substr(0, 100);
+    }
+    // Whatever its id.
+    EXPECT_LT(server->max_result_bytes(open[0]), most - 36);
+  }
+  EXPECT_EQ(server->max_line_bytes(0), wire::kLineBytes);
 }
 
 TEST_F(Ipc, OneWhoDoesNotReadIsPausedAndNobodyElse) {
