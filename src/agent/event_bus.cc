@@ -185,7 +185,7 @@ void EventBus::subscribe(Request& request) {
     if (had == 0) listeners_.pop_back();
     return requests_.refuse(
         request,
-        wire::rpc::queue_full("a client may have at most 64 subscriptions", kMaxSubscriptions));
+        wire::rpc::too_many("a client may have at most 64 subscriptions", kMaxSubscriptions));
   }
   const bool waits = listener->subscriptions.size() > had && requests_.redis_is_there() &&
                      waits_for_redis(*listener);

@@ -35,7 +35,7 @@ void Requests::refuse(Request& request, wire::RpcError error) {
 
 bool Requests::has_room(Request& request) {
   if (!waits(request) || pending_.size() < kMaxPending) return true;
-  refuse(request, wire::rpc::queue_full("too many calls wait to be stored", kMaxPending));
+  refuse(request, wire::rpc::too_many("too many calls wait to be stored", kMaxPending));
   return false;
 }
 

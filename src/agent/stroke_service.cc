@@ -205,7 +205,7 @@ void StrokeService::start(Request& request) {
   if (requests_.slots().ended_count() >= kMaxEnded) {
     return requests_.refuse(
         request,
-        wire::rpc::queue_full("too many ended stroke sessions wait to be stored", kMaxEnded));
+        wire::rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
   }
   take_timestamp(request.values[0]);
   if (!session_.empty()) {

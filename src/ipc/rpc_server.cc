@@ -25,11 +25,13 @@ RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcE
       server_(loop, log, std::move(options),
               {Delegate<void(ClientId, const Peer&)>::to<&RpcServer::on_open>(this),
                Delegate<void(ClientId, std::string_view)>::to<&RpcServer::on_line>(this),
-               Delegate<void(ClientId)>::to<&RpcServer::on_close>(this)}) {}
+               Delegate<void(ClientId)>::to<&RpcServer::on_close>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_room>(this)}) {}
 
 void RpcServer::stop() {
   server_.stop();
   for (const Client& client : clients_) {
+    settle_in_batch(client.rest_batch);
     pending_.remove_all(client.id, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
   }
   clients_.clear();
@@ -46,7 +48,9 @@ void RpcServer::on_close(ClientId client) {
   const auto at = std::find_if(clients_.begin(), clients_.end(),
                                [&](const Client& c) { return c.id == client; });
   if (at == clients_.end()) return;
+  const uint32_t batch = at->rest_batch;
   clients_.erase(at);
+  settle_in_batch(batch);
   pending_.remove_all(client, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
   events_.on_close(client);
 }
@@ -123,11 +127,34 @@ void RpcServer::take_batch(ClientId client, JsonView values) {
     return;
   }
   const uint32_t batch = batches_.add(client);
+  take_calls(client, values, batch);
+}
+
+// Those that may begin now. The rest waits until what is under way has been answered and read, so
+// that a batch takes no more memory at once than single lines do.
+void RpcServer::take_calls(ClientId client, JsonView values, uint32_t batch) {
+  const char* begin = values.raw().data();
+  const char* end = begin + values.raw().size();
   for (const JsonView value : values.elements()) {
     if (!server_.is_open(client)) break;
+    if (server_.is_paused(client)) {
+      Client* c = find(client);
+      if (c == nullptr) break;
+      c->rest.assign(1, '[').append(value.raw().data(), end);
+      c->rest_batch = batch;
+      return server_.tell_of_room(client);
+    }
     take_call(client, value, batch);
   }
   settle_in_batch(batch);
+}
+
+void RpcServer::on_room(ClientId client) {
+  Client* c = find(client);
+  if (c == nullptr || c->rest_batch == 0) return;
+  // Taken out: what is not begun this time is put back, and a call may stop this server.
+  const std::string rest = std::exchange(c->rest, {});
+  take_calls(client, JsonView::of(rest), std::exchange(c->rest_batch, 0));
 }
 
 void RpcServer::take_call(ClientId client, JsonView value, uint32_t batch) {

@@ -54,8 +54,8 @@ struct ClientInfo {
 class RpcServer {
  public:
   static constexpr size_t kMaxBatch = wire::kBatchCalls;
-  // Deferred calls of one client. Beyond them no further lines of it are read until some are
-  // answered; a batch may go over.
+  // Deferred calls of one client. Beyond them no further call of this client is begun until some
+  // are answered: neither of its next line, nor of the batch at hand.
   static constexpr size_t kMaxPending = wire::kWaitingCalls;
 
   // `loop` and `log` must outlive it.
@@ -110,14 +110,20 @@ class RpcServer {
     size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
     bool held = false;
+    // The calls of a batch that have not begun, since too much is under way: "[{...},{...}]". One
+    // batch only: while it waits, no further line of this client is handed out.
+    std::string rest;
+    uint32_t rest_batch = 0;  // 0: there is no rest
   };
 
   void on_open(ClientId client, const Peer& peer);
   void on_line(ClientId client, std::string_view line);
   void on_close(ClientId client);
+  void on_room(ClientId client);
   Client* find(ClientId client) const;
   void take_call(ClientId client, wire::JsonView value, uint32_t batch);
   void take_batch(ClientId client, wire::JsonView values);
+  void take_calls(ClientId client, wire::JsonView values, uint32_t batch);
   void count_error(ClientId client);
   void settle_in_batch(uint32_t batch);
   void add_to_batch(uint32_t batch);

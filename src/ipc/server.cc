@@ -209,6 +209,10 @@ void Server::work(Session& session) {
       clear_deadline(session);  // it is we who keep the line from ending
       return;
     }
+    if (std::exchange(session.waits_for_room, false)) {
+      events_.on_room(session.id());
+      continue;
+    }
     std::string_view line;
     const LineFramer::Step step = session.framer().next(line);
     if (step == LineFramer::Step::more) break;
@@ -231,6 +235,17 @@ void Server::work(Session& session) {
 
 bool Server::is_paused(const Session& session) const {
   return !session.deaf && (session.held || session.unsent() > options_.output_bytes / 4);
+}
+
+bool Server::is_paused(ClientId client) {
+  Session* session = find(client);
+  if (session == nullptr) return false;
+  if (session->unsent() > options_.output_bytes / 4) flush(*session);
+  return is_paused(*session);
+}
+
+void Server::tell_of_room(ClientId client) {
+  if (Session* session = find(client)) session->waits_for_room = true;
 }
 
 void Server::hold(ClientId client, bool held) {

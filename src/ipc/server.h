@@ -47,6 +47,7 @@ struct ServerEvents {
   Delegate<void(ClientId, const Peer&)> on_open;
   Delegate<void(ClientId, std::string_view)> on_line;  // not blank; valid during the call
   Delegate<void(ClientId)> on_close;
+  Delegate<void(ClientId)> on_room;  // see tell_of_room()
 };
 
 struct ServerCounters {
@@ -80,6 +81,10 @@ class Server final : private SessionOwner {
   void close_with(ClientId client, const wire::RpcError& error);
   // While held, no further line of this client is handed out.
   void hold(ClientId client, bool held);
+  // Whether no line would be handed out now: it is held, or does not read what waits for it.
+  bool is_paused(ClientId client);
+  // Of one that is paused: on_room comes when it no longer is, before the next line is handed out.
+  void tell_of_room(ClientId client);
 
   // A client that cannot be answered any more, though what it sent is still worth reading.
   bool is_deaf(ClientId client) const;

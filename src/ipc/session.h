@@ -80,13 +80,14 @@ class Session {
 
   // What the server notes about it.
   End ended = End::no;
-  bool deaf = false;         // nobody listens
-  bool held = false;         // no lines for now, says the server's user
-  bool half_closed = false;  // the peer sends no more, seen while not reading
-  bool resume = false;       // lines may be waiting that need no reading
-  bool blocked = false;      // the kernel takes no more for now
-  bool lingering = false;    // ended and told; only what is under way is still brought to an end
-  bool finished = false;     // finish_sending() was called
+  bool deaf = false;            // nobody listens
+  bool held = false;            // no lines for now, says the server's user
+  bool waits_for_room = false;  // on_room comes before the next line
+  bool half_closed = false;     // the peer sends no more, seen while not reading
+  bool resume = false;          // lines may be waiting that need no reading
+  bool blocked = false;         // the kernel takes no more for now
+  bool lingering = false;       // ended and told; only what is under way is still brought to an end
+  bool finished = false;        // finish_sending() was called
   std::optional<MonoTime> deadline;
 
  private:

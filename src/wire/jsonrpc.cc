@@ -136,6 +136,12 @@ RpcError not_stored(std::string_view words, std::string_view link) {
   return with(-32005, words, "link", link);
 }
 
+RpcError too_many(std::string_view words, size_t limit) {
+  return with(-32004, words, "limit", limit);
+}
+RpcError too_many_fields(std::string_view words, size_t limit) {
+  return with(-32000, words, "limit", limit);
+}
 RpcError busy(std::string_view words, size_t limit) {
   return with(-32006, words, "limit", limit);
 }

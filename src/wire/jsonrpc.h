@@ -32,6 +32,9 @@ RpcError not_found(std::string_view words);
 RpcError conflict(std::string_view words, int64_t expected, int64_t actual);
 RpcError refused_key(std::string_view key, std::string_view words);
 RpcError queue_full(std::string_view words, size_t limit_bytes);
+// Likewise, and too_large, where the limit is a number of things: `limit` instead of `limit_bytes`.
+RpcError too_many(std::string_view words, size_t limit);
+RpcError too_many_fields(std::string_view words, size_t limit);
 RpcError not_stored(std::string_view words, std::string_view link);
 RpcError busy(std::string_view words, size_t limit);
 RpcError timeout(std::string_view words);

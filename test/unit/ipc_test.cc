@@ -44,6 +44,8 @@ class Ipc : public testing::Test {
       server->answer(call, call.params.exists() ? call.params.raw() : "{}");
     } else if (call.method == "later") {
       tokens.push_back(server->defer(call));
+    } else if (call.method == "read") {
+      tokens.push_back(server->defer(call, RpcServer::kMaxPending / 4));
     } else if (call.method == "bad") {
       server->refuse(call, wire::rpc::invalid_params("x", "expected a text"));
     } else if (call.method == "big") {
@@ -437,6 +439,66 @@ TEST_F(Ipc, WhatBatchesHoldBackHoldsTheirClient) {
     ASSERT_TRUE(server->answer(tokens[i], "{}"));
   }
   EXPECT_EQ(lines_of(*client, 100).size(), 100u * 50'076);
+}
+
+std::string batch_of(int count, std::string_view method, std::string_view params = "{}") {
+  std::string text = "[";
+  for (int i = 0; i < count; ++i) {
+    text += request(method, std::to_string(i), params);
+    text.back() = ',';
+  }
+  text.back() = ']';
+  return text + "\n";
+}
+
+TEST_F(Ipc, ABatchBeginsNoMoreReadsThanSingleLinesDo) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  client->send(batch_of(20, "read") + request("echo", "20"));
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() >= 4; }));
+  run_a_few_turns();
+  EXPECT_EQ(tokens.size(), 4u);
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  for (size_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(loop.run_until([&] { return tokens.size() > i; })) << i;
+    EXPECT_EQ(calls, static_cast<int>(tokens.size() + 1)) << "the line behind it waits";
+    ASSERT_LE(tokens.size(), i + 4);
+    ASSERT_TRUE(server->answer(tokens[i], "{}"));
+  }
+  const std::string answers = lines_of(*client, 2);
+  EXPECT_TRUE(answers.starts_with(R"([{"jsonrpc":"2.0","id":0,"result":{}},)")) << answers;
+  EXPECT_TRUE(answers.ends_with(R"({"jsonrpc":"2.0","id":19,"result":{}}])"
+                                "\n" +
+                                result_line("20", "{}")))
+      << answers;
+}
+
+TEST_F(Ipc, TheRestOfABatchEndsWithItsClientButWhatItWritesIsDone) {
+  start();
+  auto client = accepted();
+  client->send(batch_of(10, "read"));
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() >= 4; }));
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(calls, 10) << "as notifications, of which none is deferred";
+  for (size_t i = 4; i < tokens.size(); ++i) EXPECT_EQ(tokens[i], 0u);
+  EXPECT_FALSE(server->answer(tokens[0], "{}"));
+  auto next = accepted();
+  EXPECT_EQ(reply(*next, batch_of(1, "echo")), R"([{"jsonrpc":"2.0","id":0,"result":{}}])"
+                                               "\n");
+}
+
+TEST_F(Ipc, ABatchWaitsForAClientThatDoesNotRead) {
+  start();
+  auto client = accepted();
+  client->send(batch_of(200, "big", R"({"bytes":60000})"));
+  ASSERT_TRUE(loop.run_until([&] { return calls > 3; }));
+  run_a_few_turns();
+  EXPECT_LT(calls, 20) << "it has 12 MB coming, of which a quarter of a megabyte may wait";
+  EXPECT_LE(server->queued_bytes(last_client), options.output_bytes / 2);
+  EXPECT_GT(lines_of(*client, 200).size(), 200u * 60'000);
+  EXPECT_EQ(calls, 200);
 }
 
 TEST_F(Ipc, ABatchIsAnsweredByOneArray) {
