@@ -40,8 +40,14 @@ ServiceNotify make_notify(const config::Sources& sources, bool service) {
 void log_lines(const Log& log, std::string_view text) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    log.error("%.*s", static_cast<int>(end), text.data());
+    log.every(LogLevel::error, "%.*s", static_cast<int>(end), text.data());
     text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+void log_warnings(const Log& log, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    log.every(LogLevel::warning, "%s", warning.c_str());
   }
 }
 
@@ -112,8 +118,9 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
       outbox_({identity_.node, identity_.instance_id, event_limits(config_),
                static_cast<size_t>(config_.outbox.slot_bytes)}),
       loop_(clock) {
-  for (const std::string& warning : loaded.warnings) log_.warning("%s", warning.c_str());
+  log_warnings(log_, loaded.warnings);
   log_.set_threshold(config_.log.level);
+  log_.set_lines_per_minute(config_.log.lines_per_minute);
   if (loop_.ok()) wake_.emplace(loop_, Delegate<void()>::to<&Agent::on_wake>(this));
 }
 
@@ -176,6 +183,7 @@ int Agent::run() {
   wake_->send();  // for a reload that came while it was held back
   loop_.run();
   take_down();
+  log_.say_left_out(true);
   run_note_.end();
   update_stats();
   return NB_OK;
@@ -251,17 +259,19 @@ void Agent::swap_config() {
     log_lines(log_, loaded.error().message);
     return notify_.ready();
   }
-  for (const std::string& warning : loaded->warnings) log_.warning("%s", warning.c_str());
+  log_warnings(log_, loaded->warnings);
   for (const std::string& key : config::changed_keys(config_, loaded->config)) {
     if (config::needs_restart(key)) {
-      log_.warning("'%s' has changed, which takes effect only at a restart", key.c_str());
+      log_.every(LogLevel::warning, "'%s' has changed, which takes effect only at a restart",
+                 key.c_str());
     } else {
-      log_.info("'%s' has changed", key.c_str());
+      log_.every(LogLevel::info, "'%s' has changed", key.c_str());
     }
   }
   config::keep_until_restart(config_, loaded->config);
   config_ = std::move(loaded->config);
   log_.set_threshold(config_.log.level);
+  log_.set_lines_per_minute(config_.log.lines_per_minute);
   outbox_.set_event_limits(event_limits(config_));
   outbox_.set_slot_bytes(static_cast<size_t>(config_.outbox.slot_bytes));
   link_->reconfigure(link_options(config_));
@@ -275,6 +285,7 @@ void Agent::swap_config() {
 
 void Agent::on_put() {
   run_note_.beat();
+  log_.say_left_out();
   link_->wake();
   update_stats();
 }

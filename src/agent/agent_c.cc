@@ -33,8 +33,9 @@ struct nb_agent {
            bool service)
       : target(log_target),
         agent(clock,
-              target.log != nullptr ? nb::Log(&LogTarget::forward, &target, nb::LogLevel::debug)
-                                    : nb::Log(),
+              target.log != nullptr
+                  ? nb::Log(&LogTarget::forward, &target, nb::LogLevel::debug, &clock)
+                  : nb::Log(),
               std::move(sources), std::move(loaded), service) {}
 
   LogTarget target;

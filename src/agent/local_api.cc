@@ -230,9 +230,10 @@ void LocalApi::on_close(ipc::ClientId id) {
   const Client gone = std::move(*client);
   clients_.erase(clients_.begin() + (client - clients_.data()));
   if (gone.will.empty()) return;
-  log_.warning("client %s (pid %d) has gone without saying good-bye: its last will is carried out",
+  log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
+               "client %s (pid %d) has gone without saying good-bye: its last will is carried out",
                gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
-  carry_out(gone.will);
+  carry_out(gone.will, gone.peer);
 }
 
 std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
@@ -266,14 +267,15 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
   return std::nullopt;
 }
 
-void LocalApi::carry_out(const std::string& will) {
+void LocalApi::carry_out(const std::string& will, const ipc::Peer& whose) {
   for (const wire::JsonView element : wire::JsonView::of(will).elements()) {
     std::string scratch;
     const std::string_view name = *element["method"].string(scratch);
     Request request;
     dispatch(*find_method(name), element["params"], request);
     if (request.error) {
-      log_.warning("of the last will, %.*s was refused: %s", static_cast<int>(name.size()),
+      log_.warning(LogAbout(static_cast<uint64_t>(whose.pid)),
+                   "of the last will, %.*s was refused: %s", static_cast<int>(name.size()),
                    name.data(), request.error->message.c_str());
     }
   }

@@ -75,7 +75,7 @@ class LocalApi {
   void dispatch(const Method& method, wire::JsonView params, Request& request);
   Client* find_client(ipc::ClientId id);
   std::optional<wire::RpcError> check_will(wire::JsonView will);
-  void carry_out(const std::string& will);
+  void carry_out(const std::string& will, const ipc::Peer& whose);
 
   void client_hello(Request& request);
   size_t value_bytes() const;

@@ -47,6 +47,7 @@ struct NodeConfig {
 
 struct LogConfig {
   LogLevel level{};
+  uint64_t lines_per_minute = 0;  // 0: all
 
   bool operator==(const LogConfig&) const = default;
 };

@@ -76,6 +76,15 @@ constexpr Key kKeys[] = {
      .fallback = "info",
      .allowed = "error|warning|notice|info|debug",
      .doc = NB_DOC("The least important lines that are still logged.")},
+    {.section = "log",
+     .name = "lines_per_minute",
+     NB_CONFIG_AS(integer, log.lines_per_minute),
+     .fallback = "20",
+     .allowed = "0..1000000",
+     .doc = NB_DOC(
+         "How many lines of one kind about one client, probe or file are logged a minute; of one\n"
+         "kind about all of them four times as many. The others are counted, and the count is\n"
+         "logged. 0: every line is logged.")},
 
     {.section = "heartbeat",
      .name = "interval",

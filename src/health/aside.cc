@@ -20,7 +20,8 @@ void Aside::ask(MonoTime now, std::function<void()> work) {
     asked_ = now;
   } else if (!complained_) {
     complained_ = true;
-    log_.warning("%s is not asked: %s", who_.c_str(), started.error().message.c_str());
+    log_.warning(LogAbout(who_), "%s is not asked: %s", who_.c_str(),
+                 started.error().message.c_str());
   }
 }
 
@@ -29,14 +30,14 @@ bool Aside::answered(MonoTime now) {
   if (done_) {
     done_ = false;
     if (complained_) {
-      log_.info("%s answers again", who_.c_str());
+      log_.info(LogAbout(who_), "%s answers again", who_.c_str());
       complained_ = false;
     }
     return true;
   }
   if (call_.running() && !complained_ && waited >= kPatience) {
     complained_ = true;
-    log_.warning("%s has not answered for %s: its last value stands", who_.c_str(),
+    log_.warning(LogAbout(who_), "%s has not answered for %s: its last value stands", who_.c_str(),
                  human_duration(milliseconds(waited)).c_str());
   }
   return false;

@@ -46,14 +46,15 @@ void DiskReader::mounts_are(const std::vector<Mount>& mounts) {
 void DiskReader::take(Disk& disk, const Answer& answer) {
   if (answer.error == 0) {
     disk.percent = percent_used(answer.space);
-    if (disk.complained) log_.info("disk %s answers again", disk.path.c_str());
+    if (disk.complained) log_.info(LogAbout(disk.path), "disk %s answers again", disk.path.c_str());
     disk.complained = false;
     return;
   }
   disk.percent.reset();
   if (disk.complained) return;
   disk.complained = true;
-  log_.warning("disk %s: %s: it is left out", disk.path.c_str(), std::strerror(answer.error));
+  log_.warning(LogAbout(disk.path), "disk %s: %s: it is left out", disk.path.c_str(),
+               std::strerror(answer.error));
 }
 
 void DiskReader::ask_aside(Disk& disk, MonoTime now) {

@@ -70,9 +70,10 @@ void KernelFile::judge(bool understood) {
   if (understood == !complained_) return;
   complained_ = !understood;
   if (understood) {
-    log_->info("%s reads well again", path_.c_str());
+    log_->info(LogAbout(path_), "%s reads well again", path_.c_str());
   } else {
-    log_->warning("%s is not understood: what comes from it is left out", path_.c_str());
+    log_->warning(LogAbout(path_), "%s is not understood: what comes from it is left out",
+                  path_.c_str());
   }
 }
 
@@ -80,7 +81,8 @@ void KernelFile::fail(int error) {
   fd_.reset();
   if (complained_ || kind_ == Kind::sensor || means_missing(error)) return;
   complained_ = true;
-  log_->warning("%s: %s: what comes from it is left out", path_.c_str(), std::strerror(error));
+  log_->warning(LogAbout(path_), "%s: %s: what comes from it is left out", path_.c_str(),
+                std::strerror(error));
 }
 
 int read_once(const char* path, char* buffer, size_t size) {

@@ -270,7 +270,8 @@ void Server::end_line(ClientId client) {
   soon_.request();
   if (has_room(client, 0)) return;
   ++counters_.cut_off;
-  log_.notice("socket: client %llu (process %d) is cut off: it does not read what it asked for",
+  log_.notice(LogAbout(static_cast<uint64_t>(session->peer().pid)),
+              "socket: client %llu (process %d) is cut off: it does not read what it asked for",
               static_cast<unsigned long long>(client), session->peer().pid);
   end(*session, Session::End::cut_off);
 }
@@ -319,7 +320,8 @@ void Server::close_with(ClientId client, const wire::RpcError& error) {
 
 void Server::fail(Session& session, const wire::RpcError& error) {
   ++counters_.faults;
-  log_.debug("socket: client %llu (process %d) is closed: %s",
+  log_.debug(LogAbout(static_cast<uint64_t>(session.peer().pid)),
+             "socket: client %llu (process %d) is closed: %s",
              static_cast<unsigned long long>(session.id()), session.peer().pid,
              error.message.c_str());
   if (!session.deaf) {

@@ -66,11 +66,11 @@ void ProbeSet::schedule() {
 void ProbeSet::on_verdict(const Probe& probe) {
   const wire::ProbeReport& report = probe.report();
   if (report.up == true) {
-    log_.notice("probe %s (%s) is up: %s", report.name.c_str(), report.type.c_str(),
-                report.detail.c_str());
+    log_.notice(LogAbout(report.name), "probe %s (%s) is up: %s", report.name.c_str(),
+                report.type.c_str(), report.detail.c_str());
   } else {
-    log_.warning("probe %s (%s) is down: %s", report.name.c_str(), report.type.c_str(),
-                 report.detail.c_str());
+    log_.warning(LogAbout(report.name), "probe %s (%s) is down: %s", report.name.c_str(),
+                 report.type.c_str(), report.detail.c_str());
   }
   on_change_(report);
 }

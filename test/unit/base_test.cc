@@ -238,6 +238,96 @@ TEST(Log, FiltersByLevelAndCannotBeForgedByForeignText) {
   Log().error("silent by default");
 }
 
+class SetClock final : public Clock {
+ public:
+  MonoTime now() const override { return MonoTime(at); }
+  WallTime wall_now() const override { return {}; }
+  Duration at = 100s;
+};
+
+struct LimitedLog {
+  std::vector<std::string> lines;
+  SetClock clock;
+  Log log{[](void* user, LogLevel, std::string_view line) {
+            static_cast<LimitedLog*>(user)->lines.push_back(std::string(line));
+          },
+          this, LogLevel::info, &clock};
+
+  long count(std::string_view part) const {
+    return std::count_if(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    });
+  }
+  void say(int times) {
+    for (int i = 0; i < times; ++i) log.warning("key %d is refused", i);
+  }
+};
+
+TEST(Log, TakesALimitedNumberOfLinesOfOneKind) {
+  LimitedLog limited;
+  limited.say(1000);
+  EXPECT_EQ(limited.lines.size(), 20u);
+  limited.log.notice("another kind");
+  EXPECT_EQ(limited.lines.back(), "another kind");
+  limited.clock.at += 3s;  // a twentieth of a minute: one line
+  limited.lines.clear();
+  limited.say(5);
+  EXPECT_EQ(limited.lines,
+            (std::vector<std::string>{"key 20 is refused... and 980 more like this were left out",
+                                      "key 0 is refused"}));
+}
+
+TEST(Log, SaysWhatWasLeftOutAlsoWhenNoMoreComes) {
+  LimitedLog limited;
+  limited.say(21);
+  limited.lines.clear();
+  limited.log.say_left_out();
+  EXPECT_TRUE(limited.lines.empty()) << "there is no room yet: " << limited.lines.front();
+  limited.clock.at += 3s;
+  limited.log.say_left_out();
+  EXPECT_EQ(limited.lines,
+            (std::vector<std::string>{"key 20 is refused... and 1 more like this were left out"}));
+  limited.log.say_left_out();
+  EXPECT_EQ(limited.lines.size(), 1u);
+  limited.say(20);
+  limited.lines.clear();
+  limited.log.say_left_out(true);
+  EXPECT_EQ(limited.lines.size(), 1u) << "at the end, all of it";
+}
+
+TEST(Log, OneClientsLinesDoNotHideAnothers) {
+  LimitedLog limited;
+  const auto say = [&](uint64_t pid) {
+    limited.log.warning(LogAbout(pid), "client %d is cut off", static_cast<int>(pid));
+  };
+  for (int i = 0; i < 1000; ++i) say(1);
+  say(2);
+  EXPECT_EQ(limited.count("client 1 "), 20);
+  EXPECT_EQ(limited.count("client 2 "), 1);
+}
+
+TEST(Log, ManyClientsTogetherAreBoundedToo) {
+  LimitedLog limited;
+  for (uint64_t pid = 1; pid <= 10'000; ++pid) {
+    limited.log.warning(LogAbout(pid), "client %d is cut off", static_cast<int>(pid));
+  }
+  EXPECT_EQ(limited.lines.size(), 80u);
+  limited.log.say_left_out(true);
+  EXPECT_EQ(limited.count("9920 more like this"), 1);
+  EXPECT_EQ(limited.lines.size(), 81u);
+}
+
+TEST(Log, WithoutALimitEveryLineIsWritten) {
+  LimitedLog limited;
+  for (int i = 0; i < 100; ++i) limited.log.every(LogLevel::error, "line %d is wrong", i);
+  EXPECT_EQ(limited.lines.size(), 100u);
+  limited.log.set_lines_per_minute(0);
+  limited.say(100);
+  EXPECT_EQ(limited.lines.size(), 200u);
+  limited.log.every(LogLevel::debug, "not shown");
+  EXPECT_EQ(limited.lines.size(), 200u);
+}
+
 TEST(File, ReadsWholeAndRefusesWhatIsTooLong) {
   char path[] = "/tmp/nodebeat-base-test-XXXXXX";
   UniqueFd fd(::mkstemp(path));

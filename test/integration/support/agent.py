@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Quick, so that a test sees many beats and many tries in a short time.
 QUICK = {
     "log.level": "info",
+    "log.lines_per_minute": 0,
     "heartbeat.interval": "100ms",
     "heartbeat.ttl": "5s",
     "redis.connect_timeout": "1s",
