@@ -156,7 +156,9 @@ enum {
 /*
  * A robot's state, or a part of it: only the members named in `has` are sent, the others stay as
  * they were last. Numbers are sent with as many digits as identify the double, in the form that
- * Python writes (1.0, 1e-05); NaN and infinities as null.
+ * Python writes (1.0, 1e-05). A list that holds a NaN or an infinity is sent as null as a whole:
+ * its readers cannot take a hole, and "not known" is true of it. A goal time has to be finite
+ * (NB_ERR_ARGUMENT).
  */
 typedef struct nb_robot_state {
   uint32_t size; /* sizeof(nb_robot_state) */

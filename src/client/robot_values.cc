@@ -1,5 +1,8 @@
 #include "client/robot_values.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "client/caller_text.h"
 
 namespace nb::client {
@@ -7,8 +10,8 @@ namespace {
 
 constexpr uint32_t kAll = (NB_ROBOT_TIMESTAMP << 1) - 1;
 constexpr std::string_view kConnectedNames[] = {"\"is_connected_l\":", "\"is_connected_r\":"};
-constexpr std::string_view kNumberNames[] = {"\"joints_l\":[", "\"joints_r\":[",
-                                             "\"velocities_l\":[", "\"velocities_r\":["};
+constexpr std::string_view kNumberNames[] = {
+    "\"joints_l\":", "\"joints_r\":", "\"velocities_l\":", "\"velocities_r\":"};
 constexpr std::string_view kGoalNames[] = {"\"goal_time_slow\":", "\"goal_time_fast\":"};
 constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","method":"robot.update","params":{)";
 // Names, commas and whatever takes a fixed number of bytes, generously.
@@ -32,6 +35,11 @@ Numbers numbers_of(const nb_robot_state& state, int i) {
   }
 }
 
+// A list with a hole in it breaks its readers: one that is null as a whole does not.
+bool all_finite(const double* numbers, size_t count) {
+  return std::all_of(numbers, numbers + count, [](double number) { return std::isfinite(number); });
+}
+
 bool has(uint32_t members, uint32_t first, int i) {
   return (members & first << i) != 0;
 }
@@ -49,6 +57,10 @@ int RobotValues::check(const nb_robot_state& state) {
   if (has(state.has, NB_ROBOT_TIMESTAMP, 0) &&
       (state.timestamp_us < 0 || state.timestamp_us > kMaxTimestamp)) {
     return NB_ERR_ARGUMENT;
+  }
+  if ((has(state.has, NB_ROBOT_GOAL_TIME_SLOW, 0) && !std::isfinite(state.goal_time_slow)) ||
+      (has(state.has, NB_ROBOT_GOAL_TIME_FAST, 0) && !std::isfinite(state.goal_time_fast))) {
+    return NB_ERR_ARGUMENT;  // the agent would refuse all that was pushed with it
   }
   if (!has(state.has, NB_ROBOT_CURRENT_POSE, 0)) return NB_OK;
   std::string_view pose;
@@ -110,6 +122,11 @@ void RobotValues::write(LineWriter& out, uint32_t members) const {
   for (int i = 0; i < 4; ++i) {
     if (!has(members, NB_ROBOT_JOINTS_L, i)) continue;
     name(kNumberNames[i]);
+    if (!all_finite(numbers_[i], count_[i])) {
+      out.raw("null");
+      continue;
+    }
+    out.character('[');
     for (size_t k = 0; k < count_[i]; ++k) {
       if (k > 0) out.character(',');
       out.number(numbers_[i][k]);

@@ -35,7 +35,7 @@ std::optional<int64_t> parse_timestamp(std::string_view text) {
       rest.remove_prefix(1);
     }
   }
-  if (!rest.empty() && rest != "Z") return std::nullopt;
+  if (!rest.empty() && rest != "Z" && rest != "+00:00") return std::nullopt;
   return us;
 }
 

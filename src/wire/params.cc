@@ -83,11 +83,14 @@ std::optional<RpcError> check_text(JsonView value, const Param& spec, std::strin
 }
 
 std::optional<RpcError> check_numbers(JsonView value, const Param& spec, std::string_view field) {
-  if (value.type() != Type::array) return wanted(field, "an array of numbers", value);
+  if (value.type() == Type::null) return std::nullopt;
+  if (value.type() != Type::array) return wanted(field, "an array of numbers, or null", value);
   size_t index = 0;
   for (const JsonView element : value.elements()) {
-    if (element.type() != Type::number && element.type() != Type::null) {
-      return wanted(element_name(field, index), "a number or null", element);
+    if (element.type() != Type::number) {
+      const bool null = element.type() == Type::null;
+      return wanted(element_name(field, index),
+                    null ? "a number (what is not known is null as a whole)" : "a number", element);
     }
     if (++index > static_cast<size_t>(spec.max)) {
       return wrong(field, "has more than the %lld numbers that are allowed", spec.max, 0);
@@ -149,7 +152,7 @@ std::optional<RpcError> check_param(JsonView value, const Param& spec, std::stri
       }
       break;
     }
-    case ParamKind::numbers:
+    case ParamKind::numbers_or_null:
       return check_numbers(value, spec, field);
     case ParamKind::text_or_null:
       if (type == Type::null) break;
@@ -162,8 +165,10 @@ std::optional<RpcError> check_param(JsonView value, const Param& spec, std::stri
       std::string scratch;
       const auto text = value.string(scratch);
       if (!text || !parse_timestamp(*text)) {
-        return rpc::invalid_params(field,
-                                   "expected a timestamp in UTC as 2026-11-20T14:03:07.123456");
+        return rpc::invalid_params(
+            field,
+            "expected a timestamp in UTC as 2026-11-20T14:03:07.123456 (also "
+            "without fraction, with 1 to 9 digits of it, with Z or +00:00)");
       }
       break;
     }

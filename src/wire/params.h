@@ -13,14 +13,14 @@ namespace nb::wire {
 
 enum class ParamKind : uint8_t {
   boolean,
-  integer,       // digits only, so that every reader takes it for one; from `min` to `max`
-  number,        // from `min` to infinity
-  numbers,       // an array of at most `max`, each a number or null
-  text,          // of `min` to `max` bytes, decoded
-  text_or_null,  // likewise
-  word,          // a text of 1 to `max` letters, digits, '-', '_', '.'
-  plain,         // a text of 1 to `max` bytes without control characters
-  timestamp,     // wire/timestamp.h
+  integer,          // digits only, so that every reader takes it for one; from `min` to `max`
+  number,           // from `min` to infinity
+  numbers_or_null,  // null as a whole, or an array of at most `max`, each a number
+  text,             // of `min` to `max` bytes, decoded
+  text_or_null,     // likewise
+  word,             // a text of 1 to `max` letters, digits, '-', '_', '.'
+  plain,            // a text of 1 to `max` bytes without control characters
+  timestamp,        // wire/timestamp.h
   object,
   array,  // of at most `max`
   array_or_null,

@@ -6,11 +6,8 @@ namespace nb::wire {
 void take_timestamp(JsonView given, WallTime now, std::string& out) {
   out.clear();
   std::string scratch;
-  if (const auto text = given.string(scratch)) {
-    out = *text;
-  } else {
-    append_timestamp(now, out);
-  }
+  const auto text = given.string(scratch);
+  append_timestamp((text ? parse_timestamp(*text) : std::nullopt).value_or(now), out);
 }
 
 Record::Record(std::span<const RecordField> fields) : fields_(fields), values_(fields.size() * 2) {

@@ -26,10 +26,10 @@ inline constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1: every reader's
 inline constexpr RecordField kRobotStateFields[] = {
     {{"is_connected_l", ParamKind::boolean}, "false"},
     {{"is_connected_r", ParamKind::boolean}, "false"},
-    {{"joints_l", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"joints_r", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"velocities_l", ParamKind::numbers, false, 0, 64}, "[]"},
-    {{"velocities_r", ParamKind::numbers, false, 0, 64}, "[]"},
+    {{"joints_l", ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"joints_r", ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"velocities_l", ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"velocities_r", ParamKind::numbers_or_null, false, 0, 64}, "null"},
     {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
     {{"goal_time_slow", ParamKind::number}, "2.0"},
     {{"goal_time_fast", ParamKind::number}, "0.5"},
@@ -71,7 +71,8 @@ enum StrokeField : uint8_t {
   kStrokeScene
 };
 
-// `out` becomes the bare timestamp that `given` is, or `now` where none was given.
+// `out` becomes, as it is written, the moment that `given` (a checked timestamp) tells, or `now`
+// where none was given.
 void take_timestamp(JsonView given, WallTime now, std::string& out);
 
 class Record {

@@ -291,7 +291,7 @@ def test_an_update_too_large_for_the_event_log_changes_nothing(redis_server, mak
     told = progress(redis_server.client(), session)
     assert (told["stroke_idx"], told["pose_idx"], told["stroke_description_l"]) == (1, 3, "")
     robot = json.loads(redis_server.client().hget("robot:state:ook", "state"))
-    assert (robot["joints_l"], robot["joints_r"]) == ([], [])
+    assert (robot["joints_l"], robot["joints_r"]) == (None, None)
 
 
 def test_a_dataset_that_is_set_and_taken_back(cell):

@@ -152,8 +152,7 @@ class ClientTest : public testing::Test {
 
 TEST_F(ClientTest, EachPushIsOneLine) {
   open_greeted();
-  const double joints[] = {
-      0.1, -0.0, 1, 1e-7, 1e300, std::nan(""), std::numeric_limits<double>::infinity()};
+  const double joints[] = {0.1, -0.0, 1, 1e-7, 1e300, 5e-324, 2};
   nb_robot_state state{};
   state.size = sizeof state;
   state.has = (NB_ROBOT_TIMESTAMP << 1) - 1;
@@ -201,7 +200,7 @@ TEST_F(ClientTest, EachPushIsOneLine) {
       R"("stroke_description_r":"","scene_name":"kitchen","dataset_name":null)";
   const Lines expected = {
       robot(R"("timestamp":"2026-11-20T14:03:07.123456","is_connected_l":true,)"
-            R"("is_connected_r":false,"joints_l":[0.1,-0.0,1.0,1e-07,1e+300,null,null],)"
+            R"("is_connected_r":false,"joints_l":[0.1,-0.0,1.0,1e-07,1e+300,5e-324,2.0],)"
             R"("joints_r":[0.1],"velocities_l":[],"velocities_r":[-0.0,1.0],)"
             R"("current_pose":"a\"b\\c\u000a)"
             "\xc3\xbc"
@@ -219,6 +218,27 @@ TEST_F(ClientTest, EachPushIsOneLine) {
   EXPECT_EQ(stats().sent, 8u);
   EXPECT_EQ(stats().kept, 0u);
   EXPECT_EQ(stats().waiting_bytes, 0u);
+}
+
+// The agent refuses a list with a hole in it, and the rest of the update with it.
+TEST_F(ClientTest, NumbersThatAreNoneAreNotKnown) {
+  open_greeted();
+  const double nan = std::nan("");
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(push_joints({0.5, nan, 1}), NB_OK);
+  EXPECT_EQ(push_joints({-infinity}), NB_OK);
+  EXPECT_EQ(push_joints({0.5}), NB_OK);
+  nb_robot_state state{};
+  state.size = sizeof state;
+  state.has = NB_ROBOT_GOAL_TIME_SLOW;
+  state.goal_time_slow = nan;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  state.has = NB_ROBOT_GOAL_TIME_FAST;
+  state.goal_time_fast = infinity;
+  EXPECT_EQ(nb_push_robot_state(client_, &state), NB_ERR_ARGUMENT);
+  const Lines expected = {robot(R"("joints_l":null)"), robot(R"("joints_l":null)"),
+                          robot(R"("joints_l":[0.5])")};
+  EXPECT_EQ(agent_->lines(), expected);
 }
 
 TEST_F(ClientTest, WrongArgumentsAreNotTaken) {
