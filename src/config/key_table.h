@@ -185,7 +185,7 @@ constexpr Key kKeys[] = {
      NB_CONFIG_AS(size, redis.max_reply),
      .fallback = "16MiB",
      .allowed = "64KiB..1GiB",
-     .doc = NB_DOC("A longer reply ends the connection.")},
+     .doc = NB_DOC("A reply that takes more memory, its elements included, ends the connection.")},
     {.section = "redis",
      .name = "max_output",
      NB_CONFIG_AS(size, redis.max_output),

@@ -1,23 +1,14 @@
 #include "redis/reply_reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <string>
+
+#include "base/foreign_text.h"
 
 namespace nb::redis {
 namespace {
-
-// The agent asks for nothing that has more; hiredis 0.14 would allocate 16 GiB for a server that
-// announces "*2147483647".
-constexpr size_t kMaxElements = 64 * 1024;
-// hiredis 0.14 has a limit of its own, 1.0 to 1.4.0 have none: there a reply nested deep enough
-// overflows the stack of whoever frees it.
-constexpr int kMaxDepth = 7;
-
-int depth(const redisReadTask* task) {
-  int levels = 1;
-  while ((task = task->parent) != nullptr) ++levels;
-  return levels;
-}
 
 // A null answer makes hiredis say "Out of memory" and give the stream up.
 redisReply* make(const redisReadTask* task, int type) {
@@ -30,11 +21,23 @@ redisReply* make(const redisReadTask* task, int type) {
   return reply;
 }
 
+// Nearly every status: nothing to clean, nothing to cut.
+bool is_plain(std::string_view text) {
+  return text.size() <= kMaxForeignText &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 void* make_string(const redisReadTask* task, char* text, size_t size) {
   // What RESP3 adds was not asked for.
   if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS &&
       task->type != REDIS_REPLY_ERROR) {
     return nullptr;
+  }
+  std::string clean;
+  if (task->type != REDIS_REPLY_STRING && !is_plain({text, size})) {
+    clean = foreign_text({text, size});
+    text = clean.data();
+    size = clean.size();
   }
   redisReply* reply = make(task, task->type);
   reply->str = static_cast<char*>(static_cast<ReplyArena*>(task->privdata)->take(size + 1));
@@ -48,9 +51,7 @@ void* make_string(const redisReadTask* task, char* text, size_t size) {
 template <class Count>
 void* make_array(const redisReadTask* task, Count count) {
   const auto elements = static_cast<size_t>(count);
-  if (task->type != REDIS_REPLY_ARRAY || elements > kMaxElements || depth(task) > kMaxDepth) {
-    return nullptr;
-  }
+  if (task->type != REDIS_REPLY_ARRAY) return nullptr;
   redisReply* reply = make(task, REDIS_REPLY_ARRAY);
   const size_t bytes = elements * sizeof(redisReply*);
   reply->element = static_cast<redisReply**>(static_cast<ReplyArena*>(task->privdata)->take(bytes));
@@ -117,26 +118,23 @@ bool is_error(const redisReply& reply) {
 }
 
 ReplyReader::ReplyReader(size_t max_reply_bytes)
-    : max_reply_bytes_(max_reply_bytes),
-      functions_(make_functions()),
-      reader_(redisReaderCreate()) {
+    : gauge_(max_reply_bytes), functions_(make_functions()), reader_(redisReaderCreate()) {
   reader_->fn = &functions_;
   reader_->privdata = &arena_;
 }
 
 bool ReplyReader::feed(std::string_view bytes) {
   if (fault_ != nullptr) return false;
-  // What an unfinished array already holds counts too, though hiredis has dropped its bytes.
-  unfinished_bytes_ += bytes.size();
-  if (unfinished_bytes_ > max_reply_bytes_) {
-    fault_ = "a reply is longer than redis.max_reply allows";
-    return false;
+  if (!gauge_.feed(bytes, Delegate<void(std::string_view)>::to<&ReplyReader::pass>(this))) {
+    fault_ = gauge_.fault();
   }
+  return fault_ == nullptr;
+}
+
+void ReplyReader::pass(std::string_view bytes) {
   if (redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK) {
     fault_ = reader_->errstr;
-    return false;
   }
-  return true;
 }
 
 Reply ReplyReader::next() {
@@ -144,6 +142,7 @@ Reply ReplyReader::next() {
   // Half a reply stays in the arena until its other half has come.
   if (given_) arena_.reset();
   given_ = false;
+  if (!gauge_.worth_parsing()) return nullptr;
   void* reply = nullptr;
   if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) {
     fault_ = reader_->errstr;
@@ -151,7 +150,7 @@ Reply ReplyReader::next() {
   }
   if (reply == nullptr) return nullptr;
   given_ = true;
-  unfinished_bytes_ = reader_->len - reader_->pos;
+  gauge_.taken();
   return static_cast<redisReply*>(reply);
 }
 

@@ -1,6 +1,6 @@
-// ReplyReader: hiredis' parser behind limits that not every version has itself: a reply may not be
-// longer, announce more elements, or be nested deeper, than is sane. For hiredis 0.14 and 1.x.
-// Replies are made in an arena of the reader's own, so reading them allocates nothing.
+// ReplyReader: hiredis' parser behind the limits of ReplyGauge, for hiredis 0.14 and 1.x. Replies
+// are made in an arena of the reader's own, so reading them allocates nothing. The text of a status
+// and of an error is a stranger's: it is made fit for logs and answers here, where it enters.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -10,18 +10,22 @@
 #include <string_view>
 
 #include "redis/reply_arena.h"
+#include "redis/reply_gauge.h"
 
 namespace nb::redis {
 
 // Belongs to the reader, and is valid until its next().
 using Reply = const redisReply*;
 
-// The text of a string, status or error reply; empty for others.
+// The text of a string, status or error reply; empty for others. That of a status or an error has
+// passed foreign_text().
 std::string_view text_of(const redisReply& reply);
 bool is_error(const redisReply& reply);
 
 class ReplyReader {
  public:
+  // A reply that is still incomplete takes at most twice `max_reply_bytes` of memory, the objects
+  // of its elements included.
   explicit ReplyReader(size_t max_reply_bytes);
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
@@ -39,8 +43,9 @@ class ReplyReader {
     void operator()(redisReader* reader) const { redisReaderFree(reader); }
   };
 
-  size_t max_reply_bytes_;
-  size_t unfinished_bytes_ = 0;  // fed, and not yet part of a reply that was taken
+  void pass(std::string_view bytes);
+
+  ReplyGauge gauge_;
   const char* fault_ = nullptr;
   ReplyArena arena_;
   bool given_ = false;  // what is in the arena was handed out

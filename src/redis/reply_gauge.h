@@ -1,0 +1,67 @@
+// ReplyGauge: looks at every byte that a server sends, once, before hiredis does. It knows how far
+// whole elements reach, so hiredis never searches the same half line again at each read. It bounds
+// a reply in memory, not only in bytes, and believes no size that a server announces. Pure.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "base/delegate.h"
+
+namespace nb::redis {
+
+class ReplyGauge {
+ public:
+  // hiredis 0.14 counts elements in an int and would allocate 16 GiB for "*2147483647".
+  static constexpr size_t kMaxElements = 64 * 1024;
+  // Arrays within arrays. hiredis 1.0 to 1.4.0 have no limit of their own: there a reply nested
+  // deep enough overflows the stack of whoever frees it.
+  static constexpr size_t kMaxDepth = 7;
+  // The longest simple string or error, and how much of it hiredis gets to see: nobody reads more.
+  static constexpr size_t kMaxLine = 4 * 1024 * 1024;
+  static constexpr size_t kKeptLine = 2048;
+
+  // `max_reply_bytes`: what the bytes and the elements of one reply may take together.
+  explicit ReplyGauge(size_t max_reply_bytes) : max_reply_bytes_(max_reply_bytes) {}
+
+  // Hands what is to be parsed on to `pass`, piece by piece. False if a limit is exceeded or the
+  // bytes are not the protocol; then fault() says why, and the connection is of no more use.
+  bool feed(std::string_view bytes, Delegate<void(std::string_view)> pass);
+  const char* fault() const { return fault_; }
+
+  // Whether the parser would get anywhere: since it was last asked an element has come to its end,
+  // or a whole reply waits to be taken.
+  bool worth_parsing() {
+    const bool worth = whole_ > 0 || elements_ended_;
+    elements_ended_ = false;
+    return worth;
+  }
+  // A whole reply has been taken.
+  void taken() { --whole_; }
+
+ private:
+  bool fail(const char* why) {
+    fault_ = why;
+    return false;
+  }
+  bool charge(size_t bytes);
+  bool end_line();
+  void end_element();
+
+  const size_t max_reply_bytes_;
+  const char* fault_ = nullptr;
+  size_t cost_ = 0;       // of the reply that is not whole yet
+  size_t whole_ = 0;      // replies that have not been taken
+  size_t body_left_ = 0;  // of a bulk string and the line's end behind it
+  size_t line_ = 0;       // bytes of the current line so far, its kind included
+  char kind_ = 0;         // of the current line
+  bool cr_ = false;       // the byte before was '\r'
+  bool elements_ended_ = false;
+  size_t depth_ = 0;
+  std::array<size_t, kMaxDepth> left_{};  // elements that still have to come, for each open array
+  std::array<char, 24> number_{};         // of a line that holds one
+  size_t number_size_ = 0;
+};
+
+}  // namespace nb::redis
