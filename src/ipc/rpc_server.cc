@@ -131,20 +131,23 @@ void RpcServer::take_batch(ClientId client, JsonView values) {
 }
 
 // Those that may begin now. The rest waits until what is under way has been answered and read, so
-// that a batch takes no more memory at once than single lines do.
+// that a batch takes no more memory at once than single lines do; or until the client's next turn.
 void RpcServer::take_calls(ClientId client, JsonView values, uint32_t batch) {
   const char* begin = values.raw().data();
   const char* end = begin + values.raw().size();
+  bool over = false;
   for (const JsonView value : values.elements()) {
     if (!server_.is_open(client)) break;
-    if (server_.is_paused(client)) {
+    if (over || server_.is_paused(client)) {
       Client* c = find(client);
       if (c == nullptr) break;
       c->rest.assign(1, '[').append(value.raw().data(), end);
       c->rest_batch = batch;
       return server_.tell_of_room(client);
     }
+    const size_t bytes = value.raw().size();
     take_call(client, value, batch);
+    over = server_.turn_is_over(bytes);
   }
   settle_in_batch(batch);
 }

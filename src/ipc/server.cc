@@ -159,20 +159,59 @@ void Server::on_ready(Session& session, int events) {
   }
   if (session.ended != Session::End::no) return;  // its turn to be retired comes
   if ((events & UV_WRITABLE) != 0) flush(session);
-  int reads = 1;
   if ((events & UV_DISCONNECT) != 0) {
-    // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. And at
-    // once: its will is to be carried out before its successor is heard. Else it has only ended
-    // its own sending, and may be reading still.
-    const bool gone = session.peer_has_hung_up();
-    (gone ? session.deaf : session.half_closed) = true;
-    if (gone) reads = kReadsOfTheGone;
+    // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else it
+    // has only ended its own sending, and may be reading still.
+    (session.peer_has_hung_up() ? session.deaf : session.half_closed) = true;
   }
-  if (!is_paused(session)) {
-    if (session.resume) work(session);
-    if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) {
-      while (reads-- > 0) read(session);
-    }
+  if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) session.ready = true;
+  watch(session);
+}
+
+bool Server::wants_turn(const Session& session) const {
+  return session.ended == Session::End::no && (session.ready || session.resume) &&
+         !is_paused(session);
+}
+
+// One round: the client that has taken least of late comes first. A client that is gone comes
+// before the others, unless it was very busy: its will is to be carried out before its successor is
+// heard.
+void Server::serve_waiting() {
+  waiting_.clear();
+  const MonoTime began = loop_.now();
+  for (const auto& session : sessions_) {
+    if (!wants_turn(*session)) continue;
+    Duration place = session->spent.lately(began);
+    if (session->deaf) place /= 8;
+    waiting_.emplace_back(place, session.get());
+  }
+  if (waiting_.size() > 1) {
+    std::sort(waiting_.begin(), waiting_.end(), [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : a.second->id() < b.second->id();
+    });
+  }
+  round_was_cut_ = false;
+  MonoTime now = began;
+  for (const auto& [place, session] : waiting_) {  // they live until dead_ is cleared
+    if (session->ended != Session::End::no) continue;
+    round_was_cut_ = now - began >= kRound;
+    if (round_was_cut_) break;
+    turn_.begin(now);
+    serve(*session);
+    const MonoTime then = loop_.now();
+    session->spent.add(then - now, then);
+    now = then;
+  }
+  if (round_was_cut_) soon_.request();
+}
+
+void Server::serve(Session& session) {
+  bool ready = std::exchange(session.ready, false);
+  if (session.resume) work(session);
+  for (int reads = session.deaf ? kReadsOfTheGone : 1; ready && reads > 0; --reads) {
+    // The rest waits in the socket, which says so again.
+    if (session.resume || turn_.over()) break;
+    read(session);
   }
   watch(session);
 }
@@ -200,10 +239,11 @@ void Server::read(Session& session) {
 // Hands out the lines that are there.
 void Server::work(Session& session) {
   bool any = false;
+  bool over = false;
   ++readings_;
   session.resume = false;
   while (session.ended == Session::End::no) {
-    if (is_paused(session)) {
+    if (over || is_paused(session)) {
       session.framer().keep();
       session.resume = true;
       clear_deadline(session);  // it is we who keep the line from ending
@@ -211,6 +251,7 @@ void Server::work(Session& session) {
     }
     if (std::exchange(session.waits_for_room, false)) {
       events_.on_room(session.id());
+      over = turn_.over();
       continue;
     }
     std::string_view line;
@@ -223,7 +264,9 @@ void Server::work(Session& session) {
     }
     any = true;
     if (is_blank(line)) continue;
+    const size_t bytes = line.size();
     events_.on_line(session.id(), line);
+    over = turn_is_over(bytes);
     if (session.unsent() > options_.output_bytes / 4) flush(session);
   }
   if (session.ended != Session::End::no) return;
@@ -298,18 +341,24 @@ void Server::watch(Session& session) {
   if (!is_paused(session)) events |= UV_READABLE;
   if (!session.half_closed) events |= UV_DISCONNECT;
   session.watch(events);
+  if (wants_turn(session)) soon_.request();
 }
 
 void Server::on_turn() {
   retire_ended();
-  for (size_t i = 0; i < sessions_.size(); ++i) {  // a callback may stop() us
-    Session& session = *sessions_[i];
-    if (session.ended != Session::End::no) continue;
-    if (session.unsent() > 0 && !session.blocked) flush(session);
-    if (session.resume && !is_paused(session)) work(session);
-    watch(session);
-  }
+  // Where rounds take all their time, what Redis has confirmed does not wait for one more.
+  if (round_was_cut_) flush_all();
+  serve_waiting();
+  flush_all();
   dead_.clear();
+}
+
+void Server::flush_all() {
+  for (const auto& session : sessions_) {
+    if (session->ended != Session::End::no) continue;
+    if (session->unsent() > 0 && !session->blocked) flush(*session);
+    watch(*session);
+  }
 }
 
 // --- how it ends ---------------------------------------------------------------------------------

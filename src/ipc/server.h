@@ -6,6 +6,8 @@
 // client, stop() included, but not destroy the server. A connection that ends, for whatever
 // reason, is not found any more from that moment on; on_close comes before the loop next waits,
 // never from within a call.
+//
+// What one client may cost the others is bounded in time: ipc/turns.h.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/delegate.h"
@@ -23,6 +26,7 @@
 #include "ipc/peer.h"
 #include "ipc/session.h"
 #include "ipc/socket_file.h"
+#include "ipc/turns.h"
 #include "uv/loop.h"
 #include "uv/soon.h"
 #include "uv/timer.h"
@@ -79,11 +83,17 @@ class Server final : private SessionOwner {
   bool has_room(ClientId client, size_t bytes);
   // Sends this error, and closes when it has been read. Nothing further of this client is read.
   void close_with(ClientId client, const wire::RpcError& error);
+  // Within on_line and on_room, after so many bytes were dealt with: the client's time is up. What
+  // is still to be done of the line waits for its next turn: tell_of_room().
+  bool turn_is_over(size_t bytes) {
+    return turn_.after(bytes, [this] { return loop_.now(); });
+  }
   // While held, no further line of this client is handed out.
   void hold(ClientId client, bool held);
   // Whether no line would be handed out now: it is held, or does not read what waits for it.
   bool is_paused(ClientId client);
-  // Of one that is paused: on_room comes when it no longer is, before the next line is handed out.
+  // Of one that is paused, or whose turn is over: on_room comes when it no longer is, before the
+  // next line is handed out.
   void tell_of_room(ClientId client);
 
   // A client that cannot be answered any more, though what it sent is still worth reading.
@@ -104,6 +114,10 @@ class Server final : private SessionOwner {
 
   Session* find(ClientId client) const;
   void refuse(UniqueFd& fd, const wire::RpcError& error);
+  void serve_waiting();
+  void serve(Session& session);
+  bool wants_turn(const Session& session) const;
+  void flush_all();
   void read(Session& session);
   void work(Session& session);
   bool is_paused(const Session& session) const;
@@ -135,8 +149,11 @@ class Server final : private SessionOwner {
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;
   uint64_t readings_ = 0;
-  std::vector<std::unique_ptr<Session>> lingering_;  // ended for the clients' user, oldest first
-  std::vector<std::unique_ptr<Session>> dead_;       // may still be on the stack
+  TurnEnd turn_;
+  bool round_was_cut_ = false;
+  std::vector<std::pair<Duration, Session*>> waiting_;  // reused
+  std::vector<std::unique_ptr<Session>> lingering_;     // ended for the clients' user, oldest first
+  std::vector<std::unique_ptr<Session>> dead_;          // may still be on the stack
 };
 
 }  // namespace nb::ipc

@@ -34,7 +34,8 @@ void BufferPool::give_back(std::string& buffer) {
 
 Session::Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, UniqueFd fd, ClientId id,
                  const Peer& peer, size_t line_bytes)
-    : owner_(owner),
+    : spent(loop.now()),
+      owner_(owner),
       buffers_(buffers),
       id_(id),
       peer_(peer),

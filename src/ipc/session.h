@@ -13,6 +13,7 @@
 #include "base/line_framer.h"
 #include "base/unique_fd.h"
 #include "ipc/peer.h"
+#include "ipc/turns.h"
 #include "uv/loop.h"
 #include "uv/poll.h"
 
@@ -83,12 +84,14 @@ class Session {
   bool deaf = false;            // nobody listens
   bool held = false;            // no lines for now, says the server's user
   bool waits_for_room = false;  // on_room comes before the next line
+  bool ready = false;           // it may be read from
   bool half_closed = false;     // the peer sends no more, seen while not reading
   bool resume = false;          // lines may be waiting that need no reading
   bool blocked = false;         // the kernel takes no more for now
   bool lingering = false;       // ended and told; only what is under way is still brought to an end
   bool finished = false;        // finish_sending() was called
   std::optional<MonoTime> deadline;
+  Spent spent;
 
  private:
   void on_poll(int events) { owner_.on_ready(*this, events); }

@@ -13,6 +13,7 @@
 #include "ipc/activation.h"
 #include "ipc/server.h"
 #include "ipc/socket_file.h"
+#include "ipc/turns.h"
 #include "support/captured_log.h"
 #include "support/listener.h"
 #include "support/socket_client.h"
@@ -78,6 +79,36 @@ TEST(LineFramer, RefusesALongLineEndedOrNot) {
       EXPECT_EQ(step, LineFramer::Step::too_long) << cut;
     }
   }
+}
+
+TEST(Turns, WhatWasTakenLongAgoCountsLess) {
+  MonoTime now{};
+  Spent spent(now);
+  EXPECT_EQ(spent.lately(now), kStranger);
+  spent.add(31 * kStranger, now);
+  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(99)), 32 * kStranger);
+  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(350)), 4 * kStranger);
+  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(400)), 2 * kStranger);
+  EXPECT_EQ(spent.lately(now + std::chrono::hours(10000)), Duration::zero());
+}
+
+TEST(Turns, TheClockIsLookedAtNowAndThen) {
+  TurnEnd turn;
+  MonoTime now{};
+  int looks = 0;
+  const auto clock = [&] {
+    ++looks;
+    return now;
+  };
+  turn.begin(now);
+  for (int i = 0; i < 100; ++i) ASSERT_FALSE(turn.after(10, clock));
+  EXPECT_GT(looks, 10);
+  EXPECT_LT(looks, 15);
+  now += kTurn;
+  EXPECT_TRUE(turn.after(60'000, clock)) << "a long one is looked at at once";
+  EXPECT_TRUE(turn.after(1, clock));
+  turn.begin(now);
+  EXPECT_FALSE(turn.over());
 }
 
 TEST(LineFramer, HoldsNoMemoryBetweenLines) {

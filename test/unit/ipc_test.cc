@@ -23,6 +23,17 @@ namespace {
 using namespace std::chrono_literals;
 using test::SocketClient;
 
+// Real time, and what a test adds to it.
+class SteppedClock final : public Clock {
+ public:
+  MonoTime now() const override { return real_.now() + ahead; }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  Duration ahead{};
+
+ private:
+  SystemClock real_;
+};
+
 // A server with a few methods of its own.
 class Ipc : public testing::Test {
  protected:
@@ -42,6 +53,10 @@ class Ipc : public testing::Test {
     closed_at_last_call = closed.size();
     if (call.method == "echo") {
       server->answer(call, call.params.exists() ? call.params.raw() : "{}");
+    } else if (call.method == "dear") {
+      clock.ahead += 500us;
+      order += call.params["who"].string(scratch)->front();
+      server->answer(call, "{}");
     } else if (call.method == "later") {
       tokens.push_back(server->defer(call));
     } else if (call.method == "read") {
@@ -114,9 +129,11 @@ class Ipc : public testing::Test {
     for (int i = 0; i < 6; ++i) loop.loop().run_once(false);
   }
 
-  test::TestLoop loop;
+  SteppedClock clock;
+  test::TestLoop loop{clock};
   test::TempTree tree;
   test::CapturedLog log;
+  std::string order, scratch;  // of dear calls
   ServerOptions options{.path = tree("/agent.sock")};
   std::unique_ptr<RpcServer> server;
   std::vector<ClientId> open, closed;
@@ -658,6 +675,60 @@ TEST_F(Ipc, AMillionTinyLinesKeepNobodyWaiting) {
     flooder->take();
     return server->counters().errors == 30'000;
   }));
+}
+
+// Each call takes half a millisecond of the loop, by the clock that the server sees.
+TEST_F(Ipc, WhoAsksForLittleComesBeforeThoseWhoAskForAllTheyCan) {
+  start();
+  std::vector<std::unique_ptr<SocketClient>> flooders;
+  std::string flood;
+  for (int i = 0; i < 100; ++i) flood += request("dear", std::to_string(i), R"({"who":"f"})");
+  for (int i = 0; i < 5; ++i) flooders.push_back(accepted());
+  auto other = accepted();
+  for (auto& flooder : flooders) flooder->send(flood);
+  ASSERT_TRUE(loop.run_until([&] { return order.size() >= 50; }));
+  order.clear();
+  other->send(request("dear", "1", R"({"who":"o"})"));
+  ASSERT_TRUE(loop.run_until([&] { return order.find('o') != order.npos; }));
+  // One round was under way, at most.
+  EXPECT_LE(order.find('o'), 2u * (kRound + kTurn) / 500us) << order;
+  EXPECT_EQ(lines_of(*other, 1), result_line("1", "{}"));
+  for (auto& flooder : flooders) {
+    const std::string answers = lines_of(*flooder, 100);
+    EXPECT_NE(answers.find(result_line("99", "{}")), std::string::npos);
+  }
+}
+
+TEST_F(Ipc, ABatchIsInterruptedAndGoesOnWhereItWas) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  std::string batch = "[";
+  for (int i = 0; i < 200; ++i) {
+    batch += request("dear", std::to_string(i), R"({"who":"b"})");
+    batch.back() = ',';
+  }
+  batch.back() = ']';
+  client->send(batch + "\n" + request("dear", "200", R"({"who":"l"})"));
+  ASSERT_TRUE(loop.run_until([&] { return order.size() >= 20; }));
+  ASSERT_LT(order.size(), 200u);
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  EXPECT_LT(order.size(), 200u) << "the other one did not wait for the whole batch";
+  const std::string answers = lines_of(*client, 2);
+  EXPECT_EQ(order, std::string(200, 'b') + 'l') << "each once, and the next line after them";
+  EXPECT_EQ(std::count(answers.begin(), answers.end(), '['), 1);
+  EXPECT_NE(answers.find(R"({"jsonrpc":"2.0","id":199,"result":{}}])"), std::string::npos);
+  // It goes on for one that has left, too; and ends with the server.
+  order.clear();
+  client->send(batch + "\n");
+  client.reset();
+  EXPECT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(order, std::string(200, 'b'));
+  other->send(batch + "\n");
+  order.clear();
+  ASSERT_TRUE(loop.run_until([&] { return order.size() >= 20; }));
+  server->stop();
+  EXPECT_LT(order.size(), 200u);
 }
 
 TEST_F(Ipc, OneTooManyIsToldThatItIsBusy) {
