@@ -8,6 +8,7 @@ finish() {
     say "No test was run."
     failed=1
   fi
+  ((${#stage_labels[@]} < 2)) || show_stage_times
   local line="$passed passed, $failed failed"
   ((skipped)) && line+=", $skipped skipped"
   say "$line"
@@ -157,6 +158,25 @@ boot_tests() {
   tally $status "$junit" "$logs/test-boot.log"
 }
 
+# The stages that a filter names as a whole, beside tests by their names.
+is_stage_filter() {
+  [[ $1 == vm || $1 == package* || $1 == boot* || $1 == client* ]]
+}
+
+# names_matching FILTER: the tests that it means, without building anything. A unit test is a program: its
+# name is read from where the build system gets it.
+names_matching() {
+  local filter=$1
+  {
+    sed -n "s/^  '\([a-z_]*\)': \[.*/\1/p" test/unit/meson.build
+    sed -n "s/^  '\([a-z_]*\)': \[.*/\1_corpus/p" test/fuzz/meson.build
+    sed -n "s/^ *'\([a-z-]*\)',$/\1/p; s/.*test('\([a-z-]*\)'.*/\1/p" meson.build test/meson.build \
+      test/abi/meson.build src/*/meson.build 2>/dev/null
+  } | grep -iF -- "$filter"
+  NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only -q -k "$filter" 2>/dev/null |
+    grep '::'
+}
+
 test_all() {
   local fast='' filter=''
   while (($#)); do
@@ -170,9 +190,16 @@ test_all() {
     esac
     shift
   done
-  # shellcheck disable=SC2046 # none, one or two words
-  need build demo test package sysroot $([[ -n $fast ]] || way_to_boot "$filter")
+  if [[ -n $fast ]]; then
+    need build unit
+  else
+    # shellcheck disable=SC2046 # none, one or two words
+    need build demo test package sysroot $(way_to_boot "$filter")
+  fi
   prepare
+  if [[ -n $filter ]] && ! is_stage_filter "$filter" && [[ -z $(names_matching "$filter") ]]; then
+    die "no test has '$filter' in its name; test/unit/ and test/integration/ hold them. Nothing was built."
+  fi
   unset "${!NODEBEAT_@}" REDIS_URL # the tests set what they mean
   sanitizer_options=(
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
