@@ -111,10 +111,12 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   for (const wire::ProbeReport& probe : health_.probes) {
     if (probe.type != "mcp"sv) continue;
     // Of several servers the first that runs is the node's; else the first that should.
-    if (!health_.mcp_port || (probe.up.value_or(false) && !health_.mcp_server_running)) {
+    // One that cannot be asked now is what it was: the schema has no null for it.
+    const bool running = probe.last_known.value_or(false);
+    if (!health_.mcp_port || (running && !health_.mcp_server_running)) {
       health_.mcp_port = probe.port;
     }
-    health_.mcp_server_running |= probe.up.value_or(false);
+    health_.mcp_server_running |= running;
   }
 
   json_.clear();

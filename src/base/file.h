@@ -12,4 +12,9 @@ namespace nb {
 // (opened O_NONBLOCK). The error names the path and the system's reason.
 Result<std::string> read_small_file(const std::string& path, size_t limit = 64 * 1024);
 
+// As read_small_file(), for a path that somebody else may have put something at: a symbolic link in
+// the last place is not followed, and what is no regular file is not read. The error is
+// Fault::blind if it says nothing of what the file would have told.
+Result<std::string> read_plain_file(const std::string& path, size_t limit);
+
 }  // namespace nb

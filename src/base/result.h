@@ -19,6 +19,8 @@ enum class Fault : uint8_t {
   no_space,       // or no inode, or over quota
   denied,         // by owner, mode or sandbox
   other_version,  // made for another version of nodebeat
+  blind,  // whoever looked could not: no permission, descriptor, memory or thread for it; this
+          // says nothing of what was to be looked at
 };
 
 // What went wrong, as a sentence that a person can act on: it names the thing and what would be
@@ -38,6 +40,9 @@ struct Error {
 
 // The kind of trouble that an errno is, met on the way to a file.
 Fault fault_of(int error_number);
+
+// True if an errno speaks of the one who asks, and not of what is asked (Fault::blind).
+bool is_own_trouble(int error_number);
 
 // Nothing, or an Error on the heap: most results are good ones, and what becomes of a bad one is
 // worth a call, not its code at each of the hundreds of places where a result goes out of scope.

@@ -36,6 +36,22 @@ std::string format(const char* format, ...) {
   return text;
 }
 
+bool is_own_trouble(int error_number) {
+  switch (error_number) {
+    case EACCES:
+    case EPERM:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Fault fault_of(int error_number) {
   switch (error_number) {
     case ENOENT:

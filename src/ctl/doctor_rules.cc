@@ -202,13 +202,20 @@ Findings probe_findings(Json stats) {
   Findings out;
   size_t up = 0;
   for (const Json probe : stats["probes"]) {
-    if (probe["up"].boolean() == true) ++up;
-    if (probe["up"].boolean() != false) continue;
+    const auto is_up = probe["up"].boolean();
+    if (is_up == true) ++up;
     const std::string detail = printable(probe["detail"].text());
-    out.push_back(problem("probe",
-                          printable(probe["name"].text()) + " (" + printable(probe["type"].text()) +
-                              ") is down" + (detail.empty() ? "" : ": " + detail),
-                          "start it, or correct its [[probe]]"));
+    // Without a detail it has not been asked yet.
+    if (is_up == true || (!is_up && detail.empty())) continue;
+    const std::string who =
+        printable(probe["name"].text()) + " (" + printable(probe["type"].text()) + ")";
+    const std::string why = detail.empty() ? "" : ": " + detail;
+    if (is_up) {
+      out.push_back(problem("probe", who + " is down" + why, "start it, or correct its [[probe]]"));
+    } else {
+      out.push_back(warning("probe", who + " is unknown" + why,
+                            "let the agent see it, or correct its [[probe]]"));
+    }
   }
   if (out.empty() && up > 0) out.push_back(fine("probes", format("all up (%zu)", up)));
   return out;

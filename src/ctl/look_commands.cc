@@ -101,9 +101,9 @@ void probe_lines(Page& page, Json probes) {
     const auto up = probe["up"].boolean();
     std::string text =
         printable(probe["name"].text()) + " (" + printable(probe["type"].text()) + ") ";
-    text += !up ? "not known yet" : *up ? "up" : "down";
-    if (const auto detail = probe["detail"].text(); !detail.empty())
-      text += ": " + printable(detail);
+    const auto detail = probe["detail"].text();
+    text += up ? *up ? "up" : "down" : detail.empty() ? "not known yet" : "unknown";
+    if (!detail.empty()) text += ": " + printable(detail);
     page.line(label, text, !up ? Colour::dim : *up ? Colour::green : Colour::red);
     label = "";
   }

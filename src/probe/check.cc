@@ -8,6 +8,10 @@
 
 namespace nb::probe {
 
+Outcome not_looked_up(const uv::Target& target, const std::string& limit) {
+  return {Finding::unknown, "nobody has looked up the name '" + target.host + "' within " + limit};
+}
+
 std::unique_ptr<Check> make_check(const CheckContext& context, const ProbeSpec& spec,
                                   OnOutcome on_outcome) {
   switch (spec.type) {

@@ -2,10 +2,12 @@
 // tries, so that it may remember what spares work (a process id, an MCP era).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "base/delegate.h"
+#include "base/result.h"
 #include "probe/spec.h"
 #include "uv/loop.h"
 
@@ -13,11 +15,21 @@ namespace nb::probe {
 
 class SystemBus;
 
+// What one try found out. `unknown`: nothing, since the agent could not look (no permission, no
+// descriptor, no thread, no bus, nobody to look up a name), or it is too early to tell (a server
+// that starts). That is neither up nor down, and changes nothing that was known.
+enum class Finding : uint8_t { up, down, unknown };
+
 // How one try ended.
 struct Outcome {
-  bool up = false;
-  std::string detail;  // what answered, or what is wrong, in words
+  Finding finding = Finding::unknown;
+  std::string detail;  // what answered, what is wrong, or why nothing is known, in words
 };
+
+// `error` ended the try: unknown if it says nothing of what was asked (Fault::blind), else down.
+inline Outcome failed(const Error& error) {
+  return {error.fault == Fault::blind ? Finding::unknown : Finding::down, error.message};
+}
 
 using OnOutcome = Delegate<void(const Outcome&)>;
 
@@ -28,10 +40,13 @@ class Check {
   // Begins a try. The outcome comes once, perhaps before this returns, unless give_up() is first.
   // Only when no try is under way.
   virtual void start() = 0;
-  // The deadline has passed: ends the try, no outcome follows. Returns how far it got, to be read
-  // on by "within 2 s": "no answer", "only 17 of 200 bytes".
-  virtual std::string give_up() = 0;
+  // The deadline has passed: ends the try, no outcome follows but the one returned. `limit` is the
+  // deadline in words, for a detail such as "no answer within 2 s".
+  virtual Outcome give_up(const std::string& limit) = 0;
 };
+
+// The deadline came while the name was still being looked up: that is the name service's silence.
+Outcome not_looked_up(const uv::Target& target, const std::string& limit);
 
 // What checks need of their surroundings; lives longer than they.
 struct CheckContext {

@@ -13,14 +13,17 @@ void ConnectCheck::start() {
   dialer_.start(spec_.target, spec_.timeout);
 }
 
-std::string ConnectCheck::give_up() {
+Outcome ConnectCheck::give_up(const std::string& limit) {
+  const Outcome outcome = dialer_.resolving()
+                              ? not_looked_up(spec_.target, limit)
+                              : Outcome{Finding::down, "no connection within " + limit};
   dialer_.cancel();
-  return "no connection";
+  return outcome;
 }
 
 void ConnectCheck::on_dialled(uv::Dialer::Answer& answer) {
-  on_outcome_({answer.ok(), answer.ok() ? describe(spec_.target) + " takes connections"
-                                        : answer.error().message});
+  if (!answer) return on_outcome_(failed(answer.error()));
+  on_outcome_({Finding::up, describe(spec_.target) + " takes connections"});
 }
 
 }  // namespace nb::probe

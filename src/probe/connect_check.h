@@ -11,7 +11,7 @@ class ConnectCheck final : public Check {
   ConnectCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome);
 
   void start() override;
-  std::string give_up() override;
+  Outcome give_up(const std::string& limit) override;
 
  private:
   void on_dialled(uv::Dialer::Answer& answer);

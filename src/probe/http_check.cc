@@ -33,10 +33,8 @@ void HttpCheck::start() {
   exchange_.start(spec_.target, request_);
 }
 
-std::string HttpCheck::give_up() {
-  const std::string progress = exchange_.progress();
-  exchange_.cancel();
-  return progress;
+Outcome HttpCheck::give_up(const std::string& limit) {
+  return exchange_.give_up(limit);
 }
 
 // An event stream has no end to wait for. Any other body is read to its end even if nothing of it
@@ -50,19 +48,20 @@ void HttpCheck::on_progress() {
 }
 
 void HttpCheck::on_end(const Status& status) {
-  if (!status) return on_outcome_({false, status.error().message});
+  if (!status) return on_outcome_(failed(status.error()));
   HttpResponse& response = exchange_.response();
   if (!status_is_expected()) {
     std::string detail = format("HTTP %d", response.status());
     if (!response.location().empty()) detail += " to " + one_line(response.location());
-    return on_outcome_({false, detail + ", expected " + describe(spec_.expect_status)});
+    return on_outcome_({Finding::down, detail + ", expected " + describe(spec_.expect_status)});
   }
   if (!find_text()) {
-    return on_outcome_({false, format("HTTP %d, but without the text \"%s\"%s", response.status(),
-                                      one_line(spec_.expect_text).c_str(),
-                                      response.truncated() ? " in its first 64 KiB" : "")});
+    return on_outcome_(
+        {Finding::down, format("HTTP %d, but without the text \"%s\"%s", response.status(),
+                               one_line(spec_.expect_text).c_str(),
+                               response.truncated() ? " in its first 64 KiB" : "")});
   }
-  on_outcome_({true, format("HTTP %d", response.status())});
+  on_outcome_({Finding::up, format("HTTP %d", response.status())});
 }
 
 bool HttpCheck::status_is_expected() {

@@ -27,6 +27,7 @@ HttpExchange::HttpExchange(uv::Loop& loop, Events events)
 
 void HttpExchange::start(const uv::Target& target, std::string_view request) {
   response_.reset();
+  target_ = target;
   request_.assign(request);
   dialer_.start(target, kDialForEver);
 }
@@ -36,10 +37,14 @@ void HttpExchange::cancel() {
   stream_.reset();
 }
 
-std::string HttpExchange::progress() const {
-  if (stream_ == nullptr) return "no connection";
-  const std::string came = response_.progress();
-  return came == "nothing" ? "no answer" : came;
+Outcome HttpExchange::give_up(const std::string& limit) {
+  const bool resolving = dialer_.resolving();
+  const bool connected = stream_ != nullptr;
+  cancel();
+  if (resolving) return not_looked_up(target_, limit);
+  std::string got = connected ? response_.progress() : "no connection";
+  if (got == "nothing") got = "no answer";
+  return {Finding::down, got + " within " + limit};
 }
 
 void HttpExchange::on_dialled(uv::Dialer::Answer& answer) {

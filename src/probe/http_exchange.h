@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/delegate.h"
+#include "probe/check.h"
 #include "probe/http_response.h"
 #include "uv/dialer.h"
 
@@ -39,8 +40,8 @@ class HttpExchange {
   HttpResponse& response() { return response_; }
   // There was a connection, and the request went into it.
   bool sent() const { return request_.empty(); }
-  // How far it got, for "... within 2 s".
-  std::string progress() const;
+  // The deadline has passed: cancels, and says how far it got.
+  Outcome give_up(const std::string& limit);
 
  private:
   void on_dialled(uv::Dialer::Answer& answer);
@@ -49,6 +50,7 @@ class HttpExchange {
   void finish(const Status& status);
 
   Events events_;
+  uv::Target target_;
   HttpResponse response_;
   std::string request_;
   std::unique_ptr<uv::Stream> stream_;

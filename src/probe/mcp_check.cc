@@ -20,12 +20,11 @@ void McpCheck::start() {
   ask();
 }
 
-std::string McpCheck::give_up() {
-  const std::string progress = exchange_.progress();
-  exchange_.cancel();
+Outcome McpCheck::give_up(const std::string& limit) {
+  const Outcome outcome = exchange_.give_up(limit);
   say_goodbye("");
   if (may_be_other_era()) switch_era();
-  return progress;
+  return outcome;
 }
 
 void McpCheck::ask() {
@@ -42,6 +41,7 @@ void McpCheck::on_progress() {
 
 void McpCheck::on_end(const Status& status) {
   if (status) return settle(*reader_.look(exchange_.response(), true));
+  if (status.error().fault == Fault::blind) return on_outcome_(failed(status.error()));
   McpVerdict verdict;
   verdict.detail = status.error().message;
   settle(verdict);
@@ -68,7 +68,7 @@ void McpCheck::settle(const McpVerdict& verdict) {
   } else if (may_be_other_era()) {
     switch_era();
   }
-  on_outcome_({verdict.up, verdict.detail});
+  on_outcome_({verdict.up ? Finding::up : Finding::down, verdict.detail});
 }
 
 // Ends the session that the answer may have opened. Nobody waits for it.

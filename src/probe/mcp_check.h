@@ -20,7 +20,7 @@ class McpCheck final : public Check {
   McpCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome);
 
   void start() override;
-  std::string give_up() override;
+  Outcome give_up(const std::string& limit) override;
 
  private:
   void ask();

@@ -1,12 +1,13 @@
 #include "probe/probe.h"
 
 #include <chrono>
+#include <utility>
 
 #include "base/text.h"
 
 namespace nb::probe {
 
-Probe::Probe(const CheckContext& context, ProbeSpec spec, Delegate<void(const Probe&)> on_change)
+Probe::Probe(const CheckContext& context, ProbeSpec spec, OnChange on_change)
     : loop_(context.loop),
       spec_(std::move(spec)),
       on_change_(on_change),
@@ -31,19 +32,33 @@ void Probe::start_try() {
 
 void Probe::on_deadline() {
   const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(spec_.timeout);
-  on_outcome({false, check_->give_up() + " within " + human_duration(limit.count())});
+  on_outcome(check_->give_up(human_duration(limit.count())));
 }
 
 void Probe::on_outcome(const Outcome& outcome) {
   trying_ = false;
   deadline_.stop();
-  if (outcome.up) {
+  report_.latency_ms.reset();
+  if (outcome.finding == Finding::unknown) {
+    report_.up.reset();
+    report_.detail = outcome.detail;
+    if (!std::exchange(unknown_, true)) on_change_(*this, Change::lost);
+    return;
+  }
+  const bool up = outcome.finding == Finding::up;
+  if (up) {
     report_.latency_ms = std::chrono::duration<double, std::milli>(loop_.now() - started_).count();
   }
-  const bool changed = hysteresis_.add(outcome.up);
-  report_.up = hysteresis_.verdict();
-  if (report_.up.value_or(outcome.up) == outcome.up) report_.detail = outcome.detail;
-  if (changed) on_change_(*this);
+  const bool changed = hysteresis_.add(up);
+  report_.up = report_.last_known = hysteresis_.verdict();
+  if (report_.up.value_or(up) == up) reason_ = outcome.detail;
+  report_.detail = reason_;
+  const bool was_unknown = std::exchange(unknown_, false);
+  if (changed) {
+    on_change_(*this, Change::verdict);
+  } else if (was_unknown && report_.up) {
+    on_change_(*this, Change::regained);
+  }
 }
 
 }  // namespace nb::probe

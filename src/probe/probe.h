@@ -14,9 +14,15 @@ namespace nb::probe {
 
 class Probe {
  public:
-  // `on_change` hears of each change of the verdict, the first one included; it must not destroy
-  // the probe. `context` must outlive it.
-  Probe(const CheckContext& context, ProbeSpec spec, Delegate<void(const Probe&)> on_change);
+  enum class Change {
+    verdict,   // up or down, the first one included
+    lost,      // what it is cannot be told any more: report().up is empty, last_known stands
+    regained,  // it can be told again, and the verdict is what it was
+  };
+  using OnChange = Delegate<void(const Probe&, Change)>;
+
+  // `on_change` must not destroy the probe. `context` must outlive it.
+  Probe(const CheckContext& context, ProbeSpec spec, OnChange on_change);
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
 
@@ -25,7 +31,8 @@ class Probe {
   void start_try();
 
   const ProbeSpec& spec() const { return spec_; }
-  // The detail always explains the verdict: a single failure of something that is up does not show.
+  // The detail always explains what `up` says: a single failure of something that is up does not
+  // show.
   const wire::ProbeReport& report() const { return report_; }
 
  private:
@@ -34,9 +41,11 @@ class Probe {
 
   const uv::Loop& loop_;
   const ProbeSpec spec_;
-  Delegate<void(const Probe&)> on_change_;
+  OnChange on_change_;
   Hysteresis hysteresis_;
   wire::ProbeReport report_;
+  std::string reason_;    // for the verdict: what the last try said that agreed with it
+  bool unknown_ = false;  // the last try could not tell
   bool trying_ = false;
   MonoTime started_{};
   uv::Timer deadline_;

@@ -32,10 +32,9 @@ void ProbeSet::set(std::vector<ProbeSpec> specs) {
     if (same != before.end()) {
       entries_.push_back(std::move(*same));
     } else {
-      entries_.push_back(
-          {std::make_unique<Probe>(context_, std::move(spec),
-                                   Delegate<void(const Probe&)>::to<&ProbeSet::on_verdict>(this)),
-           now});
+      entries_.push_back({std::make_unique<Probe>(context_, std::move(spec),
+                                                  Probe::OnChange::to<&ProbeSet::on_change>(this)),
+                          now});
     }
   }
   schedule();
@@ -63,14 +62,24 @@ void ProbeSet::schedule() {
   timer_.start(next->due - loop_.now());
 }
 
-void ProbeSet::on_verdict(const Probe& probe) {
+void ProbeSet::on_change(const Probe& probe, Probe::Change change) {
   const wire::ProbeReport& report = probe.report();
-  if (report.up == true) {
-    log_.notice(LogAbout(report.name), "probe %s (%s) is up: %s", report.name.c_str(),
-                report.type.c_str(), report.detail.c_str());
+  const std::string who = report.name + " (" + report.type + ")";
+  const char* why = report.detail.c_str();
+  const LogAbout about(report.name);
+  const bool up = report.up == true;
+  switch (change) {
+    case Probe::Change::lost:
+      return log_.warning(about, "probe %s is unknown: %s", who.c_str(), why);
+    case Probe::Change::regained:
+      return log_.info(about, "probe %s is still %s: %s", who.c_str(), up ? "up" : "down", why);
+    case Probe::Change::verdict:
+      break;
+  }
+  if (up) {
+    log_.notice(about, "probe %s is up: %s", who.c_str(), why);
   } else {
-    log_.warning(LogAbout(report.name), "probe %s (%s) is down: %s", report.name.c_str(),
-                 report.type.c_str(), report.detail.c_str());
+    log_.warning(about, "probe %s is down: %s", who.c_str(), why);
   }
   on_change_(report);
 }

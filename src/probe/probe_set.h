@@ -27,7 +27,8 @@ class ProbeSet {
 
   // `on_change` comes as soon as a verdict changes, the first verdict of each probe included, and
   // never from within set(); it must neither call set() nor destroy the set. Verdicts are logged
-  // here. The thread that runs the loop must block or ignore SIGPIPE (uv/stream.h).
+  // here, and so is, once, that one cannot be told any more. The thread that runs the loop must
+  // block or ignore SIGPIPE (uv/stream.h).
   ProbeSet(uv::Loop& loop, const Log& log, Options options,
            Delegate<void(const wire::ProbeReport&)> on_change);
   ProbeSet(const ProbeSet&) = delete;
@@ -47,7 +48,7 @@ class ProbeSet {
   };
 
   void on_due();
-  void on_verdict(const Probe& probe);
+  void on_change(const Probe& probe, Probe::Change change);
   void schedule();
 
   uv::Loop& loop_;

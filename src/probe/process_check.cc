@@ -25,21 +25,22 @@ void ProcessCheck::start() {
       });
   if (started) return;
   trying_ = false;
-  on_outcome_({false, started.error().message});
+  on_outcome_(failed(started.error()));
 }
 
-std::string ProcessCheck::give_up() {
+Outcome ProcessCheck::give_up(const std::string& limit) {
   trying_ = false;
-  return spec_.pidfile.empty() ? "no look at all processes was possible"
-                               : "reading the pidfile was not possible";
+  const char* what = spec_.pidfile.empty() ? "no look at all processes was possible within "
+                                           : "reading the pidfile was not possible within ";
+  return {Finding::unknown, what + limit};
 }
 
 void ProcessCheck::on_looked() {
   const std::shared_ptr<Answer> answer = std::move(answer_);
   if (!std::exchange(trying_, false)) return;  // too late
-  if (!answer->found) return on_outcome_({false, answer->found.error().message});
+  if (!answer->found) return on_outcome_(failed(answer->found.error()));
   process_ = *answer->found;
-  on_outcome_({true, format("process %d", process_.pid)});
+  on_outcome_({Finding::up, format("process %d", process_.pid)});
 }
 
 }  // namespace nb::probe

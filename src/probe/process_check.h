@@ -19,7 +19,7 @@ class ProcessCheck final : public Check {
   ProcessCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome);
 
   void start() override;
-  std::string give_up() override;
+  Outcome give_up(const std::string& limit) override;
 
  private:
   struct Answer;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -54,10 +55,23 @@ std::optional<ProcessStat> read_stat(const std::string& proc_root, pid_t pid) {
 // Longer command lines are cut: what tells a program stands at the beginning.
 constexpr size_t kMaxCommandLine = 32 * 1024;
 
-// `line` is a buffer to use again.
-bool command_contains(const std::string& path, const std::string& text, std::string& line) {
+// The kernel's highest (PID_MAX_LIMIT): a longer number in a file is something else.
+constexpr pid_t kMaxPid = 4 * 1024 * 1024;
+
+// EPERM: it lives and belongs to somebody else.
+bool exists(pid_t pid) {
+  return ::kill(pid, 0) == 0 || errno == EPERM;
+}
+
+// `line` is a buffer to use again. `error`: why the command line could not be seen, left as it is
+// if it could, or the process has gone.
+bool command_contains(const std::string& path, const std::string& text, std::string& line,
+                      int& error) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return false;
+  if (!fd) {
+    if (is_own_trouble(errno)) error = errno;
+    return false;
+  }
   size_t size = 0;
   line.resize(kMaxCommandLine);
   while (size < line.size()) {
@@ -73,18 +87,15 @@ bool command_contains(const std::string& path, const std::string& text, std::str
 }  // namespace
 
 Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::string& pidfile) {
-  const auto text = read_small_file(pidfile, 4096);
+  const auto text = read_plain_file(pidfile, 4096);
   if (!text) return text.error();
   const std::string_view line = trim(std::string_view(*text).substr(0, text->find('\n')));
   const auto pid = parse_number<pid_t>(line);
-  if (!pid || *pid <= 0) {
-    return make_error("%s holds no process id: \"%s\"", pidfile.c_str(),
-                      one_line(line, 40).c_str());
+  if (!pid || *pid <= 0 || *pid > kMaxPid) {
+    return make_error("%s holds no process id in its first line", pidfile.c_str());
   }
-  // EPERM: it lives and belongs to somebody else.
-  if (::kill(*pid, 0) != 0 && errno != EPERM) {
-    return make_error("process %d of %s is gone", *pid, pidfile.c_str());
-  }
+  // Without the number: as long as no process has it, it is nothing but a piece of the file.
+  if (!exists(*pid)) return make_error("the process of %s is gone", pidfile.c_str());
   const auto stat = read_stat(proc_root, *pid);
   if (stat && stat->dead()) {
     return make_error("process %d of %s has ended and its parent has not noticed (zombie)", *pid,
@@ -96,17 +107,35 @@ Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::strin
 Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text,
                                   const ProcessId& known) {
   std::string line;
+  int error = 0;
   if (same_process(proc_root, known) &&
-      command_contains(path_of(proc_root, known.pid, "cmdline"), text, line)) {
+      command_contains(path_of(proc_root, known.pid, "cmdline"), text, line, error)) {
     return known;
   }
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(proc_root.c_str()), &::closedir);
-  if (!directory) return make_error("%s cannot be read", proc_root.c_str());
+  if (!directory) {
+    return make_error("%s cannot be read: %s", proc_root.c_str(), std::strerror(errno))
+        .as(Fault::blind);
+  }
   pid_t found = 0;
+  bool shows_the_first = false;
   while (const dirent* entry = ::readdir(directory.get())) {
     const auto pid = parse_number<pid_t>(entry->d_name);
+    shows_the_first |= pid == 1;
     if (!pid || *pid <= 0 || *pid == ::getpid() || (found != 0 && *pid > found)) continue;
-    if (command_contains(path_of(proc_root, *pid, "cmdline"), text, line)) found = *pid;
+    if (command_contains(path_of(proc_root, *pid, "cmdline"), text, line, error)) {
+      found = *pid;
+    }
+  }
+  if (found == 0 && error != 0) {
+    return make_error("not all processes can be seen in %s: %s", proc_root.c_str(),
+                      std::strerror(error))
+        .as(Fault::blind);
+  }
+  if (found == 0 && !shows_the_first && exists(1)) {
+    return make_error("%s shows the agent's own processes only (hidepid, ProtectProc=)",
+                      proc_root.c_str())
+        .as(Fault::blind);
   }
   if (found == 0) {
     return make_error("no process has \"%s\" in its command line", one_line(text).c_str());

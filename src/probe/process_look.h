@@ -18,14 +18,17 @@ struct ProcessId {
   uint64_t start_ticks = 0;  // since boot; 0: /proc does not show it (mounted with hidepid)
 };
 
-// The process whose number is the first line of `pidfile`. The error says why there is none.
+// The process whose number is the first line of `pidfile`, which is read by read_plain_file(): no
+// link is followed. The error says why there is none, and repeats nothing of the file, whatever
+// file that may be; it is Fault::blind if nobody could look.
 //
 // A number that another process got in the meantime is not noticed: the file's time of writing
 // cannot be compared with a start since boot on machines whose clock is set after booting.
 Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::string& pidfile);
 
 // The lowest-numbered process whose command line, its words joined by single spaces, contains
-// `text`; not this process itself. `known`, if it still is one, before all others.
+// `text`; not this process itself. `known`, if it still is one, before all others. The error is
+// Fault::blind if none is found among those that /proc shows, but it does not show all.
 Result<ProcessId> find_by_command(const std::string& proc_root, const std::string& text,
                                   const ProcessId& known = {});
 

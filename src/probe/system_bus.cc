@@ -10,6 +10,8 @@
 #include "probe/words.h"
 
 namespace nb::probe {
+
+using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
 constexpr Duration kDialDeadline = std::chrono::seconds(30);
@@ -96,7 +98,7 @@ void SystemBus::drop() {
 
 void SystemBus::fail(const std::string& why) {
   drop();
-  const Result<std::string> answer = make_error("system bus: %s", why.c_str());
+  const Result<std::string> answer = make_error("system bus: %s", why.c_str()).as(Fault::blind);
   while (!waiting_.empty()) {
     Query& query = *waiting_.back();
     waiting_.pop_back();
@@ -184,8 +186,12 @@ bool SystemBus::take_message() {
   if (message->is_return) {
     query.on_answer_(std::string(message->text));
   } else {
-    query.on_answer_(make_error("%s: %s", one_line(message->error_name).c_str(),
-                                one_line(message->text).c_str()));
+    // Two errors are systemd's word on the unit; by all others nobody has told anything of it.
+    const bool answered = message->error_name == "org.freedesktop.systemd1.NoSuchUnit"sv ||
+                          message->error_name == "org.freedesktop.DBus.Error.UnknownObject"sv;
+    query.on_answer_(
+        make_error("%s: %s", one_line(message->error_name).c_str(), one_line(message->text).c_str())
+            .as(answered ? Fault::other : Fault::blind));
   }
   return true;
 }

@@ -19,7 +19,8 @@ namespace nb::probe {
 
 class SystemBus {
  public:
-  // A question about one property of one unit, with systemd's answer: the property's text.
+  // A question about one property of one unit, with systemd's answer: the property's text. An
+  // error is Fault::blind unless systemd itself has said that there is no such unit.
   class Query {
    public:
     using OnAnswer = Delegate<void(const Result<std::string>&)>;

@@ -33,26 +33,28 @@ void SystemdCheck::start() {
   active_state_.ask(unit_, "ActiveState");
 }
 
-std::string SystemdCheck::give_up() {
+Outcome SystemdCheck::give_up(const std::string& limit) {
   active_state_.cancel();
   load_state_.cancel();
-  return "no answer from systemd";
+  return {Finding::unknown, "no answer from systemd within " + limit};
 }
 
 void SystemdCheck::on_active_state(const Result<std::string>& state) {
-  if (!state) return on_outcome_({false, state.error().message});
+  if (!state) return on_outcome_(failed(state.error()));
   // "reloading" and "refreshing" units run meanwhile; `systemctl is-active` takes them so too.
   if (*state == "active"sv || *state == "reloading"sv || *state == "refreshing"sv) {
-    return on_outcome_({true, unit_ + " is " + *state});
+    return on_outcome_({Finding::up, unit_ + " is " + *state});
   }
   // systemd calls a unit inactive that it has never heard of.
   if (*state == "inactive"sv) return load_state_.ask(unit_, "LoadState");
-  on_outcome_({false, unit_ + " is " + one_line(*state)});
+  on_outcome_({Finding::down, unit_ + " is " + one_line(*state, 40)});
 }
 
 void SystemdCheck::on_load_state(const Result<std::string>& state) {
-  if (state && *state == "not-found"sv) return on_outcome_({false, "there is no unit " + unit_});
-  on_outcome_({false, unit_ + " is inactive"});
+  if (state && *state == "not-found"sv) {
+    return on_outcome_({Finding::down, "there is no unit " + unit_});
+  }
+  on_outcome_({Finding::down, unit_ + " is inactive"});
 }
 
 }  // namespace nb::probe

@@ -11,7 +11,7 @@ class SystemdCheck final : public Check {
   SystemdCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome);
 
   void start() override;
-  std::string give_up() override;
+  Outcome give_up(const std::string& limit) override;
 
  private:
   void on_active_state(const Result<std::string>& state);

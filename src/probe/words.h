@@ -1,13 +1,16 @@
-// Texts that came from elsewhere, made fit for a log line and a report.
+// What a probe repeats of the one it asks, made fit for a log line and a report.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "base/foreign_text.h"
+
 namespace nb::probe {
 
-// One line of valid UTF-8: control characters become spaces, bad bytes '?', and what is longer than
-// `limit` bytes ends in "...".
-std::string one_line(std::string_view text, size_t limit = 120);
+// One short line of foreign_text(): a detail is for a glance, and goes with each beat.
+inline std::string one_line(std::string_view text, size_t limit = 120) {
+  return foreign_text(text, limit);
+}
 
 }  // namespace nb::probe

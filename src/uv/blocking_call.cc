@@ -34,7 +34,7 @@ Status BlockingCall::start(std::function<void()> work) {
   const int rc = async_.init(this, [&](uv_async_t* raw) {
     return uv_async_init(loop_.raw(), raw, &BlockingCall::on_async);
   });
-  if (rc < 0) return make_error("cannot wake the loop: %s", uv_strerror(rc));
+  if (rc < 0) return make_error("cannot wake the loop: %s", uv_strerror(rc)).as(Fault::blind);
 
   auto shared = std::make_shared<Shared>();
   shared->work = std::move(work);
@@ -57,7 +57,7 @@ Status BlockingCall::start(std::function<void()> work) {
   if (error != 0) {
     delete argument;
     async_.reset();
-    return make_error("cannot start a thread: %s", std::strerror(error));
+    return make_error("cannot start a thread: %s", std::strerror(error)).as(Fault::blind);
   }
   shared_ = std::move(shared);
   return {};

@@ -24,8 +24,8 @@ class BlockingCall {
   ~BlockingCall();  // abandons
 
   // Starts `work` on a new thread with a 256 KiB stack and all signals blocked. `work` must own
-  // (share) everything it touches, since this object may be gone before it ends. An error if the
-  // system has no thread to give. Only when not running().
+  // (share) everything it touches, since this object may be gone before it ends. The
+  // error if the system has no thread to give is Fault::blind. Only when not running().
   Status start(std::function<void()> work);
 
   // Walks away from a call that is still running: on_done will not come, the thread ends when the

@@ -59,6 +59,8 @@ void Dialer::start(const Target& target, Duration deadline) {
   target_ = target;
   dialling_ = true;
   last_failure_.clear();
+  addresses_.clear();
+  blind_ = true;
   deadline_.start(deadline);
   starting_ = true;
   if (!target.unix_path.empty()) {
@@ -83,7 +85,7 @@ void Dialer::cancel() {
 }
 
 void Dialer::on_resolved(Result<Addresses>& addresses) {
-  if (!addresses) return fail(addresses.error().message);
+  if (!addresses) return fail(addresses.error().message, addresses.error().fault == Fault::blind);
   addresses_ = std::move(*addresses);
   if (addresses_.size() > kMaxAttempts) addresses_.resize(kMaxAttempts);
   next_ = 0;
@@ -109,13 +111,15 @@ void Dialer::try_next() {
       if (turns > 1) head_start_.start(std::min(kHeadStart, left / turns));
       return;
     }
+    blind_ &= is_own_trouble(-rc);
     last_failure_ = format("%s: %s", attempt.what().c_str(), uv_strerror(rc));
   }
-  if (pending_ == 0) fail(last_failure_);
+  if (pending_ == 0) fail(last_failure_, blind_);
 }
 
 void Dialer::on_attempt_failed(const Attempt& attempt, int error) {
   --pending_;
+  blind_ &= is_own_trouble(-error);
   last_failure_ = format("%s: %s", attempt.what().c_str(), uv_strerror(error));
   head_start_.stop();
   try_next();
@@ -137,23 +141,25 @@ void Dialer::on_head_start_over() {
 
 void Dialer::on_deadline() {
   if (failed_.has_value()) {  // only waited for start() to return
-    Answer answer = Error{std::move(*failed_)};
+    Answer answer = std::move(*failed_);
     failed_.reset();
     cancel();
     on_answer_(answer);
     return;
   }
   fail(format("%s: no answer in time%s%s", describe(target_).c_str(),
-              last_failure_.empty() ? "" : "; before that ", last_failure_.c_str()));
+              last_failure_.empty() ? "" : "; before that ", last_failure_.c_str()),
+       resolving());
 }
 
-void Dialer::fail(std::string message) {
+void Dialer::fail(std::string message, bool blind) {
+  Error error = Error{std::move(message)}.as(blind ? Fault::blind : Fault::other);
   if (starting_) {
-    failed_ = std::move(message);
+    failed_ = std::move(error);
     deadline_.start(Duration::zero());
     return;
   }
-  Answer answer = Error{std::move(message)};
+  Answer answer = std::move(error);
   std::vector<std::unique_ptr<Attempt>> over = std::move(attempts_);
   cancel();
   on_answer_(answer);

@@ -30,11 +30,15 @@ class Dialer {
   ~Dialer();
 
   // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
-  // was tried last and the system's reason.
+  // was tried last and the system's reason; it is Fault::blind if nothing was learned of the
+  // target: nobody could look up the name, or there was no permission, descriptor or port to try
+  // with.
   void start(const Target& target, Duration deadline);
   // Gives up silently: no answer comes. A look-up that hangs is waited for by the next start().
   void cancel();
   bool dialling() const { return dialling_; }
+  // The host name is still being looked up.
+  bool resolving() const { return dialling_ && addresses_.empty(); }
 
  private:
   class Attempt;
@@ -44,7 +48,7 @@ class Dialer {
   void on_attempt_connected(Attempt& attempt);
   void on_head_start_over();
   void on_deadline();
-  void fail(std::string message);
+  void fail(std::string message, bool blind);
 
   Loop& loop_;
   Delegate<void(Answer&)> on_answer_;
@@ -57,7 +61,8 @@ class Dialer {
   size_t pending_ = 0;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::string last_failure_;
-  std::optional<std::string> failed_;  // to be said once start() has returned
+  bool blind_ = true;            // no attempt has told anything of the target
+  std::optional<Error> failed_;  // to be said once start() has returned
   Resolver resolver_;
   Timer head_start_;
   Timer deadline_;

@@ -26,8 +26,11 @@ Result<Addresses> look_up(const std::string& host, int port) {
     rc = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
   }
   if (rc != 0) {
+    // Only "there is no such name" says something of the host; all else is that nobody could tell.
+    const bool answered = rc == EAI_NONAME || rc == EAI_ADDRFAMILY;
     return make_error("cannot resolve '%s': %s", host.c_str(),
-                      rc == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(rc));
+                      rc == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(rc))
+        .as(answered ? Fault::other : Fault::blind);
   }
   Addresses by_family[2];
   const int first_family = list->ai_family;

@@ -44,10 +44,11 @@ struct Throttling {
 struct ProbeReport {
   std::string name;
   std::string type;                  // "mcp", "http", ...
-  std::optional<bool> up;            // nothing until the first verdict
-  std::optional<double> latency_ms;  // of the last successful try
-  std::string detail;                // "everything 2.0.0 (2025-11-25)", or why it is down
+  std::optional<bool> up;            // nothing before the first verdict, and while nobody can tell
+  std::optional<double> latency_ms;  // of the last try, if that succeeded
+  std::string detail;                // "everything 2.0.0, MCP 2025-11-25", or why it is not up
   std::optional<int> port;           // TCP port it asks, if any
+  std::optional<bool> last_known;    // the verdict that `up` had last; not written
 };
 
 // The agent's run before this one, which did not end cleanly.

@@ -51,6 +51,7 @@ class ProbeDriver:
         words = [f"{key}={value}" for key, value in spec.items()]
         self.process = subprocess.Popen([driver_path(), *words], stdout=subprocess.PIPE)
         self.lines = Lines(self.process)
+        assert self.lines.next() == "ready"
 
     def __enter__(self):
         return self

@@ -1,5 +1,6 @@
 """Probes as the daemon runs them: what they find is in the beat, and changes are told at once."""
 
+import json
 import os
 import subprocess
 import sys
@@ -129,6 +130,43 @@ def test_process_by_pidfile_and_by_command_line(watched, tmp_path):
         changed(events, "by-command", False)
     finally:
         processes.end(first)
+
+
+def test_a_pidfile_tells_nothing_of_another_file(redis_server, make_agent, tmp_path):
+    """A link in its place is not followed; a file that is no pidfile is not repeated."""
+    secret = tmp_path / "redis-password"
+    secret.write_text("correct-horse-battery-staple\n")
+    link = tmp_path / "robot.pid"
+    link.symlink_to(secret)
+    agent = make_agent(redis_server.url(), probes=[
+        probe("link", type="process", pidfile=str(link)),
+        probe("itself", type="process", pidfile=str(secret)),
+    ])
+    health = redis_server.wait_for_beat("ook", lambda h: report(h, "itself")["up"] is False).health
+    assert report(health, "itself")["detail"] == f"{secret} holds no process id in its first line"
+    health = redis_server.wait_for_beat("ook", lambda h: "detail" in report(h, "link")).health
+    assert report(health, "link")["up"] is None
+    assert "symbolic link" in report(health, "link")["detail"]
+    agent.wait_for_log("probe link .* is unknown: .*symbolic link")
+    assert "horse" not in json.dumps(health) + "".join(agent.log())
+
+
+def test_who_may_not_look_calls_nothing_down(redis_server, watched, closing, tmp_path):
+    """An up stays what it was: no event, no false alarm; the beat says null and why."""
+    pidfile = tmp_path / "robot.pid"
+    pidfile.write_text(f"{os.getpid()}\n")
+    events = watched(probe("robot", type="process", pidfile=str(pidfile)),
+                     settings={"heartbeat.interval": "100ms"})
+    changed(events, "robot", True)
+    pidfile.unlink()
+    pidfile.symlink_to("/proc/self/status")
+    health = redis_server.wait_for_beat("ook", lambda h: report(h, "robot")["up"] is None).health
+    assert "symbolic link" in report(health, "robot")["detail"]
+    assert "latency_ms" not in report(health, "robot")
+    pidfile.unlink()
+    pidfile.write_text(f"{os.getpid()}\n")
+    redis_server.wait_for_beat("ook", lambda h: report(h, "robot")["up"] is True)
+    assert [e["up"] for e in events.of_type("probe_changed")] == [True]
 
 
 def test_a_probe_that_hangs_delays_nobody(redis_server, make_agent, closing):

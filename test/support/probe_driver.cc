@@ -2,9 +2,9 @@
 //
 //   probe_driver type=mcp host=127.0.0.1 port=8080 path=/mcp era=auto interval_ms=100 ...
 //
-// Writes "up" or "down", the latency and the detail, separated by tabs, as a line for each change
-// of the verdict, and "now" lines with the same at each SIGUSR1. Ends at SIGTERM; exits with 1 if
-// it could not close clean.
+// Writes "ready" when it hears signals. Then "up" or "down", the latency and the detail, separated
+// by tabs, as a line for each change of the verdict, and "now" lines with the same at each SIGUSR1.
+// Ends at SIGTERM; exits with 1 if it could not close clean.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -130,6 +130,8 @@ int main(int argc, char** argv) {
   uv::Loop loop(clock);
   {
     Driver driver(loop, options);
+    std::printf("ready\n");
+    std::fflush(stdout);
     driver.start(spec);
     loop.run();
   }

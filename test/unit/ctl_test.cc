@@ -513,6 +513,11 @@ TEST(Doctor, QueuesProbesClients) {
            R"({"probes":[{"name":"vision","type":"mcp","up":false,"detail":"refused"}]})")[0];
   EXPECT_EQ(down.level, Level::problem);
   EXPECT_EQ(down.text, "vision (mcp) is down: refused");
+  const Finding unknown =
+      from(probe_findings,
+           R"({"probes":[{"name":"robot","type":"systemd","up":null,"detail":"no bus"}]})")[0];
+  EXPECT_EQ(unknown.level, Level::warning);
+  EXPECT_EQ(unknown.text, "robot (systemd) is unknown: no bus");
   EXPECT_EQ(doctor_code(from(client_findings, R"({"socket":{"clients":3,"clients_limit":64}})")),
             0);
   EXPECT_EQ(doctor_code(from(client_findings, R"({"socket":{"clients":60,"clients_limit":64}})")),

@@ -1,5 +1,6 @@
 // Unit tests of the pure parts of probe/: what is read from bytes and files, without a loop.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "probe/sse.h"
 #include "probe/words.h"
 #include "support/json_document.h"
+#include "support/listener.h"
 
 namespace nb::probe {
 namespace {
@@ -260,7 +262,7 @@ constexpr const char* kDiscovered =
 TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
   const McpVerdict old = judge(McpEra::session_2025, kJson, kInitialized);
   EXPECT_TRUE(old.up);
-  EXPECT_EQ(old.detail, "cell tools 1.4.2, MCP 2025-06-18");
+  EXPECT_EQ(old.detail, "cell\\x0atools 1.4.2, MCP 2025-06-18");
   EXPECT_EQ(old.protocol, "2025-06-18");
   const McpVerdict current = judge(McpEra::stateless_2026, kJson, kDiscovered);
   EXPECT_TRUE(current.up);
@@ -288,7 +290,7 @@ TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
             R"( {"\u006asonrpc":"\u0032.0","id":1.0,"result":{"server\u0049nfo":)"
             R"({"name":"\"gr\u00fcn\"","version":"\t1"},"protocolVersion":"2025\u002d11-25"}} )")
           .detail,
-      "\"gr\xc3\xbcn\"  1, MCP 2025-11-25");
+      "\"gr\xc3\xbcn\" \\x091, MCP 2025-11-25");
 }
 
 TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
@@ -344,7 +346,7 @@ TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
        "MCP error -32601: Method not found", true},
       {McpEra::stateless_2026, kJson,
        R"({"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"out of\u0007 order"}})",
-       "MCP error -32603: out of  order", false},
+       "MCP error -32603: out of\\x07 order", false},
       {McpEra::stateless_2026, kJson, R"({"jsonrpc":"2.0","id":1,"error":"no"})",
        "answer is not MCP: an error without code and message", true},
       {McpEra::session_2025, kSse, "data: nonsense\n\n",
@@ -448,13 +450,9 @@ TEST(Dbus, EscapesUnitNamesAsSystemdDoes) {
             "/org/freedesktop/systemd1/unit/_37up_40a_2eservice");
 }
 
-TEST(OneLine, MakesForeignTextFit) {
-  EXPECT_EQ(one_line("plain"), "plain");
-  EXPECT_EQ(one_line("a\r\nb\x1b[1m\x7f"), "a  b [1m ");
-  EXPECT_EQ(one_line("\xC3\xA4\xFF"), "???");
-  EXPECT_EQ(one_line("abcdef", 3), "abc...");
-  EXPECT_EQ(one_line("ab\xC3\xA4", 3), "ab...");
-  EXPECT_EQ(one_line("\xC3\xA4\xC3\xA4", 3), "\xC3\xA4...");
+TEST(Words, AreCleanAndShort) {
+  EXPECT_EQ(one_line("a\r\nb\x1b[1m\xC2\x9B\xFF"), "a\\x0d\\x0ab\\x1b[1m\\u009b\\xff");
+  EXPECT_EQ(one_line(std::string(500, 'x')).size(), 120u);
 }
 
 // A recorded-looking /proc of its own in a temporary folder.
@@ -493,6 +491,7 @@ class ProcTree : public testing::Test {
 };
 
 TEST_F(ProcTree, FindsAProcessByItsCommandLine) {
+  process(1, "/sbin/init\0"s);
   process(2, "");  // a kernel thread
   process(40, "robot_main\0--arm\0left\0"s);
   process(7, "/usr/bin/robot_main\0--arm\0left\0"s);
@@ -518,7 +517,41 @@ TEST_F(ProcTree, FindsAProcessByItsCommandLine) {
   const auto none = find_by_command(root_, "robot_main --arm right");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().message, "no process has \"robot_main --arm right\" in its command line");
-  EXPECT_FALSE(find_by_command(root_ + "/nowhere", "x"));
+  EXPECT_NE(none.error().fault, Fault::blind);
+}
+
+TEST_F(ProcTree, ANumberThatIsNotSeenIsNotGone) {
+  const auto nowhere = find_by_command(root_ + "/nowhere", "x");
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().message, root_ + "/nowhere cannot be read: No such file or directory");
+  EXPECT_EQ(nowhere.error().fault, Fault::blind);
+  // hidepid=2: the first process lives, and /proc does not show it.
+  process(40, "robot_main\0"s);
+  const auto hidden = find_by_command(root_, "vision_main");
+  ASSERT_FALSE(hidden);
+  EXPECT_EQ(hidden.error().message,
+            root_ + " shows the agent's own processes only (hidepid, ProtectProc=)");
+  EXPECT_EQ(hidden.error().fault, Fault::blind);
+  EXPECT_TRUE(find_by_command(root_, "robot_main")) << "what is seen counts";
+}
+
+TEST_F(ProcTree, WithoutADescriptorNoProcessIsGone) {
+  process(1, "/sbin/init\0"s);
+  write("pid", std::to_string(::getpid()));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);  // the lowest number that is free
+  ::close(next);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto by_file = find_by_pidfile("/proc", root_ + "/pid");
+  const auto by_command = find_by_command(root_, "vision_main");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(by_file);
+  EXPECT_EQ(by_file.error().message, root_ + "/pid: Too many open files");
+  EXPECT_EQ(by_file.error().fault, Fault::blind);
+  ASSERT_FALSE(by_command);
+  EXPECT_EQ(by_command.error().fault, Fault::blind);
 }
 
 TEST_F(ProcTree, ReadsAPidfile) {
@@ -532,10 +565,9 @@ TEST_F(ProcTree, ReadsAPidfile) {
   EXPECT_EQ(detail(self), "process " + self);
   EXPECT_EQ(detail(" " + self + " \n/var/lib/data\n"), "process " + self);
   EXPECT_EQ(detail("1\n"), "process 1");  // perhaps somebody else's
-  EXPECT_EQ(detail(""), pidfile + " holds no process id: \"\"");
-  EXPECT_EQ(detail("-1"), pidfile + " holds no process id: \"-1\"");
-  EXPECT_EQ(detail("0"), pidfile + " holds no process id: \"0\"");
-  EXPECT_EQ(detail("12a"), pidfile + " holds no process id: \"12a\"");
+  for (const char* text : {"", "-1", "0", "12a", "31415926", "s3cret", "\nfoo"}) {
+    EXPECT_EQ(detail(text), pidfile + " holds no process id in its first line");
+  }
 
   const pid_t child = ::fork();
   if (child == 0) ::_exit(0);
@@ -546,11 +578,39 @@ TEST_F(ProcTree, ReadsAPidfile) {
   EXPECT_EQ(detail(number), "process " + number + " of " + pidfile +
                                 " has ended and its parent has not noticed (zombie)");
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  EXPECT_EQ(detail(number), "process " + number + " of " + pidfile + " is gone");
+  EXPECT_EQ(detail(number), "the process of " + pidfile + " is gone");
 
   const auto missing = find_by_pidfile("/proc", root_ + "/none");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().message, root_ + "/none: No such file or directory");
+  EXPECT_NE(missing.error().fault, Fault::blind);
+}
+
+// Whatever lies at the path of a pidfile, nothing of it is told and nothing is waited for.
+TEST_F(ProcTree, WhatIsNoPlainFileIsNotRead) {
+  const std::string link = root_ + "/link";
+  write("secret", "hunter2\n");
+  ASSERT_EQ(::symlink((root_ + "/secret").c_str(), link.c_str()), 0);
+  const auto linked = find_by_pidfile("/proc", link);
+  ASSERT_FALSE(linked);
+  EXPECT_EQ(linked.error().message,
+            link + " is a symbolic link, which is not followed: name the file itself");
+  EXPECT_EQ(linked.error().fault, Fault::blind);
+  // The password itself, under the pidfile's name.
+  const auto itself = find_by_pidfile("/proc", root_ + "/secret");
+  ASSERT_FALSE(itself);
+  EXPECT_EQ(itself.error().message, root_ + "/secret holds no process id in its first line");
+
+  const std::string fifo = root_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const std::string socket = root_ + "/socket";
+  const test::Listener listener(socket);
+  for (const std::string& path : {fifo, socket, root_}) {
+    const auto found = find_by_pidfile("/proc", path);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().message, path + " is no regular file");
+    EXPECT_EQ(found.error().fault, Fault::blind);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Unit tests of probe/ on a real loop: servers on loopback that behave well or badly, each loop
 // closed clean. The MCP SDKs and systemd itself are in test/integration.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "probe/dbus_message.h"
 #include "probe/probe_set.h"
 #include "probe/system_bus.h"
+#include "support/captured_log.h"
 #include "support/fake_server.h"
 #include "support/listener.h"
 #include "support/test_loop.h"
@@ -50,6 +52,7 @@ class Probes {
     });
   }
   const std::vector<wire::ProbeReport>& changes() const { return changes_; }
+  const test::CapturedLog& log() const { return log_; }
 
   wire::ProbeReport report(size_t index = 0) const {
     std::vector<wire::ProbeReport> all;
@@ -61,7 +64,7 @@ class Probes {
   void on_change(const wire::ProbeReport& report) { changes_.push_back(report); }
 
   TestLoop& loop_;
-  Log log_;
+  test::CapturedLog log_;
   std::vector<wire::ProbeReport> changes_;
   ProbeSet set_;
 };
@@ -565,8 +568,7 @@ TEST(Probe, ProcessIsFoundByCommandAndMissedWhenGone) {
       loop.run_until([&] { return probes.report(0).up == false && probes.report(1).up == false; }));
   EXPECT_EQ(probes.report(0).detail, "no process has \"" + mark + "\" in its command line");
   // A look between the kill and the wait has seen the zombie; the next sees nothing.
-  const std::string gone =
-      "process " + std::to_string(child) + " of " + by_file.pidfile + " is gone";
+  const std::string gone = "the process of " + by_file.pidfile + " is gone";
   EXPECT_TRUE(loop.run_until([&] { return probes.report(1).detail == gone; }))
       << probes.report(1).detail;
   ::unlink(by_file.pidfile.c_str());
@@ -696,13 +698,16 @@ TEST_F(Systemd, SaysWhatIsWrongWithTheBus) {
     probes_->set({unit("one")});
     const size_t before = probes_.changes().size();
     bool acted = false;
-    EXPECT_TRUE(probes_.wait(before + 1, [&] {
+    EXPECT_TRUE(loop_.run_until([&] {
       bus.pump();
       if (!acted && bus.heard.find("one_2eservice") != std::string::npos) {
         acted = true;
         act(bus);
       }
+      return !probes_.report().detail.empty();
     }));
+    EXPECT_EQ(probes_.changes().size(), before) << "no bus says nothing of a unit";
+    EXPECT_EQ(probes_.report().up, std::nullopt);
     return probes_.report().detail;
   };
   EXPECT_EQ(detail([](FakeBus& bus) { bus.say("REJECTED EXTERNAL\r\n"); }),
@@ -714,22 +719,86 @@ TEST_F(Systemd, SaysWhatIsWrongWithTheBus) {
             "system bus: answer is not D-Bus");
   probes_->set({});
   probes_->set({unit("one")});
-  ASSERT_TRUE(probes_.wait(probes_.changes().size() + 1));
+  ASSERT_TRUE(loop_.run_until([&] { return !probes_.report().detail.empty(); }));
+  EXPECT_EQ(probes_.report().up, std::nullopt);
   EXPECT_EQ(probes_.report().detail, "system bus: " + path_ + ": no such file or directory");
 }
 
 TEST_F(Systemd, ASilentBusCostsAProbeItsDeadlineAndIsDialledAgainForTheOthers) {
   FakeBus bus(path_);
   probes_->set({unit("hasty", 50ms), unit("patient")});
-  ASSERT_TRUE(probes_.wait(1, [&] { bus.pump(); }));
-  EXPECT_EQ(probes_.report(0).detail, "no answer from systemd within 50 ms");
+  ASSERT_TRUE(loop_.run_until([&] {
+    bus.pump();
+    return probes_.report(0).detail == "no answer from systemd within 50 ms";
+  }));
+  EXPECT_EQ(probes_.report(0).up, std::nullopt);
   ASSERT_TRUE(loop_.run_until([&] {
     bus.pump();
     return bus.connections == 2 && bus.heard.find("patient_2eservice") != std::string::npos;
   }));
   bus.say("OK 1\r\n" + bus_reply(1, ":1.1") + bus_reply(2, "active"));
-  ASSERT_TRUE(probes_.wait(2));
+  ASSERT_TRUE(probes_.wait(1));
   EXPECT_EQ(probes_.report(1).up, true);
+}
+
+TEST_F(Systemd, ABusThatGoesChangesNothingThatWasKnown) {
+  ProbeSpec spec = unit("one");
+  spec.interval = 5ms;
+  std::optional<FakeBus> bus(std::in_place, path_);
+  probes_->set({spec});
+  ASSERT_TRUE(loop_.run_until([&] {
+    bus->pump();
+    return bus->heard.find("one_2eservice") != std::string::npos;
+  }));
+  bus->say("OK 1\r\n" + bus_reply(1, ":1.1") + bus_reply(2, "active"));
+  ASSERT_TRUE(probes_.wait(1, [&] { bus->pump(); }));
+  EXPECT_EQ(probes_.report().up, true);
+  bus.reset();
+  ASSERT_TRUE(loop_.run_until([&] { return probes_.report().up == std::nullopt; }));
+  EXPECT_EQ(probes_.report().last_known, true);
+  EXPECT_TRUE(probes_.report().detail.starts_with("system bus: ")) << probes_.report().detail;
+  EXPECT_EQ(probes_.log().count(LogLevel::warning, "probe one (systemd) is unknown: system bus"),
+            1);
+  // Back again, and as it was: no news, but a line in the log.
+  bus.emplace(path_);
+  ASSERT_TRUE(loop_.run_until([&] {
+    bus->pump();
+    return bus->heard.find("one_2eservice") != std::string::npos;
+  }));
+  bus->say("OK 1\r\n" + bus_reply(1, ":1.1") + bus_reply(2, "active"));
+  ASSERT_TRUE(loop_.run_until([&] { return bus->pump(), probes_.report().up == true; }));
+  EXPECT_EQ(probes_.report().detail, "one.service is active");
+  EXPECT_EQ(probes_.changes().size(), 1u);
+  EXPECT_EQ(probes_.log().count(LogLevel::warning), 1) << probes_.log().text();
+  EXPECT_EQ(probes_.log().count(LogLevel::info, "is still up"), 1) << probes_.log().text();
+}
+
+// What keeps the agent from looking is not what it looks at.
+TEST(Probe, WhoeverCannotLookCallsNothingDown) {
+  TestLoop loop;
+  Probes probes(loop);
+  ProbeSpec link = once(ProbeType::process, 0);
+  link.target = {};
+  link.name = "link";
+  link.pidfile = "/proc/self/exe";
+  ProbeSpec page = once(ProbeType::http, closed_port());
+  page.name = "page";
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);
+  ::close(next);
+  const rlimit none{static_cast<rlim_t>(next), before.rlim_max};
+  probes->set({page});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool told = loop.run_until([&] { return !probes.report().detail.empty(); });
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(probes.report().up, std::nullopt);
+  EXPECT_TRUE(probes.report().detail.ends_with("too many open files")) << probes.report().detail;
+  probes->set({link});
+  ASSERT_TRUE(loop.run_until([&] { return !probes.report().detail.empty(); }));
+  EXPECT_EQ(probes.report().up, std::nullopt);
+  EXPECT_TRUE(probes.changes().empty());
 }
 
 }  // namespace

@@ -296,6 +296,39 @@ TEST(Dialer, SaysWhatFailedInWords) {
   ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
   EXPECT_EQ(dialled.answer->error().message,
             "127.0.0.1:" + std::to_string(port) + ": connection refused");
+  EXPECT_NE(dialled.answer->error().fault, Fault::blind);
+}
+
+// Whether an error tells anything of the target.
+TEST(Dialer, IsBlindWhenNothingWasLearnedOfTheTarget) {
+  TestLoop loop;
+  Dialled dialled;
+  Dialer nobody(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    return make_error("no name server").as(Fault::blind);
+  });
+  nobody.start({"any.example", 1, ""}, 5s);
+  EXPECT_TRUE(nobody.resolving());
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().fault, Fault::blind);
+
+  dialled.answer.reset();
+  Dialer none(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    return make_error("no such name");
+  });
+  none.start({"none.example", 1, ""}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().fault, Fault::other);
+
+  // A socket that the agent may not use.
+  if (::geteuid() == 0) return;
+  const std::string path = testing::TempDir() + "/nb-dialer-closed.sock";
+  Listener listener(path);
+  ASSERT_EQ(::chmod(path.c_str(), 0), 0);
+  dialled.answer.reset();
+  none.start({"", 0, path}, 5s);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message, path + ": permission denied");
+  EXPECT_EQ(dialled.answer->error().fault, Fault::blind);
 }
 
 std::atomic<int> g_second_port;  // a LookUp is a plain function: what it needs stands here
