@@ -57,8 +57,9 @@ enum {
 };
 
 /*
- * How to make an agent. Set `size` and zero the rest; later versions append members. A member that
- * is NULL or 0 is not set.
+ * How to make an agent. Set `size` and zero the rest. A member that is NULL or 0 is not set. Later
+ * versions append members: a shorter struct of an older program is accepted, and so is a longer
+ * one, if what this version does not know in it is zero.
  */
 typedef struct nb_agent_options {
   uint32_t size;  /* sizeof(nb_agent_options) */
@@ -133,7 +134,10 @@ enum {
   NB_LINK_STEADY = 6
 };
 
-/* Counters since the agent was made. Set `size` before the call; later versions append members. */
+/*
+ * Counters since the agent was made. Set `size` before the call; later versions append members. A
+ * shorter struct gets what it has room for.
+ */
 typedef struct nb_agent_stats {
   uint32_t size;
   uint32_t link_state;     /* NB_LINK_* */

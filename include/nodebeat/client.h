@@ -44,7 +44,19 @@
  * (PTHREAD_PRIO_INHERIT). nb_client_dispatch() and the calls that wait are for one thread at a
  * time: a second one gets NB_ERR_STATE. Callbacks run inside nb_client_dispatch() or a call that
  * waits, without the lock: they may push, but not close the client. None of the calls is a
- * cancellation point (pthread_cancel). fork(): use a client only in the process that opened it.
+ * cancellation point (pthread_cancel).
+ *
+ * fork(): a client belongs to the process that opened it. In a child of fork(), and so in a child
+ * of Python's multiprocessing with the start method "fork", every function returns NB_ERR_FORKED
+ * for the inherited client and does not touch its connection; the parent goes on as if nothing had
+ * happened. A child that needs the agent opens a client of its own. A child calls nb_client_close()
+ * for the inherited client: that closes the child's copies of the descriptors, says no good-bye,
+ * and frees the child's copy of the memory. (It calls free(), which after a fork in a process with
+ * several threads only some C libraries allow; glibc does.) Until the child does this, executes
+ * another program or ends, the connection is the child's as well: should the parent die meanwhile,
+ * its end is not seen by the connection, only by the agent's look at the process (PROTOCOL.md,
+ * 3.1.2). All descriptors are close-on-exec: programs that are started by posix_spawn(), by fork()
+ * and exec(), or by multiprocessing with "spawn" do not inherit them.
  *
  * Memory: all of it is taken and touched in nb_client_open(): 0.25 MB, if the options say nothing
  * else. A real-time process locks its own (mlockall). Strings are UTF-8, NUL-terminated, and
@@ -81,7 +93,11 @@ enum {
                             when to when */
 };
 
-/* How to open a client. Set `size` and zero the rest; a member that is NULL or 0 has its default.
+/*
+ * How to open a client. Set `size` and zero the rest; a member that is NULL or 0 has its default.
+ * Here and in the other structs that begin with `size`, later versions append members: a shorter
+ * struct of an older program is accepted, and so is a longer one, if what this version does not
+ * know in it is zero.
  */
 typedef struct nb_client_options {
   uint32_t size;           /* sizeof(nb_client_options) */
@@ -98,6 +114,13 @@ typedef struct nb_client_options {
   uint32_t reconnect_ms;     /* least time between two tries to connect; 100 */
   nb_event_fn on_event;      /* messages of subscriptions; NULL: dropped */
   void* user;                /* handed to on_event */
+  /*
+   * The longest line of the agent that is read here, which the agent is told: 65536 to 1048576;
+   * 65536. An answer that would be longer is the agent's error too_large. For a line of more than
+   * 65536 bytes memory is taken when it comes, and given back behind it; never by a push.
+   */
+  uint32_t max_line_bytes;
+  uint32_t reserved; /* 0 */
 } nb_client_options;
 
 /* The robot process has died: both arms are no more connected, and an error says so. */
@@ -130,11 +153,16 @@ NB_API void nb_client_close(nb_client* client);
  *   NB_OK            given to the agent's socket;
  *   NB_KEPT          (1, not an error) kept here: the agent is away or its buffer is full;
  *   NB_ERR_FULL      an event for which the ring has no room: not taken. (A slot is always taken.)
- *   NB_ERR_TOO_LARGE longer than slot_bytes, the ring, 65536 bytes or a limit named below: not
+ *   NB_ERR_TOO_LARGE longer than slot_bytes, the ring, the longest line that the agent takes
+ *                    (its [socket] max_line, at most 65536 bytes here) or a limit named below: not
  *                    taken. Of a slot it counts what it could take at most, 25 bytes a number,
  *                    with the other members that are known: so no value becomes too long later.
  *   NB_ERR_ARGUMENT  a NULL, a size, an unknown bit, text that is not UTF-8, JSON that the agent
  *                    would hang up on (PROTOCOL.md, 1.4): not taken.
+ *   NB_ERR_FORKED    the client belongs to the process that forked this one: not taken.
+ * The agent says its longest line when it has been connected to. Before that a message of more than
+ * 4096 bytes waits. One that was kept for an agent that turns out to take shorter ones is dropped:
+ * nb_client_stats.rejected counts it, and nb_client_last_error() names the limit.
  * The agent checks the rest; what it refuses is counted and kept in words (nb_client_get_stats(),
  * nb_client_last_error()).
  */
@@ -275,8 +303,9 @@ NB_API int nb_client_dispatch(nb_client* client);
 
 /*
  * Makes a call and waits for its result, which is written to `result` as JSON, NUL-terminated.
- * NB_ERR_TOO_LARGE if it does not fit, or comes in a line of over 64 KiB (the call was carried
- * out). `result` may be NULL. Messages of subscriptions that come meanwhile go to on_event.
+ * NB_ERR_TOO_LARGE if it does not fit, or comes in a line of over max_line_bytes (the call was
+ * carried out), or if the call is longer than the agent takes (it was not). `result` may be NULL.
+ * Messages of subscriptions that come meanwhile go to on_event.
  */
 NB_API int nb_call(nb_client* client, const char* method, const char* params, char* result,
                    size_t result_size, uint32_t timeout_ms);
@@ -301,7 +330,7 @@ NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
 /* --- Looking ------------------------------------------------------------------------------------
  */
 
-/* Counters since nb_client_open(). Set `size` before the call. */
+/* Counters since nb_client_open(). Set `size` before the call; see nb_client_options. */
 typedef struct nb_client_stats {
   uint32_t size;
   uint32_t connected;    /* 1 or 0 */

@@ -31,7 +31,9 @@ enum {
   NB_ERR_READ_ONLY = -12, /* the socket's folder is on a read-only file system */
   NB_ERR_NO_SPACE = -13,  /* the file system of the socket's folder is full */
   NB_ERR_DENIED = -14,    /* the socket's folder, or its group, is not the agent's to use */
-  NB_ERR_VERSION = -15    /* the configuration is for another version of nodebeat */
+  NB_ERR_VERSION = -15,   /* the configuration is for another version of nodebeat */
+
+  NB_ERR_FORKED = -16 /* the client belongs to the process that forked this one */
 };
 
 #endif /* NODEBEAT_RESULT_H */

@@ -9,6 +9,7 @@
 
 #include "agent/agent.h"
 #include "agent/version.h"
+#include "base/caller_struct.h"
 #include "base/clock.h"
 #include "nodebeat/agent.h"
 
@@ -100,10 +101,22 @@ int nb_agent_create(const nb_agent_options* options, nb_agent** agent, char* err
   if (options == nullptr || agent == nullptr) {
     return fail(NB_ERR_ARGUMENT, "options and agent must not be NULL", error, error_size);
   }
-  if (options->size < sizeof(nb_agent_options)) {
-    return fail(NB_ERR_ARGUMENT, "options.size must be sizeof(nb_agent_options)", error,
-                error_size);
+  nb_agent_options whole;
+  switch (nb::take_caller_struct(*options, whole)) {
+    case nb::CallerStruct::ok:
+      break;
+    case nb::CallerStruct::wrong_size:
+      return fail(NB_ERR_ARGUMENT,
+                  "options.size is that of no version of nb_agent_options: set it to "
+                  "sizeof(nb_agent_options)",
+                  error, error_size);
+    case nb::CallerStruct::unknown_member:
+      return fail(NB_ERR_ARGUMENT,
+                  "options sets a member that this version of libnodebeat-agent does not know: "
+                  "install the version that the program was built with",
+                  error, error_size);
   }
+  options = &whole;
   if ((options->flags & ~static_cast<uint32_t>(NB_AGENT_SERVICE)) != 0) {
     return fail(NB_ERR_ARGUMENT, "options.flags has a flag that this version does not know", error,
                 error_size);
@@ -138,11 +151,9 @@ void nb_agent_reload(nb_agent* agent) {
 }
 
 int nb_agent_get_stats(const nb_agent* agent, nb_agent_stats* stats) {
-  if (agent == nullptr || stats == nullptr || stats->size < sizeof(nb_agent_stats)) {
-    return NB_ERR_ARGUMENT;
-  }
-  *stats = agent->agent.stats();
-  return NB_OK;
+  if (agent == nullptr || stats == nullptr) return NB_ERR_ARGUMENT;
+  return nb::give_caller_struct(agent->agent.stats(), *stats) ? static_cast<int>(NB_OK)
+                                                              : static_cast<int>(NB_ERR_ARGUMENT);
 }
 
 int nb_agent_print_config(const nb_agent* agent, char* buffer, size_t size) {

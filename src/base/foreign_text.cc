@@ -28,14 +28,6 @@ Character first_character(std::string_view text) {
 
 }  // namespace
 
-bool is_unsafe_character(char32_t code) {
-  if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
-  // ARABIC LETTER MARK; LEFT-TO-RIGHT and RIGHT-TO-LEFT MARK; the separators of lines and
-  // paragraphs, embeddings and overrides; isolates (Unicode, Bidirectional Algorithm, 2).
-  return code == 0x061c || code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
-         (code >= 0x2066 && code <= 0x2069);
-}
-
 std::string foreign_text(std::string_view bytes, size_t max_bytes) {
   std::string out;
   out.reserve(std::min(bytes.size(), max_bytes));

@@ -19,7 +19,14 @@ inline constexpr size_t kMaxForeignText = 512;
 // changes nothing. The cost depends on `max_bytes`, not on the size of `bytes`.
 std::string foreign_text(std::string_view bytes, size_t max_bytes = kMaxForeignText);
 
-// True if foreign_text() would replace the character `code`, which is valid.
-bool is_unsafe_character(char32_t code);
+// True if foreign_text() would replace the character `code`, which is valid. Inline, since
+// libnodebeat asks it too and takes nothing of std::string.
+constexpr bool is_unsafe_character(char32_t code) {
+  if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
+  // ARABIC LETTER MARK; LEFT-TO-RIGHT and RIGHT-TO-LEFT MARK; the separators of lines and
+  // paragraphs, embeddings and overrides; isolates (Unicode, Bidirectional Algorithm, 2).
+  return code == 0x061c || code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
 
 }  // namespace nb

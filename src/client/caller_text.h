@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace nb::client {
@@ -10,6 +11,16 @@ namespace nb::client {
 // The checks' answers are the C ABI's: NB_OK, NB_ERR_ARGUMENT (NULL, not UTF-8),
 // NB_ERR_TOO_LARGE (more than `limit` bytes). `out` is set only on success.
 int take_text(const char* text, size_t limit, std::string_view& out);
+
+// Whether a bit of `has` names a member that lies beyond the `size` of the caller's struct;
+// `offsets` are of the members, in the order of their bits.
+template <size_t N>
+bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
+  for (size_t i = 0; i < N; ++i) {
+    if ((has >> i & 1) != 0 && offsets[i] >= size) return true;
+  }
+  return false;
+}
 
 // A JSON object ('{') or array ('['), nested at most `depth` deep; it may be in a line then.
 int take_json(const char* text, char opening, size_t depth, std::string_view& out);

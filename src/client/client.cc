@@ -9,108 +9,16 @@
 #include <cstring>
 #include <new>
 
-#include "client/caller_text.h"
 #include "client/now.h"
 #include "wire/line_limits.h"
 
 namespace nb::client {
 namespace {
 
-constexpr size_t kInputBytes = wire::kLineBytes + 64;
 // What a push reads at most, and the longest line it looks at: it has better things to do.
 constexpr size_t kDrainBytes = 4096;
-// So that one dispatch ends, however much the agent has to say.
-constexpr int kReadsPerTurn = 16;
-
-constexpr size_t aligned(size_t size) {
-  return (size + 63) / 64 * 64;
-}
-
-void write_hello(LineWriter& out, const Settings& settings) {
-  out.raw(R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true)");
-  if (!settings.name.empty()) {
-    out.raw(",\"name\":");
-    out.string(settings.name);
-  }
-  if (!settings.will.empty()) {
-    out.raw(",\"will\":");
-    out.json(settings.will);
-  }
-  out.raw("}}\n");
-}
 
 }  // namespace
-
-// --- life ---------------------------------------------------------------------------------------
-
-Client::Client(const Settings& settings, const Outgoing::Memory& memory, char* input,
-               size_t input_bytes)
-    : link_(settings.path, int64_t{settings.reconnect_ms} * 1000000),
-      outgoing_(memory),
-      incoming_(input, input_bytes),
-      on_event_(settings.on_event),
-      user_(settings.user) {}
-
-Client* Client::create(const Settings& settings) {
-  LineWriter measure(nullptr, 0);
-  write_hello(measure, settings);
-
-  Outgoing::Memory memory{};
-  memory.greeting_bytes = measure.size() + Outgoing::kMaxSubscriptions * (wire::kLineBytes / 192);
-  memory.event_bytes = settings.event_bytes;
-  memory.slot_bytes = settings.slot_bytes;
-  const size_t rest_bytes = std::max(settings.slot_bytes, Outgoing::kMaxSubscription);
-  const size_t size = aligned(sizeof(Client)) + aligned(memory.greeting_bytes) +
-                      aligned(memory.event_bytes) + aligned(rest_bytes) +
-                      2 * aligned(memory.slot_bytes) + aligned(kInputBytes);
-  auto* const block = static_cast<char*>(std::aligned_alloc(64, size));
-  if (block == nullptr) return nullptr;
-  std::memset(block, 0, size);  // so that no push meets a page that is not there yet
-  char* at = block + aligned(sizeof(Client));
-  const auto take = [&](size_t bytes) {
-    char* const part = at;
-    at += aligned(bytes);
-    return part;
-  };
-  memory.robot_line = take(memory.slot_bytes);
-  memory.stroke_line = take(memory.slot_bytes);
-  memory.rest = take(rest_bytes);
-  memory.greeting = take(memory.greeting_bytes);
-  memory.events = take(memory.event_bytes);
-  char* const input = take(kInputBytes);
-
-  auto* const client = new (block) Client(settings, memory, input, kInputBytes);
-  pthread_mutexattr_t attributes;
-  ::pthread_mutexattr_init(&attributes);
-  const bool made = ::pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT) == 0 &&
-                    ::pthread_mutex_init(&client->mutex_, &attributes) == 0;
-  ::pthread_mutexattr_destroy(&attributes);
-  if (!made || !client->outgoing_.set_hello([&](LineWriter& out) { write_hello(out, settings); })) {
-    client->~Client();
-    std::free(block);
-    return nullptr;
-  }
-  const NoCancel no_cancel;
-  for (int i = 0; i < 3; ++i) client->step();  // a socket, a connection, the hello
-  return client;
-}
-
-void Client::destroy() {
-  const NoCancel no_cancel;
-  if (link_.up()) {
-    drain_next_ = false;
-    send();
-    if (link_.up() && !outgoing_.greeting_waits() && !outgoing_.in_mid_line()) {
-      static constexpr std::string_view kGoodbye =
-          "{\"jsonrpc\":\"2.0\",\"method\":\"client.goodbye\"}\n";
-      const iovec piece{const_cast<char*>(kGoodbye.data()), kGoodbye.size()};
-      (void)link_.send(&piece, 1);
-    }
-  }
-  ::pthread_mutex_destroy(&mutex_);
-  this->~Client();
-  std::free(this);
-}
 
 // --- one step, with the mutex -------------------------------------------------------------------
 
@@ -120,8 +28,8 @@ void Client::step() {
       if (drain_next_ && !reading_) {
         drain_next_ = false;
         drain();
-      } else {
-        send();
+      } else if (!send() && !reading_ && !outgoing_.empty()) {
+        drain();  // the answer to the hello is waited for
       }
       return;
     case Link::State::broken:
@@ -155,14 +63,28 @@ bool Client::connect() {
   return false;
 }
 
-void Client::send() {
+// False if there was nothing that could go: no call was made.
+bool Client::send() {
   iovec pieces[Outgoing::kMaxPieces];
   const size_t count = outgoing_.gather(pieces);
-  if (count == 0) return;
+  count_dropped();
+  if (count == 0) return false;
   const ptrdiff_t sent = link_.send(pieces, count);
-  if (sent < 0) return lost(Trouble::lost, link_.error());
+  if (sent < 0) {
+    lost(Trouble::lost, link_.error());
+    return true;
+  }
   outgoing_.taken(static_cast<size_t>(sent));
   drain_next_ = !outgoing_.empty();
+  return true;
+}
+
+// Messages that were kept for an agent that turned out to take shorter ones.
+void Client::count_dropped() {
+  const unsigned dropped = outgoing_.take_dropped();
+  if (dropped == 0) return;
+  rejected_ += dropped;
+  trouble_ = Trouble::dropped;
 }
 
 // One read by somebody who only pushes: if the agent does not take what it is sent, that may be
@@ -199,11 +121,18 @@ void Client::read_errors() {
         trouble_ = Trouble::rubbish;
       } else if (message.kind == Message::Kind::refusal || message.kind == Message::Kind::failure) {
         refused(message);
+      } else {
+        greeted(message);
       }
     }
     incoming_.drop_line();
   }
   if (incoming_.overlong()) {
+    // The dispatcher may have more room for it.
+    if (on_event_ != nullptr && incoming_.size() < most_input_bytes_ &&
+        read_head(incoming_.held()).event) {
+      return;
+    }
     incoming_.skip_line();
     trouble_ = Trouble::overlong;
   }
@@ -220,7 +149,18 @@ void Client::lost(Trouble trouble, int error) {
   trouble_errno_ = error;
 }
 
+// With the mutex. Takes the limits from the answer to this connection's hello.
+void Client::greeted(const Message& message) {
+  if (message.kind != Message::Kind::result || message.id != kHelloId) return;
+  if (!link_.up() || read_from_ != connection_) return;
+  const size_t bytes = line_limit_of({message.json, message.json_size});
+  outgoing_.set_line_limit(bytes != 0 ? bytes : wire::kLineBytes);
+  count_dropped();
+}
+
 void Client::refused(const Message& message) {
+  // An agent of the first version does not know the parameter, and sends long lines unasked.
+  if (message.kind == Message::Kind::failure && message.id == kLineBytesId) return;
   ++rejected_;
   trouble_ = Trouble::remote;
   if (message.ends) ended_by_words_ = read_from_;
@@ -232,11 +172,14 @@ void Client::refused(const Message& message) {
     std::memcpy(remote_text_ + remote_size_, part.data(), size);
     remote_size_ += size;
   };
-  if (!message.method.empty()) {
-    append(message.method);
+  const bool hello =
+      message.kind == Message::Kind::failure && (message.id == kHelloId || message.id == kWillId);
+  if (const std::string_view method = hello ? "client.hello" : message.method; !method.empty()) {
+    append(method);
     append(": ");
   }
   append(message.text);
+  remote_size_ = make_harmless(remote_text_, remote_size_);
 }
 
 // --- pushes -------------------------------------------------------------------------------------
@@ -320,9 +263,14 @@ void Client::handle(const Message& message) {
       on_event_(user_, message.channel, message.json, message.flags);
       return;
     }
-    case Message::Kind::result:
+    case Message::Kind::result: {
+      if (message.id == kHelloId) {
+        const Lock lock(*this);
+        greeted(message);
+      }
       answer(message);
       return;
+    }
     case Message::Kind::failure:
     case Message::Kind::refusal: {
       {
@@ -364,7 +312,13 @@ void Client::read_lines() {
     handle(read_message(line, size));
     incoming_.drop_line();
   }
+  if (grown_ != nullptr && incoming_.empty()) {
+    incoming_.move_to(input_, kInputBytes);
+    std::free(grown_);
+    grown_ = nullptr;
+  }
   if (incoming_.overlong()) {
+    if (grow_input()) return;
     // An answer that is so long fits nowhere.
     answer({.kind = Message::Kind::result,
             .id = read_head(incoming_.held()).id,
@@ -373,6 +327,19 @@ void Client::read_lines() {
     const Lock lock(*this);
     trouble_ = Trouble::overlong;
   }
+}
+
+// Twice the room for a line that does not fit; false if it would be longer than was agreed, or if
+// there is no memory.
+bool Client::grow_input() {
+  const size_t size = std::min(2 * incoming_.size(), most_input_bytes_);
+  if (size <= incoming_.size()) return false;
+  auto* const bigger = static_cast<char*>(std::malloc(size));
+  if (bigger == nullptr) return false;
+  incoming_.move_to(bigger, size);
+  std::free(grown_);
+  grown_ = bigger;
+  return true;
 }
 
 // Everything that can be done now.
@@ -390,7 +357,7 @@ void Client::turn() {
         incoming_.clear();
         read_from_ = connection_;
       }
-      if (link_.up()) send();
+      if (link_.up()) (void)send();
       size_t room = 0;
       char* const buffer = incoming_.room(room);
       const ptrdiff_t n = link_.receive(buffer, room);
@@ -429,12 +396,12 @@ int Client::poll_fd() {
 
 int Client::poll_events() {
   const Lock lock(*this);
-  return outgoing_.empty() ? POLLIN : POLLIN | POLLOUT;
+  return outgoing_.can_send() ? POLLIN | POLLOUT : POLLIN;
 }
 
 int Client::poll_timeout_ms() {
   const Lock lock(*this);
-  if (!reading_ && incoming_.has_line()) return 0;
+  if (!reading_ && (incoming_.has_line() || incoming_.overlong())) return 0;
   if (link_.up()) return -1;
   if (link_.state() == Link::State::broken) return 0;
   return static_cast<int>(std::min<int64_t>(ms_until(link_.due_ns()), INT_MAX));

@@ -13,11 +13,13 @@
 #include <cstdint>
 #include <string_view>
 
+#include "client/fork_mark.h"
 #include "client/incoming.h"
 #include "client/link.h"
 #include "client/message.h"
 #include "client/outgoing.h"
 #include "nodebeat/client.h"
+#include "wire/line_limits.h"
 
 namespace nb::client {
 
@@ -28,6 +30,7 @@ struct Settings {
   std::string_view will;  // empty: none
   size_t event_bytes;
   size_t slot_bytes;
+  size_t line_bytes;  // the longest line that is read
   uint32_t reconnect_ms;
   nb_event_fn on_event;
   void* user;
@@ -37,8 +40,13 @@ class Client {
  public:
   // Null if there is no memory, or no mutex that passes on priority.
   static Client* create(const Settings& settings);
-  // Says good-bye and frees the memory. Not while another thread uses the client.
+  // Says good-bye and frees the memory. Not while another thread uses the client. In a child that
+  // inherited it: only frees, and closes the child's copies of the descriptors.
   void destroy();
+
+  // This process is a child of the one that opened the client: nothing may be used but destroy().
+  bool in_child() const { return fork_mark_.in_child(); }
+  const char* path() const { return link_.path(); }
 
   // Thread-safe. Each returns what the C ABI says of a push.
   int push_robot(const nb_robot_state& state);
@@ -66,6 +74,16 @@ class Client {
   int last_error(char* buffer, size_t size);
 
  private:
+  // Room for a newline beside the line.
+  static constexpr size_t kInputMore = 64;
+  static constexpr size_t kInputBytes = wire::kLineBytes + kInputMore;
+  // So that one dispatch ends, however much the agent has to say.
+  static constexpr int kReadsPerTurn = 16;
+  // The ids of the greeting's calls; those of nb_call() are positive.
+  static constexpr int64_t kHelloId = 0;
+  static constexpr int64_t kLineBytesId = -1;
+  static constexpr int64_t kWillId = -2;
+
   // While one lives the thread cannot be cancelled: send(), poll() and their like are cancellation
   // points, and who has the mutex or the role must give it back.
   class NoCancel {
@@ -100,18 +118,23 @@ class Client {
     size_t size = 0;
   };
 
-  enum class Trouble { none, connect, lost, closed, rubbish, overlong, remote };
+  enum class Trouble { none, connect, lost, closed, rubbish, overlong, dropped, remote };
 
-  Client(const Settings& settings, const Outgoing::Memory& memory, char* input, size_t input_bytes);
+  Client(const Settings& settings, const Outgoing::Memory& memory, char* input);
+  ~Client();
+  static void write_hello(LineWriter& out, const Settings& settings);
+  static void write_will(LineWriter& out, const Settings& settings);
 
   // With the mutex: at most one system call.
   void step();
   bool connect();
-  void send();
+  bool send();
   void drain();
   void read_errors();
   void lost(Trouble trouble, int error);
   void refused(const Message& message);
+  void greeted(const Message& message);
+  void count_dropped();
   // Whether `connection` ended with words of the agent that nothing newer has replaced.
   bool was_told(uint64_t connection) const {
     return trouble_ == Trouble::remote && ended_by_words_ == connection;
@@ -127,15 +150,20 @@ class Client {
   void read_lines();
   void handle(const Message& message);
   void answer(const Message& message);
+  bool grow_input();
   template <class Done>
   int run(uint32_t timeout_ms, Done&& done);
   template <class Write>
   int request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms);
 
   pthread_mutex_t mutex_;
+  ForkMark fork_mark_;
   Link link_;
   Outgoing outgoing_;
   Incoming incoming_;
+  char* input_;            // Incoming's memory, but while a longer line is read
+  char* grown_ = nullptr;  // that memory
+  size_t most_input_bytes_;
   nb_event_fn on_event_;
   void* user_;
   bool reading_ = false;     // somebody has the reader's role

@@ -1,6 +1,7 @@
 // The C ABI: checks what comes in before any lock is taken, and translates.
 #include <cstring>
 
+#include "base/caller_struct.h"
 #include "client/caller_text.h"
 #include "client/client.h"
 #include "nodebeat/client.h"
@@ -35,6 +36,22 @@ Client* of(const nb_client* client) {
   return of(const_cast<nb_client*>(client));
 }
 
+// A handle may be neither NULL nor of the process that forked this one.
+int usable(const nb_client* client) {
+  if (client == nullptr) return NB_ERR_ARGUMENT;
+  return of(client)->in_child() ? static_cast<int>(NB_ERR_FORKED) : static_cast<int>(NB_OK);
+}
+
+// Hands `use` the caller's struct, or a whole one made of an older caller's.
+template <class T, class Use>
+int with_struct(const T* given, Use&& use) {
+  if (given == nullptr) return NB_ERR_ARGUMENT;
+  if (given->size == sizeof(T)) return use(*given);
+  T whole;
+  if (nb::take_caller_struct(*given, whole) != nb::CallerStruct::ok) return NB_ERR_ARGUMENT;
+  return use(whole);
+}
+
 int fail(int code, std::string_view message, char* error, size_t error_size) {
   if (error != nullptr && error_size > 0) {
     const size_t size = message.size() < error_size ? message.size() : error_size - 1;
@@ -50,25 +67,29 @@ struct Refusal {
 
 // Null words: all is well, and `settings` is set.
 Refusal check(const nb_client_options& options, Settings& settings) {
-  if (options.size < sizeof(nb_client_options)) {
-    return {"options.size must be sizeof(nb_client_options)"};
-  }
   if (options.flags != 0) return {"options.flags has a flag that this version does not know"};
-  settings = {.path = "/run/nodebeat/agent.sock",
-              .name = {},
-              .will = {},
-              .event_bytes =
-                  options.event_ring_bytes == 0 ? nb::wire::kLineBytes : options.event_ring_bytes,
-              .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
-              .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
-              .on_event = options.on_event,
-              .user = options.user};
+  settings = {
+      .path = "/run/nodebeat/agent.sock",
+      .name = {},
+      .will = {},
+      .event_bytes =
+          options.event_ring_bytes == 0 ? nb::wire::kLineBytes : options.event_ring_bytes,
+      .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
+      .line_bytes = options.max_line_bytes == 0 ? nb::wire::kLineBytes : options.max_line_bytes,
+      .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
+      .on_event = options.on_event,
+      .user = options.user};
   if (settings.event_bytes < kMinBytes || settings.event_bytes > kMaxRingBytes) {
     return {"event_ring_bytes must be between 1024 and 16777216"};
   }
   if (settings.slot_bytes < kMinBytes || settings.slot_bytes > kMaxSlotBytes) {
     return {"slot_bytes must be between 1024 and 65536"};
   }
+  if (settings.line_bytes < nb::wire::kLineBytes ||
+      settings.line_bytes > nb::wire::kMostLineBytes) {
+    return {"max_line_bytes must be between 65536 and 1048576"};
+  }
+  if (options.reserved != 0) return {"options.reserved must be 0"};
   if (options.socket_path != nullptr) {
     settings.path = {options.socket_path, ::strnlen(options.socket_path, kPathBytes + 1)};
     if (settings.path.empty() || settings.path.size() > kPathBytes) {
@@ -102,8 +123,23 @@ int nb_client_open(const nb_client_options* options, nb_client** client, char* e
   if (options == nullptr || client == nullptr) {
     return fail(NB_ERR_ARGUMENT, "options and client must not be NULL", error, error_size);
   }
+  nb_client_options whole;
+  switch (nb::take_caller_struct(*options, whole)) {
+    case nb::CallerStruct::ok:
+      break;
+    case nb::CallerStruct::wrong_size:
+      return fail(NB_ERR_ARGUMENT,
+                  "options.size is that of no version of nb_client_options: set it to "
+                  "sizeof(nb_client_options)",
+                  error, error_size);
+    case nb::CallerStruct::unknown_member:
+      return fail(NB_ERR_ARGUMENT,
+                  "options sets a member that this version of libnodebeat does not know: install "
+                  "the version that the program was built with",
+                  error, error_size);
+  }
   Settings settings;
-  if (const Refusal refusal = check(*options, settings); refusal.words != nullptr) {
+  if (const Refusal refusal = check(whole, settings); refusal.words != nullptr) {
     return fail(NB_ERR_ARGUMENT, refusal.words, error, error_size);
   }
   Client* const made = Client::create(settings);
@@ -121,33 +157,40 @@ void nb_client_close(nb_client* client) {
 }
 
 int nb_push_robot_state(nb_client* client, const nb_robot_state* state) {
-  if (client == nullptr || state == nullptr) return NB_ERR_ARGUMENT;
-  const int result = RobotValues::check(*state);
-  return result != NB_OK ? result : of(client)->push_robot(*state);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return with_struct(state, [&](const nb_robot_state& whole) {
+    const int result = RobotValues::check(whole);
+    return result != NB_OK ? result : of(client)->push_robot(whole);
+  });
 }
 
 int nb_stroke_start(nb_client* client, const nb_stroke* stroke) {
-  if (client == nullptr || stroke == nullptr) return NB_ERR_ARGUMENT;
-  const int result = StrokeValues::check(*stroke);
-  if (result != NB_OK) return result;
-  if ((stroke->has & NB_STROKE_TOTAL_STROKES) == 0) return NB_ERR_ARGUMENT;
-  return of(client)->push_start(*stroke);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return with_struct(stroke, [&](const nb_stroke& whole) {
+    const int result = StrokeValues::check(whole);
+    if (result != NB_OK) return result;
+    if ((whole.has & NB_STROKE_TOTAL_STROKES) == 0) return static_cast<int>(NB_ERR_ARGUMENT);
+    return of(client)->push_start(whole);
+  });
 }
 
 int nb_stroke_update(nb_client* client, const nb_stroke* stroke) {
-  if (client == nullptr || stroke == nullptr) return NB_ERR_ARGUMENT;
-  const int result = StrokeValues::check(*stroke);
-  return result != NB_OK ? result : of(client)->push_progress(*stroke);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return with_struct(stroke, [&](const nb_stroke& whole) {
+    const int result = StrokeValues::check(whole);
+    return result != NB_OK ? result : of(client)->push_progress(whole);
+  });
 }
 
 int nb_stroke_end(nb_client* client) {
-  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->push_end();
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return of(client)->push_end();
 }
 
 int nb_report_error(nb_client* client, const char* category, const char* message,
                     const char* details) {
+  if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  if (client == nullptr) return NB_ERR_ARGUMENT;
   int result = take_text(category, nb::wire::kLineBytes, words.first);
   if (result == NB_OK) result = take_text(message, nb::wire::kLineBytes, words.second);
   if (result == NB_OK && details != nullptr) {
@@ -172,8 +215,8 @@ int nb_report_error(nb_client* client, const char* category, const char* message
 }
 
 int nb_publish(nb_client* client, const char* channel, const char* event) {
+  if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  if (client == nullptr) return NB_ERR_ARGUMENT;
   int result = take_text(channel, nb::wire::kLineBytes, words.first);
   if (result == NB_OK) result = take_json(event, '{', kMemberDepth, words.json);
   if (result != NB_OK) return result;
@@ -191,8 +234,8 @@ int nb_publish(nb_client* client, const char* channel, const char* event) {
 }
 
 int nb_notify(nb_client* client, const char* method, const char* params) {
+  if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  if (client == nullptr) return NB_ERR_ARGUMENT;
   int result = take_text(method, nb::wire::kLineBytes, words.first);
   if (result == NB_OK && params != nullptr) {
     result = take_json(params, '{', kParamsDepth, words.json);
@@ -213,24 +256,26 @@ int nb_notify(nb_client* client, const char* method, const char* params) {
 }
 
 int nb_client_get_fd(const nb_client* client) {
-  return client == nullptr ? -1 : of(client)->poll_fd();
+  return usable(client) != NB_OK ? -1 : of(client)->poll_fd();
 }
 
 int nb_client_get_events(const nb_client* client) {
-  return client == nullptr ? 0 : of(client)->poll_events();
+  return usable(client) != NB_OK ? 0 : of(client)->poll_events();
 }
 
 int nb_client_get_timeout(const nb_client* client) {
-  return client == nullptr ? -1 : of(client)->poll_timeout_ms();
+  return usable(client) != NB_OK ? -1 : of(client)->poll_timeout_ms();
 }
 
 int nb_client_dispatch(nb_client* client) {
-  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->dispatch();
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return of(client)->dispatch();
 }
 
 int nb_call(nb_client* client, const char* method, const char* params, char* result,
             size_t result_size, uint32_t timeout_ms) {
-  if (client == nullptr || (result != nullptr && result_size == 0)) return NB_ERR_ARGUMENT;
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  if (result != nullptr && result_size == 0) return NB_ERR_ARGUMENT;
   Words words;
   int status = take_text(method, nb::wire::kLineBytes, words.first);
   if (status == NB_OK && params != nullptr) {
@@ -241,37 +286,48 @@ int nb_call(nb_client* client, const char* method, const char* params, char* res
 }
 
 int nb_subscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms) {
+  if (const int refused = usable(client); refused != NB_OK) return refused;
   std::string_view name;
-  if (client == nullptr) return NB_ERR_ARGUMENT;
   const int status = take_text(channel, nb::client::Outgoing::kChannelBytes, name);
   return status != NB_OK ? status : of(client)->subscribe(name, pattern != 0, timeout_ms);
 }
 
 int nb_unsubscribe(nb_client* client, const char* channel, int pattern, uint32_t timeout_ms) {
+  if (const int refused = usable(client); refused != NB_OK) return refused;
   std::string_view name;
-  if (client == nullptr) return NB_ERR_ARGUMENT;
   const int status = take_text(channel, nb::client::Outgoing::kChannelBytes, name);
   return status != NB_OK ? status : of(client)->unsubscribe(name, pattern != 0, timeout_ms);
 }
 
 int nb_client_wait(nb_client* client, uint32_t timeout_ms) {
-  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->wait(timeout_ms);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return of(client)->wait(timeout_ms);
 }
 
 int nb_client_flush(nb_client* client, uint32_t timeout_ms) {
-  return client == nullptr ? static_cast<int>(NB_ERR_ARGUMENT) : of(client)->flush(timeout_ms);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  return of(client)->flush(timeout_ms);
 }
 
 int nb_client_get_stats(nb_client* client, nb_client_stats* stats) {
-  if (client == nullptr || stats == nullptr || stats->size < sizeof(nb_client_stats)) {
-    return NB_ERR_ARGUMENT;
-  }
-  of(client)->stats(*stats);
+  if (const int refused = usable(client); refused != NB_OK) return refused;
+  if (stats == nullptr || !nb::is_caller_size<nb_client_stats>(stats->size)) return NB_ERR_ARGUMENT;
+  nb_client_stats known{};
+  of(client)->stats(known);
+  (void)nb::give_caller_struct(known, *stats);
   return NB_OK;
 }
 
 int nb_client_last_error(nb_client* client, char* buffer, size_t size) {
-  return client == nullptr ? 0 : of(client)->last_error(buffer, size);
+  switch (usable(client)) {
+    case NB_OK:
+      return of(client)->last_error(buffer, size);
+    case NB_ERR_FORKED:
+      (void)fail(0, nb_result_text(NB_ERR_FORKED), buffer, size);
+      return 0;
+    default:
+      return 0;
+  }
 }
 
 const char* nb_client_version(void) {
@@ -302,6 +358,8 @@ const char* nb_result_text(int result) {
       return "not within the time given";
     case NB_ERR_REMOTE:
       return "the agent refused";
+    case NB_ERR_FORKED:
+      return "the client belongs to the process that forked this one: open a client here";
     default:
       return "unknown result";
   }

@@ -33,7 +33,7 @@ int Client::run(uint32_t timeout_ms, Done&& done) {
     {
       const Lock lock(*this);
       entry.fd = link_.up() ? link_.fd() : -1;
-      entry.events = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
+      entry.events = static_cast<short>(outgoing_.can_send() ? POLLIN | POLLOUT : POLLIN);
       if (!link_.up()) wait = std::min(wait, ms_until(link_.due_ns()));
     }
     ::poll(&entry, 1, static_cast<int>(wait));
@@ -63,7 +63,7 @@ int Client::request(Write&& write, char* result, size_t result_size, uint32_t ti
       out.integer(id);
       out.raw("}\n");
     });
-    if (put == NB_ERR_FULL) return NB_KEPT;
+    if (put == NB_ERR_FULL) return NB_KEPT;  // as it is when the limit has to be known first
     if (put != NB_OK) return put;
     pending_ = {.id = id, .result = result, .size = result_size};
     ++next_id_;
@@ -195,6 +195,12 @@ int Client::last_error(char* buffer, size_t size) {
       std::snprintf(buffer, size,
                     "what answers at %s sent a line that is too long here: it was skipped",
                     link_.path());
+      break;
+    case Trouble::dropped:
+      std::snprintf(buffer, size,
+                    "a message was dropped: the agent at %s takes lines of at most %zu bytes "
+                    "([socket] max_line)",
+                    link_.path(), outgoing_.line_limit());
       break;
     case Trouble::remote:
       std::snprintf(buffer, size, "%.*s", static_cast<int>(remote_size_), remote_text_);

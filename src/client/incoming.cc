@@ -15,6 +15,15 @@ char* Incoming::room(size_t& size) {
   return buffer_ + end_;
 }
 
+void Incoming::move_to(char* buffer, size_t size) {
+  std::memcpy(buffer, buffer_ + begin_, end_ - begin_);
+  end_ -= begin_;
+  looked_ -= looked_ > begin_ ? begin_ : looked_;
+  begin_ = 0;
+  buffer_ = buffer;
+  size_ = size;
+}
+
 bool Incoming::has_line() {
   if (line_size_ != kUnknown) return true;
   if (looked_ < begin_) looked_ = begin_;

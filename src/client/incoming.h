@@ -1,4 +1,4 @@
-// Incoming: bytes of the agent, cut into lines. A fixed buffer that the caller owns; pure.
+// Incoming: bytes of the agent, cut into lines. A buffer that the caller owns; pure.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,11 @@ class Incoming {
   char* line(size_t& size);
   void drop_line();
   bool has_line();
+
+  // Goes on in another buffer, which has room for what is held.
+  void move_to(char* buffer, size_t size);
+  size_t size() const { return size_; }
+  bool empty() const { return begin_ == end_; }
 
   // A line that is longer than the buffer: it can never be whole, only skipped.
   bool overlong() const { return line_size_ == kUnknown && end_ - begin_ == size_; }

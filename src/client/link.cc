@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace nb::client {
@@ -24,6 +25,26 @@ Link::~Link() {
   if (dead_ >= 0) ::close(dead_);
   if (fd_ >= 0) ::close(fd_);
   if (spare_ >= 0) ::close(spare_);
+}
+
+void Link::abandon() {
+  for (int* const fd : {&dead_, &fd_, &spare_}) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (*fd >= 0 && ::getsockopt(*fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+        domain == AF_UNIX && (fd == &spare_ || leads_to_agent(*fd))) {
+      ::close(*fd);
+    }
+    *fd = -1;
+  }
+}
+
+bool Link::leads_to_agent(int fd) const {
+  sockaddr_un peer{};
+  socklen_t size = sizeof peer;
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+         size > offsetof(sockaddr_un, sun_path) &&
+         std::strncmp(peer.sun_path, address_.sun_path, sizeof peer.sun_path) == 0;
 }
 
 Link::Step Link::advance(int64_t now_ns) {

@@ -57,9 +57,13 @@ class Link {
   void set_broken() { state_ = State::broken; }
   // Nothing more to be read.
   void drop();
+  // In a child that inherited them: closes its copies of the descriptors. One that the child has
+  // closed itself, and whose number is something else by now, is left alone.
+  void abandon();
 
  private:
   Step failed(int64_t now_ns);
+  bool leads_to_agent(int fd) const;
 
   sockaddr_un address_{};
   int64_t pause_ns_;

@@ -1,5 +1,10 @@
 #include "client/message.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include "base/foreign_text.h"
+#include "base/text.h"
 #include "client/json_members.h"
 #include "nodebeat/client.h"
 #include "wire/json_scan.h"
@@ -116,6 +121,39 @@ LineHead read_head(std::string_view line) {
     if (m.name() == "id" && read_integer(m.value(), head.id)) break;
   }
   return head;
+}
+
+size_t line_limit_of(std::string_view hello_result) {
+  for (JsonMembers m(hello_result); m.next();) {
+    if (m.name() != "limits") continue;
+    for (JsonMembers limit(m.value()); limit.next();) {
+      int64_t bytes = 0;
+      if (limit.name() == "line_bytes" && read_integer(limit.value(), bytes) && bytes > 0) {
+        return static_cast<size_t>(bytes);
+      }
+    }
+  }
+  return 0;
+}
+
+size_t make_harmless(char* text, size_t size) {
+  constexpr size_t kLongest = 4;  // bytes of a character
+  size_t at = 0;
+  while (at < size) {
+    const std::string_view rest(text + at, std::min(size - at, kLongest));
+    const auto lead = static_cast<unsigned char>(rest.front());
+    const size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (bytes > rest.size() && size - at < kLongest) return at;
+    const bool valid = bytes <= rest.size() && is_valid_utf8({rest.data(), bytes});
+    char32_t code = bytes == 1 ? lead : lead & (0xffu >> (bytes + 1));
+    for (size_t i = 1; valid && i < bytes; ++i) {
+      code = code << 6 | (static_cast<unsigned char>(rest[i]) & 0x3f);
+    }
+    const size_t taken = valid ? bytes : 1;
+    if (!valid || is_unsafe_character(code)) std::memset(text + at, '?', taken);
+    at += taken;
+  }
+  return size;
 }
 
 Message read_message(char* line, size_t size) {

@@ -38,6 +38,14 @@ struct LineHead {
 };
 LineHead read_head(std::string_view line);
 
+// What an answer to client.hello says of `limits.line_bytes`; 0: nothing.
+size_t line_limit_of(std::string_view hello_result);
+
+// Makes the agent's words fit for a log and a terminal, in place: what is no UTF-8, and each byte
+// of a character that base/foreign_text.h calls unsafe, becomes '?'. A character that was cut at
+// the end is left out. Returns the size.
+size_t make_harmless(char* text, size_t size);
+
 // Reads `line`, which is changed; line[size] may be written. The message lives as long as it.
 Message read_message(char* line, size_t size);
 

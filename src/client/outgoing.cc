@@ -49,7 +49,9 @@ void Outgoing::keep(Slot& slot, uint32_t members) {
 }
 
 int Outgoing::put_robot(const nb_robot_state& state) {
-  if (robot_values_.bound_with(state) > memory_.slot_bytes) return NB_ERR_TOO_LARGE;
+  if (robot_values_.bound_with(state) > std::min(memory_.slot_bytes, most_line())) {
+    return NB_ERR_TOO_LARGE;
+  }
   robot_values_.merge(state);
   keep(robot_, state.has);
   return NB_OK;
@@ -58,7 +60,7 @@ int Outgoing::put_robot(const nb_robot_state& state) {
 int Outgoing::put_progress(const nb_stroke& stroke) {
   const size_t bound =
       stroke_.closed ? StrokeValues::bound(stroke) : stroke_values_.bound_with(stroke);
-  if (bound > memory_.slot_bytes) return NB_ERR_TOO_LARGE;
+  if (bound > std::min(memory_.slot_bytes, most_line())) return NB_ERR_TOO_LARGE;
   if (stroke_.closed) {
     if (stroke_.kept) ++coalesced_;
     stroke_.kept = stroke_.closed = false;
@@ -73,6 +75,8 @@ int Outgoing::put_progress(const nb_stroke& stroke) {
 // among the events, or stays where it stands if there is no room for both.
 template <class Write>
 int Outgoing::put_stroke_event(Write&& write) {
+  // Progress that is too long for this agent does not become an event.
+  if (limit_known_ && limit_ < wire::kLineBytes) write_slots();
   if (stroke_.kept && !stroke_.closed) {
     const int both = put(kTwoLines, [&](LineWriter& out) {
       stroke_values_.write(out, stroke_.members);
@@ -90,7 +94,7 @@ int Outgoing::put_stroke_event(Write&& write) {
 }
 
 int Outgoing::put_start(const nb_stroke& stroke) {
-  if (StrokeValues::bound(stroke) > wire::kLineBytes) return NB_ERR_TOO_LARGE;
+  if (StrokeValues::bound(stroke) > most_line()) return NB_ERR_TOO_LARGE;
   return put_stroke_event([&](LineWriter& out) { StrokeValues::write_start(out, stroke); });
 }
 
@@ -105,13 +109,72 @@ void Outgoing::write_slots() {
     robot_values_.write(out, robot_.members);
     robot_.size = out.size();
     robot_.written = true;
+    drop_if_long(robot_);
   }
   if (stroke_.kept && !stroke_.written) {
     LineWriter out(memory_.stroke_line, memory_.slot_bytes);
     stroke_values_.write(out, stroke_.members);
     stroke_.size = out.size();
     stroke_.written = true;
+    drop_if_long(stroke_);
   }
+}
+
+// Only after a reconnect, to an agent that takes shorter lines than the one before.
+void Outgoing::drop_if_long(Slot& slot) {
+  if (!limit_known_ || fits_limit(slot.size)) return;
+  slot.kept = false;
+  ++dropped_;
+}
+
+// --- the limit ----------------------------------------------------------------------------------
+
+void Outgoing::set_line_limit(size_t bytes) {
+  // A line of the least size may be on its way already.
+  limit_ = std::clamp(bytes, wire::kLeastLineBytes, wire::kLineBytes);
+  limit_known_ = true;
+  for (Slot* slot : {&robot_, &stroke_}) {
+    if (slot->kept && slot->written) drop_if_long(*slot);
+  }
+  if (!may_have_long_) return;
+  may_have_long_ = false;
+  size_t begin = line_begin_;
+  while (begin < tail_) {
+    const char* const at = memory_.events + begin;
+    const auto* const newline = static_cast<const char*>(std::memchr(at, '\n', tail_ - begin));
+    const auto size = static_cast<size_t>(newline - at) + 1;
+    if (fits_limit(size)) {
+      begin += size;
+      continue;
+    }
+    shift(begin + size, size);
+    ++dropped_;
+  }
+}
+
+// Up to where the greeting may go now. A will that this agent does not take is passed over.
+size_t Outgoing::greeting_end() {
+  if (greeting_at_ > will_begin_ || fits_limit(will_end_ - will_begin_)) return greeting_size_;
+  if (limit_known_ && greeting_at_ == will_begin_) {
+    greeting_at_ = will_end_;
+    ++dropped_;
+    return greeting_size_;
+  }
+  return will_begin_;
+}
+
+// Up to where the events may go now.
+size_t Outgoing::events_end() const {
+  if (limit_known_ || !may_have_long_) return tail_;
+  size_t begin = line_begin_;
+  while (begin < tail_) {
+    const char* const at = memory_.events + begin;
+    const auto* const newline = static_cast<const char*>(std::memchr(at, '\n', tail_ - begin));
+    const auto size = static_cast<size_t>(newline - at) + 1;
+    if (!fits_limit(size)) break;
+    begin += size;
+  }
+  return begin;
 }
 
 // --- sending ------------------------------------------------------------------------------------
@@ -126,21 +189,27 @@ size_t Outgoing::gather(iovec* pieces) {
   };
   write_slots();
   add(kRest, memory_.rest + rest_at_, rest_size_ - rest_at_);
-  add(kGreeting, memory_.greeting + greeting_at_, greeting_size_ - greeting_at_);
+  const size_t greeting_to = greeting_end();
+  add(kGreeting, memory_.greeting + greeting_at_, greeting_to - greeting_at_);
+  if (greeting_to < greeting_size_) return plan_count_;
   size_t at = head_;
+  const size_t end = events_end();
+  bool stopped = false;
   const auto add_slot = [&](const Slot& slot, Piece piece, char* line) {
-    if (!slot.kept) return;
+    if (!slot.kept || stopped) return;
     if (slot.mark > at) {
-      add(kEvents, memory_.events + at, slot.mark - at);
-      at = slot.mark;
+      const size_t to = std::min(slot.mark, end);
+      add(kEvents, memory_.events + at, to - at);
+      at = to;
     }
-    add(piece, line, slot.size);
+    stopped = slot.mark > end || !fits_limit(slot.size);
+    if (!stopped) add(piece, line, slot.size);
   };
   const bool robot_first = robot_.mark <= stroke_.mark;
   if (robot_first) add_slot(robot_, kRobot, memory_.robot_line);
   add_slot(stroke_, kStroke, memory_.stroke_line);
   if (!robot_first) add_slot(robot_, kRobot, memory_.robot_line);
-  add(kEvents, memory_.events + at, tail_ - at);
+  if (!stopped) add(kEvents, memory_.events + at, end - at);
   return plan_count_;
 }
 
@@ -194,7 +263,10 @@ void Outgoing::taken(size_t size) {
     }
   }
   plan_count_ = 0;
-  if (line_begin_ == tail_) line_begin_ = head_ = tail_ = robot_.mark = stroke_.mark = 0;
+  if (line_begin_ == tail_) {
+    line_begin_ = head_ = tail_ = robot_.mark = stroke_.mark = 0;
+    may_have_long_ = false;
+  }
 }
 
 void Outgoing::again(Slot& slot, uint32_t known) {
@@ -210,6 +282,8 @@ void Outgoing::rewind() {
   rest_at_ = rest_size_ = 0;
   greeting_at_ = 0;
   head_ = line_begin_;
+  limit_known_ = false;  // the next agent may have another
+  may_have_long_ = true;
   drop_call();
   again(robot_, robot_values_.known());
   // Of a session that is over only what the agent has not had whole.
@@ -219,6 +293,11 @@ void Outgoing::rewind() {
 bool Outgoing::empty() const {
   return rest_at_ == rest_size_ && !greeting_waits() && head_ == tail_ && !robot_.kept &&
          !stroke_.kept;
+}
+
+bool Outgoing::can_send() {
+  iovec pieces[kMaxPieces];
+  return gather(pieces) > 0;
 }
 
 size_t Outgoing::waiting_bytes() {
@@ -249,7 +328,7 @@ size_t Outgoing::find_subscription(std::string_view channel, bool pattern, size_
   write_subscription(line, "event.subscribe", channel, pattern);
   line.raw("}\n");
   size = line.size();
-  for (size_t at = hello_size_; at < greeting_size_;) {
+  for (size_t at = will_end_; at < greeting_size_;) {
     const char* const begin = memory_.greeting + at;
     const auto* const end = static_cast<const char*>(std::memchr(begin, '\n', greeting_size_ - at));
     const auto length = static_cast<size_t>(end - begin) + 1;

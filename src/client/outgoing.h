@@ -3,9 +3,13 @@
 //
 // What waits, in the order in which it goes:
 //   1. the rest of a slot's line that was sent in part (a line has to be finished);
-//   2. after a reconnect the greeting: hello and the subscriptions;
+//   2. after a reconnect the greeting: hellos and the subscriptions;
 //   3. the events in their order; each slot where it stood when it began to wait: after the events
 //      before it, before those after it. So an update of a stroke never follows the stroke's end.
+//
+// No line is longer than the agent takes, since such a line costs the message, and with an agent of
+// the first version the connection. Until the agent has said its limit, a line of more than
+// wire::kLeastLineBytes waits, and what stands behind it.
 #pragma once
 
 #include <sys/uio.h>
@@ -54,11 +58,16 @@ class Outgoing {
     return put(kLine, write);
   }
   // As put_event(), one at a time: FULL while one that was given up is still on its way. Unlike an
-  // event it does not outlive its connection.
+  // event it does not outlive its connection. KEPT: not taken, since the limit has to be known.
   template <class Write>
   int put_call(Write&& write) {
     drop_call();
     if (call_begin_ != kNone) return NB_ERR_FULL;
+    if (!limit_known_) {
+      LineWriter measure(nullptr, 0);
+      write(measure);
+      if (!fits_limit(measure.size())) return NB_KEPT;
+    }
     const int result = put(kLine, write);
     if (result == 0) call_begin_ = last_begin_, call_end_ = tail_;
     return result;
@@ -68,12 +77,15 @@ class Outgoing {
 
   // --- the greeting, which goes first on each new connection ------------------------------------
 
-  // The first line; once, at the start. False if it is too long.
-  template <class Write>
-  bool set_hello(Write&& write) {
+  // The first lines; once, at the start. `will`, the last of them, may be long, and may write
+  // nothing. False if there is no room.
+  template <class Hello, class Will>
+  bool set_hello(Hello&& hello, Will&& will) {
     LineWriter line(memory_.greeting, memory_.greeting_bytes);
-    write(line);
-    greeting_size_ = hello_size_ = line.fits() ? line.size() : 0;
+    hello(line);
+    will_begin_ = line.size();
+    will(line);
+    greeting_size_ = will_end_ = line.fits() ? line.size() : 0;
     return line.fits();
   }
   bool has_subscription(std::string_view channel, bool pattern) const;
@@ -82,6 +94,18 @@ class Outgoing {
   void remove_subscription(std::string_view channel, bool pattern);
   static void write_subscription(LineWriter& out, std::string_view method, std::string_view channel,
                                  bool pattern);
+
+  // --- the longest line that the agent takes ----------------------------------------------------
+
+  // Drops the events that are longer. Holds until rewind().
+  void set_line_limit(size_t bytes);
+  size_t line_limit() const { return limit_; }
+  // How many messages were dropped since the last call, for being longer.
+  unsigned take_dropped() {
+    const unsigned dropped = dropped_;
+    dropped_ = 0;
+    return dropped;
+  }
 
   // --- sending ----------------------------------------------------------------------------------
 
@@ -94,6 +118,8 @@ class Outgoing {
   void rewind();
 
   bool empty() const;
+  // Something could be sent now.
+  bool can_send();
   bool greeting_waits() const { return greeting_at_ < greeting_size_; }
   bool robot_waits() const { return robot_.kept || rest_at_ < rest_size_; }
   bool progress_waits() const { return stroke_.kept || rest_at_ < rest_size_; }
@@ -124,16 +150,23 @@ class Outgoing {
       LineWriter out(memory_.events + tail_, memory_.event_bytes - tail_);
       write(out);
       // Two lines are a slot's and an event's, both of bounded parts.
-      if (extent == kLine && out.size() > wire::kLineBytes + 1) return NB_ERR_TOO_LARGE;
+      if (extent == kLine && out.size() > most_line() + 1) return NB_ERR_TOO_LARGE;
       if (out.fits()) {
         last_begin_ = tail_;
         tail_ += out.size();
+        if (out.size() > wire::kLeastLineBytes + 1) may_have_long_ = true;
         return NB_OK;
       }
       if (out.size() > memory_.event_bytes) return NB_ERR_TOO_LARGE;
       if (attempt > 0 || !make_room()) return NB_ERR_FULL;
     }
   }
+
+  // Of a line, `size` is with its newline.
+  bool fits_limit(size_t size) const {
+    return size <= (limit_known_ ? limit_ : wire::kLeastLineBytes) + 1;
+  }
+  size_t most_line() const { return limit_known_ ? limit_ : wire::kLineBytes; }
 
   template <class Write>
   int put_stroke_event(Write&& write);
@@ -144,6 +177,9 @@ class Outgoing {
   void write_slots();
   void take_slot(Slot& slot, const char* line, size_t size);
   void take_events(size_t size);
+  void drop_if_long(Slot& slot);
+  size_t greeting_end();
+  size_t events_end() const;
   size_t find_subscription(std::string_view channel, bool pattern, size_t& size) const;
 
   static constexpr size_t kNone = SIZE_MAX;
@@ -155,7 +191,8 @@ class Outgoing {
   Slot stroke_;
   size_t rest_at_ = 0, rest_size_ = 0;
   bool rest_is_progress_ = false;
-  size_t greeting_at_ = 0, greeting_size_ = 0, hello_size_ = 0;
+  size_t greeting_at_ = 0, greeting_size_ = 0;
+  size_t will_begin_ = 0, will_end_ = 0;  // of its line in the greeting
   unsigned subscriptions_ = 0;
   // The events lie in one run from line_begin_ (of the line at head_) to tail_.
   size_t line_begin_ = 0, head_ = 0, tail_ = 0;
@@ -164,6 +201,10 @@ class Outgoing {
   Piece plan_[kMaxPieces] = {};
   size_t plan_size_[kMaxPieces] = {};
   size_t plan_count_ = 0;
+  size_t limit_ = wire::kLineBytes;
+  bool limit_known_ = false;
+  bool may_have_long_ = false;  // among the events a line may need to know the limit
+  unsigned dropped_ = 0;
   uint64_t lines_sent_ = 0;
   uint64_t coalesced_ = 0;
 };

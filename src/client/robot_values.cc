@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 #include "client/caller_text.h"
 
@@ -16,6 +17,16 @@ constexpr std::string_view kGoalNames[] = {"\"goal_time_slow\":", "\"goal_time_f
 constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","method":"robot.update","params":{)";
 // Names, commas and whatever takes a fixed number of bytes, generously.
 constexpr size_t kFixedBytes = 400;
+
+// Where the members that belong to a bit begin in nb_robot_state, in the order of the bits; of two,
+// the later. All of a struct that ends there or before is of a caller that does not know the
+// member.
+constexpr uint16_t kOffsets[] = {
+    offsetof(nb_robot_state, is_connected_l), offsetof(nb_robot_state, is_connected_r),
+    offsetof(nb_robot_state, joints_l),       offsetof(nb_robot_state, joints_r),
+    offsetof(nb_robot_state, velocities_l),   offsetof(nb_robot_state, velocities_r),
+    offsetof(nb_robot_state, current_pose),   offsetof(nb_robot_state, goal_time_slow),
+    offsetof(nb_robot_state, goal_time_fast), offsetof(nb_robot_state, timestamp_us)};
 
 struct Numbers {
   const double* values;
@@ -47,7 +58,10 @@ bool has(uint32_t members, uint32_t first, int i) {
 }  // namespace
 
 int RobotValues::check(const nb_robot_state& state) {
-  if (state.size < sizeof(nb_robot_state) || (state.has & ~kAll) != 0) return NB_ERR_ARGUMENT;
+  if ((state.has & ~kAll) != 0) return NB_ERR_ARGUMENT;
+  if (state.size < sizeof state && lacks_a_member(state.has, state.size, kOffsets)) {
+    return NB_ERR_ARGUMENT;
+  }
   for (int i = 0; i < 4; ++i) {
     if (!has(state.has, NB_ROBOT_JOINTS_L, i)) continue;
     const Numbers numbers = numbers_of(state, i);

@@ -1,5 +1,7 @@
 #include "client/stroke_values.h"
 
+#include <cstddef>
+
 #include "client/caller_text.h"
 
 namespace nb::client {
@@ -31,6 +33,16 @@ constexpr TextMember kTextMembers[kTexts] = {
     {"\"stroke_description_r\":", NB_STROKE_DESCRIPTION_R, kLong, kLong},
     {"\"scene_name\":", NB_STROKE_SCENE_NAME, kShort, 2 * kLong},
     {"\"dataset_name\":", NB_STROKE_DATASET_NAME, kShort, 2 * kLong + kShort}};
+
+// As in robot_values.cc.
+constexpr uint16_t kOffsets[] = {
+    offsetof(nb_stroke, stroke_idx),    offsetof(nb_stroke, pose_idx),
+    offsetof(nb_stroke, total_strokes), offsetof(nb_stroke, stroke_length),
+    offsetof(nb_stroke, offset_idx_l),  offsetof(nb_stroke, offset_idx_r),
+    offsetof(nb_stroke, description_l), offsetof(nb_stroke, description_r),
+    offsetof(nb_stroke, is_executing),  offsetof(nb_stroke, is_paused),
+    offsetof(nb_stroke, scene_name),    offsetof(nb_stroke, dataset_name),
+    offsetof(nb_stroke, timestamp_us)};
 
 bool has(uint32_t members, uint32_t bit) {
   return (members & bit) != 0;
@@ -94,7 +106,10 @@ void write_line(LineWriter& out, std::string_view begin, uint32_t members, int64
 }  // namespace
 
 int StrokeValues::check(const nb_stroke& stroke) {
-  if (stroke.size < sizeof(nb_stroke) || (stroke.has & ~kAll) != 0) return NB_ERR_ARGUMENT;
+  if ((stroke.has & ~kAll) != 0) return NB_ERR_ARGUMENT;
+  if (stroke.size < sizeof stroke && lacks_a_member(stroke.has, stroke.size, kOffsets)) {
+    return NB_ERR_ARGUMENT;
+  }
   if (has(stroke.has, NB_STROKE_TIMESTAMP) &&
       (stroke.timestamp_us < 0 || stroke.timestamp_us > kMaxTimestamp)) {
     return NB_ERR_ARGUMENT;

@@ -63,6 +63,15 @@ class FakeAgent {
     return ::send(peer_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
            static_cast<ssize_t>(text.size());
   }
+  // As send(), however long it takes the client to read it all.
+  bool send_all(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t n = ::send(peer_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+      if (n < 0) return false;
+      text.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
   void close() { peer_.reset(); }
   int fd() const { return peer_.get(); }
   const std::string& path() const { return path_; }

@@ -195,7 +195,7 @@ TEST(AgentAbi, RefusesWhatItDoesNotKnow) {
   nb_agent_options options{};
   EXPECT_EQ(nb_agent_create(nullptr, &agent, error, sizeof error), NB_ERR_ARGUMENT);
   EXPECT_EQ(nb_agent_create(&options, &agent, error, sizeof error), NB_ERR_ARGUMENT);
-  EXPECT_STREQ(error, "options.size must be sizeof(nb_agent_options)");
+  EXPECT_NE(std::string(error).find("sizeof(nb_agent_options)"), std::string::npos) << error;
   options.size = sizeof options;
   options.flags = 0x80;
   EXPECT_EQ(nb_agent_create(&options, &agent, error, 8), NB_ERR_ARGUMENT);
@@ -206,6 +206,47 @@ TEST(AgentAbi, RefusesWhatItDoesNotKnow) {
   nb_agent_stop(nullptr);
   nb_agent_reload(nullptr);
   EXPECT_EQ(agent, nullptr);
+}
+
+// Programs that were built with an older or a newer header.
+TEST(AgentAbi, StructsOfEverySizeAreAccepted) {
+  alignas(nb_agent_options) char memory[sizeof(nb_agent_options) + 64] = {};
+  auto* const options = reinterpret_cast<nb_agent_options*>(memory);
+  options->config_text = kNowhere;
+  options->node = "hog";
+  const auto create = [&](size_t size, std::string& error) {
+    options->size = static_cast<uint32_t>(size);
+    nb_agent* agent = nullptr;
+    char words[256] = "";
+    const int rc = nb_agent_create(options, &agent, words, sizeof words);
+    error = words;
+    alignas(nb_agent_stats) char counters[sizeof(nb_agent_stats) + 64];
+    auto* const stats = reinterpret_cast<nb_agent_stats*>(counters);
+    for (size_t bytes = 8; rc == NB_OK && bytes <= sizeof counters; bytes += 8) {
+      std::fill(std::begin(counters), std::end(counters), 'x');
+      stats->size = static_cast<uint32_t>(bytes);
+      EXPECT_EQ(nb_agent_get_stats(agent, stats), NB_OK);
+      EXPECT_EQ(stats->size, bytes);
+      EXPECT_EQ(stats->link_state, uint32_t{NB_LINK_STOPPED});
+      if (bytes < sizeof counters) {
+        EXPECT_EQ(counters[bytes], 'x');
+      }
+      if (bytes > sizeof(nb_agent_stats)) {
+        EXPECT_EQ(counters[bytes - 1], 0);
+      }
+    }
+    nb_agent_destroy(agent);
+    return rc;
+  };
+  std::string error;
+  for (size_t size = offsetof(nb_agent_options, redis_url); size <= sizeof memory;
+       size += alignof(nb_agent_options)) {
+    EXPECT_EQ(create(size, error), NB_OK) << size << error;
+  }
+  memory[sizeof(nb_agent_options) + 63] = 1;
+  EXPECT_EQ(create(sizeof memory, error), NB_ERR_ARGUMENT);
+  EXPECT_NE(error.find("does not know"), std::string::npos) << error;
+  EXPECT_EQ(create(sizeof(nb_agent_options), error), NB_OK);
 }
 
 TEST(AgentAbi, AWrongConfigurationNamesFileLineAndKey) {

@@ -22,7 +22,9 @@ namespace {
 using test::FakeAgent;
 using Lines = std::vector<std::string>;
 
+// Of a hello it is none: its answer is nothing that these tests are about.
 std::string id_of(const std::string& line) {
+  if (line.find("\"client.hello\"") != line.npos) return "";
   const size_t at = line.rfind("\"id\":");
   return at == line.npos ? "" : line.substr(at + 5, line.size() - at - 6);
 }
@@ -70,7 +72,7 @@ class AnsweringAgent {
           std::string answer = reply_(line);
           const bool close = answer.ends_with("close");
           if (close) answer.resize(answer.size() - 5);
-          if (!answer.empty()) agent_.send(answer);
+          if (!answer.empty()) agent_.send_all(answer);
           if (close) {
             agent_.close();
             break;
@@ -96,17 +98,16 @@ class ClientCallsTest : public testing::Test {
     char folder[] = "/tmp/nb_client_XXXXXX";
     folder_ = ::mkdtemp(folder);
     path_ = folder_ + "/agent.sock";
-    nb_client_options options{};
-    options.size = sizeof options;
-    options.socket_path = path_.c_str();
-    options.reconnect_ms = 1;
-    options.user = this;
-    options.on_event = [](void* user, const char*, const char* json, uint32_t) {
+    options_.size = sizeof options_;
+    options_.socket_path = path_.c_str();
+    options_.reconnect_ms = 1;
+    options_.user = this;
+    options_.on_event = [](void* user, const char*, const char* json, uint32_t) {
       auto* const self = static_cast<ClientCallsTest*>(user);
       self->events_.emplace_back(json);
       if (self->on_event_) self->on_event_();
     };
-    EXPECT_EQ(nb_client_open(&options, &client_, nullptr, 0), NB_OK);
+    EXPECT_EQ(nb_client_open(&options_, &client_, nullptr, 0), NB_OK);
   }
   ~ClientCallsTest() override {
     nb_client_close(client_);
@@ -131,6 +132,7 @@ class ClientCallsTest : public testing::Test {
 
   std::string folder_;
   std::string path_;
+  nb_client_options options_{};
   nb_client* client_ = nullptr;
   std::unique_ptr<AnsweringAgent> agent_;
   Lines events_;
@@ -168,6 +170,62 @@ TEST_F(ClientCallsTest, AnAnswerThatIsLongerThanALineEndsTheCallOnly) {
   stats.size = sizeof stats;
   nb_client_get_stats(client_, &stats);
   EXPECT_EQ(stats.disconnects, 0u);
+}
+
+TEST_F(ClientCallsTest, ALongLineIsReadIfTheAgentWasToldSo) {
+  constexpr size_t kMost = 1048576;
+  nb_client_close(client_);
+  options_.max_line_bytes = kMost;
+  ASSERT_EQ(nb_client_open(&options_, &client_, nullptr, 0), NB_OK);
+  const std::string around = R"({"jsonrpc":"2.0","id":1,"result":""})";  // with one digit
+  size_t size = 0;                                                       // of the answer's line
+  const auto text = [&] { return "\"" + std::string(size - around.size(), 'x') + "\""; };
+  answer([&](const std::string& line) {
+    if (line.find("\"event\"") == line.npos) return result(line, text());
+    return R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":)" + text() +
+           "}}\n" + result(line, "2");
+  });
+  std::string got(kMost, '\0');
+  for (const size_t bytes : {size_t{100}, size_t{65537}, size_t{300000}, size_t{200}, kMost}) {
+    size = bytes;
+    ASSERT_EQ(nb_call(client_, "m", nullptr, got.data(), got.size(), 5000), NB_OK) << bytes;
+    EXPECT_EQ(std::string(got.c_str()), text());
+  }
+  EXPECT_EQ(
+      agent_->lines()[1],
+      R"({"jsonrpc":"2.0","method":"client.hello","params":{"max_line_bytes":1048576},"id":-1})");
+  size = kMost + 100;
+  EXPECT_EQ(nb_call(client_, "m", nullptr, got.data(), got.size(), 5000), NB_ERR_TOO_LARGE);
+  size = 500000;
+  EXPECT_EQ(call("event"), NB_OK);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0], text());
+}
+
+TEST_F(ClientCallsTest, ACallIsNoLongerThanTheAgentTakes) {
+  std::string limit = "5000";
+  answer([&](const std::string& line) {
+    if (line.find("\"client.hello\"") == line.npos) return result(line, "1");
+    return R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1,"limits":{"line_bytes":)" + limit +
+           "}}}\n";
+  });
+  const auto call_of = [&](size_t size) {
+    const std::string params = "{\"a\":\"" + std::string(size, 'x') + "\"}";
+    return nb_call(client_, "m", params.c_str(), nullptr, 0, 5000);
+  };
+  EXPECT_EQ(call_of(4900), NB_OK);
+  EXPECT_EQ(call_of(5000), NB_ERR_TOO_LARGE);
+  for (const std::string& line : agent_->lines()) EXPECT_LE(line.size(), 5000u);
+  // The next agent has another limit.
+  limit = "9000";
+  answer([&](const std::string& line) {
+    if (line.find("\"client.hello\"") == line.npos) return result(line, "1");
+    return R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1,"limits":{"line_bytes":)" + limit +
+           "}}}\n";
+  });
+  sync();
+  EXPECT_EQ(call_of(8000), NB_OK);
+  EXPECT_EQ(call_of(9000), NB_ERR_TOO_LARGE);
 }
 
 TEST_F(ClientCallsTest, ARefusalSaysWhy) {
@@ -271,7 +329,7 @@ TEST_F(ClientCallsTest, SubscriptionsAreRestored) {
   EXPECT_EQ(
       lines,
       (Lines{
-          R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true}})",
+          R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true},"id":0})",
           R"({"jsonrpc":"2.0","method":"event.subscribe","params":{"channels":["robot:events"]}})",
           R"({"jsonrpc":"2.0","method":"event.subscribe","params":{"patterns":["error:*"]}})"}));
   for (int i = 0; i < 62; ++i) {

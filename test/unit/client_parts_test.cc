@@ -187,7 +187,7 @@ nb_stroke at_pose(int64_t index) {
 }
 
 void fill(Outgoing& out) {
-  ASSERT_TRUE(out.set_hello([](LineWriter& line) { line.raw("hello\n"); }));
+  ASSERT_TRUE(out.set_hello([](LineWriter& line) { line.raw("hello\n"); }, [](LineWriter&) {}));
   ASSERT_TRUE(out.add_subscription("c", false));
   const auto event = [](LineWriter& line) { line.raw("an event of some length\n"); };
   ASSERT_EQ(out.put_event(event), NB_OK);
@@ -349,7 +349,7 @@ TEST(Outgoing, ASubscriptionMayEndWhileTheGreetingIsOnItsWay) {
   for (size_t first = 0; first < 300; ++first) {
     Buffers buffers;
     Outgoing out(buffers.parts());
-    ASSERT_TRUE(out.set_hello([](LineWriter& line) { line.raw("hello\n"); }));
+    ASSERT_TRUE(out.set_hello([](LineWriter& line) { line.raw("hello\n"); }, [](LineWriter&) {}));
     for (const char* channel : {"a", "b", "c"}) ASSERT_TRUE(out.add_subscription(channel, false));
     std::string text;
     take(out, first, text);

@@ -27,7 +27,7 @@ using test::FakeAgent;
 using Lines = std::vector<std::string>;
 
 const std::string kHello =
-    R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true,"name":"robot"}})";
+    R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true,"name":"robot"},"id":0})";
 const std::string kEnd = R"({"jsonrpc":"2.0","method":"stroke.end"})";
 
 std::string robot(const std::string& params) {
@@ -86,6 +86,12 @@ class ClientTest : public testing::Test {
     ASSERT_TRUE(agent_->accept());
     ASSERT_EQ(agent_->lines(), Lines{kHello});
   }
+  // The agent's answer to the hello.
+  void say_limit(size_t bytes) {
+    ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1,"limits":)"
+                             R"({"batch_calls":256,"line_bytes":)" +
+                             std::to_string(bytes) + "}}}\n"));
+  }
   // Dispatches until connected.
   void reconnect() {
     for (int i = 0; i < 1000 && !agent_->accept(); ++i) {
@@ -128,6 +134,11 @@ class ClientTest : public testing::Test {
   int push_note(int i) {
     return nb_notify(client_, "note", ("{\"n\":" + std::to_string(i) + "}").c_str());
   }
+  // A note of `size` bytes of text.
+  int push_text(size_t size) {
+    return nb_notify(client_, "note", ("{\"n\":\"" + std::string(size, 'x') + "\"}").c_str());
+  }
+  static size_t text_around() { return note(0).size() + 1; }
   nb_client_stats stats() {
     nb_client_stats stats{};
     stats.size = sizeof stats;
@@ -349,9 +360,10 @@ TEST_F(ClientTest, HelloCarriesTheWillAndGoodbyeEndsIt) {
   start_agent();
   open();
   ASSERT_TRUE(agent_->accept());
-  EXPECT_EQ(agent_->lines(),
-            Lines{R"({"jsonrpc":"2.0","method":"client.hello","params":{"errors":true,)"
-                  R"("name":"robot","will":)" NB_WILL_ROBOT "}}"});
+  EXPECT_EQ(
+      agent_->lines(),
+      (Lines{kHello, R"({"jsonrpc":"2.0","method":"client.hello","params":{"will":)" NB_WILL_ROBOT
+                     R"(},"id":-2})"}));
   nb_client_close(client_);
   client_ = nullptr;
   EXPECT_EQ(agent_->lines(), Lines{R"({"jsonrpc":"2.0","method":"client.goodbye"})"});
@@ -546,6 +558,8 @@ TEST_F(ClientTest, TheRingIsBoundedAndSaysSo) {
 TEST_F(ClientTest, TheLongestLine) {
   options_.event_ring_bytes = 1 << 20;
   open_greeted();
+  say_limit(1 << 20);  // more than the library sends
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
   const size_t around = std::string(R"({"jsonrpc":"2.0","method":"m","params":{"a":""}})").size();
   const auto params = [&](size_t line) {
     return "{\"a\":\"" + std::string(line - around, 'x') + "\"}";
@@ -555,6 +569,66 @@ TEST_F(ClientTest, TheLongestLine) {
   Lines lines = agent_->lines();
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].size(), 65536u);
+}
+
+// A line of the least size that every agent takes goes at once, a longer one waits for the answer
+// to the hello, and what is longer than that allows is never sent.
+TEST_F(ClientTest, ALongLineWaitsForTheLimitOfTheAgent) {
+  open_greeted();
+  EXPECT_EQ(push_text(4000), NB_OK);
+  EXPECT_EQ(push_text(8000), NB_KEPT);
+  EXPECT_EQ(push_text(9000), NB_KEPT);
+  EXPECT_EQ(push_note(1), NB_KEPT);  // behind them
+  EXPECT_EQ(nb_client_get_events(client_), POLLIN);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  EXPECT_EQ(agent_->lines().size(), 1u);
+  say_limit(8100);
+  for (int i = 2; push_note(i) != NB_OK; ++i) ASSERT_LT(i, 10);  // pushes alone read it
+  const Lines lines = agent_->lines();
+  ASSERT_GE(lines.size(), 3u);
+  EXPECT_EQ(lines[0].size(), 8000 + text_around());
+  EXPECT_EQ(lines[1], note(1));
+  EXPECT_EQ(stats().rejected, 1u);
+  EXPECT_NE(last_error().find("at most 8100 bytes"), std::string::npos) << last_error();
+  EXPECT_EQ(push_text(8101 - text_around()), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(push_text(8100 - text_around()), NB_OK);
+  EXPECT_EQ(agent_->lines().back().size(), 8100u);
+}
+
+TEST_F(ClientTest, SlotsStartsAndTheWillKeepToTheLimitOfTheAgent) {
+  const std::string will = R"([{"method":"error.report","params":{"category":"c","message":")" +
+                           std::string(5000, 'x') + "\"}}]";
+  options_.will = will.c_str();
+  options_.slot_bytes = 65536;
+  open_greeted();
+  const std::string text(4096, '"');  // twice as long when it is escaped
+  nb_stroke stroke{};
+  stroke.size = sizeof stroke;
+  stroke.has = NB_STROKE_DESCRIPTION_L | NB_STROKE_TOTAL_STROKES;
+  stroke.description_l = text.c_str();
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_KEPT);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  EXPECT_TRUE(agent_->lines().empty());
+  say_limit(5000);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_TRUE(agent_->lines().empty());
+  EXPECT_EQ(stats().rejected, 2u);
+  EXPECT_EQ(nb_stroke_update(client_, &stroke), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(nb_stroke_start(client_, &stroke), NB_ERR_TOO_LARGE);
+  EXPECT_EQ(push_note(1), NB_OK);
+  EXPECT_EQ(agent_->lines(), Lines{note(1)});
+
+  // An agent that takes more gets them.
+  agent_->close();
+  push_note(2);
+  reconnect();
+  EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  say_limit(65536);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  const Lines lines = agent_->lines();
+  ASSERT_GE(lines.size(), 3u);
+  EXPECT_NE(lines[1].find(will), std::string::npos);
+  EXPECT_NE(lines[2].find("stroke_description_l"), std::string::npos);
 }
 
 // --- the agent does not read --------------------------------------------------------------------
@@ -828,6 +902,12 @@ TEST_F(ClientTest, APushMakesOneSystemCallAtMost) {
   };
   push_all(10);
   EXPECT_EQ(all, 50);
+  agent_->lines();
+  push([&] { return push_text(8000); });  // waits for the limit
+  push_all(1);
+  say_limit(65536);
+  push_all(2);
+  EXPECT_EQ(stats().waiting_bytes, 0u);
   while (push([&] { return push_note(1); }) != NB_ERR_FULL) {
   }
   push_all(100);
