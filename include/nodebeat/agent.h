@@ -41,8 +41,13 @@ typedef struct nb_agent nb_agent;
 /*
  * Receives one line of log, without newline. `priority` is a syslog(3) priority: 3 error,
  * 4 warning, 5 notice, 6 info, 7 debug. Called on the thread that runs nb_agent_create() or
- * nb_agent_run(); must not block, and must not call back into this agent, but for
- * nb_agent_stop(). The line is valid during the call only.
+ * nb_agent_run(); the line is valid during the call only.
+ *
+ * The agent stands still as long as this function runs: no beat, no answer on the socket, no
+ * watchdog. So it must not write to a pipe, terminal or file that may be full or hang, and not take
+ * a lock that another thread holds while it waits. nodebeatd drops and counts a line that cannot be
+ * written at once. The function must not throw, and must not call back into this agent, but for
+ * nb_agent_stop(). The agent limits how many lines of one kind it passes (log.lines_per_minute).
  */
 typedef void (*nb_log_fn)(void* user, int priority, const char* line);
 

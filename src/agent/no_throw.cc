@@ -6,6 +6,7 @@
 //
 // operator new and delete may be replaced by any program. The __throw_ functions are libstdc++'s
 // own: ours are weak, so that one that another version adds costs its size again, and nothing else.
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,12 @@
 
 namespace {
 
-// Without an allocation, which may be what failed.
+// Without an allocation, which may be what failed; and without a word if nobody reads them, since a
+// write that waits would keep a service manager from starting the next run.
 [[noreturn, gnu::noinline]] void fail(const char* why) {
   constexpr char kHead[] = "<2>nodebeatd: fatal: ";
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&room, 1, 0) != 1) ::abort();
   for (const char* text : {kHead, why, "\n"}) {
     if (::write(STDERR_FILENO, text, ::strlen(text)) < 0) break;
   }

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/line_output.h"
 #include "nodebeat/agent.h"
 
 namespace {
@@ -70,7 +71,6 @@ void install_handlers() {
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const int signal : kSignals) sigaction(signal, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
 }
 
 // While there is no agent to tell, a signal waits: a SIGTERM in the first milliseconds is a clean
@@ -82,17 +82,8 @@ void hold_signals(int how) {
   sigprocmask(how, &set, nullptr);
 }
 
-// One write for a line, so that lines of several processes do not mix.
-void write_line(void* user, int priority, const char* line) {
-  const bool journal = *static_cast<const bool*>(user);
-  char text[1200];
-  const int n = journal ? std::snprintf(text, sizeof text, "<%d>%s\n", priority, line)
-                        : std::snprintf(text, sizeof text, "nodebeatd: %s\n", line);
-  if (n > 0) {
-    const size_t size =
-        static_cast<size_t>(n) < sizeof text ? static_cast<size_t>(n) : sizeof text - 1;
-    if (::write(STDERR_FILENO, text, size) < 0) return;  // nowhere to complain to
-  }
+void write_line(void* output, int priority, const char* line) {
+  static_cast<nb::LineOutput*>(output)->write(static_cast<nb::LogLevel>(priority), line);
 }
 
 int print_config(const nb_agent* agent) {
@@ -145,8 +136,10 @@ int main(int argc, char** argv) {
       {nullptr, 0, nullptr, 0},
   };
   open_standard_streams();
+  signal(SIGPIPE, SIG_IGN);
   // journald reads priorities only from a stream of its own (systemd.exec(5), JOURNAL_STREAM).
-  bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  nb::LineOutput output(STDERR_FILENO, journal ? "" : "nodebeatd");
   bool check = false;
   bool print = false;
   nb_agent_options options{};
@@ -154,7 +147,7 @@ int main(int argc, char** argv) {
   options.flags = NB_AGENT_SERVICE;
   options.environment = environ;
   options.log = &write_line;
-  options.log_user = &journal;
+  options.log_user = &output;
 
   for (int flag = 0; (flag = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     switch (flag) {
@@ -202,7 +195,7 @@ int main(int argc, char** argv) {
     // Several lines: one for each thing that is wrong.
     for (char* line = std::strtok(error, "\n"); line != nullptr;
          line = std::strtok(nullptr, "\n")) {
-      write_line(&journal, 3, line);
+      output.write(nb::LogLevel::error, line);
     }
     return exit_code(rc);
   }

@@ -1,6 +1,10 @@
 // Unit tests of base/: everything here is pure or touches only a file it made.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <locale.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +13,7 @@
 #include <ctime>
 #include <limits>
 #include <set>
+#include <sstream>
 #include <vector>
 
 #include "base/backoff.h"
@@ -19,6 +24,7 @@
 #include "base/foreign_text.h"
 #include "base/glob.h"
 #include "base/histogram.h"
+#include "base/line_output.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -326,6 +332,125 @@ TEST(Log, WithoutALimitEveryLineIsWritten) {
   EXPECT_EQ(limited.lines.size(), 200u);
   limited.log.every(LogLevel::debug, "not shown");
   EXPECT_EQ(limited.lines.size(), 200u);
+}
+
+// --- LineOutput ---------------------------------------------------------------------------------
+
+struct Pair {
+  UniqueFd read, write;
+
+  static Pair pipe() {
+    int fds[2] = {-1, -1};
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    EXPECT_GE(::fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+    return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  }
+  static Pair socket() {
+    int fds[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  }
+  // The slave is written to, as a program on a terminal does.
+  static Pair terminal() {
+    int master = -1;
+    int slave = -1;
+    EXPECT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+    return {UniqueFd(master), UniqueFd(slave)};
+  }
+
+  std::string text() const {
+    std::string all;
+    char chunk[65536];
+    pollfd ready{read.get(), POLLIN, 0};
+    while (::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0) {
+      const ssize_t n = ::read(read.get(), chunk, sizeof chunk);
+      if (n <= 0) break;
+      all.append(chunk, static_cast<size_t>(n));
+    }
+    return all;
+  }
+};
+
+class LineOutputWays : public testing::TestWithParam<Pair (*)()> {};
+INSTANTIATE_TEST_SUITE_P(All, LineOutputWays,
+                         testing::Values(&Pair::pipe, &Pair::socket, &Pair::terminal));
+
+TEST_P(LineOutputWays, NeverWaitsForAReaderAndSaysHowManyLinesWereLost) {
+  const Pair pair = GetParam()();
+  const int flags = ::fcntl(pair.write.get(), F_GETFL);
+  LineOutput output(pair.write.get(), "test");
+  uint64_t written = 0;
+  for (; output.lost() < 5 && written < 1'000'000; ++written) {
+    output.write(LogLevel::info, "a line that is taken or lost");
+  }
+  ASSERT_EQ(output.lost(), 5u) << "it is full";
+  EXPECT_EQ(::fcntl(pair.write.get(), F_GETFL), flags) << "it is shared with others";
+  std::string all = pair.text();
+  output.write(LogLevel::info, "taken again");
+  EXPECT_EQ(output.lost(), 0u);
+  all += pair.text();
+  std::erase(all, '\r');  // of the terminal
+  EXPECT_TRUE(all.ends_with("lost: the log took no more\ntest: taken again\n"));
+  uint64_t told = 0;
+  uint64_t taken = 0;
+  std::istringstream lines(all);
+  for (std::string line; std::getline(lines, line);) {
+    int lost = 0;
+    if (std::sscanf(line.c_str(), "test: %d line", &lost) == 1) {
+      told += static_cast<uint64_t>(lost);
+    } else if (line == "test: a line that is taken or lost") {
+      ++taken;
+    } else {
+      EXPECT_EQ(line, "test: taken again");
+    }
+  }
+  EXPECT_EQ(taken + told, written);
+}
+
+TEST(LineOutput, MarksLinesForTheJournalAndCutsThem) {
+  const Pair pair = Pair::socket();
+  LineOutput output(pair.write.get(), "");
+  output.write(LogLevel::error, "why");
+  EXPECT_EQ(pair.text(), "<3>why\n");
+  output.write(LogLevel::debug, std::string(5000, 'x'));
+  const std::string cut = pair.text();
+  EXPECT_EQ(cut.size(), LineOutput::kMaxLine);
+  EXPECT_EQ(cut.substr(0, 4), "<7>x");
+  EXPECT_EQ(cut.back(), '\n');
+}
+
+// A full pipe is to the thread what a file server is that does not answer.
+TEST(LineOutput, AFileThatHangsHoldsNobodyUp) {
+  const Pair pair = Pair::pipe();
+  const std::string filler(900, 'x');
+  {
+    LineOutput output(pair.write.get(), "test", LineOutput::Way::thread);
+    for (int i = 0; i < 100; ++i) output.write(LogLevel::info, filler);
+    EXPECT_GT(output.lost(), 50u);
+  }
+  EXPECT_GE(pair.text().size(), 3000u) << "of the others, what the pipe took";
+}
+
+TEST(LineOutput, AFileHasAllLinesInTheEnd) {
+  char path[] = "/tmp/nodebeat-base-test-XXXXXX";
+  const UniqueFd fd(::mkstemp(path));
+  ASSERT_TRUE(fd);
+  EXPECT_EQ(LineOutput::way_for(fd.get()), LineOutput::Way::thread);
+  {
+    LineOutput output(fd.get(), "test");
+    output.write(LogLevel::info, "one");
+    output.write(LogLevel::info, "two");
+  }
+  EXPECT_EQ(*read_small_file(path), "test: one\ntest: two\n");
+  ::unlink(path);
+}
+
+TEST(LineOutput, AFullDiskCostsTheLines) {
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  if (!full) GTEST_SKIP() << "there is no /dev/full here";
+  LineOutput output(full.get(), "test");
+  output.write(LogLevel::info, "one");
+  EXPECT_EQ(output.lost(), 1u);
 }
 
 TEST(File, ReadsWholeAndRefusesWhatIsTooLong) {
