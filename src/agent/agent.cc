@@ -17,6 +17,8 @@ namespace {
 
 // Time for good-bye: a stop is over within a second whatever the link is doing.
 constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
+// A service manager whose queue was full is told again after so long.
+constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {
   for (const auto& [key, value] : sources.environment) {
@@ -121,7 +123,9 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
   log_warnings(log_, loaded.warnings);
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
-  if (loop_.ok()) wake_.emplace(loop_, Delegate<void()>::to<&Agent::on_wake>(this));
+  if (!loop_.ok()) return;
+  wake_.emplace(loop_, Delegate<void()>::to<&Agent::on_wake>(this));
+  notify_.set_on_waiting(Delegate<void()>::to<&Agent::on_notify_waiting>(this));
 }
 
 Status Agent::check() const {
@@ -235,6 +239,16 @@ void Agent::on_wake() {
 void Agent::on_watchdog() {
   notify_.watchdog();
   watchdog_->start(notify_.watchdog_period());
+}
+
+void Agent::on_notify_waiting() {
+  if (!notify_again_)
+    notify_again_.emplace(loop_, Delegate<void()>::to<&Agent::on_notify_again>(this));
+  if (!notify_again_->active()) notify_again_->start(kNotifyAgain);
+}
+
+void Agent::on_notify_again() {
+  if (!notify_.flush()) notify_again_->start(kNotifyAgain);
 }
 
 void Agent::begin_stop() {

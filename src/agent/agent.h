@@ -46,6 +46,8 @@ class Agent {
  private:
   void on_wake();
   void on_watchdog();
+  void on_notify_waiting();
+  void on_notify_again();
   void on_link_status(const redis::LinkStatus& status);
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
@@ -69,6 +71,7 @@ class Agent {
   outbox::Outbox outbox_;
 
   uv::Loop loop_;
+  std::optional<uv::Timer> notify_again_;
   std::optional<uv::Async> wake_;  // lives from construction on: stop() may come before run()
   std::atomic<bool> stop_wanted_{false};
   std::atomic<bool> reload_wanted_{false};

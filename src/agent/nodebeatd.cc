@@ -74,7 +74,8 @@ void install_handlers() {
 }
 
 // While there is no agent to tell, a signal waits: a SIGTERM in the first milliseconds is a clean
-// stop like any other, and a SIGHUP does not end the process.
+// stop like any other, and a SIGHUP does not end the process; after the stop it goes with the
+// process.
 void hold_signals(int how) {
   sigset_t set;
   sigemptyset(&set);
@@ -209,6 +210,8 @@ int main(int argc, char** argv) {
     hold_signals(SIG_UNBLOCK);
     code = exit_code(nb_agent_run(g_agent));
   }
+  // Whoever sends SIGTERM twice may do so now: its handler must not find an agent that is gone.
+  hold_signals(SIG_BLOCK);
   nb_agent_destroy(g_agent);
   return code;
 }

@@ -1,11 +1,17 @@
 // ServiceNotify: tells the service manager how the agent is: one datagram a message (sd_notify(3)).
-// Our own 40 lines instead of libsystemd, which brings compression libraries along.
+// Our own 80 lines instead of libsystemd, which brings compression libraries along.
+//
+// A message for which the manager's queue has no room waits, the latest of each kind, until flush()
+// is called when there may be room. Only status() takes text from elsewhere, and makes one line of
+// it: a line feed in a datagram would begin another assignment.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/delegate.h"
 #include "base/unique_fd.h"
 
 namespace nb::agent {
@@ -17,24 +23,36 @@ class ServiceNotify {
   // WATCHDOG_USEC, or zero.
   ServiceNotify(std::string_view socket, Duration watchdog_interval);
 
-  void ready() const { send("READY=1"); }
-  void stopping() const { send("STOPPING=1"); }
+  // `on_waiting` is called when a message could not be sent: flush() is to be called in a while.
+  void set_on_waiting(Delegate<void()> on_waiting) { on_waiting_ = on_waiting; }
+
+  void ready() { send(kReady, "READY=1"); }
+  void stopping();
   // The stamp lets systemd tell this reload from an earlier one (Type=notify-reload).
-  void reloading(MonoTime now) const;
-  // Sends only what differs from the last.
+  void reloading(MonoTime now);
+  // Sends only what differs from the last. `words` may be anybody's.
   void status(std::string_view words);
-  void watchdog() const { send("WATCHDOG=1"); }
+  void watchdog() { send(kWatchdog, "WATCHDOG=1"); }
+
+  // Sends what waits. False: the queue is still full.
+  bool flush();
 
   // How often watchdog() is to be called: half of what the manager allows. Zero: never.
   Duration watchdog_period() const { return watchdog_interval_ / 2; }
 
  private:
-  void send(std::string_view message) const;
+  // In the order in which they go out: a reload has to be told before its end.
+  enum Kind { kReloading, kReady, kStopping, kStatus, kWatchdog, kKinds };
+
+  void send(Kind kind, std::string_view message);
+  bool send_now(std::string_view message) const;
 
   UniqueFd fd_;
   std::string address_;
   Duration watchdog_interval_{};
   std::string last_status_;
+  std::array<std::string, kKinds> waiting_;  // empty: nothing of the kind waits
+  Delegate<void()> on_waiting_;
 };
 
 }  // namespace nb::agent

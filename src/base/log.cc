@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/foreign_text.h"
 #include "base/text.h"
 
 namespace nb {
@@ -10,17 +11,12 @@ namespace {
 
 constexpr size_t kMaxLine = 1024;
 
-// The line's text in `line`, and how long it is.
-size_t format_line(char (&line)[kMaxLine], const char* format, va_list args) {
+// A newline or an escape sequence that came in with foreign text must not forge a second line.
+std::string format_line(const char* format, va_list args) {
+  char line[kMaxLine];
   const int n = std::vsnprintf(line, sizeof line, format, args);
-  if (n < 0) return 0;
-  const size_t size = std::min(static_cast<size_t>(n), sizeof line - 1);
-  // A newline or an escape sequence that came in with foreign text must not forge a second line.
-  for (size_t i = 0; i < size; ++i) {
-    const auto c = static_cast<unsigned char>(line[i]);
-    if (c < 0x20 || c == 0x7f) line[i] = '?';
-  }
-  return size;
+  if (n < 0) return {};
+  return foreign_text({line, std::min(static_cast<size_t>(n), sizeof line - 1)}, kMaxLine);
 }
 
 }  // namespace
@@ -30,9 +26,7 @@ MonoTime Log::now() const {
 }
 
 void Log::write(LogLevel level, const char* format, va_list args) const {
-  char line[kMaxLine];
-  const size_t size = format_line(line, format, args);
-  sink_(user_, level, std::string_view(line, size));
+  sink_(user_, level, format_line(format, args));
 }
 
 void Log::vlog(LogLevel level, LogAbout about, const char* format, va_list args) const {
@@ -44,8 +38,7 @@ void Log::vlog(LogLevel level, LogAbout about, const char* format, va_list args)
     return write(level, format, args);
   }
   if (share->left_out > 1) return;
-  char line[kMaxLine];
-  const std::string_view text(line, format_line(line, format, args));
+  const std::string text = format_line(format, args);
   const std::string_view beginning = clip_utf8(text, sizeof share->sample);
   beginning.copy(share->sample, beginning.size());
   share->sample_size = static_cast<uint8_t>(beginning.size());

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from support import processes
-from support.fake_redis import greet, silent
+from support.fake_redis import answer_all, greet, silent
 from support.notify import NotifySocket
 from support.probe_targets import SilentListener
 from support.waiting import wait_until
@@ -156,6 +157,18 @@ def test_sighup_during_the_stop_is_no_reload(redis_server, make_agent):
     assert not agent.logged("read again")
 
 
+@pytest.mark.parametrize("turn", range(6))
+def test_signals_without_end_until_it_has_ended(redis_server, make_agent, turn):
+    """Also while it is being taken down, and after: a sanitizer sees a handler that comes too late."""
+    agent = make_agent(redis_server.url(), settings={"log.level": "error"})
+    redis_server.wait_for_beat("ook")
+    while agent.process.poll() is None:
+        os.kill(agent.pid, signal.SIGTERM)
+        os.kill(agent.pid, signal.SIGHUP)
+    agent.wait_ended()
+    assert redis_server.beat("ook").health["is_reachable"] is False
+
+
 # --- standard streams and descriptors -----------------------------------------------------------
 
 
@@ -251,6 +264,33 @@ def test_abstract_notify_socket(redis_server, make_agent, closing):
     notify = closing(NotifySocket("\0" + name))
     make_agent(redis_server.url(), env={"NOTIFY_SOCKET": "@" + name})
     assert notify.wait_for("READY")
+
+
+def test_a_manager_whose_queue_is_full_is_told_later(redis_server, make_agent, closing, tmp_path):
+    path = str(tmp_path / "notify.sock")
+    manager = closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    manager.bind(path)
+    manager.settimeout(10)
+    other = closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    try:
+        while True:
+            other.sendto(b"X=1", socket.MSG_DONTWAIT, path)
+    except BlockingIOError:
+        pass
+    make_agent(redis_server.url(), env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 200_000})
+    redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 5)
+    missing = {b"READY=1", b"WATCHDOG=1", b"STATUS="}
+    while missing:
+        message = manager.recv(4096)
+        missing -= {m for m in missing if message.startswith(m)}
+
+
+def test_words_of_redis_are_no_words_to_the_manager(fake_redis, make_agent, notify):
+    server = fake_redis(answer_all(b"-ERR no\nWATCHDOG=trigger\nSTOPPING=1\x1b[2J\xc2\x9b\r\n"))
+    make_agent(server.url(), notify=notify)
+    _, words = notify.wait_for("STATUS", lambda words: "WATCHDOG" in words)
+    assert words.isprintable()
+    assert not notify.with_key("WATCHDOG") and not notify.with_key("STOPPING")
 
 
 def test_the_watchdog_is_fed(redis_server, make_agent, notify):

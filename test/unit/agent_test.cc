@@ -146,6 +146,86 @@ TEST(ServiceNotify, SpeaksToAbstractAndPathSockets) {
   ServiceNotify().ready();  // nobody to tell
 }
 
+// A manager that is too busy to read: its queue is full of other services' messages.
+struct BusyManager {
+  UniqueFd fd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  std::string name = "@nodebeat-notify-" + std::to_string(::getpid());
+
+  BusyManager() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    name.copy(address.sun_path, sizeof address.sun_path);
+    address.sun_path[0] = '\0';
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size), 0);
+    const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    while (::sendto(other.get(), "X=1", 3, MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+                    size) >= 0) {
+    }
+    EXPECT_EQ(errno, EAGAIN);
+  }
+
+  // What has come since, without the filler.
+  std::vector<std::string> read() const {
+    std::vector<std::string> messages;
+    char text[1024];
+    for (ssize_t n; (n = ::recv(fd.get(), text, sizeof text, 0)) >= 0;) {
+      const std::string message(text, static_cast<size_t>(n));
+      if (message != "X=1") messages.push_back(message);
+    }
+    return messages;
+  }
+};
+
+TEST(ServiceNotify, WhatAFullQueueDidNotTakeIsSentAgain) {
+  const BusyManager manager;
+  ServiceNotify notify(manager.name, 10s);
+  struct Count {
+    int waiting = 0;
+    void on_waiting() { ++waiting; }
+  } count;
+  notify.set_on_waiting(Delegate<void()>::to<&Count::on_waiting>(&count));
+  notify.ready();
+  notify.status("one");
+  notify.watchdog();
+  notify.reloading(MonoTime(5s));
+  notify.status("two");
+  notify.ready();
+  notify.watchdog();
+  EXPECT_EQ(count.waiting, 7);
+  EXPECT_FALSE(notify.flush());
+  EXPECT_TRUE(manager.read().empty());
+  EXPECT_TRUE(notify.flush());
+  EXPECT_EQ(manager.read(), (std::vector<std::string>{"RELOADING=1\nMONOTONIC_USEC=5000000",
+                                                      "READY=1", "STATUS=two", "WATCHDOG=1"}));
+  EXPECT_TRUE(notify.flush());
+  EXPECT_TRUE(manager.read().empty()) << "each once";
+}
+
+TEST(ServiceNotify, AfterAStopNothingOfBeforeIsSent) {
+  const BusyManager manager;
+  ServiceNotify notify(manager.name, 10s);
+  notify.reloading(MonoTime(5s));
+  notify.ready();
+  notify.stopping();
+  manager.read();
+  EXPECT_TRUE(notify.flush());
+  EXPECT_EQ(manager.read(), std::vector<std::string>{"STOPPING=1"});
+}
+
+TEST(ServiceNotify, AStatusIsOneLineWhateverItIsMadeOf) {
+  const BusyManager manager;
+  manager.read();
+  ServiceNotify notify(manager.name, 10s);
+  notify.status("-ERR x\nWATCHDOG=trigger\r\nSTOPPING=1\u2028\u0085MAINPID=1\xff");
+  notify.status(std::string(100'000, 'x'));
+  const auto messages = manager.read();
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[0],
+            "STATUS=-ERR x\\x0aWATCHDOG=trigger\\x0d\\x0aSTOPPING=1\\u2028\\u0085MAINPID=1\\xff");
+  EXPECT_LE(messages[1].size(), 407u);
+}
+
 // An agent made through the C ABI, with its log.
 class Made {
  public:

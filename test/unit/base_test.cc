@@ -240,7 +240,7 @@ TEST(Log, FiltersByLevelAndCannotBeForgedByForeignText) {
   log.warning("server said '%s'", "x\n<3>forged\x1b[2J");
   log.debug("not shown");
   ASSERT_EQ(lines.size(), 1u);
-  EXPECT_EQ(lines[0], "<4>server said 'x?<3>forged?[2J'");
+  EXPECT_EQ(lines[0], "<4>server said 'x\\x0a<3>forged\\x1b[2J'");
   Log().error("silent by default");
 }
 
