@@ -7,12 +7,14 @@
 #include "ctl/socket_look.h"
 #include "ctl/text.h"
 #include "nodebeat/client.h"
+#include "wire/line_limits.h"
 
 namespace nb::ctl {
 namespace {
 
 constexpr size_t kMostDescriptors = 4;
-constexpr size_t kResultBytes = 1 << 20;  // what may wait for a client: PROTOCOL.md, 1.7
+// What a fleet and a large value take; a result is shorter than its line.
+constexpr size_t kLineBytes = wire::kMostLineBytes;
 
 ExitCode exit_of(int protocol_code) {
   switch (protocol_code) {
@@ -20,6 +22,8 @@ ExitCode exit_of(int protocol_code) {
       return kFound;
     case -32005:  // not_stored
       return kTimeout;
+    case -32009:  // refused_by_redis
+      return kRefusedByRedis;
     default:
       return kRefused;
   }
@@ -54,6 +58,7 @@ Answer AgentLink::open() {
   options.size = sizeof options;
   options.socket_path = options_.socket.c_str();
   options.name = "nodebeatctl";
+  options.max_line_bytes = kLineBytes;
   options.user = this;
   options.on_event = [](void* user, const char* channel, const char* json, uint32_t flags) {
     const Options& own = static_cast<AgentLink*>(user)->options_;
@@ -65,7 +70,7 @@ Answer AgentLink::open() {
   if (const int rc = nb_client_open(&options, &client_, error, sizeof error); rc != NB_OK) {
     return {kAway, 0, *error != '\0' ? std::string(error) : nb_result_text(rc)};
   }
-  result_.resize(kResultBytes);
+  result_.resize(kLineBytes);
   return {};
 }
 
@@ -126,7 +131,9 @@ Answer AgentLink::failure(int result) const {
     }
     case NB_ERR_TOO_LARGE:
       return {kRefused, 0,
-              "the call or its answer is too long: at most 65536 bytes go in one line"};
+              format("the call is longer than the agent takes (65536 bytes, or its [socket] "
+                     "max_line if that is less), or its answer longer than %zu bytes",
+                     kLineBytes)};
     case NB_ERR_ARGUMENT:
       return {kUsage, 0, said.empty() ? nb_result_text(result) : said};
     default:

@@ -23,6 +23,9 @@ ExitCode run_set(const Context& context, const SetOptions& options);
 ExitCode run_delete(const Context& context, const std::string& key, bool stored);
 ExitCode run_list(const Context& context, const std::string& prefix);
 
+// Takes a node that does not beat any more off the list of nodes.
+ExitCode run_forget(const Context& context, const std::string& node);
+
 struct PublishOptions {
   std::string channel, event;
   std::string max_age;

@@ -16,10 +16,9 @@ constexpr const char* kChannels[] = {
     "robot:events",  "stroke:events:session", "stroke:events:progress",
     "error:events:", "node:events:",          "system:events"};
 constexpr const char* kMethods[] = {
-    "agent.stats",   "client.goodbye", "client.hello",  "error.report",
-    "event.publish", "health.get",     "redis.inspect", "robot.update",
-    "state.delete",  "state.get",      "state.list",    "state.set",
-    "stroke.end",    "stroke.start",   "stroke.update", "system.status"};
+    "agent.stats", "client.goodbye", "client.hello", "error.report",  "event.publish", "health.get",
+    "node.forget", "redis.inspect",  "robot.update", "state.delete",  "state.get",     "state.list",
+    "state.set",   "stroke.end",     "stroke.start", "stroke.update", "system.status"};
 
 std::vector<Choice> keys(const std::string& begun, const std::string& socket) {
   AgentLink link({socket, kPatience, nullptr, nullptr});

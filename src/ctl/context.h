@@ -20,6 +20,8 @@ struct Context {
 
 // To stdout. A command whose output cannot be written has failed: kFound.
 ExitCode say(std::string_view text);
+// JSON to stdout, in a line of its own; see json_printable().
+ExitCode say_json(std::string_view json);
 // "nodebeatctl: <sentence>" to stderr; returns `exit`.
 ExitCode complain(ExitCode exit, std::string_view sentence);
 inline ExitCode complain(const Answer& answer) {

@@ -68,7 +68,7 @@ int run_doctor(const Context& context, const std::string& config_file) {
       findings.push_back({Level::problem, "agent", opened.text, {}});
     }
   }
-  if (say(context.json ? findings_json(findings) : findings_text(findings, context.style)) != kOk) {
+  if (say_findings(context, findings) != kOk) {
     return kProblems;
   }
   return doctor_code(findings);

@@ -38,7 +38,10 @@ std::string event_words(std::string_view json) {
   if (const auto node = event["node_id"].text(); !node.empty()) {
     out += (out.empty() ? "" : " ") + printable(node);
   }
+  // Both walk the same members: one reads texts, the other keeps the digits that came.
+  JsonMembers raw(json);
   for (const Json member : event) {
+    if (!raw.next()) break;
     const std::string_view name = member.name();
     const bool said =
         name == "type" || name == "node_id" || name == "timestamp" || name == "instance_id";
@@ -47,7 +50,7 @@ std::string event_words(std::string_view json) {
     out += printable(name) + '=';
     // A text in quotes only where it needs them; numbers with the digits they came with.
     const std::string_view text = member.text();
-    out += is_plain(text) ? printable(text) : printable(json_member(json, name));
+    out += is_plain(text) ? printable(text) : printable(raw.value());
   }
   return out;
 }

@@ -5,11 +5,12 @@ namespace nb::ctl {
 
 enum ExitCode : int {
   kOk = 0,
-  kFound = 1,    // a problem was found, or what was asked for was not
-  kUsage = 2,    // the command line is wrong
-  kAway = 3,     // no agent there, or lost
-  kRefused = 4,  // the agent said no
-  kTimeout = 5,  // no answer, or no confirmation, in time
+  kFound = 1,           // a problem was found, or what was asked for was not
+  kUsage = 2,           // the command line is wrong
+  kAway = 3,            // no agent there, or lost
+  kRefused = 4,         // the agent said no
+  kTimeout = 5,         // no answer, or no confirmation, in time
+  kRefusedByRedis = 6,  // Redis said no to a write: its permissions, a key of another type
 };
 
 // doctor's own: the worst finding decides.

@@ -33,10 +33,14 @@ std::string findings_json(const Findings& findings) {
     list += (list.empty() ? "" : ",") + one.str();
   }
   return ObjectText()
-             .raw("findings", '[' + list + ']')
-             .integer("worst", doctor_code(findings))
-             .str() +
-         '\n';
+      .raw("findings", '[' + list + ']')
+      .integer("worst", doctor_code(findings))
+      .str();
+}
+
+ExitCode say_findings(const Context& context, const Findings& findings) {
+  return context.json ? say_json(findings_json(findings))
+                      : say(findings_text(findings, context.style));
 }
 
 std::string findings_text(const Findings& findings, const Style& style) {
@@ -49,9 +53,9 @@ std::string findings_text(const Findings& findings, const Style& style) {
     const auto level = static_cast<size_t>(finding.level);
     ++counts[level];
     out += style.paint(kColours[level], pad(name(finding.level), 7)) + "  ";
-    out += style.paint(Colour::bold, pad(finding.check, widest)) + "  " + finding.text;
+    out += style.paint(Colour::bold, pad(finding.check, widest)) + "  " + printable(finding.text);
     if (!finding.advice.empty()) out += style.utf8 ? " → " : " -> ";
-    out += style.paint(Colour::dim, finding.advice) + '\n';
+    out += style.paint(Colour::dim, printable(finding.advice)) + '\n';
   }
   const auto many = [](size_t n, const char* what) {
     return format("%zu %s%s", n, what, n == 1 ? "" : "s");

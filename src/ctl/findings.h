@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "ctl/context.h"
 #include "ctl/style.h"
 
 namespace nb::ctl {
@@ -39,5 +40,7 @@ int doctor_code(const Findings& findings);
 // A line each; where it is not well, what to do stands behind it.
 std::string findings_text(const Findings& findings, const Style& style);
 std::string findings_json(const Findings& findings);
+// To stdout, as the command line wants it.
+ExitCode say_findings(const Context& context, const Findings& findings);
 
 }  // namespace nb::ctl

@@ -27,8 +27,9 @@ FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> l
     node.mcp_known = node.mcp_running || node.mcp_port;
     for (const Json probe : health["probes"]) {
       ++node.probes;
-      if (probe["up"].boolean() == false)
-        node.probes_down.push_back(printable(probe["name"].text()));
+      const auto up = probe["up"].boolean();
+      if (up == true) continue;
+      (up ? node.probes_down : node.probes_unknown).push_back(printable(probe["name"].text()));
     }
   }
   if (node.last_seen) node.age_ms = (now - *node.last_seen) / 1000;
@@ -59,10 +60,16 @@ Cell mcp(const FleetNode& node) {
 
 Cell probes(const FleetNode& node) {
   if (!node.up || node.probes == 0) return {"-", Colour::dim};
-  if (node.probes_down.empty()) return {format("%u up", node.probes), Colour::green};
-  std::string text;
-  for (const std::string& name : node.probes_down) text += (text.empty() ? "" : ", ") + name;
-  return {text + " down", Colour::red};
+  const auto named = [](const std::vector<std::string>& names, const char* how) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text.empty() ? text : text + how;
+  };
+  const std::string down = named(node.probes_down, " down");
+  const std::string unknown = named(node.probes_unknown, " unknown");
+  if (down.empty() && unknown.empty()) return {format("%u up", node.probes), Colour::green};
+  return {down + (down.empty() || unknown.empty() ? "" : "; ") + unknown,
+          down.empty() ? Colour::yellow : Colour::red};
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ struct FleetNode {
   std::optional<int64_t> mcp_port;
   std::string pose;  // the robot's, if it has been heard of
   unsigned probes = 0;
-  std::vector<std::string> probes_down;
+  std::vector<std::string> probes_down, probes_unknown;
 };
 
 struct Fleet {

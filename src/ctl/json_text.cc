@@ -151,29 +151,32 @@ std::optional<std::string> json_fault(std::string_view text) {
   return format("%s, at character %zu", walker.fault, walker.at + 1);
 }
 
-std::string_view json_member(std::string_view object, std::string_view name) {
-  Walker walker{object};
+bool JsonMembers::next() {
+  Walker walker{object_, at_};
   walker.space();
-  if (walker.peek() != '{') return {};
+  if (walker.peek() != (at_ == 0 ? '{' : ',')) return false;
   ++walker.at;
-  while (true) {
-    walker.space();
-    if (walker.peek() != '"') return {};
-    const std::string_view token = string_token(object, walker.at);
-    if (!walker.string()) return {};
-    walker.space();
-    if (walker.peek() != ':') return {};
-    ++walker.at;
-    walker.space();
-    const size_t begin = walker.at;
-    if (!walker.value()) return {};
-    if (token.size() == name.size() + 2 && token.substr(1, name.size()) == name) {
-      return object.substr(begin, walker.at - begin);
-    }
-    walker.space();
-    if (walker.peek() != ',') return {};
-    ++walker.at;
+  walker.space();
+  if (walker.peek() != '"') return false;
+  const size_t name = walker.at;
+  if (!walker.string()) return false;
+  name_ = object_.substr(name + 1, walker.at - name - 2);
+  walker.space();
+  if (walker.peek() != ':') return false;
+  ++walker.at;
+  walker.space();
+  const size_t value = walker.at;
+  if (!walker.value()) return false;
+  value_ = object_.substr(value, walker.at - value);
+  at_ = walker.at;
+  return true;
+}
+
+std::string_view json_member(std::string_view object, std::string_view name) {
+  for (JsonMembers m(object); m.next();) {
+    if (m.name() == name) return m.value();
   }
+  return {};
 }
 
 std::string json_quote(std::string_view text) {

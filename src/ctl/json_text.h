@@ -15,7 +15,23 @@ std::optional<std::string> json_fault(std::string_view text);
 // `object`.
 std::string_view json_member(std::string_view object, std::string_view name);
 
-// `text` as a JSON string, in quotes..
+// Goes through the members of a valid JSON object, in one pass; what is no object has none:
+//     for (JsonMembers m(object); m.next();) use(m.name(), m.value());
+// Names are as written, between the quotes. The views are into the object.
+class JsonMembers {
+ public:
+  explicit JsonMembers(std::string_view object) : object_(object) {}
+  bool next();
+  std::string_view name() const { return name_; }
+  std::string_view value() const { return value_; }
+
+ private:
+  std::string_view object_;
+  size_t at_ = 0;  // behind the last member; 0: before the first
+  std::string_view name_, value_;
+};
+
+// `text` as a JSON string, in quotes.
 std::string json_quote(std::string_view text);
 
 // Valid JSON without white space between its tokens, and so in one line.

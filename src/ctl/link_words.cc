@@ -55,8 +55,14 @@ LinkWords link_words(Json link) {
     if (state == "replaying") text += "; writing what waited";
     return {text, true};
   }
-  std::string text = "not connected to " + target;
   const std::string_view trouble = link["trouble"].text();
+  // Connected, and yet this node's own data does not get through.
+  if (state == "degraded") {
+    std::string text = "connected to " + target + ", which refuses this node's data";
+    if (!trouble.empty()) text += ": " + printable(trouble);
+    return {text, false};
+  }
+  std::string text = "not connected to " + target;
   if (!trouble.empty()) text += ": " + printable(trouble);
   if (state == "waiting") text += "; waits for the next try";
   if (state == "resolving") text += "; the host name is being looked up";

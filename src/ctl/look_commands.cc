@@ -3,6 +3,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/fleet.h"
+#include "ctl/fleet_pages.h"
 #include "ctl/json.h"
 #include "ctl/json_text.h"
 #include "ctl/link_words.h"
@@ -180,11 +181,10 @@ ExitCode run_status(const Context& context) {
   if (!stats.ok()) return complain(stats);
   const Answer health = link.call("health.get");
   if (context.json) {
-    return say(ObjectText()
-                   .raw("stats", stats.text)
-                   .raw("health", health.ok() ? health.text : "null")
-                   .str() +
-               '\n');
+    return say_json(ObjectText()
+                        .raw("stats", stats.text)
+                        .raw("health", health.ok() ? health.text : "null")
+                        .str());
   }
   const JsonDocument stats_document(stats.text);
   const JsonDocument health_document(health.ok() ? health.text : "null");
@@ -194,9 +194,9 @@ ExitCode run_status(const Context& context) {
 ExitCode run_nodes(const Context& context) {
   AgentLink link(context.link_options());
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
-  const Answer answer = link.call("system.status");
+  const Answer answer = whole_status(link);
   if (!answer.ok()) return complain(answer);
-  if (context.json) return say(answer.text + '\n');
+  if (context.json) return say_json(answer.text);
   // Which of them is this one: the hello tells it for less than the statistics.
   const Answer hello = link.call("client.hello", R"({"name":"nodebeatctl"})");
   const JsonDocument self(hello.ok() ? hello.text : "null");

@@ -22,12 +22,13 @@ constexpr int64_t kLongestTimeout = 3'600'000;
 constexpr char kFooter[] =
     "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
     "answer\n"
-    "in time. doctor, redis check: 0 healthy, 1 warnings, 2 problems. More: man nodebeatctl";
+    "in time, 6 refused by Redis. doctor, redis check: 0 healthy, 1 warnings, 2 problems. More: "
+    "man nodebeatctl";
 
 struct Commands {
   Context context;
   std::string timeout = "3s";
-  std::string key, prefix, method, params, config;
+  std::string key, prefix, method, params, config, node;
   SetOptions set;
   PublishOptions publish;
   StrokeOptions stroke;
@@ -67,6 +68,9 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
 void add_looking(CLI::App& app, Commands& c) {
   app.add_subcommand("status", "this node: the link to Redis, counters, probes, clients");
   app.add_subcommand("nodes", "the fleet: who is up, down since when, CPU, memory, MCP");
+  auto* forget =
+      app.add_subcommand("forget", "take a node that beats no more off the fleet's list");
+  forget->add_option("NODE", c.node, "its name, as nodes shows it")->required();
   auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q leaves");
   top->add_flag("--once", c.once, "show it once, in plain lines");
   auto* doctor = app.add_subcommand("doctor", "look for what is wrong, and say what to do");
@@ -244,6 +248,7 @@ int dispatch(const CLI::App& app, Commands& c) {
   const Context& context = c.context;
   if (name == "status") return run_status(context);
   if (name == "nodes") return run_nodes(context);
+  if (name == "forget") return run_forget(context, c.node);
   if (name == "top") return run_top(context, c.once);
   if (name == "doctor") return run_doctor(context, c.config);
   if (name == "watch") return run_watch(context, c.patterns, c.count);

@@ -105,7 +105,8 @@ ExitCode run_push(const Context& context, bool robot, bool stored) {
       summary();
       return kAway;
     } else {
-      refuse(answer.exit == kTimeout ? kTimeout : kRefused, answer.text);
+      const bool own = answer.exit == kTimeout || answer.exit == kRefusedByRedis;
+      refuse(own ? answer.exit : kRefused, answer.text);
     }
   }
   summary();

@@ -17,7 +17,7 @@ ExitCode run_get(const Context& context, const std::string& key, bool raw) {
     return complain(kFound, format("there is no key '%s'", printable(key).c_str()));
   }
   if (!answer.ok()) return complain(answer);
-  if (context.json) return say(answer.text + '\n');
+  if (context.json) return say_json(answer.text);
   const std::string_view value = json_member(answer.text, "value");
   if (raw && value.starts_with('"')) {
     const JsonDocument document(value);
@@ -25,8 +25,7 @@ ExitCode run_get(const Context& context, const std::string& key, bool raw) {
     return say((context.style.terminal ? printable_lines(text) : std::string(text)) + '\n');
   }
   // For people in lines, for programs in one; the digits are Redis' own in both.
-  return say((context.style.terminal ? printable_lines(json_indented(value)) : std::string(value)) +
-             '\n');
+  return context.style.terminal ? say_json(json_indented(value)) : say_json(value);
 }
 
 ExitCode run_list(const Context& context, const std::string& prefix) {
@@ -56,11 +55,9 @@ ExitCode run_list(const Context& context, const std::string& prefix) {
       if (&key != &keys.front()) out += ',';
       out += json_quote(key);
     }
-    out += "]}\n";
-  } else {
-    for (const std::string& key : keys)
-      out += (context.style.terminal ? printable(key) : key) + '\n';
+    return say_json(out + "]}");
   }
+  for (const std::string& key : keys) out += (context.style.terminal ? printable(key) : key) + '\n';
   return say(out);
 }
 

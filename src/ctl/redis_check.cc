@@ -272,7 +272,7 @@ int run_redis_check(const Context& context, const RedisCheckOptions& options) {
   if (const ExitCode code = check.address(); code != kOk) return code;
   if (const ExitCode code = check.connect(); code != kOk) return code;
   const Findings findings = redis_findings(check.look());
-  if (say(context.json ? findings_json(findings) : findings_text(findings, context.style)) != kOk) {
+  if (say_findings(context, findings) != kOk) {
     return kProblems;
   }
   return doctor_code(findings);

@@ -362,12 +362,11 @@ std::string Setup::json() const {
     warnings += (warnings.empty() ? "" : ",") + json_quote(warning);
   }
   return ObjectText()
-             .text("folder", options_.folder)
-             .raw("files", '[' + files + ']')
-             .raw("nodes", '[' + nodes + ']')
-             .raw("warnings", '[' + warnings + ']')
-             .str() +
-         '\n';
+      .text("folder", options_.folder)
+      .raw("files", '[' + files + ']')
+      .raw("nodes", '[' + nodes + ']')
+      .raw("warnings", '[' + warnings + ']')
+      .str();
 }
 
 }  // namespace
@@ -378,7 +377,7 @@ ExitCode run_redis_setup(const Context& context, const RedisSetupOptions& option
   if (const std::string fault = setup.run(); !fault.empty()) {
     return complain(kFound, printable(fault));
   }
-  return say(context.json ? setup.json() : setup.text(context.style));
+  return context.json ? say_json(setup.json()) : say(setup.text(context.style));
 }
 
 }  // namespace nb::ctl

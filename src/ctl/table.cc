@@ -17,6 +17,8 @@ void Table::column(std::string_view title, Align align, bool may_be_cut) {
 
 void Table::row(std::vector<Cell> cells) {
   cells.resize(columns_.size());
+  // Most of what stands in tables was said by others.
+  for (Cell& cell : cells) cell.text = printable(cell.text);
   rows_.push_back(std::move(cells));
 }
 

@@ -6,6 +6,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "base/foreign_text.h"
+
 namespace nb::ctl {
 namespace {
 
@@ -119,11 +121,8 @@ std::string printable(std::string_view text, bool lines) {
   out.reserve(text.size());
   while (!text.empty()) {
     const Character c = next(text);
-    const bool control = c.code < 0x20 || (c.code >= 0x7F && c.code < 0xA0) ||
-                         (c.code >= 0x202A && c.code <= 0x202E) ||
-                         (c.code >= 0x2066 && c.code <= 0x2069) || c.code == 0x2028 ||
-                         c.code == 0x2029;
-    if ((control && !(lines && c.code == '\n')) || !c.valid) {
+    const bool unsafe = !c.valid || is_unsafe_character(c.code);
+    if (unsafe && !(lines && c.code == '\n')) {
       out += '?';
     } else {
       out += text.substr(0, c.bytes);
@@ -140,6 +139,22 @@ std::string printable(std::string_view text) {
 }
 std::string printable_lines(std::string_view text) {
   return printable(text, true);
+}
+
+std::string json_printable(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const Character c = next(json);
+    const bool space = c.code == '\n' || c.code == '\r' || c.code == '\t';
+    if (!c.valid || (is_unsafe_character(c.code) && !space)) {
+      out += format("\\u%04x", static_cast<unsigned>(c.code));
+    } else {
+      out += json.substr(0, c.bytes);
+    }
+    json.remove_prefix(c.bytes);
+  }
+  return out;
 }
 
 std::string duration(int64_t milliseconds) {

@@ -21,11 +21,15 @@ enum class Align : uint8_t { left, right };
 // With spaces up to `columns`; longer text stays as it is.
 std::string pad(std::string_view text, size_t columns, Align align = Align::left);
 
-// Without anything that could steer a terminal: control characters, C1 ones included, and bytes
-// that are no UTF-8 become '?'. For all text that comes from elsewhere.
+// Without anything that could steer a terminal: what base/foreign_text.h calls unsafe (control
+// characters, C1 ones included, marks that turn the direction of writing), and bytes that are no
+// UTF-8, become '?'. For all text that comes from elsewhere.
 std::string printable(std::string_view text);
 // The same, but newlines stay.
 std::string printable_lines(std::string_view text);
+// The same of JSON, which says the same afterwards: what could steer a terminal stands within
+// strings only, and is written there as an escape, \u009b.
+std::string json_printable(std::string_view json);
 
 // "350 ms", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h": at most two units.
 std::string duration(int64_t milliseconds);

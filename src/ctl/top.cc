@@ -9,6 +9,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/event_line.h"
+#include "ctl/fleet_pages.h"
 #include "ctl/json_text.h"
 #include "ctl/screen.h"
 #include "ctl/text.h"
@@ -57,7 +58,7 @@ class Follower {
     const Answer stats = link_.call("agent.stats", {}, patience);
     unanswered_ = stats.exit == kTimeout ? unanswered_ + 1 : 0;
     if (!stats.ok()) return stats;
-    const Answer status = link_.call("system.status", {}, patience);
+    const Answer status = whole_status(link_, patience);
     if (!status.ok()) return status;
     const JsonDocument stats_document(stats.text);
     const JsonDocument status_document(status.text);

@@ -20,7 +20,7 @@ struct Watcher {
   bool done() const { return broken || (limited && left == 0); }
 
   void print(const std::string& line) {
-    if (say(line + '\n') != kOk) broken = true;
+    if ((context.json ? say_json(line) : say(line + '\n')) != kOk) broken = true;
   }
 
   void on_event(const Event& event) {

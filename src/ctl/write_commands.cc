@@ -31,7 +31,7 @@ Answer call_once(const Context& context, const std::string& method, ObjectText& 
 
 ExitCode finish(const Context& context, const Answer& answer, std::string_view words = {}) {
   if (!answer.ok()) return complain(answer);
-  if (context.json) return say(answer.text + '\n');
+  if (context.json) return say_json(answer.text);
   return words.empty() ? kOk : say(std::string(words) + '\n');
 }
 
@@ -90,6 +90,18 @@ ExitCode run_delete(const Context& context, const std::string& key, bool stored)
   return finish(context, call_once(context, "state.delete", params, stored));
 }
 
+ExitCode run_forget(const Context& context, const std::string& node) {
+  ObjectText params;
+  params.text("node", node);
+  AgentLink link(context.link_options());
+  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
+  const Answer answer = link.call("node.forget", params.str());
+  if (answer.not_found()) {
+    return complain(kFound, format("no node is known as '%s'", printable(node).c_str()));
+  }
+  return finish(context, answer);
+}
+
 ExitCode run_publish(const Context& context, const PublishOptions& options) {
   if (const auto fault = json_fault(options.event)) return not_json(options.event, *fault, false);
   ObjectText params;
@@ -121,7 +133,7 @@ ExitCode run_call(const Context& context, const std::string& method, const std::
   const Answer answer = link.call(method, json_compact(params));
   if (!answer.ok()) return complain(answer);
   const bool for_people = context.style.terminal && !context.json;
-  return say((for_people ? printable_lines(json_indented(answer.text)) : answer.text) + '\n');
+  return say_json(for_people ? json_indented(answer.text) : answer.text);
 }
 
 ExitCode run_stroke(const Context& context, const std::string& verb, const StrokeOptions& options) {

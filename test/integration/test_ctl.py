@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from support.ctl import AWAY, FOUND, OK, REFUSED, TIMEOUT, USAGE
+from support.ctl import AWAY, FOUND, OK, REFUSED, REFUSED_BY_REDIS, TIMEOUT, USAGE
 from support.ctl_fixtures import CTL, ctl, ctl_env, fake, follow, socket_path  # noqa: F401
 from support.fake_agent import HEALTH, NODE, STATS, STATUS, Refusal
 
 COMMANDS = (
-    "status nodes top doctor watch get set delete list publish push stroke call redis completion"
+    "status nodes forget top doctor watch get set delete list publish push stroke call redis completion"
 ).split()
 
 
@@ -226,6 +226,82 @@ def test_what_a_node_says_cannot_steer_the_terminal(ctl, fake):
     assert "\033" not in text and "\u009b" not in text and "x?[2J?31m" in text
 
 
+EVIL = "x\033[2J\u009b31m\x7f\u202e\u2066\u200f\u061c\u2028"
+ESCAPED = "x\\u001b[2J\\u009b31m\\u007f\\u202e\\u2066\\u200f\\u061c\\u2028"
+
+
+def test_json_cannot_steer_the_terminal_and_says_the_same(ctl, fake, follow):
+    raw = json.dumps({"key": "k", "value": EVIL, "source": "redis"}, ensure_ascii=False).encode()
+    raw = raw.replace(b"\\u007f", b"\x7f")  # as others write it
+    fake.answers["state.get"] = raw
+    status = {"nodes_health": {EVIL: {**HEALTH, "reason": EVIL}}}
+    fake.answers["system.status"] = json.dumps(status, ensure_ascii=False).encode()
+    fake.answers["m"] = json.dumps([EVIL], ensure_ascii=False).encode()
+    fake.answers["state.list"] = {"keys": [EVIL], "cursor": None}
+    for args, said in [
+        (["get", "k"], EVIL),
+        (["get", "k", "--json"], json.loads(raw)),
+        (["nodes", "--json"], status),
+        (["call", "m"], [EVIL]),
+        (["list", "--json"], {"keys": [EVIL]}),
+    ]:
+        text = ctl(*args).stdout
+        assert ESCAPED in text and json.loads(text) == said, args
+    watching = follow("watch", "--json", "--count", "1", "*")
+    fake.wait_subscribed("*")
+    fake.publish("c" + EVIL, {"a": EVIL})
+    line = watching.wait_for("channel")
+    assert ESCAPED in line and json.loads(line)["event"] == {"a": EVIL}
+
+
+def test_words_of_the_agent_cannot_steer_the_terminal(ctl, fake):
+    fake.answers["state.set"] = Refusal(-32009, "refused_by_redis", EVIL + "y" * 100_000)
+    done = ctl("set", "k", "1")
+    assert done.returncode == REFUSED_BY_REDIS, "a long error is an error like others"
+    assert "\033" not in done.stderr and "\u009b" not in done.stderr and "\u202e" not in done.stderr
+    assert "x?[2J" in done.stderr and len(done.stderr) < 1000
+
+
+def test_nodes_of_a_large_cell_come_in_pages(ctl, fake):
+    names = [f"node-{i:03}" for i in range(300)]
+
+    def page(params):
+        assert set(params) <= {"cursor", "limit"}
+        begin = int(params.get("cursor", 0))
+        end = begin + 70
+        return {**STATUS, "total_nodes": 300, "nodes_online": 300,
+                "nodes_health": {n: {**HEALTH, "node_id": n} for n in names[begin:end]},
+                "nodes_last_seen": {n: None for n in names[begin:end]},
+                "cursor": str(end) if end < 300 else None}
+
+    fake.answers["system.status"] = page
+    lines = ctl("nodes").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:301]] == names
+    assert "300 of 300 nodes are up; * is this one" in lines
+    status = json.loads(ctl("nodes", "--json").stdout)
+    assert list(status["nodes_health"]) == names == list(status["nodes_last_seen"])
+    assert status["total_nodes"] == 300 and "cursor" not in status
+    assert "and 290 more" in ctl("top", "--once").stdout or names[299] in ctl("top", "--once").stdout
+
+
+def test_a_list_of_nodes_without_an_end_is_an_error(ctl, fake):
+    fake.answers["system.status"] = {"nodes_health": {}, "cursor": "again"}
+    done = ctl("nodes")
+    assert done.returncode == REFUSED and "has no end" in done.stderr
+
+
+def test_forget(ctl, fake):
+    fake.answers["node.forget"] = {}
+    done = ctl("forget", "eek")
+    assert (done.returncode, done.stdout, done.stderr) == (OK, "", "")
+    assert fake.calls == [("node.forget", {"node": "eek"})]
+    fake.answers["node.forget"] = Refusal(-32001, "not_found", "there is no such node")
+    assert ctl("forget", "eek").returncode == FOUND
+    fake.answers["node.forget"] = Refusal(-32002, "conflict", "node 'hog' is alive")
+    done = ctl("forget", "hog")
+    assert done.returncode == REFUSED and "is alive" in done.stderr
+
+
 # --- state ---------------------------------------------------------------------------------------
 
 DIGITS = '{"a":1.10000000000000000000000012e2,"b":[9007199254740993,-0],"c":"\\u00e4"}'
@@ -279,6 +355,7 @@ def test_set_options(ctl, fake):
         (Refusal(-32008, "unavailable", "Redis is not there"), REFUSED),
         (Refusal(-32005, "not_stored", "not confirmed within 3000 ms"), TIMEOUT),
         (Refusal(-32001, "not_found", "no session runs"), FOUND),
+        (Refusal(-32009, "refused_by_redis", "Redis said no: NOPERM"), REFUSED_BY_REDIS),
     ],
 )
 def test_what_the_agent_refuses(ctl, fake, refusal, code):
@@ -302,6 +379,12 @@ def test_list_walks_all_pages_and_sorts(ctl, fake):
     assert ctl("list", "x:").stdout == "a\nb\nc\n"
     assert all(params["prefix"] == "x:" for params in fake.called("state.list"))
     assert json.loads(ctl("list", "--json").stdout) == {"keys": ["a", "b", "c"]}
+
+
+def test_list_of_the_longest_keys(ctl, fake):
+    keys = sorted(f"{i:03}" + '"' * 509 for i in range(500))
+    fake.answers["state.list"] = {"keys": keys, "cursor": None}  # half a megabyte in one line
+    assert json.loads(ctl("list", "--json").stdout) == {"keys": keys}
 
 
 # --- telling -------------------------------------------------------------------------------------

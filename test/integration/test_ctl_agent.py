@@ -9,7 +9,9 @@ import pytest
 
 from support import processes
 from support.agent import environment
-from support.ctl import AWAY, FOUND, OK, REFUSED, TIMEOUT, USAGE, Following, find_ctl, run
+from support.ctl import (
+    AWAY, FOUND, OK, REFUSED, REFUSED_BY_REDIS, TIMEOUT, USAGE, Following, find_ctl, run,
+)
 from support.probe_targets import HttpTarget
 from support.waiting import wait_until
 
@@ -133,6 +135,29 @@ def test_nodes(cell, make_agent, say):
     assert status["nodes_health"]["hog"] is None and status["nodes_last_seen"]["hog"]
 
 
+def test_a_cell_of_300_nodes(cell, say):
+    health = json.loads(say(cell.agent, "get", "node:health:ook"))
+    names = [f"node-{i:03}" for i in range(299)]
+    with cell.redis.pipeline() as pipe:
+        for name in names:
+            pipe.hset(f"node:health:{name}", "health", json.dumps({**health, "node_id": name}))
+            pipe.hset("nodebeat:nodes", name, "{}")
+        pipe.execute()
+    wait_until(lambda: "300 of 300 nodes are up" in say(cell.agent, "nodes"))
+    status = json.loads(say(cell.agent, "nodes", "--json"))
+    assert sorted(status["nodes_health"]) == [*names, "ook"]
+    assert all(status["nodes_health"].values())
+    assert "300 of 300 nodes are up" in say(cell.agent, "top", "--once")
+
+
+def test_keys_of_every_length(cell, say):
+    keys = sorted(f"cell:{i:03}:".ljust(512, '"') for i in range(600))
+    for key in keys:
+        cell.redis.set(key, 1)
+    assert json.loads(say(cell.agent, "list", "cell:", "--json"))["keys"] == keys
+    assert say(cell.agent, "list", "cell:").splitlines() == keys
+
+
 def test_a_node_that_was_stopped_says_why(cell, make_agent, say):
     other = make_agent(cell.server.url(), "hog")
     cell.server.wait_for_beat("hog")
@@ -174,6 +199,41 @@ def test_values(cell, ctl, say):
         FOUND, "nodebeatctl: there is no key 'recipe:name'\n")
     health = json.loads(say(cell.agent, "get", "node:health:ook", "--json"))
     assert health["value"]["node_id"] == "ook"
+
+
+@pytest.mark.parametrize("longest", ["4KiB", "64KiB", "1MiB"])
+def test_what_can_be_set_can_be_read_back(redis_server, make_agent, steady, ctl, longest):
+    """Whatever the agent takes in a line, and however the value grows where it is escaped."""
+    agent = make_agent(redis_server.url(), settings={"socket.max_line": longest})
+    steady(agent)
+    taken = 0
+    for size in (100, 3000, 4090, 60_000, 63_000, 65_000, 65_400, 65_470, 66_000, 200_000):
+        for letter in ("x", '"', "\u00e4", "\x7f"):
+            value = letter * (size // len(letter.encode()) // (2 if letter == '"' else 1))
+            key = ('k"' * 256)[: 512 if size > 3000 else 8]
+            done = ctl(agent, "set", key, "-", "--text", "--stored", stdin=value)
+            if done.returncode == REFUSED:
+                assert re.search(r"\b\d+ bytes|too long|longer", done.stderr), done.stderr
+                continue
+            assert (done.returncode, done.stderr) == (OK, ""), (size, letter)
+            done = ctl(agent, "get", "--raw", key)
+            assert (done.returncode, done.stdout) == (OK, value + "\n"), (size, letter, done.stderr)
+            taken += 1
+    assert taken >= (8 if longest == "4KiB" else 16)
+
+
+def test_a_write_that_redis_refuses_has_an_exit_code(make_redis, make_agent, steady, ctl):
+    server = make_redis()
+    server.client().execute_command(
+        "ACL", "SETUSER", "few", "on", ">pw", "+@all", "~node:*", "~robot:*", "~stream:*",
+        "~nodebeat:*", "&*")
+    agent = make_agent(server.url().replace("redis://", "redis://few:pw@"))
+    steady(agent)
+    done = ctl(agent, "set", "recipe:x", "1", "--stored")
+    assert done.returncode == REFUSED_BY_REDIS and "NOPERM" in done.stderr, done
+    done = ctl(agent, "push", "--stored",
+               stdin='{"method":"state.set","params":{"key":"recipe:x","value":1}}\n')
+    assert done.returncode == REFUSED_BY_REDIS
 
 
 def test_what_is_refused_is_said(cell, ctl):

@@ -11,6 +11,7 @@
 #include "ctl/doctor_rules.h"
 #include "ctl/event_line.h"
 #include "ctl/fleet.h"
+#include "ctl/fleet_pages.h"
 #include "ctl/json_text.h"
 #include "ctl/link_words.h"
 #include "ctl/style.h"
@@ -77,6 +78,16 @@ TEST(Text, NothingPrintableSteersATerminal) {
   EXPECT_EQ(printable("ok \xff"), "ok ?");
   EXPECT_EQ(printable("Wärme 日本"), "Wärme 日本");
   EXPECT_EQ(printable_lines("a\nb\r\033"), "a\nb??");
+}
+
+// A terminal is not steered by JSON either, and the JSON says the same as before.
+TEST(Text, JsonThatIsPrintedIsTheSameJson) {
+  EXPECT_EQ(json_printable("{\"a\":\"\xc2\x9b"
+                           "31m\x7f\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xd8\x9c\"}"),
+            R"({"a":"\u009b31m\u007f\u202e\u2066\u2028\u061c"})");
+  const std::string plain = "{\n  \"sch\xc3\xb6n\": \"\xf0\x9f\xa4\x96\\u001b\",\r\t\"b\": 1.50\n}";
+  EXPECT_EQ(json_printable(plain), plain);
+  EXPECT_EQ(json_printable("\"\xff\x1b\""), R"("\ufffd\u001b")");
 }
 
 TEST(Text, Durations) {
@@ -174,6 +185,18 @@ TEST(JsonText, MembersAreTheirBytes) {
   EXPECT_EQ(json_member(object, "b"), R"("}")");
   EXPECT_EQ(json_member(object, "c"), "");
   EXPECT_EQ(json_member("[1]", "a"), "");
+}
+
+TEST(JsonText, MembersInOnePass) {
+  std::string seen;
+  for (JsonMembers m(R"( { "a" : 1.50 , "b\"":{"a":[2,3]},"c":"}" } )"); m.next();) {
+    seen.append(m.name()).append("=").append(m.value()).append(" ");
+  }
+  EXPECT_EQ(seen, R"(a=1.50 b\"={"a":[2,3]} c="}" )");
+  for (const char* none : {"", "[]", "{}", "5", "{", "{\"a\"", "{\"a\":", "{\"a\":}", "{1:2}"}) {
+    JsonMembers m(none);
+    EXPECT_FALSE(m.next()) << none;
+  }
 }
 
 TEST(JsonText, Quote) {
@@ -311,6 +334,29 @@ TEST(Fleet, ANodeThatSaidGoodByeIsDownWithItsReason) {
   EXPECT_EQ(fleet.nodes[0].reason, "stopped");
 }
 
+TEST(Fleet, PagesAreOneStatus) {
+  StatusPages pages;
+  EXPECT_EQ(pages.add(R"({"redis_connected":true,"nodes_online":2,"nodes_health":{"a":{"n":1.50}},)"
+                      R"("nodes_last_seen":{"a":null},"timestamp":"t","cursor":"7\"x"})"),
+            "7\"x");
+  EXPECT_EQ(pages.add(R"({"nodes_online":9,"nodes_health":{"b":null,"a":{"n":2}},)"
+                      R"("nodes_last_seen":{"b":"s","a":null},"cursor":null})"),
+            "");
+  EXPECT_EQ(pages.joined(),
+            R"({"redis_connected":true,"nodes_online":2,"nodes_health":{"a":{"n":1.50},"b":null},)"
+            R"("nodes_last_seen":{"a":null,"b":"s"},"timestamp":"t"})");
+}
+
+TEST(Fleet, ProbesThatCannotBeToldAreNeitherUpNorDown) {
+  const JsonDocument status(R"({"nodes_health":{
+      "a":{"probes":[{"name":"x","up":true},{"name":"y","up":null}]},
+      "b":{"probes":[{"name":"x","up":false},{"name":"y","up":null}]}}})");
+  const Fleet fleet = read_fleet(status.root(), 0);
+  const std::string text = fleet_table(fleet, "", Style{}).text(Style{});
+  EXPECT_NE(text.find("y unknown\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("x down; y unknown\n"), std::string::npos) << text;
+}
+
 TEST(Fleet, ForgivesWhatIsMissingOrStrange) {
   for (const char* odd :
        {"null", "[]", "{}", R"({"nodes_health":[1,2]})", R"({"nodes_health":{"x":5}})",
@@ -420,6 +466,14 @@ TEST(Doctor, Link) {
                   R"({"link":{"state":"waiting","cause":"brand-new","trouble":"brand-new"}})");
   EXPECT_NE(findings[0].text.find("brand-new"), std::string::npos);
   EXPECT_FALSE(findings[0].advice.empty());
+  // Connected, and yet the node's own health is refused.
+  findings = from(link_findings, R"({"link":{"state":"degraded","cause":"no-permission","target":
+      "10.0.0.2:6379","trouble":"NOPERM no rights for node:health:hog","ping_ms":0.2}})");
+  EXPECT_EQ(findings[0].level, Level::problem);
+  EXPECT_EQ(findings[0].text,
+            "connected to Redis at 10.0.0.2:6379, which refuses this node's data: "
+            "NOPERM no rights for node:health:hog");
+  EXPECT_NE(findings[0].advice.find("nodebeatctl redis check"), std::string::npos);
   findings = from(link_findings, R"({"link":{"state":"steady","ping_ms":80}})");
   EXPECT_EQ(doctor_code(findings), 1);
   findings = from(link_findings, R"({"uptime_s":7200,"link":{"state":"steady","failures":21}})");

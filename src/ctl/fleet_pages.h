@@ -1,0 +1,36 @@
+// system.status of a cell of any size: the agent's answer comes in pages.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "ctl/agent_link.h"
+
+namespace nb::ctl {
+
+// All pages, as one object like that of a small cell. `timeout_ms`, of each page; 0: that of the
+// link's options.
+Answer whole_status(AgentLink& link, int64_t timeout_ms = 0);
+
+// Joins pages; pure.
+class StatusPages {
+ public:
+  // One page, a JSON object. Its cursor, or empty: it was the last.
+  std::string add(std::string_view page);
+  std::string joined() const;
+
+ private:
+  std::string first_;
+  // Of each node once: a walk may name one twice.
+  struct Members {
+    std::string body;
+    std::set<std::string, std::less<>> names;
+    void add(std::string_view object);
+  };
+  Members health_, last_seen_;
+};
+
+}  // namespace nb::ctl
