@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/glob.h"
 #include "base/text.h"
 #include "wire/json_writer.h"
 #include "wire/line_limits.h"
@@ -14,9 +13,6 @@ namespace nb::agent {
 using namespace std::string_view_literals;  // built for size, only these know their length
 
 namespace {
-
-constexpr size_t kMaxSubscriptions = wire::kSubscriptions;
-constexpr size_t kMaxPayload = wire::kLineBytes - wire::kEnvelopeBytes;
 
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 
@@ -40,68 +36,126 @@ bool EventBus::publish(Request& request, const Publication& event, const outbox:
 }
 
 EventBus::Listener* EventBus::find(ipc::ClientId client) {
-  const auto at = std::find_if(listeners_.begin(), listeners_.end(),
-                               [&](const Listener& l) { return l.client == client; });
-  return at == listeners_.end() ? nullptr : &*at;
-}
-
-const EventBus::Subscription* EventBus::match(const Listener& listener, std::string_view channel,
-                                              bool remote) const {
-  for (const Subscription& s : listener.subscriptions) {
-    if ((s.is_pattern ? glob_matches(s.text, channel) : s.text == channel) &&
-        !(remote && remote_.stage(s.text, s.is_pattern) == redis::Subscriber::Stage::refused)) {
-      return &s;
-    }
+  for (const auto& listener : listeners_) {
+    if (listener->client == client) return listener.get();
   }
   return nullptr;
 }
 
-void EventBus::notify(const Listener& listener, const Subscription& by, std::string_view channel,
-                      std::string_view payload, bool remote) {
-  line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":";
-  wire::JsonWriter json(line_);
-  json.begin_object().key("channel").string(channel);
+// --- events --------------------------------------------------------------------------------------
+
+void EventBus::route(std::string_view channel, bool remote) {
+  if (routed_ && routed_remote_ == remote && routed_channel_ == channel) return;
+  routed_ = true;
+  routed_remote_ = remote;
+  routed_channel_ = channel;
+  ++last_route_;
+  matching_.clear();
+  if (const auto at = channels_.find(channel); at != channels_.end()) add_to_route(*at, remote);
+  if (patterns_.empty()) return;
+  channel_text_.set(channel);
+  for (const Topics::value_type& topic : patterns_) {
+    if (channel_text_.matches(topic.first)) add_to_route(topic, remote);
+  }
+}
+
+void EventBus::add_to_route(const Topics::value_type& topic, bool remote) {
+  const auto& [text, about] = topic;
+  if (remote && remote_.stage(text, about.is_pattern) == redis::Subscriber::Stage::refused) return;
+  matching_.push_back(&topic);
+  for (const auto& [listener, place] : about.members) {
+    if (listener->route == last_route_ && listener->place < place) continue;
+    listener->route = last_route_;
+    listener->place = place;
+    listener->by = &topic;
+  }
+}
+
+void EventBus::deliver(const Topics::value_type* only, std::string_view channel,
+                       std::string_view payload, bool remote) {
+  // The longest line that any of them reads.
+  size_t most = 0;
+  const auto for_each = [&](auto&& call) {
+    for (const Topics::value_type* topic : matching_) {
+      if (only != nullptr && topic != only) continue;
+      bool first = true;
+      for (const Member& member : topic->second.members) {
+        if (member.listener->by == topic)
+          call(*member.listener, *topic, std::exchange(first, false));
+      }
+    }
+  };
+  for_each([&](const Listener& listener, const Topics::value_type&, bool) {
+    most = std::max(most, rpc_.max_line_bytes(listener.client));
+  });
+  if (most == 0) return;
+  line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"channel\":"sv;
+  wire::JsonWriter(line_).string(channel);
+  omitted_ = line_;
+  omitted_.append(",\"omitted_bytes\":").append(std::to_string(payload.size()));
+  const size_t omitted_head = omitted_.size();
+  write_message(payload, remote, most);
+  message_ = line_.size();
+  for_each([&](const Listener& listener, const Topics::value_type& by, bool first) {
+    if (first) {
+      line_.resize(message_);
+      omitted_.resize(omitted_head);
+      const size_t from = line_.size();
+      write_line(by, remote);
+      omitted_.append(line_, from);
+    }
+    ++counters_.delivered;
+    const bool fits = line_.size() <= rpc_.max_line_bytes(listener.client);
+    rpc_.notify(listener.client, fits ? line_ : omitted_);
+  });
+}
+
+// Once for all listeners, as it is for the one that reads the longest lines.
+void EventBus::write_message(std::string_view payload, bool remote, size_t most) {
+  const size_t room = most - wire::kEnvelopeBytes;
   // A line is nested at most 64 deep, with the two levels that are around this.
-  const bool is_json = !remote || guard_.check(payload, {kMaxPayload, 62}).reason == nullptr;
-  if (is_json) {
+  if (payload.size() <= room && (!remote || guard_.check(payload, {room, 62}).reason == nullptr)) {
     // A remote one may have line breaks.
     compact_.clear();
     if (remote) append_compact(wire::JsonView::of(payload), compact_);
-    json.key("event").raw(remote ? std::string_view(compact_) : payload);
-  } else if (payload.size() <= kMaxPayload / 6) {  // each byte may need six as an escape
-    json.key("text").string(payload);
+    line_.append(",\"event\":").append(remote ? std::string_view(compact_) : payload);
+  } else if (payload.size() <= room / 6) {  // each byte may need six as an escape
+    line_ += ",\"text\":";
+    wire::JsonWriter(line_).string(payload);
   } else {
-    json.key("omitted_bytes").integer(static_cast<int64_t>(payload.size()));
+    line_ = omitted_;
   }
-  if (by.is_pattern) json.key("pattern").string(by.text);
-  if (remote) json.key("remote").boolean(true);
-  json.end_object();
-  line_ += '}';
-  ++counters_.delivered;
-  rpc_.notify(listener.client, line_);
+}
+
+// What a line has behind the message.
+void EventBus::write_line(const Topics::value_type& by, bool remote) {
+  if (by.second.is_pattern) {
+    line_ += ",\"pattern\":";
+    wire::JsonWriter(line_).string(by.first);
+  }
+  if (remote) line_ += ",\"remote\":true";
+  line_ += "}}";
 }
 
 void EventBus::deliver_local(std::string_view channel, std::string_view payload) {
-  for (const Listener& listener : listeners_) {
-    if (const Subscription* by = match(listener, channel, false)) {
-      notify(listener, *by, channel, payload, false);
-    }
-  }
+  if (listeners_.empty()) return;
+  route(channel, false);
+  deliver(nullptr, channel, payload, false);
 }
 
 void EventBus::on_remote(std::string_view channel, std::string_view payload,
                          std::string_view pattern) {
+  // No client could name it, and each of its bytes costs each pattern.
+  if (channel.size() > GlobText::kMaxBytes) return;
   if (echo_.is_echo(channel, payload, loop_.now(), pattern)) {
     ++counters_.echoes_dropped;
     return;
   }
-  for (const Listener& listener : listeners_) {
-    const Subscription* by = match(listener, channel, true);
-    if (by == nullptr) continue;
-    if (by->is_pattern ? by->text == pattern : pattern.empty()) {
-      notify(listener, *by, channel, payload, true);
-    }
-  }
+  const Topics& all = topics(!pattern.empty());
+  const auto by = all.find(pattern.empty() ? channel : pattern);
+  if (by == all.end()) return;
+  route(channel, true);
+  deliver(&*by, channel, payload, true);
 }
 
 void EventBus::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
@@ -112,8 +166,11 @@ void EventBus::on_publish(std::string_view channel, std::string_view payload, bo
 
 void EventBus::on_remote_state(redis::LinkState state) {
   if (state == redis::LinkState::stopped) echo_.clear();
-  for (Listener& listener : listeners_) answer_waiting(listener);
+  forget_route();
+  for (const auto& listener : listeners_) answer_waiting(*listener);
 }
+
+// --- subscriptions -------------------------------------------------------------------------------
 
 void EventBus::answer_waiting(Listener& listener) {
   for (Subscription& s : listener.subscriptions) {
@@ -126,7 +183,8 @@ void EventBus::answer_waiting(Listener& listener) {
 bool EventBus::waits_for_redis(const Listener& listener) const {
   if (remote_.will_tell_gap()) return false;
   for (const Subscription& s : listener.subscriptions) {
-    if (remote_.stage(s.text, s.is_pattern) < redis::Subscriber::Stage::listening) return true;
+    const auto& [text, about] = *s.topic;
+    if (remote_.stage(text, about.is_pattern) < redis::Subscriber::Stage::listening) return true;
   }
   return false;
 }
@@ -138,7 +196,7 @@ void EventBus::on_gap(WallTime from, WallTime to) {
   line += "\",\"to\":\"";
   wire::append_timestamp(to, line);
   line += "\"}}";
-  for (const Listener& listener : listeners_) rpc_.notify(listener.client, line);
+  for (const auto& listener : listeners_) rpc_.notify(listener->client, line);
 }
 
 void EventBus::subscribe(Request& request) {
@@ -156,8 +214,9 @@ void EventBus::subscribe(Request& request) {
   }
   Listener* listener = find(request.call->client);
   if (listener == nullptr) {
-    listeners_.push_back({request.call->client, {}});
-    listener = &listeners_.back();
+    listeners_.push_back(std::make_unique<Listener>());
+    listener = listeners_.back().get();
+    listener->client = request.call->client;
   }
   const size_t had = listener->subscriptions.size();
   std::string scratch;
@@ -165,27 +224,27 @@ void EventBus::subscribe(Request& request) {
     const wire::JsonView list = is_pattern ? patterns : channels;
     if (!list.exists()) continue;
     for (const wire::JsonView element : list.elements()) {
-      const std::string_view text = *element.string(scratch);
-      const bool has_it = std::any_of(
-          listener->subscriptions.begin(), listener->subscriptions.end(),
-          [&](const Subscription& s) { return s.is_pattern == is_pattern && s.text == text; });
-      if (has_it) continue;
-      listener->subscriptions.push_back({std::string(text), is_pattern, 0});
-      if (is_pattern) {
-        remote_.psubscribe(text);
-      } else {
-        remote_.subscribe(text);
-      }
+      add(*listener, *element.string(scratch), is_pattern);
     }
   }
-  if (listener->subscriptions.size() > kMaxSubscriptions) {
+  const bool too_many = listener->subscriptions.size() > wire::kSubscriptions;
+  const size_t cost = listener->pattern_cost;
+  if (too_many || cost > wire::kPatternCost) {
     for (; listener->subscriptions.size() > had; listener->subscriptions.pop_back()) {
-      drop(listener->subscriptions.back());
+      drop(*listener, listener->subscriptions.back());
     }
     if (had == 0) listeners_.pop_back();
     return requests_.refuse(
         request,
-        wire::rpc::too_many("a client may have at most 64 subscriptions", kMaxSubscriptions));
+        too_many
+            ? wire::rpc::too_many(
+                  format("a client may have at most %zu subscriptions", wire::kSubscriptions),
+                  wire::kSubscriptions)
+            : wire::rpc::too_many(
+                  format("the client's patterns would cost %zu, of at most %zu: each byte from a "
+                         "pattern's first * on costs 1, each class 32 more",
+                         cost, wire::kPatternCost),
+                  wire::kPatternCost));
   }
   const bool waits = listener->subscriptions.size() > had && requests_.redis_is_there() &&
                      waits_for_redis(*listener);
@@ -193,13 +252,37 @@ void EventBus::subscribe(Request& request) {
   listener->subscriptions.back().call = rpc_.defer(*request.call);
 }
 
-void EventBus::drop(const Subscription& subscription) {
-  rpc_.answer(subscription.call, "{}");
-  if (subscription.is_pattern) {
-    remote_.punsubscribe(subscription.text);
+void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
+  Topics& all = topics(is_pattern);
+  auto topic = all.find(text);
+  if (topic == all.end()) topic = all.try_emplace(std::string(text), Topic{is_pattern, {}}).first;
+  std::vector<Member>& members = topic->second.members;
+  const auto is_it = [&](const Member& member) { return member.listener == &listener; };
+  if (std::any_of(members.begin(), members.end(), is_it)) return;
+  forget_route();
+  members.push_back({&listener, ++last_place_});
+  listener.subscriptions.push_back({topic, 0});
+  if (is_pattern) {
+    listener.pattern_cost += glob_cost(text);
+    remote_.psubscribe(text);
   } else {
-    remote_.unsubscribe(subscription.text);
+    remote_.subscribe(text);
   }
+}
+
+void EventBus::drop(Listener& listener, const Subscription& subscription) {
+  forget_route();
+  rpc_.answer(subscription.call, "{}");
+  const Topics::iterator topic = subscription.topic;
+  auto& [text, about] = *topic;
+  if (about.is_pattern) {
+    listener.pattern_cost -= glob_cost(text);
+    remote_.punsubscribe(text);
+  } else {
+    remote_.unsubscribe(text);
+  }
+  std::erase_if(about.members, [&](const Member& member) { return member.listener == &listener; });
+  if (about.members.empty()) topics(about.is_pattern).erase(topic);
 }
 
 void EventBus::unsubscribe(Request& request) {
@@ -218,8 +301,8 @@ void EventBus::unsubscribe(Request& request) {
       for (const wire::JsonView element : list.elements()) {
         const std::string_view text = *element.string(scratch);
         std::erase_if(listener->subscriptions, [&](const Subscription& s) {
-          if (s.is_pattern != is_pattern || s.text != text) return false;
-          drop(s);
+          if (s.topic->second.is_pattern != is_pattern || s.topic->first != text) return false;
+          drop(*listener, s);
           return true;
         });
       }
@@ -233,19 +316,19 @@ void EventBus::unsubscribe(Request& request) {
 void EventBus::on_client_closed(ipc::ClientId client) {
   Listener* listener = find(client);
   if (listener == nullptr) return;
-  for (const Subscription& subscription : listener->subscriptions) drop(subscription);
-  listeners_.erase(listeners_.begin() + (listener - listeners_.data()));
+  for (const Subscription& subscription : listener->subscriptions) drop(*listener, subscription);
+  std::erase_if(listeners_, [&](const auto& one) { return one.get() == listener; });
 }
 
 size_t EventBus::subscriptions() const {
   size_t count = 0;
-  for (const Listener& listener : listeners_) count += listener.subscriptions.size();
+  for (const auto& listener : listeners_) count += listener->subscriptions.size();
   return count;
 }
 
 size_t EventBus::subscriptions_of(ipc::ClientId client) const {
-  for (const Listener& listener : listeners_) {
-    if (listener.client == client) return listener.subscriptions.size();
+  for (const auto& listener : listeners_) {
+    if (listener->client == client) return listener->subscriptions.size();
   }
   return 0;
 }

@@ -1,13 +1,21 @@
 // EventBus: who of the local clients listens to what. Local events go to them at once, Redis or
 // not, and to Redis through the outbox; remote ones come from Redis, without the own echo.
+//
+// What an event costs is bounded, since whoever publishes pays for what others listen to: each
+// distinct pattern is matched once, whoever has subscribed to it; who gets the messages of a
+// channel is remembered until the next channel; an event is checked and written once, and copied
+// for each listener.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/request.h"
+#include "base/glob.h"
 #include "ipc/rpc_server.h"
 #include "redis/echo_filter.h"
 #include "redis/subscriber.h"
@@ -69,24 +77,47 @@ class EventBus {
   size_t subscriptions_of(ipc::ClientId client) const;
 
  private:
+  struct Listener;
+  // One who listens to a topic, and at which place among all subscriptions.
+  struct Member {
+    Listener* listener;
+    uint64_t place;
+  };
+  // A channel or a pattern that somebody listens to.
+  struct Topic {
+    bool is_pattern;
+    std::vector<Member> members;
+  };
+  using Topics = std::map<std::string, Topic, std::less<>>;
   struct Subscription {
-    std::string text;
-    bool is_pattern = false;
+    Topics::iterator topic;
     ipc::Token call = 0;  // that it came with, answered when Redis has confirmed all
   };
   struct Listener {
     ipc::ClientId client = 0;
     std::vector<Subscription> subscriptions;
+    size_t pattern_cost = 0;
+    // Of the messages that are being routed: by which of its subscriptions they come.
+    uint64_t route = 0;
+    uint64_t place = 0;
+    const Topics::value_type* by = nullptr;
   };
 
   Listener* find(ipc::ClientId client);
-  // The subscription that a message comes by, the client's oldest of those that match; or null. One
-  // that matches several comes from Redis by each of them that it does not refuse: this tells by
-  // which it counts.
-  const Subscription* match(const Listener& listener, std::string_view channel, bool remote) const;
-  void notify(const Listener& listener, const Subscription& by, std::string_view channel,
-              std::string_view payload, bool remote);
-  void drop(const Subscription& subscription);
+  Topics& topics(bool is_pattern) { return is_pattern ? patterns_ : channels_; }
+  // Finds for each listener the subscription by which it gets the messages of this channel: its
+  // oldest of those that match. One that matches several comes from Redis by each of them that it
+  // does not refuse: this tells by which it counts.
+  void route(std::string_view channel, bool remote);
+  void add_to_route(const Topics::value_type& topic, bool remote);
+  void forget_route() { routed_ = false; }
+  // To those of the route who get it by `only`; null: by whatever.
+  void deliver(const Topics::value_type* only, std::string_view channel, std::string_view payload,
+               bool remote);
+  void write_message(std::string_view payload, bool remote, size_t most);
+  void write_line(const Topics::value_type& by, bool remote);
+  void add(Listener& listener, std::string_view text, bool is_pattern);
+  void drop(Listener& listener, const Subscription& subscription);
   // Redis has neither confirmed nor refused all of them yet, and what is missed meanwhile would not
   // be told as a gap.
   bool waits_for_redis(const Listener& listener) const;
@@ -99,10 +130,22 @@ class EventBus {
   Options options_;
   redis::EchoFilter echo_;
   wire::JsonGuard guard_;
-  std::vector<Listener> listeners_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  Topics channels_, patterns_;
+  uint64_t last_place_ = 0;
+
+  // What the listeners were routed for last, as long as nothing has changed.
+  bool routed_ = false;
+  bool routed_remote_ = false;
+  std::string routed_channel_;
+  uint64_t last_route_ = 0;
+  std::vector<const Topics::value_type*> matching_;
+  GlobText channel_text_;
+
   Counters counters_;
-  std::string line_;  // reused
-  std::string compact_;
+  std::string line_;    // reused: a message as it is for all, and behind it what differs
+  size_t message_ = 0;  // of line_: so much is for all
+  std::string compact_, omitted_;
 };
 
 }  // namespace nb::agent

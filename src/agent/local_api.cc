@@ -310,6 +310,7 @@ void LocalApi::on_call(const ipc::Call& call) {
     dispatch(*method, call.params, request);
   }
   ended_ = loop_.now();
+  rpc_.see(ended_);
   accept_latency_.record(ended_ - request.began);
 }
 
@@ -392,6 +393,7 @@ void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
       {"batch_calls", wire::kBatchCalls},
       {"waiting_calls", wire::kWaitingCalls},
       {"subscriptions", wire::kSubscriptions},
+      {"pattern_cost", wire::kPatternCost},
       {"will_calls", wire::kWillCalls},
       {"value_bytes", value_bytes()},
       {"slot_bytes", config_.outbox.slot_bytes},

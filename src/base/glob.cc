@@ -1,94 +1,184 @@
 #include "base/glob.h"
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <cassert>
 
 namespace nb {
 namespace {
 
-constexpr size_t kNo = std::string_view::npos;
+constexpr size_t kClassCost = 32;
 
-// Behind the class that begins behind `[` at `at`, if `c` is in it, else kNo.
-size_t match_class(std::string_view pattern, size_t at, char c) {
+using ByteSet = std::array<uint64_t, 4>;
+
+// The server's char is signed on x86, which decides where a range crosses 0x80.
+size_t index_of(char c) {
+  return static_cast<uint8_t>(c) ^ 0x80u;
+}
+
+bool has(const uint64_t* bits, size_t index) {
+  return (bits[index / 64] >> (index % 64) & 1) != 0;
+}
+
+void add(uint64_t* bits, size_t index) {
+  bits[index / 64] |= uint64_t{1} << (index % 64);
+}
+
+void add_range(ByteSet& set, size_t from, size_t to) {
+  for (size_t word = from / 64; word <= to / 64; ++word) {
+    const size_t first = word == from / 64 ? from % 64 : 0;
+    const size_t last = word == to / 64 ? to % 64 : 63;
+    set[word] |= (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first);
+  }
+}
+
+// The class that begins behind `[` at `at`, which is moved behind it.
+ByteSet read_class(std::string_view pattern, size_t& at) {
+  ByteSet set{};
   const bool negated = at < pattern.size() && pattern[at] == '^';
   if (negated) ++at;
-  bool found = false;
   for (; at < pattern.size() && pattern[at] != ']'; ++at) {
     const size_t left = pattern.size() - at;
     if (pattern[at] == '\\' && left >= 2) {
-      found |= pattern[++at] == c;
+      add(set.data(), index_of(pattern[++at]));
     } else if (left >= 3 && pattern[at + 1] == '-') {
-      // Signed like the server's char on x86, which decides where a range crosses 0x80.
-      const auto from = static_cast<signed char>(pattern[at]);
-      const auto to = static_cast<signed char>(pattern[at + 2]);
-      const auto byte = static_cast<signed char>(c);
-      found |= std::min(from, to) <= byte && byte <= std::max(from, to);
+      const auto [from, to] = std::minmax({index_of(pattern[at]), index_of(pattern[at + 2])});
+      add_range(set, from, to);
       at += 2;
     } else {
-      found |= pattern[at] == c;
+      add(set.data(), index_of(pattern[at]));
     }
   }
-  if (found == negated) return kNo;
-  return std::min(at + 1, pattern.size());
-}
-
-// Behind the element of `pattern` at `at`, if it matches `c`, else kNo.
-size_t match_one(std::string_view pattern, size_t at, char c) {
-  switch (pattern[at]) {
-    case '?':
-      return at + 1;
-    case '[':
-      return match_class(pattern, at + 1, c);
-    case '\\':
-      if (at + 1 < pattern.size()) ++at;
-      break;
-    default:
-      break;
+  at = std::min(at + 1, pattern.size());
+  if (negated) {
+    for (uint64_t& word : set) word = ~word;
   }
-  return pattern[at] == c ? at + 1 : kNo;
+  return set;
 }
 
-bool is_plain(char c) {
-  return c != '*' && c != '?' && c != '[' && c != '\\';
+// Behind the element at `at`, which is no class: the byte that it means is before that.
+size_t behind_literal(std::string_view pattern, size_t at) {
+  return pattern[at] == '\\' && at + 1 < pattern.size() ? at + 2 : at + 1;
 }
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  // Not even by "*": Redis looks at no element when there is nothing to match.
-  if (text.empty()) return pattern.empty();
-  size_t p = 0;
-  // Each element but `*` takes one byte, so only the last `*` ever has to take more.
-  size_t behind_star = kNo;
-  size_t star_took_to = 0;
-  size_t plain = 0;  // so many bytes behind that `*` mean themselves: they are looked for together
-  for (size_t t = 0; t < text.size();) {
-    const bool at_star = p < pattern.size() && pattern[p] == '*';
-    if (at_star) {
-      behind_star = ++p;
-      if (p == pattern.size()) return true;
-      star_took_to = t;
-      for (plain = p; plain < pattern.size() && is_plain(pattern[plain]);) ++plain;
-      plain -= p;
-    } else {
-      const size_t next = p < pattern.size() ? match_one(pattern, p, text[t]) : kNo;
-      if (next != kNo) {
-        p = next;
-        ++t;
-        continue;
-      }
-      if (behind_star == kNo) return false;
-      ++star_took_to;
-    }
-    const void* at = ::memmem(text.data() + star_took_to, text.size() - star_took_to,
-                              pattern.data() + behind_star, plain);
-    if (at == nullptr) return false;
-    star_took_to = static_cast<size_t>(static_cast<const char*>(at) - text.data());
-    p = behind_star + plain;
-    t = star_took_to + plain;
+void GlobText::set(std::string_view text) {
+  assert(text.size() <= kMaxBytes);
+  text = text.substr(0, kMaxBytes);
+  if (table_ == nullptr) {
+    table_ = std::make_unique<Table>();
+    text_.reserve(kMaxBytes);
   }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  Table& table = *table_;
+  for (const char c : text_) table.places[index_of(c)] = {};
+  table.occurring = {};
+  table.all = {};
+  text_.assign(text);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t byte = index_of(text[i]);
+    add(table.places[byte].data(), i);
+    add(table.occurring.data(), byte);
+    add(table.all.data(), i);
+  }
+}
+
+// Whether the element at `at`, which is moved behind it, matches the byte at `place`.
+bool GlobText::matches_at(size_t place, std::string_view pattern, size_t& at) const {
+  if (pattern[at] == '?') {
+    ++at;
+    return true;
+  }
+  if (pattern[at] == '[') {
+    ++at;
+    return has(read_class(pattern, at).data(), index_of(text_[place]));
+  }
+  at = behind_literal(pattern, at);
+  return pattern[at - 1] == text_[place];
+}
+
+// Where the element at `at`, which is moved behind it, matches.
+const uint64_t* GlobText::places_of(std::string_view pattern, size_t& at, Bits& scratch) const {
+  const Table& table = *table_;
+  if (pattern[at] == '?') {
+    ++at;
+    return table.all.data();
+  }
+  if (pattern[at] != '[') {
+    at = behind_literal(pattern, at);
+    return table.places[index_of(pattern[at - 1])].data();
+  }
+  ++at;
+  const ByteSet set = read_class(pattern, at);
+  scratch = {};
+  for (size_t word = 0; word < kWords; ++word) {
+    for (uint64_t left = set[word] & table.occurring[word]; left != 0; left &= left - 1) {
+      const Bits& places = table.places[word * 64 + static_cast<size_t>(std::countr_zero(left))];
+      for (size_t i = 0; i < kWords; ++i) scratch[i] |= places[i];
+    }
+  }
+  return scratch.data();
+}
+
+// `at` is a star, which may begin to match at `place`. Between two stars stands a word of elements
+// that each take one byte, so its first place is as good as any other. `ends` has the places at
+// which what was looked at of a word may end.
+template <size_t Words>
+bool GlobText::matches_behind_star(std::string_view pattern, size_t at, size_t place) const {
+  uint64_t ends[Words];
+  Bits scratch;
+  for (;;) {
+    while (at < pattern.size() && pattern[at] == '*') ++at;
+    if (at == pattern.size()) return true;
+    if (place == text_.size()) return false;
+    for (size_t i = 0; i < Words; ++i) {
+      ends[i] = i < place / 64 ? 0 : i > place / 64 ? ~uint64_t{0} : ~uint64_t{0} << (place % 64);
+    }
+    for (bool first = true; at < pattern.size() && pattern[at] != '*'; first = false) {
+      const uint64_t* places = places_of(pattern, at, scratch);
+      uint64_t any = 0;
+      for (size_t i = Words; i-- > 0;) {
+        if (!first) ends[i] = ends[i] << 1 | (i > 0 ? ends[i - 1] >> 63 : 0);
+        any |= ends[i] &= places[i];
+      }
+      if (any == 0) return false;
+    }
+    if (at == pattern.size()) return has(ends, text_.size() - 1);
+    size_t word = 0;
+    while (ends[word] == 0) ++word;
+    place = word * 64 + static_cast<size_t>(std::countr_zero(ends[word])) + 1;
+  }
+}
+
+bool GlobText::matches(std::string_view pattern) const {
+  if (text_.empty()) return pattern.empty();
+  size_t at = 0;
+  size_t place = 0;
+  for (; at < pattern.size() && pattern[at] != '*'; ++place) {
+    if (place == text_.size() || !matches_at(place, pattern, at)) return false;
+  }
+  if (at == pattern.size()) return place == text_.size();
+  if (text_.size() <= 64) return matches_behind_star<1>(pattern, at, place);
+  return matches_behind_star<kWords>(pattern, at, place);
+}
+
+size_t glob_cost(std::string_view pattern) {
+  size_t at = 0;
+  size_t cost = 0;
+  bool behind_star = false;
+  while (at < pattern.size()) {
+    const size_t from = at;
+    const bool is_class = pattern[at] == '[';
+    behind_star |= pattern[at] == '*';
+    if (is_class) {
+      ++at;
+      (void)read_class(pattern, at);
+    } else {
+      at = behind_literal(pattern, at);
+    }
+    if (behind_star) cost += at - from + (is_class ? kClassCost : 0);
+  }
+  return cost;
 }
 
 }  // namespace nb

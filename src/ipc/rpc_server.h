@@ -93,6 +93,8 @@ class RpcServer {
 
   size_t queued_bytes(ClientId client) const { return server_.queued_bytes(client); }
   RpcCounters counters() const;
+  // Whoever looked at the clock says so: the turn of the client at hand may be over.
+  void see(MonoTime now) { server_.see(now); }
   // As of Server.
   uint64_t readings() const { return server_.readings(); }
   std::vector<ClientInfo> clients() const;

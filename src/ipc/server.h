@@ -92,6 +92,7 @@ class Server final : private SessionOwner {
   void hold(ClientId client, bool held);
   // Whether no line would be handed out now: it is held, or does not read what waits for it.
   bool is_paused(ClientId client);
+  void see(MonoTime now) { turn_.see(now); }
   // Of one that is paused, or whose turn is over: on_room comes when it no longer is, before the
   // next line is handed out.
   void tell_of_room(ClientId client);

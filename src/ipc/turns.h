@@ -50,6 +50,11 @@ class TurnEnd {
     over_ = false;
   }
   bool over() const { return over_; }
+  // It was looked at for another reason.
+  void see(MonoTime now) {
+    over_ |= now >= end_;
+    cost_ = 0;
+  }
   // So many bytes of a client's line or call were dealt with. True: the turn is over.
   template <class Now>
   bool after(size_t bytes, Now&& now) {

@@ -21,6 +21,8 @@ constexpr size_t kEnvelopeBytes = 2 * 1024;
 constexpr size_t kBatchCalls = 256;    // in one batch
 constexpr size_t kWaitingCalls = 256;  // of one client, not yet answered
 constexpr size_t kSubscriptions = 64;  // of one client
+// Of all patterns of one client (base/glob.h, glob_cost()): so much may what others publish cost.
+constexpr size_t kPatternCost = 1024;
 constexpr size_t kWillCalls = 8;
 
 }  // namespace nb::wire

@@ -193,6 +193,74 @@ def test_at_most_sixty_four_subscriptions(cell):
     wait_until(lambda: cell.redis.pubsub_numpat() == 0 and len(cell.redis.pubsub_channels()) == 64)
 
 
+def test_what_patterns_may_cost(cell, connect):
+    most = cell.client.call("client.hello")["limits"]["pattern_cost"]
+    half = "*" + "a?" * 100  # 201 steps
+    cell.client.call("event.subscribe", patterns=[half + str(i) for i in range(4)])
+    cell.client.call("event.subscribe", patterns=["robot:" * 40 + "[ab]" * 4, half + "0"])
+    error = refused(cell.client, "event.subscribe", patterns=[half, "b*" + "c" * 20])
+    assert error.name == "queue_full" and error.data["limit"] == most == 1024
+    assert "1030" in error.message and str(most) in error.message
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 5
+    # What is given up makes room, and each client has its own.
+    cell.client.call("event.unsubscribe", patterns=[half + "3"])
+    cell.client.call("event.subscribe", patterns=[half, "b*"])
+    connect(cell.agent).call("event.subscribe", patterns=[half + str(i) for i in range(4)])
+
+
+def test_listeners_that_share_what_they_listen_to(cell, connect, listening):
+    """Each gets a message once, by the oldest of its own subscriptions that match; who comes and who
+    goes changes nothing for the others."""
+    def by(client):
+        event = client.next_event()
+        assert event["event"] == {"type": "y" if "remote" in event else "x"}
+        return event.get("pattern", event["channel"])
+
+    wants = [(["a*"], ["ab"]), ([], ["ab"]), (["*b", "a*"], []), (["a*", "*b"], [])]
+    clients = []
+    for patterns, channels in wants:
+        client = connect(cell.agent)
+        for pattern in patterns:
+            client.call("event.subscribe", patterns=[pattern])
+        client.call("event.subscribe", **{"channels": channels} if channels else {"patterns": patterns})
+        clients.append(client)
+    publish = [lambda: cell.client.call("event.publish", channel="ab", event={"type": "x"}),
+               lambda: cell.redis.publish("ab", '{"type":"y"}')]
+    for say in publish:
+        say()
+        assert [by(client) for client in clients] == ["a*", "ab", "*b", "a*"]
+    clients[2].call("event.unsubscribe", patterns=["*b"])
+    clients.pop(0).close()
+    late = connect(cell.agent)
+    late.call("event.subscribe", patterns=["?b", "a*"])
+    wait_until(lambda: cell.client.call("agent.stats")["socket"]["clients"] == 5)
+    for say in publish:
+        say()
+        assert [by(client) for client in (*clients, late)] == ["ab", "a*", "a*", "?b"]
+    assert [client.events() for client in (*clients, late)] == [[], [], [], []]
+
+
+def test_a_message_on_a_channel_that_nobody_can_name(cell, listening):
+    listening(cell.client, patterns=["x*"])
+    cell.redis.publish("x" * 257, "{}")
+    cell.redis.publish("x" * 256, "{}")
+    assert cell.client.next_event()["channel"] == "x" * 256
+
+
+def test_an_event_is_as_long_as_each_listener_reads(cell, connect, listening):
+    short, long = connect(cell.agent), connect(cell.agent)
+    long.call("client.hello", max_line_bytes=200_000)
+    for client in (short, long):
+        listening(client, channels=["a"], patterns=["b*"])
+    for channel, by in (("a", {}), ("bb", {"pattern": "b*"})):
+        message = json.dumps({"x": "y" * 100_000})
+        cell.redis.publish(channel, message)
+        assert short.next_event() == {
+            "channel": channel, "omitted_bytes": len(message), **by, "remote": True}
+        assert long.next_event() == {
+            "channel": channel, "event": json.loads(message), **by, "remote": True}
+
+
 @pytest.mark.own_users("the user here may hear less than the node's")
 def test_a_refused_subscription_hides_none_that_works(make_redis, make_agent, steady):
     server = make_redis()

@@ -19,9 +19,11 @@ std::string from_hex(const std::string& digits) {
 int main() {
   std::string pattern;
   std::string text;
+  nb::GlobText held;
   // Each begins with "x", so that an empty one is a word too.
   while (std::cin >> pattern >> text) {
-    std::cout << (nb::glob_matches(from_hex(pattern), from_hex(text)) ? "1\n" : "0\n");
+    held.set(from_hex(text));
+    std::cout << (held.matches(from_hex(pattern)) ? "1\n" : "0\n");
   }
   return 0;
 }
