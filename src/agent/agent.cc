@@ -121,6 +121,7 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
                static_cast<size_t>(config_.outbox.slot_bytes)}),
       loop_(clock) {
   log_warnings(log_, loaded.warnings);
+  warn_about_secrets(config_, loaded.group_readable, log_);
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
   if (!loop_.ok()) return;
@@ -274,6 +275,7 @@ void Agent::swap_config() {
     return notify_.ready();
   }
   log_warnings(log_, loaded->warnings);
+  warn_about_secrets(loaded->config, loaded->group_readable, log_);
   for (const std::string& key : config::changed_keys(config_, loaded->config)) {
     if (config::needs_restart(key)) {
       log_.every(LogLevel::warning, "'%s' has changed, which takes effect only at a restart",

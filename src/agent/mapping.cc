@@ -139,6 +139,12 @@ std::vector<uint32_t> find_accounts(const std::vector<std::string>& names, const
   return found;
 }
 
+std::optional<uint32_t> find_group(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const auto groups = read_small_file("/etc/group", 1024 * 1024);
+  return find_account(groups ? *groups : std::string(), name);
+}
+
 }  // namespace
 
 redis::LinkOptions link_options(const config::Config& config) {
@@ -184,8 +190,7 @@ ipc::ServerOptions server_options(
   options.path = from.path;
   options.mode = from.mode;
   if (!from.path.empty() && !from.group.empty()) {
-    const auto groups = read_small_file("/etc/group", 1024 * 1024);
-    options.group = find_account(groups ? *groups : std::string(), from.group);
+    options.group = find_group(from.group);
     if (!options.group) {
       log.warning(
           "there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
@@ -207,6 +212,21 @@ ipc::ServerOptions server_options(
     log.warning("the socket of the service manager is not used: %s", fd.error().message.c_str());
   }
   return options;
+}
+
+void warn_about_secrets(const config::Config& config,
+                        const std::vector<config::GroupReadable>& files, const Log& log) {
+  constexpr uint32_t kGroupMayConnect = 0020;
+  const config::SocketConfig& socket = config.socket;
+  if (files.empty() || socket.path.empty() || (socket.mode & kGroupMayConnect) == 0) return;
+  const uint32_t clients = find_group(socket.group).value_or(::getegid());
+  for (const config::GroupReadable& file : files) {
+    if (file.group != clients) continue;
+    log.every(LogLevel::warning,
+              "%s holds the password of Redis and may be read by the group of the socket, so by "
+              "each of its clients: give it to the agent's user alone, with mode 0400",
+              file.path.c_str());
+  }
 }
 
 outbox::EventLogLimits event_limits(const config::Config& config) {

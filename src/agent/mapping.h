@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "config/load.h"
 #include "health/sampler.h"
 #include "ipc/rpc_server.h"
 #include "outbox/event_log.h"
@@ -25,5 +26,10 @@ outbox::EventLogLimits event_limits(const config::Config& config);
 ipc::ServerOptions server_options(
     const config::Config& config,
     const std::vector<std::pair<std::string, std::string>>& environment, const Log& log);
+
+// Warns of files with the password of Redis that the group of the socket may read: with it each
+// client of the socket could do in Redis what the agent may do.
+void warn_about_secrets(const config::Config& config,
+                        const std::vector<config::GroupReadable>& files, const Log& log);
 
 }  // namespace nb::agent

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/line_output.h"
+#include "config/redis_url.h"
 #include "nodebeat/agent.h"
 
 namespace {
@@ -27,7 +28,8 @@ constexpr char kHelp[] =
     "\n"
     "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if it is there)\n"
     "  --node NAME      name of this node (default: the host name up to the first dot)\n"
-    "  --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path/to.sock\n"
+    "  --redis URL      redis://[user@]host[:port][/db] or unix:///path/to.sock; a password\n"
+    "                   belongs into redis.password_file or NODEBEAT_REDIS_URL\n"
     "  --socket PATH    local socket (default: /run/nodebeat/agent.sock); '' for none\n"
     "  --check-config   check the configuration, say what is wrong, and exit\n"
     "  --print-config   print the effective values and where each came from, and exit\n"
@@ -85,6 +87,16 @@ void hold_signals(int how) {
 
 void write_line(void* output, int priority, const char* line) {
   static_cast<nb::LineOutput*>(output)->write(static_cast<nb::LogLevel>(priority), line);
+}
+
+// Every user of the computer may read the arguments of every process.
+bool has_password(const char* redis_url) {
+  const auto address = nb::config::parse_redis_url(redis_url);
+  if (address) return !address->password.empty();
+  // One that is malformed may hold a password, too.
+  const std::string_view url = redis_url;
+  const std::string_view user = url.substr(0, std::min(url.rfind('@'), url.size()));
+  return user.size() < url.size() && user.find(':', user.find("//") + 1) != url.npos;
 }
 
 int print_config(const nb_agent* agent) {
@@ -160,6 +172,15 @@ int main(int argc, char** argv) {
         break;
       case kRedis:
         options.redis_url = optarg;
+        if (has_password(optarg)) {
+          std::fputs(
+              "nodebeatd: --redis: a password on the command line can be read by every user of "
+              "this "
+              "computer: put it into a file (redis.password_file) or the URL into the environment "
+              "(NODEBEAT_REDIS_URL)\n",
+              stderr);
+          return EX_USAGE;
+        }
         break;
       case kSocket:
         options.socket_path = optarg;

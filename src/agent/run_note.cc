@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/file.h"
+#include "base/own_file.h"
 #include "base/text.h"
 
 namespace nb::agent {
@@ -29,7 +29,7 @@ std::string_view next_word(std::string_view& text) {
 
 // "signal KILL". Anything else that may lie there is not passed on.
 std::string words_of(const std::string& file) {
-  const auto text = read_small_file(file, 256);
+  const auto text = read_own_file(file, 256);
   if (!text) return {};
   const std::string_view words = trim(*text);
   const auto is_plain = [](char c) {
@@ -55,12 +55,12 @@ RunNote::RunNote(const std::string& socket_path) {
 
 void RunNote::look(const std::string& boot_id) {
   if (file_.empty()) return;
-  const UniqueFd fd(::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const Result<UniqueFd> fd = open_own_file(file_, O_RDONLY);
   struct stat status {};
-  if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;  // its agent lives
+  if (!fd || ::fstat(fd->get(), &status) != 0) return;
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) return;  // its agent lives
   char text[512];
-  const ssize_t size = ::read(fd.get(), text, sizeof text);
+  const ssize_t size = ::read(fd->get(), text, sizeof text);
   std::string_view rest(text, size > 0 ? static_cast<size_t>(size) : 0);
 
   wire::LastRun last;
@@ -85,8 +85,9 @@ Duration RunNote::hold() const {
 
 Status RunNote::begin(const Identity& identity, WallTime now) {
   if (file_.empty()) return {};
-  fd_.reset(::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640));
-  if (!fd_) return make_error("%s: %s", file_.c_str(), std::strerror(errno));
+  Result<UniqueFd> opened = open_own_file(file_, O_RDWR | O_CREAT);
+  if (!opened) return opened.error();
+  fd_ = std::move(*opened);
   (void)::flock(fd_.get(), LOCK_SH | LOCK_NB);
   const std::string text =
       format("%s %s %lld %u\n", identity.instance_id.c_str(),

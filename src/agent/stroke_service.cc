@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/file.h"
+#include "base/own_file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "wire/json_guard.h"
@@ -29,21 +29,6 @@ constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
 bool is_session_of(const std::string& node, std::string_view id) {
   const std::string prefix = "stroke_" + node + "_";
   return id.starts_with(prefix) && id.find_first_not_of("0123456789_", prefix.size()) == id.npos;
-}
-
-Status write_file(const std::string& path, std::string_view text) {
-  const std::string draft = path + "~";
-  {
-    const UniqueFd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (!fd) return make_error("%s: %s", draft.c_str(), std::strerror(errno));
-    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-      return make_error("%s: %s", draft.c_str(), std::strerror(errno));
-    }
-  }
-  if (::rename(draft.c_str(), path.c_str()) != 0) {
-    return make_error("%s: %s", path.c_str(), std::strerror(errno));
-  }
-  return {};
 }
 
 }  // namespace
@@ -75,7 +60,7 @@ void StrokeService::reconfigure(const config::Config& config) {
 
 void StrokeService::load() {
   if (file_.empty()) return;
-  const auto text = read_small_file(file_);
+  const auto text = read_own_file(file_);
   if (!text) return;
   wire::JsonGuard guard;
   if (guard.check(*text, {}).reason != nullptr) return;
@@ -141,7 +126,7 @@ void StrokeService::save() {
   std::string text;
   wire::JsonWriter json(text);
   json.begin_object().key("session_id").string(session_).key("progress").raw(json_).end_object();
-  const Status written = write_file(file_, text);
+  const Status written = replace_own_file(file_, text);
   if (!written && !told_) {
     log_.warning("the running stroke session cannot be kept for a restart of the agent: %s",
                  written.error().message.c_str());

@@ -18,7 +18,9 @@ Error system_error(const std::string& path) {
   return make_error("%s: %s", path.c_str(), std::strerror(errno)).as(fault);
 }
 
-Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
+}  // namespace
+
+Result<std::string> read_descriptor(int fd, const std::string& path, size_t limit) {
   std::string text;
   for (;;) {
     char chunk[4096];
@@ -35,12 +37,10 @@ Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
   }
 }
 
-}  // namespace
-
 Result<std::string> read_small_file(const std::string& path, size_t limit) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return system_error(path);
-  return read_all(fd.get(), path, limit);
+  return read_descriptor(fd.get(), path, limit);
 }
 
 Result<std::string> read_plain_file(const std::string& path, size_t limit) {
@@ -56,7 +56,7 @@ Result<std::string> read_plain_file(const std::string& path, size_t limit) {
   if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return make_error("%s is no regular file", path.c_str()).as(Fault::blind);
   }
-  return read_all(fd.get(), path, limit);
+  return read_descriptor(fd.get(), path, limit);
 }
 
 }  // namespace nb

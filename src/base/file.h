@@ -17,4 +17,7 @@ Result<std::string> read_small_file(const std::string& path, size_t limit = 64 *
 // Fault::blind if it says nothing of what the file would have told.
 Result<std::string> read_plain_file(const std::string& path, size_t limit);
 
+// The rest of `fd`, at most `limit` bytes, as above; `path` is its name in errors.
+Result<std::string> read_descriptor(int fd, const std::string& path, size_t limit);
+
 }  // namespace nb

@@ -46,12 +46,20 @@ struct Origin {
   std::string from = "default";
 };
 
+struct GroupReadable {
+  std::string path;
+  uint32_t group = 0;
+};
+
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;
   std::string file;                        // what was read; empty if there was no file
   std::vector<Origin> origins;             // by the index of the key (keys.h)
   std::vector<std::string> probe_origins;  // by the index in config.probes
+  // Files that hold the password in use and may be read by a group. Whether its members are the
+  // clients of the socket, who finds out the numbers of groups knows (agent/mapping.h).
+  std::vector<GroupReadable> group_readable;
 
   // Of "heartbeat.interval"; "" for an unknown key.
   std::string origin_of(std::string_view key) const;

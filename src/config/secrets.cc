@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kCredential = "redis-password";
 constexpr std::string_view kDirectory = "CREDENTIALS_DIRECTORY";
 
-bool others_may_read(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0;
+std::optional<uint32_t> reading_group(const struct stat& info) {
+  if ((info.st_mode & S_IRGRP) == 0) return std::nullopt;
+  return uint32_t{info.st_gid};
 }
 
 // The password in `path`; "" if it can't be had, which is then noted.
@@ -42,6 +42,7 @@ std::string read_password(Draft& draft, const std::string& path, const std::stri
     draft.warning(where, "%s holds a password and may be read by every user of this host",
                   path.c_str());
   }
+  if ((*file)->group) draft.loaded.group_readable.push_back({path, *(*file)->group});
   const std::string doubt = doubt_about(*password);
   if (!doubt.empty()) draft.warning(where, "%s: %s", path.c_str(), doubt.c_str());
   return std::move(*password);
@@ -121,8 +122,13 @@ void warn_about_config_file(Draft& draft, const RedisAddress& address) {
   const bool url = !address.password.empty() && draft.origin("redis", "url").level == Level::file;
   const bool key = !draft.loaded.config.redis.password.empty() &&
                    draft.origin("redis", "password").level == Level::file;
-  if ((url || key) && !draft.sources.text && others_may_read(draft.loaded.file)) {
+  struct stat info {};
+  if (!(url || key) || draft.sources.text || ::stat(draft.loaded.file.c_str(), &info) != 0) return;
+  if ((info.st_mode & S_IROTH) != 0) {
     draft.warning(draft.loaded.file, "holds a password and may be read by every user of this host");
+  }
+  if (const auto group = reading_group(info)) {
+    draft.loaded.group_readable.push_back({draft.loaded.file, *group});
   }
 }
 
@@ -157,7 +163,8 @@ Result<std::optional<SecretFile>> read_secret_file(const std::string& path) {
   }
   Result<std::string> text = read_small_file(path);
   if (!text) return text.error();
-  return std::optional(SecretFile{std::move(*text), (info.st_mode & S_IROTH) != 0});
+  return std::optional(
+      SecretFile{std::move(*text), (info.st_mode & S_IROTH) != 0, reading_group(info)});
 }
 
 Result<std::string> password_from(std::string_view text) {

@@ -6,6 +6,7 @@
 // there are only `username` and the URL's.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ namespace nb::config {
 struct SecretFile {
   std::string text;
   bool others_may_read = false;
+  std::optional<uint32_t> group;  // whose members may read it
 };
 
 // Nothing if the file does not exist.

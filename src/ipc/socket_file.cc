@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/own_file.h"
 #include "base/text.h"
 #include "ipc/activation.h"
 #include "ipc/peer.h"
@@ -87,6 +88,21 @@ Error cannot_make(const std::string& path, int error) {
   return make_error("cannot make %s: %s%s", path.c_str(), std::strerror(error), hint).as(fault);
 }
 
+// nodebeat.socket leaves a link to its socket, which lies elsewhere, and no agent listens there
+// when that unit is no longer used. rename() replaces the link, not what it names.
+bool is_link_to_dead_socket(const std::string& path, uid_t owner) {
+  struct stat target {};
+  if ((owner != 0 && owner != ::geteuid()) || ::stat(path.c_str(), &target) != 0 ||
+      !S_ISSOCK(target.st_mode)) {
+    return false;
+  }
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = address_of(path);
+  return probe &&
+         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+         errno == ECONNREFUSED;
+}
+
 // Nothing may be there, or a socket on which nobody listens any more.
 Status check_replaceable(const std::string& path) {
   struct stat status {};
@@ -95,6 +111,7 @@ Status check_replaceable(const std::string& path) {
     return make_error("cannot look at %s: %s", path.c_str(), std::strerror(errno));
   }
   if (!S_ISSOCK(status.st_mode)) {
+    if (S_ISLNK(status.st_mode) && is_link_to_dead_socket(path, status.st_uid)) return {};
     const char* kind = S_ISDIR(status.st_mode)   ? "a folder"
                        : S_ISLNK(status.st_mode) ? "a symbolic link"
                        : S_ISREG(status.st_mode) ? "a file"
@@ -156,8 +173,10 @@ Status SocketFile::lock(const std::string& path) {
   // Whoever removes a lock file does so while holding it: so what was opened and then locked may
   // not be what lies there any more. Then again.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd) return cannot_make(name, errno);
+    Result<UniqueFd> opened = open_own_file(name, O_RDWR | O_CREAT, 0600);
+    if (!opened && opened.error().fault == Fault::no_place) return opened.error();
+    if (!opened) return cannot_make(name, errno);
+    UniqueFd fd = std::move(*opened);
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       char text[16] = {};
       const ssize_t n = ::pread(fd.get(), text, sizeof text - 1, 0);

@@ -24,6 +24,12 @@ def server(machine):
     return redis.Redis(unix_socket_path=f"{machine.root}/run/cell/redis.sock", decode_responses=True)
 
 
+def client_in(machine):
+    """A client of the agent's socket. The link that nodebeat.socket makes is for programs in there."""
+    path = f"{machine.root}{SOCKET}"
+    return Client(f"{machine.root}{os.readlink(path)}" if os.path.islink(path) else path)
+
+
 def health(server, node="hog"):
     text = server.hget(f"node:health:{node}", "health")
     return json.loads(text) if text else None
@@ -94,7 +100,7 @@ def test_enabled_at_boot_and_ready_without_redis(machine):
     status = wait_until(lambda: machine.show("nodebeat.service", "StatusText"))
     wait_until(lambda: "trying again" in machine.show("nodebeat.service", "StatusText"))
     assert "node hog" in status
-    answer = Client(f"{machine.root}{SOCKET}").call("agent.stats")
+    answer = client_in(machine).call("agent.stats")
     assert answer["node_id"] == "hog" and answer["link"]["state"] != "steady"
 
 
@@ -221,7 +227,7 @@ def test_inside_the_sandbox_are_the_gpus_devices_and_no_others(machine, seen):
 
 
 def test_killed_it_is_back_within_two_seconds_and_tells(machine, server):
-    instance = Client(f"{machine.root}{SOCKET}").call("agent.stats")["instance_id"]
+    instance = client_in(machine).call("agent.stats")["instance_id"]
     wait_for_beat(server, lambda h: h["instance_id"] == instance)
     events = Events(server)
     began = time.monotonic()
@@ -353,21 +359,25 @@ def test_with_socket_activation_a_push_while_it_is_down_is_not_lost(machine, ser
     machine.systemctl("enable", "--now", "nodebeat.socket")
     assert machine.show("nodebeat", "ActiveState") == "inactive"
     assert not health(server)["is_reachable"]
-    status = machine.run("stat", "-c", "%U %G %a", SOCKET).stdout.split()
+    status = machine.run("stat", "-L", "-c", "%U %G %a", SOCKET).stdout.split()
     assert status == ["nodebeat", "nodebeat", "660"]
+    # systemd made it as root: nobody else may have put a link in its way.
+    target = machine.run("readlink", SOCKET).stdout.strip()
+    folder = machine.run("stat", "-c", "%U %a", os.path.dirname(target)).stdout.split()
+    assert folder == ["root", "755"]
 
-    Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/while-down", "value": 42})
+    client_in(machine).notify("state.set", {"key": "cell/while-down", "value": 42})
     wait_until(lambda: server.get("cell/while-down") == "42")
     wait_active(machine)
 
     # And across a restart and a crash of the daemon: the socket lives on.
     machine.systemctl("stop", "nodebeat", ok=False)
-    Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/stopped", "value": 43})
+    client_in(machine).notify("state.set", {"key": "cell/stopped", "value": 43})
     wait_until(lambda: server.get("cell/stopped") == "43")
     pid = wait_active(machine)
     os.kill(in_host(machine, pid), signal.SIGKILL)
     wait_until(lambda: machine.show("nodebeat", "MainPID") in ("0", ""))
-    Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/crashed", "value": 44})
+    client_in(machine).notify("state.set", {"key": "cell/crashed", "value": 44})
     wait_until(lambda: server.get("cell/crashed") == "44")
     wait_for_beat(server, lambda h: h["is_reachable"])
     wait_active(machine)
@@ -377,7 +387,7 @@ def test_when_its_socket_unit_stops_the_agent_is_still_reached(machine, server):
     machine.systemctl("disable", "--now", "nodebeat.socket")
     for value in ("after", "restarted"):
         wait_active(machine)
-        Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/socket", "value": value})
+        client_in(machine).notify("state.set", {"key": "cell/socket", "value": value})
         wait_until(lambda: server.get("cell/socket") == f'"{value}"')
         machine.systemctl("restart", "nodebeat")
 
@@ -388,7 +398,7 @@ def test_what_does_not_start_is_not_tried_for_ever_by_the_socket(machine, server
     machine.systemctl("stop", "nodebeat")
     machine.systemctl("enable", "--now", "nodebeat.socket")
     config.write_text("[log]\nlevel = 3\n")
-    waiting = Client(f"{machine.root}{SOCKET}")
+    waiting = client_in(machine)
     waiting.notify("state.set", {"key": "cell/waiting", "value": 1})
     wait_until(lambda: machine.show("nodebeat.socket", "Result") == "trigger-limit-hit")
     wait_until(lambda: machine.show("nodebeat", "ActiveState") == "failed")
@@ -398,7 +408,7 @@ def test_what_does_not_start_is_not_tried_for_ever_by_the_socket(machine, server
     config.write_text(right)
     machine.systemctl("restart", "nodebeat.socket", "nodebeat")
     wait_active(machine)
-    Client(f"{machine.root}{SOCKET}").notify("state.set", {"key": "cell/mended", "value": 45})
+    client_in(machine).notify("state.set", {"key": "cell/mended", "value": 45})
     wait_until(lambda: server.get("cell/mended") == "45")
 
 

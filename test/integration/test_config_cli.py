@@ -1,5 +1,6 @@
 """The command line and the configuration, as a person meets them."""
 
+import os
 import re
 
 import pytest
@@ -213,8 +214,50 @@ def test_secrets_are_masked(run_cli, config, tmp_path):
 
 
 def test_a_url_that_is_refused_is_not_repeated(run_cli):
-    done = run_cli("--redis", "redis://user:Pa55w0rd@host:99999")
+    done = run_cli(NODEBEAT_REDIS="redis://user:Pa55w0rd@host:99999")
     assert done.returncode == CONFIG and "Pa55" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["redis://user:Pa55@host", "redis://:Pa55@host:6379/0",
+                                 "redis://user:Pa55@host:99999", "redis://user:Pa@55@host",
+                                 "unix://user:Pa55@/run/redis.sock"])
+def test_a_password_on_the_command_line_is_refused(run_cli, url):
+    """Every user of the computer could read it there."""
+    done = run_cli("--redis", url, "--print-config")
+    assert done.returncode == 64 and not done.stdout and "Pa55" not in done.stderr
+    assert "redis.password_file" in done.stderr and "NODEBEAT_REDIS_URL" in done.stderr
+
+
+@pytest.mark.parametrize("url, code", [("redis://user@host", 0), ("redis://user@host:99999", CONFIG)])
+def test_a_user_on_the_command_line_is_none(run_cli, url, code):
+    assert run_cli("--redis", url, "--node", "hog", "--print-config").returncode == code
+
+
+def test_a_password_that_the_clients_may_read_is_a_warning(run_cli, config, tmp_path):
+    """Who may use the socket may read files of its group: that password would be everybody's."""
+    secret = tmp_path / "secret"
+    secret.write_text("Pa55\n")
+    own = {"redis.password_file": str(secret), "socket.group": "", "node.name": "hog"}
+
+    def warnings(settings, mode, path=secret):
+        path.chmod(mode)
+        done = run_cli("--config", config(toml(settings)), "--check-config")
+        assert done.returncode == 0 and "Pa55" not in done.stderr
+        return done.stderr
+
+    told = warnings(own, 0o640)
+    assert f"{secret} holds the password" in told and "group of the socket" in told
+    assert "0400" in told and len(told.splitlines()) == 1
+    assert not warnings(own, 0o400)
+    assert not warnings({**own, "socket.path": ""}, 0o640)
+    assert not warnings({**own, "socket.mode": "0600"}, 0o640)
+    if os.getuid() == 0:
+        os.chown(secret, -1, 54321)
+        assert not warnings(own, 0o640)
+        assert "group of the socket" in warnings({**own, "socket.group": "54321"}, 0o640)
+    path = config(toml({"redis.password": "Pa55", "socket.group": "", "node.name": "hog"}))
+    path.chmod(0o640)
+    assert "group of the socket" in run_cli("--config", path, "--check-config").stderr
 
 
 # --- flags and environment of a running agent ---------------------------------------------------

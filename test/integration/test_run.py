@@ -177,6 +177,35 @@ def test_a_note_that_cannot_be_written_costs_the_note_only(redis_server, make_ag
     redis_server.wait_for_beat("ook")
 
 
+@pytest.mark.parametrize("name", ["session", "session~", "run", "end"])
+def test_a_link_beside_the_socket_leads_nowhere(redis_server, make_agent, connect, tmp_path, name):
+    """As another user could put there where the socket is in /tmp."""
+    precious = tmp_path / "precious"
+    precious.write_text("signal KILL\n")
+    (tmp_path / f"agent.sock.{name}").symlink_to(precious)
+    agent = make_agent(redis_server.url(), settings={"socket.path": str(tmp_path / "agent.sock")})
+    client = connect(agent)
+    client.call("stroke.start", total_strokes=3)
+    client.call("stroke.update", stroke_idx=1)
+    assert "last_run" not in redis_server.wait_for_beat("ook").health
+    agent.kill()
+    assert precious.read_text() == "signal KILL\n"
+    again = make_agent(redis_server.url(), settings={"socket.path": str(tmp_path / "agent.sock")})
+    # What is left out is what stood at the link, and nothing else.
+    again.wait_for_log("did not end cleanly" if name != "run" else ": connected")
+    again.stop()
+    assert precious.read_text() == "signal KILL\n"
+
+
+def test_a_link_in_place_of_the_lock_is_left_alone(start_at, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "agent.sock.lock").symlink_to(precious)
+    done = start_at(tmp_path / "agent.sock")
+    one_line(done, 72, "agent.sock.lock is a symbolic link, and is left alone")
+    assert precious.read_text() == "precious"
+
+
 # --- a run that did not end cleanly -------------------------------------------------------------
 
 

@@ -5,11 +5,14 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <sstream>
@@ -25,6 +28,7 @@
 #include "base/histogram.h"
 #include "base/line_output.h"
 #include "base/log.h"
+#include "base/own_file.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/ring.h"
@@ -465,6 +469,51 @@ TEST(File, ReadsWholeAndRefusesWhatIsTooLong) {
   ::unlink(path);
   EXPECT_EQ(read_small_file(path).error().message,
             std::string(path) + ": No such file or directory");
+}
+
+struct OwnFolder {
+  char path[32] = "/tmp/nodebeat-base-test-XXXXXX";
+  OwnFolder() { EXPECT_NE(::mkdtemp(path), nullptr); }
+  OwnFolder(const OwnFolder&) = delete;
+  OwnFolder& operator=(const OwnFolder&) = delete;
+  ~OwnFolder() { std::filesystem::remove_all(path); }
+  std::string operator/(const char* name) const { return std::string(path) + "/" + name; }
+};
+
+TEST(OwnFile, ReplacesInOneStepAndReadsAgain) {
+  const OwnFolder folder;
+  EXPECT_TRUE(replace_own_file(folder / "note", "one").ok());
+  EXPECT_TRUE(replace_own_file(folder / "note", "two").ok());
+  EXPECT_EQ(*read_own_file(folder / "note"), "two");
+  EXPECT_EQ(read_own_file(folder / "none").error().message,
+            folder / "none" + ": No such file or directory");
+  EXPECT_EQ(read_own_file(folder / "note", 2).error().message,
+            folder / "note" + ": longer than the 2 bytes allowed here");
+}
+
+TEST(OwnFile, LeavesAloneWhatIsNotOurs) {
+  const OwnFolder folder;
+  ASSERT_TRUE(replace_own_file(folder / "precious", "precious").ok());
+  ASSERT_EQ(::symlink((folder / "precious").c_str(), (folder / "link").c_str()), 0);
+  ASSERT_EQ(::symlink((folder / "precious").c_str(), (folder / "note~").c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
+  const auto why = [&](const char* name, int flags) {
+    const auto fd = open_own_file(folder / name, flags);
+    return fd.ok() ? std::string() : fd.error().message.substr(std::strlen(folder.path) + 1);
+  };
+  const std::string rest =
+      ", and is left alone: remove it, or configure another path for the socket";
+  EXPECT_EQ(why("link", O_RDONLY), "link is a symbolic link" + rest);
+  EXPECT_EQ(why("link", O_RDWR | O_CREAT), "link is a symbolic link" + rest);
+  EXPECT_EQ(why("fifo", O_RDONLY), "fifo is no file" + rest) << "and nobody waits for a writer";
+  EXPECT_TRUE(replace_own_file(folder / "note", "ours").ok());
+  EXPECT_EQ(*read_own_file(folder / "precious"), "precious") << "the draft was a link to it";
+  ASSERT_EQ(::link((folder / "precious").c_str(), (folder / "second").c_str()), 0);
+  EXPECT_EQ(why("precious", O_RDWR), "precious is a file that has another name, too" + rest);
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make another user's file";
+  ASSERT_EQ(::chown((folder / "note").c_str(), 54321, static_cast<gid_t>(-1)), 0);
+  EXPECT_EQ(why("note", O_RDONLY), "note is another user's" + rest);
+  EXPECT_EQ(open_own_file(folder / "note", O_RDONLY).error().fault, Fault::no_place);
 }
 
 TEST(UniqueFd, ClosesOnceAndMoves) {

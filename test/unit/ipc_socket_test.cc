@@ -186,6 +186,33 @@ TEST(SocketFile, ReplacesADeadSocketAndALeftLock) {
   EXPECT_TRUE(SocketClient(path).connected());
 }
 
+// nodebeat.socket has its socket elsewhere, and leaves a link to it.
+TEST(SocketFile, ReplacesALinkToASocketOnWhichNobodyListens) {
+  const TempTree tree;
+  const std::string target = tree("/target.sock");
+  const std::string path = tree("/agent.sock");
+  ASSERT_EQ(::symlink(target.c_str(), path.c_str()), 0);
+  SocketFile living;
+  EXPECT_EQ(failure(living.open(target, 0600, {})), "");
+  SocketFile file;
+  EXPECT_NE(failure(file.open(path, 0600, {})).find("is a symbolic link"), std::string::npos)
+      << "somebody listens there";
+  {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    target.copy(address.sun_path, sizeof address.sun_path - 1);
+    living.close();
+    const UniqueFd dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(dead.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  EXPECT_EQ(failure(file.open(path, 0600, {})), "");
+  struct stat status {};
+  ASSERT_EQ(::lstat(path.c_str(), &status), 0);
+  EXPECT_TRUE(S_ISSOCK(status.st_mode)) << "the link itself has been replaced";
+  EXPECT_TRUE(SocketClient(path).connected());
+  EXPECT_TRUE(exists(target));
+}
+
 TEST(SocketFile, LeavesAloneWhatIsNoSocket) {
   const TempTree tree;
   tree.write("/file", "precious");

@@ -1,0 +1,28 @@
+// Files of our own in a folder where others may have put something: beside the socket, which an
+// operator may have in /tmp. No link is followed, nothing is waited for, and what is not a plain
+// file of this user, or of root, under one name only, is left alone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace nb {
+
+// As open(2), with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK. Not with O_TRUNC, which would come before
+// the checks. The error names the path and what is wrong with it; its fault is that of errno, or
+// no_place if something else is there.
+Result<UniqueFd> open_own_file(const std::string& path, int flags, mode_t mode = 0640);
+
+// The whole file; longer than `limit` bytes is an error.
+Result<std::string> read_own_file(const std::string& path, size_t limit = 64 * 1024);
+
+// Replaces the file in one step, by way of "PATH~".
+Status replace_own_file(const std::string& path, std::string_view text);
+
+}  // namespace nb
