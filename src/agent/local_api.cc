@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "agent/fleet.h"
 #include "agent/heartbeat.h"
+#include "agent/look.h"
 #include "agent/mapping.h"
 #include "agent/version.h"
 #include "base/text.h"
@@ -77,7 +77,7 @@ constexpr Param kStateSet[] = {
 constexpr Param kStateList[] = {
     {"prefix", ParamKind::text, false, 0, 512},
     {"limit", ParamKind::integer, false, 1, 1000},
-    {"cursor", ParamKind::text, false, 1, 20},
+    {"cursor", ParamKind::text, false, 1, 64},
 };
 constexpr Param kEventPublish[] = {
     {"channel", ParamKind::plain, true, 1, 256},
@@ -90,6 +90,11 @@ constexpr Param kSubscribe[] = {
     {"patterns", ParamKind::texts, false, 0, wire::kSubscriptions},
 };
 constexpr Param kHealthGet[] = {{"node", ParamKind::word, false, 1, 64}};
+constexpr Param kNodeForget[] = {{"node", ParamKind::word, true, 1, 64}};
+constexpr Param kSystemStatus[] = {
+    {"limit", ParamKind::integer, false, 1, 1000},
+    {"cursor", ParamKind::word, false, 1, 64},
+};
 constexpr Param kAck[] = {
     {"ack", ParamKind::text, false, 0, 16},
     {"timeout_ms", ParamKind::integer, false, 1, kMaxTimeoutMs},
@@ -112,7 +117,8 @@ constexpr LocalApi::Method LocalApi::kMethods[] = {
     {"event.subscribe", kSubscribe, {}, &LocalApi::event_subscribe},
     {"event.unsubscribe", kSubscribe, {}, &LocalApi::event_unsubscribe},
     {"health.get", kHealthGet, {}, &LocalApi::health_get},
-    {"system.status", {}, {}, &LocalApi::system_status},
+    {"system.status", kSystemStatus, {}, &LocalApi::system_status},
+    {"node.forget", kNodeForget, {}, &LocalApi::node_forget},
     {"agent.stats", {}, {}, &LocalApi::agent_stats},
     {"redis.inspect", {}, {}, &LocalApi::redis_inspect},
     {"client.hello", kHello, {}, &LocalApi::client_hello},
@@ -142,8 +148,11 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
                       Delegate<void(WallTime, WallTime)>::to<&EventBus::on_gap>(&bus_),
                       Delegate<void(redis::LinkState)>::to<&EventBus::on_remote_state>(&bus_)},
                   parts.make_transport),
+      reader_(parts.loop, link_options(config), db_, parts.make_transport),
       requests_(parts.loop, rpc_, parts.outbox, parts.link, &LocalApi::link_words, this),
-      operations_(rpc_, parts.link, db_, &LocalApi::link_words, this),
+      operations_(parts.loop, rpc_, reader_, parts.link, &LocalApi::link_words, this),
+      fleet_(parts.loop, rpc_, reader_, operations_, parts.heartbeat, identity_.node),
+      pruner_(parts.loop, parts.log, reader_, operations_),
       bus_(parts.loop, rpc_, requests_, subscriber_,
            {wire::node_events_stream(identity_.node), db_, config.robot.events_length}),
       robot_(parts.loop, identity_, bus_, config),
@@ -155,6 +164,7 @@ LocalApi::~LocalApi() = default;
 
 Status LocalApi::start() {
   register_node();
+  pruner_.set_age(config_.heartbeat.forget_after);
   if (!enabled_) return {};
   return rpc_.start();
 }
@@ -163,6 +173,9 @@ void LocalApi::stop() {
   robot_.finish();
   rpc_.stop();
   subscriber_.stop();
+  fleet_.stop();
+  pruner_.stop();
+  reader_.stop();
   clients_.clear();
 }
 
@@ -171,6 +184,8 @@ void LocalApi::reconfigure() {
   strokes_.reconfigure(config_);
   bus_.reconfigure(config_.robot.events_length);
   subscriber_.reconfigure(link_options(config_));
+  reader_.reconfigure(link_options(config_));
+  pruner_.set_age(config_.heartbeat.forget_after);
 }
 
 // What is known of a node when its health has expired is that there was one.
@@ -197,6 +212,7 @@ std::string LocalApi::link_words(void* self) {
 
 void LocalApi::on_link_status(const redis::LinkStatus& status) {
   if (status.state >= redis::LinkState::replaying && !was_steady_) {
+    reader_.on_server_there();
     robot_.read_back(link_);
     strokes_.read_back(link_);
   }
@@ -225,6 +241,8 @@ LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
 
 void LocalApi::on_close(ipc::ClientId id) {
   bus_.on_client_closed(id);
+  operations_.on_client_closed(id);
+  fleet_.on_client_closed(id);
   Client* client = find_client(id);
   if (client == nullptr) return;
   const Client gone = std::move(*client);
@@ -511,9 +529,10 @@ void LocalApi::health_get(Request& request) {
   operations_.begin(*request.call, make_health_operation(loop_.clock(), *node));
 }
 
-void LocalApi::system_status(Request& request) {
-  operations_.begin(*request.call,
-                    make_status_operation(loop_.clock(), identity_.node, heartbeat_.json()));
+// node
+void LocalApi::node_forget(Request& request) {
+  std::string scratch;
+  operations_.begin(*request.call, make_forget_operation(*request.values[0].string(scratch)));
 }
 
 void LocalApi::redis_inspect(Request& request) {

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "agent/event_bus.h"
+#include "agent/fleet.h"
+#include "agent/node_register.h"
 #include "agent/operation.h"
 #include "agent/request.h"
 #include "agent/robot_service.h"
@@ -95,7 +97,8 @@ class LocalApi {
   void event_subscribe(Request& request) { bus_.subscribe(request); }
   void event_unsubscribe(Request& request) { bus_.unsubscribe(request); }
   void health_get(Request& request);
-  void system_status(Request& request);
+  void system_status(Request& request) { fleet_.status(request); }
+  void node_forget(Request& request);
   void agent_stats(Request& request);
   void redis_inspect(Request& request);
 
@@ -114,8 +117,11 @@ class LocalApi {
 
   ipc::RpcServer rpc_;
   redis::Subscriber subscriber_;
+  redis::Reader reader_;
   Requests requests_;
   Operations operations_;
+  Fleet fleet_;
+  NodePruner pruner_;
   EventBus bus_;
   RobotService robot_;
   StrokeService strokes_;

@@ -1,5 +1,7 @@
 // Operation: a call that reads from Redis in several steps and is answered at the end. It lives on
-// the heap, owned by Operations, and ends itself.
+// the heap, owned by Operations; it ends itself, or with the client that called it.
+//
+// Each is bounded: in steps, in time, and by what the reader lets through of one answer.
 #pragma once
 
 #include <initializer_list>
@@ -10,7 +12,8 @@
 
 #include "ipc/rpc_server.h"
 #include "redis/link.h"
-#include "redis/reply_reader.h"
+#include "redis/reader.h"
+#include "uv/loop.h"
 #include "wire/jsonrpc.h"
 
 namespace nb::agent {
@@ -21,21 +24,38 @@ class Operations {
  public:
   using LinkWords = std::string (*)(void* user);
 
-  Operations(ipc::RpcServer& rpc, redis::Link& link, int db, LinkWords link_words, void* user)
-      : rpc_(rpc), link_(link), db_(db), link_words_(link_words), user_(user) {}
+  // As how many waiting calls one of them counts: a client has four under way at a time.
+  static constexpr size_t kWeight = ipc::RpcServer::kMaxPending / 4;
+
+  Operations(uv::Loop& loop, ipc::RpcServer& rpc, redis::Reader& reader, redis::Link& link,
+             LinkWords link_words, void* user)
+      : loop_(loop),
+        rpc_(rpc),
+        reader_(reader),
+        link_(link),
+        link_words_(link_words),
+        user_(user) {}
   ~Operations();
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
 
   // Begins it; a notification wants no answer, so it is not even asked.
   void begin(const ipc::Call& call, std::unique_ptr<Operation> operation);
+  // Nobody waits for what this client asked.
+  void on_client_closed(ipc::ClientId client);
+
+  bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
+  // Why there is no answer, in words.
+  wire::RpcError unavailable() const;
+  size_t running() const { return running_.size(); }
 
  private:
   friend class Operation;
 
+  uv::Loop& loop_;
   ipc::RpcServer& rpc_;
+  redis::Reader& reader_;
   redis::Link& link_;
-  int db_;
   LinkWords link_words_;
   void* user_;
   std::vector<std::unique_ptr<Operation>> running_;
@@ -50,24 +70,37 @@ class Operation {
   virtual void begin() = 0;
   // What Redis answered to the last ask(), error replies included.
   virtual void on_reply(const redisReply& reply) = 0;
-  // There is no connection, or it broke: `unavailable`, if not overridden.
-  virtual void on_unavailable();
+  // It answered with more than the reader takes: `too_large`, if not overridden.
+  virtual void on_oversized();
 
+  redis::Reader& reader() { return all_->reader_; }
+  bool redis_is_there() const { return all_->redis_is_there(); }
   void ask(std::initializer_list<std::string_view> command);
-  size_t max_reply_bytes() const { return all_->link_.max_reply_bytes(); }
-  // Both end the operation: nothing may be touched afterwards.
+  // The longest line that the client reads: no answer is longer.
+  size_t line_bytes() const { return all_->rpc_.max_line_bytes(client_); }
+  // And no result of a call.
+  size_t result_bytes() const { return all_->rpc_.max_result_bytes(client_); }
+  // Of the time that an operation may take, half is over: what can end early should.
+  bool is_late() const;
+  // All end the operation: nothing may be touched afterwards.
   void answer(std::string_view result);
   void refuse(const wire::RpcError& error);
+  void refuse_as_unavailable() { refuse(all_->unavailable()); }
+  // The reply is not of the form that the command has.
+  void refuse_as_malformed(std::string_view command);
 
  private:
   friend class Operations;
 
-  void on_query(const redis::QueryReply& reply);
+  void on_answer(const redis::ReaderAnswer& answer);
   void end();
 
   Operations* all_ = nullptr;
+  ipc::ClientId client_ = 0;
   ipc::Token token_ = 0;
-  uint64_t query_ = 0;  // under way; 0: none
+  uint64_t question_ = 0;  // under way; 0: none
+  int steps_ = 0;
+  MonoTime began_{};
 };
 
 }  // namespace nb::agent

@@ -1,8 +1,9 @@
 #include "agent/state_service.h"
 
 #include <algorithm>
-#include <utility>
+#include <optional>
 
+#include "agent/redis_forms.h"
 #include "base/text.h"
 #include "wire/json_guard.h"
 #include "wire/json_writer.h"
@@ -14,12 +15,14 @@ namespace nb::agent {
 using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
-// A stored value may be larger than a line to the agent may be; two levels are around it in the
-// answer.
-constexpr wire::JsonLimits kStoredLimits{1024 * 1024, 62};
-constexpr size_t kMaxResult = wire::kLineBytes;  // and so whatever was set by a line
-// As Redis keeps it, with all that it needs around it: what is larger fits into no answer.
-constexpr size_t kMaxStored = 4 * 1024 * 1024;
+// Two levels are around a stored value in the answer.
+constexpr size_t kMaxDepth = 62;
+// As Redis keeps it, white space and all: what is larger than so many lines fits into no answer.
+constexpr size_t kStoredLines = 4;
+// Fields of a HASH, which Redis hands out all at once.
+constexpr size_t kMaxFields = 16384;
+// One field in an answer, at the least: "":"",
+constexpr size_t kLeastField = 6;
 
 std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
   std::string out;
@@ -37,80 +40,193 @@ std::string_view object_field(std::string_view key) {
   return {};
 }
 
+// Asks for the type and the size first: an answer of Redis beyond the reader's limit would end the
+// reader's connection. Who may not ask for the size reads all the same.
 class GetOperation final : public Operation {
  public:
-  explicit GetOperation(std::string_view key) : key_(key) {}
+  explicit GetOperation(std::string_view key) : key_(key), field_(object_field(key)) {}
 
  private:
+  enum class Step : uint8_t { type, string_size, string, field_size, field, fields, usage, hash };
+
   void begin() override { ask({"TYPE", key_}); }
 
   void on_reply(const redisReply& reply) override {
-    if (!type_.empty() && !std::exchange(sized_, true)) return on_size(reply);
-    if (redis::is_error(reply)) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
-    if (type_.empty()) {
-      type_ = redis::text_of(reply);
-      if (type_ == "string"sv || type_ == "hash"sv) {
-        return ask({"MEMORY", "USAGE", key_, "SAMPLES", "10000"});
-      }
-      if (type_ == "none"sv) return refuse(wire::rpc::not_found("there is no such key"));
-      return refuse(wire::rpc::wrong_type(
-          "the key holds a " + type_ + ": what can be read are strings and hashes", type_));
+    const bool says_no = redis::is_error(reply);
+    switch (step_) {
+      case Step::type:
+        return says_no ? refuse_by_redis(reply) : on_type(redis::text_of(reply));
+      case Step::string_size:
+        if (!says_no && !fits(reply)) return;
+        return next(Step::string, {"GET", key_});
+      case Step::field_size:
+        if (!says_no && !fits(reply)) return;
+        return next(Step::field, {"HGET", key_, field_});
+      case Step::fields:
+        if (!says_no && !has_few_fields(reply)) return;
+        // Looks at all of them: few are few.
+        return next(Step::usage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
+      case Step::usage:
+        if (!says_no && !fits(reply)) return;
+        return next(Step::hash, {"HGETALL", key_});
+      case Step::field:
+        // A HASH without the schema's field is one like any other.
+        if (reply.type == REDIS_REPLY_NIL) return next(Step::fields, {"HLEN", key_});
+        [[fallthrough]];
+      case Step::string:
+        if (says_no) return refuse_by_redis(reply);
+        if (reply.type != REDIS_REPLY_STRING) return refuse_as_gone();
+        return give_text(redis::text_of(reply));
+      case Step::hash:
+        return says_no ? refuse_by_redis(reply) : give_hash(reply);
     }
-    std::string value;
-    if (type_ == "string"sv) {
-      // It may have expired between the two questions.
-      if (reply.type != REDIS_REPLY_STRING) {
-        return refuse(wire::rpc::not_found("there is no such key"));
-      }
-      append_value(redis::text_of(reply), value);
+  }
+
+  void on_type(std::string_view type) {
+    if (type == "string"sv) return next(Step::string_size, {"STRLEN", key_});
+    if (type == "hash"sv && !field_.empty()) {
+      return next(Step::field_size, {"HSTRLEN", key_, field_});
+    }
+    if (type == "hash"sv) return next(Step::fields, {"HLEN", key_});
+    if (type == "none"sv) return refuse_as_gone();
+    const std::string name(clip_utf8(type, 32));
+    refuse(wire::rpc::wrong_type(
+        "the key holds a " + name + ": what can be read are strings and hashes", name));
+  }
+
+  void next(Step step, std::initializer_list<std::string_view> command) {
+    step_ = step;
+    ask(command);
+  }
+
+  size_t max_stored() const { return kStoredLines * line_bytes(); }
+
+  // Of a size: false if it was refused. Nothing (nil): the key is gone since the question before.
+  bool fits(const redisReply& reply) {
+    const auto size = read_count(reply);
+    if (!size) {
+      reply.type == REDIS_REPLY_NIL ? refuse_as_gone() : refuse_as_malformed("a size");
+      return false;
+    }
+    if (*size <= max_stored()) return true;
+    refuse_as_large();
+    return false;
+  }
+
+  bool has_few_fields(const redisReply& reply) {
+    const auto count = read_count(reply);
+    const size_t most = std::min(kMaxFields, line_bytes() / kLeastField);
+    if (!count) {
+      refuse_as_malformed("HLEN");
+    } else if (*count == 0) {
+      refuse_as_gone();
+    } else if (*count > most) {
+      refuse(wire::rpc::too_many_fields(
+          format("the HASH has %llu fields, more than fit into an answer",
+                 static_cast<unsigned long long>(*count)),
+          most));
     } else {
-      append_hash(reply, value);
+      return true;
     }
-    if (value.size() > kMaxResult) return refuse_as_large();
+    return false;
+  }
+
+  void give_text(std::string_view text) {
+    std::string value;
+    append_value(text, value);
+    give(value);
+  }
+
+  void give_hash(const redisReply& reply) {
+    if (reply.type != REDIS_REPLY_ARRAY || reply.elements % 2 != 0) {
+      return refuse_as_malformed("HGETALL");
+    }
+    if (reply.elements == 0) return refuse_as_gone();
+    std::string value;
+    std::string quoted;
+    wire::JsonWriter json(value);
+    json.begin_object();
+    for (size_t i = 0; i + 1 < reply.elements; i += 2) {
+      quoted.clear();
+      wire::JsonWriter(quoted).string(redis::text_of(*reply.element[i]));
+      json.key(std::string_view(quoted).substr(1, quoted.size() - 2));
+      json.string(redis::text_of(*reply.element[i + 1]));
+      if (value.size() > line_bytes()) return refuse_as_large();
+    }
+    json.end_object();
+    give(value);
+  }
+
+  void give(std::string_view value) {
+    if (value.size() > line_bytes()) return refuse_as_large();
     answer(get_result(key_, value, "redis"));
   }
 
-  // A reply beyond the limit would end the connection, and with it what all others wait for. Who
-  // may not ask for the size, or cannot, reads all the same.
-  void on_size(const redisReply& reply) {
-    if (reply.type == REDIS_REPLY_INTEGER &&
-        static_cast<uint64_t>(reply.integer) > std::min(kMaxStored, max_reply_bytes())) {
-      return refuse_as_large();
-    }
-    type_ == "string"sv ? ask({"GET", key_}) : ask({"HGETALL", key_});
+  void refuse_by_redis(const redisReply& reply) {
+    refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
   }
-
+  void refuse_as_gone() { refuse(wire::rpc::not_found("there is no such key")); }
   void refuse_as_large() {
-    refuse(wire::rpc::too_large("the stored value does not fit into an answer", kMaxResult));
-  }
-
-  void append_hash(const redisReply& reply, std::string& out) const {
-    const std::string_view wanted = object_field(key_);
-    wire::JsonWriter json(out);
-    json.begin_object();
-    for (size_t i = 0; i + 1 < reply.elements; i += 2) {
-      const std::string_view name = redis::text_of(*reply.element[i]);
-      const std::string_view text = redis::text_of(*reply.element[i + 1]);
-      if (!wanted.empty() && name == wanted) {
-        out.clear();
-        append_value(text, out);
-        return;
-      }
-      std::string quoted;
-      wire::JsonWriter(quoted).string(name);
-      json.key(std::string_view(quoted).substr(1, quoted.size() - 2)).string(text);
-    }
-    json.end_object();
+    refuse(wire::rpc::too_large("the stored value does not fit into a line that this client reads",
+                                line_bytes()));
   }
 
   std::string key_;
-  std::string type_;
-  bool sized_ = false;
+  std::string_view field_;
+  Step step_ = Step::type;
 };
+
+// Where a walk goes on: a page of SCAN, by its cursor, and how many of its keys have been handed
+// out. Redis gives the same page for the same cursor as long as nothing is added or removed around
+// it; the digest tells whether it is the same. If not, the page begins anew: a key may come twice,
+// and none is left out. So the agent keeps nothing for a walk, and a made up cursor finds nothing
+// but another place to begin.
+struct ListCursor {
+  uint64_t page = 0;
+  uint64_t done = 0;
+  uint64_t digest = 0;
+
+  static std::optional<ListCursor> parse(std::string_view text) {
+    ListCursor cursor;
+    const size_t first = text.find(':');
+    const auto page = parse_number<uint64_t>(text.substr(0, first));
+    if (!page) return std::nullopt;
+    cursor.page = *page;
+    if (first == text.npos) return cursor;
+    const size_t second = text.find(':', first + 1);
+    if (second == text.npos) return std::nullopt;
+    const auto done = parse_number<uint64_t>(text.substr(first + 1, second - first - 1));
+    const auto digest = parse_number<uint64_t>(text.substr(second + 1));
+    if (!done || !digest) return std::nullopt;
+    cursor.done = *done;
+    cursor.digest = *digest;
+    return cursor;
+  }
+  std::string text() const {
+    if (done == 0) return std::to_string(page);
+    return format("%llu:%llu:%llu", static_cast<unsigned long long>(page),
+                  static_cast<unsigned long long>(done), static_cast<unsigned long long>(digest));
+  }
+};
+
+// FNV-1a over the keys, each with its size.
+uint64_t digest_of(const ScanPage& page) {
+  uint64_t digest = 0xcbf29ce484222325;
+  const auto add = [&](unsigned char byte) { digest = (digest ^ byte) * 0x100000001b3; };
+  for (size_t i = 0; i < page.elements.size(); ++i) {
+    const std::string_view key = page.text(i);
+    for (const char c : key) add(static_cast<unsigned char>(c));
+    for (size_t size = key.size(), k = 0; k < 4; ++k, size >>= 8) add(size & 0xff);
+  }
+  return digest;
+}
 
 class ListOperation final : public Operation {
  public:
-  ListOperation(std::string_view prefix, std::string_view cursor, size_t limit)
+  // Longer keys are none of this protocol's (3.3.1).
+  static constexpr size_t kMaxKey = 512;
+
+  ListOperation(std::string_view prefix, const ListCursor& cursor, size_t limit)
       : cursor_(cursor), limit_(limit) {
     for (const char c : prefix) {
       if (std::string_view("*?[]\\^-").find(c) != std::string_view::npos) pattern_ += '\\';
@@ -121,31 +237,75 @@ class ListOperation final : public Operation {
   }
 
  private:
-  void begin() override { ask({"SCAN", cursor_, "MATCH", pattern_, "COUNT", "500"}); }
+  // Of SCAN's COUNT, with which a page is the same again.
+  static constexpr std::string_view kPage = "250";
+  static constexpr int kMaxRounds = 400;
+
+  void begin() override {
+    scan_ = std::to_string(cursor_.page);
+    ask({"SCAN", scan_, "MATCH", pattern_, "COUNT", kPage});
+  }
 
   void on_reply(const redisReply& reply) override {
     if (redis::is_error(reply)) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
-    if (reply.elements != 2) return refuse(wire::rpc::internal("SCAN was answered strangely"));
-    for (size_t i = 0; i < reply.element[1]->elements; ++i) {
-      if (count_++ > 0) keys_ += ',';
-      wire::JsonWriter(keys_).string(redis::text_of(*reply.element[1]->element[i]));
+    const auto page = read_scan_page(reply);
+    if (!page) return refuse_as_malformed("SCAN");
+    const uint64_t digest = digest_of(*page);
+    uint64_t from = cursor_.digest == digest ? cursor_.done : 0;
+    for (; from < page->elements.size(); ++from) {
+      if (!take(page->text(from))) {
+        cursor_.done = from;
+        cursor_.digest = digest;
+        return finish(false);
+      }
     }
-    cursor_ = redis::text_of(*reply.element[0]);
-    // A walk goes on in the next call when this answer is full, or when a big database has
-    // little that matches: nobody waits for all of it at once.
-    if (cursor_ != "0"sv && count_ < limit_ && keys_.size() < kMaxResult / 2 && ++rounds_ < 200) {
-      return begin();
+    cursor_ = {page->cursor, 0, 0};
+    if (cursor_.page == 0) return finish(true);
+    // A walk goes on in the next call when this answer is full, or when a big database has little
+    // that matches: nobody waits for all of it at once.
+    if (count_ >= limit_ || ++rounds_ >= kMaxRounds || is_late()) return finish(false);
+    begin();
+  }
+
+  // False: the answer is full.
+  bool take(std::string_view key) {
+    if (key.size() > kMaxKey) {
+      ++skipped_;
+      return true;
     }
-    std::string out = "{\"keys\":" + keys_ + "],\"cursor\":";
-    out += cursor_ == "0"sv ? "null}" : "\"" + cursor_ + "\"}";
+    if (count_ >= limit_) return false;
+    const size_t before = keys_.size();
+    if (count_ > 0) keys_ += ',';
+    wire::JsonWriter(keys_).string(key);
+    if (keys_.size() + kAround > result_bytes()) {
+      keys_.resize(before);
+      return false;
+    }
+    ++count_;
+    return true;
+  }
+
+  void finish(bool done) {
+    std::string out;
+    wire::JsonWriter json(out);
+    keys_ += ']';
+    json.begin_object().key("keys").raw(keys_).key("cursor");
+    done ? json.null() : json.string(cursor_.text());
+    if (skipped_ > 0) json.key("skipped").integer(skipped_);
+    json.end_object();
     answer(out);
   }
 
+  // {"keys":[...],"cursor":"...","skipped":...}
+  static constexpr size_t kAround = 128;
+
   std::string pattern_;
-  std::string cursor_;
+  ListCursor cursor_;
+  std::string scan_;
   size_t limit_;
   std::string keys_;
   size_t count_ = 0;
+  int64_t skipped_ = 0;
   int rounds_ = 0;
 };
 
@@ -153,7 +313,7 @@ class ListOperation final : public Operation {
 
 void append_value(std::string_view stored, std::string& out) {
   wire::JsonGuard guard;
-  if (guard.check(stored, kStoredLimits).reason == nullptr) {
+  if (guard.check(stored, {stored.size() + 1, kMaxDepth}).reason == nullptr) {
     append_compact(wire::JsonView::of(stored), out);
   } else {
     wire::JsonWriter(out).string(stored);
@@ -220,14 +380,15 @@ void StateService::remove(Request& request) {
 void StateService::list(Request& request) {
   if (request.call == nullptr) return;
   std::string scratch;
-  const std::string_view cursor = request.values[2].string(scratch).value_or("0");
-  if (!parse_number<uint64_t>(cursor)) {
+  const auto cursor = ListCursor::parse(request.values[2].string(scratch).value_or("0"));
+  if (!cursor) {
     return requests_.refuse(request, wire::rpc::invalid_params(
                                          "cursor", "expected what an earlier state.list returned"));
   }
   const size_t limit = static_cast<size_t>(request.values[1].integer().value_or(100));
-  operations_.begin(*request.call, std::make_unique<ListOperation>(
-                                       request.values[0].string(key_).value_or(""), cursor, limit));
+  operations_.begin(
+      *request.call,
+      std::make_unique<ListOperation>(request.values[0].string(key_).value_or(""), *cursor, limit));
 }
 
 }  // namespace nb::agent

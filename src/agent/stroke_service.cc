@@ -79,6 +79,7 @@ void StrokeService::load() {
 
 void StrokeService::read_back(redis::Link& link) {
   if (!unread_ || session_.empty()) return;
+  note_session();
   const std::string_view command[] = {"HGET", key_, "progress"};
   // Ahead of what was said meanwhile, which would replace it.
   link.query(db_, command,
@@ -219,6 +220,7 @@ void StrokeService::start(Request& request) {
                     AnswerKind::given, result)) {
     session_.clear();
   }
+  note_session();
   save();
 }
 
@@ -285,7 +287,19 @@ void StrokeService::end_session(Request& request) {
   if (!bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot)) return;
   session_.clear();
   unread_ = false;
+  note_session();
   save();
+}
+
+// For system.status, which would have to look through all sessions that ever were.
+void StrokeService::note_session() {
+  const outbox::FieldView fields[] = {{identity_.node, session_}};
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = wire::kStrokesKey;
+  slot.fields = fields;
+  Request nobody;
+  bus_.write(nobody, slot, nullptr);
 }
 
 }  // namespace nb::agent

@@ -45,6 +45,7 @@ class StrokeService {
   void begin_event(std::string_view type);
   std::string new_session_id();
   void end_session(Request& request);
+  void note_session();
 
   uv::Loop& loop_;
   const Log& log_;

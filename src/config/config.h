@@ -57,6 +57,7 @@ struct HeartbeatConfig {
   Duration ttl{};  // at least two intervals
   bool history = false;
   uint64_t history_length = 0;
+  Duration forget_after{};  // 0: never
 
   bool operator==(const HeartbeatConfig&) const = default;
 };

@@ -111,6 +111,14 @@ constexpr Key kKeys[] = {
      .fallback = "5000",
      .allowed = "1..1000000",
      .doc = NB_DOC("About how many beats that stream keeps (Redis trims it in whole blocks).")},
+    {.section = "heartbeat",
+     .name = "forget_after",
+     NB_CONFIG(heartbeat.forget_after),
+     .fallback = "30d",
+     .allowed = "0s..3650d",
+     .doc = NB_DOC(
+         "A node of the cell that has not beaten for this long is taken out of the list of its\n"
+         "nodes (nodebeat:nodes). 0s: none is; nodebeatctl forget takes one out at once.")},
 
     {.section = "redis",
      .name = "url",

@@ -39,6 +39,7 @@ class ReplyGauge {
   }
   // A whole reply has been taken.
   void taken() { --whole_; }
+  size_t whole_replies() const { return whole_; }
 
  private:
   bool fail(const char* why) {

@@ -35,6 +35,8 @@ class ReplyReader {
   bool feed(std::string_view bytes);
   // The next complete reply, or null: more bytes are needed, or there is a fault.
   Reply next();
+  // Whole replies that have come and were not taken: those that a fault came after.
+  size_t whole_replies() const { return gauge_.whole_replies(); }
   // Null while all is well. Valid until the reader dies.
   const char* fault() const { return fault_; }
 

@@ -128,6 +128,9 @@ RpcError refused_key(std::string_view key, std::string_view words) {
   return with(-32003, words, "key", key);
 }
 
+RpcError conflict(std::string_view words) {
+  return make(-32002, words);
+}
 RpcError queue_full(std::string_view words, size_t limit_bytes) {
   return with(-32004, words, "limit_bytes", limit_bytes);
 }

@@ -30,6 +30,7 @@ RpcError internal(std::string_view words);
 RpcError too_large(std::string_view words, size_t limit_bytes);
 RpcError not_found(std::string_view words);
 RpcError conflict(std::string_view words, int64_t expected, int64_t actual);
+RpcError conflict(std::string_view words);
 RpcError refused_key(std::string_view key, std::string_view words);
 RpcError queue_full(std::string_view words, size_t limit_bytes);
 // Likewise, and too_large, where the limit is a number of things: `limit` instead of `limit_bytes`.

@@ -27,6 +27,8 @@ inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progre
 inline constexpr std::string_view kRobotTelemetryStream = "stream:robot_telemetry";
 // HASH of every node that was ever seen: node -> what its agent said of itself at its start.
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
+// HASH of the stroke sessions that run: node -> session; empty: none.
+inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
 
 // A key that other programs parse, or that is the agents' own: not for arbitrary values.
 bool is_reserved_key(std::string_view key);

@@ -254,12 +254,14 @@ def test_a_status_that_breaks_off_calls_no_node_expired(make_agent, fake_redis, 
         queued = []
         while True:
             command = connection.read_command()
-            if command == ["HGET", "node:health:hog", "health"]:
+            if command == ["HSTRLEN", "node:health:hog", "health"]:
                 return
-            if command[0] == "HGETALL":
-                connection.send(b"*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n")
-            elif command[0] == "SCAN":
+            if command[:2] == ["HSCAN", "nodebeat:nodes"]:
+                connection.send(b"*2\r\n+0\r\n*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n")
+            elif command[0] in ("SCAN", "HSCAN"):
                 connection.send(b"*2\r\n+0\r\n*0\r\n")
+            elif command[0] == "HLEN":
+                connection.send(b":2\r\n")
             else:
                 connection.send(usual_reply(command, queued))
 

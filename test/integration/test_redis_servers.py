@@ -196,7 +196,7 @@ REFUSED_TO_AN_AGENT = [
     "HSET stroke:progress:stroke_ook_2_1700000000_000001 progress {}",
     "HSET node:health:ook2 health {}", "XADD stream:node_metrics:hog * a b",
     "SET node:health:ook x", "SET free 1", "DEL node:health:ook", "DEL stream:node_metrics:ook",
-    "XTRIM stream:node_events:ook MAXLEN 0", "HDEL nodebeat:nodes hog", "DEL nodebeat:nodes",
+    "XTRIM stream:node_events:ook MAXLEN 0", "HDEL node:health:ook health", "DEL nodebeat:nodes",
     "EXPIRE stream:node_metrics:ook 1", "RENAME cell:a cell:b", "LPUSH cell:a x",
     "PUBLISH node:events:hog {}", "PUBLISH free {}", "KEYS *", "FLUSHALL", "FLUSHDB",
     "CONFIG GET requirepass", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER ook on",

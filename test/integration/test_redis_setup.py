@@ -20,7 +20,7 @@ if CTL is None:
 def test_an_agent_may_use_what_it_uses():
     """The commands in users.acl are those that stand in the agent's source, and no other."""
     sources = [p.read_text() for room in ("redis", "agent") for p in (ROOT / "src" / room).glob("*.cc")]
-    first = r'(?:\.arg\(|ask\(\{|command\[\] = \{)"([A-Z]{3,})"'
+    first = r'(?:\.arg\(|(?:ask|next)\((?:[\w:]+,\s+)?\{|command\[\] = \{)"([A-Z]{3,})"'
     used = {word.lower() for text in sources for word in re.findall(first, text)}
     arguments = {"setname", "maxlen"}
     with_subcommand = {"client": "client|setname", "acl": "acl|whoami",

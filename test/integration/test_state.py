@@ -316,7 +316,8 @@ STATS = {
 }
 HEALTH = {"node_id": str, "health": (dict, NULL), "age_ms": (int, NULL)}
 STATUS = {"redis_connected": bool, "active_stroke_sessions": int, "nodes_online": int,
-          "total_nodes": int, "nodes_health": dict, "nodes_last_seen": dict, "timestamp": str}
+          "total_nodes": int, "nodes_health": dict, "nodes_last_seen": dict, "timestamp": str,
+          "cursor": (str, NULL), "nodes_left_out": int}
 INSPECT = {"version": str, "role": str, "maxmemory_bytes": int, "used_memory_bytes": int,
            "maxmemory_policy": str, "loading": bool, "aof_enabled": bool, "rdb_last_save_ok": bool,
            "connected_clients": int, "protected_mode": bool, "has_password": bool,

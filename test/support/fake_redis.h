@@ -51,6 +51,13 @@ class FakeRedis {
     ASSERT_EQ(::send(peer_.get(), text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
   }
+  // The other side has closed this connection.
+  bool is_closed() {
+    (void)received();
+    char byte;
+    return peer_ && ::recv(peer_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+  }
+
   // Ends the connection: with a FIN, or with a reset.
   void close() { peer_.reset(); }
   void reset() {

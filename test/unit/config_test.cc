@@ -96,7 +96,7 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.node.name, "hog");
   EXPECT_EQ(c.log.level, LogLevel::info);
   EXPECT_EQ(c.log.lines_per_minute, 20u);
-  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{5s, 15s, true, 5000}));
+  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{5s, 15s, true, 5000, 30 * 24h}));
   EXPECT_EQ(c.redis.address, (RedisAddress{.host = "127.0.0.1", .port = 6379, .db_given = true}));
   EXPECT_EQ(c.redis.connect_timeout, 2s);
   EXPECT_EQ(c.redis.command_timeout, 1900ms);
@@ -257,7 +257,7 @@ group = ""
 )");
   EXPECT_EQ(c.node.name, "ook");
   EXPECT_EQ(c.log.level, LogLevel::debug);
-  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{250ms, 2s, false, 7}));
+  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{250ms, 2s, false, 7, 30 * 24h}));
   EXPECT_EQ(c.redis.address.unix_path, "/run/r.sock");
   EXPECT_EQ(*c.redis.db_for("health"), 4);
   EXPECT_EQ(c.redis.max_reply, 65536u);
@@ -482,7 +482,7 @@ TEST(Environment, SetsEveryKindOfKey) {
                                             {"NODEBEAT_SOCKET_MODE", "0600"},
                                             {"PATH", "/bin"}}))
                        .config;
-  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{1s, 15s, false, 9}));
+  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{1s, 15s, false, 9, 30 * 24h}));
   EXPECT_EQ(c.redis.address.host, "r");
   EXPECT_EQ(*c.redis.db_for("health"), 3);
   EXPECT_EQ(*c.redis.db_for("sessions"), 2);

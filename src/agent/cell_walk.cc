@@ -1,0 +1,306 @@
+#include "agent/cell_walk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/json_guard.h"
+#include "wire/json_view.h"
+#include "wire/keys.h"
+#include "wire/timestamp.h"
+
+namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+namespace {
+
+// More than a cell has. Of what is beyond, only the number is told.
+constexpr size_t kMaxNodes = 4000;
+// Of the healths of one walk; who wants those that had no room asks for the next page.
+constexpr size_t kMaxKeptBytes = 1024 * 1024;
+constexpr Duration kMaxTime = std::chrono::seconds(4);
+constexpr std::string_view kPage = "500";
+// Of HSCAN: a server whose cursor never becomes 0 is not asked for ever.
+constexpr int kMaxPages = 100;
+constexpr size_t kMaxSessionName = 256;
+
+bool is_executing(std::string_view progress) {
+  return is_health(progress) &&
+         wire::JsonView::of(progress)["is_executing"].boolean().value_or(false);
+}
+
+}  // namespace
+
+bool is_health(std::string_view json) {
+  wire::JsonGuard guard;
+  // Three levels are around it in a status.
+  return guard.check(json, {CellWalk::kMaxHealth, 61}).reason == nullptr &&
+         wire::JsonView::of(json).type() == wire::JsonView::Type::object;
+}
+
+CellWalk::CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery,
+                   std::string_view own_node, std::string_view own_health, std::string_view from,
+                   Delegate<void()> on_done)
+    : loop_(loop),
+      reader_(reader),
+      discovery_(discovery),
+      from_(from),
+      on_done_(on_done),
+      began_(loop.now()),
+      next_node_(cell_.nodes.end()) {
+  Cell::Node& own = cell_.nodes[std::string(own_node)];
+  own.own = true;
+  own.registered = true;
+  if (own_health != "null"sv) own.health = own_health;
+  for (Lane& lane : lanes_) lane.walk = this;
+}
+
+CellWalk::~CellWalk() {
+  cancel();
+}
+
+void CellWalk::cancel() {
+  if (std::exchange(discovering_, false)) discovery_.cancel();
+  reader_.cancel(std::exchange(question_, 0));
+  for (Lane& lane : lanes_) reader_.cancel(std::exchange(lane.question, 0));
+}
+
+void CellWalk::start(bool redis_is_there) {
+  began_ = loop_.now();
+  if (!redis_is_there) return finish(false);
+  if (!discovery_.is_due()) return after_discovery();
+  discovering_ = true;
+  discovery_.run(Delegate<void()>::to<&CellWalk::after_discovery>(this));
+}
+
+void CellWalk::after_discovery() {
+  discovering_ = false;
+  const std::string_view command[] = {"HLEN", wire::kNodesKey};
+  question_ = reader_.ask(command,
+                          Delegate<void(const redis::ReaderAnswer&)>::to<&CellWalk::on_page>(this));
+  if (question_ == 0) finish(false);
+}
+
+void CellWalk::ask_page(std::string_view key) {
+  const std::string cursor = std::to_string(cursor_);
+  const std::string_view command[] = {"HSCAN", key, cursor, "COUNT", kPage};
+  question_ = reader_.ask(command,
+                          Delegate<void(const redis::ReaderAnswer&)>::to<&CellWalk::on_page>(this));
+  if (question_ == 0) finish(false);
+}
+
+void CellWalk::on_page(const redis::ReaderAnswer& answer) {
+  question_ = 0;
+  if (answer.reply == nullptr && !answer.oversized) return finish(false);
+  if (step_ == Step::size) {
+    // What an ACL forbids is left out; the rest is still worth showing.
+    if (answer.reply != nullptr) known_ = read_count(*answer.reply).value_or(0);
+    step_ = Step::nodes;
+    return ask_page(wire::kNodesKey);
+  }
+  const auto page = answer.reply != nullptr ? read_scan_page(*answer.reply) : std::nullopt;
+  for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
+    if (step_ == Step::nodes) {
+      add_node(page->text(i), true);
+    } else if (running_.size() < kMaxNodes && wire::check_node_name(page->text(i)) &&
+               page->text(i + 1).size() <= kMaxSessionName && !page->text(i + 1).empty()) {
+      running_.insert_or_assign(std::string(page->text(i)), std::string(page->text(i + 1)));
+    }
+  }
+  cursor_ = page ? page->cursor : 0;
+  const bool full =
+      step_ == Step::nodes ? cell_.nodes.size() >= kMaxNodes : running_.size() >= kMaxNodes;
+  const bool more = cursor_ != 0 && ++pages_ < kMaxPages && !full;
+  if (more) return ask_page(step_ == Step::nodes ? wire::kNodesKey : wire::kStrokesKey);
+  cursor_ = 0;
+  pages_ = 0;
+  if (step_ == Step::nodes) {
+    const auto registered = std::count_if(cell_.nodes.begin(), cell_.nodes.end(),
+                                          [](const auto& item) { return item.second.registered; });
+    // Our own may not be in it yet.
+    if (full || more) cell_.nodes_left_out = known_ - std::min<uint64_t>(known_, registered);
+    discovery_.for_each_node([&](std::string_view name) { add_node(name, false); });
+    step_ = Step::sessions;
+    return ask_page(wire::kStrokesKey);
+  }
+  choose_sessions();
+  begin_lanes();
+}
+
+void CellWalk::add_node(std::string_view name, bool registered) {
+  if (cell_.nodes.size() >= kMaxNodes || !wire::check_node_name(name)) return;
+  Cell::Node& node = cell_.nodes[std::string(name)];
+  node.registered = node.registered || registered;
+}
+
+// One a node, its latest: what the agents say, and what was found of others.
+void CellWalk::choose_sessions() {
+  discovery_.for_each_session([&](std::string_view name) {
+    const auto found = read_session_name(name);
+    const auto said = found ? running_.find(found->node) : running_.end();
+    if (said == running_.end()) {
+      sessions_.emplace_back(name);
+      return;
+    }
+    const auto other = read_session_name(said->second);
+    if (!other || std::pair(other->seconds, other->microseconds) <
+                      std::pair(found->seconds, found->microseconds)) {
+      said->second = name;
+    }
+  });
+  for (auto& [node, session] : running_) sessions_.push_back(std::move(session));
+  std::sort(sessions_.begin(), sessions_.end());
+  sessions_.erase(std::unique(sessions_.begin(), sessions_.end()), sessions_.end());
+  running_.clear();
+}
+
+void CellWalk::begin_lanes() {
+  step_ = Step::lanes;
+  next_node_ = cell_.nodes.begin();
+  lanes_busy_ = 1;  // this
+  for (Lane& lane : lanes_) {
+    ++lanes_busy_;
+    if (!next_in_lane(lane)) return;
+  }
+  if (--lanes_busy_ == 0) finish(true);
+}
+
+// False: the walk is over, and nothing may be touched.
+bool CellWalk::next_in_lane(Lane& lane) {
+  const bool late = loop_.now() - began_ > kMaxTime;
+  if (!late && next_node_ != cell_.nodes.end()) {
+    lane.name = next_node_->first;
+    lane.node = &next_node_->second;
+    ++next_node_;
+    const std::string key = wire::node_health_key(lane.name);
+    const std::string_view command[] = {"HSTRLEN", key, "health"};
+    return ask_in_lane(lane, Lane::Asked::size, command);
+  }
+  if (!late && !sessions_.empty()) {
+    lane.name = std::move(sessions_.back());
+    sessions_.pop_back();
+    lane.node = nullptr;
+    const std::string key = wire::stroke_progress_key(lane.name);
+    const std::string_view command[] = {"HSTRLEN", key, "progress"};
+    return ask_in_lane(lane, Lane::Asked::progress_size, command);
+  }
+  lane.asked = Lane::Asked::nothing;
+  if (--lanes_busy_ > 0) return true;
+  finish(true);
+  return false;
+}
+
+bool CellWalk::ask_in_lane(Lane& lane, Lane::Asked asked,
+                           std::span<const std::string_view> command) {
+  lane.asked = asked;
+  lane.question =
+      reader_.ask(command, Delegate<void(const redis::ReaderAnswer&)>::to<&Lane::on_answer>(&lane));
+  if (lane.question != 0) return true;
+  finish(false);
+  return false;
+}
+
+bool CellWalk::ask_history(Lane& lane) {
+  const std::string stream = wire::node_metrics_stream(lane.name);
+  const std::string_view command[] = {"XREVRANGE", stream, "+", "-", "COUNT", "1"};
+  return ask_in_lane(lane, Lane::Asked::history, command);
+}
+
+void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
+  using Asked = Lane::Asked;
+  lane.question = 0;
+  if (answer.reply == nullptr && !answer.oversized) return finish(false);
+  const redisReply nothing{};
+  const redisReply& reply = answer.reply != nullptr ? *answer.reply : nothing;
+  switch (lane.asked) {
+    case Asked::size: {
+      const auto size = read_count(reply);
+      // Who may not ask for the size reads all the same; of another type it says so.
+      if (!size || (*size > 0 && *size <= kMaxHealth)) {
+        const std::string key = wire::node_health_key(lane.name);
+        const std::string_view command[] = {"HGET", key, "health"};
+        return (void)ask_in_lane(lane, Asked::health, command);
+      }
+      lane.node->health.clear();
+      if (*size > kMaxHealth || lane.node->registered) return (void)ask_history(lane);
+      // It may have gone since it was found; or it is there, and empty.
+      const std::string key = wire::node_health_key(lane.name);
+      const std::string_view command[] = {"TYPE", key};
+      return (void)ask_in_lane(lane, Asked::type, command);
+    }
+    case Asked::type:
+      if (redis::text_of(reply) != "none"sv) return (void)ask_history(lane);
+      lane.node->gone = true;
+      break;
+    case Asked::health:
+      if (!on_health(lane, redis::text_of(reply))) return (void)ask_history(lane);
+      break;
+    case Asked::history:
+      if (const auto seen = read_newest_entry(reply)) {
+        lane.node->last_seen = wire::format_timestamp(*seen);
+      }
+      break;
+    case Asked::progress_size: {
+      const auto size = read_count(reply);
+      if (size && (*size == 0 || *size > kMaxHealth)) break;
+      const std::string key = wire::stroke_progress_key(lane.name);
+      const std::string_view command[] = {"HGET", key, "progress"};
+      return (void)ask_in_lane(lane, Asked::progress, command);
+    }
+    case Asked::progress:
+      cell_.active_sessions += is_executing(redis::text_of(reply));
+      break;
+    case Asked::nothing:
+      break;
+  }
+  if (lane.node != nullptr) lane.node->looked_at = true;
+  (void)next_in_lane(lane);
+}
+
+// False: it has none.
+bool CellWalk::on_health(Lane& lane, std::string_view text) {
+  Cell::Node& node = *lane.node;
+  node.health.clear();
+  if (!is_health(text)) return false;
+  const wire::JsonView health = wire::JsonView::of(text);
+  cell_.online += health["is_reachable"].boolean().value_or(true);
+  std::string scratch;
+  constexpr size_t kMaxSeen = 64;
+  const auto seen = health["last_heartbeat"].string(scratch);
+  if (seen && seen->size() <= kMaxSeen) node.last_seen = *seen;
+  if (lane.name <= from_ || kept_bytes_ + text.size() > kMaxKeptBytes) {
+    node.left_out = true;
+    return true;
+  }
+  append_compact(health, node.health);
+  kept_bytes_ += node.health.size();
+  return true;
+}
+
+void CellWalk::finish(bool connected) {
+  if (std::exchange(done_, true)) return;
+  cancel();
+  cell_.connected = connected;
+  for (auto it = cell_.nodes.begin(); it != cell_.nodes.end();) {
+    Cell::Node& node = it->second;
+    if (node.looked_at && !node.gone) {
+      ++it;
+      continue;
+    }
+    // Of one that was not asked for nothing is known, but for what this agent itself last beat.
+    if (node.own) {
+      if (!node.health.empty()) {
+        const wire::JsonView health = wire::JsonView::of(node.health);
+        cell_.online += health["is_reachable"].boolean().value_or(true);
+        std::string scratch;
+        node.last_seen = health["last_heartbeat"].string(scratch).value_or("");
+      }
+      ++it;
+      continue;
+    }
+    if (connected && !node.gone) ++cell_.nodes_left_out;
+    it = cell_.nodes.erase(it);
+  }
+  on_done_();
+}
+
+}  // namespace nb::agent

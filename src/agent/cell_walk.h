@@ -1,0 +1,109 @@
+// CellWalk: one look at the whole cell in Redis: which nodes there are, the health of each, or when
+// it was last seen, and how many stroke sessions run. Many questions are under way at once. It is
+// bounded: so many nodes, so much of each health, so much memory for all, so much time.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/discovery.h"
+#include "redis/reader.h"
+#include "uv/loop.h"
+
+namespace nb::agent {
+
+// What was found.
+struct Cell {
+  struct Node {
+    std::string health;     // JSON; empty: none
+    std::string last_seen;  // bare timestamp; empty: unknown
+    bool own = false;
+    bool registered = false;  // in nodebeat:nodes
+    bool looked_at = false;
+    bool left_out = false;  // its health is known, but there was no room to keep it
+    bool gone = false;      // it was only ever known by a key that is no more
+  };
+  std::map<std::string, Node, std::less<>> nodes;
+  int64_t online = 0;
+  int64_t active_sessions = 0;
+  uint64_t nodes_left_out = 0;  // there are more than one walk takes
+  bool connected = false;       // Redis answered to the end
+};
+
+class CellWalk {
+ public:
+  // A health that is longer is shown as none.
+  static constexpr size_t kMaxHealth = 32 * 1024;
+
+  // `own`: this node's name, and its health as last beaten, JSON or "null": what is known without
+  // Redis. Healths are kept of the nodes behind `from`, in the order of their names, as far as
+  // there is room. Calls `on_done` once, perhaps from within start().
+  CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery, std::string_view own_node,
+           std::string_view own_health, std::string_view from, Delegate<void()> on_done);
+  CellWalk(const CellWalk&) = delete;
+  CellWalk& operator=(const CellWalk&) = delete;
+  ~CellWalk();
+
+  // Without Redis nothing is asked.
+  void start(bool redis_is_there);
+  const Cell& cell() const { return cell_; }
+  MonoTime began() const { return began_; }
+
+ private:
+  enum class Step : uint8_t { size, nodes, sessions, lanes };
+  // One of the questions that are under way at once: the steps about one node, or one session.
+  struct Lane {
+    CellWalk* walk = nullptr;
+    uint64_t question = 0;
+    enum class Asked : uint8_t { nothing, size, health, type, history, progress_size, progress };
+    Asked asked = Asked::nothing;
+    Cell::Node* node = nullptr;
+    std::string name;  // of the node, or the session
+
+    void on_answer(const redis::ReaderAnswer& answer) { walk->on_lane(*this, answer); }
+  };
+  static constexpr size_t kLanes = 32;
+
+  void after_discovery();
+  void ask_page(std::string_view key);
+  void on_page(const redis::ReaderAnswer& answer);
+  void add_node(std::string_view name, bool registered);
+  void choose_sessions();
+  void begin_lanes();
+  bool next_in_lane(Lane& lane);
+  void on_lane(Lane& lane, const redis::ReaderAnswer& answer);
+  bool ask_in_lane(Lane& lane, Lane::Asked asked, std::span<const std::string_view> command);
+  bool ask_history(Lane& lane);
+  bool on_health(Lane& lane, std::string_view text);
+  void cancel();
+  void finish(bool connected);
+
+  uv::Loop& loop_;
+  redis::Reader& reader_;
+  Discovery& discovery_;
+  std::string from_;
+  Delegate<void()> on_done_;
+  Cell cell_;
+  MonoTime began_{};
+  Step step_ = Step::size;
+  uint64_t question_ = 0;
+  uint64_t known_ = 0;  // as HLEN says
+  uint64_t cursor_ = 0;
+  int pages_ = 0;
+  size_t kept_bytes_ = 0;
+  std::map<std::string, std::string, std::less<>> running_;  // of nodebeat:strokes
+  std::vector<std::string> sessions_;                        // to be looked at
+  std::map<std::string, Cell::Node, std::less<>>::iterator next_node_;
+  std::array<Lane, kLanes> lanes_;
+  size_t lanes_busy_ = 0;
+  bool discovering_ = false;
+  bool done_ = false;
+};
+
+// Whether it is an object that has its place in a status.
+bool is_health(std::string_view json);
+
+}  // namespace nb::agent

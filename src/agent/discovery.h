@@ -1,0 +1,77 @@
+// Discovery: who writes into this cell without being an agent of ours. There is no list of them, so
+// their keys are looked for by SCAN; what was found is remembered, and looked for again now and
+// then. A discovery is bounded in steps, bytes and time, whatever Redis holds; one that was cut
+// short is gone on with by the next.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "agent/redis_forms.h"
+#include "redis/reader.h"
+#include "uv/loop.h"
+
+namespace nb::agent {
+
+class Discovery {
+ public:
+  // `reader` must outlive it.
+  Discovery(uv::Loop& loop, redis::Reader& reader) : loop_(loop), reader_(reader) {}
+  Discovery(const Discovery&) = delete;
+  Discovery& operator=(const Discovery&) = delete;
+  ~Discovery() { cancel(); }
+
+  // What is known is so old that it should be run. Where a discovery is quick that is after a
+  // second, where it is slow after half a minute: it takes a twentieth of the time at most.
+  bool is_due() const { return loop_.now() >= due_; }
+  // Calls `on_done` once, perhaps from within this call, unless cancelled; also when Redis is not
+  // there.
+  void run(Delegate<void()> on_done);
+  void cancel();
+
+  // Nodes with a health.
+  template <class Visit>
+  void for_each_node(Visit visit) const {
+    for (const auto& [name, pass] : nodes_) visit(name);
+  }
+  // The sessions that may be running: the latest of each node, and those whose names do not tell.
+  template <class Visit>
+  void for_each_session(Visit visit) const {
+    for (const auto& [node, session] : sessions_) visit(session.name);
+    for (const auto& [name, pass] : unnamed_) visit(name);
+  }
+
+  // Takes the names of one page, for the fuzzer as for run().
+  void take(const ScanPage& page);
+
+ private:
+  struct Session {
+    std::string name;
+    uint64_t seconds = 0;
+    uint64_t microseconds = 0;
+    uint32_t pass = 0;
+  };
+  using Names = std::map<std::string, uint32_t, std::less<>>;
+
+  void ask();
+  void on_answer(const redis::ReaderAnswer& answer);
+  void take_session(std::string_view name);
+  void end_of_pass();
+  void finish();
+
+  uv::Loop& loop_;
+  redis::Reader& reader_;
+  Delegate<void()> on_done_;
+  uint64_t question_ = 0;
+  MonoTime began_{};
+  MonoTime due_ = MonoTime::min();
+  int steps_ = 0;
+  uint64_t cursor_ = 0;  // where the next step goes on; 0: at the beginning
+  uint32_t pass_ = 0;    // the walk over all keys at hand: what it does not find again has gone
+  Names nodes_;
+  Names unnamed_;
+  std::map<std::string, Session, std::less<>> sessions_;  // by node
+};
+
+}  // namespace nb::agent

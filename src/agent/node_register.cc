@@ -1,0 +1,207 @@
+#include "agent/node_register.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/redis_forms.h"
+#include "wire/keys.h"
+
+namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+namespace {
+
+constexpr std::string_view kPage = "100";
+constexpr size_t kMaxNames = 200;
+constexpr int kLooksInAnAge = 30;
+constexpr Duration kLeastPeriod = std::chrono::seconds(1);
+constexpr Duration kMostPeriod = std::chrono::hours(24);
+// An entry is what an agent says of itself; of a longer one only the beginning would be put back.
+constexpr size_t kMaxEntry = 4096;
+
+}  // namespace
+
+Forgetting::Forgetting(redis::Reader& reader, std::string_view node,
+                       std::optional<WallTime> older_than, Delegate<void(Outcome)> on_done)
+    : reader_(reader),
+      node_(node),
+      health_key_(wire::node_health_key(node)),
+      stream_(wire::node_metrics_stream(node)),
+      older_than_(older_than),
+      on_done_(on_done) {}
+
+void Forgetting::start() {
+  ask(Step::health, {"TYPE", health_key_});
+}
+
+void Forgetting::ask(Step step, std::initializer_list<std::string_view> command) {
+  step_ = step;
+  question_ =
+      reader_.ask(std::span(command.begin(), command.size()),
+                  Delegate<void(const redis::ReaderAnswer&)>::to<&Forgetting::on_answer>(this));
+  if (question_ == 0) on_done_(Outcome::no_redis);
+}
+
+void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
+  question_ = 0;
+  if (answer.reply == nullptr) return on_done_(Outcome::no_redis);
+  const redisReply& reply = *answer.reply;
+  if (redis::is_error(reply) && step_ != Step::stroke) {
+    words_ = redis::text_of(reply);
+    return on_done_(Outcome::refused);
+  }
+  switch (step_) {
+    case Step::health:
+      if (redis::text_of(reply) != "none"sv) return on_done_(Outcome::alive);
+      if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
+      return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+    case Step::history: {
+      const auto seen = read_newest_entry(reply);
+      if (!seen || *seen >= *older_than_) return on_done_(Outcome::kept);
+      return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+    }
+    case Step::entry:
+      if (reply.type != REDIS_REPLY_STRING) return on_done_(Outcome::unknown);
+      about_ = redis::text_of(reply).substr(0, kMaxEntry);
+      return ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
+    case Step::removal:
+      return ask(Step::stroke, {"HDEL", wire::kStrokesKey, node_});
+    case Step::stroke:
+      return ask(Step::health_again, {"TYPE", health_key_});
+    case Step::health_again:
+      if (redis::text_of(reply) == "none"sv) return on_done_(Outcome::forgotten);
+      // Its agent may have noted itself before the removal. If after it, that stays.
+      return ask(Step::put_back, {"HSETNX", wire::kNodesKey, node_, about_});
+    case Step::put_back:
+      return on_done_(Outcome::alive);
+  }
+}
+
+// --- node.forget ---------------------------------------------------------------------------------
+
+namespace {
+
+class ForgetOperation final : public Operation {
+ public:
+  explicit ForgetOperation(std::string_view node) : node_(node) {}
+
+ private:
+  void begin() override {
+    if (!redis_is_there()) return refuse_as_unavailable();
+    forgetting_ = std::make_unique<Forgetting>(
+        reader(), node_, std::nullopt,
+        Delegate<void(Forgetting::Outcome)>::to<&ForgetOperation::on_done>(this));
+    forgetting_->start();
+  }
+
+  void on_reply(const redisReply&) override {}
+
+  void on_done(Forgetting::Outcome outcome) {
+    switch (outcome) {
+      case Forgetting::Outcome::forgotten:
+        return answer("{}");
+      case Forgetting::Outcome::alive:
+        return refuse(wire::rpc::conflict(
+            "node '" + node_ +
+            "' is alive: its health is there; stop its agent, and wait until the health has "
+            "expired"));
+      case Forgetting::Outcome::unknown:
+      case Forgetting::Outcome::kept:
+        return refuse(wire::rpc::not_found("no node '" + node_ + "' was ever seen"));
+      case Forgetting::Outcome::refused:
+        return refuse(wire::rpc::refused_by_redis(forgetting_->words()));
+      case Forgetting::Outcome::no_redis:
+        return refuse_as_unavailable();
+    }
+  }
+
+  std::string node_;
+  std::unique_ptr<Forgetting> forgetting_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> make_forget_operation(std::string_view node) {
+  return std::make_unique<ForgetOperation>(node);
+}
+
+// --- now and then --------------------------------------------------------------------------------
+
+NodePruner::NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader,
+                       const Operations& operations)
+    : loop_(loop),
+      log_(log),
+      reader_(reader),
+      operations_(operations),
+      random_(Random::from_system()),
+      timer_(loop, Delegate<void()>::to<&NodePruner::on_due>(this)),
+      step_(loop, Delegate<void()>::to<&NodePruner::next>(this)) {}
+
+void NodePruner::set_age(Duration age) {
+  if (age == age_) return;
+  age_ = age;
+  stop();
+  arm();
+}
+
+void NodePruner::stop() {
+  timer_.stop();
+  step_.stop();
+  reader_.cancel(std::exchange(question_, 0));
+  forgetting_.reset();
+  names_.clear();
+}
+
+// From half of the period to one and a half.
+void NodePruner::arm() {
+  if (age_ <= Duration::zero()) return;
+  const Duration period = std::clamp(age_ / kLooksInAnAge, kLeastPeriod, kMostPeriod);
+  timer_.start(period / 2 + Duration(random_.below(static_cast<uint64_t>(period.count()))));
+}
+
+void NodePruner::on_due() {
+  arm();
+  if (question_ != 0 || forgetting_ || !names_.empty() || !operations_.redis_is_there()) return;
+  const std::string cursor = std::to_string(cursor_);
+  const std::string_view command[] = {"HSCAN", wire::kNodesKey, cursor, "COUNT", kPage};
+  question_ = reader_.ask(
+      command, Delegate<void(const redis::ReaderAnswer&)>::to<&NodePruner::on_page>(this));
+}
+
+void NodePruner::on_page(const redis::ReaderAnswer& answer) {
+  question_ = 0;
+  const auto page = answer.reply != nullptr ? read_scan_page(*answer.reply) : std::nullopt;
+  cursor_ = page ? page->cursor : 0;
+  for (size_t i = 0; page && i + 1 < page->elements.size() && names_.size() < kMaxNames; i += 2) {
+    if (wire::check_node_name(page->text(i))) names_.emplace_back(page->text(i));
+  }
+  next();
+}
+
+void NodePruner::next() {
+  forgetting_.reset();
+  if (names_.empty()) return std::vector<std::string>().swap(names_);
+  const std::string name = std::move(names_.back());
+  names_.pop_back();
+  const WallTime now = loop_.clock().wall_now();
+  forgetting_ = std::make_unique<Forgetting>(
+      reader_, name, now - std::chrono::duration_cast<WallTime::duration>(age_),
+      Delegate<void(Forgetting::Outcome)>::to<&NodePruner::on_forgotten>(this));
+  forgetting_->start();
+}
+
+void NodePruner::on_forgotten(Forgetting::Outcome outcome) {
+  if (outcome == Forgetting::Outcome::forgotten) {
+    log_.notice(
+        "node '%s' is no longer listed: it has not beaten for longer than "
+        "heartbeat.forget_after",
+        forgetting_->node().c_str());
+  }
+  if (outcome == Forgetting::Outcome::no_redis || outcome == Forgetting::Outcome::refused) {
+    names_.clear();
+  }
+  // Not from within: what has just answered is still on the stack.
+  step_.start(Duration::zero());
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,98 @@
+// NodeRegister: nodebeat:nodes, the list of every node that was ever seen. A node that is there no
+// more is taken out of it: by node.forget, or by an agent when the node has not beaten for long.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/operation.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "uv/timer.h"
+
+namespace nb::agent {
+
+// The steps by which one node is forgotten, unless it is alive. A node that comes back in the midst
+// of them is put back.
+class Forgetting {
+ public:
+  enum class Outcome : uint8_t {
+    forgotten,
+    alive,
+    unknown,  // it is not in the list
+    kept,     // it has not been away for long enough, or nobody knows since when
+    refused,  // by Redis: see words()
+    no_redis,
+  };
+
+  // `older_than`: only if its last beat was before that. Calls `on_done` once, perhaps from within
+  // start(), and is not touched afterwards.
+  Forgetting(redis::Reader& reader, std::string_view node, std::optional<WallTime> older_than,
+             Delegate<void(Outcome)> on_done);
+  Forgetting(const Forgetting&) = delete;
+  Forgetting& operator=(const Forgetting&) = delete;
+  ~Forgetting() { reader_.cancel(question_); }
+
+  void start();
+  const std::string& words() const { return words_; }
+  const std::string& node() const { return node_; }
+
+ private:
+  enum class Step : uint8_t { health, history, entry, removal, stroke, health_again, put_back };
+
+  void ask(Step step, std::initializer_list<std::string_view> command);
+  void on_answer(const redis::ReaderAnswer& answer);
+
+  redis::Reader& reader_;
+  std::string node_;
+  std::string health_key_;
+  std::string stream_;
+  std::optional<WallTime> older_than_;
+  Delegate<void(Outcome)> on_done_;
+  std::string about_;  // its entry
+  std::string words_;
+  Step step_ = Step::health;
+  uint64_t question_ = 0;
+};
+
+// node.forget
+std::unique_ptr<Operation> make_forget_operation(std::string_view node);
+
+// Looks at a page of the list now and then, about thirty times in the age at which a node is
+// forgotten, but at most once a second and at least once a day. Each agent of a cell does, each at
+// times of its own.
+class NodePruner {
+ public:
+  NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader, const Operations& operations);
+  NodePruner(const NodePruner&) = delete;
+  NodePruner& operator=(const NodePruner&) = delete;
+
+  // 0: no node is forgotten.
+  void set_age(Duration age);
+  void stop();
+
+ private:
+  void arm();
+  void on_due();
+  void on_page(const redis::ReaderAnswer& answer);
+  void next();
+  void on_forgotten(Forgetting::Outcome outcome);
+
+  uv::Loop& loop_;
+  const Log& log_;
+  redis::Reader& reader_;
+  const Operations& operations_;
+  Duration age_{};
+  Random random_;
+  uv::Timer timer_;
+  uint64_t question_ = 0;
+  uint64_t cursor_ = 0;
+  std::vector<std::string> names_;
+  std::unique_ptr<Forgetting> forgetting_;
+  uv::Timer step_;  // from one node to the next
+};
+
+}  // namespace nb::agent

@@ -1,0 +1,96 @@
+#include "agent/redis_forms.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "wire/keys.h"
+
+namespace nb::agent {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+namespace {
+
+constexpr int64_t kYear10000 = 253402300800;  // in seconds since 1970: the last that has its form
+
+// "_1700000000" at the end of `name`, which loses it.
+std::optional<uint64_t> take_number(std::string_view& name) {
+  const size_t at = name.rfind('_');
+  if (at == name.npos) return std::nullopt;
+  const auto number = parse_number<uint64_t>(name.substr(at + 1));
+  if (number) name = name.substr(0, at);
+  return number;
+}
+
+}  // namespace
+
+std::optional<ScanPage> read_scan_page(const redisReply& reply) {
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) return std::nullopt;
+  const redisReply& list = *reply.element[1];
+  const auto cursor = parse_number<uint64_t>(redis::text_of(*reply.element[0]));
+  if (!cursor || list.type != REDIS_REPLY_ARRAY) return std::nullopt;
+  return ScanPage{*cursor, {list.element, list.elements}};
+}
+
+std::optional<uint64_t> read_count(const redisReply& reply) {
+  if (reply.type != REDIS_REPLY_INTEGER || reply.integer < 0) return std::nullopt;
+  return static_cast<uint64_t>(reply.integer);
+}
+
+// An entry's id begins with the milliseconds since 1970 at which Redis took it (XADD, redis.io);
+// but whoever adds an entry may name any number.
+std::optional<WallTime> read_newest_entry(const redisReply& reply) {
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements == 0) return std::nullopt;
+  const redisReply& entry = *reply.element[0];
+  if (entry.type != REDIS_REPLY_ARRAY || entry.elements == 0) return std::nullopt;
+  const std::string_view id = redis::text_of(*entry.element[0]);
+  const auto ms = parse_number<int64_t>(id.substr(0, id.find('-')));
+  if (!ms || *ms < 0 || *ms >= kYear10000 * 1000) return std::nullopt;
+  return WallTime(std::chrono::milliseconds(*ms));
+}
+
+std::optional<WallTime> read_time(const redisReply& reply) {
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) return std::nullopt;
+  const auto seconds = parse_number<int64_t>(redis::text_of(*reply.element[0]));
+  const auto micros = parse_number<int64_t>(redis::text_of(*reply.element[1]));
+  if (!seconds || *seconds < 0 || *seconds >= kYear10000) return std::nullopt;
+  if (!micros || *micros < 0 || *micros >= 1'000'000) return std::nullopt;
+  return WallTime(std::chrono::microseconds(*seconds * 1'000'000 + *micros));
+}
+
+std::optional<std::string_view> find_in_info(std::string_view info, std::string_view name) {
+  while (!info.empty()) {
+    const size_t end = std::min(info.find('\n'), info.size());
+    const std::string_view line = trim(info.substr(0, end));
+    info.remove_prefix(std::min(end + 1, info.size()));
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':') {
+      return line.substr(name.size() + 1);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> behind(std::string_view prefix, std::string_view key) {
+  if (key.size() <= prefix.size() || !key.starts_with(prefix)) return std::nullopt;
+  return key.substr(prefix.size());
+}
+
+std::optional<SessionName> read_session_name(std::string_view name) {
+  auto rest = behind("stroke_"sv, name);
+  if (!rest) return std::nullopt;
+  const auto last = take_number(*rest);
+  if (!last) return std::nullopt;
+  SessionName session;
+  session.seconds = *last;
+  // A node's name may end in _{number} as well: microseconds have six digits, seconds have ten.
+  if (name.size() > 7 && name[name.size() - 7] == '_') {
+    if (const auto seconds = take_number(*rest)) {
+      session.seconds = *seconds;
+      session.microseconds = *last;
+    }
+  }
+  session.node = *rest;
+  if (!wire::check_node_name(session.node)) return std::nullopt;
+  return session;
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,49 @@
+// The forms of what Redis answers. Whoever answers at its address is a stranger: each function says
+// no to what is not of the form that the command's documentation gives, and none looks beyond it.
+// Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/clock.h"
+#include "redis/reply_reader.h"
+
+namespace nb::agent {
+
+// A page of SCAN or HSCAN. The cursor is 0 at the end of a walk.
+struct ScanPage {
+  uint64_t cursor = 0;
+  std::span<redisReply* const> elements;
+
+  std::string_view text(size_t i) const { return redis::text_of(*elements[i]); }
+};
+std::optional<ScanPage> read_scan_page(const redisReply& reply);
+
+// An integer that counts something: HLEN, STRLEN, HDEL.
+std::optional<uint64_t> read_count(const redisReply& reply);
+
+// When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).
+std::optional<WallTime> read_newest_entry(const redisReply& reply);
+
+// TIME.
+std::optional<WallTime> read_time(const redisReply& reply);
+
+// The value of a line of INFO, "name:value\r\n".
+std::optional<std::string_view> find_in_info(std::string_view info, std::string_view name);
+
+// What stands behind the prefix of a key; nothing if the key has another, or ends there.
+std::optional<std::string_view> behind(std::string_view prefix, std::string_view key);
+
+// The name of a stroke session that tells its node and when it began: stroke_{node}_{seconds}, of
+// our agents with _{microseconds} behind it.
+struct SessionName {
+  std::string_view node;
+  uint64_t seconds = 0;
+  uint64_t microseconds = 0;
+};
+std::optional<SessionName> read_session_name(std::string_view name);
+
+}  // namespace nb::agent

@@ -1,0 +1,273 @@
+#include "redis/connection.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "base/text.h"
+#include "redis/resp_writer.h"
+
+namespace nb::redis {
+namespace {
+
+long long ms(Duration duration) {
+  return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+}
+
+}  // namespace
+
+struct Connection::Wire {
+  // A command that waits for its answer.
+  struct Sent {
+    MonoTime at{};
+    Kind kind = Kind::owners;
+  };
+
+  explicit Wire(size_t max_reply_bytes) : reader(max_reply_bytes) {}
+
+  std::unique_ptr<Transport> transport;
+  ReplyReader reader;
+  std::string output;
+  Ring<Sent> sent;
+  MonoTime last_heard{};
+  MonoTime last_reply{};
+  bool overdue = false;  // at the last check
+};
+
+Connection::Connection(uv::Loop& loop, LinkOptions options, std::string_view role,
+                       std::optional<int> database, ConnectionOwner& owner,
+                       MakeTransport make_transport)
+    : loop_(loop),
+      options_(std::move(options)),
+      role_(role),
+      database_(database),
+      owner_(owner),
+      make_transport_(make_transport),
+      machine_(Backoff(options_.backoff, Random::from_system()), options_.stable_after),
+      retry_(loop, Delegate<void()>::to<&Connection::dial>(this)),
+      check_(loop, Delegate<void()>::to<&Connection::on_check>(this)),
+      soon_(loop, Delegate<void()>::to<&Connection::on_turn>(this)) {}
+
+Connection::~Connection() = default;
+
+bool Connection::open() {
+  if (machine_.state() > LinkState::waiting || retry_.active()) return true;
+  if (loop_.now() < away_until_) return false;
+  machine_.start();
+  retry_.start(Duration::zero());
+  return true;
+}
+
+void Connection::retry() {
+  if (machine_.state() != LinkState::waiting || retry_.active()) return;
+  retry_.start(std::max(away_until_ - loop_.now(), Duration::zero()));
+}
+
+void Connection::close() {
+  retry_.stop();
+  machine_.stop();
+  drop();
+}
+
+bool Connection::reconfigure(LinkOptions options) {
+  const bool anew = !same_way(options_, options);
+  options_ = std::move(options);
+  machine_.set_limits(options_.backoff, options_.stable_after);
+  if (retry_.active()) {
+    retry_.start(std::min(retry_.due() - loop_.now(), options_.backoff.cap));
+  }
+  if (!anew) return false;
+  forgive();
+  machine_.restart();
+  retry_.stop();
+  drop();
+  return true;
+}
+
+void Connection::set_steady() {
+  enter(LinkState::steady);
+}
+
+std::string& Connection::output() {
+  return wire_->output;
+}
+
+void Connection::expect() {
+  wire_->sent.push_back({loop_.now(), Kind::owners});
+  ++waiting_;
+  flush_soon();
+}
+
+void Connection::dial() {
+  if (!wire_) {
+    wire_ = std::make_unique<Wire>(max_reply_bytes_ > 0
+                                       ? std::min(max_reply_bytes_, options_.max_reply_bytes)
+                                       : options_.max_reply_bytes);
+    wire_->transport =
+        make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Connection::on_stage>(this),
+                                Delegate<void(Status&)>::to<&Connection::on_connected>(this),
+                                Delegate<void(std::string_view)>::to<&Connection::on_data>(this),
+                                Delegate<void(std::string_view)>::to<&Connection::on_end>(this),
+                                Delegate<void()>()});
+  }
+  wire_->transport->connect(options_.target, options_.connect_timeout);
+}
+
+void Connection::on_stage(uv::DialStage stage) {
+  enter(stage == uv::DialStage::resolving ? LinkState::resolving : LinkState::connecting);
+}
+
+void Connection::on_connected(Status& status) {
+  if (!status) {
+    // Kept for the next try: the look-up of the name may hang, and one thread that does is enough.
+    std::unique_ptr<Wire> kept = std::move(wire_);
+    fail({Trouble::unreachable, status.error().message}, std::nullopt);
+    if (machine_.state() != LinkState::stopped) wire_ = std::move(kept);
+    return;
+  }
+  enter(LinkState::greeting);
+  wire_->last_heard = wire_->last_reply = loop_.now();
+  greet();
+  flush();
+}
+
+void Connection::greet() {
+  const Greeting& greeting = options_.greeting;
+  const MonoTime now = loop_.now();
+  if (authenticate(wire_->output, greeting)) wire_->sent.push_back({now, Kind::auth});
+  RespWriter resp(wire_->output);
+  resp.command(3).arg("CLIENT").arg("SETNAME").arg(greeting.client_name + role_);
+  wire_->sent.push_back({now, Kind::client_name});
+  if (database_) {
+    resp.command(2).arg("SELECT").arg(*database_);
+    wire_->sent.push_back({now, Kind::select});
+  }
+  ping();
+}
+
+void Connection::ping() {
+  RespWriter(wire_->output).command(1).arg("PING");
+  wire_->sent.push_back({loop_.now(), Kind::ping});
+}
+
+void Connection::on_data(std::string_view bytes) {
+  wire_->last_heard = loop_.now();
+  ReplyReader& reader = wire_->reader;
+  if (reader.feed(bytes)) {
+    while (const Reply reply = reader.next()) {
+      if (const auto failure = take(*reply)) return fail(*failure, std::nullopt);
+      if (!wire_) return;  // the owner has closed it
+    }
+  }
+  if (reader.fault() != nullptr) {
+    return fail({Trouble::rubbish, reader.fault()}, reader.whole_replies());
+  }
+  owner_.on_replies_done();
+  if (wire_) arm_check();
+}
+
+std::optional<Failure> Connection::take(const redisReply& reply) {
+  if (owner_.on_message(reply)) return std::nullopt;
+  if (wire_->sent.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
+  const Kind kind = wire_->sent.front().kind;
+  wire_->sent.pop_front();
+  wire_->last_reply = loop_.now();
+  if (kind != Kind::owners) return take_own(kind, reply);
+  --waiting_;
+  return owner_.on_reply(reply);
+}
+
+std::optional<Failure> Connection::take_own(Kind kind, const redisReply& reply) {
+  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+  // As in the pipeline: the name is a courtesy that an ACL may forbid.
+  const Trouble trouble = classify(error);
+  const bool forgiven = kind == Kind::client_name && trouble != Trouble::not_admitted;
+  if (trouble != Trouble::none && !forgiven) return Failure{trouble, std::string(error)};
+  if (kind == Kind::client_name || (error.empty() && kind != Kind::ping)) return std::nullopt;
+  if (!error.empty()) {
+    const Trouble why = kind == Kind::auth     ? Trouble::wrong_password
+                        : kind == Kind::select ? Trouble::no_database
+                                               : Trouble::rubbish;
+    return Failure{why, std::string(error)};
+  }
+  // +PONG becomes an array once something is subscribed to.
+  const std::string_view first = reply.type == REDIS_REPLY_ARRAY && reply.elements > 0
+                                     ? text_of(*reply.element[0])
+                                     : text_of(reply);
+  if (first != "PONG" && first != "pong") {
+    return Failure{Trouble::rubbish, "PING was not answered by PONG"};
+  }
+  if (!greeted()) enter(LinkState::replaying);
+  return std::nullopt;
+}
+
+// Once a turn, so that whoever calls in from an answer finds everything in place afterwards.
+void Connection::on_turn() {
+  owner_.on_turn();
+  if (wire_ && greeted()) flush();
+}
+
+void Connection::flush() {
+  if (!wire_->output.empty()) {
+    if (const Status written = wire_->transport->write(wire_->output); !written) {
+      return fail({Trouble::closed, written.error().message}, std::nullopt);
+    }
+  }
+  arm_check();
+}
+
+// One timer for both: the oldest command is overdue, or it has been silent for long enough to ask.
+// It is not moved at each reply but looks again when it expires.
+void Connection::arm_check() {
+  if (check_.active() || (!pings_ && wire_->sent.empty())) return;
+  const MonoTime now = loop_.now();
+  MonoTime at = wire_->last_heard + options_.ping_after;
+  if (!wire_->sent.empty()) {
+    const MonoTime since = std::max(wire_->sent.front().at, wire_->last_reply);
+    at = std::min(since + options_.command_timeout, now + options_.ping_after);
+  }
+  check_.start(at - now);
+}
+
+void Connection::on_check() {
+  const MonoTime now = loop_.now();
+  const bool once_more = !std::exchange(wire_->overdue, false);
+  if (!wire_->sent.empty()) {
+    const MonoTime since = std::max(wire_->sent.front().at, wire_->last_reply);
+    if (now - since >= options_.command_timeout) {
+      // It may be we who were held up: the answer lies in the socket then, and is read before this
+      // looks again.
+      wire_->overdue = once_more;
+      if (once_more) return check_.start(std::chrono::milliseconds(1));
+      return fail({Trouble::silent, format("no answer within %s",
+                                           human_duration(ms(options_.command_timeout)).c_str())},
+                  std::nullopt);
+    }
+  } else if (pings_ && now - wire_->last_heard >= options_.ping_after) {
+    ping();
+  }
+  flush();
+}
+
+void Connection::fail(const Failure& failure, std::optional<size_t> culprit) {
+  const LinkMachine::Retry retry = machine_.fail(failure.trouble, loop_.now());
+  ++failures_;
+  away_until_ = loop_.now() + retry.delay;
+  drop();
+  owner_.on_lost(failure, culprit, retry.news);
+}
+
+// Last of what a callback of the transport does: it dies here.
+void Connection::drop() {
+  check_.stop();
+  waiting_ = 0;
+  wire_.reset();
+}
+
+void Connection::enter(LinkState state) {
+  [[maybe_unused]] const bool is_a_step = machine_.advance(state, loop_.now());
+  assert(is_a_step);
+  owner_.on_state(state);
+}
+
+}  // namespace nb::redis

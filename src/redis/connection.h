@@ -1,0 +1,129 @@
+// Connection: a connection to the server beside the link's: how it is made, greeted (AUTH, its
+// name, SELECT, PING), watched (a deadline on the oldest command, a PING in silence), and how long
+// to stay away when it has failed. What is asked on it, and what an answer means, is the business
+// of its owner: Reader and Subscriber stand on it.
+//
+// The owner's functions come on the loop's thread. They may do anything here but reconfigure or
+// destroy the connection.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ring.h"
+#include "redis/link.h"
+#include "redis/link_state.h"
+#include "redis/reply_reader.h"
+#include "redis/transport.h"
+#include "uv/soon.h"
+#include "uv/timer.h"
+
+namespace nb::redis {
+
+class ConnectionOwner {
+ public:
+  // Each change on the way up, and greeting's end (`replaying`): from there on commands may be
+  // sent.
+  virtual void on_state(LinkState state) = 0;
+  // Each reply comes here first: whether it is a message, which answers nothing.
+  virtual bool on_message(const redisReply& reply) = 0;
+  // The answer to the oldest command of the owner. What it returns ends the connection.
+  virtual std::optional<Failure> on_reply(const redisReply& reply) = 0;
+  // All replies that have come together are handled.
+  virtual void on_replies_done() = 0;
+  // The connection has failed and is gone. `culprit`: if it was by a reply that is not the protocol
+  // or beyond a limit, to which of the owner's commands, counted from the oldest. retry() tries
+  // again when it may. `news`: the same trouble has not been told before.
+  virtual void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) = 0;
+  // Once a turn in which flush_soon() was called, before what was formatted is sent.
+  virtual void on_turn() = 0;
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+class Connection {
+ public:
+  // All references must outlive it. `role` stands behind the client's name; `database`: which is
+  // selected, if any.
+  Connection(uv::Loop& loop, LinkOptions options, std::string_view role,
+             std::optional<int> database, ConnectionOwner& owner, MakeTransport make_transport);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  // Connects, if it is closed. After a failure it has to stay away for a while: then false.
+  bool open();
+  // After a failure: opens when it may.
+  void retry();
+  // Ends, without a further try.
+  void close();
+  // The server is known to be there: the next open() need not wait.
+  void forgive() { away_until_ = MonoTime::min(); }
+  // Other options. True if they lead elsewhere: then the connection was dropped, and open() may be
+  // called at once.
+  bool reconfigure(LinkOptions options);
+
+  LinkState state() const { return machine_.state(); }
+  bool greeted() const { return machine_.state() >= LinkState::replaying; }
+  // From `replaying` on: all that was wanted is there.
+  void set_steady();
+  Trouble trouble() const { return machine_.trouble(); }
+  uint64_t failures() const { return failures_; }
+  const LinkOptions& options() const { return options_; }
+  // From the next connection on, a reply may have so many bytes, where the options allow more.
+  void limit_replies(size_t bytes) { max_reply_bytes_ = bytes; }
+  // In silence nothing is asked: whoever needs the server next will find out.
+  void leave_in_silence() { pings_ = false; }
+
+  // Only while it is greeted: a command is formatted into output(), and expect() called for it.
+  std::string& output();
+  void expect();
+  // Commands of the owner that wait for their answers.
+  size_t waiting() const { return waiting_; }
+  // What was formatted goes out before the loop next waits.
+  void flush_soon() { soon_.request(); }
+
+ private:
+  struct Wire;  // what ends with the connection
+  enum class Kind : uint8_t { auth, client_name, select, ping, owners };
+
+  void dial();
+  void on_stage(uv::DialStage stage);
+  void on_connected(Status& status);
+  void on_data(std::string_view bytes);
+  void on_end(std::string_view why) { fail({Trouble::closed, std::string(why)}, std::nullopt); }
+  void on_turn();
+  void on_check();
+  void greet();
+  void ping();
+  std::optional<Failure> take(const redisReply& reply);
+  std::optional<Failure> take_own(Kind kind, const redisReply& reply);
+  void flush();
+  void arm_check();
+  void fail(const Failure& failure, std::optional<size_t> culprit);
+  void drop();
+  void enter(LinkState state);
+
+  uv::Loop& loop_;
+  LinkOptions options_;
+  std::string role_;
+  std::optional<int> database_;
+  ConnectionOwner& owner_;
+  MakeTransport make_transport_;
+  size_t max_reply_bytes_ = 0;  // 0: as the options say
+  bool pings_ = true;
+  LinkMachine machine_;
+  std::unique_ptr<Wire> wire_;
+  MonoTime away_until_ = MonoTime::min();
+  size_t waiting_ = 0;
+  uint64_t failures_ = 0;
+
+  uv::Timer retry_;  // the only door to connect() after a failure
+  uv::Timer check_;  // silence and deadlines
+  uv::Soon soon_;
+};
+
+}  // namespace nb::redis

@@ -1,0 +1,213 @@
+#include "redis/reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+#include "redis/resp_writer.h"
+
+namespace nb::redis {
+namespace {
+
+// Whoever asks more has to wait himself.
+constexpr size_t kMaxQuestions = 1024;
+// Under way at a time: enough that many short answers take few round trips, few enough that nobody
+// waits long behind those of others.
+constexpr size_t kMaxSent = 64;
+// A connection that broke under a question is no reason to leave it unanswered, but the question
+// may be the reason.
+constexpr int kMaxTries = 3;
+
+// What the whole server, or this connection, cannot do. Other errors are answers: to a question
+// that this user may not ask, say.
+bool ends_the_connection(Trouble trouble) {
+  switch (trouble) {
+    case Trouble::not_admitted:
+    case Trouble::wrong_password:
+    case Trouble::loading:
+    case Trouble::master_down:
+    case Trouble::busy:
+    case Trouble::cluster_down:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Reader::Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport make_transport,
+               Duration idle)
+    : loop_(loop),
+      idle_(idle),
+      connection_(loop, std::move(options), "-read", database, *this, make_transport),
+      time_(loop, Delegate<void()>::to<&Reader::on_time>(this)) {
+  connection_.limit_replies(kMaxReplyBytes);
+  connection_.leave_in_silence();
+}
+
+Reader::~Reader() = default;
+
+uint64_t Reader::ask(std::span<const std::string_view> command,
+                     Delegate<void(const ReaderAnswer&)> done) {
+  if (questions_.size() >= kMaxQuestions || !connection_.open()) return 0;
+  auto question = std::make_unique<Question>();
+  question->id = ++last_id_;
+  question->done = done;
+  RespWriter resp(question->command);
+  resp.command(command.size());
+  for (const std::string_view word : command) resp.arg(word);
+  question->deadline = loop_.now() + 2 * connection_.options().command_timeout;
+  questions_.push_back(std::move(question));
+  connection_.flush_soon();
+  if (questions_.size() == 1) time_.stop();  // it stood at the end of the idle time
+  arm();
+  return last_id_;
+}
+
+void Reader::cancel(uint64_t id) {
+  if (id == 0) return;
+  for (auto* list : {&questions_, &failed_}) {
+    for (size_t i = 0; i < list->size(); ++i) {
+      if ((*list)[i] == nullptr || (*list)[i]->id != id) continue;
+      // Of one that was sent, the answer comes all the same.
+      (*list)[i]->done = {};
+      if (list == &questions_ && i >= sent_) list->erase(list->begin() + static_cast<ptrdiff_t>(i));
+      return;
+    }
+  }
+}
+
+void Reader::reconfigure(LinkOptions options) {
+  if (!connection_.reconfigure(std::move(options))) return;
+  sent_ = 0;
+  std::erase_if(questions_, [](const auto& question) { return !question->done; });
+  if (questions_.empty()) return connection_.close();
+  connection_.open();
+}
+
+void Reader::stop() {
+  connection_.close();
+  time_.stop();
+  sent_ = 0;
+  Questions().swap(questions_);
+}
+
+void Reader::on_state(LinkState state) {
+  if (state != LinkState::replaying) return;
+  words_.clear();
+  connection_.set_steady();
+  connection_.flush_soon();
+}
+
+void Reader::on_turn() {
+  if (!connection_.greeted()) return;
+  for (; sent_ < questions_.size() && sent_ < kMaxSent; ++sent_) {
+    ++questions_[sent_]->tries;
+    connection_.output().append(questions_[sent_]->command);
+    connection_.expect();
+  }
+}
+
+std::optional<Failure> Reader::on_reply(const redisReply& reply) {
+  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+  const Trouble trouble = classify(error);
+  if (ends_the_connection(trouble)) return Failure{trouble, std::string(error)};
+  const std::unique_ptr<Question> question = std::move(questions_.front());
+  questions_.erase(questions_.begin());
+  --sent_;
+  if (questions_.empty()) {
+    idle_since_ = loop_.now();
+    time_.stop();  // it stood at a deadline
+    arm();
+  }
+  question->done({&reply, false});
+  return std::nullopt;
+}
+
+void Reader::on_lost(const Failure& failure, std::optional<size_t> culprit, bool) {
+  words_ = format("%.*s (%s)", static_cast<int>(redis::words(failure.trouble).size()),
+                  redis::words(failure.trouble).data(), failure.words.c_str());
+  // It had worked before: what the others have asked is worth another connection at once.
+  const bool again =
+      sent_ > 0 && (failure.trouble == Trouble::closed || failure.trouble == Trouble::rubbish);
+  Questions kept;
+  std::unique_ptr<Question> blamed;
+  for (size_t i = 0; i < questions_.size(); ++i) {
+    std::unique_ptr<Question>& question = questions_[i];
+    if (!question->done) continue;
+    if (i < sent_ && culprit == i) {
+      blamed = std::move(question);
+    } else if (again && (i >= sent_ || question->tries < kMaxTries)) {
+      kept.push_back(std::move(question));
+    } else {
+      failed_.push_back(std::move(question));
+    }
+  }
+  questions_ = std::move(kept);
+  sent_ = 0;
+  if (again) connection_.forgive();
+  if (!questions_.empty()) connection_.open();
+  if (questions_.empty()) time_.stop();
+  if (blamed) blamed->done({nullptr, true});
+  answer_none(failed_);
+}
+
+void Reader::answer_none(Questions& whom) {
+  // Whoever is told may cancel others, and ask more.
+  while (!whom.empty()) {
+    const std::unique_ptr<Question> question = std::move(whom.back());
+    whom.pop_back();
+    question->done({});
+  }
+}
+
+void Reader::on_time() {
+  const MonoTime now = loop_.now();
+  if (questions_.empty()) {
+    if (now - idle_since_ < idle_) return arm();
+    connection_.close();
+    Questions().swap(questions_);
+    Questions().swap(failed_);
+    return;
+  }
+  for (size_t i = 0; i < questions_.size();) {
+    Question& question = *questions_[i];
+    if (!question.done || question.deadline > now) {
+      ++i;
+      continue;
+    }
+    auto late = std::make_unique<Question>();
+    late->id = question.id;
+    late->done = std::exchange(question.done, {});
+    if (i < sent_) {
+      ++i;  // its answer may still come
+    } else {
+      questions_.erase(questions_.begin() + static_cast<ptrdiff_t>(i));
+    }
+    failed_.push_back(std::move(late));
+  }
+  if (!failed_.empty()) {
+    words_ = format(
+        "no answer within %s",
+        human_duration(2 * connection_.options().command_timeout / std::chrono::milliseconds(1))
+            .c_str());
+  }
+  arm();
+  answer_none(failed_);
+}
+
+// Like the link's: it is not moved at each question, but looks again when it expires.
+void Reader::arm() {
+  if (time_.active()) return;
+  MonoTime at = idle_since_ + idle_;
+  if (!questions_.empty()) {
+    at = loop_.now() + 2 * connection_.options().command_timeout;
+    for (const auto& question : questions_) {
+      if (question->done) at = std::min(at, question->deadline);
+    }
+  }
+  time_.start(at - loop_.now());
+}
+
+}  // namespace nb::redis

@@ -1,0 +1,95 @@
+// Reader: questions to the server, on a connection of their own, so that no answer can cost the
+// link anything. The connection is there while something is asked, and a few seconds longer.
+//
+// A reply beyond the limit ends the connection, and is told to the one who asked for it; what
+// others had asked meanwhile is asked again. So whoever may get a long answer should ask for its
+// size first. Each question has a time limit.
+//
+// The answers come on the loop's thread; they may ask, cancel and stop, but must not reconfigure
+// or destroy the reader.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis/connection.h"
+
+namespace nb::redis {
+
+// Valid during the call. An error reply of the server is an answer too.
+struct ReaderAnswer {
+  const redisReply* reply = nullptr;  // null: there was none
+  bool oversized = false;             // since it was beyond the limit
+};
+
+class Reader final : private ConnectionOwner {
+ public:
+  // A longer reply is none; more memory than a few times that is never taken.
+  static constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
+  // How long an idle connection stays: from one question of a view that looks once a second or two
+  // to its next.
+  static constexpr Duration kIdle = std::chrono::seconds(5);
+
+  // All references must outlive it. Of the options, the databases are not used; the client's name
+  // gets "-read" behind it.
+  Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport make_transport,
+         Duration idle = kIdle);
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader();
+
+  // Asks one command (its words). `done` is called exactly once, unless cancelled, and never from
+  // within this call; but not when the reader is destroyed. 0, and no call: the server could not be
+  // reached a moment ago, or too many questions wait.
+  uint64_t ask(std::span<const std::string_view> command, Delegate<void(const ReaderAnswer&)> done);
+  void cancel(uint64_t question);
+  // The link has come to the server: what is asked next need not wait.
+  void on_server_there() { connection_.forgive(); }
+  // Other options. If they lead elsewhere, what was asked is asked there.
+  void reconfigure(LinkOptions options);
+  // What was asked is cancelled.
+  void stop();
+
+  // Why there was no answer, for a person; empty while all is well.
+  const std::string& words() const { return words_; }
+  size_t max_reply_bytes() const {
+    return std::min(kMaxReplyBytes, connection_.options().max_reply_bytes);
+  }
+
+ private:
+  struct Question {
+    uint64_t id = 0;
+    Delegate<void(const ReaderAnswer&)> done;  // empty: nobody wants the answer any more
+    std::string command;                       // as it is sent
+    MonoTime deadline{};
+    int tries = 0;
+  };
+  using Questions = std::vector<std::unique_ptr<Question>>;
+
+  void on_state(LinkState state) override;
+  bool on_message(const redisReply&) override { return false; }
+  std::optional<Failure> on_reply(const redisReply& reply) override;
+  void on_replies_done() override { connection_.flush_soon(); }
+  void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) override;
+  void on_turn() override;
+  void on_time();
+  void arm();
+  void answer_none(Questions& whom);
+
+  uv::Loop& loop_;
+  Duration idle_;
+  Connection connection_;
+  Questions questions_;  // in the order in which they were asked
+  size_t sent_ = 0;      // of them, the first
+  Questions failed_;     // are being told so
+  uint64_t last_id_ = 0;
+  std::string words_;
+  MonoTime idle_since_{};  // nothing is asked
+  uv::Timer time_;         // the next deadline, or the end of an idle connection
+};
+
+}  // namespace nb::redis

@@ -1,0 +1,252 @@
+// Unit tests of redis/reader and redis/connection against a scripted server.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "redis/plain_transport.h"
+#include "redis/reader.h"
+#include "support/fake_redis.h"
+#include "support/test_loop.h"
+
+namespace nb::redis {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FakeRedis;
+using test::TestLoop;
+
+// One who asks, and what he is told.
+struct Asker {
+  void on_answer(const ReaderAnswer& answer) {
+    if (answer.reply == nullptr) {
+      heard.push_back(answer.oversized ? "oversized" : "none");
+    } else {
+      heard.push_back(std::string(text_of(*answer.reply)));
+    }
+    if (reader != nullptr && !next.empty()) {
+      const std::string_view command[] = {"GET", next};
+      next_id = reader->ask(command, done());
+      next.clear();
+    }
+  }
+  Delegate<void(const ReaderAnswer&)> done() {
+    return Delegate<void(const ReaderAnswer&)>::to<&Asker::on_answer>(this);
+  }
+  std::vector<std::string> heard;
+  Reader* reader = nullptr;
+  std::string next;
+  uint64_t next_id = 0;
+};
+
+LinkOptions options_for(const FakeRedis& redis) {
+  LinkOptions options;
+  options.target = {"127.0.0.1", redis.port(), ""};
+  options.greeting = {"", "", "nodebeat:hog", {0}};
+  options.command_timeout = 1h;
+  options.connect_timeout = 5s;
+  options.backoff = {1h, 1h, 1h};
+  return options;
+}
+
+class ReaderTest : public testing::Test {
+ protected:
+  ReaderTest() {
+    ::signal(SIGPIPE, SIG_IGN);
+    make(options_for(redis_), 1h);
+  }
+  void make(LinkOptions options, Duration idle) {
+    reader_.emplace(loop_.loop(), std::move(options), 3, &make_plain_transport, idle);
+  }
+  uint64_t ask(std::string_view key, Asker& asker) {
+    const std::string_view command[] = {"GET", key};
+    return reader_->ask(command, asker.done());
+  }
+  bool receives(std::string_view text) {
+    return loop_.run_until([&] { return redis_.received_has(text); });
+  }
+  bool accepts() {
+    return loop_.run_until([&] { return redis_.accept(); });
+  }
+  void greet() {
+    ASSERT_TRUE(accepts());
+    ASSERT_TRUE(
+        receives("nodebeat:hog-read\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*1\r\n$4\r\nPING\r\n"));
+    redis_.forget();
+    redis_.send("+OK\r\n+OK\r\n+PONG\r\n");
+  }
+  bool hears(const Asker& asker, std::vector<std::string> wanted) {
+    return loop_.run_until([&] { return asker.heard == wanted; });
+  }
+
+  TestLoop loop_;
+  FakeRedis redis_;
+  std::optional<Reader> reader_;
+  Asker one_, other_;
+};
+
+TEST_F(ReaderTest, ConnectsForTheFirstQuestionAndClosesWhenItIsIdle) {
+  make(options_for(redis_), 1ms);
+  loop_.loop().run_once(false);
+  EXPECT_FALSE(redis_.accept());
+  EXPECT_NE(ask("a", one_), 0u);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  redis_.send("$1\r\nA\r\n");
+  ASSERT_TRUE(hears(one_, {"A"}));
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.is_closed(); }));
+  // A next one gets another connection.
+  EXPECT_NE(ask("b", one_), 0u);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  redis_.send("$1\r\nB\r\n");
+  ASSERT_TRUE(hears(one_, {"A", "B"}));
+}
+
+TEST_F(ReaderTest, AReplyBeyondTheLimitCostsOnlyTheOneWhoAsked) {
+  ask("a", one_);
+  ask("large", one_);
+  ask("b", other_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  // With the good answer in front of it in one piece.
+  redis_.send("$1\r\nA\r\n$5000000\r\nxxx");
+  ASSERT_TRUE(loop_.run_until([&] { return !one_.heard.empty(); }));
+  EXPECT_EQ(one_.heard, std::vector<std::string>{"oversized"});
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  EXPECT_TRUE(redis_.received_has("GET\r\n$1\r\na\r\n")) << "what came with it is asked again";
+  EXPECT_FALSE(redis_.received_has("large"));
+  redis_.send("$1\r\nA\r\n$1\r\nB\r\n");
+  ASSERT_TRUE(hears(other_, {"B"}));
+  EXPECT_EQ(one_.heard, (std::vector<std::string>{"oversized", "A"}));
+}
+
+TEST_F(ReaderTest, AQuestionUnderWhichTheConnectionBreaksIsAskedAgainButNotForEver) {
+  ask("a", one_);
+  for (int i = 0; i < 3; ++i) {
+    greet();
+    ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+    EXPECT_TRUE(one_.heard.empty());
+    redis_.close();
+  }
+  ASSERT_TRUE(hears(one_, {"none"}));
+  EXPECT_NE(reader_->words(), "");
+}
+
+TEST_F(ReaderTest, WithoutAServerAllAreToldAndTheNextToo) {
+  LinkOptions options = options_for(redis_);
+  options.target.port = 1;  // nobody is there
+  make(options, 1h);
+  EXPECT_NE(ask("a", one_), 0u);
+  EXPECT_NE(ask("b", other_), 0u);
+  ASSERT_TRUE(hears(one_, {"none"}));
+  ASSERT_TRUE(hears(other_, {"none"}));
+  EXPECT_EQ(ask("c", one_), 0u) << "it stays away for a while";
+  reader_->on_server_there();
+  EXPECT_NE(ask("c", one_), 0u);
+  ASSERT_TRUE(hears(one_, {"none", "none"}));
+}
+
+TEST_F(ReaderTest, WhatIsCancelledIsNotAskedOrNotTold) {
+  const uint64_t unsent = ask("never", one_);
+  reader_->cancel(unsent);
+  const uint64_t sent = ask("a", one_);
+  ask("b", other_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  EXPECT_FALSE(redis_.received_has("never"));
+  reader_->cancel(sent);
+  redis_.send("$1\r\nA\r\n$1\r\nB\r\n");
+  ASSERT_TRUE(hears(other_, {"B"}));
+  EXPECT_TRUE(one_.heard.empty());
+}
+
+TEST_F(ReaderTest, ASilentServerIsGivenUp) {
+  LinkOptions options = options_for(redis_);
+  options.command_timeout = 20ms;
+  make(options, 1h);
+  ask("a", one_);
+  ASSERT_TRUE(accepts());
+  ASSERT_TRUE(hears(one_, {"none"}));
+  EXPECT_NE(reader_->words(), "");
+}
+
+TEST_F(ReaderTest, OneWhoWaitsTooLongBehindOthersIsToldAndTheConnectionLives) {
+  LinkOptions options = options_for(redis_);
+  options.command_timeout = 100ms;
+  make(options, 1h);
+  for (int i = 0; i < 64; ++i) ask("x", other_);
+  ask("late", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nx\r\n"));
+  // An answer every 30 ms: the server is not silent, but 64 of them take too long.
+  MonoTime last{};
+  int answers = 0;
+  ASSERT_TRUE(loop_.run_until([&] {
+    if (loop_.loop().now() - last >= 30ms) {
+      last = loop_.loop().now();
+      redis_.send("$1\r\nX\r\n");
+      ++answers;
+    }
+    return !one_.heard.empty();
+  }));
+  EXPECT_EQ(one_.heard, std::vector<std::string>{"none"});
+  ASSERT_TRUE(loop_.run_until([&] { return other_.heard.size() == 64; }));
+  for (; answers < 65; ++answers) redis_.send("$1\r\nX\r\n");
+  ask("next", one_);
+  ASSERT_TRUE(receives("next"));
+  redis_.send("$1\r\nN\r\n");
+  ASSERT_TRUE(hears(one_, {"none", "N"}));
+  EXPECT_EQ(redis_.connections(), 1);
+}
+
+TEST_F(ReaderTest, WhatTheServerCannotDoEndsTheConnectionWhatAUserMayNotDoesNot) {
+  ask("a", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  redis_.send("-NOPERM this user has no permissions\r\n");
+  ASSERT_TRUE(hears(one_, {"NOPERM this user has no permissions"}));
+  ask("b", one_);
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  redis_.send("-LOADING Redis is loading the dataset in memory\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return one_.heard.size() == 2; }));
+  EXPECT_EQ(one_.heard[1], "none");
+  EXPECT_NE(reader_->words().find("loading"), std::string::npos);
+}
+
+TEST_F(ReaderTest, MayBeAskedAndStoppedFromAnAnswer) {
+  one_.reader = &*reader_;
+  one_.next = "second";
+  ask("first", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$5\r\nfirst\r\n"));
+  redis_.send("$1\r\n1\r\n");
+  ASSERT_TRUE(receives("GET\r\n$6\r\nsecond\r\n"));
+  redis_.send("$1\r\n2\r\n");
+  ASSERT_TRUE(hears(one_, {"1", "2"}));
+  EXPECT_NE(one_.next_id, 0u);
+  ask("third", one_);
+  ASSERT_TRUE(receives("GET\r\n$5\r\nthird\r\n"));
+  reader_->stop();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.is_closed(); }));
+  EXPECT_EQ(one_.heard.size(), 2u);
+}
+
+TEST_F(ReaderTest, ReconfiguredToAnotherServerItAsksThere) {
+  ask("a", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  FakeRedis there;
+  reader_->reconfigure(options_for(there));
+  ASSERT_TRUE(loop_.run_until([&] { return there.accept(); }));
+  ASSERT_TRUE(loop_.run_until([&] { return there.received_has("PING\r\n"); }));
+  there.send("+OK\r\n+OK\r\n+PONG\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return there.received_has("GET\r\n$1\r\na\r\n"); }));
+  there.send("$1\r\nA\r\n");
+  ASSERT_TRUE(hears(one_, {"A"}));
+}
+
+}  // namespace
+}  // namespace nb::redis
