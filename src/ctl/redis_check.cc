@@ -35,8 +35,9 @@ std::string no_answer(const RedisServer& server, const RedisReply& reply) {
 
 class Check {
  public:
+  // `timeout_ms` for all that is asked, whoever answers.
   Check(const RedisCheckOptions& options, int64_t timeout_ms)
-      : options_(options), timeout_ms_(timeout_ms) {}
+      : options_(options), deadline_(timeout_ms), server_(deadline_) {}
 
   ExitCode address();
   ExitCode connect();
@@ -47,12 +48,12 @@ class Check {
   void look_at_clock(ServerLook& look);
   void look_without_password(ServerLook& look);
   void look_at_users(ServerLook& look);
-  RedisReply dry_run(const std::string& user, const Need& need);
+  std::vector<RedisReply> dry_run(const std::string& user, const std::vector<Need>& needs);
   UserLook by_dry_run(const std::string& node);
   UserLook by_queueing(const std::string& user, const std::string& node);
 
   const RedisCheckOptions& options_;
-  int64_t timeout_ms_;
+  Deadline deadline_;
   RedisAddress address_;
   RedisServer server_;
 };
@@ -63,9 +64,9 @@ ExitCode Check::address() {
     if (url.empty()) url = environment(name);
   }
   if (url.empty()) url = "redis://127.0.0.1:6379";
-  if (const std::string fault = parse_redis_url(url, address_); !fault.empty()) {
-    return complain(kUsage, "the URL: " + printable(fault));
-  }
+  const Result<RedisAddress> parsed = config::parse_redis_url(url);
+  if (!parsed) return complain(kUsage, "the URL: " + printable(parsed.error().message));
+  address_ = *parsed;
   if (!options_.user.empty()) address_.user = options_.user;
   std::string file = options_.password_file;
   if (file.empty() && address_.password.empty()) {
@@ -91,8 +92,8 @@ ExitCode Check::address() {
 
 ExitCode Check::connect() {
   using Opened = RedisServer::Opened;
-  const Opened opened = server_.open(address_, timeout_ms_);
-  const std::string where = "redis " + printable(address_.text());
+  const Opened opened = server_.open(address_);
+  const std::string where = "redis " + printable(place_of(address_));
   const std::string fault = printable(server_.fault());
   switch (opened) {
     case Opened::open:
@@ -114,9 +115,12 @@ ExitCode Check::connect() {
 }
 
 void Check::look_at_config(ServerLook& look) {
-  for (const auto& [name, value] : recommended_settings()) {
-    const RedisReply reply = server_.call({"CONFIG", "GET", name});
-    if (reply.items.size() == 2) look.config[name] = reply.items[1].text;
+  const std::vector<Directive> settings = recommended_settings();
+  std::vector<RedisServer::Command> commands;
+  for (const Directive& setting : settings) commands.push_back({"CONFIG", "GET", setting.name});
+  const std::vector<RedisReply> replies = server_.call_all(commands);
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (replies[i].items.size() == 2) look.config[settings[i].name] = replies[i].items[1].text;
   }
 }
 
@@ -140,8 +144,8 @@ void Check::look_without_password(ServerLook& look) {
   RedisAddress nobody = address_;
   nobody.user.clear();
   nobody.password.clear();
-  RedisServer other;
-  const auto opened = other.open(nobody, timeout_ms_);
+  RedisServer other(deadline_);
+  const auto opened = other.open(nobody);
   if (opened == RedisServer::Opened::open) look.anonymous = true;
   // Any other refusal, such as of one client too many, says nothing about passwords.
   if (opened == RedisServer::Opened::refused && other.fault().starts_with("NOAUTH")) {
@@ -150,16 +154,23 @@ void Check::look_without_password(ServerLook& look) {
   if (!look.anonymous) look.anonymous_unknown = other.fault();
 }
 
-RedisReply Check::dry_run(const std::string& user, const Need& need) {
-  std::vector<std::string> command = {"ACL", "DRYRUN", user};
-  command.insert(command.end(), need.command.begin(), need.command.end());
-  return server_.call(command);
+// The server's answers to whether `user` may do each of these.
+std::vector<RedisReply> Check::dry_run(const std::string& user, const std::vector<Need>& needs) {
+  std::vector<RedisServer::Command> commands;
+  for (const Need& need : needs) {
+    RedisServer::Command command = {"ACL", "DRYRUN", user};
+    command.insert(command.end(), need.command.begin(), need.command.end());
+    commands.push_back(std::move(command));
+  }
+  return server_.call_all(commands);
 }
 
 UserLook Check::by_dry_run(const std::string& node) {
   UserLook look{user_of_node(node), node, true, {}, {}};
-  for (const Need& need : needs_of(node)) {
-    const RedisReply reply = dry_run(look.user, need);
+  const std::vector<Need> needs = needs_of(node);
+  const std::vector<RedisReply> needed = dry_run(look.user, needs);
+  for (size_t i = 0; i < needs.size(); ++i) {
+    const RedisReply& reply = needed[i];
     if (reply.is_error() && reply.text.find("not found") != std::string::npos &&
         reply.text.find("User") != std::string::npos) {
       look.exists = false;
@@ -168,14 +179,16 @@ UserLook Check::by_dry_run(const std::string& node) {
     look.unknown = no_answer(server_, reply);
     if (!look.unknown.empty()) return look;
     if (reply.text == "OK") continue;
-    look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
+    look.missing.push_back(
+        {brief(needs[i].command), needs[i].what_for, reply.text, needs[i].optional});
   }
-  for (const Need& need : excesses_of(node)) {
-    const RedisReply reply = dry_run(look.user, need);
-    look.unknown = no_answer(server_, reply);
+  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<RedisReply> allowed = dry_run(look.user, excesses);
+  for (size_t i = 0; i < excesses.size(); ++i) {
+    look.unknown = no_answer(server_, allowed[i]);
     if (!look.unknown.empty()) return look;
-    if (reply.text != "OK") continue;
-    look.excess.push_back({brief(need.command), need.what_for, {}, {}});
+    if (allowed[i].text != "OK") continue;
+    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
   }
   return look;
 }
@@ -184,8 +197,8 @@ UserLook Check::by_dry_run(const std::string& node) {
 // ends nothing is carried out.
 UserLook Check::by_queueing(const std::string& user, const std::string& node) {
   UserLook look{user, node, true, {}, {}};
-  RedisServer other;
-  if (other.open(address_, timeout_ms_) != RedisServer::Opened::open) {
+  RedisServer other(deadline_);
+  if (other.open(address_) != RedisServer::Opened::open) {
     look.unknown = other.fault();
     return look;
   }
@@ -195,19 +208,27 @@ UserLook Check::by_queueing(const std::string& user, const std::string& node) {
     look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
     return look;
   }
-  for (const Need& need : needs_of(node)) {
-    const RedisReply reply = other.call(need.command);
-    if (reply.kind == RedisReply::Kind::none) look.unknown = other.fault();
+  const auto queue = [&other](const std::vector<Need>& needs) {
+    std::vector<RedisServer::Command> commands;
+    for (const Need& need : needs) commands.push_back(need.command);
+    return other.call_all(commands);
+  };
+  const std::vector<Need> needs = needs_of(node);
+  const std::vector<RedisReply> needed = queue(needs);
+  for (size_t i = 0; i < needs.size(); ++i) {
+    if (needed[i].kind == RedisReply::Kind::none) look.unknown = other.fault();
     if (!look.unknown.empty()) return look;
-    if (!reply.denied()) continue;
-    look.missing.push_back({brief(need.command), need.what_for, reply.text, need.optional});
+    if (!needed[i].denied()) continue;
+    look.missing.push_back(
+        {brief(needs[i].command), needs[i].what_for, needed[i].text, needs[i].optional});
   }
-  for (const Need& need : excesses_of(node)) {
-    const RedisReply reply = other.call(need.command);
-    if (reply.kind == RedisReply::Kind::none) look.unknown = other.fault();
+  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<RedisReply> allowed = queue(excesses);
+  for (size_t i = 0; i < excesses.size(); ++i) {
+    if (allowed[i].kind == RedisReply::Kind::none) look.unknown = other.fault();
     if (!look.unknown.empty()) return look;
-    if (reply.text != "QUEUED") continue;
-    look.excess.push_back({brief(need.command), need.what_for, {}, {}});
+    if (allowed[i].text != "QUEUED") continue;
+    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
   }
   return look;
 }
@@ -230,9 +251,11 @@ void Check::look_at_users(ServerLook& look) {
       const std::string_view node = node_of_user(line.user);
       if (options_.nodes.empty() && !node.empty()) nodes.emplace_back(node);
       if (line.user != "viewer") continue;
-      for (const Need& need : excesses_of_viewer()) {
-        if (dry_run(line.user, need).text != "OK") continue;
-        look.viewer_excess.push_back({brief(need.command), need.what_for, {}, {}});
+      const std::vector<Need> excesses = excesses_of_viewer();
+      const std::vector<RedisReply> allowed = dry_run(line.user, excesses);
+      for (size_t i = 0; i < excesses.size(); ++i) {
+        if (allowed[i].text != "OK") continue;
+        look.viewer_excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
       }
     }
   }
@@ -241,7 +264,7 @@ void Check::look_at_users(ServerLook& look) {
 
 ServerLook Check::look() {
   ServerLook look;
-  look.target = address_.text();
+  look.target = place_of(address_);
   const RedisReply who = server_.call({"ACL", "WHOAMI"});
   if (!who.is_error()) look.user = who.text;
   const RedisReply info = server_.call({"INFO"});

@@ -1,168 +1,156 @@
 #include "ctl/redis_server.h"
 
-#include <hiredis/hiredis.h>
-#include <sys/time.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
+#include <climits>
+#include <cstring>
+#include <memory>
 
 #include "ctl/text.h"
 
 namespace nb::ctl {
 namespace {
 
-template <class Number>
-bool read_number(std::string_view text, Number least, Number most, Number& out) {
-  Number value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return false;
-  if (value < least || value > most) return false;
-  out = value;
-  return true;
+constexpr char kLate[] = "no answer in time";
+constexpr size_t kReadBytes = 64 * 1024;
+
+int64_t steady_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
-// "%40" as '@'; false for what is no such sequence.
-bool decode(std::string_view text, std::string& out) {
-  out.clear();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
+std::string words_of(int error) {
+  return std::strerror(error);
+}
+
+// A question to the resolver, which goes on alone if it takes too long: this program ends soon.
+struct Lookup {
+  std::string host, port;
+  addrinfo hints{};
+  gaicb request{};
+};
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
+};
+using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
+
+Addresses look_up(const RedisAddress& address, int64_t ms, std::string& fault) {
+  auto lookup = std::make_unique<Lookup>();
+  lookup->host = address.host;
+  lookup->port = std::to_string(address.port);
+  lookup->hints.ai_socktype = SOCK_STREAM;
+  lookup->hints.ai_flags = AI_NUMERICSERV;
+  lookup->request.ar_name = lookup->host.c_str();
+  lookup->request.ar_service = lookup->port.c_str();
+  lookup->request.ar_request = &lookup->hints;
+  gaicb* list[] = {&lookup->request};
+  int rc = ::getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr);
+  if (rc == 0) {
+    const timespec limit{static_cast<time_t>(ms / 1000), static_cast<long>(ms % 1000 * 1000000)};
+    (void)::gai_suspend(list, 1, &limit);
+    rc = ::gai_error(list[0]);
+  }
+  if (rc == EAI_INPROGRESS) {
+    fault = kLate;
+    if (::gai_cancel(list[0]) != EAI_CANCELED) {
+      static Lookup* abandoned = nullptr;  // still written to
+      abandoned = lookup.release();
+      (void)abandoned;
     }
-    unsigned value = 0;
-    if (text.size() - i < 3) return false;
-    const char* digits = text.data() + i + 1;
-    const auto [end, error] = std::from_chars(digits, digits + 2, value, 16);
-    if (error != std::errc() || end != digits + 2 || value == 0) return false;
-    out += static_cast<char>(value);
-    i += 2;
+    return {};
   }
-  return true;
+  if (rc != 0) {
+    fault = address.host + ": " + ::gai_strerror(rc);
+    return {};
+  }
+  return Addresses(lookup->request.ar_result);
 }
 
-timeval time_of(int64_t ms) {
-  timeval out{};
-  out.tv_sec = static_cast<time_t>(ms / 1000);
-  out.tv_usec = static_cast<suseconds_t>(ms % 1000 * 1000);
-  return out;
-}
-
-RedisReply convert(const redisReply& reply) {
-  RedisReply out;
-  switch (reply.type) {
-    case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-    case REDIS_REPLY_ERROR:
-      out.kind = reply.type == REDIS_REPLY_ERROR ? RedisReply::Kind::error : RedisReply::Kind::text;
-      out.text.assign(reply.str, static_cast<size_t>(reply.len));
-      break;
-    case REDIS_REPLY_INTEGER:
-      out.kind = RedisReply::Kind::integer;
-      out.text = std::to_string(reply.integer);
-      break;
-    case REDIS_REPLY_ARRAY:
-      out.kind = RedisReply::Kind::list;
-      for (size_t i = 0; i < reply.elements; ++i) out.items.push_back(convert(*reply.element[i]));
-      break;
-    default:
-      break;
+void append(std::string& out, const RedisServer::Command& command) {
+  out += format("*%zu\r\n", command.size());
+  for (const std::string& word : command) {
+    out += format("$%zu\r\n", word.size());
+    out.append(word).append("\r\n");
   }
-  return out;
 }
 
 }  // namespace
 
-struct RedisServer::Context {
-  explicit Context(redisContext* opened) : raw(opened) {}
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  ~Context() {
-    if (raw != nullptr) redisFree(raw);
-  }
-  redisContext* raw;
-};
-
-RedisServer::RedisServer() = default;
-RedisServer::~RedisServer() = default;
-
-std::string RedisAddress::text() const {
-  if (!unix_path.empty()) return unix_path;
-  const bool v6 = host.find(':') != std::string::npos;
-  return (v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+std::string place_of(const RedisAddress& address) {
+  if (address.is_unix()) return address.unix_path;
+  const bool v6 = address.host.find(':') != std::string::npos;
+  return (v6 ? '[' + address.host + ']' : address.host) + ':' + std::to_string(address.port);
 }
 
-std::string parse_redis_url(std::string_view url, RedisAddress& out) {
-  constexpr char kGrammar[] =
-      "write redis://[user[:password]@]host[:port][/db] or unix://[user[:password]@]/path[?db=N]";
-  RedisAddress address;
-  if (url.starts_with("rediss://")) return "TLS (rediss://) is not supported yet";
-  const bool local = url.starts_with("unix://");
-  if (!local && !url.starts_with("redis://")) return std::string("not a Redis URL: ") + kGrammar;
-  url.remove_prefix(local ? 7 : 8);
-  // The last '@' before the path: neither a host nor the end of the authority can hold one.
-  const size_t at = url.substr(0, url.find('/')).rfind('@');
-  if (at != url.npos) {
-    const std::string_view both = url.substr(0, at);
-    const size_t colon = both.find(':');
-    if (!decode(both.substr(0, colon), address.user) ||
-        (colon != both.npos && !decode(both.substr(colon + 1), address.password))) {
-      return "a '%' in its user or password has to be followed by two hexadecimal digits";
-    }
-    url.remove_prefix(at + 1);
-  }
-  std::string_view db;
-  if (local) {
-    const size_t query = url.find('?');
-    address.unix_path = url.substr(0, query);
-    if (!address.unix_path.starts_with('/')) return "the path of the socket has to be absolute";
-    if (address.unix_path.size() > 107) return "the path of the socket is longer than 107 bytes";
-    if (query != url.npos) {
-      if (!url.substr(query + 1).starts_with("db=")) return "the only option is ?db=N";
-      db = url.substr(query + 4);
-      if (db.empty()) return "the database is no number";
-    }
-  } else {
-    const size_t slash = std::min(url.find('/'), url.size());
-    std::string_view host = url.substr(0, slash);
-    db = url.substr(std::min(slash + 1, url.size()));
-    const bool v6 = host.starts_with('[') && host.find(']') != host.npos;
-    const size_t colon = host.find(':', v6 ? host.find(']') : 0);
-    if (colon != host.npos && !read_number(host.substr(colon + 1), 1, 65535, address.port)) {
-      return "the port is no number from 1 to 65535 (in a password write %2F for '/')";
-    }
-    host = host.substr(0, colon);
-    address.host = v6 ? host.substr(1, host.find(']') - 1) : host;
-    if (address.host.empty()) return std::string("the host is missing: ") + kGrammar;
-  }
-  if (!db.empty() && !read_number(db, 0, 16383, address.db)) {
-    return "the database is no number from 0 to 16383";
-  }
-  out = std::move(address);
-  return {};
+Deadline::Deadline(int64_t ms) : end_us_(steady_us() + ms * 1000) {}
+
+int64_t Deadline::left_ms() const {
+  return std::max<int64_t>((end_us_ - steady_us() + 999) / 1000, 0);
 }
 
-RedisServer::Opened RedisServer::open(const RedisAddress& address, int64_t timeout_ms) {
-  // hiredis writes without MSG_NOSIGNAL; and a name server that does not answer should not take
-  // longer than the connection may (resolv.conf(5)).
-  std::signal(SIGPIPE, SIG_IGN);
-  const int64_t seconds = std::max<int64_t>((timeout_ms + 999) / 1000, 1);
-  ::setenv("RES_OPTIONS",
-           format("timeout:%lld attempts:1", static_cast<long long>(seconds)).c_str(), 0);
-  const timeval limit = time_of(timeout_ms);
-  context_ = std::make_unique<Context>(
-      address.unix_path.empty() ? redisConnectWithTimeout(address.host.c_str(), address.port, limit)
-                                : redisConnectUnixWithTimeout(address.unix_path.c_str(), limit));
-  if (context_->raw == nullptr || context_->raw->err != 0) {
-    fault_ = context_->raw != nullptr ? context_->raw->errstr : "out of memory";
-    return Opened::unreachable;
+bool RedisServer::fail(std::string fault, bool late) {
+  fault_ = std::move(fault);
+  late_ = late;
+  fd_.reset();
+  return false;
+}
+
+// False if the time is over.
+bool RedisServer::wait(short events, int64_t ms) {
+  const Deadline own(ms);
+  for (;;) {
+    pollfd entry{fd_.get(), events, 0};
+    const int64_t left = std::min(own.left_ms(), deadline_.left_ms());
+    const int ready = ::poll(&entry, 1, static_cast<int>(std::min<int64_t>(left, INT_MAX)));
+    if (ready > 0) return true;
+    if (left == 0 || (ready < 0 && errno != EINTR)) return false;
   }
-  redisSetTimeout(context_->raw, limit);
-  std::vector<std::string> login;
+}
+
+bool RedisServer::connect_to(const sockaddr* to, unsigned size, int64_t ms) {
+  fd_ = UniqueFd(::socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd_) return fail(words_of(errno));
+  if (::connect(fd_.get(), to, size) == 0) return true;
+  if (errno != EINPROGRESS) return fail(words_of(errno));
+  if (!wait(POLLOUT, ms)) return fail(kLate, true);
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  return error == 0 || fail(words_of(error));
+}
+
+bool RedisServer::connect(const RedisAddress& address) {
+  if (address.is_unix()) {
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    address.unix_path.copy(to.sun_path, sizeof to.sun_path - 1);
+    return connect_to(reinterpret_cast<const sockaddr*>(&to), sizeof to, deadline_.left_ms());
+  }
+  std::string fault;
+  const Addresses list = look_up(address, deadline_.left_ms(), fault);
+  if (!list) return fail(fault, fault == kLate);
+  int64_t count = 0;
+  for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) ++count;
+  // One that is silent leaves the next ones their share of the time.
+  for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next, --count) {
+    if (connect_to(one->ai_addr, one->ai_addrlen, deadline_.left_ms() / count)) return true;
+  }
+  return false;
+}
+
+RedisServer::Opened RedisServer::open(const RedisAddress& address) {
+  if (!connect(address)) return lost();
   if (!address.password.empty()) {
-    login = {"AUTH"};
+    Command login = {"AUTH"};
     if (!address.user.empty()) login.push_back(address.user);
     login.push_back(address.password);
     const RedisReply reply = call(login);
@@ -184,30 +172,66 @@ RedisServer::Opened RedisServer::open(const RedisAddress& address, int64_t timeo
   return Opened::open;
 }
 
-RedisReply RedisServer::call(const std::vector<std::string>& command) {
-  if (!context_ || context_->raw == nullptr || context_->raw->err != 0) return {};
-  std::vector<const char*> words;
-  std::vector<size_t> sizes;
-  for (const std::string& word : command) {
-    words.push_back(word.data());
-    sizes.push_back(word.size());
+bool RedisServer::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (errno == EAGAIN || errno == EINTR) {
+      if (!wait(POLLOUT, deadline_.left_ms())) return fail(kLate, true);
+    } else {
+      return fail(words_of(errno));
+    }
   }
-  const auto begin = std::chrono::steady_clock::now();
-  errno = 0;
-  void* raw =
-      redisCommandArgv(context_->raw, static_cast<int>(words.size()), words.data(), sizes.data());
-  const auto took = std::chrono::steady_clock::now() - begin;
-  took_us_ = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
-  if (raw == nullptr) {
-    // With a time limit on the socket, EAGAIN is how it ends.
-    late_ = context_->raw->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT);
-    fault_ = late_ ? "no answer in time" : context_->raw->errstr;
-    return {};
+  return true;
+}
+
+bool RedisServer::receive(RedisReply& reply) {
+  for (;;) {
+    size_t used = 0;
+    switch (read_reply(input_, reply, used)) {
+      case ReplyState::whole:
+        input_.erase(0, used);
+        return true;
+      case ReplyState::too_large:
+        return fail(
+            format("a reply is longer than %zu bytes or %zu items, which no answer to "
+                   "redis check is",
+                   kMostReplyBytes, kMostReplyItems));
+      case ReplyState::malformed:
+        return fail("what answers there does not speak Redis' protocol");
+      case ReplyState::more:
+        break;
+    }
+    // Before each read: who sends without an end is not always waited for.
+    if (deadline_.left_ms() == 0) return fail(kLate, true);
+    const size_t had = input_.size();
+    input_.resize(had + kReadBytes);
+    const ssize_t n = ::recv(fd_.get(), input_.data() + had, kReadBytes, 0);
+    const int error = errno;
+    input_.resize(had + static_cast<size_t>(std::max<ssize_t>(n, 0)));
+    if (n == 0) return fail("the server closed the connection");
+    if (n > 0) continue;
+    if (error != EAGAIN && error != EINTR) return fail(words_of(error));
+    if (!wait(POLLIN, deadline_.left_ms())) return fail(kLate, true);
   }
-  auto* reply = static_cast<redisReply*>(raw);
-  RedisReply out = convert(*reply);
-  freeReplyObject(reply);
-  return out;
+}
+
+RedisReply RedisServer::call(const Command& command) {
+  return std::move(call_all({&command, 1}).front());
+}
+
+std::vector<RedisReply> RedisServer::call_all(std::span<const Command> commands) {
+  std::vector<RedisReply> replies(commands.size());
+  std::string bytes;
+  for (const Command& command : commands) append(bytes, command);
+  const int64_t begin = steady_us();
+  if (!fd_ || !send(bytes)) return replies;
+  for (RedisReply& reply : replies) {
+    if (!receive(reply)) break;
+  }
+  took_us_ = steady_us() - begin;
+  return replies;
 }
 
 }  // namespace nb::ctl

@@ -1,64 +1,68 @@
-// A Redis server asked directly, not through the agent. hiredis' synchronous calls, with a time
-// limit on each; nothing of hiredis is seen outside.
+// A Redis server asked directly, not through the agent. Whoever answers there may be anybody: all
+// that is asked has one deadline, and each reply has bounds (ctl/redis_reply.h).
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
-#include <initializer_list>
-#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/unique_fd.h"
+#include "config/redis_url.h"
+#include "ctl/redis_reply.h"
+
 namespace nb::ctl {
 
-struct RedisAddress {
-  std::string host = "127.0.0.1";
-  std::string unix_path;  // instead of host and port
-  std::string user, password;
-  int port = 6379;
-  int db = 0;
+using config::RedisAddress;
 
-  // Without a password.
-  std::string text() const;
-};
+// host:port, [host]:port or the path: without user and password.
+std::string place_of(const RedisAddress& address);
 
-// redis://[user[:password]@]host[:port][/db] or unix://[user[:password]@]/path[?db=N]. What is
-// wrong with it, in words that repeat no password; empty: `out` is set.
-std::string parse_redis_url(std::string_view url, RedisAddress& out);
+// When everything has to be done.
+class Deadline {
+ public:
+  explicit Deadline(int64_t ms);
+  // Not below 0.
+  int64_t left_ms() const;
 
-struct RedisReply {
-  enum class Kind : uint8_t { none, text, error, integer, list };
-  Kind kind = Kind::none;  // none: nil, or no answer at all
-  std::string text;        // of an integer, its digits
-  std::vector<RedisReply> items;
-
-  bool is_error() const { return kind == Kind::error; }
-  bool denied() const { return is_error() && text.starts_with("NOPERM"); }
+ private:
+  int64_t end_us_;
 };
 
 class RedisServer {
  public:
-  RedisServer();
-  RedisServer(const RedisServer&) = delete;
-  RedisServer& operator=(const RedisServer&) = delete;
-  ~RedisServer();
+  explicit RedisServer(Deadline deadline) : deadline_(deadline) {}
 
   enum class Opened : uint8_t { open, unreachable, refused, no_answer };
   // Connects, and logs in if the address has a password. What went wrong stands in fault().
-  Opened open(const RedisAddress& address, int64_t timeout_ms);
+  Opened open(const RedisAddress& address);
 
+  using Command = std::vector<std::string>;
   // `Kind::none` with a fault() if the connection is lost, or no answer came in time.
-  RedisReply call(const std::vector<std::string>& command);
+  RedisReply call(const Command& command);
+  // In one round trip: a reply for each, as call() has it. The commands are few and short.
+  std::vector<RedisReply> call_all(std::span<const Command> commands);
   // How long the last call took.
   int64_t took_us() const { return took_us_; }
   const std::string& fault() const { return fault_; }
 
  private:
-  struct Context;
+  bool connect(const RedisAddress& address);
+  bool connect_to(const sockaddr* to, unsigned size, int64_t ms);
+  bool send(std::string_view bytes);
+  bool receive(RedisReply& reply);
+  bool wait(short events, int64_t ms);
+  // Ends the connection.
+  bool fail(std::string fault, bool late = false);
   // Why there was no answer to the last call.
   Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
 
-  std::unique_ptr<Context> context_;
+  Deadline deadline_;
+  UniqueFd fd_;
+  std::string input_;  // what has come and was not read yet
   std::string fault_;
   int64_t took_us_ = 0;
   bool late_ = false;

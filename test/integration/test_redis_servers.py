@@ -293,7 +293,7 @@ def test_check_when_the_connection_is_lost_on_the_way(fake_redis, check):
 
     server = fake_redis(answers_until(["never"], ["HSET"], as_agent))
     said = {f["check"]: f for f in check.all(server.url(), user="nodebeat-ook", code=WARNINGS)}
-    assert "could not be looked at: Server closed" in said["user nodebeat-ook"]["text"], said
+    assert "could not be looked at: the server closed" in said["user nodebeat-ook"]["text"], said
 
     def as_admin(command):
         if command[:2] == ["ACL", "LIST"]:
@@ -305,7 +305,7 @@ def test_check_when_the_connection_is_lost_on_the_way(fake_redis, check):
 
     server = fake_redis(answers_until(["ACL", "DRYRUN"], ["never"], as_admin))
     said = {f["check"]: f for f in check.all(server.url(), user="admin", code=WARNINGS)}
-    assert "could not be looked at: Server closed" in said["user nodebeat-ook"]["text"], said
+    assert "could not be looked at: the server closed" in said["user nodebeat-ook"]["text"], said
     assert "it was lost before" in said["connection"]["text"]
 
 
@@ -379,7 +379,7 @@ def test_check_says_why_it_could_not_ask(make_redis, fake_redis, check, tmp_path
     assert "refused" in check(server.url(), user=None, code=AWAY)
     assert "no such file" in check(server.url(), "--password-file", tmp_path / "gone", user=None,
                                    code=USAGE).lower()
-    for url, words in (("http://h", "not a Redis URL"), ("redis://h:0", "port"),
+    for url, words in (("http://h", "the scheme is neither"), ("redis://h:0", "port"),
                        ("redis://u:secret%@h", "hexadecimal"), ("unix://r", "absolute"),
                        ("redis://u@h", "needs a password"), ("redis://h/x", "database")):
         said = check(url, user=None, code=USAGE)
@@ -389,7 +389,7 @@ def test_check_says_why_it_could_not_ask(make_redis, fake_redis, check, tmp_path
 def test_check_of_what_is_no_redis(closing, check):
     target = closing(HttpTarget())
     port = target.url().split(":")[2].split("/")[0]
-    assert "Protocol error" in check(f"redis://127.0.0.1:{port}", user=None, code=AWAY)
+    assert "does not speak Redis' protocol" in check(f"redis://127.0.0.1:{port}", user=None, code=AWAY)
 
 
 def test_check_when_there_are_too_many_clients(make_redis, check):

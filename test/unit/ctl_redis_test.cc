@@ -203,27 +203,61 @@ TEST(RedisFiles, ASessionBelongsToOneNode) {
   EXPECT_TRUE(contains(line, "~stream:stroke_history:stroke_ook_" + digits + ")"));
 }
 
-TEST(RedisUrl, Forms) {
-  RedisAddress address;
-  EXPECT_EQ(parse_redis_url("redis://u%40x:p%3Aw@cell.local:7000/3", address), "");
-  EXPECT_EQ(address.user, "u@x");
-  EXPECT_EQ(address.password, "p:w");
-  EXPECT_EQ(address.host, "cell.local");
-  EXPECT_EQ(address.port, 7000);
-  EXPECT_EQ(address.db, 3);
-  EXPECT_EQ(parse_redis_url("redis://[fd00::1]", address), "");
-  EXPECT_EQ(address.text(), "[fd00::1]:6379");
-  EXPECT_EQ(address.user, "");
-  EXPECT_EQ(parse_redis_url("redis://[fd00::1]:7", address), "");
-  EXPECT_EQ(address.port, 7);
-  EXPECT_EQ(parse_redis_url("unix://admin@/run/redis.sock?db=2", address), "");
-  EXPECT_EQ(address.text(), "/run/redis.sock");
-  EXPECT_EQ(address.db, 2);
-  for (const char* url :
-       {"", "cell:6379", "http://h", "rediss://h", "redis://", "redis://:6379", "redis://h:0",
-        "redis://h:65536", "redis://h:x", "redis://h/x", "redis://h/99999", "redis://a%4@h",
-        "redis://a%zz@h", "redis://a%00@h", "unix://x", "unix:///s?x=1", "unix:///s?db="}) {
-    EXPECT_NE(parse_redis_url(url, address), "") << url;
+TEST(RedisServer, APlaceIsNamedWithoutItsPassword) {
+  const auto place = [](std::string_view url) { return place_of(*config::parse_redis_url(url)); };
+  EXPECT_EQ(place("redis://u:p@cell.local:7000/3"), "cell.local:7000");
+  EXPECT_EQ(place("redis://[fd00::1]"), "[fd00::1]:6379");
+  EXPECT_EQ(place("unix://admin@/run/redis.sock?db=2"), "/run/redis.sock");
+}
+
+// --- replies of a stranger -----------------------------------------------------------------------
+
+ReplyState state_of(std::string_view bytes) {
+  RedisReply reply;
+  size_t used = 0;
+  return read_reply(bytes, reply, used);
+}
+
+TEST(RedisReply, EveryForm) {
+  const std::string bytes =
+      "*6\r\n+OK\r\n-NOPERM a\x1b[2J\r\n:-17\r\n$4\r\na\r\nb\r\n$-1\r\n*1\r\n$0\r\n\r\n";
+  RedisReply reply;
+  size_t used = 0;
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_EQ(state_of(bytes.substr(0, size)), ReplyState::more) << size;
+  }
+  ASSERT_EQ(read_reply(bytes + "+next", reply, used), ReplyState::whole);
+  EXPECT_EQ(used, bytes.size());
+  ASSERT_EQ(reply.items.size(), 6u);
+  EXPECT_EQ(reply.items[0].text, "OK");
+  EXPECT_TRUE(reply.items[1].denied());
+  EXPECT_EQ(reply.items[1].text, "NOPERM a\\x1b[2J");
+  EXPECT_EQ(reply.items[2].text, "-17");
+  EXPECT_EQ(reply.items[3].text, "a\r\nb");
+  EXPECT_EQ(reply.items[4].kind, RedisReply::Kind::none);
+  EXPECT_EQ(reply.items[5].items[0].kind, RedisReply::Kind::text);
+}
+
+TEST(RedisReply, WhatIsAnnouncedBeyondTheBoundsIsRefusedAtOnce) {
+  for (const char* announced : {"$17179869184\r\n", "$4194305\r\n", "*16385\r\n",
+                                "*9223372036854775807\r\n", "*9000\r\n*8000\r\n"}) {
+    EXPECT_EQ(state_of(announced), ReplyState::too_large) << announced;
+  }
+  EXPECT_EQ(state_of("*1\r\n*16384\r\n"), ReplyState::too_large) << "all items together";
+  std::string deep;
+  for (int i = 0; i < 100; ++i) deep += "*1\r\n";
+  EXPECT_EQ(state_of(deep), ReplyState::too_large);
+  EXPECT_EQ(state_of("+" + std::string(70000, 'x')), ReplyState::too_large) << "has no end";
+  std::string many = "*16\r\n";
+  for (int i = 0; i < 16; ++i) many += "$1000000\r\n" + std::string(1000000, 'x') + "\r\n";
+  EXPECT_EQ(state_of(std::string_view(many).substr(0, kMostReplyBytes + 1)), ReplyState::too_large);
+}
+
+TEST(RedisReply, WhatIsNoneIsMalformed) {
+  for (const char* other :
+       {"HTTP/1.1 400 Bad Request\r\n", "<!DOCTYPE HTML>\n", "\r\n", "$x\r\n", "$-2\r\n", "*\r\n",
+        ":1x\r\n", "$99999999999999999999\r\n", "$1\r\nabc\r\n", "%1\r\n"}) {
+    EXPECT_EQ(state_of(other), ReplyState::malformed) << other;
   }
 }
 

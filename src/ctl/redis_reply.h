@@ -1,0 +1,37 @@
+// Replies of a Redis server that nobody vouches for: read from bytes, within bounds. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nb::ctl {
+
+struct RedisReply {
+  enum class Kind : uint8_t { none, text, error, integer, list };
+  Kind kind = Kind::none;  // none: nil, or no answer at all
+  std::string text;        // of an integer, its digits; of an error, cleaned and cut
+  std::vector<RedisReply> items;
+
+  bool is_error() const { return kind == Kind::error; }
+  bool denied() const { return is_error() && text.starts_with("NOPERM"); }
+};
+
+// What INFO, CONFIG GET and the ACL of the largest cell take is far below.
+constexpr size_t kMostReplyBytes = 4 * 1024 * 1024;
+constexpr size_t kMostReplyItems = 16 * 1024;
+constexpr size_t kMostReplyDepth = 8;
+
+enum class ReplyState : uint8_t {
+  whole,      // `reply` and `used` are set
+  more,       // its end has not come yet
+  too_large,  // beyond the bounds, or announced to be
+  malformed,  // no reply of Redis
+};
+
+// The reply that `bytes` begins with.
+ReplyState read_reply(std::string_view bytes, RedisReply& reply, size_t& used);
+
+}  // namespace nb::ctl
