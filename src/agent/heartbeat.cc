@@ -5,6 +5,7 @@
 
 #include "agent/mapping.h"
 #include "agent/version.h"
+#include "base/foreign_text.h"
 #include "wire/json_guard.h"
 #include "wire/json_view.h"
 #include "wire/keys.h"
@@ -55,6 +56,8 @@ void Heartbeat::reconfigure(const config::Config& config) {
   if (!(config.health == health_config_)) {
     health_config_ = config.health;
     sampler_.emplace(loop_, log_, sampler_options(config));
+    // Figures by two samples need some time between them, as at the start.
+    if (beats_ > 0 && timer_.due() - loop_.now() < kFirstBeatAfter) timer_.start(kFirstBeatAfter);
   }
   probes_.set(probe_specs(config));
   if (beats_ > 0 && sooner) schedule();
@@ -201,10 +204,22 @@ void Heartbeat::look_for_another(std::string_view previous) {
   // What is no JSON says nothing.
   const bool readable = wire::JsonGuard().check(previous).reason == nullptr;
   const wire::JsonView theirs = readable ? wire::JsonView::of(previous) : wire::JsonView();
+  std::string scratch;
+  const auto instance = theirs["instance_id"].string(scratch);
+  // An agent tells its instance. Who does not is a program that writes the health as well: a Python
+  // StateManager does, once, when it connects, all figures 0. This beat has gone over it.
+  if (!instance) {
+    if (std::exchange(foreign_writer_said_, true)) return;
+    log_.notice(
+        "another program, no agent, had written the health of node '%s' (%zu bytes, timestamp %s); "
+        "the agent's stands there again",
+        identity_.node.c_str(), previous.size(),
+        foreign_text(theirs["timestamp"].string(scratch).value_or("none"), 40).c_str());
+    return;
+  }
   // One that said good-bye is no rival.
   if (theirs["is_reachable"].boolean() == false) return;
-  std::string scratch;
-  const std::string other(theirs["instance_id"].string(scratch).value_or("unknown"));
+  const std::string other = foreign_text(*instance, 80);
   quiet_beats_ = 0;
   if (!other_instance_.empty()) return;
   other_instance_ = other;

@@ -88,7 +88,8 @@ class Heartbeat {
   bool seen_stored_ = false;  // our key was written on this connection
   bool ours_was_there_ = false;
   std::string other_instance_;  // who else writes; empty: nobody
-  int quiet_beats_ = 0;         // since it was last seen
+  bool foreign_writer_said_ = false;
+  int quiet_beats_ = 0;  // since it was last seen
 };
 
 }  // namespace nb::agent

@@ -214,7 +214,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(health.disks),
      .rule = Rule::path,
      .fallback = "/",
-     .doc = NB_DOC("Mount points; the fullest is reported.")},
+     .doc =
+         NB_DOC("Mount points; the fullest is reported. One that is not mounted has no figure.")},
     {.section = "health",
      .name = "gpu",
      NB_CONFIG(health.gpu),

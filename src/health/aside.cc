@@ -1,5 +1,7 @@
 #include "health/aside.h"
 
+#include <utility>
+
 #include "base/text.h"
 
 namespace nb::health {
@@ -16,9 +18,9 @@ Aside::Aside(uv::Loop& loop, const Log& log, std::string who)
 
 void Aside::ask(MonoTime now, std::function<void()> work) {
   const Status started = call_.start(std::move(work));
-  if (started) {
-    asked_ = now;
-  } else if (!complained_) {
+  asked_ = now;
+  has_asked_ = true;
+  if (!started && !complained_) {
     complained_ = true;
     log_.warning(LogAbout(who_), "%s is not asked: %s", who_.c_str(),
                  started.error().message.c_str());
@@ -26,9 +28,12 @@ void Aside::ask(MonoTime now, std::function<void()> work) {
 }
 
 bool Aside::answered(MonoTime now) {
+  if (now > sample_) sample_before_ = std::exchange(sample_, now);
   const Duration waited = now - asked_;
   if (done_) {
     done_ = false;
+    has_answer_ = true;
+    answer_asked_ = asked_;
     if (complained_) {
       log_.info(LogAbout(who_), "%s answers again", who_.c_str());
       complained_ = false;
@@ -37,8 +42,8 @@ bool Aside::answered(MonoTime now) {
   }
   if (call_.running() && !complained_ && waited >= kPatience) {
     complained_ = true;
-    log_.warning(LogAbout(who_), "%s has not answered for %s: its last value stands", who_.c_str(),
-                 human_duration(milliseconds(waited)).c_str());
+    log_.warning(LogAbout(who_), "%s has not answered for %s: what it tells is left out",
+                 who_.c_str(), human_duration(milliseconds(waited)).c_str());
   }
   return false;
 }

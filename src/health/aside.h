@@ -1,6 +1,6 @@
 // Aside: asks something that may never answer (a dead NFS server, a wedged driver, a sensor that
 // takes its time), one question at a time, on a thread of its own, and says so when no answer
-// comes.
+// comes. An answer is for the sample after the question; what is older must not pass for current.
 #pragma once
 
 #include <functional>
@@ -29,12 +29,25 @@ class Aside {
   // Call it at each sample. True once after each answer: what `work` wrote may be read then.
   bool answered(MonoTime now);
 
+  // idle(), and this sample has not asked yet.
+  bool may_ask(MonoTime now) const { return idle() && (!has_asked_ || now > asked_); }
+  // The last answer is to a question of this sample or of the one before: no older than one beat.
+  bool fresh() const { return has_answer_ && answer_asked_ >= sample_before_; }
+  // How long ago the last answer's question was asked, seen from the last sample.
+  Duration age() const { return sample_ - answer_asked_; }
+  // No answer for so long that the log has said so.
+  bool silent() const { return complained_; }
+
  private:
   void on_done() { done_ = true; }
 
   const Log& log_;
   std::string who_;
   MonoTime asked_{};
+  MonoTime answer_asked_{};  // when the question of the last answer was asked
+  MonoTime sample_{}, sample_before_{};
+  bool has_asked_ = false;
+  bool has_answer_ = false;
   bool done_ = false;
   bool complained_ = false;
   uv::BlockingCall call_;

@@ -3,38 +3,52 @@
 #include "health/fields.h"
 
 namespace nb::health {
+namespace {
+
+constexpr size_t kIdle = 3;
+constexpr size_t kIoWait = 4;
+
+}  // namespace
 
 std::optional<CpuTimes> parse_cpu_times(std::string_view text) {
   std::string_view line = next_line(text);
   if (next_word(line) != "cpu") return std::nullopt;
   CpuTimes times;
-  int count = 0;
-  for (; count < 8; ++count) {
+  size_t count = 0;
+  for (; count < times.ticks.size(); ++count) {
     const std::string_view word = next_word(line);
     if (word.empty()) break;
     const auto ticks = parse_number<uint64_t>(word);
-    if (!ticks || __builtin_add_overflow(times.total, *ticks, &times.total)) return std::nullopt;
-    if (count == 3 || count == 4) times.idle += *ticks;
+    if (!ticks) return std::nullopt;
+    times.ticks[count] = *ticks;
   }
-  if (count < 4) return std::nullopt;
+  if (count <= kIdle) return std::nullopt;
   return times;
 }
 
-void CpuMeter::feed(const std::optional<CpuTimes>& times) {
+void CpuMeter::feed(MonoTime now, const std::optional<CpuTimes>& times) {
   if (!times) {
     last_.reset();
-    percent_ = 0;
+    percent_.reset();
     return;
   }
-  // Counters go back when a processor is unplugged and, for iowait, at any time (proc(5)); they
-  // stand still when asked twice within a tick. The value before is the best there is then.
-  if (last_ && times->total > last_->total && times->idle >= last_->idle) {
-    const uint64_t total = times->total - last_->total;
-    const uint64_t idle = times->idle - last_->idle;
-    percent_ =
-        idle >= total ? 0 : 100.0 * static_cast<double>(total - idle) / static_cast<double>(total);
+  if (last_ && now - last_time_ < kLeast) return;
+  percent_.reset();
+  if (last_) {
+    // A column runs backwards when a processor is unplugged, when a machine is migrated (steal),
+    // and at any time (iowait, proc(5)). It counts for nothing then, and the others as ever.
+    double idle = 0;
+    double total = 0;
+    for (size_t i = 0; i < times->ticks.size(); ++i) {
+      if (times->ticks[i] <= last_->ticks[i]) continue;
+      const auto passed = static_cast<double>(times->ticks[i] - last_->ticks[i]);
+      total += passed;
+      if (i == kIdle || i == kIoWait) idle += passed;
+    }
+    if (total > 0) percent_ = 100 * (total - idle) / total;
   }
-  if (!last_ || times->total != last_->total) last_ = times;
+  last_ = times;
+  last_time_ = now;
 }
 
 }  // namespace nb::health

@@ -1,34 +1,42 @@
 // How busy the processors are: the difference of two samples of /proc/stat.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "base/clock.h"
+
 namespace nb::health {
 
-// All processors together, in clock ticks since boot.
+// All processors together, in clock ticks since boot: user, nice, system, idle, iowait, irq,
+// softirq, steal. Guest time is inside user time already.
 struct CpuTimes {
-  uint64_t idle = 0;   // idle + iowait
-  uint64_t total = 0;  // user + nice + system + idle + iowait + irq + softirq + steal
+  std::array<uint64_t, 8> ticks{};
 };
 
-// The first line of /proc/stat (proc(5)). Guest time is inside user time already. Kernels before
-// 2.6.11 have no steal: four numbers are enough.
+// The first line of /proc/stat (proc(5)). Kernels before 2.6.11 have no steal: four numbers are
+// enough.
 std::optional<CpuTimes> parse_cpu_times(std::string_view text);
 
 class CpuMeter {
  public:
-  // The next sample; nothing if /proc/stat could not be read.
-  void feed(const std::optional<CpuTimes>& times);
+  // Two samples closer than this say nothing: the counters stand still within a tick (10 ms).
+  static constexpr Duration kLeast = std::chrono::milliseconds(50);
 
-  // Percent busy between the last two samples; 0 before there are two. Stolen time counts as busy:
-  // the node wanted to run and could not, which for a control loop is the same as being busy.
-  double percent() const { return percent_; }
+  // The next sample; nothing if /proc/stat could not be read. `now` must not go back.
+  void feed(MonoTime now, const std::optional<CpuTimes>& times);
+
+  // Percent busy between the last two samples; nothing before there are two, and when no counter
+  // has moved between them. Stolen time counts as busy: the node wanted to run and could not, which
+  // for a control loop is the same as being busy.
+  std::optional<double> percent() const { return percent_; }
 
  private:
   std::optional<CpuTimes> last_;
-  double percent_ = 0;
+  MonoTime last_time_{};
+  std::optional<double> percent_;
 };
 
 }  // namespace nb::health

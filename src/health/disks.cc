@@ -38,23 +38,31 @@ void DiskReader::mounts_are(const std::vector<Mount>& mounts) {
     return std::string(target, static_cast<size_t>(n));
   };
   for (Disk& disk : disks_) {
-    const Mount* mount = mount_behind(mounts, disk.path, read_link);
-    disk.local = mount != nullptr && is_local(mount->type);
+    const MountBehind behind = mount_behind(mounts, disk.path, read_link);
+    disk.local = behind.mount != nullptr && is_local(behind.mount->type);
+    // Without a mount in the table nobody can tell; in a chroot even "/" has none.
+    const bool mounted = behind.mount == nullptr || behind.is_point;
+    if (mounted && !disk.mounted) {
+      disk.problem.clear();
+      log_.info(LogAbout(disk.path), "disk %s is mounted", disk.path.c_str());
+    }
+    disk.mounted = mounted;
   }
 }
 
-void DiskReader::take(Disk& disk, const Answer& answer) {
-  if (answer.error == 0) {
-    disk.percent = percent_used(answer.space);
-    if (disk.complained) log_.info(LogAbout(disk.path), "disk %s answers again", disk.path.c_str());
-    disk.complained = false;
-    return;
-  }
+void DiskReader::complain(Disk& disk, const char* problem) {
   disk.percent.reset();
-  if (disk.complained) return;
-  disk.complained = true;
-  log_.warning(LogAbout(disk.path), "disk %s: %s: it is left out", disk.path.c_str(),
-               std::strerror(answer.error));
+  if (disk.problem == problem) return;
+  disk.problem = problem;
+  log_.warning(LogAbout(disk.path), "disk %s: %s: it is left out", disk.path.c_str(), problem);
+}
+
+void DiskReader::take(Disk& disk, const Answer& answer) {
+  if (answer.error != 0) return complain(disk, std::strerror(answer.error));
+  disk.percent = percent_used(answer.space);
+  if (disk.problem.empty()) return;
+  disk.problem.clear();
+  log_.info(LogAbout(disk.path), "disk %s answers again", disk.path.c_str());
 }
 
 void DiskReader::ask_aside(Disk& disk, MonoTime now) {
@@ -63,33 +71,32 @@ void DiskReader::ask_aside(Disk& disk, MonoTime now) {
     disk.answer = std::make_shared<Answer>();
   }
   if (disk.aside->answered(now)) take(disk, *disk.answer);
-  if (!disk.aside->idle() || (disk.asked_before && now - disk.asked < kRemoteInterval)) return;
-  disk.asked_before = true;
-  disk.asked = now;
+  if (!disk.aside->fresh()) disk.percent.reset();
+  if (!disk.aside->may_ask(now)) return;
   disk.aside->ask(now, [ask = ask_, path = disk.real, answer = disk.answer] {
     answer->error = ask(path.c_str(), answer->space);
   });
 }
 
-double DiskReader::read(MonoTime now, std::vector<wire::DiskUse>& out) {
-  double fullest = 0;
-  size_t count = 0;
-  for (Disk& disk : disks_) {
-    if (disk.local) {
+std::optional<double> DiskReader::read(MonoTime now, std::vector<wire::DiskUse>& out) {
+  std::optional<double> fullest;
+  out.resize(disks_.size());
+  for (size_t i = 0; i < disks_.size(); ++i) {
+    Disk& disk = disks_[i];
+    if (!disk.mounted) {
+      complain(disk, "not mounted");
+    } else if (disk.local) {
       Answer answer;
       answer.error = ask_(disk.real.c_str(), answer.space);
       take(disk, answer);
     } else {
       ask_aside(disk, now);
     }
-    if (!disk.percent) continue;
-    if (count == out.size()) out.resize(count + 1);
-    out[count].path = disk.path;
-    out[count].percent = *disk.percent;
-    ++count;
-    fullest = std::max(fullest, *disk.percent);
+    out[i].path = disk.path;
+    out[i].percent = disk.percent;
+    out[i].problem = disk.percent ? "" : disk.problem.empty() ? "no answer" : disk.problem;
+    if (disk.percent) fullest = std::max(fullest.value_or(0), *disk.percent);
   }
-  out.resize(count);
   return fullest;
 }
 

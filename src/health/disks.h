@@ -1,8 +1,9 @@
 // How full the configured file systems are, without ever waiting for one that hangs.
 //
 // A file system on a local disk is asked by statvfs on the loop's thread: the kernel answers from
-// memory. Any other (NFS, CIFS, FUSE, automounts, what is not known) is asked aside, every few
-// seconds, one question at a time; while it hangs its last value stands.
+// memory. Any other (NFS, CIFS, FUSE, automounts, what is not known) is asked aside, one question
+// at a time, at each sample; its answer is for the next. One that has not answered by then, that
+// fails, or that is not mounted has no figure, and a word on why.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -30,9 +31,6 @@ double percent_used(const struct statvfs& answer);
 
 class DiskReader {
  public:
-  // How often a file system that is not local is asked.
-  static constexpr Duration kRemoteInterval = std::chrono::seconds(5);
-
   DiskReader(uv::Loop& loop, const Log& log, const Root& root,
              const std::vector<std::string>& paths, AskFileSystem ask);
 
@@ -40,9 +38,9 @@ class DiskReader {
   // then, since links may point elsewhere. With an unreadable table (empty) all are asked aside.
   void mounts_are(const std::vector<Mount>& mounts);
 
-  // Fills `out` with the file systems that have answered, in the configured order, and returns
-  // the fullest; 0 if there is none.
-  double read(MonoTime now, std::vector<wire::DiskUse>& out);
+  // Fills `out` with the file systems in the configured order, and returns the fullest; nothing if
+  // none has told.
+  std::optional<double> read(MonoTime now, std::vector<wire::DiskUse>& out);
 
  private:
   struct Answer {
@@ -53,9 +51,8 @@ class DiskReader {
     std::string path;  // as configured
     std::string real;  // under the root
     bool local = false;
-    bool asked_before = false;
-    bool complained = false;
-    MonoTime asked{};
+    bool mounted = true;
+    std::string problem;  // why there is no figure: said in the log already
     std::optional<double> percent;
     std::unique_ptr<Aside> aside;
     std::shared_ptr<Answer> answer;  // the aside thread's while a question is open
@@ -63,6 +60,7 @@ class DiskReader {
 
   void ask_aside(Disk& disk, MonoTime now);
   void take(Disk& disk, const Answer& answer);
+  void complain(Disk& disk, const char* problem);
 
   uv::Loop& loop_;
   const Log& log_;

@@ -44,6 +44,7 @@ std::vector<std::string> find_amd(const Root& root) {
 }
 
 void read_amd(const std::string& device, std::vector<GpuReading>& out) {
+  if (!exists(device + "/gpu_busy_percent")) return;  // it has gone since it was found
   GpuReading gpu;
   const std::string product = read_word(device + "/product_name");
   const std::string id = read_word(device + "/device");
@@ -86,10 +87,10 @@ const GpuReading* busiest(const std::vector<GpuReading>& gpus) {
 struct GpuReader::Drivers {
   explicit Drivers(std::string library) : nvml(std::move(library)) {}
 
-  void ask() {
+  void ask(bool may_start) {
     readings.clear();
     error.clear();
-    if (ask_nvml) error = nvml.read(readings);
+    if (ask_nvml) error = nvml.read(readings, may_start);
     for (const std::string& device : amd) read_amd(device, readings);
   }
 
@@ -144,13 +145,13 @@ void GpuReader::take(MonoTime now) {
     complained_ = false;
     return;
   }
-  next_question_ = now + kRetry;
+  if (starting_) next_start_ = now + kRetry;
   if (complained_) return;
   complained_ = true;
-  log_.warning("the NVIDIA GPU is left out: %s", drivers_->error.c_str());
+  log_.warning("an NVIDIA GPU is left out: %s", drivers_->error.c_str());
 }
 
-void GpuReader::publish(const GpuReading* gpu, wire::NodeHealth& out) const {
+void GpuReader::publish(const GpuReading* gpu, bool fresh, wire::NodeHealth& out) const {
   out.gpu_available = gpu != nullptr;
   if (gpu == nullptr) {
     out.gpu_percent.reset();
@@ -158,23 +159,24 @@ void GpuReader::publish(const GpuReading* gpu, wire::NodeHealth& out) const {
     out.gpu_name.clear();
     return;
   }
-  out.gpu_percent = gpu->percent;
-  out.gpu_memory_percent = gpu->memory_percent;
+  out.gpu_percent = fresh ? gpu->percent : std::nullopt;
+  out.gpu_memory_percent = fresh ? gpu->memory_percent : std::nullopt;
   out.gpu_name = gpu->name;
 }
 
 void GpuReader::read(MonoTime now, Scratch& scratch, wire::NodeHealth& out) {
   if (jetson_load_) {
     jetson_.percent = jetson_load_->read(scratch, KernelFile::Part::start, parse_jetson_load);
-    publish(&jetson_, out);
+    publish(&jetson_, true, out);
     return;
   }
   if (aside_.answered(now)) take(now);
-  if (has_drivers_ && aside_.idle() && now >= next_question_) {
-    next_question_ = now + kInterval;
-    aside_.ask(now, [drivers = drivers_] { drivers->ask(); });
+  if (has_drivers_ && aside_.may_ask(now)) {
+    starting_ = now >= next_start_;
+    aside_.ask(now, [drivers = drivers_, may_start = starting_] { drivers->ask(may_start); });
   }
-  publish(driver_answered_ ? &driver_reading_ : nullptr, out);
+  const bool there = driver_answered_ && !aside_.silent();
+  publish(there ? &driver_reading_ : nullptr, aside_.fresh(), out);
 }
 
 }  // namespace nb::health

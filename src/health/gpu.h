@@ -2,7 +2,7 @@
 //
 // A Jetson's load is a number that the kernel keeps: it is read at each sample. Asking an AMD or
 // NVIDIA driver may take milliseconds or hang, so these are asked aside; their value is the answer
-// to the question of the sample before.
+// to the question of the sample before, and there is none without that answer.
 #pragma once
 
 #include <memory>
@@ -32,10 +32,7 @@ const GpuReading* busiest(const std::vector<GpuReading>& gpus);
 
 class GpuReader {
  public:
-  // Drivers are not asked more often.
-  static constexpr Duration kInterval = std::chrono::seconds(1);
-  // A driver that failed is left alone for a while, also if another GPU answers: starting it may
-  // load firmware.
+  // A driver that failed is not started again for a while: starting it may load firmware.
   static constexpr Duration kRetry = std::chrono::minutes(1);
 
   // `automatic` takes a Jetson's GPU if there is one, else all AMD and NVIDIA ones.
@@ -54,7 +51,7 @@ class GpuReader {
 
   bool wants(GpuKind kind) const { return kind_ == GpuKind::automatic || kind_ == kind; }
   void take(MonoTime now);
-  void publish(const GpuReading* gpu, wire::NodeHealth& out) const;
+  void publish(const GpuReading* gpu, bool fresh, wire::NodeHealth& out) const;
 
   const Log& log_;
   const Root root_;
@@ -67,7 +64,8 @@ class GpuReader {
   bool driver_answered_ = false;
   bool complained_ = false;
   bool missing_said_ = false;
-  MonoTime next_question_{};
+  MonoTime next_start_{};  // of NVML
+  bool starting_ = false;  // the question under way may start it
   Aside aside_;
 };
 

@@ -93,7 +93,10 @@ std::vector<std::string> bounding_groups(std::string_view path, std::string_view
     const size_t end = std::min(path.find('/', at + 1), path.size());
     const std::string_view name = path.substr(at + 1, end - at - 1);
     if (name == "..") return groups;  // outside of the cgroup namespace
-    if (name.ends_with(".service")) counted = inner.size();
+    const bool last = end == path.size();
+    if (name.ends_with(".service") && (last || name.starts_with("nodebeat"))) {
+      counted = inner.size();
+    }
     if (!name.empty()) inner.push_back(std::string(path.substr(0, end)));
     at = end;
   }
@@ -142,33 +145,29 @@ void MemoryReader::find_limits(const std::vector<Mount>& mounts, Scratch& scratc
     groups_.clear();
     for (const auto& [directory, v1] : found) groups_.emplace_back(log_, directory, v1);
   }
-  const auto machine = meminfo_.read(scratch, KernelFile::Part::start, parse_meminfo);
-  for (Group& group : groups_) {
-    const auto limit = group.limit.read(scratch, KernelFile::Part::start, parse_memory_limit);
-    group.bounds = machine && limit && *limit < machine->total_bytes;
-  }
 }
 
-std::optional<Memory> MemoryReader::read_group(Group& group, Scratch& scratch) {
-  const auto limit = group.limit.read(scratch, KernelFile::Part::start, parse_memory_limit);
+std::optional<Memory> MemoryReader::read_group(Group& group, int64_t limit, Scratch& scratch) {
   const auto usage = group.usage.read(scratch, KernelFile::Part::start, parse_bytes);
   const auto inactive =
       group.stat.read(scratch, KernelFile::Part::whole, [&group](std::string_view text) {
         return parse_memory_stat(text, group.v1 ? "total_inactive_file" : "inactive_file");
       });
-  if (!limit || *limit <= 0 || !usage || *usage < 0) return std::nullopt;
+  if (!usage || *usage < 0) return std::nullopt;
   const int64_t cache = std::clamp<int64_t>(inactive.value_or(0), 0, *usage);
-  return Memory{*limit, std::clamp<int64_t>(*limit - (*usage - cache), 0, *limit)};
+  return Memory{limit, std::clamp<int64_t>(limit - (*usage - cache), 0, limit)};
 }
 
 std::optional<Memory> MemoryReader::read(Scratch& scratch) {
   const auto machine = meminfo_.read(scratch, KernelFile::Part::start, parse_meminfo);
   std::optional<Memory> tightest;
   for (Group& group : groups_) {
-    if (!group.bounds) continue;
-    const auto memory = read_group(group, scratch);
-    // Raised above the machine's memory since it was found: no bound any more.
-    if (!memory || (machine && memory->total_bytes >= machine->total_bytes)) continue;
+    const auto limit = group.limit.read(scratch, KernelFile::Part::start, parse_memory_limit);
+    // Above what the machine has it is no bound.
+    if (!limit || *limit <= 0 || (machine && *limit >= machine->total_bytes)) continue;
+    const auto memory = read_group(group, *limit, scratch);
+    // It bounds the node, and nobody can tell how much is left: the machine's figure is not it.
+    if (!memory) return std::nullopt;
     if (!tightest || memory->available_bytes < tightest->available_bytes) tightest = memory;
   }
   return tightest ? tightest : machine;

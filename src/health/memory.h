@@ -42,10 +42,11 @@ std::optional<int64_t> parse_memory_stat(std::string_view text, std::string_view
 // "/a", "/a/b" for a process in "/a/b" of a hierarchy mounted whole.
 //
 // The limit of the agent's own systemd service is not the node's: nodebeat.service has a small
-// MemoryMax to keep the agent in its place, and the robot process lives outside of it. So of a path
-// with a "*.service" in it, only what is above the innermost one counts: slices, and whatever
-// bounds the container. What a container runtime sets is the mount's own root, seen from inside,
-// or a directory that is no service (docker/ID, docker-ID.scope): these do count.
+// MemoryMax to keep the agent in its place, and the robot process lives outside of it. The agent's
+// own is the innermost "*.service" if the path ends with it, or if it is a nodebeat service; then
+// only what is above counts: slices, and whatever bounds the container. What a container runtime
+// sets is the mount's own root, seen from inside, or a directory below (docker/ID,
+// docker-ID.scope, k3s.service/kubepods/ID): these do count, and so does their manager's service.
 // `root` is the part of the hierarchy that is mounted; a path outside it leaves only the mount.
 std::vector<std::string> bounding_groups(std::string_view path, std::string_view root);
 
@@ -67,13 +68,12 @@ class MemoryReader {
 
     std::string directory;
     bool v1;
-    bool bounds = false;  // its limit is below the machine's memory
     KernelFile limit, usage, stat;
   };
 
   std::vector<std::pair<std::string, bool>> find_groups(const std::vector<Mount>& mounts,
                                                         Scratch& scratch);
-  static std::optional<Memory> read_group(Group& group, Scratch& scratch);
+  static std::optional<Memory> read_group(Group& group, int64_t limit, Scratch& scratch);
 
   const Log& log_;
   const Root root_;

@@ -74,8 +74,8 @@ bool is_local(std::string_view type) {
   return std::find(std::begin(kLocal), std::end(kLocal), type) != std::end(kLocal);
 }
 
-const Mount* mount_behind(const std::vector<Mount>& mounts, std::string_view path,
-                          const ReadLink& read_link) {
+MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path,
+                         const ReadLink& read_link) {
   constexpr int kMostLinks = 40;  // as the kernel's own limit
   std::string rest(path);
   std::string seen;  // resolved so far, no links in it; "" is the root
@@ -83,7 +83,14 @@ const Mount* mount_behind(const std::vector<Mount>& mounts, std::string_view pat
   const auto here = [&] { return mount_of(mounts, seen.empty() ? "/" : seen); };
   while (!rest.empty()) {
     const Mount* mount = here();
-    if (mount == nullptr || !is_local(mount->type)) return mount;
+    if (mount == nullptr) return {};
+    // What lies beyond is taken by its name.
+    if (!is_local(mount->type)) {
+      while (rest.size() > 1 && rest.back() == '/') rest.pop_back();
+      const std::string full = rest == "/" ? seen : seen + rest;
+      mount = mount_of(mounts, full.empty() ? "/" : full);
+      return {mount, mount->point == (full.empty() ? "/" : full)};
+    }
     const size_t start = std::min(rest.find_first_not_of('/'), rest.size());
     const size_t end = std::min(rest.find('/', start), rest.size());
     const std::string name = rest.substr(start, end - start);
@@ -102,11 +109,12 @@ const Mount* mount_behind(const std::vector<Mount>& mounts, std::string_view pat
       seen = next;
       continue;
     }
-    if (++links > kMostLinks) return nullptr;
+    if (++links > kMostLinks) return {};
     rest = *target + rest;
     if (target->starts_with('/')) seen.clear();
   }
-  return here();
+  const Mount* mount = here();
+  return {mount, mount != nullptr && mount->point == (seen.empty() ? "/" : seen)};
 }
 
 }  // namespace nb::health

@@ -34,10 +34,14 @@ bool is_local(std::string_view type);
 // What a symbolic link points to, or nothing if `path` is none.
 using ReadLink = std::function<std::optional<std::string>(const std::string& path)>;
 
+struct MountBehind {
+  const Mount* mount = nullptr;  // null: there is no such mount, or the links go round in a circle
+  bool is_point = false;         // the path is where it is mounted, not something inside of it
+};
+
 // The mount that `path` leads to, symbolic links followed. A component is looked at only while
-// everything above it is local: a link into a hung file system is followed up to its edge. Null
-// if there is no such mount, or the links go round in a circle.
-const Mount* mount_behind(const std::vector<Mount>& mounts, std::string_view path,
-                          const ReadLink& read_link);
+// everything above it is local: a link into a hung file system is followed up to its edge.
+MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path,
+                         const ReadLink& read_link);
 
 }  // namespace nb::health

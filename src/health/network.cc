@@ -43,6 +43,7 @@ void NetworkReader::add(const InterfaceCounters& counters) {
   if (full && (!looking_ || interfaces_.back().physical)) return;
   Interface fresh;
   fresh.name = counters.name;
+  fresh.shown = clean_name(counters.name);
   fresh.physical = exists(root_("/sys/class/net/" + fresh.name + "/device"));
   fresh.seen = true;
   fresh.rx_bytes = counters.rx_bytes;
@@ -100,7 +101,7 @@ void NetworkReader::read(MonoTime now, Scratch& scratch, std::vector<wire::Netwo
     if (!interface.rated) continue;
     if (count == out.size()) out.resize(count + 1);
     wire::NetworkRate& rate = out[count++];
-    rate.interface = interface.name;
+    rate.interface = interface.shown;
     rate.rx_bytes_per_s = interface.rx_rate;
     rate.tx_bytes_per_s = interface.tx_rate;
   }

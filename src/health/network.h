@@ -42,6 +42,7 @@ class NetworkReader {
  private:
   struct Interface {
     std::string name;
+    std::string shown;  // the kernel takes all but blanks, '/' and ':' as a name
     bool physical = false;
     bool seen = false;
     bool rated = false;  // the rates are real

@@ -11,6 +11,12 @@ namespace {
 // nvmlReturn_t
 constexpr int kSuccess = 0;
 
+// Of nvmlReturn_t, what says that the GPU or its driver does not work, unlike a refusal (not
+// supported, no permission): uninitialised, driver not loaded, GPU lost, reset needed, unknown.
+bool means_lost(int rc) {
+  return rc == 1 || rc == 9 || rc == 15 || rc == 16 || rc == 999;
+}
+
 // nvmlDevice_t: opaque
 struct Device;
 
@@ -80,35 +86,51 @@ std::string Nvml::start() {
   return {};
 }
 
-std::string Nvml::read(std::vector<GpuReading>& out) {
+std::string Nvml::read(std::vector<GpuReading>& out, bool may_start) {
+  if (lost_ && may_start) stop();
   if (!initialised_) {
-    if (std::string why = start(); !why.empty()) return why;
+    if (may_start) trouble_ = start();
+    lost_ = false;
+    if (!initialised_) return trouble_;
   }
   unsigned int count = 0;
   if (const int rc = api_->get_count(&count); rc != kSuccess) {
     stop();
-    return format("nvmlDeviceGetCount_v2: error %d", rc);
+    return trouble_ = format("nvmlDeviceGetCount_v2: error %d", rc);
   }
+  std::string trouble;
   for (unsigned int i = 0; i < count; ++i) {
+    GpuReading gpu;
+    const char* call = "nvmlDeviceGetHandleByIndex_v2";
     Device* device = nullptr;
-    if (const int rc = api_->get_handle(i, &device); rc != kSuccess) {
-      stop();  // a GPU that fell off the bus is back after a new start at best
-      return format("nvmlDeviceGetHandleByIndex_v2(%u): error %d", i, rc);
+    int rc = api_->get_handle(i, &device);
+    if (rc == kSuccess) {
+      char name[96] = "";  // NVML_DEVICE_NAME_V2_BUFFER_SIZE
+      if (api_->get_name(device, name, sizeof name - 1) == kSuccess) gpu.name = clean_name(name);
+      Utilization use{};
+      call = "nvmlDeviceGetUtilizationRates";
+      rc = api_->get_utilization(device, &use);
+      if (rc == kSuccess && use.gpu <= 100) gpu.percent = use.gpu;
+      if (!means_lost(rc)) rc = kSuccess;  // this GPU does not tell
     }
-    out.push_back({});
-    GpuReading& gpu = out.back();
-    char name[96] = "";  // NVML_DEVICE_NAME_V2_BUFFER_SIZE
-    if (api_->get_name(device, name, sizeof name - 1) == kSuccess) gpu.name = clean_name(name);
-    Utilization use{};
-    if (api_->get_utilization(device, &use) == kSuccess && use.gpu <= 100) gpu.percent = use.gpu;
-    MemoryInfo memory{};
-    if (api_->get_memory(device, &memory) == kSuccess && memory.total > 0 &&
-        memory.used <= memory.total) {
-      gpu.memory_percent =
-          100 * static_cast<double>(memory.used) / static_cast<double>(memory.total);
+    if (rc == kSuccess) {
+      MemoryInfo memory{};
+      call = "nvmlDeviceGetMemoryInfo";
+      rc = api_->get_memory(device, &memory);
+      if (rc == kSuccess && memory.total > 0 && memory.used <= memory.total) {
+        gpu.memory_percent =
+            100 * static_cast<double>(memory.used) / static_cast<double>(memory.total);
+      }
+      if (!means_lost(rc)) rc = kSuccess;
+    }
+    if (rc == kSuccess) {
+      out.push_back(std::move(gpu));
+    } else {
+      lost_ = true;
+      trouble = format("%s of GPU %u: error %d", call, i, rc);
     }
   }
-  return {};
+  return trouble;
 }
 
 }  // namespace nb::health

@@ -20,9 +20,11 @@ class Nvml {
   Nvml& operator=(const Nvml&) = delete;
   ~Nvml();
 
-  // Appends one reading for each GPU. Loads and initialises the library when that has not yet
-  // succeeded, and again after the driver was lost. Empty on success, else what went wrong.
-  std::string read(std::vector<GpuReading>& out);
+  // Appends one reading for each GPU that answers: one that is lost costs the others nothing. Empty
+  // on success, else what went wrong. `may_start`: the library may be loaded and initialised, if
+  // that has not yet succeeded, and anew after a GPU was lost; else nothing but what works is
+  // asked.
+  std::string read(std::vector<GpuReading>& out, bool may_start);
 
  private:
   struct Api;
@@ -33,6 +35,8 @@ class Nvml {
   const std::string library_;
   std::unique_ptr<Api> api_;
   bool initialised_ = false;
+  bool lost_ = false;    // a GPU that fell off the bus is back after a new start at best
+  std::string trouble_;  // of the last start
 };
 
 }  // namespace nb::health

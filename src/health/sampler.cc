@@ -8,7 +8,8 @@ namespace nb::health {
 using Part = KernelFile::Part;
 
 Sampler::Sampler(uv::Loop& loop, const Log& log, SamplerOptions options)
-    : root_(options.root),
+    : log_(log),
+      root_(options.root),
       stat_(log, root_("/proc/stat")),
       load_(log, root_("/proc/loadavg")),
       uptime_(log, root_("/proc/uptime")),
@@ -24,6 +25,19 @@ Sampler::Sampler(uv::Loop& loop, const Log& log, SamplerOptions options)
       network_(log, root_, std::move(options.interfaces)) {
   wire::NodeHealth first;
   sample(loop.now(), first);
+  first_ = false;
+}
+
+double Sampler::value_of(Figure& figure, const std::optional<double>& value) {
+  if (first_ || figure.missing == !value) return value.value_or(0);
+  figure.missing = !value;
+  if (value) {
+    log_.info(LogAbout(figure.name), "%s is measured again", figure.name);
+  } else {
+    log_.warning(LogAbout(figure.name), "%s cannot be measured: 0 stands in its place",
+                 figure.name);
+  }
+  return value.value_or(0);
 }
 
 void Sampler::look(MonoTime now) {
@@ -58,7 +72,8 @@ void Sampler::read_system(wire::NodeHealth& out) {
   }
   out.uptime_s = uptime_.read(scratch_, Part::start, parse_uptime);
   const auto memory = memory_.read(scratch_);
-  out.memory_percent = memory ? memory->percent() : 0;
+  out.memory_percent =
+      value_of(memory_percent_, memory ? std::optional(memory->percent()) : std::nullopt);
   out.memory_total_bytes.reset();
   out.memory_available_bytes.reset();
   if (memory) {
@@ -88,11 +103,11 @@ void Sampler::read_pressure(wire::Pressure& out) {
 
 void Sampler::sample(MonoTime now, wire::NodeHealth& out) {
   look(now);
-  cpu_.feed(stat_.read(scratch_, Part::start, parse_cpu_times));
-  out.cpu_percent = cpu_.percent();
+  cpu_.feed(now, stat_.read(scratch_, Part::start, parse_cpu_times));
+  out.cpu_percent = value_of(cpu_percent_, cpu_.percent());
   read_system(out);
   read_pressure(out.pressure);
-  out.disk_percent = disks_.read(now, out.disks);
+  out.disk_percent = value_of(disk_percent_, disks_.read(now, out.disks));
   gpu_.read(now, scratch_, out);
   sensors_.read(now, scratch_, out);
   network_.read(now, scratch_, out.network);

@@ -2,8 +2,9 @@
 //
 // It never waits: what could hang (network file systems, GPU drivers, slow sensors) is asked on
 // threads of its own and answers at a later sample. A file that is missing is normal; one that
-// makes no sense leaves its field at the default and is said once. In steady state a sample of a
-// plain node allocates nothing and makes about a dozen system calls.
+// makes no sense leaves its field at the default and is said once, and so is a figure that is never
+// null in the schema (processors, memory, disks) and cannot be measured. In steady state a sample
+// of a plain node allocates nothing and makes about a dozen system calls.
 #pragma once
 
 #include <optional>
@@ -52,8 +53,18 @@ class Sampler {
   void look(MonoTime now);
   void read_system(wire::NodeHealth& out);
   void read_pressure(wire::Pressure& out);
+  // One of the figures that are never null: its default where it is not known.
+  struct Figure {
+    const char* name;
+    bool missing = false;  // said in the log
+  };
+  double value_of(Figure& figure, const std::optional<double>& value);
 
+  const Log& log_;
   const Root root_;
+  Figure cpu_percent_{"cpu_percent"}, memory_percent_{"memory_percent"},
+      disk_percent_{"disk_percent"};
+  bool first_ = true;
   Scratch scratch_;
   MonoTime next_look_{};
   KernelFile stat_, load_, uptime_, boot_id_, mountinfo_;

@@ -4,7 +4,8 @@
 // I2C transfer or a piece of ACPI code and take milliseconds, or hang with the device. So a sensor
 // is first read aside, on another thread, and timed there. One that was quick is read on the
 // loop's thread at each sample from then on, until it is caught being slow; a slow one is read
-// aside every few seconds, and its last value stands in between.
+// aside every few seconds, and its last value stands in between, with its age. A sensor that calls
+// itself faulty (temp*_fault) is not believed.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,10 @@ class SensorReader {
 
     std::string name;
     KernelFile file;
+    std::optional<KernelFile> fault;
+    bool faulty = false;  // said in the log
     bool quick = false;
+    MonoTime asked{};  // when the value was asked for
     std::optional<double> celsius;
   };
   // What one call aside is to read, and what it has read.
@@ -51,12 +55,15 @@ class SensorReader {
     struct Item {
       size_t sensor;
       std::string path;
+      std::string fault;  // empty: there is none
+      bool faulty = false;
       bool read = false;  // there was text
       bool understood = false;
       double celsius = 0;
       Duration took{};
     };
     std::vector<Item> items;
+    MonoTime asked{};
     std::string firmware;  // empty: not to be asked
     std::optional<uint32_t> throttled;
     unsigned generation = 0;
@@ -65,7 +72,8 @@ class SensorReader {
   static void run(Batch& batch);
   void ask(MonoTime now);
   void take(const Batch& batch);
-  void read_quick(Sensor& sensor, Scratch& scratch);
+  void read_quick(Sensor& sensor, MonoTime now, Scratch& scratch);
+  void judge_fault(Sensor& sensor, bool faulty);
 
   const Log& log_;
   const Root root_;
@@ -76,7 +84,8 @@ class SensorReader {
   std::string firmware_;                 // "/dev/vcio"
   std::optional<KernelFile> throttled_;  // else get_throttled in /sys
   std::optional<uint32_t> throttled_bits_;
-  MonoTime asked_{};
+  MonoTime asked_{};  // the slow sensors
+  MonoTime sample_{}, sample_before_{};
   std::shared_ptr<Batch> batch_;
   Aside aside_;
 };

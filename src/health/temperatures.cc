@@ -13,7 +13,7 @@ namespace {
 
 using Files = std::vector<TemperatureFile>;
 
-void add(Files& files, std::string name, std::string path) {
+void add(Files& files, std::string name, std::string path, std::string fault = "") {
   name = clean_name(name);
   if (name.empty()) name = "unnamed";
   const auto taken = [&](const std::string& wanted) {
@@ -22,7 +22,7 @@ void add(Files& files, std::string name, std::string path) {
   };
   std::string unique = name;
   for (int n = 2; taken(unique); ++n) unique = format("%s %d", name.c_str(), n);
-  files.push_back({std::move(unique), std::move(path)});
+  files.push_back({std::move(unique), std::move(path), std::move(fault)});
 }
 
 // Zones appear in hwmon too, '-' written as '_' (kernel: thermal_hwmon.c).
@@ -74,7 +74,9 @@ Files find_temperatures(const Root& root, size_t most) {
       } else if (inputs.size() > 1) {
         full += format(" temp%u", input);
       }
-      add(files, std::move(full), format("%s/temp%u_input", chip.c_str(), input));
+      std::string fault = format("%s/temp%u_fault", chip.c_str(), input);
+      if (!exists(fault)) fault.clear();
+      add(files, std::move(full), format("%s/temp%u_input", chip.c_str(), input), std::move(fault));
     }
   }
   if (files.size() > most) files.resize(most);

@@ -19,6 +19,7 @@ bool is_plausible(double celsius);
 struct TemperatureFile {
   std::string name;  // unique in the list
   std::string path;
+  std::string fault;  // the file in which the sensor says that it is broken; empty: none
 
   bool operator==(const TemperatureFile&) const = default;
 };

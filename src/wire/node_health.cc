@@ -119,7 +119,8 @@ void append_own_fields(JsonWriter& json, const NodeHealth& h) {
     json.key("disks").begin_array();
     for (const DiskUse& disk : h.disks) {
       json.begin_object().key("path").string(disk.path);
-      percent(json, "percent", disk.percent);
+      percent_or_null(json, "percent", disk.percent);
+      optional_text(json, "problem", disk.problem);
       json.end_object();
     }
     json.end_array();
@@ -129,12 +130,9 @@ void append_own_fields(JsonWriter& json, const NodeHealth& h) {
   if (!h.temperatures.empty()) {
     json.key("temperatures").begin_array();
     for (const Temperature& t : h.temperatures) {
-      json.begin_object()
-          .key("name")
-          .string(t.name)
-          .key("celsius")
-          .rounded(t.celsius, 1)
-          .end_object();
+      json.begin_object().key("name").string(t.name).key("celsius").rounded(t.celsius, 1);
+      optional_integer(json, "age_s", t.age_s);
+      json.end_object();
     }
     json.end_array();
   }

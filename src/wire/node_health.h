@@ -13,6 +13,7 @@ namespace nb::wire {
 struct Temperature {
   std::string name;  // as the kernel calls the sensor: "cpu-thermal", "x86_pkg_temp"
   double celsius = 0;
+  std::optional<int64_t> age_s;  // of a slow sensor's value that is older than one beat
 };
 
 // Pressure stall information, the avg10 figures: percent of the last 10 s in which some, or all,
@@ -29,7 +30,8 @@ struct NetworkRate {
 
 struct DiskUse {
   std::string path;  // as configured
-  double percent = 0;
+  std::optional<double> percent;
+  std::string problem;  // why there is no figure: "not mounted", "no answer"
 };
 
 // Raspberry Pi firmware: what is so now, and what has been so since boot.

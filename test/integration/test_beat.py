@@ -166,6 +166,10 @@ def test_disk_is_the_fullest_of_those_configured(redis_server, make_agent):
     make_agent(redis_server.url(), settings={"health.disks": ["/", "/dev/shm", "/nowhere/at/all"]})
     health = redis_server.wait_for_beat("ook", lambda h: len(h.get("disks", [])) >= 2).health
     told = {disk["path"]: disk["percent"] for disk in health["disks"]}
+    assert health["disks"][2] == {
+        "path": "/nowhere/at/all", "percent": None, "problem": "not mounted"
+    }
+    del told["/nowhere/at/all"]
     for path in ("/", "/dev/shm"):
         usage = shutil.disk_usage(path)
         # As df counts: of what a user may have, without what is kept for root.
@@ -185,8 +189,8 @@ def test_a_file_system_that_hangs_stalls_neither_beat_nor_stop(redis_server, mak
         env={"ASAN_OPTIONS": "detect_leaks=0"},
     )
     health = redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 20, 6).health
-    assert [disk["path"] for disk in health["disks"]] == ["/"]
-    assert health["disk_percent"] == health["disks"][0]["percent"]
+    assert health["disks"][0] == {"path": str(hung), "percent": None, "problem": "no answer"}
+    assert health["disk_percent"] == health["disks"][1]["percent"]
     agent.stop()
 
 

@@ -1,6 +1,7 @@
 """The agent as a process: how it starts, stops, and lives with its surroundings."""
 
 import glob
+import json
 import os
 import re
 import resource
@@ -333,6 +334,30 @@ def test_two_agents_with_one_name_notice_and_say_so(redis_server, make_agent, cl
     assert len(events.of_type("node_conflict")) == 2
     second.stop()
     first.wait_for_log("has gone")
+
+
+def test_a_program_that_writes_the_health_once_is_no_second_agent(redis_server, make_agent, closing):
+    """Today's Python StateManager: node:health once, at connect, all zeros, TTL 60 s."""
+    events = closing(redis_server.subscribe("node:events:ook"))
+    agent = make_agent(redis_server.url())
+    redis_server.wait_for_beat("ook")
+    theirs = {
+        "timestamp": "2026-11-20T14:03:07.123456", "node_id": "ook", "cpu_percent": 0.0,
+        "memory_percent": 0.0, "disk_percent": 0.0, "gpu_available": False, "gpu_percent": None,
+        "gpu_memory_percent": None, "is_reachable": True, "ping_latency_ms": None,
+        "mcp_server_running": False, "mcp_port": None,
+        "last_heartbeat": "2026-11-20T14:03:07.123456",
+    }
+    client = redis_server.client()
+    for _ in range(3):  # it restarts
+        client.hset("node:health:ook", "health", json.dumps(theirs))
+        client.expire("node:health:ook", 60)
+        seq = redis_server.wait_for_beat("ook", lambda h: "seq" in h).health["seq"]
+        redis_server.wait_for_beat("ook", lambda h: h.get("seq", 0) > seq)
+    agent.wait_for_log("another program, no agent, had written .* 2026-11-20T14:03:07.123456")
+    assert len(agent.logged("another program")) == 1
+    assert not agent.logged("another agent") and not events.of_type("node_conflict")
+    assert redis_server.beat("ook").ttl_ms < 60000
 
 
 def test_a_restart_after_a_crash_is_no_conflict(redis_server, make_agent, closing):

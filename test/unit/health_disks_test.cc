@@ -91,7 +91,8 @@ std::vector<Mount> table(const char* nas_type) {
 
 class HangingDisks : public testing::Test {
  protected:
-  double read(Duration later) { return reader_->read(start_ + later, out_); }
+  // The fullest; -1 if nothing is known.
+  double read(Duration later) { return reader_->read(start_ + later, out_).value_or(-1); }
 
   void make(const std::vector<std::string>& paths, const std::vector<Mount>& mounts) {
     reader_.emplace(loop_.loop(), log_, Root("/"), paths, kernel_.asker());
@@ -100,9 +101,15 @@ class HangingDisks : public testing::Test {
 
   double percent_of(const std::string& path) const {
     for (const wire::DiskUse& disk : out_) {
-      if (disk.path == path) return disk.percent;
+      if (disk.path == path) return disk.percent.value_or(-1);
     }
-    return -1;
+    return -2;
+  }
+  std::string problem_of(const std::string& path) const {
+    for (const wire::DiskUse& disk : out_) {
+      if (disk.path == path) return disk.problem;
+    }
+    return "not there";
   }
 
   CapturedLog log_;
@@ -128,30 +135,52 @@ TEST_F(HangingDisks, OneThatFailsIsLeftOutAndSaidOnce) {
   make({"/", "/data"}, table("nfs4"));
   kernel_.break_down("/data");
   for (int i = 0; i < 5; ++i) EXPECT_DOUBLE_EQ(read(i * 1s), 60);
-  EXPECT_EQ(out_.size(), 1u);
+  EXPECT_EQ(percent_of("/data"), -1);
+  EXPECT_EQ(problem_of("/data"), "Stale file handle");
   EXPECT_EQ(log_.count(LogLevel::warning, "/data: Stale"), 1) << log_.text();
   kernel_.repair();
   read(6s);
-  EXPECT_EQ(out_.size(), 2u);
+  EXPECT_EQ(percent_of("/data"), 60);
+  EXPECT_EQ(problem_of("/data"), "");
   EXPECT_EQ(log_.lines().size(), 2u) << log_.text();
+}
+
+TEST_F(HangingDisks, OneThatIsNotMountedHasNoFigure) {
+  make({"/", "/mnt/backup", "/data"}, table("nfs4"));
+  for (int i = 0; i < 5; ++i) EXPECT_DOUBLE_EQ(read(i * 1s), 60);
+  EXPECT_EQ(percent_of("/mnt/backup"), -1);
+  EXPECT_EQ(problem_of("/mnt/backup"), "not mounted");
+  EXPECT_EQ(kernel_.times_asked("/mnt/backup"), 0u);
+  EXPECT_EQ(log_.count(LogLevel::warning, "/mnt/backup: not mounted"), 1) << log_.text();
+  auto mounts = table("nfs4");
+  mounts.push_back({"/", "/mnt/backup", "ext4", ""});
+  reader_->mounts_are(mounts);
+  read(6s);
+  EXPECT_EQ(percent_of("/mnt/backup"), 60);
+  // And away again: its parent's figures are not its own.
+  reader_->mounts_are(table("nfs4"));
+  read(7s);
+  EXPECT_EQ(percent_of("/mnt/backup"), -1);
+  EXPECT_EQ(log_.lines().size(), 3u) << log_.text();
 }
 
 TEST_F(HangingDisks, RemoteOnesAnswerALittleLaterAndNotTooOften) {
   make({"/", "/mnt/nas"}, table("cifs"));
   EXPECT_DOUBLE_EQ(read(0s), 60);
-  EXPECT_EQ(out_.size(), 1u);
-  ASSERT_TRUE(loop_.run_until([&] { return read(1s), percent_of("/mnt/nas") == 60; }));
+  EXPECT_EQ(percent_of("/mnt/nas"), -1);
+  EXPECT_EQ(problem_of("/mnt/nas"), "no answer");
+  ASSERT_TRUE(loop_.run_until([&] { return read(0s), percent_of("/mnt/nas") == 60; }));
   kernel_.fill(900);
   int turns = 0;
-  ASSERT_TRUE(loop_.run_until([&] { return read(4s), ++turns == 50; }));
-  EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 1u);
+  ASSERT_TRUE(loop_.run_until([&] { return read(0s), ++turns == 50; }));
+  EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 1u) << "once a sample";
   read(5s);
   ASSERT_TRUE(loop_.run_until([&] { return read(5s), percent_of("/mnt/nas") == 90; }));
   EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 2u);
   EXPECT_TRUE(log_.lines().empty()) << log_.text();
 }
 
-TEST_F(HangingDisks, AHungOneKeepsItsLastValueAndStallsNobody) {
+TEST_F(HangingDisks, AHungOneHasNoFigureAndStallsNobody) {
   make({"/", "/mnt/nas"}, table("nfs4"));
   ASSERT_TRUE(loop_.run_until([&] { return read(0s), percent_of("/mnt/nas") == 60; }));
 
@@ -160,9 +189,10 @@ TEST_F(HangingDisks, AHungOneKeepsItsLastValueAndStallsNobody) {
   ASSERT_TRUE(loop_.run_until([&] { return read(5s), kernel_.times_asked("/mnt/nas") == 2; }));
   for (int second = 6; second < 60; ++second) {
     EXPECT_DOUBLE_EQ(read(second * 1s), 80) << "the local disk goes on";
+    EXPECT_EQ(percent_of("/mnt/nas"), -1) << "what it was is not what it is";
+    EXPECT_EQ(problem_of("/mnt/nas"), "no answer");
     loop_.loop().run_once(false);
   }
-  EXPECT_DOUBLE_EQ(percent_of("/mnt/nas"), 60);
   EXPECT_EQ(kernel_.times_asked("/mnt/nas"), 2u) << "one question at a time";
   EXPECT_EQ(log_.count(LogLevel::warning, "/mnt/nas has not answered for 10 s"), 1) << log_.text();
 
@@ -183,20 +213,21 @@ TEST_F(HangingDisks, TheReaderMayGoWhileOneHangs) {
 TEST_F(HangingDisks, WithoutAMountTableNothingIsAskedOnTheLoop) {
   kernel_.hang("/");
   make({"/"}, {});
-  EXPECT_EQ(read(0s), 0);
-  EXPECT_TRUE(out_.empty());
+  EXPECT_EQ(read(0s), -1);
+  EXPECT_EQ(problem_of("/"), "no answer");
   kernel_.release();
   ASSERT_TRUE(loop_.run_until([&] { return read(1s) == 60; }));
 }
 
 TEST_F(HangingDisks, AMountThatComesChangesTheWayOfAsking) {
-  make({"/mnt/nas"}, {{"/", "/", "ext4", ""}});
+  const std::vector<Mount> local = {{"/", "/", "ext4", ""}, {"/", "/mnt/nas", "ext4", ""}};
+  make({"/mnt/nas"}, local);
   EXPECT_DOUBLE_EQ(read(0s), 60);
   kernel_.hang("/mnt/nas");
   reader_->mounts_are(table("fuse.sshfs"));
-  EXPECT_DOUBLE_EQ(read(1s), 60) << "asked aside: does not stall";
+  EXPECT_DOUBLE_EQ(read(1s), -1) << "asked aside: does not stall";
   kernel_.release();
-  reader_->mounts_are({{"/", "/", "ext4", ""}});
+  reader_->mounts_are(local);
   kernel_.fill(700);
   EXPECT_DOUBLE_EQ(read(2s), 70);
 }
@@ -264,8 +295,9 @@ TEST(RealDisks, AHungFuseMountStallsNeitherSampleNorLoop) {
   wire::NodeHealth health;
   const MonoTime start = loop.loop().now();
   ASSERT_TRUE(loop.run_until([&] {
-    return sampler.sample(start, health), health.disks.size() == 2;
+    return sampler.sample(start, health), health.disks.at(0).percent.has_value();
   })) << "nothing hangs so far";
+  EXPECT_EQ(health.disks.at(1).problem, "not mounted");
 
   if (!hung.mount_at(tree("/point"))) GTEST_SKIP() << "may not mount FUSE here";
   // The mount table says that it changed; nothing asks the new mount on this thread.
@@ -276,7 +308,8 @@ TEST(RealDisks, AHungFuseMountStallsNeitherSampleNorLoop) {
     loop.loop().run_once(false);
   }
   EXPECT_EQ(log.count(LogLevel::warning, "has not answered"), 1) << log.text();
-  EXPECT_EQ(health.disks.size(), 2u) << "the last value stands";
+  EXPECT_EQ(health.disks.at(1).percent, std::nullopt);
+  EXPECT_EQ(health.disks.at(1).problem, "no answer");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Unit tests of the pure parsers of health/.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 
 #include "health/cpu.h"
@@ -17,6 +18,8 @@
 
 namespace nb::health {
 namespace {
+
+using namespace std::chrono_literals;
 
 TEST(Fields, LinesWordsAndNumbers) {
   std::string_view text = "a  b\tc\n\nlast";
@@ -38,57 +41,67 @@ TEST(Fields, LinesWordsAndNumbers) {
   EXPECT_EQ(clean_name(std::string(200, 'x')).size(), 64u);
 }
 
-TEST(Cpu, TheFirstLineOfStat) {
+TEST(CpuTimes, TheFirstLineOfStat) {
   const auto times = parse_cpu_times("cpu  10 20 30 400 50 6 7 8 1000 1000\ncpu0 1 1 1 1\n");
   ASSERT_TRUE(times);
-  EXPECT_EQ(times->idle, 450u);
-  EXPECT_EQ(times->total, 531u) << "guest time is inside user time already";
+  EXPECT_EQ(times->ticks, (std::array<uint64_t, 8>{10, 20, 30, 400, 50, 6, 7, 8}))
+      << "guest time is inside user time already";
   EXPECT_TRUE(parse_cpu_times("cpu 1 2 3 4\n")) << "kernels without iowait";
   for (const char* bad : {"", "cpu", "cpu 1 2 3", "cpu0 1 2 3 4 5", "cpu 1 2 x 4", "cpu -1 2 3 4",
-                          "cpu 18446744073709551615 1 1 1", "\xff\xfe"}) {
+                          "cpu 18446744073709551616 1 1 1", "\xff\xfe"}) {
     EXPECT_FALSE(parse_cpu_times(bad)) << bad;
   }
 }
 
-TEST(Cpu, PercentIsBusyBetweenTwoSamples) {
-  CpuMeter meter;
-  meter.feed(CpuTimes{1000, 2000});
-  EXPECT_EQ(meter.percent(), 0);
-  meter.feed(CpuTimes{1075, 2100});
-  EXPECT_DOUBLE_EQ(meter.percent(), 25);
-  meter.feed(CpuTimes{1075, 2100});
-  EXPECT_DOUBLE_EQ(meter.percent(), 25) << "asked twice within a tick";
-  meter.feed(CpuTimes{1075, 2200});
-  EXPECT_DOUBLE_EQ(meter.percent(), 100);
-  meter.feed(CpuTimes{1275, 2400});
-  EXPECT_DOUBLE_EQ(meter.percent(), 0);
+// Samples a second apart, each given by its eight columns.
+class Cpu : public testing::Test {
+ protected:
+  std::optional<double> feed(const std::array<uint64_t, 8>& ticks) {
+    meter_.feed(MonoTime(++second_ * 1s), CpuTimes{ticks});
+    return meter_.percent();
+  }
+  CpuMeter meter_;
+  int second_ = 0;
+};
+
+TEST_F(Cpu, PercentIsBusyBetweenTwoSamples) {
+  EXPECT_EQ(feed({1000, 0, 0, 1000}), std::nullopt) << "there is one only";
+  EXPECT_EQ(feed({1020, 1, 4, 1050, 25}), 25);
+  meter_.feed(MonoTime(second_ * 1s) + 10ms, CpuTimes{{1020, 1, 4, 1050, 25}});
+  EXPECT_EQ(meter_.percent(), 25) << "asked twice within a tick";
+  EXPECT_EQ(feed({1120, 1, 4, 1050, 25}), 100);
+  EXPECT_EQ(feed({1120, 1, 4, 1250, 25}), 0);
+  EXPECT_EQ(feed({1120, 1, 4, 1250, 25, 10, 10, 80}), 100) << "interrupts and stolen time";
 }
 
-TEST(Cpu, CountersThatGoBackGiveTheValueBefore) {
-  CpuMeter meter;
-  meter.feed(CpuTimes{1000, 2000});
-  meter.feed(CpuTimes{1050, 2100});
-  ASSERT_DOUBLE_EQ(meter.percent(), 50);
-  meter.feed(CpuTimes{500, 1000});  // a processor unplugged
-  EXPECT_DOUBLE_EQ(meter.percent(), 50);
-  meter.feed(CpuTimes{590, 1100});
-  EXPECT_DOUBLE_EQ(meter.percent(), 10) << "counted from the new start";
-  meter.feed(CpuTimes{580, 1200});  // iowait alone
-  EXPECT_DOUBLE_EQ(meter.percent(), 10);
-  meter.feed(CpuTimes{680, 1300});
-  EXPECT_DOUBLE_EQ(meter.percent(), 0);
+TEST_F(Cpu, AColumnThatRunsBackwardsFreezesNothing) {
+  feed({1000, 0, 0, 1000, 50, 0, 0, 90000});
+  // Moved to another machine, whose steal time is less; then it goes on, up or down, for ever.
+  EXPECT_EQ(feed({1050, 0, 0, 1050, 50, 0, 0, 300}), 50);
+  EXPECT_EQ(feed({1060, 0, 0, 1140, 50, 0, 0, 290}), 10);
+  EXPECT_EQ(feed({1060, 0, 0, 1220, 50, 0, 0, 310}), 20) << "from where it is now";
+  EXPECT_EQ(feed({1150, 0, 0, 1230, 40, 0, 0, 310}), 90) << "iowait (proc(5))";
+  for (uint64_t i = 1; i < 20; ++i) {
+    EXPECT_EQ(feed({1150 + i * 30, 0, 0, 1230 + i * 70, 40, 0, 0, 310 - i}), 30);
+  }
 }
 
-TEST(Cpu, GarbageStartsAnew) {
-  CpuMeter meter;
-  meter.feed(CpuTimes{0, 0});
-  meter.feed(CpuTimes{50, 100});
-  meter.feed(std::nullopt);
-  EXPECT_EQ(meter.percent(), 0);
-  meter.feed(CpuTimes{1050, 1100});
-  EXPECT_EQ(meter.percent(), 0);
-  meter.feed(CpuTimes{1100, 1200});
-  EXPECT_DOUBLE_EQ(meter.percent(), 50);
+TEST_F(Cpu, WhatCannotBeKnownIsNot) {
+  feed({1000, 0, 0, 1000});
+  ASSERT_EQ(feed({1050, 0, 0, 1050}), 50);
+  EXPECT_EQ(feed({500, 0, 0, 500}), std::nullopt) << "a processor unplugged";
+  EXPECT_EQ(feed({510, 0, 0, 590}), 10) << "counted from the new start";
+  EXPECT_EQ(feed({510, 0, 0, 590}), std::nullopt) << "a second in which nothing passed";
+  EXPECT_EQ(feed({520, 0, 0, 680}), 10);
+}
+
+TEST_F(Cpu, GarbageStartsAnew) {
+  feed({0, 0, 0, 0});
+  ASSERT_EQ(feed({50, 0, 0, 50}), 50);
+  meter_.feed(MonoTime(++second_ * 1s), std::nullopt);
+  EXPECT_EQ(meter_.percent(), std::nullopt);
+  EXPECT_EQ(feed({100, 0, 0, 1000}), std::nullopt);
+  EXPECT_EQ(feed({150, 0, 0, 1050}), 50);
 }
 
 TEST(Memory, Meminfo) {
@@ -144,12 +157,31 @@ TEST(Memory, TheAgentsOwnServiceDoesNotBoundTheNode) {
                     "/user.slice/user@1000.service/app.slice"}));
   EXPECT_EQ(bounding_groups("/system.slice/docker-1f2e.scope", "/"),
             (Groups{"", "/system.slice", "/system.slice/docker-1f2e.scope"}));
+  EXPECT_EQ(bounding_groups("/system.slice/robot.service", "/"), (Groups{"", "/system.slice"}))
+      << "a program that embeds the agent";
   EXPECT_EQ(bounding_groups("/", "/"), Groups{""}) << "a container with a namespace of its own";
   EXPECT_EQ(bounding_groups("/docker/1f2e", "/docker/1f2e"), Groups{""});
   EXPECT_EQ(bounding_groups("/docker/1f2e/robot", "/docker/1f2e"), (Groups{"", "/robot"}));
   EXPECT_EQ(bounding_groups("/docker/1f2e", "/docker/other"), Groups{""});
   EXPECT_EQ(bounding_groups("/docker/1f2e", "/docker/1f"), Groups{""});
   EXPECT_EQ(bounding_groups("/../outside", "/"), Groups{""});
+}
+
+// What bounds a container counts, whatever its manager is called.
+TEST(Memory, AContainersManagerMayBeAService) {
+  using Groups = std::vector<std::string>;
+  EXPECT_EQ(bounding_groups("/system.slice/docker.service/1f2e", "/"),
+            (Groups{"", "/system.slice", "/system.slice/docker.service",
+                    "/system.slice/docker.service/1f2e"}));
+  EXPECT_EQ(bounding_groups("/k3s.service/kubepods/pod7/1f2e", "/"),
+            (Groups{"", "/k3s.service", "/k3s.service/kubepods", "/k3s.service/kubepods/pod7",
+                    "/k3s.service/kubepods/pod7/1f2e"}));
+  EXPECT_EQ(
+      bounding_groups("/docker.service/1f2e/system.slice/nodebeat.service", "/"),
+      (Groups{"", "/docker.service", "/docker.service/1f2e", "/docker.service/1f2e/system.slice"}))
+      << "an agent that is a service inside of it";
+  EXPECT_EQ(bounding_groups("/docker.service/1f2e/robot.service", "/docker.service/1f2e"),
+            (Groups{""}));
 }
 
 TEST(Mounts, ParsesALineWithEscapesAndOptionalFields) {
@@ -204,16 +236,28 @@ TEST(Mounts, LinksAreFollowedUpToTheEdgeOfWhatMayHang) {
     if (path == "/loop") return "/loop";
     return std::nullopt;
   };
-  EXPECT_EQ(mount_behind(table, "/", read_link)->type, "ext4");
-  EXPECT_EQ(mount_behind(table, "/home/robot", read_link)->type, "xfs");
-  EXPECT_EQ(mount_behind(table, "/data/up/nas/x", read_link)->type, "nfs4");
-  EXPECT_EQ(mount_behind(table, "/data/./../home/..", read_link)->type, "xfs");
-  EXPECT_EQ(mount_behind(table, "/loop", read_link), nullptr);
+  EXPECT_EQ(mount_behind(table, "/", read_link).mount->type, "ext4");
+  EXPECT_EQ(mount_behind(table, "/home/robot", read_link).mount->type, "xfs");
+  EXPECT_EQ(mount_behind(table, "/data/up/nas/x", read_link).mount->type, "nfs4");
+  EXPECT_EQ(mount_behind(table, "/data/./../home/..", read_link).mount->type, "xfs");
+  EXPECT_EQ(mount_behind(table, "/loop", read_link).mount, nullptr);
   looked_at.clear();
-  EXPECT_EQ(mount_behind(table, "/shared/logs", read_link)->type, "nfs4");
+  EXPECT_EQ(mount_behind(table, "/shared/logs", read_link).mount->type, "nfs4");
   EXPECT_EQ(looked_at, (std::vector<std::string>{"/shared", "/mnt"}))
       << "nothing at or beyond the NFS mount point";
-  EXPECT_EQ(mount_behind({}, "/", read_link), nullptr);
+  EXPECT_EQ(mount_behind({}, "/", read_link).mount, nullptr);
+
+  const auto is_point = [&](const char* path) {
+    return mount_behind(table, path, read_link).is_point;
+  };
+  for (const char* path :
+       {"/", "/data", "/data/", "/home/..", "/data/up/nas", "/mnt/nas/", "//data"}) {
+    EXPECT_TRUE(is_point(path)) << path;
+  }
+  for (const char* path :
+       {"/mnt", "/home", "/data/up", "/shared", "/mnt/nas/x", "/other", "/loop"}) {
+    EXPECT_FALSE(is_point(path)) << path;
+  }
 }
 
 TEST(Disks, PercentIsWhatDfShows) {

@@ -150,9 +150,9 @@ TEST(NodeHealth, WritesEverythingItHasAsValidJson) {
   health.load_1 = 0.5;
   health.uptime_s = 3600;
   health.memory_total_bytes = 8'000'000'000;
-  health.disks = {{"/", 40}, {"/mnt/\"odd\"", 90.129}};
+  health.disks = {{"/", 40, ""}, {"/mnt/\"odd\"", 90.129, ""}, {"/data", {}, "not mounted"}};
   health.temperature_c = 61.26;
-  health.temperatures = {{"cpu-thermal", 61.26}};
+  health.temperatures = {{"cpu-thermal", 61.26, {}}, {"nvme", 40, 10}};
   Throttling throttling;
   throttling.under_voltage = throttling.throttled_occurred = true;
   throttling.bits = 0x40001;
@@ -176,6 +176,8 @@ TEST(NodeHealth, WritesEverythingItHasAsValidJson) {
   EXPECT_EQ(root["is_reachable"].boolean(), false);
   EXPECT_EQ(root["reason"].string(), "stopped");
   EXPECT_EQ(root["disks"].first_child().next_sibling()["path"].string(), "/mnt/\"odd\"");
+  EXPECT_NE(out.find(R"({"path":"/data","percent":null,"problem":"not mounted"})"), out.npos);
+  EXPECT_NE(out.find(R"({"name":"nvme","celsius":40,"age_s":10})"), out.npos) << out;
   EXPECT_EQ(root["throttled"]["now"].first_child().string(), "under-voltage");
   EXPECT_EQ(root["throttled"]["since_boot"].first_child().string(), "throttled");
   EXPECT_EQ(root["pressure"]["cpu_some"].number(), 1.5);
