@@ -136,7 +136,8 @@ enum {
   NB_LINK_CONNECTING = 3,
   NB_LINK_GREETING = 4,
   NB_LINK_REPLAYING = 5, /* writes again what Redis may have lost */
-  NB_LINK_STEADY = 6
+  NB_LINK_STEADY = 6,    /* Redis has confirmed what there was to write */
+  NB_LINK_DEGRADED = 7   /* connected, but Redis refuses what the node writes of itself */
 };
 
 /*

@@ -321,7 +321,7 @@ void Agent::on_link_status(const redis::LinkStatus& status) {
   if (was_connected_ && !connected && heartbeat_) heartbeat_->on_connection_lost();
   was_connected_ = connected;
   // The steps on the way there are over in a moment: they are not worth a word.
-  if (status.state == redis::LinkState::steady || status.state == redis::LinkState::waiting) {
+  if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {
     notify_.status(status_words());
   }
   update_stats();
@@ -332,6 +332,10 @@ std::string Agent::status_words() const {
   const std::string target = describe(link_options(config_).target);
   if (status.state == redis::LinkState::steady) {
     return format("node %s; redis %s: connected", identity_.node.c_str(), target.c_str());
+  }
+  if (status.state == redis::LinkState::degraded) {
+    return format("node %s; redis %s: degraded: %s", identity_.node.c_str(), target.c_str(),
+                  status.words.c_str());
   }
   return format("node %s; redis %s: %s; trying again", identity_.node.c_str(), target.c_str(),
                 status.words.c_str());

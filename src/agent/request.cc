@@ -3,11 +3,34 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "wire/json_writer.h"
+
 namespace nb::agent {
 namespace {
 
 // More that wait at a time than any client has reason for: memory stays bounded.
 constexpr size_t kMaxPending = 4096;
+
+// The answer to a call whose value or event is stored while Redis refuses another part of it.
+std::string partial_answer(AnswerKind kind, std::string_view result,
+                           const outbox::Settled& settled) {
+  std::string out;
+  wire::JsonWriter json(out);
+  json.begin_object();
+  if (kind == AnswerKind::subscribers) {
+    json.key("subscribers");
+    settled.subscribers < 0 ? json.null() : json.integer(settled.subscribers);
+  }
+  json.key("refused").begin_array();
+  if (settled.entry_refused) json.string("entry");
+  if (settled.message_refused) json.string("message");
+  json.end_array().key("redis").string(settled.words).end_object();
+  // The members of what would have been answered otherwise go first.
+  if (kind == AnswerKind::given && result.size() > 2) {
+    out.replace(0, 1, std::string(result.substr(0, result.size() - 1)) + ",");
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -111,7 +134,9 @@ void Requests::on_settled(const outbox::Settled& settled) {
   if (pending_.empty()) deadline_.stop();
   switch (settled.outcome) {
     case outbox::Outcome::stored:
-      if (pending.kind != AnswerKind::subscribers) {
+      if (settled.entry_refused || settled.message_refused) {
+        rpc_.answer(pending.token, partial_answer(pending.kind, pending.result, settled));
+      } else if (pending.kind != AnswerKind::subscribers) {
         rpc_.answer(pending.token, pending.result);
       } else if (settled.subscribers < 0) {
         rpc_.answer(pending.token, "{\"subscribers\":null}");

@@ -29,6 +29,8 @@ constexpr Row kAdvice[] = {
     {"not-saving", "its disk is full or not writable: look into the server's log"},
     {"busy", "redis-cli SCRIPT KILL ends it"},
     {"cluster-down", "redis-cli cluster info says which slots are missing"},
+    {"server-error", "what is in front of Redis may have lost it: ask the server itself", true},
+    {"refused", "nodebeatctl redis check compares the server with what the agent needs"},
 };
 
 // For redis-cli; `target` is a path, host:port or [host]:port.
@@ -58,7 +60,7 @@ LinkWords link_words(Json link) {
   const std::string_view trouble = link["trouble"].text();
   // Connected, and yet this node's own data does not get through.
   if (state == "degraded") {
-    std::string text = "connected to " + target + ", which refuses this node's data";
+    std::string text = "degraded: connected to " + target + ", which refuses this node's data";
     if (!trouble.empty()) text += ": " + printable(trouble);
     return {text, false};
   }

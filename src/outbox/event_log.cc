@@ -153,6 +153,17 @@ void EventLog::pop_sent() {
   release(gone);
 }
 
+void EventLog::send_again() {
+  Record* record = first_;
+  if (last_sent_ == record) last_sent_ = nullptr;
+  if (unsent_ == nullptr) unsent_ = record;
+  if (record == last_) return;
+  first_ = record->next;
+  record->next = nullptr;
+  last_->next = record;
+  last_ = record;
+}
+
 void EventLog::release(Record* record) {
   --size_;
   bytes_ -= record->bytes;

@@ -60,6 +60,7 @@ struct Record {
   bool has_entry;
   bool has_message;
   bool was_sent;  // perhaps in vain
+  bool apart;     // its transaction was refused as a whole: its parts go one by one
 
   EntryView entry() const;
   MessageView message() const;
@@ -99,6 +100,8 @@ class EventLog {
   void mark_sent();
   // The oldest sent record has been answered.
   void pop_sent();
+  // Nothing of the oldest sent record was carried out: it waits again, behind all others.
+  void send_again();
   // What was sent is in doubt: it will be sent again.
   void unsend();
   // Calls visit(record) for each, the oldest first.

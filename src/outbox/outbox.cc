@@ -143,6 +143,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
     } else if (record != nullptr) {
       unit.record = record;
       unit.accepted = record->at;
+      unit.apart = record->apart;
       unit.publish = record->has_message &&
                      (record->max_age == Duration::max() || now - record->at <= record->max_age);
       counters_.replayed += record->was_sent;
@@ -186,15 +187,22 @@ void Outbox::take_slot(Unit& unit, Slot& slot, MonoTime now) {
   slots_.take(slot);
 }
 
-void Outbox::stored(const Unit& unit, MonoTime now, int64_t subscribers) {
-  ++counters_.stored;
-  if (unit.record != nullptr ||
-      (unit.slot != nullptr && unit.slot->stored_version < unit.slot_version)) {
+void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers,
+                     const Refusals& refusals) {
+  const bool value = unit.slot != nullptr && refusals.value.empty();
+  const bool entry = unit.record != nullptr && unit.record->has_entry && refusals.entry.empty();
+  const bool message = unit.publish && refusals.message.empty();
+  if (refusals.any()) {
+    ++counters_.refused;
+    refusal_ = refusals.words();
+  }
+  if (value || entry || message || !refusals.any()) ++counters_.stored;
+  if (entry || message || (value && unit.slot->stored_version < unit.slot_version)) {
     store_latency_.record(now - unit.accepted);
   }
   if (unit.record != nullptr && unit.record->has_message && !unit.publish) ++counters_.expired;
-  settle_slot(unit, Outcome::stored);
-  settle_record(unit, Outcome::stored, unit.publish ? subscribers : -1);
+  settle_slot(unit, refusals.value.empty() ? Outcome::stored : Outcome::refused);
+  settle_record(unit, message ? subscribers : -1, refusals);
   if (unit.notice != nullptr) {
     notice_in_flight_ = false;
     notice_.reset();
@@ -204,18 +212,18 @@ void Outbox::stored(const Unit& unit, MonoTime now, int64_t subscribers) {
   deliver();
 }
 
-void Outbox::refused(const Unit& unit, std::string_view words) {
-  ++counters_.refused;
-  refusal_ = words;
-  settle_slot(unit, Outcome::refused);
-  settle_record(unit, Outcome::refused, -1);
-  if (unit.notice != nullptr) {
-    notice_in_flight_ = false;
-    notice_.reset();
+void Outbox::aborted(const Unit& unit) {
+  if (unit.slot != nullptr) {
+    --unit.slot->in_flight;
+    slots_.mark_dirty(*unit.slot, unit.record != nullptr && unit.record->slot == unit.slot
+                                      ? Lane::paired
+                                      : Lane::alone);
+  }
+  if (unit.record != nullptr) {
+    unit.record->apart = true;
+    events_.send_again();
   }
   --in_flight_;
-  if (backlog_ > 0) --backlog_;
-  deliver();
 }
 
 void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
@@ -229,15 +237,23 @@ void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   if (unit.record == nullptr || unit.record->slot != &slot) maybe_forget(slot);
 }
 
-void Outbox::settle_record(const Unit& unit, Outcome outcome, int64_t subscribers) {
+void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals) {
   if (unit.record == nullptr) return;
   Record& record = *unit.record;
-  // Its value may have gone ahead in another unit, and been refused there.
-  if (record.slot != nullptr && record.slot->refused_version >= record.slot_version &&
-      record.slot->stored_version < record.slot_version) {
+  Outcome outcome = Outcome::stored;
+  if (record.slot != nullptr) {
+    // Its value may have gone ahead in another unit, and been refused there.
+    const Slot& slot = *record.slot;
+    if (slot.refused_version >= record.slot_version && slot.stored_version < record.slot_version) {
+      outcome = Outcome::refused;
+    }
+  } else if (!(unit.publish ? refusals.message : refusals.entry).empty()) {
     outcome = Outcome::refused;
   }
-  answer(record.waiter, outcome, subscribers);
+  if (record.waiter != 0) {
+    answers_.push_back(
+        {record.waiter, outcome, subscribers, !refusals.entry.empty(), !refusals.message.empty()});
+  }
   let_go(record);
   events_.pop_sent();
 }
@@ -298,8 +314,8 @@ bool Outbox::drained() const {
   return in_flight_ == 0 && slots_.dirty_count() == 0 && events_.size() == 0 && !events_.has_gap();
 }
 
-void Outbox::answer(Waiter waiter, Outcome outcome, int64_t subscribers) {
-  if (waiter != 0) answers_.push_back({waiter, outcome, subscribers});
+void Outbox::answer(Waiter waiter, Outcome outcome) {
+  if (waiter != 0) answers_.push_back({waiter, outcome, -1, false, false});
 }
 
 // Whoever hears an answer may put something in, which may settle others: those come next, not
@@ -309,9 +325,10 @@ void Outbox::deliver() {
   delivering_ = true;
   for (size_t i = 0; i < answers_.size(); ++i) {
     const Answer next = answers_[i];
-    on_settled_({next.waiter, next.outcome,
-                 next.outcome == Outcome::refused ? std::string_view(refusal_) : std::string_view(),
-                 next.subscribers});
+    const bool refused =
+        next.outcome == Outcome::refused || next.entry_refused || next.message_refused;
+    on_settled_({next.waiter, next.outcome, next.entry_refused, next.message_refused,
+                 refused ? std::string_view(refusal_) : std::string_view(), next.subscribers});
   }
   answers_.clear();
   delivering_ = false;

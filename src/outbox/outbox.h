@@ -24,8 +24,8 @@ struct OutboxOptions {
 
 struct OutboxCounters {
   uint64_t accepted = 0;  // updates that put() took
-  uint64_t stored = 0;    // units that Redis has confirmed
-  uint64_t refused = 0;   // units that Redis answered with an error and that were given up
+  uint64_t stored = 0;    // units that Redis has confirmed, be it in part
+  uint64_t refused = 0;   // units of which Redis has refused something for good
   uint64_t expired = 0;   // messages too old to be published
   uint64_t replayed = 0;  // slots and events that were sent once more
 };
@@ -45,6 +45,7 @@ struct Unit {
   const Notice* notice = nullptr;
   MonoTime accepted{};   // when it was put in
   bool publish = false;  // the record's message is still young enough, or there is a notice
+  bool apart = false;    // each part for itself, not in one transaction
 
   // Only if `publish`.
   MessageView message() const;
@@ -92,10 +93,19 @@ class Outbox {
   bool next(Unit& unit, MonoTime now, WallTime wall);
   // `subscribers`: how many PUBLISH reached, -1 if nothing was published. Forgets a slot that was
   // to be forgotten: the unit's pointers are void afterwards.
-  void stored(const Unit& unit, MonoTime now, int64_t subscribers = -1);
-  // Redis said no to this unit in a way that will not change: its event is given up, its slot
-  // waits for the next put.
-  void refused(const Unit& unit, std::string_view words);
+  void stored(const Unit& unit, MonoTime now, int64_t subscribers = -1) {
+    settled(unit, now, subscribers, {});
+  }
+  // The same where Redis said no to some parts in a way that will not change: these are given up,
+  // and a slot among them waits for the next put.
+  void settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals);
+  // All of it was refused.
+  void refused(const Unit& unit, std::string_view words) {
+    settled(unit, MonoTime{}, -1, {words, words, words});
+  }
+  // Redis carried out nothing of this unit because of one part of it. The unit goes once more,
+  // `apart`, behind what waits now.
+  void aborted(const Unit& unit);
 
   // Nothing waits and nothing is in flight.
   bool drained() const;
@@ -119,20 +129,22 @@ class Outbox {
     Waiter waiter;
     Outcome outcome;
     int64_t subscribers;
+    bool entry_refused;
+    bool message_refused;
   };
 
   Slot* next_alone(MonoTime now);
   bool take_notice(Unit& unit, WallTime wall);
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
   void settle_slot(const Unit& unit, Outcome outcome);
-  void settle_record(const Unit& unit, Outcome outcome, int64_t subscribers);
+  void settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals);
   void settle_waits(Slot& slot, uint64_t version, Outcome outcome);
   void on_record_dropped(Record& record);
   void let_go(Record& record);
   void maybe_forget(Slot& slot);
   void expire(Slot& slot);
   void look_for_expired(MonoTime now);
-  void answer(Waiter waiter, Outcome outcome, int64_t subscribers = -1);
+  void answer(Waiter waiter, Outcome outcome);
   void deliver();
 
   OutboxOptions options_;

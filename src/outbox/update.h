@@ -66,9 +66,27 @@ enum class Outcome : uint8_t {
   dropped,  // given up unsent: by age, for want of room, or expired
 };
 
+// Which parts of an update Redis has refused for good: its words for each, empty where the part was
+// carried out or where there is none.
+struct Refusals {
+  std::string_view value;
+  std::string_view entry;
+  std::string_view message;
+
+  bool any() const { return !value.empty() || !entry.empty() || !message.empty(); }
+  // The first there is.
+  std::string_view words() const {
+    return !value.empty() ? value : !entry.empty() ? entry : message;
+  }
+};
+
 struct Settled {
   Waiter waiter = 0;
+  // `refused` if the main part was: the value; of an update without a value the message; the entry
+  // where nothing was to be published.
   Outcome outcome = Outcome::stored;
+  bool entry_refused = false;  // of what is `stored`: this part was not
+  bool message_refused = false;
   std::string_view words;    // of a refusal: Redis' own; valid during the call
   int64_t subscribers = -1;  // that PUBLISH reached; -1: nothing was published
 };

@@ -22,6 +22,17 @@ long long ms(Duration duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
 
+std::string in_words(Trouble trouble, std::string_view details) {
+  const std::string_view text = words(trouble);
+  return format("%.*s (%.*s)", static_cast<int>(text.size()), text.data(),
+                static_cast<int>(details.size()), details.data());
+}
+
+Trouble own_trouble(std::string_view refusal) {
+  const Trouble trouble = classify(refusal);
+  return trouble == Trouble::none ? Trouble::refused : trouble;
+}
+
 LinkMachine make_machine(const LinkOptions& options) {
   return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
 }
@@ -108,27 +119,67 @@ void Link::on_pong(Duration round_trip) {
   status_.round_trip = round_trip;
 }
 
-void Link::on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t subscribers) {
-  if (unit.slot != nullptr && unit.slot->echo) events_.on_slot_stored(*unit.slot, echo);
-  outbox_.stored(unit, last_heard_, subscribers);
+void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
+  const outbox::Refusals& refusals = result.refusals;
+  const bool has_entry = unit.record != nullptr && unit.record->has_entry;
+  const bool own = unit.slot != nullptr && unit.slot->echo;
+  if (refusals.any() && first_refusal_.empty()) first_refusal_ = refusals.words();
+  confirmed_ |= (unit.slot != nullptr && refusals.value.empty()) ||
+                (has_entry && refusals.entry.empty()) || (unit.publish && refusals.message.empty());
+  if (own) {
+    note_own(kHealth, refusals.value);
+    if (refusals.value.empty()) {
+      events_.on_slot_stored(*unit.slot, result.echo);
+      if (has_entry) note_own(kHistory, refusals.entry);
+      if (unit.publish) note_own(kMessages, refusals.message);
+      if (has_entry || unit.publish) note_own(kTransaction, result.no_transaction);
+    }
+  } else {
+    // What goes with a refused part is refused with its words: those are said once.
+    const bool message = !refusals.message.empty();
+    if (!refusals.value.empty()) {
+      say_refusal(result.value_command, unit.slot->key, refusals.value);
+    } else if (message) {
+      say_refusal(Command::publish, unit.publish ? unit.message().channel : "an event",
+                  refusals.message);
+    }
+    if (refusals.value.empty() && !refusals.entry.empty() && refusals.entry != refusals.message) {
+      say_refusal(Command::xadd, unit.record->entry().stream, refusals.entry);
+    }
+  }
+  outbox_.settled(unit, last_heard_, result.subscribers, refusals);
 }
 
-void Link::on_refused(const outbox::Unit& unit, std::string_view error) {
-  // Of a message that is kept in a stream too, only the words tell which of both it was.
-  const bool channel = unit.publish && error.starts_with("NOPERM") &&
-                       error.find("channel") != std::string_view::npos;
-  const std::string_view what = channel                ? unit.message().channel
-                                : unit.slot != nullptr ? unit.slot->key
-                                : unit.record != nullptr && unit.record->has_entry
-                                    ? unit.record->entry().stream
-                                : unit.publish ? unit.message().channel
-                                               : "an event";
-  // The same refusal comes at each beat; it is said once until it changes.
-  std::string refusal = format("%.*s: %.*s", static_cast<int>(what.size()), what.data(),
-                               static_cast<int>(error.size()), error.data());
-  if (refusal != last_refusal_) log_.error("redis refuses %s", refusal.c_str());
-  last_refusal_ = std::move(refusal);
-  outbox_.refused(unit, error);
+// The same refusal comes at each call, of any client and for any key: one line for each command and
+// error on this connection. Whoever made the call is told each time.
+void Link::say_refusal(Command command, std::string_view what, std::string_view words) {
+  const uint32_t bit = uint32_t{1} << refusal_number(words).value_or(0);
+  uint32_t& said = said_[static_cast<size_t>(command)];
+  if ((std::exchange(said, said | bit) & bit) != 0) return;
+  const std::string_view name = redis::name(command);
+  log_.error("redis refuses %.*s %.*s: %.*s (said once; agent.stats counts all of them)",
+             static_cast<int>(name.size()), name.data(), static_cast<int>(what.size()), what.data(),
+             static_cast<int>(words.size()), words.data());
+}
+
+void Link::note_own(OwnPart part, std::string_view words) {
+  constexpr std::array<const char*, kOwnParts> kNames = {
+      "this node's health", "this node's history", "messages on this node's channel",
+      "what belongs together as one transaction"};
+  std::string& known = own_refusals_[part];
+  if (known == words) return;
+  const bool news = refusal_number(known) != refusal_number(words);
+  known = words;
+  if (!news) return;
+  const std::string target = describe(options_.target);
+  if (words.empty()) {
+    log_.notice("redis %s: takes %s again", target.c_str(), kNames[part]);
+  } else {
+    const std::string_view why = redis::words(own_trouble(words));
+    log_.error("redis %s: refuses %s: %.*s (%.*s)%s", target.c_str(), kNames[part],
+               static_cast<int>(why.size()), why.data(), static_cast<int>(words.size()),
+               words.data(), part == kHealth ? "; trying again with each beat" : "");
+  }
 }
 
 void Link::on_data(std::string_view bytes) {
@@ -136,7 +187,7 @@ void Link::on_data(std::string_view bytes) {
   if (const auto failure = pipeline_->feed(bytes, last_heard_)) {
     return fail(failure->trouble, failure->words);
   }
-  maybe_steady();
+  settle_state();
   // There may be room for more units; and if all is stored, somebody may wait for that.
   wake();
 }
@@ -155,7 +206,7 @@ void Link::on_turn() {
   }
   if (machine_.state() < LinkState::replaying) return;
   send_units();
-  maybe_steady();
+  settle_state();
   if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
   flush();
 }
@@ -164,7 +215,7 @@ void Link::on_turn() {
 // the rest are still being read. One that is busy is better served by one large write a turn.
 void Link::send_early() {
   wakes_ = 0;
-  if (machine_.state() != LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
+  if (machine_.state() < LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
   send_units();
   // Not fail(): whoever fills the outbox is not told of a lost connection in between.
   if (early_write_.ok() && !pipeline_->output().empty()) {
@@ -210,15 +261,35 @@ void Link::cancel(uint64_t query) {
   if (pipeline_) pipeline_->cancel_query(query);
 }
 
-void Link::maybe_steady() {
-  if (machine_.state() != LinkState::replaying || !outbox_.caught_up()) return;
+// Of a connection on which all is settled that was there when it was opened: is it well?
+void Link::settle_state() {
+  if (machine_.state() < LinkState::replaying || !outbox_.caught_up()) return;
+  std::string_view refused;
+  for (const std::string& own : own_refusals_) {
+    if (refused.empty()) refused = own;
+  }
+  // All of it was refused: then nothing shows that this server stores anything.
+  if (refused.empty() && !confirmed_ && machine_.state() != LinkState::steady) {
+    refused = first_refusal_;
+  }
+  if (!refused.empty()) {
+    const Trouble trouble = own_trouble(refused);
+    std::string words = in_words(trouble, refused);
+    if (machine_.state() == LinkState::degraded && words == status_.words) return;
+    status_.words = std::move(words);
+    machine_.set_trouble(trouble);
+    if (machine_.state() == LinkState::degraded) return publish_status();
+    return enter(LinkState::degraded);
+  }
+  if (machine_.state() == LinkState::steady) return;
   status_.words.clear();
-  last_refusal_.clear();
-  ++status_.connects;
+  if (!std::exchange(was_steady_, true)) {
+    ++status_.connects;
+    const std::string target = describe(options_.target);
+    log_.notice("redis %s: connected, PING takes %.2f ms", target.c_str(),
+                static_cast<double>(status_.round_trip.value_or(Duration::zero()).count()) / 1e6);
+  }
   enter(LinkState::steady);
-  const std::string target = describe(options_.target);
-  log_.notice("redis %s: connected, PING takes %.2f ms", target.c_str(),
-              static_cast<double>(status_.round_trip.value_or(Duration::zero()).count()) / 1e6);
 }
 
 void Link::flush() {
@@ -269,9 +340,7 @@ void Link::on_check() {
 void Link::fail(Trouble trouble, std::string_view words) {
   const LinkMachine::Retry retry = machine_.fail(trouble, loop_.now());
   ++status_.failures;
-  status_.words =
-      format("%.*s (%.*s)", static_cast<int>(redis::words(trouble).size()),
-             redis::words(trouble).data(), static_cast<int>(words.size()), words.data());
+  status_.words = in_words(trouble, words);
   drop_connection(status_.words);
   if (retry.news) {
     const std::string target = describe(options_.target);
@@ -294,6 +363,10 @@ void Link::drop_connection(std::string_view words) {
   pipeline_.reset();
   transport_.reset();
   status_.round_trip.reset();
+  own_refusals_ = {};
+  first_refusal_.clear();
+  if (was_steady_) said_ = {};
+  confirmed_ = was_steady_ = false;
 }
 
 void Link::reconfigure(LinkOptions options) {

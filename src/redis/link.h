@@ -3,6 +3,11 @@
 // is silent is found by a deadline on the oldest outstanding command, and by a PING when there
 // is none.
 //
+// A refusal that will be the same the next time (redis/trouble) costs what it concerns: the value,
+// the entry or the message. Any other error is a failure of the link: what waits is kept. If what
+// is refused is the node's own beat (a slot with `echo`, and what belongs to it), the link is
+// degraded.
+//
 // The callbacks come on the loop's thread; they may fill the outbox, call wake() and ask queries,
 // but must not destroy the link.
 #pragma once
@@ -40,7 +45,7 @@ bool same_way(const LinkOptions& a, const LinkOptions& b);
 struct LinkStatus {
   LinkState state = LinkState::stopped;
   Trouble trouble = Trouble::none;
-  std::string words;                   // what went wrong last, for a person; empty when steady
+  std::string words;  // what went wrong last, or what is refused; for a person; empty when steady
   std::optional<Duration> round_trip;  // of the last PING on this connection
   uint64_t connects = 0;               // times it became steady
   uint64_t failures = 0;
@@ -102,14 +107,19 @@ class Link final : private PipelineSink {
   void drop_connection(std::string_view words);
   void flush();
   void arm_check();
-  void maybe_steady();
   void enter(LinkState state);
   void publish_status();
 
   void on_greeted() override;
   void on_pong(Duration round_trip) override;
-  void on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t subscribers) override;
-  void on_refused(const outbox::Unit& unit, std::string_view error) override;
+  void on_settled(const outbox::Unit& unit, const UnitResult& result) override;
+  void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
+
+  // What of a beat may be refused.
+  enum OwnPart : uint8_t { kHealth, kHistory, kMessages, kTransaction, kOwnParts };
+  void note_own(OwnPart part, std::string_view words);
+  void say_refusal(Command command, std::string_view what, std::string_view words);
+  void settle_state();
 
   uv::Loop& loop_;
   const Log& log_;
@@ -122,9 +132,13 @@ class Link final : private PipelineSink {
 
   std::unique_ptr<Transport> transport_;
   std::optional<Pipeline> pipeline_;
-  MonoTime last_heard_{};  // bytes came in
-  MonoTime last_ping_{};   // was sent
-  std::string last_refusal_;
+  MonoTime last_heard_{};                            // bytes came in
+  MonoTime last_ping_{};                             // was sent
+  std::array<std::string, kOwnParts> own_refusals_;  // Redis' words; empty: it takes that part
+  std::array<uint32_t, kCommands> said_{};           // refusals that were logged, a bit for each
+  std::string first_refusal_;                        // on this connection
+  bool confirmed_ = false;                           // a write of ours was, on this connection
+  bool was_steady_ = false;                          // on this connection
   uint64_t last_query_ = 0;
   bool sending_ = false;
   bool overdue_ = false;  // at the last check

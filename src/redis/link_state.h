@@ -1,10 +1,13 @@
 // LinkMachine: the states of the link and what leads from one to the next. Pure: it is told what
 // happened and answers how long to wait and whether there is something to say.
 //
-//   stopped ──▶ waiting ──▶ resolving ──▶ connecting ──▶ greeting ──▶ replaying ──▶ steady
-//                  ▲            │              │             │            │            │
-//                  └────────────┴──────────────┴─────────────┴────────────┴────────────┘
+//   stopped ──▶ waiting ──▶ resolving ──▶ connecting ──▶ greeting ──▶ replaying ──▶ steady ◀─▶
+//   degraded
+//                  ▲            │              │             │            │            │ │
+//                  └────────────┴──────────────┴─────────────┴────────────┴────────────┴───────────┘
 //                                     any failure: back off, for ever
+//
+// From replaying it also goes straight to degraded.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +25,8 @@ enum class LinkState : uint8_t {
   connecting,  // an address is being tried
   greeting,    // AUTH, SELECT, the first PING
   replaying,   // every slot is written again, then the events that wait
-  steady,      // all that was known has been stored
+  steady,      // all that was known has been stored, and Redis has confirmed a write of ours
+  degraded,    // connected, but Redis refuses what the node writes of itself, or all of it
 };
 
 std::string_view name(LinkState state);
@@ -33,7 +37,7 @@ class LinkMachine {
       : backoff_(std::move(backoff)), stable_after_(stable_after) {}
 
   LinkState state() const { return state_; }
-  // Of the last failure; `none` from steady on.
+  // Of the last failure; `none` when steady; why it is degraded.
   Trouble trouble() const { return trouble_; }
   bool connected() const { return state_ >= LinkState::greeting; }
 
@@ -41,6 +45,8 @@ class LinkMachine {
   void start();
   // Forward along the picture above. False, and nothing changes, if that is no step of it.
   [[nodiscard]] bool advance(LinkState to, MonoTime now);
+  // What is wrong in state degraded.
+  void set_trouble(Trouble trouble) { trouble_ = trouble; }
 
   struct Retry {
     Duration delay{};

@@ -16,14 +16,43 @@ int64_t milliseconds(Duration duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration).count();
 }
 
-// That the agent may not write its own health is a fault of the set-up, and its link is of no use.
-// A permission that a client's key or channel lacks must not cost the others theirs.
-bool ends_the_connection(Trouble trouble, const outbox::Unit& unit) {
-  if (trouble != Trouble::no_permission) return trouble != Trouble::none;
-  return unit.slot != nullptr && unit.slot->echo;
+enum Part : uint8_t { kValue, kEntry, kMessage };
+
+Part part_of(Command command) {
+  if (command == Command::xadd) return kEntry;
+  return command == Command::publish ? kMessage : kValue;
+}
+
+// What an error reply to the greeting means. Of errors that are no refusals, `likely` is meant if
+// the text has one of the words that servers of all versions use for it.
+Trouble greeting_trouble(std::string_view error, Trouble likely,
+                         std::initializer_list<std::string_view> words) {
+  const Trouble trouble = classify(error);
+  if (trouble == Trouble::none) return likely;
+  if (trouble != Trouble::server_error || !error.starts_with("ERR ")) return trouble;
+  for (const std::string_view word : words) {
+    if (error.find(word) != std::string_view::npos) return likely;
+  }
+  return trouble;
+}
+
+bool is_refusal(std::string_view error) {
+  const Trouble trouble = classify(error);
+  return trouble == Trouble::none || trouble == Trouble::no_permission;
+}
+
+// "ERR unknown command 'AUTH', with args beginning with: 's3cret'" must not be repeated.
+std::string without_arguments(std::string_view error) {
+  return std::string(error.substr(0, error.find(", with args")));
 }
 
 }  // namespace
+
+std::string_view name(Command command) {
+  constexpr std::array<std::string_view, kCommands> kNames = {
+      "PING", "MULTI", "HGET", "HSET", "PEXPIRE", "SET", "DEL", "SELECT", "XADD", "PUBLISH"};
+  return kNames[static_cast<size_t>(command)];
+}
 
 bool authenticate(std::string& output, const Greeting& greeting) {
   const bool named = !greeting.user.empty();
@@ -74,38 +103,63 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
   // There and back again, so that what follows is in the right database even if this is refused.
   const bool elsewhere = has_entry && unit.record->db != db_;
 
-  const bool hash = slot != nullptr && slot->kind == SlotKind::hash;
-  const bool echo = hash && slot->echo;
-  const bool expires = hash && slot->ttl > Duration::zero();
-  const int commands =
-      (slot != nullptr) + echo + expires + (elsewhere ? 3 : has_entry) + unit.publish;
   Waiting waiting{};
   waiting.kind = Kind::unit;
   waiting.sent = now;
   waiting.unit = unit;
-  waiting.transaction = commands > 1;
-  waiting.replies = static_cast<int8_t>(waiting.transaction ? commands + 2 : 1);
-
-  RespWriter resp(output_);
-  if (waiting.transaction) resp.command(1).arg("MULTI"sv);
-  if (echo) {
-    resp.command(3).arg("HGET"sv).arg(slot->key).arg(slot->fields.front().name);
-    waiting.echo_at = 0;
+  if (slot != nullptr) {
+    const bool hash = slot->kind == SlotKind::hash;
+    if (hash && slot->echo) waiting.add(Command::hget);
+    waiting.add(hash                             ? Command::hset
+                : slot->kind == SlotKind::string ? Command::set
+                                                 : Command::del);
+    if (hash && slot->ttl > Duration::zero()) waiting.add(Command::pexpire);
   }
-  if (hash) waiting.write_at = echo ? 1 : 0;
-  if (slot != nullptr) write_slot(*slot, now);
-  if (elsewhere) resp.command(2).arg("SELECT"sv).arg(unit.record->db);
-  if (has_entry) write_entry(unit.record->entry());
-  if (elsewhere) resp.command(2).arg("SELECT"sv).arg(db_);
-  if (unit.publish) {
-    const outbox::MessageView message = unit.message();
-    resp.command(3).arg("PUBLISH"sv).arg(message.channel).arg(message.payload);
-    waiting.publish_at = static_cast<int8_t>(commands - 1);
-  }
-  if (waiting.transaction) resp.command(1).arg("EXEC"sv);
+  const uint8_t of_the_value = waiting.commands;
+  if (elsewhere) waiting.add(Command::select);
+  if (has_entry) waiting.add(Command::xadd);
+  if (elsewhere) waiting.add(Command::select);
+  if (unit.publish) waiting.add(Command::publish);
   // A record whose message is too old and that has no entry has nothing to send: it is settled in
   // its turn, so that order holds.
-  if (commands == 0) resp.command(1).arg("PING"sv);
+  if (waiting.commands == 0) waiting.add(Command::ping);
+  waiting.queued = unit.apart || !no_transaction_.empty() ? of_the_value : waiting.commands;
+  if (waiting.queued < 2) waiting.queued = 0;
+
+  RespWriter resp(output_);
+  if (waiting.queued > 0) resp.command(1).arg("MULTI"sv);
+  bool there = false;  // in the entry's database
+  for (uint8_t i = 0; i < waiting.commands; ++i) {
+    switch (waiting.command[i]) {
+      case Command::hget:
+        resp.command(3).arg("HGET"sv).arg(slot->key).arg(slot->fields.front().name);
+        break;
+      case Command::hset:
+      case Command::set:
+      case Command::del:
+        write_slot(*slot, now);
+        break;
+      case Command::select:
+        resp.command(2).arg("SELECT"sv).arg(there ? db_ : unit.record->db);
+        there = !there;
+        break;
+      case Command::xadd:
+        write_entry(unit.record->entry());
+        break;
+      case Command::publish: {
+        const outbox::MessageView message = unit.message();
+        resp.command(3).arg("PUBLISH"sv).arg(message.channel).arg(message.payload);
+        break;
+      }
+      case Command::ping:
+        resp.command(1).arg("PING"sv);
+        break;
+      case Command::pexpire:  // with the HSET
+      case Command::multi:
+        break;
+    }
+    if (i + 1 == waiting.queued) resp.command(1).arg("EXEC"sv);
+  }
   waiting_.push_back(waiting);
   ++waiting_units_;
 }
@@ -186,21 +240,25 @@ std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
 // Whoever is told may send more, which may move what waits: so it is taken out first.
 std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
   const Kind kind = waiting_.front().kind;
-  if (kind == Kind::unit) return settle_unit(reply);
+  if (kind == Kind::unit) return take_unit_reply(reply);
   if (kind == Kind::query) return answer_query(reply);
   const MonoTime sent = waiting_.front().sent;
   waiting_.pop_front();
   const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
-  // What concerns the whole server ends the connection, whatever it was an answer to. But the
-  // client's name is a courtesy that an ACL may forbid.
-  const Trouble trouble = classify(error);
-  const bool forgiven = kind == Kind::client_name && trouble != Trouble::not_admitted;
-  if (trouble != Trouble::none && !forgiven) return Failure{trouble, std::string(error)};
-  if (kind == Kind::auth && !error.empty()) {
-    return Failure{Trouble::wrong_password, std::string(error)};
-  }
-  if (kind == Kind::select && !error.empty()) {
-    return Failure{Trouble::no_database, std::string(error)};
+  if (!error.empty()) {
+    // What concerns the whole server ends the connection, whatever it was an answer to. But the
+    // client's name is a courtesy that an ACL or a proxy may forbid.
+    Trouble trouble = classify(error);
+    if (kind == Kind::client_name) {
+      if (trouble != Trouble::not_admitted) return std::nullopt;
+    } else if (kind == Kind::auth) {
+      trouble = greeting_trouble(error, Trouble::wrong_password, {"AUTH", "password"});
+    } else if (kind == Kind::select) {
+      trouble = greeting_trouble(error, Trouble::no_database, {"DB index", "SELECT", "database"});
+    } else if (trouble == Trouble::none) {
+      trouble = Trouble::server_error;  // no PING, no link
+    }
+    return Failure{trouble, without_arguments(error)};
   }
   if (kind == Kind::ping) {
     if (text_of(reply) != "PONG") {
@@ -215,9 +273,11 @@ std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
 
 std::optional<Failure> Pipeline::answer_query(const redisReply& reply) {
   const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
-  // What this user may not do concerns who asked; what the server cannot do concerns all.
+  // What this user may not do, and what is not known, concerns who asked; what the server cannot do
+  // concerns all.
   const Trouble trouble = classify(error);
-  if (trouble != Trouble::none && trouble != Trouble::no_permission) {
+  if (trouble != Trouble::none && trouble != Trouble::no_permission &&
+      trouble != Trouble::server_error) {
     return Failure{trouble, std::string(error)};
   }
   waiting_.pop_front();
@@ -227,61 +287,161 @@ std::optional<Failure> Pipeline::answer_query(const redisReply& reply) {
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::settle_unit(const redisReply& reply) {
-  Waiting& waiting = waiting_.front();
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
-  const Trouble trouble = classify(error);
-  if (ends_the_connection(trouble, waiting.unit)) return Failure{trouble, std::string(error)};
-  if (--waiting.replies > 0) {
-    // +OK to MULTI, +QUEUED to what follows, or why a command was not queued.
-    if (!error.empty() && unit_error_.empty()) unit_error_ = error;
-    return std::nullopt;
-  }
-  if (!unit_error_.empty() || !error.empty()) {
-    refuse(unit_error_.empty() ? error : std::string_view(unit_error_));
-    return std::nullopt;
-  }
-  if (waiting.transaction) {
-    if (reply.type != REDIS_REPLY_ARRAY) {
-      return Failure{Trouble::rubbish, "EXEC was not answered by an array"};
-    }
-    const int last = std::max({waiting.echo_at, waiting.write_at, waiting.publish_at});
-    if (reply.elements < 2 || static_cast<int>(reply.elements) <= last) {
-      return Failure{Trouble::rubbish, "EXEC was answered by too few replies"};
-    }
-    for (size_t i = 0; i < reply.elements; ++i) {
-      const redisReply& inner = *reply.element[i];
-      if (!is_error(inner)) continue;
-      const Trouble why = classify(text_of(inner));
-      if (ends_the_connection(why, waiting.unit)) return Failure{why, std::string(text_of(inner))};
-      refuse(text_of(inner));
+std::optional<Failure> Pipeline::take_unit_reply(const redisReply& reply) {
+  const Waiting& waiting = waiting_.front();
+  const size_t index = progress_.replies++;
+  const size_t exec = waiting.queued + size_t{1};
+  std::optional<Failure> failure;
+  if (waiting.queued == 0) {
+    failure = take_result(waiting.command[index], reply);
+  } else if (index < exec) {
+    failure = take_queued(index == 0 ? Command::multi : waiting.command[index - 1], reply);
+  } else if (index > exec) {
+    failure = take_result(waiting.command[index - 2], reply);
+  } else {
+    failure = take_exec(reply);
+    if (!failure && progress_.aborted) {
+      abort_unit();
       return std::nullopt;
     }
   }
-  const auto result = [&](int index) -> const redisReply& {
-    return waiting.transaction ? *reply.element[index] : reply;
-  };
-  SlotEcho echo;
-  if (waiting.write_at >= 0) {
-    // HSET answers how many fields are new: all of them if the key was not there.
-    const auto fields = static_cast<long long>(waiting.unit.slot->fields.size());
-    echo.existed = result(waiting.write_at).integer < fields;
+  if (failure) return failure;
+  std::string_view& previous = progress_.echo.previous;
+  if (progress_.replies == waiting.replies()) {
+    settle_unit();
+  } else if (!previous.empty() && previous.data() != previous_.data()) {
+    previous_ = previous;  // the reply goes
+    previous = previous_;
   }
-  if (waiting.echo_at >= 0) echo.previous = text_of(result(waiting.echo_at));
-  const int64_t subscribers = waiting.publish_at >= 0 ? result(waiting.publish_at).integer : -1;
-  const outbox::Unit unit = waiting.unit;
-  waiting_.pop_front();
-  --waiting_units_;
-  sink_.on_stored(unit, echo, subscribers);
   return std::nullopt;
 }
 
-void Pipeline::refuse(std::string_view error) {
+// +OK to MULTI, +QUEUED to what follows, or why a command was not queued.
+std::optional<Failure> Pipeline::take_queued(Command command, const redisReply& reply) {
+  if (progress_.no_multi) return take_result(command, reply);
+  if (is_error(reply)) {
+    if (command == Command::multi && is_refusal(text_of(reply))) {
+      progress_.no_multi = true;
+      no_transaction_ = text_of(reply);
+      return std::nullopt;
+    }
+    progress_.not_queued = true;
+    return note_refusal(command, text_of(reply));
+  }
+  if (reply.type != REDIS_REPLY_STATUS) {
+    return Failure{Trouble::rubbish, "a command of a transaction was not answered by a status"};
+  }
+  // This server takes transactions again; of a cluster that does not change.
+  if (command == Command::multi && !no_transaction_.starts_with("CROSSSLOT")) {
+    no_transaction_.clear();
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Pipeline::take_exec(const redisReply& reply) {
+  const Waiting& waiting = waiting_.front();
+  if (progress_.no_multi) return std::nullopt;
+  if (is_error(reply)) {
+    const std::string_view error = text_of(reply);
+    // EXECABORT, after a command that was not queued; or what became of the server meanwhile.
+    const Trouble trouble = classify(error);
+    const bool refused = is_refusal(error);
+    if (!refused && !(progress_.not_queued && trouble == Trouble::server_error)) {
+      return Failure{trouble, std::string(error)};
+    }
+    if (refused && error.starts_with("CROSSSLOT")) no_transaction_ = error;
+    const outbox::Unit& unit = waiting.unit;
+    const Part main = unit.slot != nullptr ? kValue : unit.publish ? kMessage : kEntry;
+    const std::string why(progress_.not_queued ? progress_.refused[main] : error);
+    progress_.aborted = waiting.queued == waiting.commands && has_parts(unit) &&
+                        (why.empty() || !no_transaction_.empty());
+    if (progress_.aborted) return std::nullopt;
+    // Without its main part the rest of it is not sent either: who made the call hears that it was
+    // refused, and nothing of it is there.
+    for (size_t i = 0; i < waiting.queued; ++i) {
+      if (waiting.command[i] != Command::select) (void)note_refusal(waiting.command[i], why);
+    }
+    return std::nullopt;
+  }
+  if (reply.type != REDIS_REPLY_ARRAY) {
+    return Failure{Trouble::rubbish, "EXEC was not answered by an array"};
+  }
+  if (reply.elements < waiting.queued) {
+    return Failure{Trouble::rubbish, "EXEC was answered by too few replies"};
+  }
+  for (size_t i = 0; i < waiting.queued; ++i) {
+    if (auto failure = take_result(waiting.command[i], *reply.element[i])) return failure;
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Pipeline::take_result(Command command, const redisReply& reply) {
+  if (is_error(reply)) return note_refusal(command, text_of(reply));
+  switch (command) {
+    case Command::hget:
+      progress_.echo.previous = text_of(reply);
+      break;
+    case Command::hset: {
+      // How many fields are new: all of them if the key was not there.
+      const auto fields = static_cast<long long>(waiting_.front().unit.slot->fields.size());
+      progress_.echo.existed = reply.type != REDIS_REPLY_INTEGER || reply.integer < fields;
+      break;
+    }
+    case Command::publish:
+      progress_.subscribers = reply.type == REDIS_REPLY_INTEGER && reply.integer > 0
+                                  ? static_cast<int64_t>(reply.integer)
+                                  : 0;
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Pipeline::note_refusal(Command command, std::string_view error) {
+  if (!is_refusal(error)) return Failure{classify(error), std::string(error)};
+  // What follows would land in another database.
+  if (command == Command::select) return Failure{Trouble::no_database, std::string(error)};
+  const outbox::Unit& unit = waiting_.front().unit;
+  Part part = part_of(command);
+  // PING, in place of an event that has nothing to send.
+  if (part == kValue && unit.slot == nullptr) part = kMessage;
+  if (progress_.refused[part].empty()) {
+    progress_.refused[part] = error;
+    progress_.refused_command[part] = command;
+  }
+  return std::nullopt;
+}
+
+// Whether something is left of the unit without one part.
+bool Pipeline::has_parts(const outbox::Unit& unit) {
+  const bool has_entry = unit.record != nullptr && unit.record->has_entry;
+  return (unit.slot != nullptr) + has_entry + unit.publish > 1;
+}
+
+outbox::Unit Pipeline::pop_unit() {
   const outbox::Unit unit = waiting_.front().unit;
   waiting_.pop_front();
   --waiting_units_;
-  sink_.on_refused(unit, error);
-  unit_error_.clear();
+  return unit;
+}
+
+void Pipeline::abort_unit() {
+  const outbox::Unit unit = pop_unit();
+  progress_ = {};
+  sink_.on_aborted(unit);
+}
+
+void Pipeline::settle_unit() {
+  const outbox::Unit unit = pop_unit();
+  const Progress done = std::exchange(progress_, {});
+  UnitResult result;
+  result.refusals = {done.refused[kValue], done.refused[kEntry], done.refused[kMessage]};
+  result.value_command = done.refused_command[kValue];
+  if (has_parts(unit) || done.no_multi) result.no_transaction = no_transaction_;
+  result.echo = done.echo;
+  result.subscribers = done.subscribers;
+  sink_.on_settled(unit, result);
 }
 
 }  // namespace nb::redis

@@ -3,6 +3,7 @@
 // a unit nor its replies cost an allocation.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,12 @@ struct Greeting {
 // Adds AUTH, if there is anything to say. True if that will be answered.
 bool authenticate(std::string& output, const Greeting& greeting);
 
+// What a unit is made of.
+enum class Command : uint8_t { ping, multi, hget, hset, pexpire, set, del, select, xadd, publish };
+inline constexpr size_t kCommands = 10;
+// "XADD": for a person.
+std::string_view name(Command command);
+
 // What is known of a hash slot's key from the transaction that wrote it.
 struct SlotEcho {
   bool existed = false;       // the key was there before
@@ -43,21 +50,32 @@ struct QueryReply {
   std::string_view words;             // of an error reply, or why there was none
 };
 
+// What became of a unit. The texts are valid during the call.
+struct UnitResult {
+  outbox::Refusals refusals;
+  Command value_command{};  // that was refused
+  // Why what belongs together does not go as one transaction; empty where it does.
+  std::string_view no_transaction;
+  SlotEcho echo;             // if the value was stored
+  int64_t subscribers = -1;  // PUBLISH's answer; -1 if nothing was published
+};
+
 class PipelineSink {
  public:
   virtual ~PipelineSink() = default;
   virtual void on_greeted() = 0;
   virtual void on_pong(Duration round_trip) = 0;
-  // `subscribers`: PUBLISH's answer, -1 if the unit published nothing.
-  virtual void on_stored(const outbox::Unit& unit, const SlotEcho& echo, int64_t subscribers) = 0;
-  // The server refused this one unit; it is not retried.
-  virtual void on_refused(const outbox::Unit& unit, std::string_view error) = 0;
+  // Each part was carried out, or refused in a way that will not change.
+  virtual void on_settled(const outbox::Unit& unit, const UnitResult& result) = 0;
+  // The server has carried out nothing of the unit because it refuses one part of it, or because it
+  // wants no transaction over these keys: the unit is to be sent again `apart`.
+  virtual void on_aborted(const outbox::Unit& unit) = 0;
 };
 
 // Why the connection must be given up.
 struct Failure {
   Trouble trouble = Trouble::none;
-  std::string words;  // the server's own, or ours; never a secret
+  std::string words;  // the server's own, which have passed foreign_text(), or ours; never a secret
 };
 
 class Pipeline {
@@ -92,16 +110,31 @@ class Pipeline {
 
  private:
   enum class Kind : uint8_t { auth, client_name, select, ping, query, unit };
-  // One command, or one transaction, that waits for its reply or replies.
+  // HGET, HSET, PEXPIRE, SELECT, XADD, SELECT, PUBLISH.
+  static constexpr size_t kMaxCommands = 7;
+  // One command that waits for its reply, or a unit. Its first `queued` commands stand between
+  // MULTI and EXEC, the rest behind.
   struct Waiting {
     outbox::Unit unit;
     MonoTime sent;
     Kind kind = Kind::ping;
-    bool transaction = false;
-    int8_t replies = 1;      // that still have to come
-    int8_t echo_at = -1;     // index of the HGET in the transaction
-    int8_t write_at = -1;    // index of the HSET
-    int8_t publish_at = -1;  // index of the PUBLISH
+    uint8_t queued = 0;
+    uint8_t commands = 0;
+    std::array<Command, kMaxCommands> command{};
+
+    void add(Command c) { command[commands++] = c; }
+    size_t replies() const { return commands + (queued > 0 ? size_t{2} : size_t{0}); }
+  };
+  // What is known of the unit at the front from the replies that have come.
+  struct Progress {
+    size_t replies = 0;
+    bool no_multi = false;    // MULTI itself was refused, so each command is carried out at once
+    bool not_queued = false;  // a command was, and so nothing is carried out
+    bool aborted = false;     // and the unit is to be sent again apart
+    SlotEcho echo;
+    int64_t subscribers = -1;
+    std::array<std::string, 3> refused;  // Redis' words by part
+    std::array<Command, 3> refused_command{};
   };
   struct Query {
     uint64_t id = 0;
@@ -114,8 +147,16 @@ class Pipeline {
   void write_entry(outbox::EntryView entry);
   std::optional<Failure> handle(const redisReply& reply, MonoTime now);
   std::optional<Failure> answer_query(const redisReply& reply);
-  std::optional<Failure> settle_unit(const redisReply& reply);
-  void refuse(std::string_view error);
+  std::optional<Failure> take_unit_reply(const redisReply& reply);
+  std::optional<Failure> take_queued(Command command, const redisReply& reply);
+  std::optional<Failure> take_exec(const redisReply& reply);
+  std::optional<Failure> take_result(Command command, const redisReply& reply);
+  // The failure, if the error is not a refusal of this one command.
+  std::optional<Failure> note_refusal(Command command, std::string_view error);
+  static bool has_parts(const outbox::Unit& unit);
+  void settle_unit();
+  void abort_unit();
+  outbox::Unit pop_unit();
 
   PipelineSink& sink_;
   ReplyReader reader_;
@@ -124,7 +165,9 @@ class Pipeline {
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;
   MonoTime last_reply_{};
-  std::string unit_error_;  // the first refusal of a command within the transaction at the front
+  Progress progress_;
+  std::string previous_;        // the echo's, where further replies come after it
+  std::string no_transaction_;  // why this server takes none over several keys; empty: it does
   int pings_ = 0;
   int db_ = 0;
   bool greeted_ = false;

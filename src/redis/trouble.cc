@@ -1,6 +1,7 @@
 #include "redis/trouble.h"
 
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace nb::redis {
@@ -31,6 +32,8 @@ constexpr std::array kRows = {
     Row{Trouble::not_saving, "not-saving", "the server cannot save and takes no writes", false},
     Row{Trouble::busy, "busy", "the server is busy with a script", false},
     Row{Trouble::cluster_down, "cluster-down", "the cluster is down", false},
+    Row{Trouble::server_error, "server-error", "the server answers with an error", false},
+    Row{Trouble::refused, "refused", "the server refuses what this node writes of itself", true},
 };
 
 constexpr bool rows_are_in_order() {
@@ -57,8 +60,57 @@ bool needs_a_person(Trouble trouble) {
   return row(trouble).needs_a_person;
 }
 
+namespace {
+
+// The errors after which a command that is sent again gets the same answer again, and what they are
+// from (files of Redis 7.0, the same in Valkey 8). A code is the whole first word; what begins with
+// "ERR" is compared as far as it is written here. Errors of other servers stand at the end.
+constexpr std::string_view kPermanent[] = {
+    "NOPERM",     // acl.c: this user may not run the command, or not with this key or channel
+    "WRONGTYPE",  // object.c: the key holds another type
+    "CROSSSLOT",  // cluster.c: the keys of a command or transaction lie in several slots
+    "MOVED",      // cluster.c: the key belongs to another server of the cluster
+    "ERR unknown command",            // server.c: too old, renamed, or another kind of server
+    "ERR unknown subcommand",         // server.c
+    "ERR wrong number of arguments",  // server.c
+    "ERR syntax error",               // object.c: an option that an older server does not know
+    "ERR invalid expire time",        // t_string.c, expire.c
+    "ERR value is not an integer",    // object.c
+    "ERR value is out of range",      // object.c
+    "ERR The ID specified in XADD",   // t_stream.c: not above the last
+    "ERR The stream has exhausted",   // t_stream.c: its last ID is the highest there is
+    "ERR Elements are too large",     // t_stream.c
+    "ERR string exceeds maximum",     // t_string.c: proto-max-bulk-len
+    "ERR The MAXLEN argument",        // t_stream.c
+    "ERR Invalid stream ID",          // t_stream.c
+    "ERR unsupported command",        // proxies
+    "unsupported command",            // Envoy's redis_proxy
+};
+static_assert(std::size(kPermanent) == kRefusals);
+static_assert(kRefusals <= 32, "the link keeps a bit for each");
+
+// "-EXECABORT Transaction discarded because of: OOM ...": the cause is what counts (multi.c).
+std::string_view cause_of(std::string_view error_reply) {
+  constexpr std::string_view kAborted = "EXECABORT Transaction discarded because of: ";
+  if (error_reply.starts_with(kAborted)) error_reply.remove_prefix(kAborted.size());
+  return error_reply;
+}
+
+}  // namespace
+
+std::optional<unsigned> refusal_number(std::string_view error_reply) {
+  error_reply = cause_of(error_reply);
+  const std::string_view code = error_reply.substr(0, error_reply.find(' '));
+  for (unsigned i = 0; i < kRefusals; ++i) {
+    const bool is_code = kPermanent[i].find(' ') == std::string_view::npos;
+    if (is_code ? code == kPermanent[i] : error_reply.starts_with(kPermanent[i])) return i;
+  }
+  return std::nullopt;
+}
+
 Trouble classify(std::string_view error_reply) {
   if (error_reply.empty()) return Trouble::none;
+  error_reply = cause_of(error_reply);
   // The first word is the machine-readable code (Redis serialization protocol, "Simple errors").
   constexpr std::pair<std::string_view, Trouble> kCodes[] = {
       {"DENIED", Trouble::not_admitted},      {"WRONGPASS", Trouble::wrong_password},
@@ -74,7 +126,7 @@ Trouble classify(std::string_view error_reply) {
     if (code == text) return trouble;
   }
   if (error_reply.starts_with("ERR max number of clients")) return Trouble::not_admitted;
-  return Trouble::none;
+  return refusal_number(error_reply) ? Trouble::none : Trouble::server_error;
 }
 
 }  // namespace nb::redis

@@ -1,8 +1,10 @@
 // Trouble: why the link to Redis does not work, as a small set of named causes. The cause picks
-// how long to wait and what to say.
+// how long to wait and what to say. And what an error reply means: a refusal of one command, which
+// will be the same the next time, or a server that does not work, which is tried again.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace nb::redis {
@@ -24,6 +26,8 @@ enum class Trouble : uint8_t {
   not_saving,      // MISCONF: the server cannot save and therefore takes no writes
   busy,            // BUSY: a script runs too long
   cluster_down,    // CLUSTERDOWN, TRYAGAIN
+  server_error,    // any other error: a proxy whose server is away, a server of another kind
+  refused,         // connected, but what the node writes of itself is refused for good
 };
 
 // "loading", "wrong-password": for status output.
@@ -33,8 +37,14 @@ std::string_view words(Trouble trouble);
 // Will not pass by itself soon: wait at the cap from the first try on, do not hammer.
 bool needs_a_person(Trouble trouble);
 
-// What an error reply ("OOM command not allowed ...") says about the whole server. `none`: it
-// concerns that one command only (WRONGTYPE, ERR).
+// Refusals that will be the same the next time: a written list (trouble.cc). The number is the
+// error's place in the list, below kRefusals; nothing if the error is not one of them.
+inline constexpr unsigned kRefusals = 19;
+std::optional<unsigned> refusal_number(std::string_view error_reply);
+
+// What an error reply ("OOM command not allowed ...") says about the server. `none`: it concerns
+// that one command only, and is on the list of refusals (NOPERM, also on the list, is
+// `no_permission`). Whatever is not known is `server_error`: no data is given up for it.
 Trouble classify(std::string_view error_reply);
 
 }  // namespace nb::redis

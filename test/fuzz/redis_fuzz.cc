@@ -20,12 +20,10 @@ class Sink final : public redis::PipelineSink {
     greeted_ = true;
   }
   void on_pong(Duration) override {}
-  void on_stored(const outbox::Unit& unit, const redis::SlotEcho&, int64_t n) override {
-    outbox_.stored(unit, MonoTime{}, n);
+  void on_settled(const outbox::Unit& unit, const redis::UnitResult& result) override {
+    outbox_.settled(unit, MonoTime{}, result.subscribers, result.refusals);
   }
-  void on_refused(const outbox::Unit& unit, std::string_view words) override {
-    outbox_.refused(unit, words);
-  }
+  void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
 
  private:
   outbox::Outbox& outbox_;

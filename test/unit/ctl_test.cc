@@ -471,7 +471,7 @@ TEST(Doctor, Link) {
       "10.0.0.2:6379","trouble":"NOPERM no rights for node:health:hog","ping_ms":0.2}})");
   EXPECT_EQ(findings[0].level, Level::problem);
   EXPECT_EQ(findings[0].text,
-            "connected to Redis at 10.0.0.2:6379, which refuses this node's data: "
+            "degraded: connected to Redis at 10.0.0.2:6379, which refuses this node's data: "
             "NOPERM no rights for node:health:hog");
   EXPECT_NE(findings[0].advice.find("nodebeatctl redis check"), std::string::npos);
   findings = from(link_findings, R"({"link":{"state":"steady","ping_ms":80}})");

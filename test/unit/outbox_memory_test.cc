@@ -19,13 +19,11 @@ struct Sink final : redis::PipelineSink {
   explicit Sink(Outbox& box) : outbox(box) {}
   void on_greeted() override {}
   void on_pong(Duration) override {}
-  void on_stored(const Unit& unit, const redis::SlotEcho&, int64_t subscribers) override {
-    outbox.stored(unit, kStart, subscribers);
-    ++stored;
+  void on_settled(const Unit& unit, const redis::UnitResult& result) override {
+    outbox.settled(unit, kStart, result.subscribers, result.refusals);
+    stored += !result.refusals.any();
   }
-  void on_refused(const Unit& unit, std::string_view words) override {
-    outbox.refused(unit, words);
-  }
+  void on_aborted(const Unit& unit) override { outbox.aborted(unit); }
   Outbox& outbox;
   int stored = 0;
 };

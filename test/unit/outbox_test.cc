@@ -75,6 +75,10 @@ class OutboxTest : public testing::Test {
     std::string text = settled.outcome == Outcome::stored    ? "stored"
                        : settled.outcome == Outcome::refused ? "refused:"
                                                              : "dropped";
+    if (settled.outcome == Outcome::stored) {
+      text += settled.entry_refused ? "[entry]" : "";
+      text += settled.message_refused ? "[message]" : "";
+    }
     text += settled.words;
     if (settled.subscribers >= 0) text += ":" + std::to_string(settled.subscribers);
     EXPECT_TRUE(settled_.emplace(settled.waiter, text).second) << "heard twice";
@@ -240,6 +244,77 @@ TEST_F(OutboxTest, ARefusedUnitDoesNotBlockTheOthers) {
       << "the second one's value went with the first";
   fill().hash("a", "3");
   EXPECT_EQ(drain(), (Sent{"a=3"}));
+}
+
+TEST_F(OutboxTest, EachPartHasItsOwnAnswer) {
+  box().connection_opened();
+  fill().hash("a", "1", "h", "m", 1);  // the entry is refused
+  fill().event("h", "m", 2);           // the message is
+  fill().event("h", "m", 3);           // both are
+  fill().event("h", "", 4);            // all there is
+  fill().hash("b", "1", "h", "m", 5);  // the value is
+  fill().event("h", "m", 6);           // the entry of a published message
+  fill().hash("c", "1", "h", "m", 7);  // the message of a value
+  const auto settle = [&](const Refusals& refusals) {
+    const Unit unit = next();
+    box().settled(unit, kStart, refusals.message.empty() ? 2 : -1, refusals);
+  };
+  settle({"", "E", ""});
+  settle({"", "", "M"});
+  settle({"", "E", "M"});
+  settle({"", "E", ""});
+  settle({"V", "", ""});
+  settle({"", "E", ""});
+  settle({"", "", "M"});
+  EXPECT_EQ(settled_, (Heard{{1, "stored[entry]E:2"},
+                             {2, "refused:M"},
+                             {3, "refused:E"},  // the words of the first
+                             {4, "refused:E"},
+                             {5, "refused:V:2"},
+                             {6, "stored[entry]E:2"},
+                             {7, "stored[message]M"}}));
+  EXPECT_EQ(box().counters().refused, 7u);
+  EXPECT_EQ(box().counters().stored, 5u);
+  EXPECT_TRUE(box().drained());
+}
+
+TEST_F(OutboxTest, AnAbortedUnitGoesAgainApartBehindTheOthers) {
+  box().connection_opened();
+  fill().hash("a", "1", "h1", "m1", 1);
+  fill().event("h2", "", 2);
+  fill().event("h3", "", 3);
+  const Unit first = next();
+  const Unit second = next();
+  EXPECT_FALSE(first.apart);
+  fill().hash("a", "2");  // a newer value meanwhile goes in its place
+  box().aborted(first);
+  EXPECT_EQ(box().in_flight(), 1u);
+  EXPECT_EQ(settled_, (Heard{}));
+  box().stored(second, kStart);
+  EXPECT_EQ(text_of(next()), "+xadd:h3");
+  const Unit again = next();
+  EXPECT_EQ(text_of(again), "a=2+xadd:h1+publish:m1");
+  EXPECT_TRUE(again.apart);
+}
+
+TEST_F(OutboxTest, WhatWasAbortedSurvivesALostConnection) {
+  for (const int others : {0, 1, 3}) {
+    make(1 << 20);
+    box().connection_opened();
+    fill().event("h", "m", 1);
+    for (int i = 0; i < others; ++i) fill().event("o" + std::to_string(i));
+    const Unit unit = next();
+    box().aborted(unit);
+    box().connection_lost();
+    box().connection_opened();
+    Sent sent = drain();
+    std::ranges::sort(sent);
+    EXPECT_EQ(sent.size(), static_cast<size_t>(others) + 1);
+    EXPECT_EQ(sent[0], "+xadd:h+publish:m");
+    EXPECT_EQ(settled_, (Heard{{1, "stored:2"}}));
+    EXPECT_TRUE(box().drained());
+    settled_.clear();
+  }
 }
 
 // --- strings, deletions, what is forgotten ---

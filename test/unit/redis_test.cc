@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -63,8 +64,35 @@ TEST(Trouble, IsReadFromTheFirstWord) {
   EXPECT_EQ(classify("MASTERDOWN Link with MASTER is down"), Trouble::master_down);
   EXPECT_EQ(classify("ERR max number of clients reached"), Trouble::not_admitted);
   EXPECT_EQ(classify("WRONGTYPE Operation against a key"), Trouble::none);
-  EXPECT_EQ(classify("OOMX"), Trouble::none);
+  EXPECT_EQ(classify("EXECABORT Transaction discarded because of: OOM command not allowed"),
+            Trouble::out_of_memory);
   EXPECT_EQ(classify(""), Trouble::none);
+}
+
+TEST(Trouble, WhatIsNotOnTheListOfRefusalsIsAFailureOfTheServer) {
+  for (const char* error :
+       {"upstream failure", "ERR Host is down", "OOMX", "ERR", "ERR no route", "WRONGTYPED x",
+        "EXECABORT Transaction discarded because of previous "
+        "errors.",
+        "ERR EXEC without MULTI", "INPROG x", "\\x00"}) {
+    EXPECT_EQ(classify(error), Trouble::server_error) << error;
+    EXPECT_FALSE(refusal_number(error).has_value()) << error;
+  }
+  std::set<unsigned> numbers;
+  for (const char* error :
+       {"NOPERM no", "WRONGTYPE Operation", "CROSSSLOT Keys in request", "MOVED 3999 10.0.0.1:6381",
+        "ERR unknown command 'XADD', with args beginning with: 'a' ", "ERR syntax error",
+        "ERR wrong number of arguments for 'hset' command",
+        "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+        "ERR The stream has exhausted the last possible ID, unable to add more items"}) {
+    EXPECT_EQ(classify(error), std::string_view(error).starts_with("NOPERM")
+                                   ? Trouble::no_permission
+                                   : Trouble::none)
+        << error;
+    ASSERT_TRUE(refusal_number(error).has_value()) << error;
+    EXPECT_TRUE(numbers.insert(*refusal_number(error)).second) << error;
+    EXPECT_LT(*refusal_number(error), kRefusals);
+  }
 }
 
 TEST(ReplyReader, ReadsRepliesFedByteByByte) {
@@ -292,15 +320,20 @@ struct Sink final : PipelineSink {
   void on_pong(Duration round_trip) override {
     log += "pong:" + std::to_string(round_trip / 1ms) + " ";
   }
-  void on_stored(const Unit& unit, const SlotEcho& echo, int64_t subscribers) override {
-    log += "stored:" + std::string(unit.slot != nullptr ? unit.slot->key : "event");
-    if (subscribers >= 0) log += ":heard_by=" + std::to_string(subscribers);
-    if (echo.existed) log += ":existed";
-    if (!echo.previous.empty()) log += ":was=" + std::string(echo.previous);
+  void on_settled(const Unit& unit, const UnitResult& result) override {
+    log += "settled:" + std::string(unit.slot != nullptr ? unit.slot->key : "event");
+    if (result.subscribers >= 0) log += ":heard_by=" + std::to_string(result.subscribers);
+    if (result.echo.existed) log += ":existed";
+    if (!result.echo.previous.empty()) log += ":was=" + std::string(result.echo.previous);
+    const outbox::Refusals& refusals = result.refusals;
+    if (!refusals.value.empty()) log += ":no value=" + std::string(refusals.value);
+    if (!refusals.entry.empty()) log += ":no entry=" + std::string(refusals.entry);
+    if (!refusals.message.empty()) log += ":no message=" + std::string(refusals.message);
+    if (!result.no_transaction.empty()) log += ":apart=" + std::string(result.no_transaction);
     log += " ";
   }
-  void on_refused(const Unit&, std::string_view error) override {
-    log += "refused:" + std::string(error) + " ";
+  void on_aborted(const Unit& unit) override {
+    log += "aborted:" + std::string(unit.slot != nullptr ? unit.slot->key : "event") + " ";
   }
   std::string log;
 };
@@ -364,11 +397,21 @@ TEST(Pipeline, NamesWhatTheGreetingFailedBy) {
   EXPECT_EQ(greet("+OK\r\n-NOPERM no client|setname\r\n+OK\r\n+OK\r\n+PONG\r\n"), Trouble::none);
   EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n"), Trouble::no_database);
   EXPECT_EQ(greet("+OK\r\n-ERR max number of clients reached\r\n"), Trouble::not_admitted);
+  EXPECT_EQ(greet("-upstream failure\r\n"), Trouble::server_error) << "not the password";
+  EXPECT_EQ(greet("-ERR Client sent AUTH, but no password is set\r\n"), Trouble::wrong_password);
+  EXPECT_EQ(greet("-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n"),
+            Trouble::wrong_password);
+  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n-ERR Host is down\r\n"), Trouble::server_error);
+  EXPECT_EQ(greet("+OK\r\n-ERR Host is down\r\n+OK\r\n+OK\r\n+PONG\r\n"), Trouble::none)
+      << "the name is a courtesy";
+  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n-ERR unknown command 'PING'\r\n"),
+            Trouble::server_error);
   EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PENG\r\n"), Trouble::rubbish);
   EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PONG\r\n+PONG\r\n"), Trouble::rubbish);
 }
 
-void put_health(Outbox& outbox, std::string_view json, bool with_history = false) {
+void put_health(Outbox& outbox, std::string_view json, bool with_history = false,
+                MonoTime now = kNow) {
   const outbox::FieldView field{"health", json};
   outbox::SlotUpdate slot;
   slot.key = "node:health:hog";
@@ -379,7 +422,7 @@ void put_health(Outbox& outbox, std::string_view json, bool with_history = false
   const outbox::EntryUpdate entry{0, "stream:node_metrics:hog", 5000, {&past, 1}};
   const outbox::MessageUpdate message{"node:events:hog", "{\"type\":\"x\"}", 5s};
   ASSERT_EQ(outbox.put(&slot, with_history ? &entry : nullptr, with_history ? &message : nullptr,
-                       kNow, WallTime{}),
+                       now, WallTime{}),
             outbox::Put::accepted);
 }
 
@@ -391,6 +434,7 @@ class PipelineUnit : public testing::Test {
     EXPECT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
     pipeline_.send(unit_, kNow);
   }
+  const std::string queued_ = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n";
   Outbox outbox_{{"hog", "hog-1", {}}};
   Sink sink_;
   Pipeline pipeline_{sink_, 1000};
@@ -408,7 +452,7 @@ TEST_F(PipelineUnit, IsOneTransaction) {
   EXPECT_EQ(pipeline_.waiting_units(), 1u);
   EXPECT_FALSE(
       pipeline_.feed("*5\r\n$3\r\n{0}\r\n:0\r\n:1\r\n$3\r\n1-0\r\n:2\r\n", kNow).has_value());
-  EXPECT_EQ(sink_.log, "stored:node:health:hog:heard_by=2:existed:was={0} ");
+  EXPECT_EQ(sink_.log, "settled:node:health:hog:heard_by=2:existed:was={0} ");
   EXPECT_EQ(pipeline_.waiting(), 0u);
 }
 
@@ -423,22 +467,138 @@ TEST_F(PipelineUnit, EachAnswerIsWaitedForSinceTheOneBefore) {
   EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
 }
 
-TEST_F(PipelineUnit, OneBadCommandRefusesTheUnitAlone) {
+TEST_F(PipelineUnit, OneBadCommandCostsItsPartAlone) {
   EXPECT_FALSE(pipeline_
                    .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
                          "*5\r\n$-1\r\n-WRONGTYPE bad\r\n:0\r\n$3\r\n1-0\r\n:2\r\n",
                          kNow)
                    .has_value());
-  EXPECT_EQ(sink_.log, "refused:WRONGTYPE bad ");
+  EXPECT_EQ(sink_.log, "settled:node:health:hog:heard_by=2:no value=WRONGTYPE bad ");
 }
 
-TEST_F(PipelineUnit, ACommandThatWasNotQueuedIsTheReason) {
+TEST_F(PipelineUnit, AValueThatWasWrittenIsNotRefusedForTheEntryBehindIt) {
   EXPECT_FALSE(pipeline_
-                   .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-ERR unknown command 'XADD'\r\n"
-                         "+QUEUED\r\n-EXECABORT Transaction discarded\r\n",
+                   .feed(queued_ + "*5\r\n$3\r\n{0}\r\n:0\r\n:1\r\n-WRONGTYPE bad\r\n"
+                                   "-NOPERM no channel\r\n",
                          kNow)
                    .has_value());
-  EXPECT_EQ(sink_.log, "refused:ERR unknown command 'XADD' ");
+  EXPECT_EQ(sink_.log,
+            "settled:node:health:hog:existed:was={0}:no entry=WRONGTYPE bad:no message=NOPERM no "
+            "channel ");
+}
+
+// Nothing of it was carried out. It goes again, each part for itself; only the bad one is refused.
+TEST_F(PipelineUnit, ACommandThatWasNotQueuedCostsItsPartAlone) {
+  pipeline_.output().clear();
+  const std::string unknown = "-ERR unknown command 'XADD'\r\n";
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n" + unknown +
+                             "+QUEUED\r\n-EXECABORT Transaction discarded because of previous "
+                             "errors.\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(std::exchange(sink_.log, ""), "aborted:node:health:hog ");
+  EXPECT_EQ(pipeline_.waiting_units(), 0u);
+
+  outbox_.aborted(unit_);
+  ASSERT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
+  EXPECT_TRUE(unit_.apart);
+  pipeline_.send(unit_, kNow);
+  EXPECT_EQ(commands(pipeline_.output()),
+            "MULTI; HGET node:health:hog health; HSET node:health:hog health {1}; "
+            "PEXPIRE node:health:hog 15000; EXEC; "
+            "XADD stream:node_metrics:hog MAXLEN ~ 5000 * health {}; "
+            "PUBLISH node:events:hog {\"type\":\"x\"}");
+  EXPECT_FALSE(
+      pipeline_
+          .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$3\r\n{0}\r\n:0\r\n:1\r\n", kNow)
+          .has_value());
+  EXPECT_EQ(sink_.log, "") << "not before all parts have their answer";
+  EXPECT_FALSE(pipeline_.feed(unknown + ":2\r\n", kNow).has_value());
+  EXPECT_EQ(sink_.log,
+            "settled:node:health:hog:heard_by=2:existed:was={0}:no entry=ERR unknown command "
+            "'XADD' ");
+  EXPECT_EQ(pipeline_.waiting(), 0u);
+}
+
+// Then nothing of it is there, as the answer says.
+TEST_F(PipelineUnit, WithoutItsMainPartNothingOfAUnitIsSent) {
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n+QUEUED\r\n-NOPERM no hset\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+                         "-EXECABORT Transaction discarded because of previous errors.\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(std::exchange(sink_.log, ""),
+            "settled:node:health:hog:no value=NOPERM no hset:no entry=NOPERM no hset:no "
+            "message=NOPERM no hset ");
+  outbox_.refused(unit_, "NOPERM no hset");
+
+  // Of an event the message is its main part, the entry is not.
+  const std::string begin = "+OK\r\n";
+  const std::string end = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+  for (const std::string& answers : {std::string("+QUEUED\r\n-NOPERM no channel\r\n"),
+                                     std::string("-ERR unknown command 'XADD'\r\n+QUEUED\r\n")}) {
+    test::Filler{outbox_, kNow}.event("h", "m");
+    ASSERT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
+    pipeline_.send(unit_, kNow);
+    EXPECT_FALSE(pipeline_.feed(begin + answers + end, kNow).has_value());
+  }
+  EXPECT_EQ(sink_.log,
+            "settled:event:no entry=NOPERM no channel:no message=NOPERM no channel aborted:event ");
+}
+
+TEST_F(PipelineUnit, AServerThatTakesNoTransactionOverSeveralKeysGetsThePartsOneByOne) {
+  const std::string crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
+  EXPECT_FALSE(pipeline_.feed(queued_ + "-" + crossslot + "\r\n", kNow).has_value());
+  EXPECT_EQ(std::exchange(sink_.log, ""), "aborted:node:health:hog ");
+  outbox_.aborted(unit_);
+  ASSERT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
+  pipeline_.send(unit_, kNow);
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n"
+                         "$3\r\n1-0\r\n:2\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(std::exchange(sink_.log, ""),
+            "settled:node:health:hog:heard_by=2:apart=" + crossslot + " ");
+  outbox_.stored(unit_, kNow);
+  // It is not asked again on this connection.
+  put_health(outbox_, "{2}", true);
+  ASSERT_TRUE(outbox_.next(unit_, kNow, WallTime{}));
+  EXPECT_FALSE(unit_.apart);
+  pipeline_.output().clear();
+  pipeline_.send(unit_, kNow);
+  EXPECT_NE(commands(pipeline_.output()).find("EXEC; XADD"), std::string::npos);
+}
+
+TEST_F(PipelineUnit, WithoutMultiEachCommandIsAnsweredForItself) {
+  const std::string_view answers =
+      "-NOPERM this user has no permissions to run the 'multi' command\r\n$-1\r\n:1\r\n:1\r\n"
+      "$3\r\n1-0\r\n:2\r\n-ERR EXEC without MULTI\r\n";
+  EXPECT_FALSE(pipeline_.feed(answers, kNow).has_value());
+  EXPECT_EQ(sink_.log,
+            "settled:node:health:hog:heard_by=2:apart=NOPERM this user has no permissions to run "
+            "the 'multi' command ");
+}
+
+TEST_F(PipelineUnit, AnUnknownErrorEndsTheConnectionWhereverItComes) {
+  for (const std::string& answers : std::vector<std::string>{
+           "-upstream failure\r\n", "+OK\r\n-ERR Host is down\r\n", queued_ + "-ERR x\r\n",
+           queued_ + "*5\r\n$-1\r\n:1\r\n:1\r\n-ERR Host is down\r\n:2\r\n",
+           queued_ + "-EXECABORT Transaction discarded because of previous errors.\r\n"}) {
+    Outbox outbox{{"hog", "hog-1", {}}};
+    outbox.connection_opened();
+    put_health(outbox, "{1}", true);
+    Sink sink;
+    Pipeline pipeline(sink, 1000);
+    Unit unit;
+    ASSERT_TRUE(outbox.next(unit, kNow, WallTime{}));
+    pipeline.send(unit, kNow);
+    const auto failure = pipeline.feed(answers, kNow);
+    ASSERT_TRUE(failure.has_value()) << answers;
+    EXPECT_EQ(failure->trouble, Trouble::server_error) << answers;
+    EXPECT_EQ(sink.log, "") << "nothing is given up: " << answers;
+  }
 }
 
 TEST_F(PipelineUnit, WhatConcernsTheServerEndsTheConnection) {
@@ -554,6 +714,121 @@ TEST_F(LinkTest, GoesThroughItsStatesAndDeliversWhatWaited) {
             (std::vector{LinkState::resolving, LinkState::connecting, LinkState::greeting,
                          LinkState::replaying, LinkState::steady}));
   EXPECT_EQ(watch_.count("connected"), 1);
+}
+
+// A proxy that answers PING itself, and whose server is away.
+TEST_F(LinkTest, AServerThatAnswersPingAndRefusesEverythingIsNeverSteadyAndNothingIsLost) {
+  put_health(outbox_, "{1}", true, loop_.loop().now());
+  start();
+  for (int i = 0; i < 3; ++i) {
+    greet();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+    redis_.send("-upstream failure\r\n");
+    ASSERT_TRUE(loop_.run_until([&] { return watch_.last.failures == i + 1u; }));
+    EXPECT_EQ(watch_.last.trouble, Trouble::server_error);
+    EXPECT_EQ(watch_.last.words, "the server answers with an error (upstream failure)");
+  }
+  EXPECT_EQ(std::ranges::count(watch_.states, LinkState::steady), 0);
+  EXPECT_EQ(watch_.count("upstream failure"), 1);
+  EXPECT_EQ(outbox_.counters().refused, 0u);
+  EXPECT_EQ(outbox_.events().size(), 1u);
+  EXPECT_EQ(outbox_.slots().dirty_count(), 1u);
+}
+
+TEST_F(LinkTest, WhatRedisAnswersToPingIsShown) {
+  start();
+  ASSERT_TRUE(accepted());
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PING\r\n"); }));
+  redis_.send("+OK\r\n+OK\r\n-ERR unknown command 'PING', with args beginning with: \r\n");
+  ASSERT_TRUE(reaches(LinkState::waiting));
+  EXPECT_EQ(watch_.last.words, "the server answers with an error (ERR unknown command 'PING')");
+}
+
+TEST_F(LinkTest, ARefusedHealthIsADegradedLinkUntilItIsTaken) {
+  put_health(outbox_, "{1}");
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  const auto beat = [&](std::string_view answer) {
+    put_health(outbox_, "{2}");
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+    redis_.forget();
+    redis_.send(answer);
+  };
+  const std::string_view refused =
+      "+OK\r\n+QUEUED\r\n-NOPERM no hset\r\n+QUEUED\r\n-EXECABORT Transaction discarded\r\n";
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  redis_.forget();
+  redis_.send(refused);
+  ASSERT_TRUE(reaches(LinkState::degraded));
+  EXPECT_EQ(watch_.last.trouble, Trouble::no_permission);
+  EXPECT_EQ(watch_.last.words, "the user lacks a permission (NOPERM no hset)");
+  EXPECT_EQ(watch_.last.connects, 0u);
+  for (const uint64_t so_far : {1u, 2u, 3u}) {
+    ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == so_far; }));
+    beat(refused);
+  }
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == 4; }));
+  EXPECT_EQ(watch_.lines.size(), 1u) << watch_.lines.back();
+  EXPECT_EQ(watch_.stored, 0);
+
+  const std::string_view taken =
+      "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n";
+  beat(taken);
+  ASSERT_TRUE(reaches(LinkState::steady));
+  EXPECT_EQ(watch_.last.words, "");
+  EXPECT_EQ(watch_.last.connects, 1u);
+  EXPECT_EQ(watch_.count("takes this node's health again"), 1);
+  EXPECT_EQ(watch_.count("connected, PING takes"), 1);
+  beat(refused);
+  ASSERT_TRUE(reaches(LinkState::degraded));
+  EXPECT_EQ(watch_.count("NOPERM"), 2) << "said again after it was well";
+  EXPECT_EQ(redis_.connections(), 1);
+}
+
+TEST_F(LinkTest, AMissingXaddCostsTheHistoryNotTheHealth) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  put_health(outbox_, "{1}", true, loop_.loop().now());
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  redis_.forget();
+  redis_.send(
+      "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-ERR unknown command 'XADD'\r\n+QUEUED\r\n"
+      "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PUBLISH"); }));
+  redis_.send(
+      "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n"
+      "-ERR unknown command 'XADD'\r\n:0\r\n");
+  ASSERT_TRUE(reaches(LinkState::degraded));
+  EXPECT_EQ(watch_.stored, 1);
+  EXPECT_EQ(watch_.last.trouble, Trouble::refused);
+  EXPECT_EQ(watch_.count("refuses this node's history"), 1);
+  EXPECT_TRUE(outbox_.drained());
+}
+
+TEST_F(LinkTest, ARefusalIsLoggedOnceForACommandAndAnErrorHoweverManyKeys) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  for (int i = 0; i < 100; ++i) {
+    test::Filler{outbox_}.string("k" + std::to_string(i), "v");
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("SET"); }));
+    redis_.forget();
+    // Two in turn.
+    redis_.send(i % 2 == 0 ? "-NOPERM no key\r\n" : "-ERR syntax error\r\n");
+    ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == i + 1u; }));
+  }
+  EXPECT_EQ(watch_.count("redis refuses SET"), 2) << watch_.lines.back();
+  EXPECT_EQ(watch_.last.state, LinkState::steady) << "a client's key is not the node's";
 }
 
 TEST_F(LinkTest, ASilentServerIsAskedAndThenGivenUp) {
