@@ -191,12 +191,7 @@ bool EventBus::waits_for_redis(const Listener& listener) const {
 
 void EventBus::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
-  std::string line = "{\"jsonrpc\":\"2.0\",\"method\":\"event.gap\",\"params\":{\"from\":\"";
-  wire::append_timestamp(from, line);
-  line += "\",\"to\":\"";
-  wire::append_timestamp(to, line);
-  line += "\"}}";
-  for (const auto& listener : listeners_) rpc_.notify(listener->client, line);
+  for (const auto& listener : listeners_) rpc_.notify_gap(listener->client, from, to);
 }
 
 void EventBus::subscribe(Request& request) {

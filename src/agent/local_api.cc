@@ -140,7 +140,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
            ipc::RpcEvents{
                Delegate<void(const ipc::Call&)>::to<&LocalApi::on_call>(this),
                Delegate<void(ipc::ClientId, const ipc::Peer&)>::to<&LocalApi::on_open>(this),
-               Delegate<void(ipc::ClientId)>::to<&LocalApi::on_close>(this)}),
+               Delegate<void(ipc::ClientId, ipc::Departure)>::to<&LocalApi::on_close>(this),
+               Delegate<void(ipc::ClientId, bool&)>::to<&LocalApi::on_may_yield>(this)}),
       subscriber_(parts.loop, parts.log, link_options(config),
                   redis::SubscriberEvents{
                       Delegate<void(std::string_view, std::string_view,
@@ -239,7 +240,13 @@ LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
   return at == clients_.end() ? nullptr : &*at;
 }
 
-void LocalApi::on_close(ipc::ClientId id) {
+// Whoever has a will or listens is connected on purpose, however silent.
+void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
+  const Client* client = find_client(id);
+  needed = (client != nullptr && !client->will.empty()) || bus_.subscriptions_of(id) > 0;
+}
+
+void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   bus_.on_client_closed(id);
   operations_.on_client_closed(id);
   fleet_.on_client_closed(id);
@@ -248,6 +255,8 @@ void LocalApi::on_close(ipc::ClientId id) {
   const Client gone = std::move(*client);
   clients_.erase(clients_.begin() + (client - clients_.data()));
   if (gone.will.empty()) return;
+  // Nobody knows then whether the client's process is dead, and it may be alive.
+  if (departure == ipc::Departure::agent) return;
   log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
                "client %s (pid %d) has gone without saying good-bye: its last will is carried out",
                gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
@@ -382,6 +391,7 @@ void LocalApi::client_hello(Request& request) {
   } else if (will.type() == wire::JsonView::Type::null) {
     client->will.clear();
   }
+  rpc_.watch_process(client->id, !client->will.empty());
   std::string scratch;
   if (const auto name = request.values[0].string(scratch)) client->name = *name;
   if (const auto errors = request.values[1].boolean()) rpc_.set_reports_errors(client->id, *errors);
@@ -448,7 +458,10 @@ void LocalApi::state_set(Request& request) {
 }
 
 void LocalApi::client_goodbye(Request& request) {
-  if (Client* client = find_client(request.call->client)) client->will.clear();
+  if (Client* client = find_client(request.call->client)) {
+    client->will.clear();
+    rpc_.watch_process(client->id, false);
+  }
   requests_.done(request);
 }
 

@@ -71,7 +71,8 @@ class LocalApi {
   static std::string link_words(void* self);
 
   void on_open(ipc::ClientId id, const ipc::Peer& peer);
-  void on_close(ipc::ClientId id);
+  void on_close(ipc::ClientId id, ipc::Departure departure);
+  void on_may_yield(ipc::ClientId id, bool& needed);
   void on_call(const ipc::Call& call);
   // Checks the params, and calls the method's function with them.
   void dispatch(const Method& method, wire::JsonView params, Request& request);

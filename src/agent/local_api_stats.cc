@@ -97,6 +97,7 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "accepted", calls.accepted);
   put_count(json, "refused", calls.refused);
   put_count(json, "cut_off", calls.cut_off);
+  put_count(json, "yielded", calls.yielded);
   json.end_object();
   json.key("subscriptions").begin_object();
   put_count(json, "local", bus_.subscriptions());
@@ -104,6 +105,7 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "delivered", bus_.counters().delivered);
   put_count(json, "echoes_dropped", bus_.counters().echoes_dropped);
   put_count(json, "gaps", bus_.counters().gaps);
+  put_count(json, "lost", calls.events_lost);
   json.end_object();
   json.key("stroke").begin_object().key("session_id");
   put_text(json, strokes_.session());

@@ -203,6 +203,7 @@ ipc::ServerOptions server_options(
   options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "/proc/self/gid_map",
                                        "socket.allow_groups", log);
   options.max_clients = static_cast<size_t>(from.max_clients);
+  options.max_clients_per_user = static_cast<size_t>(from.max_clients_per_user);
   options.line_bytes = static_cast<size_t>(from.max_line);
   options.output_bytes = static_cast<size_t>(from.max_output);
   options.partial_timeout = from.line_timeout;

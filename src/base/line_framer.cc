@@ -3,15 +3,15 @@
 namespace nb {
 
 LineFramer::Step LineFramer::next(std::string_view& line) {
+  if (skipping_ && !skip()) return Step::more;
   if (at_ < kept_.size()) return next_kept(line);
-  if (!kept_.empty()) {
-    kept_.clear();
-    at_ = searched_ = 0;
-    if (kept_.capacity() > kSmall) std::string().swap(kept_);  // assigning would keep it
-  }
+  if (!kept_.empty()) drop_kept();
   const size_t newline = fed_.find('\n');
   if (newline == fed_.npos) {
-    if (fed_.size() > limit_) return Step::too_long;
+    if (fed_.size() > limit_) {
+      skip_line();
+      return Step::too_long;
+    }
     keep();
     searched_ = kept_.size();
     return Step::more;
@@ -28,7 +28,10 @@ LineFramer::Step LineFramer::next_kept(std::string_view& line) {
     const size_t have = kept_.size() - at_;
     const size_t in_fed = fed_.find('\n');
     const bool ends = in_fed != fed_.npos;
-    if (have + (ends ? in_fed : fed_.size()) > limit_) return Step::too_long;
+    if (have + (ends ? in_fed : fed_.size()) > limit_) {
+      skip_line();
+      return Step::too_long;
+    }
     if (at_ > 0) {
       kept_.erase(0, at_);
       searched_ -= at_;
@@ -46,6 +49,33 @@ LineFramer::Step LineFramer::next_kept(std::string_view& line) {
   line = std::string_view(kept_).substr(at_, newline - at_);
   at_ = searched_ = newline + 1;
   return line.size() > limit_ ? Step::too_long : Step::line;
+}
+
+void LineFramer::skip_line() {
+  skipping_ = true;
+  skip();
+}
+
+bool LineFramer::skip() {
+  if (at_ < kept_.size()) {
+    const size_t newline = kept_.find('\n', at_);
+    if (newline != kept_.npos) {
+      at_ = searched_ = newline + 1;
+      skipping_ = false;
+      return true;
+    }
+  }
+  drop_kept();
+  const size_t newline = fed_.find('\n');
+  skipping_ = newline == fed_.npos;
+  fed_.remove_prefix(skipping_ ? fed_.size() : newline + 1);
+  return !skipping_;
+}
+
+void LineFramer::drop_kept() {
+  kept_.clear();
+  at_ = searched_ = 0;
+  if (kept_.capacity() > kSmall) std::string().swap(kept_);  // assigning would keep it
 }
 
 void LineFramer::keep() {

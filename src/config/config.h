@@ -102,8 +102,9 @@ struct SocketConfig {
   std::vector<std::string> allow_users;   // names or numbers; empty: whoever the mode lets in
   std::vector<std::string> allow_groups;  // likewise
   uint64_t max_clients = 0;
-  uint64_t max_line = 0;    // bytes
-  uint64_t max_output = 0;  // bytes a client
+  uint64_t max_clients_per_user = 0;  // 0: three quarters of max_clients
+  uint64_t max_line = 0;              // bytes
+  uint64_t max_output = 0;            // bytes a client
   Duration line_timeout{};
 
   bool operator==(const SocketConfig&) const = default;

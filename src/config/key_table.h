@@ -273,7 +273,19 @@ constexpr Key kKeys[] = {
      .needs_restart = true,
      .fallback = "64",
      .allowed = "1..4096",
-     .doc = NB_DOC("Connections at a time; one more gets the error 'busy'.")},
+     .doc = NB_DOC(
+         "Connections at a time. For one more the connection is closed that was idle for the\n"
+         "longest time (for 5 s, without a will, subscriptions and calls that wait); if there is\n"
+         "none, the new one gets the error 'busy'. A sixteenth is kept for root.")},
+    {.section = "socket",
+     .name = "max_clients_per_user",
+     NB_CONFIG_AS(integer, socket.max_clients_per_user),
+     .needs_restart = true,
+     .fallback = "0",
+     .allowed = "0..4096",
+     .doc = NB_DOC(
+         "How many of these one user may have. 0: three quarters. In the unit's sandbox, all\n"
+         "users but root are one (PrivateUsers=).")},
     {.section = "socket",
      .name = "max_line",
      NB_CONFIG_AS(size, socket.max_line),
@@ -287,16 +299,17 @@ constexpr Key kKeys[] = {
      .needs_restart = true,
      .fallback = "1MiB",
      .allowed = "64KiB..64MiB",
-     .doc =
-         NB_DOC("Most that may wait for one client to read it; beyond it that client is cut off.")},
+     .doc = NB_DOC(
+         "Most that may wait for one client to read it. Beyond a half of it, no further calls\n"
+         "of this client are read and events for it are left out; it is told how many.")},
     {.section = "socket",
      .name = "line_timeout",
      NB_CONFIG(socket.line_timeout),
      .needs_restart = true,
      .fallback = "10s",
      .allowed = "100ms..1h",
-     .doc =
-         NB_DOC("A client that has begun a line and not ended it for this long is disconnected.")},
+     .doc = NB_DOC(
+         "A line that is begun and not ended for this long is dropped, and its client told.")},
 
     {.section = "robot",
      .name = "event_interval",

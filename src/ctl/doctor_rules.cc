@@ -232,8 +232,8 @@ Findings client_findings(Json stats) {
                 "see who they are with nodebeatctl status; one that leaves connections open?"));
   }
   if (const double cut = socket["cut_off"].number_or(0); cut > 0) {
-    out.push_back(warning("clients", format("%.0f were cut off since they did not read", cut),
-                          "a subscriber is too slow or hangs: nodebeatctl status"));
+    out.push_back(warning("clients", format("%.0f were closed for a flood of malformed lines", cut),
+                          "the log names their processes: journalctl -u nodebeat"));
   }
   for (const Json client : stats["clients"]) {
     const double errors = client["errors"].number_or(0);

@@ -1,12 +1,22 @@
 #include "ipc/peer.h"
 
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
+#endif
+#ifndef SO_PEERPIDFD  // since Linux 6.5
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SYS_pidfd_open  // since Linux 5.3
+#define SYS_pidfd_open 434
 #endif
 
 namespace nb::ipc {
@@ -16,6 +26,23 @@ std::optional<Peer> peer_of(int fd) {
   socklen_t size = sizeof credentials;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
   return Peer{credentials.pid, credentials.uid, credentials.gid};
+}
+
+UniqueFd process_of(int fd, const Peer& peer) {
+  if (peer.pid <= 0) return {};
+  int process = -1;
+  socklen_t size = sizeof process;
+  UniqueFd found;
+  // The socket knows which process it was. The number may be another one's by now, if the process
+  // is gone: so it is used only where the socket cannot be asked.
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) == 0) {
+    found.reset(process);
+  } else if (errno == ENOPROTOOPT) {
+    found.reset(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+  }
+  pollfd gone{found.get(), POLLIN, 0};
+  if (found && ::poll(&gone, 1, 0) != 0) found.reset();
+  return found;
 }
 
 bool is_allowed(int fd, const Peer& peer, const std::vector<uint32_t>& users,

@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/unique_fd.h"
+
 namespace nb::ipc {
 
 // As of the moment of connect(): the process may have handed its socket on since.
@@ -14,6 +16,12 @@ struct Peer {
 };
 
 std::optional<Peer> peer_of(int fd);
+
+// A descriptor that becomes readable when the process that connected is gone, though another one
+// may hold its end of the connection open (a child that inherited it). None where that cannot be
+// known: the process is in another pid namespace (its pid is 0), is gone already, so that somebody
+// else is speaking, or the system or its sandbox has no such descriptors.
+UniqueFd process_of(int fd, const Peer& peer);
 
 // Whether the peer's user is among `users`, or its group, or one of its further groups, among
 // `groups`. Both empty: everybody.

@@ -28,6 +28,15 @@ class PendingTable {
   // Null if it was settled already, or its client has gone.
   PendingCall* find(Token token) { return calls_.find(token); }
   void remove(Token token) { calls_.remove(token); }
+  // The same, and calls refuse(call) for each before.
+  template <class Refuse>
+  void refuse_all(ClientId client, Refuse refuse) {
+    calls_.for_each([&](Token token, const PendingCall& call) {
+      if (call.client != client) return;
+      refuse(call);
+      calls_.remove(token);
+    });
+  }
   // Forgets all of this client, and tells the batch of each.
   void remove_all(ClientId client, Delegate<void(uint32_t)> on_removed);
 

@@ -16,6 +16,33 @@ namespace {
 // "result":{}}]
 constexpr size_t kAroundResult = 35;
 
+// Why a line is no JSON; and what would be right where a program's language writes what JSON has
+// not.
+std::string words_for(const wire::JsonFault& fault, std::string_view line) {
+  constexpr struct {
+    std::string_view word, right;
+  } kForeign[] = {
+      {"nan", "JSON has no such number: send null, or leave it out"},
+      {"inf", "JSON has no such number: send null, or leave it out"},
+      {"none", "null is JSON's word for it"},
+      {"undefined", "send null, or leave it out"},
+      {"true", "JSON has it in small letters"},
+      {"false", "JSON has it in small letters"},
+      {"'", "JSON has double quotes around a text"},
+  };
+  std::string words = fault.reason;
+  std::string_view there = line.substr(std::min(fault.offset, line.size()));
+  if (there.starts_with('-') || there.starts_with('+')) there.remove_prefix(1);
+  if (!words.starts_with("expected")) return words;
+  for (const auto& foreign : kForeign) {
+    const std::string_view head = there.substr(0, foreign.word.size());
+    const bool same = std::equal(head.begin(), head.end(), foreign.word.begin(), foreign.word.end(),
+                                 [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+    if (same && head != "true" && head != "false") return words + "; " + std::string(foreign.right);
+  }
+  return words;
+}
+
 }  // namespace
 
 RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events)
@@ -25,8 +52,12 @@ RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcE
       server_(loop, log, std::move(options),
               {Delegate<void(ClientId, const Peer&)>::to<&RpcServer::on_open>(this),
                Delegate<void(ClientId, std::string_view)>::to<&RpcServer::on_line>(this),
-               Delegate<void(ClientId)>::to<&RpcServer::on_close>(this),
-               Delegate<void(ClientId)>::to<&RpcServer::on_room>(this)}) {}
+               Delegate<void(ClientId, Departure)>::to<&RpcServer::on_close>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_room>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_drained>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_closing>(this),
+               Delegate<void(ClientId)>::to<&RpcServer::on_overdue>(this),
+               Delegate<void(ClientId, bool&)>::to<&RpcServer::on_may_yield>(this)}) {}
 
 void RpcServer::stop() {
   server_.stop();
@@ -44,7 +75,7 @@ void RpcServer::on_open(ClientId client, const Peer& peer) {
   events_.on_open(client, peer);
 }
 
-void RpcServer::on_close(ClientId client) {
+void RpcServer::on_close(ClientId client, Departure departure) {
   const auto at = std::find_if(clients_.begin(), clients_.end(),
                                [&](const Client& c) { return c.id == client; });
   if (at == clients_.end()) return;
@@ -52,7 +83,28 @@ void RpcServer::on_close(ClientId client) {
   clients_.erase(at);
   settle_in_batch(batch);
   pending_.remove_all(client, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
-  events_.on_close(client);
+  events_.on_close(client, departure);
+}
+
+void RpcServer::on_may_yield(ClientId client, bool& needed) {
+  const Client* c = find(client);
+  needed = c == nullptr || c->pending > 0 || c->rest_batch != 0;
+  if (!needed) events_.on_may_yield(client, needed);
+}
+
+void RpcServer::on_closing(ClientId client) {
+  Client* c = find(client);
+  if (c == nullptr || c->pending == 0) return server_.finish(client);
+  c->closing = true;
+}
+
+void RpcServer::on_overdue(ClientId client) {
+  pending_.refuse_all(client, [&](const PendingCall& call) {
+    count_error(client);
+    send_error(client, call.id, call.batch,
+               wire::rpc::timeout("the connection is closed before Redis has answered"));
+    settle_in_batch(call.batch);
+  });
 }
 
 RpcServer::Client* RpcServer::find(ClientId client) const {
@@ -86,15 +138,16 @@ size_t RpcServer::result_bytes(size_t line_bytes) {
 
 RpcCounters RpcServer::counters() const {
   const ServerCounters& server = server_.counters();
-  return {server.accepted, server.refused, server.cut_off,
-          requests_,       notifications_, errors_ + server.faults};
+  return {server.accepted, server.refused, server.cut_off, server.yielded,
+          events_lost_,    requests_,      notifications_, errors_ + server.faults};
 }
 
 std::vector<ClientInfo> RpcServer::clients() const {
   std::vector<ClientInfo> list;
   for (const Client& c : clients_) {
     if (!server_.is_open(c.id)) continue;
-    list.push_back({c.id, c.peer, c.connected, c.calls, c.errors, server_.queued_bytes(c.id)});
+    list.push_back({c.id, c.peer, c.connected, c.calls, c.errors + server_.faults(c.id),
+                    server_.queued_bytes(c.id)});
   }
   return list;
 }
@@ -104,9 +157,7 @@ std::vector<ClientInfo> RpcServer::clients() const {
 void RpcServer::on_line(ClientId client, std::string_view line) {
   const wire::JsonFault fault = guard_.check(line, {server_.options().line_bytes});
   if (fault.reason != nullptr) {
-    if (Client* c = find(client)) ++c->errors;  // the server counts it in all
-    server_.close_with(client, wire::rpc::parse_error(fault.reason, fault.offset));
-    return;
+    return server_.complain(client, wire::rpc::parse_error(words_for(fault, line), fault.offset));
   }
   const JsonView value = guard_.view();
   if (value.is(JsonView::Type::array)) {
@@ -217,10 +268,20 @@ Token RpcServer::defer(const Call& call, size_t weight) {
     c->pending += weight;
     if ((c->pending >= kMaxPending || c->answered > server_.options().output_bytes / 4) &&
         !std::exchange(c->held, true)) {
-      server_.hold(call.client, true);
+      hold(*c);
     }
   }
   return pending_.add(call.client, call.id, call.batch, weight);
+}
+
+void RpcServer::hold(Client& client) {
+  server_.hold(client.id, client.held || client.full);
+}
+
+void RpcServer::pause_reading(ClientId client, bool paused) {
+  Client* c = find(client);
+  if (c == nullptr || std::exchange(c->full, paused) == paused) return;
+  hold(*c);
 }
 
 bool RpcServer::answer(Token token, std::string_view result_json) {
@@ -253,12 +314,54 @@ bool RpcServer::refuse(Token token, const RpcError& error) {
 }
 
 bool RpcServer::notify(ClientId client, std::string_view line_json) {
-  if (!server_.is_open(client)) return false;
+  Client* c = find(client);
+  if (c == nullptr || !server_.is_open(client)) return false;
+  if (c->gap_from != WallTime{} || line_json.size() > c->line_bytes ||
+      !server_.has_room_for_event(client, line_json.size() + 1)) {
+    lose(*c);
+    return true;
+  }
   if (std::string* out = server_.begin_line(client)) {
     out->append(line_json);
     server_.end_line(client);
   }
   return true;
+}
+
+void RpcServer::lose(Client& client) {
+  ++client.lost;
+  ++events_lost_;
+  if (client.gap_from != WallTime{}) return;
+  client.gap_from = loop_.clock().wall_now();
+  server_.tell_when_drained(client.id);
+}
+
+void RpcServer::on_drained(ClientId client) {
+  Client* c = find(client);
+  if (c != nullptr && !c->closing) tell_gap(*c, loop_.clock().wall_now());
+}
+
+void RpcServer::notify_gap(ClientId client, WallTime from, WallTime to) {
+  Client* c = find(client);
+  if (c == nullptr) return;
+  const bool waits = c->gap_from != WallTime{};
+  c->gap_from = waits ? std::min(c->gap_from, from) : from;
+  if (waits) return;
+  constexpr size_t kLine = 256;  // more than it has
+  if (server_.has_room_for_event(client, kLine)) {
+    tell_gap(*c, to);
+  } else {
+    server_.tell_when_drained(client);
+  }
+}
+
+void RpcServer::tell_gap(Client& client, WallTime to) {
+  const WallTime from = std::exchange(client.gap_from, WallTime{});
+  const uint64_t lost = std::exchange(client.lost, 0);
+  std::string* out = server_.begin_line(client.id);
+  if (out == nullptr) return;
+  wire::append_event_gap(*out, from, to, lost);
+  server_.end_line(client.id);
 }
 
 // One pending call less. Reading goes on when half of them are settled, not at each; and when what
@@ -270,8 +373,9 @@ void RpcServer::release(ClientId client, size_t weight) {
   if (c->held && c->pending <= kMaxPending / 2 &&
       (c->pending == 0 || c->answered <= server_.options().output_bytes / 4)) {
     c->held = false;
-    server_.hold(client, false);
+    hold(*c);
   }
+  if (c->closing && c->pending == 0) server_.finish(client);
 }
 
 void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch,

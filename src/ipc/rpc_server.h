@@ -1,6 +1,9 @@
 // RpcServer: JSON-RPC over the local socket. It turns lines into calls, and answers into lines;
 // what the calls mean is the business of whoever is told of them.
 //
+// Each call is answered. Also when the agent closes its connection for a fault: what waits for
+// Redis then is answered first, or refused as `timeout` after a few seconds.
+//
 // Callbacks may call everything here, for any client, but not destroy the server. Each call that
 // on_call is given has, when it returns, been answered, refused or deferred; a request that was
 // not is answered with `internal`. on_close never comes from within a call of this class.
@@ -35,11 +38,14 @@ struct Call {
 struct RpcEvents {
   Delegate<void(const Call&)> on_call;
   Delegate<void(ClientId, const Peer&)> on_open;
-  Delegate<void(ClientId)> on_close;
+  Delegate<void(ClientId, Departure)> on_close;
+  // As of Server, for what this class does not know: a will, a subscription.
+  Delegate<void(ClientId, bool& needed)> on_may_yield;
 };
 
 struct RpcCounters {
-  uint64_t accepted = 0, refused = 0, cut_off = 0;       // connections
+  uint64_t accepted = 0, refused = 0, cut_off = 0, yielded = 0;  // connections
+  uint64_t events_lost = 0;
   uint64_t requests = 0, notifications = 0, errors = 0;  // calls
 };
 
@@ -78,8 +84,19 @@ class RpcServer {
   bool answer(Token token, std::string_view result_json);
   bool refuse(Token token, const wire::RpcError& error);
 
-  // Sends a complete object, such as an event, without its newline. False if the client has gone.
+  // Sends a complete object that nobody has asked for, such as an event, without its newline. A
+  // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
+  // soon as there is room and before anything else that is sent this way. So it does for what is
+  // longer than max_line_bytes(). False if the client has gone.
   bool notify(ClientId client, std::string_view line_json);
+  // Sends an `event.gap`: remote events of this time were missed. It is not lost: where there is no
+  // room for it, the one that tells of lost events covers its time too.
+  void notify_gap(ClientId client, WallTime from, WallTime to);
+  // While paused, no further call of this client is begun: it has used up a share of something.
+  // What pauses it lets it go on when there is room, and at the latest when the client has gone.
+  void pause_reading(ClientId client, bool paused);
+  // As of Server.
+  void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
   // The longest line that this client reads, without its newline: what it said in its hello, else
@@ -111,7 +128,11 @@ class RpcServer {
     size_t pending = 0;
     size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
-    bool held = false;
+    bool full = false;     // pause_reading()
+    bool held = false;     // by what is pending
+    bool closing = false;  // as soon as nothing is pending
+    uint64_t lost = 0;     // events since the last that was queued
+    WallTime gap_from{};   // of an event.gap that is still to be told; 0: none
     // The calls of a batch that have not begun, since too much is under way: "[{...},{...}]". One
     // batch only: while it waits, no further line of this client is handed out.
     std::string rest;
@@ -120,7 +141,14 @@ class RpcServer {
 
   void on_open(ClientId client, const Peer& peer);
   void on_line(ClientId client, std::string_view line);
-  void on_close(ClientId client);
+  void on_close(ClientId client, Departure departure);
+  void on_may_yield(ClientId client, bool& needed);
+  void on_closing(ClientId client);
+  void on_overdue(ClientId client);
+  void on_drained(ClientId client);
+  void lose(Client& client);
+  void tell_gap(Client& client, WallTime to);
+  void hold(Client& client);
   void on_room(ClientId client);
   Client* find(ClientId client) const;
   void take_call(ClientId client, wire::JsonView value, uint32_t batch);
@@ -147,7 +175,7 @@ class RpcServer {
   std::string method_;    // of the call at hand, if it was escaped
   std::string one_;       // an answer on its way into a batch
   bool settled_ = false;  // the call at hand
-  uint64_t requests_ = 0, notifications_ = 0, errors_ = 0;
+  uint64_t requests_ = 0, notifications_ = 0, errors_ = 0, events_lost_ = 0;
 };
 
 }  // namespace nb::ipc

@@ -15,10 +15,14 @@ constexpr size_t kBytesATurn = 32 * 1024;
 // But of one that is gone, all of it: the kernel keeps less than so many times as much.
 constexpr int kReadsOfTheGone = 32;
 
-// Ended connections that are still brought to an end. Beyond that many the oldest is cut short, so
-// that a thousand clients that talk nonsense do not use up the descriptors of those that do not.
-constexpr size_t kMaxLingering = 16;
-constexpr Duration kLinger = std::chrono::seconds(2);
+// A client that sends more malformed lines than that in a second is no client of this protocol: it
+// is closed. (A robot that sends NaN a thousand times a second is still told of each.)
+constexpr size_t kMalformedPerSecond = 1000;
+// While more than so many times output_bytes wait for one user's clients together, the share of
+// each of them is a quarter.
+constexpr size_t kCrowd = 4;
+// So long nobody is looked for who might yield, after nobody could.
+constexpr Duration kNoYield = std::chrono::milliseconds(100);
 // Who may not connect and tries again and again does not fill the log.
 constexpr Duration kForbiddenQuiet = std::chrono::minutes(1);
 
@@ -35,7 +39,8 @@ Server::Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEven
       events_(events),
       acceptor_(loop, log, Acceptor::OnConnection::to<&Server::on_connection>(this)),
       soon_(loop, Delegate<void()>::to<&Server::on_turn>(this)),
-      deadline_(loop, Delegate<void()>::to<&Server::on_deadline>(this)) {}
+      deadline_(loop, Delegate<void()>::to<&Server::on_deadline>(this)),
+      lingering_(loop) {}
 
 Status Server::start() {
   Status status = options_.inherited_fd >= 0
@@ -52,14 +57,14 @@ Status Server::start() {
 void Server::stop() {
   acceptor_.stop();
   file_.close();
-  for (auto* list : {&sessions_, &lingering_}) {
-    for (std::unique_ptr<Session>& session : *list) {
-      (void)session->send();
-      session->ended = Session::End::cut_off;
-      dead_.push_back(std::move(session));
-    }
-    list->clear();
+  for (std::unique_ptr<Session>& session : sessions_) {
+    (void)session->send();
+    session->ended = Session::End::cut_off;
+    session->watch_process(false);
+    stopped_.push_back(std::move(session));
   }
+  sessions_.clear();
+  lingering_.clear();
   deadline_.stop();
   deadlines_ = 0;
   soon_.request();
@@ -76,47 +81,120 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
       forbidden_quiet_ = loop_.now() + kForbiddenQuiet;
     }
     return refuse(
-        fd, wire::rpc::forbidden(format(
-                "user %u may not connect: the agent's configuration names who may", peer->uid)));
+        fd, *peer, spare,
+        wire::rpc::forbidden(
+            format("user %u may not connect: the agent's configuration names who may", peer->uid)));
   }
   if (spare) {
-    return refuse(fd, wire::rpc::busy("the agent has no descriptors left: try again later",
-                                      options_.max_clients));
+    return refuse(fd, *peer, spare,
+                  wire::rpc::busy("the agent has no descriptors left: try again later",
+                                  options_.max_clients));
   }
-  if (sessions_.size() >= options_.max_clients) {
-    if (!busy_said_) {
-      log_.warning("socket: all %zu connections are taken, further ones are turned away",
-                   options_.max_clients);
-    }
-    busy_said_ = true;
-    return refuse(fd, wire::rpc::busy(format("all %zu connections are taken: try again later",
-                                             options_.max_clients),
-                                      options_.max_clients));
-  }
+  if (!make_room(*peer)) return turn_away(fd, *peer);
   busy_said_ = false;
   SessionOwner& owner = *this;
-  auto session = std::make_unique<Session>(loop_, owner, buffers_, std::move(fd), last_id_ + 1,
-                                           *peer, options_.line_bytes);
+  auto session = std::make_unique<Session>(loop_, owner, pool_, std::move(fd), last_id_ + 1, *peer,
+                                           options_.line_bytes);
   if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return;
+  session->last_heard = loop_.now();
   ++counters_.accepted;
   const ClientId id = ++last_id_;
   sessions_.push_back(std::move(session));
   events_.on_open(id, *peer);
 }
 
-// Closing with bytes unread would make the peer's next call an error, before it has read why.
-void Server::refuse(UniqueFd& fd, const wire::RpcError& error) {
-  ++counters_.refused;
-  std::string line;
-  wire::append_error_response(line, {}, error);
-  line += '\n';
-  (void)!::send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  ::shutdown(fd.get(), SHUT_WR);
-  const uv_buf_t buffer = loop_.read_buffer();
-  for (int i = 0; i < 16; ++i) {
-    if (::recv(fd.get(), buffer.base, buffer.len, MSG_DONTWAIT) <= 0) break;
+size_t Server::user_limit() const {
+  if (options_.max_clients_per_user != 0) return options_.max_clients_per_user;
+  return options_.max_clients - options_.max_clients / 4;
+}
+
+// Some are kept for root, who may have to look what the others do.
+size_t Server::limit_for(const Peer& peer) const {
+  return options_.max_clients - (peer.uid == 0 ? 0 : options_.max_clients / 16);
+}
+
+size_t Server::clients_of(uint32_t user) const {
+  size_t count = 0;
+  for (const auto& session : sessions_) {
+    if (session->ended == Session::End::no && session->peer().uid == user) ++count;
   }
-  fd.reset();
+  return count;
+}
+
+// Whether one more of this user may be admitted: there is room, or the connection that was idle for
+// the longest time is closed for it. A user who has used up his share can only make his own yield.
+bool Server::make_room(const Peer& peer) {
+  const bool user_full = clients_of(peer.uid) >= user_limit();
+  if (!user_full && clients() < limit_for(peer)) return true;
+  const MonoTime now = loop_.now();
+  if (now < no_yield_before_) return false;
+  Session* idlest = nullptr;
+  for (const auto& one : sessions_) {
+    Session& session = *one;
+    if (session.ended != Session::End::no || session.closing || session.unsent() > 0 ||
+        session.framer().holds_bytes() || now - session.last_heard < options_.idle_after ||
+        (user_full && session.peer().uid != peer.uid) ||
+        (idlest != nullptr && idlest->last_heard <= session.last_heard)) {
+      continue;
+    }
+    bool needed = false;
+    events_.on_may_yield(session.id(), needed);
+    if (!needed) idlest = &session;
+  }
+  if (idlest == nullptr) {
+    no_yield_before_ = now + kNoYield;
+    return false;
+  }
+  yield(*idlest);
+  return true;
+}
+
+void Server::yield(Session& session) {
+  ++counters_.yielded;
+  log_.debug(LogAbout(static_cast<uint64_t>(session.peer().pid)),
+             "socket: client %llu (process %d) was idle, and is closed for a new one",
+             static_cast<unsigned long long>(session.id()), session.peer().pid);
+  append_error(session, wire::rpc::busy(
+                            "all connections are taken, and of them this one was idle for the "
+                            "longest time: it is closed for a new one; connect again when needed",
+                            options_.max_clients));
+  session.closing = true;
+  end(session, Session::End::fault);
+}
+
+void Server::turn_away(UniqueFd& fd, const Peer& peer) {
+  const bool all = clients() >= limit_for(peer);
+  const size_t limit = all ? options_.max_clients : user_limit();
+  const std::string words =
+      all ? format("all %zu connections are taken: try again later", limit)
+          : format(
+                "user %u has all %zu connections that one user may have "
+                "(socket.max_clients_per_user): close one, or try again later",
+                peer.uid, limit);
+  if (!busy_said_) {
+    log_.warning("socket: %s; further clients are turned away (user %u, process %d)", words.c_str(),
+                 peer.uid, peer.pid);
+  }
+  busy_said_ = true;
+  refuse(fd, peer, false, wire::rpc::busy(words, limit));
+}
+
+// It gets the line and the time to read it, also if it writes first. Not with the last descriptor,
+// which has to be closed now.
+void Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error) {
+  ++counters_.refused;
+  SessionOwner& owner = *this;
+  auto session =
+      std::make_unique<Session>(loop_, owner, pool_, std::move(fd), 0, peer, options_.line_bytes);
+  append_error(*session, error);
+  session->ended = Session::End::fault;
+  if (!spare) return lingering_.add(std::move(session));
+  (void)session->send();
+  session->finish_sending();
+  std::string_view bytes;
+  for (int i = 0; i < 16; ++i) {
+    if (session->receive(loop_.read_buffer(), bytes) != Session::Io::done) break;
+  }
 }
 
 Session* Server::find(ClientId client) const {
@@ -137,6 +215,11 @@ bool Server::is_deaf(ClientId client) const {
   return session == nullptr || session->deaf;
 }
 
+uint64_t Server::faults(ClientId client) const {
+  const Session* session = find(client);
+  return session != nullptr ? session->faults : 0;
+}
+
 size_t Server::queued_bytes(ClientId client) const {
   const Session* session = find(client);
   return session != nullptr ? session->unsent() : 0;
@@ -153,12 +236,12 @@ size_t Server::clients() const {
 // --- what comes in -------------------------------------------------------------------------------
 
 void Server::on_ready(Session& session, int events) {
-  if (session.lingering) {
-    if (!linger_on(session)) drop_lingering(session);
-    return;
-  }
   if (session.ended != Session::End::no) return;  // its turn to be retired comes
-  if ((events & UV_WRITABLE) != 0) flush(session);
+  if ((events & UV_WRITABLE) != 0) {
+    flush(session);
+    tell_if_drained(session);
+  }
+  if (session.closing) return discard(session, events);
   if ((events & UV_DISCONNECT) != 0) {
     // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else it
     // has only ended its own sending, and may be reading still.
@@ -169,8 +252,8 @@ void Server::on_ready(Session& session, int events) {
 }
 
 bool Server::wants_turn(const Session& session) const {
-  return session.ended == Session::End::no && (session.ready || session.resume) &&
-         !is_paused(session);
+  return session.ended == Session::End::no && !session.closing &&
+         (session.ready || session.resume) && !is_paused(session);
 }
 
 // One round: the client that has taken least of late comes first. A client that is gone comes
@@ -192,8 +275,8 @@ void Server::serve_waiting() {
   }
   round_was_cut_ = false;
   MonoTime now = began;
-  for (const auto& [place, session] : waiting_) {  // they live until dead_ is cleared
-    if (session->ended != Session::End::no) continue;
+  for (const auto& [place, session] : waiting_) {  // they live until stopped_ is cleared
+    if (session->ended != Session::End::no || session->closing) continue;
     round_was_cut_ = now - began >= kRound;
     if (round_was_cut_) break;
     turn_.begin(now);
@@ -213,7 +296,21 @@ void Server::serve(Session& session) {
     if (session.resume || turn_.over()) break;
     read(session);
   }
+  if (session.process_gone) session.ready = true;  // until read() has come to the end
   watch(session);
+}
+
+// The process that connected is gone, and another one holds the connection open. What the process
+// said before is still carried out: what has come is read first, to its end.
+void Server::on_process_gone(Session& session) {
+  session.watch_process(false);
+  if (session.ended != Session::End::no || session.closing) return;
+  session.deaf = session.process_gone = session.ready = true;
+  watch(session);
+}
+
+void Server::watch_process(ClientId client, bool watch) {
+  if (Session* session = find(client)) session->watch_process(watch);
 }
 
 void Server::read(Session& session) {
@@ -227,8 +324,14 @@ void Server::read(Session& session) {
     case Session::Io::done:
       session.framer().feed(bytes);
       work(session);
+      // Whoever holds the connection may go on writing: more than the kernel keeps is not of the
+      // process that is gone.
+      if (session.process_gone && ++session.last_reads >= kReadsOfTheGone && !session.resume) {
+        end(session, Session::End::eof);
+      }
       break;
     case Session::Io::again:
+      if (session.process_gone) end(session, Session::End::eof);
       break;
     case Session::Io::ended:
       end(session, Session::End::eof);
@@ -242,7 +345,7 @@ void Server::work(Session& session) {
   bool over = false;
   ++readings_;
   session.resume = false;
-  while (session.ended == Session::End::no) {
+  while (session.ended == Session::End::no && !session.closing) {
     if (over || is_paused(session)) {
       session.framer().keep();
       session.resume = true;
@@ -257,33 +360,56 @@ void Server::work(Session& session) {
     std::string_view line;
     const LineFramer::Step step = session.framer().next(line);
     if (step == LineFramer::Step::more) break;
-    if (step == LineFramer::Step::too_long) {
-      return fail(session,
-                  wire::rpc::too_large(format("a line has at most %zu bytes", options_.line_bytes),
-                                       options_.line_bytes));
-    }
     any = true;
-    if (is_blank(line)) continue;
     const size_t bytes = line.size();
-    events_.on_line(session.id(), line);
+    if (step == LineFramer::Step::too_long) {
+      complain(session, wire::rpc::too_large(
+                            format("a line has at most %zu bytes; this one is ignored up to "
+                                   "its newline",
+                                   options_.line_bytes),
+                            options_.line_bytes));
+    } else if (!is_blank(line)) {
+      events_.on_line(session.id(), line);
+    } else {
+      continue;
+    }
     over = turn_is_over(bytes);
-    if (session.unsent() > options_.output_bytes / 4) flush(session);
+    if (session.unsent() > share_of(session) / 2) flush(session);
   }
-  if (session.ended != Session::End::no) return;
+  if (session.ended != Session::End::no || session.closing) return;
+  if (any) session.last_heard = loop_.now();
   if (any || !session.framer().holds_bytes()) clear_deadline(session);
   if (session.framer().holds_bytes() && !session.deadline) {
     set_deadline(session, options_.partial_timeout);
   }
 }
 
+// Of one that the agent is closing.
+void Server::discard(Session& session, int events) {
+  if ((events & UV_DISCONNECT) != 0 && session.peer_has_hung_up()) session.deaf = true;
+  if (!session.deaf && (events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+    std::string_view bytes;
+    if (session.receive(loop_.read_buffer(), bytes) == Session::Io::ended) {
+      session.input_ended = true;
+    }
+  }
+  if (session.deaf) end(session, Session::End::eof);
+  watch(session);
+}
+
+size_t Server::share_of(const Session& session) const {
+  const size_t share = options_.output_bytes;
+  return pool_.waiting.bytes(session.peer().uid) > kCrowd * share ? share / 4 : share;
+}
+
 bool Server::is_paused(const Session& session) const {
-  return !session.deaf && (session.held || session.unsent() > options_.output_bytes / 4);
+  return !session.deaf && (session.held || session.unsent() > share_of(session) / 2);
 }
 
 bool Server::is_paused(ClientId client) {
   Session* session = find(client);
   if (session == nullptr) return false;
-  if (session->unsent() > options_.output_bytes / 4) flush(*session);
+  if (session->unsent() > share_of(*session) / 2) flush(*session);
   return is_paused(*session);
 }
 
@@ -310,20 +436,41 @@ void Server::end_line(ClientId client) {
   Session* session = find(client);
   if (session == nullptr) return;
   session->output() += '\n';
+  session->count_output();
   soon_.request();
-  if (has_room(client, 0)) return;
-  ++counters_.cut_off;
-  log_.notice(LogAbout(static_cast<uint64_t>(session->peer().pid)),
-              "socket: client %llu (process %d) is cut off: it does not read what it asked for",
-              static_cast<unsigned long long>(client), session->peer().pid);
-  end(*session, Session::End::cut_off);
 }
 
+// One line may always wait that is no longer than lines are by default: else small shares would
+// let through nothing.
 bool Server::has_room(ClientId client, size_t bytes) {
   Session* session = find(client);
   if (session == nullptr) return true;
-  if (session->unsent() + bytes > options_.output_bytes) flush(*session);
-  return session->unsent() + bytes <= options_.output_bytes;
+  const size_t share = share_of(*session);
+  if (session->unsent() + bytes > share) flush(*session);
+  return session->unsent() + bytes <= share ||
+         (session->unsent() == 0 && bytes <= wire::kLineBytes);
+}
+
+bool Server::has_room_for_event(ClientId client, size_t bytes) {
+  Session* session = find(client);
+  if (session == nullptr || session->closing) return false;
+  const size_t room = share_of(*session) / 2;
+  if (session->unsent() + bytes > room) flush(*session);
+  return session->unsent() + bytes <= room ||
+         (session->unsent() == 0 && bytes <= wire::kMostLineBytes);
+}
+
+void Server::tell_when_drained(ClientId client) {
+  Session* session = find(client);
+  if (session == nullptr) return;
+  session->tells_drained = true;
+  soon_.request();
+}
+
+void Server::tell_if_drained(Session& session) {
+  if (!session.tells_drained || session.unsent() > share_of(session) / 4) return;
+  session.tells_drained = false;
+  events_.on_drained(session.id());
 }
 
 void Server::flush(Session& session) {
@@ -338,8 +485,12 @@ void Server::watch(Session& session) {
     return;
   }
   int events = session.blocked ? UV_WRITABLE : 0;
-  if (!is_paused(session)) events |= UV_READABLE;
-  if (!session.half_closed) events |= UV_DISCONNECT;
+  if (session.closing) {
+    if (!session.input_ended) events |= UV_READABLE | UV_DISCONNECT;
+  } else {
+    if (!is_paused(session)) events |= UV_READABLE;
+    if (!session.half_closed) events |= UV_DISCONNECT;
+  }
   session.watch(events);
   if (wants_turn(session)) soon_.request();
 }
@@ -350,34 +501,63 @@ void Server::on_turn() {
   if (round_was_cut_) flush_all();
   serve_waiting();
   flush_all();
-  dead_.clear();
+  stopped_.clear();
 }
 
 void Server::flush_all() {
   for (const auto& session : sessions_) {
     if (session->ended != Session::End::no) continue;
     if (session->unsent() > 0 && !session->blocked) flush(*session);
+    tell_if_drained(*session);
+    if (session->closing && session->deaf) end(*session, Session::End::eof);
     watch(*session);
   }
 }
 
 // --- how it ends ---------------------------------------------------------------------------------
 
-void Server::close_with(ClientId client, const wire::RpcError& error) {
-  if (Session* session = find(client)) fail(*session, error);
+void Server::append_error(Session& session, const wire::RpcError& error) {
+  wire::append_error_response(session.output(), {}, error);
+  session.output() += '\n';
+  session.count_output();
+  soon_.request();
 }
 
-void Server::fail(Session& session, const wire::RpcError& error) {
+void Server::complain(ClientId client, const wire::RpcError& error) {
+  if (Session* session = find(client)) complain(*session, error);
+}
+
+// A malformed line costs that line only: the next newline ends it.
+void Server::complain(Session& session, const wire::RpcError& error) {
   ++counters_.faults;
-  log_.debug(LogAbout(static_cast<uint64_t>(session.peer().pid)),
-             "socket: client %llu (process %d) is closed: %s",
-             static_cast<unsigned long long>(session.id()), session.peer().pid,
-             error.message.c_str());
-  if (!session.deaf) {
-    wire::append_error_response(session.output(), {}, error);
-    session.output() += '\n';
-  }
-  end(session, Session::End::fault);
+  ++session.faults;
+  if (session.deaf) return;
+  append_error(session, error);
+  const MonoTime now = loop_.now();
+  session.malformed_until = std::max(session.malformed_until, now) +
+                            Duration(std::chrono::seconds(1)) / kMalformedPerSecond;
+  if (session.malformed_until - now <= std::chrono::seconds(1)) return;
+  ++counters_.cut_off;
+  log_.notice(
+      LogAbout(static_cast<uint64_t>(session.peer().pid)),
+      "socket: client %llu (process %d) is closed: it sent more than %zu malformed lines in "
+      "a second, the last: %s",
+      static_cast<unsigned long long>(session.id()), session.peer().pid, kMalformedPerSecond,
+      error.message.c_str());
+  append_error(session, wire::rpc::malformed_flood(
+                            format("more than %zu lines in a second were malformed: the connection "
+                                   "is closed, its last will is not carried out",
+                                   kMalformedPerSecond),
+                            kMalformedPerSecond));
+  session.closing = true;
+  session.watch_process(false);
+  set_deadline(session, options_.answer_time);
+  events_.on_closing(session.id());
+}
+
+void Server::finish(ClientId client) {
+  Session* session = find(client);
+  if (session != nullptr && session->closing) end(*session, Session::End::fault);
 }
 
 void Server::end(Session& session, Session::End how) {
@@ -395,47 +575,9 @@ void Server::retire_ended() {
     std::unique_ptr<Session> session = std::move(sessions_[i]);
     sessions_.erase(sessions_.begin() + static_cast<std::ptrdiff_t>(i));
     const ClientId id = session->id();
-    linger(std::move(session));
-    events_.on_close(id);
-  }
-}
-
-void Server::linger(std::unique_ptr<Session> session) {
-  session->lingering = true;
-  if (session->ended == Session::End::cut_off || !linger_on(*session)) return;
-  if (lingering_.size() >= kMaxLingering) drop_lingering(*lingering_.front());
-  set_deadline(*session, kLinger);
-  lingering_.push_back(std::move(session));
-}
-
-// Sends what is left, then waits for the peer to close, so that what it is still sending does not
-// come back to it as an error before it has read ours. False: it is over.
-bool Server::linger_on(Session& session) {
-  if (session.unsent() > 0) flush(session);
-  if (session.deaf) return false;
-  if (session.unsent() == 0 && session.ended == Session::End::fault && !session.finished) {
-    session.finish_sending();
-    session.finished = true;
-  }
-  if (session.ended == Session::End::fault) {
-    std::string_view bytes;
-    const Session::Io result = session.receive(loop_.read_buffer(), bytes);
-    if (result == Session::Io::ended) session.ended = Session::End::eof;
-  }
-  if (session.unsent() == 0 && session.ended == Session::End::eof) return false;
-  session.watch((session.ended == Session::End::fault ? UV_READABLE : 0) |
-                (session.blocked ? UV_WRITABLE : 0));
-  return true;
-}
-
-void Server::drop_lingering(const Session& session) {
-  for (size_t i = 0; i < lingering_.size(); ++i) {
-    if (lingering_[i].get() != &session) continue;
-    clear_deadline(*lingering_[i]);
-    dead_.push_back(std::move(lingering_[i]));
-    lingering_.erase(lingering_.begin() + static_cast<std::ptrdiff_t>(i));
-    soon_.request();
-    return;
+    const Departure departure = session->closing ? Departure::agent : Departure::client;
+    lingering_.add(std::move(session));
+    events_.on_close(id, departure);
   }
 }
 
@@ -454,23 +596,28 @@ void Server::clear_deadline(Session& session) {
 
 void Server::on_deadline() {
   const MonoTime now = loop_.now();
-  for (const auto& session : sessions_) {
-    if (!session->deadline || *session->deadline > now) continue;
-    fail(*session,
-         wire::rpc::timeout(format(
-             "a line was not ended within %s",
-             human_duration(
-                 std::chrono::ceil<std::chrono::milliseconds>(options_.partial_timeout).count())
-                 .c_str())));
-  }
-  for (size_t i = lingering_.size(); i-- > 0;) {
-    if (*lingering_[i]->deadline <= now) drop_lingering(*lingering_[i]);
+  for (size_t i = 0; i < sessions_.size(); ++i) {
+    Session& session = *sessions_[i];
+    if (!session.deadline || *session.deadline > now) continue;
+    clear_deadline(session);
+    if (session.closing) {
+      events_.on_overdue(session.id());
+      if (session.ended == Session::End::no) end(session, Session::End::fault);
+    } else {
+      session.framer().skip_line();
+      complain(
+          session,
+          wire::rpc::timeout(format(
+              "a line was not ended within %s; it is ignored up to its "
+              "newline",
+              human_duration(
+                  std::chrono::ceil<std::chrono::milliseconds>(options_.partial_timeout).count())
+                  .c_str())));
+    }
   }
   std::optional<MonoTime> next;
-  for (const auto* list : {&sessions_, &lingering_}) {
-    for (const auto& session : *list) {
-      if (session->deadline && (!next || *session->deadline < *next)) next = session->deadline;
-    }
+  for (const auto& session : sessions_) {
+    if (session->deadline && (!next || *session->deadline < *next)) next = session->deadline;
   }
   if (next) deadline_.start(*next - now);
 }

@@ -7,6 +7,12 @@
 // reason, is not found any more from that moment on; on_close comes before the loop next waits,
 // never from within a call.
 //
+// How much waits for a client, in parts of its share (output_bytes, or a quarter of that while much
+// waits for its user's clients together): events are queued up to a half; beyond a half no further
+// line of it is read; answers are queued up to the whole, and beyond it only the short errors in
+// place of them, of which there are as many as calls that may wait. So no client is ever cut off
+// for what it does not read.
+//
 // What one client may cost the others is bounded in time: ipc/turns.h.
 #pragma once
 
@@ -23,6 +29,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "ipc/acceptor.h"
+#include "ipc/lingering.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
 #include "ipc/socket_file.h"
@@ -42,23 +49,42 @@ struct ServerOptions {
   std::vector<uint32_t> allow_users, allow_groups;  // both empty: everybody
   int inherited_fd = -1;  // a listening socket to take over instead of making one at `path`
   size_t max_clients = 64;
-  size_t line_bytes = wire::kLineBytes;  // of a client, without the newline
-  size_t output_bytes = 1024 * 1024;     // waiting for one client; beyond it, it is cut off
+  size_t max_clients_per_user = 0;                // 0: three quarters of max_clients
+  Duration idle_after = std::chrono::seconds(5);  // then a connection may yield to a new one
+  size_t line_bytes = wire::kLineBytes;           // of a client, without the newline
+  size_t output_bytes = 1024 * 1024;              // waiting for one client
+  // So long a connection that the agent closes still gets the answers that it is owed. Calls wait
+  // for two seconds by default; what would wait for longer is told.
+  Duration answer_time = std::chrono::seconds(5);
   Duration partial_timeout = std::chrono::seconds(10);  // of a line that is not ended
+};
+
+// How a connection ended.
+enum class Departure : uint8_t {
+  client,  // the client closed it, or its process is gone
+  agent,   // the agent closed it: of the client's process this says nothing
 };
 
 struct ServerEvents {
   Delegate<void(ClientId, const Peer&)> on_open;
   Delegate<void(ClientId, std::string_view)> on_line;  // not blank; valid during the call
-  Delegate<void(ClientId)> on_close;
-  Delegate<void(ClientId)> on_room;  // see tell_of_room()
+  Delegate<void(ClientId, Departure)> on_close;
+  Delegate<void(ClientId)> on_room;     // see tell_of_room()
+  Delegate<void(ClientId)> on_drained;  // see tell_when_drained()
+  // Of a connection that the agent is closing: the time to answer what it is owed begins, or is
+  // over.
+  Delegate<void(ClientId)> on_closing, on_overdue;
+  // Asked when there is no room for a new connection: whether this one, which has been silent for
+  // long, must not be closed for it.
+  Delegate<void(ClientId, bool& needed)> on_may_yield;
 };
 
 struct ServerCounters {
   uint64_t accepted = 0;
   uint64_t refused = 0;  // busy or forbidden
-  uint64_t cut_off = 0;  // did not read
-  uint64_t faults = 0;   // closed for a line too long or unfinished, or by close_with()
+  uint64_t cut_off = 0;  // closed for a flood of malformed lines
+  uint64_t yielded = 0;  // idle ones, closed for new ones
+  uint64_t faults = 0;   // malformed lines, too long or unfinished ones among them
 };
 
 class Server final : private SessionOwner {
@@ -79,10 +105,16 @@ class Server final : private SessionOwner {
   // be called, before anything else. Null if it has gone or does not listen any more.
   std::string* begin_line(ClientId client);
   void end_line(ClientId client);
-  // Whether so much more may wait for it, once the kernel has taken what it takes.
+  // Whether so long an answer may be queued for it, or event, once the kernel has taken what it
+  // takes.
   bool has_room(ClientId client, size_t bytes);
-  // Sends this error, and closes when it has been read. Nothing further of this client is read.
-  void close_with(ClientId client, const wire::RpcError& error);
+  bool has_room_for_event(ClientId client, size_t bytes);
+  // on_drained comes, never from within a call, when little waits for this client, or nothing did.
+  void tell_when_drained(ClientId client);
+  // Tells it what is wrong with a line of it. The connection lives, unless there are too many.
+  void complain(ClientId client, const wire::RpcError& error);
+  // Within on_closing or later: the client has been answered all that it is owed.
+  void finish(ClientId client);
   // Within on_line and on_room, after so many bytes were dealt with: the client's time is up. What
   // is still to be done of the line waits for its next turn: tell_of_room().
   bool turn_is_over(size_t bytes) {
@@ -97,11 +129,16 @@ class Server final : private SessionOwner {
   // next line is handed out.
   void tell_of_room(ClientId client);
 
+  // Whether the connection ends when the process that connected is gone, though another process may
+  // hold it open: a child that inherited it. Costs a descriptor.
+  void watch_process(ClientId client, bool watch);
+
   // A client that cannot be answered any more, though what it sent is still worth reading.
   bool is_deaf(ClientId client) const;
   bool is_open(ClientId client) const { return find(client) != nullptr; }
   size_t queued_bytes(ClientId client) const;
   size_t clients() const;
+  uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }
   // How often it has begun to hand out lines: those of one reading come one right after the other.
   uint64_t readings() const { return readings_; }
@@ -109,26 +146,34 @@ class Server final : private SessionOwner {
 
  private:
   void on_ready(Session& session, int events) override;
+  void on_process_gone(Session& session) override;
   void on_connection(UniqueFd& fd, bool spare);
   void on_turn();
   void on_deadline();
 
   Session* find(ClientId client) const;
-  void refuse(UniqueFd& fd, const wire::RpcError& error);
+  void refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error);
+  bool make_room(const Peer& peer);
+  void turn_away(UniqueFd& fd, const Peer& peer);
+  size_t user_limit() const;
+  size_t limit_for(const Peer& peer) const;
+  size_t clients_of(uint32_t user) const;
+  void yield(Session& session);
   void serve_waiting();
   void serve(Session& session);
   bool wants_turn(const Session& session) const;
   void flush_all();
   void read(Session& session);
+  void discard(Session& session, int events);
   void work(Session& session);
   bool is_paused(const Session& session) const;
+  size_t share_of(const Session& session) const;
   void flush(Session& session);
+  void tell_if_drained(Session& session);
+  void complain(Session& session, const wire::RpcError& error);
+  void append_error(Session& session, const wire::RpcError& error);
   void end(Session& session, Session::End end);
-  void fail(Session& session, const wire::RpcError& error);
   void retire_ended();
-  void linger(std::unique_ptr<Session> session);
-  bool linger_on(Session& session);
-  void drop_lingering(const Session& session);
   void watch(Session& session);
   void set_deadline(Session& session, Duration after);
   void clear_deadline(Session& session);
@@ -142,10 +187,12 @@ class Server final : private SessionOwner {
   Acceptor acceptor_;
   uv::Soon soon_;
   uv::Timer deadline_;
-  BufferPool buffers_;
+  SessionPool pool_;
+  Lingering lingering_;
   ClientId last_id_ = 0;
   size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
   bool busy_said_ = false;
+  MonoTime no_yield_before_{};                      // nobody could, when it was last looked
   MonoTime forbidden_quiet_{};                      // until then no further one is told of
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;
@@ -153,8 +200,7 @@ class Server final : private SessionOwner {
   TurnEnd turn_;
   bool round_was_cut_ = false;
   std::vector<std::pair<Duration, Session*>> waiting_;  // reused
-  std::vector<std::unique_ptr<Session>> lingering_;     // ended for the clients' user, oldest first
-  std::vector<std::unique_ptr<Session>> dead_;          // may still be on the stack
+  std::vector<std::unique_ptr<Session>> stopped_;       // may still be on the stack
 };
 
 }  // namespace nb::ipc

@@ -11,6 +11,7 @@ namespace {
 
 // A string of less is kept within itself: there is no buffer to give back.
 constexpr size_t kInPlace = sizeof(std::string);
+constexpr size_t kStep = 64 * 1024;
 
 }  // namespace
 
@@ -32,11 +33,12 @@ void BufferPool::give_back(std::string& buffer) {
   }
 }
 
-Session::Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, UniqueFd fd, ClientId id,
+Session::Session(uv::Loop& loop, SessionOwner& owner, SessionPool& pool, UniqueFd fd, ClientId id,
                  const Peer& peer, size_t line_bytes)
     : spent(loop.now()),
-      owner_(owner),
-      buffers_(buffers),
+      loop_(loop),
+      owner_(&owner),
+      pool_(pool),
       id_(id),
       peer_(peer),
       fd_(std::move(fd)),
@@ -44,7 +46,22 @@ Session::Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, Uniqu
       poll_(loop, fd_.get(), Delegate<void(int)>::to<&Session::on_poll>(this)) {}
 
 Session::~Session() {
-  if (output_.capacity() > kInPlace) buffers_.give_back(output_);
+  pool_.waiting.add(peer_.uid, -static_cast<std::ptrdiff_t>(counted_));
+  if (output_.capacity() > kInPlace) pool_.buffers.give_back(output_);
+}
+
+void Session::watch_process(bool watch) {
+  if (!watch) {
+    process_poll_.reset();
+    process_.reset();
+    return;
+  }
+  if (process_) return;
+  process_ = process_of(fd_.get(), peer_);
+  if (!process_) return;
+  process_poll_ = std::make_unique<uv::Poll>(loop_, process_.get(),
+                                             Delegate<void(int)>::to<&Session::on_process>(this));
+  process_poll_->watch(UV_READABLE);
 }
 
 Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
@@ -77,10 +94,11 @@ Session::Io Session::send() {
   if (unsent() == 0) {
     sent_ = 0;
     output_.clear();
-    if (output_.capacity() > kInPlace) buffers_.give_back(output_);
+    if (output_.capacity() > kInPlace) pool_.buffers.give_back(output_);
   } else if (sent_ >= output_.size() / 2) {
     output_.erase(0, std::exchange(sent_, 0));
   }
+  count_output();
   return result;
 }
 
@@ -94,8 +112,18 @@ bool Session::peer_has_hung_up() const {
 }
 
 std::string& Session::output() {
-  if (output_.empty() && output_.capacity() <= kInPlace) output_ = buffers_.take();
+  if (output_.empty() && output_.capacity() <= kInPlace) output_ = pool_.buffers.take();
+  // A large one grows in steps, not to twice its size.
+  if (output_.size() > kStep && output_.capacity() - output_.size() < kStep) {
+    output_.reserve(output_.size() + 2 * kStep);
+  }
   return output_;
+}
+
+void Session::count_output() {
+  pool_.waiting.add(peer_.uid,
+                    static_cast<std::ptrdiff_t>(unsent()) - static_cast<std::ptrdiff_t>(counted_));
+  counted_ = unsent();
 }
 
 }  // namespace nb::ipc

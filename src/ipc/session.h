@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "ipc/peer.h"
 #include "ipc/turns.h"
+#include "ipc/user_shares.h"
 #include "uv/loop.h"
 #include "uv/poll.h"
 
@@ -35,11 +37,18 @@ class BufferPool {
   size_t bytes_ = 0;
 };
 
+// What the sessions of one server share.
+struct SessionPool {
+  BufferPool buffers;
+  UserShares waiting;  // what waits for the clients of each user
+};
+
 class Session;
 
 class SessionOwner {
  public:
   virtual void on_ready(Session& session, int events) = 0;  // UV_READABLE, ...
+  virtual void on_process_gone(Session&) {}                 // see watch_process()
 
  protected:
   ~SessionOwner() = default;
@@ -57,7 +66,7 @@ class Session {
   // What recv() and send() came to.
   enum class Io : uint8_t { done, again, ended };
 
-  Session(uv::Loop& loop, SessionOwner& owner, BufferPool& buffers, UniqueFd fd, ClientId id,
+  Session(uv::Loop& loop, SessionOwner& owner, SessionPool& pool, UniqueFd fd, ClientId id,
           const Peer& peer, size_t line_bytes);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -66,6 +75,7 @@ class Session {
   ClientId id() const { return id_; }
   const Peer& peer() const { return peer_; }
 
+  void set_owner(SessionOwner& owner) { owner_ = &owner; }
   // 0, or a libuv error: then it cannot be used.
   int watch(int events) { return poll_.watch(events); }
   // Into `buffer`; `bytes` is what came.
@@ -74,37 +84,54 @@ class Session {
   Io send();
   void finish_sending();  // the peer reads to here and no further
   bool peer_has_hung_up() const;
+  // Whether on_process_gone comes when the process that connected is gone. Nothing happens where
+  // that cannot be known (process_of()).
+  void watch_process(bool watch);
 
+  // What is appended to it is counted by count_output().
   std::string& output();
+  void count_output();
   size_t unsent() const { return output_.size() - sent_; }
   LineFramer& framer() { return framer_; }
 
   // What the server notes about it.
   End ended = End::no;
-  bool deaf = false;            // nobody listens
-  bool held = false;            // no lines for now, says the server's user
+  bool deaf = false;           // nobody listens
+  bool closing = false;        // by the agent: nothing more is read, what is owed is still answered
+  bool input_ended = false;    // while closing
+  bool process_gone = false;   // it is read to the end, and then ends
+  int last_reads = 0;          // since then
+  bool tells_drained = false;  // on_drained comes when little waits
+  bool held = false;           // no lines for now, says the server's user
   bool waits_for_room = false;  // on_room comes before the next line
   bool ready = false;           // it may be read from
   bool half_closed = false;     // the peer sends no more, seen while not reading
   bool resume = false;          // lines may be waiting that need no reading
   bool blocked = false;         // the kernel takes no more for now
-  bool lingering = false;       // ended and told; only what is under way is still brought to an end
   bool finished = false;        // finish_sending() was called
   std::optional<MonoTime> deadline;
   Spent spent;
+  MonoTime last_heard{};       // when a line came last, or the connection
+  MonoTime malformed_until{};  // see Server::complain()
+  uint64_t faults = 0;         // lines that were no lines
 
  private:
-  void on_poll(int events) { owner_.on_ready(*this, events); }
+  void on_poll(int events) { owner_->on_ready(*this, events); }
+  void on_process(int) { owner_->on_process_gone(*this); }
 
-  SessionOwner& owner_;
-  BufferPool& buffers_;
+  uv::Loop& loop_;
+  SessionOwner* owner_;
+  SessionPool& pool_;
   ClientId id_;
   Peer peer_;
   UniqueFd fd_;
   LineFramer framer_;
   std::string output_;
-  size_t sent_ = 0;  // of output_
-  uv::Poll poll_;    // after fd_: it lets go of it before it is closed
+  size_t sent_ = 0;     // of output_
+  size_t counted_ = 0;  // of what waits, as its user's
+  uv::Poll poll_;       // after fd_: it lets go of it before it is closed
+  UniqueFd process_;
+  std::unique_ptr<uv::Poll> process_poll_;  // after process_
 };
 
 }  // namespace nb::ipc

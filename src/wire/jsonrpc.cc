@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "wire/json_writer.h"
+#include "wire/timestamp.h"
 
 namespace nb::wire {
 
@@ -80,6 +81,10 @@ namespace rpc {
 
 RpcError parse_error(std::string_view words, size_t offset) {
   return with(-32700, "not JSON that is accepted here: " + std::string(words), "offset", offset);
+}
+
+RpcError malformed_flood(std::string_view words, size_t limit) {
+  return with(-32700, words, "limit", limit);
 }
 
 RpcError invalid_request(std::string_view words) {
@@ -273,6 +278,19 @@ void append_client_error(std::string& out, std::string_view method, const RpcErr
   JsonWriter(out).string(clip_utf8(method, kMaxEcho));
   out += R"(,"error":)";
   append_error_object(out, error);
+  out += "}}";
+}
+
+void append_event_gap(std::string& out, WallTime from, WallTime to, uint64_t lost) {
+  out += R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":")";
+  append_timestamp(from, out);
+  out += R"(","to":")";
+  append_timestamp(to, out);
+  out += '"';
+  if (lost > 0) {
+    out += R"(,"lost":)";
+    JsonWriter(out).integer(static_cast<int64_t>(lost));
+  }
   out += "}}";
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "wire/json_view.h"
 
 namespace nb::wire {
@@ -23,6 +24,8 @@ namespace rpc {
 // One function a row of the table. `words` are a sentence fragment for people; every text may be
 // of any length and content, and is cut and escaped as needed.
 RpcError parse_error(std::string_view words, size_t offset);
+// Also -32700: there were more than `limit` of them.
+RpcError malformed_flood(std::string_view words, size_t limit);
 RpcError invalid_request(std::string_view words);
 RpcError unknown_method(std::string_view method, std::string_view nearest);  // empty: none
 RpcError invalid_params(std::string_view field, std::string_view words);
@@ -75,6 +78,9 @@ void append_error_response(std::string& out, std::string_view raw_id, const RpcE
 void append_notification(std::string& out, std::string_view method, std::string_view params);
 // The notification `client.error` about a notification that was refused.
 void append_client_error(std::string& out, std::string_view method, const RpcError& error);
+// The notification `event.gap`: events of this time were missed; `lost` of them, if it is not 0,
+// had no room.
+void append_event_gap(std::string& out, WallTime from, WallTime to, uint64_t lost);
 // The error object itself: {"code":…,"message":…,"data":{"name":…,…}}
 void append_error_object(std::string& out, const RpcError& error);
 

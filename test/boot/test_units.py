@@ -59,8 +59,8 @@ def test_system_calls_are_let_through_by_name_and_no_group_of_danger_with_them(u
 CALLED = """
 accept4 access arch_prctl bind brk chmod clone3 close connect epoll_create1 epoll_ctl epoll_wait
 eventfd2 execve exit exit_group fcntl flock ftruncate futex getdents64 getpid getrandom getsockname
-getsockopt ioctl kill listen lseek madvise mkdir mmap mprotect munmap newfstatat openat pipe2 poll
-prctl pread64 prlimit64 pwrite64 read readlink recvfrom recvmsg rename restart_syscall rseq
+getsockopt ioctl kill listen lseek madvise mkdir mmap mprotect munmap newfstatat openat pidfd_open pipe2
+poll prctl pread64 prlimit64 pwrite64 read readlink recvfrom recvmsg rename restart_syscall rseq
 rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigtimedwait sendmmsg sendto
 set_robust_list set_tid_address setsockopt shutdown socket statfs uname unlink utimensat write
 """.split()

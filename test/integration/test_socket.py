@@ -21,8 +21,8 @@ NOT_JSON = {
     "a comma too many": (b'{"a":1,}', "expected a name in double quotes", 7),
     "a comment": (b"{} // no", "something follows the value", 3),
     "single quotes": (b"{'a':1}", "expected a name in double quotes", 1),
-    "NaN": (b'{"a":NaN}', "expected a value", 5),
-    "Infinity": (b'{"a":-Infinity}', "expected a digit", 6),
+    "NaN": (b'{"a":NaN}', "JSON has no such number: send null, or leave it out", 5),
+    "Infinity": (b'{"a":-Infinity}', "JSON has no such number: send null, or leave it out", 6),
     "a leading zero": (b'{"a":01}', "a number may not begin with 0", 6),
     "a plus": (b'{"a":+1}', "expected a value", 5),
     "1e999": (b'{"a":1e999}', "a number beyond the range of a double", 5),
@@ -45,8 +45,8 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("line, words, offset", NOT_JSON.values(), ids=list(NOT_JSON))
-def test_what_is_no_json_is_told_and_closed(lonely, connect, line, words, offset):
-    client = connect(lonely.agent)
+def test_what_is_no_json_costs_that_line_only(lonely, line, words, offset):
+    client = lonely.client
     client.send(line + b"\n" + Client.line("state.set", {"key": "k", "value": 1}, 1))
     answer = client.next_anonymous()
     assert list(answer) == ["jsonrpc", "id", "error"] and answer["jsonrpc"] == "2.0"
@@ -56,10 +56,23 @@ def test_what_is_no_json_is_told_and_closed(lonely, connect, line, words, offset
     assert words in error["message"]
     if offset is not None:
         assert error["data"]["offset"] == offset
+    assert client.answer(1) == {}  # the line behind it was carried out
+    assert client.call("agent.stats")["clients"][0]["errors"] == 1
+
+
+def test_a_flood_of_lines_that_are_no_json_ends_the_connection(lonely, connect):
+    client = connect(lonely.agent)
+    client.request("state.set", key="k", value=1, ack="stored", timeout_ms=300)
+    try:
+        client.send(b"GET / HTTP/1.1\r\n" * 20000)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it need not take all of it
     client.wait_closed()
-    assert client.answers == {}  # what followed was not looked at
-    with pytest.raises(Refused):
-        lonely.client.call("state.get", key="k")
+    limits = [a["error"]["data"].get("limit") for a in client.anonymous]
+    assert len(limits) > 1000 and limits[-1] == 1000 and set(limits[:-1]) == {None}
+    # And what was under way has been answered.
+    assert client.answers[1]["error"]["data"]["name"] == "not_stored"
+    assert lonely.client.call("agent.stats")["socket"]["cut_off"] == 1
 
 
 @pytest.mark.parametrize("value", ["9007199254740993", "-0", "1.0", "5e-324", "1E+308", "1e-999"])

@@ -305,9 +305,10 @@ STATS = {
     "latency_us": {side: {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
                    for side in ("accept", "store")},
     "calls": {"requests": int, "notifications": int, "errors": int},
-    "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off"], int),
+    "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off",
+                             "yielded"], int),
     "subscriptions": {"local": int, "remote_state": str, "delivered": int, "echoes_dropped": int,
-                      "gaps": int},
+                      "gaps": int, "lost": int},
     "stroke": {"session_id": (str, NULL)},
     "clients": [{"client_id": int, "name": str, "pid": int, "uid": int, "calls": int, "errors": int,
                  "subscriptions": int, "queued_bytes": int, "connected_s": int}],

@@ -148,13 +148,84 @@ def test_a_clean_stop_of_the_agent_carries_out_none(cell, connect):
                    cell.redis.xrange("stream:node_events:ook"))
 
 
-def test_one_that_is_cut_off_has_its_will_carried_out(cell, connect):
+def test_a_robot_that_sends_nan_lives(cell, connect, marked):
     client = connect(cell.agent)
     client.call("client.hello", will=ROBOT)
     client.call("robot.update", is_connected_l=True, ack="stored")
-    client.send(b"no JSON\n")
-    client.wait_closed()
+    client.send_line({"jsonrpc": "2.0", "method": "robot.update",
+                      "params": {"joints_l": [0.5, float("nan")]}})
+    error = client.next_anonymous()["error"]
+    assert error["data"]["name"] == "parse_error" and "send null" in error["message"]
+    client.call("robot.update", joints_l=[0.5, 0.6], ack="stored")
+    assert state(cell.redis)["is_connected_l"] is True
+    assert state(cell.redis)["joints_l"] == [0.5, 0.6]
+    client.close()
     wait_until(lambda: state(cell.redis)["is_connected_l"] is False)
+
+
+def test_one_that_the_agent_closes_is_not_called_dead(cell, connect, marked):
+    client = connect(cell.agent)
+    client.call("client.hello", will=ROBOT)
+    client.call("robot.update", is_connected_l=True, ack="stored")
+    try:
+        client.send(b"no JSON\n" * 20000)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it need not take all of it
+    client.wait_closed()
+    client.close()
+    gone(cell)
+    marked()
+    assert state(cell.redis)["is_connected_l"] is True
+    assert not cell.agent.logged("its last will is carried out")
+
+
+# A robot's program with a child that inherits the connection, and ends when the connection does.
+FORKS = """
+import multiprocessing, os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+f = s.makefile("rb")
+def child():
+    if sys.argv[2] == "writes":
+        s.sendall(b'{"jsonrpc":"2.0","method":"state.set","params":{"key":"k","value":1}}\\n')
+    while s.recv(4096):
+        pass
+    os._exit(0)
+line = sys.stdin.buffer.readline()
+s.sendall(line)
+f.readline()
+multiprocessing.get_context("fork").Process(target=child).start()
+print("forked", flush=True)
+sys.stdin.buffer.readline()
+"""
+
+
+@pytest.mark.parametrize("child", ["waits", "writes"])
+def test_a_child_that_holds_the_connection_does_not_keep_a_robot_alive(cell, closing, child,
+                                                                       sanitized):
+    events = closing(cell.server.subscribe("error:events:robot"))
+    process = processes.spawn([sys.executable, "-c", FORKS, cell.agent.socket_path, child],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        hello = {"jsonrpc": "2.0", "method": "client.hello", "id": 1,
+                 "params": {"name": "robot", "will": ROBOT}}
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"forked\n"
+        if child == "writes":
+            wait_until(lambda: cell.redis.get("k") == "1")
+        assert [c["name"] for c in cell.client.call("agent.stats")["clients"]] == ["", "robot"]
+        process.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        process.wait(10)
+        assert events.wait_for("error")["message"] == "the robot's program has died"
+        heard = next(at for at, channel, _ in events.raw if channel == "error:events:robot")
+        assert heard - killed < (1.0 if sanitized else 0.3)
+        gone(cell)
+    finally:
+        processes.end(process)
+        process.stdin.close()
+        process.stdout.close()
 
 
 def test_one_that_only_ends_its_side_has_its_will_carried_out(cell, connect):

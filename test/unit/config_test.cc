@@ -108,9 +108,10 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.redis.max_output, 16u << 20);
   EXPECT_EQ(*c.redis.db_for("health"), 0);
   EXPECT_EQ(c.health, (HealthConfig{{"/"}, Gpu::automatic, {}}));
-  EXPECT_EQ(c.socket,
-            (SocketConfig{
-                "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 64 << 10, 1 << 20, 10s}));
+  EXPECT_EQ(
+      c.socket,
+      (SocketConfig{
+          "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 0, 64 << 10, 1 << 20, 10s}));
   EXPECT_EQ(c.robot, (RobotConfig{100ms, 0s, 5000, 24h, 10000, 5000}));
   EXPECT_EQ(c.outbox, (OutboxConfig{4 << 20, 1 << 20, 10min, 5s}));
   EXPECT_TRUE(c.probes.empty());

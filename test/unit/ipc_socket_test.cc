@@ -65,50 +65,43 @@ TEST(LineFramer, CutsTheSameLinesWhereverTheBytesAreSplit) {
   }
 }
 
-TEST(LineFramer, RefusesALongLineEndedOrNot) {
-  for (const std::string_view text : {"12345678\n", "12345678"}) {
-    for (size_t cut = 0; cut <= text.size(); ++cut) {
+TEST(LineFramer, ALongLineIsToldOnceAndCostsOnlyItself) {
+  const std::string text = "a\n12345678\nb\n123456789012345678901234567890\n\n1234567\n";
+  for (size_t a = 0; a <= text.size(); ++a) {
+    for (size_t b = a; b <= text.size(); ++b) {
       LineFramer framer(7);
-      std::string_view line;
-      framer.feed(text.substr(0, cut));
-      LineFramer::Step step = framer.next(line);
-      if (step == LineFramer::Step::more) {
-        framer.feed(text.substr(cut));
-        step = framer.next(line);
+      std::string seen;
+      for (const std::string_view part :
+           {std::string_view(text).substr(0, a), std::string_view(text).substr(a, b - a),
+            std::string_view(text).substr(b)}) {
+        framer.feed(part);
+        std::string_view line;
+        for (LineFramer::Step step; (step = framer.next(line)) != LineFramer::Step::more;) {
+          seen += step == LineFramer::Step::line ? std::string(line) + "|" : "!";
+          if (seen.size() % 3 == 0) framer.keep();
+        }
+        EXPECT_LE(framer.capacity(), 64u);
       }
-      EXPECT_EQ(step, LineFramer::Step::too_long) << cut;
+      EXPECT_EQ(seen, "a|!b|!|1234567|") << a << ", " << b;
+      EXPECT_FALSE(framer.holds_bytes());
     }
   }
 }
 
-TEST(Turns, WhatWasTakenLongAgoCountsLess) {
-  MonoTime now{};
-  Spent spent(now);
-  EXPECT_EQ(spent.lately(now), kStranger);
-  spent.add(31 * kStranger, now);
-  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(99)), 32 * kStranger);
-  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(350)), 4 * kStranger);
-  EXPECT_EQ(spent.lately(now + std::chrono::milliseconds(400)), 2 * kStranger);
-  EXPECT_EQ(spent.lately(now + std::chrono::hours(10000)), Duration::zero());
-}
-
-TEST(Turns, TheClockIsLookedAtNowAndThen) {
-  TurnEnd turn;
-  MonoTime now{};
-  int looks = 0;
-  const auto clock = [&] {
-    ++looks;
-    return now;
-  };
-  turn.begin(now);
-  for (int i = 0; i < 100; ++i) ASSERT_FALSE(turn.after(10, clock));
-  EXPECT_GT(looks, 10);
-  EXPECT_LT(looks, 15);
-  now += kTurn;
-  EXPECT_TRUE(turn.after(60'000, clock)) << "a long one is looked at at once";
-  EXPECT_TRUE(turn.after(1, clock));
-  turn.begin(now);
-  EXPECT_FALSE(turn.over());
+TEST(LineFramer, ALineThatIsSkippedEndsAtItsNewline) {
+  LineFramer framer(100);
+  std::string_view line;
+  framer.feed("one\nhalf");
+  ASSERT_EQ(framer.next(line), LineFramer::Step::line);
+  ASSERT_EQ(framer.next(line), LineFramer::Step::more);
+  framer.skip_line();
+  EXPECT_FALSE(framer.holds_bytes());
+  framer.feed(" and more");
+  EXPECT_EQ(framer.next(line), LineFramer::Step::more);
+  EXPECT_FALSE(framer.holds_bytes());
+  framer.feed(" of it\ntwo\n");
+  ASSERT_EQ(framer.next(line), LineFramer::Step::line);
+  EXPECT_EQ(line, "two");
 }
 
 TEST(LineFramer, HoldsNoMemoryBetweenLines) {

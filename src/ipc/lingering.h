@@ -1,0 +1,39 @@
+// Lingering: connections that have ended and are still brought to an end: what waits for the client
+// is sent, then the agent ends its sending, and discards what still comes until the client closes
+// or the time is over. Closing at once instead would turn the client's next write into an error,
+// before it has read why.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ipc/session.h"
+#include "uv/loop.h"
+#include "uv/timer.h"
+
+namespace nb::ipc {
+
+class Lingering final : private SessionOwner {
+ public:
+  // Beyond that many the oldest is cut short, so that a thousand clients that talk nonsense do not
+  // use up the descriptors of those that do not.
+  static constexpr size_t kMost = 16;
+
+  explicit Lingering(uv::Loop& loop);
+
+  // Its `ended` says how: eof: what waits is sent; fault: it also has time to read it.
+  void add(std::unique_ptr<Session> session);
+  // Sends what the kernel takes, and closes all.
+  void clear();
+
+ private:
+  void on_ready(Session& session, int events) override;
+  bool go_on(Session& session);
+  void on_deadline();
+
+  uv::Loop& loop_;
+  uv::Timer deadline_;
+  std::vector<std::unique_ptr<Session>> sessions_;  // oldest first, and so are their deadlines
+};
+
+}  // namespace nb::ipc

@@ -1,0 +1,543 @@
+// What costs a line, what costs a connection, and what costs a last will: malformed lines, floods,
+// clients that do not read, connections that are taken, processes that are gone.
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "ipc_fixture.h"
+
+namespace nb::ipc {
+namespace {
+
+using IpcFaults = Ipc;
+
+TEST_F(IpcFaults, AMalformedLineCostsThatLineOnly) {
+  start();
+  auto client = accepted();
+  const std::string head = R"({"jsonrpc":"2.0","method":"echo","params":)";
+  const std::string no_number =
+      "expected a value; JSON has no such number: send null, or leave it out";
+  const struct {
+    std::string line, error;
+  } cases[] = {
+      {"hello", parse_error("expected a value", 0)},
+      {head + "{\"a\":NaN}}", parse_error(no_number, 47)},
+      {head + "{\"a\":[1,nan]}}", parse_error(no_number, 50)},
+      {head + "{\"a\":Infinity}}", parse_error(no_number, 47)},
+      {head + "{\"a\":-Infinity}}",
+       parse_error("expected a digit; JSON has no such number: send null, or leave it out", 48)},
+      {head + "{\"a\":None}}", parse_error("expected a value; null is JSON's word for it", 47)},
+      {head + "{\"a\":True}}", parse_error("expected a value; JSON has it in small letters", 47)},
+      {head + "{'a':1}}",
+       parse_error("expected a name in double quotes; JSON has double quotes around a text", 43)},
+      {head + "{\"a\":1e999}}", parse_error("a number beyond the range of a double", 47)},
+      {head + "{\"a\":\"\xff\"}}", parse_error("not UTF-8", 48)},
+      {head + R"({"a":"\u0000"}})", parse_error(R"(\\u0000 is not allowed in text)", 54)},
+      {head + R"({"a":"\udc00"}})", parse_error("a low surrogate without a high one", 54)},
+      {head + R"({"a":1,"\u0061":2}})", parse_error("a name stands twice in one object", 50)},
+      {R"({"id":1,"id":2})", parse_error("a name stands twice in one object", 9)},
+      {std::string(65, '[') + std::string(65, ']'), parse_error("nested too deep", 64)},
+      {"{\"a\":1", parse_error("ends too early", 6)},
+      {std::string("\0", 1), parse_error("expected a value", 0)},
+      {"{} true", parse_error("something follows the value", 3)},
+  };
+  int count = 0;
+  for (const auto& c : cases) {
+    const std::string id = std::to_string(++count);
+    EXPECT_EQ(reply(*client, c.line + "\n" + request("echo", id), 2),
+              c.error + result_line(id, "{}"));
+  }
+  EXPECT_EQ(calls, count);
+  EXPECT_EQ(server->counters().errors, static_cast<uint64_t>(count));
+  EXPECT_EQ(server->clients()[0].errors, static_cast<uint64_t>(count));
+  EXPECT_TRUE(closed.empty());
+}
+
+TEST_F(IpcFaults, ALineThatIsTooLongCostsThatLineOnly) {
+  start();
+  const std::string limit_error = error_line(
+      "null", R"({"code":-32000,"message":"a line has at most 65536 bytes; this one is ignored up )"
+              R"(to its newline","data":{"name":"too_large","limit_bytes":65536}})");
+  const auto line_of = [&](size_t bytes) {
+    return request("echo", "1",
+                   R"({"a":")" +
+                       std::string(bytes + 1 - request("echo", "1", R"({"a":""})").size(), 'x') +
+                       "\"}");
+  };
+  ASSERT_EQ(line_of(65536).size(), 65537u);
+  auto client = accepted();
+  const std::string answer = reply(*client, line_of(65536));
+  EXPECT_EQ(answer.substr(0, 48), R"({"jsonrpc":"2.0","id":1,"result":{"a":"xxxxxxxxx)");
+  for (const std::string& line :
+       {line_of(65537), std::string(65537, ' ') + "\n", std::string(150'000, 'x') + "\n"}) {
+    EXPECT_EQ(reply(*client, line + request("echo", "2"), 2), limit_error + result_line("2", "{}"));
+  }
+  // Told before it is ended, and not kept while it goes on.
+  EXPECT_EQ(reply(*client, std::string(70'000, 'x')), limit_error);
+  for (int i = 0; i < 30; ++i) {
+    client->send(std::string(100'000, 'y'));
+    ASSERT_TRUE(loop.run_until([&] {
+      int waiting = 0;
+      return ::ioctl(client->fd(), SIOCOUTQ, &waiting) == 0 && waiting == 0;
+    }));
+  }
+  EXPECT_EQ(reply(*client, "\n" + request("echo", "3")), result_line("3", "{}"));
+  EXPECT_TRUE(closed.empty());
+}
+
+TEST_F(IpcFaults, HalfALineForTooLongCostsThatLineOnly) {
+  options.partial_timeout = 30ms;
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  const std::string timeout = error_line(
+      "null", R"({"code":-32007,"message":"a line was not ended within 30 ms; it is ignored up to )"
+              R"(its newline","data":{"name":"timeout"}})");
+  EXPECT_EQ(reply(*client, request("echo", "1") + R"({"jsonrpc")", 2),
+            result_line("1", "{}") + timeout);
+  // Silence is no half line, and the rest of the line is not a line of its own.
+  EXPECT_EQ(reply(*other, request("echo", "2")), result_line("2", "{}"));
+  client->send(R"(:"2.0","method":"echo","id":7})");
+  run_a_few_turns();
+  EXPECT_EQ(reply(*client, "\n" + request("echo", "3")), result_line("3", "{}"));
+  EXPECT_EQ(calls, 3);
+  EXPECT_TRUE(closed.empty());
+}
+
+std::string flood() {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += "x\n";
+  return text;
+}
+
+TEST_F(IpcFaults, OnlyAFloodOfMalformedLinesClosesTheConnection) {
+  start();
+  auto client = accepted();
+  const auto errors = [&](std::string_view text) {
+    client->send(text);
+    std::string got;
+    EXPECT_TRUE(loop.run_until([&] {
+      got += client->take();
+      return client->closed() || got.ends_with(result_line("1", "{}"));
+    }));
+    return got;
+  };
+  // As many as that in a second are answered each, and again when a second has passed.
+  std::string thousand;
+  for (int i = 0; i < 999; ++i) thousand += "x\n";
+  for (int round = 0; round < 3; ++round) {
+    clock.ahead += 1s;
+    const std::string got = errors(thousand + request("echo", "1"));
+    EXPECT_EQ(std::count(got.begin(), got.end(), '\n'), 1000);
+  }
+  clock.ahead += 1s;
+  const std::string got = errors(flood() + request("echo", "2"));
+  const std::string last = error_line(
+      "null", R"({"code":-32700,"message":"more than 1000 lines in a second were malformed: the )"
+              R"(connection is closed, its last will is not carried out",)"
+              R"("data":{"name":"parse_error","limit":1000}})");
+  EXPECT_TRUE(got.ends_with(last)) << got.substr(got.size() - std::min<size_t>(got.size(), 400));
+  EXPECT_EQ(calls, 3);
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(last_departure, Departure::agent);
+  EXPECT_EQ(server->counters().cut_off, 1u);
+  EXPECT_EQ(log.count(LogLevel::notice, "more than 1000 malformed lines"), 1) << log.text();
+}
+
+TEST_F(IpcFaults, WhatIsUnderWayIsAnsweredThoughTheConnectionIsClosed) {
+  start();
+  auto client = accepted();
+  std::string before;
+  for (int i = 0; i < 20; ++i) before += request("later", std::to_string(i));
+  client->send(before + flood() + request("echo", "99"));
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] {
+    got += client->take();
+    return got.find("the connection is closed") != std::string::npos;
+  }));
+  EXPECT_TRUE(closed.empty());
+  EXPECT_FALSE(client->closed());
+  EXPECT_TRUE(server->notify(open[0], "{}")) << "it is still there, but gets no events";
+  // What comes meanwhile is looked at no more.
+  client->send(request("echo", "100"));
+  for (int i = 0; i < 20; ++i) {
+    run_a_few_turns();
+    EXPECT_TRUE(server->answer(tokens[static_cast<size_t>(i)], std::to_string(i)));
+  }
+  got.clear();
+  ASSERT_TRUE(loop.run_until([&] {
+    got += client->take();
+    return client->closed();
+  }));
+  std::string answers;
+  for (int i = 0; i < 20; ++i) answers += result_line(std::to_string(i), std::to_string(i));
+  EXPECT_EQ(got, answers);
+  EXPECT_EQ(calls, 20);
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(last_departure, Departure::agent);
+}
+
+TEST_F(IpcFaults, WhatRedisDoesNotAnswerInTimeIsToldBeforeTheClose) {
+  options.answer_time = 50ms;
+  start();
+  auto client = accepted();
+  client->send(request("later", "7") + flood());
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] {
+    got += client->take();
+    return client->closed();
+  }));
+  const std::string last =
+      error_line("7", R"({"code":-32007,"message":"the connection is closed before Redis has )"
+                      R"(answered","data":{"name":"timeout"}})");
+  EXPECT_TRUE(got.ends_with(last)) << got.substr(got.size() - std::min<size_t>(got.size(), 400));
+  EXPECT_FALSE(server->answer(tokens[0], "{}"));
+}
+
+TEST_F(IpcFaults, OneThatDiesAfterItsFloodIsClosedByTheAgent) {
+  start();
+  auto client = accepted();
+  client->send(request("later", "7") + flood());
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] {
+    got += client->take();
+    return got.find("the connection is closed") != std::string::npos;
+  }));
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(last_departure, Departure::agent);
+}
+
+// --- what is not read ----------------------------------------------------------------------------
+
+// Everything that has come to a client, line by line.
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+TEST_F(IpcFaults, OneThatDoesNotKeepUpLosesEventsAndIsToldHowMany) {
+  start();
+  auto slow = accepted();
+  auto other = accepted();
+  const std::string event = "\"" + std::string(50'000, 'x') + "\"";
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(server->notify(open[0], event));
+  EXPECT_LE(server->queued_bytes(open[0]), options.output_bytes / 2);
+  run_a_few_turns();
+  EXPECT_EQ(reply(*other, request("echo", "1")), result_line("1", "{}"));
+  // It is still read, though it does not read what waits.
+  slow->send(request("echo", "2"));
+  ASSERT_TRUE(loop.run_until([&] { return calls == 2; }));
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] {
+    got += slow->take();
+    return got.find("event.gap") != std::string::npos && got.ends_with("\n");
+  }));
+  server->notify(open[0], "{\"n\":1}");
+  ASSERT_TRUE(loop.run_until([&] {
+    got += slow->take();
+    return got.ends_with("{\"n\":1}\n");
+  }));
+  const std::vector<std::string> lines = split(got);
+  const long whole = std::count(lines.begin(), lines.end(), event);
+  EXPECT_GE(whole, 10);
+  ASSERT_EQ(lines.size(), static_cast<size_t>(whole) + 3) << "an answer, the gap, what came then";
+  EXPECT_TRUE(lines[lines.size() - 2].starts_with(
+      R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":")"));
+  EXPECT_TRUE(lines[lines.size() - 2].ends_with(R"("lost":)" + std::to_string(40 - whole) + "}}"))
+      << lines[lines.size() - 2];
+  EXPECT_EQ(server->counters().events_lost, static_cast<uint64_t>(40 - whole));
+  EXPECT_TRUE(closed.empty());
+}
+
+TEST_F(IpcFaults, AnEventThatItsClientCannotReadIsToldAsLost) {
+  start();
+  auto client = accepted();
+  EXPECT_TRUE(server->notify(open[0], std::string(65'537, ' ')));
+  const std::string gap = lines_of(*client, 1);
+  EXPECT_TRUE(gap.ends_with(R"(,"lost":1}})"
+                            "\n"))
+      << gap;
+  EXPECT_TRUE(server->notify(open[0], std::string(65'536, ' ')));
+  EXPECT_EQ(lines_of(*client, 1).size(), 65'537u);
+}
+
+TEST_F(IpcFaults, AGapWithoutRoomIsToldWithTheNext) {
+  start();
+  auto slow = accepted();
+  const WallTime early = clock.wall_now() - 1h;
+  server->notify_gap(open[0], early, early + 1s);
+  const std::string first = lines_of(*slow, 1);
+  EXPECT_EQ(first.find("lost"), std::string::npos) << first;
+  const std::string from = first.substr(0, first.find(",\"to\""));
+  const std::string event = "\"" + std::string(50'000, 'x') + "\"";
+  for (int i = 0; i < 40; ++i) server->notify(open[0], event);
+  server->notify_gap(open[0], early, early + 1s);
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] {
+    got += slow->take();
+    return got.find("event.gap") != std::string::npos && got.ends_with("\n");
+  }));
+  const std::vector<std::string> lines = split(got);
+  EXPECT_TRUE(lines.back().starts_with(from)) << lines.back();
+  EXPECT_NE(lines.back().find("\"lost\":"), std::string::npos) << lines.back();
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const auto& l) { return l.find("event.gap") != l.npos; }),
+            1);
+}
+
+TEST_F(IpcFaults, OneUsersClientsTogetherHoldABoundedPart) {
+  options.max_clients = 64;
+  options.max_clients_per_user = 64;
+  start();
+  std::vector<std::unique_ptr<SocketClient>> deaf;
+  for (int i = 0; i < 60; ++i) deaf.push_back(accepted());
+  const std::string event = "\"" + std::string(50'000, 'x') + "\"";
+  for (int i = 0; i < 20; ++i) {
+    for (const ClientId client : open) server->notify(client, event);
+  }
+  size_t all = 0;
+  for (const ClientId client : open) all += server->queued_bytes(client);
+  EXPECT_GT(all, 4 * options.output_bytes);
+  EXPECT_LT(all, 12 * options.output_bytes) << "of 30 that 60 clients might have";
+  // One that reads gets its events all the same.
+  auto reader = accepted();
+  server->notify(open.back(), event);
+  EXPECT_EQ(lines_of(*reader, 1).size(), event.size() + 1);
+}
+
+TEST_F(IpcFaults, AnswersWithoutRoomAreShortErrorsAndNobodyIsCutOff) {
+  start();
+  auto slow = accepted();
+  std::string text;
+  for (int i = 0; i < 256; ++i) text += request("later", std::to_string(i));
+  slow->send(text);
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 256; }));
+  const std::string result = "\"" + std::string(60'000, 'x') + "\"";
+  for (const Token token : tokens) EXPECT_TRUE(server->answer(token, result));
+  EXPECT_LT(server->queued_bytes(open[0]), options.output_bytes + 256 * 512);
+  const std::string got = lines_of(*slow, 256);
+  for (int i = 0; i < 256; ++i) {
+    EXPECT_NE(got.find("\"id\":" + std::to_string(i) + ","), std::string::npos) << i;
+  }
+  EXPECT_NE(got.find("too_large"), std::string::npos);
+  EXPECT_TRUE(closed.empty());
+}
+
+TEST_F(IpcFaults, OneThatIsPausedIsReadWhenThereIsRoom) {
+  start();
+  auto client = accepted();
+  auto other = accepted();
+  server->pause_reading(open[0], true);
+  client->send(request("echo", "1") + request("echo", "2"));
+  EXPECT_EQ(reply(*other, request("echo", "3")), result_line("3", "{}"));
+  run_a_few_turns();
+  EXPECT_EQ(calls, 1);
+  server->pause_reading(open[0], false);
+  EXPECT_EQ(lines_of(*client, 2), result_line("1", "{}") + result_line("2", "{}"));
+  // What one that is gone had sent is still carried out.
+  server->pause_reading(open[0], true);
+  client->send(request("echo", "4"));
+  client->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(last_departure, Departure::client);
+}
+
+// --- connections ---------------------------------------------------------------------------------
+
+TEST_F(IpcFaults, OneTooManyIsToldThatItIsBusy) {
+  options.max_clients = 3;
+  start();
+  auto a = accepted();
+  auto b = accepted();
+  auto c = accepted();
+  const std::string busy = error_line(
+      "null", R"({"code":-32006,"message":"all 3 connections are taken: try again later",)"
+              R"("data":{"name":"busy","limit":3}})");
+  EXPECT_EQ(last_words(request("echo", "1")), busy);
+  // A thousand of them.
+  std::vector<std::unique_ptr<SocketClient>> many;
+  for (int i = 0; i < 1000; ++i) {
+    auto client = std::make_unique<SocketClient>(options.path);
+    if (client->connected()) many.push_back(std::move(client));
+    if (i % 50 == 0) run_a_few_turns();
+  }
+  EXPECT_GT(many.size(), 100u);
+  for (auto& client : many) {
+    ASSERT_TRUE(loop.run_until([&] { return client->closed(); }));
+    EXPECT_EQ(client->take(), busy);
+  }
+  EXPECT_EQ(server->counters().refused, many.size() + 1);
+  EXPECT_EQ(log.count(LogLevel::warning, "connections are taken"), 1) << log.text();
+  EXPECT_EQ(reply(*a, request("echo", "2")), result_line("2", "{}"));
+  b->close();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  auto d = accepted();
+  EXPECT_EQ(reply(*d, request("echo", "3")), result_line("3", "{}"));
+}
+
+TEST_F(IpcFaults, OneThatIsTurnedAwayMayWriteBeforeItReads) {
+  options.max_clients = 1;
+  start();
+  auto a = accepted();
+  auto late = connect();
+  std::string got;
+  ASSERT_TRUE(loop.run_until([&] { return server->counters().refused == 1; }));
+  run_a_few_turns();
+  for (int i = 0; i < 100; ++i) {
+    const std::string line = request("echo", std::to_string(i));
+    ASSERT_EQ(late->send_some(line), line.size()) << "it must not get EPIPE before it has read why";
+    run_a_few_turns();
+  }
+  EXPECT_NE(late->take().find("\"name\":\"busy\""), std::string::npos);
+  EXPECT_EQ(calls, 0);
+}
+
+TEST_F(IpcFaults, OneUserCannotTakeAllConnections) {
+  options.max_clients = 8;
+  start();
+  std::vector<std::unique_ptr<SocketClient>> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(accepted());
+  EXPECT_EQ(last_words(request("echo", "1")),
+            error_line("null", format(R"({"code":-32006,"message":"user %u has all 6 connections )"
+                                      R"(that one user may have (socket.max_clients_per_user): )"
+                                      R"(close one, or try again later",)"
+                                      R"("data":{"name":"busy","limit":6}})",
+                                      ::getuid())));
+  EXPECT_EQ(reply(*clients[0], request("echo", "2")), result_line("2", "{}"));
+}
+
+TEST_F(IpcFaults, OfFullConnectionsTheOneThatWasIdleForLongestYields) {
+  options.max_clients = 6;
+  options.max_clients_per_user = 6;
+  start();
+  std::vector<std::unique_ptr<SocketClient>> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(accepted());
+  needed = {open[0]};                       // has a will
+  clients[1]->send(request("later", "1"));  // is owed an answer
+  clients[2]->send("{");                    // is in the midst of a line
+  server->notify(open[3], "1");             // ... has been told, and reads
+  ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 1; }));
+  EXPECT_NE(last_words("").find("all 6 connections are taken"), std::string::npos)
+      << "none has been idle for long enough";
+  clock.ahead += 3s;
+  EXPECT_EQ(reply(*clients[4], request("echo", "2")), result_line("2", "{}"));
+  clock.ahead += 3s;
+  // Of 3 and 5, 3 came first.
+  const ClientId third = open[3], fifth = open[5];
+  auto next = accepted();
+  EXPECT_EQ(reply(*next, request("echo", "3")), result_line("3", "{}"));
+  ASSERT_TRUE(loop.run_until([&] { return clients[3]->closed(); }));
+  EXPECT_EQ(
+      clients[3]->take(),
+      "1\n" + error_line("null",
+                         R"({"code":-32006,"message":"all connections are taken, and of them )"
+                         R"(this one was idle for the longest time: it is closed for a new )"
+                         R"(one; connect again when needed",)"
+                         R"("data":{"name":"busy","limit":6}})"));
+  auto after = accepted();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 2; }));
+  EXPECT_EQ(closed, (std::vector<ClientId>{third, fifth}));
+  EXPECT_EQ(last_departure, Departure::agent);
+  EXPECT_NE(last_words("").find("all 6 connections are taken"), std::string::npos);
+  EXPECT_EQ(server->counters().yielded, 2u);
+}
+
+// --- processes -----------------------------------------------------------------------------------
+
+// A process that connects, says something, makes a child that keeps the connection, and waits to be
+// killed. The child ends when the connection does.
+class Forker {
+ public:
+  Forker(const std::string& path, const std::string& text) {
+    EXPECT_EQ(::pipe(said_), 0);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    SocketClient client(path);
+    if (!client.connected()) ::_exit(1);
+    if (::fork() == 0) {
+      pollfd end{client.fd(), POLLIN, 0};
+      char byte[4096];
+      do {
+        ::poll(&end, 1, -1);
+      } while (::recv(client.fd(), byte, sizeof byte, MSG_DONTWAIT) > 0);
+      ::_exit(0);
+    }
+    if (client.send_some(text) != text.size() || ::write(said_[1], "x", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+  ~Forker() {
+    kill();
+    ::close(said_[0]);
+    ::close(said_[1]);
+  }
+  // Until all of the text is with the kernel.
+  bool has_said_it() const {
+    char byte;
+    return ::read(said_[0], &byte, 1) == 1;
+  }
+  void kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_;
+  int said_[2] = {-1, -1};
+};
+
+TEST_F(IpcFaults, AChildThatHoldsTheConnectionDoesNotKeepItsParentAlive) {
+  start();
+  Forker forker(options.path, request("echo", "1"));
+  ASSERT_TRUE(loop.run_until([&] { return calls == 1; }));
+  if (!process_of(0, Peer{::getpid(), 0, 0}) && errno == ENOSYS) GTEST_SKIP() << "no pidfd here";
+  server->watch_process(open[0], true);
+  run_a_few_turns();
+  EXPECT_TRUE(closed.empty());
+  forker.kill();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(last_departure, Departure::client);
+}
+
+TEST_F(IpcFaults, WhatAProcessSaidBeforeItWasGoneIsCarriedOutFirst) {
+  start();
+  std::string text;
+  for (int i = 0; i < 1500; ++i)
+    text += request("echo", std::to_string(i), R"({"a":"0123456789"})");
+  ASSERT_LT(text.size(), 200'000u);
+  Forker forker(options.path, request("echo", "0"));
+  ASSERT_TRUE(loop.run_until([&] { return calls == 1; }));
+  server->watch_process(open[0], true);
+  forker.kill();
+  Forker second(options.path, text);
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1 && open.size() == 1; }));
+  // It is not read from; all of its text waits when it dies.
+  server->watch_process(open[0], true);
+  server->pause_reading(open[0], true);
+  ASSERT_TRUE(second.has_said_it());
+  second.kill();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 2; }));
+  EXPECT_EQ(calls, 1501);
+}
+
+TEST_F(IpcFaults, AProcessIsNotWatchedThatIsNotThere) {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_FALSE(process_of(0, Peer{pid, 0, 0})) << "gone";
+  EXPECT_FALSE(process_of(0, Peer{0, 0, 0})) << "of another pid namespace";
+}
+
+}  // namespace
+}  // namespace nb::ipc

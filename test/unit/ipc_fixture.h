@@ -1,0 +1,172 @@
+// A server of the local socket with a few methods of its own, for the tests of its rules.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "ipc/rpc_server.h"
+#include "support/captured_log.h"
+#include "support/socket_client.h"
+#include "support/temp_tree.h"
+#include "support/test_loop.h"
+
+namespace nb::ipc {
+
+using namespace std::chrono_literals;
+using test::SocketClient;
+
+// Real time, and what a test adds to it.
+class SteppedClock final : public Clock {
+ public:
+  MonoTime now() const override { return real_.now() + ahead; }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  Duration ahead{};
+
+ private:
+  SystemClock real_;
+};
+
+// A server with a few methods of its own.
+class Ipc : public testing::Test {
+ protected:
+  void start() {
+    server = std::make_unique<RpcServer>(
+        loop.loop(), log, options,
+        RpcEvents{Delegate<void(const Call&)>::to<&Ipc::on_call>(this),
+                  Delegate<void(ClientId, const Peer&)>::to<&Ipc::on_open>(this),
+                  Delegate<void(ClientId, Departure)>::to<&Ipc::on_close>(this),
+                  Delegate<void(ClientId, bool&)>::to<&Ipc::on_may_yield>(this)});
+    const Status status = server->start();
+    ASSERT_TRUE(status.ok()) << status.error().message;
+  }
+
+  void on_call(const Call& call) {
+    ++calls;
+    last_client = call.client;
+    closed_at_last_call = closed.size();
+    if (call.method == "echo") {
+      server->answer(call, call.params.exists() ? call.params.raw() : "{}");
+    } else if (call.method == "dear") {
+      clock.ahead += 500us;
+      order += call.params["who"].string(scratch)->front();
+      server->answer(call, "{}");
+    } else if (call.method == "later") {
+      tokens.push_back(server->defer(call));
+    } else if (call.method == "read") {
+      tokens.push_back(server->defer(call, RpcServer::kMaxPending / 4));
+    } else if (call.method == "bad") {
+      server->refuse(call, wire::rpc::invalid_params("x", "expected a text"));
+    } else if (call.method == "big") {
+      big = '"' + std::string(static_cast<size_t>(*call.params["bytes"].integer()), 'x') + '"';
+      server->answer(call, big);
+    } else if (call.method == "event") {
+      server->notify(call.client, R"({"jsonrpc":"2.0","method":"event","params":{}})");
+      server->answer(call, "{}");
+    } else if (call.method == "all") {
+      for (const ClientId client : open) server->notify(client, "{\"n\":1}");
+      server->answer(call, "{}");
+    } else if (call.method == "flood") {
+      for (int i = 0; i < 40; ++i)
+        server->notify(call.client, '"' + std::string(50'000, 'x') + '"');
+      server->answer(call, "{}");
+    } else if (call.method == "stop") {
+      server->stop();
+      server->answer(call, "{}");
+    } else if (call.method == "errors") {
+      server->set_reports_errors(call.client, true);
+      server->answer(call, "{}");
+    } else if (call.method != "nothing") {
+      server->refuse(call, wire::rpc::unknown_method(call.method, ""));
+    }
+  }
+  void on_open(ClientId client, const Peer& peer) {
+    open.push_back(client);
+    last_peer = peer;
+  }
+  void on_close(ClientId client, Departure departure) {
+    closed.push_back(client);
+    last_departure = departure;
+    std::erase(open, client);
+  }
+
+  void on_may_yield(ClientId client, bool& is_needed) {
+    is_needed = std::find(needed.begin(), needed.end(), client) != needed.end();
+  }
+
+  std::unique_ptr<SocketClient> connect() {
+    auto client = std::make_unique<SocketClient>(options.path);
+    EXPECT_TRUE(client->connected());
+    return client;
+  }
+  std::unique_ptr<SocketClient> accepted() {
+    const size_t before = open.size();
+    auto client = connect();
+    EXPECT_TRUE(loop.run_until([&] { return open.size() > before; }));
+    return client;
+  }
+  // What comes back for this text, when so many lines have come.
+  std::string reply(SocketClient& client, std::string_view text, long lines = 1) {
+    client.send(text);
+    return lines_of(client, lines);
+  }
+  std::string lines_of(SocketClient& client, long lines) {
+    EXPECT_TRUE(loop.run_until([&] {
+      const std::string& got = client.received();
+      return std::count(got.begin(), got.end(), '\n') >= lines;
+    })) << client.received();
+    return client.take();
+  }
+  // What a new client gets for this text until it is closed.
+  std::string last_words(std::string_view text) {
+    auto client = connect();
+    client->send(text);
+    EXPECT_TRUE(loop.run_until([&] { return client->closed(); }));
+    return client->take();
+  }
+  void run_a_few_turns() {
+    for (int i = 0; i < 6; ++i) loop.loop().run_once(false);
+  }
+
+  SteppedClock clock;
+  test::TestLoop loop{clock};
+  test::TempTree tree;
+  test::CapturedLog log;
+  std::string order, scratch;  // of dear calls
+  ServerOptions options{.path = tree("/agent.sock")};
+  std::unique_ptr<RpcServer> server;
+  std::vector<ClientId> open, closed, needed;
+  Departure last_departure{};
+  std::vector<Token> tokens;
+  ClientId last_client = 0;
+  size_t closed_at_last_call = 0;
+  Peer last_peer;
+  std::string big;
+  int calls = 0;
+};
+
+inline std::string error_line(std::string_view id, std::string_view error) {
+  return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"error":)" + std::string(error) +
+         "}\n";
+}
+inline std::string result_line(std::string_view id, std::string_view result) {
+  return R"({"jsonrpc":"2.0","id":)" + std::string(id) + R"(,"result":)" + std::string(result) +
+         "}\n";
+}
+inline std::string request(std::string_view method, std::string_view id,
+                           std::string_view params = "{}") {
+  return R"({"jsonrpc":"2.0","method":")" + std::string(method) + R"(","params":)" +
+         std::string(params) + R"(,"id":)" + std::string(id) + "}\n";
+}
+inline std::string parse_error(std::string_view reason, size_t offset) {
+  return error_line("null", R"({"code":-32700,"message":"not JSON that is accepted here: )" +
+                                std::string(reason) +
+                                R"(","data":{"name":"parse_error","offset":)" +
+                                std::to_string(offset) + "}}");
+}
+
+}  // namespace nb::ipc
