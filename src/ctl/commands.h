@@ -59,6 +59,7 @@ struct RedisSetupOptions {
   std::string server, maxmemory;  // empty: as it was, or the usual
   std::optional<long long> port;
   bool force = false;
+  bool adopt = false;  // take over files of others, and users who may do everything
 };
 ExitCode run_redis_setup(const Context& context, const RedisSetupOptions& options);
 struct RedisCheckOptions {

@@ -148,6 +148,8 @@ void add_redis(CLI::App& app, Commands& c) {
   setup->add_option("--server", c.setup.server, "redis or valkey: whose folders are named (redis)")
       ->check(CLI::IsMember({"redis", "valkey"}));
   setup->add_flag("--force", c.setup.force, "write anew what is there; passwords stay");
+  setup->add_flag("--adopt", c.setup.adopt,
+                  "take over files of other users, and users who may administer");
   auto* check = redis->add_subcommand("check", "compare a running server with what is recommended");
   check->add_option("URL", c.check.url, "redis://[user@]host[:port] or unix://[user@]/path");
   check->add_option("--user", c.check.user, "user to look as, best the admin");

@@ -307,27 +307,6 @@ StoreOptions read_redis_conf(std::string_view text) {
   return out;
 }
 
-std::optional<std::vector<AclLine>> parse_acl(std::string_view text) {
-  std::vector<AclLine> out;
-  for (const std::string_view line : split(text, '\n')) {
-    const auto tokens = split(line, ' ');
-    if (tokens.empty() || line == "\r") continue;
-    if (tokens.size() < 2 || tokens[0] != "user") return std::nullopt;
-    AclLine parsed{std::string(tokens[1]), std::string(line), {}};
-    // Redis carries out its words one after the other.
-    for (const std::string_view token : tokens) {
-      if (token.starts_with('#')) parsed.hashes.emplace_back(token);
-      if (token == "on" || token == "off") parsed.on = token == "on";
-      if (token == "nopass") parsed.nopass = true;
-      if (token == "resetpass" || token.starts_with('#') || token.starts_with('>')) {
-        parsed.nopass = false;
-      }
-    }
-    out.push_back(std::move(parsed));
-  }
-  return out;
-}
-
 void read_free_patterns(const AclLine& line, StoreOptions& options) {
   const std::string own_channel = "&node:events:" + std::string(node_of_user(line.user));
   std::vector<std::string> keys;

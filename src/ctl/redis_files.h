@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ctl/redis_acl.h"
+
 namespace nb::ctl {
 
 struct StoreOptions {
@@ -58,16 +60,6 @@ bool is_loopback(std::string_view bound);
 std::string host_of_bind(std::string_view bound);
 
 // --- users.acl -----------------------------------------------------------------------------------
-
-struct AclLine {
-  std::string user;
-  std::string text;
-  std::vector<std::string> hashes;  // "#…", of its passwords
-  bool on = false;
-  bool nopass = false;  // any password is right
-};
-// The lines of a users.acl, or of ACL LIST; nothing if one of them isn't a user's.
-std::optional<std::vector<AclLine>> parse_acl(std::string_view text);
 
 // What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be
 // told.

@@ -53,6 +53,7 @@ class Setup {
  private:
   std::string path(const std::string& name) const { return options_.folder + '/' + name; }
   std::string load();
+  std::string admit(const AclLine& line);
   std::string settle(const std::string& user);
   void adopt(std::string_view conf);
   std::string settle_conf();
@@ -80,22 +81,6 @@ std::string fault_in(const char* flag, const std::string& value, const std::stri
   return fault.empty() ? fault : format("%s '%s': ", flag, printable(value).c_str()) + fault;
 }
 
-// As it is given to a shell: in quotes where it needs some.
-std::string shell_word(const std::string& text) {
-  constexpr char kPlain[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+,=";
-  if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + '\'';
-}
-
 std::string Setup::check() const {
   std::string fault;
   const auto look = [&](const char* flag, const auto& values, auto fault_of) {
@@ -115,9 +100,30 @@ std::string Setup::check() const {
   return fault;
 }
 
+// A user who is in users.acl already. One whom this setup does not know and who could undo all of
+// it is not taken along in silence.
+std::string Setup::admit(const AclLine& line) {
+  const bool own = line.user == "default" || line.user == "admin" || line.user == "viewer" ||
+                   !node_of_user(line.user).empty();
+  if (own && line.hashes.size() > 1) {
+    warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
+                        " passwords in users.acl: each of them lets in");
+  }
+  if (own || !line.on || !may_administer(line.text)) return {};
+  const std::string what = "user " + line.user +
+                           " of users.acl is none of this setup's and may change the server and "
+                           "its users";
+  if (!options_.adopt) {
+    return what + ": remove the line, turn the user off, or say --adopt to keep it";
+  }
+  warnings_.push_back(what + ": kept");
+  return {};
+}
+
 std::string Setup::load() {
   std::optional<std::string> text;
-  if (std::string fault = read_file(path("users.acl"), text); !fault.empty()) return fault;
+  if (std::string fault = read_own_file(path("users.acl"), options_.adopt, text); !fault.empty())
+    return fault;
   if (!text) return {};
   had_acl_ = true;
   auto parsed = parse_acl(*text);
@@ -126,6 +132,9 @@ std::string Setup::load() {
            " has a line that is no user's (Redis would refuse it too): correct or remove it";
   }
   lines_ = std::move(*parsed);
+  for (const AclLine& line : lines_) {
+    if (std::string fault = admit(line); !fault.empty()) return fault;
+  }
   // As with the addresses: what nodes may do besides is said once, and holds for the next.
   for (const AclLine& line : lines_) {
     if (node_of_user(line.user).empty()) continue;
@@ -146,7 +155,8 @@ std::string Setup::settle(const std::string& user) {
   if (user != "default") {
     const std::string name = password_name(user);
     std::optional<std::string> password;
-    if (std::string fault = read_file(path(name), password); !fault.empty()) return fault;
+    if (std::string fault = read_own_file(path(name), options_.adopt, password); !fault.empty())
+      return fault;
     while (password && (password->ends_with('\n') || password->ends_with('\r')))
       password->pop_back();
     if (password && password->empty()) return path(name) + " is empty: remove it, or fill it in";
@@ -156,6 +166,10 @@ std::string Setup::settle(const std::string& user) {
       if (known && !holds && !options_.force) {
         warnings_.push_back(name + " is not the password that users.acl has for " + user +
                             ": --force takes it over");
+      }
+      if (!known) {
+        warnings_.push_back(name + " was there before " + user +
+                            " was in users.acl: its password holds, and was not made here");
       }
       if (!holds) hashes = {hash};
       if (!is_private(path(name))) {
@@ -204,7 +218,8 @@ void Setup::adopt(std::string_view conf) {
 
 std::string Setup::settle_conf() {
   std::optional<std::string> there;
-  if (std::string fault = read_file(path("redis.conf"), there); !fault.empty()) return fault;
+  if (std::string fault = read_own_file(path("redis.conf"), options_.adopt, there); !fault.empty())
+    return fault;
   if (there) adopt(*there);
   const std::string wanted = redis_conf(store_);
   const bool kept = there && (*there == wanted || !options_.force);
@@ -257,7 +272,8 @@ void Setup::warn_of_way_in() {
 }
 
 std::string Setup::run() {
-  if (std::string fault = make_folder(options_.folder); !fault.empty()) return fault;
+  if (std::string fault = make_folder(options_.folder, options_.adopt); !fault.empty())
+    return fault;
   if (std::string fault = lock_.take(options_.folder, kMostWaitMs); !fault.empty()) return fault;
   if (std::string fault = load(); !fault.empty()) return fault;
   std::vector<std::string> users = {"default", "admin", "viewer"};

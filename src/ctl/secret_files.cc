@@ -1,6 +1,7 @@
 #include "ctl/secret_files.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/unique_fd.h"
 #include "ctl/style.h"
 
 namespace nb::ctl {
@@ -24,6 +26,36 @@ std::string fault_of(const std::string& path) {
   return path + ": " + std::strerror(errno);
 }
 
+std::string user_of(uid_t uid) {
+  const passwd* entry = ::getpwuid(uid);
+  return entry != nullptr ? entry->pw_name : std::to_string(uid);
+}
+
+// Whose it is, and who may change it; empty: nobody but this user and root.
+std::string stranger_fault(const std::string& path, const struct stat& info, mode_t others) {
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    return path + " belongs to user " + user_of(info.st_uid) +
+           ": remove it, make it yours with chown, or say --adopt";
+  }
+  if ((info.st_mode & others) != 0) {
+    return path + " may be changed by others than its owner: chmod go-w, or say --adopt";
+  }
+  return {};
+}
+
+std::string read_all(int fd, const std::string& path, std::optional<std::string>& out) {
+  std::string text;
+  char buffer[16384];
+  ssize_t n = 0;
+  while ((n = ::read(fd, buffer, sizeof buffer)) > 0 && text.size() <= kMostBytes) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  if (n < 0) return fault_of(path);
+  if (text.size() > kMostBytes) return path + " is longer than 1 MiB";
+  out = std::move(text);
+  return {};
+}
+
 }  // namespace
 
 std::string new_password() {
@@ -34,12 +66,12 @@ std::string new_password() {
   return out;
 }
 
-std::string make_folder(const std::string& path) {
+std::string make_folder(const std::string& path, bool adopt) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fault_of(path);
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fault_of(path);
   if (!S_ISDIR(info.st_mode)) return path + " is no folder";
-  return {};
+  return adopt ? std::string() : stranger_fault(path, info, S_IWOTH);
 }
 
 FolderLock::~FolderLock() {
@@ -62,20 +94,26 @@ std::string FolderLock::take(const std::string& path, int64_t most_ms) {
 
 std::string read_file(const std::string& path, std::optional<std::string>& out) {
   out.reset();
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return errno == ENOENT ? std::string() : fault_of(path);
-  std::string text;
-  char buffer[16384];
-  ssize_t n = 0;
-  while ((n = ::read(fd, buffer, sizeof buffer)) > 0 && text.size() <= kMostBytes) {
-    text.append(buffer, static_cast<size_t>(n));
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return errno == ENOENT ? std::string() : fault_of(path);
+  return read_all(fd.get(), path, out);
+}
+
+std::string read_own_file(const std::string& path, bool adopt, std::optional<std::string>& out) {
+  out.reset();
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (!fd && errno == ELOOP) {
+    return path + " is a symbolic link: put the file itself there, or remove the link";
   }
-  const std::string fault = n < 0 ? fault_of(path) : std::string();
-  ::close(fd);
-  if (!fault.empty()) return fault;
-  if (text.size() > kMostBytes) return path + " is longer than 1 MiB";
-  out = std::move(text);
-  return {};
+  if (!fd) return errno == ENOENT ? std::string() : fault_of(path);
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fault_of(path);
+  if (!S_ISREG(info.st_mode)) return path + " is no regular file";
+  if (!adopt) {
+    std::string fault = stranger_fault(path, info, S_IWGRP | S_IWOTH);
+    if (!fault.empty()) return fault;
+  }
+  return read_all(fd.get(), path, out);
 }
 
 std::string write_file(const std::string& path, std::string_view text, bool replace) {
@@ -97,7 +135,7 @@ std::string write_file(const std::string& path, std::string_view text, bool repl
 
 bool is_private(const std::string& path) {
   struct stat info {};
-  return ::stat(path.c_str(), &info) != 0 || (info.st_mode & 077) == 0;
+  return ::lstat(path.c_str(), &info) != 0 || (info.st_mode & 077) == 0;
 }
 
 }  // namespace nb::ctl

@@ -14,8 +14,9 @@ std::string new_password();
 
 // What is wrong, in words; empty: it went well.
 
-// Makes the folder (mode 0700), unless it is there.
-std::string make_folder(const std::string& path);
+// Makes the folder (mode 0700), unless it is there. One of another user, or into which everybody
+// may put files, is a fault, unless `adopt`.
+std::string make_folder(const std::string& path, bool adopt);
 // Keeps others who take it out of the folder until it is destroyed.
 class FolderLock {
  public:
@@ -32,6 +33,10 @@ class FolderLock {
 };
 // Nothing in `out` if there is no such file.
 std::string read_file(const std::string& path, std::optional<std::string>& out);
+// The same of a file whose content is to be trusted. A symbolic link, and what is no regular file,
+// is a fault; and unless `adopt` so is a file of another user (but root), or that others may
+// change.
+std::string read_own_file(const std::string& path, bool adopt, std::optional<std::string>& out);
 // Mode 0600, in one step; on the disk when it returns. Replaces what is there only if `replace`.
 std::string write_file(const std::string& path, std::string_view text, bool replace);
 

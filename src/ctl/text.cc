@@ -157,6 +157,21 @@ std::string json_printable(std::string_view json) {
   return out;
 }
 
+std::string shell_word(const std::string& text) {
+  constexpr char kPlain[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:@%+,=";
+  if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + '\'';
+}
+
 std::string duration(int64_t milliseconds) {
   if (milliseconds < 1000)
     return format("%d ms", static_cast<int>(std::max<int64_t>(milliseconds, 0)));

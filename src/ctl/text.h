@@ -31,6 +31,9 @@ std::string printable_lines(std::string_view text);
 // strings only, and is written there as an escape, \u009b.
 std::string json_printable(std::string_view json);
 
+// As a word for a shell: in quotes where it needs some.
+std::string shell_word(const std::string& text);
+
 // "350 ms", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h": at most two units.
 std::string duration(int64_t milliseconds);
 // "12 s ago", or "now" within the first second; "in 3 s" for what lies ahead.

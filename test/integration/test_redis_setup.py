@@ -310,3 +310,74 @@ def test_folders_and_files_that_cannot_be(setup, folder):
 def test_a_folder_that_may_not_be_written(setup, folder):
     folder.mkdir(mode=0o500)
     assert "Permission denied" in setup("hog", code=FOUND)
+
+
+# --- what somebody else has put there ------------------------------------------------------------
+
+
+def test_a_password_that_was_there_first_is_named(setup, folder):
+    folder.mkdir(mode=0o700)
+    (folder / "admin.password").write_text("of somebody\n")
+    (folder / "admin.password").chmod(0o600)
+    said = setup("hog", "--bind", "10.0.0.2")
+    assert "admin.password was there before admin was in users.acl" in said
+    assert hashlib.sha256(b"of somebody").hexdigest() in users(folder)["admin"]
+    assert "was there before" not in setup("hog")
+
+
+@pytest.mark.parametrize("name", ["admin.password", "users.acl", "redis.conf"])
+def test_a_link_is_not_followed(setup, folder, tmp_path, name):
+    folder.mkdir(mode=0o700)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("user evil on nopass ~* +@all\n")
+    (folder / name).symlink_to(elsewhere)
+    for force in ([], ["--force"], ["--adopt"]):
+        assert f"{name} is a symbolic link" in setup("hog", *force, code=FOUND)
+    assert elsewhere.read_text() == "user evil on nopass ~* +@all\n"
+
+
+@pytest.mark.parametrize("name", ["admin.password", "users.acl", "redis.conf"])
+def test_a_file_that_others_may_change_is_taken_over_only_if_said(setup, folder, name):
+    setup("hog", "--bind", "10.0.0.2")
+    for mode in (0o620, 0o602):
+        (folder / name).chmod(mode)
+        assert f"{name} may be changed by others" in setup("hog", code=FOUND)
+    before = contents(folder)
+    assert setup("hog", "--adopt") and contents(folder) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("name", ["admin.password", "users.acl", "redis.conf", "."])
+def test_a_file_of_another_user_is_taken_over_only_if_said(setup, folder, name):
+    setup("hog", "--bind", "10.0.0.2")
+    os.chown(folder / name, 65534, -1)
+    said = setup("hog", code=FOUND)
+    assert "belongs to user nobody" in said and "--adopt" in said
+    assert setup("hog", "--adopt")
+
+
+def test_a_folder_into_which_everybody_writes_is_refused(setup, folder):
+    folder.mkdir()
+    folder.chmod(0o1777)
+    assert "may be changed by others" in setup("hog", code=FOUND)
+    assert not list(folder.iterdir())
+
+
+def test_a_user_who_may_do_everything_is_kept_only_if_said(setup, folder):
+    setup("hog", "--bind", "10.0.0.2")
+    acl = folder / "users.acl"
+    kept = acl.read_text() + "user backdoor on #" + "a" * 64 + " ~* &* +@all\n"
+    acl.write_text(kept)
+    said = setup("ook", code=FOUND)
+    assert "user backdoor of users.acl is none of this setup's" in said and "--adopt" in said
+    assert acl.read_text() == kept and not (folder / "nodebeat-ook.password").exists()
+    assert "user backdoor" in setup("ook", "--adopt") and "backdoor" in users(folder)
+    acl.write_text(acl.read_text().replace("backdoor on", "backdoor off"))
+    assert "backdoor" not in setup("ook")
+
+
+def test_a_second_password_is_named(setup, folder):
+    setup("hog", "--bind", "10.0.0.2")
+    acl = folder / "users.acl"
+    acl.write_text(re.sub("(?m)^(user admin on )", r"\1#" + "b" * 64 + " ", acl.read_text()))
+    assert "user admin has 2 passwords in users.acl" in setup("hog")

@@ -194,6 +194,28 @@ TEST(RedisFiles, FreePatternsReadBack) {
   EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));  // tells nothing
 }
 
+TEST(RedisFiles, WhoMayAdminister) {
+  for (const char* line :
+       {"user x on nopass ~* &* +@all", "user x ON ALLKEYS ALLCOMMANDS",
+        "user x on -@all +config|set", "user x on +@read +ACL", "user x on -@all +get (~* +@admin)",
+        "user x on +@all -@write", "user x on +@slow", "user x on (+@all ~a) (-@all +get ~b)"}) {
+    EXPECT_TRUE(may_administer(line)) << line;
+  }
+  for (const char* line : {"user x on nopass ~* +@read", "user x on -@all +config|get +acl|whoami",
+                           "user x on", "user x on +@all -@all +get",
+                           "user x on +@all -@admin -@dangerous", "user +@ll on +acls"}) {
+    EXPECT_FALSE(may_administer(line)) << line;
+  }
+  for (const char* user : {"viewer", "nodebeat-hog"}) {
+    StoreOptions options;
+    options.nodes = {"hog"};
+    EXPECT_FALSE(may_administer(acl_line(options, user, {}))) << user;
+  }
+  EXPECT_TRUE(may_administer(acl_line({}, "admin", {})));
+  EXPECT_TRUE(parse_acl("user x ON NOPASS")->front().nopass);
+  EXPECT_TRUE(parse_acl("user x ON NOPASS")->front().on);
+}
+
 // A session of a node whose name begins alike must not fit: "ook" and "ook_2", "ook_1700000000".
 TEST(RedisFiles, ASessionBelongsToOneNode) {
   const std::string line = acl_line({}, "nodebeat-ook", {});
