@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures the agent beside what it is held against, in one run on one machine.
 
-    bench.py [beats] [day] [push] [local] [--seconds 30] [--pushes 100000] [--json FILE]
+    bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs:
+Without a name all of it runs but the attacks, which take a minute each:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -13,6 +13,10 @@ Without a name all of it runs:
          the agent stopped
   local  what the socket adds on the way to Redis and to another client, how much it carries, what
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
+  attacks  what another client notices while one is hostile (attacks.py)
+
+With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
+checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
 
 NODEBEATD names the daemon, BENCH_FOLDER where the programs of this folder were built; ./dev bench
 sets both.
@@ -34,10 +38,14 @@ import tempfile
 import threading
 import time
 
+import attacks
+from rig import Agent, Process, Redis, agent_argv, memory_kb, read
+
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
-PARTS = ("beats", "day", "push", "local")
+PARTS = ("beats", "day", "push", "local", "attacks")
+WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
 ROUNDS = 5  # of each throughput
@@ -53,70 +61,6 @@ OUTPUT_BYTES = 1 << 20
 MIB = 1 << 20
 
 
-def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.01)
-    sys.exit(f"bench: {what} did not happen within {seconds} s")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def answers(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-class Process:
-    """A child of ours, ended with the block that uses it."""
-
-    def __init__(self, argv, **kwargs):
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, **kwargs)
-
-    def __enter__(self):
-        return self.process
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class Redis(Process):
-    def __init__(self, folder):
-        self.port = free_port()
-        super().__init__(
-            ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no",
-             "--dir", folder, "--logfile", os.path.join(folder, "redis.log")],
-            stdout=subprocess.DEVNULL,
-        )
-        wait_for(lambda: answers(self.port), 10, "redis-server answering")
-
-
-def read(path):
-    with open(path, encoding="ascii", errors="replace") as f:
-        return f.read()
-
-
-def memory_kb(pid):
-    fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.M))
-    return {
-        "rss_kb": int(fields["Rss"]),
-        "pss_kb": int(fields["Pss"]),
-        "private_kb": int(fields["Private_Clean"]) + int(fields["Private_Dirty"]),
-        "private_dirty_kb": int(fields["Private_Dirty"]),
-    }
-
-
 def threads(pid):
     return [f"/proc/{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
 
@@ -129,17 +73,6 @@ def switches(pid):
 
 def cpu_ns(pid):
     return sum(int(read(task + "/schedstat").split()[0]) for task in threads(pid))
-
-
-def agent_argv(daemon, port, folder, probe_port):
-    config = os.path.join(folder, "nodebeat.toml")
-    with open(config, "w", encoding="utf-8") as f:
-        f.write(
-            '[heartbeat]\ninterval = "1s"\n'
-            f'[[probe]]\nname = "redis"\ntype = "tcp"\naddress = "127.0.0.1:{probe_port}"\n'
-        )
-    return [daemon, "--config", config, "--node", "bench", "--redis", f"redis://127.0.0.1:{port}",
-            "--socket", os.path.join(folder, "agent.sock")]
 
 
 def collectd_argv(port, folder):
@@ -207,25 +140,6 @@ class Table:
             line = f"{line:80}  {target} {'reached' if met else 'MISSED'}"
         print(line, flush=True)
         self.rows.append({"name": name, "ours": ours, "beside": beside, "ratio": ratio, "met": met})
-
-
-class Agent(Process):
-    """A nodebeatd with a configuration of its own, said to be there when its socket answers."""
-
-    def __init__(self, daemon, port, folder, name, env=None):
-        own = os.path.join(folder, name)
-        os.mkdir(own)
-        self.socket = os.path.join(own, "agent.sock")
-        super().__init__(agent_argv(daemon, port, own, port), stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})})
-        wait_for(lambda: os.path.exists(self.socket), 10, "the agent's socket")
-        wait_for(lambda: self.call("agent.stats")["link"]["state"] == "steady", 10, "the agent's link")
-
-    def call(self, method):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(self.socket)
-            s.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode() + b"\n")
-            with s.makefile() as lines:
-                return json.loads(lines.readline())["result"]
 
 
 class Forwarder:
@@ -365,18 +279,14 @@ def bench_throughput(table, agent, port):
         "publish": ("PUBLISH", "bench:rate", "x" * PAYLOAD),
         "set": ("SET", "bench:__rand_int__", "x" * PAYLOAD),
     }
-    for what, command in commands.items():
-        for clients, batches in ((1, 1), (1, DEEP), (CLIENTS, 1)):
-            # In turns, and the best of each: what else runs here shall not decide.
-            theirs, ours = 0, 0
-            for _ in range(ROUNDS):
-                theirs = max(theirs, benchmark_rate(port, clients, *command))
-                seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD, batches))
-                if seen["dropped"][0] or seen["expired"][0] or seen["coalesced"][0]:
-                    sys.exit(f"bench: not all of it was written: {seen}")
-                ours = max(ours, seen["in_redis"][0] / seen["seconds"][0])
-            name = f"{command[0]}, {clients} clients, {64 * clients * batches:,} under way"
-            table.row(name, ours, theirs, at_least=0.5)
+    for what, clients, batches in shapes():
+        # In turns, and the best of each: what else runs here shall not decide.
+        theirs, ours = 0, 0
+        for _ in range(ROUNDS):
+            theirs = max(theirs, benchmark_rate(port, clients, *commands[what]))
+            ours = max(ours, rate(agent, port, what, clients, batches))
+        name = f"{commands[what][0]}, {clients} clients, {64 * clients * batches:,} under way"
+        table.row(name, ours, theirs, at_least=0.5)
 
 
 def bench_allocations(daemon, folder, table, port):
@@ -444,6 +354,105 @@ def bench_local(daemon, folder, table):
     bench_memory(daemon, folder, table)
 
 
+def shapes():
+    """Of the throughput: what is said, the clients, and the batches that each has under way."""
+    return [(what, *shape) for what in ("publish", "set") for shape in ((1, 1), (1, DEEP), (CLIENTS, 1))]
+
+
+def rate(agent, port, what, clients, batches):
+    """Messages a second that came to Redis."""
+    seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD, batches))
+    if seen["dropped"][0] or seen["expired"][0] or seen["coalesced"][0]:
+        sys.exit(f"bench: not all of it was written: {seen}")
+    return seen["in_redis"][0] / seen["seconds"][0]
+
+
+class Pair:
+    """Two agents side by side, ours and another build's, each with its own Redis."""
+
+    def __init__(self, stack, daemons, folder, name, env=None):
+        self.servers, self.agents = [], []
+        for i, daemon in enumerate(daemons):
+            server = Redis(folder)
+            stack.enter_context(server)
+            agent = Agent(daemon, server.port, folder, f"{name}{i}", env)
+            stack.enter_context(agent)
+            self.servers.append(server)
+            self.agents.append(agent)
+
+    def best(self, pick, measure):
+        """In turns, and the best of each: what else runs here shall not decide."""
+        found = [[], []]
+        for turn in range(ROUNDS):
+            for i in (0, 1) if turn % 2 == 0 else (1, 0):
+                found[i].append(measure(i, self.agents[i], self.servers[i].port))
+        return [pick(values) for values in found]
+
+
+def compare_local(daemons, folder, table):
+    local = program("local_bench")
+    with contextlib.ExitStack() as stack:
+        pair = Pair(stack, daemons, folder, "latency")
+        table.title("latencies, median, microseconds, beside the other build")
+        ours, theirs = pair.best(min, lambda _, agent, port: figures_of(run(local, "visible", agent.socket, port, UPDATES))["agent"][0])
+        table.row("until Redis has confirmed it", ours, theirs, at_most=WORSE)
+        ours, theirs = pair.best(min, lambda _, agent, port: figures_of(run(local, "relay", agent.socket, UPDATES))["agent"][0])
+        table.row("until another local client has it", ours, theirs, at_most=WORSE)
+        ours, theirs = pair.best(min, lambda _, agent, port: figures_of(run(local, "strokes", agent.socket, port, UPDATES))["agent"][0])
+        table.row("a stroke's progress until it is stored", ours, theirs, at_most=WORSE)
+    with contextlib.ExitStack() as stack:
+        pair = Pair(stack, daemons, folder, "rate", ROOMY)
+        table.title(f"into Redis over one connection, a second, {PAYLOAD} bytes each, beside the other build")
+        for what, clients, batches in shapes():
+            ours, theirs = pair.best(max, lambda _, agent, port, s=(what, clients, batches): rate(agent, port, *s))
+            table.row(f"{what}, {clients} clients, {64 * clients * batches:,} under way", ours, theirs, at_least=1 / WORSE)
+
+
+def compare_push(daemons, programs, folder, table, pushes):
+    with contextlib.ExitStack() as stack:
+        pair = Pair(stack, daemons, folder, "push")
+
+        def median(i, agent, _):
+            out = run(os.path.join(programs[i], "push"), "--pushes", pushes // ROUNDS, "--fifo", "--socket", f"healthy={agent.socket}")
+            return float(re.search(r"^healthy +([\d.]+)", out, re.M).group(1))
+
+        table.title("a push of 4 x 7 numbers, median, microseconds, beside the other build's library and agent")
+        ours, theirs = pair.best(min, median)
+        table.row("push", ours, theirs, at_most=WORSE)
+
+
+def compare_beats(daemons, folder, table, seconds):
+    with contextlib.ExitStack() as stack:
+        pair = Pair(stack, daemons, folder, "beats")
+        pids = [agent.process.pid for agent in pair.agents]
+        time.sleep(WARM_UP_S)
+        before = [(switches(pid), cpu_ns(pid)) for pid in pids]
+        time.sleep(seconds)
+        after = [(switches(pid), cpu_ns(pid)) for pid in pids]
+        memory = [memory_kb(pid) for pid in pids]
+    table.title(f"beating once a second with one probe, {seconds:g} s, beside the other build")
+    for what in ("private_kb", "pss_kb", "rss_kb"):
+        table.row(what, memory[0][what], memory[1][what], at_most=WORSE)
+    for i, (what, unit) in enumerate((("wake-ups a second", 1), ("processor, of one core, %", 1e7))):
+        table.row(what, *((after[j][i] - before[j][i]) / seconds / unit for j in (0, 1)), at_most=WORSE)
+    sizes = [stripped_kb(daemon, folder) for daemon in daemons]
+    table.row("stripped daemon, KiB", *sizes, at_most=WORSE)
+
+
+def compare(daemon, other, parts, folder, table, arguments):
+    daemons = [daemon, os.path.join(other, "src/agent/nodebeatd")]
+    programs = [program(""), os.path.join(other, "test/bench")]
+    for path in (daemons[1], os.path.join(programs[1], "push")):
+        if not os.path.exists(path):
+            sys.exit(f"bench: there is no {path}: --beside names a release build (./dev build, build/release) of another checkout")
+    if "beats" in parts:
+        compare_beats(daemons, folder, table, arguments.seconds)
+    if "push" in parts:
+        compare_push(daemons, programs, folder, table, arguments.pushes)
+    if "local" in parts:
+        compare_local(daemons, folder, table)
+
+
 def bench_beats(daemon, folder, seconds):
     figures = {}
     with_redis = Redis(folder)
@@ -486,16 +495,22 @@ def bench_day(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
+    parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
+    parser.add_argument("--attack", action="append", help="only this one; may be given several times")
+    parser.add_argument("--beside", metavar="FOLDER", help="another checkout's build/release, to measure in turns with this one")
     parser.add_argument("--skip-day", action="store_true", help="without the accelerated day of beats")
     parser.add_argument("--json", help="write the figures to this file too")
     arguments = parser.parse_args()
     for part in arguments.parts:
         if part not in PARTS:
             parser.error(f"'{part}' is not one of {', '.join(PARTS)}")
-    parts = [p for p in arguments.parts or PARTS if not (arguments.skip_day and p == "day")]
+    wanted = arguments.parts or [p for p in PARTS if p != "attacks"]
+    parts = [p for p in wanted if not (arguments.skip_day and p == "day")]
+    if unknown := set(arguments.attack or ()) - set(attacks.attacks()):
+        parser.error(f"there is no attack {', '.join(sorted(unknown))}: there are {', '.join(attacks.attacks())}")
     daemon = os.environ.get("NODEBEATD") or sys.exit("bench: NODEBEATD must name the daemon; use ./dev bench")
 
     folder = tempfile.mkdtemp(prefix="nodebeat-bench-")
@@ -503,6 +518,9 @@ def main():
     table = Table()
     print(f"load before: {' '.join(f'{x:.1f}' for x in os.getloadavg())} on {os.cpu_count()} processors")
     try:
+        if arguments.beside:
+            compare(daemon, arguments.beside, parts, folder, table, arguments)
+            parts = []
         if "beats" in parts:
             figures.update(bench_beats(daemon, folder, arguments.seconds))
         if "day" in parts:
@@ -511,6 +529,8 @@ def main():
             bench_push(daemon, folder, table, arguments.pushes)
         if "local" in parts:
             bench_local(daemon, folder, table)
+        if "attacks" in parts:
+            figures["attacks"] = attacks.bench(daemon, folder, arguments.attack_seconds, arguments.attack)
         figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:

@@ -1,0 +1,423 @@
+#!/usr/bin/env python3
+"""Attacks the agent with a hostile client at full speed, and measures what another client notices of it.
+
+    attacks.py [NAME...] [--seconds 60] [--json FILE]
+
+Each attack has a Redis and an agent of its own. Beside the hostile client, which is a process of its own
+with as many connections as the attack needs, a victim says the robot's state 100 times a second and an
+error five times a second, each with `ack: stored`, and once a second connects anew and says hello. Printed
+are how long the victim waited for its acknowledgements, how many of them were errors, how many of the
+acknowledged errors are not in Redis, and the most memory that the agent ever had. What is to be reached: a
+p99 of 5 ms, nothing dropped, 32 MB.
+
+NODEBEATD names the daemon; ./dev bench attacks sets it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from rig import Agent, Redis, read
+
+NODE = "bench"
+P99_MS = 5.0
+MEMORY_KB = 32 * 1024
+STATES_PER_S = 100
+ERRORS_PER_S = 5
+LINES = 256 * 1024  # bytes that a hostile client sends again and again
+USER, PASSWORD = "agent", "bench"  # of the agent that is refused some keys
+
+
+def call(method, params=None, request_id=None):
+    line = {"jsonrpc": "2.0", "method": method}
+    if params is not None:
+        line["params"] = params
+    if request_id is not None:
+        line["id"] = request_id
+    return json.dumps(line, separators=(",", ":"))
+
+
+def many(make):
+    """Lines made of 0, 1, 2, ..., as many as a flood's buffer takes."""
+    lines, size, i = [], 0, 0
+    while size < LINES:
+        lines.append(make(i))
+        size += len(lines[-1]) + 1
+        i += 1
+    return "\n".join(lines) + "\n"
+
+
+class Kind:
+    """What one connection does: says `first`, then `again` for ever; or, if it `leaves`, closes when both
+    were sent and connects anew. `reads`: takes what comes."""
+
+    def __init__(self, first="", again="", leaves=False, reads=True):
+        self.first, self.again = first.encode(), again.encode()
+        self.leaves, self.reads = leaves, reads
+
+
+class Attack:
+    def __init__(self, about, kinds, prepare=None, env=None):
+        self.about, self.kinds, self.prepare, self.env = about, kinds, prepare, env
+
+
+# --- what stands in Redis before --------------------------------------------------------------------
+
+
+def a_large_cell(redis):
+    """100 nodes, and 10,000 sessions that have ended."""
+    health = json.dumps({"timestamp": "2026-11-20T14:03:07.123456", "cpu_percent": 12.5, "is_reachable": True})
+    with redis.pipeline(transaction=False) as pipe:
+        for i in range(100):
+            pipe.hset("nodebeat:nodes", f"node{i}", json.dumps({"instance_id": f"node{i}-x"}))
+            pipe.hset(f"node:health:node{i}", "health", health)
+        for i in range(10_000):
+            pipe.hset(f"stroke:progress:stroke_old_{i}_0", "progress", json.dumps({"is_executing": False, "stroke_idx": i}))
+            if i % 1000 == 999:
+                pipe.execute()
+        pipe.execute()
+
+
+def large_hashes(redis):
+    redis.hset("cell:big", mapping={f"f{i}": "v" for i in range(33_000)})
+    redis.hset("nodebeat:nodes", mapping={f"n{i}": "{}" for i in range(40_000)})
+
+
+def some_keys_refused(redis):
+    redis.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", "&*", "+@all",
+                          *(f"~{p}:*" for p in ("node", "robot", "stroke", "stream", "nodebeat", "cell")))
+
+
+# --- the attacks ------------------------------------------------------------------------------------
+
+
+def batch_of(line, count=256):
+    return "[" + ",".join(line(i) for i in range(count)) + "]\n"
+
+
+def status_batch():
+    return batch_of(lambda i: call("system.status", None, i))
+
+
+def stored(i):
+    return call("state.set", {"key": f"cell:k{i % 500}", "value": i, "ack": "stored", "timeout_ms": 60000}, i)
+
+
+def stored_event(i):
+    return call("event.publish", {"channel": "x", "event": {"i": i}, "ack": "stored", "timeout_ms": 60000}, i)
+
+
+def patterns(client):
+    names = [f"*a?a?{chr(97 + client % 26)}{client}x{i}*" for i in range(62)] + ["*a?a?a?a*", "*"]
+    return call("event.subscribe", {"patterns": names}, "s") + "\n"
+
+
+def small_events():
+    return many(lambda i: call("event.publish", {"channel": "a" * (40 + i % 200) + str(i), "event": {"i": i}}))
+
+
+def flood(channel="flood"):
+    return many(lambda i: call("event.publish", {"channel": channel, "event": {"i": i, "text": "x" * 200}}))
+
+
+def deaf_listeners():
+    listener = Kind(call("event.subscribe", {"patterns": ["*"]}, 1) + "\n", reads=False)
+    long_events = many(lambda i: call("event.publish", {"channel": "x", "event": {"i": i, "text": "x" * 60_000}}))
+    return [listener] * 16 + [Kind(again=long_events)]
+
+
+def wills():
+    will = [{"method": "error.report", "params": {"category": "will", "message": "gone"}}]
+    return Kind(call("client.hello", {"name": "w", "will": will}, 1) + "\n", leaves=True)
+
+
+def strokes():
+    start = call("stroke.start", {"total_strokes": 100}, 1) + "\n"
+    text = "x" * 400
+    return Kind(start, many(lambda i: call("stroke.update", {"stroke_idx": i, "pose_idx": i, "stroke_description_l": text})))
+
+
+def attacks():
+    return {
+        "nobody": Attack("no hostile client: what the rest is to be held against", []),
+        "status": Attack("17 connections: a batch of 256 system.status, then close", [Kind(status_batch(), leaves=True)] * 17, a_large_cell),
+        "calls": Attack("60 connections with four calls of system.status each", [Kind(again=many(lambda i: call("system.status", None, i)))] * 60, a_large_cell),
+        "acks": Attack("calls with ack: stored, then close", [Kind("".join(stored(i) + "\n" for i in range(250)), leaves=True),
+                                                             Kind("".join(stored_event(i) + "\n" for i in range(250)), leaves=True)] * 4),
+        "hashes": Attack("reads of a HASH of 33,000 fields and of 40,000 nodes", [Kind(again=many(lambda i: call("state.get", {"key": "cell:big"}, i))),
+                         Kind(again=many(lambda i: call("state.get", {"key": "nodebeat:nodes"}, i))),
+                         Kind(again=many(lambda i: call("system.status", None, i)))], large_hashes),
+        "patterns12": Attack("12 clients with 64 patterns, each with events", [Kind(patterns(c), small_events()) for c in range(12)]),
+        "patterns60": Attack("60 clients with 64 patterns, each with events", [Kind(patterns(c), small_events()) for c in range(60)]),
+        "publish": Attack("one client floods event.publish", [Kind(again=flood())]),
+        "publish4": Attack("four clients flood event.publish", [Kind(again=flood(f"flood{c}")) for c in range(4)]),
+        "batches": Attack("batches of 256 events", [Kind(again=batch_of(lambda i: call("event.publish", {"channel": f"x{i}", "event": {"i": i}}, i)) * 8)] * 4),
+        "strokes": Attack("stroke.update at full speed", [strokes()]),
+        "starts": Attack("stroke.start at full speed", [Kind(again=many(lambda i: call("stroke.start", {"total_strokes": i})))]),
+        "idle": Attack("64 idle connections", [Kind()] * 64),
+        "connects": Attack("connects and closes", [Kind("\n", leaves=True)] * 16),
+        "wills": Attack("connects, leaves a will, goes", [wills()] * 4),
+        "refused": Attack("two keys in turn that Redis refuses", [Kind(again=many(lambda i: call("state.set", {"key": f"secret:{i % 2}", "value": i})))],
+                          some_keys_refused, lambda port: {"NODEBEAT_REDIS_URL": f"redis://{USER}:{PASSWORD}@127.0.0.1:{port}"}),
+        "malformed": Attack("lines that are no JSON", [Kind(again=many(lambda i: '{"value":NaN}'))] * 4),
+        "errors": Attack("calls that are refused", [Kind(again=many(lambda i: call("no.such", None, i)))] * 4),
+        "deaf": Attack("16 listeners that do not read, and events of 60 KB", deaf_listeners()),
+    }
+
+
+# --- the hostile client -----------------------------------------------------------------------------
+
+
+class Connection:
+    def __init__(self, kind, path, selector):
+        self.kind, self.path, self.selector = kind, path, selector
+        self.socket = None
+        self.connect()
+
+    def connect(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        try:
+            self.socket.connect(self.path)
+        except OSError:  # the queue is full
+            self.socket.close()
+            self.socket = None
+            return
+        self.socket.setblocking(False)
+        self.what, self.at = memoryview(self.kind.first), 0
+        self.watch()
+
+    def watch(self):
+        talks = self.at < len(self.what) or self.kind.again or self.kind.leaves
+        events = (selectors.EVENT_READ if self.kind.reads else 0) | (selectors.EVENT_WRITE if talks else 0)
+        if events:
+            self.selector.register(self.socket, events, self)
+
+    def close(self):
+        with contextlib.suppress(KeyError, ValueError):
+            self.selector.unregister(self.socket)
+        self.socket.close()
+        self.socket = None
+
+    def ready(self, events):
+        """How many bytes were said."""
+        try:
+            if events & selectors.EVENT_READ and not self.socket.recv(1 << 18):
+                return self.close() or 0
+            if events & selectors.EVENT_WRITE:
+                return self.talk()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+        return 0
+
+    def talk(self):
+        if self.at == len(self.what):
+            if self.kind.leaves:
+                return self.close() or 0
+            if not self.kind.again:
+                self.selector.unregister(self.socket)
+                if self.kind.reads:
+                    self.selector.register(self.socket, selectors.EVENT_READ, self)
+                return 0
+            self.what, self.at = memoryview(self.kind.again), 0
+        sent = self.socket.send(self.what[self.at:])
+        self.at += sent
+        return sent
+
+
+def be_hostile(name, path, seconds):
+    selector = selectors.DefaultSelector()
+    connections = [Connection(kind, path, selector) for kind in attacks()[name].kinds]
+    print("ready", flush=True)
+    end = time.monotonic() + seconds
+    said = 0
+    while time.monotonic() < end:
+        for key, events in selector.select(0.01):
+            said += key.data.ready(events)
+        for connection in connections:
+            if connection.socket is None:
+                connection.connect()
+    print(said)
+
+
+# --- the victim -------------------------------------------------------------------------------------
+
+
+class Client:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(path)
+        self.rest = b""
+
+    def ask(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+        while b"\n" not in self.rest:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("closed")
+            self.rest += data
+        answer, _, self.rest = self.rest.partition(b"\n")
+        return json.loads(answer)
+
+
+def be_victim(path, seconds):
+    # Of what else runs here, only the agent shall decide how long it waits.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    client = Client(path)
+    waited = {"push": [], "hello": []}
+    failed, stored_errors, cut_off = {}, [], 0
+    begin = time.monotonic()
+    for i in range(int(seconds * STATES_PER_S)):
+        time.sleep(max(0.0, begin + i / STATES_PER_S - time.monotonic()))
+        is_error = i % (STATES_PER_S // ERRORS_PER_S) == 0
+        if is_error:
+            line = call("error.report", {"category": "victim", "message": f"victim {i}", "ack": "stored"}, i)
+        else:
+            line = call("robot.update", {"joints_l": [i, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "ack": "stored"}, i)
+        start = time.monotonic()
+        try:
+            answer = client.ask(line)
+        except OSError:
+            cut_off += 1
+            client = Client(path)
+            continue
+        waited["push"].append(time.monotonic() - start)
+        if "error" in answer:
+            name = answer["error"]["data"]["name"]
+            failed[name] = failed.get(name, 0) + 1
+        elif is_error:
+            stored_errors.append(f"victim {i}")
+        if i % STATES_PER_S == STATES_PER_S // 2:
+            start = time.monotonic()
+            try:
+                Client(path).ask(call("client.hello", {"name": "late"}, 1))["result"]
+                waited["hello"].append(time.monotonic() - start)
+            except (OSError, KeyError):
+                failed["hello"] = failed.get("hello", 0) + 1
+    print(json.dumps({"waited": waited, "failed": failed, "stored": stored_errors, "cut_off": cut_off}))
+
+
+# --- putting it together ----------------------------------------------------------------------------
+
+
+def start(role, *arguments):
+    return subprocess.Popen([sys.executable, __file__, role, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+
+
+def missing(redis, wanted):
+    """Which of these errors are in no stream of this node."""
+    for stream in redis.scan_iter(match=f"stream:*{NODE}*", type="stream"):
+        last = "-"
+        while wanted and (entries := redis.xrange(stream, last, count=1000)):
+            for _, fields in entries:
+                if "victim" in str(fields):
+                    wanted = wanted - {json.loads(fields[b"event"])["message"]}
+            last = b"(" + entries[-1][0]
+    return wanted
+
+
+def quantile(values, q):
+    return sorted(values)[min(len(values) - 1, int(len(values) * q))] * 1000 if values else float("nan")
+
+
+def run(name, daemon, folder, seconds):
+    """The figures of one attack."""
+    import redis as redis_py  # pylint: disable=import-outside-toplevel
+
+    attack = attacks()[name]
+    folder = os.path.join(folder, name)
+    os.mkdir(folder)
+    server = Redis(folder)
+    log = os.path.join(folder, "log")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(server)
+        redis = redis_py.Redis(port=server.port)
+        if attack.prepare:
+            attack.prepare(redis)
+        with open(log, "w", encoding="utf-8") as log_file:
+            agent = Agent(daemon, server.port, folder, "agent", attack.env(server.port) if attack.env else None, log_file)
+        stack.enter_context(agent)
+        before = redis.info("memory")["used_memory"]
+        hostile = start("--hostile", name, agent.socket, seconds + 3)
+        stack.callback(hostile.kill)
+        hostile.stdout.readline()
+        victim = start("--victim", agent.socket, seconds)
+        out, _ = victim.communicate(timeout=seconds * 20 + 120)
+        lived = agent.process.poll() is None
+        said = json.loads(out) if out else {"waited": {"push": [], "hello": []}, "failed": {"victim": 1}, "stored": [], "cut_off": 1}
+        hostile_bytes = int(hostile.communicate(timeout=60)[0] or 0)
+        peak = int(re.search(r"^VmHWM:\s+(\d+)", read(f"/proc/{agent.process.pid}/status"), re.M).group(1)) if lived else 0
+        lost = missing(redis, set(said["stored"]))
+        grown = redis.info("memory")["used_memory"] - before
+    push, hello = said["waited"]["push"], said["waited"]["hello"]
+    figures = {
+        "attack": name, "seconds": seconds, "lived": lived, "pushes": len(push), "p50_ms": round(quantile(push, 0.5), 3),
+        "p99_ms": round(quantile(push, 0.99), 3), "max_ms": round(quantile(push, 1), 3),
+        "hello_max_ms": round(quantile(hello, 1), 3), "failed": said["failed"], "cut_off": said["cut_off"],
+        "stored_errors": len(said["stored"]), "lost_errors": len(lost), "peak_kb": peak, "hostile_mb": round(hostile_bytes / 1e6, 1),
+        "redis_grown_mb": round(grown / 1e6, 1), "log_lines": read(log).count("\n"),
+    }
+    shutil.rmtree(folder)
+    return figures
+
+
+def unharmed(figures):
+    """What was lost, or None."""
+    if not figures["lived"]:
+        return "the agent died"
+    for what in ("failed", "cut_off", "lost_errors"):
+        if figures[what]:
+            return f"{what}: {figures[what]}"
+    if figures["peak_kb"] >= MEMORY_KB:
+        return f"{figures['peak_kb'] / 1024:.1f} MB"
+    return None
+
+
+def bench(daemon, folder, seconds, names=None):
+    print(f"\nattacks of {seconds:g} s each; the victim's {STATES_PER_S} acknowledged pushes a second, ms\n"
+          f"  {'':11}{'p50':>8}{'p99':>8}{'max':>9}{'hello max':>11}{'lost':>6}{'peak MB':>9}{'attacker MB':>13}{'Redis +MB':>11}{'log':>6}")
+    all_figures = []
+    for name in names or attacks():
+        f = run(name, daemon, folder, seconds)
+        all_figures.append(f)
+        harm = unharmed(f)
+        verdict = f"MISSED ({harm})" if harm else "reached" if f["p99_ms"] <= P99_MS else "MISSED (p99)"
+        print(f"  {name:11}{f['p50_ms']:8.2f}{f['p99_ms']:8.2f}{f['max_ms']:9.2f}{f['hello_max_ms']:11.2f}{f['lost_errors'] + sum(f['failed'].values()):6}"
+              f"{f['peak_kb'] / 1024:9.1f}{f['hostile_mb']:13.1f}{f['redis_grown_mb']:11.1f}{f['log_lines']:6}  {verdict}", flush=True)
+    return all_figures
+
+
+def main():
+    if sys.argv[1:2] == ["--hostile"]:
+        return be_hostile(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    if sys.argv[1:2] == ["--victim"]:
+        return be_victim(sys.argv[2], float(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(attacks()) + " (default: all)")
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(attacks()):
+        parser.error(f"there is no attack {', '.join(sorted(unknown))}")
+    daemon = os.environ.get("NODEBEATD") or sys.exit("attacks: NODEBEATD must name the daemon; use ./dev bench attacks")
+    folder = tempfile.mkdtemp(prefix="nodebeat-attacks-")
+    try:
+        bench(daemon, folder, arguments.seconds, arguments.names)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
