@@ -258,8 +258,14 @@ void Agent::begin_stop() {
   notify_.stopping();
   // First, so that nothing is accepted any more that could not be stored.
   local_->stop();
-  heartbeat_->say_goodbye("stopped");
-  link_->finish(kGoodbyeDeadline, Delegate<void()>::to<&Agent::on_finished>(this));
+  const auto on_part_done = Delegate<void()>::to<&Agent::on_part_done>(this);
+  parts_to_finish_ = 2;
+  heartbeat_->say_goodbye("stopped", on_part_done);
+  link_->finish(kGoodbyeDeadline, on_part_done);
+}
+
+void Agent::on_part_done() {
+  if (--parts_to_finish_ == 0) on_finished();
 }
 
 void Agent::on_finished() {

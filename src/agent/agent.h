@@ -52,6 +52,7 @@ class Agent {
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   void on_put();
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
+  void on_part_done();
   void on_finished();
   bool hold_back();
   void take_down();
@@ -77,6 +78,7 @@ class Agent {
   std::atomic<bool> reload_wanted_{false};
   bool has_run_ = false;
   bool stopping_ = false;
+  int parts_to_finish_ = 0;  // of a stop: the link, and the probes' sessions
   bool was_connected_ = false;
   uint64_t reloads_ = 0;
 

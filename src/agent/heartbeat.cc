@@ -159,7 +159,7 @@ void Heartbeat::post(std::string_view payload, Duration max_age) {
   wiring_.on_event(wiring_.user, channel, payload);
 }
 
-void Heartbeat::say_goodbye(std::string_view reason) {
+void Heartbeat::say_goodbye(std::string_view reason, Delegate<void()> on_probes_left) {
   timer_.stop();
   stopped_ = true;
   // Stopped before the first beat: nothing has been measured yet, and zeros would be a lie.
@@ -168,6 +168,7 @@ void Heartbeat::say_goodbye(std::string_view reason) {
   health_.reason = reason;
   const WallTime wall = loop_.clock().wall_now();
   put(wire::node_down_event(source(wall), reason), message_max_age_, config_.history);
+  probes_.leave(on_probes_left);
 }
 
 wire::EventSource Heartbeat::source(WallTime wall) const {

@@ -41,8 +41,9 @@ class Heartbeat {
   void start(std::optional<wire::LastRun> last_run);
   // Another interval, TTL, history, disks, GPU or probes from now on.
   void reconfigure(const config::Config& config);
-  // The last word: the node is not reachable any more, and why.
-  void say_goodbye(std::string_view reason);
+  // The last word: the node is not reachable any more, and why. The probes end their sessions;
+  // `on_probes_left` comes when that is done, half a second later at most.
+  void say_goodbye(std::string_view reason, Delegate<void()> on_probes_left);
 
   // For the link: what Redis had under a key that was just written.
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);

@@ -72,6 +72,8 @@ probe::ProbeSpec probe_spec(const config::ProbeConfig& config) {
       spec.target.host = config.url.endpoint.host;
       spec.target.port = config.url.endpoint.port;
       spec.http_path = config.url.path;
+      spec.http_host = config.host;
+      if (config.type == config::ProbeType::mcp) spec.start_timeout = config.start_timeout;
       spec.era = mcp_era(config.era);
       spec.expect_status.clear();
       for (const config::StatusRange& range : config.expect_status) {

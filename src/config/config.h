@@ -139,7 +139,9 @@ struct ProbeConfig {
   uint64_t down_after = 0;
   // Only what the type asks for is set.
   HttpUrl url;                             // mcp, http
+  std::string host;                        // mcp, http: the Host header; empty: the url's
   McpEra era{};                            // mcp
+  Duration start_timeout{};                // mcp
   std::vector<StatusRange> expect_status;  // http
   std::string expect_text;                 // http; empty: any
   Endpoint address;                        // tcp

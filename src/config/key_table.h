@@ -428,6 +428,25 @@ constexpr Key kKeys[] = {
      .doc = NB_DOC("mcp, http: http://host[:port]/path. Required."),
      .example = "http://127.0.0.1:8080/mcp"},
     {.section = kProbeSection,
+     .name = "host",
+     NB_PROBE(host),
+     .rule = Rule::host,
+     .probe_types = kMcp | kHttp,
+     .doc = NB_DOC(
+         "mcp, http: the Host header to send, where the server insists on a name of its own.\n"
+         "Empty: the url's."),
+     .example = "tools.example:8080"},
+    {.section = kProbeSection,
+     .name = "start_timeout",
+     NB_PROBE(start_timeout),
+     .probe_types = kMcp,
+     .fallback = "30s",
+     .allowed = "10ms..1h",
+     .doc = NB_DOC(
+         "mcp: a server that takes the question and has no answer yet is taken for one that\n"
+         "starts, not for one that is down, for so long. A session in which nothing is answered\n"
+         "for so long is opened anew.")},
+    {.section = kProbeSection,
      .name = "era",
      NB_PROBE(era),
      .probe_types = kMcp,

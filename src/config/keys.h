@@ -49,6 +49,7 @@ enum class Rule : uint8_t {
   interface,
   unit,
   plain,
+  host,
 };
 
 struct Key {

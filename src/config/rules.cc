@@ -89,6 +89,10 @@ Status check_text(Rule rule, std::string_view text) {
     case Rule::plain:
       if (!text.empty() && !has_control(text) && text.size() <= 4096) return {};
       return make_error("expected 1 to 4096 bytes without control characters");
+    case Rule::host:
+      if (text.size() <= 255 && has_only(text, "-_.:[]")) return {};
+      return make_error(
+          "a Host header is a name or an address, with :port if any, at most 255 bytes");
   }
   return {};
 }

@@ -13,6 +13,7 @@
 
 namespace nb::probe {
 
+class SideRequests;
 class SystemBus;
 
 // What one try found out. `unknown`: nothing, since the agent could not look (no permission, no
@@ -52,6 +53,7 @@ Outcome not_looked_up(const uv::Target& target, const std::string& limit);
 struct CheckContext {
   uv::Loop& loop;
   SystemBus& bus;
+  SideRequests& side_requests;
   std::string proc_root;  // "/proc"
   std::string version;    // the agent's, as it introduces itself to servers
 };

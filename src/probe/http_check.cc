@@ -23,8 +23,7 @@ std::string describe(const std::vector<StatusRange>& ranges) {
 HttpCheck::HttpCheck(const CheckContext& context, const ProbeSpec& spec, OnOutcome on_outcome)
     : spec_(spec),
       on_outcome_(on_outcome),
-      request_(http_head("GET", spec.target, spec.http_path, context.version) +
-               "Accept: */*\r\n\r\n"),
+      request_(http_head("GET", spec, context.version) + "Accept: */*\r\n\r\n"),
       exchange_(context.loop, {Delegate<void()>::to<&HttpCheck::on_progress>(this),
                                Delegate<void(const Status&)>::to<&HttpCheck::on_end>(this)}) {}
 
@@ -54,6 +53,10 @@ void HttpCheck::on_end(const Status& status) {
     std::string detail = format("HTTP %d", response.status());
     if (!response.location().empty()) detail += " to " + one_line(response.location());
     return on_outcome_({Finding::down, detail + ", expected " + describe(spec_.expect_status)});
+  }
+  if (!find_text() && response.is_compressed()) {
+    return on_outcome_({Finding::down, format("HTTP %d, but compressed, which was not asked for",
+                                              response.status())});
   }
   if (!find_text()) {
     return on_outcome_(

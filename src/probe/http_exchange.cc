@@ -12,13 +12,15 @@ constexpr Duration kDialForEver = std::chrono::hours(24);
 
 }  // namespace
 
-std::string http_head(const char* method, const uv::Target& target, const std::string& path,
-                      const std::string& agent_version) {
-  uv::Target host = target;
+std::string http_head(const char* method, const ProbeSpec& spec, const std::string& agent_version) {
+  uv::Target host = spec.target;
   host.host.resize(std::min(host.host.find('%'), host.host.size()));
-  const std::string name = target.unix_path.empty() ? describe(host) : "localhost";
-  return format("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nodebeat/%s\r\nConnection: close\r\n",
-                method, path.c_str(), name.c_str(), agent_version.c_str());
+  std::string name = spec.http_host;
+  if (name.empty()) name = host.unix_path.empty() ? describe(host) : "localhost";
+  return format(
+      "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: nodebeat/%s\r\nAccept-Encoding: identity\r\n"
+      "Connection: close\r\n",
+      method, spec.http_path.c_str(), name.c_str(), agent_version.c_str());
 }
 
 HttpExchange::HttpExchange(uv::Loop& loop, Events events)
@@ -37,14 +39,18 @@ void HttpExchange::cancel() {
   stream_.reset();
 }
 
+std::string HttpExchange::progress() const {
+  if (!connected()) return "no connection";
+  const std::string came = response_.progress();
+  return came == "nothing" ? "no answer" : came;
+}
+
 Outcome HttpExchange::give_up(const std::string& limit) {
-  const bool resolving = dialer_.resolving();
-  const bool connected = stream_ != nullptr;
+  const Outcome outcome = dialer_.resolving()
+                              ? not_looked_up(target_, limit)
+                              : Outcome{Finding::down, progress() + " within " + limit};
   cancel();
-  if (resolving) return not_looked_up(target_, limit);
-  std::string got = connected ? response_.progress() : "no connection";
-  if (got == "nothing") got = "no answer";
-  return {Finding::down, got + " within " + limit};
+  return outcome;
 }
 
 void HttpExchange::on_dialled(uv::Dialer::Answer& answer) {

@@ -17,9 +17,9 @@
 namespace nb::probe {
 
 // The head of a request up to its last header; the caller adds further headers and the blank line.
-// `target` gives the Host header, without the zone of a link-local address (RFC 6874).
-std::string http_head(const char* method, const uv::Target& target, const std::string& path,
-                      const std::string& agent_version);
+// The Host header is the spec's, or names its target, without the zone of a link-local address (RFC
+// 6874). No compression is asked for: nobody here could undo it.
+std::string http_head(const char* method, const ProbeSpec& spec, const std::string& agent_version);
 
 class HttpExchange {
  public:
@@ -40,6 +40,10 @@ class HttpExchange {
   HttpResponse& response() { return response_; }
   // There was a connection, and the request went into it.
   bool sent() const { return request_.empty(); }
+  // There is a connection, and no end yet.
+  bool connected() const { return stream_ != nullptr; }
+  // How far it got: "no connection", "no answer", "only 17 of 200 bytes".
+  std::string progress() const;
   // The deadline has passed: cancels, and says how far it got.
   Outcome give_up(const std::string& limit);
 

@@ -10,7 +10,8 @@
 namespace nb::probe {
 namespace {
 
-constexpr const char* kNames[] = {"content-type", "mcp-session-id", "location"};
+constexpr const char* kNames[] = {"content-type", "mcp-session-id", "location", "www-authenticate",
+                                  "content-encoding"};
 constexpr int kSwitchingProtocols = 101;
 
 bool is_interim(const http_parser& parser) {
@@ -160,6 +161,10 @@ bool HttpResponse::is_type(std::string_view type) const {
       trim(std::string_view(content_type())
                .substr(0, std::min(content_type().find(';'), content_type().size())));
   return mine.size() == type.size() && ::strncasecmp(mine.data(), type.data(), type.size()) == 0;
+}
+
+bool HttpResponse::is_compressed() const {
+  return !values_[4].empty() && ::strcasecmp(values_[4].c_str(), "identity") != 0;
 }
 
 std::string HttpResponse::progress() const {

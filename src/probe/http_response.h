@@ -47,6 +47,9 @@ class HttpResponse {
   const std::string& content_type() const { return values_[0]; }
   const std::string& session_id() const { return values_[1]; }  // Mcp-Session-Id
   const std::string& location() const { return values_[2]; }
+  const std::string& authenticate() const { return values_[3]; }  // WWW-Authenticate
+  // The body is not what it stands for (Content-Encoding).
+  bool is_compressed() const;
   // True if the Content-Type is `type`, whatever its parameters.
   bool is_type(std::string_view type) const;
 
@@ -58,7 +61,7 @@ class HttpResponse {
 
  private:
   struct Parser;
-  static constexpr size_t kHeaders = 3;
+  static constexpr size_t kHeaders = 5;
 
   Status complain() const;
 

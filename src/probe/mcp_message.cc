@@ -15,34 +15,66 @@ using wire::JsonView;
 constexpr const char* kVersion2025 = "2025-11-25";
 constexpr const char* kVersion2026 = "2026-07-28";
 constexpr const char* kServerInfo = "io.modelcontextprotocol/serverInfo";
-constexpr int64_t kRequestId = 1;
 constexpr int64_t kInternalError = -32603;
+constexpr int64_t kMethodNotFound = -32601;
 
-std::string body_for(McpEra era, const std::string& agent_version) {
+// How much a reason for being down tells.
+constexpr int kBareStatus = 0;   // "HTTP 404, expected 200"
+constexpr int kOtherAnswer = 1;  // "answer is not MCP: ..."
+constexpr int kWords = 2;        // the server's own words, or where it is instead
+constexpr int kMcpError = 3;     // the server's own words, in MCP
+
+void begin_message(wire::JsonWriter& json, const char* method) {
+  json.begin_object().key("jsonrpc").string("2.0").key("method").string(method);
+}
+
+void write_info(wire::JsonWriter& json, const std::string& agent_version) {
+  json.begin_object().key("name").string("nodebeat").key("version").string(agent_version);
+  json.end_object();
+}
+
+std::string body_for(McpAsk ask, int64_t id, const std::string& agent_version) {
   std::string body;
   wire::JsonWriter json(body);
-  const auto write_info = [&] {
-    json.begin_object().key("name").string("nodebeat").key("version").string(agent_version);
-    json.end_object();
-  };
-  const bool modern = era == McpEra::stateless_2026;
-  json.begin_object().key("jsonrpc").string("2.0").key("id").integer(kRequestId).key("method");
-  json.string(modern ? "server/discover" : "initialize").key("params").begin_object();
-  if (modern) {
-    json.key("_meta").begin_object();
-    json.key("io.modelcontextprotocol/protocolVersion").string(kVersion2026);
-    json.key("io.modelcontextprotocol/clientInfo");
-    write_info();
-    json.key("io.modelcontextprotocol/clientCapabilities").begin_object().end_object();
-    json.end_object();
-  } else {
-    json.key("protocolVersion").string(kVersion2025);
-    json.key("capabilities").begin_object().end_object();
-    json.key("clientInfo");
-    write_info();
+  switch (ask) {
+    case McpAsk::discover:
+      begin_message(json, "server/discover");
+      json.key("id").integer(id).key("params").begin_object().key("_meta").begin_object();
+      json.key("io.modelcontextprotocol/protocolVersion").string(kVersion2026);
+      json.key("io.modelcontextprotocol/clientInfo");
+      write_info(json, agent_version);
+      json.key("io.modelcontextprotocol/clientCapabilities").begin_object().end_object();
+      json.end_object().end_object();
+      break;
+    case McpAsk::initialize:
+      begin_message(json, "initialize");
+      json.key("id").integer(id).key("params").begin_object();
+      json.key("protocolVersion").string(kVersion2025);
+      json.key("capabilities").begin_object().end_object().key("clientInfo");
+      write_info(json, agent_version);
+      json.end_object();
+      break;
+    case McpAsk::ping:
+      begin_message(json, "ping");
+      json.key("id").integer(id);
+      break;
   }
-  json.end_object().end_object();
+  json.end_object();
   return body;
+}
+
+std::string session_headers(const McpSession& session) {
+  std::string headers;
+  if (!session.id.empty()) headers += "Mcp-Session-Id: " + session.id + "\r\n";
+  if (!session.protocol.empty()) headers += "MCP-Protocol-Version: " + session.protocol + "\r\n";
+  return headers;
+}
+
+std::string post(const ProbeSpec& spec, const std::string& agent_version,
+                 const std::string& headers, const std::string& body) {
+  return http_head("POST", spec, agent_version) +
+         "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n" +
+         headers + format("Content-Length: %zu\r\n\r\n", body.size()) + body;
 }
 
 // Revisions are dates.
@@ -56,15 +88,16 @@ bool is_revision(std::string_view text) {
   return true;
 }
 
-McpVerdict down(std::string detail, bool other_era) {
+McpVerdict down(std::string detail, bool other_question, int weight) {
   McpVerdict verdict;
-  verdict.other_era = other_era;
+  verdict.other_question = other_question;
+  verdict.weight = weight;
   verdict.detail = std::move(detail);
   return verdict;
 }
 
-McpVerdict not_mcp(const char* why, bool other_era) {
-  return down(format("answer is not MCP: %s", why), other_era);
+McpVerdict not_mcp(const char* why, bool other_question) {
+  return down(format("answer is not MCP: %s", why), other_question, kOtherAnswer);
 }
 
 McpVerdict named(JsonView info, std::string_view protocol) {
@@ -100,106 +133,188 @@ McpVerdict read_discovered(JsonView result) {
       return named(result["_meta"][kServerInfo], kVersion2026);
     }
   }
-  return down(format("the server does not support MCP %s", kVersion2026), true);
+  return down(format("the server does not support MCP %s", kVersion2026), true, kMcpError);
 }
 
-McpVerdict read_error(JsonView error) {
+McpVerdict read_result(McpAsk ask, JsonView result) {
+  if (!result.is(JsonView::Type::object)) return not_mcp("neither a result nor an error", true);
+  switch (ask) {
+    case McpAsk::discover:
+      return read_discovered(result);
+    case McpAsk::initialize:
+      return read_initialized(result);
+    case McpAsk::ping:
+      break;
+  }
+  McpVerdict verdict;
+  verdict.up = true;
+  return verdict;
+}
+
+McpVerdict read_error(McpAsk ask, JsonView error) {
   std::string scratch;
   const auto code = error["code"].integer();
   const auto message = error["message"].string(scratch);
   if (!code || !message) return not_mcp("an error without code and message", true);
   McpVerdict verdict =
       down(format("MCP error %lld: %s", static_cast<long long>(*code), one_line(*message).c_str()),
-           *code != kInternalError);
-  verdict.rpc_error = true;
+           *code != kInternalError, kMcpError);
+  // A server that leaves ping out answers all the same.
+  verdict.up = ask == McpAsk::ping && *code == kMethodNotFound;
+  if (verdict.up) verdict.detail.clear();
   return verdict;
 }
 
-std::optional<McpVerdict> read_one(JsonView message, McpEra era) {
-  if (!message["jsonrpc"].string_is("2.0")) return not_mcp("not JSON-RPC 2.0", true);
+std::optional<McpVerdict> read_one(JsonView message, McpAsk ask, int64_t wanted) {
+  if (!message["jsonrpc"].string_is("2.0")) {
+    McpVerdict verdict = not_mcp("not JSON-RPC 2.0", true);
+    verdict.answer = false;
+    return verdict;
+  }
   // The server's own notifications and requests may come first on a stream.
   if (message["method"].exists()) return std::nullopt;
   const JsonView id = message["id"];
   const JsonView error = message["error"];
   // A request that could not be read as one is answered with the id null, or none.
-  if (error.exists() && (!id.exists() || id.is(JsonView::Type::null))) return read_error(error);
-  if (id.integer() != kRequestId) return std::nullopt;
-  if (error.exists()) return read_error(error);
-  const JsonView result = message["result"];
-  if (!result.is(JsonView::Type::object)) return not_mcp("neither a result nor an error", true);
-  return era == McpEra::stateless_2026 ? read_discovered(result) : read_initialized(result);
+  const bool is_for_all = error.exists() && (!id.exists() || id.is(JsonView::Type::null));
+  if (!is_for_all && id.integer() != wanted) return std::nullopt;
+  return error.exists() ? read_error(ask, error) : read_result(ask, message["result"]);
 }
 
-// Statuses that say nothing about the era: who asks, how often, how long.
+// Statuses that say nothing about the question: who asks, how often, how long.
 bool is_about_the_caller(int status) {
-  return status == 401 || status == 403 || status == 407 || status == 408 || status == 429;
+  return status == 401 || status == 403 || status == 407 || status == 408 || status == 421 ||
+         status == 429;
+}
+
+// What a refusal says in words, in whichever of the usual forms; empty if it has none.
+std::string words_of(const HttpResponse& response, std::string_view body) {
+  std::string scratch;
+  if (response.is_type("text/plain")) return one_line(trim(body));
+  if (response.is_type("application/json") && wire::JsonGuard().check(body).reason == nullptr) {
+    const JsonView root = JsonView::of(body);
+    for (const char* name : {"error_description", "message", "detail", "error"}) {
+      if (const auto text = root[name].string(scratch)) return one_line(*text);
+    }
+  }
+  return one_line(response.authenticate());
 }
 
 }  // namespace
 
-std::string mcp_request(McpEra era, const uv::Target& target, const std::string& path,
-                        const std::string& agent_version) {
-  const std::string body = body_for(era, agent_version);
-  std::string request = http_head("POST", target, path, agent_version);
-  request += "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n";
-  if (era == McpEra::stateless_2026) {
-    request += format("MCP-Protocol-Version: %s\r\nMcp-Method: server/discover\r\n", kVersion2026);
+std::string mcp_request(McpAsk ask, int64_t id, const ProbeSpec& spec,
+                        const std::string& agent_version, const McpSession& session) {
+  std::string headers;
+  if (ask == McpAsk::discover) {
+    headers = format("MCP-Protocol-Version: %s\r\nMcp-Method: server/discover\r\n", kVersion2026);
   }
-  request += format("Content-Length: %zu\r\n\r\n", body.size());
-  return request + body;
+  if (ask == McpAsk::ping) headers = session_headers(session);
+  return post(spec, agent_version, headers, body_for(ask, id, agent_version));
 }
 
-std::string mcp_goodbye(const uv::Target& target, const std::string& path,
-                        const std::string& agent_version, const std::string& session_id,
-                        const std::string& protocol) {
-  if (session_id.empty() || session_id.size() > 1024) return {};
-  for (const char c : session_id) {
-    if (c < 0x21 || c > 0x7E) return {};
-  }
-  std::string request = http_head("DELETE", target, path, agent_version);
-  request += "Mcp-Session-Id: " + session_id + "\r\n";
-  if (!protocol.empty()) request += "MCP-Protocol-Version: " + protocol + "\r\n";
-  return request + "\r\n";
+std::string mcp_initialized(const ProbeSpec& spec, const std::string& agent_version,
+                            const McpSession& session) {
+  std::string body;
+  wire::JsonWriter json(body);
+  begin_message(json, "notifications/initialized");
+  json.end_object();
+  return post(spec, agent_version, session_headers(session), body);
 }
 
-void McpReader::reset(McpEra era) {
-  era_ = era;
+std::string mcp_goodbye(const ProbeSpec& spec, const std::string& agent_version,
+                        const McpSession& session) {
+  if (session.id.empty()) return {};
+  return http_head("DELETE", spec, agent_version) + session_headers(session) + "\r\n";
+}
+
+McpSession mcp_session(const HttpResponse& response, std::string_view protocol) {
+  McpSession session;
+  session.protocol = protocol;
+  const std::string& id = response.session_id();
+  if (!response.head_complete() || id.size() > 1024) return session;
+  for (const char c : id) {
+    if (c < 0x21 || c > 0x7E) return session;
+  }
+  session.id = id;
+  return session;
+}
+
+void McpReader::reset(McpAsk ask, int64_t id) {
+  ask_ = ask;
+  id_ = id;
   sse_.reset();
+  noise_.reset();
+}
+
+// An event that is no message (a comment, another type of event, a keep-alive in words of its own)
+// is skipped, and so is every message that does not answer our question.
+std::optional<McpVerdict> McpReader::look_at_stream(HttpResponse& response, bool ended) {
+  std::string_view bytes = response.body();
+  std::optional<McpVerdict> verdict;
+  while (!verdict && sse_.next(bytes)) {
+    // An event with empty data only gives the stream a position to resume from.
+    if (!sse_.is_message() || sse_.data().empty()) continue;
+    verdict = read_message(sse_.data());
+    if (!verdict || verdict->answer) continue;
+    noise_ = std::move(verdict);
+    verdict.reset();
+  }
+  response.body().clear();
+  if (verdict) return verdict;
+  if (sse_.overflowed() || response.truncated()) {
+    return not_mcp("64 KiB of events without an answer", false);
+  }
+  if (!ended) return std::nullopt;
+  if (noise_) return noise_;
+  return not_mcp("the event stream ended without it", false);
+}
+
+McpVerdict McpReader::look_at_refusal(HttpResponse& response) const {
+  const int status = response.status();
+  const std::string number = format("HTTP %d", status);
+  if (status >= 300 && status < 400 && !response.location().empty()) {
+    return down(number + " to " + one_line(response.location()) +
+                    ", which is not followed: the probe's url has to name it",
+                false, kWords);
+  }
+  const bool refused = status >= 400 && status < 500;
+  const bool other = (refused && !is_about_the_caller(status)) || status == 501;
+  std::optional<McpVerdict> error;
+  if (response.is_type("application/json") && !response.truncated()) {
+    error = read_message(response.body());
+    if (error && error->weight < kMcpError && !error->up) error.reset();
+  }
+  const std::string words =
+      error && !error->up ? error->detail : words_of(response, response.body());
+  if (status == 401 || status == 403) {
+    McpVerdict verdict;
+    verdict.up = verdict.refused = true;
+    verdict.detail = number + ", so it is alive" + (words.empty() ? "" : ": " + words);
+    return verdict;
+  }
+  if (error && error->up) return *error;
+  if (error) return down(number + ": " + words, other, kMcpError);
+  const char* hint = status == 421 ? " (the probe's key 'host' sets the Host header)" : "";
+  if (!words.empty()) return down(number + ": " + words + hint, other, kWords);
+  return down(number + ", expected 200" + hint, other, kBareStatus);
 }
 
 std::optional<McpVerdict> McpReader::look(HttpResponse& response, bool ended) {
-  if (!response.head_complete())
+  if (!response.head_complete()) {
     return ended ? std::optional(not_mcp("nothing", false)) : std::nullopt;
+  }
   const int status = response.status();
-  const bool refused = status >= 400 && status < 500;
   const bool success = status >= 200 && status < 300;
-  const bool other_era = (refused && !is_about_the_caller(status)) || status == 501;
-  if (success && response.is_type("text/event-stream")) {
-    std::string_view bytes = response.body();
-    std::optional<McpVerdict> verdict;
-    while (!verdict && sse_.next(bytes)) {
-      // An event with empty data only gives the stream a position to resume from.
-      if (!sse_.data().empty()) verdict = read_message(sse_.data());
-    }
-    response.body().clear();
-    if (verdict) return verdict;
-    if (sse_.overflowed() || response.truncated()) {
-      return not_mcp("64 KiB of events without an answer", false);
-    }
-    return ended ? std::optional(not_mcp("the event stream ended without it", false))
-                 : std::nullopt;
+  if (success && response.is_compressed()) {
+    return not_mcp("it is compressed, which was not asked for", false);
   }
+  if (success && response.is_type("text/event-stream")) return look_at_stream(response, ended);
   if (!ended) return std::nullopt;
+  if (!success) return look_at_refusal(response);
   if (response.is_type("application/json") && !response.truncated()) {
-    std::optional<McpVerdict> verdict = read_message(response.body());
-    if (success) return verdict ? verdict : not_mcp("it answers another request", false);
-    if (verdict && verdict->rpc_error) {
-      verdict->detail = format("HTTP %d: %s", status, verdict->detail.c_str());
-      verdict->other_era = other_era;
-      return verdict;
-    }
+    const std::optional<McpVerdict> verdict = read_message(response.body());
+    return verdict ? verdict : not_mcp("it answers another request", false);
   }
-  if (!success) return down(format("HTTP %d, expected 200", status), other_era);
   if (response.truncated()) return not_mcp("longer than 64 KiB", false);
   if (response.content_type().empty()) return not_mcp("no Content-Type", true);
   return not_mcp(one_line("Content-Type " + response.content_type()).c_str(), true);
@@ -208,13 +323,15 @@ std::optional<McpVerdict> McpReader::look(HttpResponse& response, bool ended) {
 std::optional<McpVerdict> McpReader::read_message(std::string_view json) const {
   if (const wire::JsonFault fault = wire::JsonGuard().check(json); fault.reason != nullptr) {
     const std::string why = format("not valid JSON: %s (at byte %zu)", fault.reason, fault.offset);
-    return not_mcp(why.c_str(), false);
+    McpVerdict verdict = not_mcp(why.c_str(), false);
+    verdict.answer = false;
+    return verdict;
   }
   const JsonView root = JsonView::of(json);
-  if (!root.is(JsonView::Type::array)) return read_one(root, era_);
+  if (!root.is(JsonView::Type::array)) return read_one(root, ask_, id_);
   // A batch, which revision 2025-03-26 allows.
   for (const JsonView one : root.elements()) {
-    if (auto verdict = read_one(one, era_)) return verdict;
+    if (auto verdict = read_one(one, ask_, id_)) return verdict;
   }
   return std::nullopt;
 }

@@ -18,7 +18,9 @@ ProbeSet::ProbeSet(uv::Loop& loop, const Log& log, Options options,
       log_(log),
       on_change_(on_change),
       bus_(loop, std::move(options.system_bus)),
-      context_{loop, bus_, std::move(options.proc_root), std::move(options.version)},
+      side_requests_(loop),
+      context_{loop, bus_, side_requests_, std::move(options.proc_root),
+               std::move(options.version)},
       timer_(loop, Delegate<void()>::to<&ProbeSet::on_due>(this)) {}
 
 void ProbeSet::set(std::vector<ProbeSpec> specs) {
@@ -38,6 +40,12 @@ void ProbeSet::set(std::vector<ProbeSpec> specs) {
     }
   }
   schedule();
+}
+
+void ProbeSet::leave(Delegate<void()> on_left) {
+  entries_.clear();
+  timer_.stop();
+  side_requests_.when_idle(on_left);
 }
 
 void ProbeSet::report(std::vector<wire::ProbeReport>& out) const {

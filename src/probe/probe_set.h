@@ -12,6 +12,7 @@
 #include "base/delegate.h"
 #include "base/log.h"
 #include "probe/probe.h"
+#include "probe/side_requests.h"
 #include "probe/system_bus.h"
 #include "uv/timer.h"
 
@@ -38,6 +39,10 @@ class ProbeSet {
   // with all it knows, others begin anew. Names must differ.
   void set(std::vector<ProbeSpec> specs);
 
+  // No probe any more, for good: sessions that they had are ended. `on_left` comes once when that
+  // is done, or has taken too long; at once if there is nothing to do.
+  void leave(Delegate<void()> on_left);
+
   // What is known of each, in the order of the specs. Reuses what `out` holds.
   void report(std::vector<wire::ProbeReport>& out) const;
 
@@ -55,6 +60,7 @@ class ProbeSet {
   const Log& log_;
   Delegate<void(const wire::ProbeReport&)> on_change_;
   SystemBus bus_;
+  SideRequests side_requests_;  // outlives the probes
   CheckContext context_;
   std::vector<Entry> entries_;
   uv::Timer timer_;

@@ -50,7 +50,9 @@ struct ProbeSpec {
 
   uv::Target target;            // mcp, http, tcp: host and port; unix_socket: unix_path
   std::string http_path = "/";  // mcp, http: with the query; visible characters only
+  std::string http_host;        // mcp, http: the Host header; empty: made from the target
   McpEra era = McpEra::automatic;
+  Duration start_timeout = std::chrono::seconds(30);  // mcp: time that a server may take to start
   std::vector<StatusRange> expect_status = {StatusRange{}};  // http
   std::string expect_text;                                   // http: in the body; empty: any
   std::string pidfile;                                       // process: this ...

@@ -5,7 +5,10 @@
 namespace nb::probe {
 
 bool SseParser::next(std::string_view& bytes) {
-  if (done_) data_.clear();
+  if (done_) {
+    data_.clear();
+    type_.clear();
+  }
   done_ = false;
   while (!bytes.empty() && !overflowed_) {
     if (after_cr_ && bytes.front() == '\n') bytes.remove_prefix(1);
@@ -38,6 +41,7 @@ bool SseParser::take_line() {
     complete = has_data_;
     done_ = has_data_;
     has_data_ = false;
+    if (!complete) type_.clear();
   } else if (line.starts_with("data") && (line.size() == 4 || line[4] == ':')) {
     line.remove_prefix(std::min<size_t>(line.size(), 5));
     if (line.starts_with(' ')) line.remove_prefix(1);
@@ -48,7 +52,11 @@ bool SseParser::take_line() {
       data_ += line;
       has_data_ = true;
     }
-  }  // other fields (event, id, retry) and comments are of no use here
+  } else if (line.starts_with("event:")) {
+    line.remove_prefix(6);
+    if (line.starts_with(' ')) line.remove_prefix(1);
+    type_ = line;
+  }  // other fields (id, retry) and comments are of no use here
   line_.clear();
   return complete;
 }

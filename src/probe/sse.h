@@ -18,6 +18,8 @@ class SseParser {
   bool next(std::string_view& bytes);
 
   const std::string& data() const { return data_; }
+  // Of the type "message", which is the one without a name.
+  bool is_message() const { return type_.empty() || type_ == "message"; }
   // A line or an event was longer than kMaxEvent: no event will come any more.
   bool overflowed() const { return overflowed_; }
 
@@ -26,6 +28,7 @@ class SseParser {
 
   std::string line_;
   std::string data_;
+  std::string type_;
   bool has_data_ = false;
   bool done_ = false;         // data_ has been handed out
   bool after_cr_ = false;     // a LF now belongs to the CR before it

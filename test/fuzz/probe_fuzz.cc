@@ -33,10 +33,10 @@ void in_pieces(std::string_view input, size_t size, Take take) {
 }
 
 // The verdict on an HTTP answer, and whether it was reached before the end.
-std::string ask_mcp(std::string_view input, size_t size, McpEra era) {
+std::string ask_mcp(std::string_view input, size_t size, McpAsk ask) {
   HttpResponse response;
   McpReader reader;
-  reader.reset(era);
+  reader.reset(ask, 1);
   std::optional<McpVerdict> verdict;
   std::string fault;
   in_pieces(input, size, [&](std::string_view piece) {
@@ -54,10 +54,15 @@ std::string ask_mcp(std::string_view input, size_t size, McpEra era) {
   }
   require(verdict.has_value() != !fault.empty());
   if (!verdict) return "fault";
-  require(!verdict->detail.empty() && verdict->detail.size() < 400);
-  require(verdict->up == !verdict->protocol.empty());
-  require(!(verdict->up && (verdict->other_era || verdict->rpc_error)));
-  const std::string goodbye = mcp_goodbye({"h", 1, ""}, "/", "0", response.session_id(), "");
+  require(verdict->detail.size() < 400);
+  require(!verdict->detail.empty() || (verdict->up && ask == McpAsk::ping));
+  if (ask != McpAsk::ping && !verdict->refused) {
+    require(verdict->up == !verdict->protocol.empty());
+  }
+  require(!(verdict->refused && !verdict->up));
+  const McpSession session = mcp_session(response, verdict->protocol);
+  const std::string goodbye = mcp_goodbye(ProbeSpec(), "0", session);
+  require(goodbye.empty() == session.id.empty());
   require(goodbye.empty() || goodbye.find("\r\n\r\n") == goodbye.size() - 4);
   return verdict->up ? verdict->detail : "down";
 }
@@ -95,9 +100,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   switch (data[0] % 4) {
     case 0:
     case 1: {
-      const McpEra era = data[0] % 4 == 0 ? McpEra::session_2025 : McpEra::stateless_2026;
-      const std::string one = ask_mcp(input, piece, era);
-      const std::string other = ask_mcp(input, 1, era);
+      const McpAsk ask = data[0] >= 0x80    ? McpAsk::ping
+                         : data[0] % 4 == 0 ? McpAsk::initialize
+                                            : McpAsk::discover;
+      const std::string one = ask_mcp(input, piece, ask);
+      const std::string other = ask_mcp(input, 1, ask);
       // An answer within a stream counts before a fault behind it is seen, or not.
       require(one == other || one == "fault" || other == "fault");
       break;

@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from probe_driver import Lines, ProbeDriver, REPOSITORY, find, wait_for
+from support.mcp_bridge import Bridge
 
 NODE = shutil.which("node")
 NODE_MODULES = find("NODEBEAT_TEST_NODE_MODULES", "build*/node_modules", "build*/mcp/node_modules")
@@ -23,9 +24,9 @@ pytestmark = [
 
 
 class Server:
-    def __init__(self, script, mode):
+    def __init__(self, script, *words):
         self.process = subprocess.Popen(
-            [NODE, REPOSITORY / "test" / "mcp" / script, mode],
+            [NODE, REPOSITORY / "test" / "mcp" / script, *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**os.environ, "NODEBEAT_TEST_NODE_MODULES": str(NODE_MODULES)})
         self.port = int(Lines(self.process).next())
@@ -52,14 +53,62 @@ class Server:
 
 @pytest.mark.parametrize("mode", ["json", "sse"])
 @pytest.mark.parametrize("era", ["2025", "auto"])
-def test_server_of_2025_is_named_and_left_without_sessions(mode, era):
+def test_server_of_2025_is_named_in_one_session_and_left_without_any(mode, era):
     with Server("server_2025.mjs", mode) as server:
         with server.probe(era) as probe:
             assert probe.verdict() == ("up", "cell-tools 1.4.2, MCP 2025-11-25")
-            wait_for(lambda: server.get("/sessions")["opened"] >= 20)
-            assert server.get("/sessions")["open"] <= 2, "at most what is being asked now"
-        # The last session may have been opened when the driver was told to stop.
-        wait_for(lambda: server.get("/sessions")["open"] <= 1)
+            wait_for(lambda: server.get("/sessions")["requests"] >= 20)
+            sessions = server.get("/sessions")
+            assert (sessions["opened"], sessions["open"]) == (1, 1)
+            assert probe.now() == ("up", "cell-tools 1.4.2, MCP 2025-11-25")
+        wait_for(lambda: server.get("/sessions")["open"] == 0)
+
+
+class StdioBridge(Bridge):
+    def __init__(self, delay_ms=0):
+        super().__init__(
+            [NODE, REPOSITORY / "test" / "mcp" / "stdio_2025.mjs", str(delay_ms)],
+            {**os.environ, "NODEBEAT_TEST_NODE_MODULES": str(NODE_MODULES)})
+
+    def probe(self, era="auto", **more):
+        spec = {"interval_ms": 20, "timeout_ms": 10000, **more}
+        return ProbeDriver(type="mcp", host="127.0.0.1", port=self.port, path="/mcp", era=era, **spec)
+
+
+@pytest.mark.parametrize("era", ["2025", "auto"])
+def test_a_bridge_starts_one_server_for_many_pings(era):
+    with StdioBridge() as bridge:
+        with bridge.probe(era) as probe:
+            assert probe.verdict() == ("up", "arm-tools 3.1.0, MCP 2025-11-25")
+            wait_for(lambda: bridge.pings >= 50)
+            assert (bridge.started, len(bridge.open)) == (1, 1)
+            # A bridge that has forgotten its sessions: one more server, and nobody is told.
+            bridge.forget()
+            wait_for(lambda: bridge.pings >= 100)
+            assert (bridge.started, len(bridge.open)) == (2, 1)
+            assert probe.now() == ("up", "arm-tools 3.1.0, MCP 2025-11-25")
+        # The driver has ended its session before it went.
+        wait_for(lambda: not bridge.open)
+
+
+def test_a_server_that_takes_its_time_to_start_is_not_down():
+    with StdioBridge(delay_ms=1500) as bridge:
+        with bridge.probe("2025", interval_ms=100, timeout_ms=100, down_after=1) as probe:
+            wait_for(lambda: probe.now()[1].startswith("starting: no answer for "))
+            assert probe.now()[0] == "unknown"
+            # The first change of the verdict.
+            assert probe.verdict() == ("up", "arm-tools 3.1.0, MCP 2025-11-25")
+            assert bridge.started == 1
+
+
+def test_the_host_header_that_a_server_wants():
+    with Server("server_2025.mjs", "json", "--host", "cell.example") as server:
+        with server.probe("2025") as probe:
+            verdict, detail = probe.verdict()
+            assert verdict == "up" and detail.startswith("HTTP 403, so it is alive: MCP error ")
+            assert "Invalid Host" in detail
+        with server.probe("2025", http_host="cell.example") as probe:
+            assert probe.verdict() == ("up", "cell-tools 1.4.2, MCP 2025-11-25")
 
 
 def test_server_of_2025_does_not_speak_2026():

@@ -65,6 +65,21 @@ def test_an_mcp_server_that_comes_and_goes(redis_server, watched, closing, era):
     redis_server.wait_for_beat("ook", lambda h: h["mcp_server_running"], 2)
 
 
+def test_an_mcp_session_is_kept_and_ended_at_a_reload_and_at_the_stop(redis_server, make_agent,
+                                                                     closing):
+    server = closing(HttpTarget())
+    tools = probe("tools", type="mcp", url=server.url("/mcp"))
+    agent = make_agent(redis_server.url(), probes=[tools])
+    wait_until(lambda: server.requests.count("ping") >= 20)
+    assert server.opened == 1 and server.requests.count("initialize") == 1
+    agent.probes = [{**tools, "down_after": 3}]
+    agent.write_config()
+    agent.reload()
+    wait_until(lambda: server.opened == 2 and server.sessions == {"s-2"})
+    agent.stop()
+    assert not server.sessions
+
+
 def test_something_that_is_no_mcp_server_is_not_running(redis_server, watched, closing):
     server = closing(HttpTarget(eras=()))
     events = watched(probe("tools", type="mcp", url=server.url("/mcp")))

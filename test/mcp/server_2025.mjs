@@ -1,9 +1,9 @@
 // An MCP server of the 2025 revisions, from the official SDK: streamable HTTP with sessions.
 //
-//   node server_2025.mjs json|sse
+//   node server_2025.mjs json|sse [--host NAME]
 //
-// Prints its port once it listens. GET /sessions counts the sessions opened and still open, so that
-// a test sees whether a client leaves any behind. Ends when its standard input does.
+// Prints its port once it listens. GET /sessions counts the sessions opened and still open, and the
+// requests, so that a test sees whether a client leaves any behind. Ends when its standard input does.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import process from 'node:process';
@@ -15,12 +15,17 @@ const { StreamableHTTPServerTransport } = await load(
   '@modelcontextprotocol/sdk/server/streamableHttp.js');
 
 const enableJsonResponse = process.argv[2] === 'json';
+// With a name: the SDK's own protection against DNS rebinding.
+const host = process.argv[3] === '--host' ? process.argv[4] : undefined;
 const sessions = new Map();
 let opened = 0;
+let requests = 0;
 
 async function newTransport() {
   const transport = new StreamableHTTPServerTransport({
     enableJsonResponse,
+    enableDnsRebindingProtection: host !== undefined,
+    allowedHosts: host === undefined ? undefined : [host],
     sessionIdGenerator: () => randomUUID(),
     onsessioninitialized: (id) => {
       opened += 1;
@@ -39,13 +44,14 @@ async function newTransport() {
 const http = createServer(async (request, response) => {
   if (request.url === '/sessions') {
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ opened, open: sessions.size }));
+    response.end(JSON.stringify({ opened, open: sessions.size, requests }));
     return;
   }
   if (request.url !== '/mcp') {
     response.writeHead(404).end();
     return;
   }
+  requests += 1;
   const known = sessions.get(request.headers['mcp-session-id']);
   const transport = known ?? (await newTransport());
   await transport.handleRequest(request, response);

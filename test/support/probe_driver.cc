@@ -54,11 +54,13 @@ class Driver {
     std::fflush(stdout);
   }
   void on_signal() {
-    if (stop_wanted != 0) return loop_.stop();
+    if (stop_wanted != 0) return set_.leave(Delegate<void()>::to<&Driver::on_left>(this));
     set_.report(reports_);
     std::printf("now ");
     print(reports_.at(0));
   }
+
+  void on_left() { loop_.stop(); }
 
   uv::Loop& loop_;
   Log log_;
@@ -110,6 +112,10 @@ int main(int argc, char** argv) {
       spec.era = value == "2025"   ? probe::McpEra::session_2025
                  : value == "2026" ? probe::McpEra::stateless_2026
                                    : probe::McpEra::automatic;
+    } else if (key == "http_host") {
+      spec.http_host = value;
+    } else if (key == "start_timeout_ms") {
+      spec.start_timeout = std::chrono::milliseconds(number);
     } else if (key == "interval_ms") {
       spec.interval = std::chrono::milliseconds(number);
     } else if (key == "timeout_ms") {

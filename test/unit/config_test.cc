@@ -695,6 +695,8 @@ TEST(Probes, EachTypeWithItsKeys) {
 name = "m"
 type = "mcp"
 url = "http://127.0.0.1:8080/mcp"
+host = "tools.example:8080"
+start_timeout = "1min"
 era = "2026"
 [[probe]]
 name = "h"
@@ -731,6 +733,8 @@ unit = "redis-server"
                 .up_after = 1,
                 .down_after = 2};
   m.url = {{"127.0.0.1", 8080}, "/mcp"};
+  m.host = "tools.example:8080";
+  m.start_timeout = 1min;
   m.era = McpEra::stateless_2026;
   EXPECT_EQ(c.probes[0], m);
   EXPECT_EQ(c.probes[1].url, (HttpUrl{{"::1", 80}, "/healthz"}));

@@ -183,7 +183,9 @@ std::vector<std::string> read_events(const std::string& stream, size_t size) {
   std::vector<std::string> events;
   for (size_t at = 0; at < stream.size(); at += size) {
     std::string_view bytes = std::string_view(stream).substr(at, size);
-    while (parser.next(bytes)) events.push_back(parser.data());
+    while (parser.next(bytes)) {
+      if (parser.is_message()) events.push_back(parser.data());
+    }
     EXPECT_TRUE(bytes.empty());
   }
   return events;
@@ -193,6 +195,16 @@ TEST(Sse, ReadsEventsFromAnyPiecesAndAnyLineEnds) {
   const std::string lines[] = {"\xEF\xBB\xBF: a comment",
                                "event: message",
                                "data: one",
+                               "",
+                               "event: ping",
+                               "data: 2026-11-20T14:03:07Z",
+                               "",
+                               "event:endpoint",
+                               "",
+                               "event: other",
+                               "event",
+                               "event: message",
+                               "data: three",
                                "",
                                "",
                                "id: 7",
@@ -207,7 +219,7 @@ TEST(Sse, ReadsEventsFromAnyPiecesAndAnyLineEnds) {
                                "id: 8",
                                "",
                                "data: never ended"};
-  const std::vector<std::string> expected = {"one", "two\nlines\n", " {\"a\": 1} "};
+  const std::vector<std::string> expected = {"one", "three", "two\nlines\n", " {\"a\": 1} "};
   for (const char* end : {"\n", "\r", "\r\n"}) {
     std::string stream;
     for (const std::string& line : lines) stream += line + end;
@@ -233,10 +245,10 @@ TEST(Sse, BoundsLinesAndEvents) {
 }
 
 // The verdict on a complete answer.
-McpVerdict judge(McpEra era, const std::string& head, const std::string& body) {
+McpVerdict judge(McpAsk ask, const std::string& head, const std::string& body) {
   HttpResponse response;
   McpReader reader;
-  reader.reset(era);
+  reader.reset(ask, 1);
   const std::string wire =
       "HTTP/1.1 " + head + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   // Byte by byte, as an event stream may come.
@@ -260,11 +272,11 @@ constexpr const char* kDiscovered =
     R"("version":"2.0.1"}}}})";
 
 TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
-  const McpVerdict old = judge(McpEra::session_2025, kJson, kInitialized);
+  const McpVerdict old = judge(McpAsk::initialize, kJson, kInitialized);
   EXPECT_TRUE(old.up);
   EXPECT_EQ(old.detail, "cell\\x0atools 1.4.2, MCP 2025-06-18");
   EXPECT_EQ(old.protocol, "2025-06-18");
-  const McpVerdict current = judge(McpEra::stateless_2026, kJson, kDiscovered);
+  const McpVerdict current = judge(McpAsk::discover, kJson, kDiscovered);
   EXPECT_TRUE(current.up);
   EXPECT_EQ(current.detail, "cell-tools 2.0.1, MCP 2026-07-28");
 
@@ -275,18 +287,18 @@ TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
       "data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n"
       "event: message\ndata: "s +
       kInitialized + "\n\n";
-  EXPECT_EQ(judge(McpEra::session_2025, kSse, stream).detail, old.detail);
-  EXPECT_EQ(judge(McpEra::session_2025, kJson,
+  EXPECT_EQ(judge(McpAsk::initialize, kSse, stream).detail, old.detail);
+  EXPECT_EQ(judge(McpAsk::initialize, kJson,
                   "[{\"jsonrpc\":\"2.0\",\"method\":\"x\"},"s + kInitialized + "]")
                 .detail,
             old.detail);
-  EXPECT_EQ(judge(McpEra::stateless_2026, kJson,
+  EXPECT_EQ(judge(McpAsk::discover, kJson,
                   R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"]}})")
                 .detail,
             "unnamed server, MCP 2026-07-28");
   // Names and texts mean what their escapes stand for.
   EXPECT_EQ(
-      judge(McpEra::session_2025, kJson,
+      judge(McpAsk::initialize, kJson,
             R"( {"\u006asonrpc":"\u0032.0","id":1.0,"result":{"server\u0049nfo":)"
             R"({"name":"\"gr\u00fcn\"","version":"\t1"},"protocolVersion":"2025\u002d11-25"}} )")
           .detail,
@@ -295,84 +307,166 @@ TEST(Mcp, NamesTheServerInBothErasAndBothForms) {
 
 TEST(Mcp, SaysInWordsWhatIsWrongAndWhetherTheOtherEraMayHelp) {
   const struct {
-    McpEra era;
+    McpAsk ask;
     const char* head;
     std::string body;
     const char* detail;
-    bool other_era;
+    bool other_question;
   } cases[] = {
-      {McpEra::session_2025, "503 No", "", "HTTP 503, expected 200", false},
-      {McpEra::session_2025, "404 No", "", "HTTP 404, expected 200", true},
-      {McpEra::session_2025, "401 No", "", "HTTP 401, expected 200", false},
-      {McpEra::session_2025, "302 Away\r\nLocation: /x", "", "HTTP 302, expected 200", false},
-      {McpEra::session_2025, "202 Accepted", "", "answer is not MCP: no Content-Type", true},
-      {McpEra::session_2025, "200 OK\r\nContent-Type: text/html", "<html>",
+      {McpAsk::initialize, "503 No", "", "HTTP 503, expected 200", false},
+      {McpAsk::initialize, "404 No", "", "HTTP 404, expected 200", true},
+      {McpAsk::initialize, "307 Away\r\nLocation: http://h/mcp/\xE2\x80\xAE", "",
+       "HTTP 307 to http://h/mcp/\\u202e, which is not followed: the probe's url has to name it",
+       false},
+      {McpAsk::initialize, "304 Away", "", "HTTP 304, expected 200", false},
+      {McpAsk::initialize, "421 No\r\nContent-Type: text/plain", "Invalid Host header\n",
+       "HTTP 421: Invalid Host header (the probe's key 'host' sets the Host header)", false},
+      {McpAsk::initialize, "429 No\r\nContent-Type: application/json",
+       R"({"detail":"one a minute"})", "HTTP 429: one a minute", false},
+      {McpAsk::initialize, "200 OK\r\nContent-Encoding: gzip\r\nContent-Type: application/json",
+       "\x1f\x8b", "answer is not MCP: it is compressed, which was not asked for", false},
+      {McpAsk::ping, "404 No\r\nContent-Type: application/json",
+       R"({"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}})",
+       "HTTP 404: MCP error -32001: Session not found", true},
+      {McpAsk::ping, kJson,
+       R"({"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"out of order"}})",
+       "MCP error -32603: out of order", false},
+      {McpAsk::initialize, "202 Accepted", "", "answer is not MCP: no Content-Type", true},
+      {McpAsk::initialize, "200 OK\r\nContent-Type: text/html", "<html>",
        "answer is not MCP: Content-Type text/html", true},
-      {McpEra::session_2025, kJson, "{\"jsonrpc\":\x01}",
+      {McpAsk::initialize, kJson, "{\"jsonrpc\":\x01}",
        "answer is not MCP: not valid JSON: expected a value (at byte 11)", false},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":2,"i\u0064":1})",
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":2,"i\u0064":1})",
        "answer is not MCP: not valid JSON: a name stands twice in one object (at byte 25)", false},
-      {McpEra::session_2025, kJson, std::string(65, '[') + std::string(65, ']'),
+      {McpAsk::initialize, kJson, std::string(65, '[') + std::string(65, ']'),
        "answer is not MCP: not valid JSON: nested too deep (at byte 64)", false},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1e999})",
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":1e999})",
        "answer is not MCP: not valid JSON: a number beyond the range of a double (at byte 22)",
        false},
-      {McpEra::session_2025, kJson, "[]", "answer is not MCP: it answers another request", false},
-      {McpEra::session_2025, kJson, "17", "answer is not MCP: not JSON-RPC 2.0", true},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":2,"result":{}})",
+      {McpAsk::initialize, kJson, "[]", "answer is not MCP: it answers another request", false},
+      {McpAsk::initialize, kJson, "17", "answer is not MCP: not JSON-RPC 2.0", true},
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":2,"result":{}})",
        "answer is not MCP: it answers another request", false},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":"1","result":{}})",
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":"1","result":{}})",
        "answer is not MCP: it answers another request", false},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1})",
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":1})",
        "answer is not MCP: neither a result nor an error", true},
-      {McpEra::session_2025, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
+      {McpAsk::initialize, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
        "answer is not MCP: no protocolVersion", true},
-      {McpEra::session_2025, kJson,
+      {McpAsk::initialize, kJson,
        R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"newest"}})",
        "answer is not MCP: no protocolVersion", true},
-      {McpEra::session_2025, kJson,
+      {McpAsk::initialize, kJson,
        R"({"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","serverInfo":[]}})",
        "answer is not MCP: no serverInfo", true},
-      {McpEra::stateless_2026, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
+      {McpAsk::discover, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})",
        "answer is not MCP: no supportedVersions", true},
-      {McpEra::stateless_2026, kJson,
+      {McpAsk::discover, kJson,
        R"({"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2099-01-01"]}})",
        "the server does not support MCP 2026-07-28", true},
-      {McpEra::stateless_2026, "400 Bad\r\nContent-Type: application/json; charset=utf-8",
+      {McpAsk::discover, "400 Bad\r\nContent-Type: application/json; charset=utf-8",
        R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Server not initialized"}})",
        "HTTP 400: MCP error -32000: Server not initialized", true},
-      {McpEra::stateless_2026, kJson,
+      {McpAsk::discover, kJson,
        R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}})",
        "MCP error -32601: Method not found", true},
-      {McpEra::stateless_2026, kJson,
+      {McpAsk::discover, kJson,
        R"({"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"out of\u0007 order"}})",
        "MCP error -32603: out of\\x07 order", false},
-      {McpEra::stateless_2026, kJson, R"({"jsonrpc":"2.0","id":1,"error":"no"})",
+      {McpAsk::discover, kJson, R"({"jsonrpc":"2.0","id":1,"error":"no"})",
        "answer is not MCP: an error without code and message", true},
-      {McpEra::session_2025, kSse, "data: nonsense\n\n",
+      {McpAsk::initialize, kSse, "data: nonsense\n\n",
        "answer is not MCP: not valid JSON: expected a value (at byte 0)", false},
-      {McpEra::session_2025, kSse, ": only a comment\n\n",
+      {McpAsk::initialize, kSse, ": only a comment\n\n",
        "answer is not MCP: the event stream ended without it", false},
-      {McpEra::session_2025, kSse, ": " + std::string(70000, 'x'),
+      {McpAsk::initialize, kSse, ": " + std::string(70000, 'x'),
        "answer is not MCP: 64 KiB of events without an answer", false},
-      {McpEra::session_2025, kJson, "\"" + std::string(70000, 'x') + "\"",
+      {McpAsk::initialize, kJson, "\"" + std::string(70000, 'x') + "\"",
        "answer is not MCP: longer than 64 KiB", false},
   };
   for (const auto& c : cases) {
-    const McpVerdict verdict = judge(c.era, c.head, c.body);
+    const McpVerdict verdict = judge(c.ask, c.head, c.body);
     EXPECT_FALSE(verdict.up) << c.detail;
     EXPECT_EQ(verdict.detail, c.detail);
-    EXPECT_EQ(verdict.other_era, c.other_era) << c.detail;
+    EXPECT_EQ(verdict.other_question, c.other_question) << c.detail;
   }
 }
 
+// Somebody is there, and says no.
+TEST(Mcp, ARefusalMeansAlive) {
+  const struct {
+    const char* head;
+    std::string body;
+    const char* detail;
+  } cases[] = {
+      {"401 No", "", "HTTP 401, so it is alive"},
+      {"401 No\r\nWWW-Authenticate: Bearer realm=\"cell\"", "",
+       "HTTP 401, so it is alive: Bearer realm=\"cell\""},
+      {"401 No\r\nContent-Type: application/json",
+       R"({"error":"invalid_token","error_description":"Missing Authorization header"})",
+       "HTTP 401, so it is alive: Missing Authorization header"},
+      {"403 No\r\nContent-Type: application/json",
+       R"({"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Invalid Host: h"}})",
+       "HTTP 403, so it is alive: MCP error -32000: Invalid Host: h"},
+      {"403 No\r\nContent-Type: text/html", "<html>", "HTTP 403, so it is alive"},
+  };
+  for (const McpAsk ask : {McpAsk::discover, McpAsk::initialize, McpAsk::ping}) {
+    for (const auto& c : cases) {
+      const McpVerdict verdict = judge(ask, c.head, c.body);
+      EXPECT_TRUE(verdict.up && verdict.refused) << c.detail;
+      EXPECT_EQ(verdict.detail, c.detail);
+    }
+  }
+}
+
+TEST(Mcp, WhatIsNoMessageOnAStreamIsSkipped) {
+  const std::string stream =
+      ": ping - 2026-11-20 14:03:07\n\n"
+      "event: ping\ndata: 2026-11-20T14:03:07Z\n\n"
+      "event: endpoint\ndata: /messages?session=1\n\n"
+      "data: keep-alive\n\n"
+      "data: {\"type\":\"ping\"}\n\n"
+      "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"roots/list\"}\n\n";
+  EXPECT_EQ(judge(McpAsk::initialize, kSse, stream + "data: "s + kInitialized + "\n\n").detail,
+            "cell\\x0atools 1.4.2, MCP 2025-06-18");
+  EXPECT_TRUE(
+      judge(McpAsk::ping, kSse, stream + R"(data: {"jsonrpc":"2.0","id":1,"result":{}})" + "\n\n")
+          .up);
+  EXPECT_EQ(judge(McpAsk::ping, kSse, stream).detail, "answer is not MCP: not JSON-RPC 2.0");
+}
+
+TEST(Mcp, APingIsAnsweredByAnyResultAndByNotKnowingIt) {
+  EXPECT_TRUE(judge(McpAsk::ping, kJson, R"({"jsonrpc":"2.0","id":1,"result":{}})").up);
+  EXPECT_TRUE(
+      judge(McpAsk::ping, "404 No\r\nContent-Type: application/json",
+            R"({"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}})")
+          .up);
+  EXPECT_FALSE(judge(McpAsk::ping, kJson, R"({"jsonrpc":"2.0","id":1,"result":7})").up);
+}
+
 TEST(Mcp, AsksAsEachEraWants) {
-  const uv::Target target{"fe80::1%eth0", 8080, ""};
-  for (const McpEra era : {McpEra::session_2025, McpEra::stateless_2026}) {
-    const std::string request = mcp_request(era, target, "/mcp?a=b", "0.1");
+  ProbeSpec spec;
+  spec.target = {"fe80::1%eth0", 8080, ""};
+  spec.http_path = "/mcp?a=b";
+  const McpSession session{"abc", "2025-11-25"};
+  const struct {
+    McpAsk ask;
+    const char* method;
+    const char* headers;
+  } cases[] = {
+      {McpAsk::initialize, "initialize", "event-stream\r\nContent-Length: "},
+      {McpAsk::discover, "server/discover",
+       "event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: server/discover\r\nCont"},
+      {McpAsk::ping, "ping",
+       "event-stream\r\nMcp-Session-Id: abc\r\nMCP-Protocol-Version: 2025-11-25\r\nContent-"},
+  };
+  for (const auto& c : cases) {
+    const std::string request = mcp_request(c.ask, 17, spec, "0.1", session);
     EXPECT_TRUE(request.starts_with("POST /mcp?a=b HTTP/1.1\r\nHost: [fe80::1]:8080\r\n"));
     EXPECT_NE(request.find("\r\nAccept: application/json, text/event-stream\r\n"),
               std::string::npos);
+    EXPECT_NE(request.find("\r\nAccept-Encoding: identity\r\n"), std::string::npos);
+    EXPECT_NE(request.find(c.headers), std::string::npos) << request;
     const size_t head = request.find("\r\n\r\n");
     const std::string body = request.substr(head + 4);
     EXPECT_NE(request.find("\r\nContent-Length: " + std::to_string(body.size()) + "\r\n"),
@@ -380,23 +474,38 @@ TEST(Mcp, AsksAsEachEraWants) {
     const auto document = test::JsonDocument::parse(body);
     ASSERT_TRUE(document);
     const test::Json root = document->root();
-    const bool modern = era == McpEra::stateless_2026;
-    EXPECT_EQ(root["method"].string(), modern ? "server/discover" : "initialize");
+    EXPECT_EQ(root["method"].string(), c.method);
+    EXPECT_EQ(root["id"].integer(), 17);
     const test::Json meta = root["params"]["_meta"];
-    EXPECT_EQ(modern ? meta["io.modelcontextprotocol/protocolVersion"].string()
-                     : root["params"]["protocolVersion"].string(),
-              modern ? "2026-07-28" : "2025-11-25");
-    EXPECT_EQ(
-        request.find("\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: server/discover\r\n") !=
-            std::string::npos,
-        modern);
+    if (c.ask == McpAsk::discover) {
+      EXPECT_EQ(meta["io.modelcontextprotocol/protocolVersion"].string(), "2026-07-28");
+    }
+    if (c.ask == McpAsk::initialize) {
+      EXPECT_EQ(root["params"]["protocolVersion"].string(), "2025-11-25");
+    }
   }
-  EXPECT_EQ(mcp_goodbye(target, "/mcp", "0.1", "abc", "2025-11-25"),
-            "DELETE /mcp HTTP/1.1\r\nHost: [fe80::1]:8080\r\nUser-Agent: nodebeat/0.1\r\n"
-            "Connection: close\r\nMcp-Session-Id: abc\r\nMCP-Protocol-Version: 2025-11-25\r\n\r\n");
-  for (const std::string& bad :
-       {""s, "a b"s, "a\tb"s, "a\r\nX: y"s, "\xC3\xA4"s, std::string(2000, 'x')}) {
-    EXPECT_EQ(mcp_goodbye(target, "/mcp", "0.1", bad, ""), "");
+  spec.http_path = "/mcp";
+  spec.http_host = "tools.example";
+  const std::string head =
+      " /mcp HTTP/1.1\r\nHost: tools.example\r\nUser-Agent: nodebeat/0.1\r\n"
+      "Accept-Encoding: identity\r\nConnection: close\r\n";
+  EXPECT_EQ(mcp_goodbye(spec, "0.1", session),
+            "DELETE" + head + "Mcp-Session-Id: abc\r\nMCP-Protocol-Version: 2025-11-25\r\n\r\n");
+  EXPECT_EQ(mcp_goodbye(spec, "0.1", {"", "2025-11-25"}), "");
+  const std::string initialized = mcp_initialized(spec, "0.1", session);
+  EXPECT_TRUE(initialized.starts_with("POST" + head));
+  EXPECT_TRUE(initialized.ends_with(R"({"jsonrpc":"2.0","method":"notifications/initialized"})"));
+}
+
+TEST(Mcp, OnlyAVisibleIdIsASession) {
+  const auto id_of = [](const std::string& id) {
+    HttpResponse response;
+    EXPECT_TRUE(response.feed("HTTP/1.1 200 OK\r\nMcp-Session-Id: " + id + "\r\n\r\n"));
+    return mcp_session(response, "2025-11-25").id;
+  };
+  EXPECT_EQ(id_of("1868a90c-7e2f"), "1868a90c-7e2f");
+  for (const std::string& bad : {""s, "a b"s, "a\tb"s, "\xC3\xA4"s, std::string(2000, 'x')}) {
+    EXPECT_EQ(id_of(bad), "");
   }
 }
 

@@ -21,6 +21,8 @@ class HttpTarget:
         self.eras = eras
         self.info = {"name": name, "version": version}
         self.requests = []
+        self.opened = 0  # sessions of the 2025 era
+        self.sessions = set()  # those that nobody has ended
         self._server = None
         self.start()
 
@@ -40,20 +42,32 @@ class HttpTarget:
                 self.reply(500 if failing else target.status, target.body, "text/plain")
 
             def do_DELETE(self):
+                target.sessions.discard(self.headers["Mcp-Session-Id"])
                 self.reply(200, "", "text/plain")
 
             def do_POST(self):
                 size = int(self.headers["Content-Length"])
                 request = json.loads(self.rfile.read(size))
                 target.requests.append(request["method"])
+                if "id" not in request:
+                    return self.reply(202, "", "text/plain")
+                session = self.headers["Mcp-Session-Id"]
+                if request["method"] == "ping" and session not in target.sessions:
+                    return self.reply(404, "", "text/plain")
                 status, answer = target.mcp(request)
-                self.reply(status, json.dumps(answer), "application/json")
+                if request["method"] == "initialize" and status == 200:
+                    target.opened += 1
+                    session = f"s-{target.opened}"
+                    target.sessions.add(session)
+                self.reply(status, json.dumps(answer), "application/json", session)
 
-            def reply(self, status, text, kind):
+            def reply(self, status, text, kind, session=None):
                 data = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
+                if session:
+                    self.send_header("Mcp-Session-Id", session)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -85,6 +99,8 @@ class HttpTarget:
                 "capabilities": {},
                 "_meta": {"io.modelcontextprotocol/serverInfo": self.info},
             }
+        elif request["method"] == "ping" and "2025" in self.eras:
+            result = {}
         else:
             error = {"code": -32601, "message": "Method not found"}
             return 400, {"jsonrpc": "2.0", "id": request["id"], "error": error}

@@ -1,0 +1,42 @@
+// SideRequests: HTTP requests whose answers nobody waits for: that a session has begun, that it is
+// over. They outlive the probe that sends them, so that a probe that is taken away still ends its
+// session; they are given up after a while, and with this object.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/delegate.h"
+#include "probe/http_exchange.h"
+#include "uv/timer.h"
+
+namespace nb::probe {
+
+class SideRequests {
+ public:
+  // Longer than this is not waited for: a server that is well answers at once.
+  static constexpr Duration kPatience = std::chrono::milliseconds(500);
+
+  explicit SideRequests(uv::Loop& loop);
+  SideRequests(const SideRequests&) = delete;
+  SideRequests& operator=(const SideRequests&) = delete;
+  ~SideRequests();
+
+  // Sends `request`, whole.
+  void send(const uv::Target& target, const std::string& request);
+  // None is under way.
+  bool idle() const { return under_way_.empty(); }
+  // Called once, when none is under way any more: at once if that is so now.
+  void when_idle(Delegate<void()> on_idle);
+
+ private:
+  class One;
+  void remove(const One* one);
+
+  uv::Loop& loop_;
+  std::vector<std::unique_ptr<One>> under_way_;
+  Delegate<void()> on_idle_;
+};
+
+}  // namespace nb::probe
