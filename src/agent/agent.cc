@@ -162,6 +162,8 @@ int Agent::run() {
                  config_);
   outbox_.set_on_settled(
       Delegate<void(const outbox::Settled&)>::to<&LocalApi::on_settled>(&*local_));
+  outbox_.set_on_room(Delegate<void()>::to<&LocalApi::on_room>(&*local_));
+  outbox_.set_on_losses(Delegate<void()>::to<&LocalApi::on_losses>(&*local_));
   if (const Status served = local_->start(); !served) {
     log_.error("%s", served.error().message.c_str());
     take_down();
@@ -213,6 +215,8 @@ bool Agent::hold_back() {
 void Agent::take_down() {
   watchdog_.reset();
   outbox_.set_on_settled({});
+  outbox_.set_on_room({});
+  outbox_.set_on_losses({});
   local_.reset();
   heartbeat_.reset();
   link_.reset();
@@ -365,8 +369,8 @@ void Agent::update_stats() {
   next.stored = outbox_.counters().stored;
   next.refused = outbox_.counters().refused;
   next.coalesced = outbox_.slots().coalesced();
-  next.events_waiting = outbox_.events().size();
-  next.events_dropped = outbox_.events().dropped();
+  next.events_waiting = outbox_.events_waiting();
+  next.events_dropped = outbox_.events_dropped();
   next.events_expired = outbox_.counters().expired;
   next.reloads = reloads_;
   const std::lock_guard lock(stats_mutex_);

@@ -138,14 +138,15 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   const std::string channel = wire::node_events_channel(identity_.node);
   const outbox::MessageUpdate message{channel, payload, max_age};
   const outbox::MessageUpdate* news = payload.empty() ? nullptr : &message;
-  if (outbox_.put(&slot, with_history ? &entry : nullptr, news, now, wall) !=
+  const outbox::Origin origin{.urgent = news != nullptr};
+  if (outbox_.put(&slot, with_history ? &entry : nullptr, news, now, wall, 0, origin) !=
       outbox::Put::accepted) {
     if (!std::exchange(history_missed_, true)) {
       log_.warning(
           "a beat has no place in the history: it is larger than all events together may be "
           "([outbox] event_bytes)");
     }
-    (void)outbox_.put(&slot, nullptr, news, now, wall);
+    (void)outbox_.put(&slot, nullptr, news, now, wall, 0, origin);
   }
   wiring_.on_put(wiring_.user);
   if (!payload.empty()) wiring_.on_event(wiring_.user, channel, payload);
@@ -154,7 +155,8 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
 void Heartbeat::post(std::string_view payload, Duration max_age) {
   const std::string channel = wire::node_events_channel(identity_.node);
   const outbox::MessageUpdate message{channel, payload, max_age};
-  (void)outbox_.put(nullptr, nullptr, &message, loop_.now(), loop_.clock().wall_now());
+  (void)outbox_.put(nullptr, nullptr, &message, loop_.now(), loop_.clock().wall_now(), 0,
+                    {.urgent = true});
   wiring_.on_put(wiring_.user);
   wiring_.on_event(wiring_.user, channel, payload);
 }

@@ -30,6 +30,7 @@ constexpr int64_t kDefaultTimeoutMs = 2000;
 constexpr int64_t kMaxTimeoutMs = 60000;
 constexpr int64_t kYearMs = 31536000000;
 constexpr int64_t kWeekMs = 604800000;
+constexpr Duration kLossesInterval = std::chrono::seconds(1);
 
 constexpr Param kTimestamp{"timestamp", ParamKind::timestamp};
 constexpr Param kSession{"session_id", ParamKind::plain, false, 1, 256};
@@ -159,7 +160,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       robot_(parts.loop, identity_, bus_, config),
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
                enabled_ ? config.socket.path + ".session" : std::string()),
-      state_(requests_, operations_, parts.outbox, db_) {}
+      state_(requests_, operations_, parts.outbox, db_),
+      losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {}
 
 LocalApi::~LocalApi() = default;
 
@@ -212,6 +214,7 @@ std::string LocalApi::link_words(void* self) {
 }
 
 void LocalApi::on_link_status(const redis::LinkStatus& status) {
+  requests_.on_link_status();
   if (status.state >= redis::LinkState::replaying && !was_steady_) {
     reader_.on_server_there();
     robot_.read_back(link_);
@@ -250,6 +253,7 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   bus_.on_client_closed(id);
   operations_.on_client_closed(id);
   fleet_.on_client_closed(id);
+  requests_.on_client_closed(id);
   Client* client = find_client(id);
   if (client == nullptr) return;
   const Client gone = std::move(*client);
@@ -260,7 +264,7 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
                "client %s (pid %d) has gone without saying good-bye: its last will is carried out",
                gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
-  carry_out(gone.will, gone.peer);
+  carry_out(gone);
 }
 
 std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
@@ -294,18 +298,41 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
   return std::nullopt;
 }
 
-void LocalApi::carry_out(const std::string& will, const ipc::Peer& whose) {
-  for (const wire::JsonView element : wire::JsonView::of(will).elements()) {
+void LocalApi::carry_out(const Client& gone) {
+  for (const wire::JsonView element : wire::JsonView::of(gone.will).elements()) {
     std::string scratch;
     const std::string_view name = *element["method"].string(scratch);
     Request request;
+    request.owner = gone.id;
+    request.urgent = true;
     dispatch(*find_method(name), element["params"], request);
     if (request.error) {
-      log_.warning(LogAbout(static_cast<uint64_t>(whose.pid)),
+      log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
                    "of the last will, %.*s was refused: %s", static_cast<int>(name.size()),
                    name.data(), request.error->message.c_str());
     }
   }
+}
+
+// A client hears at once that events of its own were dropped, and then at most once a second.
+void LocalApi::on_losses() {
+  if (losses_timer_.active()) return;
+  const MonoTime now = loop_.now();
+  const bool just_told = losses_told_ != MonoTime::min() && now - losses_told_ < kLossesInterval;
+  losses_timer_.start(just_told ? losses_told_ + kLossesInterval - now : Duration::zero());
+}
+
+void LocalApi::tell_losses() {
+  losses_told_ = loop_.now();
+  outbox_.take_losses([this](outbox::Owner client, uint64_t count) {
+    rpc_.report(client, "event.publish",
+                wire::rpc::dropped(
+                    format("the oldest events of this client that waited for Redis were dropped "
+                           "unsent, %llu since it was last told: they waited too long, or newer "
+                           "ones needed the room ([outbox] client_event_bytes, event_bytes)",
+                           static_cast<unsigned long long>(count)),
+                    count));
+  });
 }
 
 // --- calls
@@ -327,6 +354,7 @@ std::string_view LocalApi::nearest_method(std::string_view name) {
 void LocalApi::on_call(const ipc::Call& call) {
   Request request;
   request.call = &call;
+  request.owner = call.client;
   // One look at the clock a line: what ends the one before begins the next of the same reading.
   const uint64_t reading = rpc_.readings();
   request.began = std::exchange(reading_, reading) == reading ? ended_ : loop_.now();
@@ -375,7 +403,6 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
     }
     request.timeout = std::chrono::milliseconds(timeout.integer().value_or(kDefaultTimeoutMs));
   }
-  if (!requests_.has_room(request)) return;
   request.values = std::span<const wire::JsonView>(values.data(), own);
   (this->*method.call)(request);
 }
@@ -426,6 +453,8 @@ void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
       {"value_bytes", value_bytes()},
       {"slot_bytes", config_.outbox.slot_bytes},
       {"event_bytes", config_.outbox.event_bytes},
+      {"urgent_bytes", config_.outbox.urgent_bytes},
+      {"client_event_bytes", config_.outbox.client_event_bytes},
       {"clients", config_.socket.max_clients},
   };
   json.begin_object();
@@ -468,6 +497,7 @@ void LocalApi::client_goodbye(Request& request) {
 // category, message, details
 void LocalApi::error_report(Request& request) {
   if (request.check_only) return;
+  request.urgent = true;
   std::string scratch;
   const std::string channel = wire::error_events_channel(*request.values[0].string(scratch));
   event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";

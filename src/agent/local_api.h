@@ -52,6 +52,8 @@ class LocalApi {
   void on_link_status(const redis::LinkStatus& status);
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_settled(const outbox::Settled& settled) { requests_.on_settled(settled); }
+  void on_room() { requests_.on_room(); }
+  void on_losses();
   void on_node_event(std::string_view channel, std::string_view payload) {
     bus_.deliver_local(channel, payload);
   }
@@ -78,7 +80,8 @@ class LocalApi {
   void dispatch(const Method& method, wire::JsonView params, Request& request);
   Client* find_client(ipc::ClientId id);
   std::optional<wire::RpcError> check_will(wire::JsonView will);
-  void carry_out(const std::string& will, const ipc::Peer& whose);
+  void carry_out(const Client& gone);
+  void tell_losses();
 
   void client_hello(Request& request);
   size_t value_bytes() const;
@@ -128,6 +131,8 @@ class LocalApi {
   StrokeService strokes_;
   StateService state_;
 
+  uv::Timer losses_timer_;  // clients have lost events and have not been told
+  MonoTime losses_told_ = MonoTime::min();
   std::vector<Client> clients_;
   uint64_t reading_ = 0;  // of the last call
   MonoTime ended_;

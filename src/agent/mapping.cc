@@ -233,7 +233,9 @@ void warn_about_secrets(const config::Config& config,
 }
 
 outbox::EventLogLimits event_limits(const config::Config& config) {
-  return {static_cast<size_t>(config.outbox.event_bytes), config.outbox.event_age};
+  const config::OutboxConfig& from = config.outbox;
+  return {static_cast<size_t>(from.event_bytes), from.event_age,
+          static_cast<size_t>(from.client_event_bytes), static_cast<size_t>(from.urgent_bytes)};
 }
 
 }  // namespace nb::agent

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "wire/json_writer.h"
 
 namespace nb::agent {
 namespace {
 
-// More that wait at a time than any client has reason for: memory stays bounded.
-constexpr size_t kMaxPending = 4096;
+// So many waiters that have given up may be known to the outbox still, before it is told.
+constexpr size_t kMaxGivenUp = 4096;
 
 // The answer to a call whose value or event is stored while Redis refuses another part of it.
 std::string partial_answer(AnswerKind kind, std::string_view result,
@@ -56,12 +57,6 @@ void Requests::refuse(Request& request, wire::RpcError error) {
   }
 }
 
-bool Requests::has_room(Request& request) {
-  if (!waits(request) || pending_.size() < kMaxPending) return true;
-  refuse(request, wire::rpc::too_many("too many calls wait to be stored", kMaxPending));
-  return false;
-}
-
 // The wall clock is asked at most once a millisecond: it only dates what is lost.
 WallTime Requests::wall_at(MonoTime now) {
   if (now - wall_taken_ > std::chrono::milliseconds(1) || now < wall_taken_) {
@@ -81,14 +76,17 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
     // Before the outbox gets to know of it, which may settle it at once.
     const auto [ticket, pending] = pending_.add();
     pending.token = rpc_.defer(*request.call);
+    pending.client = request.call->client;
     pending.deadline = now + request.timeout;
     pending.kind = kind;
     pending.result.assign(result);
     waiter = ticket;
   }
-  switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter)) {
+  const outbox::Origin origin{request.owner, request.urgent};
+  switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter, origin)) {
     case outbox::Put::accepted:
       link_.wake();
+      if (entry != nullptr || message != nullptr) hold(request.owner);
       if (waits) {
         arm(now + request.timeout);
       } else {
@@ -110,11 +108,45 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
         return false;
       }
       give_up(request, waiter,
-              wire::rpc::too_large("larger than all events together may be ([outbox] event_bytes)",
-                                   outbox_.events().limits().bytes));
+              wire::rpc::too_large("larger than all events of one client together may be ([outbox] "
+                                   "client_event_bytes, event_bytes, urgent_bytes)",
+                                   outbox_.events().limits().share(request.urgent)));
       return false;
   }
   return false;
+}
+
+// While what it puts in leaves for Redis, a client with much here waits and loses nothing. While
+// there is no link nobody waits for it: then its oldest events make room.
+void Requests::hold(ipc::ClientId client) {
+  if (client == 0 || !outbox_.crowded(client) || !redis_is_there()) return;
+  if (std::find(held_.begin(), held_.end(), client) != held_.end()) return;
+  held_.push_back(client);
+  rpc_.pause_reading(client, true);
+}
+
+void Requests::on_room() {
+  std::erase_if(held_, [this](ipc::ClientId client) {
+    if (outbox_.crowded(client)) return false;
+    rpc_.pause_reading(client, false);
+    return true;
+  });
+}
+
+void Requests::on_link_status() {
+  if (redis_is_there()) return;
+  for (const ipc::ClientId client : std::exchange(held_, {})) rpc_.pause_reading(client, false);
+}
+
+void Requests::on_client_closed(ipc::ClientId client) {
+  std::erase(held_, client);
+  pending_.for_each([&](outbox::Waiter waiter, const Pending& pending) {
+    if (pending.client != client) return;
+    pending_.remove(waiter);
+    ++given_up_;
+  });
+  if (pending_.empty()) deadline_.stop();
+  forget_given_up();
 }
 
 void Requests::give_up(Request& request, outbox::Waiter waiter, wire::RpcError error) {
@@ -176,16 +208,18 @@ void Requests::on_deadline() {
                                link,
                            link));
   });
-  // The outbox holds on to as many of those at most.
-  if (given_up_ >= kMaxPending) {
-    given_up_ = 0;
-    outbox_.keep_waiters(
-        [](void* self, outbox::Waiter waiter) {
-          return static_cast<Requests*>(self)->pending_.find(waiter) != nullptr;
-        },
-        this);
-  }
+  forget_given_up();
   if (next != MonoTime::max()) arm(next);
+}
+
+void Requests::forget_given_up() {
+  if (given_up_ < kMaxGivenUp) return;
+  given_up_ = 0;
+  outbox_.keep_waiters(
+      [](void* self, outbox::Waiter waiter) {
+        return static_cast<Requests*>(self)->pending_.find(waiter) != nullptr;
+      },
+      this);
 }
 
 // The timer stands at the earliest deadline there was: of calls that are answered in time, which is

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ticket_table.h"
@@ -20,6 +21,8 @@ namespace nb::agent {
 struct Request {
   const ipc::Call* call = nullptr;         // null: from a will
   std::span<const wire::JsonView> values;  // by the index in the method's params
+  outbox::Owner owner = 0;                 // the client whose call or will it is; 0: the agent's
+  bool urgent = false;                     // its event goes in the lane for such
   bool check_only = false;                 // of a will: is it right? nothing is done
   bool stored = false;                     // answered when Redis has confirmed it
   MonoTime began{};                        // of a call: when it came
@@ -41,9 +44,6 @@ class Requests {
   void done(Request& request, std::string_view result = "{}");
   void refuse(Request& request, wire::RpcError error);
 
-  // Whether one more may wait to be stored. Asked before a method has done anything; if not, it is
-  // refused.
-  bool has_room(Request& request);
   const outbox::Slots& slots() const { return outbox_.slots(); }
   // Puts one unit into the outbox, and answers now or when it is stored. False: refused, and said.
   bool write(Request& request, const outbox::SlotUpdate* slot, const outbox::EntryUpdate* entry,
@@ -52,6 +52,11 @@ class Requests {
 
   // From the outbox.
   void on_settled(const outbox::Settled& settled);
+  void on_room();
+  // The link has another state.
+  void on_link_status();
+  // Nobody is there any more to hear what became of its calls.
+  void on_client_closed(ipc::ClientId client);
 
   size_t waiting() const { return pending_.size(); }
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
@@ -59,6 +64,7 @@ class Requests {
  private:
   struct Pending {
     ipc::Token token = 0;
+    ipc::ClientId client = 0;
     MonoTime deadline{};
     AnswerKind kind{};
     std::string result;
@@ -68,6 +74,8 @@ class Requests {
     return request.stored && request.call != nullptr && !request.call->is_notification();
   }
   WallTime wall_at(MonoTime now);
+  void hold(ipc::ClientId client);
+  void forget_given_up();
   void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
   void on_deadline();
   void arm(MonoTime deadline);
@@ -79,8 +87,9 @@ class Requests {
   LinkWords link_words_;
   void* user_;
   uv::Timer deadline_;
-  TicketTable<Pending> pending_;  // a ticket is the outbox's Waiter
-  size_t given_up_ = 0;           // whom the outbox may still know
+  TicketTable<Pending> pending_;     // a ticket is the outbox's Waiter
+  size_t given_up_ = 0;              // whom the outbox may still know
+  std::vector<ipc::ClientId> held_;  // of them nothing more is read until there is room
   MonoTime wall_taken_{};
   WallTime wall_{};  // then
 };

@@ -188,6 +188,7 @@ void StrokeService::start(Request& request) {
                             wire::rpc::invalid_params("total_strokes", "is required and missing"));
   }
   if (request.check_only) return;
+  request.urgent = true;
   if (requests_.slots().ended_count() >= kMaxEnded) {
     return requests_.refuse(
         request,
@@ -195,8 +196,10 @@ void StrokeService::start(Request& request) {
   }
   take_timestamp(request.values[0]);
   if (!session_.empty()) {
-    Request nobody;
-    end_session(nobody);
+    Request before;
+    before.owner = request.owner;
+    before.urgent = true;
+    end_session(before);
   }
   record_.reset();
   record_.set(wire::kStrokeExecuting, std::string_view("true"));
@@ -268,6 +271,7 @@ void StrokeService::end(Request& request) {
   if (request.call == nullptr && session_.empty()) return;
   if (!is_running(request, request.values[0])) return;
   take_timestamp({});
+  request.urgent = true;
   end_session(request);
 }
 

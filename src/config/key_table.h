@@ -366,8 +366,26 @@ constexpr Key kKeys[] = {
      NB_CONFIG_AS(size, outbox.event_bytes),
      .fallback = "1MiB",
      .allowed = "4KiB..1GiB",
-     .doc = NB_DOC("Most that waits for Redis as events; then the oldest are dropped, and that is "
-                   "recorded.")},
+     .doc = NB_DOC(
+         "Most that waits for Redis as events; then the client that has most of it loses its\n"
+         "oldest, and that is recorded.")},
+    {.section = "outbox",
+     .name = "urgent_bytes",
+     NB_CONFIG_AS(size, outbox.urgent_bytes),
+     .fallback = "512KiB",
+     .allowed = "4KiB..1GiB",
+     .doc = NB_DOC(
+         "The same of the events that go first, and are not among event_bytes: errors, starts\n"
+         "and ends of stroke sessions, last wills, what the agent tells of its node.")},
+    {.section = "outbox",
+     .name = "client_event_bytes",
+     NB_CONFIG_AS(size, outbox.client_event_bytes),
+     .fallback = "512KiB",
+     .allowed = "4KiB..1GiB",
+     .doc = NB_DOC(
+         "How much of each of these two one client may take. While Redis takes what comes, the\n"
+         "agent reads no more of a client that has nearly so much waiting; otherwise the\n"
+         "client's own oldest events are dropped. It is also the largest event.")},
     {.section = "outbox",
      .name = "event_age",
      NB_CONFIG(outbox.event_age),

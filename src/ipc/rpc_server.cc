@@ -248,18 +248,21 @@ void RpcServer::answer(const Call& call, std::string_view result_json) {
 void RpcServer::refuse(const Call& call, const RpcError& error) {
   if (call.is_notification()) {
     count_error(call.client);
-    const Client* c = find(call.client);
-    if (c == nullptr || !c->reports_errors) return;
-    if (std::string* out = server_.begin_line(call.client)) {
-      wire::append_client_error(*out, call.method, error);
-      server_.end_line(call.client);
-    }
-    return;
+    return report(call.client, call.method, error);
   }
   if (std::exchange(settled_, true)) return;
   count_error(call.client);
   send_error(call.client, call.id, call.batch, error);
   settle_in_batch(call.batch);
+}
+
+void RpcServer::report(ClientId client, std::string_view method, const RpcError& error) {
+  const Client* c = find(client);
+  if (c == nullptr || !c->reports_errors) return;
+  if (std::string* out = server_.begin_line(client)) {
+    wire::append_client_error(*out, method, error);
+    server_.end_line(client);
+  }
 }
 
 Token RpcServer::defer(const Call& call, size_t weight) {

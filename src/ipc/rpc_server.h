@@ -97,6 +97,9 @@ class RpcServer {
   void pause_reading(ClientId client, bool paused);
   // As of Server.
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
+  // Tells by `client.error` what became of calls that have been answered, or never were to be, if
+  // the client wants to know.
+  void report(ClientId client, std::string_view method, const wire::RpcError& error);
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
   // The longest line that this client reads, without its newline: what it said in its hello, else

@@ -10,7 +10,8 @@ struct Chunks::Chunk {
   Chunk* next = nullptr;
   size_t capacity = 0;
   size_t used = 0;
-  size_t live = 0;  // records in it
+  size_t live = 0;     // records in it
+  Row* row = nullptr;  // whose current one it is
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 };
 
@@ -21,8 +22,6 @@ constexpr size_t kChunkBytes = 16 * 1024;
 }  // namespace
 
 Chunks::~Chunks() {
-  assert(current_ == nullptr || current_->live == 0);
-  if (current_ != nullptr) free_chunk(current_);
   while (spare_ != nullptr) {
     Chunk* next = spare_->next;
     free_chunk(spare_);
@@ -31,21 +30,24 @@ Chunks::~Chunks() {
   assert(allocated_ == 0);
 }
 
-size_t Chunks::waste_by(size_t size) const {
+size_t Chunks::waste_by(const Row& row, size_t size) {
   constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
-  if (current_ == nullptr || size > kCapacity) return 0;
-  const size_t left = current_->capacity - current_->used;
+  if (row.current == nullptr || size > kCapacity) return 0;
+  const size_t left = row.current->capacity - row.current->used;
   return left < size ? left : 0;
 }
 
-Chunks::Room Chunks::take(size_t size) {
+Chunks::Room Chunks::take(Row& row, size_t size) {
   constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
-  Chunk* chunk = current_;
+  Chunk* chunk = row.current;
   if (size > kCapacity) {
     chunk = make(size);
     allocated_ += size;
   } else if (chunk == nullptr || chunk->capacity - chunk->used < size) {
-    if (chunk != nullptr) wasted_ += chunk->capacity - chunk->used;
+    if (chunk != nullptr) {
+      wasted_ += chunk->capacity - chunk->used;
+      chunk->row = nullptr;
+    }
     if (spare_ != nullptr) {
       chunk = spare_;
       spare_ = chunk->next;
@@ -54,7 +56,8 @@ Chunks::Room Chunks::take(size_t size) {
       chunk = make(kCapacity);
       allocated_ += kCapacity;
     }
-    current_ = chunk;
+    row.current = chunk;
+    chunk->row = &row;
   }
   void* at = chunk->bytes() + chunk->used;
   chunk->used += size;
@@ -64,17 +67,17 @@ Chunks::Room Chunks::take(size_t size) {
 
 void Chunks::give_back(Chunk* chunk) {
   if (--chunk->live > 0) return;
-  if (chunk == current_) {
-    chunk->used = 0;
-  } else if (chunk->capacity > kChunkBytes - sizeof(Chunk)) {
-    free_chunk(chunk);
+  if (chunk->capacity > kChunkBytes - sizeof(Chunk)) return free_chunk(chunk);
+  if (chunk->row != nullptr) {
+    chunk->row->current = nullptr;
+    chunk->row = nullptr;
   } else {
     wasted_ -= chunk->capacity - chunk->used;
-    chunk->used = 0;
-    chunk->next = spare_;
-    spare_ = chunk;
-    ++spares_;
   }
+  chunk->used = 0;
+  chunk->next = spare_;
+  spare_ = chunk;
+  ++spares_;
 }
 
 void Chunks::trim(MonoTime now) {

@@ -1,6 +1,7 @@
 // Chunks: room for records of any size that are taken in order and given back in almost any, in
-// blocks of 16 KiB. In steady state it allocates nothing: a few empty blocks are kept for as long
-// as they are needed once a second.
+// blocks of 16 KiB. Each row of records has blocks of its own, so that a row whose records go soon
+// leaves no holes between those of a row whose records stay. In steady state it allocates nothing:
+// a few empty blocks are kept for as long as they are needed once a second.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,10 @@ namespace nb::outbox {
 class Chunks {
  public:
   struct Chunk;
+  // Records that lie one after the other. It stays where it is while it has any.
+  struct Row {
+    Chunk* current = nullptr;
+  };
   struct Room {
     void* at;      // aligned for any record
     Chunk* chunk;  // to give it back
@@ -25,13 +30,13 @@ class Chunks {
   ~Chunks();
 
   // `size` must be a multiple of 8. What is larger than a chunk gets one of its own.
-  Room take(size_t size);
+  Room take(Row& row, size_t size);
   void give_back(Chunk* chunk);
 
   // Bytes at the ends of chunks in use that nothing more goes into; and how many more there would
-  // be after take(size).
+  // be after take(row, size).
   size_t wasted() const { return wasted_; }
-  size_t waste_by(size_t size) const;
+  static size_t waste_by(const Row& row, size_t size);
   // Returns the empty chunks that were not needed since it last did so, a second ago or more.
   void trim(MonoTime now);
   size_t allocated() const { return allocated_; }
@@ -40,7 +45,6 @@ class Chunks {
   static Chunk* make(size_t capacity);
   void free_chunk(Chunk* chunk);
 
-  Chunk* current_ = nullptr;
   Chunk* spare_ = nullptr;  // a list
   size_t spares_ = 0;
   size_t fewest_spares_ = 0;  // since the last trim

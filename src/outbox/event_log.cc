@@ -8,6 +8,9 @@
 namespace nb::outbox {
 namespace {
 
+// Places that are kept when nobody has anything in it.
+constexpr size_t kKeptOwners = 64;
+
 constexpr size_t kAlign = alignof(Record);
 static_assert(sizeof(Record) % kAlign == 0);
 
@@ -66,7 +69,7 @@ void Gap::add(const Gap& other) {
 }
 
 EventLog::~EventLog() {
-  while (first_ != nullptr) release(std::exchange(first_, first_->next));
+  while (first_ != nullptr) release(*first_);
 }
 
 size_t EventLog::size_of(const EntryUpdate* entry, const MessageUpdate* message) {
@@ -76,19 +79,67 @@ size_t EventLog::size_of(const EntryUpdate* entry, const MessageUpdate* message)
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }
 
-Record* EventLog::push(const EntryUpdate* entry, const MessageUpdate* message, MonoTime now,
-                       WallTime wall) {
+OwnEvents& EventLog::place_of(Owner owner) {
+  if (last_own_ != nullptr && last_own_->owner == owner) return *last_own_;
+  OwnEvents* free = nullptr;
+  for (const auto& own : owners_) {
+    if (own->records == 0) {
+      free = own.get();
+    } else if (own->owner == owner) {
+      return *(last_own_ = own.get());
+    }
+  }
+  if (free == nullptr) {
+    owners_.push_back(std::make_unique<OwnEvents>());
+    free = owners_.back().get();
+  }
+  free->owner = owner;
+  free->crowded = false;
+  return *(last_own_ = free);
+}
+
+// Who loses the oldest event when the lane is full: the client that would have most in it, of those
+// that have any to lose. The agent's own go for the agent's own only.
+OwnEvents* EventLog::to_be_shortened(const OwnEvents& by, size_t bytes) const {
+  OwnEvents* most = nullptr;
+  size_t most_bytes = 0;
+  for (const auto& own : owners_) {
+    const bool is_by = own.get() == &by;
+    if (own->first_unsent == nullptr || (own->owner == 0 && !is_by)) continue;
+    const size_t has = own->bytes + (is_by ? bytes : 0);
+    if (has > most_bytes) {
+      most = own.get();
+      most_bytes = has;
+    }
+  }
+  return most;
+}
+
+Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
+                       const MessageUpdate* message, MonoTime now, WallTime wall) {
   chunks_.trim(now);
   const size_t size = size_of(entry, message);
-  const auto fits = [&] { return bytes() + chunks_.waste_by(size) + size <= limits_.bytes; };
-  while (!fits() && unsent_ != nullptr) drop_oldest_unsent();
-  if (!fits()) {
+  const size_t share = limits_.share(urgent_);
+  OwnEvents& own = place_of(owner);
+  while (own.bytes + size > share && own.first_unsent != nullptr) drop(*own.first_unsent);
+  const auto fits = [&] {
+    return bytes() + Chunks::waste_by(own.row, size) + size <= limits_.lane_bytes(urgent_);
+  };
+  while (own.bytes + size <= share && !fits()) {
+    OwnEvents* shortened = to_be_shortened(own, size);
+    if (shortened == nullptr) break;
+    drop(*shortened->first_unsent);
+  }
+  if (own.bytes + size > share || !fits()) {
     count_dropped(wall);
     return nullptr;
   }
-  const Chunks::Room room = chunks_.take(size);
+  const Chunks::Room room = chunks_.take(own.row, size);
   auto* record = new (room.at) Record{};
   record->chunk = room.chunk;
+  record->owner = &own;
+  record->order = order;
+  record->urgent = urgent_;
   record->at = now;
   record->wall = wall;
   record->bytes = static_cast<uint32_t>(size);
@@ -111,27 +162,39 @@ Record* EventLog::push(const EntryUpdate* entry, const MessageUpdate* message, M
     texts.put(message->channel);
     texts.put(message->payload);
   }
+  record->previous = last_;
   (last_ != nullptr ? last_->next : first_) = record;
   last_ = record;
   if (unsent_ == nullptr) unsent_ = record;
+  add_to_unsent(*record);
+  active_ += own.records++ == 0;
+  own.bytes += size;
+  if (own.bytes > fair_part() / 4 * 3) own.crowded = true;
   ++size_;
   bytes_ += size;
   return record;
 }
 
-void EventLog::drop_old(MonoTime now) {
-  chunks_.trim(now);
-  while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop_oldest_unsent();
+size_t EventLog::fair_part() const {
+  return std::min(limits_.share(urgent_), limits_.lane_bytes(urgent_) / (active_ + 1));
 }
 
-void EventLog::drop_oldest_unsent() {
-  Record* gone = unsent_;
-  unsent_ = gone->next;
-  (last_sent_ != nullptr ? last_sent_->next : first_) = gone->next;
-  if (last_ == gone) last_ = last_sent_;
-  count_dropped(gone->wall);
-  on_dropped_(*gone);
-  release(gone);
+void EventLog::drop_old(MonoTime now) {
+  chunks_.trim(now);
+  if (size_ == 0 && owners_.size() > kKeptOwners) {
+    last_own_ = nullptr;
+    owners_.clear();
+  }
+  while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
+}
+
+// The first unsent one of its owner.
+void EventLog::drop(Record& record) {
+  if (unsent_ == &record) unsent_ = record.next;
+  record.owner->first_unsent = record.next_own;
+  count_dropped(record.wall);
+  on_dropped_(record);
+  release(record);
 }
 
 void EventLog::count_dropped(WallTime wall) {
@@ -139,40 +202,72 @@ void EventLog::count_dropped(WallTime wall) {
   gap_.add({1, wall, wall});
 }
 
+Record* EventLog::next_to_send() const {
+  return sent_bytes_ <= limits_.lane_bytes(urgent_) / 2 ? unsent_ : nullptr;
+}
+
 void EventLog::mark_sent() {
-  unsent_->was_sent = true;
-  last_sent_ = unsent_;
-  unsent_ = unsent_->next;
+  Record& record = *unsent_;
+  record.was_sent = true;
+  record.owner->first_unsent = record.next_own;
+  sent_bytes_ += record.bytes;
+  unsent_ = record.next;
 }
 
 void EventLog::pop_sent() {
-  Record* gone = first_;
-  first_ = gone->next;
-  if (last_sent_ == gone) last_sent_ = nullptr;
-  if (last_ == gone) last_ = nullptr;
-  release(gone);
+  sent_bytes_ -= first_->bytes;
+  release(*first_);
 }
 
-void EventLog::send_again() {
-  Record* record = first_;
-  if (last_sent_ == record) last_sent_ = nullptr;
-  if (unsent_ == nullptr) unsent_ = record;
-  if (record == last_) return;
-  first_ = record->next;
-  record->next = nullptr;
-  last_->next = record;
-  last_ = record;
+void EventLog::send_again(uint64_t order) {
+  Record& record = *first_;
+  sent_bytes_ -= record.bytes;
+  record.order = order;
+  if (unsent_ == nullptr) unsent_ = &record;
+  if (&record != last_) {
+    first_ = record.next;
+    first_->previous = nullptr;
+    record.next = nullptr;
+    record.previous = std::exchange(last_, &record);
+    record.previous->next = &record;
+  }
+  add_to_unsent(record);
 }
 
-void EventLog::release(Record* record) {
+void EventLog::add_to_unsent(Record& record) {
+  OwnEvents& own = *record.owner;
+  (own.first_unsent != nullptr ? own.last_unsent->next_own : own.first_unsent) = &record;
+  own.last_unsent = &record;
+  record.next_own = nullptr;
+}
+
+void EventLog::release(Record& record) {
+  (record.previous != nullptr ? record.previous->next : first_) = record.next;
+  (record.next != nullptr ? record.next->previous : last_) = record.previous;
+  OwnEvents& own = *record.owner;
+  active_ -= --own.records == 0;
+  own.bytes -= record.bytes;
+  if (own.crowded && (own.records == 0 || own.bytes <= fair_part() / 2)) {
+    own.crowded = false;
+    relief_ = true;
+  }
   --size_;
-  bytes_ -= record->bytes;
-  chunks_.give_back(record->chunk);
+  bytes_ -= record.bytes;
+  chunks_.give_back(record.chunk);
 }
 
 void EventLog::unsend() {
   unsent_ = first_;
-  last_sent_ = nullptr;
+  sent_bytes_ = 0;
+  for (const auto& own : owners_) own->first_unsent = nullptr;
+  for (Record* record = first_; record != nullptr; record = record->next) add_to_unsent(*record);
+}
+
+bool EventLog::crowded(Owner owner) const {
+  if (last_own_ != nullptr && last_own_->owner == owner) return last_own_->crowded;
+  return std::any_of(owners_.begin(), owners_.end(), [&](const auto& own) {
+    return own->records > 0 && own->owner == owner && own->crowded;
+  });
 }
 
 Gap EventLog::take_gap() {

@@ -1,11 +1,17 @@
-// EventLog: events in order, bounded in bytes and age. When it is full the oldest goes first, and
-// how many went, and from when to when, is kept until it could be said. Records lie packed in
-// chunks and never move, so an event costs no allocation in steady state.
+// EventLog: one lane of events in order, bounded in bytes and age. Each owner has a share of it.
+// When a share is full, its owner's oldest unsent event goes; when the lane is full, the oldest
+// unsent one of the client that has most in it. So an owner with little in it loses nothing,
+// whatever others do. How many went, and from when to when, is kept until it could be told. Records
+// lie packed in chunks and never move, so an event costs no allocation in steady state.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/delegate.h"
 #include "outbox/chunks.h"
@@ -17,6 +23,12 @@ namespace nb::outbox {
 struct EventLogLimits {
   size_t bytes = 1024 * 1024;  // bookkeeping included
   Duration age = std::chrono::minutes(10);
+  size_t owner_bytes = 512 * 1024;   // of each lane, one owner's
+  size_t urgent_bytes = 512 * 1024;  // the same as `bytes`, of the urgent lane
+
+  size_t lane_bytes(bool urgent) const { return urgent ? urgent_bytes : bytes; }
+  // No event may be larger.
+  size_t share(bool urgent) const { return std::min(owner_bytes, lane_bytes(urgent)); }
 };
 
 // Packed texts, each behind its length.
@@ -42,12 +54,19 @@ struct MessageView {
   std::string_view payload;
 };
 
+struct OwnEvents;
+
 // Its texts follow it in memory: stream, names and values, channel, payload.
 struct Record {
   Record* next;
+  Record* previous;
+  Record* next_own;  // the owner's next one that is not yet sent
+  OwnEvents* owner;
   Chunks::Chunk* chunk;
   Slot* slot;  // goes in the same transaction if it still waits then
   uint64_t slot_version;
+  uint64_t order;   // among the records of both lanes
+  uint64_t behind;  // it must not be sent before those of the other lane up to this order
   MonoTime at;
   WallTime wall;
   Duration max_age;  // of the message
@@ -57,6 +76,7 @@ struct Record {
   uint32_t message_at;
   int32_t db;
   uint16_t fields;
+  bool urgent;
   bool has_entry;
   bool has_message;
   bool was_sent;  // perhaps in vain
@@ -67,7 +87,18 @@ struct Record {
   const char* texts() const { return reinterpret_cast<const char*>(this + 1); }
 };
 
-// What was dropped since it was last said.
+// What one owner has in a lane.
+struct OwnEvents {
+  Owner owner = 0;
+  size_t records = 0;  // 0: this place is free
+  size_t bytes = 0;
+  Record* first_unsent = nullptr;
+  Record* last_unsent = nullptr;  // if there is a first
+  bool crowded = false;
+  Chunks::Row row;
+};
+
+// What was dropped since it was last told.
 struct Gap {
   uint64_t count = 0;
   WallTime first{};
@@ -78,8 +109,8 @@ struct Gap {
 class EventLog {
  public:
   // `on_dropped` hears of each record that goes unsent, while it is still valid.
-  EventLog(EventLogLimits limits, Delegate<void(Record&)> on_dropped)
-      : limits_(limits), on_dropped_(on_dropped) {}
+  EventLog(EventLogLimits limits, bool urgent, Delegate<void(Record&)> on_dropped)
+      : limits_(limits), urgent_(urgent), on_dropped_(on_dropped) {}
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
   ~EventLog();
@@ -89,26 +120,32 @@ class EventLog {
   // What a record of these would take; either may be null.
   static size_t size_of(const EntryUpdate* entry, const MessageUpdate* message);
 
-  // Appends, and drops from the front what no longer fits, never what is being sent. Null, and
-  // counted as dropped, if there is no room even so.
-  Record* push(const EntryUpdate* entry, const MessageUpdate* message, MonoTime now, WallTime wall);
+  // Appends, and drops what then no longer fits, never what is being sent. Null, and counted as
+  // dropped, if there is no room even so. `order` is larger than that of each record before.
+  Record* push(Owner owner, uint64_t order, const EntryUpdate* entry, const MessageUpdate* message,
+               MonoTime now, WallTime wall);
   // Drops what is older than the limit.
   void drop_old(MonoTime now);
 
   // The first record not yet sent, or null. It stays where it is until it is popped or dropped.
-  Record* peek_unsent() { return unsent_; }
+  Record* first_unsent() const { return unsent_; }
+  // The same, but null while half of the lane is on its way already: of the other half anything
+  // can be dropped, so that there is room for an owner with little in it.
+  Record* next_to_send() const;
   void mark_sent();
   // The oldest sent record has been answered.
   void pop_sent();
-  // Nothing of the oldest sent record was carried out: it waits again, behind all others.
-  void send_again();
+  // Nothing of the oldest sent record was carried out: it waits again, behind all others, with
+  // this order.
+  void send_again(uint64_t order);
   // What was sent is in doubt: it will be sent again.
   void unsend();
-  // Calls visit(record) for each, the oldest first.
-  template <class Visit>
-  void for_each(Visit visit) {
-    for (Record* record = first_; record != nullptr; record = record->next) visit(*record);
-  }
+  // Whether this owner has so much in the lane that it had better wait: from three quarters on of
+  // its share, or of an equal part for each that has anything here and for one more, until half of
+  // that is left.
+  bool crowded(Owner owner) const;
+  // Whether somebody has ceased to be crowded since this was last asked.
+  bool take_relief() { return std::exchange(relief_, false); }
 
   size_t size() const { return size_; }
   size_t bytes() const { return bytes_ + chunks_.wasted(); }
@@ -120,20 +157,29 @@ class EventLog {
   void put_back(const Gap& gap) { gap_.add(gap); }
 
  private:
-  void drop_oldest_unsent();
+  OwnEvents& place_of(Owner owner);
+  OwnEvents* to_be_shortened(const OwnEvents& by, size_t bytes) const;
+  size_t fair_part() const;
+  static void add_to_unsent(Record& record);
+  void drop(Record& record);
   void count_dropped(WallTime wall);
-  void release(Record* record);
+  void release(Record& record);
 
   EventLogLimits limits_;
+  bool urgent_;
   Delegate<void(Record&)> on_dropped_;
   Chunks chunks_;
+  std::vector<std::unique_ptr<OwnEvents>> owners_;
+  OwnEvents* last_own_ = nullptr;  // whose record came last: they come many at a time
   Record* first_ = nullptr;
   Record* last_ = nullptr;
-  Record* unsent_ = nullptr;     // those before it wait for answers
-  Record* last_sent_ = nullptr;  // the one before it
+  Record* unsent_ = nullptr;  // those before it wait for answers
+  size_t active_ = 0;         // owners that have records
   size_t size_ = 0;
   size_t bytes_ = 0;
+  size_t sent_bytes_ = 0;
   uint64_t dropped_ = 0;
+  bool relief_ = false;
   Gap gap_;
 };
 

@@ -11,6 +11,8 @@ namespace {
 
 // After so many events a slot that waits alone has its turn, so that a flood does not starve it.
 constexpr unsigned kEventsInARow = 16;
+// The same of urgent events, after which one of the other lane has its turn.
+constexpr unsigned kUrgentInARow = 16;
 
 }  // namespace
 
@@ -21,15 +23,19 @@ MessageView Unit::message() const {
 
 Outbox::Outbox(OutboxOptions options)
     : options_(std::move(options)),
-      events_(options_.event_limits,
+      events_(options_.event_limits, false,
+              Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)),
+      urgent_(options_.event_limits, true,
               Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)) {}
 
 // --- filling ---
 
 Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
-                const MessageUpdate* message, MonoTime now, WallTime wall, Waiter waiter) {
+                const MessageUpdate* message, MonoTime now, WallTime wall, Waiter waiter,
+                Origin origin) {
   const bool has_event = entry != nullptr || message != nullptr;
-  if (has_event && EventLog::size_of(entry, message) > events_.limits().bytes) {
+  EventLog& lane = this->lane(origin.urgent);
+  if (has_event && EventLog::size_of(entry, message) > lane.limits().share(origin.urgent)) {
     return Put::too_large;
   }
   look_for_expired(now);
@@ -50,14 +56,18 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   }
   if (has_event) {
     events_.drop_old(now);
-    if (Record* record = events_.push(entry, message, now, wall)) {
+    urgent_.drop_old(now);
+    if (Record* record = lane.push(origin.owner, ++last_order_, entry, message, now, wall)) {
       record->waiter = waiter;
       record->slot = slot;
       if (slot != nullptr) {
         record->slot_version = slot->version;
+        record->behind = slot->last_order[!origin.urgent];
+        slot->last_order[origin.urgent] = record->order;
         ++slot->records;
       }
     } else {
+      add_loss(origin.owner);
       answer(waiter, Outcome::dropped);
       if (slot != nullptr && slot->records == 0) slots_.move(*slot, Lane::alone);
     }
@@ -66,6 +76,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   } else {
     answer(waiter, Outcome::stored);
   }
+  tell_of_room();
   deliver();
   return Put::accepted;
 }
@@ -98,12 +109,13 @@ void Outbox::connection_opened() {
   connected_ = true;
   slots_.mark_all_dirty();
   replaying_ = slots_.front(Lane::alone) != nullptr;
-  backlog_ = slots_.dirty_count() + events_.size();
+  backlog_ = slots_.dirty_count() + events_waiting();
 }
 
 void Outbox::connection_lost() {
   connected_ = false;
   events_.unsend();
+  urgent_.unsend();
   if (notice_in_flight_) {
     events_.put_back(std::exchange(told_gap_, {}));
     notice_in_flight_ = false;
@@ -129,14 +141,35 @@ Slot* Outbox::next_alone(MonoTime now) {
   return nullptr;
 }
 
+// What is urgent goes first, but lets the others have their turn; and never ahead of what came
+// before it in the other lane of the same value: first a session's progress, then its end.
+Record* Outbox::next_record() {
+  const auto may_go = [](const Record* record, const EventLog& other) {
+    if (record == nullptr) return false;
+    const Record* before = other.first_unsent();
+    return before == nullptr || before->order > record->behind;
+  };
+  Record* urgent = urgent_.next_to_send();
+  Record* event = events_.next_to_send();
+  if (!may_go(urgent, events_)) urgent = nullptr;
+  if (!may_go(event, urgent_)) event = nullptr;
+  if (urgent == nullptr || (event != nullptr && urgent_in_a_row_ >= kUrgentInARow)) {
+    urgent_in_a_row_ = 0;
+    return event;
+  }
+  ++urgent_in_a_row_;
+  return urgent;
+}
+
 bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   unit = {};
   Slot* slot = next_alone(now);
   if (slot == nullptr) replaying_ = false;
   if (!replaying_) {
     events_.drop_old(now);
+    urgent_.drop_old(now);
     const bool slots_turn = slot != nullptr && events_in_a_row_ >= kEventsInARow;
-    Record* record = slots_turn ? nullptr : events_.peek_unsent();
+    Record* record = slots_turn ? nullptr : next_record();
     // What was lost is said before the first event that comes after the loss.
     if (!slots_turn && take_notice(unit, wall)) {
       slot = nullptr;
@@ -147,7 +180,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
       unit.publish = record->has_message &&
                      (record->max_age == Duration::max() || now - record->at <= record->max_age);
       counters_.replayed += record->was_sent;
-      events_.mark_sent();
+      lane(record->urgent).mark_sent();
       ++events_in_a_row_;
       slot = record->slot != nullptr && record->slot->dirty() ? record->slot : nullptr;
     } else {
@@ -165,8 +198,9 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
 }
 
 bool Outbox::take_notice(Unit& unit, WallTime wall) {
-  if (!events_.has_gap() || notice_in_flight_) return false;
+  if ((!events_.has_gap() && !urgent_.has_gap()) || notice_in_flight_) return false;
   told_gap_ = events_.take_gap();
+  told_gap_.add(urgent_.take_gap());
   notice_ = Notice{wire::node_events_channel(options_.node_id),
                    wire::events_lost_event({options_.node_id, options_.instance_id, wall},
                                            told_gap_.count, told_gap_.first, told_gap_.last)};
@@ -209,6 +243,7 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers,
   }
   --in_flight_;
   if (backlog_ > 0) --backlog_;
+  tell_of_room();
   deliver();
 }
 
@@ -221,7 +256,7 @@ void Outbox::aborted(const Unit& unit) {
   }
   if (unit.record != nullptr) {
     unit.record->apart = true;
-    events_.send_again();
+    lane(unit.record->urgent).send_again(++last_order_);
   }
   --in_flight_;
 }
@@ -255,7 +290,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
         {record.waiter, outcome, subscribers, !refusals.entry.empty(), !refusals.message.empty()});
   }
   let_go(record);
-  events_.pop_sent();
+  lane(record.urgent).pop_sent();
 }
 
 void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
@@ -266,8 +301,22 @@ void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
 }
 
 void Outbox::on_record_dropped(Record& record) {
+  add_loss(record.owner->owner);
   answer(record.waiter, Outcome::dropped);
   let_go(record);
+}
+
+// What the agent itself loses is told by the notice only.
+void Outbox::add_loss(Owner owner) {
+  if (owner == 0 || !on_losses_) return;
+  const auto at = std::find_if(losses_.begin(), losses_.end(),
+                               [&](const Loss& loss) { return loss.owner == owner; });
+  if (at != losses_.end()) {
+    ++at->count;
+    return;
+  }
+  losses_.push_back({owner, 1});
+  if (losses_.size() == 1) on_losses_();
 }
 
 // The record goes; a slot that waited for its last record waits alone from now on.
@@ -311,11 +360,17 @@ void Outbox::look_for_expired(MonoTime now) {
 }
 
 bool Outbox::drained() const {
-  return in_flight_ == 0 && slots_.dirty_count() == 0 && events_.size() == 0 && !events_.has_gap();
+  return in_flight_ == 0 && slots_.dirty_count() == 0 && events_waiting() == 0 &&
+         !events_.has_gap() && !urgent_.has_gap();
 }
 
 void Outbox::answer(Waiter waiter, Outcome outcome) {
   if (waiter != 0) answers_.push_back({waiter, outcome, -1, false, false});
+}
+
+void Outbox::tell_of_room() {
+  const bool events = events_.take_relief();
+  if ((urgent_.take_relief() || events) && on_room_) on_room_();
 }
 
 // Whoever hears an answer may put something in, which may settle others: those come next, not

@@ -1,5 +1,6 @@
-// Outbox: all that waits for Redis, in two lanes: slots (latest value wins) and the event log
-// (ordered, bounded). It is filled by the agent and emptied by the link, and knows neither.
+// Outbox: all that waits for Redis: slots (latest value wins) and events (ordered, bounded), which
+// have two lanes: what is urgent goes first. It is filled by the agent and emptied by the link, and
+// knows neither.
 //
 // Nothing leaves it before Redis has confirmed it: what was in flight when a connection died is
 // sent again. In steady state neither filling nor emptying allocates.
@@ -70,7 +71,10 @@ class Outbox {
   // together. `waiter` hears once, through on_settled, what became of it: at the latest when a
   // newer value of the same key is stored.
   Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
-          MonoTime now, WallTime wall, Waiter waiter = 0);
+          MonoTime now, WallTime wall, Waiter waiter = 0, Origin origin = {});
+  // Whether this owner has so many events here that it had better wait before it puts in more;
+  // on_room tells when it need not wait any longer.
+  bool crowded(Owner owner) const { return events_.crowded(owner) || urgent_.crowded(owner); }
   // Forgets who has given up waiting for a slot. It looks at all: for once in a while.
   void keep_waiters(bool (*waits_still)(void* user, Waiter), void* user);
   // The value of a key, if there is one here: to read what was just written. With `now` a string
@@ -79,6 +83,15 @@ class Outbox {
   // Called for each waiter exactly once, perhaps from inside put(), next(), stored() or refused();
   // it may call put() itself.
   void set_on_settled(Delegate<void(const Settled&)> on_settled) { on_settled_ = on_settled; }
+  // Called when an owner that was crowded() is not any longer. It may call crowded() only.
+  void set_on_room(Delegate<void()> on_room) { on_room_ = on_room; }
+  // Called when clients have lost events, once until take_losses(). It must not call anything here.
+  void set_on_losses(Delegate<void()> on_losses) { on_losses_ = on_losses; }
+  // Calls tell(owner, count) for each client that has lost events since the last time.
+  template <class Tell>
+  void take_losses(Tell tell) {
+    for (const Loss& loss : std::exchange(losses_, {})) tell(loss.owner, loss.count);
+  }
 
   // --- emptying ---
 
@@ -114,11 +127,18 @@ class Outbox {
 
   // --- limits and figures ---
 
-  void set_event_limits(EventLogLimits limits) { events_.set_limits(limits); }
+  void set_event_limits(EventLogLimits limits) {
+    events_.set_limits(limits);
+    urgent_.set_limits(limits);
+  }
   void set_slot_bytes(size_t bytes) { options_.slot_bytes = bytes; }
   size_t slot_bytes() const { return options_.slot_bytes; }
   const Slots& slots() const { return slots_; }
   const EventLog& events() const { return events_; }
+  const EventLog& urgent_events() const { return urgent_; }
+  // Of both lanes.
+  size_t events_waiting() const { return events_.size() + urgent_.size(); }
+  uint64_t events_dropped() const { return events_.dropped() + urgent_.dropped(); }
   const OutboxCounters& counters() const { return counters_; }
   // From put() to Redis' confirmation, of what was not stored before.
   const Histogram& store_latency() const { return store_latency_; }
@@ -132,8 +152,15 @@ class Outbox {
     bool entry_refused;
     bool message_refused;
   };
+  struct Loss {
+    Owner owner;
+    uint64_t count;
+  };
 
+  EventLog& lane(bool urgent) { return urgent ? urgent_ : events_; }
   Slot* next_alone(MonoTime now);
+  Record* next_record();
+  void add_loss(Owner owner);
   bool take_notice(Unit& unit, WallTime wall);
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
   void settle_slot(const Unit& unit, Outcome outcome);
@@ -146,13 +173,18 @@ class Outbox {
   void look_for_expired(MonoTime now);
   void answer(Waiter waiter, Outcome outcome);
   void deliver();
+  void tell_of_room();
 
   OutboxOptions options_;
   Slots slots_;
   EventLog events_;
+  EventLog urgent_;
   OutboxCounters counters_;
   Histogram store_latency_;
   Delegate<void(const Settled&)> on_settled_;
+  Delegate<void()> on_room_;
+  Delegate<void()> on_losses_;
+  std::vector<Loss> losses_;
 
   std::vector<Answer> answers_;  // to be given once the state is consistent
   bool delivering_ = false;
@@ -166,7 +198,9 @@ class Outbox {
   MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;
   size_t backlog_ = 0;  // units at most that were there when the connection was opened
+  uint64_t last_order_ = 0;
   unsigned events_in_a_row_ = 0;
+  unsigned urgent_in_a_row_ = 0;
   bool connected_ = false;
   bool replaying_ = false;  // slots go first until all have gone once
 };

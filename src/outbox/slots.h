@@ -46,7 +46,8 @@ struct Slot {
   uint64_t stored_version = 0;   // the last that Redis has confirmed
   uint64_t refused_version = 0;  // the last that Redis has refused
   uint32_t in_flight = 0;        // units that carry it
-  uint32_t records = 0;          // of the event log that belong to it
+  uint32_t records = 0;          // of the event lanes that belong to it
+  uint64_t last_order[2] = {};   // of the last record that belongs to it, in each event lane
   std::vector<Wait> waits;       // in the order of their versions
 
   Slot* previous = nullptr;  // in its lane

@@ -13,6 +13,16 @@ namespace nb::outbox {
 
 // Who waits to hear that an update was stored; 0: nobody.
 using Waiter = uint64_t;
+// Whose update it is: a client's number; 0: the agent's own. What waits is bounded for each.
+using Owner = uint64_t;
+
+// Where an update comes from.
+struct Origin {
+  Owner owner = 0;
+  // Its event goes in the lane for what must not be held up or pushed out by a flood: errors,
+  // starts and ends of sessions, wills, what the agent tells of its node.
+  bool urgent = false;
+};
 
 struct FieldView {
   std::string_view name;

@@ -180,6 +180,10 @@ RpcError dropped(std::string_view words) {
   return make(-32012, words);
 }
 
+RpcError dropped(std::string_view words, uint64_t count) {
+  return with(-32012, words, "count", count);
+}
+
 void add_place(RpcError& error, std::string_view place) {
   constexpr std::string_view kField = R"("field":")";
   if (error.data.starts_with(kField)) {

@@ -47,6 +47,7 @@ RpcError refused_by_redis(std::string_view redis_words);
 RpcError wrong_type(std::string_view words, std::string_view type);
 RpcError forbidden(std::string_view words);
 RpcError dropped(std::string_view words);
+RpcError dropped(std::string_view words, uint64_t count);
 
 // Puts the place of the value within the params, as "will[1].params.", before the field in
 // question, and before the words.

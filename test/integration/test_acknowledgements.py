@@ -61,6 +61,50 @@ def test_stored_comes_as_soon_as_redis_does(lonely):
     assert lonely.server.client().get("k") == "1"
 
 
+def wait_for_redis(client, count=256):
+    client.send(b"".join(client.line("state.set", {
+        "key": "k", "value": 1, "ack": "stored", "timeout_ms": 60000}, i) for i in range(count)))
+
+
+def test_those_who_wait_take_nobodys_place(lonely, connect):
+    """However many wait, each client has its own 256; and they end with it."""
+    waiting = [connect(lonely.agent) for _ in range(20)]
+    for client in waiting:
+        wait_for_redis(client)
+
+    def accepted():
+        return lonely.client.call("agent.stats")["outbox"]["accepted"] >= 20 * 256
+
+    wait_until(accepted)
+    for method, params in (("stroke.start", {"total_strokes": 2}), ("stroke.update", {}),
+                           ("robot.update", {}), ("error.report", {"category": "c", "message": "m"})):
+        error = refused(lonely.client, method, params, ack="stored", timeout_ms=1)
+        assert error.name == "not_stored"
+    kept = lonely.client.request("state.set", key="mine", value=1, ack="stored", timeout_ms=60000)
+    for client in waiting:
+        client.close()
+    wait_until(lambda: lonely.client.call("agent.stats")["socket"]["clients"] == 1)
+    lonely.server.start()
+    assert lonely.client.answer(kept) == {} and lonely.server.client().get("mine") == "1"
+
+
+def test_waiters_of_clients_that_have_gone_are_forgotten(lonely, connect, sanitized):
+    def come_and_go(times):
+        for _ in range(times):
+            client = connect(lonely.agent)
+            before = lonely.client.call("agent.stats")["outbox"]["accepted"]
+            wait_for_redis(client)
+            wait_until(lambda: lonely.client.call("agent.stats")["outbox"]["accepted"]
+                       >= before + 256)
+            client.close()
+
+    come_and_go(20)
+    before = lonely.agent.own_memory()
+    come_and_go(80)
+    if not sanitized and "NODEBEAT_TEST_EMULATED" not in os.environ:  # whose memory is not the agent's
+        assert lonely.agent.own_memory() - before < 256 << 10
+
+
 def test_hundreds_that_wait_for_redis(cell):
     ids = [cell.client.request("state.set", key=f"k{i % 50}", value=i, ack="stored")
            for i in range(300)]

@@ -1,6 +1,7 @@
 """event.publish and event.subscribe: local listeners, Redis, and what happens in between."""
 
 import json
+import threading
 
 import pytest
 
@@ -272,6 +273,106 @@ def test_a_refused_subscription_hides_none_that_works(make_redis, make_agent, st
     client.call("event.subscribe", channels=["ok"])
     wait_until(lambda: server.client().publish("ok", "{}"))
     assert client.next_event("ok") == {"channel": "ok", "event": {}, "remote": True}
+
+
+# --- what one client takes from others ----------------------------------------------------------
+
+
+def flood(client, fill=1000, count=100):
+    """Notifications without a pause, from a thread, until the client is closed."""
+    lines = client.line("event.publish", {"channel": "flood", "event": {"x": "y" * fill}}) * count
+
+    def send():
+        try:
+            while True:
+                client.send(lines)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_flood_does_not_push_out_what_others_say(lonely, connect):
+    """While Redis is away: an error is as safe as if the flood were not there, an event too."""
+    flooders = [connect(lonely.agent) for _ in range(4)]
+    stored = {"ack": "stored", "timeout_ms": 60000}
+    ids = [lonely.client.request("error.report", category="arm", message=f"before {i}", **stored)
+           for i in range(20)]
+    ids.append(lonely.client.request("event.publish", channel="mine", event={"i": 0}, **stored))
+    for client in flooders:
+        flood(client)
+    wait_until(lambda: lonely.client.call("agent.stats")["outbox"]["dropped"] > 5000)
+    ids += [lonely.client.request("error.report", category="arm", message=f"after {i}", **stored)
+            for i in range(20)]
+    ids.append(lonely.client.request("event.publish", channel="mine", event={"i": 1}, **stored))
+    session = lonely.client.call("stroke.start", total_strokes=1)["session_id"]
+    lonely.server.start()
+    for request in ids:
+        lonely.client.answer(request, timeout=20)
+    lonely.client.call("stroke.end", ack="stored")
+    for client in flooders:
+        client.close()
+    kept = [json.loads(f["event"]) for _, f in
+            lonely.server.client().xrange("stream:node_events:ook")]
+    said = [e["message"] for e in kept if e.get("type") == "error"]
+    assert said == [f"before {i}" for i in range(20)] + [f"after {i}" for i in range(20)]
+    assert [e["type"] for e in kept if e.get("session_id") == session] == [
+        "session_start", "session_end"]
+
+
+def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
+    """Nor the one who floods: of that one the agent reads no more until there is room."""
+    cell.agent.write_config(robot__events_length=10_000_000)
+    cell.agent.reload()
+    flooders = [connect(cell.agent) for _ in range(4)]
+    for client in flooders:
+        flood(client)
+    for i in range(100):
+        cell.client.call("error.report", category="arm", message=str(i), ack="stored")
+    before = cell.client.call("agent.stats")["outbox"]
+    assert before["stored"] > 1000 and before["dropped"] == 0
+    for client in flooders:
+        client.close()
+    kept = [json.loads(f["event"])["message"] for _, f in cell.redis.xrange("stream:node_events:ook")
+            if f["channel"] == "error:events:arm"]
+    assert kept == [str(i) for i in range(100)]
+
+
+def test_who_sends_more_than_there_is_room_for_is_made_to_wait(redis_server, make_agent, steady):
+    settings = {"outbox.event_bytes": "16KiB", "robot.events_length": 100000}
+    client = steady(make_agent(redis_server.url(), settings=settings))
+    ids = range(10_000, 13_000)
+    lines = b"".join(client.line("event.publish", {"channel": "c", "event": {"i": i}}, i)
+                     for i in ids)
+    sender = threading.Thread(target=client.send, args=[lines], daemon=True)
+    sender.start()
+    assert [client.answer(i) for i in ids] == [{}] * len(ids)
+    sender.join()
+    assert client.call("agent.stats")["outbox"]["dropped"] == 0
+    client.call("event.publish", channel="c", event={"i": "end"}, ack="stored")
+    kept = [json.loads(f["event"])["i"] for _, f in
+            redis_server.client().xrange("stream:node_events:ook") if f["channel"] == "c"]
+    assert kept == [*ids, "end"]
+
+
+def test_who_has_lost_events_is_told_how_many(lonely, connect):
+    client, other = lonely.client, connect(lonely.agent)
+    for each in (client, other):
+        each.call("client.hello", errors=True)
+    other.notify("event.publish", channel="c", event={})
+    for _ in range(2000):
+        client.notify("event.publish", channel="c", event={"x": "y" * 1000})
+    count = 0
+    while count == 0 or count < client.call("agent.stats")["outbox"]["dropped"]:
+        told = client.next_message("client.error")
+        assert told["error"]["code"] == -32012 and told["error"]["data"]["name"] == "dropped"
+        assert "client_event_bytes" in told["error"]["message"]
+        count += told["error"]["data"]["count"]
+    assert count == client.call("agent.stats")["outbox"]["dropped"] > 500
+    other.call("agent.stats")
+    assert other.messages == []
 
 
 # --- from elsewhere -----------------------------------------------------------------------------

@@ -300,8 +300,8 @@ STATS = {
     "link": {"state": str, "cause": (str, NULL), "trouble": (str, NULL), "target": str,
              "connects": int, "failures": int, "ping_ms": (*NUMBER, NULL)},
     "outbox": dict.fromkeys(
-        ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "accepted",
-         "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
+        ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "urgent_bytes",
+         "urgent_bytes_limit", "accepted", "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
     "latency_us": {side: {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
                    for side in ("accept", "store")},
     "calls": {"requests": int, "notifications": int, "errors": int},

@@ -246,34 +246,6 @@ def test_a_refused_start_ends_nothing(cell):
     assert cell.client.call("agent.stats")["stroke"]["session_id"] == session
 
 
-def test_what_is_refused_for_want_of_room_changes_nothing(lonely, connect):
-    session = lonely.client.call("stroke.start", total_strokes=1)["session_id"]
-    lonely.client.call("stroke.update", stroke_idx=1)
-    lonely.client.call("robot.update", current_pose="taken")
-    def stats():
-        return lonely.client.call("agent.stats")["outbox"]
-
-    for _ in range(16):  # all that may wait to be stored at a time
-        client = connect(lonely.agent)
-        client.send(b"".join(client.line("state.set", {
-            "key": "k", "value": 1, "ack": "stored", "timeout_ms": 60000}, i) for i in range(256)))
-    wait_until(lambda: stats()["accepted"] >= 4096)
-    for method, params in (("stroke.end", {}), ("stroke.start", {"total_strokes": 2}),
-                           ("stroke.update", {"stroke_idx": 2}),
-                           ("robot.update", {"current_pose": "refused"})):
-        error = refused(lonely.client, method, params, ack="stored")
-        assert (error.code, error.name) == (-32004, "queue_full")
-    lonely.client.call("stroke.update", pose_idx=3, session_id=session)
-    lonely.client.call("robot.update", is_connected_l=True)
-    lonely.server.start()
-    wait_until(lambda: lonely.server.client().exists("k") and stats()["slots_waiting"] == 0)
-    lonely.client.call("stroke.end", ack="stored", timeout_ms=20000)
-    told = progress(lonely.server.client(), session)
-    assert (told["is_executing"], told["stroke_idx"], told["pose_idx"]) == (False, 1, 3)
-    robot = json.loads(lonely.server.client().hget("robot:state:ook", "state"))
-    assert robot["current_pose"] == "taken" and robot["is_connected_l"] is True
-
-
 def test_an_update_too_large_for_the_event_log_changes_nothing(redis_server, make_agent, steady):
     agent = make_agent(redis_server.url(), settings={
         "outbox.event_bytes": "8KiB", "robot.telemetry_interval": "1ms"})

@@ -81,7 +81,7 @@ TEST(OutboxMemory, AnUpdateLikeThoseBeforeCostsNoAllocation) {
 
 TEST(OutboxMemory, EventsThatPileUpAndLeaveKeepTheirChunksWhileTheyAreNeeded) {
   if (!test::kCountsAllocations) GTEST_SKIP() << "a sanitizer has the heap";
-  Outbox outbox({"hog", "hog-1", {}});
+  Outbox outbox({"hog", "hog-1", {.owner_bytes = 1 << 20}});
   outbox.connection_opened();
   test::Filler fill{outbox, kStart};
   const std::string value(200, 'x');
