@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kMostNodes = 1000;  // on a page
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
+constexpr int kPagesATurn = 8;
+constexpr Duration kLookForRoom = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -69,11 +71,16 @@ void Fleet::begin_soon() {
 void Fleet::on_turn() {
   if (!walk_) return begin();
   if (!done_) return;
+  // Not all in one turn: a page is some 50 us of work, and there may be two hundred of them.
+  for (int i = 0; i < kPagesATurn && !callers_.empty(); ++i) {
+    const Caller caller = std::move(callers_.back());
+    callers_.pop_back();
+    rpc_.answer(caller.token, page(walk_->cell(), caller));
+  }
+  if (!callers_.empty()) return soon_.request();
   done_ = false;
   const MonoTime now = loop_.now();
   rest_until_ = now + (now - walk_->began());
-  for (const Caller& caller : callers_) rpc_.answer(caller.token, page(walk_->cell(), caller));
-  callers_.clear();
   walk_.reset();
   begin();
 }
@@ -85,7 +92,17 @@ void Fleet::begin() {
     if (!rest_.active()) rest_.start(rest_until_ - now);
     return;
   }
-  callers_ = std::exchange(waiting_, {});
+  // Whoever does not read what it asked for waits until it does.
+  std::vector<Caller> left;
+  for (Caller& caller : waiting_) {
+    const auto pages = std::count_if(callers_.begin(), callers_.end(), [&](const Caller& other) {
+      return other.client == caller.client;
+    });
+    const bool room = operations_.has_room(caller.client, static_cast<size_t>(pages));
+    (room ? callers_ : left).push_back(std::move(caller));
+  }
+  waiting_ = std::move(left);
+  if (callers_.empty()) return rest_.start(kLookForRoom);
   // Of the healths, those are kept that a page may show.
   std::string from = callers_.front().from;
   for (const Caller& caller : callers_) from = std::min(from, caller.from);
@@ -101,7 +118,8 @@ void Fleet::on_walk_done() {
 }
 
 std::string Fleet::page(const Cell& cell, const Caller& caller) const {
-  const size_t room = rpc_.max_result_bytes(caller.client) - kAroundNodes;
+  const size_t room =
+      ipc::RpcServer::result_bytes(operations_.line_bytes(caller.client)) - kAroundNodes;
   std::string healths;
   std::string seen;
   wire::JsonWriter health_json(healths);

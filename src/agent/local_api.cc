@@ -575,7 +575,12 @@ void LocalApi::health_get(Request& request) {
 // node
 void LocalApi::node_forget(Request& request) {
   std::string scratch;
-  operations_.begin(*request.call, make_forget_operation(*request.values[0].string(scratch)));
+  const std::string_view node = *request.values[0].string(scratch);
+  if (node == identity_.node) {
+    return requests_.refuse(request,
+                            wire::rpc::conflict("this is the node that this agent runs on"));
+  }
+  operations_.begin(*request.call, make_forget_operation(node));
 }
 
 void LocalApi::redis_inspect(Request& request) {

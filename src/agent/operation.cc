@@ -11,6 +11,12 @@ namespace {
 // More than any needs: a walk that never ends is ended.
 constexpr int kMaxSteps = 1000;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
+// What the answers to one client may take that does not read them: with those that are on their
+// way, taken to be as long as lines mostly are.
+constexpr size_t kUnreadAnswers = 2 * wire::kLineBytes;
+// And those to all clients: beyond it nobody gets a longer line than usual.
+constexpr size_t kUnreadOfAll = 4 * 1024 * 1024;
+constexpr Duration kLookForRoom = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -22,9 +28,42 @@ void Operations::begin(const ipc::Call& call, std::unique_ptr<Operation> operati
   begun.all_ = this;
   begun.client_ = call.client;
   begun.token_ = rpc_.defer(call, kWeight);
-  begun.began_ = loop_.now();
   running_.push_back(std::move(operation));
-  begun.begin();
+  begin_waiting();
+}
+
+// In the order in which they came. Of those that begin some end at once.
+void Operations::begin_waiting() {
+  bool any_waits = false;
+  for (size_t i = 0; i < running_.size();) {
+    Operation& operation = *running_[i];
+    if (operation.begun_) {
+      ++i;
+      continue;
+    }
+    const auto begun = std::count_if(running_.begin(), running_.end(), [&](const auto& other) {
+      return other->begun_ && other->client_ == operation.client_;
+    });
+    if (!has_room(operation.client_, static_cast<size_t>(begun))) {
+      any_waits = true;
+      ++i;
+      continue;
+    }
+    operation.begun_ = true;
+    operation.began_ = loop_.now();
+    operation.begin();
+    if (i < running_.size() && running_[i].get() == &operation) ++i;
+  }
+  if (any_waits && !room_.active()) room_.start(kLookForRoom);
+}
+
+bool Operations::has_room(ipc::ClientId client, size_t running) const {
+  return rpc_.queued_bytes(client) + running * wire::kLineBytes < kUnreadAnswers;
+}
+
+size_t Operations::line_bytes(ipc::ClientId client) const {
+  const size_t bytes = rpc_.max_line_bytes(client);
+  return rpc_.queued_bytes() > kUnreadOfAll ? std::min(bytes, wire::kLineBytes) : bytes;
 }
 
 void Operations::on_client_closed(ipc::ClientId client) {
@@ -94,6 +133,10 @@ void Operation::end() {
   // Moved out first: its destructor may look at the list.
   const std::unique_ptr<Operation> ended = std::move(*at);
   running.erase(at);
+  // In a later turn: this may have been called by the one that begins them.
+  if (std::any_of(running.begin(), running.end(), [](const auto& o) { return !o->begun_; })) {
+    ended->all_->room_.start(Duration::zero());
+  }
 }
 
 }  // namespace nb::agent

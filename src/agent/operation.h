@@ -14,6 +14,7 @@
 #include "redis/link.h"
 #include "redis/reader.h"
 #include "uv/loop.h"
+#include "uv/timer.h"
 #include "wire/jsonrpc.h"
 
 namespace nb::agent {
@@ -34,7 +35,8 @@ class Operations {
         reader_(reader),
         link_(link),
         link_words_(link_words),
-        user_(user) {}
+        user_(user),
+        room_(loop, Delegate<void()>::to<&Operations::begin_waiting>(this)) {}
   ~Operations();
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
@@ -44,6 +46,12 @@ class Operations {
   // Nobody waits for what this client asked.
   void on_client_closed(ipc::ClientId client);
 
+  // Whether one more that this client asks for may begin, when `running` do: of those that do not
+  // read their answers, the answers may take only so much memory.
+  bool has_room(ipc::ClientId client, size_t running) const;
+  // The longest line that the client gets now: as long as it reads; but where many do not read what
+  // they asked for, long ones have to wait.
+  size_t line_bytes(ipc::ClientId client) const;
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
   // Why there is no answer, in words.
   wire::RpcError unavailable() const;
@@ -58,7 +66,11 @@ class Operations {
   redis::Link& link_;
   LinkWords link_words_;
   void* user_;
-  std::vector<std::unique_ptr<Operation>> running_;
+  // Begins those that wait for room.
+  void begin_waiting();
+
+  std::vector<std::unique_ptr<Operation>> running_;  // and those that wait
+  uv::Timer room_;                                   // looks again whether there is room
 };
 
 class Operation {
@@ -77,9 +89,9 @@ class Operation {
   bool redis_is_there() const { return all_->redis_is_there(); }
   void ask(std::initializer_list<std::string_view> command);
   // The longest line that the client reads: no answer is longer.
-  size_t line_bytes() const { return all_->rpc_.max_line_bytes(client_); }
+  size_t line_bytes() const { return all_->line_bytes(client_); }
   // And no result of a call.
-  size_t result_bytes() const { return all_->rpc_.max_result_bytes(client_); }
+  size_t result_bytes() const { return ipc::RpcServer::result_bytes(line_bytes()); }
   // Of the time that an operation may take, half is over: what can end early should.
   bool is_late() const;
   // All end the operation: nothing may be touched afterwards.
@@ -99,6 +111,7 @@ class Operation {
   ipc::ClientId client_ = 0;
   ipc::Token token_ = 0;
   uint64_t question_ = 0;  // under way; 0: none
+  bool begun_ = false;
   int steps_ = 0;
   MonoTime began_{};
 };

@@ -123,6 +123,17 @@ void RpcServer::set_reports_errors(ClientId client, bool reports) {
   if (Client* c = find(client)) c->reports_errors = reports;
 }
 
+size_t RpcServer::queued_bytes(ClientId client) const {
+  const Client* c = find(client);
+  return server_.queued_bytes(client) + (c != nullptr ? c->answered : 0);
+}
+
+size_t RpcServer::queued_bytes() const {
+  size_t bytes = server_.queued_bytes();
+  for (const Client& c : clients_) bytes += c.answered;
+  return bytes;
+}
+
 size_t RpcServer::max_line_bytes(ClientId client) const {
   const Client* c = find(client);
   return c != nullptr ? c->line_bytes : wire::kLineBytes;
@@ -437,6 +448,8 @@ void RpcServer::add_to_batch(uint32_t number) {
   batch.answers += one_;
   if (Client* c = find(batch.client)) c->answered += one_.size() + 1;
   if (one_.capacity() > kKept) std::string().swap(one_);
+  // Who reads longer lines than usual gets them at once: what waits here is no one's to read.
+  if (batch.answers.size() >= wire::kLineBytes) flush_batch(number);
 }
 
 void RpcServer::flush_batch(uint32_t number) {

@@ -111,7 +111,9 @@ class RpcServer {
   static size_t result_bytes(size_t line_bytes);
   size_t max_result_bytes(ClientId client) const { return result_bytes(max_line_bytes(client)); }
 
-  size_t queued_bytes(ClientId client) const { return server_.queued_bytes(client); }
+  // What waits for this client, in batches that are not complete as well; and for all of them.
+  size_t queued_bytes(ClientId client) const;
+  size_t queued_bytes() const;
   RpcCounters counters() const;
   // Whoever looked at the clock says so: the turn of the client at hand may be over.
   void see(MonoTime now) { server_.see(now); }

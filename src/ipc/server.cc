@@ -225,6 +225,12 @@ size_t Server::queued_bytes(ClientId client) const {
   return session != nullptr ? session->unsent() : 0;
 }
 
+size_t Server::queued_bytes() const {
+  size_t bytes = 0;
+  for (const auto& session : sessions_) bytes += session->unsent();
+  return bytes;
+}
+
 size_t Server::clients() const {
   size_t count = 0;
   for (const auto& session : sessions_) {

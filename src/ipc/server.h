@@ -137,6 +137,7 @@ class Server final : private SessionOwner {
   bool is_deaf(ClientId client) const;
   bool is_open(ClientId client) const { return find(client) != nullptr; }
   size_t queued_bytes(ClientId client) const;
+  size_t queued_bytes() const;  // of all
   size_t clients() const;
   uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }

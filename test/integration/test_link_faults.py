@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from support.agent import QUICK
-from support.fake_redis import answer_all, greet_then
+from support.fake_redis import answer_all, greet_then, usual_reply
 from support.probe_targets import SilentListener
 from support.waiting import wait_until
 
@@ -218,18 +218,6 @@ def test_half_a_greeting_is_found_by_the_deadline(fake_redis, make_agent):
     server = fake_redis(lambda c: (c.read_command(), c.send(b"+O"), c.wait_closed()))
     agent = make_agent(server.url(), settings={"redis.command_timeout": "300ms"})
     agent.wait_for_log("does not answer.*" + TRYING, timeout=3)
-
-
-def usual_reply(command, queued):
-    """What a Redis answers to a beat; `queued` is its transaction so far."""
-    if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
-        queued.append(command[0])
-        return b"+QUEUED\r\n"
-    if command[0] == "EXEC":
-        count = len(queued)
-        queued.clear()
-        return b"*%d\r\n" % count + b":1\r\n" * count
-    return b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
 
 
 def test_replies_that_trickle_are_no_trouble(redis_server, make_agent, fake_redis):

@@ -172,3 +172,15 @@ def greet_then(*replies):
         connection.wait_closed()
 
     return script
+
+
+def usual_reply(command, queued):
+    """What a Redis answers to a beat; `queued` is its transaction so far."""
+    if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
+        queued.append(command[0])
+        return b"+QUEUED\r\n"
+    if command[0] == "EXEC":
+        count = len(queued)
+        queued.clear()
+        return b"*%d\r\n" % count + b":1\r\n" * count
+    return b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
