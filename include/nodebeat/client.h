@@ -32,12 +32,13 @@
  *    which then broke may be lost. What must not be lost is for nb_call() with "ack":"stored".
  *
  * A line of the agent that is no JSON, or too long to be read here, is skipped and told by
- * nb_client_last_error(); the connection lives, since its end would carry out the will.
+ * nb_client_last_error(); the connection lives.
  *
  * For who only pushes: refusals of the agent are read by nb_client_get_stats() and
  * nb_client_last_error(), and by pushes while the agent does not take what they send, in turn with
  * sending; so nothing piles up between the two. Who subscribes has to dispatch or wait: messages
- * that nobody takes pile up in the agent until it ends the connection (PROTOCOL.md, 1.7).
+ * that nobody takes pile up in the agent until it has no room, and are then lost
+ * (PROTOCOL.md, 1.7).
  *
  * Threads: a client may be used by several threads at once. A lock guards its buffers; it is held
  * for writing one message and one system call, never while anybody waits, and passes on priority
@@ -89,8 +90,9 @@ typedef void (*nb_event_fn)(void* user, const char* channel, const char* json, u
 enum {
   NB_EVENT_REMOTE = 1u << 0, /* it came from another computer or program, through Redis */
   NB_EVENT_TEXT = 1u << 1,   /* the message was no JSON: `json` is its text as a JSON string */
-  NB_EVENT_GAP = 1u << 2 /* remote messages may have been missed: `channel` is "", `json` says from
-                            when to when */
+  NB_EVENT_GAP = 1u << 2, /* messages may have been missed: `channel` is "", `json` says from when
+                             to when, or how many this client had no room for ("lost") */
+  NB_EVENT_OMITTED = 1u << 3 /* too long for a line: `json` is the message's size in bytes */
 };
 
 /*

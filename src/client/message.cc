@@ -39,9 +39,10 @@ bool read_integer(std::string_view text, int64_t& value) {
   return true;
 }
 
-// What the table of PROTOCOL.md, 5, calls "closed"; of errors without an id.
-bool ends_connection(int32_t code) {
-  return code == -32700 || code == -32000 || code == -32006 || code == -32007 || code == -32011;
+// Of errors without an id: busy, forbidden, and the parse_error that ends a flood of malformed
+// lines, which alone names a limit (PROTOCOL.md, 1.4, 1.6).
+bool ends_connection(int32_t code, bool names_limit) {
+  return code == -32006 || code == -32011 || (code == -32700 && names_limit);
 }
 
 struct Reader {
@@ -62,16 +63,23 @@ struct Reader {
     return {text.data(), unescape(at(text), text.size())};
   }
 
-  void read_error(std::string_view error) {
+  // Returns whether the error's data names a limit.
+  bool read_error(std::string_view error) {
     int64_t code = 0;
+    bool names_limit = false;
     for (JsonMembers m(error); m.next();) {
       if (m.name() == "code" && read_integer(m.value(), code)) {
         message.code = static_cast<int32_t>(code);
       } else if (m.name() == "message") {
         message.text = inside(m.value());
+      } else if (m.name() == "data") {
+        for (JsonMembers data(m.value()); data.next();) {
+          names_limit = names_limit || data.name() == "limit";
+        }
       }
     }
     message.text = plain(message.text);
+    return names_limit;
   }
 
   void read_event(std::string_view params) {
@@ -85,6 +93,9 @@ struct Reader {
       } else if (m.name() == "text" && is_text(m.value())) {
         json = m.value();
         message.flags |= NB_EVENT_TEXT;
+      } else if (m.name() == "omitted_bytes") {
+        json = m.value();
+        message.flags |= NB_EVENT_OMITTED;
       } else if (m.name() == "remote" && m.value() == "true") {
         message.flags |= NB_EVENT_REMOTE;
       }
@@ -104,7 +115,7 @@ struct Reader {
       if (m.name() == "method") message.method = inside(m.value());
       if (m.name() == "error") error = m.value();
     }
-    read_error(error);
+    (void)read_error(error);
   }
 };
 
@@ -187,8 +198,9 @@ Message read_message(char* line, size_t size) {
     reader.read_refusal(params);
   } else if (method.empty() && is_object(error)) {
     message.kind = read_integer(id, message.id) ? Message::Kind::failure : Message::Kind::refusal;
-    reader.read_error(error);
-    message.ends = message.kind == Message::Kind::refusal && ends_connection(message.code);
+    const bool names_limit = reader.read_error(error);
+    message.ends =
+        message.kind == Message::Kind::refusal && ends_connection(message.code, names_limit);
   } else if (method.empty() && !result.empty() && read_integer(id, message.id)) {
     message.kind = Message::Kind::result;
     message.json = reader.terminated(result);

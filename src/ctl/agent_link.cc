@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "ctl/json.h"
 #include "ctl/socket_look.h"
 #include "ctl/text.h"
 #include "nodebeat/client.h"
@@ -43,6 +44,20 @@ const char* words(Presence presence) {
   return "";
 }
 
+// PROTOCOL.md, 2.5.1.
+std::string Answer::refused_part() const {
+  if (!ok() || text.find("\"refused\"") == text.npos) return {};
+  const JsonDocument result(text);
+  std::string parts;
+  for (const Json part : result["refused"]) {
+    const std::string_view name = part.text();
+    const char* what = name == "entry" ? "the entry in the stream" : "the message";
+    parts += (parts.empty() ? "" : " and ") + std::string(what);
+  }
+  if (parts.empty()) return {};
+  return "stored, but Redis refused " + parts + ": " + printable(result["redis"].text());
+}
+
 AgentLink::AgentLink(Options options) : options_(std::move(options)) {}
 
 AgentLink::~AgentLink() {
@@ -63,8 +78,9 @@ Answer AgentLink::open() {
   options.on_event = [](void* user, const char* channel, const char* json, uint32_t flags) {
     const Options& own = static_cast<AgentLink*>(user)->options_;
     if (own.on_event == nullptr) return;
-    own.on_event(own.user, {channel, json, (flags & NB_EVENT_REMOTE) != 0,
-                            (flags & NB_EVENT_TEXT) != 0, (flags & NB_EVENT_GAP) != 0});
+    own.on_event(own.user,
+                 {channel, json, (flags & NB_EVENT_REMOTE) != 0, (flags & NB_EVENT_TEXT) != 0,
+                  (flags & NB_EVENT_GAP) != 0, (flags & NB_EVENT_OMITTED) != 0});
   };
   char error[256] = {};
   if (const int rc = nb_client_open(&options, &client_, error, sizeof error); rc != NB_OK) {

@@ -21,6 +21,9 @@ struct Answer {
   std::string text;  // the result as JSON; else why not, as a sentence
 
   bool ok() const { return exit == kOk; }
+  // Of a call that was stored in part: which part Redis refused, and why, as a sentence; else
+  // empty.
+  std::string refused_part() const;
   bool not_found() const { return code == -32001; }
 };
 
@@ -30,7 +33,8 @@ struct Event {
   std::string_view json;
   bool remote = false;
   bool text = false;  // it was no JSON; `json` is a JSON string
-  bool gap = false;   // messages may have been missed; `json` says from when to when
+  bool gap = false;   // messages may have been missed; `json` says from when to when, or how many
+  bool omitted = false;  // too long for a line; `json` is its size in bytes
 };
 
 // What is seen of the agent by who stays.

@@ -60,15 +60,19 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style) 
     const JsonDocument document(event.json);
     const auto from = parse_timestamp(document["from"].text());
     const auto to = parse_timestamp(document["to"].text());
+    const auto lost = document["lost"].number();
     std::string text = "-- messages of other nodes may have been missed";
+    if (lost)
+      text = format("-- %.0f messages were lost: they came faster than they were read", *lost);
     if (from && to) text += " from " + local_time_ms(*from) + " to " + local_time_ms(*to);
     return style.paint(Colour::yellow, text);
   }
-  const JsonDocument document(event.json);
+  const JsonDocument document(event.omitted ? "null" : event.json);
   const auto at = parse_timestamp(document["timestamp"].text());
   std::string line = style.paint(Colour::dim, local_time_ms(at.value_or(arrived))) + "  ";
   line += style.paint(Colour::blue, pad(printable(event.channel), 22));
   line += event.remote ? "  remote  " : "  ";
+  if (event.omitted) return line + printable(event.json) + " bytes, too long to be shown";
   const bool bad = document["type"].text() == "error";
   return line + style.paint(bad ? Colour::red : Colour::none, event_words(event.json));
 }
@@ -79,7 +83,8 @@ std::string event_json(const Event& event, int64_t arrived) {
   if (event.gap) return out.text("notice", "gap").raw("gap", event.json).str();
   out.text("channel", event.channel);
   if (event.remote) out.boolean("remote", true);
-  return out.raw(event.text ? "text" : "event", event.json).str();
+  const char* name = event.omitted ? "omitted_bytes" : event.text ? "text" : "event";
+  return out.raw(name, event.json).str();
 }
 
 }  // namespace nb::ctl

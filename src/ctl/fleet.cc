@@ -83,6 +83,7 @@ Fleet read_fleet(Json status, int64_t now) {
   Fleet fleet;
   fleet.redis_connected = status["redis_connected"].boolean().value_or(false);
   fleet.now = parse_timestamp(status["timestamp"].text()).value_or(now);
+  fleet.left_out = status["nodes_left_out"].integer_or(0);
   fleet.active_strokes = status["active_stroke_sessions"].integer_or(0);
   for (const Json health : status["nodes_health"]) {
     const std::string name(health.name());
@@ -153,8 +154,12 @@ Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style)
 }
 
 std::string fleet_summary(const Fleet& fleet) {
-  return format("%zu of %zu node%s up", fleet.up(), fleet.nodes.size(),
-                fleet.nodes.size() == 1 ? " is" : "s are");
+  std::string text = format("%zu of %zu node%s up", fleet.up(), fleet.nodes.size(),
+                            fleet.nodes.size() == 1 ? " is" : "s are");
+  if (fleet.left_out > 0) {
+    text += format(", and %lld more were not looked at", static_cast<long long>(fleet.left_out));
+  }
+  return text;
 }
 
 }  // namespace nb::ctl

@@ -31,6 +31,7 @@ struct Fleet {
   bool redis_connected = false;
   int64_t now = 0;  // when it was so, by the agent's clock
   int64_t active_strokes = 0;
+  int64_t left_out = 0;  // nodes that the agent's look did not come to
 
   size_t up() const;
 };

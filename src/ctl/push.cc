@@ -99,6 +99,10 @@ ExitCode run_push(const Context& context, bool robot, bool stored) {
                               : link.call(call.method, call.params);
     if (answer.ok()) {
       ++taken;
+      if (const std::string part = answer.refused_part(); !part.empty()) {
+        if (worst == kOk) worst = kRefusedByRedis;
+        complain(kRefusedByRedis, format("line %lu: %s", number, part.c_str()));
+      }
     } else if (answer.exit == kAway) {
       // What follows would be lost line by line: say where it ended.
       complain(kAway, format("line %lu: %s", number, answer.text.c_str()));

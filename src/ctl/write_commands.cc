@@ -31,8 +31,11 @@ Answer call_once(const Context& context, const std::string& method, ObjectText& 
 
 ExitCode finish(const Context& context, const Answer& answer, std::string_view words = {}) {
   if (!answer.ok()) return complain(answer);
-  if (context.json) return say_json(answer.text);
-  return words.empty() ? kOk : say(std::string(words) + '\n');
+  const ExitCode said = context.json    ? say_json(answer.text)
+                        : words.empty() ? kOk
+                                        : say(std::string(words) + '\n');
+  const std::string refused = answer.refused_part();
+  return refused.empty() ? said : complain(kRefusedByRedis, refused);
 }
 
 bool read_stdin(std::string& out) {

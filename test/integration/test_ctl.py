@@ -365,6 +365,16 @@ def test_what_the_agent_refuses(ctl, fake, refusal, code):
     assert refusal.error["message"] in done.stderr
 
 
+def test_a_part_that_redis_refused_is_said(ctl, fake):
+    fake.answers["stroke.update"] = {"refused": ["entry", "message"], "redis": "NOPERM no\u009b"}
+    done = ctl("stroke", "update", "--pose", "1", "--stored")
+    assert done.returncode == REFUSED_BY_REDIS and done.stderr == (
+        "nodebeatctl: stored, but Redis refused the entry in the stream and the message: "
+        "NOPERM no?\n")
+    done = ctl("push", "--stored", stdin='{"method":"stroke.update","params":{"pose_idx":1}}\n')
+    assert done.returncode == REFUSED_BY_REDIS and "line 1: stored, but" in done.stderr
+
+
 def test_delete(ctl, fake):
     fake.answers["state.delete"] = {}
     assert ctl("delete", "k", "--stored").returncode == OK
@@ -500,6 +510,10 @@ def test_watch(fake, follow):
         'error:events:air        remote  error message="no air"'
     )
     assert "from 14:00:00.000 to 14:01:00.000" in watching.wait_for("may have been missed")
+    fake.notify("event.gap", {"lost": 17})
+    assert "-- 17 messages were lost" in watching.wait_for("lost")
+    fake.notify("event", {"channel": "robot:events", "omitted_bytes": 70000})
+    assert "70000 bytes, too long to be shown" in watching.wait_for("70000")
 
 
 def test_watch_says_when_the_agent_goes_and_comes_back(fake, follow):

@@ -263,7 +263,7 @@ TEST_F(ClientCallsTest, NoAgentNoAnswerAndAnAgentThatGoes) {
 TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
   const auto last_words = [](int code, const std::string& message) {
     return R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
-           ",\"message\":\"" + message + "\"}}\nclose";
+           ",\"message\":\"" + message + "\",\"data\":{\"limit\":1000}}}\nclose";
   };
   char why[64];
   // At the first line, the hello: before the call is made, or while it waits.
@@ -274,12 +274,13 @@ TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
 
   // At the call.
   answer([&](const std::string& line) {
-    return line.find("\"m\"") == line.npos ? result(line, "{}") : last_words(-32000, "too long");
+    return line.find("\"m\"") == line.npos ? result(line, "{}")
+                                           : last_words(-32700, "1000 malformed lines");
   });
   sync();
   EXPECT_EQ(call("m"), NB_ERR_REMOTE);
-  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32000);
-  EXPECT_STREQ(why, "too long");
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32700);
+  EXPECT_STREQ(why, "1000 malformed lines");
 
   // Words of an earlier connection, or that do not end one, are not why this one ended.
   answer([&](const std::string& line) {
@@ -296,6 +297,14 @@ TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
   sync();
   EXPECT_EQ(call("m"), NB_ERR_AWAY);
   EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
+  answer([&](const std::string& line) {
+    if (line.find("\"m\"") == line.npos) return result(line, "{}");
+    return std::string(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no JSON",)"
+                       R"("data":{"name":"parse_error","offset":3}}})"
+                       "\nclose");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_ERR_AWAY);
 }
 
 TEST_F(ClientCallsTest, LateAnswersAreNotTakenForOthers) {

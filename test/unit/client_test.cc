@@ -818,9 +818,11 @@ TEST_F(ClientTest, EventsOfEveryKind) {
       R"({"jsonrpc":"2.0","method":"event","params":{"channel":"y","pattern":"*","text":"a\n"}})"
       "\n"
       R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":"1","to":"2"}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"event","params":{"channel":"z","omitted_bytes":70000}})"
       "\n"));
   EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
-  ASSERT_EQ(events_.size(), 3u);
+  ASSERT_EQ(events_.size(), 4u);
   EXPECT_EQ(events_[0].channel, "x");
   EXPECT_EQ(events_[0].json, "{\"b\":1}");
   EXPECT_EQ(events_[0].flags, NB_EVENT_REMOTE);
@@ -829,7 +831,10 @@ TEST_F(ClientTest, EventsOfEveryKind) {
   EXPECT_EQ(events_[2].channel, "");
   EXPECT_EQ(events_[2].json, R"({"from":"1","to":"2"})");
   EXPECT_EQ(events_[2].flags, NB_EVENT_GAP);
-  EXPECT_EQ(stats().events, 3u);
+  EXPECT_EQ(events_[3].channel, "z");
+  EXPECT_EQ(events_[3].json, "70000");
+  EXPECT_EQ(events_[3].flags, NB_EVENT_OMITTED);
+  EXPECT_EQ(stats().events, 4u);
 }
 
 // --- nothing is allocated -----------------------------------------------------------------------
