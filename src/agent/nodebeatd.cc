@@ -95,6 +95,7 @@ bool has_password(const char* redis_url) {
   if (address) return !address->password.empty();
   // One that is malformed may hold a password, too.
   const std::string_view url = redis_url;
+  if (url.find("password=") != url.npos) return true;
   const std::string_view user = url.substr(0, std::min(url.rfind('@'), url.size()));
   return user.size() < url.size() && user.find(':', user.find("//") + 1) != url.npos;
 }

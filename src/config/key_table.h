@@ -127,8 +127,9 @@ constexpr Key kKeys[] = {
      .fallback = "redis://127.0.0.1:6379/0",
      .doc = NB_DOC(
          "redis://[user[:password]@]host[:port][/db] or unix://[user[:password]@]/path[?db=N].\n"
-         "IPv6 addresses in brackets; user and password may be percent-encoded. TLS (rediss://)\n"
-         "is not supported yet."),
+         "IPv6 addresses in brackets; user, password and path may be percent-encoded. Of other\n"
+         "programs' parameters db, username, password and protocol are taken; each other one is\n"
+         "without effect, or named in a warning. TLS (rediss://) is not supported yet."),
      .short_env = "NODEBEAT_REDIS"},
     {.section = "redis",
      .name = "username",

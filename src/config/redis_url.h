@@ -1,12 +1,18 @@
 // Redis URLs:
-//   redis://[user[:password]@]host[:port][/db]
-//   unix://[user[:password]@]/path/to.sock[?db=N]
-// An IPv6 address stands in brackets; user and password may be percent-encoded. Pure.
+//   redis://[user[:password]@]host[:port][/db][?parameter=value&...]
+//   unix://[user[:password]@]/path/to.sock[?parameter=value&...]
+// An IPv6 address stands in brackets; user, password, path and values may be percent-encoded. The
+// agent and nodebeatctl read them by this. Pure.
+//
+// Parameters are those of other programs' URLs for the same Redis: db, username, password and
+// protocol are taken; what concerns the inside of another client has no effect; what the agent has
+// a key of its own for is named in a remark; TLS and what is unknown is an error.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -29,8 +35,10 @@ struct RedisAddress {
 };
 
 // Errors name what is wrong and what would be right. They repeat nothing of the URL: where it
-// is malformed, any part may be a piece of the password.
-Result<RedisAddress> parse_redis_url(std::string_view url);
+// is malformed, any part may be a piece of the password. `remarks`, if given, gets a line for each
+// parameter that is not used and has something in its place here.
+Result<RedisAddress> parse_redis_url(std::string_view url,
+                                     std::vector<std::string>* remarks = nullptr);
 
 // The URL again, with "***" in the password's place: fit for a log or a terminal.
 std::string masked_url(const RedisAddress& address);

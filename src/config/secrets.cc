@@ -190,8 +190,12 @@ std::string doubt_about(std::string_view password) {
 
 void resolve_redis(Draft& draft) {
   RedisConfig& redis = draft.loaded.config.redis;
-  Result<RedisAddress> address = parse_redis_url(redis.url);
+  std::vector<std::string> remarks;
+  Result<RedisAddress> address = parse_redis_url(redis.url, &remarks);
   if (!address) return;  // noted where the key was set
+  for (const std::string& remark : remarks) {
+    draft.warning(draft.origin("redis", "url").from, "key 'redis.url': %s", remark.c_str());
+  }
 
   Origin& username = draft.origin("redis", "username");
   const Origin& url = draft.origin("redis", "url");

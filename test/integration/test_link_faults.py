@@ -457,6 +457,16 @@ def test_over_a_unix_socket(redis_server, make_agent):
     redis_server.wait_for_beat("ook", db=2)
 
 
+def test_a_path_with_percent_signs_and_the_parameters_of_other_programs(redis_server, make_agent):
+    odd = redis_server.folder / "a b%c?.sock"
+    odd.symlink_to(redis_server.socket_path)
+    path = str(odd).replace("%", "%25").replace(" ", "%20").replace("?", "%3F")
+    agent = make_agent(f"unix://{path}?db=2&protocol=3&decode_responses=True&socket_timeout=5")
+    redis_server.wait_for_beat("ook", db=2)
+    agent.wait_for_log(r"'socket_timeout' in the URL is not used: set \[redis\] command_timeout")
+    assert len(agent.logged("redis.url")) == 1
+
+
 def test_user_and_password_in_the_url(redis_server, make_agent):
     redis_server.client().execute_command(
         "ACL", "SETUSER", "cell", "on", f">{SECRET}", "~*", "&*", "+@all"

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "config/endpoint.h"
 #include "config/redis_url.h"
@@ -130,8 +132,62 @@ TEST(RedisUrl, UnixSocket) {
   EXPECT_FALSE(parse_redis_url("unix:///" + std::string(107, 'x')).ok());
   for (const char* bad :
        {"unix://", "unix://run/r.sock", "unix:///run/", "unix:///r?db=", "unix:///r?",
-        "unix:///r?db=x", "unix:///r?db=16384", "unix:///r?timeout=3"}) {
+        "unix:///r?db=x", "unix:///r?db=16384", "unix:///r?tiemout=3", "unix:///r%0a",
+        "unix:///r%00", "unix:///r%", "unix:///r%ff", "unix:///r%2f", "unix://%2fr"}) {
     EXPECT_FALSE(parse_redis_url(bad).ok()) << bad;
+  }
+}
+
+TEST(RedisUrl, APathIsPercentDecoded) {
+  const auto odd = parse_redis_url("unix:///run/my%20redis/a%3Fb%23c%25%C3%A9.sock?db=3");
+  ASSERT_TRUE(odd.ok()) << odd.error().message;
+  EXPECT_EQ(odd->unix_path, "/run/my redis/a?b#c%\xc3\xa9.sock");
+  EXPECT_EQ(odd->db, 3);
+  EXPECT_EQ(masked_url(*odd), "unix:///run/my%20redis/a%3Fb%23c%25\xc3\xa9.sock?db=3");
+  EXPECT_EQ(*parse_redis_url(masked_url(*odd)), *odd);
+}
+
+TEST(RedisUrl, TheParametersOfOtherProgramsAreUnderstood) {
+  std::vector<std::string> remarks;
+  const auto url = parse_redis_url(
+      "redis://h/1?db=2&protocol=3&decode_responses=True&encoding=utf-8&encoding_errors=strict"
+      "&username=me&password=p%40ss+word&lib_name=x",
+      &remarks);
+  ASSERT_TRUE(url.ok()) << url.error().message;
+  EXPECT_EQ(*url, (RedisAddress{.host = "h",
+                                .port = 6379,
+                                .user = "me",
+                                .password = "p@ss word",
+                                .db = 2,
+                                .db_given = true}));
+  EXPECT_EQ(remarks, std::vector<std::string>());
+  EXPECT_EQ(masked_url(*url), "redis://me:***@h:6379/2");
+  // What stands before the host goes first.
+  EXPECT_EQ(parse_redis_url("redis://a:b@h?username=c&password=d")->user, "a");
+  EXPECT_EQ(parse_redis_url("redis://a:b@h?username=c&password=d")->password, "b");
+  EXPECT_EQ(parse_redis_url("unix:///r?protocol=2&password=d")->password, "d");
+}
+
+TEST(RedisUrl, AParameterThatTheAgentHasAKeyForIsNamedWithIt) {
+  for (const auto& [parameter, instead] :
+       std::map<std::string, std::string>{{"socket_timeout=5", "[redis] command_timeout"},
+                                          {"socket_connect_timeout=5", "[redis] connect_timeout"},
+                                          {"health_check_interval=30", "[redis] ping_after"},
+                                          {"client_name=me", "[node] name"},
+                                          {"max_connections=5", "fixed"},
+                                          {"retry_on_timeout=1", "for ever"}}) {
+    std::vector<std::string> remarks;
+    ASSERT_TRUE(parse_redis_url("redis://h/0?db=1&" + parameter, &remarks).ok()) << parameter;
+    ASSERT_EQ(remarks.size(), 1u) << parameter;
+    EXPECT_NE(remarks[0].find(parameter.substr(0, parameter.find('='))), std::string::npos);
+    EXPECT_NE(remarks[0].find(instead), std::string::npos) << remarks[0];
+  }
+  EXPECT_NE(parse_redis_url("redis://h?socket_timout=5").error().message.find("'socket_timeout'"),
+            std::string::npos);
+  for (const char* tls : {"rediss://h", "redis://h?ssl_cert_reqs=none", "redis://h?ssl=true"}) {
+    EXPECT_NE(parse_redis_url(tls).error().message.find("TLS is not supported yet"),
+              std::string::npos)
+        << tls;
   }
 }
 
@@ -164,8 +220,13 @@ TEST(RedisUrl, RefusesWhatItDoesNotUnderstand) {
                           "redis://h/-1",
                           "redis://h/16384",
                           "redis://h/1/2",
-                          "redis://h?db=1",
+                          "redis://h?db=x",
+                          "redis://h?",
                           "redis://h/0?x",
+                          "redis://h/0?protocol=4",
+                          "redis://h/0#1",
+                          "redis://h?password=%zz",
+                          "redis://h?password=a@b",
                           "redis://::1",
                           "http://h",
                           "REDIS://h",
@@ -184,7 +245,8 @@ TEST(RedisUrl, NeitherErrorsNorTheMaskedUrlShowThePassword) {
        {"redis://u:hunter2/x@h:6379", "redis://u:hunter2%@h", "redis://u:hunter2@",
         "redis://u:hunter2@h:hunter2", "redis://u:hunter2@h/hunter2", "unix://u:hunter2/r.sock",
         "unix://u:hunter2@r.sock", "u:hunter2@h", "hunter2://h", "rediss://u:hunter2@h",
-        "redis://u:hunter2@h?hunter2", "redis://u:hunter2 @h"}) {
+        "redis://u:hunter2@h?hunter2", "redis://h?password=hunter2&db=x", "redis://h?hunter2=1",
+        "redis://h?password=hunter2%", "redis://h?password=hunter2@x", "redis://u:hunter2 @h"}) {
     const auto parsed = parse_redis_url(url);
     ASSERT_FALSE(parsed.ok()) << url;
     EXPECT_EQ(parsed.error().message.find("hunter2"), std::string::npos) << parsed.error().message;
