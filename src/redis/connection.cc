@@ -179,17 +179,16 @@ std::optional<Failure> Connection::take(const redisReply& reply) {
 
 std::optional<Failure> Connection::take_own(Kind kind, const redisReply& reply) {
   const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
-  // As in the pipeline: the name is a courtesy that an ACL may forbid.
-  const Trouble trouble = classify(error);
-  const bool forgiven = kind == Kind::client_name && trouble != Trouble::not_admitted;
-  if (trouble != Trouble::none && !forgiven) return Failure{trouble, std::string(error)};
-  if (kind == Kind::client_name || (error.empty() && kind != Kind::ping)) return std::nullopt;
   if (!error.empty()) {
-    const Trouble why = kind == Kind::auth     ? Trouble::wrong_password
-                        : kind == Kind::select ? Trouble::no_database
-                                               : Trouble::rubbish;
-    return Failure{why, std::string(error)};
+    const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
+                                             : kind == Kind::client_name ? GreetingStep::client_name
+                                             : kind == Kind::select      ? GreetingStep::select
+                                                                         : GreetingStep::ping,
+                                             error);
+    if (trouble != Trouble::none) return Failure{trouble, std::string(without_arguments(error))};
+    return std::nullopt;
   }
+  if (kind != Kind::ping) return std::nullopt;
   // +PONG becomes an array once something is subscribed to.
   const std::string_view first = reply.type == REDIS_REPLY_ARRAY && reply.elements > 0
                                      ? text_of(*reply.element[0])

@@ -23,27 +23,9 @@ Part part_of(Command command) {
   return command == Command::publish ? kMessage : kValue;
 }
 
-// What an error reply to the greeting means. Of errors that are no refusals, `likely` is meant if
-// the text has one of the words that servers of all versions use for it.
-Trouble greeting_trouble(std::string_view error, Trouble likely,
-                         std::initializer_list<std::string_view> words) {
-  const Trouble trouble = classify(error);
-  if (trouble == Trouble::none) return likely;
-  if (trouble != Trouble::server_error || !error.starts_with("ERR ")) return trouble;
-  for (const std::string_view word : words) {
-    if (error.find(word) != std::string_view::npos) return likely;
-  }
-  return trouble;
-}
-
 bool is_refusal(std::string_view error) {
   const Trouble trouble = classify(error);
   return trouble == Trouble::none || trouble == Trouble::no_permission;
-}
-
-// "ERR unknown command 'AUTH', with args beginning with: 's3cret'" must not be repeated.
-std::string without_arguments(std::string_view error) {
-  return std::string(error.substr(0, error.find(", with args")));
 }
 
 }  // namespace
@@ -246,19 +228,13 @@ std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
   waiting_.pop_front();
   const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
   if (!error.empty()) {
-    // What concerns the whole server ends the connection, whatever it was an answer to. But the
-    // client's name is a courtesy that an ACL or a proxy may forbid.
-    Trouble trouble = classify(error);
-    if (kind == Kind::client_name) {
-      if (trouble != Trouble::not_admitted) return std::nullopt;
-    } else if (kind == Kind::auth) {
-      trouble = greeting_trouble(error, Trouble::wrong_password, {"AUTH", "password"});
-    } else if (kind == Kind::select) {
-      trouble = greeting_trouble(error, Trouble::no_database, {"DB index", "SELECT", "database"});
-    } else if (trouble == Trouble::none) {
-      trouble = Trouble::server_error;  // no PING, no link
-    }
-    return Failure{trouble, without_arguments(error)};
+    const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
+                                             : kind == Kind::client_name ? GreetingStep::client_name
+                                             : kind == Kind::select      ? GreetingStep::select
+                                                                         : GreetingStep::ping,
+                                             error);
+    if (trouble == Trouble::none) return std::nullopt;
+    return Failure{trouble, std::string(without_arguments(error))};
   }
   if (kind == Kind::ping) {
     if (text_of(reply) != "PONG") {

@@ -33,7 +33,14 @@ void* make_string(const redisReadTask* task, char* text, size_t size) {
       task->type != REDIS_REPLY_ERROR) {
     return nullptr;
   }
+  // "-\r\n": whoever looks for an error's words has to find some.
+  constexpr std::string_view kNoWords = "an error without a text";
   std::string clean;
+  if (task->type == REDIS_REPLY_ERROR && size == 0) {
+    clean = kNoWords;
+    text = clean.data();
+    size = clean.size();
+  }
   if (task->type != REDIS_REPLY_STRING && !is_plain({text, size})) {
     clean = foreign_text({text, size});
     text = clean.data();

@@ -1,7 +1,9 @@
 #include "redis/trouble.h"
 
+#include <algorithm>
 #include <array>
 #include <iterator>
+#include <span>
 #include <utility>
 
 namespace nb::redis {
@@ -127,6 +129,35 @@ Trouble classify(std::string_view error_reply) {
   }
   if (error_reply.starts_with("ERR max number of clients")) return Trouble::not_admitted;
   return refusal_number(error_reply) ? Trouble::none : Trouble::server_error;
+}
+
+Trouble greeting_trouble(GreetingStep step, std::string_view error_reply) {
+  const Trouble trouble = classify(error_reply);
+  if (step == GreetingStep::client_name) {
+    return trouble == Trouble::not_admitted ? trouble : Trouble::none;
+  }
+  // Without PING there is no link.
+  const Trouble likely = step == GreetingStep::auth     ? Trouble::wrong_password
+                         : step == GreetingStep::select ? Trouble::no_database
+                                                        : Trouble::server_error;
+  if (trouble == Trouble::none) return likely;
+  if (trouble != Trouble::server_error || !error_reply.starts_with("ERR ")) return trouble;
+  // Servers of all versions say one of these ("invalid DB index", "Client sent AUTH, but no
+  // password is set"); a proxy that has lost its server says something else.
+  constexpr std::string_view kAuth[] = {"AUTH", "password"};
+  constexpr std::string_view kSelect[] = {"DB index", "SELECT", "database"};
+  const auto says = [&](std::span<const std::string_view> words) {
+    return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+      return error_reply.find(word) != std::string_view::npos;
+    });
+  };
+  if (step == GreetingStep::auth && says(kAuth)) return likely;
+  if (step == GreetingStep::select && says(kSelect)) return likely;
+  return trouble;
+}
+
+std::string_view without_arguments(std::string_view error_reply) {
+  return error_reply.substr(0, error_reply.find(", with args"));
 }
 
 }  // namespace nb::redis

@@ -47,4 +47,12 @@ std::optional<unsigned> refusal_number(std::string_view error_reply);
 // `no_permission`). Whatever is not known is `server_error`: no data is given up for it.
 Trouble classify(std::string_view error_reply);
 
+// The same for an error reply to a command of the greeting; `none` if the connection is good all
+// the same, since the client's name is a courtesy that an ACL or a proxy may forbid.
+enum class GreetingStep : uint8_t { auth, client_name, select, ping };
+Trouble greeting_trouble(GreetingStep step, std::string_view error_reply);
+
+// "ERR unknown command 'AUTH', with args beginning with: 's3cret'" without what is repeated there.
+std::string_view without_arguments(std::string_view error_reply);
+
 }  // namespace nb::redis

@@ -583,6 +583,7 @@ TEST_F(PipelineUnit, WithoutMultiEachCommandIsAnsweredForItself) {
 
 TEST_F(PipelineUnit, AnUnknownErrorEndsTheConnectionWhereverItComes) {
   for (const std::string& answers : std::vector<std::string>{
+           "-\r\n", queued_ + "-\r\n", queued_ + "*5\r\n$-1\r\n-\r\n:1\r\n:1\r\n:2\r\n",
            "-upstream failure\r\n", "+OK\r\n-ERR Host is down\r\n", queued_ + "-ERR x\r\n",
            queued_ + "*5\r\n$-1\r\n:1\r\n:1\r\n-ERR Host is down\r\n:2\r\n",
            queued_ + "-EXECABORT Transaction discarded because of previous errors.\r\n"}) {

@@ -17,6 +17,7 @@ class FaultProxy:
     half        half of the next answer, then nothing
     rubbish     the next answers are replaced by noise
     refuse      nobody listens, and what was connected is reset
+    errors      the server is not asked: a greeting and PING are answered, all else by `error`
     """
 
     NOISE = bytes(range(128, 200)) + b"\r\nHTTP/1.1 400 Bad Request\r\n\r\n"
@@ -25,6 +26,7 @@ class FaultProxy:
         self.target = target
         self.port = free_port()
         self.delay = 0.0
+        self.error = b"-upstream failure\r\n"
         self.accepted = 0
         self._mode = "pass"
         self._open = threading.Event()  # cleared in a black hole
@@ -122,9 +124,14 @@ class FaultProxy:
                 self._run(self._pump, server, client, True)
 
     def _pump(self, source, sink, answers):
+        asked = b""  # of the server that is not there, and not complete yet
         try:
             while data := source.recv(65536):
                 self._open.wait()
+                if self._mode == "errors" and not answers:
+                    commands, asked = _commands(asked + data)
+                    source.sendall(b"".join(GREETING.get(c, self.error) for c in commands))
+                    continue
                 if self.delay:
                     time.sleep(self.delay)  # the fault itself, not waiting for something
                 data = self._spoil(data) if answers else data
@@ -144,6 +151,28 @@ class FaultProxy:
             self._mode = "swallow"
             return data[: max(1, len(data) // 2)]
         return b"" if self._mode == "swallow" else data
+
+
+GREETING = {b"PING": b"+PONG\r\n", b"AUTH": b"+OK\r\n", b"CLIENT": b"+OK\r\n", b"SELECT": b"+OK\r\n"}
+
+
+def _commands(data):
+    """The names of the complete commands in it, and what is left over."""
+    names = []
+    while data.startswith(b"*"):
+        count, _, rest = data[1:].partition(b"\r\n")
+        words = []
+        for _ in range(int(count) if rest or b"\r\n" in data else 0):
+            size, _, rest = rest[1:].partition(b"\r\n")
+            if not size or len(rest) < int(size) + 2:
+                return names, data
+            words.append(rest[: int(size)])
+            rest = rest[int(size) + 2 :]
+        if not words:
+            return names, data
+        names.append(words[0].upper())
+        data = rest
+    return names, data
 
 
 def _shut(end):

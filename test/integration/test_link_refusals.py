@@ -1,0 +1,218 @@
+"""What Redis refuses: for good, which costs what it concerns, or because it does not work at all,
+which costs nothing. And whoever answers in its place."""
+
+import json
+
+import pytest
+
+from support.ctl_fixtures import ctl, ctl_env, socket_path  # noqa: F401
+from support.fake_redis import greet
+from support.rpc import refused
+from support.waiting import wait_until
+
+MEGABYTE = 1 << 20
+
+
+def link(client):
+    return client.call("agent.stats")["link"]
+
+
+def reaches(client, state):
+    wait_until(lambda: link(client)["state"] == state, what=lambda: f"{state}: {link(client)}")
+    return link(client)
+
+
+# --- errors that nobody knows -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", ["upstream failure", "ERR Host is down"])
+def test_a_proxy_that_has_lost_its_server_costs_nothing(redis_server, make_agent, proxy, steady, error):
+    """It answers PING itself and refuses everything else. What was accepted meanwhile is kept."""
+    way = proxy(redis_server)
+    way.error = f"-{error}\r\n".encode()
+    client = steady(make_agent(way.url()))
+    before = client.call("agent.stats")["outbox"]["refused"]
+    way.mode = "errors"
+    wait_until(lambda: link(client)["failures"] >= 1)
+    assert client.call("state.set", key="k", value=1) == {}
+    assert client.call("event.publish", channel="c", event={"i": 1}) == {}
+    late = refused(client, "state.set", key="l", value=2, ack="stored", timeout_ms=100)
+    assert late.name == "not_stored" and error in late.data["link"]
+    seen = set()
+    while link(client)["failures"] < 5:
+        seen.add(link(client)["state"])
+    assert seen.isdisjoint({"steady", "degraded"})
+    assert (link(client)["cause"], error in link(client)["trouble"]) == ("server-error", True)
+
+    way.mode = "pass"
+    reaches(client, "steady")
+    store = redis_server.client()
+    wait_until(lambda: store.get("k") == "1" and store.get("l") == "2")
+    wait_until(lambda: any(json.loads(f["event"]) == {"i": 1}
+                           for _, f in store.xrange("stream:node_events:ook")))
+    assert client.call("agent.stats")["outbox"]["refused"] == before
+
+
+# --- the node's own health ----------------------------------------------------------------------
+
+
+def test_a_refused_health_is_seen_everywhere(redis_server, make_agent, connect, notify, ctl):  # noqa: F811
+    store = redis_server.client()
+    store.execute_command("ACL", "SETUSER", "agent", "reset", "on", ">x", "~cell:*", "~stream:*",
+                          "~nodebeat:*", "&*", "+@all")
+    agent = make_agent(redis_server.url("agent:x@"), notify=notify)
+    client = connect(agent)
+    said = reaches(client, "degraded")
+    assert said["cause"] == "no-permission" and "NOPERM" in said["trouble"]
+    notify.wait_for("STATUS", lambda words: "degraded" in words and "NOPERM" in words)
+    for command in ("status", "doctor"):
+        done = ctl(command, NODEBEAT_SOCKET=agent.socket_path)
+        assert "degraded" in done.stdout and "NOPERM" in done.stdout, done
+    assert done.returncode == 2
+    # What clients write goes on, and beats are tried again without a word.
+    assert client.call("state.set", key="cell:k", value=1, ack="stored") == {}
+    refusals = client.call("agent.stats")["outbox"]["refused"]
+    wait_until(lambda: client.call("agent.stats")["outbox"]["refused"] > refusals + 5)
+    assert len(agent.logged("refuses this node's health")) == 1
+    assert client.call("agent.stats")["link"]["failures"] == 0
+
+    store.execute_command("ACL", "SETUSER", "agent", "~node:health:*")
+    reaches(client, "steady")
+    redis_server.wait_for_beat("ook")
+    assert len(agent.logged("takes this node's health again")) == 1
+
+
+@pytest.mark.own_users("its server has no XADD")
+def test_a_missing_xadd_costs_the_history_not_the_health(make_redis, make_agent, connect):
+    server = make_redis(rename_command=["XADD", '""'])
+    agent = make_agent(server.url())
+    client = connect(agent)
+    said = reaches(client, "degraded")
+    assert said["cause"] == "refused" and "XADD" in said["trouble"].upper()
+    first = server.wait_for_beat("ook").health["seq"]
+    server.wait_for_beat("ook", lambda h: h["seq"] > first + 3)
+    assert len(agent.logged("refuses this node's history")) == 1
+    # The value and the message of a client's call go on, too.
+    published = client.call("event.publish", channel="c", event={}, ack="stored")
+    assert published["subscribers"] == 0 and published["refused"] == ["entry"]
+    assert "unknown command" in published["redis"]
+
+
+@pytest.mark.own_users("its server is a cluster")
+def test_a_cluster_takes_the_parts_one_by_one(make_redis, make_agent, connect):
+    """Value and history lie in different slots, so no transaction may have both."""
+    server = make_redis(cluster_enabled="yes")
+    store = server.client()
+    store.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    wait_until(lambda: "cluster_state:ok" in str(store.execute_command("CLUSTER", "INFO")))
+    agent = make_agent(server.url())
+    client = connect(agent)
+    assert "CROSSSLOT" in reaches(client, "degraded")["trouble"]
+    first = server.wait_for_beat("ook").health["seq"]
+    server.wait_for_beat("ook", lambda h: h["seq"] > first + 3)
+    wait_until(lambda: len(server.history("ook")) >= 3)
+    session = client.call("stroke.start", total_strokes=3, ack="stored")["session_id"]
+    assert client.call("stroke.update", stroke_idx=1, ack="stored") == {}
+    assert json.loads(store.hget(f"stroke:progress:{session}", "progress"))["stroke_idx"] == 1
+    assert len(agent.logged("CROSSSLOT")) == 1
+
+
+# --- parts of a call ----------------------------------------------------------------------------
+
+
+def test_a_value_that_was_written_is_not_called_refused(cell):
+    session = cell.client.call("stroke.start", total_strokes=3, ack="stored")["session_id"]
+    cell.redis.set(f"stream:stroke_history:{session}", "somebody's text")
+    answer = cell.client.call("stroke.update", stroke_idx=2, ack="stored")
+    assert answer["refused"] == ["entry"] and answer["redis"].startswith("WRONGTYPE")
+    progress = json.loads(cell.redis.hget(f"stroke:progress:{session}", "progress"))
+    assert progress["stroke_idx"] == 2
+    assert link(cell.client)["state"] == "steady"
+
+
+def test_a_value_that_was_not_written_is(cell):
+    session = cell.client.call("stroke.start", total_strokes=3, ack="stored")["session_id"]
+    cell.redis.delete(f"stroke:progress:{session}")
+    cell.redis.set(f"stroke:progress:{session}", "somebody's text")
+    error = refused(cell.client, "stroke.update", stroke_idx=2, ack="stored")
+    assert error.name == "refused_by_redis" and error.data["redis"].startswith("WRONGTYPE")
+    cell.redis.delete(f"stroke:progress:{session}")
+
+
+# --- texts and replies of a stranger ------------------------------------------------------------
+
+
+def answering(**by_name):
+    """A server that stores everything, but answers these commands so."""
+
+    def script(connection):
+        queued = 0
+        while True:
+            name = connection.read_command()[0]
+            if name in by_name:
+                connection.send(by_name[name])
+            elif name == "EXEC":
+                connection.send(b"*%d\r\n" % queued + b":1\r\n" * queued)
+            elif name == "PING":
+                connection.send(b"+PONG\r\n")
+            elif name in ("HGET", "PEXPIRE") or queued and name in ("HSET", "XADD", "PUBLISH"):
+                queued += 1
+                connection.send(b"+QUEUED\r\n")
+            elif name in ("HSET", "XADD", "PUBLISH"):
+                connection.send(b":1\r\n")
+            else:
+                connection.send(b"+OK\r\n")
+            if name in ("MULTI", "EXEC"):
+                queued = 0
+
+    return script
+
+
+def test_an_error_of_two_megabytes_is_short_for_who_asked(fake_redis, make_agent, connect):
+    long = b"-WRONGTYPE " + b"x" * (2 * MEGABYTE) + b"\r\n"
+    server = fake_redis(answering(SET=long))
+    client = connect(make_agent(server.url()))
+    ids = [client.request("state.set", key="k", value=i, ack="stored") for i in range(8)]
+    lines = [client.read_line() for _ in ids]
+    for line in lines:
+        error = json.loads(line)["error"]
+        assert error["data"]["name"] == "refused_by_redis"
+        assert error["data"]["redis"].startswith("WRONGTYPE xxx") and len(line) < 2000
+    assert client.call("agent.stats")["outbox"]["refused"] >= 1
+
+
+FORGED = b"-ERR no\nWATCHDOG=trigger\nWATCHDOG_USEC=1\nSTOPPING=1\x1b[31m\xc2\x9b\xe2\x80\xae\r\n"
+
+
+def test_the_error_to_ping_is_shown_and_gives_no_orders(fake_redis, make_agent, connect, notify):
+    server = fake_redis(answering(PING=FORGED))
+    agent = make_agent(server.url(), notify=notify)
+    said = notify.wait_for("STATUS", lambda words: "ERR no" in words)
+    server.wait_accepted(4)
+    keys = {key for _, fields in notify.datagrams for key in fields}
+    assert not keys & {"WATCHDOG_USEC", "STOPPING"}, keys
+    client = connect(agent)
+    trouble = link(client)["trouble"]
+    assert "ERR no\\x0aWATCHDOG=trigger" in trouble and "\\x1b[31m\\u009b\\u202e" in trouble
+    for text in [said, trouble, *agent.log()]:
+        assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or ord(c) == 0x202E for c in str(text))
+
+
+SMALL = b"*84\r\n" + (b"*65535\r\n" + b"+\r\n" * 65535) * 84
+
+
+def test_replies_are_bounded_in_memory(fake_redis, make_agent, sanitized):
+    """Sixteen megabytes of the smallest replies would be twenty times that as objects."""
+
+    def script(connection):
+        greet(connection)
+        connection.send(SMALL)
+        connection.wait_closed()
+
+    server = fake_redis(script)
+    agent = make_agent(server.url())
+    agent.wait_for_log("longer than redis.max_reply allows")
+    server.wait_accepted(3)
+    with open(f"/proc/{agent.pid}/status") as file:
+        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    assert sanitized or peak < 64 * 1024, f"{peak} kB"
