@@ -29,6 +29,11 @@ constexpr Row kAdvice[] = {
     {"not-saving", "its disk is full or not writable: look into the server's log"},
     {"busy", "redis-cli SCRIPT KILL ends it"},
     {"cluster-down", "redis-cli cluster info says which slots are missing"},
+    {"server-error", "a proxy may have lost its server: look into the logs of both"},
+    {"refused",
+     "a cluster, a server without these commands, or a key of another type: correct [redis] url, "
+     "or "
+     "delete that key"},
     {"server-error", "what is in front of Redis may have lost it: ask the server itself", true},
     {"refused", "nodebeatctl redis check compares the server with what the agent needs"},
 };

@@ -179,6 +179,19 @@ def test_nodes_without_redis(lonely, ctl):
     assert "Redis is not connected: only this node is known" in done.stdout
 
 
+def test_forget(cell, make_agent, ctl, say):
+    other = make_agent(cell.server.url(), "hog", settings={"heartbeat.ttl": "1s"})
+    cell.server.wait_for_beat("hog")
+    done = ctl(cell.agent, "forget", "hog")
+    assert done.returncode == REFUSED and "hog" in done.stderr, "it is alive"
+    other.kill()
+    wait_until(lambda: cell.server.beat("hog") is None)
+    assert say(cell.agent, "forget", "hog") == ""
+    assert not cell.redis.hexists("nodebeat:nodes", "hog")
+    wait_until(lambda: "1 of 1 node is up" in say(cell.agent, "nodes"))
+    assert ctl(cell.agent, "forget", "hog").returncode == FOUND
+
+
 # --- state ---------------------------------------------------------------------------------------
 
 
@@ -513,6 +526,20 @@ def test_doctor_and_redis_gone(cell, doctor):
     assert "not reachable" in findings["link"]["text"]
     assert "redis-cli" in findings["link"]["advice"]
     assert "redis" not in findings and "node name" not in findings
+
+
+def test_doctor_and_a_server_that_refuses_this_node(make_redis, make_agent, connect, doctor, ctl):
+    server = make_redis()
+    server.client().execute_command(
+        "ACL", "SETUSER", "few", "on", ">pw", "+@all", "~robot:*", "~cell:*", "&*")
+    agent = make_agent(server.url().replace("redis://", "redis://few:pw@"))
+    client = connect(agent)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] == "degraded")
+    line = next(l for l in ctl(agent, "status").stdout.splitlines() if l.startswith("link"))
+    assert "degraded" in line and "NOPERM" in line
+    code, findings = doctor(agent)
+    assert code == 2
+    assert "NOPERM" in str(findings["link"]) and "redis check" in str(findings["link"])
 
 
 def test_doctor_and_a_wrong_password(make_redis, make_agent, connect, doctor):

@@ -19,6 +19,7 @@
 #include "ctl/text.h"
 #include "ctl/timestamp.h"
 #include "ctl/top_view.h"
+#include "redis/trouble.h"
 
 namespace nb::ctl {
 namespace {
@@ -480,6 +481,15 @@ TEST(Doctor, Link) {
   EXPECT_EQ(only(findings, "link history").level, Level::warning);
   findings = from(link_findings, R"({"uptime_s":7200,"link":{"state":"steady","failures":20}})");
   EXPECT_EQ(doctor_code(findings), 0);
+}
+
+TEST(Doctor, EveryCauseOfTheLinkHasAnAdvice) {
+  using redis::Trouble;
+  for (auto i = static_cast<int>(Trouble::none) + 1; i <= static_cast<int>(Trouble::refused); ++i) {
+    const std::string cause(name(static_cast<Trouble>(i)));
+    const JsonDocument link("{\"cause\":\"" + cause + "\"}");
+    EXPECT_NE(link_advice(link.root()), "") << cause;
+  }
 }
 
 TEST(Doctor, Eviction) {
