@@ -456,6 +456,7 @@ void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
       {"urgent_bytes", config_.outbox.urgent_bytes},
       {"client_event_bytes", config_.outbox.client_event_bytes},
       {"clients", config_.socket.max_clients},
+      {"clients_per_user", rpc_.clients_per_user()},
   };
   json.begin_object();
   for (const auto& limit : limits) {

@@ -28,21 +28,28 @@ std::optional<Peer> peer_of(int fd) {
   return Peer{credentials.pid, credentials.uid, credentials.gid};
 }
 
+namespace {
+
+UniqueFd if_alive(UniqueFd process) {
+  pollfd gone{process.get(), POLLIN, 0};
+  if (process && ::poll(&gone, 1, 0) != 0) process.reset();
+  return process;
+}
+
+}  // namespace
+
 UniqueFd process_of(int fd, const Peer& peer) {
-  if (peer.pid <= 0) return {};
   int process = -1;
   socklen_t size = sizeof process;
-  UniqueFd found;
-  // The socket knows which process it was. The number may be another one's by now, if the process
-  // is gone: so it is used only where the socket cannot be asked.
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &size) == 0) {
-    found.reset(process);
-  } else if (errno == ENOPROTOOPT) {
-    found.reset(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+    return if_alive(UniqueFd(process));
   }
-  pollfd gone{found.get(), POLLIN, 0};
-  if (found && ::poll(&gone, 1, 0) != 0) found.reset();
-  return found;
+  return errno == ENOPROTOOPT ? process_numbered(peer.pid) : UniqueFd();
+}
+
+UniqueFd process_numbered(int pid) {
+  if (pid <= 0) return {};
+  return if_alive(UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
 }
 
 bool is_allowed(int fd, const Peer& peer, const std::vector<uint32_t>& users,

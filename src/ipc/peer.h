@@ -22,6 +22,9 @@ std::optional<Peer> peer_of(int fd);
 // known: the process is in another pid namespace (its pid is 0), is gone already, so that somebody
 // else is speaking, or the system or its sandbox has no such descriptors.
 UniqueFd process_of(int fd, const Peer& peer);
+// The same by number, for systems before Linux 6.5 that cannot ask the socket. The number of a
+// process that is gone may be another one's.
+UniqueFd process_numbered(int pid);
 
 // Whether the peer's user is among `users`, or its group, or one of its further groups, among
 // `groups`. Both empty: everybody.

@@ -120,6 +120,7 @@ class RpcServer {
   // As of Server.
   uint64_t readings() const { return server_.readings(); }
   std::vector<ClientInfo> clients() const;
+  size_t clients_per_user() const { return server_.clients_per_user(); }
   size_t client_count() const { return server_.clients(); }
   const ServerOptions& options() const { return server_.options(); }
 

@@ -21,8 +21,6 @@ constexpr size_t kMalformedPerSecond = 1000;
 // While more than so many times output_bytes wait for one user's clients together, the share of
 // each of them is a quarter.
 constexpr size_t kCrowd = 4;
-// So long nobody is looked for who might yield, after nobody could.
-constexpr Duration kNoYield = std::chrono::milliseconds(100);
 // Who may not connect and tries again and again does not fill the log.
 constexpr Duration kForbiddenQuiet = std::chrono::minutes(1);
 
@@ -40,7 +38,9 @@ Server::Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEven
       acceptor_(loop, log, Acceptor::OnConnection::to<&Server::on_connection>(this)),
       soon_(loop, Delegate<void()>::to<&Server::on_turn>(this)),
       deadline_(loop, Delegate<void()>::to<&Server::on_deadline>(this)),
-      lingering_(loop) {}
+      lingering_(loop),
+      admission_({options_.max_clients, options_.max_clients_per_user, options_.idle_after},
+                 events_.on_may_yield) {}
 
 Status Server::start() {
   Status status = options_.inherited_fd >= 0
@@ -90,8 +90,16 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
                   wire::rpc::busy("the agent has no descriptors left: try again later",
                                   options_.max_clients));
   }
-  if (!make_room(*peer)) return turn_away(fd, *peer);
+  const Admission::Verdict verdict = admission_.ask(sessions_, *peer, loop_.now());
+  if (verdict.refusal) {
+    if (!std::exchange(busy_said_, true)) {
+      log_.warning("socket: %s; further clients are turned away (user %u, process %d)",
+                   verdict.refusal->message.c_str(), peer->uid, peer->pid);
+    }
+    return refuse(fd, *peer, spare, *verdict.refusal);
+  }
   busy_said_ = false;
+  if (verdict.yields != nullptr) yield(*verdict.yields);
   SessionOwner& owner = *this;
   auto session = std::make_unique<Session>(loop_, owner, pool_, std::move(fd), last_id_ + 1, *peer,
                                            options_.line_bytes);
@@ -101,52 +109,6 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
   const ClientId id = ++last_id_;
   sessions_.push_back(std::move(session));
   events_.on_open(id, *peer);
-}
-
-size_t Server::user_limit() const {
-  if (options_.max_clients_per_user != 0) return options_.max_clients_per_user;
-  return options_.max_clients - options_.max_clients / 4;
-}
-
-// Some are kept for root, who may have to look what the others do.
-size_t Server::limit_for(const Peer& peer) const {
-  return options_.max_clients - (peer.uid == 0 ? 0 : options_.max_clients / 16);
-}
-
-size_t Server::clients_of(uint32_t user) const {
-  size_t count = 0;
-  for (const auto& session : sessions_) {
-    if (session->ended == Session::End::no && session->peer().uid == user) ++count;
-  }
-  return count;
-}
-
-// Whether one more of this user may be admitted: there is room, or the connection that was idle for
-// the longest time is closed for it. A user who has used up his share can only make his own yield.
-bool Server::make_room(const Peer& peer) {
-  const bool user_full = clients_of(peer.uid) >= user_limit();
-  if (!user_full && clients() < limit_for(peer)) return true;
-  const MonoTime now = loop_.now();
-  if (now < no_yield_before_) return false;
-  Session* idlest = nullptr;
-  for (const auto& one : sessions_) {
-    Session& session = *one;
-    if (session.ended != Session::End::no || session.closing || session.unsent() > 0 ||
-        session.framer().holds_bytes() || now - session.last_heard < options_.idle_after ||
-        (user_full && session.peer().uid != peer.uid) ||
-        (idlest != nullptr && idlest->last_heard <= session.last_heard)) {
-      continue;
-    }
-    bool needed = false;
-    events_.on_may_yield(session.id(), needed);
-    if (!needed) idlest = &session;
-  }
-  if (idlest == nullptr) {
-    no_yield_before_ = now + kNoYield;
-    return false;
-  }
-  yield(*idlest);
-  return true;
 }
 
 void Server::yield(Session& session) {
@@ -160,23 +122,6 @@ void Server::yield(Session& session) {
                             options_.max_clients));
   session.closing = true;
   end(session, Session::End::fault);
-}
-
-void Server::turn_away(UniqueFd& fd, const Peer& peer) {
-  const bool all = clients() >= limit_for(peer);
-  const size_t limit = all ? options_.max_clients : user_limit();
-  const std::string words =
-      all ? format("all %zu connections are taken: try again later", limit)
-          : format(
-                "user %u has all %zu connections that one user may have "
-                "(socket.max_clients_per_user): close one, or try again later",
-                peer.uid, limit);
-  if (!busy_said_) {
-    log_.warning("socket: %s; further clients are turned away (user %u, process %d)", words.c_str(),
-                 peer.uid, peer.pid);
-  }
-  busy_said_ = true;
-  refuse(fd, peer, false, wire::rpc::busy(words, limit));
 }
 
 // It gets the line and the time to read it, also if it writes first. Not with the last descriptor,

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "ipc/acceptor.h"
+#include "ipc/admission.h"
 #include "ipc/lingering.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
@@ -74,9 +75,7 @@ struct ServerEvents {
   // Of a connection that the agent is closing: the time to answer what it is owed begins, or is
   // over.
   Delegate<void(ClientId)> on_closing, on_overdue;
-  // Asked when there is no room for a new connection: whether this one, which has been silent for
-  // long, must not be closed for it.
-  Delegate<void(ClientId, bool& needed)> on_may_yield;
+  Admission::MayYield on_may_yield;
 };
 
 struct ServerCounters {
@@ -139,6 +138,7 @@ class Server final : private SessionOwner {
   size_t queued_bytes(ClientId client) const;
   size_t queued_bytes() const;  // of all
   size_t clients() const;
+  size_t clients_per_user() const { return admission_.clients_per_user(); }
   uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }
   // How often it has begun to hand out lines: those of one reading come one right after the other.
@@ -154,11 +154,6 @@ class Server final : private SessionOwner {
 
   Session* find(ClientId client) const;
   void refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error);
-  bool make_room(const Peer& peer);
-  void turn_away(UniqueFd& fd, const Peer& peer);
-  size_t user_limit() const;
-  size_t limit_for(const Peer& peer) const;
-  size_t clients_of(uint32_t user) const;
   void yield(Session& session);
   void serve_waiting();
   void serve(Session& session);
@@ -192,8 +187,8 @@ class Server final : private SessionOwner {
   Lingering lingering_;
   ClientId last_id_ = 0;
   size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
+  Admission admission_;
   bool busy_said_ = false;
-  MonoTime no_yield_before_{};                      // nobody could, when it was last looked
   MonoTime forbidden_quiet_{};                      // until then no further one is told of
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;

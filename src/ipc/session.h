@@ -93,6 +93,7 @@ class Session {
   void count_output();
   size_t unsent() const { return output_.size() - sent_; }
   LineFramer& framer() { return framer_; }
+  const LineFramer& framer() const { return framer_; }
 
   // What the server notes about it.
   End ended = End::no;

@@ -200,6 +200,7 @@ sys.stdin.buffer.readline()
 """
 
 
+@pytest.mark.real_processor("an emulator may have no descriptors of processes")
 @pytest.mark.parametrize("child", ["waits", "writes"])
 def test_a_child_that_holds_the_connection_does_not_keep_a_robot_alive(cell, closing, child,
                                                                        sanitized):

@@ -1,0 +1,61 @@
+#include "ipc/admission.h"
+
+#include "base/text.h"
+
+namespace nb::ipc {
+namespace {
+
+// So long nobody is looked for who might yield, after nobody could.
+constexpr Duration kPause = std::chrono::milliseconds(100);
+// One in so many is left for root, who may have to look what the others do.
+constexpr size_t kForRoot = 16;
+
+bool is_idle(const Session& session) {
+  return session.ended == Session::End::no && !session.closing && session.unsent() == 0 &&
+         !session.framer().holds_bytes();
+}
+
+}  // namespace
+
+Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& sessions,
+                                  const Peer& peer, MonoTime now) {
+  size_t all = 0, own = 0;
+  for (const auto& session : sessions) {
+    if (session->ended != Session::End::no) continue;
+    ++all;
+    if (session->peer().uid == peer.uid) ++own;
+  }
+  const size_t for_user = clients_per_user();
+  const size_t for_all = limits_.clients - (peer.uid == 0 ? 0 : limits_.clients / kForRoot);
+  const bool all_taken = all >= for_all;
+  const bool share_taken = own >= for_user;
+  if (!all_taken && !share_taken) return {};
+  Session* idlest = nullptr;
+  if (now >= not_before_) {
+    for (const auto& session : sessions) {
+      // A user who has used up the share can only make own ones yield.
+      if (!is_idle(*session) || now - session->last_heard < limits_.idle_after ||
+          (share_taken && session->peer().uid != peer.uid) ||
+          (idlest != nullptr && idlest->last_heard <= session->last_heard)) {
+        continue;
+      }
+      bool needed = false;
+      may_yield_(session->id(), needed);
+      if (!needed) idlest = session.get();
+    }
+    if (idlest == nullptr) not_before_ = now + kPause;
+  }
+  if (idlest != nullptr) return {idlest, std::nullopt};
+  if (all_taken) {
+    return {nullptr, wire::rpc::busy(
+                         format("all %zu connections are taken: try again later", limits_.clients),
+                         limits_.clients)};
+  }
+  return {nullptr, wire::rpc::busy(format("user %u has all %zu connections that one user may have "
+                                          "(socket.max_clients_per_user): close one, or try again "
+                                          "later",
+                                          peer.uid, for_user),
+                                   for_user)};
+}
+
+}  // namespace nb::ipc
