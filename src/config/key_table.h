@@ -503,7 +503,8 @@ constexpr Key kKeys[] = {
      NB_PROBE(pidfile),
      .rule = Rule::path,
      .probe_types = kProcess,
-     .doc = NB_DOC("process: file with its process id. Either this or command is required."),
+     .doc =
+         NB_DOC("process: file with its process id, no link. Either this or command is required."),
      .example = "/run/robot.pid"},
     {.section = kProbeSection,
      .name = "command",

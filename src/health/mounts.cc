@@ -34,7 +34,8 @@ bool lies_under(std::string_view path, std::string_view point) {
 
 std::optional<Mount> parse_mount(std::string_view line) {
   // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-  for (int i = 0; i < 3; ++i) next_word(line);
+  for (int i = 0; i < 2; ++i) next_word(line);
+  const std::string_view device = next_word(line);
   const std::string_view root = next_word(line);
   const std::string_view point = next_word(line);
   if (root.empty() || !point.starts_with('/')) return std::nullopt;
@@ -45,7 +46,8 @@ std::optional<Mount> parse_mount(std::string_view line) {
   const std::string_view type = next_word(line);
   if (type.empty()) return std::nullopt;
   next_word(line);  // the source
-  return Mount{unescape(root), unescape(point), std::string(type), std::string(next_word(line))};
+  return Mount{unescape(root), unescape(point), std::string(type), std::string(next_word(line)),
+               std::string(device)};
 }
 
 std::optional<std::vector<Mount>> parse_mounts(std::string_view text) {
@@ -74,6 +76,31 @@ bool is_local(std::string_view type) {
   return std::find(std::begin(kLocal), std::end(kLocal), type) != std::end(kLocal);
 }
 
+namespace {
+
+// What is mounted there is a piece of the file system around it: a folder bound over itself, or
+// over one above (ProtectHome=, ReadOnlyPaths=, PrivateTmp=).
+bool is_own_piece(const std::vector<Mount>& mounts, const Mount& mount) {
+  const Mount* around = nullptr;
+  for (const Mount& other : mounts) {
+    if (other.point == mount.point || !lies_under(mount.point, other.point)) continue;
+    if (around == nullptr || other.point.size() >= around->point.size()) around = &other;
+  }
+  if (around == nullptr || around->device.empty() || around->device != mount.device) return false;
+  // Where the folder is in that file system.
+  std::string place = around->root == "/" ? "" : around->root;
+  place += around->point == "/" ? mount.point : mount.point.substr(around->point.size());
+  return lies_under(mount.root, place);
+}
+
+MountBehind judge(const std::vector<Mount>& mounts, const Mount* mount, std::string_view path) {
+  if (path.empty()) path = "/";
+  const bool here = mount != nullptr && mount->point == path;
+  return {mount, here && !is_own_piece(mounts, *mount)};
+}
+
+}  // namespace
+
 MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path,
                          const ReadLink& read_link) {
   constexpr int kMostLinks = 40;  // as the kernel's own limit
@@ -88,8 +115,7 @@ MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path
     if (!is_local(mount->type)) {
       while (rest.size() > 1 && rest.back() == '/') rest.pop_back();
       const std::string full = rest == "/" ? seen : seen + rest;
-      mount = mount_of(mounts, full.empty() ? "/" : full);
-      return {mount, mount->point == (full.empty() ? "/" : full)};
+      return judge(mounts, mount_of(mounts, full.empty() ? "/" : full), full);
     }
     const size_t start = std::min(rest.find_first_not_of('/'), rest.size());
     const size_t end = std::min(rest.find('/', start), rest.size());
@@ -113,8 +139,7 @@ MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path
     rest = *target + rest;
     if (target->starts_with('/')) seen.clear();
   }
-  const Mount* mount = here();
-  return {mount, mount != nullptr && mount->point == (seen.empty() ? "/" : seen)};
+  return judge(mounts, here(), seen);
 }
 
 }  // namespace nb::health

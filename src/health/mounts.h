@@ -15,6 +15,7 @@ struct Mount {
   std::string point;  // where
   std::string type;   // "ext4", "nfs4", "fuse.sshfs"
   std::string super_options;
+  std::string device;  // "8:1": the file system, wherever it is mounted
 };
 
 std::optional<Mount> parse_mount(std::string_view line);
@@ -36,7 +37,9 @@ using ReadLink = std::function<std::optional<std::string>(const std::string& pat
 
 struct MountBehind {
   const Mount* mount = nullptr;  // null: there is no such mount, or the links go round in a circle
-  bool is_point = false;         // the path is where it is mounted, not something inside of it
+  // The path is where that file system is mounted, not something inside of it. A folder that is
+  // laid over itself (a sandbox makes it read-only so) is no mount.
+  bool is_point = false;
 };
 
 // The mount that `path` leads to, symbolic links followed. A component is looked at only while

@@ -55,13 +55,16 @@ Outcome McpCheck::give_up(const std::string& limit) {
     const Outcome outcome = exchange_.give_up(limit);
     if (asked_ == McpAsk::ping) ping_failed();
     silent_since_.reset();
+    going_on_ = false;
     return outcome;
   }
   // Connected, and no answer to a first question.
   const bool has_time = asked_ == McpAsk::initialize || !has_worked_;
   const bool over = now - *silent_since_ >= spec_.start_timeout;
   if (over || !has_time) had_its_time_ = true;
-  going_on_ = asked_ == McpAsk::initialize && now - asked_at_ < spec_.start_timeout;
+  // With another era to try, a question that may be the wrong one is not waited for.
+  const bool may_be_wrong = asked_ == McpAsk::discover && spec_.era == McpEra::automatic;
+  going_on_ = has_time && !may_be_wrong && now - asked_at_ < spec_.start_timeout;
   Outcome outcome{Finding::down, exchange_.progress() + " for " + in_words(now - asked_at_)};
   if (!going_on_) {
     const McpSession half_open = mcp_session(exchange_.response(), "");

@@ -6,8 +6,8 @@
 // answered in it for start_timeout), and the session is ended when the probe goes. A server that
 // refuses every first ping gets `initialize` each time, and its session is ended at once.
 //
-// A server that starts takes its time: while `initialize` has no answer, the same question goes on
-// over several tries, up to start_timeout, and what it is is unknown ("starting"). A server that
+// A server that starts takes its time: while the first question has no answer, it goes on over
+// several tries, up to start_timeout, and what it is is unknown ("starting"). A server that
 // has let that time pass is down, until something comes from it.
 //
 // With the era `automatic`, 2026 is asked first (nothing is opened by asking), what worked is kept,

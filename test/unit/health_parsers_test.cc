@@ -215,6 +215,26 @@ TEST(Mounts, TheLongestPointAbovePathWinsAndTheLastOfEquals) {
   EXPECT_EQ(mount_of({}, "/"), nullptr);
 }
 
+TEST(Mounts, AFolderThatIsLaidOverItselfIsNoMount) {
+  const auto table = parse_mounts(
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 8:1 /home /home ro - ext4 /dev/sda1 rw\n"              // ProtectHome=read-only
+      "3 1 8:1 /tmp/systemd-private-7/tmp /tmp rw - ext4 a rw\n"  // PrivateTmp=
+      "4 1 8:2 / /data rw - xfs /dev/sdb1 rw\n"
+      "5 4 8:2 /robot /data/robot ro - xfs /dev/sdb1 rw\n"  // ReadOnlyPaths=
+      "6 1 8:1 /srv/real /mnt rw - ext4 /dev/sda1 rw\n"     // bound from elsewhere
+      "7 1 0:26 /@ /btrfs rw - btrfs /dev/sdc1 rw\n"
+      "8 7 0:26 /@home /btrfs/home rw - btrfs /dev/sdc1 rw\n");
+  ASSERT_TRUE(table);
+  const auto is_point = [&](const char* path) {
+    return mount_behind(*table, path, [](const std::string&) { return std::nullopt; }).is_point;
+  };
+  for (const char* path : {"/", "/data", "/mnt", "/btrfs", "/btrfs/home"}) {
+    EXPECT_TRUE(is_point(path)) << path;
+  }
+  for (const char* path : {"/home", "/tmp", "/data/robot"}) EXPECT_FALSE(is_point(path)) << path;
+}
+
 TEST(Mounts, OnlyKnownFileSystemsAreLocal) {
   for (const char* type : {"ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs"}) {
     EXPECT_TRUE(is_local(type)) << type;

@@ -387,9 +387,17 @@ TEST_F(McpProbe, AServerThatRefusesPingsIsAskedAnewEachTime) {
   EXPECT_EQ(probes_.report().up, true);
 }
 
-TEST_F(McpProbe, ASlowStarterIsNotDown) {
+class SlowStarter : public McpProbe, public testing::WithParamInterface<McpEra> {};
+
+INSTANTIATE_TEST_SUITE_P(Eras, SlowStarter,
+                         testing::Values(McpEra::session_2025, McpEra::stateless_2026),
+                         [](const auto& era) {
+                           return era.param == McpEra::session_2025 ? "of2025" : "of2026";
+                         });
+
+TEST_P(SlowStarter, IsNotDown) {
   Listener listener;
-  ProbeSpec spec = mcp(listener.port(), McpEra::session_2025, 10ms);
+  ProbeSpec spec = mcp(listener.port(), GetParam(), 10ms);
   spec.timeout = 10ms;
   spec.down_after = 1;
   spec.start_timeout = kForEver;
@@ -408,13 +416,17 @@ TEST_F(McpProbe, ASlowStarterIsNotDown) {
   char request[4096];
   const ssize_t n = ::recv(connection.get(), request, sizeof request, MSG_DONTWAIT);
   ASSERT_GT(n, 0);
+  const bool old = GetParam() == McpEra::session_2025;
   const std::string answer =
-      ok(result(std::string(request, static_cast<size_t>(n)), kOldServer), "application/json");
+      ok(result(std::string(request, static_cast<size_t>(n)),
+                old ? kOldServer : R"({"supportedVersions":["2026-07-28"]})"),
+         "application/json");
   ASSERT_EQ(::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL),
             static_cast<ssize_t>(answer.size()));
   ASSERT_TRUE(probes_.wait(1));
   EXPECT_EQ(probes_.changes()[0].up, true);
-  EXPECT_EQ(probes_.changes()[0].detail, "old 1, MCP 2025-11-25");
+  EXPECT_EQ(probes_.changes()[0].detail,
+            old ? "old 1, MCP 2025-11-25" : "unnamed server, MCP 2026-07-28");
 }
 
 TEST_F(McpProbe, AServerThatHasHadItsTimeToStartIsDown) {
