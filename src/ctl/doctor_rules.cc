@@ -235,6 +235,11 @@ Findings client_findings(Json stats) {
     out.push_back(warning("clients", format("%.0f were closed for a flood of malformed lines", cut),
                           "the log names their processes: journalctl -u nodebeat"));
   }
+  if (const double lost = stats["subscriptions"]["lost"].number_or(0); lost > 0) {
+    out.push_back(warning(
+        "clients", format("%.0f messages were lost by subscribers that did not keep up", lost),
+        "a subscriber is too slow or hangs: nodebeatctl status"));
+  }
   for (const Json client : stats["clients"]) {
     const double errors = client["errors"].number_or(0);
     if (errors <= 0) continue;

@@ -114,7 +114,9 @@ void client_lines(Page& page, Json stats) {
   const Json socket = stats["socket"];
   std::string text = format("%.0f of %.0f connected", socket["clients"].number_or(0),
                             socket["clients_limit"].number_or(0));
-  if (const std::string bad = nonzero(socket, {{"refused", "turned away"}, {"cut_off", "cut off"}});
+  if (const std::string bad = nonzero(socket, {{"refused", "turned away"},
+                                               {"cut_off", "cut off"},
+                                               {"yielded", "closed when idle, for others"}});
       !bad.empty()) {
     text += "; " + bad;
   }
@@ -166,6 +168,10 @@ std::string status_page(Json stats, Json health, const Style& style) {
   page.line("events",
             nonzero(stats["subscriptions"],
                     {{"local", "subscriptions"}, {"delivered", "delivered"}, {"gaps", "gaps"}}));
+  page.line("",
+            nonzero(stats["subscriptions"],
+                    {{"lost", "messages lost by subscribers that did not keep up"}}),
+            Colour::yellow);
   page.line("stroke", printable(stats["stroke"]["session_id"].text()));
   probe_lines(page, stats["probes"]);
   client_lines(page, stats);

@@ -592,6 +592,8 @@ TEST(Doctor, QueuesProbesClients) {
   EXPECT_EQ(
       doctor_code(from(client_findings, R"({"clients":[{"name":"robot","pid":7,"errors":4}]})")),
       1);
+  EXPECT_EQ(from(client_findings, R"({"subscriptions":{"lost":7}})")[0].text,
+            "7 messages were lost by subscribers that did not keep up");
 }
 
 TEST(Doctor, TwoAgentsOfOneName) {
