@@ -9,6 +9,8 @@ namespace {
 // Redis' own simple strings, errors and numbers are far shorter.
 constexpr size_t kMostLine = 64 * 1024;
 
+// Where the reply is to go is null in a first pass, which only looks whether it is whole: a reply
+// that comes in many pieces is copied once.
 struct Reader {
   std::string_view bytes;
   size_t at = 0;
@@ -25,31 +27,37 @@ struct Reader {
     return ReplyState::whole;
   }
 
-  ReplyState text(long long size, RedisReply& reply) {
+  ReplyState text(long long size, RedisReply* reply) {
     const auto wanted = static_cast<size_t>(size);
     if (wanted > kMostReplyBytes) return ReplyState::too_large;
     if (bytes.size() - at < wanted + 2) return ReplyState::more;
     if (bytes.substr(at + wanted, 2) != "\r\n") return ReplyState::malformed;
-    reply.kind = RedisReply::Kind::text;
-    reply.text = bytes.substr(at, wanted);
+    set(reply, RedisReply::Kind::text, bytes.substr(at, wanted));
     at += wanted + 2;
     return ReplyState::whole;
   }
 
-  ReplyState list(long long size, RedisReply& reply, size_t depth) {
+  static void set(RedisReply* reply, RedisReply::Kind kind, std::string_view text) {
+    if (reply == nullptr) return;
+    reply->kind = kind;
+    // Whatever an error says goes to people.
+    reply->text = kind == RedisReply::Kind::error ? foreign_text(text) : std::string(text);
+  }
+
+  ReplyState list(long long size, RedisReply* reply, size_t depth) {
     const auto count = static_cast<size_t>(size);
     if (count > kMostReplyItems - items || depth == kMostReplyDepth) return ReplyState::too_large;
     items += count;
-    reply.kind = RedisReply::Kind::list;
+    set(reply, RedisReply::Kind::list, {});
     for (size_t i = 0; i < count; ++i) {
-      // An item after the other: what is only announced takes no memory.
-      const ReplyState state = value(reply.items.emplace_back(), depth + 1);
+      RedisReply* const item = reply != nullptr ? &reply->items.emplace_back() : nullptr;
+      const ReplyState state = value(item, depth + 1);
       if (state != ReplyState::whole) return state;
     }
     return ReplyState::whole;
   }
 
-  ReplyState value(RedisReply& reply, size_t depth) {
+  ReplyState value(RedisReply* reply, size_t depth) {
     std::string_view words;
     // Whoever else answers need not end a line as Redis does.
     if (at < bytes.size() && std::string_view("+-:$*").find(bytes[at]) == std::string_view::npos) {
@@ -60,15 +68,13 @@ struct Reader {
     const char type = words.front();
     words.remove_prefix(1);
     if (type == '+' || type == '-') {
-      reply.kind = type == '-' ? RedisReply::Kind::error : RedisReply::Kind::text;
-      reply.text = type == '-' ? foreign_text(words) : std::string(words);
+      set(reply, type == '-' ? RedisReply::Kind::error : RedisReply::Kind::text, words);
       return ReplyState::whole;
     }
     const auto number = parse_number<long long>(words);
     if (!number) return ReplyState::malformed;
     if (type == ':') {
-      reply.kind = RedisReply::Kind::integer;
-      reply.text = words;
+      set(reply, RedisReply::Kind::integer, words);
       return ReplyState::whole;
     }
     if ((type != '$' && type != '*') || *number < -1) return ReplyState::malformed;
@@ -81,12 +87,13 @@ struct Reader {
 
 ReplyState read_reply(std::string_view bytes, RedisReply& reply, size_t& used) {
   if (bytes.empty()) return ReplyState::more;
-  Reader reader{bytes};
-  RedisReply read;
-  const ReplyState state = reader.value(read, 0);
+  Reader look{bytes};
+  const ReplyState state = look.value(nullptr, 0);
   if (state == ReplyState::more && bytes.size() > kMostReplyBytes) return ReplyState::too_large;
   if (state != ReplyState::whole) return state;
-  reply = std::move(read);
+  reply = {};
+  Reader reader{bytes};
+  (void)reader.value(&reply, 0);
   used = reader.at;
   return state;
 }
