@@ -217,10 +217,27 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   requests_.on_link_status();
   if (status.state >= redis::LinkState::replaying && !was_steady_) {
     reader_.on_server_there();
-    robot_.read_back(link_);
-    strokes_.read_back(link_);
+    read_back();
+  }
+  if (status.state == redis::LinkState::steady) reading_back_ = false;
+  if (status.state == redis::LinkState::waiting && std::exchange(reading_back_, false) &&
+      status.trouble == redis::Trouble::rubbish && ++bad_read_backs_ == kMostBadReadBacks) {
+    log_.warning(
+        "what Redis has kept of the robot and its stroke session is not read back: the answer ends "
+        "the connection (%s)",
+        status.words.c_str());
   }
   was_steady_ = status.state >= redis::LinkState::replaying;
+}
+
+// These two questions go out on the link itself, since they have to be answered before the first
+// write. So an answer that ends the connection (something else stands there, of many megabytes)
+// must not be asked for at each new one.
+void LocalApi::read_back() {
+  if (bad_read_backs_ >= kMostBadReadBacks) return;
+  reading_back_ = true;
+  robot_.read_back(link_);
+  strokes_.read_back(link_);
 }
 
 void LocalApi::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {

@@ -107,6 +107,7 @@ class LocalApi {
   void redis_inspect(Request& request);
 
   void register_node();
+  void read_back();
 
   uv::Loop& loop_;
   const Log& log_;
@@ -139,6 +140,9 @@ class LocalApi {
   Histogram accept_latency_;
   std::string event_;  // reused
   bool was_steady_ = false;
+  static constexpr int kMostBadReadBacks = 2;
+  bool reading_back_ = false;  // until the link is steady
+  int bad_read_backs_ = 0;
 };
 
 }  // namespace nb::agent

@@ -105,6 +105,16 @@ def test_a_reply_beyond_the_limit_costs_only_the_one_who_asked(strange):
     assert failures(client) == before
 
 
+def test_a_robots_state_of_many_megabytes_keeps_the_link_from_nothing(redis_server, make_agent, steady):
+    redis_server.client().hset("robot:state:ook", "state", "x" * (17 << 20))
+    agent = make_agent(redis_server.url())
+    client = steady(agent)
+    agent.wait_for_log("is not read back")
+    assert 1 <= failures(client) <= 2
+    client.call("robot.update", joints_l=[1], ack="stored")
+    assert json.loads(redis_server.client().hget("robot:state:ook", "state"))["joints_l"] == [1]
+
+
 # --- a read is bounded, and ends with its client -------------------------------------------------
 
 
