@@ -59,8 +59,10 @@ bool Connection::open() {
 }
 
 void Connection::retry() {
+  machine_.start();
   if (machine_.state() != LinkState::waiting || retry_.active()) return;
-  retry_.start(std::max(away_until_ - loop_.now(), Duration::zero()));
+  const MonoTime now = loop_.now();
+  retry_.start(now < away_until_ ? away_until_ - now : Duration::zero());
 }
 
 void Connection::close() {

@@ -56,10 +56,12 @@ class Connection {
 
   // Connects, if it is closed. After a failure it has to stay away for a while: then false.
   bool open();
-  // After a failure: opens when it may.
+  // Opens when it may, if it is closed.
   void retry();
   // Ends, without a further try.
   void close();
+  // It is of no more use to its owner: as if it had failed by itself.
+  void give_up(const Failure& failure) { fail(failure, std::nullopt); }
   // The server is known to be there: the next open() need not wait.
   void forgive() { away_until_ = MonoTime::min(); }
   // Other options. True if they lead elsewhere: then the connection was dropped, and open() may be

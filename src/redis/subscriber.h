@@ -1,24 +1,20 @@
 // Subscriber: what is published on the server, on a connection of its own, which is there only
-// while something is wanted. It finds silence, backs off and restores its subscriptions like the
-// link; what was published meanwhile is lost, and that is told as a gap.
+// while something is wanted. After an interruption it restores its subscriptions; what was
+// published meanwhile is lost, and that is told as a gap.
 //
 // The callbacks come on the loop's thread; they may subscribe, unsubscribe and stop, but must not
 // reconfigure or destroy the subscriber.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/log.h"
-#include "redis/link.h"
-#include "redis/link_state.h"
-#include "redis/transport.h"
-#include "uv/prepare.h"
-#include "uv/timer.h"
+#include "redis/connection.h"
 
 namespace nb::redis {
 
@@ -34,7 +30,7 @@ struct SubscriberEvents {
   Delegate<void(LinkState)> on_status;
 };
 
-class Subscriber {
+class Subscriber final : private ConnectionOwner {
  public:
   // All references must outlive it. Of the options, the databases are not used; the client's name
   // gets "-sub" behind it.
@@ -55,77 +51,56 @@ class Subscriber {
   // Forgets what was wanted, and closes.
   void stop();
 
-  LinkState state() const { return machine_.state(); }
+  LinkState state() const { return connection_.state(); }
   // How far it is with what is wanted, on this connection; `refused` of what is not.
   enum class Stage : uint8_t { wanted, sent, listening, refused };
   Stage stage(std::string_view name, bool is_pattern) const;
   // It is interrupted: what is missed until it listens again is told as a gap.
   bool will_tell_gap() const { return deaf_since_.has_value(); }
-  Trouble trouble() const { return machine_.trouble(); }
-  uint64_t failures() const { return failures_; }
+  Trouble trouble() const { return connection_.trouble(); }
+  uint64_t failures() const { return connection_.failures(); }
 
  private:
-  struct Connection;  // what ends with the connection
   struct Wanted {
     uint32_t count = 0;
     Stage stage = Stage::wanted;  // on this connection
     bool said = false;            // that the server refuses it
   };
   using Subscriptions = std::map<std::string, Wanted, std::less<>>;
-  enum class Command : uint8_t {
-    auth,
-    client_name,
-    ping,
-    subscribe,
-    unsubscribe,
-    psubscribe,
-    punsubscribe,
+  enum class Command : uint8_t { subscribe, unsubscribe, psubscribe, punsubscribe };
+  // A command that waits for its answer.
+  struct Sent {
+    Command command;
+    std::string name;
   };
+
+  void on_state(LinkState state) override;
+  bool on_message(const redisReply& reply) override;
+  std::optional<Failure> on_reply(const redisReply& reply) override;
+  void on_replies_done() override;
+  void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) override;
+  void on_turn() override;
 
   void want(Subscriptions& all, std::string_view name);
   void unwant(Subscriptions& all, Command command, std::string_view name);
   bool wants_anything() const { return !channels_.empty() || !patterns_.empty(); }
-  void try_to_connect();
-  void on_stage(uv::DialStage stage);
-  void on_connected(Status& status);
-  void on_data(std::string_view bytes);
-  void on_end(std::string_view why) { fail(Trouble::closed, why); }
-  void on_turn();
-  void wake();
-  void on_check();
-  void greet();
-  void send(Command command, std::string_view name = {});
+  void send(Command command, std::string_view name);
   void send_wanted();
-  // What went wrong, if the connection is of no more use.
-  std::optional<Failure> take(const redisReply& reply);
-  std::optional<Failure> take_answer(const redisReply& reply);
-  bool take_message(const redisReply& reply);
   void refused(Subscriptions& all, std::string_view name, std::string_view words);
   void maybe_steady();
-  void flush();
-  void arm_check();
-  void fail(Trouble trouble, std::string_view words);
   void interrupted();
-  void drop_connection();
-  void enter(LinkState state);
+  void forget_connection();
 
   uv::Loop& loop_;
   const Log& log_;
-  LinkOptions options_;
   SubscriberEvents events_;
-  MakeTransport make_transport_;
-  LinkMachine machine_;
   Subscriptions channels_;
   Subscriptions patterns_;
-  std::unique_ptr<Connection> connection_;
+  std::deque<Sent> sent_;
+  bool confirmed_ = false;    // or refused something, which has not been told yet
   WallTime last_listened_{};  // when it last heard from the server, or began to want something
   std::optional<WallTime> deaf_since_;
-  uint64_t failures_ = 0;
-
-  uv::Timer retry_;  // the only door to connect()
-  uv::Timer check_;  // silence and deadlines
-  uv::Prepare turn_;
-  uv::Timer nudge_;
+  Connection connection_;
 };
 
 }  // namespace nb::redis
