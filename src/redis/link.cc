@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 #include <utility>
 
 #include "base/text.h"
@@ -150,16 +151,24 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
   outbox_.settled(unit, last_heard_, result.subscribers, refusals);
 }
 
-// The same refusal comes at each call, of any client and for any key: one line for each command and
-// error on this connection. Whoever made the call is told each time.
+// The same refusal comes at each call, of any client. It is logged once for each command and error,
+// with the first few keys or channels that it was about: somebody looks for his own. Whoever made
+// the call is told each time.
 void Link::say_refusal(Command command, std::string_view what, std::string_view words) {
-  const uint32_t bit = uint32_t{1} << refusal_number(words).value_or(0);
-  uint32_t& said = said_[static_cast<size_t>(command)];
-  if ((std::exchange(said, said | bit) & bit) != 0) return;
+  constexpr size_t kNamed = 4;
+  const unsigned number = refusal_number(words).value_or(0);
+  const size_t key = std::hash<std::string_view>{}(what);
+  size_t named = 0;
+  for (const Said& said : said_) {
+    if (said.command != command || said.number != number) continue;
+    if (said.key == key || ++named == kNamed) return;
+  }
+  said_.push_back({command, number, key});
   const std::string_view name = redis::name(command);
-  log_.error("redis refuses %.*s %.*s: %.*s (said once; agent.stats counts all of them)",
-             static_cast<int>(name.size()), name.data(), static_cast<int>(what.size()), what.data(),
-             static_cast<int>(words.size()), words.data());
+  log_.error("redis refuses %.*s: %.*s (%.*s; said once%s, agent.stats counts all)",
+             static_cast<int>(what.size()), what.data(), static_cast<int>(words.size()),
+             words.data(), static_cast<int>(name.size()), name.data(),
+             named + 1 == kNamed ? ", and of no further key or channel" : "");
 }
 
 void Link::note_own(OwnPart part, std::string_view words) {
@@ -365,7 +374,7 @@ void Link::drop_connection(std::string_view words) {
   status_.round_trip.reset();
   own_refusals_ = {};
   first_refusal_.clear();
-  if (was_steady_) said_ = {};
+  if (was_steady_) said_.clear();
   confirmed_ = was_steady_ = false;
 }
 

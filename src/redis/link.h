@@ -12,10 +12,12 @@
 // but must not destroy the link.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "outbox/outbox.h"
@@ -115,6 +117,11 @@ class Link final : private PipelineSink {
   void on_settled(const outbox::Unit& unit, const UnitResult& result) override;
   void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
 
+  struct Said {
+    Command command;
+    unsigned number;  // of the refusal
+    size_t key;       // of the key or channel, hashed
+  };
   // What of a beat may be refused.
   enum OwnPart : uint8_t { kHealth, kHistory, kMessages, kTransaction, kOwnParts };
   void note_own(OwnPart part, std::string_view words);
@@ -135,7 +142,7 @@ class Link final : private PipelineSink {
   MonoTime last_heard_{};                            // bytes came in
   MonoTime last_ping_{};                             // was sent
   std::array<std::string, kOwnParts> own_refusals_;  // Redis' words; empty: it takes that part
-  std::array<uint32_t, kCommands> said_{};           // refusals that were logged, a bit for each
+  std::vector<Said> said_;                           // refusals that were logged
   std::string first_refusal_;                        // on this connection
   bool confirmed_ = false;                           // a write of ours was, on this connection
   bool was_steady_ = false;                          // on this connection

@@ -89,7 +89,6 @@ constexpr std::string_view kPermanent[] = {
     "unsupported command",            // Envoy's redis_proxy
 };
 static_assert(std::size(kPermanent) == kRefusals);
-static_assert(kRefusals <= 32, "the link keeps a bit for each");
 
 // "-EXECABORT Transaction discarded because of: OOM ...": the cause is what counts (multi.c).
 std::string_view cause_of(std::string_view error_reply) {

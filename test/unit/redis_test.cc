@@ -813,7 +813,7 @@ TEST_F(LinkTest, AMissingXaddCostsTheHistoryNotTheHealth) {
   EXPECT_TRUE(outbox_.drained());
 }
 
-TEST_F(LinkTest, ARefusalIsLoggedOnceForACommandAndAnErrorHoweverManyKeys) {
+TEST_F(LinkTest, ARefusalIsLoggedOnceAndOfAFewKeysHoweverManyThereAre) {
   LinkOptions quiet = options();
   quiet.ping_after = quiet.command_timeout = 1h;
   start(quiet);
@@ -828,7 +828,18 @@ TEST_F(LinkTest, ARefusalIsLoggedOnceForACommandAndAnErrorHoweverManyKeys) {
     redis_.send(i % 2 == 0 ? "-NOPERM no key\r\n" : "-ERR syntax error\r\n");
     ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == i + 1u; }));
   }
-  EXPECT_EQ(watch_.count("redis refuses SET"), 2) << watch_.lines.back();
+  EXPECT_EQ(watch_.count("redis refuses k"), 8) << watch_.lines.back();
+  EXPECT_EQ(watch_.count("redis refuses k0: NOPERM no key (SET; said once, agent.stats"), 1);
+  EXPECT_EQ(watch_.count("(SET; said once, and of no further key or channel"), 2);
+  for (int i = 0; i < 20; ++i) {
+    test::Filler{outbox_}.string("k0", std::to_string(i));
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("SET"); }));
+    redis_.forget();
+    redis_.send("-NOPERM no key\r\n");
+    ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == i + 101u; }));
+  }
+  EXPECT_EQ(watch_.count("redis refuses k"), 8) << watch_.lines.back();
   EXPECT_EQ(watch_.last.state, LinkState::steady) << "a client's key is not the node's";
 }
 
