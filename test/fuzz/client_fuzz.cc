@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/foreign_text.h"
 #include "base/text.h"
 #include "client/incoming.h"
 #include "client/message.h"
@@ -39,6 +40,14 @@ void check(const std::string& line) {
     require(message.json[message.json_size] == '\0');
     require(std::strlen(message.json) == message.json_size);
   }
+  (void)nb::client::line_limit_of({message.json, message.json_size});
+  std::string words(message.text);
+  words.resize(std::min<size_t>(words.size(), 384));  // may end within a character
+  words.resize(nb::client::make_harmless(words.data(), words.size()));
+  require(nb::foreign_text(words) == words);
+  std::string bytes = line;  // no UTF-8
+  bytes.resize(nb::client::make_harmless(bytes.data(), bytes.size()));
+  require(nb::foreign_text(bytes, bytes.size()) == bytes);
   require(message.text.empty() || inside(message.text.data(), message.text.size()));
   require(nb::is_valid_utf8(message.text));
 }
