@@ -14,6 +14,10 @@ using namespace std::string_view_literals;  // built for size, only these know t
 
 namespace {
 
+// What Redis is asked for as it is: so many patterns, each of such a cost at most (glob_cost()).
+constexpr size_t kRemotePatterns = 32;
+constexpr size_t kRemoteCost = 12;
+
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 
 }  // namespace
@@ -60,8 +64,10 @@ void EventBus::route(std::string_view channel, bool remote) {
 }
 
 void EventBus::add_to_route(const Topics::value_type& topic, bool remote) {
-  const auto& [text, about] = topic;
-  if (remote && remote_.stage(text, about.is_pattern) == redis::Subscriber::Stage::refused) return;
+  const Topic& about = topic.second;
+  if (remote && remote_.stage(about.way, about.is_pattern) == redis::Subscriber::Stage::refused) {
+    return;
+  }
   matching_.push_back(&topic);
   for (const auto& [listener, place] : about.members) {
     if (listener->route == last_route_ && listener->place < place) continue;
@@ -71,13 +77,14 @@ void EventBus::add_to_route(const Topics::value_type& topic, bool remote) {
   }
 }
 
-void EventBus::deliver(const Topics::value_type* only, std::string_view channel,
-                       std::string_view payload, bool remote) {
+void EventBus::deliver(std::string_view channel, std::string_view payload, bool remote,
+                       std::string_view pattern) {
   // The longest line that any of them reads.
   size_t most = 0;
   const auto for_each = [&](auto&& call) {
     for (const Topics::value_type* topic : matching_) {
-      if (only != nullptr && topic != only) continue;
+      const Topic& about = topic->second;
+      if (remote && (about.is_pattern ? about.way != pattern : !pattern.empty())) continue;
       bool first = true;
       for (const Member& member : topic->second.members) {
         if (member.listener->by == topic)
@@ -140,7 +147,7 @@ void EventBus::write_line(const Topics::value_type& by, bool remote) {
 void EventBus::deliver_local(std::string_view channel, std::string_view payload) {
   if (listeners_.empty()) return;
   route(channel, false);
-  deliver(nullptr, channel, payload, false);
+  deliver(channel, payload, false);
 }
 
 void EventBus::on_remote(std::string_view channel, std::string_view payload,
@@ -151,11 +158,8 @@ void EventBus::on_remote(std::string_view channel, std::string_view payload,
     ++counters_.echoes_dropped;
     return;
   }
-  const Topics& all = topics(!pattern.empty());
-  const auto by = all.find(pattern.empty() ? channel : pattern);
-  if (by == all.end()) return;
   route(channel, true);
-  deliver(&*by, channel, payload, true);
+  deliver(channel, payload, true, pattern);
 }
 
 void EventBus::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
@@ -183,8 +187,9 @@ void EventBus::answer_waiting(Listener& listener) {
 bool EventBus::waits_for_redis(const Listener& listener) const {
   if (remote_.will_tell_gap()) return false;
   for (const Subscription& s : listener.subscriptions) {
-    const auto& [text, about] = *s.topic;
-    if (remote_.stage(text, about.is_pattern) < redis::Subscriber::Stage::listening) return true;
+    const Topic& about = s.topic->second;
+    if (remote_.stage(about.way, about.is_pattern) < redis::Subscriber::Stage::listening)
+      return true;
   }
   return false;
 }
@@ -247,10 +252,19 @@ void EventBus::subscribe(Request& request) {
   listener->subscriptions.back().call = rpc_.defer(*request.call);
 }
 
+std::string_view EventBus::way_of(std::string_view text, bool is_pattern) const {
+  if (!is_pattern) return text;
+  const bool cheap = glob_cost(text) <= kRemoteCost && remote_.patterns() < kRemotePatterns;
+  return cheap ? text : "*"sv;
+}
+
 void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
   Topics& all = topics(is_pattern);
   auto topic = all.find(text);
-  if (topic == all.end()) topic = all.try_emplace(std::string(text), Topic{is_pattern, {}}).first;
+  if (topic == all.end()) {
+    Topic about{is_pattern, std::string(way_of(text, is_pattern)), {}};
+    topic = all.try_emplace(std::string(text), std::move(about)).first;
+  }
   std::vector<Member>& members = topic->second.members;
   const auto is_it = [&](const Member& member) { return member.listener == &listener; };
   if (std::any_of(members.begin(), members.end(), is_it)) return;
@@ -259,7 +273,7 @@ void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
   listener.subscriptions.push_back({topic, 0});
   if (is_pattern) {
     listener.pattern_cost += glob_cost(text);
-    remote_.psubscribe(text);
+    remote_.psubscribe(topic->second.way);
   } else {
     remote_.subscribe(text);
   }
@@ -272,7 +286,7 @@ void EventBus::drop(Listener& listener, const Subscription& subscription) {
   auto& [text, about] = *topic;
   if (about.is_pattern) {
     listener.pattern_cost -= glob_cost(text);
-    remote_.punsubscribe(text);
+    remote_.punsubscribe(about.way);
   } else {
     remote_.unsubscribe(text);
   }

@@ -4,7 +4,9 @@
 // What an event costs is bounded, since whoever publishes pays for what others listen to: each
 // distinct pattern is matched once, whoever has subscribed to it; who gets the messages of a
 // channel is remembered until the next channel; an event is checked and written once, and copied
-// for each listener.
+// for each listener. Redis pays, too, for each pattern that it is asked for, with each message of
+// the whole cell: so an agent asks for few patterns and for none that is dear, and instead of the
+// rest for `*`.
 #pragma once
 
 #include <map>
@@ -86,6 +88,7 @@ class EventBus {
   // A channel or a pattern that somebody listens to.
   struct Topic {
     bool is_pattern;
+    std::string way;  // by which its messages come from Redis: a channel, or some pattern
     std::vector<Member> members;
   };
   using Topics = std::map<std::string, Topic, std::less<>>;
@@ -111,9 +114,11 @@ class EventBus {
   void route(std::string_view channel, bool remote);
   void add_to_route(const Topics::value_type& topic, bool remote);
   void forget_route() { routed_ = false; }
-  // To those of the route who get it by `only`; null: by whatever.
-  void deliver(const Topics::value_type* only, std::string_view channel, std::string_view payload,
-               bool remote);
+  // To those of the route. Of a remote message, the copy that came by `pattern` is for those who
+  // get it that way.
+  void deliver(std::string_view channel, std::string_view payload, bool remote,
+               std::string_view pattern = {});
+  std::string_view way_of(std::string_view text, bool is_pattern) const;
   void write_message(std::string_view payload, bool remote, size_t most);
   void write_line(const Topics::value_type& by, bool remote);
   void add(Listener& listener, std::string_view text, bool is_pattern);

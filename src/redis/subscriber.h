@@ -45,6 +45,8 @@ class Subscriber final : private ConnectionOwner {
   void psubscribe(std::string_view pattern);
   void unsubscribe(std::string_view channel);
   void punsubscribe(std::string_view pattern);
+  // How many distinct patterns are wanted.
+  size_t patterns() const { return patterns_.size(); }
 
   // Other options. If they change where or as whom to connect, it does so anew at once.
   void reconfigure(LinkOptions options);

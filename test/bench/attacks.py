@@ -286,9 +286,13 @@ def be_victim(path, seconds):
     client = Client(path)
     waited = {"push": [], "hello": []}
     failed, stored_errors, cut_off = {}, [], 0
-    begin = time.monotonic()
-    for i in range(int(seconds * STATES_PER_S)):
-        time.sleep(max(0.0, begin + i / STATES_PER_S - time.monotonic()))
+    begin = due = time.monotonic()
+    i = 0
+    while due < begin + seconds:
+        time.sleep(max(0.0, due - time.monotonic()))
+        # What is late is not made up for: it would be said when the attack is over.
+        due = max(due + 1 / STATES_PER_S, time.monotonic())
+        i += 1
         is_error = i % (STATES_PER_S // ERRORS_PER_S) == 0
         if is_error:
             line = call("error.report", {"category": "victim", "message": f"victim {i}", "ack": "stored"}, i)

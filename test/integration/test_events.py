@@ -241,6 +241,30 @@ def test_listeners_that_share_what_they_listen_to(cell, connect, listening):
     assert [client.events() for client in (*clients, late)] == [[], [], [], []]
 
 
+def test_redis_is_asked_for_few_patterns(cell, connect):
+    """Each costs it something with each message of the whole cell. What a client hears is the same."""
+    clients = [connect(cell.agent) for _ in range(3)]
+    dear = "*a?a?" + "?" * 10 + "*"
+    clients[0].call("event.subscribe", patterns=[dear, *(f"x{i}*" for i in range(60))])
+    clients[1].call("event.subscribe", patterns=["x59*", "x7*", *(f"*y{i}" for i in range(60))])
+    clients[2].call("event.subscribe", patterns=["*"])
+    wait_until(lambda: 30 <= cell.redis.pubsub_numpat() <= 33)
+    for channel, told in (("x7", ["x7*", "x7*", "*"]), ("x59", ["x5*", "x59*", "*"]),
+                          ("_a_a_" + "_" * 9, [None, None, "*"]),
+                          ("_a_a_" + "_" * 10, [dear, None, "*"]), ("_y59", [None, "*y59", "*"])):
+        cell.redis.publish(channel, '{"to":"' + channel + '"}')
+        for client, pattern in zip(clients, told):
+            if pattern:
+                event = client.next_event(channel)
+                assert event["pattern"] == pattern and event["event"] == {"to": channel}
+    cell.redis.publish("x7x", "{}")
+    assert clients[0].next_event("x7x")["pattern"] == "x7*"
+    for client in clients:
+        assert [e for e in client.events() if e["channel"][0] in "x_" and e["channel"] != "x7x"] == []
+        client.call("event.unsubscribe")
+    wait_until(lambda: cell.redis.pubsub_numpat() == 0)
+
+
 def test_a_message_on_a_channel_that_nobody_can_name(cell, listening):
     listening(cell.client, patterns=["x*"])
     cell.redis.publish("x" * 257, "{}")
