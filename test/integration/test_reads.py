@@ -238,6 +238,27 @@ def test_a_health_that_is_none_for_its_length(cell):
     assert refused(cell.client, "health.get", node="long").name == "too_large"
 
 
+def test_a_user_with_the_rights_of_before(redis_server, make_agent, steady):
+    """Who may not ask for sizes and lists reads what it may."""
+    redis_server.client().execute_command(
+        "ACL", "SETUSER", "agent", "reset", "on", ">x", "~*", "&*", "+@all", "-strlen", "-hstrlen",
+        "-hlen", "-hscan", "-memory", "-hsetnx", "-hdel")
+    client = steady(make_agent(redis_server.url("agent:x@")))
+    redis_server.wait_for_beat("ook")
+    redis_server.client().hset("k", mapping={"a": "b"})
+    redis_server.client().set("s", "x")
+    assert client.call("state.get", key="k")["value"] == {"a": "b"}
+    assert client.call("state.get", key="s")["value"] == "x"
+    redis_server.client().hset("node:health:python", "health", health_of("python"))
+    status = client.call("system.status")
+    assert status["redis_connected"] and set(status["nodes_health"]) == {"ook", "python"}
+    assert all(status["nodes_health"].values())
+    assert client.call("health.get", node="python")["health"]
+    redis_server.client().hset("nodebeat:nodes", "old", "{}")
+    error = refused(client, "node.forget", node="old")
+    assert error.name == "refused_by_redis" and "hdel" in error.data["redis"]
+
+
 # --- strangers ----------------------------------------------------------------------------------
 
 
