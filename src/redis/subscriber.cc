@@ -102,8 +102,23 @@ void Subscriber::on_state(LinkState state) {
 }
 
 void Subscriber::send(Command command, std::string_view name) {
-  constexpr std::string_view kWords[] = {"SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE"};
-  RespWriter(connection_.output()).command(2).arg(kWords[static_cast<size_t>(command)]).arg(name);
+  RespWriter resp(connection_.output());
+  resp.command(2);
+  switch (command) {
+    case Command::subscribe:
+      resp.arg("SUBSCRIBE");
+      break;
+    case Command::unsubscribe:
+      resp.arg("UNSUBSCRIBE");
+      break;
+    case Command::psubscribe:
+      resp.arg("PSUBSCRIBE");
+      break;
+    case Command::punsubscribe:
+      resp.arg("PUNSUBSCRIBE");
+      break;
+  }
+  resp.arg(name);
   connection_.expect();
   sent_.push_back({command, std::string(name)});
 }
