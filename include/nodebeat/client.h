@@ -163,10 +163,10 @@ NB_API void nb_client_close(nb_client* client);
  *                    would hang up on (PROTOCOL.md, 1.4): not taken.
  *   NB_ERR_FORKED    the client belongs to the process that forked this one: not taken.
  * The agent says its longest line when it has been connected to. Before that a message of more than
- * 4096 bytes waits. One that was kept for an agent that turns out to take shorter ones is dropped:
- * nb_client_stats.rejected counts it, and nb_client_last_error() names the limit.
- * The agent checks the rest; what it refuses is counted and kept in words (nb_client_get_stats(),
- * nb_client_last_error()).
+ * 4096 bytes waits. What is longer is refused (nb_client_last_error() names the limit). One that
+ * was kept for an agent that turns out to take shorter ones is dropped: nb_client_stats.rejected
+ * counts it, and nb_client_last_error() names the limit. The agent checks the rest; what it refuses
+ * is counted and kept in words (nb_client_get_stats(), nb_client_last_error()).
  */
 
 /* Members of nb_robot_state that are set. */

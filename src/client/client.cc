@@ -187,6 +187,7 @@ void Client::refused(const Message& message) {
 int Client::took(int result, bool waits) {
   if (result != NB_OK) {
     if (result == NB_ERR_FULL) ++full_;
+    if (result == NB_ERR_TOO_LARGE) trouble_ = Trouble::too_large;
     return result;
   }
   ++pushed_;

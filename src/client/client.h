@@ -118,7 +118,7 @@ class Client {
     size_t size = 0;
   };
 
-  enum class Trouble { none, connect, lost, closed, rubbish, overlong, dropped, remote };
+  enum class Trouble { none, connect, lost, closed, rubbish, overlong, dropped, too_large, remote };
 
   Client(const Settings& settings, const Outgoing::Memory& memory, char* input);
   ~Client();

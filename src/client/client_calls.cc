@@ -64,6 +64,7 @@ int Client::request(Write&& write, char* result, size_t result_size, uint32_t ti
       out.raw("}\n");
     });
     if (put == NB_ERR_FULL) return NB_KEPT;  // as it is when the limit has to be known first
+    if (put == NB_ERR_TOO_LARGE) trouble_ = Trouble::too_large;
     if (put != NB_OK) return put;
     pending_ = {.id = id, .result = result, .size = result_size};
     ++next_id_;
@@ -201,6 +202,13 @@ int Client::last_error(char* buffer, size_t size) {
                     "a message was dropped: the agent at %s takes lines of at most %zu bytes "
                     "([socket] max_line)",
                     link_.path(), outgoing_.line_limit());
+      break;
+    case Trouble::too_large:
+      std::snprintf(
+          buffer, size,
+          "a message was refused here: it is longer than slot_bytes, the ring, or the %zu "
+          "bytes that the agent at %s takes in a line ([socket] max_line)",
+          outgoing_.line_limit(), link_.path());
       break;
     case Trouble::remote:
       std::snprintf(buffer, size, "%.*s", static_cast<int>(remote_size_), remote_text_);

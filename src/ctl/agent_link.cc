@@ -146,6 +146,7 @@ Answer AgentLink::failure(int result) const {
       return why_away();
     }
     case NB_ERR_TOO_LARGE:
+      if (!said.empty() && code == 0) return {kRefused, 0, said};
       return {kRefused, 0,
               format("the call is longer than the agent takes (65536 bytes, or its [socket] "
                      "max_line if that is less), or its answer longer than %zu bytes",
