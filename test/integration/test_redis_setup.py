@@ -22,6 +22,10 @@ def test_an_agent_may_use_what_it_uses():
     sources = [p.read_text() for room in ("redis", "agent") for p in (ROOT / "src" / room).glob("*.cc")]
     first = r'(?:\.arg\(|(?:ask|next)\((?:[\w:]+,\s+)?\{|command\[\] = \{)"([A-Z]{3,})"'
     used = {word.lower() for text in sources for word in re.findall(first, text)}
+    # The subscriber takes its commands out of a list.
+    for text in sources:
+        for words in re.findall(r"kWords\[\] = \{([^}]*)\}", text):
+            used |= {word.lower() for word in re.findall(r'"([A-Z]+)"', words)}
     arguments = {"setname", "maxlen"}
     with_subcommand = {"client": "client|setname", "acl": "acl|whoami",
                        "memory": "memory|usage"}
