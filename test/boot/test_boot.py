@@ -123,6 +123,17 @@ def test_it_runs_as_its_own_user(machine):
     assert machine.show("nodebeat", "SystemCallErrorNumber") != "1"  # it would be killed, not EPERM
 
 
+def test_it_can_execute_nothing_else_and_listen_nowhere(machine):
+    pid = machine.show("nodebeat.service", "MainPID")
+    inside = ["nsenter", "-t", pid, "-m", "--"]
+    assert machine.run(*inside, "/bin/sh", "-c", "exit 0").returncode == 0
+    refused = machine.run(*inside, "/usr/bin/env", ok=False)
+    assert refused.returncode == 126 and "Permission denied" in refused.stderr
+    ipc = [machine.run("readlink", f"/proc/{n}/ns/ipc").stdout for n in (pid, 1)]
+    assert ipc[0] != ipc[1]
+    assert machine.show("nodebeat.service", "SocketBindDeny") == "any"
+
+
 def test_who_is_in_its_group_may_use_its_socket(machine, server):
     push = ["nodebeatctl", "set", "cell/mode", '"auto"']
     as_daemon = ["setpriv", "--reuid=daemon", "--regid=daemon"]

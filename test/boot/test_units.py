@@ -47,6 +47,13 @@ def test_systemd_has_nothing_to_say_of_them(units, unit):
     assert not lines and ("nodebeatd is not executable" in done.stderr or done.returncode == 0)
 
 
+def test_it_offers_nothing_to_a_network_and_executes_next_to_nothing(units):
+    lines = (units / "nodebeat.service").read_text().splitlines()
+    assert {"SocketBindDeny=any", "NoExecPaths=/", "PrivateIPC=yes"} <= set(lines)
+    (allowed,) = [line for line in lines if line.startswith("ExecPaths=")]
+    assert len(allowed.split()) <= 5 and "/usr/bin" not in allowed.replace("/usr/bin/", "")
+
+
 def test_system_calls_are_let_through_by_name_and_no_group_of_danger_with_them(units):
     text = (units / "nodebeat.service").read_text()
     filters = re.findall(r"^SystemCallFilter=(.*)$", text, re.M)
