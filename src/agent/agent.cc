@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/mapping.h"
+#include "agent/quick_path.h"
 #include "agent/version.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -18,6 +19,10 @@ namespace {
 // Time for good-bye: a stop is over within a second whatever the link is doing.
 constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
 // A service manager whose queue was full is told again after so long.
+// The reader of TOML calls itself for each level of nesting.
+constexpr size_t kReadStack = 2 * 1024 * 1024;
+// A configuration that takes longer to be read is worth a line.
+constexpr Duration kReadPatience = std::chrono::seconds(5);
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {
@@ -116,12 +121,14 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
       config_(std::move(loaded.config)),
       notify_(make_notify(sources_, service)),
       identity_(identify(config_.node.name, clock)),
-      run_note_(config_.socket.path),
+      notes_(notes_path(config_, log_)),
+      run_note_(notes_),
       outbox_({identity_.node, identity_.instance_id, event_limits(config_),
                static_cast<size_t>(config_.outbox.slot_bytes)}),
       loop_(clock) {
   log_warnings(log_, loaded.warnings);
   warn_about_secrets(config_, loaded.group_readable, log_);
+  warn_about_paths(config_, log_);
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
   if (!loop_.ok()) return;
@@ -157,7 +164,7 @@ int Agent::run() {
             static_cast<Agent*>(self)->local_->on_node_event(channel, payload);
           },
           this});
-  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_,
+  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, notes_,
                                  &redis::make_plain_transport, sources_.environment},
                  config_);
   outbox_.set_on_settled(
@@ -214,6 +221,7 @@ bool Agent::hold_back() {
 
 void Agent::take_down() {
   watchdog_.reset();
+  reload_.reset();
   outbox_.set_on_settled({});
   outbox_.set_on_room({});
   outbox_.set_on_losses({});
@@ -238,7 +246,7 @@ void Agent::on_wake() {
     return;
   }
   if (stop_wanted_ && !stopping_) begin_stop();
-  if (reload_wanted_.exchange(false) && !stopping_) swap_config();
+  if (!stopping_ && !reading_ && reload_wanted_.exchange(false)) begin_reload();
 }
 
 void Agent::on_watchdog() {
@@ -276,17 +284,49 @@ void Agent::on_finished() {
   loop_.stop();
 }
 
-void Agent::swap_config() {
+// The files may lie on a file server that has gone since the start, and then the beats go on.
+void Agent::begin_reload() {
   notify_.reloading(clock_.now());
-  auto loaded = config::load(sources_);
-  if (!loaded) {
-    log_.error("the configuration stays as it was, since the new one is wrong:");
-    log_lines(log_, loaded.error().message);
+  if (!reload_) reload_.emplace(loop_, Delegate<void()>::to<&Agent::on_reload_read>(this));
+  const auto reading = std::make_shared<Reading>();
+  reading->sources = sources_;
+  const Status started = reload_->start(
+      [reading] { reading->loaded.emplace(config::load(reading->sources)); }, kReadStack);
+  if (!started) {
+    log_.error("the configuration stays as it was: %s", started.error().message.c_str());
     return notify_.ready();
   }
-  log_warnings(log_, loaded->warnings);
-  warn_about_secrets(loaded->config, loaded->group_readable, log_);
-  for (const std::string& key : config::changed_keys(config_, loaded->config)) {
+  reading_ = reading;
+  reload_began_ = clock_.now();
+  reload_complained_ = false;
+}
+
+void Agent::check_reload() {
+  if (!reading_ || reload_complained_ || clock_.now() - reload_began_ < kReadPatience) return;
+  reload_complained_ = true;
+  log_.warning("the configuration is still being read: a file system does not answer");
+}
+
+void Agent::on_reload_read() {
+  const std::shared_ptr<Reading> reading = std::move(reading_);
+  reading_ = nullptr;
+  if (stopping_) return;
+  Result<config::Loaded>& loaded = *reading->loaded;
+  if (loaded) {
+    swap_config(std::move(*loaded));
+  } else {
+    log_.error("the configuration stays as it was, since the new one is wrong:");
+    log_lines(log_, loaded.error().message);
+  }
+  notify_.ready();
+  on_wake();  // for a further reload that was asked for meanwhile
+}
+
+void Agent::swap_config(config::Loaded&& loaded) {
+  log_warnings(log_, loaded.warnings);
+  warn_about_secrets(loaded.config, loaded.group_readable, log_);
+  warn_about_paths(loaded.config, log_);
+  for (const std::string& key : config::changed_keys(config_, loaded.config)) {
     if (config::needs_restart(key)) {
       log_.every(LogLevel::warning, "'%s' has changed, which takes effect only at a restart",
                  key.c_str());
@@ -294,8 +334,8 @@ void Agent::swap_config() {
       log_.every(LogLevel::info, "'%s' has changed", key.c_str());
     }
   }
-  config::keep_until_restart(config_, loaded->config);
-  config_ = std::move(loaded->config);
+  config::keep_until_restart(config_, loaded.config);
+  config_ = std::move(loaded.config);
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
   outbox_.set_event_limits(event_limits(config_));
@@ -306,12 +346,12 @@ void Agent::swap_config() {
   ++reloads_;
   update_stats();
   log_.notice("the configuration was read again");
-  notify_.ready();
 }
 
 void Agent::on_put() {
   run_note_.beat();
   log_.say_left_out();
+  check_reload();
   link_->wake();
   update_stats();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "outbox/outbox.h"
 #include "redis/link.h"
 #include "uv/async.h"
+#include "uv/blocking_call.h"
 #include "uv/loop.h"
 #include "uv/timer.h"
 
@@ -57,7 +59,10 @@ class Agent {
   bool hold_back();
   void take_down();
   void begin_stop();
-  void swap_config();
+  void begin_reload();
+  void on_reload_read();
+  void check_reload();
+  void swap_config(config::Loaded&& loaded);
   void update_stats();
   std::string status_words() const;
 
@@ -68,6 +73,7 @@ class Agent {
   config::Config config_;
   ServiceNotify notify_;
   Identity identity_;
+  std::string notes_;  // the path beside which notes are kept; empty: none are
   RunNote run_note_;
   outbox::Outbox outbox_;
 
@@ -86,6 +92,16 @@ class Agent {
   std::optional<Heartbeat> heartbeat_;
   std::optional<LocalApi> local_;
   std::optional<uv::Timer> watchdog_;
+
+  // The configuration that is being read on a thread of its own, which shares it.
+  struct Reading {
+    config::Sources sources;
+    std::optional<Result<config::Loaded>> loaded;
+  };
+  std::optional<uv::BlockingCall> reload_;
+  std::shared_ptr<Reading> reading_;
+  MonoTime reload_began_{};
+  bool reload_complained_ = false;
 
   mutable std::mutex stats_mutex_;
   nb_agent_stats stats_{};

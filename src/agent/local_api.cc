@@ -159,7 +159,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
            {wire::node_events_stream(identity_.node), db_, config.robot.events_length}),
       robot_(parts.loop, identity_, bus_, config),
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
-               enabled_ ? config.socket.path + ".session" : std::string()),
+               parts.notes.empty() ? std::string() : parts.notes + ".session"),
       state_(requests_, operations_, parts.outbox, db_),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {}
 

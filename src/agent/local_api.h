@@ -31,6 +31,7 @@ class LocalApi {
     outbox::Outbox& outbox;
     redis::Link& link;
     const Heartbeat& heartbeat;
+    const std::string& notes;  // the path beside which the running session is noted; empty: nowhere
     redis::MakeTransport make_transport;
     const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
   };

@@ -30,7 +30,7 @@ void BlockingCall::abandon() {
   async_.reset();
 }
 
-Status BlockingCall::start(std::function<void()> work) {
+Status BlockingCall::start(std::function<void()> work, size_t stack_bytes) {
   const int rc = async_.init(this, [&](uv_async_t* raw) {
     return uv_async_init(loop_.raw(), raw, &BlockingCall::on_async);
   });
@@ -43,7 +43,7 @@ Status BlockingCall::start(std::function<void()> work) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, 256 * 1024);
+  pthread_attr_setstacksize(&attributes, stack_bytes);
   // A signal meant for the process must find the thread that can act on it.
   sigset_t all;
   sigset_t before;

@@ -6,6 +6,7 @@
 // and the threads stay for ever. Here the thread ends with the call, and the owner may walk away.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -23,10 +24,12 @@ class BlockingCall {
   BlockingCall& operator=(const BlockingCall&) = delete;
   ~BlockingCall();  // abandons
 
-  // Starts `work` on a new thread with a 256 KiB stack and all signals blocked. `work` must own
+  static constexpr size_t kStackBytes = 256 * 1024;
+
+  // Starts `work` on a new thread with that stack and all signals blocked. `work` must own
   // (share) everything it touches, since this object may be gone before it ends. The
   // error if the system has no thread to give is Fault::blind. Only when not running().
-  Status start(std::function<void()> work);
+  Status start(std::function<void()> work, size_t stack_bytes = kStackBytes);
 
   // Walks away from a call that is still running: on_done will not come, the thread ends when the
   // call returns and frees what it holds. A new call may be started.

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -168,6 +170,45 @@ def test_signals_without_end_until_it_has_ended(redis_server, make_agent, turn):
         os.kill(agent.pid, signal.SIGHUP)
     agent.wait_ended()
     assert redis_server.beat("ook").health["is_reachable"] is False
+
+
+# --- what may hang ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """hanging(path): the environment of a program for which open() of it hangs while there is
+    a file PATH.hangs."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    library = tmp_path / "hanging_open.so"
+    source = Path(__file__).parent / "support" / "hanging_open.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return lambda path: {"LD_PRELOAD": library, "HANGING_PATH": path}
+
+
+@pytest.mark.real_processor("what is loaded before the agent is for the programs of this one")
+def test_a_reload_that_hangs_holds_nothing_up(redis_server, make_agent, plain_program, hanging,
+                                              tmp_path):
+    """The files of a configuration may lie on a file server that has gone."""
+    file = tmp_path / "agent-0" / "nodebeat.toml"
+    agent = make_agent(redis_server.url(), program=plain_program, env=hanging(file))
+    first = redis_server.wait_for_beat("ook").health["seq"]
+    flag = Path(f"{file}.hangs")
+    flag.touch()
+    agent.reload()
+    agent.wait_for_log("still being read")
+    assert redis_server.beat("ook").health["seq"] > first + 20
+    assert not agent.logged("was read again")
+    agent.write_config(heartbeat__interval="200ms")
+    flag.unlink()
+    agent.wait_for_log("was read again")
+    agent.wait_for_log("'heartbeat.interval' has changed")
+    flag.touch()
+    agent.reload()
+    agent.stop()
+    flag.unlink()
 
 
 # --- standard streams and descriptors -----------------------------------------------------------

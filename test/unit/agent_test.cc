@@ -17,6 +17,7 @@
 
 #include "agent/identity.h"
 #include "agent/mapping.h"
+#include "agent/quick_path.h"
 #include "agent/service_notify.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
@@ -123,6 +124,26 @@ class Manager {
 
 std::string abstract_name(const char* what) {
   return "@nodebeat-test-" + std::string(what) + "-" + std::to_string(::getpid());
+}
+
+TEST(QuickPath, NamesAFileSystemThatMayNotAnswer) {
+  const std::string mounts =
+      "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+      "2 1 0:5 / /run rw - tmpfs tmpfs rw\n"
+      "3 1 0:6 / /mnt/nas rw - nfs4 nas:/x rw\n"
+      "4 2 0:7 / /run/user/1000/doc rw - fuse.portal portal rw\n";
+  const auto slow = [&](const char* path) { return slow_file_system(path, mounts).value_or(""); };
+  EXPECT_EQ(slow("/run/nodebeat/agent.sock"), "");
+  EXPECT_EQ(slow("/var/lib/agent.sock"), "");
+  EXPECT_EQ(slow("/mnt/nas/agent.sock"), "nfs4 at /mnt/nas");
+  EXPECT_EQ(slow("/run/user/1000/doc/agent.sock"), "fuse.portal at /run/user/1000/doc");
+  EXPECT_EQ(slow("agent.sock"), "") << "where that is, the table does not tell";
+  const std::string link = testing::TempDir() + "/nb-slow-link";
+  ::unlink(link.c_str());
+  ASSERT_EQ(::symlink("/mnt/nas/run", link.c_str()), 0);
+  EXPECT_EQ(slow((link + "/agent.sock").c_str()), "nfs4 at /mnt/nas");
+  ::unlink(link.c_str());
+  EXPECT_EQ(slow_file_system("/mnt/nas/x", "").value_or(""), "");
 }
 
 TEST(ServiceNotify, SpeaksToAbstractAndPathSockets) {
