@@ -14,9 +14,10 @@ using namespace std::string_view_literals;  // built for size, only these know t
 
 namespace {
 
-// What Redis is asked for as it is: so many patterns, each of such a cost at most (glob_cost()).
+// What Redis is asked for as it is: so many patterns that have nothing behind a `*`. It tries what
+// stands behind one at each place of a channel, in microseconds for each message of the cell.
 constexpr size_t kRemotePatterns = 32;
-constexpr size_t kRemoteCost = 12;
+constexpr size_t kRemoteCost = 1;  // glob_cost()
 
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 
