@@ -6,6 +6,12 @@
 #include "base/text.h"
 
 namespace nb::probe {
+namespace {
+
+// A deadline that comes so late was not the other side's.
+constexpr Duration kHeldUp = std::chrono::milliseconds(100);
+
+}  // namespace
 
 Probe::Probe(const CheckContext& context, ProbeSpec spec, OnChange on_change)
     : loop_(context.loop),
@@ -25,12 +31,18 @@ void Probe::start_try() {
     on_deadline();
   }
   trying_ = true;
+  had_more_time_ = false;
   started_ = loop_.now();
   deadline_.start(spec_.timeout);
   check_->start();
 }
 
 void Probe::on_deadline() {
+  // The agent itself was held up (the machine slept, or was overloaded). The answer may be here and
+  // not read yet, or the question not even sent: it gets its time once more.
+  if (loop_.now() - deadline_.due() > kHeldUp && !std::exchange(had_more_time_, true)) {
+    return deadline_.start(spec_.timeout);
+  }
   const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(spec_.timeout);
   on_outcome(check_->give_up(human_duration(limit.count())));
 }

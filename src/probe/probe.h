@@ -47,6 +47,7 @@ class Probe {
   std::string reason_;    // for the verdict: what the last try said that agreed with it
   bool unknown_ = false;  // the last try could not tell
   bool trying_ = false;
+  bool had_more_time_ = false;  // this try, since the agent itself was held up
   MonoTime started_{};
   uv::Timer deadline_;
   std::unique_ptr<Check> check_;

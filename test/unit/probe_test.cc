@@ -150,6 +150,21 @@ TEST(Probe, HttpDoesNotWaitForTheEndOfAnEventStream) {
   EXPECT_EQ(probe(spec, {{head, "data: ti", "ck\n\n"}, Then::stall}).up, true);
 }
 
+// The answer is there, and the agent too late to read it: that is not the server's fault.
+TEST(Probe, AnAgentThatWasHeldUpCallsNothingDown) {
+  const SystemClock clock;
+  FakeServer server([&](const std::string&) {
+    // On the loop's thread: nothing turns meanwhile.
+    const MonoTime begin = clock.now();
+    while (clock.now() - begin < 300ms) {
+    }
+    return FakeServer::Reply{{ok("")}};
+  });
+  ProbeSpec spec = once(ProbeType::http, server.port(), 50ms);
+  const wire::ProbeReport report = probe(spec, server);
+  EXPECT_EQ(report.up, true) << report.detail;
+}
+
 TEST(Probe, HttpSaysHowAServerMisbehaves) {
   const auto detail = [](FakeServer::Reply reply, Duration timeout = 10s) {
     const wire::ProbeReport report = probe(once(ProbeType::http, 0, timeout), reply);
