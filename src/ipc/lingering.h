@@ -17,7 +17,7 @@ class Lingering final : private SessionOwner {
  public:
   // Beyond that many the oldest is cut short, so that a thousand clients that talk nonsense do not
   // use up the descriptors of those that do not.
-  static constexpr size_t kMost = 16;
+  static constexpr size_t kMost = 32;
 
   explicit Lingering(uv::Loop& loop);
 

@@ -78,6 +78,9 @@ class Rig {
     return calls_;
   }
 
+  // How many feeds were one.
+  uint64_t floods() const { return server_->counters().cut_off; }
+
  private:
   void on_call(const Call& call) {
     ++calls_;
@@ -158,8 +161,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Rig rig;
   if (size == 0) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const uint64_t floods = rig.floods();
   const int calls = rig.feed(input, 1 + data[0]);
   const int whole = rig.feed(input, input.size() + 1);
-  require(calls == whole);
+  // A flood of malformed lines is closed after so many in a second: not at the same line each time.
+  require(calls == whole || rig.floods() > floods);
   return 0;
 }

@@ -60,6 +60,21 @@ def test_what_is_no_json_costs_that_line_only(lonely, line, words, offset):
     assert client.call("agent.stats")["clients"][0]["errors"] == 1
 
 
+def test_calls_that_wait_are_answered_though_a_malformed_line_follows(cell):
+    client = cell.client
+    cell.server.pause()
+    try:
+        client.send(b"".join(
+            Client.line("state.set", {"key": f"k{i}", "value": i, "ack": "stored",
+                                      "timeout_ms": 20000}, i) for i in range(20)) + b"no JSON\n")
+        assert client.next_anonymous()["error"]["data"]["name"] == "parse_error"
+        assert client.answers == {}
+    finally:
+        cell.server.resume()
+    assert [client.answer(i, timeout=20) for i in range(20)] == [{}] * 20
+    assert client.call("client.hello")
+
+
 def test_a_flood_of_lines_that_are_no_json_ends_the_connection(lonely, connect):
     client = connect(lonely.agent)
     client.request("state.set", key="k", value=1, ack="stored", timeout_ms=300)
