@@ -325,7 +325,7 @@ void Server::work(Session& session) {
       continue;
     }
     over = turn_is_over(bytes);
-    if (session.unsent() > share_of(session) / 2) flush(session);
+    if (session.unsent() > half_of(session)) flush(session);
   }
   if (session.ended != Session::End::no || session.closing) return;
   if (any) session.last_heard = loop_.now();
@@ -353,14 +353,20 @@ size_t Server::share_of(const Session& session) const {
   return pool_.waiting.bytes(session.peer().uid) > kCrowd * share ? share / 4 : share;
 }
 
+// What events may take, and beyond which no calls are read. A line of the usual length has its
+// place in the smallest share, so that one event that is not read stops nobody's calls.
+size_t Server::half_of(const Session& session) const {
+  return std::max(share_of(session) / 2, wire::kLineBytes + 1);
+}
+
 bool Server::is_paused(const Session& session) const {
-  return !session.deaf && (session.held || session.unsent() > share_of(session) / 2);
+  return !session.deaf && (session.held || session.unsent() > half_of(session));
 }
 
 bool Server::is_paused(ClientId client) {
   Session* session = find(client);
   if (session == nullptr) return false;
-  if (session->unsent() > share_of(*session) / 2) flush(*session);
+  if (session->unsent() > half_of(*session)) flush(*session);
   return is_paused(*session);
 }
 
@@ -405,7 +411,7 @@ bool Server::has_room(ClientId client, size_t bytes) {
 bool Server::has_room_for_event(ClientId client, size_t bytes) {
   Session* session = find(client);
   if (session == nullptr || session->closing) return false;
-  const size_t room = share_of(*session) / 2;
+  const size_t room = half_of(*session);
   if (session->unsent() + bytes > room) flush(*session);
   return session->unsent() + bytes <= room ||
          (session->unsent() == 0 && bytes <= wire::kMostLineBytes);

@@ -164,6 +164,7 @@ class Server final : private SessionOwner {
   void work(Session& session);
   bool is_paused(const Session& session) const;
   size_t share_of(const Session& session) const;
+  size_t half_of(const Session& session) const;
   void flush(Session& session);
   void tell_if_drained(Session& session);
   void complain(Session& session, const wire::RpcError& error);

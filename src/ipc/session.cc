@@ -113,9 +113,13 @@ bool Session::peer_has_hung_up() const {
 
 std::string& Session::output() {
   if (output_.empty() && output_.capacity() <= kInPlace) output_ = pool_.buffers.take();
-  // A large one grows in steps, not to twice its size.
+  // A large one grows in steps. By itself, and by reserve(), it would double.
   if (output_.size() > kStep && output_.capacity() - output_.size() < kStep) {
-    output_.reserve(output_.size() + 2 * kStep);
+    std::string larger;
+    larger.reserve(output_.size() + 2 * kStep);
+    larger.append(output_, sent_);
+    sent_ = 0;
+    output_.swap(larger);
   }
   return output_;
 }

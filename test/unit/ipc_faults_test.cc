@@ -270,6 +270,25 @@ TEST_F(IpcFaults, AnEventThatItsClientCannotReadIsToldAsLost) {
   EXPECT_EQ(lines_of(*client, 1).size(), 65'537u);
 }
 
+TEST_F(IpcFaults, EventsThatAreNotReadStopNobodysCalls) {
+  options.output_bytes = wire::kLineBytes;  // the least there may be
+  start();
+  auto lazy = accepted();
+  const std::string event = '"' + std::string(20'000, 'x') + '"';
+  for (int i = 0; i < 1000 && server->queued_bytes(open[0]) == 0; ++i) {  // the kernel takes some
+    server->notify(open[0], event);
+    run_a_few_turns();
+  }
+  for (int i = 0; i < 2; ++i) server->notify(open[0], event);
+  ASSERT_GT(server->queued_bytes(open[0]), options.output_bytes / 2);
+  EXPECT_EQ(server->counters().events_lost, 0u);
+  for (int i = 0; i < 20; ++i) {
+    lazy->send(R"({"jsonrpc":"2.0","method":"echo"})"
+               "\n");
+    ASSERT_TRUE(loop.run_until([&] { return calls == i + 1; }));
+  }
+}
+
 TEST_F(IpcFaults, AGapWithoutRoomIsToldWithTheNext) {
   start();
   auto slow = accepted();
