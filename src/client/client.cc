@@ -1,13 +1,9 @@
 #include "client/client.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "client/now.h"
 #include "wire/line_limits.h"
@@ -149,11 +145,13 @@ void Client::lost(Trouble trouble, int error) {
   trouble_errno_ = error;
 }
 
-// With the mutex. Takes the limits from the answer to this connection's hello.
+// With the mutex. Takes the limits from the answer to this connection's hello; an agent that names
+// none, or refuses the hello, has the usual ones.
 void Client::greeted(const Message& message) {
-  if (message.kind != Message::Kind::result || message.id != kHelloId) return;
-  if (!link_.up() || read_from_ != connection_) return;
-  const size_t bytes = line_limit_of({message.json, message.json_size});
+  if (message.id != kHelloId || !link_.up() || read_from_ != connection_) return;
+  const bool told = message.kind == Message::Kind::result;
+  if (!told && message.kind != Message::Kind::failure) return;
+  const size_t bytes = told ? line_limit_of({message.json, message.json_size}) : 0;
   outgoing_.set_line_limit(bytes != 0 ? bytes : wire::kLineBytes);
   count_dropped();
 }
@@ -161,6 +159,7 @@ void Client::greeted(const Message& message) {
 void Client::refused(const Message& message) {
   // An agent of the first version does not know the parameter, and sends long lines unasked.
   if (message.kind == Message::Kind::failure && message.id == kLineBytesId) return;
+  greeted(message);
   ++rejected_;
   trouble_ = Trouble::remote;
   if (message.ends) ended_by_words_ = read_from_;
@@ -388,24 +387,6 @@ int Client::dispatch() {
   reading_ = false;
   if (!link_.up()) return NB_ERR_AWAY;
   return outgoing_.empty() ? NB_OK : NB_KEPT;
-}
-
-int Client::poll_fd() {
-  const Lock lock(*this);
-  return link_.up() ? link_.fd() : -1;
-}
-
-int Client::poll_events() {
-  const Lock lock(*this);
-  return outgoing_.can_send() ? POLLIN | POLLOUT : POLLIN;
-}
-
-int Client::poll_timeout_ms() {
-  const Lock lock(*this);
-  if (!reading_ && (incoming_.has_line() || incoming_.overlong())) return 0;
-  if (link_.up()) return -1;
-  if (link_.state() == Link::State::broken) return 0;
-  return static_cast<int>(std::min<int64_t>(ms_until(link_.due_ns()), INT_MAX));
 }
 
 }  // namespace nb::client

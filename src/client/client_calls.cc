@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 
@@ -151,6 +152,24 @@ int Client::flush(uint32_t timeout_ms) {
 }
 
 // --- looking ------------------------------------------------------------------------------------
+
+int Client::poll_fd() {
+  const Lock lock(*this);
+  return link_.up() ? link_.fd() : -1;
+}
+
+int Client::poll_events() {
+  const Lock lock(*this);
+  return outgoing_.can_send() ? POLLIN | POLLOUT : POLLIN;
+}
+
+int Client::poll_timeout_ms() {
+  const Lock lock(*this);
+  if (!reading_ && (incoming_.has_line() || incoming_.overlong())) return 0;
+  if (link_.up()) return -1;
+  if (link_.state() == Link::State::broken) return 0;
+  return static_cast<int>(std::min<int64_t>(ms_until(link_.due_ns()), INT_MAX));
+}
 
 void Client::stats(nb_client_stats& stats) {
   const Lock lock(*this);

@@ -596,6 +596,46 @@ TEST_F(ClientTest, ALongLineWaitsForTheLimitOfTheAgent) {
   EXPECT_EQ(agent_->lines().back().size(), 8100u);
 }
 
+// Neither an agent that does not know max_line_bytes, nor one that refuses the hello or names no
+// limit, holds a message back.
+TEST_F(ClientTest, AnAgentMayRefuseAHello) {
+  options_.max_line_bytes = 1 << 20;
+  options_.will = NB_WILL_ROBOT;
+  start_agent();
+  open();
+  ASSERT_TRUE(agent_->accept());
+  const Lines greeting = agent_->lines();
+  ASSERT_EQ(greeting.size(), 3u);
+  EXPECT_EQ(greeting[0], kHello);
+  const auto refuse = [&](int id) {
+    ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":)" + std::to_string(id) +
+                             R"(,"error":{"code":-32602,"message":"not this"}})"
+                             "\n"));
+    EXPECT_EQ(nb_client_dispatch(client_), NB_KEPT);
+  };
+  EXPECT_EQ(push_text(8000), NB_KEPT);
+  refuse(-1);
+  EXPECT_EQ(stats().rejected, 0u);
+  refuse(-2);
+  EXPECT_EQ(last_error(-32602), "client.hello: not this");
+  EXPECT_TRUE(agent_->lines().empty());
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"no"}})"
+                           "\n"));
+  nb_client_dispatch(client_);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_EQ(agent_->lines().size(), 1u);
+  agent_->close();
+  push_note(1);
+  reconnect();
+  agent_->lines();
+  EXPECT_EQ(push_text(8000), NB_KEPT);
+  ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1}})"
+                           "\n"));
+  nb_client_dispatch(client_);
+  EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
+  EXPECT_GE(agent_->lines().size(), 1u);
+}
+
 TEST_F(ClientTest, SlotsStartsAndTheWillKeepToTheLimitOfTheAgent) {
   const std::string will = R"([{"method":"error.report","params":{"category":"c","message":")" +
                            std::string(5000, 'x') + "\"}}]";
