@@ -289,7 +289,7 @@ class Rig {
                       this)},
               &make_wire),
         heartbeat_(loop_, log_, outbox_, identity_, config_, {&no_ping, &nothing, &no_event, this}),
-        local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_,
+        local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, nowhere_,
                                       &make_wire, environment_},
                config_) {
     outbox_.set_on_settled(
@@ -317,6 +317,7 @@ class Rig {
   Log log_;
   const config::Config& config_;
   agent::Identity identity_{"ook", "boot", "ook-1"};
+  std::string nowhere_;  // no running session is noted
   std::vector<std::pair<std::string, std::string>> environment_;
   uv::Loop loop_;
   outbox::Outbox outbox_;
