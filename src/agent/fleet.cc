@@ -15,7 +15,6 @@ constexpr size_t kMostNodes = 1000;  // on a page
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
 constexpr int kPagesATurn = 8;
-constexpr Duration kLookForRoom = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -88,10 +87,7 @@ void Fleet::on_turn() {
 void Fleet::begin() {
   if (waiting_.empty()) return;
   const MonoTime now = loop_.now();
-  if (now < rest_until_) {
-    if (!rest_.active()) rest_.start(rest_until_ - now);
-    return;
-  }
+  if (now < rest_until_) return rest_.start(rest_until_ - now);
   // Whoever does not read what it asked for waits until it does.
   std::vector<Caller> left;
   for (Caller& caller : waiting_) {
@@ -102,7 +98,8 @@ void Fleet::begin() {
     (room ? callers_ : left).push_back(std::move(caller));
   }
   waiting_ = std::move(left);
-  if (callers_.empty()) return rest_.start(kLookForRoom);
+  if (callers_.empty()) return rest_.start(pause_.next());
+  pause_.reset();
   // Of the healths, those are kept that a page may show.
   std::string from = callers_.front().from;
   for (const Caller& caller : callers_) from = std::min(from, caller.from);

@@ -58,6 +58,7 @@ class Fleet {
   std::unique_ptr<CellWalk> walk_;
   bool done_ = false;  // the walk is
   MonoTime rest_until_ = MonoTime::min();
+  RoomPause pause_;
   uv::Soon soon_;
   uv::Timer rest_;
 };

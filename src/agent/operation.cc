@@ -16,7 +16,6 @@ constexpr Duration kMaxTime = std::chrono::seconds(4);
 constexpr size_t kUnreadAnswers = 2 * wire::kLineBytes;
 // And those to all clients: beyond it nobody gets a longer line than usual.
 constexpr size_t kUnreadOfAll = 4 * 1024 * 1024;
-constexpr Duration kLookForRoom = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -50,11 +49,12 @@ void Operations::begin_waiting() {
       continue;
     }
     operation.begun_ = true;
+    pause_.reset();
     operation.began_ = loop_.now();
     operation.begin();
     if (i < running_.size() && running_[i].get() == &operation) ++i;
   }
-  if (any_waits && !room_.active()) room_.start(kLookForRoom);
+  if (any_waits && !room_.active()) room_.start(pause_.next());
 }
 
 bool Operations::has_room(ipc::ClientId client, size_t running) const {

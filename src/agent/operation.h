@@ -4,6 +4,7 @@
 // Each is bounded: in steps, in time, and by what the reader lets through of one answer.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -20,6 +21,24 @@
 namespace nb::agent {
 
 class Operation;
+
+// How long to wait before looking again whether a client has read what waits for it: soon at first,
+// and seldom where a client never reads.
+class RoomPause {
+ public:
+  Duration next() {
+    const Duration pause = pause_;
+    pause_ = std::min(2 * pause_, kMost);
+    return pause;
+  }
+  void reset() { pause_ = kLeast; }
+
+ private:
+  static constexpr Duration kLeast = std::chrono::milliseconds(20);
+  static constexpr Duration kMost = std::chrono::milliseconds(640);
+
+  Duration pause_ = kLeast;
+};
 
 class Operations {
  public:
@@ -70,7 +89,8 @@ class Operations {
   void begin_waiting();
 
   std::vector<std::unique_ptr<Operation>> running_;  // and those that wait
-  uv::Timer room_;                                   // looks again whether there is room
+  RoomPause pause_;
+  uv::Timer room_;  // looks again whether there is room
 };
 
 class Operation {
