@@ -15,8 +15,8 @@ namespace nb::ipc {
 
 class Lingering final : private SessionOwner {
  public:
-  // Beyond that many the oldest is cut short, so that a thousand clients that talk nonsense do not
-  // use up the descriptors of those that do not.
+  // Beyond that many the oldest is cut short, so that a thousand clients that are turned away do
+  // not use up the descriptors of those that are served.
   static constexpr size_t kMost = 32;
 
   explicit Lingering(uv::Loop& loop);

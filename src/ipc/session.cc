@@ -73,7 +73,10 @@ Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
     bytes = std::string_view(buffer.base, static_cast<size_t>(n));
     return Io::done;
   }
-  return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? Io::again : Io::ended;
+  // That memory is short here says nothing about the peer, whose will an end might carry out.
+  return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)
+             ? Io::again
+             : Io::ended;
 }
 
 Session::Io Session::send() {
