@@ -6,9 +6,11 @@ works in it by chroot: what starts and stops a service is shown by test/boot, wi
 Here a script stands for systemctl, and notes what it was asked."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -350,6 +352,14 @@ def test_an_agents_node_fetches_one_small_package(packages):
     assert sorted(depends) == ["libc6", "systemd | systemd-standalone-sysusers | systemd-sysusers"]
     assert packages["nodebeat"].stat().st_size < 360_000
     assert int(field(packages["nodebeat"], "Installed-Size")) * 1024 < 1_000_000
+
+
+def test_the_agent_is_hardened(tree, packages):
+    tree.install(packages["nodebeat"])
+    check = Path(__file__).resolve().parents[1] / "abi" / "check_hardening.py"
+    done = subprocess.run([sys.executable, check, tree.path("/usr/sbin/nodebeatd"), platform.machine(),
+                           "objdump"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_packages_name_what_is_linked_into_them(tree, packages):
