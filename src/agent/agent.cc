@@ -171,6 +171,7 @@ int Agent::run() {
       Delegate<void(const outbox::Settled&)>::to<&LocalApi::on_settled>(&*local_));
   outbox_.set_on_room(Delegate<void()>::to<&LocalApi::on_room>(&*local_));
   outbox_.set_on_losses(Delegate<void()>::to<&LocalApi::on_losses>(&*local_));
+  outbox_.set_on_lost(Delegate<void()>::to<&LocalApi::on_lost>(&*local_));
   if (const Status served = local_->start(); !served) {
     log_.error("%s", served.error().message.c_str());
     take_down();
@@ -225,6 +226,7 @@ void Agent::take_down() {
   outbox_.set_on_settled({});
   outbox_.set_on_room({});
   outbox_.set_on_losses({});
+  outbox_.set_on_lost({});
   local_.reset();
   heartbeat_.reset();
   link_.reset();
@@ -367,9 +369,6 @@ void Agent::on_publish(std::string_view channel, std::string_view payload, bool 
 
 void Agent::on_link_status(const redis::LinkStatus& status) {
   if (local_) local_->on_link_status(status);
-  const bool connected = status.state >= redis::LinkState::greeting;
-  if (was_connected_ && !connected && heartbeat_) heartbeat_->on_connection_lost();
-  was_connected_ = connected;
   // The steps on the way there are over in a moment: they are not worth a word.
   if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {
     notify_.status(status_words());

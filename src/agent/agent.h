@@ -85,7 +85,6 @@ class Agent {
   bool has_run_ = false;
   bool stopping_ = false;
   int parts_to_finish_ = 0;  // of a stop: the link, and the probes' sessions
-  bool was_connected_ = false;
   uint64_t reloads_ = 0;
 
   std::optional<redis::Link> link_;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "wire/json_writer.h"
+#include "wire/keys.h"
 #include "wire/line_limits.h"
 #include "wire/timestamp.h"
 
@@ -25,17 +26,44 @@ enum SubscribeParam : uint8_t { kChannels, kPatterns };
 
 EventBus::EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests,
                    redis::Subscriber& remote, Options options)
-    : loop_(loop), rpc_(rpc), requests_(requests), remote_(remote), options_(std::move(options)) {}
+    : loop_(loop),
+      rpc_(rpc),
+      requests_(requests),
+      remote_(remote),
+      options_(std::move(options)),
+      node_events_stream_(wire::node_events_stream(options_.node)),
+      recorded_(options_.node, options_.channels) {}
+
+void EventBus::reconfigure(Options options) {
+  options_ = std::move(options);
+  recorded_.set_limits(options_.channels);
+}
 
 bool EventBus::publish(Request& request, const Publication& event, const outbox::SlotUpdate* slot,
                        const outbox::EntryUpdate* entry, AnswerKind kind, std::string_view result) {
   const outbox::MessageUpdate message{event.channel, event.payload, event.max_age};
   const outbox::FieldView fields[] = {{"channel"sv, event.channel}, {"event"sv, event.payload}};
-  const outbox::EntryUpdate own{options_.db, options_.node_events_stream, options_.events_length,
-                                fields};
-  if (!requests_.write(request, slot, event.record ? &own : entry, &message, kind, result)) {
-    return false;
+  outbox::EntryUpdate own;
+  own.db = options_.db;
+  own.fields = fields;
+  switch (event.record) {
+    case Publication::Record::no:
+      break;
+    case Publication::Record::node:
+      own.stream = node_events_stream_;
+      own.max_length = options_.events_length;
+      own.max_bytes = options_.stream_bytes;
+      entry = &own;
+      break;
+    case Publication::Record::channel:
+      own.stream = recorded_.stream_of(event.channel, request.owner, loop_.now());
+      own.max_length = options_.channels.length;
+      own.max_bytes = options_.channels.bytes;
+      own.ttl = options_.channels.ttl;
+      entry = &own;
+      break;
   }
+  if (!requests_.write(request, slot, entry, &message, kind, result)) return false;
   deliver_local(event.channel, event.payload);
   return true;
 }

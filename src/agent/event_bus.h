@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/recorded_channels.h"
 #include "agent/request.h"
 #include "base/glob.h"
 #include "ipc/rpc_server.h"
@@ -31,21 +32,25 @@ struct Publication {
   std::string_view channel;
   std::string_view payload;  // JSON, one line
   Duration max_age{};
-  bool record = false;  // into stream:node_events:{node} too
+  // Whether it also goes into a stream: none, the node's, or its channel's.
+  enum class Record : uint8_t { no, node, channel };
+  Record record = Record::no;
 };
 
 class EventBus {
  public:
   struct Options {
-    std::string node_events_stream;
+    std::string node;
     int db = 0;
     uint64_t events_length = 0;
+    uint64_t stream_bytes = 0;
+    RecordedChannels::Limits channels;
   };
 
   EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests, redis::Subscriber& remote,
            Options options);
 
-  void reconfigure(uint64_t events_length) { options_.events_length = events_length; }
+  void reconfigure(Options options);
 
   // Writes one unit: `slot` and `entry` may be null; with `record` the entry is the event's own,
   // and `entry` is not looked at. Answers the request.
@@ -133,6 +138,8 @@ class EventBus {
   Requests& requests_;
   redis::Subscriber& remote_;
   Options options_;
+  std::string node_events_stream_;
+  RecordedChannels recorded_;
   redis::EchoFilter echo_;
   wire::JsonGuard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -33,6 +33,7 @@ Heartbeat::Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox,
       health_config_(config.health),
       db_(config.redis.db_for("health").value()),
       message_max_age_(config.outbox.max_age),
+      stream_bytes_(config.outbox.stream_bytes),
       wiring_(wiring),
       sampler_(std::in_place, loop, log, sampler_options(config)),
       probes_(loop, log, {kVersion, "/proc", "/run/dbus/system_bus_socket"},
@@ -53,6 +54,7 @@ void Heartbeat::reconfigure(const config::Config& config) {
   const bool sooner = config.heartbeat.interval != config_.interval;
   config_ = config.heartbeat;
   message_max_age_ = config.outbox.max_age;
+  stream_bytes_ = config.outbox.stream_bytes;
   if (!(config.health == health_config_)) {
     health_config_ = config.health;
     sampler_.emplace(loop_, log_, sampler_options(config));
@@ -75,6 +77,7 @@ void Heartbeat::schedule() {
 }
 
 void Heartbeat::on_beat() {
+  outbox_.allow_rewrite();
   const MonoTime now = loop_.now();
   const Duration lag = std::max(now - timer_.due(), Duration::zero());
   sampler_->sample(now, health_);
@@ -134,7 +137,7 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   slot.ttl = config_.ttl;
   slot.echo = true;
   const std::string stream = wire::node_metrics_stream(identity_.node);
-  const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}};
+  const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}, stream_bytes_};
   const std::string channel = wire::node_events_channel(identity_.node);
   const outbox::MessageUpdate message{channel, payload, max_age};
   const outbox::MessageUpdate* news = payload.empty() ? nullptr : &message;
@@ -179,16 +182,8 @@ wire::EventSource Heartbeat::source(WallTime wall) const {
 
 void Heartbeat::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   if (slot.key != wire::node_health_key(identity_.node)) return;
-  if (seen_stored_ && !echo.existed) {
-    // The key was ours a moment ago. FLUSHALL, or expired while the machine slept: either way
-    // everything else may be gone too.
-    log_.notice("redis has lost what was written; writing everything again");
-    outbox_.rewrite_all();
-    wiring_.on_put(wiring_.user);
-  }
   // What an earlier run of ours, or whoever was here before, has left is no conflict.
   if (ours_was_there_ && echo.existed) look_for_another(echo.previous);
-  seen_stored_ = true;
   ours_was_there_ = true;
 }
 

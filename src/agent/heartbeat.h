@@ -47,8 +47,6 @@ class Heartbeat {
 
   // For the link: what Redis had under a key that was just written.
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
-  // A new connection: what was known of the keys there is not known any more.
-  void on_connection_lost() { seen_stored_ = false; }
 
   uint64_t beats() const { return beats_; }
   // The last beat's JSON; empty before the first.
@@ -75,6 +73,7 @@ class Heartbeat {
   config::HealthConfig health_config_;
   int db_;
   Duration message_max_age_;
+  uint64_t stream_bytes_ = 0;
   Wiring wiring_;
 
   std::optional<health::Sampler> sampler_;
@@ -86,7 +85,6 @@ class Heartbeat {
   bool stopped_ = false;
   bool history_missed_ = false;  // said that beats are too large for it
 
-  bool seen_stored_ = false;  // our key was written on this connection
   bool ours_was_there_ = false;
   std::string other_instance_;  // who else writes; empty: nobody
   bool foreign_writer_said_ = false;

@@ -155,8 +155,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       operations_(parts.loop, rpc_, reader_, parts.link, &LocalApi::link_words, this),
       fleet_(parts.loop, rpc_, reader_, operations_, parts.heartbeat, identity_.node),
       pruner_(parts.loop, parts.log, reader_, operations_),
-      bus_(parts.loop, rpc_, requests_, subscriber_,
-           {wire::node_events_stream(identity_.node), db_, config.robot.events_length}),
+      bus_(parts.loop, rpc_, requests_, subscriber_, bus_options(config, identity_.node)),
       robot_(parts.loop, identity_, bus_, config),
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
                parts.notes.empty() ? std::string() : parts.notes + ".session"),
@@ -185,7 +184,7 @@ void LocalApi::stop() {
 void LocalApi::reconfigure() {
   robot_.reconfigure(config_);
   strokes_.reconfigure(config_);
-  bus_.reconfigure(config_.robot.events_length);
+  bus_.reconfigure(bus_options(config_, identity_.node));
   subscriber_.reconfigure(link_options(config_));
   reader_.reconfigure(link_options(config_));
   pruner_.set_age(config_.heartbeat.forget_after);
@@ -230,14 +229,49 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   was_steady_ = status.state >= redis::LinkState::replaying;
 }
 
-// These two questions go out on the link itself, since they have to be answered before the first
+// These questions go out on the link itself, since they have to be answered before the first
 // write. So an answer that ends the connection (something else stands there, of many megabytes)
 // must not be asked for at each new one.
 void LocalApi::read_back() {
   if (bad_read_backs_ >= kMostBadReadBacks) return;
   reading_back_ = true;
+  const std::string_view info[] = {"INFO", "server"};
+  link_.query(db_, info,
+              Delegate<void(const redis::QueryReply&)>::to<&LocalApi::on_server_info>(this),
+              redis::Link::QueryOrder::ahead_of_writes);
   robot_.read_back(link_);
   strokes_.read_back(link_);
+}
+
+// Another server process may have come back with less than it had. One that does not say who it is
+// still shows it by what is missing of the agent's own.
+void LocalApi::on_server_info(const redis::QueryReply& reply) {
+  if (reply.reply == nullptr || redis::is_error(*reply.reply)) return;
+  constexpr std::string_view kName = "\nrun_id:";
+  constexpr size_t kMostDigits = 64;
+  std::string_view text = redis::text_of(*reply.reply);
+  const size_t at = text.find(kName);
+  if (at == std::string_view::npos) return;
+  text.remove_prefix(at + kName.size());
+  const size_t size = text.find_first_not_of("0123456789abcdef");
+  text = text.substr(0, std::min(size, kMostDigits));
+  if (text.empty() || text == run_id_) return;
+  const bool first = run_id_.empty();
+  run_id_ = text;
+  if (first) return;
+  outbox_.rewrite_all();
+  link_.wake();
+}
+
+// Said once, not at each beat, of a server that evicts or deletes all the time.
+void LocalApi::on_lost() {
+  constexpr Duration kQuiet = std::chrono::minutes(10);
+  const MonoTime now = loop_.now();
+  if (lost_said_ != MonoTime::min() && now - lost_said_ < kQuiet) return;
+  lost_said_ = now;
+  log_.notice(
+      "redis has lost what was written; writing everything again (said at most once in ten "
+      "minutes; if it goes on, something there evicts or deletes)");
 }
 
 void LocalApi::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
@@ -512,6 +546,16 @@ void LocalApi::client_goodbye(Request& request) {
   requests_.done(request);
 }
 
+void LocalApi::stroke_start(Request& request) {
+  if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
+  strokes_.start(request);
+}
+
+void LocalApi::stroke_update(Request& request) {
+  if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
+  strokes_.update(request);
+}
+
 // category, message, details
 void LocalApi::error_report(Request& request) {
   if (request.check_only) return;
@@ -528,7 +572,7 @@ void LocalApi::error_report(Request& request) {
     event_ += "{}";
   }
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  bus_.publish(request, {channel, event_, config_.outbox.max_age, true});
+  bus_.publish(request, {channel, event_, config_.outbox.max_age, Publication::Record::node});
 }
 
 // channel, event, max_age_ms, record
@@ -568,8 +612,9 @@ void LocalApi::event_publish(Request& request) {
     payload = event_;
   }
   if (request.check_only) return;
+  const bool records = request.values[3].boolean().value_or(true);
   Publication publication{channel, payload, config_.outbox.max_age,
-                          request.values[3].boolean().value_or(true)};
+                          records ? Publication::Record::channel : Publication::Record::no};
   if (const auto age = request.values[2].integer()) {
     publication.max_age = std::chrono::milliseconds(*age);
   }

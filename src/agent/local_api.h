@@ -55,6 +55,7 @@ class LocalApi {
   void on_settled(const outbox::Settled& settled) { requests_.on_settled(settled); }
   void on_room() { requests_.on_room(); }
   void on_losses();
+  void on_lost();
   void on_node_event(std::string_view channel, std::string_view payload) {
     bus_.deliver_local(channel, payload);
   }
@@ -83,6 +84,7 @@ class LocalApi {
   std::optional<wire::RpcError> check_will(wire::JsonView will);
   void carry_out(const Client& gone);
   void tell_losses();
+  void on_server_info(const redis::QueryReply& reply);
 
   void client_hello(Request& request);
   size_t value_bytes() const;
@@ -90,8 +92,8 @@ class LocalApi {
   void put_limits(wire::JsonWriter& json, ipc::ClientId client);
   void client_goodbye(Request& request);
   void robot_update(Request& request) { robot_.update(request); }
-  void stroke_start(Request& request) { strokes_.start(request); }
-  void stroke_update(Request& request) { strokes_.update(request); }
+  void stroke_start(Request& request);
+  void stroke_update(Request& request);
   void stroke_end(Request& request) { strokes_.end(request); }
   void error_report(Request& request);
   void state_set(Request& request);
@@ -135,6 +137,8 @@ class LocalApi {
 
   uv::Timer losses_timer_;  // clients have lost events and have not been told
   MonoTime losses_told_ = MonoTime::min();
+  MonoTime lost_said_ = MonoTime::min();
+  std::string run_id_;  // of the server that was there last
   std::vector<Client> clients_;
   uint64_t reading_ = 0;  // of the last call
   MonoTime ended_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/event_bus.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "config/load.h"
@@ -19,6 +20,7 @@ namespace nb::agent {
 redis::LinkOptions link_options(const config::Config& config);
 health::SamplerOptions sampler_options(const config::Config& config);
 std::vector<probe::ProbeSpec> probe_specs(const config::Config& config);
+EventBus::Options bus_options(const config::Config& config, const std::string& node);
 outbox::EventLogLimits event_limits(const config::Config& config);
 // `environment`: where the service manager says which socket it has made. A group that does not
 // exist is a warning: the socket is then the agent's own group's. A user or group to be let in that

@@ -22,6 +22,7 @@ struct Request {
   const ipc::Call* call = nullptr;         // null: from a will
   std::span<const wire::JsonView> values;  // by the index in the method's params
   outbox::Owner owner = 0;                 // the client whose call or will it is; 0: the agent's
+  uint32_t user = 0;                       // whose program that is, where the method asks for it
   bool urgent = false;                     // its event goes in the lane for such
   bool check_only = false;                 // of a will: is it right? nothing is done
   bool stored = false;                     // answered when Redis has confirmed it

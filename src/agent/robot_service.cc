@@ -20,6 +20,7 @@ RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& b
       bus_(bus),
       db_(config.redis.db_for("health").value()),
       key_(wire::robot_state_key(identity.node)),
+      telemetry_(wire::robot_telemetry_stream(identity.node)),
       record_(wire::kRobotStateFields),
       event_timer_(loop, Delegate<void()>::to<&RobotService::on_event_due>(this)) {
   reconfigure(config);
@@ -28,6 +29,7 @@ RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& b
 void RobotService::reconfigure(const config::Config& config) {
   config_ = config.robot;
   max_age_ = config.outbox.max_age;
+  stream_bytes_ = config.outbox.stream_bytes;
   if (event_timer_.active()) start_timer();
 }
 
@@ -54,13 +56,13 @@ void RobotService::update(Request& request) {
   const bool samples = config_.telemetry_interval > Duration::zero() &&
                        is_due(last_sample_, config_.telemetry_interval, now);
   if (samples) {
-    sample = {db_, wire::kRobotTelemetryStream, config_.telemetry_length, joints};
+    sample = {db_, telemetry_, config_.telemetry_length, joints, stream_bytes_};
   }
 
   bool taken;
   if (is_due(last_event_, config_.event_interval, now)) {
     write_event();
-    taken = bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_, false}, &slot,
+    taken = bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
                          samples ? &sample : nullptr);
     if (taken) {
       event_timer_.stop();
@@ -106,7 +108,7 @@ void RobotService::on_event_due() {
   last_event_ = loop_.now();
   write_event();
   Request nobody;
-  bus_.publish(nobody, {wire::kRobotEventsChannel, event_, max_age_, false});
+  bus_.publish(nobody, {wire::kRobotEventsChannel, event_, max_age_});
 }
 
 void RobotService::write_event() {

@@ -39,6 +39,8 @@ class RobotService {
   Duration max_age_{};
   int db_;
   std::string key_;
+  std::string telemetry_;
+  uint64_t stream_bytes_ = 0;
 
   wire::Record record_;
   bool was_read_ = false;

@@ -340,6 +340,7 @@ void StateService::set(Request& request) {
   slot.kind = outbox::SlotKind::string;
   slot.fields = fields;
   slot.limited = true;
+  slot.shared = true;
   if (const auto ttl = request.values[2].integer()) slot.ttl = std::chrono::milliseconds(*ttl);
   requests_.write(request, &slot, nullptr, nullptr);
 }
@@ -372,6 +373,7 @@ void StateService::remove(Request& request) {
   slot.key = key;
   slot.kind = outbox::SlotKind::remove;
   slot.forget = true;
+  slot.shared = true;
   slot.limited = true;  // while Redis is away each key that is deleted takes its room
   requests_.write(request, &slot, nullptr, nullptr);
 }

@@ -24,6 +24,9 @@ constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
 
 // Sessions that began and ended since Redis went away: memory stays bounded.
 constexpr size_t kMaxEnded = 256;
+constexpr int kRenewals = 8;  // of a TTL, before it is over
+// What an entry of the history counts besides its texts.
+constexpr uint64_t kEntryOverhead = 64;
 constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
 
 bool is_session_of(const std::string& node, std::string_view id) {
@@ -43,7 +46,10 @@ StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& ide
       requests_(requests),
       db_(config.redis.db_for("health").value()),
       file_(std::move(file)),
+      sessions_(config.robot.sessions_per_hour),
+      history_bytes_(config.robot.history_bytes_per_hour),
       save_timer_(loop, Delegate<void()>::to<&StrokeService::save>(this)),
+      renew_timer_(loop, Delegate<void()>::to<&StrokeService::renew>(this)),
       record_(wire::kStrokeProgressFields) {
   reconfigure(config);
   load();
@@ -56,6 +62,45 @@ StrokeService::~StrokeService() {
 void StrokeService::reconfigure(const config::Config& config) {
   config_ = config.robot;
   max_age_ = config.outbox.max_age;
+  stream_bytes_ = config.outbox.stream_bytes;
+  sessions_.set_limit(config_.sessions_per_hour);
+  history_bytes_.set_limit(config_.history_bytes_per_hour);
+}
+
+// While it runs a session expires too, but later than anybody pauses, and it is renewed.
+Duration StrokeService::running_ttl() const {
+  constexpr Duration kLeast = std::chrono::hours(1);
+  return std::max(config_.ended_ttl, kLeast);
+}
+
+outbox::SlotUpdate StrokeService::progress_slot(const outbox::FieldView& field) const {
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = key_;
+  slot.fields = {&field, 1};
+  slot.ttl = running_ttl();
+  slot.renew = slot.ttl / kRenewals;
+  return slot;
+}
+
+void StrokeService::set_history_ttl(outbox::Owner owner, Duration ttl) {
+  outbox::SlotUpdate slot;
+  slot.db = db_;
+  slot.key = history_;
+  slot.kind = outbox::SlotKind::expire;
+  slot.ttl = ttl;
+  slot.forget = true;
+  Request request;
+  request.owner = owner;
+  bus_.write(request, slot, nullptr);
+}
+
+// Of a session that is paused for long.
+void StrokeService::renew() {
+  if (session_.empty()) return;
+  if (!json_.empty()) put_progress();
+  set_history_ttl(0, running_ttl());
+  renew_timer_.start(running_ttl() / kRenewals);
 }
 
 void StrokeService::load() {
@@ -72,8 +117,11 @@ void StrokeService::load() {
   session_ = *id;
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
-  record_.adopt(root["progress"]);
+  const wire::JsonView progress = root["progress"];
+  record_.adopt(progress);
+  if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = wire::parse_timestamp(*at);
   unread_ = true;
+  renew_timer_.start(running_ttl() / kRenewals);
   log_.notice("stroke session %s goes on", session_.c_str());
 }
 
@@ -91,20 +139,30 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
   // If the connection is gone, the next one reads; if another session runs now, nobody cares.
   if (reply.reply == nullptr || !unread_) return;
   unread_ = false;
+  if (redis::is_error(*reply.reply)) return;
   const std::string_view text = redis::text_of(*reply.reply);
-  if (redis::is_error(*reply.reply) || text.empty()) return;
   wire::JsonGuard guard;
-  if (guard.check(text, {}).reason != nullptr) return;
-  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
-  // An update has gone out already, without what was only known to Redis.
+  const bool readable = !text.empty() && guard.check(text, {}).reason == nullptr;
+  const wire::JsonView theirs = readable ? wire::JsonView::of(text) : wire::JsonView();
+  // The later one wins: what the agent had noted while Redis was away, or what Redis had got in the
+  // moment before the agent was killed. What an update has said since stays as it is.
+  std::string scratch;
+  const auto at = theirs["timestamp"].string(scratch);
+  const auto stored_at = at ? wire::parse_timestamp(*at) : std::nullopt;
+  if (noted_at_ && (!stored_at || *noted_at_ >= *stored_at)) {
+    if (!timestamp_.empty()) return;  // an update has gone out already, with all that was noted
+    timestamp_ = wire::format_timestamp(*noted_at_);
+  } else if (!record_.adopt(theirs) || timestamp_.empty()) {
+    return;
+  }
+  put_progress();
+}
+
+void StrokeService::put_progress() {
   write_progress();
-  const outbox::FieldView progress[] = {{"progress", json_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = progress;
+  const outbox::FieldView progress{"progress", json_};
   Request nobody;
-  bus_.write(nobody, slot, nullptr);
+  bus_.write(nobody, progress_slot(progress), nullptr);
 }
 
 // At once, unless it was just done: the file is for a restart, and need not have each update of a
@@ -152,6 +210,12 @@ void StrokeService::take_values(const Request& request, size_t first) {
   }
 }
 
+void StrokeService::take_back_values(const Request& request, size_t first) {
+  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
+    if (request.values[first + i].exists()) record_.take_back(i);
+  }
+}
+
 void StrokeService::take_timestamp(wire::JsonView given) {
   wire::take_timestamp(given, loop_.clock().wall_now(), timestamp_);
 }
@@ -194,6 +258,12 @@ void StrokeService::start(Request& request) {
         request,
         wire::rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
   }
+  if (!sessions_.spend(request.user, 1, loop_.now())) {
+    return requests_.refuse(
+        request, wire::rpc::too_many("the programs of this user have started as many stroke "
+                                     "sessions within an hour as [robot] sessions_per_hour allows",
+                                     static_cast<size_t>(sessions_.limit())));
+  }
   take_timestamp(request.values[0]);
   if (!session_.empty()) {
     Request before;
@@ -205,6 +275,7 @@ void StrokeService::start(Request& request) {
   record_.set(wire::kStrokeExecuting, std::string_view("true"));
   take_values(request, kFirstStartField);
   session_ = new_session_id();
+  renew_timer_.start(running_ttl() / kRenewals);
   unread_ = false;
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
@@ -213,14 +284,12 @@ void StrokeService::start(Request& request) {
   event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
   event_.append(",\"scene_name\":").append(record_.json(wire::kStrokeScene));
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  const outbox::FieldView progress[] = {{"progress", json_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = progress;
+  const outbox::FieldView progress{"progress", json_};
+  outbox::SlotUpdate slot = progress_slot(progress);
   const std::string result = "{\"session_id\":\"" + session_ + "\"}";
-  if (!bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot, nullptr,
-                    AnswerKind::given, result)) {
+  if (!bus_.publish(request,
+                    {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
+                    &slot, nullptr, AnswerKind::given, result)) {
     session_.clear();
   }
   note_session();
@@ -230,6 +299,20 @@ void StrokeService::start(Request& request) {
 void StrokeService::update(Request& request) {
   if (request.check_only || !is_running(request, request.values[1])) return;
   take_values(request, kFirstUpdateField);
+  uint64_t bytes = kEntryOverhead;
+  for (const wire::StrokeField field : {wire::kStrokeIdx, wire::kStrokePoseIdx,
+                                        wire::kStrokeDescriptionL, wire::kStrokeDescriptionR}) {
+    bytes += record_.json(field).size();
+  }
+  if (!history_bytes_.spend(request.user, bytes, loop_.now())) {
+    take_back_values(request, kFirstUpdateField);
+    return requests_.refuse(
+        request,
+        wire::rpc::queue_full("the programs of this user have added as much to the histories of "
+                              "stroke sessions within an hour as [robot] history_bytes_per_hour "
+                              "allows",
+                              static_cast<size_t>(history_bytes_.limit())));
+  }
   take_timestamp(request.values[0]);
   write_progress();
   begin_event("progress_update");
@@ -249,19 +332,14 @@ void StrokeService::update(Request& request) {
       {"description_r", description_r},
       {"node_id", identity_.node},
   };
-  const outbox::EntryUpdate entry{db_, history_, config_.history_length, fields};
-  const outbox::FieldView progress[] = {{"progress", json_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = progress;
-  if (bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_, false}, &slot,
-                   &entry)) {
+  const outbox::EntryUpdate entry{db_,    history_,      config_.history_length,
+                                  fields, stream_bytes_, running_ttl()};
+  const outbox::FieldView progress{"progress", json_};
+  outbox::SlotUpdate slot = progress_slot(progress);
+  if (bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_}, &slot, &entry)) {
     return save_soon();
   }
-  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
-    if (request.values[kFirstUpdateField + i].exists()) record_.take_back(i);
-  }
+  take_back_values(request, kFirstUpdateField);
   write_progress();
 }
 
@@ -281,14 +359,17 @@ void StrokeService::end_session(Request& request) {
   write_progress();
   begin_event("session_end");
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  const outbox::FieldView progress[] = {{"progress", json_}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key_;
-  slot.fields = progress;
+  const outbox::FieldView progress{"progress", json_};
+  outbox::SlotUpdate slot = progress_slot(progress);
   slot.ttl = config_.ended_ttl;
+  slot.renew = {};
   slot.forget = true;  // it goes on in Redis only
-  if (!bus_.publish(request, {wire::kStrokeSessionChannel, event_, max_age_, true}, &slot)) return;
+  if (!bus_.publish(request,
+                    {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
+                    &slot))
+    return;
+  set_history_ttl(request.owner, config_.ended_ttl);
+  renew_timer_.stop();
   session_.clear();
   unread_ = false;
   note_session();

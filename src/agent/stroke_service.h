@@ -3,7 +3,10 @@
 // it.
 #pragma once
 
+#include <optional>
+
 #include "agent/event_bus.h"
+#include "agent/hourly_budget.h"
 #include "agent/identity.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -40,8 +43,14 @@ class StrokeService {
   void save_soon();
   bool is_running(Request& request, wire::JsonView session);
   void take_values(const Request& request, size_t first);
+  void take_back_values(const Request& request, size_t first);
   void take_timestamp(wire::JsonView given);
   void write_progress();
+  void put_progress();
+  outbox::SlotUpdate progress_slot(const outbox::FieldView& field) const;
+  void set_history_ttl(outbox::Owner owner, Duration ttl);
+  void renew();
+  Duration running_ttl() const;
   void begin_event(std::string_view type);
   std::string new_session_id();
   void end_session(Request& request);
@@ -56,9 +65,14 @@ class StrokeService {
   Duration max_age_{};
   int db_;
   std::string file_;
-  bool told_ = false;    // that the file cannot be written
-  bool unread_ = false;  // the session was read from the file, but not yet from Redis
+  bool told_ = false;                 // that the file cannot be written
+  bool unread_ = false;               // the session was read from the file, but not yet from Redis
+  std::optional<WallTime> noted_at_;  // of the progress in that file
+  uint64_t stream_bytes_ = 0;
+  HourlyBudget sessions_;
+  HourlyBudget history_bytes_;
   uv::Timer save_timer_;
+  uv::Timer renew_timer_;  // of what must not stay in Redis for ever if this agent never returns
   MonoTime last_save_{};
 
   wire::Record record_;

@@ -117,6 +117,8 @@ struct RobotConfig {
   Duration ended_ttl{};
   uint64_t history_length = 0;
   uint64_t events_length = 0;
+  uint64_t sessions_per_hour = 0;
+  uint64_t history_bytes_per_hour = 0;
 
   bool operator==(const RobotConfig&) const = default;
 };
@@ -128,6 +130,11 @@ struct OutboxConfig {
   uint64_t client_event_bytes = 0;
   Duration event_age{};
   Duration max_age{};
+  uint64_t stream_bytes = 0;
+  uint64_t channels = 0;
+  uint64_t channel_length = 0;
+  uint64_t channel_bytes = 0;
+  Duration channel_ttl{};
 
   bool operator==(const OutboxConfig&) const = default;
 };

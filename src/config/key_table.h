@@ -325,9 +325,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(robot.telemetry_interval),
      .fallback = "0s",
      .allowed = "0s..1h",
-     .doc = NB_DOC(
-         "Least time between two samples of the joints in the stream stream:robot_telemetry.\n"
-         "0s: none are written.")},
+     .doc = NB_DOC("Least time between two samples of the joints in the stream\n"
+                   "stream:robot_telemetry:<node>. 0s: none are written.")},
     {.section = "robot",
      .name = "telemetry_length",
      NB_CONFIG_AS(integer, robot.telemetry_length),
@@ -339,7 +338,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(robot.ended_ttl),
      .fallback = "1d",
      .allowed = "1s..365d",
-     .doc = NB_DOC("How long the progress of an ended stroke session stays in Redis.")},
+     .doc =
+         NB_DOC("How long the progress and the history of an ended stroke session stay in Redis.")},
     {.section = "robot",
      .name = "history_length",
      NB_CONFIG_AS(integer, robot.history_length),
@@ -353,7 +353,23 @@ constexpr Key kKeys[] = {
      .allowed = "1..10000000",
      .doc = NB_DOC(
          "About how many events the stream stream:node_events:<node> keeps: starts and ends of\n"
-         "sessions, errors, and what was published.")},
+         "sessions, and errors.")},
+    {.section = "robot",
+     .name = "sessions_per_hour",
+     NB_CONFIG_AS(integer, robot.sessions_per_hour),
+     .fallback = "1200",
+     .allowed = "1..1000000",
+     .doc =
+         NB_DOC("How many stroke sessions the programs of one user may start within an hour. Each\n"
+                "stays in Redis for ended_ttl. One more gets the error 'queue_full'.")},
+    {.section = "robot",
+     .name = "history_bytes_per_hour",
+     NB_CONFIG_AS(size, robot.history_bytes_per_hour),
+     .fallback = "128MiB",
+     .allowed = "64KiB..1GiB",
+     .doc = NB_DOC(
+         "How much the programs of one user may add within an hour to the histories of stroke\n"
+         "sessions. One more update gets the error 'queue_full'.")},
 
     {.section = "outbox",
      .name = "slot_bytes",
@@ -401,6 +417,41 @@ constexpr Key kKeys[] = {
      .doc = NB_DOC(
          "A message older than this is no more published when the link returns; it stays in its\n"
          "stream.")},
+    {.section = "outbox",
+     .name = "stream_bytes",
+     NB_CONFIG_AS(size, outbox.stream_bytes),
+     .fallback = "16MiB",
+     .allowed = "64KiB..1GiB",
+     .doc = NB_DOC(
+         "About how much each stream that the agent writes may hold, but for those of channels:\n"
+         "of large entries it keeps fewer than its length allows.")},
+    {.section = "outbox",
+     .name = "channels",
+     NB_CONFIG_AS(integer, outbox.channels),
+     .fallback = "128",
+     .allowed = "1..4096",
+     .doc = NB_DOC(
+         "How many channels have a stream of their own, stream:events:<node>:<channel>, with\n"
+         "what event.publish brings; one client may take a quarter of them. What is published\n"
+         "on further ones goes into one stream for all, stream:events:<node>.")},
+    {.section = "outbox",
+     .name = "channel_length",
+     NB_CONFIG_AS(integer, outbox.channel_length),
+     .fallback = "1000",
+     .allowed = "1..10000000",
+     .doc = NB_DOC("About how many events the stream of a channel keeps.")},
+    {.section = "outbox",
+     .name = "channel_bytes",
+     NB_CONFIG_AS(size, outbox.channel_bytes),
+     .fallback = "1MiB",
+     .allowed = "64KiB..1GiB",
+     .doc = NB_DOC("About how much the stream of a channel may hold.")},
+    {.section = "outbox",
+     .name = "channel_ttl",
+     NB_CONFIG(outbox.channel_ttl),
+     .fallback = "1d",
+     .allowed = "1min..365d",
+     .doc = NB_DOC("How long the stream of a channel stays in Redis after its last event.")},
 
     {.section = kProbeSection,
      .name = "name",

@@ -52,7 +52,7 @@ std::string_view TextReader::next() {
 EntryView Record::entry() const {
   TextReader reader(texts());
   const std::string_view stream = reader.next();
-  return {db, stream, max_length, fields, reader};
+  return {db, stream, fields, reader};
 }
 
 MessageView Record::message() const {
@@ -148,6 +148,8 @@ Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
     record->has_entry = true;
     record->db = entry->db;
     record->max_length = entry->max_length;
+    record->max_bytes = entry->max_bytes;
+    record->ttl = entry->ttl;
     record->fields = static_cast<uint16_t>(entry->fields.size());
     texts.put(entry->stream);
     for (const FieldView& field : entry->fields) {
@@ -169,9 +171,11 @@ Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
   add_to_unsent(*record);
   active_ += own.records++ == 0;
   own.bytes += size;
-  if (own.bytes > fair_part() / 4 * 3) own.crowded = true;
   ++size_;
   bytes_ += size;
+  const size_t part = fair_part();
+  const bool lane_is_full = bytes() > limits_.lane_bytes(urgent_) / 4 * 3;
+  if (own.bytes > (lane_is_full ? part / 4 : part / 4 * 3)) own.crowded = true;
   return record;
 }
 

@@ -44,7 +44,6 @@ class TextReader {
 struct EntryView {
   int db;
   std::string_view stream;
-  uint64_t max_length;
   size_t fields;
   TextReader texts;  // name, value, name, ...
 };
@@ -71,7 +70,9 @@ struct Record {
   WallTime wall;
   Duration max_age;  // of the message
   Waiter waiter;
-  uint64_t max_length;
+  uint64_t max_length;  // of the stream
+  uint64_t max_bytes;
+  Duration ttl;
   uint32_t bytes;  // the whole of it
   uint32_t message_at;
   int32_t db;

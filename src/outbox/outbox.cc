@@ -107,7 +107,8 @@ std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now)
 void Outbox::connection_opened() {
   connection_lost();
   connected_ = true;
-  slots_.mark_all_dirty();
+  slots_.mark_dirty_for_connection();
+  streams_.forget_all();
   replaying_ = slots_.front(Lane::alone) != nullptr;
   backlog_ = slots_.dirty_count() + events_waiting();
 }
@@ -179,6 +180,12 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
       unit.apart = record->apart;
       unit.publish = record->has_message &&
                      (record->max_age == Duration::max() || now - record->at <= record->max_age);
+      if (record->has_entry) {
+        const std::string_view stream = record->entry().stream;
+        const uint64_t bytes = record->has_message ? record->message_at : record->bytes;
+        unit.stream = streams_.next(record->db, stream, bytes, record->max_length,
+                                    record->max_bytes, record->ttl, now);
+      }
       counters_.replayed += record->was_sent;
       lane(record->urgent).mark_sent();
       ++events_in_a_row_;
@@ -214,6 +221,8 @@ void Outbox::take_slot(Unit& unit, Slot& slot, MonoTime now) {
   if (slot.expired(now)) expire(slot);
   unit.slot = &slot;
   unit.slot_version = slot.version;
+  unit.expire = slot.expire_is_due(now);
+  if (unit.expire) slot.expire_sent = now;
   if (unit.record == nullptr) unit.accepted = slot.put_at;
   counters_.replayed += slot.sent_version >= slot.version;
   slot.sent_version = slot.version;
@@ -221,12 +230,14 @@ void Outbox::take_slot(Unit& unit, Slot& slot, MonoTime now) {
   slots_.take(slot);
 }
 
-void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers,
-                     const Refusals& refusals) {
+void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
+                     bool existed) {
   const bool value = unit.slot != nullptr && refusals.value.empty();
   const bool entry = unit.record != nullptr && unit.record->has_entry && refusals.entry.empty();
   const bool message = unit.publish && refusals.message.empty();
   if (refusals.any()) {
+    if (unit.slot != nullptr) unit.slot->expire_sent = MonoTime::min();
+    streams_.forget_all();
     ++counters_.refused;
     refusal_ = refusals.words();
   }
@@ -235,6 +246,10 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers,
     store_latency_.record(now - unit.accepted);
   }
   if (unit.record != nullptr && unit.record->has_message && !unit.publish) ++counters_.expired;
+  if (value) {
+    look_for_loss(*unit.slot, now, existed);
+    unit.slot->stored_at = now;
+  }
   settle_slot(unit, refusals.value.empty() ? Outcome::stored : Outcome::refused);
   settle_record(unit, message ? subscribers : -1, refusals);
   if (unit.notice != nullptr) {
@@ -254,11 +269,28 @@ void Outbox::aborted(const Unit& unit) {
                                       ? Lane::paired
                                       : Lane::alone);
   }
+  if (unit.slot != nullptr) unit.slot->expire_sent = MonoTime::min();
+  streams_.forget_all();
   if (unit.record != nullptr) {
     unit.record->apart = true;
     lane(unit.record->urgent).send_again(++last_order_);
   }
   --in_flight_;
+}
+
+void Outbox::rewrite_all() {
+  slots_.mark_dirty_after_loss();
+  streams_.forget_all();
+}
+
+// A HASH of the agent's own was stored, nobody else deletes it, and it is gone before its time.
+void Outbox::look_for_loss(const Slot& slot, MonoTime now, bool existed) {
+  if (existed || slot.kind != SlotKind::hash || slot.shared || slot.stored_version == 0) return;
+  if (slot.ttl > Duration::zero() && now - slot.stored_at >= slot.ttl) return;
+  if (!std::exchange(may_rewrite_, false)) return;
+  slots_.mark_dirty_after_loss(&slot);
+  streams_.forget_all();
+  if (on_lost_) on_lost_();
 }
 
 void Outbox::settle_slot(const Unit& unit, Outcome outcome) {

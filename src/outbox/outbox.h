@@ -13,6 +13,7 @@
 #include "base/histogram.h"
 #include "outbox/event_log.h"
 #include "outbox/slots.h"
+#include "outbox/streams.h"
 
 namespace nb::outbox {
 
@@ -44,9 +45,11 @@ struct Unit {
   uint64_t slot_version = 0;
   Record* record = nullptr;
   const Notice* notice = nullptr;
-  MonoTime accepted{};   // when it was put in
-  bool publish = false;  // the record's message is still young enough, or there is a notice
-  bool apart = false;    // each part for itself, not in one transaction
+  MonoTime accepted{};     // when it was put in
+  Streams::Bounds stream;  // of the record's entry
+  bool expire = false;     // the slot's TTL is to be set, too
+  bool publish = false;    // the record's message is still young enough, or there is a notice
+  bool apart = false;      // each part for itself, not in one transaction
 
   // Only if `publish`.
   MessageView message() const;
@@ -95,12 +98,19 @@ class Outbox {
 
   // --- emptying ---
 
-  // A new connection: every slot is to be written again, slots before events.
+  // A new connection: every slot is to be written again, slots before events; but shared ones only
+  // if they are not confirmed.
   void connection_opened();
   // What was in flight waits again.
   void connection_lost();
-  // Redis has lost keys under a living connection (FLUSHALL): write all slots again.
-  void rewrite_all() { slots_.mark_all_dirty(); }
+  // Redis has lost what was stored (FLUSHALL, a restart, another server): write all slots again,
+  // shared ones where the key is missing. The outbox finds out by itself when a HASH of the agent's
+  // own is gone before its time; then it calls `on_lost`, which must not call anything here.
+  void rewrite_all();
+  void set_on_lost(Delegate<void()> on_lost) { on_lost_ = on_lost; }
+  // It finds out once, until this is called: a server that evicts or deletes in a loop must not
+  // cause a rewrite at each write.
+  void allow_rewrite() { may_rewrite_ = true; }
 
   // The next transaction, which is then in flight; false if nothing waits. Settle in this order.
   bool next(Unit& unit, MonoTime now, WallTime wall);
@@ -110,8 +120,10 @@ class Outbox {
     settled(unit, now, subscribers, {});
   }
   // The same where Redis said no to some parts in a way that will not change: these are given up,
-  // and a slot among them waits for the next put.
-  void settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals);
+  // and a slot among them waits for the next put. `existed`: the key of the unit's HASH was there
+  // before.
+  void settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
+               bool existed = true);
   // All of it was refused.
   void refused(const Unit& unit, std::string_view words) {
     settled(unit, MonoTime{}, -1, {words, words, words});
@@ -165,6 +177,7 @@ class Outbox {
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
   void settle_slot(const Unit& unit, Outcome outcome);
   void settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals);
+  void look_for_loss(const Slot& slot, MonoTime now, bool existed);
   void settle_waits(Slot& slot, uint64_t version, Outcome outcome);
   void on_record_dropped(Record& record);
   void let_go(Record& record);
@@ -179,11 +192,13 @@ class Outbox {
   Slots slots_;
   EventLog events_;
   EventLog urgent_;
+  Streams streams_;
   OutboxCounters counters_;
   Histogram store_latency_;
   Delegate<void(const Settled&)> on_settled_;
   Delegate<void()> on_room_;
   Delegate<void()> on_losses_;
+  Delegate<void()> on_lost_;
   std::vector<Loss> losses_;
 
   std::vector<Answer> answers_;  // to be given once the state is consistent
@@ -202,6 +217,7 @@ class Outbox {
   unsigned events_in_a_row_ = 0;
   unsigned urgent_in_a_row_ = 0;
   bool connected_ = false;
+  bool may_rewrite_ = true;
   bool replaying_ = false;  // slots go first until all have gone once
 };
 

@@ -96,10 +96,14 @@ Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
   Slot* slot = old != nullptr ? old : &add(update.db, update.key);
   ended_ -= slot->ended();
   slot->kind = update.kind;
+  if (slot->ttl != update.ttl) slot->expire_sent = MonoTime::min();
   slot->ttl = update.ttl;
+  slot->renew = update.renew;
   slot->echo = update.echo;
   slot->forget = update.forget;
   slot->limited = update.limited;
+  slot->shared = update.shared;
+  slot->if_missing = false;
   slot->put_at = now;
   ended_ += slot->ended();
   pack(*slot, update.fields);
@@ -171,11 +175,26 @@ void Slots::move(Slot& slot, Lane lane) {
   ++dirty_;
 }
 
-void Slots::mark_all_dirty() {
+void Slots::mark_dirty_for_connection() {
   while (Slot* slot = front(Lane::paired)) move(*slot, Lane::alone);
   for_each([this](Slot& slot) {
+    slot.expire_sent = MonoTime::min();
+    if (slot.shared && slot.stored_version >= slot.version) return;
     // Otherwise done with, and kept only for a record that refers to it.
     if (!slot.forget || !slot.settled()) mark_dirty(slot, Lane::alone);
+  });
+}
+
+void Slots::mark_dirty_after_loss(const Slot* just_written) {
+  for_each([](Slot& slot) {
+    slot.expire_sent = MonoTime::min();
+    if (slot.shared && slot.stored_version >= slot.version && !slot.dirty()) {
+      slot.if_missing = true;
+    }
+  });
+  while (Slot* slot = front(Lane::paired)) move(*slot, Lane::alone);
+  for_each([&](Slot& slot) {
+    if (&slot != just_written && (!slot.forget || !slot.settled())) mark_dirty(slot, Lane::alone);
   });
 }
 
@@ -184,6 +203,7 @@ void Slots::expire(Slot& slot) {
   if (slot.stored_version >= slot.version) return;
   if (slot.limited) limited_bytes_ -= size_of(slot);
   slot.kind = SlotKind::remove;
+  slot.if_missing = false;
   slot.ttl = {};
   pack(slot, {});
   ++slot.version;

@@ -34,9 +34,13 @@ struct Slot {
   bool echo = false;
   bool forget = false;
   bool limited = false;
+  bool shared = false;
+  bool if_missing = false;  // of a shared one: written again only where there is none (SET NX)
   Lane lane = Lane::none;
   Duration ttl{};
-  MonoTime expires{};  // of a string with a TTL
+  Duration renew{};
+  MonoTime expires{};                      // of a string with a TTL
+  MonoTime expire_sent = MonoTime::min();  // of a hash: when its TTL last went out
   MonoTime put_at{};
   std::string texts;
   std::vector<FieldView> fields;  // into `texts`
@@ -45,6 +49,7 @@ struct Slot {
   uint64_t sent_version = 0;     // the last that was given to the link
   uint64_t stored_version = 0;   // the last that Redis has confirmed
   uint64_t refused_version = 0;  // the last that Redis has refused
+  MonoTime stored_at{};          // when Redis last confirmed one
   uint32_t in_flight = 0;        // units that carry it
   uint32_t records = 0;          // of the event lanes that belong to it
   uint64_t last_order[2] = {};   // of the last record that belongs to it, in each event lane
@@ -63,6 +68,11 @@ struct Slot {
   }
   // The TTL to write now; 0: none.
   Duration ttl_left(MonoTime now) const;
+  // Of a hash: whether the TTL goes with the value now.
+  bool expire_is_due(MonoTime now) const {
+    return kind == SlotKind::hash && ttl > Duration::zero() &&
+           (expire_sent == MonoTime::min() || now - expire_sent >= renew);
+  }
 };
 
 class Slots {
@@ -87,8 +97,12 @@ class Slots {
   void mark_dirty(Slot& slot, Lane lane);
   void move(Slot& slot, Lane lane);  // a dirty one
   void take(Slot& slot) { move(slot, Lane::none); }
-  // Redis may have lost everything, or never got what was sent: all go once more, alone.
-  void mark_all_dirty();
+  // There is a new connection, and what was sent may never have arrived: all go once more, alone,
+  // but for shared ones that Redis has confirmed. Others may have written those since.
+  void mark_dirty_for_connection();
+  // Redis may have lost everything: all go once more, alone; shared ones that Redis has confirmed
+  // only where the key is missing. `just_written` is not among them, unless it waits anyway.
+  void mark_dirty_after_loss(const Slot* just_written = nullptr);
 
   // Turns a string that expired before it was stored into its deletion, as an older value may
   // stand there still. One that had been stored is merely to be forgotten.

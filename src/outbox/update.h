@@ -33,6 +33,7 @@ enum class SlotKind : uint8_t {
   hash,    // HSET of all fields, and PEXPIRE if there is a TTL
   string,  // SET of the one field's value, with PX if there is a TTL
   remove,  // DEL
+  expire,  // PEXPIRE of a key that something else writes; no fields
 };
 
 // The whole value of one key.
@@ -44,9 +45,14 @@ struct SlotUpdate {
   // 0: the key does not expire. Of a hash: set anew at each write. Of a string: counted from put()
   // on, so that a value that is written again later gets only what is left.
   Duration ttl{};
+  // Of a hash with a TTL that is written often: the TTL is set anew only so long after it last was.
+  Duration renew{};
   bool echo = false;     // of a hash: ask for the first field as it stood before, and tell
   bool forget = false;   // once stored it is not ours to write again after an outage
   bool limited = false;  // counts against slot_bytes: keys that others choose, deletions too
+  // Other nodes write this key too: once its value is confirmed it is written again only if the
+  // server has lost data, and then only if the key is missing.
+  bool shared = false;
 };
 
 struct EntryUpdate {
@@ -54,6 +60,9 @@ struct EntryUpdate {
   std::string_view stream;
   uint64_t max_length = 0;  // approximate (MAXLEN ~); 0: unbounded
   std::span<const FieldView> fields;
+  // About how many bytes the stream may hold: of large entries it keeps fewer. 0: any number.
+  uint64_t max_bytes = 0;
+  Duration ttl{};  // of the stream, renewed while entries come; 0: it does not expire
 };
 
 struct MessageUpdate {

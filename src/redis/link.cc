@@ -148,7 +148,7 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
       say_refusal(Command::xadd, unit.record->entry().stream, refusals.entry);
     }
   }
-  outbox_.settled(unit, last_heard_, result.subscribers, refusals);
+  outbox_.settled(unit, last_heard_, result.subscribers, refusals, result.echo.existed);
 }
 
 // The same refusal comes at each call, of any client. It is logged once for each command and error,

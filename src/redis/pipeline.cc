@@ -19,7 +19,7 @@ int64_t milliseconds(Duration duration) {
 enum Part : uint8_t { kValue, kEntry, kMessage };
 
 Part part_of(Command command) {
-  if (command == Command::xadd) return kEntry;
+  if (command == Command::xadd || command == Command::expire_stream) return kEntry;
   return command == Command::publish ? kMessage : kValue;
 }
 
@@ -32,7 +32,8 @@ bool is_refusal(std::string_view error) {
 
 std::string_view name(Command command) {
   constexpr std::array<std::string_view, kCommands> kNames = {
-      "PING", "MULTI", "HGET", "HSET", "PEXPIRE", "SET", "DEL", "SELECT", "XADD", "PUBLISH"};
+      "PING", "MULTI",  "HGET", "HSET",    "PEXPIRE", "SET",
+      "DEL",  "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
   return kNames[static_cast<size_t>(command)];
 }
 
@@ -94,12 +95,14 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
     if (hash && slot->echo) waiting.add(Command::hget);
     waiting.add(hash                             ? Command::hset
                 : slot->kind == SlotKind::string ? Command::set
+                : slot->kind == SlotKind::expire ? Command::pexpire
                                                  : Command::del);
-    if (hash && slot->ttl > Duration::zero()) waiting.add(Command::pexpire);
+    if (unit.expire) waiting.add(Command::pexpire);
   }
   const uint8_t of_the_value = waiting.commands;
   if (elsewhere) waiting.add(Command::select);
   if (has_entry) waiting.add(Command::xadd);
+  if (has_entry && unit.stream.expire) waiting.add(Command::expire_stream);
   if (elsewhere) waiting.add(Command::select);
   if (unit.publish) waiting.add(Command::publish);
   // A record whose message is too old and that has no entry has nothing to send: it is settled in
@@ -121,12 +124,19 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
       case Command::del:
         write_slot(*slot, now);
         break;
+      case Command::pexpire:
+        resp.command(3).arg("PEXPIRE"sv).arg(slot->key).arg(milliseconds(slot->ttl));
+        break;
       case Command::select:
         resp.command(2).arg("SELECT"sv).arg(there ? db_ : unit.record->db);
         there = !there;
         break;
       case Command::xadd:
-        write_entry(unit.record->entry());
+        write_entry(unit.record->entry(), unit.stream.max_length);
+        break;
+      case Command::expire_stream:
+        resp.command(3).arg("PEXPIRE"sv).arg(unit.record->entry().stream);
+        resp.arg(milliseconds(unit.record->ttl));
         break;
       case Command::publish: {
         const outbox::MessageView message = unit.message();
@@ -136,7 +146,6 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
       case Command::ping:
         resp.command(1).arg("PING"sv);
         break;
-      case Command::pexpire:  // with the HSET
       case Command::multi:
         break;
     }
@@ -154,24 +163,27 @@ void Pipeline::write_slot(const outbox::Slot& slot, MonoTime now) {
     case outbox::SlotKind::hash:
       resp.command(2 + 2 * slot.fields.size()).arg("HSET"sv).arg(slot.key);
       for (const outbox::FieldView& field : slot.fields) resp.arg(field.name).arg(field.value);
-      if (expires) resp.command(3).arg("PEXPIRE"sv).arg(slot.key).arg(milliseconds(ttl));
       break;
     case outbox::SlotKind::string:
-      resp.command(expires ? 5 : 3).arg("SET"sv).arg(slot.key).arg(slot.fields.front().value);
+      resp.command(3 + (expires ? 2 : 0) + slot.if_missing).arg("SET"sv).arg(slot.key);
+      resp.arg(slot.fields.front().value);
       if (expires) resp.arg("PX"sv).arg(milliseconds(ttl));
+      if (slot.if_missing) resp.arg("NX"sv);
       break;
     case outbox::SlotKind::remove:
       resp.command(2).arg("DEL"sv).arg(slot.key);
       break;
+    case outbox::SlotKind::expire:
+      break;
   }
 }
 
-void Pipeline::write_entry(outbox::EntryView entry) {
+void Pipeline::write_entry(outbox::EntryView entry, uint64_t max_length) {
   RespWriter resp(output_);
-  const bool bounded = entry.max_length > 0;
+  const bool bounded = max_length > 0;
   resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).arg(entry.stream);
   // "~": whole nodes are trimmed, several times cheaper than exactly (XADD, redis.io).
-  if (bounded) resp.arg("MAXLEN"sv).arg("~"sv).arg(static_cast<int64_t>(entry.max_length));
+  if (bounded) resp.arg("MAXLEN"sv).arg("~"sv).arg(static_cast<int64_t>(max_length));
   resp.arg("*"sv);
   for (size_t i = 0; i < 2 * entry.fields; ++i) resp.arg(entry.texts.next());
 }

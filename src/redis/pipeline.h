@@ -33,8 +33,20 @@ struct Greeting {
 bool authenticate(std::string& output, const Greeting& greeting);
 
 // What a unit is made of.
-enum class Command : uint8_t { ping, multi, hget, hset, pexpire, set, del, select, xadd, publish };
-inline constexpr size_t kCommands = 10;
+enum class Command : uint8_t {
+  ping,
+  multi,
+  hget,
+  hset,
+  pexpire,
+  set,
+  del,
+  select,
+  xadd,
+  expire_stream,
+  publish
+};
+inline constexpr size_t kCommands = 11;
 // "XADD": for a person.
 std::string_view name(Command command);
 
@@ -111,7 +123,7 @@ class Pipeline {
  private:
   enum class Kind : uint8_t { auth, client_name, select, ping, query, unit };
   // HGET, HSET, PEXPIRE, SELECT, XADD, SELECT, PUBLISH.
-  static constexpr size_t kMaxCommands = 7;
+  static constexpr size_t kMaxCommands = 8;
   // One command that waits for its reply, or a unit. Its first `queued` commands stand between
   // MULTI and EXEC, the rest behind.
   struct Waiting {
@@ -144,7 +156,7 @@ class Pipeline {
   void expect(Kind kind, MonoTime now);
   void select(int db, MonoTime now);
   void write_slot(const outbox::Slot& slot, MonoTime now);
-  void write_entry(outbox::EntryView entry);
+  void write_entry(outbox::EntryView entry, uint64_t max_length);
   std::optional<Failure> handle(const redisReply& reply, MonoTime now);
   std::optional<Failure> answer_query(const redisReply& reply);
   std::optional<Failure> take_unit_reply(const redisReply& reply);

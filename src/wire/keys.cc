@@ -43,6 +43,15 @@ std::string node_events_channel(std::string_view node) {
 std::string node_events_stream(std::string_view node) {
   return join("stream:node_events:", node);
 }
+std::string channel_events_stream(std::string_view node, std::string_view channel) {
+  return join(other_events_stream(node) + ":", channel);
+}
+std::string other_events_stream(std::string_view node) {
+  return join("stream:events:", node);
+}
+std::string robot_telemetry_stream(std::string_view node) {
+  return join("stream:robot_telemetry:", node);
+}
 std::string robot_state_key(std::string_view node) {
   return join("robot:state:", node);
 }

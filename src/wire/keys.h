@@ -15,8 +15,12 @@ Status check_node_name(std::string_view name);
 std::string node_health_key(std::string_view node);      // HASH, field "health"
 std::string node_metrics_stream(std::string_view node);  // STREAM of past healths
 std::string node_events_channel(std::string_view node);  // pub/sub
-// STREAM of the events that must not be lost for coming late; fields "channel" and "event".
+// STREAMs of the events that must not be lost for coming late; fields "channel" and "event":
+// errors, starts and ends of sessions; what was published on a channel; and on those channels that
+// have no stream of their own.
 std::string node_events_stream(std::string_view node);
+std::string channel_events_stream(std::string_view node, std::string_view channel);
+std::string other_events_stream(std::string_view node);
 std::string robot_state_key(std::string_view node);           // HASH, "state", "last_updated"
 std::string stroke_progress_key(std::string_view session);    // HASH, field "progress"
 std::string stroke_history_stream(std::string_view session);  // STREAM
@@ -24,7 +28,7 @@ std::string error_events_channel(std::string_view category);  // pub/sub
 inline constexpr std::string_view kRobotEventsChannel = "robot:events";
 inline constexpr std::string_view kStrokeSessionChannel = "stroke:events:session";
 inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progress";
-inline constexpr std::string_view kRobotTelemetryStream = "stream:robot_telemetry";
+std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples of the joints
 // HASH of every node that was ever seen: node -> what its agent said of itself at its start.
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.

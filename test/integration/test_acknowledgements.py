@@ -117,7 +117,7 @@ def test_hundreds_of_events_that_wait_for_redis(cell):
     ids = [cell.client.request("event.publish", channel="c", event={"i": i}, ack="stored")
            for i in range(300)]
     assert [cell.client.answer(i) for i in ids] == [{"subscribers": 0}] * 300
-    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:events:ook:c")
             if f["channel"] == "c"]
     assert kept == list(range(300))
 
@@ -138,7 +138,7 @@ def test_an_event_that_was_dropped_is_told_to_who_waits(make_redis, make_agent, 
     assert stats["dropped"] > 80 and stats["event_bytes"] <= stats["event_bytes_limit"] == 8192
     server.start()
     kept = wait_until(lambda: [json.loads(f["event"])["i"] for _, f in
-                               server.client().xrange("stream:node_events:ook")
+                               server.client().xrange("stream:events:ook:c")
                                if f["channel"] == "c"])
     assert kept == list(range(100 - len(kept), 100)) and len(kept) + stats["dropped"] >= 101
 
@@ -205,7 +205,7 @@ def test_redis_that_does_not_let_publish(redis_server, make_agent, connect):
     published = client.call("event.publish", channel="c", event={"i": 1}, ack="stored")
     assert published == {"subscribers": 0}
     # Neither half of what was refused is there.
-    kept = [f["event"] for _, f in redis_server.client().xrange("stream:node_events:ook")
+    kept = [f["event"] for _, f in redis_server.client().xrange("stream:events:ook:c")
             if f["channel"] == "c"]
     assert kept == ['{"i":1}']
 
@@ -225,7 +225,7 @@ def test_nothing_acknowledged_is_lost_when_redis_restarts(make_redis, make_agent
     server.start()
     for request in ids[1:]:
         client.answer(request)
-    kept = [json.loads(f["event"])["i"] for _, f in server.client().xrange("stream:node_events:ook")
+    kept = [json.loads(f["event"])["i"] for _, f in server.client().xrange("stream:events:ook:c")
             if f["channel"] == "c"]
     # Whatever was in doubt came twice; nothing is missing, and the order holds.
     assert sorted(set(kept)) == list(range(200))
@@ -239,7 +239,7 @@ def test_nothing_accepted_is_lost_when_the_agent_is_stopped(cell):
         cell.client.notify("event.publish", channel="c", event={"i": i})
     cell.client.call("state.set", key="k", value="last")
     cell.agent.stop()
-    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:ook")
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:events:ook:c")
             if f["channel"] == "c"]
     assert kept == list(range(500)) and cell.redis.get("k") == '"last"'
 

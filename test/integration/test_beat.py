@@ -407,3 +407,24 @@ def test_no_beat_follows_on_the_heels_of_another(redis_server, make_agent):
         )
         # And none is left out: after the last beat before an outage the next is never far.
         assert interval * 0.45 < (second - first).total_seconds() < interval * 1.25
+
+
+def test_a_server_that_deletes_in_a_loop_causes_one_rewrite_a_beat(redis_server, make_agent, steady):
+    redis = redis_server.client()
+    agent = make_agent(redis_server.url(), settings={"heartbeat.interval": "500ms"})
+    client = steady(agent)
+    client.call("robot.update", current_pose="ready", ack="stored")
+    for i in range(50):
+        client.call("state.set", key=f"cell:{i}", value=i, ack="stored")
+    before = client.call("agent.stats")["outbox"]["stored"]
+    redis_server.wait_for_beat("ook")
+    seq = client.call("health.get")["health"]["seq"]
+    beats = 0
+    while beats < 6:
+        redis.delete("node:health:ook", "robot:state:ook", "nodebeat:nodes")
+        beats = client.call("health.get")["health"]["seq"] - seq
+    wait_until(lambda: redis.hexists("robot:state:ook", "state"))
+    written = client.call("agent.stats")["outbox"]["stored"] - before
+    # A beat, the agent's own keys and 50 values, each at most once a beat.
+    assert written <= 8 * (50 + 6)
+    assert len(agent.logged("redis has lost what was written")) == 1

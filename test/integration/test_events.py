@@ -348,8 +348,6 @@ def test_a_flood_does_not_push_out_what_others_say(lonely, connect):
 
 def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
     """Nor the one who floods: of that one the agent reads no more until there is room."""
-    cell.agent.write_config(robot__events_length=10_000_000)
-    cell.agent.reload()
     flooders = [connect(cell.agent) for _ in range(4)]
     for client in flooders:
         flood(client)
@@ -365,7 +363,7 @@ def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
 
 
 def test_who_sends_more_than_there_is_room_for_is_made_to_wait(redis_server, make_agent, steady):
-    settings = {"outbox.event_bytes": "16KiB", "robot.events_length": 100000}
+    settings = {"outbox.event_bytes": "16KiB", "outbox.channel_length": 100000}
     client = steady(make_agent(redis_server.url(), settings=settings))
     ids = range(10_000, 13_000)
     lines = b"".join(client.line("event.publish", {"channel": "c", "event": {"i": i}}, i)
@@ -377,7 +375,7 @@ def test_who_sends_more_than_there_is_room_for_is_made_to_wait(redis_server, mak
     assert client.call("agent.stats")["outbox"]["dropped"] == 0
     client.call("event.publish", channel="c", event={"i": "end"}, ack="stored")
     kept = [json.loads(f["event"])["i"] for _, f in
-            redis_server.client().xrange("stream:node_events:ook") if f["channel"] == "c"]
+            redis_server.client().xrange("stream:events:ook:c")]
     assert kept == [*ids, "end"]
 
 
@@ -469,7 +467,7 @@ def test_a_thousand_events_in_order(cell, make_agent, steady):
     assert [other.next_event()["event"]["i"] for _ in range(1000)] == list(range(1000))
     assert [cell.client.next_event()["event"]["i"] for _ in range(1000)] == list(range(1000))
     assert cell.client.events() == other.events() == []
-    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:node_events:hog")
+    kept = [json.loads(f["event"])["i"] for _, f in cell.redis.xrange("stream:events:hog:a")
             if f["channel"] == "a"]
     assert kept == list(range(1000))
 
@@ -556,7 +554,7 @@ def test_elsewhere_bytes_go_out_as_they_came(cell, closing):
                      '"ack":"stored"}')
     wait_until(lambda: events.raw)
     assert events.raw[0][2] == written
-    assert cell.redis.xrange("stream:node_events:ook")[-1][1] == {
+    assert cell.redis.xrange("stream:events:ook:cv:parameter:update")[-1][1] == {
         "channel": "cv:parameter:update", "event": written
     }
 
@@ -614,8 +612,7 @@ def test_without_record_it_is_only_published(cell, closing):
     cell.client.call("event.publish", channel="c", event={"type": "t"}, record=False, ack="stored")
     cell.client.call("event.publish", channel="c", event={"type": "u"}, record=True, ack="stored")
     assert events.wait_for("t") and events.wait_for("u")
-    kept = [f["event"] for _, f in cell.redis.xrange("stream:node_events:ook")
-            if f["channel"] == "c"]
+    kept = [f["event"] for _, f in cell.redis.xrange("stream:events:ook:c")]
     assert kept == ['{"type":"u"}']
 
 
@@ -644,16 +641,47 @@ def test_too_late_to_be_published(lonely):
     assert lonely.client.answer(late) == {"subscribers": None}
     assert lonely.client.answer(young) == {"subscribers": 0}
     assert lonely.client.answer(never) == {"subscribers": None}
-    kept = [f["event"] for _, f in lonely.server.client().xrange("stream:node_events:ook")
-            if f["channel"] == "c"]
+    kept = [f["event"] for _, f in lonely.server.client().xrange("stream:events:ook:c")]
     assert kept == ['{"type":"late"}', '{"type":"young"}']
     assert lonely.client.call("agent.stats")["outbox"]["expired"] >= 2
 
 
-def test_the_stream_of_events_is_bounded(make_redis, make_agent, steady):
+def test_the_stream_of_a_channel_is_bounded(make_redis, make_agent, steady):
     server = make_redis(stream_node_max_entries=5)
-    client = steady(make_agent(server.url(), settings={"robot.events_length": 20}))
+    client = steady(make_agent(server.url(), settings={"outbox.channel_length": 20}))
     for i in range(100):
         client.notify("event.publish", channel="c", event={"i": i})
     client.call("event.publish", channel="c", event={}, ack="stored")
-    assert 20 <= server.client().xlen("stream:node_events:ook") <= 25
+    assert 20 <= server.client().xlen("stream:events:ook:c") <= 25
+
+
+def test_the_stream_of_a_channel_is_bounded_in_bytes(redis_server, make_agent, steady):
+    client = steady(make_agent(redis_server.url(), settings={"outbox.channel_bytes": "256KiB"}))
+    for i in range(100):
+        client.notify("event.publish", channel="c", event={"i": i, "x": "y" * 30_000})
+    client.call("event.publish", channel="c", event={"i": "end"}, ack="stored")
+    kept = [json.loads(f["event"])["i"] for _, f in
+            redis_server.client().xrange("stream:events:ook:c")]
+    assert kept[-1] == "end" and 8 <= len(kept) <= 20
+
+
+def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady):
+    settings = {"outbox.channel_length": 20, "outbox.channels": 8, "outbox.channel_ttl": "1min"}
+    client = steady(make_agent(redis_server.url(), settings=settings))
+    client.call("event.publish", channel="mine", event={"i": 0}, ack="stored")
+    client.call("error.report", category="arm", message="m", ack="stored")
+    for i in range(2000):
+        client.notify("event.publish", channel=f"flood{i % 10}", event={"i": i})
+    client.call("event.publish", channel="mine", event={"i": 1}, ack="stored")
+    redis = redis_server.client()
+    assert [f["event"] for _, f in redis.xrange("stream:events:ook:mine")] == ['{"i":0}', '{"i":1}']
+    assert [f["channel"] for _, f in redis.xrange("stream:node_events:ook")] == [
+        "error:events:arm"]
+    # One client has a quarter of the streams; what it publishes elsewhere shares one.
+    streams = redis.keys("stream:events:ook*")
+    assert sorted(streams) == ["stream:events:ook", "stream:events:ook:flood0",
+                               "stream:events:ook:mine"]
+    for stream in streams:
+        assert 0 < redis.pttl(stream) <= 60_000
+    assert {f["channel"] for _, f in redis.xrange("stream:events:ook")} <= {
+        f"flood{i}" for i in range(1, 10)}

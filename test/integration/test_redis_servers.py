@@ -173,7 +173,7 @@ def test_an_agent_lives_on_it(store, cell_users, make_agent, steady):
     assert client.call("redis.inspect")["user"] == "nodebeat-ook"
     redis_client = store.client()
     assert redis_client.hexists(f"stroke:progress:{session}", "progress")
-    wait_until(lambda: redis_client.exists("stream:robot_telemetry"))
+    wait_until(lambda: redis_client.exists("stream:robot_telemetry:ook"))
     assert not agent.logged("refuses|does not let")
     # doctor's questions, which CONFIG GET answers to the admin only, are all that was refused.
     assert {entry["object"] for entry in denials(redis_client)} == {"config|get"}
@@ -195,6 +195,8 @@ REFUSED_TO_AN_AGENT = [
     # Of a node whose name begins alike.
     "HSET stroke:progress:stroke_ook_2_1700000000_000001 progress {}",
     "HSET node:health:ook2 health {}", "XADD stream:node_metrics:hog * a b",
+    "XADD stream:robot_telemetry:hog * a b", "XADD stream:robot_telemetry * a b",
+    "XADD stream:events:hog:cell:a * a b", "PEXPIRE stream:node_events:ook 1",
     "SET node:health:ook x", "SET free 1", "DEL node:health:ook", "DEL stream:node_metrics:ook",
     "XTRIM stream:node_events:ook MAXLEN 0", "HDEL node:health:ook health", "DEL nodebeat:nodes",
     "EXPIRE stream:node_metrics:ook 1", "RENAME cell:a cell:b", "LPUSH cell:a x",
@@ -323,7 +325,7 @@ def test_check_as_one_who_may_not_ask_about_users(store, check, cell_users):
 def test_check_of_a_user_without_its_groups(store, check):
     store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors",
                                    "(+hset +pexpire ~node:health:ook)", "(+set +del ~cell:*)",
-                                   "(+subscribe +psubscribe &*)", "(+xadd ~stream:robot_telemetry)",
+                                   "(+subscribe +psubscribe &*)", "(+xadd ~stream:robot_telemetry:ook)",
                                    "(%R~* +memory|usage)")
     text = next(f["text"] for f in check.all(store.url(), code=PROBLEMS)
                 if (f["check"], f["level"]) == ("user nodebeat-ook", "problem"))

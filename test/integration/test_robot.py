@@ -201,7 +201,7 @@ def test_value_and_event_are_one_transaction(cell):
 
 def test_no_samples_if_not_asked_for(cell):
     cell.client.call("robot.update", joints_l=[1], ack="stored")
-    assert not cell.redis.exists("stream:robot_telemetry")
+    assert not cell.redis.exists("stream:robot_telemetry:ook")
 
 
 def test_samples_of_the_joints(redis_server, make_agent, steady):
@@ -209,7 +209,7 @@ def test_samples_of_the_joints(redis_server, make_agent, steady):
     client, redis = steady(agent), redis_server.client()
     client.call("robot.update", '{"joints_l":[1.10,2],"velocities_r":[-0.0],'
                 f'"timestamp":"{MOMENT}","ack":"stored"}}')
-    (_, fields), = redis.xrange("stream:robot_telemetry")
+    (_, fields), = redis.xrange("stream:robot_telemetry:ook")
     assert list(fields.items()) == [
         ("node_id", "ook"), ("timestamp", MOMENT), ("joints_l", "[1.10,2]"),
         ("joints_r", "null"), ("velocities_l", "null"), ("velocities_r", "[-0.0]"),
@@ -217,11 +217,11 @@ def test_samples_of_the_joints(redis_server, make_agent, steady):
 
     def five_samples():
         client.call("robot.update", joints_l=[1], ack="stored")
-        return redis.xlen("stream:robot_telemetry") >= 6
+        return redis.xlen("stream:robot_telemetry:ook") >= 6
 
     wait_until(five_samples)
     moments = [datetime.fromisoformat(f["timestamp"])
-               for _, f in redis.xrange("stream:robot_telemetry")][1:]
+               for _, f in redis.xrange("stream:robot_telemetry:ook")][1:]
     assert all((b - a).total_seconds() > 0.045 for a, b in zip(moments, moments[1:]))
 
 

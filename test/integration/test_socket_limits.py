@@ -423,7 +423,7 @@ def test_what_a_client_said_before_it_went_counts(cell, connect):
         client.notify("event.publish", channel="c", event={"i": i})
     client.close()
     kept = wait_until(lambda: (e := [f["event"] for _, f in cell.redis.xrange(
-        "stream:node_events:ook") if f["channel"] == "c"]) and len(e) == 1000 and e)
+        "stream:events:ook:c") if f["channel"] == "c"]) and len(e) == 1000 and e)
     assert kept == [f'{{"i":{i}}}' for i in range(1000)]
 
 

@@ -488,3 +488,50 @@ def test_inspect_by_a_user_who_may_not(redis_server, make_agent, steady):
     client = steady(make_agent(redis_server.url("agent:x@")))
     answer = client.call("redis.inspect")
     assert list(answer) == list(INSPECT) and set(answer.values()) == {None}
+
+
+# --- what other nodes write too -----------------------------------------------------------------
+
+
+def test_a_reconnect_does_not_bring_back_what_others_have_replaced(redis_server, make_agent, steady):
+    redis = redis_server.client()
+    agents = {node: make_agent(redis_server.url(), node) for node in ("ook", "hog")}
+    clients = {node: steady(agent) for node, agent in agents.items()}
+    clients["ook"].call("state.set", key="cell:mode", value="old", ack="stored")
+    clients["hog"].call("state.set", key="cell:mode", value="new", ack="stored")
+    for i in range(6):
+        node = ("ook", "hog")[i % 2]
+        before = clients[node].call("agent.stats")["link"]["connects"]
+        for entry in redis.client_list():
+            if entry["name"] == f"nodebeat:{node}":
+                redis.client_kill_filter(_id=entry["id"])
+        wait_until(lambda: clients[node].call("agent.stats")["link"]["connects"] > before)
+        wait_until(lambda: clients[node].call("agent.stats")["link"]["state"] == "steady")
+        # Its own are there again, so whatever it wrote before them is there too.
+        clients[node].call("state.set", key=f"cell:{node}", value=i, ack="stored")
+        assert redis.get("cell:mode") == '"new"'
+
+
+def test_what_was_not_confirmed_is_written_again(redis_server, make_agent, proxy, steady):
+    way = proxy(redis_server)
+    client = steady(make_agent(way.url()))
+    client.call("state.set", key="cell:mode", value=1, ack="stored")
+    way.mode = "black_hole"
+    client.call("state.set", key="cell:mode", value=2)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] != "steady")
+    way.mode = "pass"
+    wait_until(lambda: redis_server.client().get("cell:mode") == "2")
+
+
+def test_a_server_that_came_back_empty_gets_shared_values_where_they_are_missing(cell):
+    cell.client.call("state.set", key="cell:mode", value="mine", ttl_ms=600_000, ack="stored")
+    cell.client.call("state.set", key="cell:other", value="mine", ack="stored")
+    cell.server.wait_for_beat("ook")
+    cell.redis.flushall()
+    cell.redis.set("cell:other", '"theirs"')
+    wait_until(lambda: cell.redis.get("cell:mode") == '"mine"')
+    assert 500_000 < cell.redis.pttl("cell:mode") <= 600_000
+    assert cell.redis.get("cell:other") == '"theirs"'
+    cell.server.restart()
+    redis = cell.server.client()
+    wait_until(lambda: redis.get("cell:mode") == '"mine"' and redis.get("cell:other") == '"mine"')

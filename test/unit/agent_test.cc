@@ -15,9 +15,11 @@
 #include <thread>
 #include <vector>
 
+#include "agent/hourly_budget.h"
 #include "agent/identity.h"
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
+#include "agent/recorded_channels.h"
 #include "agent/service_notify.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
@@ -455,6 +457,43 @@ TEST(AgentAbi, LeavesTheHostsSignalsAlone) {
   struct sigaction action {};
   sigaction(SIGPIPE, nullptr, &action);
   EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
+TEST(HourlyBudget, IsEachUsersAndComesBackBitByBit) {
+  using namespace std::chrono_literals;
+  const MonoTime start{1000s};
+  HourlyBudget budget(3600);
+  EXPECT_TRUE(budget.spend(1, 3600, start));
+  EXPECT_FALSE(budget.spend(1, 1, start)) << "all at once, and no more";
+  EXPECT_TRUE(budget.spend(2, 1, start));
+  EXPECT_TRUE(budget.spend(1, 10, start + 10s));
+  EXPECT_FALSE(budget.spend(1, 1, start + 10s));
+  EXPECT_FALSE(budget.spend(1, 3601, start + 10h));
+  EXPECT_TRUE(budget.spend(1, 3600, start + 10h));
+}
+
+TEST(RecordedChannels, EachHasAStreamUpToAShareOfEachClient) {
+  using namespace std::chrono_literals;
+  const MonoTime start{1000s};
+  RecordedChannels channels("ook", {8, 100, 100, 1h});
+  const auto stream = [&](std::string_view channel, outbox::Owner owner, MonoTime now) {
+    return std::string(channels.stream_of(channel, owner, now));
+  };
+  EXPECT_EQ(stream("a", 1, start), "stream:events:ook:a");
+  EXPECT_EQ(stream("b", 1, start), "stream:events:ook:b");
+  EXPECT_EQ(stream("c", 1, start), "stream:events:ook") << "a client has a quarter of them";
+  EXPECT_EQ(stream("a", 1, start), "stream:events:ook:a");
+  for (outbox::Owner owner = 2; owner < 5; ++owner) {
+    EXPECT_EQ(stream("d" + std::to_string(owner), owner, start).substr(0, 18),
+              "stream:events:ook:");
+    EXPECT_EQ(stream("e" + std::to_string(owner), owner, start).substr(0, 18),
+              "stream:events:ook:");
+  }
+  EXPECT_EQ(stream("c", 5, start), "stream:events:ook") << "and there are no more";
+  EXPECT_EQ(stream("b", 5, start + 30min), "stream:events:ook:b");
+  // A stream that has expired in Redis makes room.
+  EXPECT_EQ(stream("c", 5, start + 61min), "stream:events:ook:c");
+  EXPECT_EQ(stream("b", 1, start + 61min), "stream:events:ook:b");
 }
 
 }  // namespace

@@ -535,6 +535,137 @@ TEST_F(OutboxTest, WhoHasGivenUpIsForgotten) {
   EXPECT_EQ(settled_, (Heard{{5000, "stored"}}));
 }
 
+// --- what others write too, and what the server has lost ---
+
+class SharedTest : public OutboxTest {
+ protected:
+  SharedTest() {
+    box().set_on_lost(Delegate<void()>::to<&SharedTest::on_lost>(this));
+    box().connection_opened();
+  }
+  void on_lost() { ++losses_; }
+  void shared(std::string_view key, std::string_view value, Duration ttl = {}) {
+    const FieldView field{"", value};
+    const SlotUpdate slot{
+        .key = key, .kind = SlotKind::string, .fields = {&field, 1}, .ttl = ttl, .shared = true};
+    EXPECT_EQ(fill().put(&slot, {}, {}, 0), Put::accepted);
+  }
+  void own(std::string_view key, Duration ttl = {}) {
+    const FieldView field{"f", "v"};
+    const SlotUpdate slot{.key = key, .fields = {&field, 1}, .ttl = ttl};
+    EXPECT_EQ(fill().put(&slot, {}, {}, 0), Put::accepted);
+  }
+  // Stores all; of HASHes, whether the key was there.
+  Sent store(bool existed, MonoTime now = kStart) {
+    Sent sent;
+    Unit unit;
+    while (box().next(unit, now, kWall)) {
+      const bool nx = unit.slot != nullptr && unit.slot->if_missing;
+      sent.push_back(text_of(unit) + (nx ? " NX" : ""));
+      box().settled(unit, now, -1, {}, existed);
+    }
+    return sent;
+  }
+
+  int losses_ = 0;
+};
+
+TEST_F(SharedTest, AConfirmedValueOfASharedKeyIsNotWrittenAgainAfterAReconnect) {
+  own("health", 15s);
+  shared("mode", "1");
+  EXPECT_EQ(store(false), (Sent{"health=v", "mode=1"}));
+  box().connection_lost();
+  shared("other", "2");
+  box().connection_opened();
+  EXPECT_EQ(store(true), (Sent{"other=2", "health=v"})) << "its own, and what is not confirmed";
+  shared("mode", "3");
+  (void)next();
+  box().connection_lost();
+  box().connection_opened();
+  EXPECT_EQ(store(true), (Sent{"mode=3", "health=v"})) << "what was on its way";
+  EXPECT_EQ(losses_, 0);
+}
+
+TEST_F(SharedTest, WhatTheServerHasLostIsWrittenWhereItIsMissing) {
+  own("health", 15s);
+  shared("mode", "1");
+  (void)store(false);
+  box().rewrite_all();
+  EXPECT_EQ(store(true), (Sent{"health=v", "mode=1 NX"}));
+  box().rewrite_all();
+  shared("mode", "2");
+  EXPECT_EQ(store(true), (Sent{"health=v", "mode=2"})) << "a new value is no old one";
+}
+
+TEST_F(SharedTest, AnOwnKeyThatIsGoneBeforeItsTimeShowsThatTheServerHasLostData) {
+  own("health", 15s);
+  own("state");
+  shared("mode", "1");
+  (void)store(false);
+  EXPECT_EQ(losses_, 0) << "nothing had been stored before";
+  own("health", 15s);
+  EXPECT_EQ(store(false, kStart + 15s), Sent{"health=v"}) << "its time was over";
+  own("health", 15s);
+  EXPECT_EQ(store(false, kStart + 16s), (Sent{"health=v", "state=v", "mode=1 NX"}));
+  EXPECT_EQ(losses_, 1);
+}
+
+TEST_F(SharedTest, AServerThatEvictsAllTheTimeCausesOneRewriteABeat) {
+  own("health", 15s);
+  own("state");
+  (void)store(false);
+  for (int beat = 0; beat < 5; ++beat) {
+    box().allow_rewrite();
+    own("health", 15s);
+    EXPECT_EQ(store(false), (Sent{"health=v", "state=v"}));
+    for (int i = 0; i < 10; ++i) {
+      own("state");
+      EXPECT_EQ(store(false), Sent{"state=v"});
+    }
+  }
+  EXPECT_EQ(losses_, 5);
+}
+
+TEST_F(SharedTest, ATtlThatIsRenewedGoesOutNowAndThen) {
+  const FieldView field{"progress", "1"};
+  const SlotUpdate slot{.key = "session", .fields = {&field, 1}, .ttl = 80s, .renew = 10s};
+  const auto expires = [&](MonoTime now) {
+    EXPECT_EQ(fill().put(&slot, {}, {}, 0), Put::accepted);
+    Unit unit;
+    EXPECT_TRUE(box().next(unit, now, kWall));
+    const bool expire = unit.expire;
+    box().settled(unit, now, -1, {});
+    return expire;
+  };
+  EXPECT_TRUE(expires(kStart));
+  EXPECT_FALSE(expires(kStart + 9s));
+  EXPECT_TRUE(expires(kStart + 10s));
+  box().rewrite_all();
+  EXPECT_TRUE(expires(kStart + 11s)) << "the server may have lost it";
+}
+
+TEST(Streams, AreBoundedInBytesAndGetTheirTtlAgain) {
+  Streams streams;
+  const auto next = [&](std::string_view name, uint64_t bytes, MonoTime now = kStart) {
+    return streams.next(0, name, bytes, 1000, 100'000, 80s, now);
+  };
+  EXPECT_EQ(next("small", 18).max_length, 1000u);
+  EXPECT_EQ(next("medium", 968).max_length, 100u);
+  EXPECT_EQ(next("huge", 1'000'000).max_length, 16u) << "some are kept however large";
+  // One large entry among small ones does not push them all out; many do.
+  const uint64_t after_one = next("small", 60'000).max_length;
+  EXPECT_GT(after_one, 50u);
+  EXPECT_LT(after_one, 1000u);
+  for (int i = 0; i < 1000; ++i) (void)next("small", 60'000);
+  EXPECT_LT(next("small", 60'000).max_length, 20u);
+  EXPECT_TRUE(next("ttl", 10).expire);
+  EXPECT_FALSE(next("ttl", 10, kStart + 9s).expire);
+  EXPECT_TRUE(next("ttl", 10, kStart + 10s).expire);
+  streams.forget_all();
+  EXPECT_TRUE(next("ttl", 10, kStart + 10s).expire);
+  for (int i = 0; i < 10'000; ++i) EXPECT_TRUE(next(std::to_string(i), 10).expire);
+}
+
 // --- each owner's share ---
 
 // What is left of each owner's events, as "owner:count".

@@ -1,0 +1,34 @@
+#include "agent/hourly_budget.h"
+
+#include <algorithm>
+
+namespace nb::agent {
+namespace {
+
+constexpr double kHour = 3600e9;  // ns
+
+}  // namespace
+
+// What is still spent after a while.
+double HourlyBudget::left_of(const Spent& spent, MonoTime now) const {
+  const double back =
+      static_cast<double>((now - spent.at).count()) / kHour * static_cast<double>(an_hour_);
+  return std::max(spent.amount - back, 0.0);
+}
+
+bool HourlyBudget::spend(uint32_t user, uint64_t amount, MonoTime now) {
+  auto at = std::find_if(spent_.begin(), spent_.end(),
+                         [&](const Spent& spent) { return spent.user == user; });
+  if (at == spent_.end()) {
+    std::erase_if(spent_, [&](const Spent& spent) { return left_of(spent, now) == 0; });
+    spent_.push_back({user, 0, now});
+    at = spent_.end() - 1;
+  }
+  at->amount = left_of(*at, now);
+  at->at = now;
+  if (at->amount + static_cast<double>(amount) > static_cast<double>(an_hour_)) return false;
+  at->amount += static_cast<double>(amount);
+  return true;
+}
+
+}  // namespace nb::agent

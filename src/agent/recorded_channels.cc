@@ -1,0 +1,49 @@
+#include "agent/recorded_channels.h"
+
+#include <algorithm>
+
+#include "wire/keys.h"
+
+namespace nb::agent {
+namespace {
+
+// One client may take this part of the channels.
+constexpr size_t kShare = 4;
+
+}  // namespace
+
+RecordedChannels::RecordedChannels(std::string_view node, Limits limits)
+    : others_(wire::other_events_stream(node)), limits_(limits) {}
+
+std::string_view RecordedChannels::stream_of(std::string_view channel, outbox::Owner owner,
+                                             MonoTime now) {
+  const size_t prefix = others_.size() + 1;
+  const auto is_it = [&](const Channel& known) {
+    return std::string_view(known.stream).substr(prefix) == channel;
+  };
+  // Mostly the one that was asked for last: events come many at a time.
+  if (last_ >= channels_.size() || !is_it(channels_[last_])) {
+    const auto at = std::find_if(channels_.begin(), channels_.end(), is_it);
+    last_ = static_cast<size_t>(at - channels_.begin());
+  }
+  if (last_ < channels_.size()) {
+    channels_[last_].used = now;
+    return channels_[last_].stream;
+  }
+  std::erase_if(channels_, [&](const Channel& known) { return now - known.used > limits_.ttl; });
+  const auto own = static_cast<size_t>(std::count_if(
+      channels_.begin(), channels_.end(), [&](const Channel& c) { return c.owner == owner; }));
+  if (channels_.size() >= limits_.channels ||
+      own >= std::max<size_t>(limits_.channels / kShare, 1)) {
+    return others_;
+  }
+  Channel added;
+  added.stream.append(others_).append(":").append(channel);
+  added.owner = owner;
+  added.used = now;
+  channels_.push_back(std::move(added));
+  last_ = channels_.size() - 1;
+  return channels_.back().stream;
+}
+
+}  // namespace nb::agent

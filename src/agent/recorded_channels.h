@@ -1,0 +1,42 @@
+// RecordedChannels: which channels have a stream of their own, so that no channel pushes another
+// one's events out of a stream. They are bounded in number, and each client takes a share of them;
+// events of further channels go into one stream that these share.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "outbox/update.h"
+
+namespace nb::agent {
+
+class RecordedChannels {
+ public:
+  struct Limits {
+    size_t channels = 0;
+    uint64_t length = 0;  // of each stream, in entries
+    uint64_t bytes = 0;
+    Duration ttl{};  // after the last event a stream is gone, and its channel's place is free
+  };
+  RecordedChannels(std::string_view node, Limits limits);
+
+  void set_limits(Limits limits) { limits_ = limits; }
+  // The stream for an event that `owner` publishes now; valid until the next call.
+  std::string_view stream_of(std::string_view channel, outbox::Owner owner, MonoTime now);
+
+ private:
+  struct Channel {
+    std::string stream;
+    outbox::Owner owner = 0;  // who was the first to publish on it
+    MonoTime used{};
+  };
+
+  std::string others_;  // the shared stream; with a colon and a channel one of its own
+  Limits limits_;
+  std::vector<Channel> channels_;
+  size_t last_ = 0;
+};
+
+}  // namespace nb::agent

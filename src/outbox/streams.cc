@@ -1,0 +1,59 @@
+#include "outbox/streams.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace nb::outbox {
+namespace {
+
+// More are seldom written at a time.
+constexpr size_t kKnown = 256;
+// However large its entries, a stream keeps so many.
+constexpr uint64_t kLeastLength = 16;
+// What Redis takes for an entry besides its texts, about.
+constexpr uint64_t kEntryOverhead = 32;
+// A time to live is set anew after this part of it.
+constexpr int kRenewals = 8;
+
+}  // namespace
+
+Streams::Stream& Streams::find(uint64_t number, uint64_t entry_bytes) {
+  if (last_ < streams_.size() && streams_[last_].number == number) return streams_[last_];
+  auto at = std::find_if(streams_.begin(), streams_.end(),
+                         [&](const Stream& stream) { return stream.number == number; });
+  if (at == streams_.end()) {
+    if (streams_.size() < kKnown) {
+      streams_.push_back({});
+      at = streams_.end() - 1;
+    } else {
+      at = std::min_element(streams_.begin(), streams_.end(),
+                            [](const Stream& a, const Stream& b) { return a.used < b.used; });
+      *at = {};
+    }
+    at->number = number;
+    at->mean = entry_bytes * 64;
+  }
+  last_ = static_cast<size_t>(at - streams_.begin());
+  return *at;
+}
+
+Streams::Bounds Streams::next(int db, std::string_view name, uint64_t entry_bytes,
+                              uint64_t max_length, uint64_t max_bytes, Duration ttl, MonoTime now) {
+  const uint64_t number =
+      std::hash<std::string_view>()(name) ^ static_cast<uint64_t>(db) * 0x9e3779b97f4a7c15u;
+  entry_bytes += kEntryOverhead;
+  Stream& stream = find(number, entry_bytes);
+  stream.mean += entry_bytes - stream.mean / 64;
+  stream.used = now;
+  Bounds bounds{max_length, false};
+  if (max_bytes > 0) {
+    const uint64_t fits = std::max(max_bytes / (stream.mean / 64), kLeastLength);
+    bounds.max_length = max_length > 0 ? std::min(max_length, fits) : fits;
+  }
+  bounds.expire = ttl > Duration::zero() && (stream.expire_sent == MonoTime::min() ||
+                                             now - stream.expire_sent >= ttl / kRenewals);
+  if (bounds.expire) stream.expire_sent = now;
+  return bounds;
+}
+
+}  // namespace nb::outbox

@@ -1,0 +1,39 @@
+// Streams: what is known of the streams that were written last: how large their entries are, so
+// that a stream is bounded in bytes and not only in entries, and when their time to live was last
+// set. What is forgotten here costs one PEXPIRE more. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace nb::outbox {
+
+class Streams {
+ public:
+  struct Bounds {
+    uint64_t max_length = 0;  // for MAXLEN ~; 0: unbounded
+    bool expire = false;      // the TTL is to be set now
+  };
+  // For the next entry of `entry_bytes`. `max_length`, `max_bytes`, `ttl`: as in EntryUpdate.
+  Bounds next(int db, std::string_view stream, uint64_t entry_bytes, uint64_t max_length,
+              uint64_t max_bytes, Duration ttl, MonoTime now);
+  // Redis may have lost them, or refused something.
+  void forget_all() { streams_.clear(); }
+
+ private:
+  struct Stream {
+    uint64_t number = 0;  // made of db and name
+    uint64_t mean = 0;    // of the sizes of its entries, the latest counting most; times 64
+    MonoTime expire_sent = MonoTime::min();
+    MonoTime used{};
+  };
+  Stream& find(uint64_t number, uint64_t entry_bytes);
+
+  std::vector<Stream> streams_;
+  size_t last_ = 0;
+};
+
+}  // namespace nb::outbox
