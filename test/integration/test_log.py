@@ -34,6 +34,23 @@ def test_wills_by_the_thousand_are_a_few_lines_and_a_count(redis_server, make_ag
     assert 20 <= len(lines) <= 21 + (time.monotonic() - begin) / 3
 
 
+@pytest.mark.own_users("its user in Redis may do less than the suite's")
+def test_two_refused_channels_in_turn_are_a_few_lines(redis_server, make_agent, connect):
+    redis_server.client().execute_command("ACL", "SETUSER", "nb", "on", ">pw", "~*", "+@all",
+                                          "resetchannels", "&node:*")
+    begin = time.monotonic()
+    agent = make_agent(redis_server.url(), settings={
+        **LIMITED, "redis.username": "nb", "redis.password": "pw"})
+    client = connect(agent)
+    agent.wait_for_log(": connected")
+    for turn in range(500):
+        client.notify("event.publish", channel=f"refused:{turn % 2}", event={"type": "x"})
+    wait_until(lambda: client.call("agent.stats")["outbox"]["refused"] >= 500)
+    agent.stop()
+    lines = agent.logged("refuse")
+    assert 1 <= len(lines) <= 2 * (21 + (time.monotonic() - begin) / 3)
+
+
 def test_an_operator_may_have_every_line(redis_server, make_agent, connect):
     agent = make_agent(redis_server.url(), settings={"log.lines_per_minute": 0})
     for _ in range(100):
