@@ -46,6 +46,7 @@ class Check {
  private:
   void look_at_config(ServerLook& look);
   void look_at_clock(ServerLook& look);
+  void look_at_streams(ServerLook& look);
   void look_without_password(ServerLook& look);
   void look_at_users(ServerLook& look);
   std::vector<RedisReply> dry_run(const std::string& user, const std::vector<Need>& needs);
@@ -134,6 +135,27 @@ void Check::look_at_clock(ServerLook& look) {
   // The server looked at its clock about half-way.
   const int64_t middle = before + (after - before) / 2;
   look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
+}
+
+// Of a database with very many keys a part has to do.
+void Check::look_at_streams(ServerLook& look) {
+  constexpr int kRounds = 200;
+  constexpr size_t kStreams = 500;
+  std::string cursor = "0";
+  for (int i = 0; i < kRounds; ++i) {
+    const RedisReply keys = server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"});
+    if (keys.items.size() != 2) return;
+    for (const RedisReply& key : keys.items[1].items) {
+      if (look.streams.size() >= kStreams) return;
+      const RedisReply about = server_.call({"XINFO", "STREAM", key.text});
+      for (size_t k = 0; k + 1 < about.items.size(); k += 2) {
+        if (about.items[k].text != "last-generated-id") continue;
+        look.streams.push_back({key.text, about.items[k + 1].text});
+      }
+    }
+    cursor = keys.items[0].text;
+    if (cursor == "0") return;
+  }
 }
 
 void Check::look_without_password(ServerLook& look) {
@@ -271,6 +293,7 @@ ServerLook Check::look() {
   if (!info.is_error()) look.info = info.text;
   look_at_config(look);
   look_at_clock(look);
+  look_at_streams(look);
   for (int i = 0; i < kPings; ++i) {
     if (server_.call({"PING"}).kind != RedisReply::Kind::none) {
       look.ping_us.push_back(static_cast<double>(server_.took_us()));

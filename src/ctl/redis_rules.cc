@@ -293,6 +293,38 @@ std::optional<std::string> info_value(std::string_view info, std::string_view na
   return std::nullopt;
 }
 
+// An entry with a high id of its writer's choice makes all ids after it higher still; after the
+// highest there is none.
+void streams(const ServerLook& look, Findings& out) {
+  // The year 2286: ids are milliseconds since 1970.
+  constexpr uint64_t kFarAhead = 10'000'000'000'000;
+  constexpr uint64_t kNearTheEnd = UINT64_MAX - 1;
+  constexpr size_t kNamed = 3;
+  for (const bool ended : {true, false}) {
+    std::string names;
+    size_t count = 0;
+    for (const StreamLook& stream : look.streams) {
+      uint64_t ms = 0;
+      const char* end = stream.last_id.data() + stream.last_id.size();
+      if (std::from_chars(stream.last_id.data(), end, ms).ec != std::errc()) continue;
+      if (ms < kFarAhead || (ms >= kNearTheEnd) != ended) continue;
+      if (++count > kNamed) continue;
+      names += (names.empty() ? "" : ", ") + printable(stream.key) + " (last id " +
+               printable(stream.last_id) + ")";
+    }
+    if (count == 0) continue;
+    if (count > kNamed) names += format(", and %zu more", count - kNamed);
+    const char* repair =
+        "redis-cli RENAME it away: its agent begins a new one; and find out who may XADD there";
+    if (ended) {
+      out.push_back(
+          problem("streams", "nothing can be added any more, XADD fails: " + names, repair));
+    } else {
+      out.push_back(warning("streams", "their ids are far ahead of the clock: " + names, repair));
+    }
+  }
+}
+
 Findings redis_findings(const ServerLook& look) {
   Findings out;
   const JsonDocument document(as_inspect(look));
@@ -314,6 +346,7 @@ Findings redis_findings(const ServerLook& look) {
   logins(look, out);
   users(look, out);
   keyspace(look, out);
+  streams(look, out);
   latency_of_pings(look, out);
   add(out, clock_findings(document.root()));
   return out;

@@ -26,6 +26,11 @@ struct UserLook {
   std::string unknown = {};  // why it could not be looked at, or not to the end
 };
 
+// A stream, and the highest id that it ever had.
+struct StreamLook {
+  std::string key, last_id;
+};
+
 struct ServerLook {
   std::string target;
   std::string user;                           // that looked; empty: the server does not say
@@ -38,6 +43,7 @@ struct ServerLook {
   std::string lost;                           // why the connection ended before all was asked
   std::optional<double> clock_offset_ms;
   std::vector<double> ping_us;
+  std::vector<StreamLook> streams;
   std::vector<UserLook> users;
   bool all_users = false;  // `users` are all that an agent could log in as
   std::vector<Permission> viewer_excess;

@@ -322,6 +322,22 @@ def test_check_as_one_who_may_not_ask_about_users(store, check, cell_users):
     assert "could not be looked at: NOPERM" in said["users"]["text"]
 
 
+def test_check_finds_a_stream_that_has_come_to_its_end(store, check, cell_users, make_agent, steady):
+    """It costs that stream, and nothing else; and a node can do it to no other's."""
+    highest = "18446744073709551615-18446744073709551615"
+    store.client().xadd("stream:robot_telemetry:ook", {"a": "b"}, id=highest)
+    login = cell_users.login("ook", store.url())
+    client = steady(make_agent(store.url(), settings={**login, "robot.telemetry_interval": "1ms"}))
+    client.call("robot.update", joints_l=[1])
+    client.call("robot.update", joints_l=[2])
+    wait_until(lambda: '"joints_l":[2]' in (store.client().hget("robot:state:ook", "state") or ""))
+    assert client.call("agent.stats")["link"]["state"] in ("steady", "degraded")
+    assert client.call("state.set", key="cell:a", value=1, ack="stored") == {}
+    found = check(store.url(), code=PROBLEMS)["streams"]
+    assert found["level"] == "problem" and "stream:robot_telemetry:ook" in found["text"]
+    assert highest in found["text"]
+
+
 def test_check_of_a_user_without_its_groups(store, check):
     store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "clearselectors",
                                    "(+hset +pexpire ~node:health:ook)", "(+set +del ~cell:*)",

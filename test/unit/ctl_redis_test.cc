@@ -216,6 +216,29 @@ TEST(RedisFiles, WhoMayAdminister) {
   EXPECT_TRUE(parse_acl("user x ON NOPASS")->front().on);
 }
 
+TEST(RedisRules, AStreamWhoseIdsAreAtTheirEndIsAProblem) {
+  const auto level_of = [](std::vector<StreamLook> streams) {
+    ServerLook look;
+    look.streams = std::move(streams);
+    for (const Finding& finding : redis_findings(look)) {
+      if (finding.check == "streams") return std::pair(finding.level, finding.text);
+    }
+    return std::pair(Level::ok, std::string());
+  };
+  EXPECT_EQ(
+      level_of({{"stream:a", "1795183387123-7"}, {"stream:b", "0-0"}, {"stream:c", "?"}}).first,
+      Level::ok);
+  const std::string highest = "18446744073709551615-18446744073709551615";
+  const auto ended = level_of({{"stream:a", "1795183387123-7"}, {"stream:b\n", highest}});
+  EXPECT_EQ(ended.first, Level::problem);
+  EXPECT_NE(ended.second.find(highest), std::string::npos);
+  EXPECT_EQ(ended.second.find('\n'), std::string::npos);
+  EXPECT_EQ(ended.second.find("stream:a"), std::string::npos);
+  const auto ahead = level_of({{"stream:a", "17951833871230000-0"}});
+  EXPECT_EQ(ahead.first, Level::warning);
+  EXPECT_NE(ahead.second.find("stream:a"), std::string::npos);
+}
+
 // A session of a node whose name begins alike must not fit: "ook" and "ook_2", "ook_1700000000".
 TEST(RedisFiles, ASessionBelongsToOneNode) {
   const std::string line = acl_line({}, "nodebeat-ook", {});
