@@ -25,11 +25,10 @@ Sampler::Sampler(uv::Loop& loop, const Log& log, SamplerOptions options)
       network_(log, root_, std::move(options.interfaces)) {
   wire::NodeHealth first;
   sample(loop.now(), first);
-  first_ = false;
 }
 
 double Sampler::value_of(Figure& figure, const std::optional<double>& value) {
-  if (first_ || figure.missing == !value) return value.value_or(0);
+  if (early_ || figure.missing == !value) return value.value_or(0);
   figure.missing = !value;
   if (value) {
     log_.info(LogAbout(figure.name), "%s is measured again", figure.name);
@@ -102,6 +101,8 @@ void Sampler::read_pressure(wire::Pressure& out) {
 }
 
 void Sampler::sample(MonoTime now, wire::NodeHealth& out) {
+  if (!begun_) begun_ = now;
+  early_ = now - *begun_ < kEarly;
   look(now);
   cpu_.feed(now, stat_.read(scratch_, Part::start, parse_cpu_times));
   out.cpu_percent = value_of(cpu_percent_, cpu_.percent());

@@ -39,6 +39,8 @@ class Sampler {
  public:
   // How often it looks for devices, limits and mounts that came or went.
   static constexpr Duration kLookInterval = std::chrono::minutes(1);
+  // So long after the beginning nothing is said of figures that are not known yet.
+  static constexpr Duration kEarly = std::chrono::milliseconds(100);
 
   // Takes the first sample of all that is measured by differences (processors, network) and asks
   // the first questions, so that a sample a fifth of a second later has real values. `loop` and
@@ -64,7 +66,8 @@ class Sampler {
   const Root root_;
   Figure cpu_percent_{"cpu_percent"}, memory_percent_{"memory_percent"},
       disk_percent_{"disk_percent"};
-  bool first_ = true;
+  std::optional<MonoTime> begun_;
+  bool early_ = true;  // two samples may be too close yet for a figure: that is not worth a line
   Scratch scratch_;
   MonoTime next_look_{};
   KernelFile stat_, load_, uptime_, boot_id_, mountinfo_;
