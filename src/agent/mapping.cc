@@ -167,6 +167,7 @@ redis::LinkOptions link_options(const config::Config& config) {
   options.stable_after = from.stable_after;
   options.max_reply_bytes = static_cast<size_t>(from.max_reply);
   options.max_output_bytes = static_cast<size_t>(from.max_output);
+  options.waits_for_beat = true;
   return options;
 }
 

@@ -128,6 +128,7 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
   confirmed_ |= (unit.slot != nullptr && refusals.value.empty()) ||
                 (has_entry && refusals.entry.empty()) || (unit.publish && refusals.message.empty());
   if (own) {
+    beat_settled_ = true;
     note_own(kHealth, refusals.value);
     if (refusals.value.empty()) {
       events_.on_slot_stored(*unit.slot, result.echo);
@@ -273,6 +274,7 @@ void Link::cancel(uint64_t query) {
 // Of a connection on which all is settled that was there when it was opened: is it well?
 void Link::settle_state() {
   if (machine_.state() < LinkState::replaying || !outbox_.caught_up()) return;
+  if (options_.waits_for_beat && !beat_settled_) return;
   std::string_view refused;
   for (const std::string& own : own_refusals_) {
     if (refused.empty()) refused = own;
@@ -375,7 +377,7 @@ void Link::drop_connection(std::string_view words) {
   own_refusals_ = {};
   first_refusal_.clear();
   if (was_steady_) said_.clear();
-  confirmed_ = was_steady_ = false;
+  confirmed_ = beat_settled_ = was_steady_ = false;
 }
 
 void Link::reconfigure(LinkOptions options) {

@@ -39,6 +39,7 @@ struct LinkOptions {
   Duration stable_after = std::chrono::seconds(10);  // then a failure starts the backoff anew
   size_t max_reply_bytes = 16 * 1024 * 1024;
   size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
+  bool waits_for_beat = false;           // steady not before a slot with `echo` was stored
 };
 
 // They lead to the same server, as the same user.
@@ -145,6 +146,7 @@ class Link final : private PipelineSink {
   std::vector<Said> said_;                           // refusals that were logged
   std::string first_refusal_;                        // on this connection
   bool confirmed_ = false;                           // a write of ours was, on this connection
+  bool beat_settled_ = false;                        // a slot with `echo` was, be it refused
   bool was_steady_ = false;                          // on this connection
   uint64_t last_query_ = 0;
   bool sending_ = false;

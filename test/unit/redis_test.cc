@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/foreign_text.h"
+#include "base/random.h"
 #include "redis/link.h"
 #include "redis/link_state.h"
 #include "redis/pipeline.h"
@@ -195,6 +196,75 @@ TEST(ReplyReader, ErrorAndStatusAreMadeFitAndDataIsNot) {
   EXPECT_EQ(text_of(*reader.next()), "ERR a\\x0aWATCHDOG=trigger");
   EXPECT_EQ(text_of(*reader.next()), "O\\x1bK");
   EXPECT_EQ(text_of(*reader.next()), "\n\x1b\xff");
+}
+
+// Replies of every kind, as bytes; with line ends of all sorts in the texts.
+std::string random_reply(Random& random, int depth) {
+  const auto below = [&](uint64_t n) { return static_cast<size_t>(random.next() % n); };
+  const auto text = [&](size_t size, std::string_view letters) {
+    std::string out;
+    while (out.size() < size) out += letters[below(letters.size())];
+    return out;
+  };
+  switch (below(depth < 4 ? 7 : 5)) {
+    case 0:
+    case 1: {
+      // Around the length from which on the rest is left out, too; "\r\n" would end it.
+      std::string line = text(below(3) == 0 ? 2040 + below(20) : below(20), "ab\r\xc3\xbc ");
+      if (below(3) == 0) line += "\n" + text(below(9), "a\n");
+      for (size_t at = 0; (at = line.find("\r\n")) != std::string::npos;) line[at] = '.';
+      if (line.ends_with('\r')) line.back() = '.';
+      return (below(2) == 0 ? "+" : "-") + line + "\r\n";
+    }
+    case 2:
+      return ":" + std::to_string(static_cast<int64_t>(random.next())) + "\r\n";
+    case 3:
+      return below(2) == 0 ? "$-1\r\n" : "*-1\r\n";
+    case 4: {
+      const std::string bulk = text(below(4) == 0 ? 3000 : below(20), "$*:+-\r\n12");
+      return "$" + std::to_string(bulk.size()) + "\r\n" + bulk + "\r\n";
+    }
+    default: {
+      const size_t count = below(5);
+      std::string array = "*" + std::to_string(count) + "\r\n";
+      for (size_t i = 0; i < count; ++i) array += random_reply(random, depth + 1);
+      return array;
+    }
+  }
+}
+
+std::string shown(const redisReply& reply) {
+  std::string out = std::to_string(reply.type) + ":" + std::string(text_of(reply));
+  if (reply.type == REDIS_REPLY_INTEGER) out += std::to_string(reply.integer);
+  if (reply.type != REDIS_REPLY_ARRAY) return out + ",";
+  for (size_t i = 0; i < reply.elements; ++i) out += shown(*reply.element[i]);
+  return out + ";";
+}
+
+TEST(ReplyReader, PiecesMakeNoDifference) {
+  Random random(20261126);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes;
+    const size_t replies = 1 + random.next() % 5;
+    for (size_t i = 0; i < replies; ++i) bytes += random_reply(random, 0);
+    const auto read = [&](auto piece) {
+      ReplyReader reader(1 << 20);
+      std::vector<std::string> out;
+      for (size_t at = 0; at < bytes.size();) {
+        const size_t size = std::min<size_t>(piece(), bytes.size() - at);
+        EXPECT_TRUE(reader.feed(std::string(bytes, at, size))) << reader.fault();
+        at += size;
+        while (const Reply reply = reader.next()) out.push_back(shown(*reply));
+      }
+      EXPECT_EQ(reader.fault(), nullptr);
+      return out;
+    };
+    const auto whole = read([&] { return bytes.size(); });
+    ASSERT_EQ(whole.size(), replies) << round;
+    EXPECT_EQ(read([] { return size_t{1}; }), whole) << round;
+    EXPECT_EQ(read([&] { return 1 + random.next() % 64; }), whole) << round;
+    EXPECT_EQ(read([&] { return 1 + random.next() % 4096; }), whole) << round;
+  }
 }
 
 TEST(ReplyReader, RefusesWhatIsNestedDeep) {
@@ -787,6 +857,24 @@ TEST_F(LinkTest, ARefusedHealthIsADegradedLinkUntilItIsTaken) {
   ASSERT_TRUE(reaches(LinkState::degraded));
   EXPECT_EQ(watch_.count("NOPERM"), 2) << "said again after it was well";
   EXPECT_EQ(redis_.connections(), 1);
+}
+
+TEST_F(LinkTest, IsNotSteadyBeforeTheNodesBeatIsStored) {
+  test::Filler{outbox_}.string("k", "v");
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  quiet.waits_for_beat = true;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("SET"); }));
+  redis_.send("+OK\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.drained(); }));
+  EXPECT_EQ(watch_.last.state, LinkState::replaying);
+  put_health(outbox_, "{1}");
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+  redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n");
+  ASSERT_TRUE(reaches(LinkState::steady));
 }
 
 TEST_F(LinkTest, AMissingXaddCostsTheHistoryNotTheHealth) {
