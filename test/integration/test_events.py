@@ -304,7 +304,7 @@ def test_a_refused_subscription_hides_none_that_works(make_redis, make_agent, st
 
 def flood(client, fill=1000, count=100):
     """Notifications without a pause, from a thread, until the client is closed."""
-    lines = client.line("event.publish", {"channel": "flood", "event": {"x": "y" * fill}}) * count
+    lines = client.line("event.publish", {"channel": "bulk", "event": {"x": "y" * fill}}) * count
 
     def send():
         try:
@@ -324,13 +324,13 @@ def test_a_flood_does_not_push_out_what_others_say(lonely, connect):
     stored = {"ack": "stored", "timeout_ms": 60000}
     ids = [lonely.client.request("error.report", category="arm", message=f"before {i}", **stored)
            for i in range(20)]
-    ids.append(lonely.client.request("event.publish", channel="mine", event={"i": 0}, **stored))
+    ids.append(lonely.client.request("event.publish", channel="calm", event={"i": 0}, **stored))
     for client in flooders:
         flood(client)
     wait_until(lambda: lonely.client.call("agent.stats")["outbox"]["dropped"] > 5000)
     ids += [lonely.client.request("error.report", category="arm", message=f"after {i}", **stored)
             for i in range(20)]
-    ids.append(lonely.client.request("event.publish", channel="mine", event={"i": 1}, **stored))
+    ids.append(lonely.client.request("event.publish", channel="calm", event={"i": 1}, **stored))
     session = lonely.client.call("stroke.start", total_strokes=1)["session_id"]
     lonely.server.start()
     for request in ids:
@@ -668,20 +668,20 @@ def test_the_stream_of_a_channel_is_bounded_in_bytes(redis_server, make_agent, s
 def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady):
     settings = {"outbox.channel_length": 20, "outbox.channels": 8, "outbox.channel_ttl": "1min"}
     client = steady(make_agent(redis_server.url(), settings=settings))
-    client.call("event.publish", channel="mine", event={"i": 0}, ack="stored")
+    client.call("event.publish", channel="calm", event={"i": 0}, ack="stored")
     client.call("error.report", category="arm", message="m", ack="stored")
     for i in range(2000):
-        client.notify("event.publish", channel=f"flood{i % 10}", event={"i": i})
-    client.call("event.publish", channel="mine", event={"i": 1}, ack="stored")
+        client.notify("event.publish", channel=f"bulk{i % 10}", event={"i": i})
+    client.call("event.publish", channel="calm", event={"i": 1}, ack="stored")
     redis = redis_server.client()
-    assert [f["event"] for _, f in redis.xrange("stream:events:ook:mine")] == ['{"i":0}', '{"i":1}']
+    assert [f["event"] for _, f in redis.xrange("stream:events:ook:calm")] == ['{"i":0}', '{"i":1}']
     assert [f["channel"] for _, f in redis.xrange("stream:node_events:ook")] == [
         "error:events:arm"]
     # One client has a quarter of the streams; what it publishes elsewhere shares one.
     streams = redis.keys("stream:events:ook*")
-    assert sorted(streams) == ["stream:events:ook", "stream:events:ook:flood0",
-                               "stream:events:ook:mine"]
+    assert sorted(streams) == ["stream:events:ook", "stream:events:ook:bulk0",
+                               "stream:events:ook:calm"]
     for stream in streams:
         assert 0 < redis.pttl(stream) <= 60_000
     assert {f["channel"] for _, f in redis.xrange("stream:events:ook")} <= {
-        f"flood{i}" for i in range(1, 10)}
+        f"bulk{i}" for i in range(1, 10)}

@@ -407,7 +407,8 @@ def test_what_was_noted_while_redis_was_away_wins_over_what_it_has(make_redis, a
     agent.kill() if killed else agent.stop()
     agent, client = again(server)
     server.start()
-    wait_until(lambda: progress(server.client(), session)["stroke_idx"] == 10)
+    wait_until(lambda: progress(server.client(), session)["stroke_idx"] == 10,
+               ignoring=(TypeError,))
     client.call("stroke.update", is_paused=True, ack="stored")
     found = progress(server.client(), session)
     assert (found["stroke_idx"], found["pose_idx"], found["is_paused"]) == (10, 4, True)
