@@ -457,6 +457,7 @@ def test_over_a_unix_socket(redis_server, make_agent):
     redis_server.wait_for_beat("ook", db=2)
 
 
+@pytest.mark.own_users("it tries what a URL says, which is the same for every user")
 def test_a_path_with_percent_signs_and_the_parameters_of_other_programs(redis_server, make_agent):
     odd = redis_server.folder / "a b%c?.sock"
     odd.symlink_to(redis_server.socket_path)

@@ -34,9 +34,9 @@ def test_a_proxy_that_has_lost_its_server_costs_nothing(redis_server, make_agent
     before = client.call("agent.stats")["outbox"]["refused"]
     way.mode = "errors"
     wait_until(lambda: link(client)["failures"] >= 1)
-    assert client.call("state.set", key="k", value=1) == {}
-    assert client.call("event.publish", channel="c", event={"i": 1}) == {}
-    late = refused(client, "state.set", key="l", value=2, ack="stored", timeout_ms=100)
+    assert client.call("state.set", key="cell:k", value=1) == {}
+    assert client.call("event.publish", channel="cell:c", event={"i": 1}) == {}
+    late = refused(client, "state.set", key="cell:l", value=2, ack="stored", timeout_ms=100)
     assert late.name == "not_stored" and error in late.data["link"]
     seen = set()
     while link(client)["failures"] < 5:
@@ -47,7 +47,7 @@ def test_a_proxy_that_has_lost_its_server_costs_nothing(redis_server, make_agent
     way.mode = "pass"
     reaches(client, "steady")
     store = redis_server.client()
-    wait_until(lambda: store.get("k") == "1" and store.get("l") == "2")
+    wait_until(lambda: store.get("cell:k") == "1" and store.get("cell:l") == "2")
     wait_until(lambda: any(json.loads(f["event"]) == {"i": 1}
                            for _, f in store.xrange("stream:node_events:ook")))
     assert client.call("agent.stats")["outbox"]["refused"] == before
