@@ -10,9 +10,6 @@
 namespace nb::redis {
 namespace {
 
-// Enough to keep a local server busy through a round trip, few enough that one deadline covers
-// them all.
-constexpr size_t kMaxUnitsInFlight = 1024;
 // So many updates in one turn are worth a write of their own, unless as many more are under way.
 constexpr size_t kEarlyWakes = 16;
 constexpr size_t kBusyUnits = 64;
@@ -198,6 +195,9 @@ void Link::on_data(std::string_view bytes) {
     return fail(failure->trouble, failure->words);
   }
   settle_state();
+  if (const auto took = pipeline_->take_last_unit_time()) {
+    window_.on_answers(*took, window_was_full_);
+  }
   // There may be room for more units; and if all is stored, somebody may wait for that.
   wake();
 }
@@ -240,7 +240,7 @@ void Link::send_units() {
   const MonoTime now = loop_.now();
   const WallTime wall = loop_.clock().wall_now();
   outbox::Unit unit;
-  while (pipeline_->waiting_units() < kMaxUnitsInFlight &&
+  while (pipeline_->waiting_units() < window_.units() &&
          pipeline_->output().size() + transport_->queued_bytes() < options_.max_output_bytes &&
          outbox_.next(unit, now, wall)) {
     // The round trip that a beat reports should be a fresh one; here a PING costs no wake-up.
@@ -254,6 +254,7 @@ void Link::send_units() {
       events_.on_publish(message.channel, message.payload, unit.notice != nullptr);
     }
   }
+  window_was_full_ = pipeline_->waiting_units() >= window_.units();
   sending_ = false;
 }
 
@@ -373,6 +374,7 @@ void Link::drop_connection(std::string_view words) {
   if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();
   transport_.reset();
+  window_.reset();
   status_.round_trip.reset();
   own_refusals_ = {};
   first_refusal_.clear();

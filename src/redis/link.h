@@ -23,6 +23,7 @@
 #include "outbox/outbox.h"
 #include "redis/link_state.h"
 #include "redis/pipeline.h"
+#include "redis/send_window.h"
 #include "redis/transport.h"
 #include "uv/prepare.h"
 #include "uv/timer.h"
@@ -151,8 +152,10 @@ class Link final : private PipelineSink {
   uint64_t last_query_ = 0;
   bool sending_ = false;
   bool overdue_ = false;  // at the last check
-  size_t wakes_ = 0;      // since it was last sent
-  Status early_write_;    // what became of a write before the end of the turn
+  SendWindow window_;
+  bool window_was_full_ = false;
+  size_t wakes_ = 0;    // since it was last sent
+  Status early_write_;  // what became of a write before the end of the turn
 
   uv::Timer retry_;  // the only door to connect()
   uv::Timer check_;  // silence and deadlines

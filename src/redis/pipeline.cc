@@ -409,6 +409,7 @@ bool Pipeline::has_parts(const outbox::Unit& unit) {
 
 outbox::Unit Pipeline::pop_unit() {
   const outbox::Unit unit = waiting_.front().unit;
+  last_unit_time_ = last_reply_ - waiting_.front().sent;
   waiting_.pop_front();
   --waiting_units_;
   return unit;

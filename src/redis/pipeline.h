@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -118,6 +119,8 @@ class Pipeline {
   // Units among them, and queries.
   size_t waiting_units() const { return waiting_units_; }
   size_t waiting_queries() const { return queries_.size(); }
+  // How long the unit that was answered last had been under way; once, after feed().
+  std::optional<Duration> take_last_unit_time() { return std::exchange(last_unit_time_, {}); }
   bool ping_under_way() const { return pings_ > 0; }
 
  private:
@@ -177,6 +180,7 @@ class Pipeline {
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;
   MonoTime last_reply_{};
+  std::optional<Duration> last_unit_time_;
   Progress progress_;
   std::string previous_;        // the echo's, where further replies come after it
   std::string no_transaction_;  // why this server takes none over several keys; empty: it does

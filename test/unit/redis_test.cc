@@ -17,6 +17,7 @@
 #include "redis/plain_transport.h"
 #include "redis/reply_reader.h"
 #include "redis/resp_writer.h"
+#include "redis/send_window.h"
 #include "redis/trouble.h"
 #include "support/fake_redis.h"
 #include "support/test_loop.h"
@@ -426,6 +427,28 @@ std::string commands(std::string_view resp) {
     }
   }
   return words;
+}
+
+TEST(SendWindow, IsWhatTheServerAnswersWithoutMuchDelay) {
+  SendWindow window;
+  EXPECT_EQ(window.units(), SendWindow::kMost);
+  window.on_answers(10ms, true);  // a long way
+  EXPECT_EQ(window.units(), SendWindow::kMost);
+  for (int i = 0; i < 10; ++i) window.on_answers(11ms, true);
+  EXPECT_EQ(window.units(), SendWindow::kMost) << "hardly longer than the quickest";
+  for (int i = 0; i < 100; ++i) window.on_answers(13ms, true);
+  EXPECT_LT(window.units(), SendWindow::kLeast + 8);
+  EXPECT_GE(window.units(), SendWindow::kLeast);
+  const size_t few = window.units();
+  window.on_answers(11ms, false);
+  EXPECT_EQ(window.units(), few) << "more were not wanted";
+  window.on_answers(11ms, true);
+  EXPECT_GT(window.units(), few);
+  for (int i = 0; i < 100; ++i) window.on_answers(11ms, true);
+  EXPECT_EQ(window.units(), SendWindow::kMost);
+  window.on_answers(1ms, true);
+  window.on_answers(4ms, true);
+  EXPECT_LT(window.units(), SendWindow::kMost) << "there is a quicker one now";
 }
 
 TEST(Pipeline, GreetsWithEverythingInOneWrite) {
