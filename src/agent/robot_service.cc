@@ -62,6 +62,9 @@ void RobotService::update(Request& request) {
   bool taken;
   if (is_due(last_event_, config_.event_interval, now)) {
     write_event();
+    // It is one in a while, however many updates there are; and the state, which it takes along, is
+    // not to wait behind what others publish.
+    request.urgent |= config_.event_interval > Duration::zero();
     taken = bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
                          samples ? &sample : nullptr);
     if (taken) {
