@@ -208,7 +208,7 @@ bool Server::wants_turn(const Session& session) const {
 }
 
 // One round: the client that has taken least of late comes first. A client that is gone comes
-// before the others, unless it was very busy: its will is to be carried out before its successor is
+// before strangers, unless it was very busy: its will is to be carried out before its successor is
 // heard.
 void Server::serve_waiting() {
   waiting_.clear();
@@ -216,7 +216,7 @@ void Server::serve_waiting() {
   for (const auto& session : sessions_) {
     if (!wants_turn(*session)) continue;
     Duration place = session->spent.lately(began);
-    if (session->deaf) place /= 8;
+    if (session->deaf && place < kBusy) place = std::min(place, kStranger - Duration(1));
     waiting_.emplace_back(place, session.get());
   }
   if (waiting_.size() > 1) {

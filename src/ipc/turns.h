@@ -17,6 +17,9 @@ inline constexpr Duration kTurn = std::chrono::milliseconds(1);
 inline constexpr Duration kRound = 2 * kTurn;
 // A client begins as if it had taken so much already: strangers come after those who ask little.
 inline constexpr Duration kStranger = std::chrono::milliseconds(1);
+// A client that is gone, and had not taken so much, comes before strangers: one may be its
+// successor.
+inline constexpr Duration kBusy = 8 * kStranger;
 
 // What a client has taken of late: it halves each 100 ms. Who has taken least is served first, so
 // that a client that asks for little never waits for those that ask for all they can.

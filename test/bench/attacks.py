@@ -264,8 +264,8 @@ def be_hostile(name, path, seconds):
 class Client:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)  # waits while the queue of the socket is full
         self.socket.settimeout(10)
-        self.socket.connect(path)
         self.rest = b""
 
     def ask(self, line):
