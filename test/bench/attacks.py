@@ -292,8 +292,8 @@ def be_victim(path, seconds):
         time.sleep(max(0.0, due - time.monotonic()))
         # What is late is not made up for: it would be said when the attack is over.
         due = max(due + 1 / STATES_PER_S, time.monotonic())
-        i += 1
         is_error = i % (STATES_PER_S // ERRORS_PER_S) == 0
+        i += 1
         if is_error:
             line = call("error.report", {"category": "victim", "message": f"victim {i}", "ack": "stored"}, i)
         else:
