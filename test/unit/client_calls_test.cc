@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -115,6 +116,8 @@ class ClientCallsTest : public testing::Test {
     ::rmdir(folder_.c_str());
   }
 
+  // `reply` runs on the agent's thread until the fixture ends: what it captures, it captures by
+  // value.
   void answer(AnsweringAgent::Reply reply) {
     agent_.reset();
     agent_ = std::make_unique<AnsweringAgent>(path_, std::move(reply));
@@ -155,7 +158,7 @@ TEST_F(ClientCallsTest, ACallReturnsItsResult) {
 // PROTOCOL.md, 1.3: a line of the agent may be longer than one to it.
 TEST_F(ClientCallsTest, AnAnswerThatIsLongerThanALineEndsTheCallOnly) {
   const std::string text = "\"" + std::string(70000, 'x') + "\"";
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (line.find("\"long\"") != line.npos) return result(line, text);
     if (line.find("\"loud\"") == line.npos) return result(line, "1");
     return R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":)" + text + "}}\n" +
@@ -178,25 +181,28 @@ TEST_F(ClientCallsTest, ALongLineIsReadIfTheAgentWasToldSo) {
   options_.max_line_bytes = kMost;
   ASSERT_EQ(nb_client_open(&options_, &client_, nullptr, 0), NB_OK);
   const std::string around = R"({"jsonrpc":"2.0","id":1,"result":""})";  // with one digit
-  size_t size = 100;  // of the answer's line; the hello is answered, too
-  const auto text = [&] { return "\"" + std::string(size - around.size(), 'x') + "\""; };
-  answer([&](const std::string& line) {
+  // Of the answer's line; the hello is answered, too.
+  const auto size = std::make_shared<std::atomic<size_t>>(100);
+  const auto text = [size, around] {
+    return "\"" + std::string(*size - around.size(), 'x') + "\"";
+  };
+  answer([text](const std::string& line) {
     if (line.find("\"event\"") == line.npos) return result(line, text());
     return R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":)" + text() +
            "}}\n" + result(line, "2");
   });
   std::string got(kMost, '\0');
   for (const size_t bytes : {size_t{100}, size_t{65537}, size_t{300000}, size_t{200}, kMost}) {
-    size = bytes;
+    *size = bytes;
     ASSERT_EQ(nb_call(client_, "m", nullptr, got.data(), got.size(), 5000), NB_OK) << bytes;
     EXPECT_EQ(std::string(got.c_str()), text());
   }
   EXPECT_EQ(
       agent_->lines()[1],
       R"({"jsonrpc":"2.0","method":"client.hello","params":{"max_line_bytes":1048576},"id":-1})");
-  size = kMost + 100;
+  *size = kMost + 100;
   EXPECT_EQ(nb_call(client_, "m", nullptr, got.data(), got.size(), 5000), NB_ERR_TOO_LARGE);
-  size = 500000;
+  *size = 500000;
   EXPECT_EQ(call("event"), NB_OK);
   ASSERT_EQ(events_.size(), 1u);
   EXPECT_EQ(events_[0], text());
@@ -204,7 +210,7 @@ TEST_F(ClientCallsTest, ALongLineIsReadIfTheAgentWasToldSo) {
 
 TEST_F(ClientCallsTest, ACallIsNoLongerThanTheAgentTakes) {
   std::string limit = "5000";
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (line.find("\"client.hello\"") == line.npos) return result(line, "1");
     return R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1,"limits":{"line_bytes":)" + limit +
            "}}}\n";
@@ -218,7 +224,7 @@ TEST_F(ClientCallsTest, ACallIsNoLongerThanTheAgentTakes) {
   for (const std::string& line : agent_->lines()) EXPECT_LE(line.size(), 5000u);
   // The next agent has another limit.
   limit = "9000";
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (line.find("\"client.hello\"") == line.npos) return result(line, "1");
     return R"({"jsonrpc":"2.0","id":0,"result":{"protocol":1,"limits":{"line_bytes":)" + limit +
            "}}}\n";
@@ -267,13 +273,13 @@ TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
   };
   char why[64];
   // At the first line, the hello: before the call is made, or while it waits.
-  answer([&](const std::string&) { return last_words(-32006, "64 clients are connected"); });
+  answer([=](const std::string&) { return last_words(-32006, "64 clients are connected"); });
   EXPECT_EQ(call("m"), NB_ERR_REMOTE);
   EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32006);
   EXPECT_STREQ(why, "64 clients are connected");
 
   // At the call.
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     return line.find("\"m\"") == line.npos ? result(line, "{}")
                                            : last_words(-32700, "1000 malformed lines");
   });
@@ -283,21 +289,21 @@ TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
   EXPECT_STREQ(why, "1000 malformed lines");
 
   // Words of an earlier connection, or that do not end one, are not why this one ended.
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     return line.find("\"m\"") == line.npos ? result(line, "{}") : std::string("close");
   });
   sync();
   EXPECT_EQ(call("m"), NB_ERR_AWAY);
   EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
   EXPECT_STREQ(why, "the agent has closed the connection");
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (line.find("\"m\"") == line.npos) return result(line, "{}");
     return last_words(-32600, "no call");
   });
   sync();
   EXPECT_EQ(call("m"), NB_ERR_AWAY);
   EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), 0);
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (line.find("\"m\"") == line.npos) return result(line, "{}");
     return std::string(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no JSON",)"
                        R"("data":{"name":"parse_error","offset":3}}})"
@@ -308,8 +314,7 @@ TEST_F(ClientCallsTest, AnAgentThatHangsUpSaysWhy) {
 }
 
 TEST_F(ClientCallsTest, LateAnswersAreNotTakenForOthers) {
-  std::string late;
-  answer([&](const std::string& line) {
+  answer([late = std::string()](const std::string& line) mutable {
     if (id_of(line).empty()) return std::string();
     const std::string answers = late + result(line, "\"mine\"");
     if (!late.empty()) return answers;
@@ -365,7 +370,7 @@ TEST_F(ClientCallsTest, EventsComeWhileItWaitsAndMayPush) {
     from_callback = nb_notify(client_, "from.callback", nullptr);
     state_of_dispatch = nb_client_dispatch(client_);
   };
-  answer([&](const std::string& line) {
+  answer([=](const std::string& line) {
     if (id_of(line).empty()) return std::string();
     return event + result(line, "{}") + event;
   });
