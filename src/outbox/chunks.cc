@@ -6,12 +6,14 @@
 
 namespace nb::outbox {
 
-struct Chunks::Chunk {
+// The records behind it hold numbers of 64 bits, which have to be aligned on 32-bit Arm as well.
+struct alignas(uint64_t) Chunks::Chunk {
   Chunk* next = nullptr;
   size_t capacity = 0;
   size_t used = 0;
-  size_t live = 0;     // records in it
-  Row* row = nullptr;  // whose current one it is
+  size_t live = 0;      // records in it
+  Row* row = nullptr;   // whose current one it is
+  bool single = false;  // it was made for one record and is not kept
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 };
 
@@ -30,19 +32,19 @@ Chunks::~Chunks() {
   assert(allocated_ == 0);
 }
 
-size_t Chunks::waste_by(const Row& row, size_t size) {
+size_t Chunks::waste_by(const Row* row, size_t size) {
   constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
-  if (row.current == nullptr || size > kCapacity) return 0;
-  const size_t left = row.current->capacity - row.current->used;
+  if (row == nullptr || row->current == nullptr || size > kCapacity) return 0;
+  const size_t left = row->current->capacity - row->current->used;
   return left < size ? left : 0;
 }
 
-Chunks::Room Chunks::take(Row& row, size_t size) {
+Chunks::Room Chunks::take(Row* row, size_t size) {
   constexpr size_t kCapacity = kChunkBytes - sizeof(Chunk);
-  Chunk* chunk = row.current;
-  if (size > kCapacity) {
+  Chunk* chunk = row != nullptr ? row->current : nullptr;
+  if (row == nullptr || size > kCapacity) {
     chunk = make(size);
-    allocated_ += size;
+    chunk->single = true;
   } else if (chunk == nullptr || chunk->capacity - chunk->used < size) {
     if (chunk != nullptr) {
       wasted_ += chunk->capacity - chunk->used;
@@ -54,10 +56,9 @@ Chunks::Room Chunks::take(Row& row, size_t size) {
       fewest_spares_ = std::min(fewest_spares_, --spares_);
     } else {
       chunk = make(kCapacity);
-      allocated_ += kCapacity;
     }
-    row.current = chunk;
-    chunk->row = &row;
+    row->current = chunk;
+    chunk->row = row;
   }
   void* at = chunk->bytes() + chunk->used;
   chunk->used += size;
@@ -67,7 +68,7 @@ Chunks::Room Chunks::take(Row& row, size_t size) {
 
 void Chunks::give_back(Chunk* chunk) {
   if (--chunk->live > 0) return;
-  if (chunk->capacity > kChunkBytes - sizeof(Chunk)) return free_chunk(chunk);
+  if (chunk->single) return free_chunk(chunk);
   if (chunk->row != nullptr) {
     chunk->row->current = nullptr;
     chunk->row = nullptr;
@@ -93,7 +94,9 @@ void Chunks::trim(MonoTime now) {
 
 Chunks::Chunk* Chunks::make(size_t capacity) {
   auto* chunk = new (::operator new(sizeof(Chunk) + capacity)) Chunk;
+  static_assert(sizeof(Chunk) % alignof(uint64_t) == 0);
   chunk->capacity = capacity;
+  allocated_ += capacity;
   return chunk;
 }
 

@@ -1,7 +1,8 @@
 // Chunks: room for records of any size that are taken in order and given back in almost any, in
 // blocks of 16 KiB. Each row of records has blocks of its own, so that a row whose records go soon
-// leaves no holes between those of a row whose records stay. In steady state it allocates nothing:
-// a few empty blocks are kept for as long as they are needed once a second.
+// leaves no holes between those of a row whose records stay. A record without a row has memory of
+// its own, and no more than it needs. In steady state rows allocate nothing: a few empty blocks are
+// kept for as long as they are needed once a second.
 #pragma once
 
 #include <cstddef>
@@ -29,20 +30,21 @@ class Chunks {
   // Everything must have been given back.
   ~Chunks();
 
-  // `size` must be a multiple of 8. What is larger than a chunk gets one of its own.
-  Room take(Row& row, size_t size);
+  // `size` must be a multiple of 8. What is larger than a chunk, and what has no row (null), gets a
+  // chunk of its own.
+  Room take(Row* row, size_t size);
   void give_back(Chunk* chunk);
 
   // Bytes at the ends of chunks in use that nothing more goes into; and how many more there would
   // be after take(row, size).
   size_t wasted() const { return wasted_; }
-  static size_t waste_by(const Row& row, size_t size);
+  static size_t waste_by(const Row* row, size_t size);
   // Returns the empty chunks that were not needed since it last did so, a second ago or more.
   void trim(MonoTime now);
   size_t allocated() const { return allocated_; }
 
  private:
-  static Chunk* make(size_t capacity);
+  Chunk* make(size_t capacity);
   void free_chunk(Chunk* chunk);
 
   Chunk* spare_ = nullptr;  // a list

@@ -8,7 +8,9 @@
 namespace nb::outbox {
 namespace {
 
-// Places that are kept when nobody has anything in it.
+// So many owners have chunks of their own, and keep their places when nobody has anything here. Of
+// further ones, such as a client that connects anew for each event, each event has memory of its
+// own: a chunk for each of thousands would be many times what the lane may take.
 constexpr size_t kKeptOwners = 64;
 
 constexpr size_t kAlign = alignof(Record);
@@ -84,7 +86,7 @@ OwnEvents& EventLog::place_of(Owner owner) {
   OwnEvents* free = nullptr;
   for (const auto& own : owners_) {
     if (own->records == 0) {
-      free = own.get();
+      if (free == nullptr) free = own.get();
     } else if (own->owner == owner) {
       return *(last_own_ = own.get());
     }
@@ -92,6 +94,7 @@ OwnEvents& EventLog::place_of(Owner owner) {
   if (free == nullptr) {
     owners_.push_back(std::make_unique<OwnEvents>());
     free = owners_.back().get();
+    free->has_row = owners_.size() <= kKeptOwners;
   }
   free->owner = owner;
   free->crowded = false;
@@ -121,9 +124,10 @@ Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
   const size_t size = size_of(entry, message);
   const size_t share = limits_.share(urgent_);
   OwnEvents& own = place_of(owner);
+  Chunks::Row* row = own.has_row ? &own.row : nullptr;
   while (own.bytes + size > share && own.first_unsent != nullptr) drop(*own.first_unsent);
   const auto fits = [&] {
-    return bytes() + Chunks::waste_by(own.row, size) + size <= limits_.lane_bytes(urgent_);
+    return bytes() + Chunks::waste_by(row, size) + size <= limits_.lane_bytes(urgent_);
   };
   while (own.bytes + size <= share && !fits()) {
     OwnEvents* shortened = to_be_shortened(own, size);
@@ -134,7 +138,7 @@ Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
     count_dropped(wall);
     return nullptr;
   }
-  const Chunks::Room room = chunks_.take(own.row, size);
+  const Chunks::Room room = chunks_.take(row, size);
   auto* record = new (room.at) Record{};
   record->chunk = room.chunk;
   record->owner = &own;

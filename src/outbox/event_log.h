@@ -85,6 +85,8 @@ struct Record {
 
   EntryView entry() const;
   MessageView message() const;
+  // Of the entry's texts.
+  uint64_t entry_bytes() const { return has_message ? message_at : bytes - sizeof(Record); }
   const char* texts() const { return reinterpret_cast<const char*>(this + 1); }
 };
 
@@ -96,6 +98,7 @@ struct OwnEvents {
   Record* first_unsent = nullptr;
   Record* last_unsent = nullptr;  // if there is a first
   bool crowded = false;
+  bool has_row = false;
   Chunks::Row row;
 };
 

@@ -124,7 +124,7 @@ void Outbox::connection_lost() {
   if (std::exchange(in_flight_, 0) == 0) return;
   slots_.for_each([this](Slot& slot) {
     if (std::exchange(slot.in_flight, 0) == 0) return;
-    if (slot.settled()) return maybe_forget(slot);
+    if (slot.settled() && !slot.if_missing) return maybe_forget(slot);
     slots_.mark_dirty(slot, Lane::alone);
   });
 }
@@ -181,10 +181,8 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
       unit.publish = record->has_message &&
                      (record->max_age == Duration::max() || now - record->at <= record->max_age);
       if (record->has_entry) {
-        const std::string_view stream = record->entry().stream;
-        const uint64_t bytes = record->has_message ? record->message_at : record->bytes;
-        unit.stream = streams_.next(record->db, stream, bytes, record->max_length,
-                                    record->max_bytes, record->ttl, now);
+        unit.stream = streams_.next(record->db, record->entry().stream, record->entry_bytes(),
+                                    record->max_length, record->max_bytes, record->ttl, now);
       }
       counters_.replayed += record->was_sent;
       lane(record->urgent).mark_sent();
@@ -299,6 +297,7 @@ void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   --slot.in_flight;
   uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
   version = std::max(version, unit.slot_version);
+  if (slot.version == unit.slot_version && !slot.dirty()) slot.if_missing = false;
   settle_waits(slot, unit.slot_version, outcome);
   // The unit's own record still refers to it; then it goes with that.
   if (unit.record == nullptr || unit.record->slot != &slot) maybe_forget(slot);

@@ -597,6 +597,19 @@ TEST_F(SharedTest, WhatTheServerHasLostIsWrittenWhereItIsMissing) {
   EXPECT_EQ(store(true), (Sent{"health=v", "mode=2"})) << "a new value is no old one";
 }
 
+TEST_F(SharedTest, AValueOnItsWayToWhereItIsMissingGoesOnceMoreAfterALostConnection) {
+  shared("mode", "1");
+  (void)store(false);
+  box().rewrite_all();
+  EXPECT_TRUE(next().slot->if_missing);
+  box().connection_lost();
+  box().connection_opened();
+  EXPECT_EQ(store(true), Sent{"mode=1 NX"});
+  box().connection_lost();
+  box().connection_opened();
+  EXPECT_EQ(store(true), Sent{}) << "it is confirmed now";
+}
+
 TEST_F(SharedTest, AnOwnKeyThatIsGoneBeforeItsTimeShowsThatTheServerHasLostData) {
   own("health", 15s);
   own("state");
@@ -642,6 +655,21 @@ TEST_F(SharedTest, ATtlThatIsRenewedGoesOutNowAndThen) {
   EXPECT_TRUE(expires(kStart + 10s));
   box().rewrite_all();
   EXPECT_TRUE(expires(kStart + 11s)) << "the server may have lost it";
+}
+
+TEST_F(OutboxTest, AnEntryCountsTheSameInItsStreamWithAMessageAndWithout) {
+  const std::string text(90, 'x');  // with the lengths before each text, a multiple of 8
+  const FieldView field{"f", text};
+  const MessageUpdate message{"c", "m"};
+  box().connection_opened();
+  for (const MessageUpdate* with : {static_cast<const MessageUpdate*>(nullptr), &message}) {
+    const EntryUpdate entry{
+        .stream = "s", .max_length = 1'000'000, .fields = {&field, 1}, .max_bytes = 100'000};
+    EXPECT_EQ(box().put(nullptr, &entry, with, kStart, kWall), Put::accepted);
+    const Unit unit = next();
+    EXPECT_EQ(unit.stream.max_length, 100'000u / (104 + 32));
+    box().stored(unit, kStart);
+  }
 }
 
 TEST(Streams, AreBoundedInBytesAndGetTheirTtlAgain) {
@@ -768,6 +796,19 @@ TEST_F(OwnersTest, HolesOfAFloodTakeNoRoomThatIsNotCounted) {
     flood(1, 100);
   }
   EXPECT_LE(box().events().allocated(), 100'000u + 300 * 200u + 4 * 16'384u);
+}
+
+TEST_F(OwnersTest, ManyWithOneEventEachTakeNoRoomThatIsNotCounted) {
+  make_shares(1 << 20, 1 << 20, 20'000);
+  for (Owner owner = 1; owner <= 5000; ++owner) event(owner, "one");
+  EXPECT_LE(box().events().bytes(), 1u << 20);
+  EXPECT_LE(box().events().allocated(), (1u << 20) + 64 * 16'384u);
+  const size_t waiting = box().events().size();
+  EXPECT_GT(waiting, 4000u);
+  box().connection_opened();
+  EXPECT_EQ(count(drain(), "one"), waiting);
+  EXPECT_TRUE(box().drained());
+  EXPECT_LE(box().events().allocated(), 64 * 16'384u);
 }
 
 TEST_F(OwnersTest, WhatIsUrgentHasALaneOfItsOwnAndGoesFirst) {
