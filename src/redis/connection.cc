@@ -162,7 +162,8 @@ void Connection::on_data(std::string_view bytes) {
     }
   }
   if (reader.fault() != nullptr) {
-    return fail({Trouble::rubbish, reader.fault()}, reader.whole_replies());
+    return fail({Trouble::rubbish, reader.fault()},
+                Culprit{reader.whole_replies(), reader.over_limit()});
   }
   owner_.on_replies_done();
   if (wire_) arm_check();
@@ -250,7 +251,7 @@ void Connection::on_check() {
   flush();
 }
 
-void Connection::fail(const Failure& failure, std::optional<size_t> culprit) {
+void Connection::fail(const Failure& failure, std::optional<Culprit> culprit) {
   const LinkMachine::Retry retry = machine_.fail(failure.trouble, loop_.now());
   ++failures_;
   away_until_ = loop_.now() + retry.delay;

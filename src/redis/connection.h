@@ -22,6 +22,12 @@
 
 namespace nb::redis {
 
+// The reply by which a connection failed.
+struct Culprit {
+  size_t command = 0;      // of the owner's that it answers, counted from the oldest
+  bool oversized = false;  // it is beyond a limit; else it is not the protocol
+};
+
 class ConnectionOwner {
  public:
   // Each change on the way up, and greeting's end (`replaying`): from there on commands may be
@@ -34,9 +40,9 @@ class ConnectionOwner {
   // All replies that have come together are handled.
   virtual void on_replies_done() = 0;
   // The connection has failed and is gone. `culprit`: if it was by a reply that is not the protocol
-  // or beyond a limit, to which of the owner's commands, counted from the oldest. retry() tries
-  // again when it may. `news`: the same trouble has not been told before.
-  virtual void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) = 0;
+  // or beyond a limit. retry() tries again when it may. `news`: the same trouble has not been told
+  // before.
+  virtual void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) = 0;
   // Once a turn in which flush_soon() was called, before what was formatted is sent.
   virtual void on_turn() = 0;
 
@@ -105,7 +111,7 @@ class Connection {
   std::optional<Failure> take_own(Kind kind, const redisReply& reply);
   void flush();
   void arm_check();
-  void fail(const Failure& failure, std::optional<size_t> culprit);
+  void fail(const Failure& failure, std::optional<Culprit> culprit);
   void drop();
   void enter(LinkState state);
 

@@ -1,11 +1,12 @@
 // LinkMachine: the states of the link and what leads from one to the next. Pure: it is told what
 // happened and answers how long to wait and whether there is something to say.
 //
-//   stopped ──▶ waiting ──▶ resolving ──▶ connecting ──▶ greeting ──▶ replaying ──▶ steady ◀─▶
-//   degraded
-//                  ▲            │              │             │            │            │ │
-//                  └────────────┴──────────────┴─────────────┴────────────┴────────────┴───────────┘
-//                                     any failure: back off, for ever
+// clang-format off
+//   stopped ─▶ waiting ─▶ resolving ─▶ connecting ─▶ greeting ─▶ replaying ─▶ steady ◀─▶ degraded
+//                 ▲           │            │            │            │           │           │
+//                 └───────────┴────────────┴────────────┴────────────┴───────────┴───────────┘
+//                                  any failure: back off, for ever
+// clang-format on
 //
 // From replaying it also goes straight to degraded.
 #pragma once

@@ -125,7 +125,7 @@ std::optional<Failure> Reader::on_reply(const redisReply& reply) {
   return std::nullopt;
 }
 
-void Reader::on_lost(const Failure& failure, std::optional<size_t> culprit, bool) {
+void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, bool) {
   words_ = format("%.*s (%s)", static_cast<int>(redis::words(failure.trouble).size()),
                   redis::words(failure.trouble).data(), failure.words.c_str());
   // It had worked before: what the others have asked is worth another connection at once.
@@ -136,7 +136,7 @@ void Reader::on_lost(const Failure& failure, std::optional<size_t> culprit, bool
   for (size_t i = 0; i < questions_.size(); ++i) {
     std::unique_ptr<Question>& question = questions_[i];
     if (!question->done) continue;
-    if (i < sent_ && culprit == i) {
+    if (i < sent_ && culprit && culprit->command == i) {
       blamed = std::move(question);
     } else if (again && (i >= sent_ || question->tries < kMaxTries)) {
       kept.push_back(std::move(question));
@@ -149,7 +149,7 @@ void Reader::on_lost(const Failure& failure, std::optional<size_t> culprit, bool
   if (again) connection_.forgive();
   if (!questions_.empty()) connection_.open();
   if (questions_.empty()) time_.stop();
-  if (blamed) blamed->done({nullptr, true});
+  if (blamed) blamed->done({nullptr, culprit->oversized});
   answer_none(failed_);
 }
 

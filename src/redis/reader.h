@@ -1,9 +1,9 @@
 // Reader: questions to the server, on a connection of their own, so that no answer can cost the
 // link anything. The connection is there while something is asked, and a few seconds longer.
 //
-// A reply beyond the limit ends the connection, and is told to the one who asked for it; what
-// others had asked meanwhile is asked again. So whoever may get a long answer should ask for its
-// size first. Each question has a time limit.
+// A reply that is beyond the limit or not the protocol ends the connection, and is told to the one
+// who asked for it; what others had asked meanwhile is asked again. So whoever may get a long
+// answer should ask for its size first. Each question has a time limit.
 //
 // The answers come on the loop's thread; they may ask, cancel and stop, but must not reconfigure
 // or destroy the reader.
@@ -74,7 +74,7 @@ class Reader final : private ConnectionOwner {
   bool on_message(const redisReply&) override { return false; }
   std::optional<Failure> on_reply(const redisReply& reply) override;
   void on_replies_done() override { connection_.flush_soon(); }
-  void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) override;
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;
   void on_time();
   void arm();

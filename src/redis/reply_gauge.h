@@ -29,6 +29,8 @@ class ReplyGauge {
   // bytes are not the protocol; then fault() says why, and the connection is of no more use.
   bool feed(std::string_view bytes, Delegate<void(std::string_view)> pass);
   const char* fault() const { return fault_; }
+  // The fault is a limit, not bytes that are not the protocol.
+  bool over_limit() const { return over_limit_; }
 
   // Whether the parser would get anywhere: since it was last asked an element has come to its end,
   // or a whole reply waits to be taken.
@@ -46,12 +48,17 @@ class ReplyGauge {
     fault_ = why;
     return false;
   }
+  bool refuse(const char* limit) {
+    over_limit_ = true;
+    return fail(limit);
+  }
   bool charge(size_t bytes);
   bool end_line();
   void end_element();
 
   const size_t max_reply_bytes_;
   const char* fault_ = nullptr;
+  bool over_limit_ = false;
   size_t cost_ = 0;       // of the reply that is not whole yet
   size_t whole_ = 0;      // replies that have not been taken
   size_t body_left_ = 0;  // of a bulk string and the line's end behind it

@@ -39,6 +39,8 @@ class ReplyReader {
   size_t whole_replies() const { return gauge_.whole_replies(); }
   // Null while all is well. Valid until the reader dies.
   const char* fault() const { return fault_; }
+  // The fault is a reply beyond the limits, not bytes that are not the protocol.
+  bool over_limit() const { return gauge_.over_limit(); }
 
  private:
   struct Deleter {

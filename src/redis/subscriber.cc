@@ -214,7 +214,7 @@ void Subscriber::maybe_steady() {
   events_.on_gap(from, now);
 }
 
-void Subscriber::on_lost(const Failure& failure, std::optional<size_t>, bool news) {
+void Subscriber::on_lost(const Failure& failure, std::optional<Culprit>, bool news) {
   interrupted();
   forget_connection();
   // The link says the same of the same server, louder.

@@ -80,7 +80,7 @@ class Subscriber final : private ConnectionOwner {
   bool on_message(const redisReply& reply) override;
   std::optional<Failure> on_reply(const redisReply& reply) override;
   void on_replies_done() override;
-  void on_lost(const Failure& failure, std::optional<size_t> culprit, bool news) override;
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;
 
   void want(Subscriptions& all, std::string_view name);

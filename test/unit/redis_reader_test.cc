@@ -123,6 +123,20 @@ TEST_F(ReaderTest, AReplyBeyondTheLimitCostsOnlyTheOneWhoAsked) {
   EXPECT_EQ(one_.heard, (std::vector<std::string>{"oversized", "A"}));
 }
 
+TEST_F(ReaderTest, AReplyThatIsNotTheProtocolIsNoLongOne) {
+  ask("a", one_);
+  ask("b", other_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  redis_.send("%1\r\n");
+  ASSERT_TRUE(hears(one_, {"none"}));
+  EXPECT_NE(reader_->words().find("not RESP2"), std::string::npos) << reader_->words();
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  redis_.send("$1\r\nB\r\n");
+  ASSERT_TRUE(hears(other_, {"B"}));
+}
+
 TEST_F(ReaderTest, AQuestionUnderWhichTheConnectionBreaksIsAskedAgainButNotForEver) {
   ask("a", one_);
   for (int i = 0; i < 3; ++i) {
