@@ -18,11 +18,11 @@ namespace {
 
 // Time for good-bye: a stop is over within a second whatever the link is doing.
 constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
-// A service manager whose queue was full is told again after so long.
 // The reader of TOML calls itself for each level of nesting.
 constexpr size_t kReadStack = 2 * 1024 * 1024;
 // A configuration that takes longer to be read is worth a line.
 constexpr Duration kReadPatience = std::chrono::seconds(5);
+// A service manager whose queue was full is told again after so long.
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {

@@ -28,6 +28,14 @@ bool is_executing(std::string_view progress) {
          wire::JsonView::of(progress)["is_executing"].boolean().value_or(false);
 }
 
+// As a timestamp in our form; empty if the health does not tell one.
+std::string last_beat(wire::JsonView health) {
+  std::string scratch;
+  const auto text = health["last_heartbeat"].string(scratch);
+  const auto beat = text ? wire::parse_timestamp(*text) : std::nullopt;
+  return beat ? wire::format_timestamp(*beat) : std::string();
+}
+
 }  // namespace
 
 bool is_health(std::string_view json) {
@@ -263,10 +271,7 @@ bool CellWalk::on_health(Lane& lane, std::string_view text) {
   if (!is_health(text)) return false;
   const wire::JsonView health = wire::JsonView::of(text);
   cell_.online += health["is_reachable"].boolean().value_or(true);
-  std::string scratch;
-  constexpr size_t kMaxSeen = 64;
-  const auto seen = health["last_heartbeat"].string(scratch);
-  if (seen && seen->size() <= kMaxSeen) node.last_seen = *seen;
+  node.last_seen = last_beat(health);
   if (lane.name <= from_ || kept_bytes_ + text.size() > kMaxKeptBytes) {
     node.left_out = true;
     return true;
@@ -291,8 +296,7 @@ void CellWalk::finish(bool connected) {
       if (!node.health.empty()) {
         const wire::JsonView health = wire::JsonView::of(node.health);
         cell_.online += health["is_reachable"].boolean().value_or(true);
-        std::string scratch;
-        node.last_seen = health["last_heartbeat"].string(scratch).value_or("");
+        node.last_seen = last_beat(health);
       }
       ++it;
       continue;

@@ -146,8 +146,8 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
       outbox::Put::accepted) {
     if (!std::exchange(history_missed_, true)) {
       log_.warning(
-          "a beat has no place in the history: it is larger than all events together may be "
-          "([outbox] event_bytes)");
+          "a beat has no place in the history: it is larger than all events of one client together "
+          "may be ([outbox] client_event_bytes, event_bytes, urgent_bytes)");
     }
     (void)outbox_.put(&slot, nullptr, news, now, wall, 0, origin);
   }

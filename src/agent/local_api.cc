@@ -8,6 +8,7 @@
 #include "agent/heartbeat.h"
 #include "agent/look.h"
 #include "agent/mapping.h"
+#include "agent/redis_forms.h"
 #include "agent/version.h"
 #include "base/text.h"
 #include "config/suggest.h"
@@ -247,17 +248,11 @@ void LocalApi::read_back() {
 // still shows it by what is missing of the agent's own.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (reply.reply == nullptr || redis::is_error(*reply.reply)) return;
-  constexpr std::string_view kName = "\nrun_id:";
   constexpr size_t kMostDigits = 64;
-  std::string_view text = redis::text_of(*reply.reply);
-  const size_t at = text.find(kName);
-  if (at == std::string_view::npos) return;
-  text.remove_prefix(at + kName.size());
-  const size_t size = text.find_first_not_of("0123456789abcdef");
-  text = text.substr(0, std::min(size, kMostDigits));
-  if (text.empty() || text == run_id_) return;
+  const auto id = find_in_info(redis::text_of(*reply.reply), "run_id");
+  if (!id || id->empty() || id->size() > kMostDigits || *id == run_id_) return;
   const bool first = run_id_.empty();
-  run_id_ = text;
+  run_id_ = *id;
   if (first) return;
   outbox_.rewrite_all();
   link_.wake();

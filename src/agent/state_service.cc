@@ -23,6 +23,8 @@ constexpr size_t kStoredLines = 4;
 constexpr size_t kMaxFields = 16384;
 // One field in an answer, at the least: "":"",
 constexpr size_t kLeastField = 6;
+// What Redis takes for a field beside its texts, at the most, and counts in MEMORY USAGE.
+constexpr size_t kFieldOverhead = 128;
 
 std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
   std::string out;
@@ -67,7 +69,7 @@ class GetOperation final : public Operation {
         // Looks at all of them: few are few.
         return next(Step::usage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
       case Step::usage:
-        if (!says_no && !fits(reply)) return;
+        if (!says_no && !fits(reply, fields_ * kFieldOverhead)) return;
         return next(Step::hash, {"HGETALL", key_});
       case Step::field:
         // A HASH without the schema's field is one like any other.
@@ -101,14 +103,15 @@ class GetOperation final : public Operation {
 
   size_t max_stored() const { return kStoredLines * line_bytes(); }
 
-  // Of a size: false if it was refused. Nothing (nil): the key is gone since the question before.
-  bool fits(const redisReply& reply) {
+  // Of a size, with what is not the value's own: false if it was refused. Nothing (nil): the key is
+  // gone since the question before.
+  bool fits(const redisReply& reply, size_t overhead = 0) {
     const auto size = read_count(reply);
     if (!size) {
       reply.type == REDIS_REPLY_NIL ? refuse_as_gone() : refuse_as_malformed("a size");
       return false;
     }
-    if (*size <= max_stored()) return true;
+    if (*size <= max_stored() + overhead) return true;
     refuse_as_large();
     return false;
   }
@@ -126,6 +129,7 @@ class GetOperation final : public Operation {
                  static_cast<unsigned long long>(*count)),
           most));
     } else {
+      fields_ = static_cast<size_t>(*count);
       return true;
     }
     return false;
@@ -173,6 +177,7 @@ class GetOperation final : public Operation {
 
   std::string key_;
   std::string_view field_;
+  size_t fields_ = 0;
   Step step_ = Step::type;
 };
 

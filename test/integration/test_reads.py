@@ -1,5 +1,6 @@
 """Reads from Redis: they cost no write, no other reader, and no more than their share."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_a_hash_of_many_small_fields_costs_nobody_anything(cell):
     assert error.data["limit"] < 33000 and "limit_bytes" not in error.data and "33000" in error.message
     cell.client.call("state.set", key="other", value=1, ack="stored")
     assert failures(cell.client) == before
+
+
+def test_a_hash_of_many_small_fields_that_fits_is_given(cell):
+    """In Redis it takes five times as much as in the answer."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    names = ["".join(name) for name in itertools.product(digits, repeat=3)]
+    value = dict.fromkeys(names[:6000], "1")
+    cell.redis.hset("k", mapping=value)
+    assert cell.client.call("state.get", key="k")["value"] == value
 
 
 def test_a_list_of_forty_thousand_nodes_costs_nobody_anything(cell):
@@ -222,6 +232,15 @@ def test_a_fleet_in_pages(cell):
     assert list(page["nodes_health"]) == ["n299", "ook"] and page["cursor"] is None
     error = refused(cell.client, "system.status", cursor="a b")
     assert (error.name, error.field) == ("invalid_params", "cursor")
+
+
+@pytest.mark.parametrize("said, seen", [
+    ('"2026-11-20T14:03:07Z"', "2026-11-20T14:03:07.000000"), ('"soon"', None), ("5", None)])
+def test_when_a_node_was_seen_is_a_timestamp_or_nothing(cell, said, seen):
+    cell.redis.hset("node:health:python", "health", f'{{"last_heartbeat":{said}}}')
+    status = cell.client.call("system.status")
+    assert status["nodes_last_seen"]["python"] == seen
+    assert status["nodes_health"]["python"] == {"last_heartbeat": json.loads(said)}
 
 
 def test_a_large_line_takes_a_large_fleet(cell):
