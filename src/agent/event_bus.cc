@@ -56,7 +56,10 @@ bool EventBus::publish(Request& request, const Publication& event, const outbox:
       entry = &own;
       break;
     case Publication::Record::channel:
-      own.stream = recorded_.stream_of(event.channel, request.owner, loop_.now());
+    case Publication::Record::shared:
+      own.stream = event.record == Publication::Record::shared
+                       ? recorded_.shared()
+                       : recorded_.stream_of(event.channel, request.owner, loop_.now());
       own.max_length = options_.channels.length;
       own.max_bytes = options_.channels.bytes;
       own.ttl = options_.channels.ttl;

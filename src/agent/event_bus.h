@@ -32,8 +32,9 @@ struct Publication {
   std::string_view channel;
   std::string_view payload;  // JSON, one line
   Duration max_age{};
-  // Whether it also goes into a stream: none, the node's, or its channel's.
-  enum class Record : uint8_t { no, node, channel };
+  // Whether it also goes into a stream: none, the node's, its channel's, or the one that channels
+  // without a stream of their own share.
+  enum class Record : uint8_t { no, node, channel, shared };
   Record record = Record::no;
 };
 

@@ -16,12 +16,12 @@ double HourlyBudget::left_of(const Spent& spent, MonoTime now) const {
   return std::max(spent.amount - back, 0.0);
 }
 
-bool HourlyBudget::spend(uint32_t user, uint64_t amount, MonoTime now) {
+bool HourlyBudget::spend(uint64_t who, uint64_t amount, MonoTime now) {
   auto at = std::find_if(spent_.begin(), spent_.end(),
-                         [&](const Spent& spent) { return spent.user == user; });
+                         [&](const Spent& spent) { return spent.who == who; });
   if (at == spent_.end()) {
     std::erase_if(spent_, [&](const Spent& spent) { return left_of(spent, now) == 0; });
-    spent_.push_back({user, 0, now});
+    spent_.push_back({who, 0, now});
     at = spent_.end() - 1;
   }
   at->amount = left_of(*at, now);

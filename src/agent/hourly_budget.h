@@ -1,5 +1,5 @@
-// HourlyBudget: how much each user's programs may do within an hour. It counts by user and not by
-// connection, since a new connection is easily had. What was spent comes back bit by bit.
+// HourlyBudget: how much each of several may do within an hour: the programs of a user, or a
+// client. What was spent comes back bit by bit.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,15 @@ class HourlyBudget {
   void set_limit(uint64_t an_hour) { an_hour_ = an_hour; }
   uint64_t limit() const { return an_hour_; }
   // Whether there is so much left; it is spent then.
-  bool spend(uint32_t user, uint64_t amount, MonoTime now);
+  bool spend(uint64_t who, uint64_t amount, MonoTime now);
+  // It will not come back.
+  void forget(uint64_t who) {
+    std::erase_if(spent_, [&](const Spent& spent) { return spent.who == who; });
+  }
 
  private:
   struct Spent {
-    uint32_t user = 0;
+    uint64_t who = 0;
     double amount = 0;  // as of `at`
     MonoTime at{};
   };

@@ -32,6 +32,13 @@ constexpr int64_t kMaxTimeoutMs = 60000;
 constexpr int64_t kYearMs = 31536000000;
 constexpr int64_t kWeekMs = 604800000;
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
+// Of the node's stream of events one client's errors may take this part within an hour, so that
+// they do not push out what others have reported.
+constexpr uint64_t kErrorShare = 4;
+
+uint64_t errors_per_hour(const config::Config& config) {
+  return std::max<uint64_t>(config.robot.events_length / kErrorShare, 1);
+}
 
 constexpr Param kTimestamp{"timestamp", ParamKind::timestamp};
 constexpr Param kSession{"session_id", ParamKind::plain, false, 1, 256};
@@ -161,6 +168,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
                parts.notes.empty() ? std::string() : parts.notes + ".session"),
       state_(requests_, operations_, parts.outbox, db_),
+      errors_(errors_per_hour(config)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {}
 
 LocalApi::~LocalApi() = default;
@@ -185,6 +193,7 @@ void LocalApi::stop() {
 void LocalApi::reconfigure() {
   robot_.reconfigure(config_);
   strokes_.reconfigure(config_);
+  errors_.set_limit(errors_per_hour(config_));
   bus_.reconfigure(bus_options(config_, identity_.node));
   subscriber_.reconfigure(link_options(config_));
   reader_.reconfigure(link_options(config_));
@@ -300,6 +309,7 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   operations_.on_client_closed(id);
   fleet_.on_client_closed(id);
   requests_.on_client_closed(id);
+  errors_.forget(id);
   Client* client = find_client(id);
   if (client == nullptr) return;
   const Client gone = std::move(*client);
@@ -568,7 +578,10 @@ void LocalApi::error_report(Request& request) {
     event_ += "{}";
   }
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  bus_.publish(request, {channel, event_, config_.outbox.max_age, Publication::Record::node});
+  // A will's are few.
+  const bool few = request.call == nullptr || errors_.spend(request.owner, 1, loop_.now());
+  bus_.publish(request, {channel, event_, config_.outbox.max_age,
+                         few ? Publication::Record::node : Publication::Record::shared});
 }
 
 // channel, event, max_age_ms, record

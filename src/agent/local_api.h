@@ -8,6 +8,7 @@
 
 #include "agent/event_bus.h"
 #include "agent/fleet.h"
+#include "agent/hourly_budget.h"
 #include "agent/node_register.h"
 #include "agent/operation.h"
 #include "agent/request.h"
@@ -134,6 +135,7 @@ class LocalApi {
   RobotService robot_;
   StrokeService strokes_;
   StateService state_;
+  HourlyBudget errors_;  // of each client, that go into the node's stream
 
   uv::Timer losses_timer_;  // clients have lost events and have not been told
   MonoTime losses_told_ = MonoTime::min();

@@ -23,6 +23,8 @@ class RecordedChannels {
   RecordedChannels(std::string_view node, Limits limits);
 
   void set_limits(Limits limits) { limits_ = limits; }
+  // The one that channels without a stream share.
+  std::string_view shared() const { return others_; }
   // The stream for an event that `owner` publishes now; valid until the next call.
   std::string_view stream_of(std::string_view channel, outbox::Owner owner, MonoTime now);
 

@@ -69,6 +69,7 @@ class StrokeService {
   bool unread_ = false;               // the session was read from the file, but not yet from Redis
   std::optional<WallTime> noted_at_;  // of the progress in that file
   uint64_t stream_bytes_ = 0;
+  // By user and not by client, since a new connection is easily had.
   HourlyBudget sessions_;
   HourlyBudget history_bytes_;
   uv::Timer save_timer_;

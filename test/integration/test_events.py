@@ -665,6 +665,22 @@ def test_the_stream_of_a_channel_is_bounded_in_bytes(redis_server, make_agent, s
     assert kept[-1] == "end" and 8 <= len(kept) <= 20
 
 
+def test_a_flood_of_errors_pushes_out_nothing_that_others_reported(
+        redis_server, make_agent, steady, connect):
+    agent = make_agent(redis_server.url(), settings={"robot.events_length": 400})
+    steady(agent).call("error.report", category="arm", message="calm", ack="stored")
+    loud = connect(agent)
+    for i in range(2000):
+        loud.notify("error.report", category="bulk", message=str(i))
+    loud.call("error.report", category="bulk", message="last", ack="stored")
+
+    def messages(stream):
+        return [json.loads(f["event"])["message"] for _, f in redis_server.client().xrange(stream)]
+
+    assert messages("stream:node_events:ook") == ["calm", *(str(i) for i in range(100))]
+    assert messages("stream:events:ook")[-1] == "last"
+
+
 def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady):
     settings = {"outbox.channel_length": 20, "outbox.channels": 8, "outbox.channel_ttl": "1min"}
     client = steady(make_agent(redis_server.url(), settings=settings))

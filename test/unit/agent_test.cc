@@ -472,6 +472,15 @@ TEST(HourlyBudget, IsEachUsersAndComesBackBitByBit) {
   EXPECT_TRUE(budget.spend(1, 3600, start + 10h));
 }
 
+TEST(HourlyBudget, ForgetsWhoHasGone) {
+  HourlyBudget budget(10);
+  const MonoTime now{std::chrono::hours(5)};
+  EXPECT_TRUE(budget.spend(1, 10, now));
+  EXPECT_FALSE(budget.spend(1, 1, now));
+  budget.forget(1);
+  EXPECT_TRUE(budget.spend(1, 10, now));
+}
+
 TEST(RecordedChannels, EachHasAStreamUpToAShareOfEachClient) {
   using namespace std::chrono_literals;
   const MonoTime start{1000s};
