@@ -31,7 +31,10 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
   const bool share_taken = own >= for_user;
   if (!all_taken && !share_taken) return {};
   Session* idlest = nullptr;
-  if (now >= not_before_) {
+  // Of a user who has used up the share nothing follows for the others.
+  const bool just_looked =
+      share_taken ? peer.uid == user_ && now < none_of_user_until_ : now < none_until_;
+  if (!just_looked) {
     for (const auto& session : sessions) {
       // A user who has used up the share can only make own ones yield.
       if (!is_idle(*session) || now - session->last_heard < limits_.idle_after ||
@@ -43,13 +46,18 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
       may_yield_(session->id(), needed);
       if (!needed) idlest = session.get();
     }
-    if (idlest == nullptr) not_before_ = now + kPause;
+    if (idlest == nullptr && share_taken) {
+      user_ = peer.uid;
+      none_of_user_until_ = now + kPause;
+    } else if (idlest == nullptr) {
+      none_until_ = now + kPause;
+    }
   }
   if (idlest != nullptr) return {idlest, std::nullopt};
   if (all_taken) {
-    return {nullptr, wire::rpc::busy(
-                         format("all %zu connections are taken: try again later", limits_.clients),
-                         limits_.clients)};
+    return {nullptr,
+            wire::rpc::busy(format("all %zu connections are taken: try again later", for_all),
+                            for_all)};
   }
   return {nullptr, wire::rpc::busy(format("user %u has all %zu connections that one user may have "
                                           "(socket.max_clients_per_user): close one, or try again "

@@ -43,7 +43,11 @@ class Admission {
  private:
   Limits limits_;
   MayYield may_yield_;
-  MonoTime not_before_{};  // nobody could yield, when it was last looked
+  // Nobody could yield when it was last looked: among all, and among the clients of a user who had
+  // used up the share.
+  MonoTime none_until_{};
+  MonoTime none_of_user_until_{};
+  uint32_t user_ = 0;  // who that was
 };
 
 }  // namespace nb::ipc

@@ -34,7 +34,9 @@ void BatchTable::remove(uint32_t number) {
   batch.client = 0;
   batch.open = 0;
   batch.answers.clear();
-  if (batch.answers.capacity() > kKept) std::string().swap(batch.answers);
+  if (number > kKept || batch.answers.capacity() > kKeptBytes) std::string().swap(batch.answers);
+  while (batches_.size() > kKept && batches_.back().open == 0) batches_.pop_back();
+  if (batches_.size() == kKept && batches_.capacity() > 2 * kKept) batches_.shrink_to_fit();
 }
 
 }  // namespace nb::ipc

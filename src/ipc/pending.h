@@ -57,8 +57,10 @@ class BatchTable {
   void remove(uint32_t number);
 
  private:
-  // Of a buffer, once its batch is complete.
-  static constexpr size_t kKept = 4096;
+  // Of a buffer, once its batch is complete; and so many of them, for what a burst of batches
+  // needed is not needed for ever.
+  static constexpr size_t kKeptBytes = 4096;
+  static constexpr size_t kKept = 64;
 
   std::vector<Batch> batches_;
 };

@@ -266,6 +266,11 @@ void Server::watch_process(ClientId client, bool watch) {
 
 void Server::read(Session& session) {
   if (session.ended != Session::End::no || is_paused(session)) return;
+  // Whoever holds the connection may go on writing: more than the kernel keeps is not of the
+  // process that is gone.
+  if (session.process_gone && ++session.last_reads > kReadsOfTheGone) {
+    return end(session, Session::End::eof);
+  }
   std::string_view bytes;
   // A share, and then it is the next one's turn: 32 KiB of the shortest calls take some
   // milliseconds.
@@ -275,11 +280,6 @@ void Server::read(Session& session) {
     case Session::Io::done:
       session.framer().feed(bytes);
       work(session);
-      // Whoever holds the connection may go on writing: more than the kernel keeps is not of the
-      // process that is gone.
-      if (session.process_gone && ++session.last_reads >= kReadsOfTheGone && !session.resume) {
-        end(session, Session::End::eof);
-      }
       break;
     case Session::Io::again:
       if (session.process_gone) end(session, Session::End::eof);

@@ -3,10 +3,13 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <csignal>
 
+#include "ipc/admission.h"
+#include "ipc/pending.h"
 #include "ipc_fixture.h"
 
 namespace nb::ipc {
@@ -471,19 +474,98 @@ TEST_F(IpcFaults, OfFullConnectionsTheOneThatWasIdleForLongestYields) {
   EXPECT_EQ(server->counters().yielded, 2u);
 }
 
+// A connection of whatever user, as far as those who count them can see.
+class AdmissionTest : public testing::Test, private SessionOwner {
+ public:
+  void may_yield(ClientId client, bool& is_needed) { is_needed = client <= needed; }
+
+ protected:
+  void add(uint32_t user, MonoTime last_heard) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    others.emplace_back(ends[1]);
+    SessionOwner& owner = *this;
+    sessions.push_back(std::make_unique<Session>(loop.loop(), owner, pool, UniqueFd(ends[0]),
+                                                 sessions.size() + 1, Peer{1, user, user}, 65536));
+    sessions.back()->last_heard = last_heard;
+  }
+  test::TestLoop loop;
+  SessionPool pool;
+  std::vector<UniqueFd> others;
+  std::vector<std::unique_ptr<Session>> sessions;
+  ClientId needed = 0;  // up to this one
+
+ private:
+  void on_ready(Session&, int) override {}
+};
+
+TEST_F(AdmissionTest, OneUserInVainStopsNoOther) {
+  const MonoTime now{1000s};
+  Admission admission({4, 2, 5s}, Admission::MayYield::to<&AdmissionTest::may_yield>(
+                                      static_cast<AdmissionTest*>(this)));
+  add(1000, now - 1min);
+  add(1000, now - 1min);
+  needed = 2;  // the first user's are all in use
+  add(1001, now - 10s);
+  add(1002, now - 20s);
+  const Admission::Verdict first = admission.ask(sessions, Peer{1, 1000, 1000}, now);
+  EXPECT_TRUE(first.refusal);
+  // In the next moment another one asks: the connection that is idle yields.
+  const Admission::Verdict other = admission.ask(sessions, Peer{1, 1003, 1003}, now);
+  EXPECT_FALSE(other.refusal);
+  EXPECT_EQ(other.yields, sessions[3].get());
+}
+
+TEST_F(AdmissionTest, TheLimitThatIsNamedIsTheOneThatWasMet) {
+  const MonoTime now{1000s};
+  Admission admission({32, 32, 5s}, Admission::MayYield::to<&AdmissionTest::may_yield>(
+                                        static_cast<AdmissionTest*>(this)));
+  for (int i = 0; i < 30; ++i) add(1000, now);
+  const Admission::Verdict verdict = admission.ask(sessions, Peer{1, 1001, 1001}, now);
+  ASSERT_TRUE(verdict.refusal);
+  EXPECT_EQ(verdict.refusal->message, "all 30 connections are taken: try again later");
+  EXPECT_FALSE(admission.ask(sessions, Peer{1, 0, 0}, now).refusal) << "two are left for root";
+}
+
+TEST(BatchTable, KeepsLittleOfABurst) {
+  BatchTable table;
+  std::vector<uint32_t> numbers;
+  const auto fill = [&] {
+    numbers.clear();
+    for (int i = 0; i < 2000; ++i) {
+      numbers.push_back(table.add(1));
+      table[numbers.back()].answers.reserve(4096);
+    }
+  };
+  fill();
+  for (const uint32_t number : numbers) table.remove(number);
+  size_t kept = 0;
+  for (int i = 0; i < 2000; ++i) kept += table[table.add(1)].answers.capacity();
+  EXPECT_LT(kept, 64u * 4200 + 2000 * 32);
+}
+
 // --- processes -----------------------------------------------------------------------------------
 
 // A process that connects, says something, makes a child that keeps the connection, and waits to be
 // killed. The child ends when the connection does.
 class Forker {
  public:
-  Forker(const std::string& path, const std::string& text) {
+  // `childs`: what the child says for ever, as soon as its parent is gone; else it is silent.
+  Forker(const std::string& path, const std::string& text, const std::string& childs = {}) {
     EXPECT_EQ(::pipe(said_), 0);
     pid_ = ::fork();
     if (pid_ != 0) return;
     SocketClient client(path);
     if (!client.connected()) ::_exit(1);
+    const pid_t parent = ::getpid();
     if (::fork() == 0) {
+      while (!childs.empty()) {
+        if (::getppid() == parent) {
+          ::poll(nullptr, 0, 1);
+        } else if (client.send_some(childs) == 0 && errno != EAGAIN) {
+          ::_exit(0);
+        }
+      }
       pollfd end{client.fd(), POLLIN, 0};
       char byte[4096];
       do {
@@ -528,6 +610,21 @@ TEST_F(IpcFaults, AChildThatHoldsTheConnectionDoesNotKeepItsParentAlive) {
   server->watch_process(open[0], true);
   run_a_few_turns();
   EXPECT_TRUE(closed.empty());
+  forker.kill();
+  ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
+  EXPECT_EQ(last_departure, Departure::client);
+}
+
+TEST_F(IpcFaults, AChildThatNeverStopsTalkingDoesNotKeepItsParentAlive) {
+  if (!can_watch_processes()) GTEST_SKIP() << "this system has no such descriptors";
+  start();
+  std::string flood;  // each turn ends in the midst of it
+  for (int i = 0; i < 100; ++i)
+    flood += R"({"jsonrpc":"2.0","method":"dear","params":{"who":"c"}})"
+             "\n";
+  Forker forker(options.path, request("echo", "1"), flood);
+  ASSERT_TRUE(loop.run_until([&] { return calls == 1; }));
+  server->watch_process(open[0], true);
   forker.kill();
   ASSERT_TRUE(loop.run_until([&] { return closed.size() == 1; }));
   EXPECT_EQ(last_departure, Departure::client);
