@@ -163,7 +163,7 @@ RpcError unavailable(std::string_view words, std::string_view link) {
 }
 
 RpcError refused_by_redis(std::string_view redis_words) {
-  std::string message = "Redis refused this write: ";
+  std::string message = "Redis refused this: ";
   message += clip_utf8(redis_words, kMaxEcho);
   return with(-32009, message, "redis", redis_words);
 }

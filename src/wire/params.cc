@@ -23,11 +23,6 @@ bool has_control(std::string_view text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-bool is_digits(std::string_view text) {
-  if (text.starts_with('-')) text.remove_prefix(1);
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 std::string_view type_words(Type type) {
   switch (type) {
     case Type::missing:
@@ -136,9 +131,8 @@ std::optional<RpcError> check_param(JsonView value, const Param& spec, std::stri
     case ParamKind::integer: {
       if (type != Type::number) return wanted(field, "an integer", value);
       const auto number = value.integer();
-      if (!number || !is_digits(value.raw())) {
-        return rpc::invalid_params(
-            field, "expected an integer of at most 2^53-1, without fraction and exponent");
+      if (!number) {
+        return rpc::invalid_params(field, "expected an integer of at most 2^53-1 (1.0 is one)");
       }
       if (*number < spec.min || *number > spec.max) {
         return wrong(field, "out of range: allowed is %lld to %lld", spec.min, spec.max);

@@ -13,7 +13,7 @@ namespace nb::wire {
 
 enum class ParamKind : uint8_t {
   boolean,
-  integer,          // digits only, so that every reader takes it for one; from `min` to `max`
+  integer,          // from `min` to `max`, however it is written: 1, 1.0, 1e0
   number,           // from `min` to infinity
   numbers_or_null,  // null as a whole, or an array of at most `max`, each a number
   text,             // of `min` to `max` bytes, decoded

@@ -1,8 +1,23 @@
 #include "wire/record.h"
 
+#include "wire/json_writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
+namespace {
+
+// Numbers digit by digit; but an integer as digits only, however it came: as 1.0 or 1e0 it would be
+// none for many a reader.
+void append_member(JsonView value, const Param& param, std::string& out) {
+  if (param.kind == ParamKind::integer) {
+    JsonWriter(out).integer(value.integer().value_or(0));
+  } else {
+    append_compact(value, out);
+  }
+}
+
+}  // namespace
+
 void take_timestamp(JsonView given, WallTime now, std::string& out) {
   out.clear();
   std::string scratch;
@@ -24,7 +39,7 @@ void Record::set(size_t field, JsonView value) {
   const uint32_t bit = 1u << field;
   was_known_ = (was_known_ & ~bit) | (known_ & bit);
   values_[field].clear();
-  append_compact(value, values_[field]);
+  append_member(value, fields_[field].param, values_[field]);
   known_ |= bit;
 }
 
@@ -47,7 +62,7 @@ bool Record::adopt(JsonView object) {
     if ((known_ >> i & 1) != 0 || !value.exists()) continue;
     if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
     std::string json;
-    append_compact(value, json);
+    append_member(value, fields_[i].param, json);
     changed |= json != values_[i];
     values_[i] = std::move(json);
   }

@@ -1,6 +1,6 @@
 // Record: RobotState and StrokeProgress as the programs on the other side of Redis parse them. A
 // record is made from partial updates: what an update leaves out stays as it was. Each member is
-// kept as the JSON that came in, so that numbers go out digit by digit.
+// kept as the JSON that came in, so that numbers go out digit by digit; an integer as its digits.
 #pragma once
 
 #include <cstdint>

@@ -230,7 +230,7 @@ def test_of_another_session(cell, method):
 
 @pytest.mark.parametrize("field", ["stroke_idx", "pose_idx", "total_strokes", "stroke_length",
                                    "offset_idx_l", "offset_idx_r"])
-@pytest.mark.parametrize("wrong", ["1.0", "1e3", '"1"', "true", "null", "9007199254740993", "[]"])
+@pytest.mark.parametrize("wrong", ["1.5", "1e-1", '"1"', "true", "null", "9007199254740993", "[]"])
 def test_integers_only(cell, field, wrong):
     start(cell.client)
     with pytest.raises(Refused) as refused:

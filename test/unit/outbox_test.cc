@@ -957,6 +957,20 @@ TEST_F(OutboxTest, AFullLogDropsTheOldestAndSaysOnceHowManyAndFromWhenToWhen) {
   EXPECT_TRUE(box().drained());
 }
 
+// As the protocol says (4.4), where pointers have eight bytes.
+TEST(EventLogSize, IsWhatTheProtocolSays) {
+  if (sizeof(void*) != 8) GTEST_SKIP() << "there an event takes a little less";
+  const std::string channel(24, 'c'), event(800, 'e'), stream(32, 's');
+  const MessageUpdate message{channel, event, {}};
+  EXPECT_EQ(EventLog::size_of(nullptr, &message), 160 + channel.size() + event.size());
+  const FieldView fields[] = {{"channel", channel}, {"event", event}};
+  EntryUpdate entry;
+  entry.stream = stream;
+  entry.fields = fields;
+  EXPECT_EQ(EventLog::size_of(&entry, &message),
+            160 + 2 * (channel.size() + event.size()) + stream.size() + 32);
+}
+
 TEST_F(OutboxTest, OldEventsGoByAge) {
   make(1 << 20, 1min);
   fill().event("old", "", 1);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <thread>
@@ -11,6 +13,7 @@
 
 #include "base/foreign_text.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "redis/link.h"
 #include "redis/link_state.h"
 #include "redis/pipeline.h"
@@ -95,6 +98,47 @@ TEST(Trouble, WhatIsNotOnTheListOfRefusalsIsAFailureOfTheServer) {
     EXPECT_TRUE(numbers.insert(*refusal_number(error)).second) << error;
     EXPECT_LT(*refusal_number(error), kRefusals);
   }
+}
+
+// Every state, every cause, and every error that is given up on is in the protocol.
+TEST(Trouble, IsInTheProtocol) {
+  std::ifstream file(NODEBEAT_SOURCE_ROOT "/include/nodebeat/PROTOCOL.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto part = [&](std::string_view from, std::string_view to) {
+    const size_t begin = text.find(from);
+    EXPECT_NE(begin, text.npos) << from;
+    return text.substr(begin, text.find(to, begin) - begin);
+  };
+  const std::string states = part("3.5.2.1. `link.state`", "`link.cause` is null");
+  for (LinkState state = LinkState::stopped; state <= LinkState::degraded;
+       state = static_cast<LinkState>(static_cast<int>(state) + 1)) {
+    EXPECT_NE(states.find(format("`%s`", std::string(name(state)).c_str())), states.npos)
+        << name(state);
+  }
+  const std::string causes = part("`link.cause` is null", "3.5.2.2.");
+  for (Trouble trouble = Trouble::unreachable; trouble <= Trouble::refused;
+       trouble = static_cast<Trouble>(static_cast<int>(trouble) + 1)) {
+    EXPECT_NE(causes.find(format("| `%s` |", std::string(name(trouble)).c_str())), causes.npos)
+        << name(trouble);
+  }
+  const std::string list = part("`refused_by_redis`: NOPERM", ". Any other error");
+  std::set<unsigned> written;
+  for (const char* code : {"NOPERM", "WRONGTYPE", "CROSSSLOT", "MOVED"}) {
+    EXPECT_NE(list.find(code), list.npos) << code;
+    written.insert(refusal_number(code).value_or(kRefusals));
+  }
+  for (size_t at = list.find('`', list.find("ERR with")); at != list.npos;) {
+    const size_t end = list.find('`', at + 1);
+    ASSERT_NE(end, list.npos);
+    std::string words = list.substr(at + 1, end - at - 1);
+    std::replace(words.begin(), words.end(), '\n', ' ');
+    for (const std::string& error : {"ERR " + words, words}) {
+      if (const auto number = refusal_number(error)) written.insert(*number);
+    }
+    EXPECT_TRUE(refusal_number("ERR " + words)) << words;
+    at = list.find('`', end + 1);
+  }
+  EXPECT_EQ(written.size(), kRefusals);
 }
 
 TEST(ReplyReader, ReadsRepliesFedByteByByte) {

@@ -121,7 +121,7 @@ TEST(RpcError, EveryRowOfTheTableIsWrittenAsItSays) {
       {rpc::unavailable("w", "backoff"),
        R"({"code":-32008,"message":"w","data":{"name":"unavailable","link":"backoff"}})"},
       {rpc::refused_by_redis("OOM no"),
-       R"({"code":-32009,"message":"Redis refused this write: OOM no","data":{"name":"refused_by_redis","redis":"OOM no"}})"},
+       R"({"code":-32009,"message":"Redis refused this: OOM no","data":{"name":"refused_by_redis","redis":"OOM no"}})"},
       {rpc::wrong_type("w", "zset"),
        R"({"code":-32010,"message":"w","data":{"name":"wrong_type","type":"zset"}})"},
       {rpc::forbidden("w"), R"({"code":-32011,"message":"w","data":{"name":"forbidden"}})"},

@@ -12,6 +12,7 @@
 #include "wire/keys.h"
 #include "wire/node_events.h"
 #include "wire/node_health.h"
+#include "wire/record.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
@@ -205,6 +206,34 @@ TEST(NodeEvents, AreObjectsWithTextTypeAndTimestamp) {
       R"({"type":"probe_changed","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
       R"("instance_id":"hog-1-2","probe":"mcp","probe_type":"mcp","up":false,"detail":"refused"})");
   EXPECT_TRUE(JsonDocument::parse(node_conflict_event(source, "hog-9")).ok());
+}
+
+TEST(Record, AnIntegerIsWrittenAsItsDigits) {
+  const Param& spec = kStrokeProgressFields[kStrokeIdx].param;
+  const struct {
+    std::string_view given, written;
+  } cases[] = {{"2", "2"},
+               {"2.0", "2"},
+               {"1e3", "1000"},
+               {"-0.50e1", "-5"},
+               {"9007199254740991.0", "9007199254740991"},
+               {"-0", "0"}};
+  for (const auto& c : cases) {
+    ASSERT_FALSE(check_param(JsonView::of(c.given), spec, "stroke_idx")) << c.given;
+    Record record(kStrokeProgressFields);
+    record.set(kStrokeIdx, JsonView::of(c.given));
+    EXPECT_EQ(record.json(kStrokeIdx), c.written);
+    const std::string stored = "{\"stroke_idx\":" + std::string(c.given) + "}";
+    Record read(kStrokeProgressFields);
+    read.adopt(JsonView::of(stored));
+    EXPECT_EQ(read.json(kStrokeIdx), c.written);
+  }
+  for (const std::string_view wrong : {"1.5", "1e-1", "9007199254740992", "\"1\"", "true"}) {
+    EXPECT_TRUE(check_param(JsonView::of(wrong), spec, "stroke_idx")) << wrong;
+  }
+  Record record(kRobotStateFields);
+  record.set(kRobotJointsL, JsonView::of("[1.0,1e3]"));
+  EXPECT_EQ(record.json(kRobotJointsL), "[1.0,1e3]") << "other numbers stay as they are";
 }
 
 TEST(Keys, FollowTheSchema) {

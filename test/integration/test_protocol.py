@@ -1,0 +1,149 @@
+"""PROTOCOL.md names the members of what the agent writes and publishes: its tables against the real thing."""
+
+import json
+import re
+
+import pytest
+
+from support.agent import ROOT
+from support.probe_targets import SilentListener
+from support.waiting import wait_until
+
+TEXT = (ROOT / "include/nodebeat/PROTOCOL.md").read_text()
+
+
+def table(head):
+    """The rows of the table that begins so, each a list of cells."""
+    lines = TEXT.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith(head))
+    rows = []
+    for line in lines[at + 2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    assert rows
+    return rows
+
+
+def names(cell):
+    return re.findall(r"`([a-z_]+)`", cell)
+
+
+# type: (channel, members, those that may be missing)
+EVENTS = {
+    kind.strip("`"): (channel.strip("`"), names(further.replace("?`", "`")),
+                      re.findall(r"`([a-z_]+)\?`", further))
+    for channel, kind, further in table("| channel | `type` | further members |")
+}
+
+
+def check(event, channel):
+    written, members, optional = EVENTS[event["type"]]
+    assert channel == written.replace("{node}", "ook").replace("{category}", "c")
+    expected = ["type", "node_id", "timestamp", *members]
+    assert list(event) == [name for name in expected if name in event or name not in optional]
+
+
+def test_the_members_of_each_event(redis_server, make_agent, steady, closing):
+    heard = closing(redis_server.subscribe(patterns=["*"]))
+    target = closing(SilentListener())
+    probe = {"name": "port", "type": "tcp", "address": f"127.0.0.1:{target.port}",
+             "interval": "100ms"}
+    client = steady(make_agent(redis_server.url(), probes=[probe]))
+    client.call("robot.update", is_connected_l=True)
+    client.call("stroke.start", total_strokes=1)
+    client.call("stroke.update", stroke_idx=1)
+    client.call("stroke.end")
+    client.call("error.report", category="c", message="m")
+    heard.wait_for("probe_changed")
+    other = make_agent(redis_server.url())
+    heard.wait_for("node_conflict")
+    other.stop()
+    heard.wait_for("node_down")
+    wait_until(lambda: set(EVENTS) - {"events_lost"} <= {e["type"] for e in heard.messages})
+    for _, channel, text in heard.raw:
+        check(json.loads(text), channel)
+
+
+def test_the_members_of_the_event_that_tells_of_losses(make_redis, make_agent, connect):
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={"outbox.event_bytes": "16KiB"})
+    client, listener = connect(agent), connect(agent)
+    listener.call("event.subscribe", channels=["node:events:ook"])
+    for _ in range(50):
+        client.call("event.publish", channel="x", event={"fill": "y" * 1000})
+    server.start()
+    heard = listener.next_event("node:events:ook")
+    while heard["event"]["type"] != "events_lost":
+        heard = listener.next_event("node:events:ook")
+    check(heard["event"], heard["channel"])
+
+
+def test_what_stands_in_redis(redis_server, make_agent, steady):
+    client = steady(make_agent(redis_server.url(), settings={"robot.telemetry_interval": "50ms"}))
+    redis = redis_server.client()
+    client.call("robot.update", is_connected_l=True)
+    session = client.call("stroke.start", total_strokes=7)["session_id"]
+    client.call("stroke.update", stroke_idx=3)
+    client.call("event.publish", channel="c", event={})
+    client.call("error.report", category="c", message="m", ack="stored")
+    told = {"is_connected_l", "total_strokes", "stroke_idx", "is_executing"}
+
+    def key_of(text):
+        for name, value in (("node", "ook"), ("session", session), ("channel", "c")):
+            text = text.replace("{" + name + "}", value)
+        return text.strip("`")
+
+    key = None
+    for where, field, what in table("| key | field | what it is |"):
+        key = key_of(where) or key
+        value = wait_until(lambda key=key, field=field: redis.hget(key, key_of(field)))
+        if not what.startswith("{"):
+            assert value in (session, json.loads(redis.hget(key, "state") or "{}").get("timestamp"))
+            continue
+        members = re.findall(r"`(\w+)`(?: = ([^,}]+))?", what)
+        object_ = json.loads(value)
+        assert list(object_) == [name for name, _ in members]
+        for name, initial in members:
+            if initial and name not in told:
+                assert object_[name] == json.loads(initial), name
+    for streams, fields in table("| stream | fields |"):
+        for stream in re.findall(r"`([^`]+)`", streams):
+            if stream == "stream:events:{node}":
+                continue  # only for more channels than have a stream of their own
+            entries = wait_until(lambda stream=stream: redis.xrange(key_of(stream), count=1))
+            assert list(entries[0][1]) == names(fields)
+
+
+@pytest.mark.parametrize("written, number", [("2.0", 2), ("1e3", 1000), ("-0.50e1", -5), ("7", 7)])
+def test_an_integer_however_it_is_written(cell, written, number):
+    session = cell.client.call("stroke.start", '{"total_strokes":1.0}')["session_id"]
+    cell.client.call("stroke.update", f'{{"stroke_idx":{written},"ack":"stored","timeout_ms":2e3}}')
+    progress = cell.redis.hget(f"stroke:progress:{session}", "progress")
+    # For whoever reads it, it is one without doubt.
+    assert f'"stroke_idx":{number},' in progress and '"total_strokes":1,' in progress
+    (_, entry), = cell.redis.xrange(f"stream:stroke_history:{session}")
+    assert entry["stroke_idx"] == str(number)
+
+
+def test_what_is_carried_out_after_a_goodbye(cell, connect):
+    client = connect(cell.agent)
+    client.call("client.hello", will=[
+        {"method": "state.set", "params": {"key": "will", "value": 1}}])
+    client.call("event.subscribe", channels=["a"])
+    client.call("client.goodbye")
+    client.notify("state.set", key="after", value=1)
+    cell.client.call("event.publish", channel="a", event={"i": 1})
+    assert client.next_event()["event"] == {"i": 1}
+    client.close()
+    wait_until(lambda: cell.redis.get("after") == "1")
+    wait_until(lambda: cell.client.call("agent.stats")["socket"]["clients"] == 1)
+    cell.client.call("state.set", key="later", value=1, ack="stored")
+    assert cell.redis.get("will") is None
+    # Until then another will may be said.
+    client = connect(cell.agent)
+    client.call("client.goodbye")
+    client.call("client.hello", will=[
+        {"method": "state.set", "params": {"key": "will", "value": 2}}])
+    client.close()
+    wait_until(lambda: cell.redis.get("will") == "2")
