@@ -508,7 +508,6 @@ void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
       {"will_calls", wire::kWillCalls},
       {"value_bytes", value_bytes()},
       {"slot_bytes", config_.outbox.slot_bytes},
-      {"client_slot_bytes", outbox_.slot_share()},
       {"event_bytes", config_.outbox.event_bytes},
       {"urgent_bytes", config_.outbox.urgent_bytes},
       {"client_event_bytes", config_.outbox.client_event_bytes},

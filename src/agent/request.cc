@@ -99,14 +99,6 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
                                     "slot_bytes allows: delete some, or raise it",
                                     outbox_.slot_bytes()));
       return false;
-    case outbox::Put::share_full:
-      give_up(
-          request, waiter,
-          wire::rpc::queue_full("the values that this client has set take three quarters of what "
-                                "[outbox] slot_bytes allows, and the rest is for other clients: "
-                                "delete some",
-                                outbox_.slot_share()));
-      return false;
     case outbox::Put::too_large:
       if (slot != nullptr && slot->limited) {
         give_up(request, waiter,

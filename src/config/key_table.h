@@ -377,8 +377,7 @@ constexpr Key kKeys[] = {
      .fallback = "4MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "Most that all values of state.set may take, three quarters of it those of one client;\n"
-         "one more gets the error 'queue_full'.")},
+         "Most that all values of state.set may take; one more gets the error 'queue_full'.")},
     {.section = "outbox",
      .name = "event_bytes",
      NB_CONFIG_AS(size, outbox.event_bytes),

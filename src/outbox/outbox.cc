@@ -45,20 +45,13 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
     if (Slots::size_of(*slot_update) > options_.slot_bytes) return Put::too_large;
     // What takes no more room than before is always taken: the limit may have been lowered.
     const size_t with = slots_.limited_bytes_with(slot, *slot_update);
-    const bool grows = with > slots_.limited_bytes();
-    if (grows && with > options_.slot_bytes) return Put::full;
-    // Whose they are matters only when there are so many.
-    if (grows && origin.owner != 0 && with > slot_share() &&
-        slots_.limited_bytes_of(origin.owner, slot) + Slots::size_of(*slot_update) > slot_share()) {
-      return Put::share_full;
-    }
+    if (with > options_.slot_bytes && with > slots_.limited_bytes()) return Put::full;
   }
   ++counters_.accepted;
   if (slot_update != nullptr) {
     // What waits for a connection will be replayed, slots first.
     const bool pair = has_event && connected_ && !replaying_;
     slot = &slots_.put(slot, *slot_update, pair ? Lane::paired : Lane::alone, now);
-    slot->owner = origin.owner;
     if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
   }
   if (has_event) {

@@ -145,8 +145,6 @@ class Outbox {
   }
   void set_slot_bytes(size_t bytes) { options_.slot_bytes = bytes; }
   size_t slot_bytes() const { return options_.slot_bytes; }
-  // How much of that one client's may take: the rest is for others.
-  size_t slot_share() const { return options_.slot_bytes / 4 * 3; }
   const Slots& slots() const { return slots_; }
   const EventLog& events() const { return events_; }
   const EventLog& urgent_events() const { return urgent_; }

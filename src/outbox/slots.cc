@@ -91,14 +91,6 @@ size_t Slots::limited_bytes_with(const Slot* old, const SlotUpdate& update) cons
   return limited_bytes_ + size_of(update) - (old != nullptr && old->limited ? size_of(*old) : 0);
 }
 
-size_t Slots::limited_bytes_of(Owner owner, const Slot* without) const {
-  size_t bytes = 0;
-  for (const Slot* slot = oldest_; slot != nullptr; slot = slot->newer) {
-    if (slot->limited && slot->owner == owner && slot != without) bytes += size_of(*slot);
-  }
-  return bytes;
-}
-
 Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
   if (old != nullptr && old->limited) limited_bytes_ -= size_of(*old);
   Slot* slot = old != nullptr ? old : &add(update.db, update.key);

@@ -37,7 +37,6 @@ struct Slot {
   bool shared = false;
   bool if_missing = false;  // of a shared one: written again only where there is none (SET NX)
   Lane lane = Lane::none;
-  Owner owner = 0;  // who put the value
   Duration ttl{};
   Duration renew{};
   MonoTime expires{};                      // of a string with a TTL
@@ -92,8 +91,6 @@ class Slots {
   // What `limited` slots would take altogether after this update of `old`.
   size_t limited_bytes_with(const Slot* old, const SlotUpdate& update) const;
   static size_t size_of(const SlotUpdate& update);
-  // What those of one owner take, but for `without`. It looks at all.
-  size_t limited_bytes_of(Owner owner, const Slot* without) const;
 
   // The slot that has waited longest in this lane, or null.
   Slot* front(Lane lane) const { return list(lane).first; }

@@ -75,9 +75,8 @@ struct MessageUpdate {
 
 enum class Put : uint8_t {
   accepted,
-  full,        // no room for a limited slot: nothing was taken
-  share_full,  // likewise, in its owner's share
-  too_large,   // would never fit: nothing was taken
+  full,       // no room for a limited slot: nothing was taken
+  too_large,  // would never fit: nothing was taken
 };
 
 enum class Outcome : uint8_t {

@@ -610,33 +610,6 @@ TEST_F(SharedTest, AValueOnItsWayToWhereItIsMissingGoesOnceMoreAfterALostConnect
   EXPECT_EQ(store(true), Sent{}) << "it is confirmed now";
 }
 
-TEST_F(SharedTest, OneClientsValuesLeaveRoomForThoseOfOthers) {
-  box().set_slot_bytes(20'000);
-  const std::string value(200, 'x');
-  const auto put = [&](Owner owner, const std::string& key) {
-    const FieldView field{"", value};
-    const SlotUpdate slot{.key = key,
-                          .kind = SlotKind::string,
-                          .fields = {&field, 1},
-                          .limited = true,
-                          .shared = true};
-    return box().put(&slot, nullptr, nullptr, kStart, kWall, 0, {.owner = owner});
-  };
-  int count = 0;
-  while (put(1, "a" + std::to_string(count)) == Put::accepted) ++count;
-  EXPECT_GT(count, 10);
-  EXPECT_LE(box().slots().limited_bytes(), box().slot_share());
-  EXPECT_EQ(put(1, "more"), Put::share_full);
-  EXPECT_EQ(put(1, "a0"), Put::accepted) << "it takes no more room than before";
-  EXPECT_EQ(put(2, "b"), Put::accepted);
-  EXPECT_EQ(put(2, "a0"), Put::accepted);
-  EXPECT_EQ(put(1, "more"), Put::accepted) << "a0 is the other one's now";
-  count = 0;
-  while (put(2, "c" + std::to_string(count)) == Put::accepted) ++count;
-  EXPECT_EQ(put(2, "c"), Put::full);
-  EXPECT_LE(box().slots().limited_bytes(), 20'000u);
-}
-
 TEST_F(SharedTest, AnOwnKeyThatIsGoneBeforeItsTimeShowsThatTheServerHasLostData) {
   own("health", 15s);
   own("state");
