@@ -29,6 +29,7 @@ void Probe::start_try() {
   if (trying_) {
     if (deadline_.due() - loop_.now() > spec_.timeout / 8) return;
     on_deadline();
+    if (trying_) return;  // it was given more time
   }
   trying_ = true;
   had_more_time_ = false;

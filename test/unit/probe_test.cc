@@ -165,6 +165,33 @@ TEST(Probe, AnAgentThatWasHeldUpCallsNothingDown) {
   EXPECT_EQ(report.up, true) << report.detail;
 }
 
+class JumpingClock final : public Clock {
+ public:
+  MonoTime now() const override { return real_.now() + ahead_; }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  void jump(Duration by) { ahead_ += by; }
+
+ private:
+  SystemClock real_;
+  Duration ahead_{};
+};
+
+// The machine slept while a try was under way, and the next one is due at the same moment.
+TEST(Probe, ATryThatIsGivenMoreTimeIsNotBegunAnew) {
+  JumpingClock clock;
+  TestLoop loop(clock);
+  Probes probes(loop);
+  const Listener listener;
+  ProbeSpec spec = once(ProbeType::http, listener.port(), 100ms);
+  spec.interval = spec.timeout;
+  probes->set({spec});
+  ASSERT_TRUE(loop.run_until([&] { return listener.ready(); }));
+  const UniqueFd first = listener.accept();
+  clock.jump(kForEver);
+  ASSERT_TRUE(loop.run_until([&] { return listener.ready(); }));
+  EXPECT_EQ(probes.changes().size(), 1u) << "the second try begins when the first has ended";
+}
+
 TEST(Probe, HttpSaysHowAServerMisbehaves) {
   const auto detail = [](FakeServer::Reply reply, Duration timeout = 10s) {
     const wire::ProbeReport report = probe(once(ProbeType::http, 0, timeout), reply);
@@ -745,17 +772,6 @@ TEST(ProbeSet, AsksAtOnceAndThenOnAGrid) {
   EXPECT_GE(times["GET /a"][1].time_since_epoch(), 10s);
   EXPECT_GE(times["GET /b"][1].time_since_epoch(), 10s);
 }
-
-class JumpingClock final : public Clock {
- public:
-  MonoTime now() const override { return real_.now() + ahead_; }
-  WallTime wall_now() const override { return real_.wall_now(); }
-  void jump(Duration by) { ahead_ += by; }
-
- private:
-  SystemClock real_;
-  Duration ahead_{};
-};
 
 TEST(Probe, ATryAsLongAsTheIntervalEndsForTheNext) {
   JumpingClock clock;
