@@ -68,6 +68,12 @@ ExitCode Check::address() {
   const Result<RedisAddress> parsed = config::parse_redis_url(url);
   if (!parsed) return complain(kUsage, "the URL: " + printable(parsed.error().message));
   address_ = *parsed;
+  if (!options_.url.empty() && !address_.password.empty()) {
+    return complain(kUsage,
+                    "a password on the command line can be read by every user of this computer: "
+                    "give it by --password-file FILE or $NODEBEAT_REDIS_PASSWORD, or the whole URL "
+                    "by $NODEBEAT_REDIS_URL");
+  }
   if (!options_.user.empty()) address_.user = options_.user;
   std::string file = options_.password_file;
   if (file.empty() && address_.password.empty()) {
@@ -137,25 +143,40 @@ void Check::look_at_clock(ServerLook& look) {
   look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
 }
 
-// Of a database with very many keys a part has to do.
+// Last, and for half of the time that is left: of a database with very many keys a part has to do.
 void Check::look_at_streams(ServerLook& look) {
-  constexpr int kRounds = 200;
   constexpr size_t kStreams = 500;
+  const int64_t enough = deadline_.left_ms() / 2;
   std::string cursor = "0";
-  for (int i = 0; i < kRounds; ++i) {
-    const RedisReply keys = server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"});
-    if (keys.items.size() != 2) return;
-    for (const RedisReply& key : keys.items[1].items) {
-      if (look.streams.size() >= kStreams) return;
-      const RedisReply about = server_.call({"XINFO", "STREAM", key.text});
-      for (size_t k = 0; k + 1 < about.items.size(); k += 2) {
-        if (about.items[k].text != "last-generated-id") continue;
-        look.streams.push_back({key.text, about.items[k + 1].text});
+  do {
+    if (deadline_.left_ms() <= enough) {
+      look.streams_unknown = "there are too many keys for the time: give it more by --timeout";
+      return;
+    }
+    const RedisReply page = server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"});
+    if (page.items.size() != 2) {
+      look.streams_unknown = page.is_error() ? page.text : server_.fault();
+      return;
+    }
+    std::vector<RedisServer::Command> commands;
+    for (const RedisReply& key : page.items[1].items) {
+      if (look.streams.size() + commands.size() == kStreams) {
+        look.streams_unknown = format("there are more than %zu", kStreams);
+        break;
+      }
+      commands.push_back({"XINFO", "STREAM", key.text});
+    }
+    const std::vector<RedisReply> replies = server_.call_all(commands);
+    for (size_t i = 0; i < replies.size(); ++i) {
+      const std::vector<RedisReply>& about = replies[i].items;
+      if (replies[i].denied()) look.streams_unknown = replies[i].text;
+      for (size_t k = 0; k + 1 < about.size(); k += 2) {
+        if (about[k].text != "last-generated-id") continue;
+        look.streams.push_back({commands[i][2], about[k + 1].text});
       }
     }
-    cursor = keys.items[0].text;
-    if (cursor == "0") return;
-  }
+    cursor = page.items[0].text;
+  } while (cursor != "0" && look.streams_unknown.empty());
 }
 
 void Check::look_without_password(ServerLook& look) {
@@ -293,7 +314,6 @@ ServerLook Check::look() {
   if (!info.is_error()) look.info = info.text;
   look_at_config(look);
   look_at_clock(look);
-  look_at_streams(look);
   for (int i = 0; i < kPings; ++i) {
     if (server_.call({"PING"}).kind != RedisReply::Kind::none) {
       look.ping_us.push_back(static_cast<double>(server_.took_us()));
@@ -301,6 +321,7 @@ ServerLook Check::look() {
   }
   look_without_password(look);
   look_at_users(look);
+  look_at_streams(look);
   // After a good start it says only why the connection ended.
   look.lost = server_.fault();
   return look;

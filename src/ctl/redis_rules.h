@@ -44,6 +44,7 @@ struct ServerLook {
   std::optional<double> clock_offset_ms;
   std::vector<double> ping_us;
   std::vector<StreamLook> streams;
+  std::string streams_unknown;  // why not all of them were looked at
   std::vector<UserLook> users;
   bool all_users = false;  // `users` are all that an agent could log in as
   std::vector<Permission> viewer_excess;

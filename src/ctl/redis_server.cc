@@ -117,6 +117,10 @@ bool RedisServer::wait(short events, int64_t ms) {
 }
 
 bool RedisServer::connect_to(const sockaddr* to, unsigned size, int64_t ms) {
+  // What an address before this one has met is over once this one answers.
+  fault_.clear();
+  late_ = false;
+  input_.clear();
   fd_ = UniqueFd(::socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_) return fail(words_of(errno));
   if (::connect(fd_.get(), to, size) == 0) return true;

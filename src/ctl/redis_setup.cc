@@ -100,8 +100,8 @@ std::string Setup::check() const {
   return fault;
 }
 
-// A user who is in users.acl already. One whom this setup does not know and who could undo all of
-// it is not taken along in silence.
+// A user who is in users.acl already. Nobody but the admin is taken along in silence who could undo
+// all of this setup, whatever that user is called.
 std::string Setup::admit(const AclLine& line) {
   const bool own = line.user == "default" || line.user == "admin" || line.user == "viewer" ||
                    !node_of_user(line.user).empty();
@@ -109,12 +109,15 @@ std::string Setup::admit(const AclLine& line) {
     warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
                         " passwords in users.acl: each of them lets in");
   }
-  if (own || !line.on || !may_administer(line.text)) return {};
-  const std::string what = "user " + line.user +
-                           " of users.acl is none of this setup's and may change the server and "
-                           "its users";
+  // Those of its own are written anew by --force; of default, warn_of_lines() has words.
+  const bool settled = own && (options_.force || line.user == "default" || line.user == "admin");
+  if (settled || !line.on || !may_administer(line.text)) return {};
+  const std::string what = "user " + line.user + " of users.acl" +
+                           (own ? "" : " is none of this setup's and") +
+                           " may change the server and its users";
   if (!options_.adopt) {
-    return what + ": remove the line, turn the user off, or say --adopt to keep it";
+    return what + ": " + (own ? "--force writes its line anew; or " : "remove the line, ") +
+           "turn the user off, or say --adopt to keep it";
   }
   warnings_.push_back(what + ": kept");
   return {};

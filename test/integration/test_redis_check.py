@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.agent import environment
-from support.ctl import AWAY, TIMEOUT, find_ctl
+from support.ctl import AWAY, TIMEOUT, USAGE, find_ctl
 from support.waiting import SLOWNESS
 
 CTL = find_ctl()
@@ -94,6 +94,61 @@ def test_a_server_that_drips_is_late(fake_redis, check):
     code, words, seconds = check(fake_redis(script).url(), "--timeout", "300ms")
     assert (code, "no answer in time" in words) == (TIMEOUT, True)
     assert seconds < 0.3 + 2 * SLOWNESS
+
+
+def bulk(text):
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
+def as_a_server(connection, streams):
+    """Answers as an admin sees it; `streams(command)` answers SCAN and XINFO."""
+    while True:
+        command = connection.read_command()
+        if command[0] in ("SCAN", "XINFO"):
+            connection.send(streams(command))
+        elif command[:2] == ["CONFIG", "GET"]:
+            connection.send(b"*2\r\n" + bulk(command[2]) + bulk("1"))
+        elif command[:2] == ["ACL", "LIST"]:
+            connection.send(b"*1\r\n" + bulk("user nodebeat-ook on #12 -@all"))
+        else:
+            connection.send(bulk("redis_version:7.2.4\r\n") if command[0] == "INFO" else b"+OK\r\n")
+
+
+def test_keys_without_an_end_cost_no_other_finding(fake_redis, check):
+    server = fake_redis(lambda c: as_a_server(c, lambda _: b"*2\r\n$1\r\n7\r\n*0\r\n"))
+    code, words, seconds = check(server.url(), "--timeout", "1s")
+    assert code == PROBLEMS and "not all of them were looked at: there are too many keys" in words
+    assert "it was lost before" not in words and "PINGs: median" in words
+    asked = [command[0] for command in server.commands]
+    assert set(asked[asked.index("SCAN"):]) == {"SCAN"}, "all else comes before"
+
+
+def test_streams_of_a_page_are_asked_together(fake_redis, check):
+    """A round trip for each would be the whole time, where the server is far away."""
+    keys = [f"stream:node_events:n{i}" for i in range(3)]
+    asked = []
+
+    def streams(command):
+        if command[0] == "SCAN":
+            return b"*2\r\n" + bulk("0") + b"*3\r\n" + b"".join(map(bulk, keys))
+        asked.append(command[2])
+        if len(asked) < len(keys):
+            return b""  # nothing before the last one has come
+        about = b"*2\r\n" + bulk("last-generated-id")
+        return about + bulk("1-1") + about + bulk("99999999999999-0") + b"-NOPERM no\r\n"
+
+    code, words, seconds = check(fake_redis(lambda c: as_a_server(c, streams)).url(), "--timeout", "2s")
+    assert asked == keys
+    assert "far ahead of the clock: stream:node_events:n1 (last id 99999999999999-0)" in words
+    assert "not all of them were looked at: NOPERM no" in words and "it was lost before" not in words
+
+
+def test_a_password_in_the_argument_is_refused(check):
+    """Every user of the computer could read it there."""
+    for url in ("redis://admin:Pa55@127.0.0.1:1", "unix:///run/redis.sock?password=Pa55"):
+        code, words, seconds = check(url)
+        assert code == USAGE and "Pa55" not in words
+        assert "--password-file" in words and "NODEBEAT_REDIS_URL" in words
 
 
 def test_words_of_a_server_cannot_steer_the_terminal(fake_redis, check):

@@ -380,6 +380,21 @@ def test_a_user_who_may_do_everything_is_kept_only_if_said(setup, folder):
     assert "backdoor" not in setup("ook")
 
 
+@pytest.mark.parametrize("user", ["viewer", "nodebeat-hog", "nodebeat-eek"])
+def test_nor_is_one_whose_name_is_one_of_ours(setup, folder, user):
+    setup("hog", "--bind", "10.0.0.2")
+    acl = folder / "users.acl"
+    kept = "".join(line for line in acl.read_text().splitlines(True) if f"user {user} " not in line)
+    kept += f"user {user} on #" + "a" * 64 + " ~* &* +@all\n"
+    acl.write_text(kept)
+    said = setup("ook", code=FOUND)
+    assert f"user {user} of users.acl may change the server" in said and "--force" in said
+    assert acl.read_text() == kept
+    assert f"user {user}" in setup("ook", "--adopt") and "+@all" in users(folder)[user]
+    setup("ook", "--force")
+    assert "+@all" not in users(folder)[user]
+
+
 def test_a_second_password_is_named(setup, folder):
     setup("hog", "--bind", "10.0.0.2")
     acl = folder / "users.acl"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "ctl/redis_server.h"
 #include "ctl/secret_files.h"
 #include "ctl/sha256.h"
+#include "support/listener.h"
 
 namespace nb::ctl {
 namespace {
@@ -253,6 +255,28 @@ TEST(RedisServer, APlaceIsNamedWithoutItsPassword) {
   EXPECT_EQ(place("redis://u:p@cell.local:7000/3"), "cell.local:7000");
   EXPECT_EQ(place("redis://[fd00::1]"), "[fd00::1]:6379");
   EXPECT_EQ(place("unix://admin@/run/redis.sock?db=2"), "/run/redis.sock");
+}
+
+// As a host of which one address is silent and the next one answers.
+TEST(RedisServer, WhatWentWrongIsOverWhenTheNextTryGoesWell) {
+  const test::Listener listener;
+  std::thread answering([&] {
+    const UniqueFd peer = listener.accept();
+    char question[64];
+    EXPECT_GT(::recv(peer.get(), question, sizeof question, 0), 0);
+    EXPECT_EQ(::send(peer.get(), "+PONG\r\n", 7, MSG_NOSIGNAL), 7);
+  });
+  RedisAddress address;
+  address.host = "127.0.0.1";
+  // Nobody listens there any more.
+  address.port = static_cast<uint16_t>(test::Listener().port());
+  RedisServer server(Deadline(10'000));
+  EXPECT_EQ(server.open(address), RedisServer::Opened::unreachable);
+  EXPECT_NE(server.fault(), "");
+  address.port = static_cast<uint16_t>(listener.port());
+  EXPECT_EQ(server.open(address), RedisServer::Opened::open);
+  EXPECT_EQ(server.fault(), "");
+  answering.join();
 }
 
 // --- replies of a stranger -----------------------------------------------------------------------
