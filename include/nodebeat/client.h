@@ -49,15 +49,17 @@
  *
  * fork(): a client belongs to the process that opened it. In a child of fork(), and so in a child
  * of Python's multiprocessing with the start method "fork", every function returns NB_ERR_FORKED
- * for the inherited client and does not touch its connection; the parent goes on as if nothing had
- * happened. A child that needs the agent opens a client of its own. A child calls nb_client_close()
- * for the inherited client: that closes the child's copies of the descriptors, says no good-bye,
- * and frees the child's copy of the memory. (It calls free(), which after a fork in a process with
- * several threads only some C libraries allow; glibc does.) Until the child does this, executes
- * another program or ends, the connection is the child's as well: should the parent die meanwhile,
- * its end is not seen by the connection, only by the agent's look at the process (PROTOCOL.md,
- * 3.1.2). All descriptors are close-on-exec: programs that are started by posix_spawn(), by fork()
- * and exec(), or by multiprocessing with "spawn" do not inherit them.
+ * for the inherited client and does not touch its connection (nb_client_get_fd() and
+ * nb_client_get_timeout() return -1, nb_client_get_events() 0, and nb_client_last_error() says it
+ * in words); the parent goes on as if nothing had happened. A child that needs the agent opens a
+ * client of its own. A child calls nb_client_close() for the inherited client: that closes the
+ * child's copies of the descriptors, says no good-bye, and frees the child's copy of the memory.
+ * (It calls free(), which after a fork in a process with several threads only some C libraries
+ * allow; glibc does.) Until the child does this, executes another program or ends, the connection
+ * is the child's as well: should the parent die meanwhile, its end is not seen by the connection,
+ * only by the agent's look at the process (PROTOCOL.md, 3.1.2). All descriptors are close-on-exec:
+ * programs that are started by posix_spawn(), by fork() and exec(), or by multiprocessing with
+ * "spawn" do not inherit them.
  *
  * Memory: all of it is taken and touched in nb_client_open(): 0.25 MB, if the options say nothing
  * else. A real-time process locks its own (mlockall). Strings are UTF-8, NUL-terminated, and

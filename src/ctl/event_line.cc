@@ -55,6 +55,11 @@ std::string event_words(std::string_view json) {
   return out;
 }
 
+std::string event_words(const Event& event) {
+  return event.omitted ? printable(event.json) + " bytes, too long to be shown"
+                       : event_words(event.json);
+}
+
 std::string event_line(const Event& event, int64_t arrived, const Style& style) {
   if (event.gap) {
     const JsonDocument document(event.json);
@@ -67,14 +72,13 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style) 
     if (from && to) text += " from " + local_time_ms(*from) + " to " + local_time_ms(*to);
     return style.paint(Colour::yellow, text);
   }
-  const JsonDocument document(event.omitted ? "null" : event.json);
+  const JsonDocument document(event.json);
   const auto at = parse_timestamp(document["timestamp"].text());
   std::string line = style.paint(Colour::dim, local_time_ms(at.value_or(arrived))) + "  ";
   line += style.paint(Colour::blue, pad(printable(event.channel), 22));
   line += event.remote ? "  remote  " : "  ";
-  if (event.omitted) return line + printable(event.json) + " bytes, too long to be shown";
   const bool bad = document["type"].text() == "error";
-  return line + style.paint(bad ? Colour::red : Colour::none, event_words(event.json));
+  return line + style.paint(bad ? Colour::red : Colour::none, event_words(event));
 }
 
 std::string event_json(const Event& event, int64_t arrived) {

@@ -17,6 +17,7 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style);
 std::string event_json(const Event& event, int64_t arrived);
 
 // What it says, without time and channel: "state_update hog current_pose=ready".
+std::string event_words(const Event& event);
 std::string event_words(std::string_view json);
 
 }  // namespace nb::ctl

@@ -1,5 +1,7 @@
 #include "ctl/link_words.h"
 
+#include <iterator>
+
 #include "ctl/text.h"
 
 namespace nb::ctl {
@@ -31,12 +33,20 @@ constexpr Row kAdvice[] = {
     {"cluster-down", "redis-cli cluster info says which slots are missing"},
     {"server-error", "a proxy may have lost its server: look into the logs of both"},
     {"refused",
-     "a cluster, a server without these commands, or a key of another type: correct [redis] url, "
-     "or "
-     "delete that key"},
-    {"server-error", "what is in front of Redis may have lost it: ask the server itself", true},
-    {"refused", "nodebeatctl redis check compares the server with what the agent needs"},
+     "nodebeatctl redis check compares the server with what the agent needs; a cluster is the "
+     "wrong "
+     "server, and a key of another type has to be deleted"},
 };
+
+constexpr bool has_twins() {
+  for (const Row& row : kAdvice) {
+    for (const Row* other = &row + 1; other != std::end(kAdvice); ++other) {
+      if (other->cause == row.cause) return true;
+    }
+  }
+  return false;
+}
+static_assert(!has_twins(), "of two rows for one cause the second is never read");
 
 // For redis-cli; `target` is a path, host:port or [host]:port.
 std::string server_flags(std::string_view target) {

@@ -111,7 +111,7 @@ void TopModel::on_event(const Event& event, int64_t arrived) {
   if (type == "session_end") strokes_.erase(session);
 
   Recent recent{parse_timestamp(root["timestamp"].text()).value_or(arrived),
-                printable(event.channel), event_words(event.json), event.remote, type == "error"};
+                printable(event.channel), event_words(event), event.remote, type == "error"};
   // The same again is counted, so that a chatterer leaves the others their lines.
   if (!recent_.empty() && recent_.front().channel == recent.channel &&
       recent_.front().words == recent.words) {

@@ -33,8 +33,6 @@ class Aside {
   bool may_ask(MonoTime now) const { return idle() && (!has_asked_ || now > asked_); }
   // The last answer is to a question of this sample or of the one before: no older than one beat.
   bool fresh() const { return has_answer_ && answer_asked_ >= sample_before_; }
-  // How long ago the last answer's question was asked, seen from the last sample.
-  Duration age() const { return sample_ - answer_asked_; }
   // No answer for so long that the log has said so.
   bool silent() const { return complained_; }
 

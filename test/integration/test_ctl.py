@@ -281,7 +281,7 @@ def test_nodes_of_a_large_cell_come_in_pages(ctl, fake):
     status = json.loads(ctl("nodes", "--json").stdout)
     assert list(status["nodes_health"]) == names == list(status["nodes_last_seen"])
     assert status["total_nodes"] == 300 and "cursor" not in status
-    assert "and 290 more" in ctl("top", "--once").stdout or names[299] in ctl("top", "--once").stdout
+    assert all(name in ctl("top", "--once").stdout for name in (names[0], names[299]))
 
 
 def test_a_list_of_nodes_without_an_end_is_an_error(ctl, fake):

@@ -698,6 +698,15 @@ TEST(Top, TheSameEventAgainIsCounted) {
   EXPECT_NE(picture(model, plain(), 30).find("tick  4 times"), std::string::npos);
 }
 
+TEST(Top, AMessageThatWasTooLongIsNamedBySize) {
+  TopModel model = busy_model();
+  Event event{"cell:map", "70000"};
+  event.omitted = true;
+  model.on_event(event, 0);
+  EXPECT_NE(picture(model, plain(), 30).find("70000 bytes, too long to be shown"),
+            std::string::npos);
+}
+
 TEST(Top, AnAgentThatIsAwayIsSaid) {
   TopModel model = busy_model();
   model.set_presence(Presence::silent);
