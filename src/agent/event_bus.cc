@@ -18,7 +18,7 @@ namespace {
 // What Redis is asked for as it is: so many patterns that have nothing behind a `*`. It tries what
 // stands behind one at each place of a channel, in microseconds for each message of the cell.
 constexpr size_t kRemotePatterns = 32;
-constexpr size_t kRemoteCost = 1;  // glob_cost()
+constexpr size_t kRemoteCost = 1;  // glob_cost().from_star
 
 enum SubscribeParam : uint8_t { kChannels, kPatterns };
 
@@ -274,7 +274,7 @@ void EventBus::subscribe(Request& request) {
                   wire::kSubscriptions)
             : wire::rpc::too_many(
                   format("the client's patterns would cost %zu, of at most %zu: each byte from a "
-                         "pattern's first * on costs 1, each class 32 more",
+                         "pattern's first * on costs 1, four bytes before it 1, each class 32 more",
                          cost, wire::kPatternCost),
                   wire::kPatternCost));
   }
@@ -286,7 +286,8 @@ void EventBus::subscribe(Request& request) {
 
 std::string_view EventBus::way_of(std::string_view text, bool is_pattern) const {
   if (!is_pattern) return text;
-  const bool cheap = glob_cost(text) <= kRemoteCost && remote_.patterns() < kRemotePatterns;
+  const bool cheap =
+      glob_cost(text).from_star <= kRemoteCost && remote_.patterns() < kRemotePatterns;
   return cheap ? text : "*"sv;
 }
 
@@ -304,7 +305,7 @@ void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
   members.push_back({&listener, ++last_place_});
   listener.subscriptions.push_back({topic, 0});
   if (is_pattern) {
-    listener.pattern_cost += glob_cost(text);
+    listener.pattern_cost += glob_cost(text).all;
     remote_.psubscribe(topic->second.way);
   } else {
     remote_.subscribe(text);
@@ -317,7 +318,7 @@ void EventBus::drop(Listener& listener, const Subscription& subscription) {
   const Topics::iterator topic = subscription.topic;
   auto& [text, about] = *topic;
   if (about.is_pattern) {
-    listener.pattern_cost -= glob_cost(text);
+    listener.pattern_cost -= glob_cost(text).all;
     remote_.punsubscribe(about.way);
   } else {
     remote_.unsubscribe(text);

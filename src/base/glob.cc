@@ -8,6 +8,8 @@ namespace nb {
 namespace {
 
 constexpr size_t kClassCost = 32;
+// Before the first star a byte is compared with one place only.
+constexpr size_t kBytesAStep = 4;
 
 using ByteSet = std::array<uint64_t, 4>;
 
@@ -155,16 +157,25 @@ bool GlobText::matches(std::string_view pattern) const {
   size_t at = 0;
   size_t place = 0;
   for (; at < pattern.size() && pattern[at] != '*'; ++place) {
-    if (place == text_.size() || !matches_at(place, pattern, at)) return false;
+    if (place == text_.size()) return false;
+    const char c = pattern[at];
+    if (c != '?' && c != '[' && c != '\\') {  // as most are
+      if (c != text_[place]) return false;
+      ++at;
+    } else if (!matches_at(place, pattern, at)) {
+      return false;
+    }
   }
   if (at == pattern.size()) return place == text_.size();
   if (text_.size() <= 64) return matches_behind_star<1>(pattern, at, place);
   return matches_behind_star<kWords>(pattern, at, place);
 }
 
-size_t glob_cost(std::string_view pattern) {
+GlobCost glob_cost(std::string_view pattern) {
+  GlobCost cost;
   size_t at = 0;
-  size_t cost = 0;
+  size_t before_star = 0;
+  size_t classes_before = 0;
   bool behind_star = false;
   while (at < pattern.size()) {
     const size_t from = at;
@@ -176,8 +187,14 @@ size_t glob_cost(std::string_view pattern) {
     } else {
       at = behind_literal(pattern, at);
     }
-    if (behind_star) cost += at - from + (is_class ? kClassCost : 0);
+    if (behind_star) {
+      cost.from_star += at - from + (is_class ? kClassCost : 0);
+    } else {
+      before_star += at - from;
+      classes_before += is_class;
+    }
   }
+  cost.all = cost.from_star + before_star / kBytesAStep + classes_before * kClassCost;
   return cost;
 }
 

@@ -46,8 +46,12 @@ class GlobText {
   std::unique_ptr<Table> table_;
 };
 
-// What a match of `pattern` costs at most, as a count of such steps: what stands before its first
-// `*` costs next to nothing; behind it each byte is one, and each class 32 more.
-size_t glob_cost(std::string_view pattern);
+// What a match of a pattern costs at most, as a count of such steps: each byte from its first `*`
+// on is one, four bytes before that are one, and each class is 32 more.
+struct GlobCost {
+  size_t all = 0;
+  size_t from_star = 0;  // of these, from the first `*` on
+};
+GlobCost glob_cost(std::string_view pattern);
 
 }  // namespace nb

@@ -201,7 +201,7 @@ def test_what_patterns_may_cost(cell, connect):
     cell.client.call("event.subscribe", patterns=["robot:" * 40 + "[ab]" * 4, half + "0"])
     error = refused(cell.client, "event.subscribe", patterns=[half, "b*" + "c" * 20])
     assert error.name == "queue_full" and error.data["limit"] == most == 1024
-    assert "1030" in error.message and str(most) in error.message
+    assert "1222" in error.message and str(most) in error.message
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 5
     # What is given up makes room, and each client has its own.
     cell.client.call("event.unsubscribe", patterns=[half + "3"])

@@ -693,12 +693,24 @@ TEST(Glob, MatchesAlikeWhereverTheWordsOfItsTablesEnd) {
 }
 
 TEST(Glob, KnowsWhatAPatternCosts) {
-  EXPECT_EQ(glob_cost(""), 0u);
-  EXPECT_EQ(glob_cost("robot:[ab]vents"), 0u);
-  EXPECT_EQ(glob_cost("robot:*"), 1u);
-  EXPECT_EQ(glob_cost("\\*:[a*]*ab?\\*"), 6u);
-  EXPECT_EQ(glob_cost("*[a-z]"), 6u + 32u);
-  EXPECT_EQ(glob_cost("*[a"), 3u + 32u);
+  const struct {
+    std::string pattern;
+    size_t all, from_star;
+  } cases[] = {
+      {"", 0, 0},
+      {"robot:[ab]vents", 15 / 4 + 32, 0},
+      {"robot:*", 1 + 1, 1},
+      {"\\*:[a*]*ab?\\*", 7 / 4 + 32 + 6, 6},
+      {"*[a-z]", 6 + 32, 6 + 32},
+      {"*[a", 3 + 32, 3 + 32},
+      // What is compared with one place only is not free: there may be thousands of such patterns.
+      {std::string(256, 'x'), 64, 0},
+      {"[" + std::string(254, 'x') + "]", 64 + 32, 0},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(glob_cost(c.pattern).all, c.all) << c.pattern;
+    EXPECT_EQ(glob_cost(c.pattern).from_star, c.from_star) << c.pattern;
+  }
 }
 
 }  // namespace
