@@ -393,7 +393,8 @@ constexpr Key kKeys[] = {
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
          "The same of the events that go first, and are not among event_bytes: errors, starts\n"
-         "and ends of stroke sessions, last wills, what the agent tells of its node.")},
+         "and ends of stroke sessions, last wills, the robot's state, what the agent tells of its\n"
+         "node.")},
     {.section = "outbox",
      .name = "client_event_bytes",
      NB_CONFIG_AS(size, outbox.client_event_bytes),

@@ -20,7 +20,7 @@ using Owner = uint64_t;
 struct Origin {
   Owner owner = 0;
   // Its event goes in the lane for what must not be held up or pushed out by a flood: errors,
-  // starts and ends of sessions, wills, what the agent tells of its node.
+  // starts and ends of sessions, wills, the robot's state, what the agent tells of its node.
   bool urgent = false;
 };
 
