@@ -123,8 +123,7 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
       identity_(identify(config_.node.name, clock)),
       notes_(notes_path(config_, log_)),
       run_note_(notes_),
-      outbox_({identity_.node, identity_.instance_id, event_limits(config_),
-               static_cast<size_t>(config_.outbox.slot_bytes)}),
+      outbox_({identity_.node, identity_.instance_id, event_limits(config_), slot_limits(config_)}),
       loop_(clock) {
   log_warnings(log_, loaded.warnings);
   warn_about_secrets(config_, loaded.group_readable, log_);
@@ -341,7 +340,7 @@ void Agent::swap_config(config::Loaded&& loaded) {
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
   outbox_.set_event_limits(event_limits(config_));
-  outbox_.set_slot_bytes(static_cast<size_t>(config_.outbox.slot_bytes));
+  outbox_.set_slot_limits(slot_limits(config_));
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
   local_->reconfigure();

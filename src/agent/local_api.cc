@@ -290,6 +290,7 @@ void LocalApi::on_open(ipc::ClientId id, const ipc::Peer& peer) {
   client.id = id;
   client.peer = peer;
   clients_.push_back(std::move(client));
+  outbox_.client_came(id, peer.uid);
 }
 
 LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
@@ -310,10 +311,15 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   fleet_.on_client_closed(id);
   requests_.on_client_closed(id);
   errors_.forget(id);
-  Client* client = find_client(id);
-  if (client == nullptr) return;
-  const Client gone = std::move(*client);
-  clients_.erase(clients_.begin() + (client - clients_.data()));
+  if (Client* client = find_client(id)) {
+    const Client gone = std::move(*client);
+    clients_.erase(clients_.begin() + (client - clients_.data()));
+    see_to_will(gone, departure);
+  }
+  outbox_.client_gone(id);  // after its will
+}
+
+void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
   if (gone.will.empty()) return;
   // Nobody knows then whether the client's process is dead, and it may be alive.
   if (departure == ipc::Departure::agent) return;
@@ -508,6 +514,7 @@ void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
       {"will_calls", wire::kWillCalls},
       {"value_bytes", value_bytes()},
       {"slot_bytes", config_.outbox.slot_bytes},
+      {"client_slot_bytes", config_.outbox.client_slot_bytes},
       {"event_bytes", config_.outbox.event_bytes},
       {"urgent_bytes", config_.outbox.urgent_bytes},
       {"client_event_bytes", config_.outbox.client_event_bytes},

@@ -83,6 +83,7 @@ class LocalApi {
   void dispatch(const Method& method, wire::JsonView params, Request& request);
   Client* find_client(ipc::ClientId id);
   std::optional<wire::RpcError> check_will(wire::JsonView will);
+  void see_to_will(const Client& gone, ipc::Departure departure);
   void carry_out(const Client& gone);
   void tell_losses();
   void on_server_info(const redis::QueryReply& reply);

@@ -251,4 +251,9 @@ outbox::EventLogLimits event_limits(const config::Config& config) {
           static_cast<size_t>(from.client_event_bytes), static_cast<size_t>(from.urgent_bytes)};
 }
 
+outbox::SlotLimits slot_limits(const config::Config& config) {
+  const config::OutboxConfig& from = config.outbox;
+  return {static_cast<size_t>(from.slot_bytes), static_cast<size_t>(from.client_slot_bytes)};
+}
+
 }  // namespace nb::agent

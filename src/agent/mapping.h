@@ -22,6 +22,7 @@ health::SamplerOptions sampler_options(const config::Config& config);
 std::vector<probe::ProbeSpec> probe_specs(const config::Config& config);
 EventBus::Options bus_options(const config::Config& config, const std::string& node);
 outbox::EventLogLimits event_limits(const config::Config& config);
+outbox::SlotLimits slot_limits(const config::Config& config);
 // `environment`: where the service manager says which socket it has made. A group that does not
 // exist is a warning: the socket is then the agent's own group's. A user or group to be let in that
 // does not exist is one too, and lets nobody in.

@@ -86,7 +86,9 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
   switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter, origin)) {
     case outbox::Put::accepted:
       link_.wake();
-      if (entry != nullptr || message != nullptr) hold(request.owner);
+      if (entry != nullptr || message != nullptr || (slot != nullptr && slot->limited)) {
+        hold(request.owner);
+      }
       if (waits) {
         arm(now + request.timeout);
       } else {
@@ -95,16 +97,22 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
       return true;
     case outbox::Put::full:
       give_up(request, waiter,
-              wire::rpc::queue_full("the values of state.set take all the room that [outbox] "
-                                    "slot_bytes allows: delete some, or raise it",
-                                    outbox_.slot_bytes()));
+              wire::rpc::queue_full("the values of all clients that wait for Redis leave no room "
+                                    "for this one ([outbox] slot_bytes)",
+                                    outbox_.slot_limits().bytes));
+      return false;
+    case outbox::Put::share_full:
+      give_up(request, waiter,
+              wire::rpc::queue_full("the values of this client that wait for Redis take all the "
+                                    "room that it may have ([outbox] client_slot_bytes)",
+                                    outbox_.slot_limits().share()));
       return false;
     case outbox::Put::too_large:
       if (slot != nullptr && slot->limited) {
         give_up(request, waiter,
-                wire::rpc::too_large("larger than all values of state.set together may be "
-                                     "([outbox] slot_bytes)",
-                                     outbox_.slot_bytes()));
+                wire::rpc::too_large("larger than all values of one client that wait for Redis "
+                                     "may be ([outbox] client_slot_bytes, slot_bytes)",
+                                     outbox_.slot_limits().share()));
         return false;
       }
       give_up(request, waiter,

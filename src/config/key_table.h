@@ -377,7 +377,18 @@ constexpr Key kKeys[] = {
      .fallback = "4MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "Most that all values of state.set may take; one more gets the error 'queue_full'.")},
+         "Most that all values of state.set may take. Those that Redis has stored are kept, to\n"
+         "be written again if it loses them, until there is no room for newer ones. While too\n"
+         "many wait to be stored, one more gets the error 'queue_full'.")},
+    {.section = "outbox",
+     .name = "client_slot_bytes",
+     NB_CONFIG_AS(size, outbox.client_slot_bytes),
+     .fallback = "1MiB",
+     .allowed = "4KiB..1GiB",
+     .doc = NB_DOC(
+         "How much of that one client may take with values that wait to be stored. While Redis\n"
+         "takes what comes, the agent reads no more of a client that has nearly so much waiting;\n"
+         "otherwise one more gets the error 'queue_full'. It is also the largest value.")},
     {.section = "outbox",
      .name = "event_bytes",
      NB_CONFIG_AS(size, outbox.event_bytes),

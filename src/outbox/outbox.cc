@@ -23,6 +23,7 @@ MessageView Unit::message() const {
 
 Outbox::Outbox(OutboxOptions options)
     : options_(std::move(options)),
+      slots_(options_.slot_limits),
       events_(options_.event_limits, false,
               Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)),
       urgent_(options_.event_limits, true,
@@ -42,16 +43,14 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   deliver();
   Slot* slot = slot_update != nullptr ? slots_.find(slot_update->db, slot_update->key) : nullptr;
   if (slot_update != nullptr && slot_update->limited) {
-    if (Slots::size_of(*slot_update) > options_.slot_bytes) return Put::too_large;
-    // What takes no more room than before is always taken: the limit may have been lowered.
-    const size_t with = slots_.limited_bytes_with(slot, *slot_update);
-    if (with > options_.slot_bytes && with > slots_.limited_bytes()) return Put::full;
+    const Put put = slots_.make_room(slot, *slot_update, origin.owner);
+    if (put != Put::accepted) return put;
   }
   ++counters_.accepted;
   if (slot_update != nullptr) {
     // What waits for a connection will be replayed, slots first.
     const bool pair = has_event && connected_ && !replaying_;
-    slot = &slots_.put(slot, *slot_update, pair ? Lane::paired : Lane::alone, now);
+    slot = &slots_.put(slot, *slot_update, pair ? Lane::paired : Lane::alone, now, origin.owner);
     if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
   }
   if (has_event) {
@@ -65,6 +64,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
         record->behind = slot->last_order[!origin.urgent];
         slot->last_order[origin.urgent] = record->order;
         ++slot->records;
+        slots_.count(*slot);
       }
     } else {
       add_loss(origin.owner);
@@ -124,6 +124,7 @@ void Outbox::connection_lost() {
   if (std::exchange(in_flight_, 0) == 0) return;
   slots_.for_each([this](Slot& slot) {
     if (std::exchange(slot.in_flight, 0) == 0) return;
+    slots_.count(slot);
     if (slot.settled() && !slot.if_missing) return maybe_forget(slot);
     slots_.mark_dirty(slot, Lane::alone);
   });
@@ -226,6 +227,7 @@ void Outbox::take_slot(Unit& unit, Slot& slot, MonoTime now) {
   slot.sent_version = slot.version;
   ++slot.in_flight;
   slots_.take(slot);
+  slots_.count(slot);
 }
 
 void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
@@ -263,6 +265,7 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
 void Outbox::aborted(const Unit& unit) {
   if (unit.slot != nullptr) {
     --unit.slot->in_flight;
+    slots_.count(*unit.slot);
     slots_.mark_dirty(*unit.slot, unit.record != nullptr && unit.record->slot == unit.slot
                                       ? Lane::paired
                                       : Lane::alone);
@@ -298,6 +301,7 @@ void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
   version = std::max(version, unit.slot_version);
   if (slot.version == unit.slot_version && !slot.dirty()) slot.if_missing = false;
+  slots_.count(slot);
   settle_waits(slot, unit.slot_version, outcome);
   // The unit's own record still refers to it; then it goes with that.
   if (unit.record == nullptr || unit.record->slot != &slot) maybe_forget(slot);
@@ -355,6 +359,7 @@ void Outbox::let_go(Record& record) {
   Slot* slot = std::exchange(record.slot, nullptr);
   if (slot == nullptr) return;
   --slot->records;
+  slots_.count(*slot);
   if (slot->records == 0 && slot->lane == Lane::paired) slots_.move(*slot, Lane::alone);
   maybe_forget(*slot);
 }
@@ -401,7 +406,8 @@ void Outbox::answer(Waiter waiter, Outcome outcome) {
 
 void Outbox::tell_of_room() {
   const bool events = events_.take_relief();
-  if ((urgent_.take_relief() || events) && on_room_) on_room_();
+  const bool urgent = urgent_.take_relief();
+  if ((slots_.shares().take_relief() || urgent || events) && on_room_) on_room_();
 }
 
 // Whoever hears an answer may put something in, which may settle others: those come next, not

@@ -21,7 +21,7 @@ struct OutboxOptions {
   std::string node_id;
   std::string instance_id;
   EventLogLimits event_limits;
-  size_t slot_bytes = 4 * 1024 * 1024;  // of all `limited` slots, bookkeeping included
+  SlotLimits slot_limits;
 };
 
 struct OutboxCounters {
@@ -75,9 +75,14 @@ class Outbox {
   // newer value of the same key is stored.
   Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
           MonoTime now, WallTime wall, Waiter waiter = 0, Origin origin = {});
-  // Whether this owner has so many events here that it had better wait before it puts in more;
+  // Whether this owner has so much waiting here that it had better wait before it puts in more;
   // on_room tells when it need not wait any longer.
-  bool crowded(Owner owner) const { return events_.crowded(owner) || urgent_.crowded(owner); }
+  bool crowded(Owner owner) const {
+    return events_.crowded(owner) || urgent_.crowded(owner) || slots_.shares().crowded(owner);
+  }
+  // A client and its user; what it has put in when it is gone stays, and is no longer its own.
+  void client_came(Owner owner, uint32_t user) { slots_.shares().client_came(owner, user); }
+  void client_gone(Owner owner) { slots_.shares().client_gone(owner); }
   // Forgets who has given up waiting for a slot. It looks at all: for once in a while.
   void keep_waiters(bool (*waits_still)(void* user, Waiter), void* user);
   // The value of a key, if there is one here: to read what was just written. With `now` a string
@@ -143,8 +148,8 @@ class Outbox {
     events_.set_limits(limits);
     urgent_.set_limits(limits);
   }
-  void set_slot_bytes(size_t bytes) { options_.slot_bytes = bytes; }
-  size_t slot_bytes() const { return options_.slot_bytes; }
+  void set_slot_limits(SlotLimits limits) { slots_.shares().set_limits(limits); }
+  const SlotLimits& slot_limits() const { return slots_.shares().limits(); }
   const Slots& slots() const { return slots_; }
   const EventLog& events() const { return events_; }
   const EventLog& urgent_events() const { return urgent_; }

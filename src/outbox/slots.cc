@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kFirstBuckets = 16;
 // A slot's own bookkeeping: its place in the buckets, its key's and its texts' allocations.
 constexpr size_t kOverhead = sizeof(Slot) + 96;
+// Of texts, that an erased slot may keep for the next one.
+constexpr size_t kSpareTexts = 4096;
 
 size_t text_bytes(std::span<const FieldView> fields) {
   size_t bytes = 0;
@@ -25,7 +27,7 @@ Duration Slot::ttl_left(MonoTime now) const {
   return std::max<Duration>(expires - now, std::chrono::milliseconds(1));
 }
 
-Slots::Slots() : seed_(Random::from_system().next()) {}
+Slots::Slots(SlotLimits limits) : seed_(Random::from_system().next()), shares_(limits) {}
 
 Slots::~Slots() {
   for_each([](Slot& slot) { delete &slot; });
@@ -60,7 +62,7 @@ Slot* Slots::find(int db, std::string_view key) const {
 
 Slot& Slots::add(int db, std::string_view key) {
   if (count_ == buckets_.size()) spread();
-  Slot* slot = new Slot;
+  Slot* slot = make().release();
   slot->number = number_of(db, key);
   slot->db = db;
   slot->key = key;
@@ -70,6 +72,18 @@ Slot& Slots::add(int db, std::string_view key) {
   newest_ = slot;
   ++count_;
   return *slot;
+}
+
+// When values come and go, each new one takes the room of the last that went.
+std::unique_ptr<Slot> Slots::make() {
+  if (spare_ == nullptr) return std::make_unique<Slot>();
+  Slot fresh;
+  fresh.key.swap(spare_->key);
+  fresh.texts.swap(spare_->texts);
+  fresh.fields.swap(spare_->fields);
+  fresh.waits.swap(spare_->waits);
+  *spare_ = std::move(fresh);
+  return std::move(spare_);
 }
 
 // Over twice as many buckets.
@@ -87,12 +101,16 @@ size_t Slots::size_of(const Slot& slot) {
   return kOverhead + slot.key.size() + slot.texts.size() + slot.fields.size() * sizeof(FieldView);
 }
 
-size_t Slots::limited_bytes_with(const Slot* old, const SlotUpdate& update) const {
-  return limited_bytes_ + size_of(update) - (old != nullptr && old->limited ? size_of(*old) : 0);
+Put Slots::make_room(Slot* old, const SlotUpdate& update, Owner owner) {
+  const size_t size = size_of(update);
+  const Put put = shares_.may_put(old, size, owner);
+  if (put != Put::accepted) return put;
+  if (old != nullptr) shares_.forget(*old);
+  while (Slot* slot = shares_.to_be_forgotten(size, owner)) erase(*slot);
+  return Put::accepted;
 }
 
-Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
-  if (old != nullptr && old->limited) limited_bytes_ -= size_of(*old);
+Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, Owner owner) {
   Slot* slot = old != nullptr ? old : &add(update.db, update.key);
   ended_ -= slot->ended();
   slot->kind = update.kind;
@@ -108,7 +126,11 @@ Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now) {
   ended_ += slot->ended();
   pack(*slot, update.fields);
   ++slot->version;
-  if (slot->limited) limited_bytes_ += size_of(*slot);
+  if (slot->limited) {
+    shares_.count(*slot, size_of(*slot), owner);
+  } else {
+    shares_.forget(*slot);
+  }
   if (slot->kind == SlotKind::string && slot->ttl > Duration::zero()) {
     slot->expires = now + slot->ttl;
     next_expiry = std::min(next_expiry, slot->expires);
@@ -143,7 +165,7 @@ void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
 
 void Slots::erase(Slot& slot) {
   if (slot.dirty()) take(slot);
-  if (slot.limited) limited_bytes_ -= size_of(slot);
+  shares_.forget(slot);
   ended_ -= slot.ended();
   Slot** link = &bucket_of(slot.number);
   while (*link != &slot) link = &(*link)->chained;
@@ -151,7 +173,9 @@ void Slots::erase(Slot& slot) {
   (slot.older != nullptr ? slot.older->newer : oldest_) = slot.newer;
   (slot.newer != nullptr ? slot.newer->older : newest_) = slot.older;
   --count_;
-  delete &slot;
+  std::unique_ptr<Slot> erased(&slot);
+  if (slot.texts.capacity() > kSpareTexts) std::string().swap(slot.texts);
+  if (spare_ == nullptr) spare_ = std::move(erased);
 }
 
 void Slots::mark_dirty(Slot& slot, Lane lane) {
@@ -201,13 +225,12 @@ void Slots::mark_dirty_after_loss(const Slot* just_written) {
 void Slots::expire(Slot& slot) {
   slot.forget = true;
   if (slot.stored_version >= slot.version) return;
-  if (slot.limited) limited_bytes_ -= size_of(slot);
   slot.kind = SlotKind::remove;
   slot.if_missing = false;
   slot.ttl = {};
   pack(slot, {});
   ++slot.version;
-  if (slot.limited) limited_bytes_ += size_of(slot);
+  count(slot);
 }
 
 }  // namespace nb::outbox

@@ -1,14 +1,18 @@
 // Slots: the latest value of each key. A newer value replaces one that still waits, so memory is
 // bounded by the number of keys; what is ours is written again after an outage, so Redis is
-// disposable. A value that has room enough from before is replaced without an allocation.
+// disposable. A value that has room enough from before is replaced without an allocation. Those
+// whose keys clients choose are bounded by their shares, and forgotten when there is no room for
+// more.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "outbox/slot_shares.h"
 #include "outbox/update.h"
 
 namespace nb::outbox {
@@ -59,6 +63,7 @@ struct Slot {
   Slot* next = nullptr;
   Slot* older = nullptr;  // of all
   Slot* newer = nullptr;
+  SlotShares::Place place;  // of a limited one
 
   bool dirty() const { return lane != Lane::none; }
   bool ended() const { return forget && kind == SlotKind::hash; }
@@ -77,7 +82,7 @@ struct Slot {
 
 class Slots {
  public:
-  Slots();
+  explicit Slots(SlotLimits limits);
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
   ~Slots();
@@ -85,12 +90,14 @@ class Slots {
   // Null if there is none. What is found is valid until erase().
   Slot* find(int db, std::string_view key) const;
   // Replaces the value of its key and marks it dirty, in the lane where it waits already or else
-  // in `lane`. `old` is what find() says of that key.
-  Slot& put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now);
+  // in `lane`. `old` is what find() says of that key. Of a limited one make_room() comes first.
+  Slot& put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, Owner owner = 0);
+  // Erases what must give way to this limited update of `old`; nothing if it is not accepted. Then
+  // put() has to follow.
+  Put make_room(Slot* old, const SlotUpdate& update, Owner owner);
   void erase(Slot& slot);
-  // What `limited` slots would take altogether after this update of `old`.
-  size_t limited_bytes_with(const Slot* old, const SlotUpdate& update) const;
-  static size_t size_of(const SlotUpdate& update);
+  // Redis has answered, or something more or less refers to the slot: perhaps it can be forgotten.
+  void count(Slot& slot) { shares_.count(slot, size_of(slot)); }
 
   // The slot that has waited longest in this lane, or null.
   Slot* front(Lane lane) const { return list(lane).first; }
@@ -118,7 +125,8 @@ class Slots {
 
   size_t size() const { return count_; }
   size_t dirty_count() const { return dirty_; }
-  size_t limited_bytes() const { return limited_bytes_; }
+  SlotShares& shares() { return shares_; }
+  const SlotShares& shares() const { return shares_; }
   // Values under which nothing more is to come, that wait to be stored and forgotten.
   size_t ended_count() const { return ended_; }
   uint64_t coalesced() const { return coalesced_; }
@@ -129,6 +137,7 @@ class Slots {
     return buckets_[static_cast<size_t>(number) & (buckets_.size() - 1)];
   }
   Slot& add(int db, std::string_view key);
+  std::unique_ptr<Slot> make();
   void spread();
   struct List {
     Slot* first = nullptr;
@@ -137,6 +146,7 @@ class Slots {
   List& list(Lane lane) { return lists_[lane == Lane::paired]; }
   const List& list(Lane lane) const { return lists_[lane == Lane::paired]; }
   static void pack(Slot& slot, std::span<const FieldView> fields);
+  static size_t size_of(const SlotUpdate& update);
   static size_t size_of(const Slot& slot);
 
   // Slots whose numbers are alike in their lowest bits are chained to each other. That part is a
@@ -148,9 +158,10 @@ class Slots {
   Slot* newest_ = nullptr;
   List lists_[2];
   size_t dirty_ = 0;
-  size_t limited_bytes_ = 0;
   size_t ended_ = 0;
   uint64_t coalesced_ = 0;
+  SlotShares shares_;
+  std::unique_ptr<Slot> spare_;  // the last that was erased, with its room for texts
 };
 
 }  // namespace nb::outbox

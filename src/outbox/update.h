@@ -49,7 +49,7 @@ struct SlotUpdate {
   Duration renew{};
   bool echo = false;     // of a hash: ask for the first field as it stood before, and tell
   bool forget = false;   // once stored it is not ours to write again after an outage
-  bool limited = false;  // counts against slot_bytes: keys that others choose, deletions too
+  bool limited = false;  // has its limits: keys that others choose, deletions too
   // Other nodes write this key too: once its value is confirmed it is written again only if the
   // server has lost data, and then only if the key is missing.
   bool shared = false;
@@ -75,8 +75,9 @@ struct MessageUpdate {
 
 enum class Put : uint8_t {
   accepted,
-  full,       // no room for a limited slot: nothing was taken
-  too_large,  // would never fit: nothing was taken
+  full,        // no room for a limited slot: nothing was taken
+  share_full,  // the same, of this owner's
+  too_large,   // would never fit: nothing was taken
 };
 
 enum class Outcome : uint8_t {

@@ -35,7 +35,8 @@ def test_the_hello_tells_the_limits(redis_server, make_agent, connect):
     assert hello["limits"] == {
         "line_bytes": 8192, "max_line_bytes": 65536, "output_bytes": 131072, "batch_calls": 256,
         "waiting_calls": 256, "subscriptions": 64, "pattern_cost": 1024, "will_calls": 8,
-        "value_bytes": 65209, "slot_bytes": 4194304, "event_bytes": 1048576,
+        "value_bytes": 65209, "slot_bytes": 4194304, "client_slot_bytes": 1048576,
+        "event_bytes": 1048576,
         "urgent_bytes": 524288, "client_event_bytes": 524288, "clients": 64,
         "clients_per_user": 48}
     assert client.call("client.hello", max_line_bytes=100_000)["limits"]["max_line_bytes"] == 100_000

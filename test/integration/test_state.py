@@ -201,25 +201,63 @@ def test_what_waits_is_read_from_the_agent(lonely):
     wait_until(lambda: lonely.client.call("state.get", key="k")["source"] == "redis")
 
 
-def test_no_room_for_values(redis_server, make_agent, steady):
-    agent = make_agent(redis_server.url(), settings={"outbox.slot_bytes": "16KiB"})
-    client = steady(agent)
-    error, count = None, 0
-    while error is None and count < 1000:
+def fill(client, name):
+    """Values of half a kilobyte until there is no more room: how many were taken, and the error."""
+    for count in range(100000):
         try:
-            client.call("state.set", key=f"k{count}", value="x" * 500)
-            count += 1
-        except Refused as caught:
-            error = caught
+            client.call("state.set", key=f"{name}{count}", value="x" * 500)
+        except Refused as error:
+            return count, error
+    raise AssertionError("there is no limit")
+
+
+def test_one_client_takes_no_room_from_another_while_redis_is_away(lonely, connect):
+    other = connect(lonely.agent)
+    count, error = fill(lonely.client, "first")
     assert (error.code, error.name) == (-32004, "queue_full")
-    assert error.data["limit_bytes"] == 16384 and 10 < count < 32
-    client.call("state.set", key="k0", value="y", ack="stored")  # an old one may change
-    client.call("robot.update", joints_l=[1], ack="stored")  # and this does not count
-    client.call("state.delete", key="k1", ack="stored")
-    client.call("state.set", key="new", value="x", ack="stored")
+    assert error.data["limit_bytes"] == 1 << 20 and "client_slot_bytes" in error.message
+    assert count > 800
+    lonely.client.call("state.set", key="first0", value="y")  # in place of an old one
+    lonely.client.call("robot.update", joints_l=[1])  # this does not count
+    for i in range(10):
+        other.call("state.set", key=f"other{i}", value="x" * 500)
+    # Nor do connections that come and go take it from who was there before.
+    for name in "abcde":
+        client = connect(lonely.agent)
+        taken, error = fill(client, name)
+        assert error.name == "queue_full" and (name != "a" or taken > 800)
+        client.close()
+    assert taken == 0 and error.data["limit_bytes"] == 4 << 20 and "slot_bytes" in error.message
+    other.call("state.set", key="other", value="last")
+    lonely.server.start()
+    redis = lonely.server.client()
+    wait_until(lambda: redis.exists("other", "other9", f"first{count - 1}", "a0") == 4)
+    assert redis.get("other") == '"last"' and redis.get("first0") == '"y"'
+    assert [i for i in range(10) if not redis.exists(f"other{i}")] == []
+    assert [i for i in range(count) if not redis.exists(f"first{i}")] == []
+    assert connect(lonely.agent).call("state.set", key="later", value=1, ack="stored") == {}
+
+
+def test_values_that_redis_has_make_room(redis_server, make_agent, steady, connect):
+    agent = make_agent(redis_server.url(), settings={
+        "outbox.slot_bytes": "64KiB", "outbox.client_slot_bytes": "16KiB"})
+    other, client = steady(agent), connect(agent)
+    other.call("state.set", key="other", value=1, ack="stored")
+    client.call("client.hello", errors=True)
+    for i in range(2000):  # faster than Redis: then it is not read, and nothing is refused
+        client.notify("state.set", key=f"k{i}", value="x" * 500)
+    client.call("state.set", key="last", value=1, ack="stored")
+    assert client.messages == []
+    other.call("state.set", key="new", value=1, ack="stored")
     error = refused(client, "state.set", key="large", value="x" * 20000)
-    assert error.name in ("too_large", "queue_full") and error.data["limit_bytes"] == 16384
-    assert redis_server.client().get("new") == '"x"' and not redis_server.client().exists("large")
+    assert error.name == "too_large" and error.data["limit_bytes"] == 16384
+    redis = redis_server.client()
+    assert all(redis.exists(f"k{i}") for i in range(2000)) and not redis.exists("large")
+    # What is still kept is written again when Redis has lost it: of the flood the last ones.
+    redis_server.restart()
+    redis = redis_server.client()
+    wait_until(lambda: redis.exists("other", "new", "last", "k1999") == 4)
+    assert not redis.exists("k0")
 
 
 def test_deletions_that_wait_take_room_as_well(lonely):

@@ -103,6 +103,27 @@ TEST(OutboxMemory, EventsThatPileUpAndLeaveKeepTheirChunksWhileTheyAreNeeded) {
   EXPECT_LT(outbox.events().allocated(), 20'000u) << "given back when they are not";
 }
 
+TEST(OutboxMemory, AValueOfANewKeyTakesTheRoomOfTheOneThatIsForgotten) {
+  if (!test::kCountsAllocations) GTEST_SKIP() << "a sanitizer has the heap";
+  Outbox outbox({"hog", "hog-1", {}, {100'000, 25'000}});
+  outbox.connection_opened();
+  test::Filler fill{outbox, kStart};
+  const std::string value(500, 'x');
+  std::string key = "some key of a length, by its number: 000000";
+  const auto some = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      for (size_t at = key.size(); ++key[--at] > '9';) key[at] = '0';
+      ASSERT_EQ(fill.string(key, value, {}, 0, true), Put::accepted);
+      Unit unit;
+      while (outbox.next(unit, kStart, WallTime{})) outbox.stored(unit, kStart);
+    }
+  };
+  some(1000);
+  const long before = test::allocations;
+  some(10'000);
+  EXPECT_EQ(test::allocations - before, 0);
+}
+
 TEST(OutboxMemory, NothingLargeIsTakenBeforeItIsNeeded) {
   if (!test::kCountsAllocations) GTEST_SKIP() << "a sanitizer has the heap";
   const long before = test::allocations;

@@ -49,10 +49,10 @@ class OutboxTest : public testing::Test {
   OutboxTest() { make(1 << 20); }
 
   void make(size_t event_bytes, Duration age = 10min, size_t slot_bytes = 4 << 20) {
-    make_lanes({event_bytes, age, event_bytes, event_bytes}, slot_bytes);
+    make_lanes({event_bytes, age, event_bytes, event_bytes}, {slot_bytes, slot_bytes});
   }
-  void make_lanes(EventLogLimits limits, size_t slot_bytes = 4 << 20) {
-    outbox_.emplace(OutboxOptions{"hog", "hog-1", limits, slot_bytes});
+  void make_lanes(EventLogLimits limits, SlotLimits slot_limits = {}) {
+    outbox_.emplace(OutboxOptions{"hog", "hog-1", limits, slot_limits});
     outbox_->set_on_settled(Delegate<void(const Settled&)>::to<&OutboxTest::on_settled>(this));
     fill_.emplace(test::Filler{*outbox_, kStart, kWall});
   }
@@ -442,25 +442,25 @@ TEST_F(OutboxTest, LimitedSlotsHaveTheirLimit) {
   EXPECT_EQ(fill().string("k0", value, {}, 0, true), Put::accepted) << "in place of the old one";
   EXPECT_EQ(fill().string("k0", std::string(9000, 'x'), {}, 0, true), Put::too_large);
   EXPECT_EQ(fill().hash("health", value), Put::accepted) << "ours are not limited";
-  EXPECT_LE(box().slots().limited_bytes(), 8000u);
+  EXPECT_LE(box().slots().shares().bytes(), 8000u);
   EXPECT_FALSE(box().find(0, "more").has_value());
   box().connection_opened();
   (void)drain();
   for (int i = 0; i < taken; ++i) fill().remove("k" + std::to_string(i));
   (void)drain();
-  EXPECT_EQ(box().slots().limited_bytes(), 0u);
+  EXPECT_EQ(box().slots().shares().bytes(), 0u);
   EXPECT_EQ(settled_, Heard{});
 }
 
 TEST_F(OutboxTest, WhatTakesNoMoreRoomThanBeforeIsTakenThoughTheLimitWasLowered) {
   const std::string value(1000, 'x');
   for (const char* key : {"a", "b", "c"}) fill().string(key, value, {}, 0, true);
-  box().set_slot_bytes(2000);
+  box().set_slot_limits({2000, 2000});
   const SlotUpdate deletion{.key = "a", .kind = SlotKind::remove, .forget = true, .limited = true};
   EXPECT_EQ(fill().put(&deletion, {}, {}, 0), Put::accepted);
   EXPECT_EQ(fill().string("b", value, {}, 0, true), Put::accepted);
-  EXPECT_EQ(fill().string("b", value + "x", {}, 0, true), Put::full);
-  EXPECT_EQ(fill().string("d", "", {}, 0, true), Put::full);
+  EXPECT_EQ(fill().string("b", value + "x", {}, 0, true), Put::share_full);
+  EXPECT_EQ(fill().string("d", "", {}, 0, true), Put::share_full);
 }
 
 TEST_F(OutboxTest, AValueThatWasLargerKeepsNoRoomThatIsNotCounted) {
@@ -475,12 +475,12 @@ TEST_F(OutboxTest, AValueThatWasLargerKeepsNoRoomThatIsNotCounted) {
     fill().string("k" + std::to_string(i), std::string(4000, 'x'), {}, 0, true);
     fill().string("k" + std::to_string(i), "1", {}, 0, true);
   }
-  EXPECT_LT(room(), box().slots().limited_bytes());
+  EXPECT_LT(room(), box().slots().shares().bytes());
   for (int i = 0; i < 100; ++i) {
     fill().string("k" + std::to_string(i), std::string(4000, 'x'), 1s, 0, true);
   }
   fill().now += 2s;
-  EXPECT_LT(room(), box().slots().limited_bytes()) << "nor one whose time is over";
+  EXPECT_LT(room(), box().slots().shares().bytes()) << "nor one whose time is over";
 }
 
 // --- who waits ---
