@@ -31,4 +31,11 @@ bool HourlyBudget::spend(uint64_t who, uint64_t amount, MonoTime now) {
   return true;
 }
 
+void HourlyBudget::give_back(uint64_t who, uint64_t amount) {
+  for (Spent& spent : spent_) {
+    if (spent.who != who) continue;
+    spent.amount = std::max(spent.amount - static_cast<double>(amount), 0.0);
+  }
+}
+
 }  // namespace nb::agent

@@ -21,6 +21,8 @@ class HourlyBudget {
   void forget(uint64_t who) {
     std::erase_if(spent_, [&](const Spent& spent) { return spent.who == who; });
   }
+  // What was spent a moment ago was not needed.
+  void give_back(uint64_t who, uint64_t amount);
 
  private:
   struct Spent {

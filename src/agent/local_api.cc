@@ -167,7 +167,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       robot_(parts.loop, identity_, bus_, config),
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
                parts.notes.empty() ? std::string() : parts.notes + ".session"),
-      state_(requests_, operations_, parts.outbox, db_),
+      state_(requests_, operations_, parts.outbox, db_, config.outbox.new_value_bytes_per_hour),
       errors_(errors_per_hour(config)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {}
 
@@ -193,6 +193,7 @@ void LocalApi::stop() {
 void LocalApi::reconfigure() {
   robot_.reconfigure(config_);
   strokes_.reconfigure(config_);
+  state_.reconfigure(config_.outbox.new_value_bytes_per_hour);
   errors_.set_limit(errors_per_hour(config_));
   bus_.reconfigure(bus_options(config_, identity_.node));
   subscriber_.reconfigure(link_options(config_));
@@ -366,6 +367,8 @@ void LocalApi::carry_out(const Client& gone) {
     const std::string_view name = *element["method"].string(scratch);
     Request request;
     request.owner = gone.id;
+    request.user = gone.peer.uid;
+    request.began = loop_.now();
     request.urgent = true;
     dispatch(*find_method(name), element["params"], request);
     if (request.error) {
@@ -547,6 +550,7 @@ void LocalApi::state_set(Request& request) {
                             size, value_bytes()),
                      value_bytes()));
   }
+  if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
   state_.set(request);
 }
 

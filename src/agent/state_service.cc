@@ -21,6 +21,8 @@ constexpr size_t kMaxDepth = 62;
 constexpr size_t kStoredLines = 4;
 // Fields of a HASH, which Redis hands out all at once.
 constexpr size_t kMaxFields = 16384;
+// What Redis keeps for a key besides it and its value, about.
+constexpr uint64_t kKeyOverhead = 100;
 // One field in an answer, at the least: "":"",
 constexpr size_t kLeastField = 6;
 // What Redis takes for a field beside its texts, at the most, and counts in MEMORY USAGE.
@@ -347,7 +349,25 @@ void StateService::set(Request& request) {
   slot.limited = true;
   slot.shared = true;
   if (const auto ttl = request.values[2].integer()) slot.ttl = std::chrono::milliseconds(*ttl);
-  requests_.write(request, &slot, nullptr, nullptr);
+  const uint64_t bytes = new_bytes(key, fields[0].value.size());
+  if (bytes > 0 && !new_bytes_.spend(request.user, bytes, request.began)) {
+    return requests_.refuse(
+        request, wire::rpc::queue_full("the programs of this user have added as much within an "
+                                       "hour as [outbox] new_value_bytes_per_hour allows: new "
+                                       "keys, and values larger than before",
+                                       static_cast<size_t>(new_bytes_.limit())));
+  }
+  if (!requests_.write(request, &slot, nullptr, nullptr) && bytes > 0) {
+    new_bytes_.give_back(request.user, bytes);
+  }
+}
+
+// By how much this value makes Redis larger than ever, as far as the agent knows: what it does not
+// keep is new.
+uint64_t StateService::new_bytes(std::string_view key, size_t size) const {
+  const auto before = outbox_.find(db_, key);
+  if (!before || before->largest == 0) return key.size() + size + kKeyOverhead;
+  return size > before->largest ? size - before->largest : 0;
 }
 
 // key

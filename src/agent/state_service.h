@@ -1,6 +1,7 @@
 // StateService: state.set, .get, .delete, .list: values of any key that no other program parses.
 #pragma once
 
+#include "agent/hourly_budget.h"
 #include "agent/operation.h"
 #include "agent/request.h"
 #include "outbox/outbox.h"
@@ -9,8 +10,15 @@ namespace nb::agent {
 
 class StateService {
  public:
-  StateService(Requests& requests, Operations& operations, outbox::Outbox& outbox, int db)
-      : requests_(requests), operations_(operations), outbox_(outbox), db_(db) {}
+  // `new_bytes_per_hour`: see [outbox] new_value_bytes_per_hour.
+  StateService(Requests& requests, Operations& operations, outbox::Outbox& outbox, int db,
+               uint64_t new_bytes_per_hour)
+      : requests_(requests),
+        operations_(operations),
+        outbox_(outbox),
+        db_(db),
+        new_bytes_(new_bytes_per_hour) {}
+  void reconfigure(uint64_t new_bytes_per_hour) { new_bytes_.set_limit(new_bytes_per_hour); }
 
   void set(Request& request);
   void get(Request& request);
@@ -19,11 +27,13 @@ class StateService {
 
  private:
   bool check_key(Request& request, std::string_view key);
+  uint64_t new_bytes(std::string_view key, size_t size) const;
 
   Requests& requests_;
   Operations& operations_;
   outbox::Outbox& outbox_;
   int db_;
+  HourlyBudget new_bytes_;
   std::string key_;  // reused
   std::string value_;
 };

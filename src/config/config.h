@@ -126,6 +126,7 @@ struct RobotConfig {
 struct OutboxConfig {
   uint64_t slot_bytes = 0;
   uint64_t client_slot_bytes = 0;
+  uint64_t new_value_bytes_per_hour = 0;
   uint64_t event_bytes = 0;
   uint64_t urgent_bytes = 0;
   uint64_t client_event_bytes = 0;

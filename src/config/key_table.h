@@ -390,6 +390,15 @@ constexpr Key kKeys[] = {
          "takes what comes, the agent reads no more of a client that has nearly so much waiting;\n"
          "otherwise one more gets the error 'queue_full'. It is also the largest value.")},
     {.section = "outbox",
+     .name = "new_value_bytes_per_hour",
+     NB_CONFIG_AS(size, outbox.new_value_bytes_per_hour),
+     .fallback = "16MiB",
+     .allowed = "64KiB..1GiB",
+     .doc = NB_DOC(
+         "How much the programs of one user may add to Redis within an hour by state.set: keys\n"
+         "that the agent does not keep yet, and values larger than before. One more gets the\n"
+         "error 'queue_full'.")},
+    {.section = "outbox",
      .name = "event_bytes",
      NB_CONFIG_AS(size, outbox.event_bytes),
      .fallback = "1MiB",

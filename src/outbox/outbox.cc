@@ -97,9 +97,9 @@ std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now)
   const bool stored = slot->stored_version >= slot->version;
   if (slot->expired(now)) {
     if (stored) return std::nullopt;
-    return SlotView{SlotKind::remove, {}, false};
+    return SlotView{SlotKind::remove, {}, false, slot->largest};
   }
-  return SlotView{slot->kind, slot->fields, stored};
+  return SlotView{slot->kind, slot->fields, stored, slot->largest};
 }
 
 // --- emptying ---

@@ -60,6 +60,7 @@ struct SlotView {
   SlotKind kind;
   std::span<const FieldView> fields;  // none of a `remove`
   bool stored;                        // Redis has confirmed it
+  size_t largest;                     // bytes of the largest value that was put under this key
 };
 
 class Outbox {

@@ -125,6 +125,7 @@ Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, O
   slot->put_at = now;
   ended_ += slot->ended();
   pack(*slot, update.fields);
+  slot->largest = std::max(slot->largest, slot->texts.size());
   ++slot->version;
   if (slot->limited) {
     shares_.count(*slot, size_of(*slot), owner);

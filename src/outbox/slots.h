@@ -47,6 +47,7 @@ struct Slot {
   MonoTime expire_sent = MonoTime::min();  // of a hash: when its TTL last went out
   MonoTime put_at{};
   std::string texts;
+  size_t largest = 0;             // bytes of texts that there have been
   std::vector<FieldView> fields;  // into `texts`
 
   uint64_t version = 0;          // counts the values that were put here

@@ -260,6 +260,25 @@ def test_values_that_redis_has_make_room(redis_server, make_agent, steady, conne
     assert not redis.exists("k0")
 
 
+def test_so_much_under_new_keys_within_an_hour(redis_server, make_agent, steady, connect):
+    agent = make_agent(redis_server.url(), settings={
+        "outbox.new_value_bytes_per_hour": "64KiB", "outbox.slot_bytes": "16KiB"})
+    client = steady(agent)
+    client.call("state.set", key="old", value=1)
+    count, error = fill(client, "k")
+    assert (error.code, error.name, error.data["limit_bytes"]) == (-32004, "queue_full", 65536)
+    assert "new_value_bytes_per_hour" in error.message and 100 < count < 110
+    client.close()
+    other = connect(agent)
+    last = f"k{count - 1}"
+    for size in (1, 500):  # it was as large before
+        other.call("state.set", key=last, value="x" * size, ack="stored")
+    for key in (last, "new"):
+        assert refused(other, "state.set", key=key, value="x" * 1000).name == "queue_full"
+    other.call("state.delete", key="other")
+    assert refused(other, "state.set", key="other", value="x" * 1000).name == "queue_full"
+
+
 def test_deletions_that_wait_take_room_as_well(lonely):
     error, count = None, 0
     while error is None and count < 100000:

@@ -468,6 +468,9 @@ TEST(HourlyBudget, IsEachUsersAndComesBackBitByBit) {
   EXPECT_TRUE(budget.spend(2, 1, start));
   EXPECT_TRUE(budget.spend(1, 10, start + 10s));
   EXPECT_FALSE(budget.spend(1, 1, start + 10s));
+  budget.give_back(1, 5);
+  EXPECT_TRUE(budget.spend(1, 5, start + 10s));
+  EXPECT_FALSE(budget.spend(1, 1, start + 10s));
   EXPECT_FALSE(budget.spend(1, 3601, start + 10h));
   EXPECT_TRUE(budget.spend(1, 3600, start + 10h));
 }
