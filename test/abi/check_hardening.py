@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What a program is made of, as its ELF says: only code is executable, nothing that can be executed can
 be written to, the table of imports is read-only, it lies anywhere, and its functions begin with the mark
-that CET (x86) or BTI (arm64) wants where the compiler makes it.
+that CET (x86) or BTI (arm64) wants where the compiler makes it. On x86-64 its code also shows that a large
+stack frame is taken page by page, and that the standard library checks its preconditions; on each
+architecture its imports show that copies are checked (fortify).
 
     check_hardening.py FILE ARCHITECTURE OBJDUMP"""
 
@@ -41,6 +43,16 @@ def faults(file, architecture, objdump):
     dynamic = output("readelf", "-W", "-d", file)
     if "BIND_NOW" not in dynamic and not re.search(r"FLAGS_1.*NOW", dynamic):
         yield "its imports are bound late (no -z now)"
+
+    if architecture != "any" and not re.search(r" __\w+_chk(@|$)", output("readelf", "-W", "--dyn-syms", file), re.M):
+        yield "no function that checks a copy's size is imported (_FORTIFY_SOURCE)"
+    if architecture == "x86_64":
+        code = output(objdump, "-d", file)
+        if not re.search(r"\tor[bwlq]? +\$0x0,(0x[0-9a-f]+)?\(%[re]sp\)", code):
+            yield "no stack frame is taken page by page (-fstack-clash-protection)"
+        traps = len(re.findall(r"\tud2\b", code))
+        if traps < 100:
+            yield f"there are {traps} traps: the standard library's checks are missing (base/library_checks.h)"
 
     if architecture in MARKS:
         first = re.search(r"<main>:\n\s+[0-9a-f]+:\s+(?:[0-9a-f]{2,8} )*\s*(\S.*)",
