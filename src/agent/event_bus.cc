@@ -32,11 +32,13 @@ EventBus::EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests,
       remote_(remote),
       options_(std::move(options)),
       node_events_stream_(wire::node_events_stream(options_.node)),
-      recorded_(options_.node, options_.channels) {}
+      recorded_(options_.node, options_.channels),
+      node_events_(options_.events_per_hour) {}
 
 void EventBus::reconfigure(Options options) {
   options_ = std::move(options);
   recorded_.set_limits(options_.channels);
+  node_events_.set_limit(options_.events_per_hour);
 }
 
 bool EventBus::publish(Request& request, const Publication& event, const outbox::SlotUpdate* slot,
@@ -46,7 +48,12 @@ bool EventBus::publish(Request& request, const Publication& event, const outbox:
   outbox::EntryUpdate own;
   own.db = options_.db;
   own.fields = fields;
-  switch (event.record) {
+  Publication::Record record = event.record;
+  if (record == Publication::Record::node && request.owner != 0 &&
+      !node_events_.spend(request.user, 1, loop_.now())) {
+    record = Publication::Record::shared;
+  }
+  switch (record) {
     case Publication::Record::no:
       break;
     case Publication::Record::node:
@@ -57,7 +64,7 @@ bool EventBus::publish(Request& request, const Publication& event, const outbox:
       break;
     case Publication::Record::channel:
     case Publication::Record::shared:
-      own.stream = event.record == Publication::Record::shared
+      own.stream = record == Publication::Record::shared
                        ? recorded_.shared()
                        : recorded_.stream_of(event.channel, request.owner, loop_.now());
       own.max_length = options_.channels.length;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/hourly_budget.h"
 #include "agent/recorded_channels.h"
 #include "agent/request.h"
 #include "base/glob.h"
@@ -33,7 +34,8 @@ struct Publication {
   std::string_view payload;  // JSON, one line
   Duration max_age{};
   // Whether it also goes into a stream: none, the node's, its channel's, or the one that channels
-  // without a stream of their own share.
+  // without a stream of their own share. What goes into the node's beyond a budget of its user's
+  // goes into the shared one, so that one user's programs do not push out what others have said.
   enum class Record : uint8_t { no, node, channel, shared };
   Record record = Record::no;
 };
@@ -44,6 +46,7 @@ class EventBus {
     std::string node;
     int db = 0;
     uint64_t events_length = 0;
+    uint64_t events_per_hour = 0;  // of one user, in the node's stream
     uint64_t stream_bytes = 0;
     RecordedChannels::Limits channels;
   };
@@ -141,6 +144,7 @@ class EventBus {
   Options options_;
   std::string node_events_stream_;
   RecordedChannels recorded_;
+  HourlyBudget node_events_;
   redis::EchoFilter echo_;
   wire::JsonGuard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;

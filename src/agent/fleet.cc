@@ -15,6 +15,10 @@ constexpr size_t kMostNodes = 1000;  // on a page
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
 constexpr int kPagesATurn = 8;
+// After a walk as many times as long none is begun, so that those who ask without a pause take a
+// fifth of the agent and of Redis; but never longer than somebody who looks at a page would notice.
+constexpr int kRests = 4;
+constexpr Duration kMaxRest = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -79,7 +83,7 @@ void Fleet::on_turn() {
   if (!callers_.empty()) return soon_.request();
   done_ = false;
   const MonoTime now = loop_.now();
-  rest_until_ = now + (now - walk_->began());
+  rest_until_ = now + std::min(kRests * (now - walk_->began()), kMaxRest);
   walk_.reset();
   begin();
 }

@@ -316,8 +316,8 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
     const Client gone = std::move(*client);
     clients_.erase(clients_.begin() + (client - clients_.data()));
     see_to_will(gone, departure);
+    outbox_.client_gone(id, gone.peer.uid);
   }
-  outbox_.client_gone(id);  // after its will
 }
 
 void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
@@ -562,20 +562,31 @@ void LocalApi::client_goodbye(Request& request) {
   requests_.done(request);
 }
 
-void LocalApi::stroke_start(Request& request) {
+// For what is counted by user. A will has it already: its client is gone.
+void LocalApi::note_user(Request& request) {
   if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
+}
+
+void LocalApi::stroke_start(Request& request) {
+  note_user(request);
   strokes_.start(request);
 }
 
 void LocalApi::stroke_update(Request& request) {
-  if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
+  note_user(request);
   strokes_.update(request);
+}
+
+void LocalApi::stroke_end(Request& request) {
+  note_user(request);
+  strokes_.end(request);
 }
 
 // category, message, details
 void LocalApi::error_report(Request& request) {
   if (request.check_only) return;
   request.urgent = true;
+  note_user(request);
   std::string scratch;
   const std::string channel = wire::error_events_channel(*request.values[0].string(scratch));
   event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
@@ -588,7 +599,7 @@ void LocalApi::error_report(Request& request) {
     event_ += "{}";
   }
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  // A will's are few.
+  // A will counts for its user only (EventBus::publish).
   const bool few = request.call == nullptr || errors_.spend(request.owner, 1, loop_.now());
   bus_.publish(request, {channel, event_, config_.outbox.max_age,
                          few ? Publication::Record::node : Publication::Record::shared});

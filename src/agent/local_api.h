@@ -94,9 +94,10 @@ class LocalApi {
   void put_limits(wire::JsonWriter& json, ipc::ClientId client);
   void client_goodbye(Request& request);
   void robot_update(Request& request) { robot_.update(request); }
+  void note_user(Request& request);
   void stroke_start(Request& request);
   void stroke_update(Request& request);
-  void stroke_end(Request& request) { strokes_.end(request); }
+  void stroke_end(Request& request);
   void error_report(Request& request);
   void state_set(Request& request);
   void state_get(Request& request) { state_.get(request); }

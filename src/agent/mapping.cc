@@ -239,6 +239,7 @@ EventBus::Options bus_options(const config::Config& config, const std::string& n
   options.node = node;
   options.db = config.redis.db_for("health").value();
   options.events_length = config.robot.events_length;
+  options.events_per_hour = config.robot.events_per_hour;
   options.stream_bytes = from.stream_bytes;
   options.channels = {static_cast<size_t>(from.channels), from.channel_length, from.channel_bytes,
                       from.channel_ttl};

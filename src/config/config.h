@@ -117,6 +117,7 @@ struct RobotConfig {
   Duration ended_ttl{};
   uint64_t history_length = 0;
   uint64_t events_length = 0;
+  uint64_t events_per_hour = 0;
   uint64_t sessions_per_hour = 0;
   uint64_t history_bytes_per_hour = 0;
 

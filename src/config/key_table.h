@@ -355,6 +355,14 @@ constexpr Key kKeys[] = {
          "About how many events the stream stream:node_events:<node> keeps: starts and ends of\n"
          "sessions, and errors.")},
     {.section = "robot",
+     .name = "events_per_hour",
+     NB_CONFIG_AS(integer, robot.events_per_hour),
+     .fallback = "1200",
+     .allowed = "1..10000000",
+     .doc = NB_DOC(
+         "How many events of that stream the programs of one user may add within an hour. Further\n"
+         "ones go into stream:events:<node>, so that they push nobody else's out.")},
+    {.section = "robot",
      .name = "sessions_per_hour",
      NB_CONFIG_AS(integer, robot.sessions_per_hour),
      .fallback = "1200",

@@ -13,6 +13,9 @@ namespace {
 // own: a chunk for each of thousands would be many times what the lane may take.
 constexpr size_t kKeptOwners = 64;
 
+// So much an owner sends before the next has its turn.
+constexpr size_t kTurnBytes = 2048;
+
 constexpr size_t kAlign = alignof(Record);
 static_assert(sizeof(Record) % kAlign == 0);
 
@@ -172,7 +175,7 @@ Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
   (last_ != nullptr ? last_->next : first_) = record;
   last_ = record;
   if (unsent_ == nullptr) unsent_ = record;
-  add_to_unsent(*record);
+  add_to_unsent(*record, own, own.last_unsent);
   active_ += own.records++ == 0;
   own.bytes += size;
   ++size_;
@@ -190,7 +193,7 @@ size_t EventLog::fair_part() const {
 void EventLog::drop_old(MonoTime now) {
   chunks_.trim(now);
   if (size_ == 0 && owners_.size() > kKeptOwners) {
-    last_own_ = nullptr;
+    last_own_ = turn_ = nullptr;
     owners_.clear();
   }
   while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
@@ -199,7 +202,7 @@ void EventLog::drop_old(MonoTime now) {
 // The first unsent one of its owner.
 void EventLog::drop(Record& record) {
   if (unsent_ == &record) unsent_ = record.next;
-  record.owner->first_unsent = record.next_own;
+  take_from_unsent(record);
   count_dropped(record.wall);
   on_dropped_(record);
   release(record);
@@ -210,16 +213,40 @@ void EventLog::count_dropped(WallTime wall) {
   gap_.add({1, wall, wall});
 }
 
-Record* EventLog::next_to_send() const {
-  return sent_bytes_ <= limits_.lane_bytes(urgent_) / 2 ? unsent_ : nullptr;
+Record* EventLog::next_to_send() {
+  if (half_is_sent()) return nullptr;
+  while (turn_ != nullptr && (turn_->first_unsent == nullptr || turn_->turn_bytes >= kTurnBytes)) {
+    OwnEvents& own = *turn_;
+    turn_ = own.next_turn;
+    own.has_turn = false;
+    if (own.first_unsent != nullptr) take_turn(own);
+  }
+  return turn_ != nullptr ? turn_->first_unsent : nullptr;
 }
 
-void EventLog::mark_sent() {
-  Record& record = *unsent_;
+void EventLog::take_turn(OwnEvents& own) {
+  own.has_turn = true;
+  own.turn_bytes = 0;
+  own.next_turn = nullptr;
+  (turn_ != nullptr ? last_turn_->next_turn : turn_) = &own;
+  last_turn_ = &own;
+}
+
+void EventLog::mark_sent(Record& record) {
   record.was_sent = true;
-  record.owner->first_unsent = record.next_own;
+  take_from_unsent(record);
+  record.owner->turn_bytes += record.bytes;
   sent_bytes_ += record.bytes;
-  unsent_ = record.next;
+  if (&record == unsent_) {
+    unsent_ = record.next;
+    return;
+  }
+  // It goes behind those that were sent before it: answers come in that order.
+  record.previous->next = record.next;
+  (record.next != nullptr ? record.next->previous : last_) = record.previous;
+  record.next = unsent_;
+  record.previous = std::exchange(unsent_->previous, &record);
+  (record.previous != nullptr ? record.previous->next : first_) = &record;
 }
 
 void EventLog::pop_sent() {
@@ -239,14 +266,48 @@ void EventLog::send_again(uint64_t order) {
     record.previous = std::exchange(last_, &record);
     record.previous->next = &record;
   }
-  add_to_unsent(record);
+  OwnEvents& own = *record.owner;
+  add_to_unsent(record, own, own.last_unsent);
 }
 
-void EventLog::add_to_unsent(Record& record) {
+// Behind `before` among the owner's, or first of them.
+void EventLog::add_to_unsent(Record& record, OwnEvents& own, Record* before) {
+  record.owner = &own;
+  record.previous_own = before;
+  record.next_own = before != nullptr ? before->next_own : own.first_unsent;
+  (before != nullptr ? before->next_own : own.first_unsent) = &record;
+  (record.next_own != nullptr ? record.next_own->previous_own : own.last_unsent) = &record;
+  if (!own.has_turn) take_turn(own);
+}
+
+void EventLog::take_from_unsent(Record& record) {
   OwnEvents& own = *record.owner;
-  (own.first_unsent != nullptr ? own.last_unsent->next_own : own.first_unsent) = &record;
-  own.last_unsent = &record;
-  record.next_own = nullptr;
+  Record* const next = record.next_own;
+  (record.previous_own != nullptr ? record.previous_own->next_own : own.first_unsent) = next;
+  (next != nullptr ? next->previous_own : own.last_unsent) = record.previous_own;
+}
+
+void EventLog::leave(Owner owner, Owner heir_owner) {
+  OwnEvents* own = nullptr;
+  for (const auto& place : owners_) {
+    if (place->records > 0 && place->owner == owner) own = place.get();
+  }
+  if (own == nullptr || own->first_unsent == nullptr) return;
+  OwnEvents& heir = place_of(heir_owner);
+  active_ += heir.records == 0;
+  // From the newest on, since those of the heir are mostly older: by age they stay in order.
+  Record* before = heir.last_unsent;
+  while (own->first_unsent != nullptr) {
+    Record& record = *own->last_unsent;
+    take_from_unsent(record);
+    while (before != nullptr && before->order > record.order) before = before->previous_own;
+    add_to_unsent(record, heir, before);
+    --own->records;
+    ++heir.records;
+    own->bytes -= record.bytes;
+    heir.bytes += record.bytes;
+  }
+  active_ -= own->records == 0;
 }
 
 void EventLog::release(Record& record) {
@@ -265,10 +326,29 @@ void EventLog::release(Record& record) {
 }
 
 void EventLog::unsend() {
+  // What was sent lies in the order of the turns; what waits lies by age.
+  std::vector<Record*> records;
+  records.reserve(size_);
+  for (Record* record = first_; record != nullptr; record = record->next) records.push_back(record);
+  std::sort(records.begin(), records.end(),
+            [](const Record* a, const Record* b) { return a->order < b->order; });
+  first_ = last_ = nullptr;
+  for (Record* record : records) {
+    record->next = nullptr;
+    record->previous = last_;
+    (last_ != nullptr ? last_->next : first_) = record;
+    last_ = record;
+  }
   unsent_ = first_;
   sent_bytes_ = 0;
-  for (const auto& own : owners_) own->first_unsent = nullptr;
-  for (Record* record = first_; record != nullptr; record = record->next) add_to_unsent(*record);
+  turn_ = nullptr;
+  for (const auto& own : owners_) {
+    own->first_unsent = own->last_unsent = nullptr;
+    own->has_turn = false;
+  }
+  for (Record* record = first_; record != nullptr; record = record->next) {
+    add_to_unsent(*record, *record->owner, record->owner->last_unsent);
+  }
 }
 
 bool EventLog::crowded(Owner owner) const {

@@ -1,6 +1,7 @@
-// EventLog: one lane of events in order, bounded in bytes and age. Each owner has a share of it.
-// When a share is full, its owner's oldest unsent event goes; when the lane is full, the oldest
-// unsent one of the client that has most in it. So an owner with little in it loses nothing,
+// EventLog: one lane of events, bounded in bytes and age. Each owner has a share of it, and its
+// events are sent in their order; the owners take turns, so nobody waits behind what others have
+// piled up. When a share is full, its owner's oldest unsent event goes; when the lane is full, the
+// oldest unsent one of the client that has most in it. So an owner with little in it loses nothing,
 // whatever others do. How many went, and from when to when, is kept until it could be told. Records
 // lie packed in chunks and never move, so an event costs no allocation in steady state.
 #pragma once
@@ -60,6 +61,7 @@ struct Record {
   Record* next;
   Record* previous;
   Record* next_own;  // the owner's next one that is not yet sent
+  Record* previous_own;
   OwnEvents* owner;
   Chunks::Chunk* chunk;
   Slot* slot;  // goes in the same transaction if it still waits then
@@ -96,7 +98,10 @@ struct OwnEvents {
   size_t records = 0;  // 0: this place is free
   size_t bytes = 0;
   Record* first_unsent = nullptr;
-  Record* last_unsent = nullptr;  // if there is a first
+  Record* last_unsent = nullptr;
+  OwnEvents* next_turn = nullptr;
+  bool has_turn = false;  // stands among those that take turns, perhaps with nothing left to send
+  size_t turn_bytes = 0;  // sent in this turn
   bool crowded = false;
   bool has_row = false;
   Chunks::Row row;
@@ -131,12 +136,15 @@ class EventLog {
   // Drops what is older than the limit.
   void drop_old(MonoTime now);
 
-  // The first record not yet sent, or null. It stays where it is until it is popped or dropped.
+  // The oldest record not yet sent, or null.
   Record* first_unsent() const { return unsent_; }
-  // The same, but null while half of the lane is on its way already: of the other half anything
-  // can be dropped, so that there is room for an owner with little in it.
-  Record* next_to_send() const;
-  void mark_sent();
+  // Whether half of the lane is on its way already. Of the other half anything can be dropped, so
+  // that there is room for an owner with little in it.
+  bool half_is_sent() const { return sent_bytes_ > limits_.lane_bytes(urgent_) / 2; }
+  // The first unsent record of the owner whose turn it is, or null.
+  Record* next_to_send();
+  // `record` is next_to_send() or first_unsent(). It stays until it is popped.
+  void mark_sent(Record& record);
   // The oldest sent record has been answered.
   void pop_sent();
   // Nothing of the oldest sent record was carried out: it waits again, behind all others, with
@@ -144,6 +152,8 @@ class EventLog {
   void send_again(uint64_t order);
   // What was sent is in doubt: it will be sent again.
   void unsend();
+  // The owner puts in no more: what it has not sent yet becomes another's, in whose turns it goes.
+  void leave(Owner owner, Owner heir);
   // Whether this owner has so much in the lane that it had better wait: from three quarters on of
   // its share, or of an equal part for each that has anything here and for one more, until half of
   // that is left.
@@ -164,7 +174,9 @@ class EventLog {
   OwnEvents& place_of(Owner owner);
   OwnEvents* to_be_shortened(const OwnEvents& by, size_t bytes) const;
   size_t fair_part() const;
-  static void add_to_unsent(Record& record);
+  void add_to_unsent(Record& record, OwnEvents& own, Record* before);
+  void take_from_unsent(Record& record);
+  void take_turn(OwnEvents& own);
   void drop(Record& record);
   void count_dropped(WallTime wall);
   void release(Record& record);
@@ -177,8 +189,10 @@ class EventLog {
   OwnEvents* last_own_ = nullptr;  // whose record came last: they come many at a time
   Record* first_ = nullptr;
   Record* last_ = nullptr;
-  Record* unsent_ = nullptr;  // those before it wait for answers
-  size_t active_ = 0;         // owners that have records
+  Record* unsent_ = nullptr;        // those before it wait for answers, those from it on are by age
+  OwnEvents* turn_ = nullptr;       // whose turn it is, and then the others'
+  OwnEvents* last_turn_ = nullptr;  // if there is a first
+  size_t active_ = 0;               // owners that have records
   size_t size_ = 0;
   size_t bytes_ = 0;
   size_t sent_bytes_ = 0;

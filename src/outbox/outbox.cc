@@ -81,6 +81,15 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   return Put::accepted;
 }
 
+void Outbox::client_gone(Owner owner, uint32_t user) {
+  slots_.shares().client_gone(owner);
+  // No client has so high a number.
+  constexpr Owner kHeirs = Owner{1} << 63;
+  events_.leave(owner, kHeirs | user);
+  urgent_.leave(owner, kHeirs | user);
+  tell_of_room();
+}
+
 void Outbox::keep_waiters(bool (*waits_still)(void* user, Waiter), void* user) {
   slots_.for_each([&](Slot& slot) {
     std::vector<Slot::Wait> kept;
@@ -151,10 +160,14 @@ Record* Outbox::next_record() {
     const Record* before = other.first_unsent();
     return before == nullptr || before->order > record->behind;
   };
-  Record* urgent = urgent_.next_to_send();
-  Record* event = events_.next_to_send();
-  if (!may_go(urgent, events_)) urgent = nullptr;
-  if (!may_go(event, urgent_)) event = nullptr;
+  // Of one lane the oldest may always go, so the lanes never wait for each other.
+  const auto next_of = [&](EventLog& lane, const EventLog& other) -> Record* {
+    Record* next = lane.next_to_send();
+    if (next != nullptr && !may_go(next, other)) next = lane.first_unsent();
+    return may_go(next, other) ? next : nullptr;
+  };
+  Record* urgent = next_of(urgent_, events_);
+  Record* event = next_of(events_, urgent_);
   if (urgent == nullptr || (event != nullptr && urgent_in_a_row_ >= kUrgentInARow)) {
     urgent_in_a_row_ = 0;
     return event;
@@ -170,7 +183,8 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   if (!replaying_) {
     events_.drop_old(now);
     urgent_.drop_old(now);
-    const bool slots_turn = slot != nullptr && events_in_a_row_ >= kEventsInARow;
+    // One of the agent's own goes at once: it comes once a turn at most, however often it changes.
+    const bool slots_turn = slot != nullptr && (slot->own || events_in_a_row_ >= kEventsInARow);
     Record* record = slots_turn ? nullptr : next_record();
     // What was lost is said before the first event that comes after the loss.
     if (!slots_turn && take_notice(unit, wall)) {
@@ -186,7 +200,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
                                     record->max_length, record->max_bytes, record->ttl, now);
       }
       counters_.replayed += record->was_sent;
-      lane(record->urgent).mark_sent();
+      lane(record->urgent).mark_sent(*record);
       ++events_in_a_row_;
       slot = record->slot != nullptr && record->slot->dirty() ? record->slot : nullptr;
     } else {

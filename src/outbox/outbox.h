@@ -81,9 +81,11 @@ class Outbox {
   bool crowded(Owner owner) const {
     return events_.crowded(owner) || urgent_.crowded(owner) || slots_.shares().crowded(owner);
   }
-  // A client and its user; what it has put in when it is gone stays, and is no longer its own.
+  // A client and its user; what it has put in when it is gone stays, and is no longer its own. Its
+  // events take turns with those of others of the same user who have gone: whoever comes and goes a
+  // thousand times has one turn, not a thousand.
   void client_came(Owner owner, uint32_t user) { slots_.shares().client_came(owner, user); }
-  void client_gone(Owner owner) { slots_.shares().client_gone(owner); }
+  void client_gone(Owner owner, uint32_t user);
   // Forgets who has given up waiting for a slot. It looks at all: for once in a while.
   void keep_waiters(bool (*waits_still)(void* user, Waiter), void* user);
   // The value of a key, if there is one here: to read what was just written. With `now` a string

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/random.h"
+#include "wire/keys.h"
 
 namespace nb::outbox {
 namespace {
@@ -66,6 +67,7 @@ Slot& Slots::add(int db, std::string_view key) {
   slot->number = number_of(db, key);
   slot->db = db;
   slot->key = key;
+  slot->own = wire::is_reserved_key(key);
   slot->chained = std::exchange(bucket_of(slot->number), slot);
   slot->older = newest_;
   (newest_ != nullptr ? newest_->newer : oldest_) = slot;
@@ -185,7 +187,7 @@ void Slots::mark_dirty(Slot& slot, Lane lane) {
 
 void Slots::move(Slot& slot, Lane lane) {
   if (slot.dirty()) {
-    List& from = list(slot.lane);
+    List& from = list(slot, slot.lane);
     (slot.previous != nullptr ? slot.previous->next : from.first) = slot.next;
     (slot.next != nullptr ? slot.next->previous : from.last) = slot.previous;
     slot.previous = slot.next = nullptr;
@@ -193,7 +195,7 @@ void Slots::move(Slot& slot, Lane lane) {
   }
   slot.lane = lane;
   if (lane == Lane::none) return;
-  List& to = list(lane);
+  List& to = list(slot, lane);
   slot.previous = to.last;
   (to.last != nullptr ? to.last->next : to.first) = &slot;
   to.last = &slot;

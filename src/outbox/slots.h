@@ -34,6 +34,8 @@ struct Slot {
   Slot* chained = nullptr;
   int db = 0;
   std::string key;
+  // The agent's and not one that a client thought of: there are few, and each goes before those.
+  bool own = false;
   SlotKind kind = SlotKind::hash;
   bool echo = false;
   bool forget = false;
@@ -100,8 +102,12 @@ class Slots {
   // Redis has answered, or something more or less refers to the slot: perhaps it can be forgotten.
   void count(Slot& slot) { shares_.count(slot, size_of(slot)); }
 
-  // The slot that has waited longest in this lane, or null.
-  Slot* front(Lane lane) const { return list(lane).first; }
+  // The slot that has waited longest in this lane, or null; where they go alone, of the agent's own
+  // if there is any.
+  Slot* front(Lane lane) const {
+    if (lane == Lane::paired) return paired_.first;
+    return own_.first != nullptr ? own_.first : others_.first;
+  }
   void mark_dirty(Slot& slot, Lane lane);
   void move(Slot& slot, Lane lane);  // a dirty one
   void take(Slot& slot) { move(slot, Lane::none); }
@@ -144,8 +150,9 @@ class Slots {
     Slot* first = nullptr;
     Slot* last = nullptr;
   };
-  List& list(Lane lane) { return lists_[lane == Lane::paired]; }
-  const List& list(Lane lane) const { return lists_[lane == Lane::paired]; }
+  List& list(const Slot& slot, Lane lane) {
+    return lane == Lane::paired ? paired_ : slot.own ? own_ : others_;
+  }
   static void pack(Slot& slot, std::span<const FieldView> fields);
   static size_t size_of(const SlotUpdate& update);
   static size_t size_of(const Slot& slot);
@@ -157,7 +164,7 @@ class Slots {
   size_t count_ = 0;
   Slot* oldest_ = nullptr;
   Slot* newest_ = nullptr;
-  List lists_[2];
+  List own_, others_, paired_;
   size_t dirty_ = 0;
   size_t ended_ = 0;
   uint64_t coalesced_ = 0;

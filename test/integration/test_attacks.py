@@ -19,12 +19,7 @@ def open_folder():
         yield folder
 
 
-# Errors of all clients are in one stream of the node, which keeps about 5000.
-KNOWN = {"wills": pytest.mark.xfail(reason="wills at full speed push older errors out of the node's stream")}
-NAMES = [pytest.param(name, marks=KNOWN.get(name, ())) for name in attacks.attacks() if name != "nobody"]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in attacks.attacks() if name != "nobody"])
 def test_one_hostile_client_costs_another_nothing(program, sanitized, open_folder, name):
     figures = attacks.run(name, str(program), open_folder, seconds=1)
     assert figures["pushes"] and figures["stored_errors"], figures

@@ -681,6 +681,25 @@ def test_a_flood_of_errors_pushes_out_nothing_that_others_reported(
     assert messages("stream:events:ook")[-1] == "last"
 
 
+def test_wills_by_the_hundred_push_out_nothing_that_others_reported(
+        redis_server, make_agent, steady, connect):
+    """They count for their user, however many connections they come from."""
+    agent = make_agent(redis_server.url(), settings={"robot.events_per_hour": 20})
+    client = steady(agent)
+    client.call("error.report", category="arm", message="calm", ack="stored")
+    for i in range(50):
+        dying = connect(agent)
+        dying.call("client.hello", will=[
+            {"method": "error.report", "params": {"category": "bulk", "message": str(i)}}])
+        dying.close()
+
+    def messages(stream):
+        return [json.loads(f["event"])["message"] for _, f in redis_server.client().xrange(stream)]
+
+    wait_until(lambda: len(messages("stream:events:ook")) == 31)
+    assert messages("stream:node_events:ook") == ["calm", *(str(i) for i in range(19))]
+
+
 def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady):
     settings = {"outbox.channel_length": 20, "outbox.channels": 8, "outbox.channel_ttl": "1min"}
     client = steady(make_agent(redis_server.url(), settings=settings))

@@ -248,7 +248,7 @@ def test_a_refused_start_ends_nothing(cell):
 
 def test_an_update_too_large_for_the_event_log_changes_nothing(redis_server, make_agent, steady):
     agent = make_agent(redis_server.url(), settings={
-        "outbox.event_bytes": "8KiB", "robot.telemetry_interval": "1ms"})
+        "outbox.event_bytes": "8KiB", "outbox.urgent_bytes": "8KiB", "robot.telemetry_interval": "1ms"})
     client = steady(agent)
     session = start(client)
     client.call("stroke.update", stroke_idx=1)

@@ -210,7 +210,7 @@ TEST_F(SlotSharesTest, WhatAClientLeavesStaysAndCountsForItNoMore) {
   for (Owner owner = 1; owner <= 2; ++owner) {
     box().client_came(owner, 1000);
     EXPECT_EQ(fill(owner, &count), Put::share_full);
-    box().client_gone(owner);
+    box().client_gone(owner, 1000);
   }
   box().client_came(3, 1000);
   int later = 0;
@@ -228,7 +228,7 @@ TEST_F(SlotSharesTest, ConnectionsThatComeAndGoLeaveRoomForOthers) {
     box().client_came(owner, 1000);
     const Put put = fill(owner);
     EXPECT_TRUE(put == Put::share_full || put == Put::full);
-    box().client_gone(owner);
+    box().client_gone(owner, 1000);
     if (owner > 10) {
       EXPECT_EQ(shares().waiting(), before) << owner;
     }
@@ -250,14 +250,14 @@ TEST_F(SlotSharesTest, OfWhoHasGoneTheStoredValuesAreForgottenLikeOthers) {
   for (Owner owner = 1; owner <= 200; ++owner) {
     box().client_came(owner, owner % 2);
     flood(owner, 3);
-    box().client_gone(owner);
+    box().client_gone(owner, owner % 2);
   }
   box().client_came(1000, 5);
   flood(1000, 15);
   EXPECT_EQ(count_of(1000, 15), 15);
   EXPECT_EQ(count_of(1, 3), 0);
   EXPECT_GT(count_of(200, 3), 0);
-  box().client_gone(1000);
+  box().client_gone(1000, 1000);
   store();
   EXPECT_LE(shares().bytes(), 100'000u);
 }
