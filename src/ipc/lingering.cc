@@ -45,15 +45,12 @@ bool Lingering::go_on(Session& session) {
   }
   if (session.deaf || (session.unsent() == 0 && !reads)) return false;
   if (session.unsent() == 0 && !std::exchange(session.finished, true)) session.finish_sending();
-  if (reads) {
-    std::string_view bytes;
-    if (session.receive(loop_.read_buffer(), bytes) == Session::Io::ended) {
-      if (session.unsent() == 0) return false;
-      session.ended = Session::End::eof;
-    }
+  if (reads && session.discard() == Session::Io::ended) {
+    if (session.unsent() == 0) return false;
+    session.ended = Session::End::eof;
   }
-  session.watch((session.ended == Session::End::fault ? UV_READABLE : 0) |
-                (session.blocked ? UV_WRITABLE : 0));
+  const bool listens = session.ended == Session::End::fault && session.may_discard();
+  session.watch((listens ? UV_READABLE : 0) | (session.blocked ? UV_WRITABLE : 0));
   return true;
 }
 

@@ -338,11 +338,9 @@ void Server::work(Session& session) {
 // Of one that the agent is closing.
 void Server::discard(Session& session, int events) {
   if ((events & UV_DISCONNECT) != 0 && session.peer_has_hung_up()) session.deaf = true;
-  if (!session.deaf && (events & (UV_READABLE | UV_DISCONNECT)) != 0) {
-    std::string_view bytes;
-    if (session.receive(loop_.read_buffer(), bytes) == Session::Io::ended) {
-      session.input_ended = true;
-    }
+  if (!session.deaf && (events & (UV_READABLE | UV_DISCONNECT)) != 0 &&
+      session.discard() == Session::Io::ended) {
+    session.input_ended = true;
   }
   if (session.deaf) end(session, Session::End::eof);
   watch(session);
@@ -443,7 +441,8 @@ void Server::watch(Session& session) {
   }
   int events = session.blocked ? UV_WRITABLE : 0;
   if (session.closing) {
-    if (!session.input_ended) events |= UV_READABLE | UV_DISCONNECT;
+    // Both, or else one that has ended its sending would be told of without end.
+    if (!session.input_ended && session.may_discard()) events |= UV_READABLE | UV_DISCONNECT;
   } else {
     if (!is_paused(session)) events |= UV_READABLE;
     if (!session.half_closed) events |= UV_DISCONNECT;

@@ -79,6 +79,14 @@ Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
              : Io::ended;
 }
 
+Session::Io Session::discard() {
+  if (!may_discard()) return Io::again;
+  std::string_view bytes;
+  const Io result = receive(loop_.read_buffer(), bytes);
+  if (result == Io::done) discarded_ += bytes.size();
+  return result;
+}
+
 Session::Io Session::send() {
   Io result = Io::done;
   while (unsent() > 0 && result == Io::done) {

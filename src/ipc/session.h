@@ -80,6 +80,10 @@ class Session {
   int watch(int events) { return poll_.watch(events); }
   // Into `buffer`; `bytes` is what came.
   Io receive(uv_buf_t buffer, std::string_view& bytes);
+  // Takes what came and forgets it, so that the peer's writes go through until it has read why it
+  // is closed; but only so much, for a peer that never stops writing. `ended` as of receive().
+  Io discard();
+  bool may_discard() const { return discarded_ < kMostDiscarded; }
   // Gives the kernel what it takes. `ended`: nobody listens any more; what waited is dropped.
   Io send();
   void finish_sending();  // the peer reads to here and no further
@@ -117,6 +121,8 @@ class Session {
   uint64_t faults = 0;         // lines that were no lines
 
  private:
+  static constexpr size_t kMostDiscarded = 256 * 1024;
+
   void on_poll(int events) { owner_->on_ready(*this, events); }
   void on_process(int) { owner_->on_process_gone(*this); }
 
@@ -130,7 +136,8 @@ class Session {
   std::string output_;
   size_t sent_ = 0;     // of output_
   size_t counted_ = 0;  // of what waits, as its user's
-  uv::Poll poll_;       // after fd_: it lets go of it before it is closed
+  size_t discarded_ = 0;
+  uv::Poll poll_;  // after fd_: it lets go of it before it is closed
   UniqueFd process_;
   std::unique_ptr<uv::Poll> process_poll_;  // after process_
 };

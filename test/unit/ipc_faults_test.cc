@@ -424,6 +424,34 @@ TEST_F(IpcFaults, OneThatIsTurnedAwayMayWriteBeforeItReads) {
   EXPECT_EQ(calls, 0);
 }
 
+// How much of what a client says without end is taken.
+size_t taken_of(test::TestLoop& loop, SocketClient& client) {
+  const std::string text(64 * 1024, 'x');
+  size_t taken = 0;
+  for (int i = 0; i < 400; ++i) {
+    taken += client.send_some(text);
+    for (int turn = 0; turn < 3; ++turn) loop.loop().run_once(false);
+  }
+  return taken;
+}
+
+TEST_F(IpcFaults, WhatIsSaidWithoutEndAfterTheEndIsNotReadForEver) {
+  options.max_clients = 1;
+  start();
+  auto a = accepted();
+  auto late = connect();
+  ASSERT_TRUE(loop.run_until([&] { return server->counters().refused == 1; }));
+  EXPECT_LT(taken_of(loop, *late), 2u << 20);
+  EXPECT_NE(late->take().find("\"name\":\"busy\""), std::string::npos);
+  // Likewise while the agent is closing a connection that is owed an answer.
+  a->send(request("later", "7") + flood());
+  ASSERT_TRUE(loop.run_until(
+      [&] { return a->received().find("the connection is closed") != std::string::npos; }));
+  EXPECT_LT(taken_of(loop, *a), 2u << 20);
+  EXPECT_TRUE(server->answer(tokens[0], "{}"));
+  EXPECT_TRUE(loop.run_until([&] { return a->received().ends_with(result_line("7", "{}")); }));
+}
+
 TEST_F(IpcFaults, OneUserCannotTakeAllConnections) {
   options.max_clients = 8;
   start();
