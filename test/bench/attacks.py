@@ -125,6 +125,15 @@ def patterns(client):
     return call("event.subscribe", {"patterns": names}, "s") + "\n"
 
 
+def long_patterns(client):
+    """As many as one client may have of those that are compared to their ends with each long channel."""
+    return call("event.subscribe", {"patterns": ["a" * 240 + f"{client:02}{i:02}" for i in range(16)]}, "s") + "\n"
+
+
+def long_channels():
+    return many(lambda i: call("event.publish", {"channel": "a" * 240 + str(i % 100), "event": {"i": i}}))
+
+
 def small_events():
     return many(lambda i: call("event.publish", {"channel": "a" * (40 + i % 200) + str(i), "event": {"i": i}}))
 
@@ -162,6 +171,9 @@ def attacks():
                          Kind(again=many(lambda i: call("system.status", None, i)))], large_hashes),
         "patterns12": Attack("12 clients with 64 patterns, each with events", [Kind(patterns(c), small_events()) for c in range(12)]),
         "patterns60": Attack("60 clients with 64 patterns, each with events", [Kind(patterns(c), small_events()) for c in range(60)]),
+        "prefixes": Attack("60 clients with long patterns, each with events", [Kind(long_patterns(c), long_channels()) for c in range(60)]),
+        "lists": Attack("60 connections that look for keys that there are none of",
+                        [Kind(again=many(lambda i: call("state.list", {"prefix": "none"}, i)))] * 60, a_large_cell),
         "publish": Attack("one client floods event.publish", [Kind(again=flood())]),
         "publish4": Attack("four clients flood event.publish", [Kind(again=flood(f"flood{c}")) for c in range(4)]),
         "batches": Attack("batches of 256 events", [Kind(again=batch_of(lambda i: call("event.publish", {"channel": f"x{i}", "event": {"i": i}}, i)) * 8)] * 4),
