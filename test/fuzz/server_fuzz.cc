@@ -280,7 +280,7 @@ class Rig {
   Rig(const Clock& clock, const config::Config& config)
       : config_(config),
         loop_(clock),
-        outbox_({"ook", "ook-1", agent::event_limits(config), 4 << 20}),
+        outbox_({"ook", "ook-1", agent::event_limits(config), agent::slot_limits(config)}),
         link_(loop_, log_, outbox_, agent::link_options(config),
               redis::LinkEvents{
                   Delegate<void(const redis::LinkStatus&)>::to<&Rig::on_status>(this),
