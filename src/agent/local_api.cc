@@ -32,12 +32,14 @@ constexpr int64_t kMaxTimeoutMs = 60000;
 constexpr int64_t kYearMs = 31536000000;
 constexpr int64_t kWeekMs = 604800000;
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
-// Of the node's stream of events one client's errors may take this part within an hour, so that
-// they do not push out what others have reported.
+// Of the node's stream of events, and of what the programs of one user may add to it within an
+// hour, one client's errors may take this part: so they neither push out what others have reported
+// nor use up what others of the same user may report.
 constexpr uint64_t kErrorShare = 4;
 
 uint64_t errors_per_hour(const config::Config& config) {
-  return std::max<uint64_t>(config.robot.events_length / kErrorShare, 1);
+  const uint64_t of_all = std::min(config.robot.events_length, config.robot.events_per_hour);
+  return std::max<uint64_t>(of_all / kErrorShare, 1);
 }
 
 constexpr Param kTimestamp{"timestamp", ParamKind::timestamp};

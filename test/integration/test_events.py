@@ -700,6 +700,18 @@ def test_wills_by_the_hundred_push_out_nothing_that_others_reported(
     assert messages("stream:node_events:ook") == ["calm", *(str(i) for i in range(19))]
 
 
+def test_a_flood_of_errors_leaves_of_the_users_budget_for_others(
+        redis_server, make_agent, steady, connect):
+    agent = make_agent(redis_server.url(), settings={"robot.events_per_hour": 40})
+    loud = steady(agent)
+    for i in range(100):
+        loud.call("error.report", category="bulk", message=str(i))
+    connect(agent).call("error.report", category="arm", message="calm", ack="stored")
+    kept = [json.loads(f["event"])["message"]
+            for _, f in redis_server.client().xrange("stream:node_events:ook")]
+    assert kept == [*(str(i) for i in range(10)), "calm"]
+
+
 def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady):
     settings = {"outbox.channel_length": 20, "outbox.channels": 8, "outbox.channel_ttl": "1min"}
     client = steady(make_agent(redis_server.url(), settings=settings))
