@@ -42,8 +42,8 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
           (idlest != nullptr && idlest->last_heard <= session->last_heard)) {
         continue;
       }
-      bool needed = false;
-      may_yield_(session->id(), needed);
+      bool needed = session->has_input();  // it has just ended its silence
+      if (!needed) may_yield_(session->id(), needed);
       if (!needed) idlest = session.get();
     }
     if (idlest == nullptr && share_taken) {

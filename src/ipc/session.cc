@@ -79,6 +79,11 @@ Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
              : Io::ended;
 }
 
+bool Session::has_input() const {
+  char byte;
+  return ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 Session::Io Session::discard() {
   if (!may_discard()) return Io::again;
   std::string_view bytes;

@@ -80,6 +80,8 @@ class Session {
   int watch(int events) { return poll_.watch(events); }
   // Into `buffer`; `bytes` is what came.
   Io receive(uv_buf_t buffer, std::string_view& bytes);
+  // Whether something has come that was not read yet.
+  bool has_input() const;
   // Takes what came and forgets it, so that the peer's writes go through until it has read why it
   // is closed; but only so much, for a peer that never stops writing. `ended` as of receive().
   Io discard();

@@ -544,6 +544,18 @@ TEST_F(AdmissionTest, OneUserInVainStopsNoOther) {
   EXPECT_EQ(other.yields, sessions[3].get());
 }
 
+TEST_F(AdmissionTest, OneThatHasJustSpokenDoesNotYield) {
+  const MonoTime now{1000s};
+  Admission admission({2, 2, 5s}, Admission::MayYield::to<&AdmissionTest::may_yield>(
+                                      static_cast<AdmissionTest*>(this)));
+  add(1000, now - 20s);
+  add(1000, now - 10s);
+  ASSERT_EQ(::send(others[0].get(), "{", 1, 0), 1);
+  EXPECT_EQ(admission.ask(sessions, Peer{1, 1000, 1000}, now).yields, sessions[1].get());
+  others[1].reset();  // gone, and not noticed yet
+  EXPECT_EQ(admission.ask(sessions, Peer{1, 1000, 1000}, now).yields, sessions[1].get());
+}
+
 TEST_F(AdmissionTest, TheLimitThatIsNamedIsTheOneThatWasMet) {
   const MonoTime now{1000s};
   Admission admission({32, 32, 5s}, Admission::MayYield::to<&AdmissionTest::may_yield>(
