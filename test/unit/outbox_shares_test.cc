@@ -138,6 +138,13 @@ TEST_F(SlotSharesTest, WhatIsBeingWrittenAgainIsForgottenTooButNotWhileItIsOnIts
   store();
   EXPECT_TRUE(box().drained());
   flood(1, 300);
+  // All there are: then there is nothing to forget.
+  box().rewrite_all();
+  flying.clear();
+  for (Unit unit; box().next(unit, kStart, WallTime{});) flying.push_back(unit);
+  EXPECT_EQ(set(1, "one more"), Put::full);
+  for (const Unit& unit : flying) box().stored(unit, kStart);
+  EXPECT_EQ(set(1, "one more"), Put::accepted);
 }
 
 TEST_F(SlotSharesTest, AValueIsReplacedInPlaceWhenItIsTheOldest) {
