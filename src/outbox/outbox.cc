@@ -104,6 +104,8 @@ std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now)
   const Slot* slot = slots_.find(db, key);
   if (slot == nullptr) return std::nullopt;
   const bool stored = slot->stored_version >= slot->version;
+  // Refused for good: what Redis has is what there is.
+  if (!stored && slot->settled()) return std::nullopt;
   if (slot->expired(now)) {
     if (stored) return std::nullopt;
     return SlotView{SlotKind::remove, {}, false, slot->largest};
@@ -315,6 +317,9 @@ void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
   version = std::max(version, unit.slot_version);
   if (slot.version == unit.slot_version && !slot.dirty()) slot.if_missing = false;
+  // Whoever set it has heard that it was refused for good: it must not come up later, over what
+  // others have written since.
+  if (outcome == Outcome::refused && slot.shared && slot.settled()) slot.forget = true;
   slots_.count(slot);
   settle_waits(slot, unit.slot_version, outcome);
   // The unit's own record still refers to it; then it goes with that.

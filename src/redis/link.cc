@@ -294,6 +294,11 @@ void Link::settle_state() {
     return enter(LinkState::degraded);
   }
   if (machine_.state() == LinkState::steady) return;
+  // What Redis has refused of the node's own meanwhile is there now.
+  if (machine_.state() == LinkState::degraded) {
+    outbox_.rewrite_all();
+    wake();
+  }
   status_.words.clear();
   if (!std::exchange(was_steady_, true)) {
     ++status_.connects;

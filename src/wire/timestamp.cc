@@ -64,7 +64,9 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
   const unsigned hour = get_digits(text, 11, 2);
   const unsigned minute = get_digits(text, 14, 2);
   const unsigned second = get_digits(text, 17, 2);
-  if (!date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  // Other programs have no year 0 (datetime.MINYEAR of Python is 1).
+  if (!date.ok() || date.year() < year(1) || hour > 23 || minute > 59 || second > 59)
+    return std::nullopt;
   std::string_view rest = text.substr(kWhole);
   unsigned fraction = 0;
   if (rest.starts_with('.')) {

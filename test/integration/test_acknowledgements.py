@@ -137,9 +137,9 @@ def test_an_event_that_was_dropped_is_told_to_who_waits(make_redis, make_agent, 
     stats = client.call("agent.stats")["outbox"]
     assert stats["dropped"] > 80 and stats["event_bytes"] <= stats["event_bytes_limit"] == 8192
     server.start()
-    kept = wait_until(lambda: [json.loads(f["event"])["i"] for _, f in
-                               server.client().xrange("stream:events:ook:c")
-                               if f["channel"] == "c"])
+    wait_until(lambda: client.call("agent.stats")["outbox"]["events_waiting"] == 0)
+    kept = [json.loads(f["event"])["i"] for _, f in server.client().xrange("stream:events:ook:c")
+            if f["channel"] == "c"]
     assert kept == list(range(100 - len(kept), 100)) and len(kept) + stats["dropped"] >= 101
 
 

@@ -81,8 +81,14 @@ def test_a_refused_health_is_seen_everywhere(redis_server, make_agent, connect, 
     assert len(agent.logged("refuses this node's health")) == 1
     assert client.call("agent.stats")["link"]["failures"] == 0
 
-    store.execute_command("ACL", "SETUSER", "agent", "~node:health:*")
+    client.call("robot.update", is_connected_l=True)
+    wait_until(lambda: client.call("agent.stats")["outbox"]["slots_waiting"] == 0)
+    assert not store.exists("robot:state:ook")
+
+    store.execute_command("ACL", "SETUSER", "agent", "~node:health:*", "~robot:*")
     reaches(client, "steady")
+    # What was refused of the node's own meanwhile is there now.
+    wait_until(lambda: '"is_connected_l":true' in (store.hget("robot:state:ook", "state") or ""))
     redis_server.wait_for_beat("ook")
     assert len(agent.logged("takes this node's health again")) == 1
 
@@ -221,3 +227,22 @@ def test_replies_are_bounded_in_memory(fake_redis, make_agent, sanitized):
     with open(f"/proc/{agent.pid}/status") as file:
         peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
     assert sanitized or peak < 64 * 1024, f"{peak} kB"
+
+
+def test_a_refused_value_neither_comes_up_later_nor_hides_what_is_there(
+        redis_server, make_agent, connect):
+    store = redis_server.client()
+    store.execute_command("ACL", "SETUSER", "agent", "reset", "on", ">x", "~node:*", "~stream:*",
+                          "~nodebeat:*", "&*", "+@all")
+    agent = make_agent(redis_server.url("agent:x@"))
+    client = connect(agent)
+    reaches(client, "steady")
+    assert refused(client, "state.set", key="cell:z", value=1, ack="stored").name == "refused_by_redis"
+    store.execute_command("ACL", "SETUSER", "agent", "~*")
+    store.set("cell:z", "2")
+    assert client.call("state.get", key="cell:z") == {"key": "cell:z", "value": 2, "source": "redis"}
+    connects = link(client)["connects"]
+    store.execute_command("CLIENT", "KILL", "USER", "agent")
+    wait_until(lambda: link(client)["connects"] > connects and link(client)["state"] == "steady")
+    assert client.call("state.set", key="cell:y", value=1, ack="stored") == {}
+    assert store.get("cell:z") == "2"
