@@ -273,20 +273,34 @@ def bench_latency(table, agent, port):
             table.row(f"until it is stored beside {name}, {quantile}", seen["agent"][i], theirs)
 
 
+def bare_relay_rate(port, what, clients, batches):
+    """What gets into Redis through a process that only hands on, in messages a second."""
+    seen = figures_of(run(program("bare_relay"), port, what, clients, MESSAGES, PAYLOAD, batches))
+    return seen["said"][0] / seen["seconds"][0]
+
+
 def bench_throughput(table, agent, port):
-    table.title(f"into Redis over one connection, a second, {PAYLOAD} bytes each, beside redis-benchmark -P 64")
     commands = {
         "publish": ("PUBLISH", "bench:rate", "x" * PAYLOAD),
         "set": ("SET", "bench:__rand_int__", "x" * PAYLOAD),
     }
+    rows = []
     for what, clients, batches in shapes():
         # In turns, and the best of each: what else runs here shall not decide.
-        theirs, ours = 0, 0
+        theirs, relayed, ours = 0, 0, 0
         for _ in range(ROUNDS):
             theirs = max(theirs, benchmark_rate(port, clients, *commands[what]))
+            relayed = max(relayed, bare_relay_rate(port, what, clients, batches))
             ours = max(ours, rate(agent, port, what, clients, batches))
         name = f"{commands[what][0]}, {clients} clients, {64 * clients * batches:,} under way"
+        rows.append((name, ours, theirs, relayed))
+    table.title(f"into Redis over one connection, a second, {PAYLOAD} bytes each, beside redis-benchmark -P 64")
+    for name, ours, theirs, _ in rows:
         table.row(name, ours, theirs, at_least=0.5)
+    # redis-benchmark and Redis are two processes, a client, the agent and Redis three.
+    table.title("the same, beside a bare relay: a process between that neither parses nor looks (test/bench/bare_relay.cc)")
+    for name, ours, _, relayed in rows:
+        table.row(name, ours, relayed, at_least=0.8)
 
 
 def bench_allocations(daemon, folder, table, port):
