@@ -98,14 +98,14 @@ void CellWalk::ask_page(std::string_view key) {
 
 void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  if (answer.reply == nullptr && !answer.oversized) return finish(false);
+  if (!answer.reply && !answer.oversized) return finish(false);
   if (step_ == Step::size) {
     // What an ACL forbids is left out; the rest is still worth showing.
-    if (answer.reply != nullptr) known_ = read_count(*answer.reply).value_or(0);
+    if (answer.reply) known_ = read_count(answer.reply).value_or(0);
     step_ = Step::nodes;
     return ask_page(wire::kNodesKey);
   }
-  const auto page = answer.reply != nullptr ? read_scan_page(*answer.reply) : std::nullopt;
+  const auto page = read_scan_page(answer.reply);
   for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
     if (step_ == Step::nodes) {
       add_node(page->text(i), true);
@@ -216,9 +216,8 @@ bool CellWalk::ask_history(Lane& lane) {
 void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   using Asked = Lane::Asked;
   lane.question = 0;
-  if (answer.reply == nullptr && !answer.oversized) return finish(false);
-  const redisReply nothing{};
-  const redisReply& reply = answer.reply != nullptr ? *answer.reply : nothing;
+  if (!answer.reply && !answer.oversized) return finish(false);
+  const redis::Reply reply = answer.reply;
   switch (lane.asked) {
     case Asked::size: {
       const auto size = read_count(reply);
@@ -236,11 +235,11 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
       return (void)ask_in_lane(lane, Asked::type, command);
     }
     case Asked::type:
-      if (redis::text_of(reply) != "none"sv) return (void)ask_history(lane);
+      if (reply.text() != "none"sv) return (void)ask_history(lane);
       lane.node->gone = true;
       break;
     case Asked::health:
-      if (!on_health(lane, redis::text_of(reply))) return (void)ask_history(lane);
+      if (!on_health(lane, reply.text())) return (void)ask_history(lane);
       break;
     case Asked::history:
       if (const auto seen = read_newest_entry(reply)) {
@@ -255,7 +254,7 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
       return (void)ask_in_lane(lane, Asked::progress, command);
     }
     case Asked::progress:
-      cell_.active_sessions += is_executing(redis::text_of(reply));
+      cell_.active_sessions += is_executing(reply.text());
       break;
     case Asked::nothing:
       break;

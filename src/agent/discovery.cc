@@ -52,7 +52,7 @@ void Discovery::ask() {
 void Discovery::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
   // What an ACL forbids is left out; the rest of a status is still worth showing.
-  const auto page = answer.reply != nullptr ? read_scan_page(*answer.reply) : std::nullopt;
+  const auto page = read_scan_page(answer.reply);
   if (!page) {
     cursor_ = 0;
     return finish();

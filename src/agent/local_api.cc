@@ -259,9 +259,9 @@ void LocalApi::read_back() {
 // Another server process may have come back with less than it had. One that does not say who it is
 // still shows it by what is missing of the agent's own.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
-  if (reply.reply == nullptr || redis::is_error(*reply.reply)) return;
+  if (!reply.reply || reply.reply.is_error()) return;
   constexpr size_t kMostDigits = 64;
-  const auto id = find_in_info(redis::text_of(*reply.reply), "run_id");
+  const auto id = find_in_info(reply.reply.text(), "run_id");
   if (!id || id->empty() || id->size() > kMostDigits || *id == run_id_) return;
   const bool first = run_id_.empty();
   run_id_ = *id;

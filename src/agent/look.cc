@@ -25,8 +25,8 @@ class HealthOperation final : public Operation {
 
   void begin() override { ask({"HSTRLEN", key_, "health"}); }
 
-  void on_reply(const redisReply& reply) override {
-    const bool says_no = redis::is_error(reply);
+  void on_reply(redis::Reply reply) override {
+    const bool says_no = reply.is_error();
     if (step_ == Step::size) {
       // Who may not ask for the size reads all the same.
       const auto size = read_count(reply);
@@ -38,14 +38,14 @@ class HealthOperation final : public Operation {
       if (step_ == Step::known) return ask({"HGET", wire::kNodesKey, node_});
       return ask({"HGET", key_, "health"});
     }
-    if (says_no) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
+    if (says_no) return refuse(wire::rpc::refused_by_redis(reply.text()));
     if (step_ == Step::known) {
-      if (redis::text_of(reply).empty()) {
+      if (reply.text().empty()) {
         return refuse(wire::rpc::not_found("no node '" + node_ + "' was ever seen"));
       }
       return answer(health_result(node_, {}, clock_.wall_now()));
     }
-    const std::string_view text = redis::text_of(reply);
+    const std::string_view text = reply.text();
     if (text.empty()) {
       step_ = Step::known;
       return ask({"HGET", wire::kNodesKey, node_});
@@ -71,21 +71,21 @@ class InspectOperation final : public Operation {
 
   void begin() override { ask({"INFO"}); }
 
-  void on_reply(const redisReply& reply) override {
-    const std::string_view text = redis::text_of(reply);
-    const bool is_list = reply.type == REDIS_REPLY_ARRAY && reply.elements == 2;
+  void on_reply(redis::Reply reply) override {
+    const std::string_view text = reply.text();
+    const bool is_list = reply.size() == 2;
     switch (step_++) {
       case 0:
-        if (reply.type == REDIS_REPLY_STRING) info_ = text.substr(0, kMaxInfo);
+        if (reply.is_string()) info_ = text.substr(0, kMaxInfo);
         return ask({"CONFIG", "GET", "protected-mode"});
       case 1:
-        if (is_list) protected_mode_ = redis::text_of(*reply.element[1]) == "yes";
+        if (is_list) protected_mode_ = reply[1].text() == "yes";
         return ask({"CONFIG", "GET", "requirepass"});
       case 2:
-        if (is_list) has_password_ = !redis::text_of(*reply.element[1]).empty();
+        if (is_list) has_password_ = !reply[1].text().empty();
         return ask({"ACL", "WHOAMI"});
       case 3:
-        if (!redis::is_error(reply)) user_ = foreign_text(text);
+        if (!reply.is_error()) user_ = foreign_text(text);
         asked_at_ = clock_.wall_now();
         return ask({"TIME"});
       default:
@@ -94,7 +94,7 @@ class InspectOperation final : public Operation {
     }
   }
 
-  void take_time(const redisReply& reply) {
+  void take_time(redis::Reply reply) {
     const auto server = read_time(reply);
     if (!server) return;
     // The server looked at its clock about half-way.

@@ -44,15 +44,15 @@ void Forgetting::ask(Step step, std::initializer_list<std::string_view> command)
 
 void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  if (answer.reply == nullptr) return on_done_(Outcome::no_redis);
-  const redisReply& reply = *answer.reply;
-  if (redis::is_error(reply) && step_ != Step::stroke) {
-    words_ = redis::text_of(reply);
+  if (!answer.reply) return on_done_(Outcome::no_redis);
+  const redis::Reply reply = answer.reply;
+  if (reply.is_error() && step_ != Step::stroke) {
+    words_ = reply.text();
     return on_done_(Outcome::refused);
   }
   switch (step_) {
     case Step::health:
-      if (redis::text_of(reply) != "none"sv) return on_done_(Outcome::alive);
+      if (reply.text() != "none"sv) return on_done_(Outcome::alive);
       if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
       return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     case Step::history: {
@@ -61,15 +61,15 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
       return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     }
     case Step::entry:
-      if (reply.type != REDIS_REPLY_STRING) return on_done_(Outcome::unknown);
-      about_ = redis::text_of(reply).substr(0, kMaxEntry);
+      if (!reply.is_string()) return on_done_(Outcome::unknown);
+      about_ = reply.text().substr(0, kMaxEntry);
       return ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
     case Step::removal:
       return ask(Step::stroke, {"HDEL", wire::kStrokesKey, node_});
     case Step::stroke:
       return ask(Step::health_again, {"TYPE", health_key_});
     case Step::health_again:
-      if (redis::text_of(reply) == "none"sv) return on_done_(Outcome::forgotten);
+      if (reply.text() == "none"sv) return on_done_(Outcome::forgotten);
       // Its agent may have noted itself before the removal. If after it, that stays.
       return ask(Step::put_back, {"HSETNX", wire::kNodesKey, node_, about_});
     case Step::put_back:
@@ -94,7 +94,7 @@ class ForgetOperation final : public Operation {
     forgetting_->start();
   }
 
-  void on_reply(const redisReply&) override {}
+  void on_reply(redis::Reply) override {}
 
   void on_done(Forgetting::Outcome outcome) {
     switch (outcome) {
@@ -170,7 +170,7 @@ void NodePruner::on_due() {
 
 void NodePruner::on_page(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  const auto page = answer.reply != nullptr ? read_scan_page(*answer.reply) : std::nullopt;
+  const auto page = read_scan_page(answer.reply);
   cursor_ = page ? page->cursor : 0;
   for (size_t i = 0; page && i + 1 < page->elements.size() && names_.size() < kMaxNames; i += 2) {
     if (wire::check_node_name(page->text(i))) names_.emplace_back(page->text(i));

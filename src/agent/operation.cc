@@ -100,7 +100,7 @@ bool Operation::is_late() const {
 
 void Operation::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  if (answer.reply != nullptr) return on_reply(*answer.reply);
+  if (answer.reply) return on_reply(answer.reply);
   answer.oversized ? on_oversized() : refuse(all_->unavailable());
 }
 

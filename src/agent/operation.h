@@ -101,7 +101,7 @@ class Operation {
   // The first step.
   virtual void begin() = 0;
   // What Redis answered to the last ask(), error replies included.
-  virtual void on_reply(const redisReply& reply) = 0;
+  virtual void on_reply(redis::Reply reply) = 0;
   // It answered with more than the reader takes: `too_large`, if not overridden.
   virtual void on_oversized();
 

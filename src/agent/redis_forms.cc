@@ -23,35 +23,33 @@ std::optional<uint64_t> take_number(std::string_view& name) {
 
 }  // namespace
 
-std::optional<ScanPage> read_scan_page(const redisReply& reply) {
-  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) return std::nullopt;
-  const redisReply& list = *reply.element[1];
-  const auto cursor = parse_number<uint64_t>(redis::text_of(*reply.element[0]));
-  if (!cursor || list.type != REDIS_REPLY_ARRAY) return std::nullopt;
-  return ScanPage{*cursor, {list.element, list.elements}};
+std::optional<ScanPage> read_scan_page(redis::Reply reply) {
+  if (reply.size() != 2) return std::nullopt;
+  const redis::Reply list = reply[1];
+  const auto cursor = parse_number<uint64_t>(reply[0].text());
+  if (!cursor || !list.is_array()) return std::nullopt;
+  return ScanPage{*cursor, list.elements()};
 }
 
-std::optional<uint64_t> read_count(const redisReply& reply) {
-  if (reply.type != REDIS_REPLY_INTEGER || reply.integer < 0) return std::nullopt;
-  return static_cast<uint64_t>(reply.integer);
+std::optional<uint64_t> read_count(redis::Reply reply) {
+  const auto number = reply.integer();
+  if (!number || *number < 0) return std::nullopt;
+  return static_cast<uint64_t>(*number);
 }
 
 // An entry's id begins with the milliseconds since 1970 at which Redis took it (XADD, redis.io);
 // but whoever adds an entry may name any number.
-std::optional<WallTime> read_newest_entry(const redisReply& reply) {
-  if (reply.type != REDIS_REPLY_ARRAY || reply.elements == 0) return std::nullopt;
-  const redisReply& entry = *reply.element[0];
-  if (entry.type != REDIS_REPLY_ARRAY || entry.elements == 0) return std::nullopt;
-  const std::string_view id = redis::text_of(*entry.element[0]);
+std::optional<WallTime> read_newest_entry(redis::Reply reply) {
+  const std::string_view id = reply[0][0].text();
   const auto ms = parse_number<int64_t>(id.substr(0, id.find('-')));
   if (!ms || *ms < 0 || *ms >= kYear10000 * 1000) return std::nullopt;
   return WallTime(std::chrono::milliseconds(*ms));
 }
 
-std::optional<WallTime> read_time(const redisReply& reply) {
-  if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) return std::nullopt;
-  const auto seconds = parse_number<int64_t>(redis::text_of(*reply.element[0]));
-  const auto micros = parse_number<int64_t>(redis::text_of(*reply.element[1]));
+std::optional<WallTime> read_time(redis::Reply reply) {
+  if (reply.size() != 2) return std::nullopt;
+  const auto seconds = parse_number<int64_t>(reply[0].text());
+  const auto micros = parse_number<int64_t>(reply[1].text());
   if (!seconds || *seconds < 0 || *seconds >= kYear10000) return std::nullopt;
   if (!micros || *micros < 0 || *micros >= 1'000'000) return std::nullopt;
   return WallTime(std::chrono::microseconds(*seconds * 1'000'000 + *micros));

@@ -9,27 +9,27 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "redis/reply_reader.h"
+#include "redis/reply.h"
 
 namespace nb::agent {
 
 // A page of SCAN or HSCAN. The cursor is 0 at the end of a walk.
 struct ScanPage {
   uint64_t cursor = 0;
-  std::span<redisReply* const> elements;
+  std::span<const redis::Reply> elements;
 
-  std::string_view text(size_t i) const { return redis::text_of(*elements[i]); }
+  std::string_view text(size_t i) const { return elements[i].text(); }
 };
-std::optional<ScanPage> read_scan_page(const redisReply& reply);
+std::optional<ScanPage> read_scan_page(redis::Reply reply);
 
 // An integer that counts something: HLEN, STRLEN, HDEL.
-std::optional<uint64_t> read_count(const redisReply& reply);
+std::optional<uint64_t> read_count(redis::Reply reply);
 
 // When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).
-std::optional<WallTime> read_newest_entry(const redisReply& reply);
+std::optional<WallTime> read_newest_entry(redis::Reply reply);
 
 // TIME.
-std::optional<WallTime> read_time(const redisReply& reply);
+std::optional<WallTime> read_time(redis::Reply reply);
 
 // The value of a line of INFO, "name:value\r\n".
 std::optional<std::string_view> find_in_info(std::string_view info, std::string_view name);

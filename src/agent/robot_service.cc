@@ -133,10 +133,10 @@ void RobotService::read_back(redis::Link& link) {
 }
 
 void RobotService::on_read(const redis::QueryReply& reply) {
-  if (reply.reply == nullptr) return;  // the connection is gone: the next one reads
+  if (!reply.reply) return;  // the connection is gone: the next one reads
   was_read_ = true;
-  const std::string_view text = redis::text_of(*reply.reply);
-  if (redis::is_error(*reply.reply) || text.empty()) return;
+  const std::string_view text = reply.reply.text();
+  if (reply.reply.is_error() || text.empty()) return;
   wire::JsonGuard guard;
   if (guard.check(text, {}).reason != nullptr) return;
   if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;

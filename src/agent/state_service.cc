@@ -55,11 +55,11 @@ class GetOperation final : public Operation {
 
   void begin() override { ask({"TYPE", key_}); }
 
-  void on_reply(const redisReply& reply) override {
-    const bool says_no = redis::is_error(reply);
+  void on_reply(redis::Reply reply) override {
+    const bool says_no = reply.is_error();
     switch (step_) {
       case Step::type:
-        return says_no ? refuse_by_redis(reply) : on_type(redis::text_of(reply));
+        return says_no ? refuse_by_redis(reply) : on_type(reply.text());
       case Step::string_size:
         if (!says_no && !fits(reply)) return;
         return next(Step::string, {"GET", key_});
@@ -75,12 +75,12 @@ class GetOperation final : public Operation {
         return next(Step::hash, {"HGETALL", key_});
       case Step::field:
         // A HASH without the schema's field is one like any other.
-        if (reply.type == REDIS_REPLY_NIL) return next(Step::fields, {"HLEN", key_});
+        if (reply.is_nil()) return next(Step::fields, {"HLEN", key_});
         [[fallthrough]];
       case Step::string:
         if (says_no) return refuse_by_redis(reply);
-        if (reply.type != REDIS_REPLY_STRING) return refuse_as_gone();
-        return give_text(redis::text_of(reply));
+        if (!reply.is_string()) return refuse_as_gone();
+        return give_text(reply.text());
       case Step::hash:
         return says_no ? refuse_by_redis(reply) : give_hash(reply);
     }
@@ -107,10 +107,10 @@ class GetOperation final : public Operation {
 
   // Of a size, with what is not the value's own: false if it was refused. Nothing (nil): the key is
   // gone since the question before.
-  bool fits(const redisReply& reply, size_t overhead = 0) {
+  bool fits(redis::Reply reply, size_t overhead = 0) {
     const auto size = read_count(reply);
     if (!size) {
-      reply.type == REDIS_REPLY_NIL ? refuse_as_gone() : refuse_as_malformed("a size");
+      reply.is_nil() ? refuse_as_gone() : refuse_as_malformed("a size");
       return false;
     }
     if (*size <= max_stored() + overhead) return true;
@@ -118,7 +118,7 @@ class GetOperation final : public Operation {
     return false;
   }
 
-  bool has_few_fields(const redisReply& reply) {
+  bool has_few_fields(redis::Reply reply) {
     const auto count = read_count(reply);
     const size_t most = std::min(kMaxFields, line_bytes() / kLeastField);
     if (!count) {
@@ -143,20 +143,20 @@ class GetOperation final : public Operation {
     give(value);
   }
 
-  void give_hash(const redisReply& reply) {
-    if (reply.type != REDIS_REPLY_ARRAY || reply.elements % 2 != 0) {
+  void give_hash(redis::Reply reply) {
+    if (!reply.is_array() || reply.size() % 2 != 0) {
       return refuse_as_malformed("HGETALL");
     }
-    if (reply.elements == 0) return refuse_as_gone();
+    if (reply.size() == 0) return refuse_as_gone();
     std::string value;
     std::string quoted;
     wire::JsonWriter json(value);
     json.begin_object();
-    for (size_t i = 0; i + 1 < reply.elements; i += 2) {
+    for (size_t i = 0; i + 1 < reply.size(); i += 2) {
       quoted.clear();
-      wire::JsonWriter(quoted).string(redis::text_of(*reply.element[i]));
+      wire::JsonWriter(quoted).string(reply[i].text());
       json.key(std::string_view(quoted).substr(1, quoted.size() - 2));
-      json.string(redis::text_of(*reply.element[i + 1]));
+      json.string(reply[i + 1].text());
       if (value.size() > line_bytes()) return refuse_as_large();
     }
     json.end_object();
@@ -168,9 +168,7 @@ class GetOperation final : public Operation {
     answer(get_result(key_, value, "redis"));
   }
 
-  void refuse_by_redis(const redisReply& reply) {
-    refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
-  }
+  void refuse_by_redis(redis::Reply reply) { refuse(wire::rpc::refused_by_redis(reply.text())); }
   void refuse_as_gone() { refuse(wire::rpc::not_found("there is no such key")); }
   void refuse_as_large() {
     refuse(wire::rpc::too_large("the stored value does not fit into a line that this client reads",
@@ -253,8 +251,8 @@ class ListOperation final : public Operation {
     ask({"SCAN", scan_, "MATCH", pattern_, "COUNT", kPage});
   }
 
-  void on_reply(const redisReply& reply) override {
-    if (redis::is_error(reply)) return refuse(wire::rpc::refused_by_redis(redis::text_of(reply)));
+  void on_reply(redis::Reply reply) override {
+    if (reply.is_error()) return refuse(wire::rpc::refused_by_redis(reply.text()));
     const auto page = read_scan_page(reply);
     if (!page) return refuse_as_malformed("SCAN");
     const uint64_t digest = digest_of(*page);

@@ -137,10 +137,10 @@ void StrokeService::read_back(redis::Link& link) {
 
 void StrokeService::on_read(const redis::QueryReply& reply) {
   // If the connection is gone, the next one reads; if another session runs now, nobody cares.
-  if (reply.reply == nullptr || !unread_) return;
+  if (!reply.reply || !unread_) return;
   unread_ = false;
-  if (redis::is_error(*reply.reply)) return;
-  const std::string_view text = redis::text_of(*reply.reply);
+  if (reply.reply.is_error()) return;
+  const std::string_view text = reply.reply.text();
   wire::JsonGuard guard;
   const bool readable = !text.empty() && guard.check(text, {}).reason == nullptr;
   const wire::JsonView theirs = readable ? wire::JsonView::of(text) : wire::JsonView();

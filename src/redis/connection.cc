@@ -157,7 +157,7 @@ void Connection::on_data(std::string_view bytes) {
   ReplyReader& reader = wire_->reader;
   if (reader.feed(bytes)) {
     while (const Reply reply = reader.next()) {
-      if (const auto failure = take(*reply)) return fail(*failure, std::nullopt);
+      if (const auto failure = take(reply)) return fail(*failure, std::nullopt);
       if (!wire_) return;  // the owner has closed it
     }
   }
@@ -169,7 +169,7 @@ void Connection::on_data(std::string_view bytes) {
   if (wire_) arm_check();
 }
 
-std::optional<Failure> Connection::take(const redisReply& reply) {
+std::optional<Failure> Connection::take(Reply reply) {
   if (owner_.on_message(reply)) return std::nullopt;
   if (wire_->sent.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
   const Kind kind = wire_->sent.front().kind;
@@ -180,8 +180,8 @@ std::optional<Failure> Connection::take(const redisReply& reply) {
   return owner_.on_reply(reply);
 }
 
-std::optional<Failure> Connection::take_own(Kind kind, const redisReply& reply) {
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+std::optional<Failure> Connection::take_own(Kind kind, Reply reply) {
+  const std::string_view error = reply.error();
   if (!error.empty()) {
     const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
                                              : kind == Kind::client_name ? GreetingStep::client_name
@@ -193,9 +193,7 @@ std::optional<Failure> Connection::take_own(Kind kind, const redisReply& reply) 
   }
   if (kind != Kind::ping) return std::nullopt;
   // +PONG becomes an array once something is subscribed to.
-  const std::string_view first = reply.type == REDIS_REPLY_ARRAY && reply.elements > 0
-                                     ? text_of(*reply.element[0])
-                                     : text_of(reply);
+  const std::string_view first = reply.is_array() ? reply[0].text() : reply.text();
   if (first != "PONG" && first != "pong") {
     return Failure{Trouble::rubbish, "PING was not answered by PONG"};
   }

@@ -34,9 +34,9 @@ class ConnectionOwner {
   // sent.
   virtual void on_state(LinkState state) = 0;
   // Each reply comes here first: whether it is a message, which answers nothing.
-  virtual bool on_message(const redisReply& reply) = 0;
+  virtual bool on_message(Reply reply) = 0;
   // The answer to the oldest command of the owner. What it returns ends the connection.
-  virtual std::optional<Failure> on_reply(const redisReply& reply) = 0;
+  virtual std::optional<Failure> on_reply(Reply reply) = 0;
   // All replies that have come together are handled.
   virtual void on_replies_done() = 0;
   // The connection has failed and is gone. `culprit`: if it was by a reply that is not the protocol
@@ -107,8 +107,8 @@ class Connection {
   void on_check();
   void greet();
   void ping();
-  std::optional<Failure> take(const redisReply& reply);
-  std::optional<Failure> take_own(Kind kind, const redisReply& reply);
+  std::optional<Failure> take(Reply reply);
+  std::optional<Failure> take_own(Kind kind, Reply reply);
   void flush();
   void arm_check();
   void fail(const Failure& failure, std::optional<Culprit> culprit);

@@ -208,7 +208,7 @@ void Pipeline::give_up(std::string_view words) {
   while (!queries_.empty()) {
     const Query query = queries_.front();
     queries_.pop_front();
-    query.done({nullptr, words});
+    query.done({{}, words});
   }
 }
 
@@ -224,7 +224,7 @@ std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
         return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
       }
       last_reply_ = now;
-      if (auto failure = handle(*reply, now)) return failure;
+      if (auto failure = handle(reply, now)) return failure;
     }
   }
   if (reader_.fault() != nullptr) return Failure{Trouble::rubbish, reader_.fault()};
@@ -232,13 +232,13 @@ std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
 }
 
 // Whoever is told may send more, which may move what waits: so it is taken out first.
-std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
+std::optional<Failure> Pipeline::handle(Reply reply, MonoTime now) {
   const Kind kind = waiting_.front().kind;
   if (kind == Kind::unit) return take_unit_reply(reply);
   if (kind == Kind::query) return answer_query(reply);
   const MonoTime sent = waiting_.front().sent;
   waiting_.pop_front();
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+  const std::string_view error = reply.error();
   if (!error.empty()) {
     const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
                                              : kind == Kind::client_name ? GreetingStep::client_name
@@ -249,7 +249,7 @@ std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
     return Failure{trouble, std::string(without_arguments(error))};
   }
   if (kind == Kind::ping) {
-    if (text_of(reply) != "PONG") {
+    if (reply.text() != "PONG") {
       return Failure{Trouble::rubbish, "PING was not answered by PONG"};
     }
     --pings_;
@@ -259,8 +259,8 @@ std::optional<Failure> Pipeline::handle(const redisReply& reply, MonoTime now) {
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::answer_query(const redisReply& reply) {
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+std::optional<Failure> Pipeline::answer_query(Reply reply) {
+  const std::string_view error = reply.error();
   // What this user may not do, and what is not known, concerns who asked; what the server cannot do
   // concerns all.
   const Trouble trouble = classify(error);
@@ -271,11 +271,11 @@ std::optional<Failure> Pipeline::answer_query(const redisReply& reply) {
   waiting_.pop_front();
   const Query query = queries_.front();
   queries_.pop_front();
-  query.done({&reply, error});
+  query.done({reply, error});
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::take_unit_reply(const redisReply& reply) {
+std::optional<Failure> Pipeline::take_unit_reply(Reply reply) {
   const Waiting& waiting = waiting_.front();
   const size_t index = progress_.replies++;
   const size_t exec = waiting.queued + size_t{1};
@@ -305,18 +305,18 @@ std::optional<Failure> Pipeline::take_unit_reply(const redisReply& reply) {
 }
 
 // +OK to MULTI, +QUEUED to what follows, or why a command was not queued.
-std::optional<Failure> Pipeline::take_queued(Command command, const redisReply& reply) {
+std::optional<Failure> Pipeline::take_queued(Command command, Reply reply) {
   if (progress_.no_multi) return take_result(command, reply);
-  if (is_error(reply)) {
-    if (command == Command::multi && is_refusal(text_of(reply))) {
+  if (reply.is_error()) {
+    if (command == Command::multi && is_refusal(reply.text())) {
       progress_.no_multi = true;
-      no_transaction_ = text_of(reply);
+      no_transaction_ = reply.text();
       return std::nullopt;
     }
     progress_.not_queued = true;
-    return note_refusal(command, text_of(reply));
+    return note_refusal(command, reply.text());
   }
-  if (reply.type != REDIS_REPLY_STATUS) {
+  if (reply.kind() != Reply::Kind::status) {
     return Failure{Trouble::rubbish, "a command of a transaction was not answered by a status"};
   }
   // This server takes transactions again; of a cluster that does not change.
@@ -326,11 +326,11 @@ std::optional<Failure> Pipeline::take_queued(Command command, const redisReply& 
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::take_exec(const redisReply& reply) {
+std::optional<Failure> Pipeline::take_exec(Reply reply) {
   const Waiting& waiting = waiting_.front();
   if (progress_.no_multi) return std::nullopt;
-  if (is_error(reply)) {
-    const std::string_view error = text_of(reply);
+  if (reply.is_error()) {
+    const std::string_view error = reply.text();
     // EXECABORT, after a command that was not queued; or what became of the server meanwhile.
     const Trouble trouble = classify(error);
     const bool refused = is_refusal(error);
@@ -351,34 +351,32 @@ std::optional<Failure> Pipeline::take_exec(const redisReply& reply) {
     }
     return std::nullopt;
   }
-  if (reply.type != REDIS_REPLY_ARRAY) {
+  if (!reply.is_array()) {
     return Failure{Trouble::rubbish, "EXEC was not answered by an array"};
   }
-  if (reply.elements < waiting.queued) {
+  if (reply.size() < waiting.queued) {
     return Failure{Trouble::rubbish, "EXEC was answered by too few replies"};
   }
   for (size_t i = 0; i < waiting.queued; ++i) {
-    if (auto failure = take_result(waiting.command[i], *reply.element[i])) return failure;
+    if (auto failure = take_result(waiting.command[i], reply[i])) return failure;
   }
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::take_result(Command command, const redisReply& reply) {
-  if (is_error(reply)) return note_refusal(command, text_of(reply));
+std::optional<Failure> Pipeline::take_result(Command command, Reply reply) {
+  if (reply.is_error()) return note_refusal(command, reply.text());
   switch (command) {
     case Command::hget:
-      progress_.echo.previous = text_of(reply);
+      progress_.echo.previous = reply.text();
       break;
     case Command::hset: {
       // How many fields are new: all of them if the key was not there.
       const auto fields = static_cast<long long>(waiting_.front().unit.slot->fields.size());
-      progress_.echo.existed = reply.type != REDIS_REPLY_INTEGER || reply.integer < fields;
+      progress_.echo.existed = reply.integer().value_or(0) < fields;
       break;
     }
     case Command::publish:
-      progress_.subscribers = reply.type == REDIS_REPLY_INTEGER && reply.integer > 0
-                                  ? static_cast<int64_t>(reply.integer)
-                                  : 0;
+      progress_.subscribers = std::max<int64_t>(reply.integer().value_or(0), 0);
       break;
     default:
       break;

@@ -59,8 +59,8 @@ struct SlotEcho {
 
 // The answer to a query, valid during the call. An error reply of the server is an answer too.
 struct QueryReply {
-  const redisReply* reply = nullptr;  // null: there was none
-  std::string_view words;             // of an error reply, or why there was none
+  Reply reply;             // none: there was none
+  std::string_view words;  // of an error reply, or why there was none
 };
 
 // What became of a unit. The texts are valid during the call.
@@ -160,12 +160,12 @@ class Pipeline {
   void select(int db, MonoTime now);
   void write_slot(const outbox::Slot& slot, MonoTime now);
   void write_entry(outbox::EntryView entry, uint64_t max_length);
-  std::optional<Failure> handle(const redisReply& reply, MonoTime now);
-  std::optional<Failure> answer_query(const redisReply& reply);
-  std::optional<Failure> take_unit_reply(const redisReply& reply);
-  std::optional<Failure> take_queued(Command command, const redisReply& reply);
-  std::optional<Failure> take_exec(const redisReply& reply);
-  std::optional<Failure> take_result(Command command, const redisReply& reply);
+  std::optional<Failure> handle(Reply reply, MonoTime now);
+  std::optional<Failure> answer_query(Reply reply);
+  std::optional<Failure> take_unit_reply(Reply reply);
+  std::optional<Failure> take_queued(Command command, Reply reply);
+  std::optional<Failure> take_exec(Reply reply);
+  std::optional<Failure> take_result(Command command, Reply reply);
   // The failure, if the error is not a refusal of this one command.
   std::optional<Failure> note_refusal(Command command, std::string_view error);
   static bool has_parts(const outbox::Unit& unit);

@@ -109,8 +109,8 @@ void Reader::on_turn() {
   }
 }
 
-std::optional<Failure> Reader::on_reply(const redisReply& reply) {
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+std::optional<Failure> Reader::on_reply(Reply reply) {
+  const std::string_view error = reply.error();
   const Trouble trouble = classify(error);
   if (ends_the_connection(trouble)) return Failure{trouble, std::string(error)};
   const std::unique_ptr<Question> question = std::move(questions_.front());
@@ -121,7 +121,7 @@ std::optional<Failure> Reader::on_reply(const redisReply& reply) {
     time_.stop();  // it stood at a deadline
     arm();
   }
-  question->done({&reply, false});
+  question->done({reply, false});
   return std::nullopt;
 }
 
@@ -149,7 +149,7 @@ void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, boo
   if (again) connection_.forgive();
   if (!questions_.empty()) connection_.open();
   if (questions_.empty()) time_.stop();
-  if (blamed) blamed->done({nullptr, culprit->oversized});
+  if (blamed) blamed->done({{}, culprit->oversized});
   answer_none(failed_);
 }
 

@@ -22,8 +22,8 @@ namespace nb::redis {
 
 // Valid during the call. An error reply of the server is an answer too.
 struct ReaderAnswer {
-  const redisReply* reply = nullptr;  // null: there was none
-  bool oversized = false;             // since it was beyond the limit
+  Reply reply;             // none: there was none
+  bool oversized = false;  // since it was beyond the limit
 };
 
 class Reader final : private ConnectionOwner {
@@ -71,8 +71,8 @@ class Reader final : private ConnectionOwner {
   using Questions = std::vector<std::unique_ptr<Question>>;
 
   void on_state(LinkState state) override;
-  bool on_message(const redisReply&) override { return false; }
-  std::optional<Failure> on_reply(const redisReply& reply) override;
+  bool on_message(Reply) override { return false; }
+  std::optional<Failure> on_reply(Reply reply) override;
   void on_replies_done() override { connection_.flush_soon(); }
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;

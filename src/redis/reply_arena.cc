@@ -20,7 +20,7 @@ ReplyArena::~ReplyArena() {
 }
 
 void* ReplyArena::take(size_t size) {
-  size = (size + sizeof(void*) - 1) / sizeof(void*) * sizeof(void*);
+  size = (size + kAlignment - 1) / kAlignment * kAlignment;
   if (blocks_ == nullptr || blocks_->capacity - used_ < size) {
     const size_t step =
         blocks_ == nullptr ? kFirstBlock : std::min(2 * blocks_->capacity, kLargestStep);

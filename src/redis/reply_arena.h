@@ -12,13 +12,15 @@ class ReplyArena {
   ReplyArena& operator=(const ReplyArena&) = delete;
   ~ReplyArena();
 
-  // Uninitialised, aligned for pointers; valid until reset().
+  static constexpr size_t kAlignment = 8;
+
+  // Uninitialised, aligned for 64 bits; valid until reset().
   void* take(size_t size);
   // Keeps one small block, so that small replies allocate nothing.
   void reset();
 
  private:
-  struct Block {
+  struct alignas(kAlignment) Block {
     Block* next;
     size_t capacity;
     char* bytes() { return reinterpret_cast<char*>(this + 1); }

@@ -1,12 +1,12 @@
 #include "redis/reply_gauge.h"
 
-#include <hiredis/hiredis.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "base/text.h"
+#include "redis/reply.h"
+#include "redis/reply_arena.h"
 
 namespace nb::redis {
 namespace {
@@ -14,8 +14,8 @@ namespace {
 constexpr const char* kTooLong = "a reply is longer than redis.max_reply allows";
 constexpr const char* kNotTheProtocol = "a reply that is not RESP2";
 
-// What an element takes beside its text: hiredis' object, the pointer to it, the text's alignment.
-constexpr size_t kElementCost = sizeof(redisReply) + 2 * sizeof(void*);
+// What an element takes beside its text, with the text's alignment.
+constexpr size_t kElementCost = sizeof(Reply) + ReplyArena::kAlignment;
 
 bool is_text(char kind) {
   return kind == '+' || kind == '-';

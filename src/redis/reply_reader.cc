@@ -1,8 +1,12 @@
 #include "redis/reply_reader.h"
 
+#include <hiredis/hiredis.h>
+
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <span>
 #include <string>
 
 #include "base/foreign_text.h"
@@ -10,15 +14,21 @@
 namespace nb::redis {
 namespace {
 
-// A null answer makes hiredis say "Out of memory" and give the stream up.
-redisReply* make(const redisReadTask* task, int type) {
-  auto& arena = *static_cast<ReplyArena*>(task->privdata);
-  auto* reply = new (arena.take(sizeof(redisReply))) redisReply{};
-  reply->type = type;
+ReplyArena& arena_of(const redisReadTask* task) {
+  return *static_cast<ReplyArena*>(task->privdata);
+}
+
+// An element lies in its array, which make_array() has made; other replies lie for themselves. A
+// null answer makes hiredis say "Out of memory" and give the stream up.
+Reply* make(const redisReadTask* task, Reply reply) {
+  Reply* at = nullptr;
   if (task->parent != nullptr) {
-    static_cast<redisReply*>(task->parent->obj)->element[task->idx] = reply;
+    const auto* array = static_cast<const Reply*>(task->parent->obj);
+    at = const_cast<Reply*>(array->elements().data()) + task->idx;
+  } else {
+    at = static_cast<Reply*>(arena_of(task).take(sizeof(Reply)));
   }
-  return reply;
+  return new (at) Reply(reply);
 }
 
 // Nearly every status: nothing to clean, nothing to cut.
@@ -28,43 +38,38 @@ bool is_plain(std::string_view text) {
 }
 
 void* make_string(const redisReadTask* task, char* text, size_t size) {
+  const auto kind = task->type == REDIS_REPLY_STRING   ? Reply::Kind::string
+                    : task->type == REDIS_REPLY_STATUS ? Reply::Kind::status
+                    : task->type == REDIS_REPLY_ERROR  ? Reply::Kind::error
+                                                       : Reply::Kind::none;
   // What RESP3 adds was not asked for.
-  if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS &&
-      task->type != REDIS_REPLY_ERROR) {
-    return nullptr;
-  }
+  if (kind == Reply::Kind::none) return nullptr;
   // "-\r\n": whoever looks for an error's words has to find some.
   constexpr std::string_view kNoWords = "an error without a text";
   std::string clean;
-  if (task->type == REDIS_REPLY_ERROR && size == 0) {
+  if (kind == Reply::Kind::error && size == 0) {
     clean = kNoWords;
     text = clean.data();
     size = clean.size();
   }
-  if (task->type != REDIS_REPLY_STRING && !is_plain({text, size})) {
+  if (kind != Reply::Kind::string && !is_plain({text, size})) {
     clean = foreign_text({text, size});
     text = clean.data();
     size = clean.size();
   }
-  redisReply* reply = make(task, task->type);
-  reply->str = static_cast<char*>(static_cast<ReplyArena*>(task->privdata)->take(size + 1));
-  std::memcpy(reply->str, text, size);
-  reply->str[size] = '\0';
-  reply->len = static_cast<decltype(reply->len)>(size);
-  return reply;
+  auto* copy = static_cast<char*>(arena_of(task).take(size));
+  std::memcpy(copy, text, size);
+  return make(task, Reply(kind, {copy, size}));
 }
 
 // The element count is an int in hiredis 0.14 and a size_t in 1.x.
 template <class Count>
 void* make_array(const redisReadTask* task, Count count) {
-  const auto elements = static_cast<size_t>(count);
   if (task->type != REDIS_REPLY_ARRAY) return nullptr;
-  redisReply* reply = make(task, REDIS_REPLY_ARRAY);
-  const size_t bytes = elements * sizeof(redisReply*);
-  reply->element = static_cast<redisReply**>(static_cast<ReplyArena*>(task->privdata)->take(bytes));
-  std::memset(reply->element, 0, bytes);
-  reply->elements = elements;
-  return reply;
+  const auto size = static_cast<size_t>(count);
+  auto* elements = static_cast<Reply*>(arena_of(task).take(size * sizeof(Reply)));
+  std::uninitialized_default_construct_n(elements, size);
+  return make(task, Reply(std::span<const Reply>(elements, size)));
 }
 
 template <class Count>
@@ -73,13 +78,11 @@ void set_array_function(void* (*&create)(const redisReadTask*, Count)) {
 }
 
 void* make_integer(const redisReadTask* task, long long value) {
-  redisReply* reply = make(task, REDIS_REPLY_INTEGER);
-  reply->integer = value;
-  return reply;
+  return make(task, Reply(static_cast<int64_t>(value)));
 }
 
 void* make_nil(const redisReadTask* task) {
-  return make(task, REDIS_REPLY_NIL);
+  return make(task, Reply::nil());
 }
 
 template <class Functions>
@@ -109,26 +112,23 @@ redisReplyObjectFunctions make_functions() {
 
 }  // namespace
 
-std::string_view text_of(const redisReply& reply) {
-  switch (reply.type) {
-    case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-    case REDIS_REPLY_ERROR:
-      return {reply.str, static_cast<size_t>(reply.len)};
-    default:
-      return {};
+struct ReplyReader::Parser {
+  explicit Parser(ReplyArena& arena) : functions(make_functions()), reader(redisReaderCreate()) {
+    reader->fn = &functions;
+    reader->privdata = &arena;
   }
-}
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+  ~Parser() { redisReaderFree(reader); }
 
-bool is_error(const redisReply& reply) {
-  return reply.type == REDIS_REPLY_ERROR;
-}
+  redisReplyObjectFunctions functions;  // ours, for hiredis to make replies with
+  redisReader* reader;
+};
 
 ReplyReader::ReplyReader(size_t max_reply_bytes)
-    : gauge_(max_reply_bytes), functions_(make_functions()), reader_(redisReaderCreate()) {
-  reader_->fn = &functions_;
-  reader_->privdata = &arena_;
-}
+    : gauge_(max_reply_bytes), parser_(std::make_unique<Parser>(arena_)) {}
+
+ReplyReader::~ReplyReader() = default;
 
 bool ReplyReader::feed(std::string_view bytes) {
   if (fault_ != nullptr) return false;
@@ -139,26 +139,26 @@ bool ReplyReader::feed(std::string_view bytes) {
 }
 
 void ReplyReader::pass(std::string_view bytes) {
-  if (redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK) {
-    fault_ = reader_->errstr;
+  if (redisReaderFeed(parser_->reader, bytes.data(), bytes.size()) != REDIS_OK) {
+    fault_ = parser_->reader->errstr;
   }
 }
 
 Reply ReplyReader::next() {
-  if (fault_ != nullptr) return nullptr;
+  if (fault_ != nullptr) return {};
   // Half a reply stays in the arena until its other half has come.
   if (given_) arena_.reset();
   given_ = false;
-  if (!gauge_.worth_parsing()) return nullptr;
+  if (!gauge_.worth_parsing()) return {};
   void* reply = nullptr;
-  if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) {
-    fault_ = reader_->errstr;
-    return nullptr;
+  if (redisReaderGetReply(parser_->reader, &reply) != REDIS_OK) {
+    fault_ = parser_->reader->errstr;
+    return {};
   }
-  if (reply == nullptr) return nullptr;
+  if (reply == nullptr) return {};
   given_ = true;
   gauge_.taken();
-  return static_cast<redisReply*>(reply);
+  return *static_cast<const Reply*>(reply);
 }
 
 }  // namespace nb::redis

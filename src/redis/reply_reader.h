@@ -3,37 +3,30 @@
 // and of an error is a stranger's: it is made fit for logs and answers here, where it enters.
 #pragma once
 
-#include <hiredis/hiredis.h>
-
 #include <cstddef>
 #include <memory>
 #include <string_view>
 
+#include "redis/reply.h"
 #include "redis/reply_arena.h"
 #include "redis/reply_gauge.h"
 
 namespace nb::redis {
-
-// Belongs to the reader, and is valid until its next().
-using Reply = const redisReply*;
-
-// The text of a string, status or error reply; empty for others. That of a status or an error has
-// passed foreign_text().
-std::string_view text_of(const redisReply& reply);
-bool is_error(const redisReply& reply);
 
 class ReplyReader {
  public:
   // A reply that is still incomplete takes at most twice `max_reply_bytes` of memory, the objects
   // of its elements included.
   explicit ReplyReader(size_t max_reply_bytes);
+  ~ReplyReader();
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
 
   // Takes bytes in. False if they are not the protocol or beyond the limits: then fault() says
   // why, and the connection is of no more use.
   bool feed(std::string_view bytes);
-  // The next complete reply, or null: more bytes are needed, or there is a fault.
+  // The next complete reply, valid until the call after; or none: more bytes are needed, or there
+  // is a fault.
   Reply next();
   // Whole replies that have come and were not taken: those that a fault came after.
   size_t whole_replies() const { return gauge_.whole_replies(); }
@@ -43,9 +36,7 @@ class ReplyReader {
   bool over_limit() const { return gauge_.over_limit(); }
 
  private:
-  struct Deleter {
-    void operator()(redisReader* reader) const { redisReaderFree(reader); }
-  };
+  struct Parser;  // hiredis', whose types stay in reply_reader.cc
 
   void pass(std::string_view bytes);
 
@@ -53,9 +44,7 @@ class ReplyReader {
   const char* fault_ = nullptr;
   ReplyArena arena_;
   bool given_ = false;  // what is in the arena was handed out
-  // Our functions for hiredis to make replies with; the reader points to them.
-  redisReplyObjectFunctions functions_;
-  std::unique_ptr<redisReader, Deleter> reader_;
+  std::unique_ptr<Parser> parser_;
 };
 
 }  // namespace nb::redis

@@ -12,10 +12,6 @@ namespace {
 // Who subscribes and unsubscribes in a loop must not fill the memory while the server is silent.
 constexpr size_t kMaxSent = 16384;
 
-std::string_view word(const redisReply& array, size_t index) {
-  return index < array.elements ? text_of(*array.element[index]) : std::string_view();
-}
-
 std::string_view name_of(bool subscribes, bool pattern) {
   if (pattern) return subscribes ? "psubscribe" : "punsubscribe";
   return subscribes ? "subscribe" : "unsubscribe";
@@ -141,29 +137,29 @@ void Subscriber::on_replies_done() {
   if (std::exchange(confirmed_, false)) events_.on_status(state());
 }
 
-bool Subscriber::on_message(const redisReply& reply) {
-  if (reply.type != REDIS_REPLY_ARRAY) return false;
-  const std::string_view kind = word(reply, 0);
+bool Subscriber::on_message(Reply reply) {
+  if (!reply.is_array()) return false;
+  const std::string_view kind = reply[0].text();
   // What was still on its way when it was unsubscribed is not wanted any more.
-  if (kind == "message" && reply.elements == 3) {
-    if (channels_.contains(word(reply, 1))) {
-      events_.on_message(word(reply, 1), word(reply, 2), {});
+  if (kind == "message" && reply.size() == 3) {
+    if (channels_.contains(reply[1].text())) {
+      events_.on_message(reply[1].text(), reply[2].text(), {});
     }
     return true;
   }
-  if (kind == "pmessage" && reply.elements == 4) {
-    if (patterns_.contains(word(reply, 1))) {
-      events_.on_message(word(reply, 2), word(reply, 3), word(reply, 1));
+  if (kind == "pmessage" && reply.size() == 4) {
+    if (patterns_.contains(reply[1].text())) {
+      events_.on_message(reply[2].text(), reply[3].text(), reply[1].text());
     }
     return true;
   }
   return false;
 }
 
-std::optional<Failure> Subscriber::on_reply(const redisReply& reply) {
+std::optional<Failure> Subscriber::on_reply(Reply reply) {
   const Sent sent = std::move(sent_.front());
   sent_.pop_front();
-  const std::string_view error = is_error(reply) ? text_of(reply) : std::string_view();
+  const std::string_view error = reply.error();
   const Trouble trouble = classify(error);
   if (trouble != Trouble::none && trouble != Trouble::no_permission) {
     return Failure{trouble, std::string(error)};
@@ -176,8 +172,8 @@ std::optional<Failure> Subscriber::on_reply(const redisReply& reply) {
     refused(all, sent.name, error);
     return std::nullopt;
   }
-  if (word(reply, 0) != name_of(subscribes, pattern) ||
-      (subscribes && word(reply, 1) != sent.name)) {
+  if (reply[0].text() != name_of(subscribes, pattern) ||
+      (subscribes && reply[1].text() != sent.name)) {
     return Failure{Trouble::rubbish, subscribes ? "SUBSCRIBE was answered by something else"
                                                 : "UNSUBSCRIBE was answered by something else"};
   }

@@ -77,8 +77,8 @@ class Subscriber final : private ConnectionOwner {
   };
 
   void on_state(LinkState state) override;
-  bool on_message(const redisReply& reply) override;
-  std::optional<Failure> on_reply(const redisReply& reply) override;
+  bool on_message(Reply reply) override;
+  std::optional<Failure> on_reply(Reply reply) override;
   void on_replies_done() override;
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;

@@ -53,7 +53,7 @@ void fill(outbox::Outbox& outbox) {
 struct Asker {
   int answers = 0;
   void on_reply(const redis::QueryReply& reply) {
-    if (reply.reply == nullptr && reply.words.empty()) std::abort();
+    if (!reply.reply && reply.words.empty()) std::abort();
     ++answers;
   }
 };

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "agent/redis_forms.h"
+#include "redis/reply_reader.h"
 
 namespace nb::agent {
 namespace {
@@ -14,13 +15,13 @@ class Read {
   explicit Read(std::string_view text) {
     EXPECT_TRUE(reader_.feed(text));
     reply_ = reader_.next();
-    EXPECT_NE(reply_, nullptr) << text;
+    EXPECT_TRUE(reply_) << text;
   }
-  const redisReply& operator*() const { return *reply_; }
+  redis::Reply operator*() const { return reply_; }
 
  private:
   redis::ReplyReader reader_{1024 * 1024};
-  redis::Reply reply_ = nullptr;
+  redis::Reply reply_;
 };
 
 TEST(RedisForms, APageOfAScan) {

@@ -20,10 +20,10 @@ using test::TestLoop;
 // One who asks, and what he is told.
 struct Asker {
   void on_answer(const ReaderAnswer& answer) {
-    if (answer.reply == nullptr) {
+    if (!answer.reply) {
       heard.push_back(answer.oversized ? "oversized" : "none");
     } else {
-      heard.push_back(std::string(text_of(*answer.reply)));
+      heard.push_back(std::string(answer.reply.text()));
     }
     if (reader != nullptr && !next.empty()) {
       const std::string_view command[] = {"GET", next};

@@ -45,13 +45,13 @@ struct Watcher {
     heard.push_back(std::string(channel) + "|" + std::string(payload));
   }
   void on_reply(const QueryReply& reply) {
-    if (reply.reply == nullptr) {
+    if (!reply.reply) {
       EXPECT_LT(link->status().state, LinkState::replaying) << "so that it can be said why";
       heard.push_back("none: " + std::string(reply.words));
     } else if (!reply.words.empty()) {
       heard.push_back("error: " + std::string(reply.words));
     } else {
-      heard.push_back("reply: " + std::string(text_of(*reply.reply)));
+      heard.push_back("reply: " + std::string(reply.reply.text()));
     }
     if (ask_again)
       ask_again = link->query(0, std::vector<std::string_view>{"GET", "again"}, done()) == 0;
