@@ -42,6 +42,10 @@ uint64_t errors_per_hour(const config::Config& config) {
   return std::max<uint64_t>(of_all / kErrorShare, 1);
 }
 
+std::string note_path(const std::string& notes, const char* suffix) {
+  return notes.empty() ? std::string() : notes + suffix;
+}
+
 constexpr Param kTimestamp{"timestamp", ParamKind::timestamp};
 constexpr Param kSession{"session_id", ParamKind::plain, false, 1, 256};
 
@@ -166,9 +170,10 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       fleet_(parts.loop, rpc_, reader_, operations_, parts.heartbeat, identity_.node),
       pruner_(parts.loop, parts.log, reader_, operations_),
       bus_(parts.loop, rpc_, requests_, subscriber_, bus_options(config, identity_.node)),
-      robot_(parts.loop, identity_, bus_, config),
+      robot_(parts.loop, parts.log, identity_, bus_, requests_, config,
+             note_path(parts.notes, ".robot")),
       strokes_(parts.loop, parts.log, identity_, bus_, requests_, config,
-               parts.notes.empty() ? std::string() : parts.notes + ".session"),
+               note_path(parts.notes, ".session")),
       state_(requests_, operations_, parts.outbox, db_, config.outbox.new_value_bytes_per_hour),
       errors_(errors_per_hour(config)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {}

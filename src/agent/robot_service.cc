@@ -1,5 +1,10 @@
 #include "agent/robot_service.h"
 
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/own_file.h"
 #include "wire/json_guard.h"
 #include "wire/keys.h"
 #include "wire/timestamp.h"
@@ -13,17 +18,47 @@ bool is_due(MonoTime last, Duration interval, MonoTime now) {
 
 }  // namespace
 
-RobotService::RobotService(uv::Loop& loop, const Identity& identity, EventBus& bus,
-                           const config::Config& config)
+RobotService::RobotService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
+                           const Requests& requests, const config::Config& config, std::string file)
     : loop_(loop),
+      log_(log),
       identity_(identity),
       bus_(bus),
+      requests_(requests),
       db_(config.redis.db_for("health").value()),
       key_(wire::robot_state_key(identity.node)),
       telemetry_(wire::robot_telemetry_stream(identity.node)),
       record_(wire::kRobotStateFields),
+      file_(std::move(file)),
       event_timer_(loop, Delegate<void()>::to<&RobotService::on_event_due>(this)) {
   reconfigure(config);
+  load();
+}
+
+RobotService::~RobotService() {
+  const outbox::Slot* slot = requests_.slots().find(db_, key_);
+  if (file_.empty() || slot == nullptr || slot->settled()) return;
+  outbox::FieldView fields[2];
+  (void)state_slot(fields);
+  if (const Status written = replace_own_file(file_, json_); !written) {
+    log_.warning("the robot's last state, which Redis has not got, cannot be kept: %s",
+                 written.error().message.c_str());
+  }
+}
+
+void RobotService::load() {
+  if (file_.empty()) return;
+  const auto text = read_own_file(file_);
+  if (!text) return;
+  wire::JsonGuard guard;
+  if (guard.check(*text, {}).reason != nullptr) return;
+  const wire::JsonView state = wire::JsonView::of(*text);
+  std::string scratch;
+  const auto node = state["node_id"].string(scratch);
+  if (!node || *node != identity_.node) return;
+  const auto at = state["timestamp"].string(scratch);
+  noted_at_ = at ? wire::parse_timestamp(*at) : std::nullopt;
+  if (noted_at_) record_.adopt(state);
 }
 
 void RobotService::reconfigure(const config::Config& config) {
@@ -135,12 +170,27 @@ void RobotService::read_back(redis::Link& link) {
 void RobotService::on_read(const redis::QueryReply& reply) {
   if (!reply.reply) return;  // the connection is gone: the next one reads
   was_read_ = true;
+  if (reply.reply.is_error()) return;
   const std::string_view text = reply.reply.text();
-  if (reply.reply.is_error() || text.empty()) return;
   wire::JsonGuard guard;
-  if (guard.check(text, {}).reason != nullptr) return;
-  if (!record_.adopt(wire::JsonView::of(text)) || timestamp_.empty()) return;
-  // An update has gone out already, without what was only known to Redis.
+  const bool readable = !text.empty() && guard.check(text, {}).reason == nullptr;
+  const wire::JsonView theirs = readable ? wire::JsonView::of(text) : wire::JsonView();
+  std::string scratch;
+  const auto at = theirs["timestamp"].string(scratch);
+  const auto stored_at = at ? wire::parse_timestamp(*at) : std::nullopt;
+  const auto noted_at = std::exchange(noted_at_, std::nullopt);
+  if (noted_at) ::unlink(file_.c_str());
+  if (noted_at && (!stored_at || *noted_at >= *stored_at)) {
+    if (!timestamp_.empty()) return;  // an update has gone out already, with all that was noted
+    timestamp_ = wire::format_timestamp(*noted_at);
+    put_state();
+    return on_event_due();
+  }
+  // If an update has gone out already, that was without what was only known to Redis.
+  if (record_.adopt(theirs) && !timestamp_.empty()) put_state();
+}
+
+void RobotService::put_state() {
   outbox::FieldView fields[2];
   const outbox::SlotUpdate slot = state_slot(fields);
   Request nobody;

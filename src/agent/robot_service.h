@@ -1,9 +1,15 @@
 // RobotService: robot.update. Partial updates are merged onto the last known state; the slot takes
-// every one, the event goes out at a bounded rate.
+// every one, the event goes out at a bounded rate. A state that Redis has not got when the agent
+// stops is noted in a small file beside the socket: a robot that said good-bye, or whose will was
+// carried out, will not say so again, and Redis would show it as connected for ever.
 #pragma once
+
+#include <optional>
+#include <string>
 
 #include "agent/event_bus.h"
 #include "agent/identity.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "redis/link.h"
 #include "wire/record.h"
@@ -12,8 +18,12 @@ namespace nb::agent {
 
 class RobotService {
  public:
-  RobotService(uv::Loop& loop, const Identity& identity, EventBus& bus,
-               const config::Config& config);
+  // `file`: where such a state is noted; empty: nowhere.
+  RobotService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
+               const Requests& requests, const config::Config& config, std::string file);
+  ~RobotService();
+  RobotService(const RobotService&) = delete;
+  RobotService& operator=(const RobotService&) = delete;
 
   void reconfigure(const config::Config& config);
   void update(Request& request);
@@ -21,10 +31,12 @@ class RobotService {
   void finish();
 
   // A connection to Redis: what stands there from before this agent's time is the state onto which
-  // updates are merged.
+  // updates are merged, unless an earlier agent has noted a later one.
   void read_back(redis::Link& link);
 
  private:
+  void load();
+  void put_state();
   void on_read(const redis::QueryReply& reply);
   void start_timer();
   void on_event_due();
@@ -33,8 +45,10 @@ class RobotService {
   outbox::SlotUpdate state_slot(outbox::FieldView (&fields)[2]);
 
   uv::Loop& loop_;
+  const Log& log_;
   const Identity& identity_;
   EventBus& bus_;
+  const Requests& requests_;
   config::RobotConfig config_;
   Duration max_age_{};
   int db_;
@@ -44,8 +58,10 @@ class RobotService {
 
   wire::Record record_;
   bool was_read_ = false;
-  std::string timestamp_;  // of the last update
-  std::string json_;       // reused
+  std::string file_;
+  std::optional<WallTime> noted_at_;  // of the state in that file
+  std::string timestamp_;             // of the last update
+  std::string json_;                  // reused
   std::string event_;
   uv::Timer event_timer_;  // an event waits for its turn
   MonoTime last_event_ = MonoTime::min();

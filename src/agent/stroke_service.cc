@@ -24,6 +24,9 @@ constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
 
 // Sessions that began and ended since Redis went away: memory stays bounded.
 constexpr size_t kMaxEnded = 256;
+// Ended sessions that the file names. The oldest are kept, since Redis shows at most one session as
+// running: the one that ran when Redis went away.
+constexpr size_t kMaxEndedNoted = 64;
 constexpr int kRenewals = 8;  // of a TTL, before it is over
 // What an entry of the history counts besides its texts.
 constexpr uint64_t kEntryOverhead = 64;
@@ -56,7 +59,10 @@ StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& ide
 }
 
 StrokeService::~StrokeService() {
-  if (save_timer_.active()) save();
+  const bool noted = !ended_.empty();
+  const bool stored = requests_.slots().ended_count() == 0;
+  if (stored) ended_.clear();
+  if (save_timer_.active() || (noted && stored)) save();
 }
 
 void StrokeService::reconfigure(const config::Config& config) {
@@ -83,10 +89,10 @@ outbox::SlotUpdate StrokeService::progress_slot(const outbox::FieldView& field) 
   return slot;
 }
 
-void StrokeService::set_history_ttl(outbox::Owner owner, Duration ttl) {
+void StrokeService::set_history_ttl(std::string_view history, outbox::Owner owner, Duration ttl) {
   outbox::SlotUpdate slot;
   slot.db = db_;
-  slot.key = history_;
+  slot.key = history;
   slot.kind = outbox::SlotKind::expire;
   slot.ttl = ttl;
   slot.forget = true;
@@ -99,7 +105,7 @@ void StrokeService::set_history_ttl(outbox::Owner owner, Duration ttl) {
 void StrokeService::renew() {
   if (session_.empty()) return;
   if (!json_.empty()) put_progress();
-  set_history_ttl(0, running_ttl());
+  set_history_ttl(history_, 0, running_ttl());
   renew_timer_.start(running_ttl() / kRenewals);
 }
 
@@ -111,6 +117,14 @@ void StrokeService::load() {
   if (guard.check(*text, {}).reason != nullptr) return;
   const wire::JsonView root = wire::JsonView::of(*text);
   std::string scratch;
+  for (const wire::JsonMember& member : root["ended"].members()) {
+    Ended ended{std::string(member.name(scratch)), {}};
+    if (!is_session_of(identity_.node, ended.session)) continue;
+    const auto moment = member.value.string(scratch);
+    if (!moment || !wire::parse_timestamp(*moment)) continue;
+    ended.at = *moment;
+    ended_before_.push_back(std::move(ended));
+  }
   const auto id = root["session_id"].string(scratch);
   // Of another node's name it is not ours to go on with.
   if (!id || !is_session_of(identity_.node, *id)) return;
@@ -126,8 +140,13 @@ void StrokeService::load() {
 }
 
 void StrokeService::read_back(redis::Link& link) {
-  if (!unread_ || session_.empty()) return;
-  note_session();
+  const bool goes_on = unread_ && !session_.empty();
+  if (goes_on || !ended_before_.empty()) note_session();
+  if (!ended_before_.empty() && link_ == nullptr) {
+    link_ = &link;
+    ask_about_ended();
+  }
+  if (!goes_on) return;
   const std::string_view command[] = {"HGET", key_, "progress"};
   // Ahead of what was said meanwhile, which would replace it.
   link.query(db_, command,
@@ -158,6 +177,44 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
   put_progress();
 }
 
+// One after the other: they are few, and it happens once.
+void StrokeService::ask_about_ended() {
+  const std::string key = wire::stroke_progress_key(ended_before_.front().session);
+  const std::string_view command[] = {"HGET", key, "progress"};
+  link_->query(db_, command,
+               Delegate<void(const redis::QueryReply&)>::to<&StrokeService::on_ended_read>(this));
+}
+
+void StrokeService::on_ended_read(const redis::QueryReply& reply) {
+  if (!reply.reply) {  // the connection is gone: the next one asks
+    link_ = nullptr;
+    return;
+  }
+  const Ended ended = std::move(ended_before_.front());
+  ended_before_.erase(ended_before_.begin());
+  const std::string_view text = reply.reply.text();
+  wire::JsonGuard guard;
+  if (!reply.reply.is_error() && !text.empty() && guard.check(text, {}).reason == nullptr) {
+    end_in_redis(ended, wire::JsonView::of(text));
+  }
+  save();
+  if (!ended_before_.empty()) ask_about_ended();
+}
+
+// The end was accepted and never reached Redis.
+void StrokeService::end_in_redis(const Ended& ended, wire::JsonView stored) {
+  if (!stored["is_executing"].boolean().value_or(false)) return;
+  wire::Record record(wire::kStrokeProgressFields);
+  record.adopt(stored);
+  record.set(wire::kStrokeExecuting, std::string_view("false"));
+  record.set(wire::kStrokePaused, std::string_view("false"));
+  std::string progress;
+  record.append_json(ended.at, identity_.node, progress);
+  Request nobody;
+  nobody.urgent = true;
+  put_end(nobody, ended, progress);
+}
+
 void StrokeService::put_progress() {
   write_progress();
   const outbox::FieldView progress{"progress", json_};
@@ -178,13 +235,19 @@ void StrokeService::save() {
   save_timer_.stop();
   last_save_ = loop_.now();
   if (file_.empty()) return;
-  if (session_.empty()) {
+  if (session_.empty() && ended_.empty() && ended_before_.empty()) {
     ::unlink(file_.c_str());
     return;
   }
   std::string text;
   wire::JsonWriter json(text);
-  json.begin_object().key("session_id").string(session_).key("progress").raw(json_).end_object();
+  json.begin_object();
+  if (!session_.empty()) json.key("session_id").string(session_).key("progress").raw(json_);
+  json.key("ended").begin_object();
+  for (const std::vector<Ended>* list : {&ended_before_, &ended_}) {
+    for (const Ended& ended : *list) json.key(ended.session).string(ended.at);
+  }
+  json.end_object().end_object();
   const Status written = replace_own_file(file_, text);
   if (!written && !told_) {
     log_.warning("the running stroke session cannot be kept for a restart of the agent: %s",
@@ -225,11 +288,12 @@ void StrokeService::write_progress() {
   record_.append_json(timestamp_, identity_.node, json_);
 }
 
-void StrokeService::begin_event(std::string_view type) {
+void StrokeService::begin_event(std::string_view type, std::string_view session,
+                                std::string_view timestamp) {
   event_ = "{\"type\":\"";
   event_.append(type).append("\",\"node_id\":\"").append(identity_.node);
-  event_.append("\",\"timestamp\":\"").append(timestamp_);
-  event_.append("\",\"session_id\":\"").append(session_).append("\"");
+  event_.append("\",\"timestamp\":\"").append(timestamp);
+  event_.append("\",\"session_id\":\"").append(session).append("\"");
 }
 
 bool StrokeService::is_running(Request& request, wire::JsonView session) {
@@ -280,7 +344,7 @@ void StrokeService::start(Request& request) {
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
   write_progress();
-  begin_event("session_start");
+  begin_event("session_start", session_, timestamp_);
   event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
   event_.append(",\"scene_name\":").append(record_.json(wire::kStrokeScene));
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
@@ -315,7 +379,7 @@ void StrokeService::update(Request& request) {
   }
   take_timestamp(request.values[0]);
   write_progress();
-  begin_event("progress_update");
+  begin_event("progress_update", session_, timestamp_);
   event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
   event_.append(",\"pose_idx\":").append(record_.json(wire::kStrokePoseIdx));
   event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
@@ -357,23 +421,35 @@ void StrokeService::end_session(Request& request) {
   record_.set(wire::kStrokeExecuting, std::string_view("false"));
   record_.set(wire::kStrokePaused, std::string_view("false"));
   write_progress();
-  begin_event("session_end");
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
-  const outbox::FieldView progress{"progress", json_};
-  outbox::SlotUpdate slot = progress_slot(progress);
-  slot.ttl = config_.ended_ttl;
-  slot.renew = {};
-  slot.forget = true;  // it goes on in Redis only
-  if (!bus_.publish(request,
-                    {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
-                    &slot))
-    return;
-  set_history_ttl(request.owner, config_.ended_ttl);
+  Ended ended{session_, timestamp_};
+  // Those before it have reached Redis.
+  if (requests_.slots().ended_count() == 0) ended_.clear();
+  if (!put_end(request, ended, json_)) return;
   renew_timer_.stop();
   session_.clear();
   unread_ = false;
   note_session();
   save();
+}
+
+bool StrokeService::put_end(Request& request, const Ended& ended, std::string_view progress) {
+  begin_event("session_end", ended.session, ended.at);
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  const std::string key = wire::stroke_progress_key(ended.session);
+  const outbox::FieldView field{"progress", progress};
+  outbox::SlotUpdate slot = progress_slot(field);
+  slot.key = key;
+  slot.ttl = config_.ended_ttl;
+  slot.renew = {};
+  slot.forget = true;  // it goes on in Redis only
+  if (!bus_.publish(request,
+                    {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
+                    &slot)) {
+    return false;
+  }
+  set_history_ttl(wire::stroke_history_stream(ended.session), request.owner, config_.ended_ttl);
+  if (ended_.size() < kMaxEndedNoted) ended_.push_back(ended);
+  return true;
 }
 
 // For system.status, which would have to look through all sessions that ever were.

@@ -1,9 +1,12 @@
-// StrokeService: stroke.start, .update, .end. One session runs at a time; its name and how it began
-// are kept in a small file beside the socket, so that a restarted agent, Redis or not, goes on with
-// it.
+// StrokeService: stroke.start, .update, .end. One session runs at a time. A small file beside the
+// socket holds its name and its progress, so that a restarted agent goes on with it, with Redis or
+// without. The file also names sessions whose end Redis may not have got: a restarted agent ends
+// those of them that Redis still shows as running.
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "agent/event_bus.h"
 #include "agent/hourly_budget.h"
@@ -30,15 +33,23 @@ class StrokeService {
   void update(Request& request);
   void end(Request& request);
 
-  // A connection to Redis: what stands there of a session that was read from the file.
+  // A connection to Redis: what stands there of the sessions that were read from the file.
   void read_back(redis::Link& link);
 
   // Empty: none runs.
   const std::string& session() const { return session_; }
 
  private:
+  struct Ended {
+    std::string session;
+    std::string at;  // a timestamp
+  };
+
   void load();
   void on_read(const redis::QueryReply& reply);
+  void ask_about_ended();
+  void on_ended_read(const redis::QueryReply& reply);
+  void end_in_redis(const Ended& ended, wire::JsonView stored);
   void save();
   void save_soon();
   bool is_running(Request& request, wire::JsonView session);
@@ -48,10 +59,11 @@ class StrokeService {
   void write_progress();
   void put_progress();
   outbox::SlotUpdate progress_slot(const outbox::FieldView& field) const;
-  void set_history_ttl(outbox::Owner owner, Duration ttl);
+  bool put_end(Request& request, const Ended& ended, std::string_view progress);
+  void set_history_ttl(std::string_view history, outbox::Owner owner, Duration ttl);
   void renew();
   Duration running_ttl() const;
-  void begin_event(std::string_view type);
+  void begin_event(std::string_view type, std::string_view session, std::string_view timestamp);
   std::string new_session_id();
   void end_session(Request& request);
   void note_session();
@@ -68,6 +80,9 @@ class StrokeService {
   bool told_ = false;                 // that the file cannot be written
   bool unread_ = false;               // the session was read from the file, but not yet from Redis
   std::optional<WallTime> noted_at_;  // of the progress in that file
+  std::vector<Ended> ended_;          // by this agent; their ends may still wait for Redis
+  std::vector<Ended> ended_before_;  // by an earlier agent; Redis has not been asked about them yet
+  redis::Link* link_ = nullptr;      // where it is being asked
   uint64_t stream_bytes_ = 0;
   // By user and not by client, since a new connection is easily had.
   HourlyBudget sessions_;

@@ -253,6 +253,47 @@ def test_what_was_said_before_redis_came_is_merged_onto_what_it_has(make_redis, 
     assert now["goal_time_slow"] == 2.0 and now["node_id"] == "ook"
 
 
+@pytest.mark.parametrize("by_will", [False, True], ids=["said", "a will"])
+def test_a_last_state_that_redis_never_got_survives_a_clean_restart(make_redis, make_agent, connect,
+                                                                    tmp_path, by_will):
+    """The robot has gone, and Redis would show it as connected until the robot comes back."""
+    server = make_redis(appendonly="yes", appendfsync="always")
+    settings = {"socket.path": str(tmp_path / "a.sock")}
+    agent = make_agent(server.url(), settings=settings)
+    client = connect(agent)
+    client.call("robot.update", is_connected_l=True, joints_l=[1.10], ack="stored", timeout_ms=9000)
+    server.kill()
+    away = {"is_connected_l": False, "current_pose": "sleep"}
+    if by_will:
+        client.call("client.hello", will=[{"method": "robot.update", "params": away}])
+        client.close()
+        wait_until(lambda: agent.logged("last will"))
+    else:
+        client.call("robot.update", away)
+    agent.stop()
+    agent = make_agent(server.url(), settings=settings)
+    client = connect(agent)
+    server.start()
+    wait_until(lambda: state(server.client())["is_connected_l"] is False)
+    now = state(server.client())
+    assert (now["current_pose"], now["joints_l"]) == ("sleep", [1.10])
+    client.call("robot.update", current_pose="ready", ack="stored", timeout_ms=9000)
+    assert state(server.client())["is_connected_l"] is False
+    agent.stop()
+    assert not (tmp_path / "a.sock.robot").exists()
+
+
+def test_what_redis_has_later_wins_over_a_noted_state(redis_server, make_agent, steady, tmp_path):
+    later = {"timestamp": "2026-11-20T14:03:08", "node_id": "ook", "is_connected_l": True}
+    noted = {"timestamp": "2026-11-20T14:03:07", "node_id": "ook", "current_pose": "sleep"}
+    (tmp_path / "a.sock.robot").write_text(json.dumps(noted))
+    redis_server.client().hset(KEY, "state", json.dumps(later))
+    client = steady(make_agent(redis_server.url(), settings={"socket.path": str(tmp_path / "a.sock")}))
+    client.call("robot.update", joints_l=[2], ack="stored")
+    now = state(redis_server.client())
+    assert (now["is_connected_l"], now["joints_l"]) == (True, [2])
+
+
 @pytest.mark.parametrize("rubbish", ["no JSON", "[1]", '{"joints_l":{},"is_connected_l":1}'])
 def test_rubbish_in_redis_is_not_gone_on_from(redis_server, make_agent, steady, rubbish):
     redis_server.client().hset(KEY, "state", rubbish)

@@ -438,8 +438,56 @@ def test_an_ended_session_stays_ended(redis_server, again):
     assert client.call("agent.stats")["stroke"]["session_id"] is None
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("next_one", [False, True], ids=["the last", "another began"])
+def test_an_end_that_redis_never_got_is_made_up_for(make_redis, again, closing, end, next_one):
+    """The end was accepted while Redis was away: the next agent ends what Redis shows as running."""
+    server = make_redis(appendonly="yes", appendfsync="always")
+    agent, client = again(server)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] == "steady")
+    session = start(client, scene_name="s")
+    client.call("stroke.update", stroke_idx=3, ack="stored")
+    server.kill()
+    client.call("stroke.end")
+    running = client.call("stroke.start", total_strokes=2)["session_id"] if next_one else ""
+    getattr(agent, end)()
+    again(server)
+    server.start()
+    events = closing(server.subscribe(*CHANNELS))
+    wait_until(lambda: progress(server.client(), session)["is_executing"] is False)
+    found = progress(server.client(), session)
+    assert (found["stroke_idx"], found["scene_name"], found["is_paused"]) == (3, "s", False)
+    assert 86000 < server.client().ttl(f"stroke:progress:{session}") <= 86400
+    wait_until(lambda: server.client().hget("nodebeat:strokes", "ook") == running)
+    kept = [json.loads(f["event"]) for _, f in server.client().xrange("stream:node_events:ook")]
+    ends = [e["session_id"] for e in kept if e["type"] == "session_end"]
+    assert ends == [session] and len(events.of_type("session_end")) <= 1
+    if next_one:
+        assert progress(server.client(), running)["is_executing"] is True
+
+
+def test_an_end_that_redis_got_is_not_made_up_for(redis_server, again):
+    agent, client = again(redis_server)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] == "steady")
+    session = start(client)
+    client.call("stroke.end", ack="stored")
+    before = progress(redis_server.client(), session)
+    agent.kill()
+    agent, client = again(redis_server)
+    start(client)
+    assert progress(redis_server.client(), session) == before
+    kept = [json.loads(f["event"])["type"]
+            for _, f in redis_server.client().xrange("stream:node_events:ook")]
+    assert kept.count("session_end") == 1
+    client.call("stroke.end", ack="stored")
+    agent.stop()
+    assert not Path(f"{agent.socket_path}.session").exists()
+
+
 @pytest.mark.parametrize("content", ["", "no JSON", "[]", "{}", '{"session_id":7}',
                                      '{"session_id":"stroke_hog_1_000000","progress":{}}',
+                                     '{"ended":7}', '{"ended":{"stroke_hog_1_000000":"2026"}}',
+                                     '{"ended":{"stroke_ook_1_000000":7}}',
                                      '{"session_id":"stroke_ook_x:*","progress":{}}',
                                      '{"session_id":"stroke_ook_1_000000\\n","progress":{}}'])
 def test_a_spoilt_session_file_is_no_session(redis_server, again, tmp_path, content):
