@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "ctl/commands.h"
 #include "ctl/redis_files.h"
 #include "ctl/redis_needs.h"
@@ -26,6 +27,11 @@ std::string brief(const std::vector<std::string>& command) {
   return command.size() < 2 ? command.front() : command[0] + ' ' + command[1];
 }
 
+// Whether ACL DRYRUN allows the command, or the transaction has taken it.
+bool is_allowed(const RedisReply& reply) {
+  return reply.kind == RedisReply::Kind::status;
+}
+
 // Why ACL DRYRUN told nothing; empty: it did. That a command is not there is an answer, too.
 std::string no_answer(const RedisServer& server, const RedisReply& reply) {
   if (reply.kind == RedisReply::Kind::none) return server.fault();
@@ -42,8 +48,13 @@ class Check {
   ExitCode address();
   ExitCode connect();
   ServerLook look();
+  // Why nothing of look() may be used: what answers is not Redis. Empty: it may.
+  const std::string& stranger() const { return stranger_; }
 
  private:
+  void note_stranger(const RedisServer& server) {
+    if (server.is_stranger()) stranger_ = server.fault();
+  }
   void look_at_config(ServerLook& look);
   void look_at_clock(ServerLook& look);
   void look_at_streams(ServerLook& look);
@@ -51,12 +62,13 @@ class Check {
   void look_at_users(ServerLook& look);
   std::vector<RedisReply> dry_run(const std::string& user, const std::vector<Need>& needs);
   UserLook by_dry_run(const std::string& node);
-  UserLook by_queueing(const std::string& user, const std::string& node);
+  UserLook by_queueing(RedisServer& other, const std::string& user, const std::string& node);
 
   const RedisCheckOptions& options_;
   Deadline deadline_;
   RedisAddress address_;
   RedisServer server_;
+  std::string stranger_;
 };
 
 ExitCode Check::address() {
@@ -125,7 +137,7 @@ void Check::look_at_config(ServerLook& look) {
   const std::vector<Directive> settings = recommended_settings();
   std::vector<RedisServer::Command> commands;
   for (const Directive& setting : settings) commands.push_back({"CONFIG", "GET", setting.name});
-  const std::vector<RedisReply> replies = server_.call_all(commands);
+  const std::vector<RedisReply> replies = server_.call_all(commands, Form::setting);
   for (size_t i = 0; i < settings.size(); ++i) {
     if (replies[i].items.size() == 2) look.config[settings[i].name] = replies[i].items[1].text;
   }
@@ -133,11 +145,11 @@ void Check::look_at_config(ServerLook& look) {
 
 void Check::look_at_clock(ServerLook& look) {
   const int64_t before = now_us();
-  const RedisReply time = server_.call({"TIME"});
+  const RedisReply time = server_.call({"TIME"}, Form::time);
   const int64_t after = now_us();
   if (time.items.size() != 2) return;
-  const int64_t server =
-      std::atoll(time.items[0].text.c_str()) * 1'000'000 + std::atoll(time.items[1].text.c_str());
+  const int64_t server = parse_number<int64_t>(time.items[0].text).value_or(0) * 1'000'000 +
+                         parse_number<int64_t>(time.items[1].text).value_or(0);
   // The server looked at its clock about half-way.
   const int64_t middle = before + (after - before) / 2;
   look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
@@ -153,7 +165,8 @@ void Check::look_at_streams(ServerLook& look) {
       look.streams_unknown = "there are too many keys for the time: give it more by --timeout";
       return;
     }
-    const RedisReply page = server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"});
+    const RedisReply page =
+        server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"}, Form::page);
     if (page.items.size() != 2) {
       look.streams_unknown = page.is_error() ? page.text : server_.fault();
       return;
@@ -166,7 +179,7 @@ void Check::look_at_streams(ServerLook& look) {
       }
       commands.push_back({"XINFO", "STREAM", key.text});
     }
-    const std::vector<RedisReply> replies = server_.call_all(commands);
+    const std::vector<RedisReply> replies = server_.call_all(commands, Form::stream);
     for (size_t i = 0; i < replies.size(); ++i) {
       const std::vector<RedisReply>& about = replies[i].items;
       if (replies[i].denied()) look.streams_unknown = replies[i].text;
@@ -189,6 +202,7 @@ void Check::look_without_password(ServerLook& look) {
   nobody.password.clear();
   RedisServer other(deadline_);
   const auto opened = other.open(nobody);
+  note_stranger(other);
   if (opened == RedisServer::Opened::open) look.anonymous = true;
   // Any other refusal, such as of one client too many, says nothing about passwords.
   if (opened == RedisServer::Opened::refused && other.fault().starts_with("NOAUTH")) {
@@ -205,7 +219,7 @@ std::vector<RedisReply> Check::dry_run(const std::string& user, const std::vecto
     command.insert(command.end(), need.command.begin(), need.command.end());
     commands.push_back(std::move(command));
   }
-  return server_.call_all(commands);
+  return server_.call_all(commands, Form::permission);
 }
 
 UserLook Check::by_dry_run(const std::string& node) {
@@ -221,7 +235,7 @@ UserLook Check::by_dry_run(const std::string& node) {
     }
     look.unknown = no_answer(server_, reply);
     if (!look.unknown.empty()) return look;
-    if (reply.text == "OK") continue;
+    if (is_allowed(reply)) continue;
     look.missing.push_back(
         {brief(needs[i].command), needs[i].what_for, reply.text, needs[i].optional});
   }
@@ -230,7 +244,7 @@ UserLook Check::by_dry_run(const std::string& node) {
   for (size_t i = 0; i < excesses.size(); ++i) {
     look.unknown = no_answer(server_, allowed[i]);
     if (!look.unknown.empty()) return look;
-    if (allowed[i].text != "OK") continue;
+    if (!is_allowed(allowed[i])) continue;
     look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
   }
   return look;
@@ -238,14 +252,13 @@ UserLook Check::by_dry_run(const std::string& node) {
 
 // Without ACL DRYRUN: a transaction tells of each command whether it may be queued, and as it never
 // ends nothing is carried out.
-UserLook Check::by_queueing(const std::string& user, const std::string& node) {
+UserLook Check::by_queueing(RedisServer& other, const std::string& user, const std::string& node) {
   UserLook look{user, node, true, {}, {}};
-  RedisServer other(deadline_);
   if (other.open(address_) != RedisServer::Opened::open) {
     look.unknown = other.fault();
     return look;
   }
-  const RedisReply begun = other.call({"MULTI"});
+  const RedisReply begun = other.call({"MULTI"}, Form::ok);
   if (begun.kind == RedisReply::Kind::none) look.unknown = other.fault();
   if (begun.is_error()) {
     look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
@@ -254,7 +267,7 @@ UserLook Check::by_queueing(const std::string& user, const std::string& node) {
   const auto queue = [&other](const std::vector<Need>& needs) {
     std::vector<RedisServer::Command> commands;
     for (const Need& need : needs) commands.push_back(need.command);
-    return other.call_all(commands);
+    return other.call_all(commands, Form::queued);
   };
   const std::vector<Need> needs = needs_of(node);
   const std::vector<RedisReply> needed = queue(needs);
@@ -270,20 +283,23 @@ UserLook Check::by_queueing(const std::string& user, const std::string& node) {
   for (size_t i = 0; i < excesses.size(); ++i) {
     if (allowed[i].kind == RedisReply::Kind::none) look.unknown = other.fault();
     if (!look.unknown.empty()) return look;
-    if (allowed[i].text != "QUEUED") continue;
+    if (!is_allowed(allowed[i])) continue;
     look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
   }
   return look;
 }
 
 void Check::look_at_users(ServerLook& look) {
-  const RedisReply users = server_.call({"ACL", "LIST"});
+  const RedisReply users = server_.call({"ACL", "LIST"}, Form::users);
   if (users.kind != RedisReply::Kind::list) {
     look.users_unknown = users.text;
     const std::string user = look.user.empty() ? address_.user : look.user;
     const std::string node =
         options_.nodes.empty() ? std::string(node_of_user(user)) : options_.nodes.front();
-    if (!node.empty() && user != "default") look.users.push_back(by_queueing(user, node));
+    if (node.empty() || user == "default") return;
+    RedisServer other(deadline_);
+    look.users.push_back(by_queueing(other, user, node));
+    note_stranger(other);
     return;
   }
   look.all_users = true;
@@ -297,7 +313,7 @@ void Check::look_at_users(ServerLook& look) {
       const std::vector<Need> excesses = excesses_of_viewer();
       const std::vector<RedisReply> allowed = dry_run(line.user, excesses);
       for (size_t i = 0; i < excesses.size(); ++i) {
-        if (allowed[i].text != "OK") continue;
+        if (!is_allowed(allowed[i])) continue;
         look.viewer_excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
       }
     }
@@ -308,14 +324,14 @@ void Check::look_at_users(ServerLook& look) {
 ServerLook Check::look() {
   ServerLook look;
   look.target = place_of(address_);
-  const RedisReply who = server_.call({"ACL", "WHOAMI"});
+  const RedisReply who = server_.call({"ACL", "WHOAMI"}, Form::name);
   if (!who.is_error()) look.user = who.text;
-  const RedisReply info = server_.call({"INFO"});
+  const RedisReply info = server_.call({"INFO"}, Form::info);
   if (!info.is_error()) look.info = info.text;
   look_at_config(look);
   look_at_clock(look);
   for (int i = 0; i < kPings; ++i) {
-    if (server_.call({"PING"}).kind != RedisReply::Kind::none) {
+    if (server_.call({"PING"}, Form::pong).kind != RedisReply::Kind::none) {
       look.ping_us.push_back(static_cast<double>(server_.took_us()));
     }
   }
@@ -324,6 +340,7 @@ ServerLook Check::look() {
   look_at_streams(look);
   // After a good start it says only why the connection ended.
   look.lost = server_.fault();
+  note_stranger(server_);
   return look;
 }
 
@@ -338,7 +355,11 @@ int run_redis_check(const Context& context, const RedisCheckOptions& options) {
   Check check(options, context.timeout_ms);
   if (const ExitCode code = check.address(); code != kOk) return code;
   if (const ExitCode code = check.connect(); code != kOk) return code;
-  const Findings findings = redis_findings(check.look());
+  const ServerLook look = check.look();
+  if (!check.stranger().empty()) {
+    return complain(kAway, "redis " + printable(look.target) + ": " + printable(check.stranger()));
+  }
+  const Findings findings = redis_findings(look);
   if (say_findings(context, findings) != kOk) {
     return kProblems;
   }

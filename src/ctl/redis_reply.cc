@@ -68,7 +68,7 @@ struct Reader {
     const char type = words.front();
     words.remove_prefix(1);
     if (type == '+' || type == '-') {
-      set(reply, type == '-' ? RedisReply::Kind::error : RedisReply::Kind::text, words);
+      set(reply, type == '-' ? RedisReply::Kind::error : RedisReply::Kind::status, words);
       return ReplyState::whole;
     }
     const auto number = parse_number<long long>(words);
@@ -78,7 +78,10 @@ struct Reader {
       return ReplyState::whole;
     }
     if ((type != '$' && type != '*') || *number < -1) return ReplyState::malformed;
-    if (*number == -1) return ReplyState::whole;  // nil
+    if (*number == -1) {
+      set(reply, RedisReply::Kind::nil, {});
+      return ReplyState::whole;
+    }
     return type == '$' ? text(*number, reply) : list(*number, reply, depth);
   }
 };

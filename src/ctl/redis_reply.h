@@ -10,9 +10,11 @@
 namespace nb::ctl {
 
 struct RedisReply {
-  enum class Kind : uint8_t { none, text, error, integer, list };
-  Kind kind = Kind::none;  // none: nil, or no answer at all
-  std::string text;        // of an integer, its digits; of an error, cleaned and cut
+  // `none`: there was no answer at all. `status` is the short line of "+OK", `text` is a string
+  // with a length.
+  enum class Kind : uint8_t { none, nil, status, text, error, integer, list };
+  Kind kind = Kind::none;
+  std::string text;  // of an integer, its digits; of an error, cleaned and cut
   std::vector<RedisReply> items;
 
   bool is_error() const { return kind == Kind::error; }

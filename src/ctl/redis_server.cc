@@ -104,6 +104,11 @@ bool RedisServer::fail(std::string fault, bool late) {
   return false;
 }
 
+bool RedisServer::fail_stranger(std::string fault) {
+  stranger_ = true;
+  return fail(std::move(fault));
+}
+
 // False if the time is over.
 bool RedisServer::wait(short events, int64_t ms) {
   const Deadline own(ms);
@@ -120,6 +125,7 @@ bool RedisServer::connect_to(const sockaddr* to, unsigned size, int64_t ms) {
   // What an address before this one has met is over once this one answers.
   fault_.clear();
   late_ = false;
+  stranger_ = false;
   input_.clear();
   fd_ = UniqueFd(::socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_) return fail(words_of(errno));
@@ -157,14 +163,14 @@ RedisServer::Opened RedisServer::open(const RedisAddress& address) {
     Command login = {"AUTH"};
     if (!address.user.empty()) login.push_back(address.user);
     login.push_back(address.password);
-    const RedisReply reply = call(login);
+    const RedisReply reply = call(login, Form::ok);
     if (reply.is_error()) {
       fault_ = reply.text;
       return Opened::refused;
     }
     if (reply.kind == RedisReply::Kind::none) return lost();
   }
-  const RedisReply pong = call({"PING"});
+  const RedisReply pong = call({"PING"}, Form::pong);
   if (pong.kind == RedisReply::Kind::none) return lost();
   // A state of the server, which INFO tells of. All else is about this client.
   const auto is_state = [&](std::string_view code) { return pong.text.starts_with(code); };
@@ -203,7 +209,7 @@ bool RedisServer::receive(RedisReply& reply) {
                    "redis check is",
                    kMostReplyBytes, kMostReplyItems));
       case ReplyState::malformed:
-        return fail("what answers there does not speak Redis' protocol");
+        return fail_stranger("what answers there does not speak Redis' protocol");
       case ReplyState::more:
         break;
     }
@@ -221,18 +227,28 @@ bool RedisServer::receive(RedisReply& reply) {
   }
 }
 
-RedisReply RedisServer::call(const Command& command) {
-  return std::move(call_all({&command, 1}).front());
+RedisReply RedisServer::call(const Command& command, Form form) {
+  return std::move(call_all({&command, 1}, form).front());
 }
 
-std::vector<RedisReply> RedisServer::call_all(std::span<const Command> commands) {
+std::vector<RedisReply> RedisServer::call_all(std::span<const Command> commands, Form form) {
   std::vector<RedisReply> replies(commands.size());
   std::string bytes;
   for (const Command& command : commands) append(bytes, command);
   const int64_t begin = steady_us();
   if (!fd_ || !send(bytes)) return replies;
-  for (RedisReply& reply : replies) {
+  for (size_t i = 0; i < commands.size(); ++i) {
+    RedisReply reply;
     if (!receive(reply)) break;
+    if (!has_form(form, commands[i], reply)) {
+      // Only the first word: others of a login are secrets.
+      fail_stranger(
+          "what answers there is not Redis, or does not answer as Redis does: the answer "
+          "to " +
+          commands[i].front() + " was " + description(reply));
+      break;
+    }
+    replies[i] = std::move(reply);
   }
   took_us_ = steady_us() - begin;
   return replies;

@@ -1,5 +1,6 @@
-// A Redis server asked directly, not through the agent. Whoever answers there may be anybody: all
-// that is asked has one deadline, and each reply has bounds (ctl/redis_reply.h).
+// A Redis server that is asked directly, not through the agent. Whoever answers there may be
+// anybody: all questions have one deadline, each reply has bounds (ctl/redis_reply.h) and must have
+// the form of an answer to its question (ctl/redis_forms.h).
 #pragma once
 
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 
 #include "base/unique_fd.h"
 #include "config/redis_url.h"
+#include "ctl/redis_forms.h"
 #include "ctl/redis_reply.h"
 
 namespace nb::ctl {
@@ -41,13 +43,16 @@ class RedisServer {
   Opened open(const RedisAddress& address);
 
   using Command = std::vector<std::string>;
-  // `Kind::none` with a fault() if the connection is lost, or no answer came in time.
-  RedisReply call(const Command& command);
-  // In one round trip: a reply for each, as call() has it. The commands are few and short.
-  std::vector<RedisReply> call_all(std::span<const Command> commands);
+  // `Kind::none` with a fault() if the connection is lost, no answer came in time, or the answer is
+  // not of that form. The connection has then ended.
+  RedisReply call(const Command& command, Form form);
+  // In one round trip: a reply for each command, as from call(). The commands are few and short.
+  std::vector<RedisReply> call_all(std::span<const Command> commands, Form form);
   // How long the last call took.
   int64_t took_us() const { return took_us_; }
   const std::string& fault() const { return fault_; }
+  // The connection ended because what answers is not Redis, or does not answer as Redis does.
+  bool is_stranger() const { return stranger_; }
 
  private:
   bool connect(const RedisAddress& address);
@@ -57,6 +62,7 @@ class RedisServer {
   bool wait(short events, int64_t ms);
   // Ends the connection.
   bool fail(std::string fault, bool late = false);
+  bool fail_stranger(std::string fault);
   // Why there was no answer to the last call.
   Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
 
@@ -66,6 +72,7 @@ class RedisServer {
   std::string fault_;
   int64_t took_us_ = 0;
   bool late_ = false;
+  bool stranger_ = false;
 };
 
 }  // namespace nb::ctl

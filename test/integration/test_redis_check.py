@@ -8,6 +8,7 @@ import pytest
 
 from support.agent import environment
 from support.ctl import AWAY, TIMEOUT, USAGE, find_ctl
+from support.redis_answers import bulk, question, right, texts
 from support.waiting import SLOWNESS
 
 CTL = find_ctl()
@@ -36,12 +37,12 @@ def check(tmp_path, sanitized):
 
 
 def good(connection, until):
-    """Answers everything with OK up to that command, which it returns."""
+    """Answers everything rightly up to that command."""
     while True:
         command = connection.read_command()
         if command[0] == until:
             return
-        connection.send(b"+OK\r\n")
+        connection.send(right(command))
 
 
 @pytest.mark.parametrize("what", ["bulk", "line", "items", "depth", "bulks"])
@@ -71,8 +72,7 @@ def test_one_deadline_for_everything(fake_redis, check):
 
     def script(connection):
         while True:
-            connection.read_command()
-            for byte in b"+OK\r\n":
+            for byte in right(connection.read_command()):
                 slowly.wait(0.05)
                 connection.send(bytes([byte]))
 
@@ -96,22 +96,11 @@ def test_a_server_that_drips_is_late(fake_redis, check):
     assert seconds < 0.3 + 2 * SLOWNESS
 
 
-def bulk(text):
-    return f"${len(text)}\r\n{text}\r\n".encode()
-
-
 def as_a_server(connection, streams):
     """Answers as an admin sees it; `streams(command)` answers SCAN and XINFO."""
     while True:
         command = connection.read_command()
-        if command[0] in ("SCAN", "XINFO"):
-            connection.send(streams(command))
-        elif command[:2] == ["CONFIG", "GET"]:
-            connection.send(b"*2\r\n" + bulk(command[2]) + bulk("1"))
-        elif command[:2] == ["ACL", "LIST"]:
-            connection.send(b"*1\r\n" + bulk("user nodebeat-ook on #12 -@all"))
-        else:
-            connection.send(bulk("redis_version:7.2.4\r\n") if command[0] == "INFO" else b"+OK\r\n")
+        connection.send(streams(command) if command[0] in ("SCAN", "XINFO") else right(command))
 
 
 def test_keys_without_an_end_cost_no_other_finding(fake_redis, check):
@@ -177,3 +166,88 @@ def test_a_host_that_is_not_found_says_so_in_time(check):
     code, words, seconds = check("redis://no-such-host.invalid", "--timeout", "2s")
     assert code in (AWAY, TIMEOUT) and len(words.splitlines()) == 1
     assert seconds < 2 + 2 * SLOWNESS
+
+
+# A reply that Redis never gives to this question, for every question that is asked.
+WRONG = {
+    "AUTH": [b"+PONG\r\n", b":1\r\n"],
+    "PING": [b"+OK\r\n", bulk("PONG")],
+    "ACL WHOAMI": [b"+admin\r\n", bulk("")],
+    "INFO": [b"+redis_version:7.2.4\r\n", bulk("role:master\r\n"), bulk("redis_version:7.2.4\r\n<html>\r\n")],
+    "CONFIG GET": [texts("1"), texts("port", "1"), b"*2\r\n+a\r\n+b\r\n", bulk("1")],
+    "TIME": [texts("1700000000"), texts("never", "17"), texts("9223372036854775807", "0"),
+             texts("1700000000", "1000000"), b"*2\r\n:1700000000\r\n:17\r\n"],
+    "ACL LIST": [texts("nodebeat-ook on nopass"), b"*1\r\n:1\r\n", bulk("user ook on")],
+    "ACL DRYRUN": [b"+QUEUED\r\n", b"*0\r\n", bulk("")],
+    "SCAN": [texts("0", "a"), b"*2\r\n" + bulk("x") + texts(), b"*2\r\n" + bulk("0") + b"*1\r\n*0\r\n"],
+    "XINFO": [texts("length"), texts("length", "1"), texts("last-generated-id", "99999999999999")],
+}
+STRANGE = [b"+\r\n", b"+PONG\r\n", b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"*0\r\n", bulk("OK")]
+
+
+def is_told(check, server, *args):
+    code, words, seconds = check(server.url(), *args)
+    assert code == AWAY, words
+    assert "is not Redis, or does not answer as Redis does" in words, words
+    assert len(words.splitlines()) == 1, "no finding comes from a stranger"
+    return words
+
+
+@pytest.fixture
+def as_admin(tmp_path):
+    file = tmp_path / "admin.password"
+    file.write_text("secret-Pa55\n")
+    return ["--user", "admin", "--password-file", str(file)]
+
+
+@pytest.mark.parametrize("answer", STRANGE)
+def test_who_answers_everything_alike_is_not_redis(fake_redis, check, answer):
+    def script(connection):
+        while True:
+            connection.read_command()
+            connection.send(answer)
+
+    for args in ([], ["--json"]):
+        is_told(check, fake_redis(script), *args)
+
+
+@pytest.mark.parametrize("asked", WRONG)
+def test_a_reply_of_a_wrong_form_is_no_finding(fake_redis, check, as_admin, asked):
+    for answer in WRONG[asked] + [b"+\r\n", b"$-1\r\n"]:
+        def script(connection):
+            while True:
+                command = connection.read_command()
+                connection.send(answer if question(command) == asked else right(command))
+
+        words = is_told(check, fake_redis(script), *as_admin)
+        assert f"the answer to {asked.split()[0]} was" in words
+        assert "Pa55" not in words
+
+
+@pytest.mark.parametrize("asked", ["MULTI", "HSET"])
+def test_a_transaction_that_answers_strangely_is_no_finding(fake_redis, check, asked):
+    """An agent's own user is looked at on a connection of its own."""
+
+    def script(connection):
+        while True:
+            command = connection.read_command()
+            if command[:2] == ["ACL", "LIST"]:
+                connection.send(b"-NOPERM no\r\n")
+            elif command[:2] == ["ACL", "WHOAMI"]:
+                connection.send(bulk("nodebeat-ook"))
+            else:
+                connection.send(b"+\r\n" if command[0] == asked else right(command))
+
+    is_told(check, fake_redis(script))
+
+
+def test_errors_are_answers(fake_redis, check):
+    """A server that refuses every question but PING is a Redis that says little."""
+
+    def script(connection):
+        while True:
+            command = connection.read_command()
+            connection.send(b"+PONG\r\n" if command[0] == "PING" else b"-NOPERM no\r\n")
+
+    code, words, seconds = check(fake_redis(script).url())
+    assert code == PROBLEMS and "does not say what it is" in words, words

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import socket
+import time
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from support import acl
 from support.agent import ROOT, environment
 from support.ctl import AWAY, REFUSED, TIMEOUT, USAGE, find_ctl, run
 from support.probe_targets import HttpTarget
+from support.redis_answers import bulk, right, texts
 from support.redis_builds import find
 from support.redis_server import RedisServer
 from support.rpc import Refused
@@ -271,7 +273,7 @@ def answers_until(question, last, good):
 
     def script(connection):
         end = last if next(connections) else question
-        logged_in = False
+        logged_in = queues = False
         while True:
             command = connection.read_command()
             if command[:len(end)] == end:
@@ -280,30 +282,28 @@ def answers_until(question, last, good):
             if not logged_in:
                 connection.send(b"-NOAUTH Authentication required.\r\n")
             else:
-                connection.send(good(command))
+                connection.send(b"+QUEUED\r\n" if queues else good(command))
+            queues = queues or command[0] == "MULTI"
 
     return script
 
 
 def test_check_when_the_connection_is_lost_on_the_way(fake_redis, check):
-    info = "redis_version:7.2.4\r\nrole:master\r\naof_enabled:1\r\n"
-
     def as_agent(command):
         if command[0] == "INFO":
-            return f"${len(info)}\r\n{info}\r\n".encode()
-        return b"-NOPERM no\r\n" if command[0] in ("ACL", "CONFIG") else b"+OK\r\n"
+            return bulk("redis_version:7.2.4\r\nrole:master\r\naof_enabled:1\r\n")
+        if command[0] == "TIME":
+            return texts(str(int(time.time())), "0")
+        return b"-NOPERM no\r\n" if command[0] in ("ACL", "CONFIG") else right(command)
 
     server = fake_redis(answers_until(["never"], ["HSET"], as_agent))
     said = {f["check"]: f for f in check.all(server.url(), user="nodebeat-ook", code=WARNINGS)}
     assert "could not be looked at: the server closed" in said["user nodebeat-ook"]["text"], said
 
     def as_admin(command):
-        if command[:2] == ["ACL", "LIST"]:
-            line = "user nodebeat-ook on #12 -@all"
-            return f"*1\r\n${len(line)}\r\n{line}\r\n".encode()
         if command[0] == "CONFIG":
             return b"*0\r\n"
-        return as_agent(command) if command[0] == "INFO" else b"+OK\r\n"
+        return right(command) if command[0] == "ACL" else as_agent(command)
 
     server = fake_redis(answers_until(["ACL", "DRYRUN"], ["never"], as_admin))
     said = {f["check"]: f for f in check.all(server.url(), user="admin", code=WARNINGS)}

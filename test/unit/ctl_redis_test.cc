@@ -303,7 +303,8 @@ TEST(RedisReply, EveryForm) {
   EXPECT_EQ(reply.items[1].text, "NOPERM a\\x1b[2J");
   EXPECT_EQ(reply.items[2].text, "-17");
   EXPECT_EQ(reply.items[3].text, "a\r\nb");
-  EXPECT_EQ(reply.items[4].kind, RedisReply::Kind::none);
+  EXPECT_EQ(reply.items[0].kind, RedisReply::Kind::status);
+  EXPECT_EQ(reply.items[4].kind, RedisReply::Kind::nil);
   EXPECT_EQ(reply.items[5].items[0].kind, RedisReply::Kind::text);
 }
 
@@ -320,6 +321,41 @@ TEST(RedisReply, WhatIsAnnouncedBeyondTheBoundsIsRefusedAtOnce) {
   std::string many = "*16\r\n";
   for (int i = 0; i < 16; ++i) many += "$1000000\r\n" + std::string(1000000, 'x') + "\r\n";
   EXPECT_EQ(state_of(std::string_view(many).substr(0, kMostReplyBytes + 1)), ReplyState::too_large);
+}
+
+RedisReply reply_of(std::string_view bytes) {
+  RedisReply reply;
+  size_t used = 0;
+  EXPECT_EQ(read_reply(bytes, reply, used), ReplyState::whole) << bytes;
+  return reply;
+}
+
+TEST(RedisForms, AnErrorAnswersEveryQuestion) {
+  for (const Form form : {Form::ok, Form::pong, Form::queued, Form::name, Form::info, Form::setting,
+                          Form::time, Form::page, Form::stream, Form::users, Form::permission}) {
+    EXPECT_TRUE(has_form(form, {"PING"}, reply_of("-NOPERM no\r\n")));
+    EXPECT_FALSE(has_form(form, {"PING"}, reply_of("+\r\n")));
+    EXPECT_FALSE(has_form(form, {"PING"}, reply_of("$-1\r\n")));
+    EXPECT_FALSE(has_form(form, {"PING"}, reply_of("*-1\r\n")));
+    EXPECT_FALSE(has_form(form, {"PING"}, reply_of(":0\r\n")));
+    EXPECT_FALSE(has_form(form, {"PING"}, RedisReply{}));
+  }
+}
+
+TEST(RedisForms, AServerMayHaveNoSuchSettingAndNoUsers) {
+  EXPECT_TRUE(has_form(Form::setting, {"CONFIG", "GET", "save"}, reply_of("*0\r\n")));
+  EXPECT_TRUE(has_form(Form::users, {"ACL", "LIST"}, reply_of("*0\r\n")));
+  EXPECT_FALSE(has_form(Form::page, {"SCAN", "0"}, reply_of("*0\r\n")));
+  EXPECT_FALSE(has_form(Form::stream, {"XINFO"}, reply_of("*0\r\n")));
+  EXPECT_FALSE(has_form(Form::time, {"TIME"}, reply_of("*0\r\n")));
+}
+
+TEST(RedisForms, IdsOfStreams) {
+  for (const char* id : {"0-0", "1700000000000-17", "18446744073709551615-18446744073709551615"})
+    EXPECT_TRUE(is_stream_id(id)) << id;
+  for (const char* id :
+       {"", "-", "1", "1-", "-1", "1-1-1", "-1-1", "18446744073709551616-0", "a-b"})
+    EXPECT_FALSE(is_stream_id(id)) << id;
 }
 
 TEST(RedisReply, WhatIsNoneIsMalformed) {
