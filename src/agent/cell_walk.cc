@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
+#include "json/guard.h"
+#include "json/view.h"
 #include "wire/keys.h"
 #include "wire/timestamp.h"
 
@@ -24,12 +24,11 @@ constexpr int kMaxPages = 100;
 constexpr size_t kMaxSessionName = 256;
 
 bool is_executing(std::string_view progress) {
-  return is_health(progress) &&
-         wire::JsonView::of(progress)["is_executing"].boolean().value_or(false);
+  return is_health(progress) && json::View::of(progress)["is_executing"].boolean().value_or(false);
 }
 
 // As a timestamp in our form; empty if the health does not tell one.
-std::string last_beat(wire::JsonView health) {
+std::string last_beat(json::View health) {
   std::string scratch;
   const auto text = health["last_heartbeat"].string(scratch);
   const auto beat = text ? wire::parse_timestamp(*text) : std::nullopt;
@@ -39,10 +38,10 @@ std::string last_beat(wire::JsonView health) {
 }  // namespace
 
 bool is_health(std::string_view json) {
-  wire::JsonGuard guard;
+  json::Guard guard;
   // Three levels are around it in a status.
   return guard.check(json, {CellWalk::kMaxHealth, 61}).reason == nullptr &&
-         wire::JsonView::of(json).type() == wire::JsonView::Type::object;
+         json::View::of(json).type() == json::View::Type::object;
 }
 
 CellWalk::CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery,
@@ -268,7 +267,7 @@ bool CellWalk::on_health(Lane& lane, std::string_view text) {
   Cell::Node& node = *lane.node;
   node.health.clear();
   if (!is_health(text)) return false;
-  const wire::JsonView health = wire::JsonView::of(text);
+  const json::View health = json::View::of(text);
   cell_.online += health["is_reachable"].boolean().value_or(true);
   node.last_seen = last_beat(health);
   if (lane.name <= from_ || kept_bytes_ + text.size() > kMaxKeptBytes) {
@@ -293,7 +292,7 @@ void CellWalk::finish(bool connected) {
     // Of one that was not asked for nothing is known, but for what this agent itself last beat.
     if (node.own) {
       if (!node.health.empty()) {
-        const wire::JsonView health = wire::JsonView::of(node.health);
+        const json::View health = json::View::of(node.health);
         cell_.online += health["is_reachable"].boolean().value_or(true);
         node.last_seen = last_beat(health);
       }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/keys.h"
 #include "wire/line_limits.h"
 #include "wire/timestamp.h"
@@ -136,7 +136,7 @@ void EventBus::deliver(std::string_view channel, std::string_view payload, bool 
   });
   if (most == 0) return;
   line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"channel\":"sv;
-  wire::JsonWriter(line_).string(channel);
+  json::Writer(line_).string(channel);
   omitted_ = line_;
   omitted_.append(",\"omitted_bytes\":").append(std::to_string(payload.size()));
   const size_t omitted_head = omitted_.size();
@@ -163,11 +163,11 @@ void EventBus::write_message(std::string_view payload, bool remote, size_t most)
   if (payload.size() <= room && (!remote || guard_.check(payload, {room, 62}).reason == nullptr)) {
     // A remote one may have line breaks.
     compact_.clear();
-    if (remote) append_compact(wire::JsonView::of(payload), compact_);
+    if (remote) append_compact(json::View::of(payload), compact_);
     line_.append(",\"event\":").append(remote ? std::string_view(compact_) : payload);
   } else if (payload.size() <= room / 6) {  // each byte may need six as an escape
     line_ += ",\"text\":";
-    wire::JsonWriter(line_).string(payload);
+    json::Writer(line_).string(payload);
   } else {
     line_ = omitted_;
   }
@@ -177,7 +177,7 @@ void EventBus::write_message(std::string_view payload, bool remote, size_t most)
 void EventBus::write_line(const Topics::value_type& by, bool remote) {
   if (by.second.is_pattern) {
     line_ += ",\"pattern\":";
-    wire::JsonWriter(line_).string(by.first);
+    json::Writer(line_).string(by.first);
   }
   if (remote) line_ += ",\"remote\":true";
   line_ += "}}";
@@ -240,12 +240,12 @@ void EventBus::on_gap(WallTime from, WallTime to) {
 
 void EventBus::subscribe(Request& request) {
   if (request.check_only || request.call == nullptr) return;
-  const wire::JsonView channels = request.values[kChannels];
-  const wire::JsonView patterns = request.values[kPatterns];
+  const json::View channels = request.values[kChannels];
+  const json::View patterns = request.values[kPatterns];
   size_t count = 0;
-  for (const wire::JsonView list : {channels, patterns}) {
+  for (const json::View list : {channels, patterns}) {
     if (!list.exists()) continue;
-    for ([[maybe_unused]] const wire::JsonView element : list.elements()) ++count;
+    for ([[maybe_unused]] const json::View element : list.elements()) ++count;
   }
   if (count == 0) {
     return requests_.refuse(
@@ -260,9 +260,9 @@ void EventBus::subscribe(Request& request) {
   const size_t had = listener->subscriptions.size();
   std::string scratch;
   for (const bool is_pattern : {false, true}) {
-    const wire::JsonView list = is_pattern ? patterns : channels;
+    const json::View list = is_pattern ? patterns : channels;
     if (!list.exists()) continue;
-    for (const wire::JsonView element : list.elements()) {
+    for (const json::View element : list.elements()) {
       add(*listener, *element.string(scratch), is_pattern);
     }
   }
@@ -336,8 +336,8 @@ void EventBus::drop(Listener& listener, const Subscription& subscription) {
 
 void EventBus::unsubscribe(Request& request) {
   if (request.check_only || request.call == nullptr) return;
-  const wire::JsonView channels = request.values[kChannels];
-  const wire::JsonView patterns = request.values[kPatterns];
+  const json::View channels = request.values[kChannels];
+  const json::View patterns = request.values[kPatterns];
   if (!channels.exists() && !patterns.exists()) {
     on_client_closed(request.call->client);
     return requests_.done(request);
@@ -345,9 +345,9 @@ void EventBus::unsubscribe(Request& request) {
   if (Listener* listener = find(request.call->client)) {
     std::string scratch;
     for (const bool is_pattern : {false, true}) {
-      const wire::JsonView list = is_pattern ? patterns : channels;
+      const json::View list = is_pattern ? patterns : channels;
       if (!list.exists()) continue;
-      for (const wire::JsonView element : list.elements()) {
+      for (const json::View element : list.elements()) {
         const std::string_view text = *element.string(scratch);
         std::erase_if(listener->subscriptions, [&](const Subscription& s) {
           if (s.topic->second.is_pattern != is_pattern || s.topic->first != text) return false;

@@ -21,10 +21,10 @@
 #include "agent/request.h"
 #include "base/glob.h"
 #include "ipc/rpc_server.h"
+#include "json/guard.h"
+#include "json/view.h"
 #include "redis/echo_filter.h"
 #include "redis/subscriber.h"
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
 
 namespace nb::agent {
 
@@ -146,7 +146,7 @@ class EventBus {
   RecordedChannels recorded_;
   HourlyBudget node_events_;
   redis::EchoFilter echo_;
-  wire::JsonGuard guard_;
+  json::Guard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Topics channels_, patterns_;
   uint64_t last_place_ = 0;

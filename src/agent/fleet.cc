@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "agent/heartbeat.h"
-#include "wire/json_view.h"
-#include "wire/json_writer.h"
+#include "json/view.h"
+#include "json/writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::agent {
@@ -123,8 +123,8 @@ std::string Fleet::page(const Cell& cell, const Caller& caller) const {
       ipc::RpcServer::result_bytes(operations_.line_bytes(caller.client)) - kAroundNodes;
   std::string healths;
   std::string seen;
-  wire::JsonWriter health_json(healths);
-  wire::JsonWriter seen_json(seen);
+  json::Writer health_json(healths);
+  json::Writer seen_json(seen);
   health_json.begin_object();
   seen_json.begin_object();
   std::string_view last;
@@ -148,7 +148,7 @@ std::string Fleet::page(const Cell& cell, const Caller& caller) const {
   health_json.end_object();
   seen_json.end_object();
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("redis_connected").boolean(cell.connected);
   json.key("active_stroke_sessions").integer(cell.active_sessions);
   json.key("nodes_online").integer(cell.online);

@@ -6,9 +6,10 @@
 #include "agent/mapping.h"
 #include "agent/version.h"
 #include "base/foreign_text.h"
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
+#include "json/guard.h"
+#include "json/view.h"
 #include "wire/keys.h"
+#include "wire/line_limits.h"
 
 namespace nb::agent {
 
@@ -200,8 +201,8 @@ void Heartbeat::look_for_another(std::string_view previous) {
     return;
   }
   // What is no JSON says nothing.
-  const bool readable = wire::JsonGuard().check(previous).reason == nullptr;
-  const wire::JsonView theirs = readable ? wire::JsonView::of(previous) : wire::JsonView();
+  const bool readable = json::Guard().check(previous, {wire::kLineBytes}).reason == nullptr;
+  const json::View theirs = readable ? json::View::of(previous) : json::View();
   std::string scratch;
   const auto instance = theirs["instance_id"].string(scratch);
   // An agent tells its instance. Who does not is a program that writes the health as well: a Python

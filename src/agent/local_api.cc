@@ -12,7 +12,7 @@
 #include "agent/version.h"
 #include "base/text.h"
 #include "config/suggest.h"
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/keys.h"
 #include "wire/line_limits.h"
 #include "wire/timestamp.h"
@@ -211,7 +211,7 @@ void LocalApi::reconfigure() {
 // What is known of a node when its health has expired is that there was one.
 void LocalApi::register_node() {
   std::string about;
-  wire::JsonWriter json(about);
+  json::Writer json(about);
   json.begin_object().key("instance_id").string(identity_.instance_id);
   json.key("agent_version").string(kVersion);
   json.key("since").string(wire::format_timestamp(loop_.clock().wall_now())).end_object();
@@ -337,14 +337,14 @@ void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
   carry_out(gone);
 }
 
-std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
+std::optional<wire::RpcError> LocalApi::check_will(json::View will) {
   size_t index = 0;
-  for (const wire::JsonView element : will.elements()) {
+  for (const json::View element : will.elements()) {
     const std::string place = format("will[%zu]", index++);
-    if (element.type() != wire::JsonView::Type::object) {
+    if (element.type() != json::View::Type::object) {
       return wire::rpc::invalid_params(place, "expected an object with method and params");
     }
-    wire::JsonView call[2];
+    json::View call[2];
     if (auto error = wire::check_params(element, kWillCallParams, call)) {
       wire::rpc::add_place(*error, place + ".");
       return error;
@@ -369,7 +369,7 @@ std::optional<wire::RpcError> LocalApi::check_will(wire::JsonView will) {
 }
 
 void LocalApi::carry_out(const Client& gone) {
-  for (const wire::JsonView element : wire::JsonView::of(gone.will).elements()) {
+  for (const json::View element : json::View::of(gone.will).elements()) {
     std::string scratch;
     const std::string_view name = *element["method"].string(scratch);
     Request request;
@@ -441,10 +441,10 @@ void LocalApi::on_call(const ipc::Call& call) {
   accept_latency_.record(ended_ - request.began);
 }
 
-void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& request) {
+void LocalApi::dispatch(const Method& method, json::View params, Request& request) {
   // The table of this call on the stack: its own params, the record's, the acknowledgement's.
   std::array<const Param*, kMaxParams> specs;
-  std::array<wire::JsonView, kMaxParams> values;
+  std::array<json::View, kMaxParams> values;
   size_t count = 0;
   for (const Param& param : method.params) specs[count++] = &param;
   for (const wire::RecordField& field : method.fields) specs[count++] = &field.param;
@@ -453,15 +453,15 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
   if (method.writes && request.call != nullptr) {
     for (const Param& param : kAck) specs[count++] = &param;
   }
-  if (params.exists() && params.type() != wire::JsonView::Type::object) {
+  if (params.exists() && params.type() != json::View::Type::object) {
     return requests_.refuse(request, wire::rpc::invalid_params("params", "expected an object"));
   }
   const auto error =
       wire::check_params(params, std::span(specs.data(), count), std::span(values.data(), count));
   if (error) return requests_.refuse(request, *error);
   if (count > own) {
-    const wire::JsonView ack = values[own];
-    const wire::JsonView timeout = values[own + 1];
+    const json::View ack = values[own];
+    const json::View timeout = values[own + 1];
     std::string scratch;
     const auto kind = ack.string(scratch);
     request.stored = kind && *kind == "stored"sv;
@@ -475,19 +475,19 @@ void LocalApi::dispatch(const Method& method, wire::JsonView params, Request& re
     }
     request.timeout = std::chrono::milliseconds(timeout.integer().value_or(kDefaultTimeoutMs));
   }
-  request.values = std::span<const wire::JsonView>(values.data(), own);
+  request.values = std::span<const json::View>(values.data(), own);
   (this->*method.call)(request);
 }
 
 void LocalApi::client_hello(Request& request) {
   Client* client = find_client(request.call->client);
   if (client == nullptr) return;
-  const wire::JsonView will = request.values[2];
-  if (will.type() == wire::JsonView::Type::array) {
+  const json::View will = request.values[2];
+  if (will.type() == json::View::Type::array) {
     if (const auto error = check_will(will)) return requests_.refuse(request, *error);
     client->will.clear();
     append_compact(will, client->will);
-  } else if (will.type() == wire::JsonView::Type::null) {
+  } else if (will.type() == json::View::Type::null) {
     client->will.clear();
   }
   rpc_.watch_process(client->id, !client->will.empty());
@@ -498,7 +498,7 @@ void LocalApi::client_hello(Request& request) {
     rpc_.set_max_line_bytes(client->id, static_cast<size_t>(*bytes));
   }
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("protocol").integer(1);
   json.key("client_id").integer(static_cast<int64_t>(client->id));
   json.key("node_id").string(identity_.node).key("instance_id").string(identity_.instance_id);
@@ -509,7 +509,7 @@ void LocalApi::client_hello(Request& request) {
 }
 
 // Every limit that this client can meet, by the name that PROTOCOL.md gives it (3.1.3).
-void LocalApi::put_limits(wire::JsonWriter& json, ipc::ClientId client) {
+void LocalApi::put_limits(json::Writer& json, ipc::ClientId client) {
   const struct {
     const char* name;
     uint64_t value;
@@ -616,21 +616,21 @@ void LocalApi::error_report(Request& request) {
 void LocalApi::event_publish(Request& request) {
   std::string scratch;
   const std::string_view channel = *request.values[0].string(scratch);
-  const wire::JsonView event = request.values[1];
+  const json::View event = request.values[1];
   if (channel == wire::kStrokeProgressChannel) {
     return requests_.refuse(
         request, wire::rpc::refused_key(channel, "progress is published by stroke.update"));
   }
   std::string_view payload = compacted(event, event_);
   if (wire::is_strict_channel(channel)) {
-    const wire::JsonView type = event["type"];
-    const wire::JsonView timestamp = event["timestamp"];
-    if (type.type() != wire::JsonView::Type::string) {
+    const json::View type = event["type"];
+    const json::View timestamp = event["timestamp"];
+    if (type.type() != json::View::Type::string) {
       return requests_.refuse(
           request,
           wire::rpc::invalid_params("event.type", "the readers of this channel need a text here"));
     }
-    if (timestamp.exists() && timestamp.type() != wire::JsonView::Type::string) {
+    if (timestamp.exists() && timestamp.type() != json::View::Type::string) {
       return requests_.refuse(
           request, wire::rpc::invalid_params("event.timestamp",
                                              "the readers of this channel need a text here"));

@@ -17,7 +17,7 @@
 #include "agent/stroke_service.h"
 #include "base/histogram.h"
 #include "ipc/rpc_server.h"
-#include "wire/json_writer.h"
+#include "json/writer.h"
 
 namespace nb::agent {
 
@@ -80,9 +80,9 @@ class LocalApi {
   void on_may_yield(ipc::ClientId id, bool& needed);
   void on_call(const ipc::Call& call);
   // Checks the params, and calls the method's function with them.
-  void dispatch(const Method& method, wire::JsonView params, Request& request);
+  void dispatch(const Method& method, json::View params, Request& request);
   Client* find_client(ipc::ClientId id);
-  std::optional<wire::RpcError> check_will(wire::JsonView will);
+  std::optional<wire::RpcError> check_will(json::View will);
   void see_to_will(const Client& gone, ipc::Departure departure);
   void carry_out(const Client& gone);
   void tell_losses();
@@ -91,7 +91,7 @@ class LocalApi {
   void client_hello(Request& request);
   size_t value_bytes() const;
   void put_probes(std::string& out) const;
-  void put_limits(wire::JsonWriter& json, ipc::ClientId client);
+  void put_limits(json::Writer& json, ipc::ClientId client);
   void client_goodbye(Request& request);
   void robot_update(Request& request) { robot_.update(request); }
   void note_user(Request& request);

@@ -7,7 +7,7 @@
 #include "agent/local_api.h"
 #include "agent/mapping.h"
 #include "agent/version.h"
-#include "wire/json_writer.h"
+#include "json/writer.h"
 
 namespace nb::agent {
 namespace {
@@ -15,11 +15,11 @@ namespace {
 // What stands in the answer besides the lists of clients and of probes, and one client.
 constexpr size_t kAroundClients = 1024;
 
-void put_count(wire::JsonWriter& json, const char* key, uint64_t value) {
+void put_count(json::Writer& json, const char* key, uint64_t value) {
   json.key(key).integer(static_cast<int64_t>(value));
 }
 
-void put_latency(wire::JsonWriter& json, const char* key, const Histogram& histogram) {
+void put_latency(json::Writer& json, const char* key, const Histogram& histogram) {
   const auto us = [](Duration duration) { return static_cast<double>(duration.count()) / 1e3; };
   json.key(key).begin_object().key("count").integer(static_cast<int64_t>(histogram.count()));
   json.key("p50").rounded(us(histogram.quantile(0.5)), 1);
@@ -29,7 +29,7 @@ void put_latency(wire::JsonWriter& json, const char* key, const Histogram& histo
 }
 
 // Nothing to say is null.
-void put_text(wire::JsonWriter& json, std::string_view text) {
+void put_text(json::Writer& json, std::string_view text) {
   text.empty() ? json.null() : json.string(text);
 }
 
@@ -45,7 +45,7 @@ void LocalApi::agent_stats(Request& request) {
   const ipc::RpcCounters calls = rpc_.counters();
   const auto clients = rpc_.clients();
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("node_id").string(identity_.node);
   json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
   json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
@@ -143,7 +143,7 @@ void LocalApi::agent_stats(Request& request) {
 }
 
 void LocalApi::put_probes(std::string& out) const {
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_array();
   for (const wire::ProbeReport& probe : heartbeat_.probes()) {
     json.begin_object().key("name").string(probe.name).key("type").string(probe.type).key("up");

@@ -7,8 +7,8 @@
 #include "agent/redis_forms.h"
 #include "base/foreign_text.h"
 #include "base/text.h"
-#include "wire/json_view.h"
-#include "wire/json_writer.h"
+#include "json/view.h"
+#include "json/writer.h"
 #include "wire/keys.h"
 #include "wire/timestamp.h"
 
@@ -51,7 +51,7 @@ class HealthOperation final : public Operation {
       return ask({"HGET", wire::kNodesKey, node_});
     }
     std::string health;
-    if (is_health(text)) append_compact(wire::JsonView::of(text), health);
+    if (is_health(text)) append_compact(json::View::of(text), health);
     answer(health_result(node_, health, clock_.wall_now()));
   }
 
@@ -107,18 +107,18 @@ class InspectOperation final : public Operation {
     return find_in_info(info_, name);
   }
 
-  void put_text(wire::JsonWriter& json, const char* key, std::string_view name) const {
+  void put_text(json::Writer& json, const char* key, std::string_view name) const {
     const auto value = info(name);
     json.key(key);
     value ? json.string(foreign_text(*value)) : json.null();
   }
-  void put_number(wire::JsonWriter& json, const char* key, std::string_view name) const {
+  void put_number(json::Writer& json, const char* key, std::string_view name) const {
     const auto value = info(name);
     const auto number = value ? parse_number<int64_t>(*value) : std::nullopt;
     json.key(key);
     number ? json.integer(*number) : json.null();
   }
-  void put_flag(wire::JsonWriter& json, const char* key, std::string_view name,
+  void put_flag(json::Writer& json, const char* key, std::string_view name,
                 std::string_view when) const {
     const auto value = info(name);
     json.key(key);
@@ -127,7 +127,7 @@ class InspectOperation final : public Operation {
 
   void finish() {
     std::string out;
-    wire::JsonWriter json(out);
+    json::Writer json(out);
     json.begin_object();
     put_text(json, "version", "redis_version");
     put_text(json, "role", "role");
@@ -164,7 +164,7 @@ class InspectOperation final : public Operation {
 
 std::string health_result(std::string_view node, std::string_view health, WallTime now) {
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("node_id").string(node).key("health");
   if (health.empty()) {
     json.null().key("age_ms").null().end_object();
@@ -172,7 +172,7 @@ std::string health_result(std::string_view node, std::string_view health, WallTi
   }
   json.raw(health).key("age_ms");
   std::string scratch;
-  const auto text = wire::JsonView::of(health)["last_heartbeat"].string(scratch);
+  const auto text = json::View::of(health)["last_heartbeat"].string(scratch);
   const auto beat = text ? wire::parse_timestamp(*text) : std::nullopt;
   if (beat) {
     // Two computers' clocks are compared: a beat from the future is a fresh one.

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "wire/json_writer.h"
+#include "json/writer.h"
 
 namespace nb::agent {
 namespace {
@@ -16,7 +16,7 @@ constexpr size_t kMaxGivenUp = 4096;
 std::string partial_answer(AnswerKind kind, std::string_view result,
                            const outbox::Settled& settled) {
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object();
   if (kind == AnswerKind::subscribers) {
     json.key("subscribers");

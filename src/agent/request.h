@@ -10,25 +10,25 @@
 #include "base/clock.h"
 #include "base/ticket_table.h"
 #include "ipc/rpc_server.h"
+#include "json/view.h"
 #include "outbox/outbox.h"
 #include "redis/link.h"
 #include "uv/timer.h"
-#include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 
 namespace nb::agent {
 
 struct Request {
-  const ipc::Call* call = nullptr;         // null: from a will
-  std::span<const wire::JsonView> values;  // by the index in the method's params
-  outbox::Owner owner = 0;                 // the client whose call or will it is; 0: the agent's
-  uint32_t user = 0;                       // whose program that is, where the method asks for it
-  bool urgent = false;                     // its event goes in the lane for such
-  bool check_only = false;                 // of a will: is it right? nothing is done
-  bool stored = false;                     // answered when Redis has confirmed it
-  MonoTime began{};                        // of a call: when it came
-  Duration timeout{};                      // then
-  std::optional<wire::RpcError> error;     // why it was refused, for who asked without a call
+  const ipc::Call* call = nullptr;      // null: from a will
+  std::span<const json::View> values;   // by the index in the method's params
+  outbox::Owner owner = 0;              // the client whose call or will it is; 0: the agent's
+  uint32_t user = 0;                    // whose program that is, where the method asks for it
+  bool urgent = false;                  // its event goes in the lane for such
+  bool check_only = false;              // of a will: is it right? nothing is done
+  bool stored = false;                  // answered when Redis has confirmed it
+  MonoTime began{};                     // of a call: when it came
+  Duration timeout{};                   // then
+  std::optional<wire::RpcError> error;  // why it was refused, for who asked without a call
 };
 
 // What stored() answers with.

@@ -5,8 +5,9 @@
 #include <utility>
 
 #include "base/own_file.h"
-#include "wire/json_guard.h"
+#include "json/guard.h"
 #include "wire/keys.h"
+#include "wire/line_limits.h"
 #include "wire/timestamp.h"
 
 namespace nb::agent {
@@ -50,9 +51,9 @@ void RobotService::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
-  wire::JsonGuard guard;
-  if (guard.check(*text, {}).reason != nullptr) return;
-  const wire::JsonView state = wire::JsonView::of(*text);
+  json::Guard guard;
+  if (guard.check(*text, {wire::kLineBytes}).reason != nullptr) return;
+  const json::View state = json::View::of(*text);
   std::string scratch;
   const auto node = state["node_id"].string(scratch);
   if (!node || *node != identity_.node) return;
@@ -172,9 +173,9 @@ void RobotService::on_read(const redis::QueryReply& reply) {
   was_read_ = true;
   if (reply.reply.is_error()) return;
   const std::string_view text = reply.reply.text();
-  wire::JsonGuard guard;
-  const bool readable = !text.empty() && guard.check(text, {}).reason == nullptr;
-  const wire::JsonView theirs = readable ? wire::JsonView::of(text) : wire::JsonView();
+  json::Guard guard;
+  const bool readable = !text.empty() && guard.check(text, {wire::kLineBytes}).reason == nullptr;
+  const json::View theirs = readable ? json::View::of(text) : json::View();
   std::string scratch;
   const auto at = theirs["timestamp"].string(scratch);
   const auto stored_at = at ? wire::parse_timestamp(*at) : std::nullopt;

@@ -5,8 +5,8 @@
 
 #include "agent/redis_forms.h"
 #include "base/text.h"
-#include "wire/json_guard.h"
-#include "wire/json_writer.h"
+#include "json/guard.h"
+#include "json/writer.h"
 #include "wire/keys.h"
 #include "wire/line_limits.h"
 
@@ -30,7 +30,7 @@ constexpr size_t kFieldOverhead = 128;
 
 std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
   std::string out;
-  wire::JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("key").string(key).key("value").raw(value_json);
   json.key("source").string(source).end_object();
   return out;
@@ -150,11 +150,11 @@ class GetOperation final : public Operation {
     if (reply.size() == 0) return refuse_as_gone();
     std::string value;
     std::string quoted;
-    wire::JsonWriter json(value);
+    json::Writer json(value);
     json.begin_object();
     for (size_t i = 0; i + 1 < reply.size(); i += 2) {
       quoted.clear();
-      wire::JsonWriter(quoted).string(reply[i].text());
+      json::Writer(quoted).string(reply[i].text());
       json.key(std::string_view(quoted).substr(1, quoted.size() - 2));
       json.string(reply[i + 1].text());
       if (value.size() > line_bytes()) return refuse_as_large();
@@ -238,7 +238,7 @@ class ListOperation final : public Operation {
       pattern_ += c;
     }
     pattern_ += '*';
-    wire::JsonWriter(keys_).begin_array();
+    json::Writer(keys_).begin_array();
   }
 
  private:
@@ -281,7 +281,7 @@ class ListOperation final : public Operation {
     if (count_ >= limit_) return false;
     const size_t before = keys_.size();
     if (count_ > 0) keys_ += ',';
-    wire::JsonWriter(keys_).string(key);
+    json::Writer(keys_).string(key);
     if (keys_.size() + kAround > result_bytes()) {
       keys_.resize(before);
       return false;
@@ -292,7 +292,7 @@ class ListOperation final : public Operation {
 
   void finish(bool done) {
     std::string out;
-    wire::JsonWriter json(out);
+    json::Writer json(out);
     keys_ += ']';
     json.begin_object().key("keys").raw(keys_).key("cursor");
     done ? json.null() : json.string(cursor_.text());
@@ -317,11 +317,11 @@ class ListOperation final : public Operation {
 }  // namespace
 
 void append_value(std::string_view stored, std::string& out) {
-  wire::JsonGuard guard;
+  json::Guard guard;
   if (guard.check(stored, {stored.size() + 1, kMaxDepth}).reason == nullptr) {
-    append_compact(wire::JsonView::of(stored), out);
+    append_compact(json::View::of(stored), out);
   } else {
-    wire::JsonWriter(out).string(stored);
+    json::Writer(out).string(stored);
   }
 }
 

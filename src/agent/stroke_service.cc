@@ -10,9 +10,10 @@
 #include "base/own_file.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
-#include "wire/json_guard.h"
-#include "wire/json_writer.h"
+#include "json/guard.h"
+#include "json/writer.h"
 #include "wire/keys.h"
+#include "wire/line_limits.h"
 #include "wire/timestamp.h"
 
 namespace nb::agent {
@@ -113,11 +114,11 @@ void StrokeService::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
-  wire::JsonGuard guard;
-  if (guard.check(*text, {}).reason != nullptr) return;
-  const wire::JsonView root = wire::JsonView::of(*text);
+  json::Guard guard;
+  if (guard.check(*text, {wire::kLineBytes}).reason != nullptr) return;
+  const json::View root = json::View::of(*text);
   std::string scratch;
-  for (const wire::JsonMember& member : root["ended"].members()) {
+  for (const json::Member& member : root["ended"].members()) {
     Ended ended{std::string(member.name(scratch)), {}};
     if (!is_session_of(identity_.node, ended.session)) continue;
     const auto moment = member.value.string(scratch);
@@ -131,7 +132,7 @@ void StrokeService::load() {
   session_ = *id;
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
-  const wire::JsonView progress = root["progress"];
+  const json::View progress = root["progress"];
   record_.adopt(progress);
   if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = wire::parse_timestamp(*at);
   unread_ = true;
@@ -160,9 +161,9 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
   unread_ = false;
   if (reply.reply.is_error()) return;
   const std::string_view text = reply.reply.text();
-  wire::JsonGuard guard;
-  const bool readable = !text.empty() && guard.check(text, {}).reason == nullptr;
-  const wire::JsonView theirs = readable ? wire::JsonView::of(text) : wire::JsonView();
+  json::Guard guard;
+  const bool readable = !text.empty() && guard.check(text, {wire::kLineBytes}).reason == nullptr;
+  const json::View theirs = readable ? json::View::of(text) : json::View();
   // The later one wins: what the agent had noted while Redis was away, or what Redis had got in the
   // moment before the agent was killed. What an update has said since stays as it is.
   std::string scratch;
@@ -193,16 +194,17 @@ void StrokeService::on_ended_read(const redis::QueryReply& reply) {
   const Ended ended = std::move(ended_before_.front());
   ended_before_.erase(ended_before_.begin());
   const std::string_view text = reply.reply.text();
-  wire::JsonGuard guard;
-  if (!reply.reply.is_error() && !text.empty() && guard.check(text, {}).reason == nullptr) {
-    end_in_redis(ended, wire::JsonView::of(text));
+  json::Guard guard;
+  if (!reply.reply.is_error() && !text.empty() &&
+      guard.check(text, {wire::kLineBytes}).reason == nullptr) {
+    end_in_redis(ended, json::View::of(text));
   }
   save();
   if (!ended_before_.empty()) ask_about_ended();
 }
 
 // The end was accepted and never reached Redis.
-void StrokeService::end_in_redis(const Ended& ended, wire::JsonView stored) {
+void StrokeService::end_in_redis(const Ended& ended, json::View stored) {
   if (!stored["is_executing"].boolean().value_or(false)) return;
   wire::Record record(wire::kStrokeProgressFields);
   record.adopt(stored);
@@ -240,7 +242,7 @@ void StrokeService::save() {
     return;
   }
   std::string text;
-  wire::JsonWriter json(text);
+  json::Writer json(text);
   json.begin_object();
   if (!session_.empty()) json.key("session_id").string(session_).key("progress").raw(json_);
   json.key("ended").begin_object();
@@ -279,7 +281,7 @@ void StrokeService::take_back_values(const Request& request, size_t first) {
   }
 }
 
-void StrokeService::take_timestamp(wire::JsonView given) {
+void StrokeService::take_timestamp(json::View given) {
   wire::take_timestamp(given, loop_.clock().wall_now(), timestamp_);
 }
 
@@ -296,7 +298,7 @@ void StrokeService::begin_event(std::string_view type, std::string_view session,
   event_.append("\",\"session_id\":\"").append(session).append("\"");
 }
 
-bool StrokeService::is_running(Request& request, wire::JsonView session) {
+bool StrokeService::is_running(Request& request, json::View session) {
   std::string scratch;
   const auto wanted = session.string(scratch);
   if (!session_.empty() && (!wanted || *wanted == session_)) return true;

@@ -49,13 +49,13 @@ class StrokeService {
   void on_read(const redis::QueryReply& reply);
   void ask_about_ended();
   void on_ended_read(const redis::QueryReply& reply);
-  void end_in_redis(const Ended& ended, wire::JsonView stored);
+  void end_in_redis(const Ended& ended, json::View stored);
   void save();
   void save_soon();
-  bool is_running(Request& request, wire::JsonView session);
+  bool is_running(Request& request, json::View session);
   void take_values(const Request& request, size_t first);
   void take_back_values(const Request& request, size_t first);
-  void take_timestamp(wire::JsonView given);
+  void take_timestamp(json::View given);
   void write_progress();
   void put_progress();
   outbox::SlotUpdate progress_slot(const outbox::FieldView& field) const;

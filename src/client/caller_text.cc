@@ -4,8 +4,9 @@
 
 #include "base/text.h"
 #include "client/json_members.h"
+#include "json/scan.h"
 #include "nodebeat/result.h"
-#include "wire/json_scan.h"
+#include "wire/line_limits.h"
 
 namespace nb::client {
 
@@ -22,8 +23,8 @@ int take_json(const char* text, char opening, size_t depth, std::string_view& ou
   if (text == nullptr) return NB_ERR_ARGUMENT;
   const std::string_view view(text, ::strnlen(text, wire::kLineBytes + 1));
   if (view.size() > wire::kLineBytes) return NB_ERR_TOO_LARGE;
-  const wire::JsonLimits limits{.max_bytes = wire::kLineBytes, .max_depth = depth};
-  if (wire::scan_json(view, limits).reason != nullptr) return NB_ERR_ARGUMENT;
+  const json::Limits limits{.max_bytes = wire::kLineBytes, .max_depth = depth};
+  if (json::scan(view, limits).reason != nullptr) return NB_ERR_ARGUMENT;
   if (skip_space(view).front() != opening) return NB_ERR_ARGUMENT;
   if (!numbers_in_range(view) || has_twin_names(view)) return NB_ERR_ARGUMENT;
   out = view;

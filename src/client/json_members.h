@@ -1,4 +1,4 @@
-// A walk over JSON text that is known to be valid (wire/json_scan.h): finds members without
+// A walk over JSON text that is known to be valid (json/scan.h): finds members without
 // building anything. Pure; no allocation.
 #pragma once
 

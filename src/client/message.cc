@@ -6,8 +6,8 @@
 #include "base/foreign_text.h"
 #include "base/text.h"
 #include "client/json_members.h"
+#include "json/scan.h"
 #include "nodebeat/client.h"
-#include "wire/json_scan.h"
 
 namespace nb::client {
 namespace {
@@ -170,7 +170,7 @@ size_t make_harmless(char* text, size_t size) {
 Message read_message(char* line, size_t size) {
   const std::string_view text = skip_space({line, size});
   if (text.empty()) return {};
-  if (wire::scan_json({line, size}, {.max_bytes = SIZE_MAX}).reason != nullptr) {
+  if (json::scan({line, size}).reason != nullptr) {
     return {.kind = Message::Kind::rubbish};
   }
   std::string_view method;

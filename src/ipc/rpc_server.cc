@@ -7,7 +7,6 @@
 
 namespace nb::ipc {
 
-using wire::JsonView;
 using wire::RpcError;
 
 namespace {
@@ -18,7 +17,7 @@ constexpr size_t kAroundResult = 35;
 
 // Why a line is no JSON; and what would be right where a program's language writes what JSON has
 // not.
-std::string words_for(const wire::JsonFault& fault, std::string_view line) {
+std::string words_for(const json::Fault& fault, std::string_view line) {
   constexpr struct {
     std::string_view word, right;
   } kForeign[] = {
@@ -166,21 +165,21 @@ std::vector<ClientInfo> RpcServer::clients() const {
 // --- calls ---------------------------------------------------------------------------------------
 
 void RpcServer::on_line(ClientId client, std::string_view line) {
-  const wire::JsonFault fault = guard_.check(line, {server_.options().line_bytes});
+  const json::Fault fault = guard_.check(line, {server_.options().line_bytes});
   if (fault.reason != nullptr) {
     return server_.complain(client, wire::rpc::parse_error(words_for(fault, line), fault.offset));
   }
-  const JsonView value = guard_.view();
-  if (value.is(JsonView::Type::array)) {
+  const json::View value = guard_.view();
+  if (value.is(json::View::Type::array)) {
     take_batch(client, value);
   } else {
     take_call(client, value, 0);
   }
 }
 
-void RpcServer::take_batch(ClientId client, JsonView values) {
+void RpcServer::take_batch(ClientId client, json::View values) {
   size_t count = 0;
-  for ([[maybe_unused]] const JsonView value : values.elements()) ++count;
+  for ([[maybe_unused]] const json::View value : values.elements()) ++count;
   if (count == 0 || count > kMaxBatch) {
     count_error(client);
     send_error(client, {}, 0,
@@ -194,11 +193,11 @@ void RpcServer::take_batch(ClientId client, JsonView values) {
 
 // Those that may begin now. The rest waits until what is under way has been answered and read, so
 // that a batch takes no more memory at once than single lines do; or until the client's next turn.
-void RpcServer::take_calls(ClientId client, JsonView values, uint32_t batch) {
+void RpcServer::take_calls(ClientId client, json::View values, uint32_t batch) {
   const char* begin = values.raw().data();
   const char* end = begin + values.raw().size();
   bool over = false;
-  for (const JsonView value : values.elements()) {
+  for (const json::View value : values.elements()) {
     if (!server_.is_open(client)) break;
     if (over || server_.is_paused(client)) {
       Client* c = find(client);
@@ -219,10 +218,10 @@ void RpcServer::on_room(ClientId client) {
   if (c == nullptr || c->rest_batch == 0) return;
   // Taken out: what is not begun this time is put back, and a call may stop this server.
   const std::string rest = std::exchange(c->rest, {});
-  take_calls(client, JsonView::of(rest), std::exchange(c->rest_batch, 0));
+  take_calls(client, json::View::of(rest), std::exchange(c->rest_batch, 0));
 }
 
-void RpcServer::take_call(ClientId client, JsonView value, uint32_t batch) {
+void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
   wire::RpcCall parsed;
   if (const std::optional<RpcError> error = wire::parse_call(value, method_, parsed)) {
     count_error(client);

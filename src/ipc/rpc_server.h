@@ -16,8 +16,8 @@
 
 #include "ipc/pending.h"
 #include "ipc/server.h"
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
+#include "json/guard.h"
+#include "json/view.h"
 #include "wire/jsonrpc.h"
 #include "wire/line_limits.h"
 
@@ -28,9 +28,9 @@ namespace nb::ipc {
 struct Call {
   ClientId client = 0;
   std::string_view method;
-  wire::JsonView params;  // an object, or missing
-  std::string_view id;    // raw; empty: a notification
-  uint32_t batch = 0;     // 0: it came alone
+  json::View params;    // an object, or missing
+  std::string_view id;  // raw; empty: a notification
+  uint32_t batch = 0;   // 0: it came alone
 
   bool is_notification() const { return id.empty(); }
 };
@@ -157,9 +157,9 @@ class RpcServer {
   void hold(Client& client);
   void on_room(ClientId client);
   Client* find(ClientId client) const;
-  void take_call(ClientId client, wire::JsonView value, uint32_t batch);
-  void take_batch(ClientId client, wire::JsonView values);
-  void take_calls(ClientId client, wire::JsonView values, uint32_t batch);
+  void take_call(ClientId client, json::View value, uint32_t batch);
+  void take_batch(ClientId client, json::View values);
+  void take_calls(ClientId client, json::View values, uint32_t batch);
   void count_error(ClientId client);
   void settle_in_batch(uint32_t batch);
   void add_to_batch(uint32_t batch);
@@ -173,7 +173,7 @@ class RpcServer {
   const Log& log_;
   RpcEvents events_;
   Server server_;
-  wire::JsonGuard guard_;
+  json::Guard guard_;
   PendingTable pending_;
   BatchTable batches_;
   mutable std::vector<Client> clients_;  // by id, ascending

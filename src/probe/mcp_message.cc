@@ -1,16 +1,14 @@
 #include "probe/mcp_message.h"
 
 #include "base/text.h"
+#include "json/guard.h"
+#include "json/view.h"
+#include "json/writer.h"
 #include "probe/http_exchange.h"
 #include "probe/words.h"
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
-#include "wire/json_writer.h"
 
 namespace nb::probe {
 namespace {
-
-using wire::JsonView;
 
 constexpr const char* kVersion2025 = "2025-11-25";
 constexpr const char* kVersion2026 = "2026-07-28";
@@ -24,18 +22,18 @@ constexpr int kOtherAnswer = 1;  // "answer is not MCP: ..."
 constexpr int kWords = 2;        // the server's own words, or where it is instead
 constexpr int kMcpError = 3;     // the server's own words, in MCP
 
-void begin_message(wire::JsonWriter& json, const char* method) {
+void begin_message(json::Writer& json, const char* method) {
   json.begin_object().key("jsonrpc").string("2.0").key("method").string(method);
 }
 
-void write_info(wire::JsonWriter& json, const std::string& agent_version) {
+void write_info(json::Writer& json, const std::string& agent_version) {
   json.begin_object().key("name").string("nodebeat").key("version").string(agent_version);
   json.end_object();
 }
 
 std::string body_for(McpAsk ask, int64_t id, const std::string& agent_version) {
   std::string body;
-  wire::JsonWriter json(body);
+  json::Writer json(body);
   switch (ask) {
     case McpAsk::discover:
       begin_message(json, "server/discover");
@@ -100,7 +98,7 @@ McpVerdict not_mcp(const char* why, bool other_question) {
   return down(format("answer is not MCP: %s", why), other_question, kOtherAnswer);
 }
 
-McpVerdict named(JsonView info, std::string_view protocol) {
+McpVerdict named(json::View info, std::string_view protocol) {
   McpVerdict verdict;
   std::string scratch;
   verdict.up = true;
@@ -113,21 +111,21 @@ McpVerdict named(JsonView info, std::string_view protocol) {
   return verdict;
 }
 
-McpVerdict read_initialized(JsonView result) {
+McpVerdict read_initialized(json::View result) {
   std::string scratch;
   const auto protocol = result["protocolVersion"].string(scratch);
-  const JsonView info = result["serverInfo"];
+  const json::View info = result["serverInfo"];
   if (!protocol || !is_revision(*protocol)) return not_mcp("no protocolVersion", true);
-  if (!info["name"].is(JsonView::Type::string) || !info["version"].is(JsonView::Type::string)) {
+  if (!info["name"].is(json::View::Type::string) || !info["version"].is(json::View::Type::string)) {
     return not_mcp("no serverInfo", true);
   }
   return named(info, *protocol);
 }
 
-McpVerdict read_discovered(JsonView result) {
-  const JsonView versions = result["supportedVersions"];
-  if (!versions.is(JsonView::Type::array)) return not_mcp("no supportedVersions", true);
-  for (const JsonView version : versions.elements()) {
+McpVerdict read_discovered(json::View result) {
+  const json::View versions = result["supportedVersions"];
+  if (!versions.is(json::View::Type::array)) return not_mcp("no supportedVersions", true);
+  for (const json::View version : versions.elements()) {
     // A server may leave its identity out in this revision.
     if (version.string_is(kVersion2026)) {
       return named(result["_meta"][kServerInfo], kVersion2026);
@@ -136,8 +134,8 @@ McpVerdict read_discovered(JsonView result) {
   return down(format("the server does not support MCP %s", kVersion2026), true, kMcpError);
 }
 
-McpVerdict read_result(McpAsk ask, JsonView result) {
-  if (!result.is(JsonView::Type::object)) return not_mcp("neither a result nor an error", true);
+McpVerdict read_result(McpAsk ask, json::View result) {
+  if (!result.is(json::View::Type::object)) return not_mcp("neither a result nor an error", true);
   switch (ask) {
     case McpAsk::discover:
       return read_discovered(result);
@@ -151,7 +149,7 @@ McpVerdict read_result(McpAsk ask, JsonView result) {
   return verdict;
 }
 
-McpVerdict read_error(McpAsk ask, JsonView error) {
+McpVerdict read_error(McpAsk ask, json::View error) {
   std::string scratch;
   const auto code = error["code"].integer();
   const auto message = error["message"].string(scratch);
@@ -165,7 +163,7 @@ McpVerdict read_error(McpAsk ask, JsonView error) {
   return verdict;
 }
 
-std::optional<McpVerdict> read_one(JsonView message, McpAsk ask, int64_t wanted) {
+std::optional<McpVerdict> read_one(json::View message, McpAsk ask, int64_t wanted) {
   if (!message["jsonrpc"].string_is("2.0")) {
     McpVerdict verdict = not_mcp("not JSON-RPC 2.0", true);
     verdict.answer = false;
@@ -173,10 +171,10 @@ std::optional<McpVerdict> read_one(JsonView message, McpAsk ask, int64_t wanted)
   }
   // The server's own notifications and requests may come first on a stream.
   if (message["method"].exists()) return std::nullopt;
-  const JsonView id = message["id"];
-  const JsonView error = message["error"];
+  const json::View id = message["id"];
+  const json::View error = message["error"];
   // A request that could not be read as one is answered with the id null, or none.
-  const bool is_for_all = error.exists() && (!id.exists() || id.is(JsonView::Type::null));
+  const bool is_for_all = error.exists() && (!id.exists() || id.is(json::View::Type::null));
   if (!is_for_all && id.integer() != wanted) return std::nullopt;
   return error.exists() ? read_error(ask, error) : read_result(ask, message["result"]);
 }
@@ -191,8 +189,8 @@ bool is_about_the_caller(int status) {
 std::string words_of(const HttpResponse& response, std::string_view body) {
   std::string scratch;
   if (response.is_type("text/plain")) return one_line(trim(body));
-  if (response.is_type("application/json") && wire::JsonGuard().check(body).reason == nullptr) {
-    const JsonView root = JsonView::of(body);
+  if (response.is_type("application/json") && json::Guard().check(body).reason == nullptr) {
+    const json::View root = json::View::of(body);
     for (const char* name : {"error_description", "message", "detail", "error"}) {
       if (const auto text = root[name].string(scratch)) return one_line(*text);
     }
@@ -215,7 +213,7 @@ std::string mcp_request(McpAsk ask, int64_t id, const ProbeSpec& spec,
 std::string mcp_initialized(const ProbeSpec& spec, const std::string& agent_version,
                             const McpSession& session) {
   std::string body;
-  wire::JsonWriter json(body);
+  json::Writer json(body);
   begin_message(json, "notifications/initialized");
   json.end_object();
   return post(spec, agent_version, session_headers(session), body);
@@ -321,16 +319,16 @@ std::optional<McpVerdict> McpReader::look(HttpResponse& response, bool ended) {
 }
 
 std::optional<McpVerdict> McpReader::read_message(std::string_view json) const {
-  if (const wire::JsonFault fault = wire::JsonGuard().check(json); fault.reason != nullptr) {
+  if (const json::Fault fault = json::Guard().check(json); fault.reason != nullptr) {
     const std::string why = format("not valid JSON: %s (at byte %zu)", fault.reason, fault.offset);
     McpVerdict verdict = not_mcp(why.c_str(), false);
     verdict.answer = false;
     return verdict;
   }
-  const JsonView root = JsonView::of(json);
-  if (!root.is(JsonView::Type::array)) return read_one(root, ask_, id_);
+  const json::View root = json::View::of(json);
+  if (!root.is(json::View::Type::array)) return read_one(root, ask_, id_);
   // A batch, which revision 2025-03-26 allows.
-  for (const JsonView one : root.elements()) {
+  for (const json::View one : root.elements()) {
     if (auto verdict = read_one(one, ask_, id_)) return verdict;
   }
   return std::nullopt;

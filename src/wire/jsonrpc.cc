@@ -1,7 +1,7 @@
 #include "wire/jsonrpc.h"
 
 #include "base/text.h"
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
@@ -42,12 +42,12 @@ RpcError make(int code, std::string_view words) {
 
 void add(RpcError& error, std::string_view name, std::string_view text) {
   if (!error.data.empty()) error.data += ',';
-  JsonWriter(error.data).key(name).string(clip_utf8(text, kMaxEcho));
+  json::Writer(error.data).key(name).string(clip_utf8(text, kMaxEcho));
 }
 
 void add(RpcError& error, std::string_view name, int64_t value) {
   if (!error.data.empty()) error.data += ',';
-  JsonWriter(error.data).key(name).integer(value);
+  json::Writer(error.data).key(name).integer(value);
 }
 
 RpcError with(int code, std::string_view words, std::string_view name, std::string_view text) {
@@ -62,13 +62,13 @@ RpcError with(int code, std::string_view words, std::string_view name, size_t va
   return error;
 }
 
-bool is_id(JsonView value) {
+bool is_id(json::View value) {
   switch (value.type()) {
-    case JsonView::Type::null:
+    case json::View::Type::null:
       return true;
-    case JsonView::Type::number:
+    case json::View::Type::number:
       return value.raw().size() <= kMaxIdNumber;
-    case JsonView::Type::string:
+    case json::View::Type::string:
       return value.raw().size() - 2 <= kMaxIdText;
     default:
       return false;
@@ -210,18 +210,18 @@ int code_of(std::string_view name) {
 
 }  // namespace rpc
 
-std::optional<RpcError> parse_call(JsonView value, std::string& scratch, RpcCall& call) {
+std::optional<RpcError> parse_call(json::View value, std::string& scratch, RpcCall& call) {
   call = {};
-  if (!value.is(JsonView::Type::object)) {
+  if (!value.is(json::View::Type::object)) {
     return rpc::invalid_request(
         R"(a call is an object: {"jsonrpc":"2.0","method":...,"params":{...},"id":...})");
   }
-  JsonView version;
-  JsonView method;
-  JsonView id;
+  json::View version;
+  json::View method;
+  json::View id;
   std::optional<RpcError> error;
   // All of it is looked at, also after a fault: the id may come last.
-  for (const JsonMember& member : value.members()) {
+  for (const json::Member& member : value.members()) {
     if (member.name_is("jsonrpc"sv)) {
       version = member.value;
     } else if (member.name_is("method"sv)) {
@@ -247,7 +247,7 @@ std::optional<RpcError> parse_call(JsonView value, std::string& scratch, RpcCall
   const auto name = method.string(scratch);
   if (!name) return rpc::invalid_request("method: expected a text");
   call.method = *name;
-  if (call.params.exists() && !call.params.is(JsonView::Type::object)) {
+  if (call.params.exists() && !call.params.is(json::View::Type::object)) {
     return rpc::invalid_request("params: expected an object, its members by name");
   }
   return std::nullopt;
@@ -271,7 +271,7 @@ void append_error_response(std::string& out, std::string_view raw_id, const RpcE
 
 void append_notification(std::string& out, std::string_view method, std::string_view params) {
   out += R"({"jsonrpc":"2.0","method":)";
-  JsonWriter(out).string(method);
+  json::Writer(out).string(method);
   out += R"(,"params":)";
   out += params;
   out += '}';
@@ -279,7 +279,7 @@ void append_notification(std::string& out, std::string_view method, std::string_
 
 void append_client_error(std::string& out, std::string_view method, const RpcError& error) {
   out += R"({"jsonrpc":"2.0","method":"client.error","params":{"method":)";
-  JsonWriter(out).string(clip_utf8(method, kMaxEcho));
+  json::Writer(out).string(clip_utf8(method, kMaxEcho));
   out += R"(,"error":)";
   append_error_object(out, error);
   out += "}}";
@@ -293,16 +293,16 @@ void append_event_gap(std::string& out, WallTime from, WallTime to, uint64_t los
   out += '"';
   if (lost > 0) {
     out += R"(,"lost":)";
-    JsonWriter(out).integer(static_cast<int64_t>(lost));
+    json::Writer(out).integer(static_cast<int64_t>(lost));
   }
   out += "}}";
 }
 
 void append_error_object(std::string& out, const RpcError& error) {
   out += R"({"code":)";
-  JsonWriter(out).integer(error.code);
+  json::Writer(out).integer(error.code);
   out += R"(,"message":)";
-  JsonWriter(out).string(error.message);
+  json::Writer(out).string(error.message);
   out += R"(,"data":{"name":")";
   out += rpc::name_of(error.code);
   out += '"';

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "wire/json_view.h"
+#include "json/view.h"
 
 namespace nb::wire {
 
@@ -62,16 +62,16 @@ int code_of(std::string_view name);
 // One call, as views into the text that it was parsed from.
 struct RpcCall {
   std::string_view method;  // in `scratch` if it was escaped
-  JsonView params;          // an object, or missing
+  json::View params;        // an object, or missing
   std::string_view id;      // as it was written; empty: a notification
 };
 
 constexpr size_t kMaxIdText = 256;   // bytes between the quotes, as written
 constexpr size_t kMaxIdNumber = 64;  // bytes
 
-// Reads one call from a value that a JsonGuard has accepted. If it is none, says why: then
+// Reads one call from a value that a json::Guard has accepted. If it is none, says why: then
 // `call.id` is the id to answer with, as far as it could be read, else empty.
-std::optional<RpcError> parse_call(JsonView value, std::string& scratch, RpcCall& call);
+std::optional<RpcError> parse_call(json::View value, std::string& scratch, RpcCall& call);
 
 // Each appends one object without a newline. An empty `raw_id` is written as null.
 void append_result_response(std::string& out, std::string_view raw_id, std::string_view result);

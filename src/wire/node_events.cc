@@ -1,13 +1,13 @@
 #include "wire/node_events.h"
 
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
 namespace {
 
-JsonWriter begin_event(std::string& out, std::string_view type, const EventSource& source) {
-  JsonWriter json(out);
+json::Writer begin_event(std::string& out, std::string_view type, const EventSource& source) {
+  json::Writer json(out);
   json.begin_object().key("type").string(type).key("node_id").string(source.node_id);
   json.key("timestamp").string(format_timestamp(source.timestamp));
   json.key("instance_id").string(source.instance_id);
@@ -19,7 +19,7 @@ JsonWriter begin_event(std::string& out, std::string_view type, const EventSourc
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
                           std::string_view boot_id, const std::optional<LastRun>& last_run) {
   std::string out;
-  JsonWriter json = begin_event(out, "node_up", source);
+  json::Writer json = begin_event(out, "node_up", source);
   json.key("agent_version").string(agent_version).key("boot_id").string(boot_id);
   if (last_run) {
     std::string text;
@@ -38,7 +38,7 @@ std::string node_down_event(const EventSource& source, std::string_view reason) 
 
 std::string probe_changed_event(const EventSource& source, const ProbeReport& probe) {
   std::string out;
-  JsonWriter json = begin_event(out, "probe_changed", source);
+  json::Writer json = begin_event(out, "probe_changed", source);
   json.key("probe").string(probe.name).key("probe_type").string(probe.type);
   json.key("up").boolean(probe.up.value_or(false)).key("detail").string(probe.detail).end_object();
   return out;
@@ -46,7 +46,7 @@ std::string probe_changed_event(const EventSource& source, const ProbeReport& pr
 
 std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id) {
   std::string out;
-  JsonWriter json = begin_event(out, "node_conflict", source);
+  json::Writer json = begin_event(out, "node_conflict", source);
   json.key("other_instance_id").string(other_instance_id).end_object();
   return out;
 }
@@ -54,7 +54,7 @@ std::string node_conflict_event(const EventSource& source, std::string_view othe
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last) {
   std::string out;
-  JsonWriter json = begin_event(out, "events_lost", source);
+  json::Writer json = begin_event(out, "events_lost", source);
   json.key("count").integer(static_cast<int64_t>(count));
   json.key("from").string(format_timestamp(first)).key("to").string(format_timestamp(last));
   json.end_object();

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
@@ -12,11 +12,11 @@ namespace {
 // Two decimals everywhere: what is beyond is noise, and 12.35 is shorter than 12.345678.
 constexpr int kDecimals = 2;
 
-void percent(JsonWriter& json, const char* key, double value) {
+void percent(json::Writer& json, const char* key, double value) {
   json.key(key).rounded(std::isfinite(value) ? std::clamp(value, 0.0, 100.0) : 0, kDecimals);
 }
 
-void percent_or_null(JsonWriter& json, const char* key, const std::optional<double>& value) {
+void percent_or_null(json::Writer& json, const char* key, const std::optional<double>& value) {
   if (value) {
     percent(json, key, *value);
   } else {
@@ -24,20 +24,20 @@ void percent_or_null(JsonWriter& json, const char* key, const std::optional<doub
   }
 }
 
-void optional_number(JsonWriter& json, const char* key, const std::optional<double>& value,
+void optional_number(json::Writer& json, const char* key, const std::optional<double>& value,
                      int decimals = kDecimals) {
   if (value) json.key(key).rounded(*value, decimals);
 }
 
-void optional_integer(JsonWriter& json, const char* key, const std::optional<int64_t>& value) {
+void optional_integer(json::Writer& json, const char* key, const std::optional<int64_t>& value) {
   if (value) json.key(key).integer(*value);
 }
 
-void optional_text(JsonWriter& json, const char* key, const std::string& text) {
+void optional_text(json::Writer& json, const char* key, const std::string& text) {
   if (!text.empty()) json.key(key).string(text);
 }
 
-void append_pressure(JsonWriter& json, const Pressure& p) {
+void append_pressure(json::Writer& json, const Pressure& p) {
   if (!p.cpu_some && !p.memory_some && !p.io_some) return;
   json.key("pressure").begin_object();
   optional_number(json, "cpu_some", p.cpu_some);
@@ -48,7 +48,7 @@ void append_pressure(JsonWriter& json, const Pressure& p) {
   json.end_object();
 }
 
-void append_throttling(JsonWriter& json, const Throttling& t) {
+void append_throttling(json::Writer& json, const Throttling& t) {
   json.key("throttled").begin_object();
   json.key("now").begin_array();
   if (t.under_voltage) json.string("under-voltage");
@@ -63,7 +63,7 @@ void append_throttling(JsonWriter& json, const Throttling& t) {
   json.end_array().key("bits").integer(t.bits).end_object();
 }
 
-void append_probe(JsonWriter& json, const ProbeReport& probe) {
+void append_probe(json::Writer& json, const ProbeReport& probe) {
   json.begin_object().key("name").string(probe.name).key("type").string(probe.type).key("up");
   if (probe.up) {
     json.boolean(*probe.up);
@@ -76,7 +76,7 @@ void append_probe(JsonWriter& json, const ProbeReport& probe) {
   json.end_object();
 }
 
-void append_schema_fields(JsonWriter& json, const NodeHealth& h) {
+void append_schema_fields(json::Writer& json, const NodeHealth& h) {
   json.key("timestamp").string(format_timestamp(h.timestamp));
   json.key("node_id").string(h.node_id);
   percent(json, "cpu_percent", h.cpu_percent);
@@ -102,7 +102,7 @@ void append_schema_fields(JsonWriter& json, const NodeHealth& h) {
   json.key("last_heartbeat").string(format_timestamp(h.last_heartbeat));
 }
 
-void append_own_fields(JsonWriter& json, const NodeHealth& h) {
+void append_own_fields(json::Writer& json, const NodeHealth& h) {
   optional_text(json, "reason", h.reason);
   if (h.last_run) {
     std::string text;
@@ -162,7 +162,7 @@ void append_own_fields(JsonWriter& json, const NodeHealth& h) {
 }  // namespace
 
 void append_json(const LastRun& last_run, std::string& out) {
-  JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object().key("clean").boolean(false);
   optional_text(json, "instance_id", last_run.instance_id);
   if (last_run.started) json.key("started").string(format_timestamp(*last_run.started));
@@ -172,7 +172,7 @@ void append_json(const LastRun& last_run, std::string& out) {
 }
 
 void append_json(const NodeHealth& health, std::string& out) {
-  JsonWriter json(out);
+  json::Writer json(out);
   json.begin_object();
   append_schema_fields(json, health);
   append_own_fields(json, health);

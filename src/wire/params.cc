@@ -9,7 +9,7 @@
 namespace nb::wire {
 namespace {
 
-using Type = JsonView::Type;
+using Type = json::View::Type;
 
 bool is_word(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) {
@@ -43,7 +43,7 @@ std::string_view type_words(Type type) {
   return "something else";
 }
 
-RpcError wanted(std::string_view field, std::string_view what, JsonView got) {
+RpcError wanted(std::string_view field, std::string_view what, json::View got) {
   std::string words = "expected ";
   words.append(what).append(", got ").append(type_words(got.type()));
   return rpc::invalid_params(field, words);
@@ -58,7 +58,7 @@ std::string element_name(std::string_view field, size_t index) {
   return format("%.*s[%zu]", static_cast<int>(field.size()), field.data(), index);
 }
 
-std::optional<RpcError> check_text(JsonView value, const Param& spec, std::string_view field) {
+std::optional<RpcError> check_text(json::View value, const Param& spec, std::string_view field) {
   std::string scratch;
   const auto text = value.string(scratch);
   if (!text) return wanted(field, "a text", value);
@@ -77,11 +77,11 @@ std::optional<RpcError> check_text(JsonView value, const Param& spec, std::strin
   return std::nullopt;
 }
 
-std::optional<RpcError> check_numbers(JsonView value, const Param& spec, std::string_view field) {
+std::optional<RpcError> check_numbers(json::View value, const Param& spec, std::string_view field) {
   if (value.type() == Type::null) return std::nullopt;
   if (value.type() != Type::array) return wanted(field, "an array of numbers, or null", value);
   size_t index = 0;
-  for (const JsonView element : value.elements()) {
+  for (const json::View element : value.elements()) {
     if (element.type() != Type::number) {
       const bool null = element.type() == Type::null;
       return wanted(element_name(field, index),
@@ -94,10 +94,10 @@ std::optional<RpcError> check_numbers(JsonView value, const Param& spec, std::st
   return std::nullopt;
 }
 
-std::optional<RpcError> check_array(JsonView value, const Param& spec, std::string_view field) {
+std::optional<RpcError> check_array(json::View value, const Param& spec, std::string_view field) {
   if (value.type() != Type::array) return wanted(field, "an array", value);
   size_t index = 0;
-  for (const JsonView element : value.elements()) {
+  for (const json::View element : value.elements()) {
     if (spec.kind == ParamKind::texts) {
       const Param text{field, ParamKind::plain, true, 1, 256};
       if (auto error = check_text(element, text, element_name(field, index))) return error;
@@ -122,7 +122,7 @@ std::string known_names(std::span<const Param* const> specs) {
 
 }  // namespace
 
-std::optional<RpcError> check_param(JsonView value, const Param& spec, std::string_view field) {
+std::optional<RpcError> check_param(json::View value, const Param& spec, std::string_view field) {
   const Type type = value.type();
   switch (spec.kind) {
     case ParamKind::boolean:
@@ -181,12 +181,12 @@ std::optional<RpcError> check_param(JsonView value, const Param& spec, std::stri
   return std::nullopt;
 }
 
-std::optional<RpcError> check_params(JsonView params, std::span<const Param* const> specs,
-                                     std::span<JsonView> values) {
-  std::fill(values.begin(), values.end(), JsonView());
+std::optional<RpcError> check_params(json::View params, std::span<const Param* const> specs,
+                                     std::span<json::View> values) {
+  std::fill(values.begin(), values.end(), json::View());
   // Members usually come in the table's order: where the last was found the search goes on.
   size_t next = 0;
-  for (const JsonMember& member : params.members()) {
+  for (const json::Member& member : params.members()) {
     size_t found = specs.size();
     for (size_t i = 0, at = next; i < specs.size(); ++i, ++at) {
       if (at >= specs.size()) at = 0;

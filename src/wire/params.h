@@ -6,7 +6,7 @@
 #include <optional>
 #include <span>
 
-#include "wire/json_view.h"
+#include "json/view.h"
 #include "wire/jsonrpc.h"
 
 namespace nb::wire {
@@ -38,10 +38,10 @@ struct Param {
 
 // Sets values[i] to the member specs[i]->name of `params`, which is an object or missing; what is
 // not there is a missing value. Members that `specs` does not have are refused.
-std::optional<RpcError> check_params(JsonView params, std::span<const Param* const> specs,
-                                     std::span<JsonView> values);
+std::optional<RpcError> check_params(json::View params, std::span<const Param* const> specs,
+                                     std::span<json::View> values);
 
 // One value against one line; `field` is its name in the error.
-std::optional<RpcError> check_param(JsonView value, const Param& spec, std::string_view field);
+std::optional<RpcError> check_param(json::View value, const Param& spec, std::string_view field);
 
 }  // namespace nb::wire

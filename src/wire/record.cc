@@ -1,6 +1,6 @@
 #include "wire/record.h"
 
-#include "wire/json_writer.h"
+#include "json/writer.h"
 #include "wire/timestamp.h"
 
 namespace nb::wire {
@@ -8,9 +8,9 @@ namespace {
 
 // Numbers digit by digit; but an integer as digits only, however it came: as 1.0 or 1e0 it would be
 // none for many a reader.
-void append_member(JsonView value, const Param& param, std::string& out) {
+void append_member(json::View value, const Param& param, std::string& out) {
   if (param.kind == ParamKind::integer) {
-    JsonWriter(out).integer(value.integer().value_or(0));
+    json::Writer(out).integer(value.integer().value_or(0));
   } else {
     append_compact(value, out);
   }
@@ -18,7 +18,7 @@ void append_member(JsonView value, const Param& param, std::string& out) {
 
 }  // namespace
 
-void take_timestamp(JsonView given, WallTime now, std::string& out) {
+void take_timestamp(json::View given, WallTime now, std::string& out) {
   out.clear();
   std::string scratch;
   const auto text = given.string(scratch);
@@ -34,7 +34,7 @@ void Record::reset() {
   known_ = 0;
 }
 
-void Record::set(size_t field, JsonView value) {
+void Record::set(size_t field, json::View value) {
   values_[fields_.size() + field] = values_[field];
   const uint32_t bit = 1u << field;
   was_known_ = (was_known_ & ~bit) | (known_ & bit);
@@ -54,11 +54,11 @@ void Record::set(size_t field, std::string_view json) {
   known_ |= 1u << field;
 }
 
-bool Record::adopt(JsonView object) {
-  if (object.type() != JsonView::Type::object) return false;
+bool Record::adopt(json::View object) {
+  if (object.type() != json::View::Type::object) return false;
   bool changed = false;
   for (size_t i = 0; i < fields_.size(); ++i) {
-    const JsonView value = object[fields_[i].param.name];
+    const json::View value = object[fields_[i].param.name];
     if ((known_ >> i & 1) != 0 || !value.exists()) continue;
     if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
     std::string json;
@@ -71,7 +71,7 @@ bool Record::adopt(JsonView object) {
 
 std::string Record::text(size_t field) const {
   std::string scratch;
-  const auto text = JsonView::of(values_[field]).string(scratch);
+  const auto text = json::View::of(values_[field]).string(scratch);
   return std::string(text ? *text : std::string_view(values_[field]));
 }
 

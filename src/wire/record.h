@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "wire/json_view.h"
+#include "json/view.h"
 #include "wire/params.h"
 
 namespace nb::wire {
@@ -73,7 +73,7 @@ enum StrokeField : uint8_t {
 
 // `out` becomes, as it is written, the moment that `given` (a checked timestamp) tells, or `now`
 // where none was given.
-void take_timestamp(JsonView given, WallTime now, std::string& out);
+void take_timestamp(json::View given, WallTime now, std::string& out);
 
 class Record {
  public:
@@ -81,14 +81,14 @@ class Record {
 
   void reset();
   // `value` has been checked against the field's param.
-  void set(size_t field, JsonView value);
+  void set(size_t field, json::View value);
   void set(size_t field, std::string_view json);
   // What was set last is as it was before.
   void take_back(size_t field);
   // Takes those members of `object` that are what the field may be, except those already set by
   // set(), and tells whether any of them was another than it had. For what stands in Redis from
   // before: it may have been written by anybody.
-  bool adopt(JsonView object);
+  bool adopt(json::View object);
   // The member's JSON.
   std::string_view json(size_t field) const { return values_[field]; }
   // The decoded text of a text member; its JSON else.

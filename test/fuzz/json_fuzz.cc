@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "json/writer.h"
 #include "support/json_document.h"
-#include "wire/json_writer.h"
 
 namespace {
 
@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   if (input.find('\0') == input.npos && size < 8 * 1024) {
     std::string written;
-    nb::wire::JsonWriter(written).string(input);
+    nb::json::Writer(written).string(input);
     const auto read = JsonDocument::parse(written);
     require(read.ok());
     const auto text = read->root().string();

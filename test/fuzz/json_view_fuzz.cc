@@ -7,27 +7,25 @@
 #include <string>
 #include <string_view>
 
+#include "json/guard.h"
+#include "json/view.h"
 #include "support/json_document.h"
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
 #include "wire/jsonrpc.h"
 
 namespace {
 
+namespace json = nb::json;
 using nb::test::Json;
 using nb::test::JsonDocument;
-using nb::wire::JsonGuard;
-using nb::wire::JsonMember;
-using nb::wire::JsonView;
 
 void require(bool holds) {
   if (!holds) std::abort();
 }
 
-void compare(JsonView view, Json json) {
+void compare(json::View view, Json json) {
   std::string scratch;
   require(view.exists() && json.exists());
-  require(view.is(JsonView::Type::null) == json.is_null());
+  require(view.is(json::View::Type::null) == json.is_null());
   require(view.boolean() == json.boolean());
   require(view.string(scratch) == json.string());
   if (const auto text = json.string()) require(view.string_is(*text));
@@ -36,14 +34,14 @@ void compare(JsonView view, Json json) {
   if (number) require(*number == *json.number());
   if (const auto whole = view.integer()) require(static_cast<double>(*whole) == *number);
   Json child = json.first_child();
-  for (const JsonMember& member : view.members()) {
+  for (const json::Member& member : view.members()) {
     require(json.is_object() && member.name(scratch) == child.name());
     require(member.name_is(child.name()));
     require(view[child.name()].raw().data() == member.value.raw().data());
     compare(member.value, child);
     child = child.next_sibling();
   }
-  for (const JsonView element : view.elements()) {
+  for (const json::View element : view.elements()) {
     require(json.is_array());
     compare(element, child);
     child = child.next_sibling();
@@ -52,15 +50,15 @@ void compare(JsonView view, Json json) {
 }
 
 // Whatever it is.
-size_t walk(JsonView view, int depth) {
+size_t walk(json::View view, int depth) {
   std::string scratch;
   size_t bytes = view.raw().size();
   (void)view.string(scratch);
   (void)view.number();
   (void)view.integer();
   if (depth == 0) return bytes;
-  for (const JsonMember& member : view.members()) bytes += walk(member.value, depth - 1);
-  for (const JsonView element : view.elements()) bytes += walk(element, depth - 1);
+  for (const json::Member& member : view.members()) bytes += walk(member.value, depth - 1);
+  for (const json::View element : view.elements()) bytes += walk(element, depth - 1);
   return bytes;
 }
 
@@ -68,15 +66,15 @@ size_t walk(JsonView view, int depth) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  const JsonView view = JsonView::of(input);
+  const json::View view = json::View::of(input);
   walk(view, 3);
   std::string compact;
   append_compact(view, compact);
   require(compact.size() <= size);
 
-  JsonGuard guard;
+  json::Guard guard;
   const auto document = JsonDocument::parse(input);
-  const nb::wire::JsonFault fault = guard.check(input);
+  const json::Fault fault = guard.check(input);
   require(document.ok() == (fault.reason == nullptr));
   require(fault.offset <= size);
   if (!document) return 0;
@@ -85,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   compare(guard.view(), document->root());
   require(guard.check(compact).reason == nullptr);
   std::string again;
-  append_compact(JsonView::of(compact), again);
+  append_compact(json::View::of(compact), again);
   require(again == compact);
 
   std::string scratch;

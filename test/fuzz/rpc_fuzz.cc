@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "ipc/rpc_server.h"
-#include "wire/json_scan.h"
-#include "wire/json_view.h"
+#include "json/scan.h"
+#include "json/view.h"
 
 namespace {
 
@@ -132,11 +132,11 @@ class Rig {
       const size_t end = rest.find('\n');
       require(end != rest.npos);
       const std::string_view line = rest.substr(0, end);
-      require(wire::scan_json(line).reason == nullptr);
-      const wire::JsonView value = wire::JsonView::of(line);
-      const auto check = [](wire::JsonView one) { require(one["jsonrpc"].string_is("2.0")); };
-      if (value.is(wire::JsonView::Type::array)) {
-        for (const wire::JsonView one : value.elements()) check(one);
+      require(json::scan(line).reason == nullptr);
+      const json::View value = json::View::of(line);
+      const auto check = [](json::View one) { require(one["jsonrpc"].string_is("2.0")); };
+      if (value.is(json::View::Type::array)) {
+        for (const json::View one : value.elements()) check(one);
       } else {
         check(value);
       }

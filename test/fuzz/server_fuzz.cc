@@ -32,10 +32,10 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
+#include "json/scan.h"
+#include "json/view.h"
 #include "redis/link.h"
 #include "support/count_mallocs.h"
-#include "wire/json_scan.h"
-#include "wire/json_view.h"
 
 namespace {
 
@@ -361,8 +361,8 @@ class Client {
  private:
   void check(std::string_view line) {
     require(line.size() <= wire::kLineBytes);
-    require(wire::scan_json(line).reason == nullptr);
-    const wire::JsonView view = wire::JsonView::of(line);
+    require(json::scan(line).reason == nullptr);
+    const json::View view = json::View::of(line);
     require(view["jsonrpc"].string_is("2.0"));
     if (!view["id"].exists()) {
       require(view["method"].string_is("event") || view["method"].string_is("event.gap"));

@@ -36,8 +36,8 @@ void JsonDocument::Deleter::operator()(cJSON* item) const {
   cJSON_Delete(item);
 }
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text, const wire::JsonLimits& limits) {
-  if (const wire::JsonFault fault = wire::scan_json(text, limits); fault.reason != nullptr) {
+Result<JsonDocument> JsonDocument::parse(std::string_view text, const json::Limits& limits) {
+  if (const json::Fault fault = json::scan(text, limits); fault.reason != nullptr) {
     return make_error("not valid JSON: %s (at byte %zu)", fault.reason, fault.offset);
   }
   // The scan saw exactly one value to the end, so no terminator need be asked for.

@@ -1,7 +1,7 @@
 // What JSON says, told by a parser that is not ours: cJSON behind the scanner, since alone it lets
-// much through. What nodebeat writes is read with it, and what JsonView and JsonGuard say of a text
-// is compared with it. It accepts one value by RFC 8259, UTF-8, of bounded size and depth, without
-// duplicate names, `\u0000` or numbers beyond a double.
+// much through. What nodebeat writes is read with it, and what json::View and json::Guard say of a
+// text is compared with it. It accepts one value by RFC 8259, UTF-8, of bounded size and depth,
+// without duplicate names, `\u0000` or numbers beyond a double.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "wire/json_scan.h"
+#include "json/scan.h"
 
 struct cJSON;
 
@@ -50,7 +50,7 @@ class Json {
 class JsonDocument {
  public:
   // The error says what is wrong and at which byte.
-  static Result<JsonDocument> parse(std::string_view text, const wire::JsonLimits& limits = {});
+  static Result<JsonDocument> parse(std::string_view text, const json::Limits& limits = {});
 
   Json root() const { return Json(root_.get()); }
 

@@ -18,8 +18,8 @@
 #include "client/message.h"
 #include "client/number_text.h"
 #include "client/outgoing.h"
+#include "json/scan.h"
 #include "nodebeat/client.h"
-#include "wire/json_scan.h"
 
 namespace nb::client {
 namespace {
@@ -256,7 +256,7 @@ TEST(Outgoing, NewValuesDoNotEndUpInsideALineOnItsWay) {
       ASSERT_NE(end, text.npos) << first;
       const std::string line = text.substr(at, end - at);
       EXPECT_TRUE(line == "hello" || line == "an event of some length" ||
-                  (line[0] == '{' && wire::scan_json(line).reason == nullptr))
+                  (line[0] == '{' && json::scan(line).reason == nullptr))
           << line;
       at = end + 1;
     }

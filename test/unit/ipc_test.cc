@@ -10,8 +10,8 @@
 
 #include "base/text.h"
 #include "ipc_fixture.h"
+#include "json/scan.h"
 #include "support/count_allocations.h"
-#include "wire/json_scan.h"
 
 namespace nb::ipc {
 namespace {
@@ -363,7 +363,7 @@ TEST_F(Ipc, ALongAnswerToABatchComesInSeveralArrays) {
   EXPECT_LE(first, options.line_bytes);
   EXPECT_EQ(answers.substr(0, 24), R"([{"jsonrpc":"2.0","id":0)");
   EXPECT_EQ(answers.substr(first + 1, 24), R"([{"jsonrpc":"2.0","id":3)");
-  EXPECT_EQ(wire::scan_json(answers.substr(0, first)).reason, nullptr);
+  EXPECT_EQ(json::scan(answers.substr(0, first)).reason, nullptr);
   EXPECT_TRUE(answers.ends_with("\"}]\n"));
 }
 

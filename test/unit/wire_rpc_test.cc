@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "wire/json_guard.h"
-#include "wire/json_view.h"
+#include "json/guard.h"
+#include "json/view.h"
 #include "wire/jsonrpc.h"
 
 namespace nb::wire {
@@ -17,10 +17,10 @@ struct Parsed {
 };
 
 Parsed parse(std::string_view text) {
-  EXPECT_EQ(JsonGuard().check(text).reason, nullptr) << text;
+  EXPECT_EQ(json::Guard().check(text).reason, nullptr) << text;
   std::string scratch;
   RpcCall call;
-  const auto error = parse_call(JsonView::of(text), scratch, call);
+  const auto error = parse_call(json::View::of(text), scratch, call);
   Parsed parsed;
   if (error) parsed.fault = std::string(rpc::name_of(error->code)) + ": " + error->message;
   parsed.method = call.method;
@@ -145,7 +145,7 @@ TEST(RpcError, IsNeverLongWhateverTheClientMadeUp) {
     std::string out;
     append_error_response(out, "1", error);
     EXPECT_LT(out.size(), 3000u);
-    EXPECT_EQ(JsonGuard().check(out).reason, nullptr) << out;
+    EXPECT_EQ(json::Guard().check(out).reason, nullptr) << out;
   }
 }
 

@@ -1,10 +1,10 @@
-#include "wire/json_number.h"
+#include "json/number.h"
 
 #include <cmath>
 
 #include "base/decimal.h"
 
-namespace nb::wire {
+namespace nb::json {
 namespace {
 
 constexpr int64_t kMaxExact = (int64_t{1} << 53) - 1;
@@ -97,4 +97,4 @@ std::optional<int64_t> to_integer(std::string_view number) {
   return decimal.negative ? -decimal.digits : decimal.digits;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-namespace nb::wire {
+namespace nb::json {
 
 // False if its magnitude is beyond the largest double.
 bool fits_double(std::string_view number);
@@ -16,4 +16,4 @@ std::optional<double> to_double(std::string_view number);
 // An exact whole number with |n| <= 2^53 - 1, however it is written; else nothing.
 std::optional<int64_t> to_integer(std::string_view number);
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -1,8 +1,8 @@
-#include "wire/json_text.h"
+#include "json/text.h"
 
 #include <cstdint>
 
-namespace nb::wire {
+namespace nb::json {
 namespace {
 
 uint32_t take_hex4(std::string_view& text) {
@@ -127,4 +127,4 @@ bool equals_escaped(std::string_view escaped, std::string_view text) {
   return bytes.next() < 0;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -1,31 +1,36 @@
-// JSON read in place: the guard that says what is accepted, and the view that walks over it.
+// Unit tests of json/: what the scanner and the guard accept, the view that walks over it, and what
+// the writer writes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "json/guard.h"
+#include "json/number.h"
+#include "json/text.h"
+#include "json/view.h"
+#include "json/writer.h"
 #include "support/count_allocations.h"
 #include "support/json_document.h"
-#include "wire/json_guard.h"
-#include "wire/json_number.h"
-#include "wire/json_text.h"
-#include "wire/json_view.h"
 
-namespace nb::wire {
+namespace nb::json {
 namespace {
 
-using Type = JsonView::Type;
+using test::JsonDocument;
 
-JsonView view(std::string_view text) {
-  EXPECT_EQ(scan_json(text).reason, nullptr) << text;
-  return JsonView::of(text);
+using Type = View::Type;
+
+View view(std::string_view text) {
+  EXPECT_EQ(scan(text).reason, nullptr) << text;
+  return View::of(text);
 }
 
-std::string fault_of(std::string_view text, const JsonLimits& limits = {}) {
-  const JsonFault fault = JsonGuard().check(text, limits);
+std::string fault_of(std::string_view text, const Limits& limits = {}) {
+  const Fault fault = Guard().check(text, limits);
   return fault.reason == nullptr ? "" : std::to_string(fault.offset) + ": " + fault.reason;
 }
 
@@ -36,7 +41,7 @@ std::string compact(std::string_view text) {
 }
 
 TEST(JsonView, KnowsTheTypeOfEveryValue) {
-  EXPECT_EQ(JsonView().type(), Type::missing);
+  EXPECT_EQ(View().type(), Type::missing);
   EXPECT_EQ(view(" null ").type(), Type::null);
   EXPECT_EQ(view("true").type(), Type::boolean);
   EXPECT_EQ(view("-0").type(), Type::number);
@@ -50,7 +55,7 @@ TEST(JsonView, KnowsTheTypeOfEveryValue) {
 }
 
 TEST(JsonView, FindsMembersByWhatTheirNamesStandFor) {
-  const JsonView object = view(R"( {"a": 1 , "\u0062" :[ 2, "]}" ],"":{"a":"x"}, "A":null} )");
+  const View object = view(R"( {"a": 1 , "\u0062" :[ 2, "]}" ],"":{"a":"x"}, "A":null} )");
   EXPECT_EQ(object["a"].raw(), "1");
   EXPECT_EQ(object["b"].raw(), R"([ 2, "]}" ])");
   EXPECT_EQ(object[""]["a"].raw(), "\"x\"");
@@ -65,18 +70,18 @@ TEST(JsonView, FindsMembersByWhatTheirNamesStandFor) {
 TEST(JsonView, WalksInOrder) {
   std::string scratch;
   std::string seen;
-  for (const JsonMember& member : view(R"({"x" : [1],"y\n":{ } ,"z":"\""})").members()) {
+  for (const Member& member : view(R"({"x" : [1],"y\n":{ } ,"z":"\""})").members()) {
     seen += std::string(member.name(scratch)) + "=" + std::string(member.value.raw()) + ";";
   }
   EXPECT_EQ(seen, "x=[1];y\n={ };z=\"\\\"\";");
   seen.clear();
-  for (const JsonView element : view("[ 1,[2,[3]] , \"a,b\",{\"c\":[]},null ]").elements()) {
+  for (const View element : view("[ 1,[2,[3]] , \"a,b\",{\"c\":[]},null ]").elements()) {
     seen += std::string(element.raw()) + ";";
   }
   EXPECT_EQ(seen, "1;[2,[3]];\"a,b\";{\"c\":[]};null;");
   for (const char* none : {"[]", "[ ]", "{}", "1", "\"x\""}) {
-    for ([[maybe_unused]] const JsonView element : view(none).elements()) ADD_FAILURE() << none;
-    for ([[maybe_unused]] const JsonMember& member : view(none).members()) ADD_FAILURE() << none;
+    for ([[maybe_unused]] const View element : view(none).elements()) ADD_FAILURE() << none;
+    for ([[maybe_unused]] const Member& member : view(none).members()) ADD_FAILURE() << none;
   }
 }
 
@@ -156,11 +161,11 @@ TEST(JsonView, NeverReadsPastAnythingThatNoScannerSaw) {
   const std::string text = R"({"a":[1,{"b":"\u00e9\n"}],"c":true})";
   for (size_t n = 0; n <= text.size(); ++n) {
     const std::vector<char> exact(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(n));
-    const JsonView cut = JsonView::of(std::string_view(exact.data(), exact.size()));
+    const View cut = View::of(std::string_view(exact.data(), exact.size()));
     std::string scratch;
-    for (const JsonMember& member : cut.members()) {
+    for (const Member& member : cut.members()) {
       (void)member.name(scratch);
-      for (const JsonView element : member.value.elements()) (void)element["b"].string(scratch);
+      for (const View element : member.value.elements()) (void)element["b"].string(scratch);
     }
     scratch.clear();
     append_compact(cut, scratch);
@@ -172,9 +177,9 @@ TEST(JsonView, ComesToAnEndOverAnything) {
   for (const char* text : {"[]]", "[,]", "[,,1]", "[ ] ]", "{:}", "{\"a\"}", "{\"a\":}", "{}}",
                            "[}", "[1}]]", "{,", "{a:1}"}) {
     int steps = 0;
-    const JsonView whole = JsonView::of(text);
-    for ([[maybe_unused]] const JsonView element : whole.elements()) ASSERT_LT(++steps, 10) << text;
-    for ([[maybe_unused]] const JsonMember& member : whole.members()) {
+    const View whole = View::of(text);
+    for ([[maybe_unused]] const View element : whole.elements()) ASSERT_LT(++steps, 10) << text;
+    for ([[maybe_unused]] const Member& member : whole.members()) {
       ASSERT_LT(++steps, 10) << text;
     }
   }
@@ -231,7 +236,7 @@ TEST(JsonGuard, FaultsAreThoseOfAnotherParser) {
 }
 
 // What the guard's index says must be what a search says, value by value.
-void expect_same(JsonView indexed, JsonView searched) {
+void expect_same(View indexed, View searched) {
   ASSERT_EQ(indexed.raw(), searched.raw());
   EXPECT_EQ(indexed.raw().data(), searched.raw().data());
   std::string a, b;
@@ -240,20 +245,20 @@ void expect_same(JsonView indexed, JsonView searched) {
   append_compact(indexed, compact_a);
   append_compact(searched, compact_b);
   EXPECT_EQ(compact_a, compact_b);
-  std::vector<JsonMember> members;
-  for (const JsonMember& member : searched.members()) members.push_back(member);
+  std::vector<Member> members;
+  for (const Member& member : searched.members()) members.push_back(member);
   size_t at = 0;
-  for (const JsonMember& member : indexed.members()) {
+  for (const Member& member : indexed.members()) {
     ASSERT_LT(at, members.size());
     EXPECT_EQ(member.name(a), members[at].name(b));
     EXPECT_TRUE(member.name_is(members[at].name(b)));
     expect_same(member.value, members[at++].value);
   }
   EXPECT_EQ(at, members.size());
-  std::vector<JsonView> elements;
-  for (const JsonView element : searched.elements()) elements.push_back(element);
+  std::vector<View> elements;
+  for (const View element : searched.elements()) elements.push_back(element);
   at = 0;
-  for (const JsonView element : indexed.elements()) {
+  for (const View element : indexed.elements()) {
     ASSERT_LT(at, elements.size());
     expect_same(element, elements[at++]);
   }
@@ -262,11 +267,11 @@ void expect_same(JsonView indexed, JsonView searched) {
 
 TEST(JsonGuard, ItsViewSaysWhatASearchSays) {
   std::string many = "[";  // more than the index has room for
-  for (size_t i = 0; i < 2 * JsonIndex::kTokens; ++i) many += std::to_string(i) + ",";
+  for (size_t i = 0; i < 2 * Index::kTokens; ++i) many += std::to_string(i) + ",";
   many.back() = ']';
   std::string just = "[0";  // as many as it has room for, and one more
-  for (size_t i = 2; i < JsonIndex::kTokens; ++i) just += ",0";
-  JsonGuard guard;
+  for (size_t i = 2; i < Index::kTokens; ++i) just += ",0";
+  Guard guard;
   for (const std::string& text :
        {std::string(
             R"({"jsonrpc":"2.0","method":"robot.update","params":{"joints_l":[1,-2.5e3]}})"),
@@ -276,19 +281,19 @@ TEST(JsonGuard, ItsViewSaysWhatASearchSays) {
         std::string("7"), std::string(" \"x\" "), std::string("{}"), std::string(R"({"":null})"),
         std::string("[\"h\xc3\xb6me\", true,false , null]"), many, just + "]", just + ",0]"}) {
     ASSERT_EQ(guard.check(text).reason, nullptr) << text;
-    expect_same(guard.view(), JsonView::of(text));
+    expect_same(guard.view(), View::of(text));
   }
 }
 
 // Strings are read in pieces of sixteen and of eight bytes: what ends one is found in each of them.
 TEST(JsonGuard, FindsTheEndOfAStringInEveryPlace) {
-  JsonGuard guard;
+  Guard guard;
   for (size_t before = 0; before < 40; ++before) {
     for (size_t after = 0; after < 40; ++after) {
       const std::string head(before, 'a'), tail(after, '~');
       const std::string escaped = "[\"" + head + "\\\"" + tail + "\"]";
       ASSERT_EQ(guard.check(escaped).reason, nullptr) << escaped;
-      for (const JsonView element : guard.view().elements()) {
+      for (const View element : guard.view().elements()) {
         std::string scratch;
         EXPECT_EQ(element.string(scratch), head + "\"" + tail);
       }
@@ -319,7 +324,7 @@ TEST(JsonGuard, RefusesWhatIsNotUtf8WhereverItStands) {
 // clock says would depend on the machine, so the same length with few names is the measure.
 TEST(JsonGuard, TakesNoQuadraticTimeForManyNames) {
   const auto nanoseconds = [](const std::string& text) {
-    JsonGuard guard;
+    Guard guard;
     auto best = std::chrono::nanoseconds::max();
     for (int i = 0; i < 5; ++i) {
       const auto start = std::chrono::steady_clock::now();
@@ -354,16 +359,148 @@ TEST(JsonGuard, AllocatesNothingOnceItHasSeenSuchATextBefore) {
   if (!test::kCountsAllocations) GTEST_SKIP() << "the sanitizer allocates for itself";
   const std::string text = R"({"jsonrpc":"2.0","method":"robot.update","params":{"joints_l":[1,2],)"
                            R"("current_pose":"h\u00f6me","is_connected_l":true},"id":"x-1"})";
-  JsonGuard guard;
+  Guard guard;
   EXPECT_EQ(guard.check(text).reason, nullptr);
   const long before = test::allocations;
   EXPECT_EQ(guard.check(text).reason, nullptr);
-  const JsonView call = JsonView::of(text);
+  const View call = View::of(text);
   EXPECT_TRUE(call["method"].string_is("robot.update"));
   EXPECT_TRUE(call["params"]["current_pose"].string_is("h\xc3\xb6me"));
   EXPECT_EQ(call["params"]["joints_l"].raw(), "[1,2]");
   EXPECT_EQ(test::allocations, before);
 }
 
+TEST(JsonWriter, WritesCompactJsonInOrder) {
+  std::string out;
+  Writer(out)
+      .begin_object()
+      .key("a")
+      .integer(-3)
+      .key("b")
+      .begin_array()
+      .boolean(true)
+      .null()
+      .begin_object()
+      .end_object()
+      .end_array()
+      .key("c")
+      .string("x")
+      .key("d")
+      .raw("[1, 2]")
+      .end_object();
+  EXPECT_EQ(out, R"({"a":-3,"b":[true,null,{}],"c":"x","d":[1, 2]})");
+}
+
+TEST(JsonWriter, EscapesAndRepairsText) {
+  std::string out;
+  Writer(out).string("q\" b\\ n\n t\t e\x1b \xc3\xbc bad\xff cut\xe2\x82");
+  EXPECT_EQ(
+      out,
+      "\"q\\\" b\\\\ n\\n t\\t e\\u001b \xc3\xbc bad\xef\xbf\xbd cut\xef\xbf\xbd\xef\xbf\xbd\"");
+  EXPECT_EQ(scan(out).reason, nullptr);
+  out.clear();
+  Writer(out).string({"\0x", 2});
+  EXPECT_EQ(out, "\"\xef\xbf\xbdx\"");
+}
+
+TEST(JsonWriter, Numbers) {
+  const auto rounded = [](double v, int decimals) {
+    std::string out;
+    Writer(out).rounded(v, decimals);
+    return out;
+  };
+  EXPECT_EQ(rounded(std::nan(""), 2), "null");
+  EXPECT_EQ(rounded(-std::numeric_limits<double>::infinity(), 2), "null");
+  EXPECT_EQ(rounded(12.345678, 2), "12.35");
+  EXPECT_EQ(rounded(100, 2), "100");
+  EXPECT_EQ(rounded(-0.0001, 2), "0");
+  EXPECT_EQ(rounded(-1.005, 1), "-1");
+  EXPECT_EQ(rounded(-0.25, 2), "-0.25");
+  EXPECT_EQ(rounded(0.1, 6), "0.1");
+  EXPECT_EQ(rounded(7.001, 3), "7.001");
+  EXPECT_EQ(rounded(99.999, 2), "100");
+  EXPECT_EQ(rounded(1234.5, 0), "1235");
+  EXPECT_EQ(rounded(0, 3), "0");
+  EXPECT_EQ(rounded(1e20, 2), "100000000000000000000");
+  EXPECT_EQ(rounded(-9007199254740993.0, 1), "-9007199254740992");
+  // Every hundredth prints as C's correctly rounded "%.2f" does, less the zeros at its end.
+  for (int i = 0; i <= 10'000; ++i) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%.2f", i / 100.0);
+    std::string want = text;
+    want.erase(want.find_last_not_of('0') + 1);
+    if (want.back() == '.') want.pop_back();
+    EXPECT_EQ(rounded(i / 100.0, 2), want);
+  }
+}
+
+TEST(JsonScan, AcceptsJson) {
+  for (const char* good : {"{}", "[]", " [1, -2.5e+3, 0, 0.1] ", "\"x\"", "true", "null", "-0",
+                           R"({"a":{"b":[{},[],"\u00e9\ud83e\udd16\n"]}})", "[[1],{\"k\":[2]}]"}) {
+    EXPECT_EQ(scan(good).reason, nullptr) << good << ": " << scan(good).reason;
+    EXPECT_TRUE(JsonDocument::parse(good).ok()) << good;
+  }
+}
+
+TEST(JsonScan, RefusesWhatOtherParsersLetThrough) {
+  using namespace std::string_literals;
+  const std::string bad[] = {"",
+                             " ",
+                             "{",
+                             "[1,]",
+                             "{\"a\":1,}",
+                             "0123",
+                             "1.",
+                             ".5",
+                             "+1",
+                             "1e",
+                             "--1",
+                             "NaN",
+                             "Infinity",
+                             "\xef\xbb\xbf{}",
+                             "{} x",
+                             "{}{}",
+                             "'x'",
+                             "{a:1}",
+                             "[1 2]",
+                             "{\"a\" 1}",
+                             "]",
+                             "[}",
+                             "{]",
+                             "\"\n\"",
+                             "\"a\0b\""s,
+                             "\"\\u0000\"",
+                             "\"\\ud800\"",
+                             "\"\\udc00x\"",
+                             "\"\\ud83e\\u0041\"",
+                             "\"\\x\"",
+                             "\"\\u12\"",
+                             "\"\xff\"",
+                             "\"\xc0\x80\"",
+                             "\"open",
+                             "tru",
+                             "{\"a\":}",
+                             "[",
+                             "{\"a\"",
+                             "// c\n1"};
+  for (const std::string& text : bad) {
+    EXPECT_NE(scan(text).reason, nullptr) << text;
+  }
+}
+
+TEST(JsonScan, BoundsDepthAndSize) {
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_EQ(scan(nested(64)).reason, nullptr);
+  EXPECT_STREQ(scan(nested(65)).reason, "nested too deep");
+  std::string mixed;
+  for (int i = 0; i < 32; ++i) mixed += "[{\"a\":";
+  mixed += "1";
+  for (int i = 0; i < 32; ++i) mixed += "}]";
+  EXPECT_EQ(scan(mixed).reason, nullptr);
+  EXPECT_STREQ(scan(std::string(100, ' '), {99, 64}).reason, "too long");
+}
+
 }  // namespace
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -1,14 +1,14 @@
-#include "wire/json_guard.h"
+#include "json/guard.h"
 
-#include "wire/json_number.h"
-#include "wire/json_scanner.h"
+#include "json/number.h"
+#include "json/scanner.h"
 
-namespace nb::wire {
+namespace nb::json {
 namespace {
 
 struct StrictNotes {
   NameStack& names;
-  JsonIndex& index;
+  Index& index;
 
   void space() { index.space(); }
   void open(size_t at, size_t level, bool object) {
@@ -29,17 +29,17 @@ struct StrictNotes {
 
 }  // namespace
 
-JsonFault JsonGuard::check(std::string_view text, const JsonLimits& limits) {
+Fault Guard::check(std::string_view text, const Limits& limits) {
   text_ = text;
   names_.begin(text);
   index_.begin();
   StrictNotes notes{names_, index_};
-  return json_scanner::scan(text, limits, notes);
+  return scanner::scan(text, limits, notes);
 }
 
-JsonView JsonGuard::view() const {
-  const JsonToken* root = index_.root();
-  return root != nullptr ? JsonView::of(text_, *root) : JsonView::of(text_);
+View Guard::view() const {
+  const Token* root = index_.root();
+  return root != nullptr ? View::of(text_, *root) : View::of(text_);
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

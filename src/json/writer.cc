@@ -1,4 +1,4 @@
-#include "wire/json_writer.h"
+#include "json/writer.h"
 
 #include <charconv>
 #include <cmath>
@@ -6,40 +6,40 @@
 
 #include "base/text.h"
 
-namespace nb::wire {
+namespace nb::json {
 
-void JsonWriter::separate() {
+void Writer::separate() {
   if (!first_) out_ += ',';
   first_ = false;
 }
 
-JsonWriter& JsonWriter::begin_object() {
+Writer& Writer::begin_object() {
   separate();
   out_ += '{';
   first_ = true;
   return *this;
 }
 
-JsonWriter& JsonWriter::end_object() {
+Writer& Writer::end_object() {
   out_ += '}';
   first_ = false;
   return *this;
 }
 
-JsonWriter& JsonWriter::begin_array() {
+Writer& Writer::begin_array() {
   separate();
   out_ += '[';
   first_ = true;
   return *this;
 }
 
-JsonWriter& JsonWriter::end_array() {
+Writer& Writer::end_array() {
   out_ += ']';
   first_ = false;
   return *this;
 }
 
-JsonWriter& JsonWriter::key(std::string_view name) {
+Writer& Writer::key(std::string_view name) {
   separate();
   out_ += '"';
   out_ += name;
@@ -48,11 +48,11 @@ JsonWriter& JsonWriter::key(std::string_view name) {
   return *this;
 }
 
-JsonWriter& JsonWriter::key(const char* name) {
+Writer& Writer::key(const char* name) {
   return key(std::string_view(name));
 }
 
-JsonWriter& JsonWriter::string(std::string_view text) {
+Writer& Writer::string(std::string_view text) {
   separate();
   out_ += '"';
   for (size_t i = 0; i < text.size(); ++i) {
@@ -90,18 +90,18 @@ JsonWriter& JsonWriter::string(std::string_view text) {
   return *this;
 }
 
-JsonWriter& JsonWriter::boolean(bool value) {
+Writer& Writer::boolean(bool value) {
   return raw(value ? "true" : "false");
 }
 
-JsonWriter& JsonWriter::integer(int64_t value) {
+Writer& Writer::integer(int64_t value) {
   char text[24];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
   return raw(std::string_view(text, static_cast<size_t>(end - text)));
 }
 
 // By integers: std::to_chars for doubles brings 110 KB of tables, printf the locale's comma.
-JsonWriter& JsonWriter::rounded(double value, int decimals) {
+Writer& Writer::rounded(double value, int decimals) {
   if (!std::isfinite(value)) return null();
   int64_t scale = 1;
   for (int i = 0; i < decimals; ++i) scale *= 10;
@@ -128,14 +128,14 @@ JsonWriter& JsonWriter::rounded(double value, int decimals) {
   return raw(std::string_view(text, static_cast<size_t>(end - text)));
 }
 
-JsonWriter& JsonWriter::null() {
+Writer& Writer::null() {
   return raw("null");
 }
 
-JsonWriter& JsonWriter::raw(std::string_view json) {
+Writer& Writer::raw(std::string_view json) {
   separate();
   out_ += json;
   return *this;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

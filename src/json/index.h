@@ -1,4 +1,4 @@
-// JsonIndex: where the values of a text lie, noted by the guard on its one way through it, so that
+// An Index says where the values of a text lie. The guard notes it on its one way through, so that
 // whoever looks into the text next need not search for their ends again. It holds what a call is
 // made of; a longer or deeper text is walked over as if there were none, only more slowly.
 #pragma once
@@ -7,10 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace nb::wire {
+namespace nb::json {
 
 // A value, or a member's name, which its value follows.
-struct JsonToken {
+struct Token {
   static constexpr uint8_t kEscaped = 1;  // a text that holds an escape
   static constexpr uint8_t kSpaced = 2;   // a container with white space between what it holds
   static constexpr uint8_t kClosed = 4;   // a container whose tokens are not here
@@ -21,7 +21,7 @@ struct JsonToken {
   uint8_t flags;
 };
 
-class JsonIndex {
+class Index {
  public:
   // A call and its params are levels 1 and 2, and a joint stands in an array within.
   static constexpr size_t kLevels = 4;
@@ -33,10 +33,10 @@ class JsonIndex {
   }
   void space() { ++spaces_; }
   void name(size_t from, size_t to, bool escaped, size_t level) {
-    if (level < kLevels) add(from, to - from, escaped ? JsonToken::kEscaped : 0);
+    if (level < kLevels) add(from, to - from, escaped ? Token::kEscaped : 0);
   }
   void scalar(size_t from, size_t to, bool escaped, size_t level) {
-    if (level < kLevels) add(from, to - from, escaped ? JsonToken::kEscaped : 0);
+    if (level < kLevels) add(from, to - from, escaped ? Token::kEscaped : 0);
   }
   void open(size_t from, size_t level) {
     if (level >= kLevels) return;
@@ -45,15 +45,15 @@ class JsonIndex {
   }
   void close(size_t to, size_t level) {
     if (level >= kLevels || count_ > kTokens) return;
-    JsonToken& token = tokens_[open_[level].token];
+    Token& token = tokens_[open_[level].token];
     token.size = static_cast<uint32_t>(to - token.from);
     token.span = static_cast<uint16_t>(count_ - open_[level].token);
-    if (spaces_ != open_[level].spaces) token.flags |= JsonToken::kSpaced;
-    if (level + 1 == kLevels) token.flags |= JsonToken::kClosed;
+    if (spaces_ != open_[level].spaces) token.flags |= Token::kSpaced;
+    if (level + 1 == kLevels) token.flags |= Token::kClosed;
   }
 
   // The whole value's; null if the text has more than there is room for.
-  const JsonToken* root() const { return count_ <= kTokens ? tokens_.data() : nullptr; }
+  const Token* root() const { return count_ <= kTokens ? tokens_.data() : nullptr; }
 
  private:
   struct Open {
@@ -73,7 +73,7 @@ class JsonIndex {
   uint32_t count_ = 0;  // kTokens + 1: more than there is room for
   uint32_t spaces_ = 0;
   std::array<Open, kLevels> open_;
-  std::array<JsonToken, kTokens> tokens_;
+  std::array<Token, kTokens> tokens_;
 };
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -1,12 +1,12 @@
-#include "wire/json_view.h"
+#include "json/view.h"
 
 #include <cstring>
 
-#include "wire/json_bytes.h"
-#include "wire/json_number.h"
-#include "wire/json_text.h"
+#include "json/bytes.h"
+#include "json/number.h"
+#include "json/text.h"
 
-namespace nb::wire {
+namespace nb::json {
 namespace {
 
 bool is_space(char c) {
@@ -91,13 +91,13 @@ std::string_view unescaped(std::string_view text, std::string& scratch) {
 
 }  // namespace
 
-JsonView JsonView::of(std::string_view valid_json) {
+View View::of(std::string_view valid_json) {
   skip_space(valid_json);
   while (!valid_json.empty() && is_space(valid_json.back())) valid_json.remove_suffix(1);
-  return JsonView(valid_json);
+  return View(valid_json);
 }
 
-JsonView::Type JsonView::type() const {
+View::Type View::type() const {
   if (raw_.empty()) return Type::missing;
   switch (raw_.front()) {
     case 'n':
@@ -116,53 +116,53 @@ JsonView::Type JsonView::type() const {
   }
 }
 
-std::optional<bool> JsonView::boolean() const {
+std::optional<bool> View::boolean() const {
   if (!is(Type::boolean)) return std::nullopt;
   return raw_.front() == 't';
 }
 
-std::optional<double> JsonView::number() const {
+std::optional<double> View::number() const {
   return is(Type::number) ? to_double(raw_) : std::nullopt;
 }
 
-std::optional<int64_t> JsonView::integer() const {
+std::optional<int64_t> View::integer() const {
   return is(Type::number) ? to_integer(raw_) : std::nullopt;
 }
 
-std::optional<std::string_view> JsonView::string(std::string& scratch) const {
+std::optional<std::string_view> View::string(std::string& scratch) const {
   if (!is(Type::string)) return std::nullopt;
-  return has(JsonToken::kEscaped) ? unescaped(inside(raw_), scratch) : inside(raw_);
+  return has(Token::kEscaped) ? unescaped(inside(raw_), scratch) : inside(raw_);
 }
 
-bool JsonView::string_is(std::string_view text) const {
+bool View::string_is(std::string_view text) const {
   if (!is(Type::string)) return false;
-  return has(JsonToken::kEscaped) ? equals_escaped(inside(raw_), text) : inside(raw_) == text;
+  return has(Token::kEscaped) ? equals_escaped(inside(raw_), text) : inside(raw_) == text;
 }
 
-JsonView JsonView::operator[](std::string_view name) const {
-  for (const JsonMember& member : members()) {
+View View::operator[](std::string_view name) const {
+  for (const Member& member : members()) {
     if (member.name_is(name)) return member.value;
   }
   return {};
 }
 
-JsonMembers JsonView::members() const {
-  return JsonMembers(is(Type::object) ? *this : JsonView());
+Members View::members() const {
+  return Members(is(Type::object) ? *this : View());
 }
 
-JsonElements JsonView::elements() const {
-  return JsonElements(is(Type::array) ? *this : JsonView());
+Elements View::elements() const {
+  return Elements(is(Type::array) ? *this : View());
 }
 
-bool JsonMember::escaped_name_is(std::string_view text) const {
+bool Member::escaped_name_is(std::string_view text) const {
   return equals_escaped(raw_name, text);
 }
 
-std::string_view JsonMember::name(std::string& scratch) const {
+std::string_view Member::name(std::string& scratch) const {
   return plain ? raw_name : unescaped(raw_name, scratch);
 }
 
-JsonCursor::JsonCursor(const JsonView& container, bool named) : named_(named) {
+Cursor::Cursor(const View& container, bool named) : named_(named) {
   if (container.is_indexed()) {
     next_ = container.token_ + 1;
     end_ = container.token_ + container.token_->span;
@@ -173,7 +173,7 @@ JsonCursor::JsonCursor(const JsonView& container, bool named) : named_(named) {
   next();
 }
 
-void JsonCursor::search() {
+void Cursor::search() {
   skip_space(rest_);
   if (!rest_.empty() && rest_.front() == ',') {
     rest_.remove_prefix(1);
@@ -191,13 +191,13 @@ void JsonCursor::search() {
   }
   const size_t length = value_length(rest_);
   done_ = length == 0;  // only where no scanner was before: there must be an end to it
-  member_.value = JsonView(rest_.substr(0, length));
+  member_.value = View(rest_.substr(0, length));
   rest_.remove_prefix(length);
 }
 
-void append_compact(JsonView value, std::string& out) {
+void append_compact(View value, std::string& out) {
   const std::string_view text = value.raw();
-  if (!value.has(JsonToken::kSpaced)) {
+  if (!value.has(Token::kSpaced)) {
     out.append(text);
     return;
   }
@@ -215,11 +215,11 @@ void append_compact(JsonView value, std::string& out) {
   out.append(text.substr(from));
 }
 
-std::string_view compacted(JsonView value, std::string& scratch) {
-  if (!value.has(JsonToken::kSpaced)) return value.raw();
+std::string_view compacted(View value, std::string& scratch) {
+  if (!value.has(Token::kSpaced)) return value.raw();
   scratch.clear();
   append_compact(value, scratch);
   return scratch;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

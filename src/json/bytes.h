@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace nb::wire {
+namespace nb::json {
 
 static_assert(std::endian::native == std::endian::little, "the first byte is the lowest");
 
@@ -66,4 +66,4 @@ inline bool ends_plain(const Sixteen& word) {
 }
 #endif
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -1,8 +1,9 @@
-// JsonView: walks over a text that scan_json or JsonGuard has accepted, without a copy: three
-// words, no allocation, and every value as its own bytes, so that numbers pass through to the last
-// digit. Over other texts its answers mean nothing, but it never reads past their end.
+// A View is one value of a text that scan() or a Guard has accepted: three words, no copy, no
+// allocation, and every value as its own bytes, so numbers pass through to the last digit. Over
+// another text its answers mean nothing, but it never reads past the text's end.
 //
-// Where a JsonGuard has made an index it goes along that, otherwise it looks for each value's end.
+// Where a Guard has made an index, a view walks along that; otherwise it looks for each value's
+// end.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +11,26 @@
 #include <string>
 #include <string_view>
 
-#include "wire/json_index.h"
+#include "json/index.h"
 
-namespace nb::wire {
+namespace nb::json {
 
-class JsonElements;
-class JsonMembers;
+class Elements;
+class Members;
 
-// A value within a text that must outlive it. A missing value is a JsonView too: every question to
+// A value within a text that must outlive it. A missing value is a View too: every question to
 // it answers "no", so look-ups chain without checks between them.
-class JsonView {
+class View {
  public:
   enum class Type : uint8_t { missing, null, boolean, number, string, array, object };
 
-  JsonView() = default;  // missing
+  View() = default;  // missing
   // The one value that `valid_json` is, white space around it allowed.
-  static JsonView of(std::string_view valid_json);
+  static View of(std::string_view valid_json);
   // Likewise, with the token that an index of this text has for it; the index must outlive the
   // view.
-  static JsonView of(std::string_view valid_json, const JsonToken& root) {
-    return JsonView(valid_json.substr(root.from, root.size), &root);
+  static View of(std::string_view valid_json, const Token& root) {
+    return View(valid_json.substr(root.from, root.size), &root);
   }
 
   Type type() const;
@@ -50,31 +51,30 @@ class JsonView {
   bool string_is(std::string_view text) const;
 
   // The member of that name; missing if there is none, or if this is no object.
-  JsonView operator[](std::string_view name) const;
+  View operator[](std::string_view name) const;
   // What an object or array holds, in order; nothing for other values:
-  //   for (const JsonMember& member : view.members())
-  //   for (JsonView element : view.elements())
-  JsonMembers members() const;
-  JsonElements elements() const;
+  //   for (const Member& member : view.members())
+  //   for (View element : view.elements())
+  Members members() const;
+  Elements elements() const;
 
  private:
-  friend class JsonCursor;
-  friend void append_compact(JsonView value, std::string& out);
-  friend std::string_view compacted(JsonView value, std::string& scratch);
-  explicit JsonView(std::string_view raw, const JsonToken* token = nullptr)
-      : raw_(raw), token_(token) {}
+  friend class Cursor;
+  friend void append_compact(View value, std::string& out);
+  friend std::string_view compacted(View value, std::string& scratch);
+  explicit View(std::string_view raw, const Token* token = nullptr) : raw_(raw), token_(token) {}
 
   bool has(uint8_t flag) const { return token_ == nullptr || (token_->flags & flag) != 0; }
   // What it holds has tokens too.
-  bool is_indexed() const { return token_ != nullptr && (token_->flags & JsonToken::kClosed) == 0; }
+  bool is_indexed() const { return token_ != nullptr && (token_->flags & Token::kClosed) == 0; }
 
   std::string_view raw_;
-  const JsonToken* token_ = nullptr;  // null: not known to an index
+  const Token* token_ = nullptr;  // null: not known to an index
 };
 
-struct JsonMember {
+struct Member {
   std::string_view raw_name;  // as written, between its quotes
-  JsonView value;
+  View value;
   bool plain = false;  // known to hold no escape
 
   bool name_is(std::string_view text) const {  // never allocates
@@ -87,10 +87,10 @@ struct JsonMember {
 };
 
 // Walks along the inside of an array or object, one value or member a step.
-class JsonCursor {
+class Cursor {
  public:
   // `container` is an array, or if `named` an object; of anything else there is nothing to walk.
-  JsonCursor(const JsonView& container, bool named);
+  Cursor(const View& container, bool named);
 
   bool done() const { return done_; }
   void next() {
@@ -99,71 +99,71 @@ class JsonCursor {
     if (done_) return;
     if (named_) {
       member_.raw_name = {text_ + next_->from, next_->size};
-      member_.plain = (next_->flags & JsonToken::kEscaped) == 0;
+      member_.plain = (next_->flags & Token::kEscaped) == 0;
       ++next_;
     }
-    member_.value = JsonView({text_ + next_->from, next_->size}, next_);
+    member_.value = View({text_ + next_->from, next_->size}, next_);
     next_ += next_->span;
   }
-  const JsonMember& member() const { return member_; }
+  const Member& member() const { return member_; }
 
  private:
   void search();
 
-  const JsonToken* next_ = nullptr;  // null: there are none, `rest_` is searched
-  const JsonToken* end_ = nullptr;
+  const Token* next_ = nullptr;  // null: there are none, `rest_` is searched
+  const Token* end_ = nullptr;
   const char* text_ = nullptr;  // that the tokens are of
   std::string_view rest_;
-  JsonMember member_;
+  Member member_;
   bool named_;
   bool done_ = false;
 };
 
-struct JsonEnd {};
+struct End {};
 
-class JsonElements {
+class Elements {
  public:
-  struct Iterator : JsonCursor {
-    using JsonCursor::JsonCursor;
-    JsonView operator*() const { return member().value; }
+  struct Iterator : Cursor {
+    using Cursor::Cursor;
+    View operator*() const { return member().value; }
     Iterator& operator++() {
       next();
       return *this;
     }
-    bool operator!=(JsonEnd) const { return !done(); }
+    bool operator!=(End) const { return !done(); }
   };
 
-  explicit JsonElements(const JsonView& array) : array_(array) {}
+  explicit Elements(const View& array) : array_(array) {}
   Iterator begin() const { return Iterator(array_, false); }
-  JsonEnd end() const { return {}; }
+  End end() const { return {}; }
 
  private:
-  JsonView array_;
+  View array_;
 };
 
-class JsonMembers {
+class Members {
  public:
-  struct Iterator : JsonCursor {
-    using JsonCursor::JsonCursor;
-    const JsonMember& operator*() const { return member(); }
+  struct Iterator : Cursor {
+    using Cursor::Cursor;
+    const Member& operator*() const { return member(); }
     Iterator& operator++() {
       next();
       return *this;
     }
-    bool operator!=(JsonEnd) const { return !done(); }
+    bool operator!=(End) const { return !done(); }
   };
 
-  explicit JsonMembers(const JsonView& object) : object_(object) {}
+  explicit Members(const View& object) : object_(object) {}
   Iterator begin() const { return Iterator(object_, true); }
-  JsonEnd end() const { return {}; }
+  End end() const { return {}; }
 
  private:
-  JsonView object_;
+  View object_;
 };
 
 // Appends the value without insignificant white space, otherwise byte for byte.
-void append_compact(JsonView value, std::string& out);
+void append_compact(View value, std::string& out);
 // The same in place, where there is no such space; else `scratch` holds it.
-std::string_view compacted(JsonView value, std::string& scratch);
+std::string_view compacted(View value, std::string& scratch);
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace nb::wire {
+namespace nb::json {
 
 // Takes the next character from the front of `escaped`, and returns it as 1 to 4 bytes of UTF-8,
 // which are in `escaped`'s own text or in `buffer`. Bytes that are not escaped come one by one.
@@ -20,4 +20,4 @@ int compare_escaped(std::string_view a, std::string_view b);
 // Whether `escaped` stands for `text`. Never allocates.
 bool equals_escaped(std::string_view escaped, std::string_view text);
 
-}  // namespace nb::wire
+}  // namespace nb::json

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/json_bytes.h"
+#include "json/bytes.h"
 
-namespace nb::wire {
+namespace nb::json {
 
 class NameStack {
  public:
@@ -62,4 +62,4 @@ class NameStack {
   size_t depth_ = 0;
 };
 
-}  // namespace nb::wire
+}  // namespace nb::json

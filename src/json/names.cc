@@ -1,11 +1,11 @@
-#include "wire/json_names.h"
+#include "json/names.h"
 
 #include <algorithm>
 
-#include "wire/json_bytes.h"
-#include "wire/json_text.h"
+#include "json/bytes.h"
+#include "json/text.h"
 
-namespace nb::wire {
+namespace nb::json {
 
 uint32_t NameStack::hash_of_escaped(std::string_view name) {
   uint64_t head = 0;
@@ -64,4 +64,4 @@ size_t NameStack::first_repeated(Name* names, size_t count) {
   return found;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::json

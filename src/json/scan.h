@@ -4,25 +4,24 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
-#include "wire/line_limits.h"
+namespace nb::json {
 
-namespace nb::wire {
-
-struct JsonLimits {
-  size_t max_bytes = kLineBytes;
-  size_t max_depth = 64;  // of arrays and objects; at most 64
+struct Limits {
+  size_t max_bytes = UINT32_MAX;  // at most that: places in a text are kept in 32 bits
+  size_t max_depth = 64;          // of arrays and objects; at most 64
 };
 
 // Why a text was refused; `reason` is a static sentence fragment, `offset` a byte position.
-struct JsonFault {
+struct Fault {
   const char* reason = nullptr;  // null: the text is acceptable
   size_t offset = 0;
 };
 
 // Beyond the grammar it refuses `\u0000`, unpaired surrogate escapes and invalid UTF-8. Allocates
 // nothing.
-JsonFault scan_json(std::string_view text, const JsonLimits& limits = {});
+Fault scan(std::string_view text, const Limits& limits = {});
 
-}  // namespace nb::wire
+}  // namespace nb::json

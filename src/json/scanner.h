@@ -1,5 +1,5 @@
 // The scanner itself: the grammar of RFC 8259, in one pass. What is noted of values, and asked of
-// names and magnitudes beyond the grammar, is up to `Notes`: scan_json() does neither.
+// names and magnitudes beyond the grammar, is up to `Notes`: scan() does neither.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "wire/json_bytes.h"
+#include "json/bytes.h"
 
-namespace nb::wire::json_scanner {
+namespace nb::json::scanner {
 
 inline bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -32,16 +32,16 @@ struct NoNotes {
 };
 
 template <class Notes>
-class JsonScanner {
+class Scanner {
  public:
-  JsonScanner(std::string_view text, size_t max_depth, Notes& notes)
+  Scanner(std::string_view text, size_t max_depth, Notes& notes)
       : text_(text), max_depth_(max_depth), notes_(notes) {}
 
   // Whether a byte beyond ASCII has been seen; only after a run without fault, since all such bytes
   // stand in strings then.
   bool beyond_ascii() const { return (seen_ & all_bytes(0x80)) != 0; }
 
-  JsonFault run() {
+  Fault run() {
     // What may come next; the grammar needs no more than this and one bit a level.
     enum class Want { value, value_or_end, key, key_or_end, comma_or_end } want = Want::value;
     for (;;) {
@@ -116,7 +116,7 @@ class JsonScanner {
     if (at_ != from) notes_.space();
   }
 
-  JsonFault fault(const char* reason) {
+  Fault fault(const char* reason) {
     if (at_ >= text_.size()) reason = "ends too early";
     fault_ = {reason, at_};
     return fault_;
@@ -151,7 +151,7 @@ class JsonScanner {
     return depth_ == 0;
   }
 
-  JsonFault rest() {
+  Fault rest() {
     skip_space();
     if (at_ == text_.size()) return {};
     return fault("something follows the value");
@@ -312,15 +312,15 @@ class JsonScanner {
   uint64_t in_object_ = 0;  // one bit a level, the innermost lowest
   uint64_t seen_ = 0;       // the bits of what strings hold
   bool escaped_ = false;    // the last string holds an escape
-  JsonFault fault_;
+  Fault fault_;
 };
 
 template <class Notes>
-JsonFault scan(std::string_view text, const JsonLimits& limits, Notes& notes) {
+Fault scan(std::string_view text, const Limits& limits, Notes& notes) {
   if (text.size() > limits.max_bytes) return {"too long", limits.max_bytes};
   const size_t depth = limits.max_depth < 64 ? limits.max_depth : 64;
-  JsonScanner<Notes> scanner(text, depth, notes);
-  const JsonFault fault = scanner.run();
+  Scanner<Notes> scanner(text, depth, notes);
+  const Fault fault = scanner.run();
   // Nearly all text is ASCII, which the scanner has just seen.
   if (fault.reason == nullptr && !scanner.beyond_ascii()) return fault;
   const size_t valid = valid_utf8_prefix(text);
@@ -328,4 +328,4 @@ JsonFault scan(std::string_view text, const JsonLimits& limits, Notes& notes) {
   return fault;
 }
 
-}  // namespace nb::wire::json_scanner
+}  // namespace nb::json::scanner
