@@ -2,12 +2,21 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "ctl/text.h"
 
 namespace nb::ctl {
 
 ExitCode say(std::string_view text) {
-  return write_all(STDOUT_FILENO, text) ? kOk : kFound;
+  return write_all(STDOUT_FILENO, text) ? kOk : output_fault(errno);
+}
+
+ExitCode output_fault(int error) {
+  // The reader has read enough and gone, as head(1) does: that is no fault to speak of.
+  if (error == EPIPE) return kOutput;
+  return complain(kOutput, std::string("standard output: ") + std::strerror(error));
 }
 
 ExitCode say_json(std::string_view json) {

@@ -18,8 +18,11 @@ struct Context {
   AgentLink::Options link_options() const { return {socket, timeout_ms, nullptr, nullptr}; }
 };
 
-// To stdout. A command whose output cannot be written has failed: kFound.
+// Writes to stdout. A command whose output cannot be written has failed: kOutput, and the reason is
+// told on stderr.
 ExitCode say(std::string_view text);
+// The end of a command whose output could not be written, for that errno.
+ExitCode output_fault(int error);
 // JSON to stdout, in a line of its own; see json_printable().
 ExitCode say_json(std::string_view json);
 // "nodebeatctl: <sentence>" to stderr; returns `exit`.

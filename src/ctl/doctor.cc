@@ -68,10 +68,8 @@ int run_doctor(const Context& context, const std::string& config_file) {
       findings.push_back({Level::problem, "agent", opened.text, {}});
     }
   }
-  if (say_findings(context, findings) != kOk) {
-    return kProblems;
-  }
-  return doctor_code(findings);
+  const ExitCode said = say_findings(context, findings);
+  return said != kOk ? said : doctor_code(findings);
 }
 
 }  // namespace nb::ctl

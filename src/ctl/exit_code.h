@@ -11,6 +11,7 @@ enum ExitCode : int {
   kRefused = 4,         // the agent said no
   kTimeout = 5,         // no answer, or no confirmation, in time
   kRefusedByRedis = 6,  // Redis said no to a write: its permissions, a key of another type
+  kOutput = 7,          // standard output could not be written; the result is not known from here
 };
 
 // doctor's own: the worst finding decides.

@@ -1,7 +1,9 @@
 // nodebeatctl: the command line. Only this file knows CLI11, and only it may see an exception.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
@@ -22,8 +24,9 @@ constexpr int64_t kLongestTimeout = 3'600'000;
 constexpr char kFooter[] =
     "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
     "answer\n"
-    "in time, 6 refused by Redis. doctor, redis check: 0 healthy, 1 warnings, 2 problems. More: "
-    "man nodebeatctl";
+    "in time, 6 refused by Redis, 7 standard output cannot be written. doctor, redis check: "
+    "0 healthy,\n"
+    "1 warnings, 2 problems. More: man nodebeatctl";
 
 struct Commands {
   Context context;
@@ -286,7 +289,19 @@ std::string unknown_command(const CLI::App& app, const CLI::App& at) {
   return words;
 }
 
+// The next file that is opened takes the number of a standard descriptor that is closed: what is
+// printed would then go to the agent's socket. Writing to this stdout fails, as it should.
+void fill_standard_descriptors() {
+  constexpr struct {
+    int fd, access;
+  } kWanted[] = {{STDIN_FILENO, O_RDONLY}, {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}};
+  for (const auto& wanted : kWanted) {
+    if (::fcntl(wanted.fd, F_GETFD) < 0 && errno == EBADF) (void)::open("/dev/null", wanted.access);
+  }
+}
+
 int run(int argc, char** argv) {
+  fill_standard_descriptors();
   Commands c;
   const char* named = std::getenv("NODEBEAT_SOCKET");
   c.context.socket = named != nullptr && *named != '\0' ? named : kDefaultSocket;

@@ -113,8 +113,8 @@ ExitCode run_push(const Context& context, bool robot, bool stored) {
       refuse(own ? answer.exit : kRefused, answer.text);
     }
   }
-  summary();
-  return worst;
+  const ExitCode said = summary();
+  return worst != kOk ? worst : said;
 }
 
 }  // namespace nb::ctl

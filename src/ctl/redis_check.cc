@@ -360,10 +360,8 @@ int run_redis_check(const Context& context, const RedisCheckOptions& options) {
     return complain(kAway, "redis " + printable(look.target) + ": " + printable(check.stranger()));
   }
   const Findings findings = redis_findings(look);
-  if (say_findings(context, findings) != kOk) {
-    return kProblems;
-  }
-  return doctor_code(findings);
+  const ExitCode said = say_findings(context, findings);
+  return said != kOk ? said : doctor_code(findings);
 }
 
 }  // namespace nb::ctl

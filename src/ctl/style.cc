@@ -1,5 +1,6 @@
 #include "ctl/style.h"
 
+#include <poll.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -51,7 +52,12 @@ Colour level_colour(double percent) {
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno != EINTR) return false;
+    if (n < 0 && errno == EAGAIN) {  // another process has made the pipe non-blocking
+      pollfd entry{fd, POLLOUT, 0};
+      (void)::poll(&entry, 1, -1);
+    } else if (n < 0 && errno != EINTR) {
+      return false;
+    }
     if (n > 0) text.remove_prefix(static_cast<size_t>(n));
   }
   return true;

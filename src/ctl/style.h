@@ -29,7 +29,8 @@ bool is_utf8_locale(const char* lc_all, const char* lc_ctype, const char* lang);
 // A level from 0 to 100 as a colour: green, yellow from 75, red from 90.
 Colour level_colour(double percent);
 
-// Writes all of it to `fd`; false if that can't be done.
+// Writes all of `text` to `fd`, and waits for a descriptor that takes nothing now. False, with
+// errno set, if that fails.
 bool write_all(int fd, std::string_view text);
 
 }  // namespace nb::ctl

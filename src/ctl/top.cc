@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <ctime>
 #include <map>
 
@@ -42,6 +43,8 @@ class Follower {
   TopModel& model() { return model_; }
   bool changed() const { return changed_; }
   void drawn() { changed_ = false; }
+  // kOutput: stdout takes no more.
+  ExitCode said() const { return said_; }
 
   Answer begin() {
     if (Answer opened = link_.open(); !opened.ok()) return opened;
@@ -83,6 +86,7 @@ class Follower {
       const JsonDocument document(answer.text);
       for (const Json item : document["keys"]) {
         const std::string key(item.text());
+        if (!key.starts_with(kSessionPrefix)) continue;
         std::string& known = latest[node_of(key)];
         known = std::max(known, key);
       }
@@ -129,7 +133,7 @@ class Follower {
       self->model_.on_event(event, now_us());
       self->changed_ = true;
       if (event.gap) self->missed_ = true;
-      if (self->prints_) say(event_line(event, now_us(), self->context_.style) + '\n');
+      if (self->prints_) self->print(event_line(event, now_us(), self->context_.style));
     };
     return options;
   }
@@ -140,8 +144,11 @@ class Follower {
     return std::string(key.substr(0, end));
   }
 
+  void print(const std::string& line) {
+    if (said_ == kOk) said_ = say(line + '\n');
+  }
   void print_notice(const std::string& text) {
-    say("-- " + local_time_ms(now_us()) + "  " + text + '\n');
+    print("-- " + local_time_ms(now_us()) + "  " + text);
   }
 
   void print_changes() {
@@ -161,6 +168,7 @@ class Follower {
   int unanswered_ = 0;  // looks in a row
   bool changed_ = false;
   bool missed_ = false;
+  ExitCode said_ = kOk;
   int64_t next_refresh_ = now_ms() + kRefresh;
 };
 
@@ -181,7 +189,7 @@ bool leaves(Screen& screen, std::span<const pollfd> fds, bool& resized) {
 
 ExitCode full_screen(const Context& context, Follower& follower) {
   Screen screen;
-  if (!screen.ready()) return complain(kFound, "the terminal does not take what is written to it");
+  if (!screen.ready()) return output_fault(errno);
   Style style = context.style;
   style.columns = screen.columns();
   const int keys = ::isatty(STDIN_FILENO) == 1 ? STDIN_FILENO : -1;
@@ -191,7 +199,9 @@ ExitCode full_screen(const Context& context, Follower& follower) {
     if (follower.changed()) {
       const int64_t now = now_ms();
       if (now >= next_frame) {
-        if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) return kOk;
+        if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) {
+          return output_fault(errno);
+        }
         follower.drawn();
         next_frame = now + kFrame;
       } else {
@@ -204,7 +214,9 @@ ExitCode full_screen(const Context& context, Follower& follower) {
     if (leaves(screen, fds, resized)) return kOk;
     if (resized) {
       style.columns = screen.columns();
-      if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) return kOk;
+      if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) {
+        return output_fault(errno);
+      }
     }
   }
 }
@@ -220,9 +232,10 @@ ExitCode run_top(const Context& context, bool once) {
   Follower follower(context, plain && !once);
   if (const Answer answer = follower.begin(); !answer.ok()) return complain(answer);
   if (!plain) return full_screen(context, follower);
-  if (say(follower.model().page(context.style, now_us())) != kOk) return kFound;
-  if (once) return kOk;
-  for (;;) follower.link().wait({}, static_cast<int>(follower.tend()));
+  const ExitCode said = say(follower.model().page(context.style, now_us()));
+  if (said != kOk || once) return said;
+  while (follower.said() == kOk) follower.link().wait({}, static_cast<int>(follower.tend()));
+  return follower.said();
 }
 
 }  // namespace nb::ctl

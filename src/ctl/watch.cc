@@ -14,14 +14,12 @@ struct Watcher {
   const Context& context;
   unsigned long left = 0;  // with `limited`
   bool limited = false;
-  bool broken = false;  // stdout takes no more
+  ExitCode said = kOk;  // kOutput: stdout takes no more
   bool heard = false;   // something, since it was last looked
 
-  bool done() const { return broken || (limited && left == 0); }
+  bool done() const { return said != kOk || (limited && left == 0); }
 
-  void print(const std::string& line) {
-    if ((context.json ? say_json(line) : say(line + '\n')) != kOk) broken = true;
-  }
+  void print(const std::string& line) { said = context.json ? say_json(line) : say(line + '\n'); }
 
   void on_event(const Event& event) {
     heard = true;
@@ -32,6 +30,7 @@ struct Watcher {
   }
 
   void on_presence(Presence presence) {
+    if (done()) return;
     constexpr const char* kNotices[] = {"agent_back", "agent_away", "agent_silent"};
     if (context.json) {
       print(ObjectText().text("notice", kNotices[static_cast<size_t>(presence)]).str());
@@ -80,10 +79,10 @@ ExitCode run_watch(const Context& context, const std::vector<std::string>& patte
   Presence known = Presence::there;
   while (!watcher.done()) {
     const Presence seen = look(link, watcher, known, context.timeout_ms);
-    if (seen != known && !watcher.done()) watcher.on_presence(seen);
+    if (seen != known) watcher.on_presence(seen);
     known = seen;
   }
-  return kOk;
+  return watcher.said;
 }
 
 }  // namespace nb::ctl
