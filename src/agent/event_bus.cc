@@ -64,9 +64,10 @@ bool EventBus::publish(Request& request, const Publication& event, const outbox:
       break;
     case Publication::Record::channel:
     case Publication::Record::shared:
-      own.stream = record == Publication::Record::shared
-                       ? recorded_.shared()
-                       : recorded_.stream_of(event.channel, request.owner, loop_.now());
+      own.stream =
+          record == Publication::Record::shared
+              ? recorded_.shared()
+              : recorded_.stream_of(event.channel, request.owner, request.user, loop_.now());
       own.max_length = options_.channels.length;
       own.max_bytes = options_.channels.bytes;
       own.ttl = options_.channels.ttl;

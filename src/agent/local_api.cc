@@ -649,6 +649,7 @@ void LocalApi::event_publish(Request& request) {
     payload = event_;
   }
   if (request.check_only) return;
+  note_user(request);
   const bool records = request.values[3].boolean().value_or(true);
   Publication publication{channel, payload, config_.outbox.max_age,
                           records ? Publication::Record::channel : Publication::Record::no};

@@ -7,8 +7,9 @@
 namespace nb::agent {
 namespace {
 
-// One client may take this part of the channels.
-constexpr size_t kShare = 4;
+// Of the channels, one client may take one of so many parts, the programs of one user this many.
+constexpr size_t kParts = 4;
+constexpr size_t kUserParts = 3;
 
 }  // namespace
 
@@ -16,7 +17,7 @@ RecordedChannels::RecordedChannels(std::string_view node, Limits limits)
     : others_(wire::other_events_stream(node)), limits_(limits) {}
 
 std::string_view RecordedChannels::stream_of(std::string_view channel, outbox::Owner owner,
-                                             MonoTime now) {
+                                             uint32_t user, MonoTime now) {
   const size_t prefix = others_.size() + 1;
   const auto is_it = [&](const Channel& known) {
     return std::string_view(known.stream).substr(prefix) == channel;
@@ -31,15 +32,19 @@ std::string_view RecordedChannels::stream_of(std::string_view channel, outbox::O
     return channels_[last_].stream;
   }
   std::erase_if(channels_, [&](const Channel& known) { return now - known.used > limits_.ttl; });
-  const auto own = static_cast<size_t>(std::count_if(
-      channels_.begin(), channels_.end(), [&](const Channel& c) { return c.owner == owner; }));
-  if (channels_.size() >= limits_.channels ||
-      own >= std::max<size_t>(limits_.channels / kShare, 1)) {
+  size_t of_owner = 0, of_user = 0;
+  for (const Channel& known : channels_) {
+    of_owner += known.owner == owner;
+    of_user += known.user == user;
+  }
+  const size_t part = std::max<size_t>(limits_.channels / kParts, 1);
+  if (channels_.size() >= limits_.channels || of_owner >= part || of_user >= kUserParts * part) {
     return others_;
   }
   Channel added;
   added.stream.append(others_).append(":").append(channel);
   added.owner = owner;
+  added.user = user;
   added.used = now;
   channels_.push_back(std::move(added));
   last_ = channels_.size() - 1;

@@ -1,6 +1,7 @@
 // RecordedChannels: which channels have a stream of their own, so that no channel pushes another
-// one's events out of a stream. They are bounded in number, and each client takes a share of them;
-// events of further channels go into one stream that these share.
+// one's events out of a stream. They are bounded in number. Each client has a share of them, and so
+// have the programs of one user together, since a client may connect several times. Events of
+// further channels go into one stream that these channels share.
 #pragma once
 
 #include <string>
@@ -25,13 +26,16 @@ class RecordedChannels {
   void set_limits(Limits limits) { limits_ = limits; }
   // The one that channels without a stream share.
   std::string_view shared() const { return others_; }
-  // The stream for an event that `owner` publishes now; valid until the next call.
-  std::string_view stream_of(std::string_view channel, outbox::Owner owner, MonoTime now);
+  // The stream for an event that `owner`, a program of `user`, publishes now; valid until the next
+  // call.
+  std::string_view stream_of(std::string_view channel, outbox::Owner owner, uint32_t user,
+                             MonoTime now);
 
  private:
   struct Channel {
     std::string stream;
-    outbox::Owner owner = 0;  // who was the first to publish on it
+    outbox::Owner owner = 0;  // the first that published on it
+    uint32_t user = 0;        // whose program that was
     MonoTime used{};
   };
 

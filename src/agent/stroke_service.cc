@@ -28,7 +28,8 @@ constexpr size_t kMaxEnded = 256;
 // Ended sessions that the file names. The oldest are kept, since Redis shows at most one session as
 // running: the one that ran when Redis went away.
 constexpr size_t kMaxEndedNoted = 64;
-constexpr int kRenewals = 8;  // of a TTL, before it is over
+constexpr Duration kNow = std::chrono::milliseconds(1);  // a TTL, of what is to go
+constexpr int kRenewals = 8;                             // of a TTL, before it is over
 // What an entry of the history counts besides its texts.
 constexpr uint64_t kEntryOverhead = 64;
 constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
@@ -90,10 +91,10 @@ outbox::SlotUpdate StrokeService::progress_slot(const outbox::FieldView& field) 
   return slot;
 }
 
-void StrokeService::set_history_ttl(std::string_view history, outbox::Owner owner, Duration ttl) {
+void StrokeService::set_ttl(std::string_view key, outbox::Owner owner, Duration ttl) {
   outbox::SlotUpdate slot;
   slot.db = db_;
-  slot.key = history;
+  slot.key = key;
   slot.kind = outbox::SlotKind::expire;
   slot.ttl = ttl;
   slot.forget = true;
@@ -106,7 +107,7 @@ void StrokeService::set_history_ttl(std::string_view history, outbox::Owner owne
 void StrokeService::renew() {
   if (session_.empty()) return;
   if (!json_.empty()) put_progress();
-  set_history_ttl(history_, 0, running_ttl());
+  set_ttl(history_, 0, running_ttl());
   renew_timer_.start(running_ttl() / kRenewals);
 }
 
@@ -136,6 +137,7 @@ void StrokeService::load() {
   record_.adopt(progress);
   if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = wire::parse_timestamp(*at);
   unread_ = true;
+  session_bytes_ = stream_bytes_;  // nobody knows how full its history is
   renew_timer_.start(running_ttl() / kRenewals);
   log_.notice("stroke session %s goes on", session_.c_str());
 }
@@ -334,6 +336,7 @@ void StrokeService::start(Request& request) {
   if (!session_.empty()) {
     Request before;
     before.owner = request.owner;
+    before.user = request.user;
     before.urgent = true;
     end_session(before);
   }
@@ -341,6 +344,7 @@ void StrokeService::start(Request& request) {
   record_.set(wire::kStrokeExecuting, std::string_view("true"));
   take_values(request, kFirstStartField);
   session_ = new_session_id();
+  session_bytes_ = 0;
   renew_timer_.start(running_ttl() / kRenewals);
   unread_ = false;
   key_ = wire::stroke_progress_key(session_);
@@ -403,6 +407,7 @@ void StrokeService::update(Request& request) {
   const outbox::FieldView progress{"progress", json_};
   outbox::SlotUpdate slot = progress_slot(progress);
   if (bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_}, &slot, &entry)) {
+    session_bytes_ = std::min(session_bytes_ + bytes, stream_bytes_);
     return save_soon();
   }
   take_back_values(request, kFirstUpdateField);
@@ -427,6 +432,12 @@ void StrokeService::end_session(Request& request) {
   // Those before it have reached Redis.
   if (requests_.slots().ended_count() == 0) ended_.clear();
   if (!put_end(request, ended, json_)) return;
+  const MonoTime now = loop_.now();
+  in_redis_.add(session_, request.user, session_bytes_ + json_.size(), now + config_.ended_ttl);
+  while (const auto session = in_redis_.take_excess(config_.ended_bytes, now)) {
+    set_ttl(wire::stroke_progress_key(*session), request.owner, kNow);
+    set_ttl(wire::stroke_history_stream(*session), request.owner, kNow);
+  }
   renew_timer_.stop();
   session_.clear();
   unread_ = false;
@@ -449,7 +460,7 @@ bool StrokeService::put_end(Request& request, const Ended& ended, std::string_vi
                     &slot)) {
     return false;
   }
-  set_history_ttl(wire::stroke_history_stream(ended.session), request.owner, config_.ended_ttl);
+  set_ttl(wire::stroke_history_stream(ended.session), request.owner, config_.ended_ttl);
   if (ended_.size() < kMaxEndedNoted) ended_.push_back(ended);
   return true;
 }

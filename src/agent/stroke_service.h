@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/ended_sessions.h"
 #include "agent/event_bus.h"
 #include "agent/hourly_budget.h"
 #include "agent/identity.h"
@@ -60,7 +61,7 @@ class StrokeService {
   void put_progress();
   outbox::SlotUpdate progress_slot(const outbox::FieldView& field) const;
   bool put_end(Request& request, const Ended& ended, std::string_view progress);
-  void set_history_ttl(std::string_view history, outbox::Owner owner, Duration ttl);
+  void set_ttl(std::string_view key, outbox::Owner owner, Duration ttl);
   void renew();
   Duration running_ttl() const;
   void begin_event(std::string_view type, std::string_view session, std::string_view timestamp);
@@ -87,6 +88,8 @@ class StrokeService {
   // By user and not by client, since a new connection is easily had.
   HourlyBudget sessions_;
   HourlyBudget history_bytes_;
+  EndedSessions in_redis_;
+  uint64_t session_bytes_ = 0;  // about what the running session's history holds
   uv::Timer save_timer_;
   uv::Timer renew_timer_;  // of what must not stay in Redis for ever if this agent never returns
   MonoTime last_save_{};

@@ -115,6 +115,7 @@ struct RobotConfig {
   Duration telemetry_interval{};  // 0: none
   uint64_t telemetry_length = 0;
   Duration ended_ttl{};
+  uint64_t ended_bytes = 0;
   uint64_t history_length = 0;
   uint64_t events_length = 0;
   uint64_t events_per_hour = 0;

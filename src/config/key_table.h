@@ -341,6 +341,15 @@ constexpr Key kKeys[] = {
      .doc =
          NB_DOC("How long the progress and the history of an ended stroke session stay in Redis.")},
     {.section = "robot",
+     .name = "ended_bytes",
+     NB_CONFIG_AS(size, robot.ended_bytes),
+     .fallback = "256MiB",
+     .allowed = "1MiB..1024GiB",
+     .doc = NB_DOC(
+         "About how much all ended stroke sessions of this node may hold in Redis. Beyond it the\n"
+         "oldest ones leave before ended_ttl is over, first those of the user whose programs hold\n"
+         "most. A session counts at least 64 KiB.")},
+    {.section = "robot",
      .name = "history_length",
      NB_CONFIG_AS(integer, robot.history_length),
      .fallback = "10000",
@@ -461,8 +470,9 @@ constexpr Key kKeys[] = {
      .allowed = "1..4096",
      .doc = NB_DOC(
          "How many channels have a stream of their own, stream:events:<node>:<channel>, with\n"
-         "what event.publish brings; one client may take a quarter of them. What is published\n"
-         "on further ones goes into one stream for all, stream:events:<node>.")},
+         "what event.publish brings; one client may take a quarter of them, and the programs of\n"
+         "one user three quarters. What is published on further ones goes into one stream for\n"
+         "all, stream:events:<node>.")},
     {.section = "outbox",
      .name = "channel_length",
      NB_CONFIG_AS(integer, outbox.channel_length),

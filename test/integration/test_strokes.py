@@ -311,6 +311,20 @@ def test_the_history_of_a_session_is_bounded_in_bytes(redis_server, make_agent, 
     assert kept[-1][1]["stroke_idx"] == "200" and 16 <= len(kept) < 40
 
 
+def test_ended_sessions_together_are_bounded_in_bytes(redis_server, make_agent, steady):
+    client = steady(make_agent(redis_server.url(), settings={"robot.ended_bytes": "1MiB"}))
+    sessions = []
+    for _ in range(20):  # each counts at least 64 KiB
+        sessions.append(start(client))
+        client.call("stroke.update", stroke_idx=1)
+        client.call("stroke.end", ack="stored")
+    redis = redis_server.client()
+    wait_until(lambda: sorted(k.rpartition(":")[2] for k in redis.keys("stroke:progress:*"))
+               == sessions[-16:])
+    wait_until(lambda: sorted(k.rpartition(":")[2] for k in redis.keys("stream:stroke_history:*"))
+               == sessions[-16:])
+
+
 def test_so_many_sessions_within_an_hour(redis_server, make_agent, steady, connect):
     agent = make_agent(redis_server.url(), settings={"robot.sessions_per_hour": 5})
     for i in range(5):

@@ -112,7 +112,8 @@ TEST(Defaults, AreThoseOfTheSpecification) {
       c.socket,
       (SocketConfig{
           "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 0, 64 << 10, 1 << 20, 10s}));
-  EXPECT_EQ(c.robot, (RobotConfig{100ms, 0s, 5000, 24h, 10000, 5000, 1200, 1200, 128 << 20}));
+  EXPECT_EQ(c.robot,
+            (RobotConfig{100ms, 0s, 5000, 24h, 256 << 20, 10000, 5000, 1200, 1200, 128 << 20}));
   EXPECT_EQ(c.outbox, (OutboxConfig{4 << 20, 1 << 20, 16 << 20, 1 << 20, 512 << 10, 512 << 10,
                                     10min, 5s, 16 << 20, 128, 1000, 1 << 20, 24h}));
   EXPECT_TRUE(c.probes.empty());
