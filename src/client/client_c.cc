@@ -1,4 +1,6 @@
 // The C ABI: checks what comes in before any lock is taken, and translates.
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
 
 #include "base/caller_struct.h"
@@ -17,9 +19,10 @@ using nb::client::take_text;
 
 namespace {
 
-constexpr uint32_t kMinBytes = 1024;
-constexpr uint32_t kMaxRingBytes = 16 * 1024 * 1024;
-constexpr uint32_t kMaxSlotBytes = nb::wire::kLineBytes;
+constexpr size_t kMinBytes = 1024;
+constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
+// The will's hello has to fit into a line.
+constexpr size_t kWillBytes = nb::wire::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
 // How deep the agent lets JSON be nested, less what is around it in a line.
@@ -61,13 +64,22 @@ int fail(int code, std::string_view message, char* error, size_t error_size) {
   return code;
 }
 
-struct Refusal {
-  const char* words = nullptr;
-};
+// Tells the caller what is wrong with the options.
+[[gnu::format(printf, 3, 4)]] int refuse(char* error, size_t error_size, const char* words, ...) {
+  if (error != nullptr && error_size > 0) {
+    va_list numbers;
+    va_start(numbers, words);
+    std::vsnprintf(error, error_size, words, numbers);
+    va_end(numbers);
+  }
+  return NB_ERR_ARGUMENT;
+}
 
-// Null words: all is well, and `settings` is set.
-Refusal check(const nb_client_options& options, Settings& settings) {
-  if (options.flags != 0) return {"options.flags has a flag that this version does not know"};
+// NB_OK: `settings` is set.
+int check(const nb_client_options& options, Settings& settings, char* error, size_t error_size) {
+  if (options.flags != 0) {
+    return refuse(error, error_size, "options.flags has a flag that this version does not know");
+  }
   settings = {
       .path = "/run/nodebeat/agent.sock",
       .name = {},
@@ -79,35 +91,39 @@ Refusal check(const nb_client_options& options, Settings& settings) {
       .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
       .on_event = options.on_event,
       .user = options.user};
-  if (settings.event_bytes < kMinBytes || settings.event_bytes > kMaxRingBytes) {
-    return {"event_ring_bytes must be between 1024 and 16777216"};
+  const struct {
+    const char* name;
+    size_t value, least, most;
+  } sizes[] = {
+      {"event_ring_bytes", settings.event_bytes, kMinBytes, kMaxRingBytes},
+      {"slot_bytes", settings.slot_bytes, kMinBytes, nb::wire::kLineBytes},
+      {"max_line_bytes", settings.line_bytes, nb::wire::kLineBytes, nb::wire::kMostLineBytes}};
+  for (const auto& [name, value, least, most] : sizes) {
+    if (value >= least && value <= most) continue;
+    return refuse(error, error_size, "%s must be between %zu and %zu", name, least, most);
   }
-  if (settings.slot_bytes < kMinBytes || settings.slot_bytes > kMaxSlotBytes) {
-    return {"slot_bytes must be between 1024 and 65536"};
-  }
-  if (settings.line_bytes < nb::wire::kLineBytes ||
-      settings.line_bytes > nb::wire::kMostLineBytes) {
-    return {"max_line_bytes must be between 65536 and 1048576"};
-  }
-  if (options.reserved != 0) return {"options.reserved must be 0"};
+  if (options.reserved != 0) return refuse(error, error_size, "options.reserved must be 0");
   if (options.socket_path != nullptr) {
     settings.path = {options.socket_path, ::strnlen(options.socket_path, kPathBytes + 1)};
     if (settings.path.empty() || settings.path.size() > kPathBytes) {
-      return {"socket_path must have 1 to 107 bytes: a Unix socket's name cannot be longer"};
+      return refuse(error, error_size,
+                    "socket_path must have 1 to %zu bytes: a Unix socket's name cannot be longer",
+                    kPathBytes);
     }
   }
   if (options.name != nullptr &&
       (take_text(options.name, kNameBytes, settings.name) != NB_OK || settings.name.empty())) {
-    return {"name must be UTF-8 of 1 to 64 bytes"};
+    return refuse(error, error_size, "name must be UTF-8 of 1 to %zu bytes", kNameBytes);
   }
   if (options.will != nullptr &&
       (take_json(options.will, '[', kMemberDepth, settings.will) != NB_OK ||
-       settings.will.size() > nb::wire::kLineBytes - 512)) {
-    return {
-        "will must be a JSON array of calls, as [{\"method\":\"stroke.end\",\"params\":{}}], of "
-        "at most 65024 bytes"};
+       settings.will.size() > kWillBytes)) {
+    return refuse(error, error_size,
+                  "will must be a JSON array of calls, as "
+                  "[{\"method\":\"stroke.end\",\"params\":{}}], of at most %zu bytes",
+                  kWillBytes);
   }
-  return {};
+  return NB_OK;
 }
 
 struct Words {
@@ -139,8 +155,8 @@ int nb_client_open(const nb_client_options* options, nb_client** client, char* e
                   error, error_size);
   }
   Settings settings;
-  if (const Refusal refusal = check(whole, settings); refusal.words != nullptr) {
-    return fail(NB_ERR_ARGUMENT, refusal.words, error, error_size);
+  if (const int refused = check(whole, settings, error, error_size); refused != NB_OK) {
+    return refused;
   }
   Client* const made = Client::create(settings);
   if (made == nullptr) {

@@ -146,10 +146,10 @@ Answer AgentLink::failure(int result) const {
       return why_away();
     }
     case NB_ERR_TOO_LARGE:
+      // The library has said which limit of the agent's a call exceeds.
       if (!said.empty() && code == 0) return {kRefused, 0, said};
       return {kRefused, 0,
-              format("the call is longer than the agent takes (65536 bytes, or its [socket] "
-                     "max_line if that is less), or its answer longer than %zu bytes",
+              format("the answer is longer than %zu bytes, which is the most that is read here",
                      kLineBytes)};
     case NB_ERR_ARGUMENT:
       return {kUsage, 0, said.empty() ? nb_result_text(result) : said};

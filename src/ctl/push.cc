@@ -1,6 +1,8 @@
 // push: JSON lines from stdin, each handed to the agent and answered before the next.
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "ctl/commands.h"
 #include "ctl/json.h"
@@ -112,6 +114,10 @@ ExitCode run_push(const Context& context, bool robot, bool stored) {
       const bool own = answer.exit == kTimeout || answer.exit == kRefusedByRedis;
       refuse(own ? answer.exit : kRefused, answer.text);
     }
+  }
+  if (std::ferror(stdin) != 0) {
+    worst = kUsage;
+    complain(kUsage, std::string("standard input: ") + std::strerror(errno));
   }
   const ExitCode said = summary();
   return worst != kOk ? worst : said;

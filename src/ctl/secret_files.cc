@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "ctl/style.h"
+#include "ctl/text.h"
 
 namespace nb::ctl {
 namespace {
@@ -51,7 +52,8 @@ std::string read_all(int fd, const std::string& path, std::optional<std::string>
     text.append(buffer, static_cast<size_t>(n));
   }
   if (n < 0) return fault_of(path);
-  if (text.size() > kMostBytes) return path + " is longer than 1 MiB";
+  if (text.size() > kMostBytes)
+    return path + " is longer than " + size_text(static_cast<double>(kMostBytes));
   out = std::move(text);
   return {};
 }

@@ -2,12 +2,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "ctl/commands.h"
 #include "ctl/json.h"
 #include "ctl/json_text.h"
 #include "ctl/text.h"
 #include "ctl/timestamp.h"
+#include "wire/line_limits.h"
 
 namespace nb::ctl {
 namespace {
@@ -38,14 +41,18 @@ ExitCode finish(const Context& context, const Answer& answer, std::string_view w
   return refused.empty() ? said : complain(kRefusedByRedis, refused);
 }
 
-bool read_stdin(std::string& out) {
+// Why not, in words; empty: `out` has all of it.
+std::string read_stdin(std::string& out) {
+  constexpr size_t kMost = wire::kMostLineBytes;  // no agent takes more
   char buffer[16384];
   ssize_t n = 0;
   while ((n = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0) {
     out.append(buffer, static_cast<size_t>(n));
-    if (out.size() > (1u << 20)) return false;
+    if (out.size() > kMost) {
+      return "standard input has more than " + size_text(static_cast<double>(kMost));
+    }
   }
-  return n == 0;
+  return n == 0 ? std::string() : std::string("standard input: ") + std::strerror(errno);
 }
 
 ExitCode bad_duration(const char* flag, const std::string& text) {
@@ -68,8 +75,9 @@ ExitCode run_set(const Context& context, const SetOptions& options) {
   std::string value = options.value;
   if (value == "-") {
     value.clear();
-    if (!read_stdin(value))
-      return complain(kUsage, "the value could not be read from stdin, or is over 1 MiB");
+    if (const std::string fault = read_stdin(value); !fault.empty()) {
+      return complain(kUsage, fault);
+    }
     if (options.text && value.ends_with('\n')) value.pop_back();
   }
   if (options.text) {

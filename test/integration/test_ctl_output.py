@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from support.ctl import OK, OUTPUT
+from support.ctl import OK, OUTPUT, USAGE
 from support.ctl_fixtures import CTL, ctl_env, fake, socket_path  # noqa: F401
 from support.waiting import wait_until
 
@@ -132,3 +132,14 @@ def test_a_pipe_that_is_full_for_now_is_waited_for(agent, ctl_env):
     words = process.stderr.read()
     process.stderr.close()
     assert (process.wait(10), words, len(lines)) == (OK, b"", 40_000)
+
+
+def test_an_input_that_cannot_be_read_is_told(agent, ctl_env):
+    for args in (["set", "a", "-"], ["push"]):
+        done = subprocess.run(["sh", "-c", 'exec "$0" "$@" </', CTL, *args], env=ctl_env(), capture_output=True,
+                              text=True, timeout=20)
+        assert done.returncode == USAGE
+        assert done.stderr.startswith("nodebeatctl: standard input: Is a directory\n")
+    done = subprocess.run([CTL, "set", "a", "-"], env=ctl_env(), input=b"1" * 1_100_000, capture_output=True, timeout=20)
+    assert (done.returncode, done.stderr) == (USAGE, b"nodebeatctl: standard input has more than 1 MiB\n")
+    assert agent.called("state.set") == []

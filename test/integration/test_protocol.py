@@ -147,3 +147,16 @@ def test_what_is_carried_out_after_a_goodbye(cell, connect):
         {"method": "state.set", "params": {"key": "will", "value": 2}}])
     client.close()
     wait_until(lambda: cell.redis.get("will") == "2")
+
+
+def test_no_sentence_spells_a_limit_of_a_line():
+    """The limits stand in src/wire/line_limits.h and in the answer to the hello: a number in an
+    error's words would be wrong as soon as one of them changes."""
+    strings = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+    spelled = [
+        f"{path.relative_to(ROOT)}: {text}"
+        for room in ("client", "ctl") for path in (ROOT / "src" / room).glob("*.cc")
+        for text in strings.findall(path.read_text())
+        if re.search(r"65,?536|65,?024|1,?048,?576|16,?777,?216|\b64 KiB|\b1 MiB", text)
+    ]
+    assert spelled == []
