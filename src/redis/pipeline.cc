@@ -385,9 +385,11 @@ std::optional<Failure> Pipeline::take_result(Command command, Reply reply) {
 }
 
 std::optional<Failure> Pipeline::note_refusal(Command command, std::string_view error) {
+  // What follows a SELECT that is refused would land in another database.
+  if (command == Command::select) {
+    return Failure{greeting_trouble(GreetingStep::select, error), std::string(error)};
+  }
   if (!is_refusal(error)) return Failure{classify(error), std::string(error)};
-  // What follows would land in another database.
-  if (command == Command::select) return Failure{Trouble::no_database, std::string(error)};
   const outbox::Unit& unit = waiting_.front().unit;
   Part part = part_of(command);
   // PING, in place of an event that has nothing to send.

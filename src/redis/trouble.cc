@@ -64,31 +64,63 @@ bool needs_a_person(Trouble trouble) {
 
 namespace {
 
-// The errors after which a command that is sent again gets the same answer again, and what they are
-// from (files of Redis 7.0, the same in Valkey 8). A code is the whole first word; what begins with
-// "ERR" is compared as far as it is written here. Errors of other servers stand at the end.
-constexpr std::string_view kPermanent[] = {
-    "NOPERM",     // acl.c: this user may not run the command, or not with this key or channel
-    "WRONGTYPE",  // object.c: the key holds another type
-    "CROSSSLOT",  // cluster.c: the keys of a command or transaction lie in several slots
-    "MOVED",      // cluster.c: the key belongs to another server of the cluster
-    "ERR unknown command",            // server.c: too old, renamed, or another kind of server
-    "ERR unknown subcommand",         // server.c
-    "ERR wrong number of arguments",  // server.c
-    "ERR syntax error",               // object.c: an option that an older server does not know
-    "ERR invalid expire time",        // t_string.c, expire.c
-    "ERR value is not an integer",    // object.c
-    "ERR value is out of range",      // object.c
-    "ERR The ID specified in XADD",   // t_stream.c: not above the last
-    "ERR The stream has exhausted",   // t_stream.c: its last ID is the highest there is
-    "ERR Elements are too large",     // t_stream.c
-    "ERR string exceeds maximum",     // t_string.c: proto-max-bulk-len
-    "ERR The MAXLEN argument",        // t_stream.c
-    "ERR Invalid stream ID",          // t_stream.c
-    "ERR unsupported command",        // proxies
-    "unsupported command",            // Envoy's redis_proxy
+// The errors after which a command that is sent again gets the same answer again, and the file of
+// Redis that has the text (6.0 to 8.0; Valkey 7.2 to 9.0 say the same). A row is a code, the whole
+// first word, or the whole error from its beginning to its end; "*" stands for one word. What only
+// begins like one of these may be anything, so no data is given up for it.
+struct Refusal {
+  unsigned number;
+  std::string_view text;
 };
-static_assert(std::size(kPermanent) == kRefusals);
+constexpr Refusal kPermanent[] = {
+    {0, "NOPERM"},     // acl.c: this user may not run the command, or not with this key or channel
+    {1, "WRONGTYPE"},  // object.c: the key holds another type
+    {2, "CROSSSLOT"},  // cluster.c: the keys of a command or transaction lie in several slots
+    {3, "MOVED"},      // cluster.c: the key belongs to another server of the cluster
+    // server.c: too old, renamed, or another kind of server. 6.2 and older write `NAME`.
+    {4, "ERR unknown command '*'"},
+    {4, "ERR unknown command `*`"},
+    {4, "ERR unknown command"},
+    {5, "ERR wrong number of arguments for '*' command"},
+    {6, "ERR syntax error"},                        // an option that an older server does not know
+    {7, "ERR invalid expire time in '*' command"},  // t_string.c, expire.c
+    {7, "ERR invalid expire time in *"},            // 6.2
+    {8, "ERR value is not an integer or out of range"},  // object.c
+    // t_stream.c
+    {9, "ERR The ID specified in XADD is equal or smaller than the target stream top item"},
+    {10, "ERR The stream has exhausted the last possible ID, unable to add more items"},
+    {11, "ERR Elements are too large to be stored"},
+    {12, "ERR string exceeds maximum allowed size (proto-max-bulk-len)"},  // t_string.c
+    {12, "ERR string exceeds maximum allowed size (512MB)"},               // 6.2
+    {13, "ERR The MAXLEN argument must be >= 0."},
+    {14, "ERR Invalid stream ID specified as stream command argument"},
+    {15, "ERR unsupported command"},  // proxies
+    {16, "unsupported command"},      // Envoy's redis_proxy
+    {16, "unsupported command '*'"},
+};
+static_assert(std::rbegin(kPermanent)->number + 1 == kRefusals);
+constexpr unsigned kLastCode = 3;
+
+bool is_of_a_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '|' ||
+         c == '_' || c == '-' || c == '.';
+}
+
+// A word ends where none of its characters comes; no row has such a character behind its "*".
+bool is_exactly(std::string_view text, std::string_view row) {
+  for (; !row.empty(); row.remove_prefix(1)) {
+    if (row.front() == '*') {
+      const auto* end = std::find_if_not(text.begin(), text.end(), is_of_a_word);
+      if (end == text.begin()) return false;
+      text.remove_prefix(static_cast<size_t>(end - text.begin()));
+    } else if (text.starts_with(row.front())) {
+      text.remove_prefix(1);
+    } else {
+      return false;
+    }
+  }
+  return text.empty();
+}
 
 // "-EXECABORT Transaction discarded because of: OOM ...": the cause is what counts (multi.c).
 std::string_view cause_of(std::string_view error_reply) {
@@ -101,10 +133,13 @@ std::string_view cause_of(std::string_view error_reply) {
 
 std::optional<unsigned> refusal_number(std::string_view error_reply) {
   error_reply = cause_of(error_reply);
+  error_reply = error_reply.substr(0, error_reply.find(", with args beginning with: "));
   const std::string_view code = error_reply.substr(0, error_reply.find(' '));
-  for (unsigned i = 0; i < kRefusals; ++i) {
-    const bool is_code = kPermanent[i].find(' ') == std::string_view::npos;
-    if (is_code ? code == kPermanent[i] : error_reply.starts_with(kPermanent[i])) return i;
+  for (const Refusal& refusal : kPermanent) {
+    const bool is_code = refusal.number <= kLastCode;
+    if (is_code ? code == refusal.text : is_exactly(error_reply, refusal.text)) {
+      return refusal.number;
+    }
   }
   return std::nullopt;
 }
@@ -139,7 +174,10 @@ Trouble greeting_trouble(GreetingStep step, std::string_view error_reply) {
   const Trouble likely = step == GreetingStep::auth     ? Trouble::wrong_password
                          : step == GreetingStep::select ? Trouble::no_database
                                                         : Trouble::server_error;
-  if (trouble == Trouble::none) return likely;
+  if (trouble == Trouble::none) {
+    // A code of the list (MOVED, WRONGTYPE) says nothing of a user or a database.
+    return refusal_number(error_reply).value_or(0) > kLastCode ? likely : Trouble::server_error;
+  }
   if (trouble != Trouble::server_error || !error_reply.starts_with("ERR ")) return trouble;
   // Servers of all versions say one of these ("invalid DB index", "Client sent AUTH, but no
   // password is set"); a proxy that has lost its server says something else.

@@ -37,9 +37,10 @@ std::string_view words(Trouble trouble);
 // Will not pass by itself soon: wait at the cap from the first try on, do not hammer.
 bool needs_a_person(Trouble trouble);
 
-// Refusals that will be the same the next time: a written list (trouble.cc). The number is the
-// error's place in the list, below kRefusals; nothing if the error is not one of them.
-inline constexpr unsigned kRefusals = 19;
+// Refusals that will be the same the next time: a written list of Redis' own texts (trouble.cc).
+// The number tells one kind of refusal from another and is below kRefusals; nothing if the error is
+// not on the list.
+inline constexpr unsigned kRefusals = 17;
 std::optional<unsigned> refusal_number(std::string_view error_reply);
 
 // What an error reply ("OOM command not allowed ...") says about the server. `none`: it concerns
