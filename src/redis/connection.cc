@@ -181,22 +181,14 @@ std::optional<Failure> Connection::take(Reply reply) {
 }
 
 std::optional<Failure> Connection::take_own(Kind kind, Reply reply) {
-  const std::string_view error = reply.error();
-  if (!error.empty()) {
-    const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
-                                             : kind == Kind::client_name ? GreetingStep::client_name
-                                             : kind == Kind::select      ? GreetingStep::select
-                                                                         : GreetingStep::ping,
-                                             error);
-    if (trouble != Trouble::none) return Failure{trouble, std::string(without_arguments(error))};
-    return std::nullopt;
+  if (auto failure = check_answer(kind == Kind::auth          ? GreetingStep::auth
+                                  : kind == Kind::client_name ? GreetingStep::client_name
+                                  : kind == Kind::select      ? GreetingStep::select
+                                                              : GreetingStep::ping,
+                                  reply)) {
+    return failure;
   }
   if (kind != Kind::ping) return std::nullopt;
-  // +PONG becomes an array once something is subscribed to.
-  const std::string_view first = reply.is_array() ? reply[0].text() : reply.text();
-  if (first != "PONG" && first != "pong") {
-    return Failure{Trouble::rubbish, "PING was not answered by PONG"};
-  }
   if (!greeted()) enter(LinkState::replaying);
   return std::nullopt;
 }

@@ -23,6 +23,43 @@ Part part_of(Command command) {
   return command == Command::publish ? kMessage : kValue;
 }
 
+// The id of an entry: "1700000000000-0".
+bool is_stream_id(std::string_view text) {
+  const size_t dash = text.find('-');
+  return dash != text.npos && parse_number<uint64_t>(text.substr(0, dash)) &&
+         parse_number<uint64_t>(text.substr(dash + 1));
+}
+
+// Whether the reply is what Redis answers to this command when it has carried the command out. Only
+// such a reply acknowledges a write: what answers otherwise is not Redis, or not in step.
+bool has_form(Command command, Reply reply) {
+  switch (command) {
+    case Command::ping:
+      return reply.is_status("PONG"sv);
+    case Command::multi:
+    case Command::select:
+    case Command::set:
+      return reply.is_status("OK"sv);
+    case Command::set_if_missing:
+      return reply.is_status("OK"sv) || reply.is_nil();  // nil: there is a value
+    case Command::hget:
+      return reply.is_string() || reply.is_nil();
+    case Command::xadd:
+      return reply.is_string() && is_stream_id(reply.text());
+    case Command::hset:
+    case Command::del:
+    case Command::pexpire:
+    case Command::expire_stream:
+    case Command::publish:
+      return reply.integer().value_or(-1) >= 0;
+  }
+  return false;
+}
+
+Failure wrong_form(std::string_view command) {
+  return {Trouble::rubbish, std::string(command) + " is answered by a reply of another form"};
+}
+
 bool is_refusal(std::string_view error) {
   const Trouble trouble = classify(error);
   return trouble == Trouble::none || trouble == Trouble::no_permission;
@@ -32,21 +69,9 @@ bool is_refusal(std::string_view error) {
 
 std::string_view name(Command command) {
   constexpr std::array<std::string_view, kCommands> kNames = {
-      "PING", "MULTI",  "HGET", "HSET",    "PEXPIRE", "SET",
-      "DEL",  "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
+      "PING", "MULTI", "HGET",   "HSET", "PEXPIRE", "SET",
+      "SET",  "DEL",   "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
   return kNames[static_cast<size_t>(command)];
-}
-
-bool authenticate(std::string& output, const Greeting& greeting) {
-  const bool named = !greeting.user.empty();
-  if (!named && greeting.password.empty()) return false;
-  // The form with a user needs Redis 6; the one without works everywhere. A user that needs no
-  // password (nopass) takes any.
-  RespWriter resp(output);
-  resp.command(named ? 3 : 2).arg("AUTH"sv);
-  if (named) resp.arg(greeting.user);
-  resp.arg(greeting.password);
-  return true;
 }
 
 void Pipeline::expect(Kind kind, MonoTime now) {
@@ -93,8 +118,9 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
   if (slot != nullptr) {
     const bool hash = slot->kind == SlotKind::hash;
     if (hash && slot->echo) waiting.add(Command::hget);
-    waiting.add(hash                             ? Command::hset
-                : slot->kind == SlotKind::string ? Command::set
+    waiting.add(hash ? Command::hset
+                : slot->kind == SlotKind::string
+                    ? slot->if_missing ? Command::set_if_missing : Command::set
                 : slot->kind == SlotKind::expire ? Command::pexpire
                                                  : Command::del);
     if (unit.expire) waiting.add(Command::pexpire);
@@ -121,6 +147,7 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
         break;
       case Command::hset:
       case Command::set:
+      case Command::set_if_missing:
       case Command::del:
         write_slot(*slot, now);
         break;
@@ -238,20 +265,14 @@ std::optional<Failure> Pipeline::handle(Reply reply, MonoTime now) {
   if (kind == Kind::query) return answer_query(reply);
   const MonoTime sent = waiting_.front().sent;
   waiting_.pop_front();
-  const std::string_view error = reply.error();
-  if (!error.empty()) {
-    const Trouble trouble = greeting_trouble(kind == Kind::auth          ? GreetingStep::auth
-                                             : kind == Kind::client_name ? GreetingStep::client_name
-                                             : kind == Kind::select      ? GreetingStep::select
-                                                                         : GreetingStep::ping,
-                                             error);
-    if (trouble == Trouble::none) return std::nullopt;
-    return Failure{trouble, std::string(without_arguments(error))};
+  if (auto failure = check_answer(kind == Kind::auth          ? GreetingStep::auth
+                                  : kind == Kind::client_name ? GreetingStep::client_name
+                                  : kind == Kind::select      ? GreetingStep::select
+                                                              : GreetingStep::ping,
+                                  reply)) {
+    return failure;
   }
   if (kind == Kind::ping) {
-    if (reply.text() != "PONG") {
-      return Failure{Trouble::rubbish, "PING was not answered by PONG"};
-    }
     --pings_;
     sink_.on_pong(now - sent);
     if (!std::exchange(greeted_, true)) sink_.on_greeted();
@@ -316,9 +337,9 @@ std::optional<Failure> Pipeline::take_queued(Command command, Reply reply) {
     progress_.not_queued = true;
     return note_refusal(command, reply.text());
   }
-  if (reply.kind() != Reply::Kind::status) {
-    return Failure{Trouble::rubbish, "a command of a transaction was not answered by a status"};
-  }
+  const bool expected =
+      command == Command::multi ? has_form(command, reply) : reply.is_status("QUEUED"sv);
+  if (!expected) return wrong_form(name(command));
   // This server takes transactions again; of a cluster that does not change.
   if (command == Command::multi && !no_transaction_.starts_with("CROSSSLOT")) {
     no_transaction_.clear();
@@ -328,7 +349,10 @@ std::optional<Failure> Pipeline::take_queued(Command command, Reply reply) {
 
 std::optional<Failure> Pipeline::take_exec(Reply reply) {
   const Waiting& waiting = waiting_.front();
-  if (progress_.no_multi) return std::nullopt;
+  if (progress_.no_multi) {
+    if (!reply.is_error()) return wrong_form("EXEC"sv);
+    return std::nullopt;
+  }
   if (reply.is_error()) {
     const std::string_view error = reply.text();
     // EXECABORT, after a command that was not queued; or what became of the server meanwhile.
@@ -351,12 +375,7 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
     }
     return std::nullopt;
   }
-  if (!reply.is_array()) {
-    return Failure{Trouble::rubbish, "EXEC was not answered by an array"};
-  }
-  if (reply.size() < waiting.queued) {
-    return Failure{Trouble::rubbish, "EXEC was answered by too few replies"};
-  }
+  if (!reply.is_array() || reply.size() != waiting.queued) return wrong_form("EXEC"sv);
   for (size_t i = 0; i < waiting.queued; ++i) {
     if (auto failure = take_result(waiting.command[i], reply[i])) return failure;
   }
@@ -365,18 +384,19 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
 
 std::optional<Failure> Pipeline::take_result(Command command, Reply reply) {
   if (reply.is_error()) return note_refusal(command, reply.text());
+  if (!has_form(command, reply)) return wrong_form(name(command));
   switch (command) {
     case Command::hget:
       progress_.echo.previous = reply.text();
       break;
     case Command::hset: {
       // How many fields are new: all of them if the key was not there.
-      const auto fields = static_cast<long long>(waiting_.front().unit.slot->fields.size());
-      progress_.echo.existed = reply.integer().value_or(0) < fields;
+      const auto fields = static_cast<int64_t>(waiting_.front().unit.slot->fields.size());
+      progress_.echo.existed = *reply.integer() < fields;
       break;
     }
     case Command::publish:
-      progress_.subscribers = std::max<int64_t>(reply.integer().value_or(0), 0);
+      progress_.subscribers = *reply.integer();
       break;
     default:
       break;

@@ -15,23 +15,11 @@
 #include "base/delegate.h"
 #include "base/ring.h"
 #include "outbox/outbox.h"
+#include "redis/greeting.h"
 #include "redis/reply_reader.h"
 #include "redis/trouble.h"
 
 namespace nb::redis {
-
-// What is said first on a new connection.
-struct Greeting {
-  std::string user;      // empty: the default user
-  std::string password;  // both empty: no AUTH
-  std::string client_name;
-  // Every database that units may name. Each is selected once before anything is written: a
-  // SELECT that fails later, in mid-pipeline, would let the writes after it land in another one.
-  std::vector<int> databases;
-};
-
-// Adds AUTH, if there is anything to say. True if that will be answered.
-bool authenticate(std::string& output, const Greeting& greeting);
 
 // What a unit is made of.
 enum class Command : uint8_t {
@@ -41,13 +29,14 @@ enum class Command : uint8_t {
   hset,
   pexpire,
   set,
+  set_if_missing,
   del,
   select,
   xadd,
   expire_stream,
   publish
 };
-inline constexpr size_t kCommands = 11;
+inline constexpr size_t kCommands = 12;
 // "XADD": for a person.
 std::string_view name(Command command);
 
@@ -83,12 +72,6 @@ class PipelineSink {
   // The server has carried out nothing of the unit because it refuses one part of it, or because it
   // wants no transaction over these keys: the unit is to be sent again `apart`.
   virtual void on_aborted(const outbox::Unit& unit) = 0;
-};
-
-// Why the connection must be given up.
-struct Failure {
-  Trouble trouble = Trouble::none;
-  std::string words;  // the server's own, which have passed foreign_text(), or ours; never a secret
 };
 
 class Pipeline {

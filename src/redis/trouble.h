@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace nb::redis {
@@ -28,6 +29,12 @@ enum class Trouble : uint8_t {
   cluster_down,    // CLUSTERDOWN, TRYAGAIN
   server_error,    // any other error: a proxy whose server is away, a server of another kind
   refused,         // connected, but what the node writes of itself is refused for good
+};
+
+// Why the connection must be given up.
+struct Failure {
+  Trouble trouble = Trouble::none;
+  std::string words;  // the server's own, which have passed foreign_text(), or ours; never a secret
 };
 
 // "loading", "wrong-password": for status output.

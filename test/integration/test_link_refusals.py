@@ -6,7 +6,7 @@ import json
 import pytest
 
 from support.ctl_fixtures import ctl, ctl_env, socket_path  # noqa: F401
-from support.fake_redis import greet
+from support.fake_redis import greet, usual_reply
 from support.rpc import refused
 from support.waiting import wait_until
 
@@ -157,26 +157,24 @@ def answering(**by_name):
     """A server that stores everything, but answers these commands so."""
 
     def script(connection):
-        queued = 0
+        queued = []
         while True:
-            name = connection.read_command()[0]
-            if name in by_name:
-                connection.send(by_name[name])
-            elif name == "EXEC":
-                connection.send(b"*%d\r\n" % queued + b":1\r\n" * queued)
-            elif name == "PING":
-                connection.send(b"+PONG\r\n")
-            elif name in ("HGET", "PEXPIRE") or queued and name in ("HSET", "XADD", "PUBLISH"):
-                queued += 1
-                connection.send(b"+QUEUED\r\n")
-            elif name in ("HSET", "XADD", "PUBLISH"):
-                connection.send(b":1\r\n")
-            else:
-                connection.send(b"+OK\r\n")
-            if name in ("MULTI", "EXEC"):
-                queued = 0
+            connection.send(usual_reply(connection.read_command(), queued, **by_name))
 
     return script
+
+
+@pytest.mark.parametrize("command, wrong", [("SET", b":1\r\n"), ("HSET", b"+OK\r\n"), ("EXEC", b"*0\r\n")])
+def test_a_reply_of_another_form_acknowledges_nothing(fake_redis, make_agent, connect, command, wrong):
+    agent = make_agent(fake_redis(answering(**{command: wrong})).url())
+    client = connect(agent)
+    if command == "SET":
+        late = refused(client, "state.set", key="cell:k", value=1, ack="stored", timeout_ms=500)
+        assert late.name == "not_stored"
+    wait_until(lambda: link(client)["failures"] >= 2)
+    assert link(client)["cause"] == "rubbish"
+    assert f"{command} is answered by a reply of another form" in link(client)["trouble"]
+    assert client.call("agent.stats")["outbox"]["slots_waiting"] >= 1
 
 
 def test_an_error_of_two_megabytes_is_short_for_who_asked(fake_redis, make_agent, connect):

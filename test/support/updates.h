@@ -49,4 +49,21 @@ struct Filler {
   }
 };
 
+// The node's own beat, with an entry and a message if `with_history`.
+inline void put_health(outbox::Outbox& outbox, std::string_view json, bool with_history = false,
+                       MonoTime now = MonoTime(std::chrono::seconds(1000))) {
+  const outbox::FieldView field{"health", json};
+  outbox::SlotUpdate slot;
+  slot.key = "node:health:hog";
+  slot.fields = {&field, 1};
+  slot.ttl = std::chrono::seconds(15);
+  slot.echo = true;
+  const outbox::FieldView past{"health", "{}"};
+  const outbox::EntryUpdate entry{0, "stream:node_metrics:hog", 5000, {&past, 1}};
+  const outbox::MessageUpdate message{"node:events:hog", "{\"type\":\"x\"}",
+                                      std::chrono::seconds(5)};
+  (void)outbox.put(&slot, with_history ? &entry : nullptr, with_history ? &message : nullptr, now,
+                   WallTime{});
+}
+
 }  // namespace nb::test

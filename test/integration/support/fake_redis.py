@@ -174,13 +174,20 @@ def greet_then(*replies):
     return script
 
 
-def usual_reply(command, queued):
-    """What a Redis answers to a beat; `queued` is its transaction so far."""
-    if command[0] in ("HGET", "HSET", "PEXPIRE", "XADD", "PUBLISH"):
-        queued.append(command[0])
-        return b"+QUEUED\r\n"
-    if command[0] == "EXEC":
-        count = len(queued)
+# What Redis answers to a command that it has carried out. The agent takes no other form.
+DONE = {"HGET": b"$-1\r\n", "HSET": b":1\r\n", "PEXPIRE": b":1\r\n", "DEL": b":1\r\n", "PUBLISH": b":0\r\n",
+        "XADD": b"$3\r\n1-0\r\n", "PING": b"+PONG\r\n"}
+
+
+def usual_reply(command, queued, **by_name):
+    """What a Redis answers to what the agent writes, or the reply in `by_name`. `queued` is its transaction
+    so far, which begins with MULTI itself."""
+    name = command[0]
+    if name == "EXEC":
+        replies = [by_name.get(each, DONE.get(each, b"+OK\r\n")) for each in queued[1:]]
         queued.clear()
-        return b"*%d\r\n" % count + b":1\r\n" * count
-    return b"+PONG\r\n" if command[0] == "PING" else b"+OK\r\n"
+        return by_name.get(name, b"*%d\r\n" % len(replies) + b"".join(replies))
+    if name == "MULTI" or queued:
+        queued.append(name)
+        return by_name.get(name, b"+OK\r\n") if name == "MULTI" else b"+QUEUED\r\n"
+    return by_name.get(name, DONE.get(name, b"+OK\r\n"))

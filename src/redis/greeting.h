@@ -1,0 +1,32 @@
+// Greeting: what is said first on a new connection (AUTH, the client's name, SELECT, PING), and
+// whether its answers let the connection be used. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis/reply.h"
+#include "redis/trouble.h"
+
+namespace nb::redis {
+
+struct Greeting {
+  std::string user;      // empty: the default user
+  std::string password;  // both empty: no AUTH
+  std::string client_name;
+  // Every database that units may name. Each is selected once before anything is written: a
+  // SELECT that fails later, in mid-pipeline, would let the writes after it land in another one.
+  std::vector<int> databases;
+};
+
+// Adds AUTH, if there is anything to say. True if that will be answered.
+bool authenticate(std::string& output, const Greeting& greeting);
+
+// Why the connection is of no use after this answer to a command of the greeting. Nothing if it is
+// good: it may be good after an error as well, see greeting_trouble().
+std::optional<Failure> check_answer(GreetingStep step, Reply reply);
+
+}  // namespace nb::redis
