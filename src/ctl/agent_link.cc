@@ -6,8 +6,8 @@
 
 #include "ctl/json.h"
 #include "ctl/socket_look.h"
-#include "ctl/text.h"
 #include "nodebeat/client.h"
+#include "terminal/text.h"
 #include "wire/line_limits.h"
 
 namespace nb::ctl {

@@ -9,11 +9,13 @@
 #include <string>
 #include <string_view>
 
-#include "ctl/exit_code.h"
+#include "terminal/exit_code.h"
 
 struct nb_client;
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 struct Answer {
   ExitCode exit = kOk;

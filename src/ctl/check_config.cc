@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ctl/timestamp.h"
+#include "terminal/local_time.h"
 
 namespace nb::ctl {
 namespace {

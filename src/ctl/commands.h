@@ -52,20 +52,4 @@ ExitCode run_watch(const Context& context, const std::vector<std::string>& patte
 ExitCode run_top(const Context& context, bool once);
 int run_doctor(const Context& context, const std::string& config_file);
 
-struct RedisSetupOptions {
-  std::string folder;
-  std::vector<std::string> nodes, binds, keys, channels;
-  std::string host;               // that the nodes reach it by; empty: the first of `binds`
-  std::string server, maxmemory;  // empty: as it was, or the usual
-  std::optional<long long> port;
-  bool force = false;
-  bool adopt = false;  // take over files of others, and users who may do everything
-};
-ExitCode run_redis_setup(const Context& context, const RedisSetupOptions& options);
-struct RedisCheckOptions {
-  std::string url, user, password_file;
-  std::vector<std::string> nodes;  // whose users are looked at; empty: all, or the own one
-};
-int run_redis_check(const Context& context, const RedisCheckOptions& options);
-
 }  // namespace nb::ctl

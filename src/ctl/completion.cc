@@ -3,8 +3,8 @@
 #include "ctl/agent_link.h"
 #include "ctl/completion_scripts.h"
 #include "ctl/json.h"
-#include "ctl/json_text.h"
-#include "ctl/text.h"
+#include "terminal/json_text.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {

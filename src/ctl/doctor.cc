@@ -2,8 +2,8 @@
 #include "ctl/check_config.h"
 #include "ctl/commands.h"
 #include "ctl/doctor_rules.h"
-#include "ctl/findings.h"
-#include "ctl/json_text.h"
+#include "terminal/findings.h"
+#include "terminal/json_text.h"
 
 namespace nb::ctl {
 namespace {
@@ -23,8 +23,9 @@ void look_at_redis(AgentLink& link, Findings& findings) {
   const Answer inspected = link.call("redis.inspect");
   if (inspected.ok()) {
     const JsonDocument document(inspected.text);
-    add(findings, server_findings(document.root()));
-    add(findings, clock_findings(document.root()));
+    const redis_admin::ServerFacts facts = facts_of(document.root());
+    add(findings, server_findings(facts));
+    add(findings, clock_findings(facts));
   } else if (inspected.code != -32008) {  // unavailable: the link's finding has said it
     findings.push_back({Level::warning, "redis",
                         "its settings could not be read: " + inspected.text,

@@ -1,99 +1,16 @@
 #include "ctl/doctor_rules.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "ctl/link_words.h"
-#include "ctl/text.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
 
 constexpr double kNearlyFull = 0.8;
 constexpr double kSlowPing = 50;        // ms; a cell's network takes less than one
-constexpr double kClockWarning = 250;   // ms
-constexpr double kClockProblem = 5000;  // of a beat that lives 15 s
 constexpr double kSlowStore = 500'000;  // us
-
-void eviction(Json inspect, Findings& out) {
-  const std::string policy = printable(inspect["maxmemory_policy"].text());
-  const double limit = inspect["maxmemory_bytes"].number_or(0);
-  if (policy.empty()) return;
-  const char* set_policy =
-      "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
-  if (policy.starts_with("allkeys-")) {
-    if (limit > 0) {
-      out.push_back(problem(
-          "redis eviction",
-          "policy " + policy + " deletes any key once memory is full, state included", set_policy));
-    } else {
-      out.push_back(warning("redis eviction",
-                            "policy " + policy + " would delete state, were a maxmemory set",
-                            set_policy));
-    }
-  } else if (policy.starts_with("volatile-") && limit > 0) {
-    out.push_back(warning("redis eviction",
-                          "policy " + policy +
-                              " may delete what has a time to live before its time, "
-                              "health included",
-                          set_policy));
-  } else {
-    out.push_back(fine("redis eviction", "policy " + policy + ", nothing is dropped"));
-  }
-}
-
-void memory(Json inspect, Findings& out) {
-  const double limit = inspect["maxmemory_bytes"].number_or(0);
-  const auto used = inspect["used_memory_bytes"].number();
-  if (!used) return;
-  if (limit <= 0) {
-    out.push_back(fine("redis memory", size_text(*used) + ", no maxmemory set"));
-    return;
-  }
-  const std::string text = format("%s of %s (%.0f %%)", size_text(*used).c_str(),
-                                  size_text(limit).c_str(), *used / limit * 100);
-  const char* advice = "raise maxmemory, or delete what is not needed: redis-cli --bigkeys";
-  if (*used >= limit) {
-    out.push_back(problem("redis memory", text + ": full", advice));
-  } else if (*used >= kNearlyFull * limit) {
-    out.push_back(warning("redis memory", text + ": nearly full", advice));
-  } else {
-    out.push_back(fine("redis memory", text));
-  }
-}
-
-void access(Json inspect, Findings& out) {
-  const auto protection = inspect["protected_mode"].boolean();
-  const auto password = inspect["has_password"].boolean();
-  if (!protection && !password) return;
-  if (password == true) {
-    out.push_back(fine("redis access", "a password is set"));
-  } else if (password == false && protection == false) {
-    out.push_back(
-        problem("redis access",
-                "protected mode is off and there is no password: whoever reaches it may do all",
-                "set requirepass or an ACL in redis.conf, and [redis] password_file here"));
-  } else if (password == false) {
-    out.push_back(fine("redis access", "no password, but protected mode keeps to this computer"));
-  }
-}
-
-void persistence(Json inspect, Findings& out) {
-  const auto aof = inspect["aof_enabled"].boolean();
-  const auto saved = inspect["rdb_last_save_ok"].boolean();
-  if (saved == false) {
-    out.push_back(problem("redis persistence", "the last save to disk failed",
-                          "its disk is full or not writable: look into the server's log"));
-  } else if (aof == true) {
-    out.push_back(fine("redis persistence", "append-only file is on"));
-  } else if (aof == false) {
-    out.push_back(
-        warning("redis persistence",
-                "the append-only file is off: what was set since the last save is lost with "
-                "a power cut (the agents write their own part again)",
-                "redis-cli CONFIG SET appendonly yes, and the same in redis.conf"));
-  }
-}
 
 }  // namespace
 
@@ -255,40 +172,21 @@ Findings client_findings(Json stats) {
   return out;
 }
 
-Findings server_findings(Json inspect) {
-  Findings out;
-  if (inspect["loading"].boolean() == true) {
-    out.push_back(problem("redis", "it is loading its data", "wait: it answers once that is done"));
-  }
-  const std::string version = printable(inspect["version"].text());
-  const std::string role = printable(inspect["role"].text());
-  if (!role.empty() && role != "master") {
-    out.push_back(problem("redis", "version " + version + ", a " + role + ": it takes no writes",
-                          "set [redis] url to the master"));
-  } else if (!version.empty()) {
-    const std::string user = printable(inspect["user"].text());
-    out.push_back(fine("redis", "version " + version + (user.empty() ? "" : ", as user " + user)));
-  } else {
-    out.push_back(warning("redis", "it does not say what it is: this user may not run INFO",
-                          "grant it: redis-cli ACL SETUSER ... +info +config|get"));
-  }
-  eviction(inspect, out);
-  memory(inspect, out);
-  access(inspect, out);
-  persistence(inspect, out);
-  return out;
-}
-
-Findings clock_findings(Json inspect) {
-  const auto offset = inspect["clock_offset_ms"].number();
-  if (!offset) return {};
-  const double off = std::abs(*offset);
-  const std::string text = "Redis' clock is " + duration(std::llround(off)) +
-                           (*offset > 0 ? " ahead of" : " behind") + " this node's";
-  const char* advice = "run a time service on both: timedatectl set-ntp true";
-  if (off >= kClockProblem) return {problem("clock", text, advice)};
-  if (off >= kClockWarning) return {warning("clock", text, advice)};
-  return {fine("clock", format("within %.0f ms of Redis'", std::max(std::ceil(off), 1.0)))};
+redis_admin::ServerFacts facts_of(Json inspect) {
+  return {
+      .version = std::string(inspect["version"].text()),
+      .role = std::string(inspect["role"].text()),
+      .user = std::string(inspect["user"].text()),
+      .maxmemory_policy = std::string(inspect["maxmemory_policy"].text()),
+      .maxmemory_bytes = inspect["maxmemory_bytes"].number_or(0),
+      .used_memory_bytes = inspect["used_memory_bytes"].number(),
+      .clock_offset_ms = inspect["clock_offset_ms"].number(),
+      .loading = inspect["loading"].boolean(),
+      .aof_enabled = inspect["aof_enabled"].boolean(),
+      .rdb_last_save_ok = inspect["rdb_last_save_ok"].boolean(),
+      .protected_mode = inspect["protected_mode"].boolean(),
+      .has_password = inspect["has_password"].boolean(),
+  };
 }
 
 Findings name_findings(Json stats, const std::vector<Json>& stored) {

@@ -4,11 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "ctl/findings.h"
 #include "ctl/json.h"
 #include "ctl/socket_look.h"
+#include "redis_admin/server_facts.h"
+#include "terminal/findings.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 // What `nodebeatd --check-config` said.
 struct ConfigCheck {
@@ -28,9 +31,8 @@ Findings outbox_findings(Json stats);
 Findings probe_findings(Json stats);
 Findings client_findings(Json stats);
 
-// From redis.inspect.
-Findings server_findings(Json inspect);
-Findings clock_findings(Json inspect);
+// What redis.inspect tells of the server.
+redis_admin::ServerFacts facts_of(Json inspect);
 
 // `stats` tell what the agent has seen itself; `stored`: this node's health as it lies in Redis,
 // looked at once or more often, should the other's beats be too rare for it.

@@ -3,9 +3,9 @@
 #include <ctime>
 
 #include "ctl/json.h"
-#include "ctl/json_text.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
@@ -63,8 +63,8 @@ std::string event_words(const Event& event) {
 std::string event_line(const Event& event, int64_t arrived, const Style& style) {
   if (event.gap) {
     const JsonDocument document(event.json);
-    const auto from = parse_timestamp(document["from"].text());
-    const auto to = parse_timestamp(document["to"].text());
+    const auto from = document["from"].timestamp_us();
+    const auto to = document["to"].timestamp_us();
     const auto lost = document["lost"].number();
     std::string text = "-- messages of other nodes may have been missed";
     if (lost)
@@ -73,7 +73,7 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style) 
     return style.paint(Colour::yellow, text);
   }
   const JsonDocument document(event.json);
-  const auto at = parse_timestamp(document["timestamp"].text());
+  const auto at = document["timestamp"].timestamp_us();
   std::string line = style.paint(Colour::dim, local_time_ms(at.value_or(arrived))) + "  ";
   line += style.paint(Colour::blue, pad(printable(event.channel), 22));
   line += event.remote ? "  remote  " : "  ";

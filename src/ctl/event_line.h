@@ -5,9 +5,11 @@
 #include <string_view>
 
 #include "ctl/agent_link.h"
-#include "ctl/style.h"
+#include "terminal/style.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 // "14:03:07.123  robot:events  remote  state_update hog current_pose=ready". `arrived` is used
 // where the event names no time of its own.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
@@ -17,7 +17,7 @@ FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> l
   if (health.is_object()) {
     node.up = health["is_reachable"].boolean().value_or(true);
     node.reason = printable(health["reason"].text());
-    if (const auto beat = parse_timestamp(health["last_heartbeat"].text())) node.last_seen = beat;
+    if (const auto beat = health["last_heartbeat"].timestamp_us()) node.last_seen = beat;
     node.cpu = health["cpu_percent"].number();
     node.memory = health["memory_percent"].number();
     node.disk = health["disk_percent"].number();
@@ -82,12 +82,12 @@ size_t Fleet::up() const {
 Fleet read_fleet(Json status, int64_t now) {
   Fleet fleet;
   fleet.redis_connected = status["redis_connected"].boolean().value_or(false);
-  fleet.now = parse_timestamp(status["timestamp"].text()).value_or(now);
+  fleet.now = status["timestamp"].timestamp_us().value_or(now);
   fleet.left_out = status["nodes_left_out"].integer_or(0);
   fleet.active_strokes = status["active_stroke_sessions"].integer_or(0);
   for (const Json health : status["nodes_health"]) {
     const std::string name(health.name());
-    const auto seen = parse_timestamp(status["nodes_last_seen"][name.c_str()].text());
+    const auto seen = status["nodes_last_seen"][name.c_str()].timestamp_us();
     fleet.nodes.push_back(read_node(name, health, seen, fleet.now));
   }
   std::sort(fleet.nodes.begin(), fleet.nodes.end(),

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "ctl/json.h"
-#include "ctl/table.h"
+#include "terminal/table.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 struct FleetNode {
   std::string name;

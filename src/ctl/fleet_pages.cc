@@ -1,7 +1,7 @@
 #include "ctl/fleet_pages.h"
 
 #include "ctl/json.h"
-#include "ctl/json_text.h"
+#include "terminal/json_text.h"
 
 namespace nb::ctl {
 namespace {

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "wire/timestamp.h"
+
 namespace nb::ctl {
 
 // A view; the document must outlive it. Of a member that is not there everything is empty.
@@ -36,6 +38,11 @@ class Json {
   int64_t integer_or(int64_t otherwise) const {
     const auto value = number();
     return value && *value > -9e15 && *value < 9e15 ? static_cast<int64_t>(*value) : otherwise;
+  }
+  // A timestamp of the schema, in microseconds since 1970.
+  std::optional<int64_t> timestamp_us() const {
+    const auto time = wire::parse_timestamp(text());
+    return time ? std::optional<int64_t>(time->time_since_epoch().count()) : std::nullopt;
   }
   std::optional<bool> boolean() const {
     return cJSON_IsBool(node_) ? std::optional(cJSON_IsTrue(node_) != 0) : std::nullopt;

@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-#include "ctl/text.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {

@@ -4,9 +4,11 @@
 #include <string>
 
 #include "ctl/json.h"
-#include "ctl/style.h"
+#include "terminal/style.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 struct LinkWords {
   std::string text;  // "connected to Redis at 10.0.0.2:6379, 210 us"

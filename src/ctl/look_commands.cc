@@ -5,10 +5,10 @@
 #include "ctl/fleet.h"
 #include "ctl/fleet_pages.h"
 #include "ctl/json.h"
-#include "ctl/json_text.h"
 #include "ctl/link_words.h"
-#include "ctl/table.h"
-#include "ctl/timestamp.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/table.h"
 
 namespace nb::ctl {
 namespace {

@@ -11,9 +11,11 @@
 
 #include "ctl/commands.h"
 #include "ctl/completion.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "ctl/duration.h"
 #include "nodebeat/client.h"
+#include "redis_admin/commands.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
@@ -35,8 +37,8 @@ struct Commands {
   SetOptions set;
   PublishOptions publish;
   StrokeOptions stroke;
-  RedisSetupOptions setup;
-  RedisCheckOptions check;
+  redis_admin::SetupOptions setup;
+  redis_admin::CheckOptions check;
   std::vector<std::string> patterns;
   std::string shell;
   unsigned long count = 0;
@@ -268,7 +270,9 @@ int dispatch(const CLI::App& app, Commands& c) {
   }
   if (name == "redis") {
     const bool setup = chosen->get_subcommands().front()->get_name() == "setup";
-    return setup ? run_redis_setup(context, c.setup) : run_redis_check(context, c.check);
+    c.check.timeout_ms = context.timeout_ms;
+    return setup ? redis_admin::run_setup(c.setup, context)
+                 : redis_admin::run_check(c.check, context);
   }
   if (name == "call") return run_call(context, c.method, c.params);
   return say(completion_script(c.shell));

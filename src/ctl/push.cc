@@ -6,8 +6,8 @@
 
 #include "ctl/commands.h"
 #include "ctl/json.h"
-#include "ctl/json_text.h"
-#include "ctl/text.h"
+#include "terminal/json_text.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {

@@ -5,9 +5,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "ctl/style.h"
+#include "terminal/style.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 namespace {
 
 // Alternate screen, no cursor, no wrapping at the right edge; and back.

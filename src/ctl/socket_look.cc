@@ -12,9 +12,11 @@
 #include <cstring>
 #include <vector>
 
-#include "ctl/text.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 namespace {
 
 std::string user_name(uid_t uid) {

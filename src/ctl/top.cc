@@ -11,11 +11,11 @@
 #include "ctl/commands.h"
 #include "ctl/event_line.h"
 #include "ctl/fleet_pages.h"
-#include "ctl/json_text.h"
 #include "ctl/screen.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
 #include "ctl/top_view.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {

@@ -4,9 +4,9 @@
 
 #include "ctl/event_line.h"
 #include "ctl/link_words.h"
-#include "ctl/table.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "terminal/local_time.h"
+#include "terminal/table.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
@@ -110,8 +110,8 @@ void TopModel::on_event(const Event& event, int64_t arrived) {
   if (type == "session_start" && !session.empty()) on_progress(session, root);
   if (type == "session_end") strokes_.erase(session);
 
-  Recent recent{parse_timestamp(root["timestamp"].text()).value_or(arrived),
-                printable(event.channel), event_words(event), event.remote, type == "error"};
+  Recent recent{root["timestamp"].timestamp_us().value_or(arrived), printable(event.channel),
+                event_words(event), event.remote, type == "error"};
   // The same again is counted, so that a chatterer leaves the others their lines.
   if (!recent_.empty() && recent_.front().channel == recent.channel &&
       recent_.front().words == recent.words) {

@@ -12,9 +12,11 @@
 #include "ctl/agent_link.h"
 #include "ctl/fleet.h"
 #include "ctl/json.h"
-#include "ctl/style.h"
+#include "terminal/style.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 
 struct RunningStroke {
   std::string node;

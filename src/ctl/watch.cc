@@ -3,9 +3,9 @@
 
 #include "ctl/commands.h"
 #include "ctl/event_line.h"
-#include "ctl/json_text.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {

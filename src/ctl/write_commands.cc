@@ -6,10 +6,11 @@
 #include <cstring>
 
 #include "ctl/commands.h"
+#include "ctl/duration.h"
 #include "ctl/json.h"
-#include "ctl/json_text.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
 #include "wire/line_limits.h"
 
 namespace nb::ctl {

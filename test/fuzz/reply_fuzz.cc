@@ -7,23 +7,23 @@
 #include <string_view>
 
 #include "base/foreign_text.h"
-#include "ctl/redis_reply.h"
+#include "redis_admin/reply.h"
 
 namespace {
 
-using nb::ctl::RedisReply;
-using nb::ctl::ReplyState;
+using nb::redis_admin::Reply;
+using nb::redis_admin::ReplyState;
 
 void require(bool holds) {
   if (!holds) std::abort();
 }
 
-size_t look(const RedisReply& reply, size_t depth) {
-  require(depth <= nb::ctl::kMostReplyDepth);
-  require(reply.text.size() <= nb::ctl::kMostReplyBytes);
+size_t look(const Reply& reply, size_t depth) {
+  require(depth <= nb::redis_admin::kMostReplyDepth);
+  require(reply.text.size() <= nb::redis_admin::kMostReplyBytes);
   if (reply.is_error()) require(nb::foreign_text(reply.text) == reply.text);
   size_t items = reply.items.size();
-  for (const RedisReply& item : reply.items) items += look(item, depth + 1);
+  for (const Reply& item : reply.items) items += look(item, depth + 1);
   return items;
 }
 
@@ -32,17 +32,18 @@ size_t look(const RedisReply& reply, size_t depth) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view input(reinterpret_cast<const char*>(data), size);
   while (!input.empty()) {
-    RedisReply reply;
+    Reply reply;
     size_t used = 0;
-    const ReplyState state = nb::ctl::read_reply(input, reply, used);
+    const ReplyState state = nb::redis_admin::read_reply(input, reply, used);
     if (state != ReplyState::whole) break;
     require(used > 0 && used <= input.size());
-    require(look(reply, 0) <= nb::ctl::kMostReplyItems);
-    RedisReply again;
+    require(look(reply, 0) <= nb::redis_admin::kMostReplyItems);
+    Reply again;
     size_t same = 0;
-    require(nb::ctl::read_reply(input.substr(0, used), again, same) == ReplyState::whole);
+    require(nb::redis_admin::read_reply(input.substr(0, used), again, same) == ReplyState::whole);
     require(same == used && again.text == reply.text && again.items.size() == reply.items.size());
-    require(nb::ctl::read_reply(input.substr(0, used - 1), again, same) == ReplyState::more);
+    require(nb::redis_admin::read_reply(input.substr(0, used - 1), again, same) ==
+            ReplyState::more);
     input.remove_prefix(used);
   }
   return 0;

@@ -9,19 +9,22 @@
 
 #include "ctl/check_config.h"
 #include "ctl/doctor_rules.h"
+#include "ctl/duration.h"
 #include "ctl/event_line.h"
 #include "ctl/fleet.h"
 #include "ctl/fleet_pages.h"
-#include "ctl/json_text.h"
 #include "ctl/link_words.h"
-#include "ctl/style.h"
-#include "ctl/table.h"
-#include "ctl/text.h"
-#include "ctl/timestamp.h"
 #include "ctl/top_view.h"
 #include "redis/trouble.h"
+#include "terminal/json_text.h"
+#include "terminal/local_time.h"
+#include "terminal/style.h"
+#include "terminal/table.h"
+#include "terminal/text.h"
 
 namespace nb::ctl {
+
+using namespace terminal;
 namespace {
 
 Style plain(size_t columns = 100) {
@@ -130,19 +133,24 @@ TEST(Text, BarsInEighthsOrInAscii) {
 
 // --- times ---------------------------------------------------------------------------------------
 
-TEST(Timestamp, ParsesTheSchemasForm) {
-  EXPECT_EQ(parse_timestamp("1970-01-01T00:00:01.500000"), 1'500'000);
-  EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07.123456"), 1'795'183'387'123'456);
-  EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07Z"), 1'795'183'387'000'000);
-  EXPECT_FALSE(parse_timestamp(""));
-  EXPECT_FALSE(parse_timestamp("yesterday"));
-  EXPECT_FALSE(parse_timestamp("2026-11-20T14:03:07+01:00"));
+int64_t moment(const char* timestamp) {
+  const std::string json = '"' + std::string(timestamp) + '"';
+  return JsonDocument(json).root().timestamp_us().value_or(-1);
+}
+
+TEST(Timestamp, IsReadInTheSchemasForm) {
+  EXPECT_EQ(moment("1970-01-01T00:00:01.500000"), 1'500'000);
+  EXPECT_EQ(moment("2026-11-20T14:03:07.123456"), 1'795'183'387'123'456);
+  EXPECT_EQ(moment("2026-11-20T14:03:07Z"), 1'795'183'387'000'000);
+  for (const char* other : {"", "yesterday", "2026-11-20T14:03:07+01:00", "2026-02-30T00:00:00"})
+    EXPECT_EQ(moment(other), -1) << other;
+  EXPECT_FALSE(JsonDocument("17").root().timestamp_us());
 }
 
 TEST(Timestamp, LocalTimesNameTheDateOnlyOfAnotherDay) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();
-  const int64_t then = *parse_timestamp("2026-11-20T14:03:07.123456");
+  const int64_t then = moment("2026-11-20T14:03:07.123456");
   EXPECT_EQ(local_time(then, then + 1), "14:03:07");
   EXPECT_EQ(local_time(then, then + 86'400'000'000), "2026-11-20 14:03:07");
   EXPECT_EQ(local_time_ms(then), "14:03:07.123");
@@ -152,7 +160,10 @@ TEST(Timestamp, DurationsOnTheCommandLine) {
   EXPECT_EQ(parse_duration("10"), 10'000);
   EXPECT_EQ(parse_duration("250ms"), 250);
   EXPECT_EQ(parse_duration("5min"), 300'000);
+  EXPECT_EQ(parse_duration("2m"), 120'000);
   EXPECT_EQ(parse_duration("1d"), 86'400'000);
+  EXPECT_EQ(parse_duration("3000us"), 3);
+  EXPECT_FALSE(parse_duration("500us")) << "no whole millisecond";
   for (const char* bad :
        {"", "s", "-1s", "1.5s", "10 s", "10x", "99999999999999999999s", "9223372036854775807d"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
@@ -270,7 +281,7 @@ TEST(EventLine, WordsOfAnEvent) {
 TEST(EventLine, RemoteAndGapAreMarked) {
   ::setenv("TZ", "UTC", 1);
   ::tzset();
-  const int64_t at = *parse_timestamp("2026-11-20T14:03:07.123456");
+  const int64_t at = moment("2026-11-20T14:03:07.123456");
   Event event{"robot:events", R"({"type":"state_update","node_id":"ook"})", true};
   EXPECT_EQ(event_line(event, at, plain()),
             "14:03:07.123  robot:events            remote  state_update ook");
@@ -373,6 +384,14 @@ TEST(Fleet, ForgivesWhatIsMissingOrStrange) {
 Findings from(Findings (*rule)(Json), const char* json) {
   const JsonDocument document(json);
   return rule(document.root());
+}
+
+Findings server_of(Json inspect) {
+  return server_findings(facts_of(inspect));
+}
+
+Findings clock_of(Json inspect) {
+  return clock_findings(facts_of(inspect));
 }
 
 // The one finding of that check; fails if there is none or more.
@@ -494,7 +513,7 @@ TEST(Doctor, EveryCauseOfTheLinkHasAnAdvice) {
 
 TEST(Doctor, Eviction) {
   const auto level = [](const char* json) {
-    return only(from(server_findings, json), "redis eviction").level;
+    return only(from(server_of, json), "redis eviction").level;
   };
   EXPECT_EQ(level(R"({"maxmemory_policy":"noeviction","maxmemory_bytes":1})"), Level::ok);
   EXPECT_EQ(level(R"({"maxmemory_policy":"allkeys-lru","maxmemory_bytes":1000})"), Level::problem);
@@ -505,7 +524,7 @@ TEST(Doctor, Eviction) {
 
 TEST(Doctor, Memory) {
   const auto level = [](const char* json) {
-    return only(from(server_findings, json), "redis memory").level;
+    return only(from(server_of, json), "redis memory").level;
   };
   EXPECT_EQ(level(R"({"used_memory_bytes":500,"maxmemory_bytes":0})"), Level::ok);
   EXPECT_EQ(level(R"({"used_memory_bytes":799,"maxmemory_bytes":1000})"), Level::ok);
@@ -514,37 +533,31 @@ TEST(Doctor, Memory) {
 }
 
 TEST(Doctor, AccessPersistenceRoleLoading) {
-  EXPECT_EQ(only(from(server_findings, R"({"protected_mode":false,"has_password":false})"),
-                 "redis access")
+  EXPECT_EQ(
+      only(from(server_of, R"({"protected_mode":false,"has_password":false})"), "redis access")
+          .level,
+      Level::problem);
+  EXPECT_EQ(only(from(server_of, R"({"protected_mode":true,"has_password":false})"), "redis access")
                 .level,
-            Level::problem);
-  EXPECT_EQ(
-      only(from(server_findings, R"({"protected_mode":true,"has_password":false})"), "redis access")
-          .level,
-      Level::ok);
-  EXPECT_EQ(
-      only(from(server_findings, R"({"protected_mode":false,"has_password":true})"), "redis access")
-          .level,
-      Level::ok);
-  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":false})"), "redis persistence").level,
+            Level::ok);
+  EXPECT_EQ(only(from(server_of, R"({"protected_mode":false,"has_password":true})"), "redis access")
+                .level,
+            Level::ok);
+  EXPECT_EQ(only(from(server_of, R"({"aof_enabled":false})"), "redis persistence").level,
             Level::warning);
-  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":true})"), "redis persistence").level,
-            Level::ok);
-  EXPECT_EQ(only(from(server_findings, R"({"aof_enabled":true,"rdb_last_save_ok":false})"),
-                 "redis persistence")
-                .level,
+  EXPECT_EQ(only(from(server_of, R"({"aof_enabled":true})"), "redis persistence").level, Level::ok);
+  EXPECT_EQ(
+      only(from(server_of, R"({"aof_enabled":true,"rdb_last_save_ok":false})"), "redis persistence")
+          .level,
+      Level::problem);
+  EXPECT_EQ(only(from(server_of, R"({"version":"7","role":"slave"})"), "redis").level,
             Level::problem);
-  EXPECT_EQ(only(from(server_findings, R"({"version":"7","role":"slave"})"), "redis").level,
-            Level::problem);
-  EXPECT_EQ(only(from(server_findings, R"({"version":"7","role":"master"})"), "redis").level,
-            Level::ok);
-  EXPECT_EQ(doctor_code(from(server_findings, R"({"version":"7","role":"master","loading":true})")),
-            2);
+  EXPECT_EQ(only(from(server_of, R"({"version":"7","role":"master"})"), "redis").level, Level::ok);
+  EXPECT_EQ(doctor_code(from(server_of, R"({"version":"7","role":"master","loading":true})")), 2);
 }
 
 TEST(Doctor, WhatAServerDoesNotSayIsNoFinding) {
-  const Findings findings =
-      from(server_findings, R"({"version":null,"role":null,"maxmemory_policy":null,
+  const Findings findings = from(server_of, R"({"version":null,"role":null,"maxmemory_policy":null,
     "used_memory_bytes":null,"protected_mode":null,"has_password":null,"aof_enabled":null})");
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].level, Level::warning);
@@ -552,10 +565,10 @@ TEST(Doctor, WhatAServerDoesNotSayIsNoFinding) {
 }
 
 TEST(Doctor, Clock) {
-  EXPECT_TRUE(from(clock_findings, R"({"clock_offset_ms":null})").empty());
-  EXPECT_EQ(from(clock_findings, R"({"clock_offset_ms":3.2})")[0].level, Level::ok);
-  EXPECT_EQ(from(clock_findings, R"({"clock_offset_ms":-250})")[0].level, Level::warning);
-  const Finding far = from(clock_findings, R"({"clock_offset_ms":-7200000})")[0];
+  EXPECT_TRUE(from(clock_of, R"({"clock_offset_ms":null})").empty());
+  EXPECT_EQ(from(clock_of, R"({"clock_offset_ms":3.2})")[0].level, Level::ok);
+  EXPECT_EQ(from(clock_of, R"({"clock_offset_ms":-250})")[0].level, Level::warning);
+  const Finding far = from(clock_of, R"({"clock_offset_ms":-7200000})")[0];
   EXPECT_EQ(far.level, Level::problem);
   EXPECT_EQ(far.text, "Redis' clock is 2 h behind this node's");
 }
@@ -622,13 +635,12 @@ TEST(Doctor, TheWorstFindingDecides) {
 // --- top -----------------------------------------------------------------------------------------
 
 void tell(TopModel& model, std::string_view channel, std::string_view json) {
-  model.on_event({channel, json}, *parse_timestamp("2026-11-20T14:03:11.000000"));
+  model.on_event({channel, json}, moment("2026-11-20T14:03:11.000000"));
 }
 
 std::string picture(const TopModel& model, const Style& style, size_t rows) {
   std::string out;
-  for (const std::string& line :
-       model.lines(style, rows, *parse_timestamp("2026-11-20T14:03:12"))) {
+  for (const std::string& line : model.lines(style, rows, moment("2026-11-20T14:03:12"))) {
     out += line + '\n';
   }
   return out;

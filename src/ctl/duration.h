@@ -1,0 +1,14 @@
+// Durations on the command line: those of the configuration (config/units.h), and besides a number
+// without a unit, which is seconds, and "m" for minutes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace nb::ctl {
+
+// Whole milliseconds.
+std::optional<int64_t> parse_duration(std::string_view text);
+
+}  // namespace nb::ctl

@@ -1,0 +1,280 @@
+#include "redis_admin/look.h"
+
+#include "base/text.h"
+#include "redis_admin/acl.h"
+#include "redis_admin/needs.h"
+#include "redis_admin/store_files.h"
+#include "terminal/local_time.h"
+#include "terminal/text.h"
+
+namespace nb::redis_admin {
+
+using namespace terminal;
+namespace {
+
+constexpr int kPings = 20;
+
+// "HSET node:health:hog": as much as a permission is about.
+std::string brief(const std::vector<std::string>& command) {
+  return command.size() < 2 ? command.front() : command[0] + ' ' + command[1];
+}
+
+// Whether ACL DRYRUN allows the command, or the transaction has taken it.
+bool is_allowed(const Reply& reply) {
+  return reply.kind == Reply::Kind::status;
+}
+
+// Why ACL DRYRUN told nothing; empty: it did. That a command is not there is an answer, too.
+std::string no_answer(const Server& server, const Reply& reply) {
+  if (reply.kind == Reply::Kind::none) return server.fault();
+  const bool not_there = reply.text.find("not found") != std::string::npos;
+  return reply.is_error() && !not_there ? reply.text : std::string();
+}
+
+class Looker {
+ public:
+  Looker(Server& server, const RedisAddress& address, Deadline deadline,
+         const std::vector<std::string>& nodes)
+      : server_(server), address_(address), deadline_(deadline), nodes_(nodes) {}
+
+  ServerLook look();
+
+ private:
+  void note_stranger(const Server& server) {
+    if (server.is_stranger()) stranger_ = server.fault();
+  }
+  void look_at_config(ServerLook& look);
+  void look_at_clock(ServerLook& look);
+  void look_at_streams(ServerLook& look);
+  void look_without_password(ServerLook& look);
+  void look_at_users(ServerLook& look);
+  std::vector<Reply> dry_run(const std::string& user, const std::vector<Need>& needs);
+  UserLook by_dry_run(const std::string& node);
+  UserLook by_queueing(Server& other, const std::string& user, const std::string& node);
+
+  Server& server_;
+  const RedisAddress& address_;
+  Deadline deadline_;
+  const std::vector<std::string>& nodes_;
+  std::string stranger_;
+};
+
+void Looker::look_at_config(ServerLook& look) {
+  const std::vector<Directive> settings = recommended_settings();
+  std::vector<Server::Command> commands;
+  for (const Directive& setting : settings) commands.push_back({"CONFIG", "GET", setting.name});
+  const std::vector<Reply> replies = server_.call_all(commands, Form::setting);
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (replies[i].items.size() == 2) look.config[settings[i].name] = replies[i].items[1].text;
+  }
+}
+
+void Looker::look_at_clock(ServerLook& look) {
+  const int64_t before = now_us();
+  const Reply time = server_.call({"TIME"}, Form::time);
+  const int64_t after = now_us();
+  if (time.items.size() != 2) return;
+  const int64_t server = parse_number<int64_t>(time.items[0].text).value_or(0) * 1'000'000 +
+                         parse_number<int64_t>(time.items[1].text).value_or(0);
+  // The server looked at its clock about half-way.
+  const int64_t middle = before + (after - before) / 2;
+  look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
+}
+
+// Last, and for half of the time that is left: of a database with very many keys a part has to do.
+void Looker::look_at_streams(ServerLook& look) {
+  constexpr size_t kStreams = 500;
+  const int64_t enough = deadline_.left_ms() / 2;
+  std::string cursor = "0";
+  do {
+    if (deadline_.left_ms() <= enough) {
+      look.streams_unknown = "there are too many keys for the time: give it more by --timeout";
+      return;
+    }
+    const Reply page =
+        server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"}, Form::page);
+    if (page.items.size() != 2) {
+      look.streams_unknown = page.is_error() ? page.text : server_.fault();
+      return;
+    }
+    std::vector<Server::Command> commands;
+    for (const Reply& key : page.items[1].items) {
+      if (look.streams.size() + commands.size() == kStreams) {
+        look.streams_unknown = format("there are more than %zu", kStreams);
+        break;
+      }
+      commands.push_back({"XINFO", "STREAM", key.text});
+    }
+    const std::vector<Reply> replies = server_.call_all(commands, Form::stream);
+    for (size_t i = 0; i < replies.size(); ++i) {
+      const std::vector<Reply>& about = replies[i].items;
+      if (replies[i].denied()) look.streams_unknown = replies[i].text;
+      for (size_t k = 0; k + 1 < about.size(); k += 2) {
+        if (about[k].text != "last-generated-id") continue;
+        look.streams.push_back({commands[i][2], about[k + 1].text});
+      }
+    }
+    cursor = page.items[0].text;
+  } while (cursor != "0" && look.streams_unknown.empty());
+}
+
+void Looker::look_without_password(ServerLook& look) {
+  if (address_.password.empty()) {
+    look.anonymous = true;
+    return;
+  }
+  RedisAddress nobody = address_;
+  nobody.user.clear();
+  nobody.password.clear();
+  Server other(deadline_);
+  const auto opened = other.open(nobody);
+  note_stranger(other);
+  if (opened == Server::Opened::open) look.anonymous = true;
+  // Any other refusal, such as of one client too many, says nothing about passwords.
+  if (opened == Server::Opened::refused && other.fault().starts_with("NOAUTH")) {
+    look.anonymous = false;
+  }
+  if (!look.anonymous) look.anonymous_unknown = other.fault();
+}
+
+// The server's answers to whether `user` may do each of these.
+std::vector<Reply> Looker::dry_run(const std::string& user, const std::vector<Need>& needs) {
+  std::vector<Server::Command> commands;
+  for (const Need& need : needs) {
+    Server::Command command = {"ACL", "DRYRUN", user};
+    command.insert(command.end(), need.command.begin(), need.command.end());
+    commands.push_back(std::move(command));
+  }
+  return server_.call_all(commands, Form::permission);
+}
+
+UserLook Looker::by_dry_run(const std::string& node) {
+  UserLook look{user_of_node(node), node, true, {}, {}};
+  const std::vector<Need> needs = needs_of(node);
+  const std::vector<Reply> needed = dry_run(look.user, needs);
+  for (size_t i = 0; i < needs.size(); ++i) {
+    const Reply& reply = needed[i];
+    if (reply.is_error() && reply.text.find("not found") != std::string::npos &&
+        reply.text.find("User") != std::string::npos) {
+      look.exists = false;
+      return look;
+    }
+    look.unknown = no_answer(server_, reply);
+    if (!look.unknown.empty()) return look;
+    if (is_allowed(reply)) continue;
+    look.missing.push_back(
+        {brief(needs[i].command), needs[i].what_for, reply.text, needs[i].optional});
+  }
+  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<Reply> allowed = dry_run(look.user, excesses);
+  for (size_t i = 0; i < excesses.size(); ++i) {
+    look.unknown = no_answer(server_, allowed[i]);
+    if (!look.unknown.empty()) return look;
+    if (!is_allowed(allowed[i])) continue;
+    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
+  }
+  return look;
+}
+
+// Without ACL DRYRUN: a transaction tells of each command whether it may be queued, and as it never
+// ends nothing is carried out.
+UserLook Looker::by_queueing(Server& other, const std::string& user, const std::string& node) {
+  UserLook look{user, node, true, {}, {}};
+  if (other.open(address_) != Server::Opened::open) {
+    look.unknown = other.fault();
+    return look;
+  }
+  const Reply begun = other.call({"MULTI"}, Form::ok);
+  if (begun.kind == Reply::Kind::none) look.unknown = other.fault();
+  if (begun.is_error()) {
+    look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
+    return look;
+  }
+  const auto queue = [&other](const std::vector<Need>& needs) {
+    std::vector<Server::Command> commands;
+    for (const Need& need : needs) commands.push_back(need.command);
+    return other.call_all(commands, Form::queued);
+  };
+  const std::vector<Need> needs = needs_of(node);
+  const std::vector<Reply> needed = queue(needs);
+  for (size_t i = 0; i < needs.size(); ++i) {
+    if (needed[i].kind == Reply::Kind::none) look.unknown = other.fault();
+    if (!look.unknown.empty()) return look;
+    if (!needed[i].denied()) continue;
+    look.missing.push_back(
+        {brief(needs[i].command), needs[i].what_for, needed[i].text, needs[i].optional});
+  }
+  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<Reply> allowed = queue(excesses);
+  for (size_t i = 0; i < excesses.size(); ++i) {
+    if (allowed[i].kind == Reply::Kind::none) look.unknown = other.fault();
+    if (!look.unknown.empty()) return look;
+    if (!is_allowed(allowed[i])) continue;
+    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
+  }
+  return look;
+}
+
+void Looker::look_at_users(ServerLook& look) {
+  const Reply users = server_.call({"ACL", "LIST"}, Form::users);
+  if (users.kind != Reply::Kind::list) {
+    look.users_unknown = users.text;
+    const std::string user = look.user.empty() ? address_.user : look.user;
+    const std::string node = nodes_.empty() ? std::string(node_of_user(user)) : nodes_.front();
+    if (node.empty() || user == "default") return;
+    Server other(deadline_);
+    look.users.push_back(by_queueing(other, user, node));
+    note_stranger(other);
+    return;
+  }
+  look.all_users = true;
+  std::vector<std::string> nodes = nodes_;
+  for (const Reply& item : users.items) {
+    look.acl.push_back(item.text);
+    for (const AclLine& line : parse_acl(item.text).value_or(std::vector<AclLine>())) {
+      const std::string_view node = node_of_user(line.user);
+      if (nodes_.empty() && !node.empty()) nodes.emplace_back(node);
+      if (line.user != "viewer") continue;
+      const std::vector<Need> excesses = excesses_of_viewer();
+      const std::vector<Reply> allowed = dry_run(line.user, excesses);
+      for (size_t i = 0; i < excesses.size(); ++i) {
+        if (!is_allowed(allowed[i])) continue;
+        look.viewer_excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
+      }
+    }
+  }
+  for (const std::string& node : nodes) look.users.push_back(by_dry_run(node));
+}
+
+ServerLook Looker::look() {
+  ServerLook look;
+  look.target = place_of(address_);
+  const Reply who = server_.call({"ACL", "WHOAMI"}, Form::name);
+  if (!who.is_error()) look.user = who.text;
+  const Reply info = server_.call({"INFO"}, Form::info);
+  if (!info.is_error()) look.info = info.text;
+  look_at_config(look);
+  look_at_clock(look);
+  for (int i = 0; i < kPings; ++i) {
+    if (server_.call({"PING"}, Form::pong).kind != Reply::Kind::none) {
+      look.ping_us.push_back(static_cast<double>(server_.took_us()));
+    }
+  }
+  look_without_password(look);
+  look_at_users(look);
+  look_at_streams(look);
+  // After a good start it says only why the connection ended.
+  look.lost = server_.fault();
+  note_stranger(server_);
+  look.stranger = stranger_;
+  return look;
+}
+
+}  // namespace
+
+ServerLook look_at_server(Server& server, const RedisAddress& address, Deadline deadline,
+                          const std::vector<std::string>& nodes) {
+  return Looker(server, address, deadline, nodes).look();
+}
+
+}  // namespace nb::redis_admin

@@ -1,0 +1,18 @@
+// redis check's questions: asks a server what it is and what its users may do. The rules
+// (redis_admin/rules.h) make findings of the answers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "redis_admin/rules.h"
+#include "redis_admin/server.h"
+
+namespace nb::redis_admin {
+
+// `server` is open, at that address. `nodes`: whose users are looked at; empty: those of all nodes,
+// or the own one. Every question is asked before the deadline.
+ServerLook look_at_server(Server& server, const RedisAddress& address, Deadline deadline,
+                          const std::vector<std::string>& nodes);
+
+}  // namespace nb::redis_admin

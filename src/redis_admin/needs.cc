@@ -1,0 +1,92 @@
+#include "redis_admin/needs.h"
+
+namespace nb::redis_admin {
+
+std::vector<Need> needs_of(std::string_view name) {
+  const std::string node(name);
+  const std::string session = "stroke_" + node + "_1700000000_000001";
+  const std::string health = "node:health:" + node;
+  const std::string progress = "stroke:progress:" + session;
+  return {
+      {{"PING"}, "to notice a silent server"},
+      {{"SELECT", "0"}, "to choose its database"},
+      {{"CLIENT", "SETNAME", "nodebeat"}, "to be named in CLIENT LIST", true},
+      {{"HGET", health, "health"}, "beats"},
+      {{"HSET", health, "health", "{}"}, "beats"},
+      {{"PEXPIRE", health, "1"}, "beats"},
+      {{"XADD", "stream:node_metrics:" + node, "*", "health", "{}"}, "the history of beats"},
+      {{"PUBLISH", "node:events:" + node, "{}"}, "what it says of its node"},
+      {{"HSET", "nodebeat:nodes", node, "{}"}, "the list of nodes"},
+      {{"HGET", "robot:state:" + node, "state"}, "the robot's state"},
+      {{"HSET", "robot:state:" + node, "state", "{}"}, "the robot's state"},
+      {{"PUBLISH", "robot:events", "{}"}, "the robot's events"},
+      {{"XADD", "stream:robot_telemetry:" + node, "*", "node_id", node},
+       "telemetry of the joints",
+       true},
+      {{"HGET", progress, "progress"}, "strokes"},
+      {{"HSET", progress, "progress", "{}"}, "strokes"},
+      {{"PEXPIRE", progress, "1"}, "strokes"},
+      {{"XADD", "stream:stroke_history:" + session, "*", "stroke_idx", "0"}, "strokes"},
+      {{"PEXPIRE", "stream:stroke_history:" + session, "1"}, "strokes"},
+      {{"PUBLISH", "stroke:events:session", "{}"}, "strokes"},
+      {{"PUBLISH", "stroke:events:progress", "{}"}, "strokes"},
+      {{"PUBLISH", "error:events:robot", "{}"}, "errors"},
+      {{"XADD", "stream:node_events:" + node, "*", "event", "{}"}, "events that must not be lost"},
+      {{"XADD", "stream:events:" + node, "*", "event", "{}"}, "event.publish"},
+      {{"XADD", "stream:events:" + node + ":cell:a", "*", "event", "{}"}, "event.publish"},
+      {{"PEXPIRE", "stream:events:" + node + ":cell:a", "1"}, "event.publish"},
+      {{"HSET", "nodebeat:strokes", node, session}, "the list of sessions"},
+      {{"HLEN", "nodebeat:nodes"}, "the status of the cell"},
+      {{"HSCAN", "nodebeat:nodes", "0", "COUNT", "1"}, "the status of the cell"},
+      {{"HSTRLEN", "node:health:another", "health"}, "the status of the cell", true},
+      {{"HDEL", "nodebeat:nodes", node}, "to forget a node", true},
+      {{"HSETNX", "nodebeat:nodes", node, "{}"}, "to forget a node", true},
+      {{"HDEL", "nodebeat:strokes", node}, "to forget a node", true},
+      {{"HGET", "nodebeat:nodes", node}, "the status of the cell"},
+      {{"SCAN", "0", "MATCH", "node:health:*", "COUNT", "1"}, "the status of the cell"},
+      {{"HGET", "node:health:another", "health"}, "the health of other nodes"},
+      {{"XREVRANGE", "stream:node_metrics:another", "+", "-", "COUNT", "1"},
+       "when a node was last there"},
+      {{"TYPE", "cell:a"}, "state.get"},
+      {{"GET", "cell:a"}, "state.get"},
+      {{"STRLEN", "cell:a"}, "to leave alone what is too large for state.get", true},
+      {{"MEMORY", "USAGE", "cell:a"}, "to leave alone what is too large for state.get", true},
+      {{"HGETALL", health}, "state.get"},
+      {{"SET", "cell:a", "1"}, "state.set of cell:*", true},
+      {{"DEL", "cell:a"}, "state.delete of cell:*", true},
+      {{"PUBLISH", "cell:a", "{}"}, "event.publish on cell:*", true},
+      {{"SUBSCRIBE", "robot:events"}, "event.subscribe"},
+      {{"PSUBSCRIBE", "error:events:*"}, "event.subscribe"},
+      {{"UNSUBSCRIBE", "robot:events"}, "event.unsubscribe"},
+      {{"PUNSUBSCRIBE", "error:events:*"}, "event.unsubscribe"},
+      {{"INFO"}, "nodebeatctl doctor", true},
+      {{"TIME"}, "nodebeatctl doctor", true},
+      {{"ACL", "WHOAMI"}, "nodebeatctl doctor", true},
+  };
+}
+
+std::vector<Need> excesses_of(std::string_view name) {
+  const std::string node(name);
+  return {
+      {{"HSET", "node:health:" + node + "-2", "health", "{}"}, "write another node's health"},
+      {{"HSET", "robot:state:" + node + "-2", "state", "{}"}, "write another robot's state"},
+      {{"XADD", "stream:node_events:" + node + "-2", "*", "a", "b"}, "write another node's events"},
+      {{"PUBLISH", "node:events:" + node + "-2", "{}"}, "speak for another node"},
+      {{"SET", "node:health:" + node, "{}"}, "put something else under a key that readers parse"},
+      {{"DEL", "stream:node_metrics:" + node}, "delete its history"},
+      {{"KEYS", "nodebeat-none"}, "stop the server for a while (KEYS)"},
+      {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
+      {{"ACL", "LIST"}, "see all users"},
+  };
+}
+
+std::vector<Need> excesses_of_viewer() {
+  return {
+      {{"SET", "x", "y"}, "write keys"},
+      {{"DEL", "x"}, "delete keys"},
+      {{"PUBLISH", "robot:events", "{}"}, "speak for others"},
+      {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
+  };
+}
+
+}  // namespace nb::redis_admin

@@ -1,0 +1,78 @@
+// A Redis server that is asked directly, not through the agent. Whoever answers there may be
+// anybody: all questions have one deadline, each reply has bounds (redis_admin/reply.h) and must
+// have the form of an answer to its question (redis_admin/forms.h).
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "config/redis_url.h"
+#include "redis_admin/forms.h"
+#include "redis_admin/reply.h"
+
+namespace nb::redis_admin {
+
+using config::RedisAddress;
+
+// host:port, [host]:port or the path: without user and password.
+std::string place_of(const RedisAddress& address);
+
+// When everything has to be done.
+class Deadline {
+ public:
+  explicit Deadline(int64_t ms);
+  // Not below 0.
+  int64_t left_ms() const;
+
+ private:
+  int64_t end_us_;
+};
+
+class Server {
+ public:
+  explicit Server(Deadline deadline) : deadline_(deadline) {}
+
+  enum class Opened : uint8_t { open, unreachable, refused, no_answer };
+  // Connects, and logs in if the address has a password. What went wrong stands in fault().
+  Opened open(const RedisAddress& address);
+
+  using Command = std::vector<std::string>;
+  // `Kind::none` with a fault() if the connection is lost, no answer came in time, or the answer is
+  // not of that form. The connection has then ended.
+  Reply call(const Command& command, Form form);
+  // In one round trip: a reply for each command, as from call(). The commands are few and short.
+  std::vector<Reply> call_all(std::span<const Command> commands, Form form);
+  // How long the last call took.
+  int64_t took_us() const { return took_us_; }
+  const std::string& fault() const { return fault_; }
+  // The connection ended because what answers is not Redis, or does not answer as Redis does.
+  bool is_stranger() const { return stranger_; }
+
+ private:
+  bool connect(const RedisAddress& address);
+  bool connect_to(const sockaddr* to, unsigned size, int64_t ms);
+  bool send(std::string_view bytes);
+  bool receive(Reply& reply);
+  bool wait(short events, int64_t ms);
+  // Ends the connection.
+  bool fail(std::string fault, bool late = false);
+  bool fail_stranger(std::string fault);
+  // Why there was no answer to the last call.
+  Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
+
+  Deadline deadline_;
+  UniqueFd fd_;
+  std::string input_;  // what has come and was not read yet
+  std::string fault_;
+  int64_t took_us_ = 0;
+  bool late_ = false;
+  bool stranger_ = false;
+};
+
+}  // namespace nb::redis_admin

@@ -1,0 +1,24 @@
+// What a server tells of itself, and the findings that come from it. nodebeatctl's doctor has the
+// facts from the agent, redis check has them from the server: the same rules hold for both. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "terminal/findings.h"
+
+namespace nb::redis_admin {
+
+struct ServerFacts {
+  // Empty: the server does not tell.
+  std::string version, role, user, maxmemory_policy;
+  double maxmemory_bytes = 0;  // 0: no limit, or not told
+  std::optional<double> used_memory_bytes;
+  std::optional<double> clock_offset_ms;  // its clock is so much ahead of this computer's
+  std::optional<bool> loading, aof_enabled, rdb_last_save_ok, protected_mode, has_password;
+};
+
+terminal::Findings server_findings(const ServerFacts& facts);
+terminal::Findings clock_findings(const ServerFacts& facts);
+
+}  // namespace nb::redis_admin

@@ -1,0 +1,108 @@
+#include "redis_admin/settings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "redis_admin/store_files.h"
+#include "terminal/text.h"
+
+namespace nb::redis_admin {
+
+using namespace terminal;
+namespace {
+
+// What redis.conf sets and this does not compare: it is the operator's own, or has a rule of its
+// own. Supervised is what the unit says.
+bool is_compared(std::string_view name) {
+  for (const char* other : {"bind", "port", "unixsocket", "dir", "logfile", "aclfile", "maxmemory",
+                            "protected-mode", "appendonly", "maxmemory-policy", "supervised"}) {
+    if (name == other) return false;
+  }
+  return true;
+}
+
+// Why redis.conf sets it, in a few of its words.
+std::string reason(std::string_view name) {
+  constexpr std::pair<std::string_view, const char*> kReasons[] = {
+      {"unixsocketperm", "programs of its group get in, and nobody else"},
+      {"maxclients", "an agent has at most two connections"},
+      {"tcp-keepalive", "a computer that lost its power is found after two minutes"},
+      {"timeout", "one who subscribes may hear nothing for days"},
+      {"client-output-buffer-limit",
+       "who asks for a lot and does not read it is cut off before the others feel it"},
+      {"maxmemory-clients", "what waits for clients counts against maxmemory"},
+      {"appendfsync", "at most the last second is lost with a power cut"},
+      {"save", "snapshots write everything again and again, and one that fails stops all writes"},
+      {"acllog-max-len", "ACL LOG tells of refused commands"},
+      {"latency-monitor-threshold", "LATENCY LATEST tells of what took longer"},
+  };
+  for (const auto& [of, words] : kReasons) {
+    if (of == name) return std::string(": ") + words;
+  }
+  return {};
+}
+
+// "64mb" and "67108864" are the same.
+bool same_value(std::string_view one, std::string_view other) {
+  const auto same_word = [](std::string_view a, std::string_view b) {
+    const auto bytes = size_bytes(a);
+    return a == b || (bytes && bytes == size_bytes(b));
+  };
+  const auto words = words_of(one);
+  const auto others = words_of(other);
+  return std::equal(words.begin(), words.end(), others.begin(), others.end(), same_word);
+}
+
+// Of all the limits of buffers those of one class: "normal 67108864 33554432 60".
+std::string limits_of(std::string_view limits, std::string_view of) {
+  std::string out;
+  int left = 0;
+  for (const std::string_view word : words_of(limits)) {
+    if (word == of) left = 4;
+    if (left-- > 0) out += (out.empty() ? "" : " ") + std::string(word);
+  }
+  return out;
+}
+
+// As it stands in redis.conf.
+std::string shown(const std::string& value) {
+  const bool bare = !value.empty() && value.find(' ') == value.npos;
+  return bare ? printable(value) : '"' + printable(value) + '"';
+}
+
+}  // namespace
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+Findings differing_settings(const std::map<std::string, std::string>& there) {
+  Findings out;
+  const auto socket = there.find("unixsocket");
+  for (const auto& [name, wanted] : recommended_settings()) {
+    const auto at = there.find(name);
+    if (at == there.end() || !is_compared(name)) continue;
+    const bool of_start = name == "unixsocketperm";  // CONFIG SET cannot change it
+    if (of_start && (socket == there.end() || socket->second.empty())) continue;
+    const std::string value = name == "client-output-buffer-limit"
+                                  ? limits_of(at->second, words_of(wanted).front())
+                                  : at->second;
+    if (same_value(value, wanted)) continue;
+    const std::string advice =
+        of_start
+            ? name + ' ' + shown(wanted) + " in redis.conf, then restart it"
+            : "redis-cli CONFIG SET " + name + ' ' + shown(wanted) + ", and the same in redis.conf";
+    out.push_back(warning(
+        "settings",
+        name + " is " + shown(value) + ", recommended is " + shown(wanted) + reason(name), advice));
+  }
+  return out;
+}
+
+}  // namespace nb::redis_admin

@@ -1,0 +1,404 @@
+// redis setup: configuration, users and passwords of the cell's store, into a folder.
+//
+// What is there is kept: a user's line, once written, changes only with --force, and its password
+// not even then. So a node is added by naming it, and what an operator added stays.
+#include <algorithm>
+#include <set>
+
+#include "redis_admin/commands.h"
+#include "redis_admin/secret_files.h"
+#include "redis_admin/sha256.h"
+#include "redis_admin/store_files.h"
+#include "terminal/json_text.h"
+#include "terminal/text.h"
+
+namespace nb::redis_admin {
+
+using namespace terminal;
+namespace {
+
+// For another setup in the same folder; each writes a few files.
+constexpr int64_t kMostWaitMs = 10'000;
+// In the nodes' lines, where nobody has said it.
+constexpr char kNoHost[] = "HOST";
+
+enum class What : uint8_t { written, rewritten, kept };
+
+struct Done {
+  std::string name;  // of the file, or of the user
+  What what = What::written;
+};
+
+const char* word(What what) {
+  return what == What::written ? "written" : what == What::rewritten ? "rewritten" : "kept";
+}
+
+class Setup {
+ public:
+  explicit Setup(const SetupOptions& options) : options_(options) {
+    store_.nodes = options.nodes;
+    store_.binds = options.binds;
+    store_.keys = options.keys;
+    store_.channels = options.channels;
+    if (!options.server.empty()) store_.server = options.server;
+    if (!options.maxmemory.empty()) store_.maxmemory = options.maxmemory;
+    if (options.port) store_.port = *options.port;
+  }
+
+  // Each says what is wrong; empty: go on.
+  std::string check() const;
+  std::string run();
+
+  std::string text(const Style& style) const;
+  std::string json() const;
+
+ private:
+  std::string path(const std::string& name) const { return options_.folder + '/' + name; }
+  std::string load();
+  std::string admit(const AclLine& line);
+  std::string settle(const std::string& user);
+  void adopt(std::string_view conf);
+  std::string settle_conf();
+  void warn_of_lines(const std::vector<AclLine>& lines);
+  void warn_of_way_in();
+  std::string host() const;
+  std::string url_of(std::string_view user) const;
+
+  const SetupOptions& options_;
+  StoreOptions store_;
+  std::vector<AclLine> lines_;
+  bool had_acl_ = false;
+  std::vector<Done> users_;
+  std::vector<Done> files_;
+  std::vector<std::string> warnings_;
+  std::string other_lines_;  // users whose lines were kept and are not what would be written
+  FolderLock lock_;
+};
+
+std::string password_name(std::string_view user) {
+  return std::string(user) + ".password";
+}
+
+std::string fault_in(const char* flag, const std::string& value, const std::string& fault) {
+  return fault.empty() ? fault : format("%s '%s': ", flag, printable(value).c_str()) + fault;
+}
+
+std::string Setup::check() const {
+  std::string fault;
+  const auto look = [&](const char* flag, const auto& values, auto fault_of) {
+    for (const auto& value : values) {
+      if (fault.empty()) fault = fault_in(flag, value, fault_of(value));
+    }
+  };
+  look("node", options_.nodes, node_name_fault);
+  look("--bind", options_.binds, address_fault);
+  if (!options_.host.empty()) look("--host", std::vector<std::string>{options_.host}, host_fault);
+  look("--keys", options_.keys, key_pattern_fault);
+  look("--channels", options_.channels, channel_pattern_fault);
+  look("--maxmemory", std::vector<std::string>{store_.maxmemory}, size_fault);
+  if (fault.empty() && (store_.port < 1 || store_.port > 65535)) {
+    fault = "--port: a port is a number from 1 to 65535";
+  }
+  return fault;
+}
+
+// A user who is in users.acl already. Nobody but the admin is taken along in silence who could undo
+// all of this setup, whatever that user is called.
+std::string Setup::admit(const AclLine& line) {
+  const bool own = line.user == "default" || line.user == "admin" || line.user == "viewer" ||
+                   !node_of_user(line.user).empty();
+  if (own && line.hashes.size() > 1) {
+    warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
+                        " passwords in users.acl: each of them lets in");
+  }
+  // Those of its own are written anew by --force; of default, warn_of_lines() has words.
+  const bool settled = own && (options_.force || line.user == "default" || line.user == "admin");
+  if (settled || !line.on || !may_administer(line.text)) return {};
+  const std::string what = "user " + line.user + " of users.acl" +
+                           (own ? "" : " is none of this setup's and") +
+                           " may change the server and its users";
+  if (!options_.adopt) {
+    return what + ": " + (own ? "--force writes its line anew; or " : "remove the line, ") +
+           "turn the user off, or say --adopt to keep it";
+  }
+  warnings_.push_back(what + ": kept");
+  return {};
+}
+
+std::string Setup::load() {
+  std::optional<std::string> text;
+  if (std::string fault = read_own_file(path("users.acl"), options_.adopt, text); !fault.empty())
+    return fault;
+  if (!text) return {};
+  had_acl_ = true;
+  auto parsed = parse_acl(*text);
+  if (!parsed) {
+    return path("users.acl") +
+           " has a line that is no user's (Redis would refuse it too): correct or remove it";
+  }
+  lines_ = std::move(*parsed);
+  for (const AclLine& line : lines_) {
+    if (std::string fault = admit(line); !fault.empty()) return fault;
+  }
+  // As with the addresses: what nodes may do besides is said once, and holds for the next.
+  for (const AclLine& line : lines_) {
+    if (node_of_user(line.user).empty()) continue;
+    read_free_patterns(line, store_);
+    break;
+  }
+  if (!options_.keys.empty()) store_.keys = options_.keys;
+  if (!options_.channels.empty()) store_.channels = options_.channels;
+  return {};
+}
+
+// The user's line, and its password in a file of its own.
+std::string Setup::settle(const std::string& user) {
+  const auto at = std::find_if(lines_.begin(), lines_.end(),
+                               [&](const AclLine& line) { return line.user == user; });
+  const bool known = at != lines_.end();
+  std::vector<std::string> hashes = known ? at->hashes : std::vector<std::string>();
+  if (user != "default") {
+    const std::string name = password_name(user);
+    std::optional<std::string> password;
+    if (std::string fault = read_own_file(path(name), options_.adopt, password); !fault.empty())
+      return fault;
+    while (password && (password->ends_with('\n') || password->ends_with('\r')))
+      password->pop_back();
+    if (password && password->empty()) return path(name) + " is empty: remove it, or fill it in";
+    if (password) {
+      const std::string hash = '#' + sha256_hex(*password);
+      const bool holds = std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
+      if (known && !holds && !options_.force) {
+        warnings_.push_back(name + " is not the password that users.acl has for " + user +
+                            ": --force takes it over");
+      }
+      if (!known) {
+        warnings_.push_back(name + " was there before " + user +
+                            " was in users.acl: its password holds, and was not made here");
+      }
+      if (!holds) hashes = {hash};
+      if (!is_private(path(name))) {
+        warnings_.push_back(name + " may be read by others than its owner: chmod 600");
+      }
+      files_.push_back({name, What::kept});
+    } else if (hashes.empty()) {
+      const std::string fresh = new_password();
+      if (fresh.empty()) return "the kernel gave no random numbers";
+      if (std::string fault = write_file(path(name), fresh + '\n', false); !fault.empty())
+        return fault;
+      if (known && !options_.force) {
+        warnings_.push_back(user + " has no password in users.acl: --force enters the new one");
+      }
+      hashes = {'#' + sha256_hex(fresh)};
+      files_.push_back({name, What::written});
+    }
+  }
+  if (known && !options_.force) {
+    // Who needs no password is warned of in words of its own.
+    if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes)) {
+      other_lines_ += (other_lines_.empty() ? "" : ", ") + user;
+    }
+    users_.push_back({user, What::kept});
+    return {};
+  }
+  AclLine line{user, acl_line(store_, user, hashes), hashes};
+  users_.push_back({user, known ? What::rewritten : What::written});
+  if (known) {
+    *at = std::move(line);
+  } else {
+    lines_.push_back(std::move(line));
+  }
+  return {};
+}
+
+// What the operator said before and does not say now holds on: a node is added without naming the
+// addresses again.
+void Setup::adopt(std::string_view conf) {
+  const StoreOptions there = read_redis_conf(conf);
+  if (options_.binds.empty()) store_.binds = there.binds;
+  if (options_.server.empty()) store_.server = there.server;
+  if (options_.maxmemory.empty()) store_.maxmemory = there.maxmemory;
+  if (!options_.port) store_.port = there.port;
+}
+
+std::string Setup::settle_conf() {
+  std::optional<std::string> there;
+  if (std::string fault = read_own_file(path("redis.conf"), options_.adopt, there); !fault.empty())
+    return fault;
+  if (there) adopt(*there);
+  const std::string wanted = redis_conf(store_);
+  const bool kept = there && (*there == wanted || !options_.force);
+  // The lines for the nodes are of what stands in the file, not of what was asked for.
+  const StoreOptions now = read_redis_conf(kept ? *there : wanted);
+  store_.binds = now.binds;
+  store_.port = now.port;
+  if (kept) {
+    files_.push_back({"redis.conf", What::kept});
+    if (*there != wanted) {
+      warnings_.emplace_back(
+          "redis.conf is not what these options would give, and was kept: --force writes it anew");
+    }
+    return {};
+  }
+  files_.push_back({"redis.conf", there ? What::rewritten : What::written});
+  return write_file(path("redis.conf"), wanted, options_.force);
+}
+
+void Setup::warn_of_lines(const std::vector<AclLine>& lines) {
+  if (!other_lines_.empty()) {
+    warnings_.push_back(
+        "users.acl has lines that are not what these options would give, and were "
+        "kept: " +
+        other_lines_ + "; --force writes them anew");
+  }
+  for (const AclLine& line : lines) {
+    if (!line.on || !line.nopass) continue;
+    const bool own = std::any_of(users_.begin(), users_.end(),
+                                 [&](const Done& user) { return user.name == line.user; });
+    warnings_.push_back("user " + line.user +
+                        " is on in users.acl and needs no password: whoever reaches the server " +
+                        "may do what it may; " +
+                        (own ? "--force writes its line anew" : "give it one, or turn it off"));
+  }
+}
+
+void Setup::warn_of_way_in() {
+  if (store_.port == 0) {
+    warnings_.emplace_back("redis.conf has port 0: no other node reaches it");
+  } else if (options_.host.empty() && host() == kNoHost) {
+    warnings_.emplace_back(
+        "redis.conf names no single address by which nodes reach it, so their lines say HOST: "
+        "--host NAME fills it in");
+  } else if (options_.host.empty() && is_loopback(host())) {
+    warnings_.emplace_back(
+        "only programs on the store's own computer reach it: --bind ADDRESS names more of its "
+        "addresses");
+  }
+}
+
+std::string Setup::run() {
+  if (std::string fault = make_folder(options_.folder, options_.adopt); !fault.empty())
+    return fault;
+  if (std::string fault = lock_.take(options_.folder, kMostWaitMs); !fault.empty()) return fault;
+  if (std::string fault = load(); !fault.empty()) return fault;
+  std::vector<std::string> users = {"default", "admin", "viewer"};
+  for (const AclLine& line : lines_) {
+    if (!node_of_user(line.user).empty()) users.push_back(line.user);
+  }
+  for (const std::string& node : options_.nodes) users.push_back(user_of_node(node));
+  std::set<std::string> seen;
+  for (const std::string& user : users) {
+    if (!seen.insert(user).second) continue;
+    if (std::string fault = settle(user); !fault.empty()) return fault;
+  }
+  std::string text;
+  for (const AclLine& line : lines_) text += line.text + '\n';
+  const bool changed = std::any_of(users_.begin(), users_.end(),
+                                   [](const Done& user) { return user.what != What::kept; });
+  if (changed) {
+    if (std::string fault = write_file(path("users.acl"), text, true); !fault.empty()) return fault;
+  }
+  files_.push_back({"users.acl", !had_acl_ ? What::written
+                                 : changed ? What::rewritten
+                                           : What::kept});
+  warn_of_lines(parse_acl(text).value_or(std::vector<AclLine>()));
+  if (std::string fault = settle_conf(); !fault.empty()) return fault;
+  warn_of_way_in();
+  return {};
+}
+
+// How the nodes reach it.
+std::string Setup::host() const {
+  if (!options_.host.empty()) return options_.host;
+  for (const std::string& address : store_.binds) {
+    if (const std::string host = host_of_bind(address); !host.empty()) return host;
+  }
+  const bool inside = std::all_of(store_.binds.begin(), store_.binds.end(), is_loopback);
+  return inside ? "127.0.0.1" : kNoHost;
+}
+
+std::string Setup::url_of(std::string_view user) const {
+  std::string place = host();
+  if (place.find(':') != std::string::npos) place = '[' + place + ']';
+  return "redis://" + std::string(user) + '@' + place + ':' + std::to_string(store_.port) + "/0";
+}
+
+std::string Setup::text(const Style& style) const {
+  std::string out = "In " + printable(options_.folder) + ":\n";
+  for (const Done& file : files_) {
+    out += "  " + pad(word(file.what), 10) + file.name + '\n';
+  }
+  for (const std::string& warning : warnings_) {
+    out += style.paint(Colour::yellow, "warning") + "  " + printable(warning) + '\n';
+  }
+  const std::string& server = store_.server;
+  out += "\nOn the host of the store:\n  sudo install -o " + server + " -g " + server +
+         " -m 0640 redis.conf users.acl /etc/" + server + "/\n  sudo systemctl restart " + server +
+         "-server\n";
+  if (server != "redis") {
+    out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
+  }
+  // With a '-' before it, it does start without.
+  if (std::any_of(store_.binds.begin(), store_.binds.end(), [](const std::string& address) {
+        return !address.starts_with('-') && !host_of_bind(address).empty();
+      })) {
+    out += "It does not start before it has these addresses. If they come late: systemctl edit " +
+           server + "-server,\n  [Unit], Wants= and After=network-online.target\n";
+  }
+
+  out +=
+      "\nOn each node its password file, for nobody but the agent:\n"
+      "  sudo install -o nodebeat -g nodebeat -m 0400 FILE /etc/nodebeat/redis-password\n"
+      "and in nodebeat.toml under [redis] password_file = \"/etc/nodebeat/redis-password\" and "
+      "its\n"
+      "own line:\n";
+  for (const Done& user : users_) {
+    if (node_of_user(user.name).empty()) continue;
+    out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
+           url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
+  }
+  return out + "\nThen: nodebeatctl redis check --password-file " +
+         shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) + '\n';
+}
+
+std::string Setup::json() const {
+  std::string files;
+  std::string nodes;
+  std::string warnings;
+  for (const Done& file : files_) {
+    files += (files.empty() ? "" : ",") +
+             ObjectText().text("name", file.name).text("what", word(file.what)).str();
+  }
+  for (const Done& user : users_) {
+    if (node_of_user(user.name).empty()) continue;
+    nodes += (nodes.empty() ? "" : ",") + ObjectText()
+                                              .text("node", node_of_user(user.name))
+                                              .text("user", user.name)
+                                              .text("what", word(user.what))
+                                              .text("url", url_of(user.name))
+                                              .text("password_file", password_name(user.name))
+                                              .str();
+  }
+  for (const std::string& warning : warnings_) {
+    warnings += (warnings.empty() ? "" : ",") + json_quote(warning);
+  }
+  return ObjectText()
+      .text("folder", options_.folder)
+      .raw("files", '[' + files + ']')
+      .raw("nodes", '[' + nodes + ']')
+      .raw("warnings", '[' + warnings + ']')
+      .str();
+}
+
+}  // namespace
+
+ExitCode run_setup(const SetupOptions& options, const Output& output) {
+  Setup setup(options);
+  if (const std::string fault = setup.check(); !fault.empty()) return complain(kUsage, fault);
+  if (const std::string fault = setup.run(); !fault.empty()) {
+    return complain(kFound, printable(fault));
+  }
+  return output.json ? say_json(setup.json()) : say(setup.text(output.style));
+}
+
+}  // namespace nb::redis_admin

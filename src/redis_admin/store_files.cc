@@ -1,0 +1,359 @@
+#include "redis_admin/store_files.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <utility>
+
+#include "redis_admin/templates.h"
+#include "terminal/text.h"
+
+namespace nb::redis_admin {
+
+using namespace terminal;
+namespace {
+
+constexpr std::string_view kUserPrefix = "nodebeat-";
+constexpr std::string_view kNodePlaceholder = "NODE";
+constexpr std::string_view kFreeKeys = "~cell:*";
+constexpr std::string_view kFreeChannels = "&cell:*";
+
+void replace_all(std::string& text, std::string_view what, std::string_view by) {
+  for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(separator), text.size());
+    if (end > 0) out.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+// Takes the first line off `rest`.
+std::string_view next_line(std::string_view& rest) {
+  const size_t end = std::min(rest.find('\n'), rest.size());
+  const std::string_view line = rest.substr(0, end);
+  rest.remove_prefix(std::min(end + 1, rest.size()));
+  return line;
+}
+
+// An address has many writings, and this is one of them; nothing if it is none.
+std::optional<std::string> usual_writing(const std::string& address) {
+  unsigned char bytes[16];
+  char text[INET6_ADDRSTRLEN];
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (::inet_pton(family, address.c_str(), bytes) != 1) continue;
+    if (::inet_ntop(family, bytes, text, sizeof text) != nullptr) return text;
+  }
+  return std::nullopt;
+}
+
+// A word of a bind line in the usual writing, without the '-' that lets the server start without
+// it.
+std::string plain(std::string_view bound) {
+  if (bound.starts_with('-')) bound.remove_prefix(1);
+  const std::string address(bound);
+  return usual_writing(address).value_or(address);
+}
+
+// One that the template has already.
+bool is_usual_address(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address == "127.0.0.1" || address == "::1";
+}
+
+bool is_every_address(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address == "0.0.0.0" || address == "::" || address == "*" || address == "::*";
+}
+
+// In a users.acl a word ends at a space, and there are no quotes.
+std::string word_fault(std::string_view pattern) {
+  if (pattern.empty()) return "it is empty";
+  for (const char c : pattern) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '\'' || c == '(' || c == ')') {
+      return "it holds a space, a quote, a parenthesis or something that is not ASCII, which a "
+             "users.acl cannot hold; write ? for it";
+    }
+  }
+  return {};
+}
+
+// The patterns as words of a users.acl: "~a* ~b*".
+std::string words(const std::vector<std::string>& patterns, char sign) {
+  std::string out;
+  for (const std::string& pattern : patterns) out += (out.empty() ? "" : " ") + (sign + pattern);
+  return out;
+}
+
+// Whether `c` is in the class that begins behind the '[' at `pattern`; takes it off the pattern.
+bool in_class(std::string_view& pattern, char c) {
+  const bool negated = pattern.starts_with('^');
+  if (negated) pattern.remove_prefix(1);
+  bool found = false;
+  while (!pattern.empty() && pattern.front() != ']') {
+    if (pattern.front() == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
+    char first = pattern.front();
+    char last = first;
+    if (pattern.size() >= 3 && pattern[1] == '-') {
+      last = pattern[2];
+      pattern.remove_prefix(2);
+    }
+    if (first > last) std::swap(first, last);
+    found = found || (c >= first && c <= last);
+    pattern.remove_prefix(1);
+  }
+  if (!pattern.empty()) pattern.remove_prefix(1);
+  return found != negated;
+}
+
+}  // namespace
+
+std::string user_of_node(std::string_view node) {
+  return std::string(kUserPrefix) + std::string(node);
+}
+
+std::string_view node_of_user(std::string_view user) {
+  return user.starts_with(kUserPrefix) ? user.substr(kUserPrefix.size()) : std::string_view();
+}
+
+// As [node] name of nodebeat.toml.
+std::string node_name_fault(std::string_view node) {
+  const auto is_name = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  if (node.empty() || node.size() > 64) return "a node's name has 1 to 64 letters";
+  if (!std::all_of(node.begin(), node.end(), is_name) ||
+      std::isalnum(static_cast<unsigned char>(node.front())) == 0) {
+    return "a node's name holds letters, digits, '-', '_' and '.' only, a letter or digit first";
+  }
+  return {};
+}
+
+std::string address_fault(const std::string& address) {
+  unsigned char bytes[16];
+  if (usual_writing(address) && is_every_address(address)) {
+    return "it stands for every address of a computer: name those of the cell, such as 10.0.0.2";
+  }
+  const char* several = "it is no address of one computer";
+  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1)
+    return bytes[0] != 0 && bytes[0] < 224 ? "" : several;
+  if (::inet_pton(AF_INET6, address.c_str(), bytes) == 1) {
+    if (bytes[0] == 0xff) return several;
+    if (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) {
+      return "a link-local address leads nowhere without the name of an interface: give another";
+    }
+    const std::string text = plain(address);
+    if (text.starts_with("::ffff:")) return "it is an IPv4 address: write " + text.substr(7);
+    return {};
+  }
+  return "it is no IP address of this computer, such as 10.0.0.2 (names may resolve to another "
+         "one at the next start)";
+}
+
+std::string host_fault(const std::string& host) {
+  if (usual_writing(host)) return address_fault(host);
+  const auto is_name = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), is_name) ||
+      std::isalnum(static_cast<unsigned char>(host.front())) == 0 ||
+      host.find_first_not_of("0123456789.") == host.npos) {
+    return "it is no name or address of the store's computer, such as cell.local or 10.0.0.2 "
+           "(--port has the port)";
+  }
+  return {};
+}
+
+bool is_loopback(std::string_view bound) {
+  const std::string address = plain(bound);
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+std::string host_of_bind(std::string_view bound) {
+  const std::string address = plain(bound);
+  return is_loopback(bound) || !host_fault(address).empty() ? std::string() : address;
+}
+
+bool covers_prefix(std::string_view pattern, std::string_view prefix) {
+  while (!prefix.empty()) {
+    if (pattern.empty()) return false;
+    const char c = pattern.front();
+    pattern.remove_prefix(1);
+    if (c == '*') return true;
+    if (c == '[') {
+      if (!in_class(pattern, prefix.front())) return false;
+    } else if (c != '?') {
+      char literal = c;
+      if (c == '\\' && !pattern.empty()) {
+        literal = pattern.front();
+        pattern.remove_prefix(1);
+      }
+      if (literal != prefix.front()) return false;
+    }
+    prefix.remove_prefix(1);
+  }
+  return true;
+}
+
+std::string key_pattern_fault(std::string_view pattern) {
+  if (std::string fault = word_fault(pattern); !fault.empty()) return fault;
+  for (const std::string_view prefix :
+       {"node:", "robot:", "stroke:", "stream:", "session:", "nodebeat:"}) {
+    if (covers_prefix(pattern, prefix)) {
+      return "it covers keys beginning with " + std::string(prefix) +
+             ", which other programs parse; name what your own programs write, such as cell:*";
+    }
+  }
+  return {};
+}
+
+std::string channel_pattern_fault(std::string_view pattern) {
+  if (std::string fault = word_fault(pattern); !fault.empty()) return fault;
+  if (covers_prefix(pattern, "node:events:")) {
+    return "it covers node:events:*, on which a node speaks for itself only; name what your own "
+           "programs publish on, such as cell:*";
+  }
+  return {};
+}
+
+std::string size_fault(std::string_view size) {
+  const size_t digits = std::min(size.find_first_not_of("0123456789"), size.size());
+  const std::string_view unit = size.substr(digits);
+  if (digits == 0 || (unit != "mb" && unit != "gb") || size.front() == '0')
+    return "it is no size, such as 256mb or 2gb";
+  // Redis would take what is left of it.
+  if (!size_bytes(size)) return "it is more than 64 bits can hold; write one such as 256mb or 2gb";
+  return {};
+}
+
+std::optional<uint64_t> size_bytes(std::string_view size) {
+  constexpr std::pair<std::string_view, uint64_t> kUnits[] = {
+      {"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1 << 10},
+      {"m", 1000000}, {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30},
+  };
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  const std::string_view unit(end, static_cast<size_t>(size.data() + size.size() - end));
+  for (const auto& [name, bytes] : kUnits) {
+    if (name == unit && number <= UINT64_MAX / bytes) return number * bytes;
+  }
+  return std::nullopt;
+}
+
+std::vector<Directive> recommended_settings() {
+  std::vector<Directive> out;
+  for (std::string_view rest = kRedisConf; !rest.empty();) {
+    const std::string_view line = next_line(rest);
+    const size_t space = line.find(' ');
+    if (line.starts_with('#') || space == line.npos) continue;
+    const std::string_view value = line.substr(space + 1);
+    out.push_back(
+        {std::string(line.substr(0, space)), value == "\"\"" ? std::string() : std::string(value)});
+  }
+  return out;
+}
+
+std::string redis_conf(const StoreOptions& options) {
+  std::string out;
+  for (std::string_view rest = kRedisConf; !rest.empty();) {
+    const std::string_view line = next_line(rest);
+    std::string text(line);
+    if (line.starts_with("bind ")) {
+      std::vector<std::string> named;  // Redis does not start with one that stands there twice
+      for (const std::string& address : options.binds) {
+        if (is_usual_address(address) || is_every_address(address)) continue;
+        if (std::find(named.begin(), named.end(), plain(address)) != named.end()) continue;
+        named.push_back(plain(address));
+        text += ' ' + address;
+      }
+    } else if (line.starts_with("port ")) {
+      text = "port " + std::to_string(options.port);
+    } else if (line.starts_with("maxmemory ")) {
+      text = "maxmemory " + options.maxmemory;
+    } else if (!line.starts_with('#') && options.server != "redis") {
+      replace_all(text, "redis", options.server);
+    }
+    out += text + '\n';
+  }
+  return out;
+}
+
+StoreOptions read_redis_conf(std::string_view text) {
+  StoreOptions out;
+  out.binds = {"*"};  // Redis' own default
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto tokens = split(next_line(rest), ' ');
+    if (tokens.size() < 2) continue;
+    if (tokens[0] == "bind") {
+      out.binds.clear();
+      for (size_t i = 1; i < tokens.size(); ++i) {
+        if (!is_usual_address(tokens[i])) out.binds.emplace_back(tokens[i]);
+      }
+    } else if (tokens[0] == "port") {
+      std::from_chars(tokens[1].data(), tokens[1].data() + tokens[1].size(), out.port);
+    } else if (tokens[0] == "maxmemory" && size_fault(tokens[1]).empty()) {
+      out.maxmemory = tokens[1];
+    } else if (tokens[0] == "dir" && tokens[1].find("valkey") != std::string_view::npos) {
+      out.server = "valkey";
+    }
+  }
+  return out;
+}
+
+void read_free_patterns(const AclLine& line, StoreOptions& options) {
+  const std::string own_channel = "&node:events:" + std::string(node_of_user(line.user));
+  std::vector<std::string> keys;
+  std::vector<std::string> channels;
+  bool in_keys = false;
+  bool in_channels = false;
+  for (std::string_view token : split(line.text, ' ')) {
+    const bool ends_selector = token.ends_with(')');
+    if (ends_selector) token.remove_suffix(1);
+    if (in_keys && token.starts_with('~')) keys.emplace_back(token.substr(1));
+    in_channels = in_channels && token.starts_with('&');
+    if (in_channels) channels.emplace_back(token.substr(1));
+    in_keys = !ends_selector && (in_keys || token == "+del");
+    in_channels = in_channels || token == own_channel;
+  }
+  if (!keys.empty()) options.keys = std::move(keys);
+  if (!channels.empty()) options.channels = std::move(channels);
+}
+
+std::string acl_line(const StoreOptions& options, std::string_view user,
+                     const std::vector<std::string>& hashes) {
+  const std::string_view node = node_of_user(user);
+  const std::string_view wanted = node.empty() ? user : "nodebeat-NODE";
+  for (const std::string_view line : split(kUsersAcl, '\n')) {
+    const auto tokens = split(line, ' ');
+    if (tokens.size() < 2 || tokens[1] != wanted) continue;
+    std::string out;
+    for (const std::string_view token : tokens) {
+      std::string text(token);
+      const bool ends_selector = text.ends_with(')');
+      if (ends_selector) text.pop_back();
+      if (text == kFreeKeys && !options.keys.empty()) {
+        text = words(options.keys, '~');
+      } else if (text == kFreeChannels && !options.channels.empty()) {
+        text = words(options.channels, '&');
+      } else if (!node.empty()) {
+        replace_all(text, kNodePlaceholder, node);
+      }
+      out += (out.empty() ? "" : " ") + text + (ends_selector ? ")" : "");
+      if (token != "resetpass") continue;
+      for (const std::string& hash : hashes) out += ' ' + hash;
+    }
+    return out;
+  }
+  return {};
+}
+
+}  // namespace nb::redis_admin

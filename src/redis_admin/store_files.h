@@ -1,0 +1,72 @@
+// What `nodebeatctl redis setup` writes, from the shipped templates. Pure: nothing here reads or
+// writes a file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis_admin/acl.h"
+
+namespace nb::redis_admin {
+
+struct StoreOptions {
+  std::vector<std::string> nodes;
+  std::vector<std::string> binds;     // addresses beside this computer's own
+  std::vector<std::string> keys;      // what state.set may write; empty: cell:*
+  std::vector<std::string> channels;  // what event.publish may publish on besides; empty: cell:*
+  std::string server = "redis";       // or "valkey"
+  std::string maxmemory = "256mb";
+  long long port = 6379;
+};
+
+// "nodebeat-hog"
+std::string user_of_node(std::string_view node);
+// The node of "nodebeat-hog"; empty for other users.
+std::string_view node_of_user(std::string_view user);
+
+// What the shipped redis.conf sets, in its order; a name may come twice.
+struct Directive {
+  std::string name, value;
+};
+std::vector<Directive> recommended_settings();
+
+// What is wrong with a name, an address, a pattern or a size, in words; empty: nothing.
+std::string node_name_fault(std::string_view node);
+std::string address_fault(const std::string& address);
+std::string host_fault(const std::string& host);
+std::string key_pattern_fault(std::string_view pattern);
+std::string channel_pattern_fault(std::string_view pattern);
+std::string size_fault(std::string_view size);
+
+// A number as Redis reads it: "64mb" is 67108864. Nothing if it is none, or needs more than 64
+// bits.
+std::optional<uint64_t> size_bytes(std::string_view size);
+
+// Whether the glob `pattern` (as Redis has them) matches something that begins with `prefix`.
+bool covers_prefix(std::string_view pattern, std::string_view prefix);
+
+std::string redis_conf(const StoreOptions& options);
+// What a redis.conf of ours was made with: addresses, port, memory and server. Of another's, the
+// addresses are words of its bind line as they stand: -10.0.0.2, *.
+StoreOptions read_redis_conf(std::string_view text);
+
+// Whether this word of a bind line is an address that only its own computer reaches.
+bool is_loopback(std::string_view bound);
+// What other computers reach it by; empty: by nothing, or by more than one address.
+std::string host_of_bind(std::string_view bound);
+
+// --- users.acl -----------------------------------------------------------------------------------
+
+// What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be
+// told.
+void read_free_patterns(const AclLine& line, StoreOptions& options);
+
+// The line of `user` (default, admin, viewer, or a node's) by the template, with these passwords.
+std::string acl_line(const StoreOptions& options, std::string_view user,
+                     const std::vector<std::string>& hashes);
+
+}  // namespace nb::redis_admin

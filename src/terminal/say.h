@@ -1,0 +1,27 @@
+// How a command speaks: its result on standard output, what went wrong on standard error.
+#pragma once
+
+#include <string_view>
+
+#include "terminal/exit_code.h"
+#include "terminal/style.h"
+
+namespace nb::terminal {
+
+// What a command's result has to look like.
+struct Output {
+  bool json = false;
+  Style style;
+};
+
+// Writes to stdout. A command whose output cannot be written has failed: kOutput, and the reason is
+// told on stderr.
+ExitCode say(std::string_view text);
+// The end of a command whose output could not be written, for that errno.
+ExitCode output_fault(int error);
+// Writes JSON to stdout, in a line of its own; see json_printable().
+ExitCode say_json(std::string_view json);
+// Writes "nodebeatctl: <sentence>" to stderr; returns `exit`.
+ExitCode complain(ExitCode exit, std::string_view sentence);
+
+}  // namespace nb::terminal

@@ -1,0 +1,51 @@
+// Text for people: how wide it is on a terminal, cut and padded to columns, ages, sizes, bars.
+// Everything pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace nb::terminal {
+
+// Columns that UTF-8 text takes on a terminal: combining marks none, East Asian wide and emoji
+// two. A byte that is no UTF-8 counts as one column.
+size_t width(std::string_view text);
+
+// At most `columns` wide; what is cut off is marked by "…", or "..." without `utf8`.
+std::string clip(std::string_view text, size_t columns, bool utf8);
+
+enum class Align : uint8_t { left, right };
+// With spaces up to `columns`; longer text stays as it is.
+std::string pad(std::string_view text, size_t columns, Align align = Align::left);
+
+// Without anything that could steer a terminal: what base/foreign_text.h calls unsafe (control
+// characters, C1 ones included, marks that turn the direction of writing), and bytes that are no
+// UTF-8, become '?'. For all text that comes from elsewhere.
+std::string printable(std::string_view text);
+// The same, but newlines stay.
+std::string printable_lines(std::string_view text);
+// The same of JSON, which says the same afterwards: what could steer a terminal stands within
+// strings only, and is written there as an escape, \u009b.
+std::string json_printable(std::string_view json);
+
+// As a word for a shell: in quotes where it needs some.
+std::string shell_word(const std::string& text);
+
+// "350 ms", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h": at most two units.
+std::string duration(int64_t milliseconds);
+// "12 s ago", or "now" within the first second; "in 3 s" for what lies ahead.
+std::string ago(int64_t milliseconds);
+// "512 B", "1.5 KiB", "1 MiB"
+std::string size_text(double bytes);
+// "350 us", "1.2 ms", "2.5 s"
+std::string latency(double microseconds);
+// "7 %", right-aligned in five columns.
+std::string percent(double value);
+
+// `cells` wide, filled to `fraction` (0 to 1): blocks in eighths of a cell, or "####----".
+std::string bar(double fraction, size_t cells, bool utf8);
+
+}  // namespace nb::terminal
