@@ -407,8 +407,8 @@ void Agent::update_stats() {
   next.stored = outbox_.counters().stored;
   next.refused = outbox_.counters().refused;
   next.coalesced = outbox_.slots().coalesced();
-  next.events_waiting = outbox_.events_waiting();
-  next.events_dropped = outbox_.events_dropped();
+  next.events_waiting = outbox_.lanes().size();
+  next.events_dropped = outbox_.lanes().dropped();
   next.events_expired = outbox_.counters().expired;
   next.reloads = reloads_;
   const std::lock_guard lock(stats_mutex_);

@@ -68,7 +68,7 @@ void LocalApi::agent_stats(Request& request) {
   json.key("outbox").begin_object();
   put_count(json, "slots", outbox_.slots().size());
   put_count(json, "slots_waiting", outbox_.slots().dirty_count());
-  put_count(json, "events_waiting", outbox_.events_waiting());
+  put_count(json, "events_waiting", outbox_.lanes().size());
   put_count(json, "event_bytes", outbox_.events().bytes());
   put_count(json, "event_bytes_limit", config_.outbox.event_bytes);
   put_count(json, "urgent_bytes", outbox_.urgent_events().bytes());
@@ -76,7 +76,7 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "accepted", counters.accepted);
   put_count(json, "stored", counters.stored);
   put_count(json, "coalesced", outbox_.slots().coalesced());
-  put_count(json, "dropped", outbox_.events_dropped());
+  put_count(json, "dropped", outbox_.lanes().dropped());
   put_count(json, "expired", counters.expired);
   put_count(json, "refused", counters.refused);
   put_count(json, "replayed", counters.replayed);

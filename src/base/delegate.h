@@ -1,6 +1,6 @@
-// Delegate: a bound member function or a plain function with context, two words, never allocates.
-// The object it is bound to must outlive its last call; an empty Delegate may be called and does
-// nothing.
+// Delegate: a member function bound to its object, or a plain function with a context. A Delegate
+// takes two words and never allocates. The object must outlive the last call. An empty Delegate may
+// be called: it does nothing and returns R{}.
 #pragma once
 
 namespace nb {
@@ -8,29 +8,29 @@ namespace nb {
 template <class Signature>
 class Delegate;
 
-template <class... Args>
-class Delegate<void(Args...)> {
+template <class R, class... Args>
+class Delegate<R(Args...)> {
  public:
   Delegate() = default;
-  Delegate(void* object, void (*call)(void*, Args...)) : object_(object), call_(call) {}
+  Delegate(void* object, R (*call)(void*, Args...)) : object_(object), call_(call) {}
 
   // Delegate<void(int)>::to<&Thing::on_x>(this)
   template <auto Method, class T>
   static Delegate to(T* object) {
-    return Delegate(object, [](void* self, Args... args) {
-      (static_cast<T*>(self)->*Method)(static_cast<Args>(args)...);
+    return Delegate(object, [](void* self, Args... args) -> R {
+      return (static_cast<T*>(self)->*Method)(static_cast<Args>(args)...);
     });
   }
 
   explicit operator bool() const { return call_ != nullptr; }
 
-  void operator()(Args... args) const {
-    if (call_ != nullptr) call_(object_, static_cast<Args>(args)...);
+  R operator()(Args... args) const noexcept {
+    return call_ != nullptr ? call_(object_, static_cast<Args>(args)...) : R();
   }
 
  private:
   void* object_ = nullptr;
-  void (*call_)(void*, Args...) = nullptr;
+  R (*call_)(void*, Args...) = nullptr;
 };
 
 }  // namespace nb

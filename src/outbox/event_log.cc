@@ -121,31 +121,38 @@ OwnEvents* EventLog::to_be_shortened(const OwnEvents& by, size_t bytes) const {
   return most;
 }
 
-Record* EventLog::push(Owner owner, uint64_t order, const EntryUpdate* entry,
+// Whether the lane has room, whatever the owner's share.
+bool EventLog::fits(const OwnEvents& own, size_t size) const {
+  const Chunks::Row* row = own.has_row ? &own.row : nullptr;
+  return bytes() + Chunks::waste_by(row, size) + size <= limits_.lane_bytes(urgent_);
+}
+
+bool EventLog::has_room(Owner owner, size_t size) {
+  const OwnEvents& own = place_of(owner);
+  return own.bytes + size <= limits_.share(urgent_) && fits(own, size);
+}
+
+Record* EventLog::push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
                        const MessageUpdate* message, MonoTime now, WallTime wall) {
   chunks_.trim(now);
   const size_t size = size_of(entry, message);
   const size_t share = limits_.share(urgent_);
   OwnEvents& own = place_of(owner);
-  Chunks::Row* row = own.has_row ? &own.row : nullptr;
   while (own.bytes + size > share && own.first_unsent != nullptr) drop(*own.first_unsent);
-  const auto fits = [&] {
-    return bytes() + Chunks::waste_by(row, size) + size <= limits_.lane_bytes(urgent_);
-  };
-  while (own.bytes + size <= share && !fits()) {
+  while (own.bytes + size <= share && !fits(own, size)) {
     OwnEvents* shortened = to_be_shortened(own, size);
     if (shortened == nullptr) break;
     drop(*shortened->first_unsent);
   }
-  if (own.bytes + size > share || !fits()) {
+  if (own.bytes + size > share || !fits(own, size)) {
     count_dropped(wall);
     return nullptr;
   }
-  const Chunks::Room room = chunks_.take(row, size);
+  const Chunks::Room room = chunks_.take(own.has_row ? &own.row : nullptr, size);
   auto* record = new (room.at) Record{};
   record->chunk = room.chunk;
   record->owner = &own;
-  record->order = order;
+  record->sequence = sequence;
   record->urgent = urgent_;
   record->at = now;
   record->wall = wall;
@@ -203,8 +210,7 @@ void EventLog::drop_old(MonoTime now) {
 void EventLog::drop(Record& record) {
   if (unsent_ == &record) unsent_ = record.next;
   take_from_unsent(record);
-  count_dropped(record.wall);
-  on_dropped_(record);
+  if (!on_dropped_(record)) count_dropped(record.wall);
   release(record);
 }
 
@@ -254,10 +260,9 @@ void EventLog::pop_sent() {
   release(*first_);
 }
 
-void EventLog::send_again(uint64_t order) {
+void EventLog::send_again() {
   Record& record = *first_;
   sent_bytes_ -= record.bytes;
-  record.order = order;
   if (unsent_ == nullptr) unsent_ = &record;
   if (&record != last_) {
     first_ = record.next;
@@ -300,7 +305,7 @@ void EventLog::leave(Owner owner, Owner heir_owner) {
   while (own->first_unsent != nullptr) {
     Record& record = *own->last_unsent;
     take_from_unsent(record);
-    while (before != nullptr && before->order > record.order) before = before->previous_own;
+    while (before != nullptr && before->sequence > record.sequence) before = before->previous_own;
     add_to_unsent(record, heir, before);
     --own->records;
     ++heir.records;
@@ -326,12 +331,12 @@ void EventLog::release(Record& record) {
 }
 
 void EventLog::unsend() {
-  // What was sent lies in the order of the turns; what waits lies by age.
+  // What was sent lies in the order of the turns, and what Redis has aborted lies behind the rest.
   std::vector<Record*> records;
   records.reserve(size_);
   for (Record* record = first_; record != nullptr; record = record->next) records.push_back(record);
   std::sort(records.begin(), records.end(),
-            [](const Record* a, const Record* b) { return a->order < b->order; });
+            [](const Record* a, const Record* b) { return a->sequence < b->sequence; });
   first_ = last_ = nullptr;
   for (Record* record : records) {
     record->next = nullptr;

@@ -66,8 +66,8 @@ struct Record {
   Chunks::Chunk* chunk;
   Slot* slot;  // goes in the same transaction if it still waits then
   uint64_t slot_version;
-  uint64_t order;   // among the records of both lanes
-  uint64_t behind;  // it must not be sent before those of the other lane up to this order
+  uint64_t sequence;  // names the event for good: see outbox/journal.h
+  uint64_t behind;    // it must not be sent before those of the other lane up to this sequence
   MonoTime at;
   WallTime wall;
   Duration max_age;  // of the message
@@ -117,8 +117,9 @@ struct Gap {
 
 class EventLog {
  public:
-  // `on_dropped` hears of each record that goes unsent, while it is still valid.
-  EventLog(EventLogLimits limits, bool urgent, Delegate<void(Record&)> on_dropped)
+  // `on_dropped` is called with each record that goes unsent, while the record is still valid. It
+  // returns true if the event is kept elsewhere and does not count as lost.
+  EventLog(EventLogLimits limits, bool urgent, Delegate<bool(Record&)> on_dropped)
       : limits_(limits), urgent_(urgent), on_dropped_(on_dropped) {}
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
@@ -130,9 +131,11 @@ class EventLog {
   static size_t size_of(const EntryUpdate* entry, const MessageUpdate* message);
 
   // Appends, and drops what then no longer fits, never what is being sent. Null, and counted as
-  // dropped, if there is no room even so. `order` is larger than that of each record before.
-  Record* push(Owner owner, uint64_t order, const EntryUpdate* entry, const MessageUpdate* message,
-               MonoTime now, WallTime wall);
+  // dropped, if there is no room even so.
+  Record* push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
+               const MessageUpdate* message, MonoTime now, WallTime wall);
+  // Whether push() would drop nothing for a record of this size.
+  bool has_room(Owner owner, size_t size);
   // Drops what is older than the limit.
   void drop_old(MonoTime now);
 
@@ -147,9 +150,8 @@ class EventLog {
   void mark_sent(Record& record);
   // The oldest sent record has been answered.
   void pop_sent();
-  // Nothing of the oldest sent record was carried out: it waits again, behind all others, with
-  // this order.
-  void send_again(uint64_t order);
+  // Nothing of the oldest sent record was carried out: it waits again, behind all others.
+  void send_again();
   // What was sent is in doubt: it will be sent again.
   void unsend();
   // The owner puts in no more: what it has not sent yet becomes another's, in whose turns it goes.
@@ -172,6 +174,7 @@ class EventLog {
 
  private:
   OwnEvents& place_of(Owner owner);
+  bool fits(const OwnEvents& own, size_t size) const;
   OwnEvents* to_be_shortened(const OwnEvents& by, size_t bytes) const;
   size_t fair_part() const;
   void add_to_unsent(Record& record, OwnEvents& own, Record* before);
@@ -183,7 +186,7 @@ class EventLog {
 
   EventLogLimits limits_;
   bool urgent_;
-  Delegate<void(Record&)> on_dropped_;
+  Delegate<bool(Record&)> on_dropped_;
   Chunks chunks_;
   std::vector<std::unique_ptr<OwnEvents>> owners_;
   OwnEvents* last_own_ = nullptr;  // whose record came last: they come many at a time

@@ -11,8 +11,6 @@ namespace {
 
 // After so many events a slot that waits alone has its turn, so that a flood does not starve it.
 constexpr unsigned kEventsInARow = 16;
-// The same of urgent events, after which one of the other lane has its turn.
-constexpr unsigned kUrgentInARow = 16;
 
 }  // namespace
 
@@ -24,10 +22,8 @@ MessageView Unit::message() const {
 Outbox::Outbox(OutboxOptions options)
     : options_(std::move(options)),
       slots_(options_.slot_limits),
-      events_(options_.event_limits, false,
-              Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)),
-      urgent_(options_.event_limits, true,
-              Delegate<void(Record&)>::to<&Outbox::on_record_dropped>(this)) {}
+      lanes_(options_.event_limits, options_.instance_id,
+             Delegate<void(Record&, bool)>::to<&Outbox::on_record_dropped>(this)) {}
 
 // --- filling ---
 
@@ -35,8 +31,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
                 const MessageUpdate* message, MonoTime now, WallTime wall, Waiter waiter,
                 Origin origin) {
   const bool has_event = entry != nullptr || message != nullptr;
-  EventLog& lane = this->lane(origin.urgent);
-  if (has_event && EventLog::size_of(entry, message) > lane.limits().share(origin.urgent)) {
+  if (has_event && EventLog::size_of(entry, message) > lanes_.share(origin.urgent)) {
     return Put::too_large;
   }
   look_for_expired(now);
@@ -54,15 +49,13 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
     if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
   }
   if (has_event) {
-    events_.drop_old(now);
-    urgent_.drop_old(now);
-    if (Record* record = lane.push(origin.owner, ++last_order_, entry, message, now, wall)) {
+    if (Record* record = lanes_.push(origin, entry, message, now, wall)) {
       record->waiter = waiter;
       record->slot = slot;
       if (slot != nullptr) {
         record->slot_version = slot->version;
-        record->behind = slot->last_order[!origin.urgent];
-        slot->last_order[origin.urgent] = record->order;
+        record->behind = slot->last_sequence[!origin.urgent];
+        slot->last_sequence[origin.urgent] = record->sequence;
         ++slot->records;
         slots_.count(*slot);
       }
@@ -81,12 +74,18 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   return Put::accepted;
 }
 
+bool Outbox::put_back(uint64_t sequence, const EntryUpdate* entry, const MessageUpdate* message,
+                      MonoTime now, WallTime wall, Waiter waiter, Origin origin) {
+  Record* record = lanes_.put_back(sequence, origin, entry, message, now, wall);
+  if (record != nullptr) record->waiter = waiter;
+  return record != nullptr;
+}
+
 void Outbox::client_gone(Owner owner, uint32_t user) {
   slots_.shares().client_gone(owner);
   // No client has so high a number.
   constexpr Owner kHeirs = Owner{1} << 63;
-  events_.leave(owner, kHeirs | user);
-  urgent_.leave(owner, kHeirs | user);
+  lanes_.leave(owner, kHeirs | user);
   tell_of_room();
 }
 
@@ -121,15 +120,14 @@ void Outbox::connection_opened() {
   slots_.mark_dirty_for_connection();
   streams_.forget_all();
   replaying_ = slots_.front(Lane::alone) != nullptr;
-  backlog_ = slots_.dirty_count() + events_waiting();
+  backlog_ = slots_.dirty_count() + lanes_.size();
 }
 
 void Outbox::connection_lost() {
   connected_ = false;
-  events_.unsend();
-  urgent_.unsend();
+  lanes_.unsend();
   if (notice_in_flight_) {
-    events_.put_back(std::exchange(told_gap_, {}));
+    lanes_.put_back(std::exchange(told_gap_, {}));
     notice_in_flight_ = false;
   }
   if (std::exchange(in_flight_, 0) == 0) return;
@@ -154,40 +152,15 @@ Slot* Outbox::next_alone(MonoTime now) {
   return nullptr;
 }
 
-// What is urgent goes first, but lets the others have their turn; and never ahead of what came
-// before it in the other lane of the same value: first a session's progress, then its end.
-Record* Outbox::next_record() {
-  const auto may_go = [](const Record* record, const EventLog& other) {
-    if (record == nullptr) return false;
-    const Record* before = other.first_unsent();
-    return before == nullptr || before->order > record->behind;
-  };
-  // Of one lane the oldest may always go, so the lanes never wait for each other.
-  const auto next_of = [&](EventLog& lane, const EventLog& other) -> Record* {
-    Record* next = lane.next_to_send();
-    if (next != nullptr && !may_go(next, other)) next = lane.first_unsent();
-    return may_go(next, other) ? next : nullptr;
-  };
-  Record* urgent = next_of(urgent_, events_);
-  Record* event = next_of(events_, urgent_);
-  if (urgent == nullptr || (event != nullptr && urgent_in_a_row_ >= kUrgentInARow)) {
-    urgent_in_a_row_ = 0;
-    return event;
-  }
-  ++urgent_in_a_row_;
-  return urgent;
-}
-
 bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   unit = {};
   Slot* slot = next_alone(now);
   if (slot == nullptr) replaying_ = false;
   if (!replaying_) {
-    events_.drop_old(now);
-    urgent_.drop_old(now);
+    lanes_.drop_old(now);
     // One of the agent's own goes at once: it comes once a turn at most, however often it changes.
     const bool slots_turn = slot != nullptr && (slot->own || events_in_a_row_ >= kEventsInARow);
-    Record* record = slots_turn ? nullptr : next_record();
+    Record* record = slots_turn ? nullptr : lanes_.next();
     // What was lost is said before the first event that comes after the loss.
     if (!slots_turn && take_notice(unit, wall)) {
       slot = nullptr;
@@ -202,7 +175,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
                                     record->max_length, record->max_bytes, record->ttl, now);
       }
       counters_.replayed += record->was_sent;
-      lane(record->urgent).mark_sent(*record);
+      lanes_.mark_sent(*record);
       ++events_in_a_row_;
       slot = record->slot != nullptr && record->slot->dirty() ? record->slot : nullptr;
     } else {
@@ -220,9 +193,8 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
 }
 
 bool Outbox::take_notice(Unit& unit, WallTime wall) {
-  if ((!events_.has_gap() && !urgent_.has_gap()) || notice_in_flight_) return false;
-  told_gap_ = events_.take_gap();
-  told_gap_.add(urgent_.take_gap());
+  if (!lanes_.has_gap() || notice_in_flight_) return false;
+  told_gap_ = lanes_.take_gap();
   notice_ = Notice{wire::node_events_channel(options_.node_id),
                    wire::events_lost_event({options_.node_id, options_.instance_id, wall},
                                            told_gap_.count, told_gap_.first, told_gap_.last)};
@@ -290,7 +262,7 @@ void Outbox::aborted(const Unit& unit) {
   streams_.forget_all();
   if (unit.record != nullptr) {
     unit.record->apart = true;
-    lane(unit.record->urgent).send_again(++last_order_);
+    lanes_.send_again(*unit.record);
   }
   --in_flight_;
 }
@@ -344,7 +316,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
         {record.waiter, outcome, subscribers, !refusals.entry.empty(), !refusals.message.empty()});
   }
   let_go(record);
-  lane(record.urgent).pop_sent();
+  lanes_.pop_sent(record);
 }
 
 void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
@@ -354,9 +326,11 @@ void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
   if (slot.waits.empty() && slot.waits.capacity() > 64) std::vector<Slot::Wait>().swap(slot.waits);
 }
 
-void Outbox::on_record_dropped(Record& record) {
-  add_loss(record.owner->owner);
-  answer(record.waiter, Outcome::dropped);
+void Outbox::on_record_dropped(Record& record, bool kept) {
+  if (!kept) {
+    add_loss(record.owner->owner);
+    answer(record.waiter, Outcome::dropped);
+  }
   let_go(record);
 }
 
@@ -415,8 +389,7 @@ void Outbox::look_for_expired(MonoTime now) {
 }
 
 bool Outbox::drained() const {
-  return in_flight_ == 0 && slots_.dirty_count() == 0 && events_waiting() == 0 &&
-         !events_.has_gap() && !urgent_.has_gap();
+  return in_flight_ == 0 && slots_.dirty_count() == 0 && lanes_.size() == 0 && !lanes_.has_gap();
 }
 
 void Outbox::answer(Waiter waiter, Outcome outcome) {
@@ -424,9 +397,8 @@ void Outbox::answer(Waiter waiter, Outcome outcome) {
 }
 
 void Outbox::tell_of_room() {
-  const bool events = events_.take_relief();
-  const bool urgent = urgent_.take_relief();
-  if ((slots_.shares().take_relief() || urgent || events) && on_room_) on_room_();
+  const bool events = lanes_.take_relief();
+  if ((slots_.shares().take_relief() || events) && on_room_) on_room_();
 }
 
 // Whoever hears an answer may put something in, which may settle others: those come next, not

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/histogram.h"
-#include "outbox/event_log.h"
+#include "outbox/event_lanes.h"
 #include "outbox/slots.h"
 #include "outbox/streams.h"
 
@@ -79,7 +79,7 @@ class Outbox {
   // Whether this owner has so much waiting here that it had better wait before it puts in more;
   // on_room tells when it need not wait any longer.
   bool crowded(Owner owner) const {
-    return events_.crowded(owner) || urgent_.crowded(owner) || slots_.shares().crowded(owner);
+    return lanes_.crowded(owner) || slots_.shares().crowded(owner);
   }
   // A client and its user; what it has put in when it is gone stays, and is no longer its own. Its
   // events take turns with those of others of the same user who have gone: whoever comes and goes a
@@ -103,6 +103,15 @@ class Outbox {
   void take_losses(Tell tell) {
     for (const Loss& loss : std::exchange(losses_, {})) tell(loss.owner, loss.count);
   }
+
+  // --- the journal ---
+
+  // Before the first event. The journal must outlive the outbox.
+  void attach(Journal& journal) { lanes_.attach(journal); }
+  // Takes an event again that the journal has kept, with the sequence that it had. False if there
+  // is no room now: then the journal tries again later, and goes on behind it only then.
+  bool put_back(uint64_t sequence, const EntryUpdate* entry, const MessageUpdate* message,
+                MonoTime now, WallTime wall, Waiter waiter = 0, Origin origin = {});
 
   // --- emptying ---
 
@@ -147,18 +156,13 @@ class Outbox {
 
   // --- limits and figures ---
 
-  void set_event_limits(EventLogLimits limits) {
-    events_.set_limits(limits);
-    urgent_.set_limits(limits);
-  }
+  void set_event_limits(EventLogLimits limits) { lanes_.set_limits(limits); }
   void set_slot_limits(SlotLimits limits) { slots_.shares().set_limits(limits); }
   const SlotLimits& slot_limits() const { return slots_.shares().limits(); }
   const Slots& slots() const { return slots_; }
-  const EventLog& events() const { return events_; }
-  const EventLog& urgent_events() const { return urgent_; }
-  // Of both lanes.
-  size_t events_waiting() const { return events_.size() + urgent_.size(); }
-  uint64_t events_dropped() const { return events_.dropped() + urgent_.dropped(); }
+  const EventLanes& lanes() const { return lanes_; }
+  const EventLog& events() const { return lanes_.events(); }
+  const EventLog& urgent_events() const { return lanes_.urgent(); }
   const OutboxCounters& counters() const { return counters_; }
   // From put() to Redis' confirmation, of what was not stored before.
   const Histogram& store_latency() const { return store_latency_; }
@@ -177,9 +181,7 @@ class Outbox {
     uint64_t count;
   };
 
-  EventLog& lane(bool urgent) { return urgent ? urgent_ : events_; }
   Slot* next_alone(MonoTime now);
-  Record* next_record();
   void add_loss(Owner owner);
   bool take_notice(Unit& unit, WallTime wall);
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
@@ -187,7 +189,7 @@ class Outbox {
   void settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals);
   void look_for_loss(const Slot& slot, MonoTime now, bool existed);
   void settle_waits(Slot& slot, uint64_t version, Outcome outcome);
-  void on_record_dropped(Record& record);
+  void on_record_dropped(Record& record, bool kept);
   void let_go(Record& record);
   void maybe_forget(Slot& slot);
   void expire(Slot& slot);
@@ -198,8 +200,7 @@ class Outbox {
 
   OutboxOptions options_;
   Slots slots_;
-  EventLog events_;
-  EventLog urgent_;
+  EventLanes lanes_;
   Streams streams_;
   OutboxCounters counters_;
   Histogram store_latency_;
@@ -221,9 +222,7 @@ class Outbox {
   MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;
   size_t backlog_ = 0;  // units at most that were there when the connection was opened
-  uint64_t last_order_ = 0;
   unsigned events_in_a_row_ = 0;
-  unsigned urgent_in_a_row_ = 0;
   bool connected_ = false;
   bool may_rewrite_ = true;
   bool replaying_ = false;  // slots go first until all have gone once

@@ -52,15 +52,15 @@ struct Slot {
   size_t largest = 0;             // bytes of texts that there have been
   std::vector<FieldView> fields;  // into `texts`
 
-  uint64_t version = 0;          // counts the values that were put here
-  uint64_t sent_version = 0;     // the last that was given to the link
-  uint64_t stored_version = 0;   // the last that Redis has confirmed
-  uint64_t refused_version = 0;  // the last that Redis has refused
-  MonoTime stored_at{};          // when Redis last confirmed one
-  uint32_t in_flight = 0;        // units that carry it
-  uint32_t records = 0;          // of the event lanes that belong to it
-  uint64_t last_order[2] = {};   // of the last record that belongs to it, in each event lane
-  std::vector<Wait> waits;       // in the order of their versions
+  uint64_t version = 0;            // counts the values that were put here
+  uint64_t sent_version = 0;       // the last that was given to the link
+  uint64_t stored_version = 0;     // the last that Redis has confirmed
+  uint64_t refused_version = 0;    // the last that Redis has refused
+  MonoTime stored_at{};            // when Redis last confirmed one
+  uint32_t in_flight = 0;          // units that carry it
+  uint32_t records = 0;            // of the event lanes that belong to it
+  uint64_t last_sequence[2] = {};  // of the last record that belongs to it, in each event lane
+  std::vector<Wait> waits;         // in the order of their versions
 
   Slot* previous = nullptr;  // in its lane
   Slot* next = nullptr;

@@ -748,7 +748,7 @@ TEST_F(OwnersTest, AFloodCostsItsOwnOldestEventsOnly) {
   const auto lost = losses();
   EXPECT_EQ(lost.size(), 1u);
   EXPECT_GT(lost.at(1), 900u);
-  EXPECT_EQ(lost.at(1), box().events_dropped());
+  EXPECT_EQ(lost.at(1), box().lanes().dropped());
   EXPECT_TRUE(losses().empty());
   flood(1, 1);
   EXPECT_EQ(loss_calls_, 2);
@@ -923,7 +923,7 @@ TEST_F(OwnersTest, AfterALostConnectionTheOldestGoesFirstAgain) {
     unit = next();
   } while (text_of(unit) != "+xadd:2");
   box().connection_lost();
-  EXPECT_EQ(box().events().first_unsent()->order, 1u);
+  EXPECT_EQ(box().events().first_unsent()->sequence, 1u);
   box().connection_opened();
   const Sent sent = drain();
   EXPECT_EQ(sent.size(), 32u);
@@ -935,7 +935,7 @@ TEST_F(OwnersTest, WhoHasMuchHereIsToldToWaitAndWhenThereIsRoom) {
   box().connection_opened();
   EXPECT_FALSE(box().crowded(1));
   while (!box().crowded(1)) ASSERT_EQ(event(1, std::string(200, 'x')), Put::accepted);
-  EXPECT_EQ(box().events_dropped(), 0u) << "before anything is lost";
+  EXPECT_EQ(box().lanes().dropped(), 0u) << "before anything is lost";
   EXPECT_FALSE(box().crowded(2));
   Unit unit;
   int sent = 0;
