@@ -122,7 +122,6 @@ Writer& Writer::rounded(double value, int decimals) {
     *end++ = '.';
     for (scale /= 10; rest != 0; rest %= scale, scale /= 10) {
       *end++ = static_cast<char>('0' + rest / scale);
-      if (scale == 1) break;
     }
   }
   return raw(std::string_view(text, static_cast<size_t>(end - text)));
