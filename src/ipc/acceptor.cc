@@ -51,7 +51,7 @@ bool Acceptor::accept_one() {
   if (fd) {
     if (!spare_) spare_ = open_spare();
     if (spare_) short_said_ = false;
-    on_connection_(fd, false);
+    on_connection_(fd, 0);
     return true;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
@@ -76,7 +76,7 @@ bool Acceptor::accept_with_spare() {
   spare_.reset();
   UniqueFd fd(::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd) {
-    on_connection_(fd, true);
+    on_connection_(fd, cause);
     fd.reset();
     if (fd_ >= 0) spare_ = open_spare();
     return true;

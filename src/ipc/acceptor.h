@@ -16,9 +16,10 @@ namespace nb::ipc {
 
 class Acceptor {
  public:
-  // Who is called takes the descriptor; `spare` says that it is the last there is, and has to be
-  // closed before the call returns. `log` must outlive it.
-  using OnConnection = Delegate<void(UniqueFd&, bool spare)>;
+  // The callee takes the descriptor. `shortage` is 0, or it is EMFILE or ENFILE: then this is the
+  // last descriptor there is, and the callee has to close it before it returns. `log` must outlive
+  // the acceptor.
+  using OnConnection = Delegate<void(UniqueFd&, int shortage)>;
 
   Acceptor(uv::Loop& loop, const Log& log, OnConnection on_connection);
 

@@ -28,6 +28,7 @@ class Admission {
 
   struct Verdict {
     Session* yields = nullptr;              // is to be closed for the new one
+    size_t limit = 0;                       // then: how many connections there may be
     std::optional<wire::RpcError> refusal;  // there is no room
   };
 

@@ -1,8 +1,10 @@
 #include "ipc/server.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/text.h"
@@ -21,8 +23,18 @@ constexpr size_t kMalformedPerSecond = 1000;
 // While more than so many times output_bytes wait for one user's clients together, the share of
 // each of them is a quarter.
 constexpr size_t kCrowd = 4;
-// Who may not connect and tries again and again does not fill the log.
-constexpr Duration kForbiddenQuiet = std::chrono::minutes(1);
+
+wire::RpcError out_of_descriptors(int shortage) {
+  rlimit limit{};
+  if (shortage != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return wire::rpc::busy("this computer has no descriptors left: try again later");
+  }
+  const auto most = static_cast<size_t>(limit.rlim_cur);
+  return wire::rpc::busy(format("the agent has no descriptors left of the %zu that it may have "
+                                "(LimitNOFILE): try again later",
+                                most),
+                         most);
+}
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == line.npos;
@@ -72,34 +84,25 @@ void Server::stop() {
 
 // --- connections ---------------------------------------------------------------------------------
 
-void Server::on_connection(UniqueFd& fd, bool spare) {
+void Server::on_connection(UniqueFd& fd, int shortage) {
   const std::optional<Peer> peer = peer_of(fd.get());
   if (!peer) return;
   if (!is_allowed(fd.get(), *peer, options_.allow_users, options_.allow_groups)) {
-    if (loop_.now() >= forbidden_quiet_) {
-      log_.warning("socket: process %d of user %u may not connect", peer->pid, peer->uid);
-      forbidden_quiet_ = loop_.now() + kForbiddenQuiet;
-    }
+    log_.warning(LogAbout(peer->uid), "socket: process %d of user %u may not connect", peer->pid,
+                 peer->uid);
     return refuse(
-        fd, *peer, spare,
+        fd, *peer, shortage != 0,
         wire::rpc::forbidden(
             format("user %u may not connect: the agent's configuration names who may", peer->uid)));
   }
-  if (spare) {
-    return refuse(fd, *peer, spare,
-                  wire::rpc::busy("the agent has no descriptors left: try again later",
-                                  options_.max_clients));
-  }
+  if (shortage != 0) return refuse(fd, *peer, true, out_of_descriptors(shortage));
   const Admission::Verdict verdict = admission_.ask(sessions_, *peer, loop_.now());
   if (verdict.refusal) {
-    if (!std::exchange(busy_said_, true)) {
-      log_.warning("socket: %s; further clients are turned away (user %u, process %d)",
-                   verdict.refusal->message.c_str(), peer->uid, peer->pid);
-    }
-    return refuse(fd, *peer, spare, *verdict.refusal);
+    log_.warning(LogAbout(peer->uid), "socket: %s; process %d of user %u is turned away",
+                 verdict.refusal->message.c_str(), peer->pid, peer->uid);
+    return refuse(fd, *peer, false, *verdict.refusal);
   }
-  busy_said_ = false;
-  if (verdict.yields != nullptr) yield(*verdict.yields);
+  if (verdict.yields != nullptr) yield(*verdict.yields, verdict.limit);
   SessionOwner& owner = *this;
   auto session = std::make_unique<Session>(loop_, owner, pool_, std::move(fd), last_id_ + 1, *peer,
                                            options_.line_bytes);
@@ -111,15 +114,19 @@ void Server::on_connection(UniqueFd& fd, bool spare) {
   events_.on_open(id, *peer);
 }
 
-void Server::yield(Session& session) {
+void Server::yield(Session& session, size_t limit) {
   ++counters_.yielded;
   log_.debug(LogAbout(static_cast<uint64_t>(session.peer().pid)),
              "socket: client %llu (process %d) was idle, and is closed for a new one",
              static_cast<unsigned long long>(session.id()), session.peer().pid);
-  append_error(session, wire::rpc::busy(
-                            "all connections are taken, and of them this one was idle for the "
-                            "longest time: it is closed for a new one; connect again when needed",
-                            options_.max_clients));
+  append_error(
+      session,
+      wire::rpc::busy(
+          format("all %zu connections that you may have are taken, and of them this one was idle "
+                 "for the longest time: it is closed for a new one; connect "
+                 "again when needed",
+                 limit),
+          limit));
   session.closing = true;
   end(session, Session::End::fault);
 }

@@ -148,13 +148,13 @@ class Server final : private SessionOwner {
  private:
   void on_ready(Session& session, int events) override;
   void on_process_gone(Session& session) override;
-  void on_connection(UniqueFd& fd, bool spare);
+  void on_connection(UniqueFd& fd, int shortage);
   void on_turn();
   void on_deadline();
 
   Session* find(ClientId client) const;
   void refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error);
-  void yield(Session& session);
+  void yield(Session& session, size_t limit);
   void serve_waiting();
   void serve(Session& session);
   bool wants_turn(const Session& session) const;
@@ -189,8 +189,6 @@ class Server final : private SessionOwner {
   ClientId last_id_ = 0;
   size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
   Admission admission_;
-  bool busy_said_ = false;
-  MonoTime forbidden_quiet_{};                      // until then no further one is told of
   std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
   mutable size_t last_found_ = 0;
   uint64_t readings_ = 0;

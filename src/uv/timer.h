@@ -1,5 +1,11 @@
 // Timer: calls back once after a delay on the loop's clock.
+//
+// A timer that is much too late, because the process was stopped or the loop was busy, lets the
+// loop look at its sockets first: what a timeout waits for may have come in time and not been read
+// yet.
 #pragma once
+
+#include <cstdint>
 
 #include "base/delegate.h"
 #include "uv/handle.h"
@@ -25,6 +31,8 @@ class Timer {
   Loop& loop_;
   Delegate<void()> on_expired_;
   MonoTime due_{};
+  uint64_t due_tick_ = 0;  // the same on libuv's clock
+  uint8_t turns_left_ = 0;
   Handle<uv_timer_t> handle_;
 };
 

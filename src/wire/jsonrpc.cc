@@ -150,6 +150,10 @@ RpcError too_many(std::string_view words, size_t limit) {
 RpcError too_many_fields(std::string_view words, size_t limit) {
   return with(-32000, words, "limit", limit);
 }
+RpcError busy(std::string_view words) {
+  return make(-32006, words);
+}
+
 RpcError busy(std::string_view words, size_t limit) {
   return with(-32006, words, "limit", limit);
 }

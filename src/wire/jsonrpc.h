@@ -41,6 +41,7 @@ RpcError too_many(std::string_view words, size_t limit);
 RpcError too_many_fields(std::string_view words, size_t limit);
 RpcError not_stored(std::string_view words, std::string_view link);
 RpcError busy(std::string_view words, size_t limit);
+RpcError busy(std::string_view words);  // where the limit is not the agent's
 RpcError timeout(std::string_view words);
 RpcError unavailable(std::string_view words, std::string_view link);
 RpcError refused_by_redis(std::string_view redis_words);

@@ -374,7 +374,7 @@ def test_descriptors_used_up(redis_server, make_agent, steady, connect):
         if "result" in answer:
             served.append(new)
         else:
-            assert answer["error"]["data"]["name"] == "busy"
+            assert answer["error"]["data"] == {"name": "busy", "limit": used + 4}
             busy += 1
     assert busy >= 8 and agent.wait_for_log("no descriptors")
     assert len(agent.logged("no descriptors")) == 1

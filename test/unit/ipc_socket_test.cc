@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/line_framer.h"
+#include "base/text.h"
 #include "ipc/activation.h"
 #include "ipc/server.h"
 #include "ipc/socket_file.h"
@@ -364,9 +365,11 @@ TEST_F(SocketServer, WithoutDescriptorsAClientIsToldAndTheLoopDoesNotSpin) {
   const rlimit tight{static_cast<rlim_t>(lowest), limits.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
   const std::string busy =
-      R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"the agent has no descriptors )"
-      R"(left: try again later","data":{"name":"busy","limit":64}}})"
-      "\n";
+      nb::format(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32006,"message":"the agent has no )"
+                 R"(descriptors left of the %d that it may have (LimitNOFILE): try again later",)"
+                 R"("data":{"name":"busy","limit":%d}}})"
+                 "\n",
+                 lowest, lowest);
   EXPECT_TRUE(loop.run_until([&] { return second.closed() && third.closed(); }));
   first.send("still here\n");
   EXPECT_TRUE(loop.run_until([&] { return first.received() == "still here\n"; }));

@@ -514,7 +514,7 @@ TEST_F(Ipc, WhoMayNotConnectIsTold) {
   EXPECT_EQ(last_words(request("echo", "1")), forbidden);
   EXPECT_EQ(last_words(""), forbidden);
   EXPECT_EQ(server->counters().refused, 2u);
-  EXPECT_EQ(log.count(LogLevel::warning, "may not connect"), 1) << log.text();
+  EXPECT_EQ(log.count(LogLevel::warning, "may not connect"), 2) << log.text();
   EXPECT_TRUE(open.empty());
 }
 
@@ -524,15 +524,17 @@ TEST_F(Ipc, SeveralWhoMayNotConnectDoNotFillTheLog) {
   options.mode = 0666;
   start();
   ::chmod(tree("").c_str(), 0755);
-  for (const uid_t user : {1000u, 1001u, 1000u, 1001u}) {
-    ASSERT_EQ(::seteuid(user), 0);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_EQ(::seteuid(i % 2 == 0 ? 1000 : 1001), 0);
     SocketClient client(options.path);
     ASSERT_EQ(::seteuid(0), 0);
     if (!client.connected()) GTEST_SKIP() << "other users cannot come here";
     EXPECT_TRUE(loop.run_until([&] { return client.closed(); }));
     EXPECT_NE(client.take().find("forbidden"), std::string::npos);
   }
-  EXPECT_EQ(log.count(LogLevel::warning, "may not connect"), 1) << log.text();
+  const auto told = static_cast<uint64_t>(log.count(LogLevel::warning, "may not connect"));
+  EXPECT_LE(told, 2 * LogBudget::kDefaultPerMinute + 2) << log.text();
+  EXPECT_GE(told, 2u);
 }
 
 TEST_F(Ipc, TheRightGroupMayConnect) {

@@ -1,6 +1,8 @@
 // Unit tests of uv/: real loops, real sockets on loopback, each loop closed clean.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -9,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "support/listener.h"
 #include "support/test_loop.h"
 #include "uv/async.h"
 #include "uv/blocking_call.h"
 #include "uv/dialer.h"
+#include "uv/poll.h"
 #include "uv/prepare.h"
 #include "uv/resolver.h"
 #include "uv/stream.h"
@@ -40,6 +44,34 @@ TEST(Loop, ReportsAHandleThatIsStillOpen) {
     EXPECT_EQ(loop->close(), UV_EBUSY);
   }
   EXPECT_EQ(loop->close(), 0);
+}
+
+// Keeps the loop from running, as SIGSTOP does.
+void stall(std::chrono::milliseconds time) {
+  const SystemClock real;
+  for (const MonoTime end = real.now() + time; real.now() < end;) {
+  }
+}
+
+TEST(Timer, ThatIsLateLetsSocketsBeReadFirst) {
+  TestLoop loop;
+  struct Order {
+    std::string text;
+    void on_timer() { text += 't'; }
+    void on_input(int) { text += 'i'; }
+  } order;
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd here(ends[0]), there(ends[1]);
+  Poll poll(loop, here.get(), Delegate<void(int)>::to<&Order::on_input>(&order));
+  poll.watch(UV_READABLE);
+  Timer timer(loop, Delegate<void()>::to<&Order::on_timer>(&order));
+  timer.start(1ms);
+  ASSERT_EQ(::write(there.get(), "x", 1), 1);
+  stall(200ms);
+  ASSERT_TRUE(loop.run_until([&] { return order.text.find('t') != std::string::npos; }));
+  EXPECT_EQ(order.text.front(), 'i') << order.text;
+  EXPECT_FALSE(timer.active());
 }
 
 TEST(Timer, ExpiresOnceNotEarlyAndCanBeMoved) {
