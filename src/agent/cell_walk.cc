@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/timestamp.h"
 #include "json/guard.h"
 #include "json/view.h"
 #include "wire/keys.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 
@@ -31,8 +31,8 @@ bool is_executing(std::string_view progress) {
 std::string last_beat(json::View health) {
   std::string scratch;
   const auto text = health["last_heartbeat"].string(scratch);
-  const auto beat = text ? wire::parse_timestamp(*text) : std::nullopt;
-  return beat ? wire::format_timestamp(*beat) : std::string();
+  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
+  return beat ? format_timestamp(*beat) : std::string();
 }
 
 }  // namespace
@@ -242,7 +242,7 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
       break;
     case Asked::history:
       if (const auto seen = read_newest_entry(reply)) {
-        lane.node->last_seen = wire::format_timestamp(*seen);
+        lane.node->last_seen = format_timestamp(*seen);
       }
       break;
     case Asked::progress_size: {

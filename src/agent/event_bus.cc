@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "json/writer.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 
@@ -159,7 +159,7 @@ void EventBus::deliver(std::string_view channel, std::string_view payload, bool 
 
 // Once for all listeners, as it is for the one that reads the longest lines.
 void EventBus::write_message(std::string_view payload, bool remote, size_t most) {
-  const size_t room = most - wire::kEnvelopeBytes;
+  const size_t room = most - rpc::kEnvelopeBytes;
   // A line is nested at most 64 deep, with the two levels that are around this.
   if (payload.size() <= room && (!remote || guard_.check(payload, {room, 62}).reason == nullptr)) {
     // A remote one may have line breaks.
@@ -250,7 +250,7 @@ void EventBus::subscribe(Request& request) {
   }
   if (count == 0) {
     return requests_.refuse(
-        request, wire::rpc::invalid_params("channels", "name at least one channel or pattern"));
+        request, rpc::invalid_params("channels", "name at least one channel or pattern"));
   }
   Listener* listener = find(request.call->client);
   if (listener == nullptr) {
@@ -267,9 +267,9 @@ void EventBus::subscribe(Request& request) {
       add(*listener, *element.string(scratch), is_pattern);
     }
   }
-  const bool too_many = listener->subscriptions.size() > wire::kSubscriptions;
+  const bool too_many = listener->subscriptions.size() > rpc::kSubscriptions;
   const size_t cost = listener->pattern_cost;
-  if (too_many || cost > wire::kPatternCost) {
+  if (too_many || cost > rpc::kPatternCost) {
     for (; listener->subscriptions.size() > had; listener->subscriptions.pop_back()) {
       drop(*listener, listener->subscriptions.back());
     }
@@ -277,14 +277,14 @@ void EventBus::subscribe(Request& request) {
     return requests_.refuse(
         request,
         too_many
-            ? wire::rpc::too_many(
-                  format("a client may have at most %zu subscriptions", wire::kSubscriptions),
-                  wire::kSubscriptions)
-            : wire::rpc::too_many(
+            ? rpc::too_many(
+                  format("a client may have at most %zu subscriptions", rpc::kSubscriptions),
+                  rpc::kSubscriptions)
+            : rpc::too_many(
                   format("the client's patterns would cost %zu, of at most %zu: each byte from a "
                          "pattern's first * on costs 1, four bytes before it 1, each class 32 more",
-                         cost, wire::kPatternCost),
-                  wire::kPatternCost));
+                         cost, rpc::kPatternCost),
+                  rpc::kPatternCost));
   }
   const bool waits = listener->subscriptions.size() > had && requests_.redis_is_there() &&
                      waits_for_redis(*listener);

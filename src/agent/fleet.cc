@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "agent/heartbeat.h"
+#include "base/timestamp.h"
 #include "json/view.h"
 #include "json/writer.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 namespace {
@@ -154,7 +154,7 @@ std::string Fleet::page(const Cell& cell, const Caller& caller) const {
   json.key("nodes_online").integer(cell.online);
   json.key("total_nodes").integer(static_cast<int64_t>(cell.nodes.size() + cell.nodes_left_out));
   json.key("nodes_health").raw(healths).key("nodes_last_seen").raw(seen);
-  json.key("timestamp").string(wire::format_timestamp(loop_.clock().wall_now()));
+  json.key("timestamp").string(format_timestamp(loop_.clock().wall_now()));
   json.key("cursor");
   // Of a page on which nothing had room, the walk of the next call keeps more.
   complete ? json.null() : json.string(count > 0 ? last : std::string_view(caller.from));

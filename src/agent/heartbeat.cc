@@ -8,8 +8,8 @@
 #include "base/foreign_text.h"
 #include "json/guard.h"
 #include "json/view.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
 
 namespace nb::agent {
 
@@ -201,7 +201,7 @@ void Heartbeat::look_for_another(std::string_view previous) {
     return;
   }
   // What is no JSON says nothing.
-  const bool readable = json::Guard().check(previous, {wire::kLineBytes}).reason == nullptr;
+  const bool readable = json::Guard().check(previous, {rpc::kLineBytes}).reason == nullptr;
   const json::View theirs = readable ? json::View::of(previous) : json::View();
   std::string scratch;
   const auto instance = theirs["instance_id"].string(scratch);

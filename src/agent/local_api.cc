@@ -11,11 +11,11 @@
 #include "agent/redis_forms.h"
 #include "agent/version.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "config/suggest.h"
 #include "json/writer.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 
@@ -23,8 +23,8 @@ using namespace std::string_view_literals;  // built for size, only these know t
 
 namespace {
 
-using wire::Param;
-using wire::ParamKind;
+using rpc::Param;
+using rpc::ParamKind;
 
 constexpr size_t kMaxParams = 20;
 constexpr int64_t kDefaultTimeoutMs = 2000;
@@ -66,8 +66,8 @@ namespace {
 constexpr Param kHello[] = {
     {"name", ParamKind::plain, false, 1, 64},
     {"errors", ParamKind::boolean},
-    {"will", ParamKind::array_or_null, false, 0, wire::kWillCalls},
-    {"max_line_bytes", ParamKind::integer, false, wire::kLineBytes, wire::kMostLineBytes},
+    {"will", ParamKind::array_or_null, false, 0, rpc::kWillCalls},
+    {"max_line_bytes", ParamKind::integer, false, rpc::kLineBytes, rpc::kMostLineBytes},
 };
 constexpr Param kWillCall[] = {
     {"method", ParamKind::plain, true, 1, 64},
@@ -101,8 +101,8 @@ constexpr Param kEventPublish[] = {
     {"record", ParamKind::boolean},
 };
 constexpr Param kSubscribe[] = {
-    {"channels", ParamKind::texts, false, 0, wire::kSubscriptions},
-    {"patterns", ParamKind::texts, false, 0, wire::kSubscriptions},
+    {"channels", ParamKind::texts, false, 0, rpc::kSubscriptions},
+    {"patterns", ParamKind::texts, false, 0, rpc::kSubscriptions},
 };
 constexpr Param kHealthGet[] = {{"node", ParamKind::word, false, 1, 64}};
 constexpr Param kNodeForget[] = {{"node", ParamKind::word, true, 1, 64}};
@@ -214,7 +214,7 @@ void LocalApi::register_node() {
   json::Writer json(about);
   json.begin_object().key("instance_id").string(identity_.instance_id);
   json.key("agent_version").string(kVersion);
-  json.key("since").string(wire::format_timestamp(loop_.clock().wall_now())).end_object();
+  json.key("since").string(format_timestamp(loop_.clock().wall_now())).end_object();
   const outbox::FieldView fields[] = {{identity_.node, about}};
   outbox::SlotUpdate slot;
   slot.db = db_;
@@ -337,22 +337,22 @@ void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
   carry_out(gone);
 }
 
-std::optional<wire::RpcError> LocalApi::check_will(json::View will) {
+std::optional<rpc::Error> LocalApi::check_will(json::View will) {
   size_t index = 0;
   for (const json::View element : will.elements()) {
     const std::string place = format("will[%zu]", index++);
     if (element.type() != json::View::Type::object) {
-      return wire::rpc::invalid_params(place, "expected an object with method and params");
+      return rpc::invalid_params(place, "expected an object with method and params");
     }
     json::View call[2];
-    if (auto error = wire::check_params(element, kWillCallParams, call)) {
-      wire::rpc::add_place(*error, place + ".");
+    if (auto error = rpc::check_params(element, kWillCallParams, call)) {
+      rpc::add_place(*error, place + ".");
       return error;
     }
     std::string scratch;
     const Method* method = find_method(*call[0].string(scratch));
     if (method == nullptr || !method->in_will) {
-      return wire::rpc::invalid_params(
+      return rpc::invalid_params(
           place + ".method",
           "allowed in a will are robot.update, stroke.end, error.report, event.publish, state.set "
           "and state.delete");
@@ -361,7 +361,7 @@ std::optional<wire::RpcError> LocalApi::check_will(json::View will) {
     request.check_only = true;
     dispatch(*method, call[1], request);
     if (request.error) {
-      wire::rpc::add_place(*request.error, place + ".params.");
+      rpc::add_place(*request.error, place + ".params.");
       return request.error;
     }
   }
@@ -397,13 +397,13 @@ void LocalApi::on_losses() {
 void LocalApi::tell_losses() {
   losses_told_ = loop_.now();
   outbox_.take_losses([this](outbox::Owner client, uint64_t count) {
-    rpc_.report(client, "event.publish",
-                wire::rpc::dropped(
-                    format("the oldest events of this client that waited for Redis were dropped "
-                           "unsent, %llu since it was last told: they waited too long, or newer "
-                           "ones needed the room ([outbox] client_event_bytes, event_bytes)",
-                           static_cast<unsigned long long>(count)),
-                    count));
+    rpc_.report(
+        client, "event.publish",
+        rpc::dropped(format("the oldest events of this client that waited for Redis were dropped "
+                            "unsent, %llu since it was last told: they waited too long, or newer "
+                            "ones needed the room ([outbox] client_event_bytes, event_bytes)",
+                            static_cast<unsigned long long>(count)),
+                     count));
   });
 }
 
@@ -432,7 +432,7 @@ void LocalApi::on_call(const ipc::Call& call) {
   request.began = std::exchange(reading_, reading) == reading ? ended_ : loop_.now();
   const Method* method = find_method(call.method);
   if (method == nullptr) {
-    requests_.refuse(request, wire::rpc::unknown_method(call.method, nearest_method(call.method)));
+    requests_.refuse(request, rpc::unknown_method(call.method, nearest_method(call.method)));
   } else {
     dispatch(*method, call.params, request);
   }
@@ -454,10 +454,10 @@ void LocalApi::dispatch(const Method& method, json::View params, Request& reques
     for (const Param& param : kAck) specs[count++] = &param;
   }
   if (params.exists() && params.type() != json::View::Type::object) {
-    return requests_.refuse(request, wire::rpc::invalid_params("params", "expected an object"));
+    return requests_.refuse(request, rpc::invalid_params("params", "expected an object"));
   }
   const auto error =
-      wire::check_params(params, std::span(specs.data(), count), std::span(values.data(), count));
+      rpc::check_params(params, std::span(specs.data(), count), std::span(values.data(), count));
   if (error) return requests_.refuse(request, *error);
   if (count > own) {
     const json::View ack = values[own];
@@ -466,12 +466,12 @@ void LocalApi::dispatch(const Method& method, json::View params, Request& reques
     const auto kind = ack.string(scratch);
     request.stored = kind && *kind == "stored"sv;
     if (kind && !request.stored && *kind != "accepted"sv) {
-      return requests_.refuse(
-          request, wire::rpc::invalid_params("ack", "expected \"accepted\" or \"stored\""));
+      return requests_.refuse(request,
+                              rpc::invalid_params("ack", "expected \"accepted\" or \"stored\""));
     }
     if (timeout.exists() && !request.stored) {
       return requests_.refuse(
-          request, wire::rpc::invalid_params("timeout_ms", "goes with \"ack\":\"stored\" only"));
+          request, rpc::invalid_params("timeout_ms", "goes with \"ack\":\"stored\" only"));
     }
     request.timeout = std::chrono::milliseconds(timeout.integer().value_or(kDefaultTimeoutMs));
   }
@@ -517,11 +517,11 @@ void LocalApi::put_limits(json::Writer& json, ipc::ClientId client) {
       {"line_bytes", config_.socket.max_line},
       {"max_line_bytes", rpc_.max_line_bytes(client)},
       {"output_bytes", config_.socket.max_output},
-      {"batch_calls", wire::kBatchCalls},
-      {"waiting_calls", wire::kWaitingCalls},
-      {"subscriptions", wire::kSubscriptions},
-      {"pattern_cost", wire::kPatternCost},
-      {"will_calls", wire::kWillCalls},
+      {"batch_calls", rpc::kBatchCalls},
+      {"waiting_calls", rpc::kWaitingCalls},
+      {"subscriptions", rpc::kSubscriptions},
+      {"pattern_cost", rpc::kPatternCost},
+      {"will_calls", rpc::kWillCalls},
       {"value_bytes", value_bytes()},
       {"slot_bytes", config_.outbox.slot_bytes},
       {"client_slot_bytes", config_.outbox.client_slot_bytes},
@@ -542,7 +542,7 @@ void LocalApi::put_limits(json::Writer& json, ipc::ClientId client) {
 // the answer has {"key":,"value":,"source":"agent"} around them.
 size_t LocalApi::value_bytes() const {
   constexpr size_t kAroundValue = 34;
-  return ipc::RpcServer::result_bytes(std::max<size_t>(config_.socket.max_line, wire::kLineBytes)) -
+  return ipc::RpcServer::result_bytes(std::max<size_t>(config_.socket.max_line, rpc::kLineBytes)) -
          kAroundValue;
 }
 
@@ -551,11 +551,11 @@ void LocalApi::state_set(Request& request) {
   const size_t size = request.values[0].raw().size() + request.values[1].raw().size();
   if (size > value_bytes()) {
     return requests_.refuse(
-        request, wire::rpc::too_large(
-                     format("key and value have %zu bytes, of at most %zu: what is longer fits "
-                            "into no answer (socket.max_line sets both)",
-                            size, value_bytes()),
-                     value_bytes()));
+        request,
+        rpc::too_large(format("key and value have %zu bytes, of at most %zu: what is longer fits "
+                              "into no answer (socket.max_line sets both)",
+                              size, value_bytes()),
+                       value_bytes()));
   }
   if (const Client* client = find_client(request.owner)) request.user = client->peer.uid;
   state_.set(request);
@@ -597,7 +597,7 @@ void LocalApi::error_report(Request& request) {
   std::string scratch;
   const std::string channel = wire::error_events_channel(*request.values[0].string(scratch));
   event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
-  wire::append_timestamp(loop_.clock().wall_now(), event_);
+  append_timestamp(loop_.clock().wall_now(), event_);
   event_.append("\",\"category\":").append(request.values[0].raw());
   event_.append(",\"message\":").append(request.values[1].raw()).append(",\"details\":");
   if (request.values[2].exists()) {
@@ -618,8 +618,8 @@ void LocalApi::event_publish(Request& request) {
   const std::string_view channel = *request.values[0].string(scratch);
   const json::View event = request.values[1];
   if (channel == wire::kStrokeProgressChannel) {
-    return requests_.refuse(
-        request, wire::rpc::refused_key(channel, "progress is published by stroke.update"));
+    return requests_.refuse(request,
+                            rpc::refused_key(channel, "progress is published by stroke.update"));
   }
   std::string_view payload = compacted(event, event_);
   if (wire::is_strict_channel(channel)) {
@@ -628,12 +628,12 @@ void LocalApi::event_publish(Request& request) {
     if (type.type() != json::View::Type::string) {
       return requests_.refuse(
           request,
-          wire::rpc::invalid_params("event.type", "the readers of this channel need a text here"));
+          rpc::invalid_params("event.type", "the readers of this channel need a text here"));
     }
     if (timestamp.exists() && timestamp.type() != json::View::Type::string) {
       return requests_.refuse(
-          request, wire::rpc::invalid_params("event.timestamp",
-                                             "the readers of this channel need a text here"));
+          request,
+          rpc::invalid_params("event.timestamp", "the readers of this channel need a text here"));
     }
     if (payload.data() != event_.data()) event_ = payload;
     event_.pop_back();
@@ -642,7 +642,7 @@ void LocalApi::event_publish(Request& request) {
     }
     if (!timestamp.exists()) {
       event_ += ",\"timestamp\":\"";
-      wire::append_timestamp(loop_.clock().wall_now(), event_);
+      append_timestamp(loop_.clock().wall_now(), event_);
       event_ += '"';
     }
     event_ += '}';
@@ -678,8 +678,7 @@ void LocalApi::node_forget(Request& request) {
   std::string scratch;
   const std::string_view node = *request.values[0].string(scratch);
   if (node == identity_.node) {
-    return requests_.refuse(request,
-                            wire::rpc::conflict("this is the node that this agent runs on"));
+    return requests_.refuse(request, rpc::conflict("this is the node that this agent runs on"));
   }
   operations_.begin(*request.call, make_forget_operation(node));
 }

@@ -82,7 +82,7 @@ class LocalApi {
   // Checks the params, and calls the method's function with them.
   void dispatch(const Method& method, json::View params, Request& request);
   Client* find_client(ipc::ClientId id);
-  std::optional<wire::RpcError> check_will(json::View will);
+  std::optional<rpc::Error> check_will(json::View will);
   void see_to_will(const Client& gone, ipc::Departure departure);
   void carry_out(const Client& gone);
   void tell_losses();

@@ -7,10 +7,10 @@
 #include "agent/redis_forms.h"
 #include "base/foreign_text.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "json/view.h"
 #include "json/writer.h"
 #include "wire/keys.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 namespace {
@@ -31,17 +31,17 @@ class HealthOperation final : public Operation {
       // Who may not ask for the size reads all the same.
       const auto size = read_count(reply);
       if (size && *size > CellWalk::kMaxHealth) {
-        return refuse(wire::rpc::too_large("what stands there is too long for a health",
-                                           CellWalk::kMaxHealth));
+        return refuse(
+            rpc::too_large("what stands there is too long for a health", CellWalk::kMaxHealth));
       }
       step_ = size && *size == 0 ? Step::known : Step::health;
       if (step_ == Step::known) return ask({"HGET", wire::kNodesKey, node_});
       return ask({"HGET", key_, "health"});
     }
-    if (says_no) return refuse(wire::rpc::refused_by_redis(reply.text()));
+    if (says_no) return refuse(rpc::refused_by_redis(reply.text()));
     if (step_ == Step::known) {
       if (reply.text().empty()) {
-        return refuse(wire::rpc::not_found("no node '" + node_ + "' was ever seen"));
+        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
       }
       return answer(health_result(node_, {}, clock_.wall_now()));
     }
@@ -173,7 +173,7 @@ std::string health_result(std::string_view node, std::string_view health, WallTi
   json.raw(health).key("age_ms");
   std::string scratch;
   const auto text = json::View::of(health)["last_heartbeat"].string(scratch);
-  const auto beat = text ? wire::parse_timestamp(*text) : std::nullopt;
+  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
   if (beat) {
     // Two computers' clocks are compared: a beat from the future is a fresh one.
     const auto age = std::chrono::floor<std::chrono::milliseconds>(now - *beat);

@@ -101,15 +101,15 @@ class ForgetOperation final : public Operation {
       case Forgetting::Outcome::forgotten:
         return answer("{}");
       case Forgetting::Outcome::alive:
-        return refuse(wire::rpc::conflict(
+        return refuse(rpc::conflict(
             "node '" + node_ +
             "' is alive: its health is there; stop its agent, and wait until the health has "
             "expired"));
       case Forgetting::Outcome::unknown:
       case Forgetting::Outcome::kept:
-        return refuse(wire::rpc::not_found("no node '" + node_ + "' was ever seen"));
+        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
       case Forgetting::Outcome::refused:
-        return refuse(wire::rpc::refused_by_redis(forgetting_->words()));
+        return refuse(rpc::refused_by_redis(forgetting_->words()));
       case Forgetting::Outcome::no_redis:
         return refuse_as_unavailable();
     }

@@ -13,7 +13,7 @@ constexpr int kMaxSteps = 1000;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
 // What the answers to one client may take that does not read them: with those that are on their
 // way, taken to be as long as lines mostly are.
-constexpr size_t kUnreadAnswers = 2 * wire::kLineBytes;
+constexpr size_t kUnreadAnswers = 2 * rpc::kLineBytes;
 // And those to all clients: beyond it nobody gets a longer line than usual.
 constexpr size_t kUnreadOfAll = 4 * 1024 * 1024;
 
@@ -58,21 +58,21 @@ void Operations::begin_waiting() {
 }
 
 bool Operations::has_room(ipc::ClientId client, size_t running) const {
-  return rpc_.queued_bytes(client) + running * wire::kLineBytes < kUnreadAnswers;
+  return rpc_.queued_bytes(client) + running * rpc::kLineBytes < kUnreadAnswers;
 }
 
 size_t Operations::line_bytes(ipc::ClientId client) const {
   const size_t bytes = rpc_.max_line_bytes(client);
-  return rpc_.queued_bytes() > kUnreadOfAll ? std::min(bytes, wire::kLineBytes) : bytes;
+  return rpc_.queued_bytes() > kUnreadOfAll ? std::min(bytes, rpc::kLineBytes) : bytes;
 }
 
 void Operations::on_client_closed(ipc::ClientId client) {
   std::erase_if(running_, [&](const auto& operation) { return operation->client_ == client; });
 }
 
-wire::RpcError Operations::unavailable() const {
+rpc::Error Operations::unavailable() const {
   const std::string link = redis_is_there() ? reader_.words() : link_words_(user_);
-  return wire::rpc::unavailable("this reads from Redis, which is not there: " + link, link);
+  return rpc::unavailable("this reads from Redis, which is not there: " + link, link);
 }
 
 Operation::~Operation() {
@@ -81,10 +81,10 @@ Operation::~Operation() {
 
 void Operation::ask(std::initializer_list<std::string_view> command) {
   if (++steps_ > kMaxSteps || all_->loop_.now() - began_ > kMaxTime) {
-    return refuse(wire::rpc::unavailable(
-        format("reading from Redis took more than %d steps or %lld s", kMaxSteps,
-               static_cast<long long>(kMaxTime / std::chrono::seconds(1))),
-        "slow"));
+    return refuse(
+        rpc::unavailable(format("reading from Redis took more than %d steps or %lld s", kMaxSteps,
+                                static_cast<long long>(kMaxTime / std::chrono::seconds(1))),
+                         "slow"));
   }
   question_ = all_->redis_is_there()
                   ? all_->reader_.ask(
@@ -105,8 +105,8 @@ void Operation::on_answer(const redis::ReaderAnswer& answer) {
 }
 
 void Operation::on_oversized() {
-  refuse(wire::rpc::too_large("what Redis answers is not taken: " + all_->reader_.words(),
-                              all_->reader_.max_reply_bytes()));
+  refuse(rpc::too_large("what Redis answers is not taken: " + all_->reader_.words(),
+                        all_->reader_.max_reply_bytes()));
 }
 
 void Operation::answer(std::string_view result) {
@@ -114,16 +114,16 @@ void Operation::answer(std::string_view result) {
   end();
 }
 
-void Operation::refuse(const wire::RpcError& error) {
+void Operation::refuse(const rpc::Error& error) {
   all_->rpc_.refuse(token_, error);
   end();
 }
 
 void Operation::refuse_as_malformed(std::string_view command) {
-  refuse(wire::rpc::unavailable(
-      format("Redis answers %.*s with something else than its documentation says",
-             static_cast<int>(command.size()), command.data()),
-      "malformed"));
+  refuse(
+      rpc::unavailable(format("Redis answers %.*s with something else than its documentation says",
+                              static_cast<int>(command.size()), command.data()),
+                       "malformed"));
 }
 
 void Operation::end() {

@@ -14,9 +14,9 @@
 #include "ipc/rpc_server.h"
 #include "redis/link.h"
 #include "redis/reader.h"
+#include "rpc/error.h"
 #include "uv/loop.h"
 #include "uv/timer.h"
-#include "wire/jsonrpc.h"
 
 namespace nb::agent {
 
@@ -73,7 +73,7 @@ class Operations {
   size_t line_bytes(ipc::ClientId client) const;
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
   // Why there is no answer, in words.
-  wire::RpcError unavailable() const;
+  rpc::Error unavailable() const;
   size_t running() const { return running_.size(); }
 
  private:
@@ -116,7 +116,7 @@ class Operation {
   bool is_late() const;
   // All end the operation: nothing may be touched afterwards.
   void answer(std::string_view result);
-  void refuse(const wire::RpcError& error);
+  void refuse(const rpc::Error& error);
   void refuse_as_unavailable() { refuse(all_->unavailable()); }
   // The reply is not of the form that the command has.
   void refuse_as_malformed(std::string_view command);

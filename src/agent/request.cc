@@ -49,7 +49,7 @@ void Requests::done(Request& request, std::string_view result) {
   if (request.call != nullptr) rpc_.answer(*request.call, result);
 }
 
-void Requests::refuse(Request& request, wire::RpcError error) {
+void Requests::refuse(Request& request, rpc::Error error) {
   if (request.call != nullptr) {
     rpc_.refuse(*request.call, error);
   } else {
@@ -97,28 +97,28 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
       return true;
     case outbox::Put::full:
       give_up(request, waiter,
-              wire::rpc::queue_full("the values of all clients that wait for Redis leave no room "
-                                    "for this one ([outbox] slot_bytes)",
-                                    outbox_.slot_limits().bytes));
+              rpc::queue_full("the values of all clients that wait for Redis leave no room "
+                              "for this one ([outbox] slot_bytes)",
+                              outbox_.slot_limits().bytes));
       return false;
     case outbox::Put::share_full:
       give_up(request, waiter,
-              wire::rpc::queue_full("the values of this client that wait for Redis take all the "
-                                    "room that it may have ([outbox] client_slot_bytes)",
-                                    outbox_.slot_limits().share()));
+              rpc::queue_full("the values of this client that wait for Redis take all the "
+                              "room that it may have ([outbox] client_slot_bytes)",
+                              outbox_.slot_limits().share()));
       return false;
     case outbox::Put::too_large:
       if (slot != nullptr && slot->limited) {
         give_up(request, waiter,
-                wire::rpc::too_large("larger than all values of one client that wait for Redis "
-                                     "may be ([outbox] client_slot_bytes, slot_bytes)",
-                                     outbox_.slot_limits().share()));
+                rpc::too_large("larger than all values of one client that wait for Redis "
+                               "may be ([outbox] client_slot_bytes, slot_bytes)",
+                               outbox_.slot_limits().share()));
         return false;
       }
       give_up(request, waiter,
-              wire::rpc::too_large("larger than all events of one client together may be ([outbox] "
-                                   "client_event_bytes, event_bytes, urgent_bytes)",
-                                   outbox_.events().limits().share(request.urgent)));
+              rpc::too_large("larger than all events of one client together may be ([outbox] "
+                             "client_event_bytes, event_bytes, urgent_bytes)",
+                             outbox_.events().limits().share(request.urgent)));
       return false;
   }
   return false;
@@ -157,7 +157,7 @@ void Requests::on_client_closed(ipc::ClientId client) {
   forget_given_up();
 }
 
-void Requests::give_up(Request& request, outbox::Waiter waiter, wire::RpcError error) {
+void Requests::give_up(Request& request, outbox::Waiter waiter, rpc::Error error) {
   const Pending* pending = pending_.find(waiter);
   if (pending == nullptr) return refuse(request, std::move(error));
   const ipc::Token token = pending->token;
@@ -188,11 +188,11 @@ void Requests::on_settled(const outbox::Settled& settled) {
       }
       break;
     case outbox::Outcome::refused:
-      rpc_.refuse(pending.token, wire::rpc::refused_by_redis(settled.words));
+      rpc_.refuse(pending.token, rpc::refused_by_redis(settled.words));
       break;
     case outbox::Outcome::dropped:
       rpc_.refuse(pending.token,
-                  wire::rpc::dropped("it waited too long, or newer events needed the room"));
+                  rpc::dropped("it waited too long, or newer events needed the room"));
       break;
   }
 }
@@ -210,11 +210,11 @@ void Requests::on_deadline() {
     pending_.remove(waiter);
     ++given_up_;
     const std::string link = link_words_(user_);
-    rpc_.refuse(token, wire::rpc::not_stored(
-                           "not yet stored in the time given; it is kept and goes out when it "
-                           "can; Redis: " +
-                               link,
-                           link));
+    rpc_.refuse(token,
+                rpc::not_stored("not yet stored in the time given; it is kept and goes out when it "
+                                "can; Redis: " +
+                                    link,
+                                link));
   });
   forget_given_up();
   if (next != MonoTime::max()) arm(next);

@@ -13,22 +13,22 @@
 #include "json/view.h"
 #include "outbox/outbox.h"
 #include "redis/link.h"
+#include "rpc/error.h"
 #include "uv/timer.h"
-#include "wire/jsonrpc.h"
 
 namespace nb::agent {
 
 struct Request {
-  const ipc::Call* call = nullptr;      // null: from a will
-  std::span<const json::View> values;   // by the index in the method's params
-  outbox::Owner owner = 0;              // the client whose call or will it is; 0: the agent's
-  uint32_t user = 0;                    // whose program that is, where the method asks for it
-  bool urgent = false;                  // its event goes in the lane for such
-  bool check_only = false;              // of a will: is it right? nothing is done
-  bool stored = false;                  // answered when Redis has confirmed it
-  MonoTime began{};                     // of a call: when it came
-  Duration timeout{};                   // then
-  std::optional<wire::RpcError> error;  // why it was refused, for who asked without a call
+  const ipc::Call* call = nullptr;     // null: from a will
+  std::span<const json::View> values;  // by the index in the method's params
+  outbox::Owner owner = 0;             // the client whose call or will it is; 0: the agent's
+  uint32_t user = 0;                   // whose program that is, where the method asks for it
+  bool urgent = false;                 // its event goes in the lane for such
+  bool check_only = false;             // of a will: is it right? nothing is done
+  bool stored = false;                 // answered when Redis has confirmed it
+  MonoTime began{};                    // of a call: when it came
+  Duration timeout{};                  // then
+  std::optional<rpc::Error> error;     // why it was refused, for who asked without a call
 };
 
 // What stored() answers with.
@@ -43,7 +43,7 @@ class Requests {
            LinkWords link_words, void* user);
 
   void done(Request& request, std::string_view result = "{}");
-  void refuse(Request& request, wire::RpcError error);
+  void refuse(Request& request, rpc::Error error);
 
   const outbox::Slots& slots() const { return outbox_.slots(); }
   // Puts one unit into the outbox, and answers now or when it is stored. False: refused, and said.
@@ -77,7 +77,7 @@ class Requests {
   WallTime wall_at(MonoTime now);
   void hold(ipc::ClientId client);
   void forget_given_up();
-  void give_up(Request& request, outbox::Waiter waiter, wire::RpcError error);
+  void give_up(Request& request, outbox::Waiter waiter, rpc::Error error);
   void on_deadline();
   void arm(MonoTime deadline);
 

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "base/own_file.h"
+#include "base/timestamp.h"
 #include "json/guard.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 namespace {
@@ -52,13 +52,13 @@ void RobotService::load() {
   const auto text = read_own_file(file_);
   if (!text) return;
   json::Guard guard;
-  if (guard.check(*text, {wire::kLineBytes}).reason != nullptr) return;
+  if (guard.check(*text, {rpc::kLineBytes}).reason != nullptr) return;
   const json::View state = json::View::of(*text);
   std::string scratch;
   const auto node = state["node_id"].string(scratch);
   if (!node || *node != identity_.node) return;
   const auto at = state["timestamp"].string(scratch);
-  noted_at_ = at ? wire::parse_timestamp(*at) : std::nullopt;
+  noted_at_ = at ? parse_timestamp(*at) : std::nullopt;
   if (noted_at_) record_.adopt(state);
 }
 
@@ -174,16 +174,16 @@ void RobotService::on_read(const redis::QueryReply& reply) {
   if (reply.reply.is_error()) return;
   const std::string_view text = reply.reply.text();
   json::Guard guard;
-  const bool readable = !text.empty() && guard.check(text, {wire::kLineBytes}).reason == nullptr;
+  const bool readable = !text.empty() && guard.check(text, {rpc::kLineBytes}).reason == nullptr;
   const json::View theirs = readable ? json::View::of(text) : json::View();
   std::string scratch;
   const auto at = theirs["timestamp"].string(scratch);
-  const auto stored_at = at ? wire::parse_timestamp(*at) : std::nullopt;
+  const auto stored_at = at ? parse_timestamp(*at) : std::nullopt;
   const auto noted_at = std::exchange(noted_at_, std::nullopt);
   if (noted_at) ::unlink(file_.c_str());
   if (noted_at && (!stored_at || *noted_at >= *stored_at)) {
     if (!timestamp_.empty()) return;  // an update has gone out already, with all that was noted
-    timestamp_ = wire::format_timestamp(*noted_at);
+    timestamp_ = format_timestamp(*noted_at);
     put_state();
     return on_event_due();
   }

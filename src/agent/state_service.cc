@@ -7,8 +7,8 @@
 #include "base/text.h"
 #include "json/guard.h"
 #include "json/writer.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
 
 namespace nb::agent {
 
@@ -94,8 +94,8 @@ class GetOperation final : public Operation {
     if (type == "hash"sv) return next(Step::fields, {"HLEN", key_});
     if (type == "none"sv) return refuse_as_gone();
     const std::string name(clip_utf8(type, 32));
-    refuse(wire::rpc::wrong_type(
-        "the key holds a " + name + ": what can be read are strings and hashes", name));
+    refuse(rpc::wrong_type("the key holds a " + name + ": what can be read are strings and hashes",
+                           name));
   }
 
   void next(Step step, std::initializer_list<std::string_view> command) {
@@ -126,10 +126,9 @@ class GetOperation final : public Operation {
     } else if (*count == 0) {
       refuse_as_gone();
     } else if (*count > most) {
-      refuse(wire::rpc::too_many_fields(
-          format("the HASH has %llu fields, more than fit into an answer",
-                 static_cast<unsigned long long>(*count)),
-          most));
+      refuse(rpc::too_many_fields(format("the HASH has %llu fields, more than fit into an answer",
+                                         static_cast<unsigned long long>(*count)),
+                                  most));
     } else {
       fields_ = static_cast<size_t>(*count);
       return true;
@@ -168,11 +167,11 @@ class GetOperation final : public Operation {
     answer(get_result(key_, value, "redis"));
   }
 
-  void refuse_by_redis(redis::Reply reply) { refuse(wire::rpc::refused_by_redis(reply.text())); }
-  void refuse_as_gone() { refuse(wire::rpc::not_found("there is no such key")); }
+  void refuse_by_redis(redis::Reply reply) { refuse(rpc::refused_by_redis(reply.text())); }
+  void refuse_as_gone() { refuse(rpc::not_found("there is no such key")); }
   void refuse_as_large() {
-    refuse(wire::rpc::too_large("the stored value does not fit into a line that this client reads",
-                                line_bytes()));
+    refuse(rpc::too_large("the stored value does not fit into a line that this client reads",
+                          line_bytes()));
   }
 
   std::string key_;
@@ -252,7 +251,7 @@ class ListOperation final : public Operation {
   }
 
   void on_reply(redis::Reply reply) override {
-    if (reply.is_error()) return refuse(wire::rpc::refused_by_redis(reply.text()));
+    if (reply.is_error()) return refuse(rpc::refused_by_redis(reply.text()));
     const auto page = read_scan_page(reply);
     if (!page) return refuse_as_malformed("SCAN");
     const uint64_t digest = digest_of(*page);
@@ -328,9 +327,9 @@ void append_value(std::string_view stored, std::string& out) {
 bool StateService::check_key(Request& request, std::string_view key) {
   if (!wire::is_reserved_key(key)) return true;
   requests_.refuse(request,
-                   wire::rpc::refused_key(key,
-                                          "other programs parse keys beginning with node:, robot:, "
-                                          "stroke:, stream:, session: and nodebeat:"));
+                   rpc::refused_key(key,
+                                    "other programs parse keys beginning with node:, robot:, "
+                                    "stroke:, stream:, session: and nodebeat:"));
   return false;
 }
 
@@ -350,10 +349,10 @@ void StateService::set(Request& request) {
   const uint64_t bytes = new_bytes(key, fields[0].value.size());
   if (bytes > 0 && !new_bytes_.spend(request.user, bytes, request.began)) {
     return requests_.refuse(
-        request, wire::rpc::queue_full("the programs of this user have added as much within an "
-                                       "hour as [outbox] new_value_bytes_per_hour allows: new "
-                                       "keys, and values larger than before",
-                                       static_cast<size_t>(new_bytes_.limit())));
+        request, rpc::queue_full("the programs of this user have added as much within an "
+                                 "hour as [outbox] new_value_bytes_per_hour allows: new "
+                                 "keys, and values larger than before",
+                                 static_cast<size_t>(new_bytes_.limit())));
   }
   if (!requests_.write(request, &slot, nullptr, nullptr) && bytes > 0) {
     new_bytes_.give_back(request.user, bytes);
@@ -375,7 +374,7 @@ void StateService::get(Request& request) {
   const auto slot = outbox_.find(db_, key, request.began);
   if (slot && !slot->stored) {
     if (slot->kind == outbox::SlotKind::remove) {
-      return requests_.refuse(request, wire::rpc::not_found("there is no such key"));
+      return requests_.refuse(request, rpc::not_found("there is no such key"));
     }
     const std::string_view wanted = object_field(key);
     for (const outbox::FieldView& field : slot->fields) {
@@ -407,8 +406,8 @@ void StateService::list(Request& request) {
   std::string scratch;
   const auto cursor = ListCursor::parse(request.values[2].string(scratch).value_or("0"));
   if (!cursor) {
-    return requests_.refuse(request, wire::rpc::invalid_params(
-                                         "cursor", "expected what an earlier state.list returned"));
+    return requests_.refuse(
+        request, rpc::invalid_params("cursor", "expected what an earlier state.list returned"));
   }
   const size_t limit = static_cast<size_t>(request.values[1].integer().value_or(100));
   operations_.begin(

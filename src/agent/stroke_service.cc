@@ -9,12 +9,12 @@
 
 #include "base/own_file.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "base/unique_fd.h"
 #include "json/guard.h"
 #include "json/writer.h"
+#include "rpc/line_limits.h"
 #include "wire/keys.h"
-#include "wire/line_limits.h"
-#include "wire/timestamp.h"
 
 namespace nb::agent {
 namespace {
@@ -116,14 +116,14 @@ void StrokeService::load() {
   const auto text = read_own_file(file_);
   if (!text) return;
   json::Guard guard;
-  if (guard.check(*text, {wire::kLineBytes}).reason != nullptr) return;
+  if (guard.check(*text, {rpc::kLineBytes}).reason != nullptr) return;
   const json::View root = json::View::of(*text);
   std::string scratch;
   for (const json::Member& member : root["ended"].members()) {
     Ended ended{std::string(member.name(scratch)), {}};
     if (!is_session_of(identity_.node, ended.session)) continue;
     const auto moment = member.value.string(scratch);
-    if (!moment || !wire::parse_timestamp(*moment)) continue;
+    if (!moment || !parse_timestamp(*moment)) continue;
     ended.at = *moment;
     ended_before_.push_back(std::move(ended));
   }
@@ -135,7 +135,7 @@ void StrokeService::load() {
   history_ = wire::stroke_history_stream(session_);
   const json::View progress = root["progress"];
   record_.adopt(progress);
-  if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = wire::parse_timestamp(*at);
+  if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = parse_timestamp(*at);
   unread_ = true;
   session_bytes_ = stream_bytes_;  // nobody knows how full its history is
   renew_timer_.start(running_ttl() / kRenewals);
@@ -164,16 +164,16 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
   if (reply.reply.is_error()) return;
   const std::string_view text = reply.reply.text();
   json::Guard guard;
-  const bool readable = !text.empty() && guard.check(text, {wire::kLineBytes}).reason == nullptr;
+  const bool readable = !text.empty() && guard.check(text, {rpc::kLineBytes}).reason == nullptr;
   const json::View theirs = readable ? json::View::of(text) : json::View();
   // The later one wins: what the agent had noted while Redis was away, or what Redis had got in the
   // moment before the agent was killed. What an update has said since stays as it is.
   std::string scratch;
   const auto at = theirs["timestamp"].string(scratch);
-  const auto stored_at = at ? wire::parse_timestamp(*at) : std::nullopt;
+  const auto stored_at = at ? parse_timestamp(*at) : std::nullopt;
   if (noted_at_ && (!stored_at || *noted_at_ >= *stored_at)) {
     if (!timestamp_.empty()) return;  // an update has gone out already, with all that was noted
-    timestamp_ = wire::format_timestamp(*noted_at_);
+    timestamp_ = format_timestamp(*noted_at_);
   } else if (!record_.adopt(theirs) || timestamp_.empty()) {
     return;
   }
@@ -198,7 +198,7 @@ void StrokeService::on_ended_read(const redis::QueryReply& reply) {
   const std::string_view text = reply.reply.text();
   json::Guard guard;
   if (!reply.reply.is_error() && !text.empty() &&
-      guard.check(text, {wire::kLineBytes}).reason == nullptr) {
+      guard.check(text, {rpc::kLineBytes}).reason == nullptr) {
     end_in_redis(ended, json::View::of(text));
   }
   save();
@@ -305,11 +305,11 @@ bool StrokeService::is_running(Request& request, json::View session) {
   const auto wanted = session.string(scratch);
   if (!session_.empty() && (!wanted || *wanted == session_)) return true;
   if (session_.empty()) {
-    requests_.refuse(request, wire::rpc::not_found(
-                                  "no stroke session runs on this node: call stroke.start first"));
+    requests_.refuse(
+        request, rpc::not_found("no stroke session runs on this node: call stroke.start first"));
   } else {
-    requests_.refuse(request, wire::rpc::not_found(
-                                  format("the stroke session that runs is %s", session_.c_str())));
+    requests_.refuse(
+        request, rpc::not_found(format("the stroke session that runs is %s", session_.c_str())));
   }
   return false;
 }
@@ -317,20 +317,19 @@ bool StrokeService::is_running(Request& request, json::View session) {
 void StrokeService::start(Request& request) {
   if (!request.values[kFirstStartField + wire::kStrokeTotal].exists()) {
     return requests_.refuse(request,
-                            wire::rpc::invalid_params("total_strokes", "is required and missing"));
+                            rpc::invalid_params("total_strokes", "is required and missing"));
   }
   if (request.check_only) return;
   request.urgent = true;
   if (requests_.slots().ended_count() >= kMaxEnded) {
     return requests_.refuse(
-        request,
-        wire::rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
+        request, rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
   }
   if (!sessions_.spend(request.user, 1, loop_.now())) {
     return requests_.refuse(
-        request, wire::rpc::too_many("the programs of this user have started as many stroke "
-                                     "sessions within an hour as [robot] sessions_per_hour allows",
-                                     static_cast<size_t>(sessions_.limit())));
+        request, rpc::too_many("the programs of this user have started as many stroke "
+                               "sessions within an hour as [robot] sessions_per_hour allows",
+                               static_cast<size_t>(sessions_.limit())));
   }
   take_timestamp(request.values[0]);
   if (!session_.empty()) {
@@ -377,11 +376,10 @@ void StrokeService::update(Request& request) {
   if (!history_bytes_.spend(request.user, bytes, loop_.now())) {
     take_back_values(request, kFirstUpdateField);
     return requests_.refuse(
-        request,
-        wire::rpc::queue_full("the programs of this user have added as much to the histories of "
-                              "stroke sessions within an hour as [robot] history_bytes_per_hour "
-                              "allows",
-                              static_cast<size_t>(history_bytes_.limit())));
+        request, rpc::queue_full("the programs of this user have added as much to the histories of "
+                                 "stroke sessions within an hour as [robot] history_bytes_per_hour "
+                                 "allows",
+                                 static_cast<size_t>(history_bytes_.limit())));
   }
   take_timestamp(request.values[0]);
   write_progress();

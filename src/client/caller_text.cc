@@ -6,7 +6,7 @@
 #include "client/json_members.h"
 #include "json/scan.h"
 #include "nodebeat/result.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 namespace nb::client {
 
@@ -21,9 +21,9 @@ int take_text(const char* text, size_t limit, std::string_view& out) {
 
 int take_json(const char* text, char opening, size_t depth, std::string_view& out) {
   if (text == nullptr) return NB_ERR_ARGUMENT;
-  const std::string_view view(text, ::strnlen(text, wire::kLineBytes + 1));
-  if (view.size() > wire::kLineBytes) return NB_ERR_TOO_LARGE;
-  const json::Limits limits{.max_bytes = wire::kLineBytes, .max_depth = depth};
+  const std::string_view view(text, ::strnlen(text, rpc::kLineBytes + 1));
+  if (view.size() > rpc::kLineBytes) return NB_ERR_TOO_LARGE;
+  const json::Limits limits{.max_bytes = rpc::kLineBytes, .max_depth = depth};
   if (json::scan(view, limits).reason != nullptr) return NB_ERR_ARGUMENT;
   if (skip_space(view).front() != opening) return NB_ERR_ARGUMENT;
   if (!numbers_in_range(view) || has_twin_names(view)) return NB_ERR_ARGUMENT;

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "client/now.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 namespace nb::client {
 namespace {
@@ -152,7 +152,7 @@ void Client::greeted(const Message& message) {
   const bool told = message.kind == Message::Kind::result;
   if (!told && message.kind != Message::Kind::failure) return;
   const size_t bytes = told ? line_limit_of({message.json, message.json_size}) : 0;
-  outgoing_.set_line_limit(bytes != 0 ? bytes : wire::kLineBytes);
+  outgoing_.set_line_limit(bytes != 0 ? bytes : rpc::kLineBytes);
   count_dropped();
 }
 

@@ -19,7 +19,7 @@
 #include "client/message.h"
 #include "client/outgoing.h"
 #include "nodebeat/client.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 namespace nb::client {
 
@@ -76,7 +76,7 @@ class Client {
  private:
   // Room for a newline beside the line.
   static constexpr size_t kInputMore = 64;
-  static constexpr size_t kInputBytes = wire::kLineBytes + kInputMore;
+  static constexpr size_t kInputBytes = rpc::kLineBytes + kInputMore;
   // So that one dispatch ends, however much the agent has to say.
   static constexpr int kReadsPerTurn = 16;
   // The ids of the greeting's calls; those of nb_call() are positive.

@@ -7,7 +7,7 @@
 #include "client/caller_text.h"
 #include "client/client.h"
 #include "nodebeat/client.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 using nb::client::Client;
 using nb::client::LineWriter;
@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kMinBytes = 1024;
 constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
 // The will's hello has to fit into a line.
-constexpr size_t kWillBytes = nb::wire::kLineBytes - 512;
+constexpr size_t kWillBytes = nb::rpc::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
 // How deep the agent lets JSON be nested, less what is around it in a line.
@@ -84,10 +84,9 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
       .path = "/run/nodebeat/agent.sock",
       .name = {},
       .will = {},
-      .event_bytes =
-          options.event_ring_bytes == 0 ? nb::wire::kLineBytes : options.event_ring_bytes,
+      .event_bytes = options.event_ring_bytes == 0 ? nb::rpc::kLineBytes : options.event_ring_bytes,
       .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
-      .line_bytes = options.max_line_bytes == 0 ? nb::wire::kLineBytes : options.max_line_bytes,
+      .line_bytes = options.max_line_bytes == 0 ? nb::rpc::kLineBytes : options.max_line_bytes,
       .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
       .on_event = options.on_event,
       .user = options.user};
@@ -96,8 +95,8 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
     size_t value, least, most;
   } sizes[] = {
       {"event_ring_bytes", settings.event_bytes, kMinBytes, kMaxRingBytes},
-      {"slot_bytes", settings.slot_bytes, kMinBytes, nb::wire::kLineBytes},
-      {"max_line_bytes", settings.line_bytes, nb::wire::kLineBytes, nb::wire::kMostLineBytes}};
+      {"slot_bytes", settings.slot_bytes, kMinBytes, nb::rpc::kLineBytes},
+      {"max_line_bytes", settings.line_bytes, nb::rpc::kLineBytes, nb::rpc::kMostLineBytes}};
   for (const auto& [name, value, least, most] : sizes) {
     if (value >= least && value <= most) continue;
     return refuse(error, error_size, "%s must be between %zu and %zu", name, least, most);
@@ -207,8 +206,8 @@ int nb_report_error(nb_client* client, const char* category, const char* message
                     const char* details) {
   if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  int result = take_text(category, nb::wire::kLineBytes, words.first);
-  if (result == NB_OK) result = take_text(message, nb::wire::kLineBytes, words.second);
+  int result = take_text(category, nb::rpc::kLineBytes, words.first);
+  if (result == NB_OK) result = take_text(message, nb::rpc::kLineBytes, words.second);
   if (result == NB_OK && details != nullptr) {
     result = take_json(details, '{', kMemberDepth, words.json);
   }
@@ -233,7 +232,7 @@ int nb_report_error(nb_client* client, const char* category, const char* message
 int nb_publish(nb_client* client, const char* channel, const char* event) {
   if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  int result = take_text(channel, nb::wire::kLineBytes, words.first);
+  int result = take_text(channel, nb::rpc::kLineBytes, words.first);
   if (result == NB_OK) result = take_json(event, '{', kMemberDepth, words.json);
   if (result != NB_OK) return result;
   return of(client)->push_event(
@@ -252,7 +251,7 @@ int nb_publish(nb_client* client, const char* channel, const char* event) {
 int nb_notify(nb_client* client, const char* method, const char* params) {
   if (const int refused = usable(client); refused != NB_OK) return refused;
   Words words;
-  int result = take_text(method, nb::wire::kLineBytes, words.first);
+  int result = take_text(method, nb::rpc::kLineBytes, words.first);
   if (result == NB_OK && params != nullptr) {
     result = take_json(params, '{', kParamsDepth, words.json);
   }
@@ -293,7 +292,7 @@ int nb_call(nb_client* client, const char* method, const char* params, char* res
   if (const int refused = usable(client); refused != NB_OK) return refused;
   if (result != nullptr && result_size == 0) return NB_ERR_ARGUMENT;
   Words words;
-  int status = take_text(method, nb::wire::kLineBytes, words.first);
+  int status = take_text(method, nb::rpc::kLineBytes, words.first);
   if (status == NB_OK && params != nullptr) {
     status = take_json(params, '{', kParamsDepth, words.json);
   }

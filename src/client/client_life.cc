@@ -31,7 +31,7 @@ void Client::write_hello(LineWriter& out, const Settings& settings) {
   out.raw("},\"id\":");
   out.integer(kHelloId);
   out.raw("}\n");
-  if (settings.line_bytes == wire::kLineBytes) return;
+  if (settings.line_bytes == rpc::kLineBytes) return;
   out.raw(kHello);
   out.raw("\"max_line_bytes\":");
   out.integer(static_cast<int64_t>(settings.line_bytes));

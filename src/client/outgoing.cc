@@ -76,7 +76,7 @@ int Outgoing::put_progress(const nb_stroke& stroke) {
 template <class Write>
 int Outgoing::put_stroke_event(Write&& write) {
   // Progress that is too long for this agent does not become an event.
-  if (limit_known_ && limit_ < wire::kLineBytes) write_slots();
+  if (limit_known_ && limit_ < rpc::kLineBytes) write_slots();
   if (stroke_.kept && !stroke_.closed) {
     const int both = put(kTwoLines, [&](LineWriter& out) {
       stroke_values_.write(out, stroke_.members);
@@ -131,7 +131,7 @@ void Outgoing::drop_if_long(Slot& slot) {
 
 void Outgoing::set_line_limit(size_t bytes) {
   // A line of the least size may be on its way already.
-  limit_ = std::clamp(bytes, wire::kLeastLineBytes, wire::kLineBytes);
+  limit_ = std::clamp(bytes, rpc::kLeastLineBytes, rpc::kLineBytes);
   limit_known_ = true;
   for (Slot* slot : {&robot_, &stroke_}) {
     if (slot->kept && slot->written) drop_if_long(*slot);

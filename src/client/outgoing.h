@@ -9,7 +9,7 @@
 //
 // No line is longer than the agent takes, since such a line costs the message, and with an agent of
 // the first version the connection. Until the agent has said its limit, a line of more than
-// wire::kLeastLineBytes waits, and what stands behind it.
+// rpc::kLeastLineBytes waits, and what stands behind it.
 #pragma once
 
 #include <sys/uio.h>
@@ -21,7 +21,7 @@
 #include "client/line_writer.h"
 #include "client/robot_values.h"
 #include "client/stroke_values.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 namespace nb::client {
 
@@ -154,7 +154,7 @@ class Outgoing {
       if (out.fits()) {
         last_begin_ = tail_;
         tail_ += out.size();
-        if (out.size() > wire::kLeastLineBytes + 1) may_have_long_ = true;
+        if (out.size() > rpc::kLeastLineBytes + 1) may_have_long_ = true;
         return NB_OK;
       }
       if (out.size() > memory_.event_bytes) return NB_ERR_TOO_LARGE;
@@ -164,9 +164,9 @@ class Outgoing {
 
   // Of a line, `size` is with its newline.
   bool fits_limit(size_t size) const {
-    return size <= (limit_known_ ? limit_ : wire::kLeastLineBytes) + 1;
+    return size <= (limit_known_ ? limit_ : rpc::kLeastLineBytes) + 1;
   }
-  size_t most_line() const { return limit_known_ ? limit_ : wire::kLineBytes; }
+  size_t most_line() const { return limit_known_ ? limit_ : rpc::kLineBytes; }
 
   template <class Write>
   int put_stroke_event(Write&& write);
@@ -201,7 +201,7 @@ class Outgoing {
   Piece plan_[kMaxPieces] = {};
   size_t plan_size_[kMaxPieces] = {};
   size_t plan_count_ = 0;
-  size_t limit_ = wire::kLineBytes;
+  size_t limit_ = rpc::kLineBytes;
   bool limit_known_ = false;
   bool may_have_long_ = false;  // among the events a line may need to know the limit
   unsigned dropped_ = 0;

@@ -7,15 +7,15 @@
 #include "ctl/json.h"
 #include "ctl/socket_look.h"
 #include "nodebeat/client.h"
+#include "rpc/line_limits.h"
 #include "terminal/text.h"
-#include "wire/line_limits.h"
 
 namespace nb::ctl {
 namespace {
 
 constexpr size_t kMostDescriptors = 4;
 // What a fleet and a large value take; a result is shorter than its line.
-constexpr size_t kLineBytes = wire::kMostLineBytes;
+constexpr size_t kLineBytes = rpc::kMostLineBytes;
 
 ExitCode exit_of(int protocol_code) {
   switch (protocol_code) {

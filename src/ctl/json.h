@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "wire/timestamp.h"
+#include "base/timestamp.h"
 
 namespace nb::ctl {
 
@@ -41,7 +41,7 @@ class Json {
   }
   // A timestamp of the schema, in microseconds since 1970.
   std::optional<int64_t> timestamp_us() const {
-    const auto time = wire::parse_timestamp(text());
+    const auto time = parse_timestamp(text());
     return time ? std::optional<int64_t>(time->time_since_epoch().count()) : std::nullopt;
   }
   std::optional<bool> boolean() const {

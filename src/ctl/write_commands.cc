@@ -8,10 +8,10 @@
 #include "ctl/commands.h"
 #include "ctl/duration.h"
 #include "ctl/json.h"
+#include "rpc/line_limits.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
-#include "wire/line_limits.h"
 
 namespace nb::ctl {
 namespace {
@@ -44,7 +44,7 @@ ExitCode finish(const Context& context, const Answer& answer, std::string_view w
 
 // Why not, in words; empty: `out` has all of it.
 std::string read_stdin(std::string& out) {
-  constexpr size_t kMost = wire::kMostLineBytes;  // no agent takes more
+  constexpr size_t kMost = rpc::kMostLineBytes;  // no agent takes more
   char buffer[16384];
   ssize_t n = 0;
   while ((n = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0) {

@@ -56,15 +56,14 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
   if (idlest != nullptr) return {idlest, share_taken ? for_user : for_all, std::nullopt};
   if (all_taken) {
     return {nullptr, for_all,
-            wire::rpc::busy(format("all %zu connections are taken: try again later", for_all),
-                            for_all)};
+            rpc::busy(format("all %zu connections are taken: try again later", for_all), for_all)};
   }
   return {nullptr, for_user,
-          wire::rpc::busy(format("user %u has all %zu connections that one user may have "
-                                 "(socket.max_clients_per_user): close one, or try again "
-                                 "later",
-                                 peer.uid, for_user),
-                          for_user)};
+          rpc::busy(format("user %u has all %zu connections that one user may have "
+                           "(socket.max_clients_per_user): close one, or try again "
+                           "later",
+                           peer.uid, for_user),
+                    for_user)};
 }
 
 }  // namespace nb::ipc

@@ -12,7 +12,7 @@
 #include "base/delegate.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
-#include "wire/jsonrpc.h"
+#include "rpc/error.h"
 
 namespace nb::ipc {
 
@@ -27,9 +27,9 @@ class Admission {
   using MayYield = Delegate<void(ClientId, bool& needed)>;
 
   struct Verdict {
-    Session* yields = nullptr;              // is to be closed for the new one
-    size_t limit = 0;                       // then: how many connections there may be
-    std::optional<wire::RpcError> refusal;  // there is no room
+    Session* yields = nullptr;          // is to be closed for the new one
+    size_t limit = 0;                   // then: how many connections there may be
+    std::optional<rpc::Error> refusal;  // there is no room
   };
 
   Admission(const Limits& limits, MayYield may_yield) : limits_(limits), may_yield_(may_yield) {}

@@ -6,9 +6,6 @@
 #include "base/text.h"
 
 namespace nb::ipc {
-
-using wire::RpcError;
-
 namespace {
 
 // What stands around a result and its id, in a batch's array too: [{"jsonrpc":"2.0","id":7,
@@ -101,7 +98,7 @@ void RpcServer::on_overdue(ClientId client) {
   pending_.refuse_all(client, [&](const PendingCall& call) {
     count_error(client);
     send_error(client, call.id, call.batch,
-               wire::rpc::timeout("the connection is closed before Redis has answered"));
+               rpc::timeout("the connection is closed before Redis has answered"));
     settle_in_batch(call.batch);
   });
 }
@@ -135,7 +132,7 @@ size_t RpcServer::queued_bytes() const {
 
 size_t RpcServer::max_line_bytes(ClientId client) const {
   const Client* c = find(client);
-  return c != nullptr ? c->line_bytes : wire::kLineBytes;
+  return c != nullptr ? c->line_bytes : rpc::kLineBytes;
 }
 
 void RpcServer::set_max_line_bytes(ClientId client, size_t bytes) {
@@ -143,7 +140,7 @@ void RpcServer::set_max_line_bytes(ClientId client, size_t bytes) {
 }
 
 size_t RpcServer::result_bytes(size_t line_bytes) {
-  return line_bytes - kAroundResult - wire::kMaxIdText - 2;
+  return line_bytes - kAroundResult - rpc::kMaxIdText - 2;
 }
 
 RpcCounters RpcServer::counters() const {
@@ -167,7 +164,7 @@ std::vector<ClientInfo> RpcServer::clients() const {
 void RpcServer::on_line(ClientId client, std::string_view line) {
   const json::Fault fault = guard_.check(line, {server_.options().line_bytes});
   if (fault.reason != nullptr) {
-    return server_.complain(client, wire::rpc::parse_error(words_for(fault, line), fault.offset));
+    return server_.complain(client, rpc::parse_error(words_for(fault, line), fault.offset));
   }
   const json::View value = guard_.view();
   if (value.is(json::View::Type::array)) {
@@ -183,7 +180,7 @@ void RpcServer::take_batch(ClientId client, json::View values) {
   if (count == 0 || count > kMaxBatch) {
     count_error(client);
     send_error(client, {}, 0,
-               wire::rpc::invalid_request(
+               rpc::invalid_request(
                    format("a batch has 1 to %zu calls, this one has %zu", kMaxBatch, count)));
     return;
   }
@@ -222,8 +219,8 @@ void RpcServer::on_room(ClientId client) {
 }
 
 void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
-  wire::RpcCall parsed;
-  if (const std::optional<RpcError> error = wire::parse_call(value, method_, parsed)) {
+  rpc::RawCall parsed;
+  if (const std::optional<rpc::Error> error = rpc::parse_call(value, method_, parsed)) {
     count_error(client);
     send_error(client, parsed.id, batch, *error);
     return;
@@ -239,7 +236,7 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
   if (settled_) return;
   log_.error("socket: '%.*s' was not answered",
              static_cast<int>(std::min<size_t>(call.method.size(), 64)), call.method.data());
-  refuse(call, wire::rpc::internal("the agent has no answer to this; it is a fault of its own"));
+  refuse(call, rpc::internal("the agent has no answer to this; it is a fault of its own"));
 }
 
 void RpcServer::count_error(ClientId client) {
@@ -255,7 +252,7 @@ void RpcServer::answer(const Call& call, std::string_view result_json) {
   settle_in_batch(call.batch);
 }
 
-void RpcServer::refuse(const Call& call, const RpcError& error) {
+void RpcServer::refuse(const Call& call, const rpc::Error& error) {
   if (call.is_notification()) {
     count_error(call.client);
     return report(call.client, call.method, error);
@@ -266,11 +263,11 @@ void RpcServer::refuse(const Call& call, const RpcError& error) {
   settle_in_batch(call.batch);
 }
 
-void RpcServer::report(ClientId client, std::string_view method, const RpcError& error) {
+void RpcServer::report(ClientId client, std::string_view method, const rpc::Error& error) {
   const Client* c = find(client);
   if (c == nullptr || !c->reports_errors) return;
   if (std::string* out = server_.begin_line(client)) {
-    wire::append_client_error(*out, method, error);
+    rpc::append_client_error(*out, method, error);
     server_.end_line(client);
   }
 }
@@ -311,7 +308,7 @@ bool RpcServer::answer(Token token, std::string_view result_json) {
   return open;
 }
 
-bool RpcServer::refuse(Token token, const RpcError& error) {
+bool RpcServer::refuse(Token token, const rpc::Error& error) {
   const PendingCall* call = pending_.find(token);
   if (call == nullptr) return false;
   const ClientId client = call->client;
@@ -373,7 +370,7 @@ void RpcServer::tell_gap(Client& client, WallTime to) {
   const uint64_t lost = std::exchange(client.lost, 0);
   std::string* out = server_.begin_line(client.id);
   if (out == nullptr) return;
-  wire::append_event_gap(*out, from, to, lost);
+  rpc::append_event_gap(*out, from, to, lost);
   server_.end_line(client.id);
 }
 
@@ -400,7 +397,7 @@ void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch
         "the answer has %zu bytes, more than fit into the line of %zu bytes that this "
         "client reads: ask for less, or name a larger max_line_bytes in client.hello",
         result.size(), line_bytes);
-    return send_error(client, id, batch, wire::rpc::too_large(words, line_bytes));
+    return send_error(client, id, batch, rpc::too_large(words, line_bytes));
   }
   // What cannot be delivered would cut the client off. The calls of a batch have all begun before
   // the first answer could be read.
@@ -410,26 +407,26 @@ void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch
     count_error(client);
     const std::string words =
         format("the answer has %zu bytes, more than may wait for a client", result.size());
-    return send_error(client, id, batch, wire::rpc::too_large(words, limit));
+    return send_error(client, id, batch, rpc::too_large(words, limit));
   }
   if (batch != 0) {
     one_.clear();
-    wire::append_result_response(one_, id, result);
+    rpc::append_result_response(one_, id, result);
     add_to_batch(batch);
   } else if (std::string* out = server_.begin_line(client)) {
-    wire::append_result_response(*out, id, result);
+    rpc::append_result_response(*out, id, result);
     server_.end_line(client);
   }
 }
 
 void RpcServer::send_error(ClientId client, std::string_view id, uint32_t batch,
-                           const RpcError& error) {
+                           const rpc::Error& error) {
   if (batch != 0) {
     one_.clear();
-    wire::append_error_response(one_, id, error);
+    rpc::append_error_response(one_, id, error);
     add_to_batch(batch);
   } else if (std::string* out = server_.begin_line(client)) {
-    wire::append_error_response(*out, id, error);
+    rpc::append_error_response(*out, id, error);
     server_.end_line(client);
   }
 }
@@ -448,7 +445,7 @@ void RpcServer::add_to_batch(uint32_t number) {
   if (Client* c = find(batch.client)) c->answered += one_.size() + 1;
   if (one_.capacity() > kKept) std::string().swap(one_);
   // Who reads longer lines than usual gets them at once: what waits here is no one's to read.
-  if (batch.answers.size() >= wire::kLineBytes) flush_batch(number);
+  if (batch.answers.size() >= rpc::kLineBytes) flush_batch(number);
 }
 
 void RpcServer::flush_batch(uint32_t number) {

@@ -18,8 +18,8 @@
 #include "ipc/server.h"
 #include "json/guard.h"
 #include "json/view.h"
-#include "wire/jsonrpc.h"
-#include "wire/line_limits.h"
+#include "rpc/codec.h"
+#include "rpc/line_limits.h"
 
 namespace nb::ipc {
 
@@ -59,10 +59,10 @@ struct ClientInfo {
 
 class RpcServer {
  public:
-  static constexpr size_t kMaxBatch = wire::kBatchCalls;
+  static constexpr size_t kMaxBatch = rpc::kBatchCalls;
   // Deferred calls of one client. Beyond them no further call of this client is begun until some
   // are answered: neither of its next line, nor of the batch at hand.
-  static constexpr size_t kMaxPending = wire::kWaitingCalls;
+  static constexpr size_t kMaxPending = rpc::kWaitingCalls;
 
   // `loop` and `log` must outlive it.
   RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events);
@@ -76,13 +76,13 @@ class RpcServer {
   // Within on_call, once for each call; nothing happens for a notification.
   void answer(const Call& call, std::string_view result_json);
   // A refused notification is counted, and told if the client wants to know.
-  void refuse(const Call& call, const wire::RpcError& error);
+  void refuse(const Call& call, const rpc::Error& error);
   // The call will be answered later. 0 for a notification. `weight`: as how many it counts.
   Token defer(const Call& call, size_t weight = 1);
 
   // Nothing happens if the client has gone, or for 0; true if there was somebody to answer.
   bool answer(Token token, std::string_view result_json);
-  bool refuse(Token token, const wire::RpcError& error);
+  bool refuse(Token token, const rpc::Error& error);
 
   // Sends a complete object that nobody has asked for, such as an event, without its newline. A
   // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
@@ -99,11 +99,11 @@ class RpcServer {
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   // Tells by `client.error` what became of calls that have been answered, or never were to be, if
   // the client wants to know.
-  void report(ClientId client, std::string_view method, const wire::RpcError& error);
+  void report(ClientId client, std::string_view method, const rpc::Error& error);
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
   // The longest line that this client reads, without its newline: what it said in its hello, else
-  // wire::kLineBytes. An answer that would be longer is refused as `too_large`; a list cuts itself
+  // rpc::kLineBytes. An answer that would be longer is refused as `too_large`; a list cuts itself
   // to fit. Also for a client that has gone.
   size_t max_line_bytes(ClientId client) const;
   void set_max_line_bytes(ClientId client, size_t bytes);
@@ -130,7 +130,7 @@ class RpcServer {
     Peer peer;
     MonoTime connected;
     uint64_t calls = 0, errors = 0;
-    size_t line_bytes = wire::kLineBytes;  // it reads no longer ones
+    size_t line_bytes = rpc::kLineBytes;  // it reads no longer ones
     size_t pending = 0;
     size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
@@ -165,8 +165,7 @@ class RpcServer {
   void add_to_batch(uint32_t batch);
   void flush_batch(uint32_t batch);
   void send_result(ClientId client, std::string_view id, uint32_t batch, std::string_view result);
-  void send_error(ClientId client, std::string_view id, uint32_t batch,
-                  const wire::RpcError& error);
+  void send_error(ClientId client, std::string_view id, uint32_t batch, const rpc::Error& error);
   void release(ClientId client, size_t weight);
 
   uv::Loop& loop_;

@@ -24,16 +24,16 @@ constexpr size_t kMalformedPerSecond = 1000;
 // each of them is a quarter.
 constexpr size_t kCrowd = 4;
 
-wire::RpcError out_of_descriptors(int shortage) {
+rpc::Error out_of_descriptors(int shortage) {
   rlimit limit{};
   if (shortage != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return wire::rpc::busy("this computer has no descriptors left: try again later");
+    return rpc::busy("this computer has no descriptors left: try again later");
   }
   const auto most = static_cast<size_t>(limit.rlim_cur);
-  return wire::rpc::busy(format("the agent has no descriptors left of the %zu that it may have "
-                                "(LimitNOFILE): try again later",
-                                most),
-                         most);
+  return rpc::busy(format("the agent has no descriptors left of the %zu that it may have "
+                          "(LimitNOFILE): try again later",
+                          most),
+                   most);
 }
 
 bool is_blank(std::string_view line) {
@@ -92,7 +92,7 @@ void Server::on_connection(UniqueFd& fd, int shortage) {
                  peer->uid);
     return refuse(
         fd, *peer, shortage != 0,
-        wire::rpc::forbidden(
+        rpc::forbidden(
             format("user %u may not connect: the agent's configuration names who may", peer->uid)));
   }
   if (shortage != 0) return refuse(fd, *peer, true, out_of_descriptors(shortage));
@@ -121,7 +121,7 @@ void Server::yield(Session& session, size_t limit) {
              static_cast<unsigned long long>(session.id()), session.peer().pid);
   append_error(
       session,
-      wire::rpc::busy(
+      rpc::busy(
           format("all %zu connections that you may have are taken, and of them this one was idle "
                  "for the longest time: it is closed for a new one; connect "
                  "again when needed",
@@ -133,7 +133,7 @@ void Server::yield(Session& session, size_t limit) {
 
 // It gets the line and the time to read it, also if it writes first. Not with the last descriptor,
 // which has to be closed now.
-void Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error) {
+void Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error) {
   ++counters_.refused;
   SessionOwner& owner = *this;
   auto session =
@@ -321,11 +321,11 @@ void Server::work(Session& session) {
     any = true;
     const size_t bytes = line.size();
     if (step == LineFramer::Step::too_long) {
-      complain(session, wire::rpc::too_large(
-                            format("a line has at most %zu bytes; this one is ignored up to "
-                                   "its newline",
-                                   options_.line_bytes),
-                            options_.line_bytes));
+      complain(session,
+               rpc::too_large(format("a line has at most %zu bytes; this one is ignored up to "
+                                     "its newline",
+                                     options_.line_bytes),
+                              options_.line_bytes));
     } else if (!is_blank(line)) {
       events_.on_line(session.id(), line);
     } else {
@@ -361,7 +361,7 @@ size_t Server::share_of(const Session& session) const {
 // What events may take, and beyond which no calls are read. A line of the usual length has its
 // place in the smallest share, so that one event that is not read stops nobody's calls.
 size_t Server::half_of(const Session& session) const {
-  return std::max(share_of(session) / 2, wire::kLineBytes + 1);
+  return std::max(share_of(session) / 2, rpc::kLineBytes + 1);
 }
 
 bool Server::is_paused(const Session& session) const {
@@ -409,8 +409,7 @@ bool Server::has_room(ClientId client, size_t bytes) {
   if (session == nullptr) return true;
   const size_t share = share_of(*session);
   if (session->unsent() + bytes > share) flush(*session);
-  return session->unsent() + bytes <= share ||
-         (session->unsent() == 0 && bytes <= wire::kLineBytes);
+  return session->unsent() + bytes <= share || (session->unsent() == 0 && bytes <= rpc::kLineBytes);
 }
 
 bool Server::has_room_for_event(ClientId client, size_t bytes) {
@@ -419,7 +418,7 @@ bool Server::has_room_for_event(ClientId client, size_t bytes) {
   const size_t room = half_of(*session);
   if (session->unsent() + bytes > room) flush(*session);
   return session->unsent() + bytes <= room ||
-         (session->unsent() == 0 && bytes <= wire::kMostLineBytes);
+         (session->unsent() == 0 && bytes <= rpc::kMostLineBytes);
 }
 
 void Server::tell_when_drained(ClientId client) {
@@ -479,19 +478,19 @@ void Server::flush_all() {
 
 // --- how it ends ---------------------------------------------------------------------------------
 
-void Server::append_error(Session& session, const wire::RpcError& error) {
-  wire::append_error_response(session.output(), {}, error);
+void Server::append_error(Session& session, const rpc::Error& error) {
+  rpc::append_error_response(session.output(), {}, error);
   session.output() += '\n';
   session.count_output();
   soon_.request();
 }
 
-void Server::complain(ClientId client, const wire::RpcError& error) {
+void Server::complain(ClientId client, const rpc::Error& error) {
   if (Session* session = find(client)) complain(*session, error);
 }
 
 // A malformed line costs that line only: the next newline ends it.
-void Server::complain(Session& session, const wire::RpcError& error) {
+void Server::complain(Session& session, const rpc::Error& error) {
   ++counters_.faults;
   ++session.faults;
   if (session.deaf) return;
@@ -507,7 +506,7 @@ void Server::complain(Session& session, const wire::RpcError& error) {
       "a second, the last: %s",
       static_cast<unsigned long long>(session.id()), session.peer().pid, kMalformedPerSecond,
       error.message.c_str());
-  append_error(session, wire::rpc::malformed_flood(
+  append_error(session, rpc::malformed_flood(
                             format("more than %zu lines in a second were malformed: the connection "
                                    "is closed, its last will is not carried out",
                                    kMalformedPerSecond),
@@ -570,7 +569,7 @@ void Server::on_deadline() {
       session.framer().skip_line();
       complain(
           session,
-          wire::rpc::timeout(format(
+          rpc::timeout(format(
               "a line was not ended within %s; it is ignored up to its "
               "newline",
               human_duration(

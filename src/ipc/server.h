@@ -35,11 +35,11 @@
 #include "ipc/session.h"
 #include "ipc/socket_file.h"
 #include "ipc/turns.h"
+#include "rpc/codec.h"
+#include "rpc/line_limits.h"
 #include "uv/loop.h"
 #include "uv/soon.h"
 #include "uv/timer.h"
-#include "wire/jsonrpc.h"
-#include "wire/line_limits.h"
 
 namespace nb::ipc {
 
@@ -52,7 +52,7 @@ struct ServerOptions {
   size_t max_clients = 64;
   size_t max_clients_per_user = 0;                // 0: three quarters of max_clients
   Duration idle_after = std::chrono::seconds(5);  // then a connection may yield to a new one
-  size_t line_bytes = wire::kLineBytes;           // of a client, without the newline
+  size_t line_bytes = rpc::kLineBytes;            // of a client, without the newline
   size_t output_bytes = 1024 * 1024;              // waiting for one client
   // So long a connection that the agent closes still gets the answers that it is owed. Calls wait
   // for two seconds by default; what would wait for longer is told.
@@ -111,7 +111,7 @@ class Server final : private SessionOwner {
   // on_drained comes, never from within a call, when little waits for this client, or nothing did.
   void tell_when_drained(ClientId client);
   // Tells it what is wrong with a line of it. The connection lives, unless there are too many.
-  void complain(ClientId client, const wire::RpcError& error);
+  void complain(ClientId client, const rpc::Error& error);
   // Within on_closing or later: the client has been answered all that it is owed.
   void finish(ClientId client);
   // Within on_line and on_room, after so many bytes were dealt with: the client's time is up. What
@@ -153,7 +153,7 @@ class Server final : private SessionOwner {
   void on_deadline();
 
   Session* find(ClientId client) const;
-  void refuse(UniqueFd& fd, const Peer& peer, bool spare, const wire::RpcError& error);
+  void refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error);
   void yield(Session& session, size_t limit);
   void serve_waiting();
   void serve(Session& session);
@@ -167,8 +167,8 @@ class Server final : private SessionOwner {
   size_t half_of(const Session& session) const;
   void flush(Session& session);
   void tell_if_drained(Session& session);
-  void complain(Session& session, const wire::RpcError& error);
-  void append_error(Session& session, const wire::RpcError& error);
+  void complain(Session& session, const rpc::Error& error);
+  void append_error(Session& session, const rpc::Error& error);
   void end(Session& session, Session::End end);
   void retire_ended();
   void watch(Session& session);

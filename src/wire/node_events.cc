@@ -1,7 +1,7 @@
 #include "wire/node_events.h"
 
+#include "base/timestamp.h"
 #include "json/writer.h"
-#include "wire/timestamp.h"
 
 namespace nb::wire {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/timestamp.h"
 #include "json/writer.h"
-#include "wire/timestamp.h"
 
 namespace nb::wire {
 namespace {

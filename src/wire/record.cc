@@ -1,15 +1,15 @@
 #include "wire/record.h"
 
+#include "base/timestamp.h"
 #include "json/writer.h"
-#include "wire/timestamp.h"
 
 namespace nb::wire {
 namespace {
 
 // Numbers digit by digit; but an integer as digits only, however it came: as 1.0 or 1e0 it would be
 // none for many a reader.
-void append_member(json::View value, const Param& param, std::string& out) {
-  if (param.kind == ParamKind::integer) {
+void append_member(json::View value, const rpc::Param& param, std::string& out) {
+  if (param.kind == rpc::ParamKind::integer) {
     json::Writer(out).integer(value.integer().value_or(0));
   } else {
     append_compact(value, out);
@@ -60,7 +60,7 @@ bool Record::adopt(json::View object) {
   for (size_t i = 0; i < fields_.size(); ++i) {
     const json::View value = object[fields_[i].param.name];
     if ((known_ >> i & 1) != 0 || !value.exists()) continue;
-    if (check_param(value, fields_[i].param, fields_[i].param.name)) continue;
+    if (rpc::check_param(value, fields_[i].param, fields_[i].param.name)) continue;
     std::string json;
     append_member(value, fields_[i].param, json);
     changed |= json != values_[i];

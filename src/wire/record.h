@@ -11,12 +11,12 @@
 
 #include "base/clock.h"
 #include "json/view.h"
-#include "wire/params.h"
+#include "rpc/params.h"
 
 namespace nb::wire {
 
 struct RecordField {
-  Param param;               // what an update may set it to
+  rpc::Param param;          // what an update may set it to
   std::string_view initial;  // its JSON before any did
 };
 
@@ -24,15 +24,15 @@ inline constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1: every reader's
 
 // In the order in which they are written, after "timestamp" and "node_id".
 inline constexpr RecordField kRobotStateFields[] = {
-    {{"is_connected_l", ParamKind::boolean}, "false"},
-    {{"is_connected_r", ParamKind::boolean}, "false"},
-    {{"joints_l", ParamKind::numbers_or_null, false, 0, 64}, "null"},
-    {{"joints_r", ParamKind::numbers_or_null, false, 0, 64}, "null"},
-    {{"velocities_l", ParamKind::numbers_or_null, false, 0, 64}, "null"},
-    {{"velocities_r", ParamKind::numbers_or_null, false, 0, 64}, "null"},
-    {{"current_pose", ParamKind::text, false, 0, 256}, "\"unknown\""},
-    {{"goal_time_slow", ParamKind::number}, "2.0"},
-    {{"goal_time_fast", ParamKind::number}, "0.5"},
+    {{"is_connected_l", rpc::ParamKind::boolean}, "false"},
+    {{"is_connected_r", rpc::ParamKind::boolean}, "false"},
+    {{"joints_l", rpc::ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"joints_r", rpc::ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"velocities_l", rpc::ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"velocities_r", rpc::ParamKind::numbers_or_null, false, 0, 64}, "null"},
+    {{"current_pose", rpc::ParamKind::text, false, 0, 256}, "\"unknown\""},
+    {{"goal_time_slow", rpc::ParamKind::number}, "2.0"},
+    {{"goal_time_fast", rpc::ParamKind::number}, "0.5"},
 };
 enum RobotField : uint8_t {
   kRobotConnectedL,
@@ -44,18 +44,18 @@ enum RobotField : uint8_t {
   kRobotPose
 };
 inline constexpr RecordField kStrokeProgressFields[] = {
-    {{"stroke_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"pose_idx", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"total_strokes", ParamKind::integer, false, 0, kExact}, "0"},
-    {{"stroke_length", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"offset_idx_l", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"offset_idx_r", ParamKind::integer, false, -kExact, kExact}, "0"},
-    {{"stroke_description_l", ParamKind::text, false, 0, 4096}, "\"\""},
-    {{"stroke_description_r", ParamKind::text, false, 0, 4096}, "\"\""},
-    {{"is_executing", ParamKind::boolean}, "false"},
-    {{"is_paused", ParamKind::boolean}, "false"},
-    {{"scene_name", ParamKind::text, false, 0, 256}, "\"default\""},
-    {{"dataset_name", ParamKind::text_or_null, false, 0, 256}, "null"},
+    {{"stroke_idx", rpc::ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"pose_idx", rpc::ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"total_strokes", rpc::ParamKind::integer, false, 0, kExact}, "0"},
+    {{"stroke_length", rpc::ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_l", rpc::ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"offset_idx_r", rpc::ParamKind::integer, false, -kExact, kExact}, "0"},
+    {{"stroke_description_l", rpc::ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"stroke_description_r", rpc::ParamKind::text, false, 0, 4096}, "\"\""},
+    {{"is_executing", rpc::ParamKind::boolean}, "false"},
+    {{"is_paused", rpc::ParamKind::boolean}, "false"},
+    {{"scene_name", rpc::ParamKind::text, false, 0, 256}, "\"default\""},
+    {{"dataset_name", rpc::ParamKind::text_or_null, false, 0, 256}, "null"},
 };
 enum StrokeField : uint8_t {
   kStrokeIdx,

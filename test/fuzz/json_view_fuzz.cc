@@ -9,8 +9,8 @@
 
 #include "json/guard.h"
 #include "json/view.h"
+#include "rpc/codec.h"
 #include "support/json_document.h"
-#include "wire/jsonrpc.h"
 
 namespace {
 
@@ -87,12 +87,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(again == compact);
 
   std::string scratch;
-  nb::wire::RpcCall call;
+  nb::rpc::RawCall call;
   std::string answer;
-  if (const auto error = nb::wire::parse_call(view, scratch, call)) {
-    nb::wire::append_error_response(answer, call.id, *error);
+  if (const auto error = nb::rpc::parse_call(view, scratch, call)) {
+    nb::rpc::append_error_response(answer, call.id, *error);
   } else {
-    nb::wire::append_result_response(answer, call.id, "[]");
+    nb::rpc::append_result_response(answer, call.id, "[]");
   }
   require(guard.check(answer).reason == nullptr);
   return 0;

@@ -99,7 +99,7 @@ class Rig {
         server_->notify(call.client, "{\"jsonrpc\":\"2.0\"}");
         break;  // and is not answered
       default:
-        server_->refuse(call, wire::rpc::unknown_method(call.method, "echo"));
+        server_->refuse(call, rpc::unknown_method(call.method, "echo"));
     }
   }
 
@@ -110,7 +110,7 @@ class Rig {
       if (token % 2 == 0) {
         server_->answer(token, "[]");
       } else {
-        server_->refuse(token, wire::rpc::not_found("x"));
+        server_->refuse(token, rpc::not_found("x"));
       }
       require(!server_->answer(token, "[]"));
     }

@@ -354,13 +354,13 @@ class Client {
       check(std::string_view(rest_).substr(0, end));
       rest_.erase(0, end + 1);
     }
-    require(rest_.size() <= wire::kLineBytes);
+    require(rest_.size() <= rpc::kLineBytes);
     return answers_;
   }
 
  private:
   void check(std::string_view line) {
-    require(line.size() <= wire::kLineBytes);
+    require(line.size() <= rpc::kLineBytes);
     require(json::scan(line).reason == nullptr);
     const json::View view = json::View::of(line);
     require(view["jsonrpc"].string_is("2.0"));

@@ -150,7 +150,7 @@ def test_what_is_carried_out_after_a_goodbye(cell, connect):
 
 
 def test_no_sentence_spells_a_limit_of_a_line():
-    """The limits stand in src/wire/line_limits.h and in the answer to the hello: a number in an
+    """The limits stand in src/rpc/line_limits.h and in the answer to the hello: a number in an
     error's words would be wrong as soon as one of them changes."""
     strings = re.compile(r'"(?:[^"\\\n]|\\.)*"')
     spelled = [

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "nodebeat/client.h"
+#include "rpc/line_limits.h"
 #include "support/fake_agent.h"
-#include "wire/line_limits.h"
 
 namespace nb::client {
 namespace {
@@ -109,19 +109,19 @@ TEST_F(ClientAbiTest, OptionsOfALaterVersionAreAcceptedIfNothingUnknownIsSet) {
 }
 
 TEST_F(ClientAbiTest, AnErrorNamesTheLimitThatHolds) {
-  const std::string line = std::to_string(wire::kLineBytes);
-  const std::string most = std::to_string(wire::kMostLineBytes);
+  const std::string line = std::to_string(rpc::kLineBytes);
+  const std::string most = std::to_string(rpc::kMostLineBytes);
   const nb_client_options fine = options_;
   const auto words = [&] {
     EXPECT_EQ(open_with(&options_), NB_ERR_ARGUMENT);
     options_ = fine;
     return std::string(error_);
   };
-  options_.slot_bytes = wire::kLineBytes + 1;
+  options_.slot_bytes = rpc::kLineBytes + 1;
   EXPECT_EQ(words(), "slot_bytes must be between 1024 and " + line);
   options_.event_ring_bytes = 1023;
   EXPECT_EQ(words(), "event_ring_bytes must be between 1024 and 16777216");
-  options_.max_line_bytes = wire::kMostLineBytes + 1;
+  options_.max_line_bytes = rpc::kMostLineBytes + 1;
   EXPECT_EQ(words(), "max_line_bytes must be between " + line + " and " + most);
   const std::string longest(107, 'p');
   options_.socket_path = longest.c_str();
@@ -132,7 +132,7 @@ TEST_F(ClientAbiTest, AnErrorNamesTheLimitThatHolds) {
   const std::string long_name(65, 'n');
   options_.name = long_name.c_str();
   EXPECT_NE(words().find("1 to 64 bytes"), std::string::npos) << error_;
-  const std::string long_will = '[' + std::string(wire::kLineBytes, ' ') + ']';
+  const std::string long_will = '[' + std::string(rpc::kLineBytes, ' ') + ']';
   options_.will = long_will.c_str();
   EXPECT_NE(words().find("at most 65024 bytes"), std::string::npos) << error_;
 }

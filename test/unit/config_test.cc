@@ -16,7 +16,7 @@
 #include "config/load.h"
 #include "config/print.h"
 #include "config/toml.h"
-#include "wire/line_limits.h"
+#include "rpc/line_limits.h"
 
 namespace nb::config {
 namespace {
@@ -321,16 +321,16 @@ TEST(File, AValueOutOfRangeNamesTheRange) {
   EXPECT_TRUE(contains(error_of("[health]\ngpu = \"intel\"\n"), "\"nvidia\", got \"intel\""));
 }
 
-// The sizes of a line are written in wire/line_limits.h, for both ends of the socket.
+// The sizes of a line are written in rpc/line_limits.h, for both ends of the socket.
 TEST(File, TheSizesOfALineAreThoseOfTheProtocol) {
   const auto line_of = [](size_t size) {
     return "[socket]\nmax_line = \"" + std::to_string(size) + "B\"";
   };
-  EXPECT_EQ(config_of("").socket.max_line, int64_t{wire::kLineBytes});
-  for (const size_t size : {wire::kLeastLineBytes, wire::kMostLineBytes}) {
+  EXPECT_EQ(config_of("").socket.max_line, int64_t{rpc::kLineBytes});
+  for (const size_t size : {rpc::kLeastLineBytes, rpc::kMostLineBytes}) {
     EXPECT_EQ(config_of(line_of(size)).socket.max_line, static_cast<int64_t>(size));
   }
-  for (const size_t size : {wire::kLeastLineBytes - 1, wire::kMostLineBytes + 1}) {
+  for (const size_t size : {rpc::kLeastLineBytes - 1, rpc::kMostLineBytes + 1}) {
     EXPECT_TRUE(contains(error_of(line_of(size)), "out of range"));
   }
 }

@@ -274,7 +274,7 @@ TEST_F(IpcFaults, AnEventThatItsClientCannotReadIsToldAsLost) {
 }
 
 TEST_F(IpcFaults, EventsThatAreNotReadStopNobodysCalls) {
-  options.output_bytes = wire::kLineBytes;  // the least there may be
+  options.output_bytes = rpc::kLineBytes;  // the least there may be
   start();
   auto lazy = accepted();
   const std::string event = '"' + std::string(20'000, 'x') + '"';

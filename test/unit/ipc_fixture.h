@@ -60,7 +60,7 @@ class Ipc : public testing::Test {
     } else if (call.method == "read") {
       tokens.push_back(server->defer(call, RpcServer::kMaxPending / 4));
     } else if (call.method == "bad") {
-      server->refuse(call, wire::rpc::invalid_params("x", "expected a text"));
+      server->refuse(call, rpc::invalid_params("x", "expected a text"));
     } else if (call.method == "big") {
       big = '"' + std::string(static_cast<size_t>(*call.params["bytes"].integer()), 'x') + '"';
       server->answer(call, big);
@@ -81,7 +81,7 @@ class Ipc : public testing::Test {
       server->set_reports_errors(call.client, true);
       server->answer(call, "{}");
     } else if (call.method != "nothing") {
-      server->refuse(call, wire::rpc::unknown_method(call.method, ""));
+      server->refuse(call, rpc::unknown_method(call.method, ""));
     }
   }
   void on_open(ClientId client, const Peer& peer) {

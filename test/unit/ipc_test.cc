@@ -182,7 +182,7 @@ TEST_F(Ipc, DeferredAnswersComeWhenTheyComeAndGoWithTheirClient) {
   ASSERT_EQ(tokens.size(), 2u);
   EXPECT_TRUE(server->answer(tokens[1], "[2]"));
   EXPECT_FALSE(server->answer(tokens[1], "[2]"));
-  EXPECT_TRUE(server->refuse(tokens[0], wire::rpc::not_stored("not yet", "backoff")));
+  EXPECT_TRUE(server->refuse(tokens[0], rpc::not_stored("not yet", "backoff")));
   EXPECT_EQ(lines_of(*client, 2),
             result_line("2", "[2]") +
                 error_line("1", R"({"code":-32005,"message":"not yet",)"
@@ -196,7 +196,7 @@ TEST_F(Ipc, DeferredAnswersComeWhenTheyComeAndGoWithTheirClient) {
   next->send(request("later", "5"));
   ASSERT_TRUE(loop.run_until([&] { return tokens.size() == 4; }));
   EXPECT_NE(tokens[3], tokens[2]);  // the place is used again, the token is not
-  EXPECT_FALSE(server->refuse(tokens[2], wire::rpc::internal("")));
+  EXPECT_FALSE(server->refuse(tokens[2], rpc::internal("")));
   EXPECT_TRUE(server->answer(tokens[3], "{}"));
   EXPECT_EQ(lines_of(*next, 1), result_line("5", "{}"));
 }
@@ -375,7 +375,7 @@ TEST_F(Ipc, WhatCanNeverBeDeliveredIsRefused) {
                             R"(fit into the line of 65536 bytes that this client reads: ask for )"
                             R"(less, or name a larger max_line_bytes in client.hello",)"
                             R"("data":{"name":"too_large","limit_bytes":65536}})"));
-  server->set_max_line_bytes(open[0], wire::kMostLineBytes);
+  server->set_max_line_bytes(open[0], rpc::kMostLineBytes);
   const std::string answer = reply(*client, request("big", "1", R"({"bytes":1048530})"));
   EXPECT_NE(answer.find("more than may wait for a client"), std::string::npos)
       << answer.substr(0, 200);
@@ -384,7 +384,7 @@ TEST_F(Ipc, WhatCanNeverBeDeliveredIsRefused) {
 TEST_F(Ipc, AnAnswerIsAsLongAsItsClientReadsAndNoLonger) {
   start();
   auto client = accepted();
-  for (const size_t most : {wire::kLineBytes, 2 * wire::kLineBytes}) {
+  for (const size_t most : {rpc::kLineBytes, 2 * rpc::kLineBytes}) {
     server->set_max_line_bytes(open[0], most);
     EXPECT_EQ(server->max_line_bytes(open[0]), most);
     const auto answer = [&](size_t bytes, bool in_batch) {
@@ -401,7 +401,7 @@ TEST_F(Ipc, AnAnswerIsAsLongAsItsClientReadsAndNoLonger) {
     // Whatever its id.
     EXPECT_LT(server->max_result_bytes(open[0]), most - 36);
   }
-  EXPECT_EQ(server->max_line_bytes(0), wire::kLineBytes);
+  EXPECT_EQ(server->max_line_bytes(0), rpc::kLineBytes);
 }
 
 TEST_F(Ipc, OneWhoDoesNotReadIsPausedAndNobodyElse) {

@@ -1,6 +1,6 @@
-#include "wire/timestamp.h"
+#include "base/timestamp.h"
 
-namespace nb::wire {
+namespace nb {
 namespace {
 
 constexpr std::string_view kForm = "0000-00-00T00:00:00.000000";
@@ -84,4 +84,4 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
                   seconds(second) + microseconds(fraction));
 }
 
-}  // namespace nb::wire
+}  // namespace nb

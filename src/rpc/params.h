@@ -7,9 +7,9 @@
 #include <span>
 
 #include "json/view.h"
-#include "wire/jsonrpc.h"
+#include "rpc/error.h"
 
-namespace nb::wire {
+namespace nb::rpc {
 
 enum class ParamKind : uint8_t {
   boolean,
@@ -20,7 +20,7 @@ enum class ParamKind : uint8_t {
   text_or_null,     // likewise
   word,             // a text of 1 to `max` letters, digits, '-', '_', '.'
   plain,            // a text of 1 to `max` bytes without control characters
-  timestamp,        // wire/timestamp.h
+  timestamp,        // base/timestamp.h
   object,
   array,  // of at most `max`
   array_or_null,
@@ -38,10 +38,10 @@ struct Param {
 
 // Sets values[i] to the member specs[i]->name of `params`, which is an object or missing; what is
 // not there is a missing value. Members that `specs` does not have are refused.
-std::optional<RpcError> check_params(json::View params, std::span<const Param* const> specs,
-                                     std::span<json::View> values);
+std::optional<Error> check_params(json::View params, std::span<const Param* const> specs,
+                                  std::span<json::View> values);
 
 // One value against one line; `field` is its name in the error.
-std::optional<RpcError> check_param(json::View value, const Param& spec, std::string_view field);
+std::optional<Error> check_param(json::View value, const Param& spec, std::string_view field);
 
-}  // namespace nb::wire
+}  // namespace nb::rpc

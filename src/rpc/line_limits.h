@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-namespace nb::wire {
+namespace nb::rpc {
 
 // Of a line, without its newline (PROTOCOL.md, 1.3).
 
@@ -25,4 +25,4 @@ constexpr size_t kSubscriptions = 64;  // of one client
 constexpr size_t kPatternCost = 1024;
 constexpr size_t kWillCalls = 8;
 
-}  // namespace nb::wire
+}  // namespace nb::rpc

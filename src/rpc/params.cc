@@ -1,12 +1,12 @@
-#include "wire/params.h"
+#include "rpc/params.h"
 
 #include <algorithm>
 #include <string>
 
 #include "base/text.h"
-#include "wire/timestamp.h"
+#include "base/timestamp.h"
 
-namespace nb::wire {
+namespace nb::rpc {
 namespace {
 
 using Type = json::View::Type;
@@ -43,14 +43,14 @@ std::string_view type_words(Type type) {
   return "something else";
 }
 
-RpcError wanted(std::string_view field, std::string_view what, json::View got) {
+Error wanted(std::string_view field, std::string_view what, json::View got) {
   std::string words = "expected ";
   words.append(what).append(", got ").append(type_words(got.type()));
-  return rpc::invalid_params(field, words);
+  return invalid_params(field, words);
 }
 
-RpcError wrong(std::string_view field, const char* format_text, int64_t min, int64_t max) {
-  return rpc::invalid_params(
+Error wrong(std::string_view field, const char* format_text, int64_t min, int64_t max) {
+  return invalid_params(
       field, format(format_text, static_cast<long long>(min), static_cast<long long>(max)));
 }
 
@@ -58,7 +58,7 @@ std::string element_name(std::string_view field, size_t index) {
   return format("%.*s[%zu]", static_cast<int>(field.size()), field.data(), index);
 }
 
-std::optional<RpcError> check_text(json::View value, const Param& spec, std::string_view field) {
+std::optional<Error> check_text(json::View value, const Param& spec, std::string_view field) {
   std::string scratch;
   const auto text = value.string(scratch);
   if (!text) return wanted(field, "a text", value);
@@ -69,15 +69,15 @@ std::optional<RpcError> check_text(json::View value, const Param& spec, std::str
     return wrong(field, "expected a text of %lld to %lld bytes", least, spec.max);
   }
   if (spec.kind == ParamKind::word && !is_word(*text)) {
-    return rpc::invalid_params(field, "may hold letters, digits, '-', '_' and '.' only");
+    return invalid_params(field, "may hold letters, digits, '-', '_' and '.' only");
   }
   if (spec.kind == ParamKind::plain && has_control(*text)) {
-    return rpc::invalid_params(field, "must not hold control characters");
+    return invalid_params(field, "must not hold control characters");
   }
   return std::nullopt;
 }
 
-std::optional<RpcError> check_numbers(json::View value, const Param& spec, std::string_view field) {
+std::optional<Error> check_numbers(json::View value, const Param& spec, std::string_view field) {
   if (value.type() == Type::null) return std::nullopt;
   if (value.type() != Type::array) return wanted(field, "an array of numbers, or null", value);
   size_t index = 0;
@@ -94,7 +94,7 @@ std::optional<RpcError> check_numbers(json::View value, const Param& spec, std::
   return std::nullopt;
 }
 
-std::optional<RpcError> check_array(json::View value, const Param& spec, std::string_view field) {
+std::optional<Error> check_array(json::View value, const Param& spec, std::string_view field) {
   if (value.type() != Type::array) return wanted(field, "an array", value);
   size_t index = 0;
   for (const json::View element : value.elements()) {
@@ -122,7 +122,7 @@ std::string known_names(std::span<const Param* const> specs) {
 
 }  // namespace
 
-std::optional<RpcError> check_param(json::View value, const Param& spec, std::string_view field) {
+std::optional<Error> check_param(json::View value, const Param& spec, std::string_view field) {
   const Type type = value.type();
   switch (spec.kind) {
     case ParamKind::boolean:
@@ -132,7 +132,7 @@ std::optional<RpcError> check_param(json::View value, const Param& spec, std::st
       if (type != Type::number) return wanted(field, "an integer", value);
       const auto number = value.integer();
       if (!number) {
-        return rpc::invalid_params(field, "expected an integer of at most 2^53-1 (1.0 is one)");
+        return invalid_params(field, "expected an integer of at most 2^53-1 (1.0 is one)");
       }
       if (*number < spec.min || *number > spec.max) {
         return wrong(field, "out of range: allowed is %lld to %lld", spec.min, spec.max);
@@ -159,10 +159,9 @@ std::optional<RpcError> check_param(json::View value, const Param& spec, std::st
       std::string scratch;
       const auto text = value.string(scratch);
       if (!text || !parse_timestamp(*text)) {
-        return rpc::invalid_params(
-            field,
-            "expected a timestamp in UTC as 2026-11-20T14:03:07.123456 (also "
-            "without fraction, with 1 to 9 digits of it, with Z or +00:00)");
+        return invalid_params(field,
+                              "expected a timestamp in UTC as 2026-11-20T14:03:07.123456 (also "
+                              "without fraction, with 1 to 9 digits of it, with Z or +00:00)");
       }
       break;
     }
@@ -181,8 +180,8 @@ std::optional<RpcError> check_param(json::View value, const Param& spec, std::st
   return std::nullopt;
 }
 
-std::optional<RpcError> check_params(json::View params, std::span<const Param* const> specs,
-                                     std::span<json::View> values) {
+std::optional<Error> check_params(json::View params, std::span<const Param* const> specs,
+                                  std::span<json::View> values) {
   std::fill(values.begin(), values.end(), json::View());
   // Members usually come in the table's order: where the last was found the search goes on.
   size_t next = 0;
@@ -197,7 +196,7 @@ std::optional<RpcError> check_params(json::View params, std::span<const Param* c
     }
     if (found == specs.size()) {
       std::string scratch;
-      return rpc::invalid_params(member.name(scratch), known_names(specs));
+      return invalid_params(member.name(scratch), known_names(specs));
     }
     const Param& spec = *specs[found];
     if (auto error = check_param(member.value, spec, spec.name)) return error;
@@ -206,10 +205,10 @@ std::optional<RpcError> check_params(json::View params, std::span<const Param* c
   }
   for (size_t i = 0; i < specs.size(); ++i) {
     if (specs[i]->required && !values[i].exists()) {
-      return rpc::invalid_params(specs[i]->name, "is required and missing");
+      return invalid_params(specs[i]->name, "is required and missing");
     }
   }
   return std::nullopt;
 }
 
-}  // namespace nb::wire
+}  // namespace nb::rpc

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-namespace nb::wire {
+namespace nb {
 
 // "2026-11-20T14:03:07.123456": UTC, microseconds, no zone suffix (records, events).
 std::string format_timestamp(WallTime time);
@@ -18,4 +18,4 @@ void append_timestamp(WallTime time, std::string& out);
 // cut off), with `Z` or `+00:00` at the end. Nothing if the text is none of these.
 std::optional<WallTime> parse_timestamp(std::string_view text);
 
-}  // namespace nb::wire
+}  // namespace nb

@@ -6,9 +6,9 @@
 
 #include "json/guard.h"
 #include "json/view.h"
-#include "wire/jsonrpc.h"
+#include "rpc/codec.h"
 
-namespace nb::wire {
+namespace nb::rpc {
 namespace {
 
 struct Parsed {
@@ -19,17 +19,17 @@ struct Parsed {
 Parsed parse(std::string_view text) {
   EXPECT_EQ(json::Guard().check(text).reason, nullptr) << text;
   std::string scratch;
-  RpcCall call;
+  RawCall call;
   const auto error = parse_call(json::View::of(text), scratch, call);
   Parsed parsed;
-  if (error) parsed.fault = std::string(rpc::name_of(error->code)) + ": " + error->message;
+  if (error) parsed.fault = std::string(name_of(error->code)) + ": " + error->message;
   parsed.method = call.method;
   parsed.params = call.params.raw();
   parsed.id = call.id;
   return parsed;
 }
 
-TEST(RpcCall, IsReadWhateverTheOrderOfItsMembers) {
+TEST(RawCall, IsReadWhateverTheOrderOfItsMembers) {
   const Parsed request =
       parse(R"({ "id" : 7 , "params":{ "a": 1.10 },"method":"robot.update","jsonrpc":"2.0"})");
   EXPECT_EQ(request.fault, "");
@@ -43,7 +43,7 @@ TEST(RpcCall, IsReadWhateverTheOrderOfItsMembers) {
   EXPECT_EQ(notification.id, "");
 }
 
-TEST(RpcCall, IdsComeBackByteForByte) {
+TEST(RawCall, IdsComeBackByteForByte) {
   const std::string long_text = '"' + std::string(256, 'x') + '"';
   for (const std::string& id :
        {std::string("0"), std::string("-1.50e+3"), std::string("9007199254740993"),
@@ -63,7 +63,7 @@ TEST(RpcCall, IdsComeBackByteForByte) {
   }
 }
 
-TEST(RpcCall, SaysWhatIsWrongAndKeepsTheIdToAnswerWith) {
+TEST(RawCall, SaysWhatIsWrongAndKeepsTheIdToAnswerWith) {
   const auto fault = [](std::string_view text) { return parse(text).fault; };
   const std::string no_call =
       R"(invalid_request: a call is an object: {"jsonrpc":"2.0","method":...,"params":{...},"id":...})";
@@ -88,60 +88,58 @@ TEST(RpcCall, SaysWhatIsWrongAndKeepsTheIdToAnswerWith) {
   EXPECT_EQ(misspelt.id, "\"a\"");
 }
 
-TEST(RpcError, EveryRowOfTheTableIsWrittenAsItSays) {
-  const std::vector<std::pair<RpcError, std::string>> rows = {
-      {rpc::parse_error("expected a value", 3),
+TEST(Error, EveryRowOfTheTableIsWrittenAsItSays) {
+  const std::vector<std::pair<Error, std::string>> rows = {
+      {parse_error("expected a value", 3),
        R"({"code":-32700,"message":"not JSON that is accepted here: expected a value","data":{"name":"parse_error","offset":3}})"},
-      {rpc::invalid_request("w"),
-       R"({"code":-32600,"message":"w","data":{"name":"invalid_request"}})"},
-      {rpc::unknown_method("robot.updat", "robot.update"),
+      {invalid_request("w"), R"({"code":-32600,"message":"w","data":{"name":"invalid_request"}})"},
+      {unknown_method("robot.updat", "robot.update"),
        R"({"code":-32601,"message":"no method 'robot.updat'; did you mean 'robot.update'?","data":{"name":"unknown_method","method":"robot.updat","nearest":"robot.update"}})"},
-      {rpc::unknown_method("\"x", ""),
+      {unknown_method("\"x", ""),
        R"({"code":-32601,"message":"no method '\"x'","data":{"name":"unknown_method","method":"\"x","nearest":null}})"},
-      {rpc::invalid_params("joints_l[3]", "expected a number or null"),
+      {invalid_params("joints_l[3]", "expected a number or null"),
        R"({"code":-32602,"message":"joints_l[3]: expected a number or null","data":{"name":"invalid_params","field":"joints_l[3]"}})"},
-      {rpc::internal("w"), R"({"code":-32603,"message":"w","data":{"name":"internal"}})"},
-      {rpc::too_large("w", 65536),
+      {internal("w"), R"({"code":-32603,"message":"w","data":{"name":"internal"}})"},
+      {too_large("w", 65536),
        R"({"code":-32000,"message":"w","data":{"name":"too_large","limit_bytes":65536}})"},
-      {rpc::not_found("w"), R"({"code":-32001,"message":"w","data":{"name":"not_found"}})"},
-      {rpc::conflict("w", 2, 3),
+      {not_found("w"), R"({"code":-32001,"message":"w","data":{"name":"not_found"}})"},
+      {conflict("w", 2, 3),
        R"({"code":-32002,"message":"w","data":{"name":"conflict","expected":2,"actual":3}})"},
-      {rpc::refused_key("robot:x", "w"),
+      {refused_key("robot:x", "w"),
        R"({"code":-32003,"message":"w","data":{"name":"refused_key","key":"robot:x"}})"},
-      {rpc::too_many("w", 2),
-       R"({"code":-32004,"message":"w","data":{"name":"queue_full","limit":2}})"},
-      {rpc::too_many_fields("w", 2),
+      {too_many("w", 2), R"({"code":-32004,"message":"w","data":{"name":"queue_full","limit":2}})"},
+      {too_many_fields("w", 2),
        R"({"code":-32000,"message":"w","data":{"name":"too_large","limit":2}})"},
-      {rpc::queue_full("w", 1),
+      {queue_full("w", 1),
        R"({"code":-32004,"message":"w","data":{"name":"queue_full","limit_bytes":1}})"},
-      {rpc::not_stored("w", "backoff"),
+      {not_stored("w", "backoff"),
        R"({"code":-32005,"message":"w","data":{"name":"not_stored","link":"backoff"}})"},
-      {rpc::busy("w", 64), R"({"code":-32006,"message":"w","data":{"name":"busy","limit":64}})"},
-      {rpc::timeout("w"), R"({"code":-32007,"message":"w","data":{"name":"timeout"}})"},
-      {rpc::unavailable("w", "backoff"),
+      {busy("w", 64), R"({"code":-32006,"message":"w","data":{"name":"busy","limit":64}})"},
+      {timeout("w"), R"({"code":-32007,"message":"w","data":{"name":"timeout"}})"},
+      {unavailable("w", "backoff"),
        R"({"code":-32008,"message":"w","data":{"name":"unavailable","link":"backoff"}})"},
-      {rpc::refused_by_redis("OOM no"),
+      {refused_by_redis("OOM no"),
        R"({"code":-32009,"message":"Redis refused this: OOM no","data":{"name":"refused_by_redis","redis":"OOM no"}})"},
-      {rpc::wrong_type("w", "zset"),
+      {wrong_type("w", "zset"),
        R"({"code":-32010,"message":"w","data":{"name":"wrong_type","type":"zset"}})"},
-      {rpc::forbidden("w"), R"({"code":-32011,"message":"w","data":{"name":"forbidden"}})"},
-      {rpc::dropped("w"), R"({"code":-32012,"message":"w","data":{"name":"dropped"}})"},
+      {forbidden("w"), R"({"code":-32011,"message":"w","data":{"name":"forbidden"}})"},
+      {dropped("w"), R"({"code":-32012,"message":"w","data":{"name":"dropped"}})"},
   };
   for (const auto& [error, expected] : rows) {
     std::string out;
     append_error_object(out, error);
     EXPECT_EQ(out, expected);
-    EXPECT_EQ(rpc::code_of(rpc::name_of(error.code)), error.code);
+    EXPECT_EQ(code_of(name_of(error.code)), error.code);
   }
-  EXPECT_EQ(rpc::name_of(1), "");
-  EXPECT_EQ(rpc::code_of("x"), 0);
+  EXPECT_EQ(name_of(1), "");
+  EXPECT_EQ(code_of("x"), 0);
 }
 
-TEST(RpcError, IsNeverLongWhateverTheClientMadeUp) {
+TEST(Error, IsNeverLongWhateverTheClientMadeUp) {
   std::string text;
   for (int i = 0; i < 20'000; ++i) text += "\xc3\xbc\n";
-  for (const RpcError& error : {rpc::unknown_method(text, ""), rpc::invalid_params(text, "w"),
-                                rpc::refused_key(text, "w"), rpc::refused_by_redis(text)}) {
+  for (const Error& error : {unknown_method(text, ""), invalid_params(text, "w"),
+                             refused_key(text, "w"), refused_by_redis(text)}) {
     std::string out;
     append_error_response(out, "1", error);
     EXPECT_LT(out.size(), 3000u);
@@ -154,7 +152,7 @@ TEST(RpcResponse, IsOneObjectOfKnownOrder) {
   append_result_response(out, "\"a\"", R"({"x":1.10})");
   EXPECT_EQ(out, R"({"jsonrpc":"2.0","id":"a","result":{"x":1.10}})");
   out.clear();
-  append_error_response(out, "", rpc::timeout("w"));
+  append_error_response(out, "", timeout("w"));
   EXPECT_EQ(
       out,
       R"({"jsonrpc":"2.0","id":null,"error":{"code":-32007,"message":"w","data":{"name":"timeout"}}})");
@@ -162,11 +160,11 @@ TEST(RpcResponse, IsOneObjectOfKnownOrder) {
   append_notification(out, "event", R"({"channel":"c"})");
   EXPECT_EQ(out, R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c"}})");
   out.clear();
-  append_client_error(out, "m\"", rpc::dropped("w"));
+  append_client_error(out, "m\"", dropped("w"));
   EXPECT_EQ(
       out,
       R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"m\"","error":{"code":-32012,"message":"w","data":{"name":"dropped"}}}})");
 }
 
 }  // namespace
-}  // namespace nb::wire
+}  // namespace nb::rpc
