@@ -6,11 +6,11 @@
 
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
-#include "agent/version.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "config/changes.h"
 #include "config/print.h"
+#include "node/version.h"
 #include "redis/plain_transport.h"
 
 namespace nb::agent {
@@ -58,10 +58,11 @@ void log_warnings(const Log& log, const std::vector<std::string>& warnings) {
   }
 }
 
-Identity identify(const std::string& node, const Clock& clock) {
+node::Identity identify(const std::string& node, const Clock& clock) {
   Random random = Random::from_system();
   const auto boot_id = read_small_file("/proc/sys/kernel/random/boot_id");
-  return make_identity(node, boot_id ? std::string(trim(*boot_id)) : "", clock.wall_now(), random);
+  return node::make_identity(node, boot_id ? std::string(trim(*boot_id)) : "", clock.wall_now(),
+                             random);
 }
 
 int code_of(const Error& error) {
@@ -156,7 +157,7 @@ int Agent::run() {
       &redis::make_plain_transport);
   heartbeat_.emplace(
       loop_, log_, outbox_, identity_, config_,
-      Heartbeat::Wiring{
+      node::Heartbeat::Wiring{
           [](void* self) { return static_cast<Agent*>(self)->link_->status().round_trip; },
           [](void* self) { static_cast<Agent*>(self)->on_put(); },
           [](void* self, std::string_view channel, std::string_view payload) {
@@ -189,7 +190,7 @@ int Agent::run() {
     watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));
     watchdog_->start(notify_.watchdog_period());
   }
-  log_.info("nodebeat %s: node '%s', a beat every %s, redis at %s", kVersion,
+  log_.info("nodebeat %s: node '%s', a beat every %s, redis at %s", node::kVersion,
             identity_.node.c_str(),
             human_duration(config_.heartbeat.interval / std::chrono::milliseconds(1)).c_str(),
             describe(link_options(config_).target).c_str());

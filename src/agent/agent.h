@@ -8,13 +8,13 @@
 #include <optional>
 #include <string>
 
-#include "agent/heartbeat.h"
-#include "agent/identity.h"
 #include "agent/local_api.h"
-#include "agent/run_note.h"
 #include "agent/service_notify.h"
 #include "base/log.h"
 #include "config/load.h"
+#include "node/heartbeat.h"
+#include "node/identity.h"
+#include "node/run_note.h"
 #include "nodebeat/agent.h"
 #include "outbox/outbox.h"
 #include "redis/link.h"
@@ -72,9 +72,9 @@ class Agent {
   std::string effective_config_;
   config::Config config_;
   ServiceNotify notify_;
-  Identity identity_;
+  node::Identity identity_;
   std::string notes_;  // the path beside which notes are kept; empty: none are
-  RunNote run_note_;
+  node::RunNote run_note_;
   outbox::Outbox outbox_;
 
   uv::Loop loop_;
@@ -88,7 +88,7 @@ class Agent {
   uint64_t reloads_ = 0;
 
   std::optional<redis::Link> link_;
-  std::optional<Heartbeat> heartbeat_;
+  std::optional<node::Heartbeat> heartbeat_;
   std::optional<LocalApi> local_;
   std::optional<uv::Timer> watchdog_;
 

@@ -8,9 +8,9 @@
 #include <new>
 
 #include "agent/agent.h"
-#include "agent/version.h"
 #include "base/caller_struct.h"
 #include "base/clock.h"
+#include "node/version.h"
 #include "nodebeat/agent.h"
 
 namespace {
@@ -168,5 +168,5 @@ void nb_agent_destroy(nb_agent* agent) {
 }
 
 const char* nb_agent_version(void) {
-  return nb::agent::kVersion;
+  return nb::node::kVersion;
 }

@@ -5,15 +5,16 @@
 #include <cstring>
 #include <utility>
 
-#include "agent/heartbeat.h"
+#include "agent/forget.h"
 #include "agent/look.h"
 #include "agent/mapping.h"
-#include "agent/redis_forms.h"
-#include "agent/version.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 #include "config/suggest.h"
 #include "json/writer.h"
+#include "node/heartbeat.h"
+#include "node/version.h"
+#include "redis/forms.h"
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
@@ -167,8 +168,14 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       reader_(parts.loop, link_options(config), db_, parts.make_transport),
       requests_(parts.loop, rpc_, parts.outbox, parts.link, &LocalApi::link_words, this),
       operations_(parts.loop, rpc_, reader_, parts.link, &LocalApi::link_words, this),
-      fleet_(parts.loop, rpc_, reader_, operations_, parts.heartbeat, identity_.node),
-      pruner_(parts.loop, parts.log, reader_, operations_),
+      fleet_(parts.loop, reader_, identity_.node,
+             fleet::Fleet::Wiring{
+                 Delegate<bool()>::to<&Operations::redis_is_there>(&operations_),
+                 Delegate<std::string_view()>::to<&LocalApi::own_health>(this),
+                 Delegate<bool(uint64_t, size_t)>::to<&Operations::has_room>(&operations_),
+                 Delegate<size_t(uint64_t)>::to<&Operations::result_bytes>(&operations_),
+                 Delegate<void(uint64_t, std::string_view)>::to<&LocalApi::answer_status>(this)}),
+      pruner_(parts.loop, parts.log, reader_, parts.link),
       bus_(parts.loop, rpc_, requests_, subscriber_, bus_options(config, identity_.node)),
       robot_(parts.loop, parts.log, identity_, bus_, requests_, config,
              note_path(parts.notes, ".robot")),
@@ -213,7 +220,7 @@ void LocalApi::register_node() {
   std::string about;
   json::Writer json(about);
   json.begin_object().key("instance_id").string(identity_.instance_id);
-  json.key("agent_version").string(kVersion);
+  json.key("agent_version").string(node::kVersion);
   json.key("since").string(format_timestamp(loop_.clock().wall_now())).end_object();
   const outbox::FieldView fields[] = {{identity_.node, about}};
   outbox::SlotUpdate slot;
@@ -266,7 +273,7 @@ void LocalApi::read_back() {
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply || reply.reply.is_error()) return;
   constexpr size_t kMostDigits = 64;
-  const auto id = find_in_info(reply.reply.text(), "run_id");
+  const auto id = redis::find_in_info(reply.reply.text(), "run_id");
   if (!id || id->empty() || id->size() > kMostDigits || *id == run_id_) return;
   const bool first = run_id_.empty();
   run_id_ = *id;
@@ -502,7 +509,7 @@ void LocalApi::client_hello(Request& request) {
   json.begin_object().key("protocol").integer(1);
   json.key("client_id").integer(static_cast<int64_t>(client->id));
   json.key("node_id").string(identity_.node).key("instance_id").string(identity_.instance_id);
-  json.key("agent_version").string(kVersion).key("limits");
+  json.key("agent_version").string(node::kVersion).key("limits");
   put_limits(json, client->id);
   json.end_object();
   requests_.done(request, out);
@@ -671,6 +678,23 @@ void LocalApi::health_get(Request& request) {
         request, health_result(identity_.node, heartbeat_.json(), loop_.clock().wall_now()));
   }
   operations_.begin(*request.call, make_health_operation(loop_.clock(), *node));
+}
+
+// limit, cursor
+void LocalApi::system_status(Request& request) {
+  if (request.call == nullptr || request.call->is_notification()) return;
+  constexpr auto kMost = static_cast<int64_t>(fleet::Fleet::kMostNodes);
+  fleet::Fleet::Wish wish;
+  wish.client = request.call->client;
+  wish.limit = static_cast<size_t>(request.values[0].integer().value_or(kMost));
+  std::string scratch;
+  wish.from = request.values[1].string(scratch).value_or("");
+  wish.token = rpc_.defer(*request.call, Operations::kWeight);
+  fleet_.ask(std::move(wish));
+}
+
+std::string_view LocalApi::own_health() const {
+  return heartbeat_.json();
 }
 
 // node

@@ -7,31 +7,30 @@
 #include <vector>
 
 #include "agent/event_bus.h"
-#include "agent/fleet.h"
 #include "agent/hourly_budget.h"
-#include "agent/node_register.h"
 #include "agent/operation.h"
 #include "agent/request.h"
 #include "agent/robot_service.h"
 #include "agent/state_service.h"
 #include "agent/stroke_service.h"
 #include "base/histogram.h"
+#include "fleet/fleet.h"
 #include "ipc/rpc_server.h"
 #include "json/writer.h"
+#include "node/heartbeat.h"
+#include "node/node_register.h"
 
 namespace nb::agent {
-
-class Heartbeat;
 
 class LocalApi {
  public:
   struct Parts {
     uv::Loop& loop;
     const Log& log;
-    const Identity& identity;
+    const node::Identity& identity;
     outbox::Outbox& outbox;
     redis::Link& link;
-    const Heartbeat& heartbeat;
+    const node::Heartbeat& heartbeat;
     const std::string& notes;  // the path beside which the running session is noted; empty: nowhere
     redis::MakeTransport make_transport;
     const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
@@ -107,7 +106,9 @@ class LocalApi {
   void event_subscribe(Request& request) { bus_.subscribe(request); }
   void event_unsubscribe(Request& request) { bus_.unsubscribe(request); }
   void health_get(Request& request);
-  void system_status(Request& request) { fleet_.status(request); }
+  void system_status(Request& request);
+  std::string_view own_health() const;
+  void answer_status(uint64_t token, std::string_view page) { rpc_.answer(token, page); }
   void node_forget(Request& request);
   void agent_stats(Request& request);
   void redis_inspect(Request& request);
@@ -117,10 +118,10 @@ class LocalApi {
 
   uv::Loop& loop_;
   const Log& log_;
-  const Identity& identity_;
+  const node::Identity& identity_;
   outbox::Outbox& outbox_;
   redis::Link& link_;
-  const Heartbeat& heartbeat_;
+  const node::Heartbeat& heartbeat_;
   const config::Config& config_;
   bool enabled_;
   int db_;
@@ -131,8 +132,8 @@ class LocalApi {
   redis::Reader reader_;
   Requests requests_;
   Operations operations_;
-  Fleet fleet_;
-  NodePruner pruner_;
+  fleet::Fleet fleet_;
+  node::NodePruner pruner_;
   EventBus bus_;
   RobotService robot_;
   StrokeService strokes_;

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "agent/heartbeat.h"
 #include "agent/local_api.h"
 #include "agent/mapping.h"
-#include "agent/version.h"
 #include "json/writer.h"
+#include "node/heartbeat.h"
+#include "node/version.h"
 
 namespace nb::agent {
 namespace {
@@ -47,7 +47,7 @@ void LocalApi::agent_stats(Request& request) {
   std::string out;
   json::Writer json(out);
   json.begin_object().key("node_id").string(identity_.node);
-  json.key("instance_id").string(identity_.instance_id).key("agent_version").string(kVersion);
+  json.key("instance_id").string(identity_.instance_id).key("agent_version").string(node::kVersion);
   json.key("pid").integer(::getpid()).key("uptime_s").integer(seconds(loop_.now() - started_));
   json.key("conflict");
   put_text(json, heartbeat_.other_instance());

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <optional>
 
-#include "agent/cell_walk.h"
-#include "agent/redis_forms.h"
 #include "base/foreign_text.h"
 #include "base/text.h"
 #include "base/timestamp.h"
+#include "fleet/cell_walk.h"
 #include "json/view.h"
 #include "json/writer.h"
+#include "redis/forms.h"
 #include "wire/keys.h"
 
 namespace nb::agent {
@@ -29,10 +29,10 @@ class HealthOperation final : public Operation {
     const bool says_no = reply.is_error();
     if (step_ == Step::size) {
       // Who may not ask for the size reads all the same.
-      const auto size = read_count(reply);
-      if (size && *size > CellWalk::kMaxHealth) {
-        return refuse(
-            rpc::too_large("what stands there is too long for a health", CellWalk::kMaxHealth));
+      const auto size = redis::read_count(reply);
+      if (size && *size > fleet::CellWalk::kMaxHealth) {
+        return refuse(rpc::too_large("what stands there is too long for a health",
+                                     fleet::CellWalk::kMaxHealth));
       }
       step_ = size && *size == 0 ? Step::known : Step::health;
       if (step_ == Step::known) return ask({"HGET", wire::kNodesKey, node_});
@@ -51,7 +51,7 @@ class HealthOperation final : public Operation {
       return ask({"HGET", wire::kNodesKey, node_});
     }
     std::string health;
-    if (is_health(text)) append_compact(json::View::of(text), health);
+    if (fleet::is_health(text)) append_compact(json::View::of(text), health);
     answer(health_result(node_, health, clock_.wall_now()));
   }
 
@@ -95,7 +95,7 @@ class InspectOperation final : public Operation {
   }
 
   void take_time(redis::Reply reply) {
-    const auto server = read_time(reply);
+    const auto server = redis::read_time(reply);
     if (!server) return;
     // The server looked at its clock about half-way.
     const WallTime now = clock_.wall_now();
@@ -104,7 +104,7 @@ class InspectOperation final : public Operation {
   }
 
   std::optional<std::string_view> info(std::string_view name) const {
-    return find_in_info(info_, name);
+    return redis::find_in_info(info_, name);
   }
 
   void put_text(json::Writer& json, const char* key, std::string_view name) const {

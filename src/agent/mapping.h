@@ -9,17 +9,13 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/load.h"
-#include "health/sampler.h"
 #include "ipc/rpc_server.h"
 #include "outbox/event_log.h"
-#include "probe/spec.h"
 #include "redis/link.h"
 
 namespace nb::agent {
 
 redis::LinkOptions link_options(const config::Config& config);
-health::SamplerOptions sampler_options(const config::Config& config);
-std::vector<probe::ProbeSpec> probe_specs(const config::Config& config);
 EventBus::Options bus_options(const config::Config& config, const std::string& node);
 outbox::EventLogLimits event_limits(const config::Config& config);
 outbox::SlotLimits slot_limits(const config::Config& config);

@@ -4,13 +4,13 @@
 // Each is bounded: in steps, in time, and by what the reader lets through of one answer.
 #pragma once
 
-#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/room_pause.h"
 #include "ipc/rpc_server.h"
 #include "redis/link.h"
 #include "redis/reader.h"
@@ -21,24 +21,6 @@
 namespace nb::agent {
 
 class Operation;
-
-// How long to wait before looking again whether a client has read what waits for it: soon at first,
-// and seldom where a client never reads.
-class RoomPause {
- public:
-  Duration next() {
-    const Duration pause = pause_;
-    pause_ = std::min(2 * pause_, kMost);
-    return pause;
-  }
-  void reset() { pause_ = kLeast; }
-
- private:
-  static constexpr Duration kLeast = std::chrono::milliseconds(20);
-  static constexpr Duration kMost = std::chrono::milliseconds(640);
-
-  Duration pause_ = kLeast;
-};
 
 class Operations {
  public:
@@ -71,6 +53,9 @@ class Operations {
   // The longest line that the client gets now: as long as it reads; but where many do not read what
   // they asked for, long ones have to wait.
   size_t line_bytes(ipc::ClientId client) const;
+  size_t result_bytes(ipc::ClientId client) const {
+    return ipc::RpcServer::result_bytes(line_bytes(client));
+  }
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
   // Why there is no answer, in words.
   rpc::Error unavailable() const;
@@ -111,7 +96,7 @@ class Operation {
   // The longest line that the client reads: no answer is longer.
   size_t line_bytes() const { return all_->line_bytes(client_); }
   // And no result of a call.
-  size_t result_bytes() const { return ipc::RpcServer::result_bytes(line_bytes()); }
+  size_t result_bytes() const { return all_->result_bytes(client_); }
   // Of the time that an operation may take, half is over: what can end early should.
   bool is_late() const;
   // All end the operation: nothing may be touched afterwards.

@@ -19,8 +19,9 @@ bool is_due(MonoTime last, Duration interval, MonoTime now) {
 
 }  // namespace
 
-RobotService::RobotService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
-                           const Requests& requests, const config::Config& config, std::string file)
+RobotService::RobotService(uv::Loop& loop, const Log& log, const node::Identity& identity,
+                           EventBus& bus, const Requests& requests, const config::Config& config,
+                           std::string file)
     : loop_(loop),
       log_(log),
       identity_(identity),

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "agent/event_bus.h"
-#include "agent/identity.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "node/identity.h"
 #include "redis/link.h"
 #include "wire/record.h"
 
@@ -19,7 +19,7 @@ namespace nb::agent {
 class RobotService {
  public:
   // `file`: where such a state is noted; empty: nowhere.
-  RobotService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
+  RobotService(uv::Loop& loop, const Log& log, const node::Identity& identity, EventBus& bus,
                const Requests& requests, const config::Config& config, std::string file);
   ~RobotService();
   RobotService(const RobotService&) = delete;
@@ -46,7 +46,7 @@ class RobotService {
 
   uv::Loop& loop_;
   const Log& log_;
-  const Identity& identity_;
+  const node::Identity& identity_;
   EventBus& bus_;
   const Requests& requests_;
   config::RobotConfig config_;

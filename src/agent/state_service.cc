@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "agent/redis_forms.h"
 #include "base/text.h"
 #include "json/guard.h"
 #include "json/writer.h"
+#include "redis/forms.h"
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
@@ -108,7 +108,7 @@ class GetOperation final : public Operation {
   // Of a size, with what is not the value's own: false if it was refused. Nothing (nil): the key is
   // gone since the question before.
   bool fits(redis::Reply reply, size_t overhead = 0) {
-    const auto size = read_count(reply);
+    const auto size = redis::read_count(reply);
     if (!size) {
       reply.is_nil() ? refuse_as_gone() : refuse_as_malformed("a size");
       return false;
@@ -119,7 +119,7 @@ class GetOperation final : public Operation {
   }
 
   bool has_few_fields(redis::Reply reply) {
-    const auto count = read_count(reply);
+    const auto count = redis::read_count(reply);
     const size_t most = std::min(kMaxFields, line_bytes() / kLeastField);
     if (!count) {
       refuse_as_malformed("HLEN");
@@ -214,7 +214,7 @@ struct ListCursor {
 };
 
 // FNV-1a over the keys, each with its size.
-uint64_t digest_of(const ScanPage& page) {
+uint64_t digest_of(const redis::ScanPage& page) {
   uint64_t digest = 0xcbf29ce484222325;
   const auto add = [&](unsigned char byte) { digest = (digest ^ byte) * 0x100000001b3; };
   for (size_t i = 0; i < page.elements.size(); ++i) {
@@ -252,7 +252,7 @@ class ListOperation final : public Operation {
 
   void on_reply(redis::Reply reply) override {
     if (reply.is_error()) return refuse(rpc::refused_by_redis(reply.text()));
-    const auto page = read_scan_page(reply);
+    const auto page = redis::read_scan_page(reply);
     if (!page) return refuse_as_malformed("SCAN");
     const uint64_t digest = digest_of(*page);
     uint64_t from = cursor_.digest == digest ? cursor_.done : 0;

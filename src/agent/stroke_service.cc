@@ -41,7 +41,7 @@ bool is_session_of(const std::string& node, std::string_view id) {
 
 }  // namespace
 
-StrokeService::StrokeService(uv::Loop& loop, const Log& log, const Identity& identity,
+StrokeService::StrokeService(uv::Loop& loop, const Log& log, const node::Identity& identity,
                              EventBus& bus, Requests& requests, const config::Config& config,
                              std::string file)
     : loop_(loop),

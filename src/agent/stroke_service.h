@@ -11,9 +11,9 @@
 #include "agent/ended_sessions.h"
 #include "agent/event_bus.h"
 #include "agent/hourly_budget.h"
-#include "agent/identity.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "node/identity.h"
 #include "redis/link.h"
 #include "wire/record.h"
 
@@ -22,7 +22,7 @@ namespace nb::agent {
 class StrokeService {
  public:
   // `file`: where the running session is kept; empty: nowhere.
-  StrokeService(uv::Loop& loop, const Log& log, const Identity& identity, EventBus& bus,
+  StrokeService(uv::Loop& loop, const Log& log, const node::Identity& identity, EventBus& bus,
                 Requests& requests, const config::Config& config, std::string file);
   ~StrokeService();
   StrokeService(const StrokeService&) = delete;
@@ -71,7 +71,7 @@ class StrokeService {
 
   uv::Loop& loop_;
   const Log& log_;
-  const Identity& identity_;
+  const node::Identity& identity_;
   EventBus& bus_;
   Requests& requests_;
   config::RobotConfig config_;

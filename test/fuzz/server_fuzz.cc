@@ -26,7 +26,6 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/heartbeat.h"
 #include "agent/local_api.h"
 #include "agent/mapping.h"
 #include "base/text.h"
@@ -34,6 +33,7 @@
 #include "config/load.h"
 #include "json/scan.h"
 #include "json/view.h"
+#include "node/heartbeat.h"
 #include "redis/link.h"
 #include "support/count_mallocs.h"
 
@@ -316,13 +316,13 @@ class Rig {
 
   Log log_;
   const config::Config& config_;
-  agent::Identity identity_{"ook", "boot", "ook-1"};
+  node::Identity identity_{"ook", "boot", "ook-1"};
   std::string nowhere_;  // no running session is noted
   std::vector<std::pair<std::string, std::string>> environment_;
   uv::Loop loop_;
   outbox::Outbox outbox_;
   redis::Link link_;
-  agent::Heartbeat heartbeat_;
+  node::Heartbeat heartbeat_;
   agent::LocalApi local_;
 };
 

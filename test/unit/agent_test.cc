@@ -17,13 +17,14 @@
 
 #include "agent/ended_sessions.h"
 #include "agent/hourly_budget.h"
-#include "agent/identity.h"
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
 #include "agent/recorded_channels.h"
 #include "agent/service_notify.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
+#include "node/identity.h"
+#include "node/options.h"
 #include "support/fake_redis.h"
 
 namespace nb::agent {
@@ -34,12 +35,12 @@ using namespace std::chrono_literals;
 TEST(Identity, DiffersBetweenAgentsOfOneMoment) {
   Random random(1);
   const WallTime start{1'795'183'387s};
-  const Identity a = make_identity("hog", "2a1e1dbb-4fbb", start, random);
-  const Identity b = make_identity("hog", "2a1e1dbb-4fbb", start, random);
+  const node::Identity a = node::make_identity("hog", "2a1e1dbb-4fbb", start, random);
+  const node::Identity b = node::make_identity("hog", "2a1e1dbb-4fbb", start, random);
   EXPECT_EQ(a.node, "hog");
   EXPECT_EQ(a.instance_id.rfind("hog-2a1e1dbb-", 0), 0u) << a.instance_id;
   EXPECT_NE(a.instance_id, b.instance_id);
-  EXPECT_EQ(make_identity("hog", "", start, random).instance_id.rfind("hog-noboot-", 0), 0u);
+  EXPECT_EQ(node::make_identity("hog", "", start, random).instance_id.rfind("hog-noboot-", 0), 0u);
 }
 
 TEST(Mapping, HandsOnWhatWasConfigured) {
@@ -73,9 +74,9 @@ interval = "10s"
   EXPECT_EQ(link.greeting.client_name, "nodebeat:ook");
   EXPECT_EQ(link.greeting.databases, std::vector<int>{2});
   EXPECT_EQ(link.command_timeout, 3s);
-  EXPECT_EQ(sampler_options(loaded->config).disks, (std::vector<std::string>{"/", "/data"}));
-  EXPECT_EQ(sampler_options(loaded->config).gpu, health::GpuKind::none);
-  const auto probes = probe_specs(loaded->config);
+  EXPECT_EQ(node::sampler_options(loaded->config).disks, (std::vector<std::string>{"/", "/data"}));
+  EXPECT_EQ(node::sampler_options(loaded->config).gpu, health::GpuKind::none);
+  const auto probes = node::probe_specs(loaded->config);
   ASSERT_EQ(probes.size(), 2u);
   EXPECT_EQ(probes[0].http_path, "/mcp");
   EXPECT_EQ(probes[0].target.port, 8000);

@@ -8,11 +8,11 @@
 #include <string>
 #include <string_view>
 
-#include "agent/redis_forms.h"
+#include "redis/forms.h"
 #include "redis/reader.h"
 #include "uv/loop.h"
 
-namespace nb::agent {
+namespace nb::fleet {
 
 class Discovery {
  public:
@@ -43,7 +43,7 @@ class Discovery {
   }
 
   // Takes the names of one page, for the fuzzer as for run().
-  void take(const ScanPage& page);
+  void take(const redis::ScanPage& page);
 
  private:
   struct Session {
@@ -74,4 +74,4 @@ class Discovery {
   std::map<std::string, Session, std::less<>> sessions_;  // by node
 };
 
-}  // namespace nb::agent
+}  // namespace nb::fleet

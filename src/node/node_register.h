@@ -2,18 +2,21 @@
 // more is taken out of it: by node.forget, or by an agent when the node has not beaten for long.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "agent/operation.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "redis/link.h"
+#include "redis/reader.h"
+#include "uv/loop.h"
 #include "uv/timer.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 // The steps by which one node is forgotten, unless it is alive. A node that comes back in the midst
 // of them is put back.
@@ -58,15 +61,12 @@ class Forgetting {
   uint64_t question_ = 0;
 };
 
-// node.forget
-std::unique_ptr<Operation> make_forget_operation(std::string_view node);
-
 // Looks at a page of the list now and then, about thirty times in the age at which a node is
 // forgotten, but at most once a second and at least once a day. Each agent of a cell does, each at
 // times of its own.
 class NodePruner {
  public:
-  NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader, const Operations& operations);
+  NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader, const redis::Link& link);
   NodePruner(const NodePruner&) = delete;
   NodePruner& operator=(const NodePruner&) = delete;
 
@@ -84,7 +84,7 @@ class NodePruner {
   uv::Loop& loop_;
   const Log& log_;
   redis::Reader& reader_;
-  const Operations& operations_;
+  const redis::Link& link_;
   Duration age_{};
   Random random_;
   uv::Timer timer_;
@@ -95,4 +95,4 @@ class NodePruner {
   uv::Timer step_;  // from one node to the next
 };
 
-}  // namespace nb::agent
+}  // namespace nb::node

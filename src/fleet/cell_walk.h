@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/discovery.h"
+#include "fleet/discovery.h"
 #include "redis/reader.h"
 #include "uv/loop.h"
 
-namespace nb::agent {
+namespace nb::fleet {
 
 // What was found.
 struct Cell {
@@ -106,4 +106,4 @@ class CellWalk {
 // Whether it is an object that has its place in a status.
 bool is_health(std::string_view json);
 
-}  // namespace nb::agent
+}  // namespace nb::fleet

@@ -1,12 +1,12 @@
-#include "agent/node_register.h"
+#include "node/node_register.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "agent/redis_forms.h"
+#include "redis/forms.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
@@ -56,7 +56,7 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
       if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
       return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     case Step::history: {
-      const auto seen = read_newest_entry(reply);
+      const auto seen = redis::read_newest_entry(reply);
       if (!seen || *seen >= *older_than_) return on_done_(Outcome::kept);
       return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     }
@@ -77,62 +77,14 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   }
 }
 
-// --- node.forget ---------------------------------------------------------------------------------
-
-namespace {
-
-class ForgetOperation final : public Operation {
- public:
-  explicit ForgetOperation(std::string_view node) : node_(node) {}
-
- private:
-  void begin() override {
-    if (!redis_is_there()) return refuse_as_unavailable();
-    forgetting_ = std::make_unique<Forgetting>(
-        reader(), node_, std::nullopt,
-        Delegate<void(Forgetting::Outcome)>::to<&ForgetOperation::on_done>(this));
-    forgetting_->start();
-  }
-
-  void on_reply(redis::Reply) override {}
-
-  void on_done(Forgetting::Outcome outcome) {
-    switch (outcome) {
-      case Forgetting::Outcome::forgotten:
-        return answer("{}");
-      case Forgetting::Outcome::alive:
-        return refuse(rpc::conflict(
-            "node '" + node_ +
-            "' is alive: its health is there; stop its agent, and wait until the health has "
-            "expired"));
-      case Forgetting::Outcome::unknown:
-      case Forgetting::Outcome::kept:
-        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
-      case Forgetting::Outcome::refused:
-        return refuse(rpc::refused_by_redis(forgetting_->words()));
-      case Forgetting::Outcome::no_redis:
-        return refuse_as_unavailable();
-    }
-  }
-
-  std::string node_;
-  std::unique_ptr<Forgetting> forgetting_;
-};
-
-}  // namespace
-
-std::unique_ptr<Operation> make_forget_operation(std::string_view node) {
-  return std::make_unique<ForgetOperation>(node);
-}
-
 // --- now and then --------------------------------------------------------------------------------
 
 NodePruner::NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader,
-                       const Operations& operations)
+                       const redis::Link& link)
     : loop_(loop),
       log_(log),
       reader_(reader),
-      operations_(operations),
+      link_(link),
       random_(Random::from_system()),
       timer_(loop, Delegate<void()>::to<&NodePruner::on_due>(this)),
       step_(loop, Delegate<void()>::to<&NodePruner::next>(this)) {}
@@ -161,7 +113,9 @@ void NodePruner::arm() {
 
 void NodePruner::on_due() {
   arm();
-  if (question_ != 0 || forgetting_ || !names_.empty() || !operations_.redis_is_there()) return;
+  if (question_ != 0 || forgetting_ || !names_.empty() ||
+      link_.status().state < redis::LinkState::replaying)
+    return;
   const std::string cursor = std::to_string(cursor_);
   const std::string_view command[] = {"HSCAN", wire::kNodesKey, cursor, "COUNT", kPage};
   question_ = reader_.ask(
@@ -170,7 +124,7 @@ void NodePruner::on_due() {
 
 void NodePruner::on_page(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  const auto page = read_scan_page(answer.reply);
+  const auto page = redis::read_scan_page(answer.reply);
   cursor_ = page ? page->cursor : 0;
   for (size_t i = 0; page && i + 1 < page->elements.size() && names_.size() < kMaxNames; i += 2) {
     if (wire::check_node_name(page->text(i))) names_.emplace_back(page->text(i));
@@ -204,4 +158,4 @@ void NodePruner::on_forgotten(Forgetting::Outcome outcome) {
   step_.start(Duration::zero());
 }
 
-}  // namespace nb::agent
+}  // namespace nb::node

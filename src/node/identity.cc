@@ -1,8 +1,8 @@
-#include "agent/identity.h"
+#include "node/identity.h"
 
 #include "base/text.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 Identity make_identity(std::string node, std::string boot_id, WallTime start, Random& random) {
   Identity identity;
@@ -16,4 +16,4 @@ Identity make_identity(std::string node, std::string boot_id, WallTime start, Ra
   return identity;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::node

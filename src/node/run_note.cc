@@ -1,4 +1,4 @@
-#include "agent/run_note.h"
+#include "node/run_note.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,7 +12,7 @@
 #include "base/own_file.h"
 #include "base/text.h"
 
-namespace nb::agent {
+namespace nb::node {
 namespace {
 
 constexpr std::chrono::seconds kQuick{60};
@@ -112,4 +112,4 @@ void RunNote::end() {
   fd_.reset();
 }
 
-}  // namespace nb::agent
+}  // namespace nb::node

@@ -1,11 +1,11 @@
-#include "agent/discovery.h"
+#include "fleet/discovery.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::fleet {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
@@ -52,7 +52,7 @@ void Discovery::ask() {
 void Discovery::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
   // What an ACL forbids is left out; the rest of a status is still worth showing.
-  const auto page = read_scan_page(answer.reply);
+  const auto page = redis::read_scan_page(answer.reply);
   if (!page) {
     cursor_ = 0;
     return finish();
@@ -67,17 +67,17 @@ void Discovery::on_answer(const redis::ReaderAnswer& answer) {
   ask();
 }
 
-void Discovery::take(const ScanPage& page) {
+void Discovery::take(const redis::ScanPage& page) {
   for (size_t i = 0; i < page.elements.size(); ++i) {
     const std::string_view key = page.text(i);
-    if (const auto node = behind(kHealthPrefix, key)) {
+    if (const auto node = redis::behind(kHealthPrefix, key)) {
       const auto known = nodes_.find(*node);
       if (known != nodes_.end()) {
         known->second = pass_;
       } else if (nodes_.size() < kMaxNames && wire::check_node_name(*node)) {
         nodes_.try_emplace(std::string(*node), pass_);
       }
-    } else if (const auto session = behind(kProgressPrefix, key)) {
+    } else if (const auto session = redis::behind(kProgressPrefix, key)) {
       take_session(*session);
     }
   }
@@ -87,7 +87,7 @@ void Discovery::take(const ScanPage& page) {
 // worth a question.
 void Discovery::take_session(std::string_view name) {
   if (name.size() > kMaxSessionName) return;
-  const auto parsed = read_session_name(name);
+  const auto parsed = redis::read_session_name(name);
   if (!parsed) {
     const auto known = unnamed_.find(name);
     if (known != unnamed_.end()) {
@@ -122,4 +122,4 @@ void Discovery::finish() {
   std::exchange(on_done_, {})();
 }
 
-}  // namespace nb::agent
+}  // namespace nb::fleet

@@ -1,17 +1,17 @@
-#include "agent/heartbeat.h"
+#include "node/heartbeat.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "agent/mapping.h"
-#include "agent/version.h"
 #include "base/foreign_text.h"
 #include "json/guard.h"
 #include "json/view.h"
+#include "node/options.h"
+#include "node/version.h"
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
@@ -229,4 +229,4 @@ void Heartbeat::look_for_another(std::string_view previous) {
   post(wire::node_conflict_event(source(wall), other), kAlways);
 }
 
-}  // namespace nb::agent
+}  // namespace nb::node

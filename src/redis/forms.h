@@ -11,25 +11,25 @@
 #include "base/clock.h"
 #include "redis/reply.h"
 
-namespace nb::agent {
+namespace nb::redis {
 
 // A page of SCAN or HSCAN. The cursor is 0 at the end of a walk.
 struct ScanPage {
   uint64_t cursor = 0;
-  std::span<const redis::Reply> elements;
+  std::span<const Reply> elements;
 
   std::string_view text(size_t i) const { return elements[i].text(); }
 };
-std::optional<ScanPage> read_scan_page(redis::Reply reply);
+std::optional<ScanPage> read_scan_page(Reply reply);
 
 // An integer that counts something: HLEN, STRLEN, HDEL.
-std::optional<uint64_t> read_count(redis::Reply reply);
+std::optional<uint64_t> read_count(Reply reply);
 
 // When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).
-std::optional<WallTime> read_newest_entry(redis::Reply reply);
+std::optional<WallTime> read_newest_entry(Reply reply);
 
 // TIME.
-std::optional<WallTime> read_time(redis::Reply reply);
+std::optional<WallTime> read_time(Reply reply);
 
 // The value of a line of INFO, "name:value\r\n".
 std::optional<std::string_view> find_in_info(std::string_view info, std::string_view name);
@@ -46,4 +46,4 @@ struct SessionName {
 };
 std::optional<SessionName> read_session_name(std::string_view name);
 
-}  // namespace nb::agent
+}  // namespace nb::redis

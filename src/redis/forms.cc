@@ -1,11 +1,11 @@
-#include "agent/redis_forms.h"
+#include "redis/forms.h"
 
 #include <algorithm>
 
 #include "base/text.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::redis {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
@@ -23,15 +23,15 @@ std::optional<uint64_t> take_number(std::string_view& name) {
 
 }  // namespace
 
-std::optional<ScanPage> read_scan_page(redis::Reply reply) {
+std::optional<ScanPage> read_scan_page(Reply reply) {
   if (reply.size() != 2) return std::nullopt;
-  const redis::Reply list = reply[1];
+  const Reply list = reply[1];
   const auto cursor = parse_number<uint64_t>(reply[0].text());
   if (!cursor || !list.is_array()) return std::nullopt;
   return ScanPage{*cursor, list.elements()};
 }
 
-std::optional<uint64_t> read_count(redis::Reply reply) {
+std::optional<uint64_t> read_count(Reply reply) {
   const auto number = reply.integer();
   if (!number || *number < 0) return std::nullopt;
   return static_cast<uint64_t>(*number);
@@ -39,14 +39,14 @@ std::optional<uint64_t> read_count(redis::Reply reply) {
 
 // An entry's id begins with the milliseconds since 1970 at which Redis took it (XADD, redis.io);
 // but whoever adds an entry may name any number.
-std::optional<WallTime> read_newest_entry(redis::Reply reply) {
+std::optional<WallTime> read_newest_entry(Reply reply) {
   const std::string_view id = reply[0][0].text();
   const auto ms = parse_number<int64_t>(id.substr(0, id.find('-')));
   if (!ms || *ms < 0 || *ms >= kYear10000 * 1000) return std::nullopt;
   return WallTime(std::chrono::milliseconds(*ms));
 }
 
-std::optional<WallTime> read_time(redis::Reply reply) {
+std::optional<WallTime> read_time(Reply reply) {
   if (reply.size() != 2) return std::nullopt;
   const auto seconds = parse_number<int64_t>(reply[0].text());
   const auto micros = parse_number<int64_t>(reply[1].text());
@@ -91,4 +91,4 @@ std::optional<SessionName> read_session_name(std::string_view name) {
   return session;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::redis

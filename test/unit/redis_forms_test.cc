@@ -1,12 +1,12 @@
-// Unit tests of agent/redis_forms: what of a stranger's replies is taken, and what is not.
+// Unit tests of redis/forms: what of a stranger's replies is taken, and what is not.
 #include <gtest/gtest.h>
 
 #include <string>
 
-#include "agent/redis_forms.h"
+#include "redis/forms.h"
 #include "redis/reply_reader.h"
 
-namespace nb::agent {
+namespace nb::redis {
 namespace {
 
 // One reply, read as it comes from a server.
@@ -17,11 +17,11 @@ class Read {
     reply_ = reader_.next();
     EXPECT_TRUE(reply_) << text;
   }
-  redis::Reply operator*() const { return reply_; }
+  Reply operator*() const { return reply_; }
 
  private:
-  redis::ReplyReader reader_{1024 * 1024};
-  redis::Reply reply_;
+  ReplyReader reader_{1024 * 1024};
+  Reply reply_;
 };
 
 TEST(RedisForms, APageOfAScan) {
@@ -140,4 +140,4 @@ TEST(RedisForms, TheNameOfASession) {
 }
 
 }  // namespace
-}  // namespace nb::agent
+}  // namespace nb::redis

@@ -1,17 +1,15 @@
-#include "agent/fleet.h"
+#include "fleet/fleet.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "agent/heartbeat.h"
 #include "base/timestamp.h"
 #include "json/view.h"
 #include "json/writer.h"
 
-namespace nb::agent {
+namespace nb::fleet {
 namespace {
 
-constexpr size_t kMostNodes = 1000;  // on a page
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
 constexpr int kPagesATurn = 8;
@@ -22,36 +20,24 @@ constexpr Duration kMaxRest = std::chrono::milliseconds(500);
 
 }  // namespace
 
-Fleet::Fleet(uv::Loop& loop, ipc::RpcServer& rpc, redis::Reader& reader,
-             const Operations& operations, const Heartbeat& heartbeat, std::string_view own_node)
+Fleet::Fleet(uv::Loop& loop, redis::Reader& reader, std::string_view own_node, const Wiring& wiring)
     : loop_(loop),
-      rpc_(rpc),
       reader_(reader),
-      operations_(operations),
-      heartbeat_(heartbeat),
       own_node_(own_node),
+      wiring_(wiring),
       discovery_(loop, reader),
       soon_(loop, Delegate<void()>::to<&Fleet::on_turn>(this)),
       rest_(loop, Delegate<void()>::to<&Fleet::begin_soon>(this)) {}
 
-// limit, cursor
-void Fleet::status(Request& request) {
-  if (request.call == nullptr || request.call->is_notification()) return;
-  Caller caller;
-  caller.client = request.call->client;
-  caller.limit =
-      static_cast<size_t>(request.values[0].integer().value_or(static_cast<int64_t>(kMostNodes)));
-  std::string scratch;
-  caller.from = request.values[1].string(scratch).value_or("");
-  caller.token = rpc_.defer(*request.call, Operations::kWeight);
-  waiting_.push_back(std::move(caller));
+void Fleet::ask(Wish wish) {
+  waiting_.push_back(std::move(wish));
   begin_soon();
 }
 
-void Fleet::on_client_closed(ipc::ClientId client) {
-  const auto is_gone = [&](const Caller& caller) { return caller.client == client; };
+void Fleet::on_client_closed(uint64_t client) {
+  const auto is_gone = [&](const Wish& wish) { return wish.client == client; };
   std::erase_if(waiting_, is_gone);
-  if (std::erase_if(callers_, is_gone) == 0 || !callers_.empty()) return;
+  if (std::erase_if(served_, is_gone) == 0 || !served_.empty()) return;
   walk_.reset();
   done_ = false;
   begin_soon();
@@ -59,7 +45,7 @@ void Fleet::on_client_closed(ipc::ClientId client) {
 
 void Fleet::stop() {
   waiting_.clear();
-  callers_.clear();
+  served_.clear();
   walk_.reset();
   done_ = false;
   rest_.stop();
@@ -75,12 +61,12 @@ void Fleet::on_turn() {
   if (!walk_) return begin();
   if (!done_) return;
   // Not all in one turn: a page is some 50 us of work, and there may be two hundred of them.
-  for (int i = 0; i < kPagesATurn && !callers_.empty(); ++i) {
-    const Caller caller = std::move(callers_.back());
-    callers_.pop_back();
-    rpc_.answer(caller.token, page(walk_->cell(), caller));
+  for (int i = 0; i < kPagesATurn && !served_.empty(); ++i) {
+    const Wish wish = std::move(served_.back());
+    served_.pop_back();
+    wiring_.answer(wish.token, page(walk_->cell(), wish));
   }
-  if (!callers_.empty()) return soon_.request();
+  if (!served_.empty()) return soon_.request();
   done_ = false;
   const MonoTime now = loop_.now();
   rest_until_ = now + std::min(kRests * (now - walk_->began()), kMaxRest);
@@ -93,23 +79,23 @@ void Fleet::begin() {
   const MonoTime now = loop_.now();
   if (now < rest_until_) return rest_.start(rest_until_ - now);
   // Whoever does not read what it asked for waits until it does.
-  std::vector<Caller> left;
-  for (Caller& caller : waiting_) {
-    const auto pages = std::count_if(callers_.begin(), callers_.end(), [&](const Caller& other) {
-      return other.client == caller.client;
+  std::vector<Wish> left;
+  for (Wish& wish : waiting_) {
+    const auto pages = std::count_if(served_.begin(), served_.end(), [&](const Wish& other) {
+      return other.client == wish.client;
     });
-    const bool room = operations_.has_room(caller.client, static_cast<size_t>(pages));
-    (room ? callers_ : left).push_back(std::move(caller));
+    const bool room = wiring_.has_room(wish.client, static_cast<size_t>(pages));
+    (room ? served_ : left).push_back(std::move(wish));
   }
   waiting_ = std::move(left);
-  if (callers_.empty()) return rest_.start(pause_.next());
+  if (served_.empty()) return rest_.start(pause_.next());
   pause_.reset();
   // Of the healths, those are kept that a page may show.
-  std::string from = callers_.front().from;
-  for (const Caller& caller : callers_) from = std::min(from, caller.from);
-  walk_ = std::make_unique<CellWalk>(loop_, reader_, discovery_, own_node_, heartbeat_.json(), from,
-                                     Delegate<void()>::to<&Fleet::on_walk_done>(this));
-  walk_->start(operations_.redis_is_there());
+  std::string from = served_.front().from;
+  for (const Wish& wish : served_) from = std::min(from, wish.from);
+  walk_ = std::make_unique<CellWalk>(loop_, reader_, discovery_, own_node_, wiring_.own_health(),
+                                     from, Delegate<void()>::to<&Fleet::on_walk_done>(this));
+  walk_->start(wiring_.redis_is_there());
 }
 
 // The walk is still on the stack.
@@ -118,9 +104,8 @@ void Fleet::on_walk_done() {
   soon_.request();
 }
 
-std::string Fleet::page(const Cell& cell, const Caller& caller) const {
-  const size_t room =
-      ipc::RpcServer::result_bytes(operations_.line_bytes(caller.client)) - kAroundNodes;
+std::string Fleet::page(const Cell& cell, const Wish& wish) const {
+  const size_t room = wiring_.page_bytes(wish.client) - kAroundNodes;
   std::string healths;
   std::string seen;
   json::Writer health_json(healths);
@@ -130,11 +115,11 @@ std::string Fleet::page(const Cell& cell, const Caller& caller) const {
   std::string_view last;
   bool complete = true;
   size_t count = 0;
-  for (auto at = cell.nodes.upper_bound(caller.from); at != cell.nodes.end(); ++at) {
+  for (auto at = cell.nodes.upper_bound(wish.from); at != cell.nodes.end(); ++at) {
     const auto& [name, node] = *at;
     // "name":null,"name":"2026-11-20T14:03:07.123456", with what an escape adds to a text.
     const size_t size = 2 * name.size() + node.health.size() + 6 * node.last_seen.size() + 20;
-    if (count == caller.limit || node.left_out || healths.size() + seen.size() + size > room) {
+    if (count == wish.limit || node.left_out || healths.size() + seen.size() + size > room) {
       complete = false;
       break;
     }
@@ -157,9 +142,9 @@ std::string Fleet::page(const Cell& cell, const Caller& caller) const {
   json.key("timestamp").string(format_timestamp(loop_.clock().wall_now()));
   json.key("cursor");
   // Of a page on which nothing had room, the walk of the next call keeps more.
-  complete ? json.null() : json.string(count > 0 ? last : std::string_view(caller.from));
+  complete ? json.null() : json.string(count > 0 ? last : std::string_view(wish.from));
   json.key("nodes_left_out").integer(static_cast<int64_t>(cell.nodes_left_out)).end_object();
   return out;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::fleet

@@ -7,17 +7,17 @@
 #include <optional>
 #include <string>
 
-#include "agent/identity.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "health/sampler.h"
+#include "node/identity.h"
 #include "outbox/outbox.h"
 #include "probe/probe_set.h"
 #include "redis/pipeline.h"
 #include "uv/timer.h"
 #include "wire/node_events.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 class Heartbeat {
  public:
@@ -91,4 +91,4 @@ class Heartbeat {
   int quiet_beats_ = 0;  // since it was last seen
 };
 
-}  // namespace nb::agent
+}  // namespace nb::node

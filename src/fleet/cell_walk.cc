@@ -1,4 +1,4 @@
-#include "agent/cell_walk.h"
+#include "fleet/cell_walk.h"
 
 #include <algorithm>
 #include <utility>
@@ -8,7 +8,7 @@
 #include "json/view.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::fleet {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
@@ -100,11 +100,11 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   if (!answer.reply && !answer.oversized) return finish(false);
   if (step_ == Step::size) {
     // What an ACL forbids is left out; the rest is still worth showing.
-    if (answer.reply) known_ = read_count(answer.reply).value_or(0);
+    if (answer.reply) known_ = redis::read_count(answer.reply).value_or(0);
     step_ = Step::nodes;
     return ask_page(wire::kNodesKey);
   }
-  const auto page = read_scan_page(answer.reply);
+  const auto page = redis::read_scan_page(answer.reply);
   for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
     if (step_ == Step::nodes) {
       add_node(page->text(i), true);
@@ -142,13 +142,13 @@ void CellWalk::add_node(std::string_view name, bool registered) {
 // One a node, its latest: what the agents say, and what was found of others.
 void CellWalk::choose_sessions() {
   discovery_.for_each_session([&](std::string_view name) {
-    const auto found = read_session_name(name);
+    const auto found = redis::read_session_name(name);
     const auto said = found ? running_.find(found->node) : running_.end();
     if (said == running_.end()) {
       sessions_.emplace_back(name);
       return;
     }
-    const auto other = read_session_name(said->second);
+    const auto other = redis::read_session_name(said->second);
     if (!other || std::pair(other->seconds, other->microseconds) <
                       std::pair(found->seconds, found->microseconds)) {
       said->second = name;
@@ -219,7 +219,7 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   const redis::Reply reply = answer.reply;
   switch (lane.asked) {
     case Asked::size: {
-      const auto size = read_count(reply);
+      const auto size = redis::read_count(reply);
       // Who may not ask for the size reads all the same; of another type it says so.
       if (!size || (*size > 0 && *size <= kMaxHealth)) {
         const std::string key = wire::node_health_key(lane.name);
@@ -241,12 +241,12 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
       if (!on_health(lane, reply.text())) return (void)ask_history(lane);
       break;
     case Asked::history:
-      if (const auto seen = read_newest_entry(reply)) {
+      if (const auto seen = redis::read_newest_entry(reply)) {
         lane.node->last_seen = format_timestamp(*seen);
       }
       break;
     case Asked::progress_size: {
-      const auto size = read_count(reply);
+      const auto size = redis::read_count(reply);
       if (size && (*size == 0 || *size > kMaxHealth)) break;
       const std::string key = wire::stroke_progress_key(lane.name);
       const std::string_view command[] = {"HGET", key, "progress"};
@@ -305,4 +305,4 @@ void CellWalk::finish(bool connected) {
   on_done_();
 }
 
-}  // namespace nb::agent
+}  // namespace nb::fleet

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 struct Identity {
   std::string node;
@@ -18,4 +18,4 @@ struct Identity {
 // `boot_id` as /proc/sys/kernel/random/boot_id has it.
 Identity make_identity(std::string node, std::string boot_id, WallTime start, Random& random);
 
-}  // namespace nb::agent
+}  // namespace nb::node

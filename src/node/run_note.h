@@ -8,12 +8,12 @@
 #include <optional>
 #include <string>
 
-#include "agent/identity.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "node/identity.h"
 #include "wire/node_health.h"
 
-namespace nb::agent {
+namespace nb::node {
 
 class RunNote {
  public:
@@ -42,4 +42,4 @@ class RunNote {
   unsigned quick_ends_ = 0;
 };
 
-}  // namespace nb::agent
+}  // namespace nb::node

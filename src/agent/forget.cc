@@ -1,0 +1,55 @@
+#include "agent/forget.h"
+
+#include <optional>
+#include <string>
+
+#include "node/node_register.h"
+
+namespace nb::agent {
+namespace {
+
+class ForgetOperation final : public Operation {
+ public:
+  explicit ForgetOperation(std::string_view node) : node_(node) {}
+
+ private:
+  void begin() override {
+    if (!redis_is_there()) return refuse_as_unavailable();
+    forgetting_ = std::make_unique<node::Forgetting>(
+        reader(), node_, std::nullopt,
+        Delegate<void(node::Forgetting::Outcome)>::to<&ForgetOperation::on_done>(this));
+    forgetting_->start();
+  }
+
+  void on_reply(redis::Reply) override {}
+
+  void on_done(node::Forgetting::Outcome outcome) {
+    switch (outcome) {
+      case node::Forgetting::Outcome::forgotten:
+        return answer("{}");
+      case node::Forgetting::Outcome::alive:
+        return refuse(rpc::conflict(
+            "node '" + node_ +
+            "' is alive: its health is there; stop its agent, and wait until the health has "
+            "expired"));
+      case node::Forgetting::Outcome::unknown:
+      case node::Forgetting::Outcome::kept:
+        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
+      case node::Forgetting::Outcome::refused:
+        return refuse(rpc::refused_by_redis(forgetting_->words()));
+      case node::Forgetting::Outcome::no_redis:
+        return refuse_as_unavailable();
+    }
+  }
+
+  std::string node_;
+  std::unique_ptr<node::Forgetting> forgetting_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> make_forget_operation(std::string_view node) {
+  return std::make_unique<ForgetOperation>(node);
+}
+
+}  // namespace nb::agent

@@ -1,0 +1,13 @@
+// node.forget: takes a node that is gone for good out of the list of nodes.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "agent/operation.h"
+
+namespace nb::agent {
+
+std::unique_ptr<Operation> make_forget_operation(std::string_view node);
+
+}  // namespace nb::agent
