@@ -6,14 +6,15 @@
 
 namespace nb::outbox {
 
-// The records behind it hold numbers of 64 bits, which have to be aligned on 32-bit Arm as well.
+// The records behind a chunk's head hold numbers of 64 bits. These have to be aligned on 32-bit Arm
+// as well.
 struct alignas(uint64_t) Chunks::Chunk {
   Chunk* next = nullptr;
   size_t capacity = 0;
   size_t used = 0;
   size_t live = 0;      // records in it
-  Row* row = nullptr;   // whose current one it is
-  bool single = false;  // it was made for one record and is not kept
+  Row* row = nullptr;   // the row whose current chunk this is
+  bool single = false;  // made for one record, and not kept
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 };
 

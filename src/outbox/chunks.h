@@ -1,8 +1,8 @@
-// Chunks: room for records of any size that are taken in order and given back in almost any, in
-// blocks of 16 KiB. Each row of records has blocks of its own, so that a row whose records go soon
-// leaves no holes between those of a row whose records stay. A record without a row has memory of
-// its own, and no more than it needs. In steady state rows allocate nothing: a few empty blocks are
-// kept for as long as they are needed once a second.
+// Chunks: memory for records of any size, in blocks of 16 KiB. Records are taken in order and given
+// back in almost any order. Each row of records has blocks of its own, so a row whose records go
+// soon leaves no holes between the records of a row that stays. A record without a row has memory
+// of its own, and no more than it needs. In steady state rows allocate nothing: a few empty blocks
+// are kept as long as they are needed at least once a second.
 #pragma once
 
 #include <cstddef>
@@ -15,13 +15,13 @@ namespace nb::outbox {
 class Chunks {
  public:
   struct Chunk;
-  // Records that lie one after the other. It stays where it is while it has any.
+  // Records that lie one after the other. A row must not move while it has records.
   struct Row {
     Chunk* current = nullptr;
   };
   struct Room {
     void* at;      // aligned for any record
-    Chunk* chunk;  // to give it back
+    Chunk* chunk;  // for give_back()
   };
 
   Chunks() = default;
@@ -30,16 +30,16 @@ class Chunks {
   // Everything must have been given back.
   ~Chunks();
 
-  // `size` must be a multiple of 8. What is larger than a chunk, and what has no row (null), gets a
-  // chunk of its own.
+  // `size` must be a multiple of 8. A record that is larger than a chunk, or has no row (null),
+  // gets a chunk of its own.
   Room take(Row* row, size_t size);
   void give_back(Chunk* chunk);
 
-  // Bytes at the ends of chunks in use that nothing more goes into; and how many more there would
-  // be after take(row, size).
+  // Bytes at the ends of chunks that are in use but take no more records; and how many bytes
+  // take(row, size) would add to them.
   size_t wasted() const { return wasted_; }
   static size_t waste_by(const Row* row, size_t size);
-  // Returns the empty chunks that were not needed since it last did so, a second ago or more.
+  // Frees the empty chunks that were not needed since the last trim, at most once a second.
   void trim(MonoTime now);
   size_t allocated() const { return allocated_; }
 

@@ -8,12 +8,12 @@
 namespace nb::outbox {
 namespace {
 
-// So many owners have chunks of their own, and keep their places when nobody has anything here. Of
-// further ones, such as a client that connects anew for each event, each event has memory of its
-// own: a chunk for each of thousands would be many times what the lane may take.
+// So many owners have chunks of their own, and keep their places while the lane is empty. The
+// events of further owners, such as a client that connects again for each event, have memory of
+// their own: a chunk for each of thousands of owners would be many times what the lane may take.
 constexpr size_t kKeptOwners = 64;
 
-// So much an owner sends before the next has its turn.
+// An owner sends this much before the next owner has its turn.
 constexpr size_t kTurnBytes = 2048;
 
 constexpr size_t kAlign = alignof(Record);
@@ -104,8 +104,8 @@ OwnEvents& EventLog::place_of(Owner owner) {
   return *(last_own_ = free);
 }
 
-// Who loses the oldest event when the lane is full: the client that would have most in it, of those
-// that have any to lose. The agent's own go for the agent's own only.
+// The owner that loses its oldest event when the lane is full: of those with anything to lose, the
+// one that would have most in the lane. Only the agent itself displaces events of the agent.
 OwnEvents* EventLog::to_be_shortened(const OwnEvents& by, size_t bytes) const {
   OwnEvents* most = nullptr;
   size_t most_bytes = 0;
@@ -206,7 +206,7 @@ void EventLog::drop_old(MonoTime now) {
   while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
 }
 
-// The first unsent one of its owner.
+// `record` is the first unsent record of its owner.
 void EventLog::drop(Record& record) {
   if (unsent_ == &record) unsent_ = record.next;
   take_from_unsent(record);
@@ -247,7 +247,7 @@ void EventLog::mark_sent(Record& record) {
     unsent_ = record.next;
     return;
   }
-  // It goes behind those that were sent before it: answers come in that order.
+  // The record moves behind those that were sent before it: answers come in that order.
   record.previous->next = record.next;
   (record.next != nullptr ? record.next->previous : last_) = record.previous;
   record.next = unsent_;
@@ -275,7 +275,7 @@ void EventLog::send_again() {
   add_to_unsent(record, own, own.last_unsent);
 }
 
-// Behind `before` among the owner's, or first of them.
+// Puts the record behind `before` among the owner's records, or first of them.
 void EventLog::add_to_unsent(Record& record, OwnEvents& own, Record* before) {
   record.owner = &own;
   record.previous_own = before;
@@ -300,7 +300,8 @@ void EventLog::leave(Owner owner, Owner heir_owner) {
   if (own == nullptr || own->first_unsent == nullptr) return;
   OwnEvents& heir = place_of(heir_owner);
   active_ += heir.records == 0;
-  // From the newest on, since those of the heir are mostly older: by age they stay in order.
+  // Begins with the newest, since the heir's records are mostly older. They stay in the order of
+  // their sequences.
   Record* before = heir.last_unsent;
   while (own->first_unsent != nullptr) {
     Record& record = *own->last_unsent;

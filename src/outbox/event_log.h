@@ -1,9 +1,10 @@
-// EventLog: one lane of events, bounded in bytes and age. Each owner has a share of it, and its
-// events are sent in their order; the owners take turns, so nobody waits behind what others have
-// piled up. When a share is full, its owner's oldest unsent event goes; when the lane is full, the
-// oldest unsent one of the client that has most in it. So an owner with little in it loses nothing,
-// whatever others do. How many went, and from when to when, is kept until it could be told. Records
-// lie packed in chunks and never move, so an event costs no allocation in steady state.
+// EventLog: one lane of events, bounded in bytes and age. Each owner has a share of the lane. The
+// events of one owner are sent in their order. The owners take turns, so nobody waits behind what
+// others have piled up. When a share is full, its owner's oldest unsent event is dropped. When the
+// lane is full, the owner that has most in it loses its oldest unsent event. So an owner with
+// little in the lane loses nothing, whatever others do. The log keeps how many events were lost,
+// and from when to when, until a notice has told it. Records lie packed in chunks and never move,
+// so an event costs no allocation in steady state.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,8 @@ namespace nb::outbox {
 struct EventLogLimits {
   size_t bytes = 1024 * 1024;  // bookkeeping included
   Duration age = std::chrono::minutes(10);
-  size_t owner_bytes = 512 * 1024;   // of each lane, one owner's
-  size_t urgent_bytes = 512 * 1024;  // the same as `bytes`, of the urgent lane
+  size_t owner_bytes = 512 * 1024;   // one owner's share of each lane
+  size_t urgent_bytes = 512 * 1024;  // as `bytes`, of the urgent lane
 
   size_t lane_bytes(bool urgent) const { return urgent ? urgent_bytes : bytes; }
   // No event may be larger.
@@ -56,7 +57,7 @@ struct MessageView {
 
 struct OwnEvents;
 
-// Its texts follow it in memory: stream, names and values, channel, payload.
+// One event. Its texts follow it in memory: stream, names and values, channel, payload.
 struct Record {
   Record* next;
   Record* previous;
@@ -64,10 +65,10 @@ struct Record {
   Record* previous_own;
   OwnEvents* owner;
   Chunks::Chunk* chunk;
-  Slot* slot;  // goes in the same transaction if it still waits then
+  Slot* slot;  // goes in the same transaction if it still waits by then
   uint64_t slot_version;
   uint64_t sequence;  // names the event for good: see outbox/journal.h
-  uint64_t behind;    // it must not be sent before those of the other lane up to this sequence
+  uint64_t behind;    // goes behind the other lane's records up to this sequence
   MonoTime at;
   WallTime wall;
   Duration max_age;  // of the message
@@ -75,7 +76,7 @@ struct Record {
   uint64_t max_length;  // of the stream
   uint64_t max_bytes;
   Duration ttl;
-  uint32_t bytes;  // the whole of it
+  uint32_t bytes;  // of the record with its texts
   uint32_t message_at;
   int32_t db;
   uint16_t fields;
@@ -83,11 +84,11 @@ struct Record {
   bool has_entry;
   bool has_message;
   bool was_sent;  // perhaps in vain
-  bool apart;     // its transaction was refused as a whole: its parts go one by one
+  bool apart;     // its transaction was aborted: its parts go one by one
 
   EntryView entry() const;
   MessageView message() const;
-  // Of the entry's texts.
+  // The size of the entry's texts.
   uint64_t entry_bytes() const { return has_message ? message_at : bytes - sizeof(Record); }
   const char* texts() const { return reinterpret_cast<const char*>(this + 1); }
 };
@@ -100,14 +101,14 @@ struct OwnEvents {
   Record* first_unsent = nullptr;
   Record* last_unsent = nullptr;
   OwnEvents* next_turn = nullptr;
-  bool has_turn = false;  // stands among those that take turns, perhaps with nothing left to send
+  bool has_turn = false;  // is in the list of turns, perhaps with nothing left to send
   size_t turn_bytes = 0;  // sent in this turn
   bool crowded = false;
   bool has_row = false;
   Chunks::Row row;
 };
 
-// What was dropped since it was last told.
+// The events that were lost since the last notice.
 struct Gap {
   uint64_t count = 0;
   WallTime first{};
@@ -127,26 +128,26 @@ class EventLog {
 
   void set_limits(EventLogLimits limits) { limits_ = limits; }
   const EventLogLimits& limits() const { return limits_; }
-  // What a record of these would take; either may be null.
+  // The bytes that a record of these would take; either may be null.
   static size_t size_of(const EntryUpdate* entry, const MessageUpdate* message);
 
-  // Appends, and drops what then no longer fits, never what is being sent. Null, and counted as
-  // dropped, if there is no room even so.
+  // Appends a record, and drops records that no longer fit then, but never one that is being sent.
+  // If there is no room even so, the event is counted as dropped, and the result is null.
   Record* push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
                const MessageUpdate* message, MonoTime now, WallTime wall);
   // Whether push() would drop nothing for a record of this size.
   bool has_room(Owner owner, size_t size);
-  // Drops what is older than the limit.
+  // Drops unsent records that are older than the limit.
   void drop_old(MonoTime now);
 
   // The oldest record not yet sent, or null.
   Record* first_unsent() const { return unsent_; }
-  // Whether half of the lane is on its way already. Of the other half anything can be dropped, so
-  // that there is room for an owner with little in it.
+  // Whether half of the lane is on its way already. Anything in the other half can be dropped, so
+  // there is always room for an owner with little in the lane.
   bool half_is_sent() const { return sent_bytes_ > limits_.lane_bytes(urgent_) / 2; }
   // The first unsent record of the owner whose turn it is, or null.
   Record* next_to_send();
-  // `record` is next_to_send() or first_unsent(). It stays until it is popped.
+  // `record` is next_to_send() or first_unsent(). The record stays until it is popped.
   void mark_sent(Record& record);
   // The oldest sent record has been answered.
   void pop_sent();
@@ -154,11 +155,12 @@ class EventLog {
   void send_again();
   // What was sent is in doubt: it will be sent again.
   void unsend();
-  // The owner puts in no more: what it has not sent yet becomes another's, in whose turns it goes.
+  // The owner puts in no more. What it has not sent yet becomes its heir's, and goes in the heir's
+  // turns.
   void leave(Owner owner, Owner heir);
-  // Whether this owner has so much in the lane that it had better wait: from three quarters on of
-  // its share, or of an equal part for each that has anything here and for one more, until half of
-  // that is left.
+  // Whether this owner has so much in the lane that it should wait before it puts in more. That
+  // begins at three quarters of its share, or of the part that each owner would have if all with
+  // events here and one more had equal parts. It ends at half of that.
   bool crowded(Owner owner) const;
   // Whether somebody has ceased to be crowded since this was last asked.
   bool take_relief() { return std::exchange(relief_, false); }
@@ -189,12 +191,12 @@ class EventLog {
   Delegate<bool(Record&)> on_dropped_;
   Chunks chunks_;
   std::vector<std::unique_ptr<OwnEvents>> owners_;
-  OwnEvents* last_own_ = nullptr;  // whose record came last: they come many at a time
+  OwnEvents* last_own_ = nullptr;  // the owner of the latest record: records come many at a time
   Record* first_ = nullptr;
   Record* last_ = nullptr;
-  Record* unsent_ = nullptr;        // those before it wait for answers, those from it on are by age
-  OwnEvents* turn_ = nullptr;       // whose turn it is, and then the others'
-  OwnEvents* last_turn_ = nullptr;  // if there is a first
+  Record* unsent_ = nullptr;        // records before this one wait for answers
+  OwnEvents* turn_ = nullptr;       // whose turn it is; a list of those whose turn comes next
+  OwnEvents* last_turn_ = nullptr;  // of that list, if it is not empty
   size_t active_ = 0;               // owners that have records
   size_t size_ = 0;
   size_t bytes_ = 0;

@@ -9,7 +9,7 @@
 namespace nb::outbox {
 namespace {
 
-// After so many events a slot that waits alone has its turn, so that a flood does not starve it.
+// After this many events a slot that waits alone has its turn, so a flood cannot starve the slot.
 constexpr unsigned kEventsInARow = 16;
 
 }  // namespace
@@ -35,7 +35,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
     return Put::too_large;
   }
   look_for_expired(now);
-  deliver();
+  answers_.give();
   Slot* slot = slot_update != nullptr ? slots_.find(slot_update->db, slot_update->key) : nullptr;
   if (slot_update != nullptr && slot_update->limited) {
     const Put put = slots_.make_room(slot, *slot_update, origin.owner);
@@ -43,7 +43,7 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
   }
   ++counters_.accepted;
   if (slot_update != nullptr) {
-    // What waits for a connection will be replayed, slots first.
+    // Without a connection the update will be replayed: slots go first then.
     const bool pair = has_event && connected_ && !replaying_;
     slot = &slots_.put(slot, *slot_update, pair ? Lane::paired : Lane::alone, now, origin.owner);
     if (pair && slot->lane == Lane::alone) slots_.move(*slot, Lane::paired);
@@ -61,16 +61,16 @@ Put Outbox::put(const SlotUpdate* slot_update, const EntryUpdate* entry,
       }
     } else {
       add_loss(origin.owner);
-      answer(waiter, Outcome::dropped);
+      answers_.add(waiter, Outcome::dropped);
       if (slot != nullptr && slot->records == 0) slots_.move(*slot, Lane::alone);
     }
   } else if (slot != nullptr) {
     if (waiter != 0) slot->waits.push_back({slot->version, waiter});
   } else {
-    answer(waiter, Outcome::stored);
+    answers_.add(waiter, Outcome::stored);
   }
   tell_of_room();
-  deliver();
+  answers_.give();
   return Put::accepted;
 }
 
@@ -103,7 +103,7 @@ std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now)
   const Slot* slot = slots_.find(db, key);
   if (slot == nullptr) return std::nullopt;
   const bool stored = slot->stored_version >= slot->version;
-  // Refused for good: what Redis has is what there is.
+  // Redis refused the value for good, so what Redis has is the value.
   if (!stored && slot->settled()) return std::nullopt;
   if (slot->expired(now)) {
     if (stored) return std::nullopt;
@@ -139,7 +139,7 @@ void Outbox::connection_lost() {
   });
 }
 
-// The first that waits alone, after seeing to those that have expired meanwhile.
+// The first slot that waits alone. Strings that have expired meanwhile are settled first.
 Slot* Outbox::next_alone(MonoTime now) {
   while (Slot* slot = slots_.front(Lane::alone)) {
     if (!slot->expired(now)) return slot;
@@ -158,10 +158,11 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   if (slot == nullptr) replaying_ = false;
   if (!replaying_) {
     lanes_.drop_old(now);
-    // One of the agent's own goes at once: it comes once a turn at most, however often it changes.
+    // A slot of the agent's own goes at once. It comes once a turn at most, however often its
+    // value changes.
     const bool slots_turn = slot != nullptr && (slot->own || events_in_a_row_ >= kEventsInARow);
     Record* record = slots_turn ? nullptr : lanes_.next();
-    // What was lost is said before the first event that comes after the loss.
+    // The notice of a loss goes before the first event that came after the loss.
     if (!slots_turn && take_notice(unit, wall)) {
       slot = nullptr;
     } else if (record != nullptr) {
@@ -188,7 +189,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
     if (slot != nullptr) take_slot(unit, *slot, now);
     ++in_flight_;
   }
-  deliver();
+  answers_.give();
   return any;
 }
 
@@ -227,7 +228,7 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
     if (unit.slot != nullptr) unit.slot->expire_sent = MonoTime::min();
     streams_.forget_all();
     ++counters_.refused;
-    refusal_ = refusals.words();
+    answers_.set_refusal(refusals.words());
   }
   if (value || entry || message || !refusals.any()) ++counters_.stored;
   if (entry || message || (value && unit.slot->stored_version < unit.slot_version)) {
@@ -247,7 +248,7 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
   --in_flight_;
   if (backlog_ > 0) --backlog_;
   tell_of_room();
-  deliver();
+  answers_.give();
 }
 
 void Outbox::aborted(const Unit& unit) {
@@ -272,7 +273,8 @@ void Outbox::rewrite_all() {
   streams_.forget_all();
 }
 
-// A HASH of the agent's own was stored, nobody else deletes it, and it is gone before its time.
+// A HASH of the agent's own that was stored is gone before its time. Nobody else deletes it, so
+// Redis has lost data.
 void Outbox::look_for_loss(const Slot& slot, MonoTime now, bool existed) {
   if (existed || slot.kind != SlotKind::hash || slot.shared || slot.stored_version == 0) return;
   if (slot.ttl > Duration::zero() && now - slot.stored_at >= slot.ttl) return;
@@ -289,12 +291,12 @@ void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
   version = std::max(version, unit.slot_version);
   if (slot.version == unit.slot_version && !slot.dirty()) slot.if_missing = false;
-  // Whoever set it has heard that it was refused for good: it must not come up later, over what
-  // others have written since.
+  // The client that set the value was told of the refusal. The value must not be written later,
+  // over what others have written since.
   if (outcome == Outcome::refused && slot.shared && slot.settled()) slot.forget = true;
   slots_.count(slot);
   settle_waits(slot, unit.slot_version, outcome);
-  // The unit's own record still refers to it; then it goes with that.
+  // The unit's own record may still refer to the slot. Then the slot goes with the record.
   if (unit.record == nullptr || unit.record->slot != &slot) maybe_forget(slot);
 }
 
@@ -303,7 +305,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
   Record& record = *unit.record;
   Outcome outcome = Outcome::stored;
   if (record.slot != nullptr) {
-    // Its value may have gone ahead in another unit, and been refused there.
+    // The value may have gone ahead in another unit and have been refused there.
     const Slot& slot = *record.slot;
     if (slot.refused_version >= record.slot_version && slot.stored_version < record.slot_version) {
       outcome = Outcome::refused;
@@ -311,17 +313,19 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
   } else if (!(unit.publish ? refusals.message : refusals.entry).empty()) {
     outcome = Outcome::refused;
   }
-  if (record.waiter != 0) {
-    answers_.push_back(
-        {record.waiter, outcome, subscribers, !refusals.entry.empty(), !refusals.message.empty()});
-  }
+  answers_.add({.waiter = record.waiter,
+                .outcome = outcome,
+                .entry_refused = !refusals.entry.empty(),
+                .message_refused = !refusals.message.empty(),
+                .words = {},
+                .subscribers = subscribers});
   let_go(record);
   lanes_.pop_sent(record);
 }
 
 void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
   auto it = slot.waits.begin();
-  for (; it != slot.waits.end() && it->version <= version; ++it) answer(it->waiter, outcome);
+  for (; it != slot.waits.end() && it->version <= version; ++it) answers_.add(it->waiter, outcome);
   slot.waits.erase(slot.waits.begin(), it);
   if (slot.waits.empty() && slot.waits.capacity() > 64) std::vector<Slot::Wait>().swap(slot.waits);
 }
@@ -329,12 +333,12 @@ void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
 void Outbox::on_record_dropped(Record& record, bool kept) {
   if (!kept) {
     add_loss(record.owner->owner);
-    answer(record.waiter, Outcome::dropped);
+    answers_.add(record.waiter, Outcome::dropped);
   }
   let_go(record);
 }
 
-// What the agent itself loses is told by the notice only.
+// The agent's own losses are told by the notice only.
 void Outbox::add_loss(Owner owner) {
   if (owner == 0 || !on_losses_) return;
   const auto at = std::find_if(losses_.begin(), losses_.end(),
@@ -347,7 +351,7 @@ void Outbox::add_loss(Owner owner) {
   if (losses_.size() == 1) on_losses_();
 }
 
-// The record goes; a slot that waited for its last record waits alone from now on.
+// The record goes. A slot that waited for its last record waits alone from now on.
 void Outbox::let_go(Record& record) {
   Slot* slot = std::exchange(record.slot, nullptr);
   if (slot == nullptr) return;
@@ -367,7 +371,7 @@ void Outbox::expire(Slot& slot) {
   if (slot.stored_version < slot.version) settle_waits(slot, slot.version, Outcome::dropped);
 }
 
-// Without a timer: whoever puts something in pays for it, at most once a second.
+// There is no timer for this: a put() pays for it, at most once a second.
 void Outbox::look_for_expired(MonoTime now) {
   if (now < slots_.next_expiry || now - looked_for_expired_ < std::chrono::seconds(1)) return;
   looked_for_expired_ = now;
@@ -382,7 +386,7 @@ void Outbox::look_for_expired(MonoTime now) {
     if (slot.kind == SlotKind::remove) {
       slots_.mark_dirty(slot, Lane::alone);
     } else if (slot.dirty()) {
-      slots_.take(slot);  // was to be replayed
+      slots_.take(slot);  // it was to be replayed
     }
     maybe_forget(slot);
   });
@@ -392,29 +396,9 @@ bool Outbox::drained() const {
   return in_flight_ == 0 && slots_.dirty_count() == 0 && lanes_.size() == 0 && !lanes_.has_gap();
 }
 
-void Outbox::answer(Waiter waiter, Outcome outcome) {
-  if (waiter != 0) answers_.push_back({waiter, outcome, -1, false, false});
-}
-
 void Outbox::tell_of_room() {
   const bool events = lanes_.take_relief();
   if ((slots_.shares().take_relief() || events) && on_room_) on_room_();
-}
-
-// Whoever hears an answer may put something in, which may settle others: those come next, not
-// within.
-void Outbox::deliver() {
-  if (delivering_ || answers_.empty()) return;
-  delivering_ = true;
-  for (size_t i = 0; i < answers_.size(); ++i) {
-    const Answer next = answers_[i];
-    const bool refused =
-        next.outcome == Outcome::refused || next.entry_refused || next.message_refused;
-    on_settled_({next.waiter, next.outcome, next.entry_refused, next.message_refused,
-                 refused ? std::string_view(refusal_) : std::string_view(), next.subscribers});
-  }
-  answers_.clear();
-  delivering_ = false;
 }
 
 }  // namespace nb::outbox

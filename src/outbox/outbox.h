@@ -1,9 +1,9 @@
-// Outbox: all that waits for Redis: slots (latest value wins) and events (ordered, bounded), which
-// have two lanes: what is urgent goes first. It is filled by the agent and emptied by the link, and
-// knows neither.
+// Outbox: everything that waits for Redis. Slots hold the latest value of a key. Events are ordered
+// and bounded, and have two lanes: urgent events go first. The agent fills the outbox and the link
+// empties it; the outbox knows neither.
 //
-// Nothing leaves it before Redis has confirmed it: what was in flight when a connection died is
-// sent again. In steady state neither filling nor emptying allocates.
+// Nothing leaves the outbox before Redis has confirmed it: what was in flight when a connection
+// died is sent again. In steady state neither filling nor emptying allocates.
 #pragma once
 
 #include <optional>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "outbox/answers.h"
 #include "outbox/event_lanes.h"
 #include "outbox/slots.h"
 #include "outbox/streams.h"
@@ -26,7 +27,7 @@ struct OutboxOptions {
 
 struct OutboxCounters {
   uint64_t accepted = 0;  // updates that put() took
-  uint64_t stored = 0;    // units that Redis has confirmed, be it in part
+  uint64_t stored = 0;    // units that Redis has confirmed, at least in part
   uint64_t refused = 0;   // units of which Redis has refused something for good
   uint64_t expired = 0;   // messages too old to be published
   uint64_t replayed = 0;  // slots and events that were sent once more
@@ -38,8 +39,8 @@ struct Notice {
   std::string payload;
 };
 
-// One transaction to send. The pointers stay valid until it is settled (stored, refused, or the
-// connection lost), the slot's content until its next put.
+// One transaction to send. The pointers stay valid until the unit is settled (stored, refused, or
+// the connection lost). The slot's content stays valid until the next put of its key.
 struct Unit {
   Slot* slot = nullptr;
   uint64_t slot_version = 0;
@@ -47,9 +48,9 @@ struct Unit {
   const Notice* notice = nullptr;
   MonoTime accepted{};     // when it was put in
   Streams::Bounds stream;  // of the record's entry
-  bool expire = false;     // the slot's TTL is to be set, too
-  bool publish = false;    // the record's message is still young enough, or there is a notice
-  bool apart = false;      // each part for itself, not in one transaction
+  bool expire = false;     // the slot's TTL is to be set as well
+  bool publish = false;    // the record's message is young enough, or there is a notice
+  bool apart = false;      // each part goes by itself, not in one transaction
 
   // Only if `publish`.
   MessageView message() const;
@@ -71,34 +72,37 @@ class Outbox {
 
   // --- filling ---
 
-  // Any of the three may be null; what is given belongs to one transaction if it can leave
-  // together. `waiter` hears once, through on_settled, what became of it: at the latest when a
-  // newer value of the same key is stored.
+  // Any of the three may be null. The parts that are given go in one transaction if they can leave
+  // together. `waiter` is told once, through on_settled, what became of the update: at the latest
+  // when a newer value of the same key is stored.
   Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
           MonoTime now, WallTime wall, Waiter waiter = 0, Origin origin = {});
-  // Whether this owner has so much waiting here that it had better wait before it puts in more;
-  // on_room tells when it need not wait any longer.
+  // Whether this owner has so much waiting here that it should wait before it puts in more.
+  // on_room is called when it no longer needs to.
   bool crowded(Owner owner) const {
     return lanes_.crowded(owner) || slots_.shares().crowded(owner);
   }
-  // A client and its user; what it has put in when it is gone stays, and is no longer its own. Its
-  // events take turns with those of others of the same user who have gone: whoever comes and goes a
-  // thousand times has one turn, not a thousand.
+  // A client and its user. When the client has gone, what it has put in stays, but no longer counts
+  // as its own. The events of all clients of one user that have gone share one turn, so a program
+  // that connects a thousand times has one turn and not a thousand.
   void client_came(Owner owner, uint32_t user) { slots_.shares().client_came(owner, user); }
   void client_gone(Owner owner, uint32_t user);
-  // Forgets who has given up waiting for a slot. It looks at all: for once in a while.
+  // Drops waiters that have given up waiting for a slot. Scans every slot, so call it rarely.
   void keep_waiters(bool (*waits_still)(void* user, Waiter), void* user);
-  // The value of a key, if there is one here: to read what was just written. With `now` a string
-  // whose time is over is not seen.
+  // The value of a key, if there is one here, so that a client can read what it has just written.
+  // With `now`, a string that has expired is not found.
   std::optional<SlotView> find(int db, std::string_view key, MonoTime now = MonoTime::min()) const;
-  // Called for each waiter exactly once, perhaps from inside put(), next(), stored() or refused();
-  // it may call put() itself.
-  void set_on_settled(Delegate<void(const Settled&)> on_settled) { on_settled_ = on_settled; }
-  // Called when an owner that was crowded() is not any longer. It may call crowded() only.
+  // Called once for each waiter, perhaps from inside put(), next(), stored() or refused(). The
+  // callback may call put().
+  void set_on_settled(Delegate<void(const Settled&)> on_settled) {
+    answers_.set_on_settled(on_settled);
+  }
+  // Called when an owner that was crowded() no longer is. The callback may call crowded() only.
   void set_on_room(Delegate<void()> on_room) { on_room_ = on_room; }
-  // Called when clients have lost events, once until take_losses(). It must not call anything here.
+  // Called when clients have lost events, once until take_losses(). The callback must not call
+  // anything here.
   void set_on_losses(Delegate<void()> on_losses) { on_losses_ = on_losses; }
-  // Calls tell(owner, count) for each client that has lost events since the last time.
+  // Calls tell(owner, count) for each client that has lost events since the last call.
   template <class Tell>
   void take_losses(Tell tell) {
     for (const Loss& loss : std::exchange(losses_, {})) tell(loss.owner, loss.count);
@@ -115,43 +119,45 @@ class Outbox {
 
   // --- emptying ---
 
-  // A new connection: every slot is to be written again, slots before events; but shared ones only
-  // if they are not confirmed.
+  // There is a new connection. Every slot is written again, before the events. A shared slot is
+  // written again only if its value is not confirmed.
   void connection_opened();
   // What was in flight waits again.
   void connection_lost();
-  // Redis has lost what was stored (FLUSHALL, a restart, another server): write all slots again,
-  // shared ones where the key is missing. The outbox finds out by itself when a HASH of the agent's
-  // own is gone before its time; then it calls `on_lost`, which must not call anything here.
+  // Redis has lost what was stored (FLUSHALL, a restart, another server). All slots are written
+  // again, shared ones only where the key is missing. The outbox notices a loss by itself when a
+  // HASH of the agent's own is gone before its time. Then it calls `on_lost`, which must not call
+  // anything here.
   void rewrite_all();
   void set_on_lost(Delegate<void()> on_lost) { on_lost_ = on_lost; }
-  // It finds out once, until this is called: a server that evicts or deletes in a loop must not
-  // cause a rewrite at each write.
+  // The outbox notices one loss until this is called: a server that evicts or deletes in a loop
+  // must not cause a rewrite at each write.
   void allow_rewrite() { may_rewrite_ = true; }
 
-  // The next transaction, which is then in flight; false if nothing waits. Settle in this order.
+  // The next transaction, which is in flight from then on. False if nothing waits. Units must be
+  // settled in the order in which they were given out.
   bool next(Unit& unit, MonoTime now, WallTime wall);
-  // `subscribers`: how many PUBLISH reached, -1 if nothing was published. Forgets a slot that was
-  // to be forgotten: the unit's pointers are void afterwards.
+  // `subscribers`: how many subscribers PUBLISH reached, -1 if nothing was published. A slot that
+  // was to be forgotten is gone then, so the unit's pointers are void afterwards.
   void stored(const Unit& unit, MonoTime now, int64_t subscribers = -1) {
     settled(unit, now, subscribers, {});
   }
-  // The same where Redis said no to some parts in a way that will not change: these are given up,
-  // and a slot among them waits for the next put. `existed`: the key of the unit's HASH was there
-  // before.
+  // The same where Redis has refused some parts for good. The refused parts are given up; a refused
+  // slot waits for the next put. `existed`: the key of the unit's HASH was there before.
   void settled(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
                bool existed = true);
-  // All of it was refused.
+  // Redis has refused the whole unit.
   void refused(const Unit& unit, std::string_view words) {
     settled(unit, MonoTime{}, -1, {words, words, words});
   }
-  // Redis carried out nothing of this unit because of one part of it. The unit goes once more,
+  // Redis carried out nothing of this unit, because of one part of it. The unit goes once more,
   // `apart`, behind what waits now.
   void aborted(const Unit& unit);
 
   // Nothing waits and nothing is in flight.
   bool drained() const;
-  // What there was when the connection was opened has been settled, however much has come since.
+  // Everything that waited when the connection was opened has been settled, however much has come
+  // since.
   bool caught_up() const { return backlog_ == 0 || drained(); }
 
   // --- limits and figures ---
@@ -164,18 +170,11 @@ class Outbox {
   const EventLog& events() const { return lanes_.events(); }
   const EventLog& urgent_events() const { return lanes_.urgent(); }
   const OutboxCounters& counters() const { return counters_; }
-  // From put() to Redis' confirmation, of what was not stored before.
+  // The time from put() to Redis' confirmation, of updates that were not stored before.
   const Histogram& store_latency() const { return store_latency_; }
   size_t in_flight() const { return in_flight_; }
 
  private:
-  struct Answer {
-    Waiter waiter;
-    Outcome outcome;
-    int64_t subscribers;
-    bool entry_refused;
-    bool message_refused;
-  };
   struct Loss {
     Owner owner;
     uint64_t count;
@@ -194,8 +193,6 @@ class Outbox {
   void maybe_forget(Slot& slot);
   void expire(Slot& slot);
   void look_for_expired(MonoTime now);
-  void answer(Waiter waiter, Outcome outcome);
-  void deliver();
   void tell_of_room();
 
   OutboxOptions options_;
@@ -204,28 +201,24 @@ class Outbox {
   Streams streams_;
   OutboxCounters counters_;
   Histogram store_latency_;
-  Delegate<void(const Settled&)> on_settled_;
+  Answers answers_;
   Delegate<void()> on_room_;
   Delegate<void()> on_losses_;
   Delegate<void()> on_lost_;
   std::vector<Loss> losses_;
 
-  std::vector<Answer> answers_;  // to be given once the state is consistent
-  bool delivering_ = false;
-  std::string refusal_;  // the last
-
-  // What was lost, on its way to be told.
+  // The notice of a loss on its way to Redis.
   std::optional<Notice> notice_;
   Gap told_gap_;
   bool notice_in_flight_ = false;
 
   MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;
-  size_t backlog_ = 0;  // units at most that were there when the connection was opened
+  size_t backlog_ = 0;  // at most so many units are left of those at the connection's opening
   unsigned events_in_a_row_ = 0;
   bool connected_ = false;
   bool may_rewrite_ = true;
-  bool replaying_ = false;  // slots go first until all have gone once
+  bool replaying_ = false;  // slots go first until each has gone once
 };
 
 }  // namespace nb::outbox

@@ -19,7 +19,7 @@ void take_out(SlotShares::List& list, Slot& slot) {
   (next != nullptr ? next->place.previous : list.last) = previous;
 }
 
-// `from` behind `to`, as the slots of another holder.
+// Moves the slots of `from` behind those of `to`, which is a list of `holder`.
 void append_all(SlotShares::List& to, SlotShares::List& from, SlotShares::Holder& holder) {
   if (from.first == nullptr) return;
   for (Slot* slot = from.first; slot != nullptr; slot = slot->place.next) {
@@ -62,7 +62,7 @@ void SlotShares::client_came(Owner owner, uint32_t user) {
   holders_.push_back(std::move(holder));
 }
 
-// Each slot is moved at most once for each time that it was put.
+// The cost is bounded: a slot is moved at most once for each time that it was put.
 void SlotShares::client_gone(Owner owner) {
   Holder* holder = find(owner);
   if (holder == nullptr) return;
@@ -100,7 +100,7 @@ Put SlotShares::may_put(const Slot* old, size_t size, Owner owner) {
     const size_t inherited = gone != nullptr ? std::min(own.inherited, gone->waiting) : 0;
     if (waiting > limits_.bytes || own_waiting + inherited > limits_.little()) return Put::full;
   }
-  // What is just being written again cannot be forgotten.
+  // A value that is being written again cannot be forgotten.
   const size_t bytes = bytes_ + size - before.bytes;
   const size_t kept = kept_bytes_ - (before.kept ? before.bytes : 0);
   if (bytes > bytes_ && bytes - kept > limits_.bytes) return Put::full;

@@ -10,9 +10,9 @@ namespace nb::outbox {
 namespace {
 
 constexpr size_t kFirstBuckets = 16;
-// A slot's own bookkeeping: its place in the buckets, its key's and its texts' allocations.
+// A slot's own bookkeeping: its place in the buckets, and the allocations of its key and texts.
 constexpr size_t kOverhead = sizeof(Slot) + 96;
-// Of texts, that an erased slot may keep for the next one.
+// So many bytes for texts an erased slot may keep for the next one.
 constexpr size_t kSpareTexts = 4096;
 
 size_t text_bytes(std::span<const FieldView> fields) {
@@ -76,7 +76,7 @@ Slot& Slots::add(int db, std::string_view key) {
   return *slot;
 }
 
-// When values come and go, each new one takes the room of the last that went.
+// A new slot takes over the room of the last slot that was erased.
 std::unique_ptr<Slot> Slots::make() {
   if (spare_ == nullptr) return std::make_unique<Slot>();
   Slot fresh;
@@ -88,7 +88,7 @@ std::unique_ptr<Slot> Slots::make() {
   return std::move(spare_);
 }
 
-// Over twice as many buckets.
+// Doubles the number of buckets.
 void Slots::spread() {
   std::vector<Slot*>(std::max(kFirstBuckets, buckets_.size() * 2)).swap(buckets_);
   for_each([this](Slot& slot) { slot.chained = std::exchange(bucket_of(slot.number), &slot); });
@@ -148,7 +148,7 @@ Slot& Slots::put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, O
 
 void Slots::pack(Slot& slot, std::span<const FieldView> fields) {
   const size_t bytes = text_bytes(fields);
-  // A value that was large once must not hold its room for ever: it is not counted.
+  // A value that was large once must not keep its room for ever, since that room is not counted.
   if (slot.texts.capacity() / 2 > bytes + 64) {
     std::string().swap(slot.texts);
   }
@@ -207,7 +207,7 @@ void Slots::mark_dirty_for_connection() {
   for_each([this](Slot& slot) {
     slot.expire_sent = MonoTime::min();
     if (slot.shared && slot.stored_version >= slot.version) return;
-    // Otherwise done with, and kept only for a record that refers to it.
+    // A slot that is settled and to be forgotten is kept only for a record that refers to it.
     if (!slot.forget || !slot.settled()) mark_dirty(slot, Lane::alone);
   });
 }

@@ -1,8 +1,7 @@
 // Slots: the latest value of each key. A newer value replaces one that still waits, so memory is
-// bounded by the number of keys; what is ours is written again after an outage, so Redis is
-// disposable. A value that has room enough from before is replaced without an allocation. Those
-// whose keys clients choose are bounded by their shares, and forgotten when there is no room for
-// more.
+// bounded by the number of keys. The agent's own values are written again after an outage, so Redis
+// is disposable. A value is replaced without an allocation if the old one left enough room. Slots
+// whose keys clients choose are bounded by shares, and forgotten when there is no room for more.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,7 @@ namespace nb::outbox {
 
 // Where a slot that is to be written waits.
 enum class Lane : uint8_t {
-  none,    // it does not
+  none,    // the slot does not wait
   alone,   // for its own turn
   paired,  // for the event that it belongs to
 };
@@ -30,18 +29,19 @@ struct Slot {
     Waiter waiter;
   };
 
-  uint64_t number = 0;  // made of db and key
+  uint64_t number = 0;  // a hash of db and key
   Slot* chained = nullptr;
   int db = 0;
   std::string key;
-  // The agent's and not one that a client thought of: there are few, and each goes before those.
+  // A key of the agent's own and not of a client's choice. There are few of them, and they go
+  // first.
   bool own = false;
   SlotKind kind = SlotKind::hash;
   bool echo = false;
   bool forget = false;
   bool limited = false;
   bool shared = false;
-  bool if_missing = false;  // of a shared one: written again only where there is none (SET NX)
+  bool if_missing = false;  // of a shared slot: write only where the key is missing (SET NX)
   Lane lane = Lane::none;
   Duration ttl{};
   Duration renew{};
@@ -49,24 +49,25 @@ struct Slot {
   MonoTime expire_sent = MonoTime::min();  // of a hash: when its TTL last went out
   MonoTime put_at{};
   std::string texts;
-  size_t largest = 0;             // bytes of texts that there have been
+  size_t largest = 0;             // the most bytes of texts that there have been
   std::vector<FieldView> fields;  // into `texts`
 
-  uint64_t version = 0;            // counts the values that were put here
-  uint64_t sent_version = 0;       // the last that was given to the link
-  uint64_t stored_version = 0;     // the last that Redis has confirmed
-  uint64_t refused_version = 0;    // the last that Redis has refused
-  MonoTime stored_at{};            // when Redis last confirmed one
-  uint32_t in_flight = 0;          // units that carry it
-  uint32_t records = 0;            // of the event lanes that belong to it
-  uint64_t last_sequence[2] = {};  // of the last record that belongs to it, in each event lane
-  std::vector<Wait> waits;         // in the order of their versions
+  uint64_t version = 0;          // counts the values that were put here
+  uint64_t sent_version = 0;     // the last version that was given to the link
+  uint64_t stored_version = 0;   // the last version that Redis has confirmed
+  uint64_t refused_version = 0;  // the last version that Redis has refused
+  MonoTime stored_at{};          // when Redis last confirmed a version
+  uint32_t in_flight = 0;        // how many units carry this slot
+  uint32_t records = 0;          // how many records belong to this slot
+  // The sequence of the last record that belongs to this slot, in each event lane.
+  uint64_t last_sequence[2] = {};
+  std::vector<Wait> waits;  // in the order of their versions
 
   Slot* previous = nullptr;  // in its lane
   Slot* next = nullptr;
-  Slot* older = nullptr;  // of all
+  Slot* older = nullptr;  // among all slots
   Slot* newer = nullptr;
-  SlotShares::Place place;  // of a limited one
+  SlotShares::Place place;  // of a limited slot
 
   bool dirty() const { return lane != Lane::none; }
   bool ended() const { return forget && kind == SlotKind::hash; }
@@ -90,51 +91,55 @@ class Slots {
   Slots& operator=(const Slots&) = delete;
   ~Slots();
 
-  // Null if there is none. What is found is valid until erase().
+  // Null if there is none. The slot is valid until erase().
   Slot* find(int db, std::string_view key) const;
-  // Replaces the value of its key and marks it dirty, in the lane where it waits already or else
-  // in `lane`. `old` is what find() says of that key. Of a limited one make_room() comes first.
+  // Replaces the value of the key and marks the slot dirty, in the lane where it waits already or
+  // else in `lane`. `old` is what find() says of the key. For a limited slot call make_room()
+  // first.
   Slot& put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, Owner owner = 0);
-  // Erases what must give way to this limited update of `old`; nothing if it is not accepted. Then
-  // put() has to follow.
+  // Erases the slots that must give way to this limited update of `old`. Nothing is erased if the
+  // update is not accepted. If it is, put() has to follow.
   Put make_room(Slot* old, const SlotUpdate& update, Owner owner);
   void erase(Slot& slot);
-  // Redis has answered, or something more or less refers to the slot: perhaps it can be forgotten.
+  // Counts the slot again after an answer of Redis, or when it is referred to more or less often
+  // than before: perhaps the slot can be forgotten.
   void count(Slot& slot) { shares_.count(slot, size_of(slot)); }
 
-  // The slot that has waited longest in this lane, or null; where they go alone, of the agent's own
-  // if there is any.
+  // The slot that has waited longest in this lane, or null. Of slots that go alone, those of the
+  // agent's own come first.
   Slot* front(Lane lane) const {
     if (lane == Lane::paired) return paired_.first;
     return own_.first != nullptr ? own_.first : others_.first;
   }
   void mark_dirty(Slot& slot, Lane lane);
-  void move(Slot& slot, Lane lane);  // a dirty one
+  void move(Slot& slot, Lane lane);  // of a dirty slot
   void take(Slot& slot) { move(slot, Lane::none); }
-  // There is a new connection, and what was sent may never have arrived: all go once more, alone,
-  // but for shared ones that Redis has confirmed. Others may have written those since.
+  // There is a new connection, and what was sent may never have arrived. All slots go once more,
+  // alone, except shared slots that Redis has confirmed: others may have written those since.
   void mark_dirty_for_connection();
-  // Redis may have lost everything: all go once more, alone; shared ones that Redis has confirmed
-  // only where the key is missing. `just_written` is not among them, unless it waits anyway.
+  // Redis may have lost everything. All slots go once more, alone; shared slots that Redis has
+  // confirmed go only where the key is missing. `just_written` does not go, unless it waits anyway.
   void mark_dirty_after_loss(const Slot* just_written = nullptr);
 
-  // Turns a string that expired before it was stored into its deletion, as an older value may
-  // stand there still. One that had been stored is merely to be forgotten.
+  // Turns a string that expired before it was stored into its deletion, since an older value may
+  // still be there. A string that had been stored is only forgotten.
   void expire(Slot& slot);
 
-  // Calls visit(slot) for each, in the order in which their keys came up; it may erase that one.
+  // Calls visit(slot) for each slot, in the order in which the keys came up. `visit` may erase that
+  // slot.
   template <class Visit>
   void for_each(Visit visit) {
     for (Slot* slot = oldest_; slot != nullptr;) visit(*std::exchange(slot, slot->newer));
   }
-  // No string expires before. Lowered by put(), raised by whoever has looked at all.
+  // No string expires before this. put() lowers it; a caller that has looked at all slots raises
+  // it.
   MonoTime next_expiry = MonoTime::max();
 
   size_t size() const { return count_; }
   size_t dirty_count() const { return dirty_; }
   SlotShares& shares() { return shares_; }
   const SlotShares& shares() const { return shares_; }
-  // Values under which nothing more is to come, that wait to be stored and forgotten.
+  // How many values are the last of their key, and wait to be stored and forgotten.
   size_t ended_count() const { return ended_; }
   uint64_t coalesced() const { return coalesced_; }
 
@@ -157,8 +162,9 @@ class Slots {
   static size_t size_of(const SlotUpdate& update);
   static size_t size_of(const Slot& slot);
 
-  // Slots whose numbers are alike in their lowest bits are chained to each other. That part is a
-  // power of two, and grows with the slots; nobody knows the seed, so nobody can make long chains.
+  // Slots whose numbers are equal in their lowest bits are chained to each other. The number of
+  // buckets is a power of two and grows with the slots. Nobody knows the seed, so nobody can make
+  // long chains.
   const uint64_t seed_;
   std::vector<Slot*> buckets_;
   size_t count_ = 0;
@@ -169,7 +175,7 @@ class Slots {
   size_t ended_ = 0;
   uint64_t coalesced_ = 0;
   SlotShares shares_;
-  std::unique_ptr<Slot> spare_;  // the last that was erased, with its room for texts
+  std::unique_ptr<Slot> spare_;  // the last slot that was erased, with its room for texts
 };
 
 }  // namespace nb::outbox

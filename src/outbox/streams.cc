@@ -6,13 +6,13 @@
 namespace nb::outbox {
 namespace {
 
-// More are seldom written at a time.
+// More streams are seldom written at a time.
 constexpr size_t kKnown = 256;
-// However large its entries, a stream keeps so many.
+// A stream keeps so many entries, however large they are.
 constexpr uint64_t kLeastLength = 16;
-// What Redis takes for an entry besides its texts, about.
+// About what Redis takes for an entry besides its texts.
 constexpr uint64_t kEntryOverhead = 32;
-// A time to live is set anew after this part of it.
+// A time to live is set again after this part of it.
 constexpr int kRenewals = 8;
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Streams: what is known of the streams that were written last: how large their entries are, so
-// that a stream is bounded in bytes and not only in entries, and when their time to live was last
-// set. What is forgotten here costs one PEXPIRE more. Pure.
+// Streams: what is known of the streams that were written last. It keeps how large their entries
+// are, so that a stream is bounded in bytes and not only in entries, and when their time to live
+// was last set. Forgetting a stream costs one PEXPIRE more. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,13 @@ class Streams {
   // For the next entry of `entry_bytes`. `max_length`, `max_bytes`, `ttl`: as in EntryUpdate.
   Bounds next(int db, std::string_view stream, uint64_t entry_bytes, uint64_t max_length,
               uint64_t max_bytes, Duration ttl, MonoTime now);
-  // Redis may have lost them, or refused something.
+  // For when Redis may have lost the streams, or has refused something.
   void forget_all() { streams_.clear(); }
 
  private:
   struct Stream {
-    uint64_t number = 0;  // made of db and name
-    uint64_t mean = 0;    // of the sizes of its entries, the latest counting most; times 64
+    uint64_t number = 0;  // a hash of db and name
+    uint64_t mean = 0;    // 64 times the mean size of an entry, the latest counting most
     MonoTime expire_sent = MonoTime::min();
     MonoTime used{};
   };

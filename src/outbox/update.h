@@ -1,5 +1,5 @@
 // What the agent hands over for Redis: the latest value of a key, an entry of a stream, a message
-// on a channel. Views only: they are copied by Outbox::put, and what belongs to one update goes to
+// on a channel. These are views; Outbox::put() copies what they show. The parts of one update go to
 // Redis in one transaction: all or none.
 #pragma once
 
@@ -11,16 +11,17 @@
 
 namespace nb::outbox {
 
-// Who waits to hear that an update was stored; 0: nobody.
+// Who waits to be told what became of an update; 0: nobody.
 using Waiter = uint64_t;
-// Whose update it is: a client's number; 0: the agent's own. What waits is bounded for each.
+// Whose update it is: a client's number, or 0 for the agent's own. What waits is bounded for each
+// owner.
 using Owner = uint64_t;
 
 // Where an update comes from.
 struct Origin {
   Owner owner = 0;
-  // Its event goes in the lane for what must not be held up or pushed out by a flood: errors,
-  // starts and ends of sessions, wills, the robot's state, what the agent tells of its node.
+  // The event goes in the lane for events that a flood must neither delay nor displace: errors,
+  // starts and ends of sessions, wills, the robot's state, and what the agent tells of its node.
   bool urgent = false;
 };
 
@@ -42,16 +43,17 @@ struct SlotUpdate {
   std::string_view key;
   SlotKind kind = SlotKind::hash;
   std::span<const FieldView> fields;  // of a string one, its name empty
-  // 0: the key does not expire. Of a hash: set anew at each write. Of a string: counted from put()
-  // on, so that a value that is written again later gets only what is left.
+  // 0: the key does not expire. A hash gets its TTL again at each write. A string's TTL counts from
+  // put() on, so a value that is written again later gets only the rest.
   Duration ttl{};
-  // Of a hash with a TTL that is written often: the TTL is set anew only so long after it last was.
+  // For a hash with a TTL that is written often: the TTL is set again only after this time.
   Duration renew{};
-  bool echo = false;     // of a hash: ask for the first field as it stood before, and tell
-  bool forget = false;   // once stored it is not ours to write again after an outage
-  bool limited = false;  // has its limits: keys that others choose, deletions too
-  // Other nodes write this key too: once its value is confirmed it is written again only if the
-  // server has lost data, and then only if the key is missing.
+  bool echo = false;    // of a hash: ask for the first field as it was before, and report it
+  bool forget = false;  // once stored, the value is not written again after an outage
+  bool limited =
+      false;  // counts against its client's share: keys that clients choose, and deletions
+  // Other nodes write this key as well. A confirmed value is written again only if the server has
+  // lost data, and then only if the key is missing.
   bool shared = false;
 };
 
@@ -60,41 +62,42 @@ struct EntryUpdate {
   std::string_view stream;
   uint64_t max_length = 0;  // approximate (MAXLEN ~); 0: unbounded
   std::span<const FieldView> fields;
-  // About how many bytes the stream may hold: of large entries it keeps fewer. 0: any number.
+  // About how many bytes the stream may hold: a stream of large entries keeps fewer of them. 0: any
+  // number.
   uint64_t max_bytes = 0;
-  Duration ttl{};  // of the stream, renewed while entries come; 0: it does not expire
+  Duration ttl{};  // of the stream, renewed while entries come; 0: the stream does not expire
 };
 
 struct MessageUpdate {
   std::string_view channel;
   std::string_view payload;
-  // Older than this when it could go out, it is not published any more: a late emergency stop is
-  // worse than none. Duration::max(): it stays true however late.
+  // A message that is older than this when it could go out is not published: a late emergency stop
+  // is worse than none. Duration::max(): the message is published however late.
   Duration max_age = std::chrono::seconds(5);
 };
 
 enum class Put : uint8_t {
   accepted,
-  full,        // no room for a limited slot: nothing was taken
-  share_full,  // the same, of this owner's
-  too_large,   // would never fit: nothing was taken
+  full,        // there is no room for a limited slot; nothing was taken
+  share_full,  // the owner's share has no room for a limited slot; nothing was taken
+  too_large,   // the update would never fit; nothing was taken
 };
 
 enum class Outcome : uint8_t {
   stored,
-  refused,  // Redis said no
-  dropped,  // given up unsent: by age, for want of room, or expired
+  refused,  // by Redis
+  dropped,  // given up unsent: too old, displaced for want of room, or expired
 };
 
-// Which parts of an update Redis has refused for good: its words for each, empty where the part was
-// carried out or where there is none.
+// Redis' words for each part of an update that it has refused for good. They are empty where the
+// part was carried out, and where there is no such part.
 struct Refusals {
   std::string_view value;
   std::string_view entry;
   std::string_view message;
 
   bool any() const { return !value.empty() || !entry.empty() || !message.empty(); }
-  // The first there is.
+  // The first words that are not empty.
   std::string_view words() const {
     return !value.empty() ? value : !entry.empty() ? entry : message;
   }
@@ -102,13 +105,13 @@ struct Refusals {
 
 struct Settled {
   Waiter waiter = 0;
-  // `refused` if the main part was: the value; of an update without a value the message; the entry
-  // where nothing was to be published.
+  // `refused` if the main part was refused: the value; without a value the message; without a
+  // message to publish the entry.
   Outcome outcome = Outcome::stored;
-  bool entry_refused = false;  // of what is `stored`: this part was not
+  bool entry_refused = false;  // of a `stored` update: this part was refused
   bool message_refused = false;
-  std::string_view words;    // of a refusal: Redis' own; valid during the call
-  int64_t subscribers = -1;  // that PUBLISH reached; -1: nothing was published
+  std::string_view words;    // Redis' words of the refusal; valid during the call
+  int64_t subscribers = -1;  // how many PUBLISH reached; -1: nothing was published
 };
 
 }  // namespace nb::outbox

@@ -1,0 +1,23 @@
+#include "outbox/answers.h"
+
+namespace nb::outbox {
+
+void Answers::add(const Settled& settled) {
+  if (settled.waiter != 0) answers_.push_back(settled);
+}
+
+void Answers::give() {
+  if (giving_ || answers_.empty()) return;
+  giving_ = true;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    Settled next = answers_[i];
+    if (next.outcome == Outcome::refused || next.entry_refused || next.message_refused) {
+      next.words = refusal_;
+    }
+    on_settled_(next);
+  }
+  answers_.clear();
+  giving_ = false;
+}
+
+}  // namespace nb::outbox

@@ -1,0 +1,35 @@
+// Answers: what became of updates, told to whoever waits for it. Answers are gathered while the
+// outbox changes, and given once it is consistent again: who hears one may put something in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/delegate.h"
+#include "outbox/update.h"
+
+namespace nb::outbox {
+
+class Answers {
+ public:
+  void set_on_settled(Delegate<void(const Settled&)> on_settled) { on_settled_ = on_settled; }
+
+  // Nobody is told where `waiter` is 0.
+  void add(Waiter waiter, Outcome outcome) { add({waiter, outcome}); }
+  void add(const Settled& settled);
+  // Redis' words of the last refusal, which every refused answer is given with.
+  void set_refusal(std::string_view words) { refusal_ = words; }
+  // Gives the answers that were added, each once. Answers that are added meanwhile come behind
+  // them, from the same call.
+  void give();
+
+ private:
+  Delegate<void(const Settled&)> on_settled_;
+  std::vector<Settled> answers_;  // without words
+  bool giving_ = false;
+  std::string refusal_;
+};
+
+}  // namespace nb::outbox
