@@ -36,5 +36,42 @@ TEST(Timestamp, IsReadInTheFormsThatOthersWrite) {
   }
 }
 
+TEST(Timestamp, EachOfItsPartsHasItsBounds) {
+  for (const char* text : {"0001-01-01T00:00:00", "9999-12-31T23:59:59", "2024-02-29T00:00:00",
+                           "2026-11-20T14:03:07.1", "2026-11-20T14:03:07.123456789Z"}) {
+    EXPECT_TRUE(parse_timestamp(text)) << text;
+  }
+  for (const char* text : {"2026-00-10T00:00:00", "2026-10-00T00:00:00", "2026-11-31T00:00:00",
+                           "2026-11-20T14:60:00", "2026-11-20T14:00:60", "2100-02-29T00:00:00",
+                           "2026-11-20T14:03:07+00:0", "2026-11-20T14:03:07.1234567890Z"}) {
+    EXPECT_FALSE(parse_timestamp(text)) << text;
+  }
+  // Each digit counts, and anything else in its place is none.
+  const std::string form = "2026-11-20T14:03:07.123456";
+  for (size_t i = 0; i < form.size(); ++i) {
+    for (const char wrong : {'/', ':', ' ', 'x'}) {
+      std::string text = form;
+      if (text[i] == wrong) continue;
+      text[i] = wrong;
+      EXPECT_FALSE(parse_timestamp(text)) << text;
+    }
+  }
+}
+
+TEST(Timestamp, IsWrittenAsItIsRead) {
+  // Every month's end, around the epoch and the leap days.
+  for (int64_t day = -800'000; day < 2'900'000; day += 997) {
+    const WallTime time = wall(day * 86'400'000'000 + day * 7919 % 86'400'000'000);
+    if (format_timestamp(time) < "0001") continue;
+    EXPECT_EQ(parse_timestamp(format_timestamp(time)), time) << format_timestamp(time);
+  }
+  EXPECT_EQ(format_timestamp(wall(-62'167'219'200'000'000 - 1)).substr(0, 4), "0000")
+      << "before year 0 the year is 0";
+  for (const auto& [text, microseconds] :
+       {std::pair{".1", 100'000}, {".12", 120'000}, {".000001", 1}, {".0000019", 1}}) {
+    EXPECT_EQ(parse_timestamp("1970-01-01T00:00:00" + std::string(text)), wall(microseconds));
+  }
+}
+
 }  // namespace
 }  // namespace nb

@@ -229,6 +229,24 @@ TEST_F(OwnersTest, WhatWasLeftKeepsItsOrderAndItsWaiters) {
   EXPECT_EQ(settled_, (Heard{{1, "stored"}}));
 }
 
+TEST_F(OwnersTest, WhatWasLeftIsNeitherTheAgentsNorAnotherClients) {
+  event(7, "left");
+  box().client_gone(7, 0);
+  event(5, "another");
+  box().client_gone(5, 8);
+  EXPECT_FALSE(box().crowded(8));
+  // The user's number is no client's: its heir has events of its own.
+  flood(8);
+  box().take_losses([](Owner owner, uint64_t) { EXPECT_EQ(owner, 8u); });
+  flood(9, 500);
+  flood(10, 500);
+  flood(11, 500);
+  box().connection_opened();
+  const Sent sent = drain();
+  EXPECT_EQ(count(sent, "left"), 1u);
+  EXPECT_EQ(count(sent, "another"), 1u);
+}
+
 TEST_F(OwnersTest, AfterALostConnectionTheOldestGoesFirstAgain) {
   make_shares(400'000, 400'000, 400'000);
   flood(1, 30);

@@ -287,11 +287,35 @@ TEST_F(OutboxTest, WhoHasGivenUpIsForgotten) {
 TEST_F(OutboxTest, AFloodOfEventsDoesNotStarveAValue) {
   box().connection_opened();
   for (int i = 0; i < 1000; ++i) fill().event("e");
-  fill().hash("health", "1");
+  // Of clients' own choice: the agent's keys go at once.
+  for (const char* key : {"a", "b", "c"}) fill().hash(key, "1");
   const Sent sent = drain();
-  const auto at = std::find(sent.begin(), sent.end(), "health=1") - sent.begin();
-  EXPECT_LE(at, 20);
-  EXPECT_EQ(sent.size(), 1001u);
+  EXPECT_EQ(sent.size(), 1003u);
+  std::vector<size_t> places;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    if (sent[i].ends_with("=1")) places.push_back(i);
+  }
+  EXPECT_EQ(places, (std::vector<size_t>{16, 33, 50})) << "after sixteen events each";
+}
+
+TEST_F(OutboxTest, AValueWhoseEventHasNoRoomGoesAlone) {
+  make(700);
+  box().connection_opened();
+  for (int i = 0; i < 3; ++i) fill().event("e");
+  std::vector<Unit> flying;
+  for (int i = 0; i < 2; ++i) flying.push_back(next());
+  fill().hash("a", "1", std::string(400, 'x'), "", 1);
+  EXPECT_EQ(settled_, (Heard{{1, "dropped"}}));
+  EXPECT_EQ(box().slots().front(Lane::paired), nullptr);
+  ASSERT_NE(box().slots().front(Lane::alone), nullptr);
+  EXPECT_EQ(box().slots().front(Lane::alone)->key, "a");
+}
+
+TEST_F(OutboxTest, WhereNobodyCountsSubscribersNobodyIsTold) {
+  box().connection_opened();
+  fill().event("h", "m", 1);
+  box().stored(next(), kStart);
+  EXPECT_EQ(settled_, (Heard{{1, "stored"}}));
 }
 
 TEST_F(OutboxTest, TenThousandValuesAreTakenFromTheMiddleToo) {

@@ -110,6 +110,33 @@ TEST_F(OutboxValuesTest, AnotherPutForgetsWhatHasExpired) {
   EXPECT_EQ(box().slots().size(), 1u);
 }
 
+TEST_F(OutboxValuesTest, WhatHasExpiredIsLookedForOnceASecond) {
+  box().connection_opened();
+  fill().string("a", "1", 1s);
+  fill().string("b", "1", 1500ms);
+  (void)drain();
+  const auto known_after = [&](Duration time) {
+    fill().now = kStart + time;
+    fill().string("other", "1");
+    return box().slots().size() - 1;
+  };
+  EXPECT_EQ(known_after(999ms), 2u);
+  EXPECT_EQ(known_after(1s), 1u) << "a string's time is over at its end";
+  EXPECT_EQ(known_after(1600ms), 1u) << "it has just been looked for";
+  EXPECT_EQ(known_after(1999ms), 1u);
+  EXPECT_EQ(known_after(2s), 0u);
+}
+
+TEST_F(OutboxValuesTest, AStringThatExpiresUnstoredTakesNoMoreRoomThanItsKey) {
+  fill().string("k", std::string(10'000, 'x'), 1s, 0, true);
+  const size_t before = box().slots().shares().bytes();
+  EXPECT_GT(before, 10'000u);
+  fill().now = kStart + 1s;
+  fill().string("other", "1");
+  EXPECT_LT(box().slots().shares().bytes(), before - 9'900);
+  EXPECT_GT(box().slots().shares().bytes(), 0u) << "its deletion waits";
+}
+
 TEST_F(OutboxValuesTest, AStringThatExpiresUnstoredIsDeleted) {
   box().connection_opened();
   fill().string("k", "old");
@@ -235,6 +262,16 @@ TEST_F(SharedTest, WhatTheServerHasLostIsWrittenWhereItIsMissing) {
   box().rewrite_all();
   shared("mode", "2");
   EXPECT_EQ(store(true), (Sent{"health=v", "mode=2"})) << "a new value is no old one";
+}
+
+TEST_F(SharedTest, ASecondLossWhileAValueIsOnItsWayFillsInAgainWhatIsMissing) {
+  shared("mode", "1");
+  (void)store(false);
+  box().rewrite_all();
+  const Unit unit = next();
+  box().rewrite_all();
+  box().stored(unit, kStart);
+  EXPECT_EQ(store(true), (Sent{"mode=1 NX"})) << "others may have written it meanwhile";
 }
 
 TEST_F(SharedTest, AValueOnItsWayToWhereItIsMissingGoesOnceMoreAfterALostConnection) {
