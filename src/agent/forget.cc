@@ -37,6 +37,8 @@ class ForgetOperation final : public Operation {
         return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
       case node::Forgetting::Outcome::refused:
         return refuse(rpc::refused_by_redis(forgetting_->words()));
+      case node::Forgetting::Outcome::malformed:
+        return refuse_as_malformed(forgetting_->words());
       case node::Forgetting::Outcome::no_redis:
         return refuse_as_unavailable();
     }

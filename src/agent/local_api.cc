@@ -271,9 +271,9 @@ void LocalApi::read_back() {
 // Another server process may have come back with less than it had. One that does not say who it is
 // still shows it by what is missing of the agent's own.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
-  if (!reply.reply || reply.reply.is_error()) return;
+  if (!reply.reply.is_string()) return;
   constexpr size_t kMostDigits = 64;
-  const auto id = redis::find_in_info(reply.reply.text(), "run_id");
+  const auto id = redis::find_in_info(reply.reply.string(), "run_id");
   if (!id || id->empty() || id->size() > kMostDigits || *id == run_id_) return;
   const bool first = run_id_.empty();
   run_id_ = *id;

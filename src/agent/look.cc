@@ -30,6 +30,7 @@ class HealthOperation final : public Operation {
     if (step_ == Step::size) {
       // Who may not ask for the size reads all the same.
       const auto size = redis::read_count(reply);
+      if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
       if (size && *size > fleet::CellWalk::kMaxHealth) {
         return refuse(rpc::too_large("what stands there is too long for a health",
                                      fleet::CellWalk::kMaxHealth));
@@ -39,13 +40,15 @@ class HealthOperation final : public Operation {
       return ask({"HGET", key_, "health"});
     }
     if (says_no) return refuse(rpc::refused_by_redis(reply.text()));
+    const auto value = redis::read_value(reply);
+    if (!value) return refuse_as_malformed("HGET");
     if (step_ == Step::known) {
-      if (reply.text().empty()) {
+      if (reply.is_nil()) {
         return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
       }
       return answer(health_result(node_, {}, clock_.wall_now()));
     }
-    const std::string_view text = reply.text();
+    const std::string_view text = *value;
     if (text.empty()) {
       step_ = Step::known;
       return ask({"HGET", wire::kNodesKey, node_});
@@ -72,26 +75,36 @@ class InspectOperation final : public Operation {
   void begin() override { ask({"INFO"}); }
 
   void on_reply(redis::Reply reply) override {
-    const std::string_view text = reply.text();
-    const bool is_list = reply.size() == 2;
+    // What an ACL forbids is left out.
+    const bool says_no = reply.is_error();
     switch (step_++) {
       case 0:
-        if (reply.is_string()) info_ = text.substr(0, kMaxInfo);
+        if (!says_no && !reply.is_string()) return refuse_as_malformed("INFO");
+        info_ = reply.string().substr(0, kMaxInfo);
         return ask({"CONFIG", "GET", "protected-mode"});
       case 1:
-        if (is_list) protected_mode_ = reply[1].text() == "yes";
+        if (!says_no && !is_setting(reply)) return refuse_as_malformed("CONFIG GET");
+        if (reply.size() == 2) protected_mode_ = reply[1].text() == "yes";
         return ask({"CONFIG", "GET", "requirepass"});
       case 2:
-        if (is_list) has_password_ = !reply[1].text().empty();
+        if (!says_no && !is_setting(reply)) return refuse_as_malformed("CONFIG GET");
+        if (reply.size() == 2) has_password_ = !reply[1].text().empty();
         return ask({"ACL", "WHOAMI"});
       case 3:
-        if (!reply.is_error()) user_ = foreign_text(text);
+        if (!says_no && !reply.is_string()) return refuse_as_malformed("ACL WHOAMI");
+        user_ = foreign_text(reply.string());
         asked_at_ = clock_.wall_now();
         return ask({"TIME"});
       default:
+        if (!says_no && !reply.is_array()) return refuse_as_malformed("TIME");
         take_time(reply);
         return finish();
     }
+  }
+
+  // A setting's name and its value, or nothing where the server has no such setting.
+  static bool is_setting(redis::Reply reply) {
+    return reply.is_array() && (reply.size() == 0 || (reply.size() == 2 && reply[1].is_string()));
   }
 
   void take_time(redis::Reply reply) {

@@ -101,12 +101,11 @@ bool Operation::is_late() const {
 void Operation::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
   if (answer.reply) return on_reply(answer.reply);
-  answer.oversized ? on_oversized() : refuse(all_->unavailable());
-}
-
-void Operation::on_oversized() {
-  refuse(rpc::too_large("what Redis answers is not taken: " + all_->reader_.words(),
-                        all_->reader_.max_reply_bytes()));
+  if (!answer.limit) return refuse(all_->unavailable());
+  const std::string words = "what Redis answers is not taken: " + all_->reader_.words();
+  refuse(answer.limit.of == redis::ReplyLimit::Of::bytes
+             ? rpc::too_large(words, answer.limit.most)
+             : rpc::too_many_fields(words, answer.limit.most));
 }
 
 void Operation::answer(std::string_view result) {

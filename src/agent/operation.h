@@ -87,9 +87,6 @@ class Operation {
   virtual void begin() = 0;
   // What Redis answered to the last ask(), error replies included.
   virtual void on_reply(redis::Reply reply) = 0;
-  // It answered with more than the reader takes: `too_large`, if not overridden.
-  virtual void on_oversized();
-
   redis::Reader& reader() { return all_->reader_; }
   bool redis_is_there() const { return all_->redis_is_there(); }
   void ask(std::initializer_list<std::string_view> command);

@@ -59,7 +59,7 @@ class GetOperation final : public Operation {
     const bool says_no = reply.is_error();
     switch (step_) {
       case Step::type:
-        return says_no ? refuse_by_redis(reply) : on_type(reply.text());
+        return says_no ? refuse_by_redis(reply) : on_type(redis::read_type(reply));
       case Step::string_size:
         if (!says_no && !fits(reply)) return;
         return next(Step::string, {"GET", key_});
@@ -71,6 +71,7 @@ class GetOperation final : public Operation {
         // Looks at all of them: few are few.
         return next(Step::usage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
       case Step::usage:
+        if (reply.is_nil()) return refuse_as_gone();
         if (!says_no && !fits(reply, fields_ * kFieldOverhead)) return;
         return next(Step::hash, {"HGETALL", key_});
       case Step::field:
@@ -79,21 +80,22 @@ class GetOperation final : public Operation {
         [[fallthrough]];
       case Step::string:
         if (says_no) return refuse_by_redis(reply);
-        if (!reply.is_string()) return refuse_as_gone();
-        return give_text(reply.text());
+        if (reply.is_nil()) return refuse_as_gone();
+        return reply.is_string() ? give_text(reply.text()) : refuse_as_malformed("GET or HGET");
       case Step::hash:
         return says_no ? refuse_by_redis(reply) : give_hash(reply);
     }
   }
 
-  void on_type(std::string_view type) {
+  void on_type(std::optional<std::string_view> type) {
+    if (!type) return refuse_as_malformed("TYPE");
     if (type == "string"sv) return next(Step::string_size, {"STRLEN", key_});
     if (type == "hash"sv && !field_.empty()) {
       return next(Step::field_size, {"HSTRLEN", key_, field_});
     }
     if (type == "hash"sv) return next(Step::fields, {"HLEN", key_});
     if (type == "none"sv) return refuse_as_gone();
-    const std::string name(clip_utf8(type, 32));
+    const std::string name(clip_utf8(*type, 32));
     refuse(rpc::wrong_type("the key holds a " + name + ": what can be read are strings and hashes",
                            name));
   }
@@ -105,12 +107,11 @@ class GetOperation final : public Operation {
 
   size_t max_stored() const { return kStoredLines * line_bytes(); }
 
-  // Of a size, with what is not the value's own: false if it was refused. Nothing (nil): the key is
-  // gone since the question before.
+  // Of a size, with what is not the value's own: false if it was refused.
   bool fits(redis::Reply reply, size_t overhead = 0) {
     const auto size = redis::read_count(reply);
     if (!size) {
-      reply.is_nil() ? refuse_as_gone() : refuse_as_malformed("a size");
+      refuse_as_malformed("a size");
       return false;
     }
     if (*size <= max_stored() + overhead) return true;
@@ -143,7 +144,9 @@ class GetOperation final : public Operation {
   }
 
   void give_hash(redis::Reply reply) {
-    if (!reply.is_array() || reply.size() % 2 != 0) {
+    const bool texts =
+        std::ranges::all_of(reply.elements(), [](redis::Reply text) { return text.is_string(); });
+    if (!reply.is_array() || reply.size() % 2 != 0 || !texts) {
       return refuse_as_malformed("HGETALL");
     }
     if (reply.size() == 0) return refuse_as_gone();

@@ -93,7 +93,7 @@ enum class Use : uint8_t {
   protocol,  // 2 or 3: the agent speaks RESP2, which a server of either understands
   none,      // concerns the inside of another client only
   elsewhere,
-  tls,
+  tls,  // whose value may be that none is wanted
 };
 
 // The parameters of redis-py's, go-redis' and Lettuce's URLs.
@@ -148,6 +148,14 @@ constexpr Parameter kParameters[] = {
 constexpr const char* kNoTls =
     "TLS is not supported yet (rediss://, ssl_*): this build would send all of it in plain text, "
     "the password too. Use redis:// in a network that you trust, or a tunnel (stunnel, WireGuard)";
+
+// As redis-py and go-redis read it.
+bool is_no(std::string value) {
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  constexpr std::string_view kNo[] = {"0", "f", "false", "n", "no"};
+  return std::find(std::begin(kNo), std::end(kNo), value) != std::end(kNo);
+}
 
 const Parameter* find_parameter(std::string_view name) {
   static constexpr Parameter kSsl{"ssl_", Use::tls};
@@ -214,6 +222,7 @@ Status read_parameters(std::string_view query, RedisAddress& address,
         }
         break;
       case Use::tls:
+        if (is_no(*value)) break;
         return make_error("%s", kNoTls);
     }
   }

@@ -6,7 +6,8 @@
 //
 // Parameters are those of other programs' URLs for the same Redis: db, username, password and
 // protocol are taken; what concerns the inside of another client has no effect; what the agent has
-// a key of its own for is named in a remark; TLS and what is unknown is an error.
+// a key of its own for is named in a remark; TLS, unless the value says that none is wanted, and
+// what is unknown is an error.
 #pragma once
 
 #include <cstdint>

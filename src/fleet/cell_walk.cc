@@ -81,6 +81,7 @@ void CellWalk::start(bool redis_is_there) {
 
 void CellWalk::after_discovery() {
   discovering_ = false;
+  if (discovery_.is_malformed()) return finish(false);
   const std::string_view command[] = {"HLEN", wire::kNodesKey};
   question_ = reader_.ask(command,
                           Delegate<void(const redis::ReaderAnswer&)>::to<&CellWalk::on_page>(this));
@@ -97,14 +98,19 @@ void CellWalk::ask_page(std::string_view key) {
 
 void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  if (!answer.reply && !answer.oversized) return finish(false);
+  if (!answer.reply && !answer.limit) return finish(false);
+  // What an ACL forbids is left out; the rest is still worth showing. After a reply of another form
+  // than the command has nothing is: whoever answers is no Redis.
+  const bool is_to_be_read = answer.reply && !answer.reply.is_error();
   if (step_ == Step::size) {
-    // What an ACL forbids is left out; the rest is still worth showing.
-    if (answer.reply) known_ = redis::read_count(answer.reply).value_or(0);
+    const auto count = redis::read_count(answer.reply);
+    if (!count && is_to_be_read) return finish(false);
+    known_ = count.value_or(0);
     step_ = Step::nodes;
     return ask_page(wire::kNodesKey);
   }
   const auto page = redis::read_scan_page(answer.reply);
+  if (is_to_be_read && (!page || page->elements.size() % 2 != 0)) return finish(false);
   for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
     if (step_ == Step::nodes) {
       add_node(page->text(i), true);
@@ -215,8 +221,9 @@ bool CellWalk::ask_history(Lane& lane) {
 void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   using Asked = Lane::Asked;
   lane.question = 0;
-  if (!answer.reply && !answer.oversized) return finish(false);
+  if (!answer.reply && !answer.limit) return finish(false);
   const redis::Reply reply = answer.reply;
+  if (reply && !reply.is_error() && !has_form(lane.asked, reply)) return finish(false);
   switch (lane.asked) {
     case Asked::size: {
       const auto size = redis::read_count(reply);
@@ -260,6 +267,25 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   }
   if (lane.node != nullptr) lane.node->looked_at = true;
   (void)next_in_lane(lane);
+}
+
+bool CellWalk::has_form(Lane::Asked asked, redis::Reply reply) {
+  using Asked = Lane::Asked;
+  switch (asked) {
+    case Asked::size:
+    case Asked::progress_size:
+      return redis::read_count(reply).has_value();
+    case Asked::type:
+      return redis::read_type(reply).has_value();
+    case Asked::health:
+    case Asked::progress:
+      return redis::read_value(reply).has_value();
+    case Asked::history:
+      return redis::is_entries(reply);
+    case Asked::nothing:
+      break;
+  }
+  return true;
 }
 
 // False: it has none.

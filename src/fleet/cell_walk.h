@@ -77,6 +77,7 @@ class CellWalk {
   void on_lane(Lane& lane, const redis::ReaderAnswer& answer);
   bool ask_in_lane(Lane& lane, Lane::Asked asked, std::span<const std::string_view> command);
   bool ask_history(Lane& lane);
+  static bool has_form(Lane::Asked asked, redis::Reply reply);
   bool on_health(Lane& lane, std::string_view text);
   void cancel();
   void finish(bool connected);

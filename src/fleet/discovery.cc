@@ -33,6 +33,7 @@ void Discovery::run(Delegate<void()> on_done) {
   on_done_ = on_done;
   began_ = loop_.now();
   steps_ = 0;
+  malformed_ = false;
   ask();
 }
 
@@ -54,6 +55,7 @@ void Discovery::on_answer(const redis::ReaderAnswer& answer) {
   // What an ACL forbids is left out; the rest of a status is still worth showing.
   const auto page = redis::read_scan_page(answer.reply);
   if (!page) {
+    malformed_ = answer.reply && !answer.reply.is_error();
     cursor_ = 0;
     return finish();
   }

@@ -29,6 +29,8 @@ class Discovery {
   // there.
   void run(Delegate<void()> on_done);
   void cancel();
+  // The last run ended at a reply that SCAN does not have.
+  bool is_malformed() const { return malformed_; }
 
   // Nodes with a health.
   template <class Visit>
@@ -67,6 +69,7 @@ class Discovery {
   MonoTime began_{};
   MonoTime due_ = MonoTime::min();
   int steps_ = 0;
+  bool malformed_ = false;
   uint64_t cursor_ = 0;  // where the next step goes on; 0: at the beginning
   uint32_t pass_ = 0;    // the walk over all keys at hand: what it does not find again has gone
   Names nodes_;

@@ -36,6 +36,7 @@ void Forgetting::start() {
 
 void Forgetting::ask(Step step, std::initializer_list<std::string_view> command) {
   step_ = step;
+  words_ = *command.begin();
   question_ =
       reader_.ask(std::span(command.begin(), command.size()),
                   Delegate<void(const redis::ReaderAnswer&)>::to<&Forgetting::on_answer>(this));
@@ -50,6 +51,7 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
     words_ = reply.text();
     return on_done_(Outcome::refused);
   }
+  if (!reply.is_error() && !has_form(step_, reply)) return on_done_(Outcome::malformed);
   switch (step_) {
     case Step::health:
       if (reply.text() != "none"sv) return on_done_(Outcome::alive);
@@ -61,7 +63,7 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
       return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     }
     case Step::entry:
-      if (!reply.is_string()) return on_done_(Outcome::unknown);
+      if (reply.is_nil()) return on_done_(Outcome::unknown);
       about_ = reply.text().substr(0, kMaxEntry);
       return ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
     case Step::removal:
@@ -75,6 +77,23 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
     case Step::put_back:
       return on_done_(Outcome::alive);
   }
+}
+
+bool Forgetting::has_form(Step step, redis::Reply reply) {
+  switch (step) {
+    case Step::health:
+    case Step::health_again:
+      return redis::read_type(reply).has_value();
+    case Step::history:
+      return redis::is_entries(reply);
+    case Step::entry:
+      return redis::read_value(reply).has_value();
+    case Step::removal:
+    case Step::stroke:
+    case Step::put_back:
+      return redis::read_count(reply).has_value();
+  }
+  return false;
 }
 
 // --- now and then --------------------------------------------------------------------------------
@@ -151,7 +170,7 @@ void NodePruner::on_forgotten(Forgetting::Outcome outcome) {
         "heartbeat.forget_after",
         forgetting_->node().c_str());
   }
-  if (outcome == Forgetting::Outcome::no_redis || outcome == Forgetting::Outcome::refused) {
+  if (outcome >= Forgetting::Outcome::refused) {
     names_.clear();
   }
   // Not from within: what has just answered is still on the stack.

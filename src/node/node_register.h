@@ -25,9 +25,10 @@ class Forgetting {
   enum class Outcome : uint8_t {
     forgotten,
     alive,
-    unknown,  // it is not in the list
-    kept,     // it has not been away for long enough, or nobody knows since when
-    refused,  // by Redis: see words()
+    unknown,    // it is not in the list
+    kept,       // it has not been away for long enough, or nobody knows since when
+    refused,    // by Redis: see words()
+    malformed,  // a reply of another form than the command has, which words() names
     no_redis,
   };
 
@@ -48,6 +49,7 @@ class Forgetting {
 
   void ask(Step step, std::initializer_list<std::string_view> command);
   void on_answer(const redis::ReaderAnswer& answer);
+  static bool has_form(Step step, redis::Reply reply);
 
   redis::Reader& reader_;
   std::string node_;

@@ -23,7 +23,7 @@ struct Connection::Wire {
     Kind kind = Kind::owners;
   };
 
-  explicit Wire(size_t max_reply_bytes) : reader(max_reply_bytes) {}
+  Wire(size_t max_reply_bytes, const char* too_long) : reader(max_reply_bytes, too_long) {}
 
   std::unique_ptr<Transport> transport;
   ReplyReader reader;
@@ -102,9 +102,9 @@ void Connection::expect() {
 
 void Connection::dial() {
   if (!wire_) {
-    wire_ = std::make_unique<Wire>(max_reply_bytes_ > 0
-                                       ? std::min(max_reply_bytes_, options_.max_reply_bytes)
-                                       : options_.max_reply_bytes);
+    const size_t most = options_.max_reply_bytes;
+    wire_ = max_reply_bytes_ < most ? std::make_unique<Wire>(max_reply_bytes_, too_long_)
+                                    : std::make_unique<Wire>(most, ReplyGauge::kTooLong);
     wire_->transport =
         make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Connection::on_stage>(this),
                                 Delegate<void(Status&)>::to<&Connection::on_connected>(this),
@@ -163,7 +163,7 @@ void Connection::on_data(std::string_view bytes) {
   }
   if (reader.fault() != nullptr) {
     return fail({Trouble::rubbish, reader.fault()},
-                Culprit{reader.whole_replies(), reader.over_limit()});
+                Culprit{reader.whole_replies(), reader.limit()});
   }
   owner_.on_replies_done();
   if (wire_) arm_check();

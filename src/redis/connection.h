@@ -7,6 +7,7 @@
 // destroy the connection.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,8 +25,8 @@ namespace nb::redis {
 
 // The reply by which a connection failed.
 struct Culprit {
-  size_t command = 0;      // of the owner's that it answers, counted from the oldest
-  bool oversized = false;  // it is beyond a limit; else it is not the protocol
+  size_t command = 0;  // of the owner's that it answers, counted from the oldest
+  ReplyLimit limit;    // that it is beyond; if none, it is not the protocol
 };
 
 class ConnectionOwner {
@@ -81,8 +82,12 @@ class Connection {
   Trouble trouble() const { return machine_.trouble(); }
   uint64_t failures() const { return failures_; }
   const LinkOptions& options() const { return options_; }
-  // From the next connection on, a reply may have so many bytes, where the options allow more.
-  void limit_replies(size_t bytes) { max_reply_bytes_ = bytes; }
+  // From the next connection on, a reply may take so many bytes, where the options allow more;
+  // `too_long`: what is said of one that takes more than these.
+  void limit_replies(size_t bytes, const char* too_long) {
+    max_reply_bytes_ = bytes;
+    too_long_ = too_long;
+  }
   // In silence nothing is asked: whoever needs the server next will find out.
   void leave_in_silence() { pings_ = false; }
 
@@ -121,7 +126,8 @@ class Connection {
   std::optional<int> database_;
   ConnectionOwner& owner_;
   MakeTransport make_transport_;
-  size_t max_reply_bytes_ = 0;  // 0: as the options say
+  size_t max_reply_bytes_ = SIZE_MAX;  // of the owner; the options may allow less
+  const char* too_long_ = nullptr;
   bool pings_ = true;
   LinkMachine machine_;
   std::unique_ptr<Wire> wire_;

@@ -27,7 +27,9 @@ std::optional<ScanPage> read_scan_page(Reply reply) {
   if (reply.size() != 2) return std::nullopt;
   const Reply list = reply[1];
   const auto cursor = parse_number<uint64_t>(reply[0].text());
-  if (!cursor || !list.is_array()) return std::nullopt;
+  const auto elements = list.elements();
+  const bool texts = std::ranges::all_of(elements, [](Reply r) { return r.is_string(); });
+  if (!cursor || !list.is_array() || !texts) return std::nullopt;
   return ScanPage{*cursor, list.elements()};
 }
 
@@ -35,6 +37,22 @@ std::optional<uint64_t> read_count(Reply reply) {
   const auto number = reply.integer();
   if (!number || *number < 0) return std::nullopt;
   return static_cast<uint64_t>(*number);
+}
+
+std::optional<std::string_view> read_value(Reply reply) {
+  if (!reply.is_string() && !reply.is_nil()) return std::nullopt;
+  return reply.text();
+}
+
+std::optional<std::string_view> read_type(Reply reply) {
+  if (reply.kind() != Reply::Kind::status) return std::nullopt;
+  return reply.text();
+}
+
+bool is_entries(Reply reply) {
+  return reply.is_array() && std::ranges::all_of(reply.elements(), [](Reply entry) {
+           return entry.size() == 2 && entry[0].is_string() && entry[1].is_array();
+         });
 }
 
 // An entry's id begins with the milliseconds since 1970 at which Redis took it (XADD, redis.io);

@@ -13,7 +13,7 @@
 
 namespace nb::redis {
 
-// A page of SCAN or HSCAN. The cursor is 0 at the end of a walk.
+// A page of SCAN or HSCAN, with nothing but texts in it. The cursor is 0 at the end of a walk.
 struct ScanPage {
   uint64_t cursor = 0;
   std::span<const Reply> elements;
@@ -24,6 +24,15 @@ std::optional<ScanPage> read_scan_page(Reply reply);
 
 // An integer that counts something: HLEN, STRLEN, HDEL.
 std::optional<uint64_t> read_count(Reply reply);
+
+// The text of GET and HGET; empty also if there is none.
+std::optional<std::string_view> read_value(Reply reply);
+
+// The name of the type (TYPE); "none" for a key that is not there.
+std::optional<std::string_view> read_type(Reply reply);
+
+// Whether it is a list of entries (XREVRANGE), be it empty.
+bool is_entries(Reply reply);
 
 // When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).
 std::optional<WallTime> read_newest_entry(Reply reply);

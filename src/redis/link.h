@@ -93,7 +93,6 @@ class Link final : private PipelineSink {
   void finish(Duration deadline, Delegate<void()> on_finished);
 
   const LinkStatus& status() const { return status_; }
-  size_t max_reply_bytes() const { return options_.max_reply_bytes; }
 
  private:
   void try_to_connect();

@@ -221,7 +221,7 @@ void Pipeline::query(uint64_t id, int db, std::span<const std::string_view> comm
   RespWriter resp(output_);
   resp.command(command.size());
   for (const std::string_view word : command) resp.arg(word);
-  queries_.push_back({id, done});
+  queries_.push_back({id, done, command.front() == "HGET"sv});
   expect(Kind::query, now);
 }
 
@@ -282,12 +282,16 @@ std::optional<Failure> Pipeline::handle(Reply reply, MonoTime now) {
 
 std::optional<Failure> Pipeline::answer_query(Reply reply) {
   const std::string_view error = reply.error();
-  // What this user may not do, and what is not known, concerns who asked; what the server cannot do
-  // concerns all.
+  // What this user may not do concerns who asked; what the server cannot do concerns all. Any other
+  // error, or another form, says nothing of a key; but of what is no key (INFO) it is an answer
+  // too.
   const Trouble trouble = classify(error);
-  if (trouble != Trouble::none && trouble != Trouble::no_permission &&
-      trouble != Trouble::server_error) {
+  const bool of_a_key = queries_.front().of_a_key;
+  if (!is_refusal(error) && (of_a_key || trouble != Trouble::server_error)) {
     return Failure{trouble, std::string(error)};
+  }
+  if (of_a_key && !reply.is_error() && !has_form(Command::hget, reply)) {
+    return wrong_form(name(Command::hget));
   }
   waiting_.pop_front();
   const Query query = queries_.front();

@@ -81,7 +81,8 @@ class Pipeline {
   void greet(const Greeting& greeting, MonoTime now);
   void ping(MonoTime now);
   void send(const outbox::Unit& unit, MonoTime now);
-  // One command of others. `done` is called once, from feed() or give_up().
+  // One command of others. `done` is called once, from feed() or give_up(). Of HGET, an answer that
+  // Redis does not have to it ends the connection.
   void query(uint64_t id, int db, std::span<const std::string_view> command,
              Delegate<void(const QueryReply&)> done, MonoTime now);
   // Its answer is of no interest any more.
@@ -137,6 +138,7 @@ class Pipeline {
   struct Query {
     uint64_t id = 0;
     Delegate<void(const QueryReply&)> done;
+    bool of_a_key = false;  // HGET
   };
 
   void expect(Kind kind, MonoTime now);

@@ -42,7 +42,7 @@ Reader::Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport 
       idle_(idle),
       connection_(loop, std::move(options), "-read", database, *this, make_transport),
       time_(loop, Delegate<void()>::to<&Reader::on_time>(this)) {
-  connection_.limit_replies(kMaxReplyBytes);
+  connection_.limit_replies(kMaxReplyBytes, "a reply to a question is longer than 4 MiB");
   connection_.leave_in_silence();
 }
 
@@ -121,7 +121,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
     time_.stop();  // it stood at a deadline
     arm();
   }
-  question->done({reply, false});
+  question->done({reply, {}});
   return std::nullopt;
 }
 
@@ -149,7 +149,7 @@ void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, boo
   if (again) connection_.forgive();
   if (!questions_.empty()) connection_.open();
   if (questions_.empty()) time_.stop();
-  if (blamed) blamed->done({{}, culprit->oversized});
+  if (blamed) blamed->done({{}, culprit->limit});
   answer_none(failed_);
 }
 

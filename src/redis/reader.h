@@ -22,8 +22,8 @@ namespace nb::redis {
 
 // Valid during the call. An error reply of the server is an answer too.
 struct ReaderAnswer {
-  Reply reply;             // none: there was none
-  bool oversized = false;  // since it was beyond the limit
+  Reply reply;       // none: there was none
+  ReplyLimit limit;  // that it was beyond; set only if there was none for that reason
 };
 
 class Reader final : private ConnectionOwner {
@@ -56,9 +56,6 @@ class Reader final : private ConnectionOwner {
 
   // Why there was no answer, for a person; empty while all is well.
   const std::string& words() const { return words_; }
-  size_t max_reply_bytes() const {
-    return std::min(kMaxReplyBytes, connection_.options().max_reply_bytes);
-  }
 
  private:
   struct Question {

@@ -57,6 +57,8 @@ class Reply {
     return kind_ >= Kind::status && kind_ <= Kind::string ? std::string_view(text_, size_)
                                                           : std::string_view();
   }
+  // Of a string only: the bytes of a value, not the words of a status.
+  std::string_view string() const { return is_string() ? text() : std::string_view(); }
   // The words of an error; empty if it is none. An error always has some.
   std::string_view error() const { return is_error() ? text() : std::string_view(); }
   std::span<const Reply> elements() const {

@@ -11,7 +11,6 @@
 namespace nb::redis {
 namespace {
 
-constexpr const char* kTooLong = "a reply is longer than redis.max_reply allows";
 constexpr const char* kNotTheProtocol = "a reply that is not RESP2";
 
 // What an element takes beside its text, with the text's alignment.
@@ -24,7 +23,9 @@ bool is_text(char kind) {
 }  // namespace
 
 bool ReplyGauge::charge(size_t bytes) {
-  if (bytes > max_reply_bytes_ - cost_) return refuse(kTooLong);
+  if (bytes > max_reply_bytes_ - cost_) {
+    return refuse(ReplyLimit::Of::bytes, max_reply_bytes_, too_long_);
+  }
   cost_ += bytes;
   return true;
 }
@@ -67,7 +68,7 @@ bool ReplyGauge::feed(std::string_view bytes, Delegate<void(std::string_view)> p
       std::memcpy(number_.data() + number_size_, bytes.data() + at, end - at);
       number_size_ += end - at;
     } else if (line_ > kMaxLine) {
-      return refuse("a line of a reply is longer than 4 MiB");
+      return refuse(ReplyLimit::Of::bytes, kMaxLine, "a line of a reply is longer than 4 MiB");
     } else if (line_ > kKeptLine) {
       pass(bytes.substr(from, at + (before < kKeptLine ? kKeptLine - before : 0) - from));
       from = end;
@@ -96,12 +97,18 @@ bool ReplyGauge::end_line() {
   if (*number < 0) return fail(kNotTheProtocol);
   const auto size = static_cast<uint64_t>(*number);
   if (kind_ == '$') {
-    if (size > max_reply_bytes_ || !charge(static_cast<size_t>(size))) return refuse(kTooLong);
+    if (size > max_reply_bytes_ || !charge(static_cast<size_t>(size))) {
+      return refuse(ReplyLimit::Of::bytes, max_reply_bytes_, too_long_);
+    }
     body_left_ = static_cast<size_t>(size) + 2;
     return true;
   }
-  if (size > kMaxElements) return refuse("a reply of more than 65536 elements");
-  if (depth_ == kMaxDepth) return refuse("a reply that is nested too deep");
+  if (size > kMaxElements) {
+    return refuse(ReplyLimit::Of::elements, kMaxElements, "a reply of more than 65536 elements");
+  }
+  if (depth_ == kMaxDepth) {
+    return refuse(ReplyLimit::Of::depth, kMaxDepth, "a reply that is nested too deep");
+  }
   if (!charge(static_cast<size_t>(size) * kElementCost)) return false;
   if (size == 0) {
     end_element();

@@ -5,14 +5,25 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "base/delegate.h"
 
 namespace nb::redis {
 
+// The limit that a reply is beyond: so many bytes, elements of an array, or arrays in one another.
+struct ReplyLimit {
+  enum class Of : uint8_t { none, bytes, elements, depth };
+  Of of = Of::none;
+  size_t most = 0;
+
+  explicit operator bool() const { return of != Of::none; }
+};
+
 class ReplyGauge {
  public:
+  static constexpr const char* kTooLong = "a reply is longer than redis.max_reply allows";
   // hiredis 0.14 counts elements in an int and would allocate 16 GiB for "*2147483647".
   static constexpr size_t kMaxElements = 64 * 1024;
   // Arrays within arrays. hiredis 1.0 to 1.4.0 have no limit of their own: there a reply nested
@@ -22,15 +33,17 @@ class ReplyGauge {
   static constexpr size_t kMaxLine = 4 * 1024 * 1024;
   static constexpr size_t kKeptLine = 2048;
 
-  // `max_reply_bytes`: what the bytes and the elements of one reply may take together.
-  explicit ReplyGauge(size_t max_reply_bytes) : max_reply_bytes_(max_reply_bytes) {}
+  // `max_reply_bytes`: what the bytes and the elements of one reply may take together; `too_long`:
+  // what is said of a reply that takes more.
+  explicit ReplyGauge(size_t max_reply_bytes, const char* too_long = kTooLong)
+      : max_reply_bytes_(max_reply_bytes), too_long_(too_long) {}
 
   // Hands what is to be parsed on to `pass`, piece by piece. False if a limit is exceeded or the
   // bytes are not the protocol; then fault() says why, and the connection is of no more use.
   bool feed(std::string_view bytes, Delegate<void(std::string_view)> pass);
   const char* fault() const { return fault_; }
-  // The fault is a limit, not bytes that are not the protocol.
-  bool over_limit() const { return over_limit_; }
+  // Set if the fault is a limit, not bytes that are not the protocol.
+  ReplyLimit limit() const { return limit_; }
 
   // Whether the parser would get anywhere: since it was last asked an element has come to its end,
   // or a whole reply waits to be taken.
@@ -48,17 +61,18 @@ class ReplyGauge {
     fault_ = why;
     return false;
   }
-  bool refuse(const char* limit) {
-    over_limit_ = true;
-    return fail(limit);
+  bool refuse(ReplyLimit::Of of, size_t most, const char* why) {
+    limit_ = {of, most};
+    return fail(why);
   }
   bool charge(size_t bytes);
   bool end_line();
   void end_element();
 
   const size_t max_reply_bytes_;
+  const char* const too_long_;
   const char* fault_ = nullptr;
-  bool over_limit_ = false;
+  ReplyLimit limit_;
   size_t cost_ = 0;       // of the reply that is not whole yet
   size_t whole_ = 0;      // replies that have not been taken
   size_t body_left_ = 0;  // of a bulk string and the line's end behind it

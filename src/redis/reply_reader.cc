@@ -125,8 +125,8 @@ struct ReplyReader::Parser {
   redisReader* reader;
 };
 
-ReplyReader::ReplyReader(size_t max_reply_bytes)
-    : gauge_(max_reply_bytes), parser_(std::make_unique<Parser>(arena_)) {}
+ReplyReader::ReplyReader(size_t max_reply_bytes, const char* too_long)
+    : gauge_(max_reply_bytes, too_long), parser_(std::make_unique<Parser>(arena_)) {}
 
 ReplyReader::~ReplyReader() = default;
 

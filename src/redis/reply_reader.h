@@ -17,7 +17,7 @@ class ReplyReader {
  public:
   // A reply that is still incomplete takes at most twice `max_reply_bytes` of memory, the objects
   // of its elements included.
-  explicit ReplyReader(size_t max_reply_bytes);
+  explicit ReplyReader(size_t max_reply_bytes, const char* too_long = ReplyGauge::kTooLong);
   ~ReplyReader();
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
@@ -32,8 +32,8 @@ class ReplyReader {
   size_t whole_replies() const { return gauge_.whole_replies(); }
   // Null while all is well. Valid until the reader dies.
   const char* fault() const { return fault_; }
-  // The fault is a reply beyond the limits, not bytes that are not the protocol.
-  bool over_limit() const { return gauge_.over_limit(); }
+  // Set if the fault is a reply beyond a limit, not bytes that are not the protocol.
+  ReplyLimit limit() const { return gauge_.limit(); }
 
  private:
   struct Parser;  // hiredis', whose types stay in reply_reader.cc

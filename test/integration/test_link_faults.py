@@ -245,9 +245,9 @@ def test_a_status_that_breaks_off_calls_no_node_expired(make_agent, fake_redis, 
             if command == ["HSTRLEN", "node:health:hog", "health"]:
                 return
             if command[:2] == ["HSCAN", "nodebeat:nodes"]:
-                connection.send(b"*2\r\n+0\r\n*4\r\n+hog\r\n+{}\r\n+ook\r\n+{}\r\n")
+                connection.send(b"*2\r\n$1\r\n0\r\n*4\r\n$3\r\nhog\r\n$2\r\n{}\r\n$3\r\nook\r\n$2\r\n{}\r\n")
             elif command[0] in ("SCAN", "HSCAN"):
-                connection.send(b"*2\r\n+0\r\n*0\r\n")
+                connection.send(b"*2\r\n$1\r\n0\r\n*0\r\n")
             elif command[0] == "HLEN":
                 connection.send(b":2\r\n")
             else:

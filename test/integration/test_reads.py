@@ -353,6 +353,66 @@ def test_a_key_that_is_gone_between_two_questions(strange, gone_at):
     assert refused(client, "state.get", key="k").name == "not_found"
 
 
+# What each call asks, in order, and what Redis would answer: another form is nobody's answer.
+STRANGE = {
+    "string": ("state.get", {"key": "k"}, [("TYPE", b"+string\r\n"), ("STRLEN", b":1\r\n"), ("GET", b"$1\r\n7\r\n")]),
+    "hash": ("state.get", {"key": "k"}, [("TYPE", b"+hash\r\n"), ("HLEN", b":1\r\n"), ("MEMORY", b":90\r\n"),
+                                         ("HGETALL", b"*2\r\n$1\r\na\r\n$1\r\nb\r\n")]),
+    "object": ("state.get", {"key": "robot:state:x"},
+               [("TYPE", b"+hash\r\n"), ("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
+    "health": ("health.get", {"node": "hog"}, [("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
+    "inspect": ("redis.inspect", {}, [("INFO", b"$3\r\na:b\r\n"), ("CONFIG", b"*2\r\n$1\r\na\r\n$2\r\nno\r\n"),
+                                      ("ACL", b"$7\r\ndefault\r\n"), ("TIME", b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n")]),
+    "forget": ("node.forget", {"node": "hog"}, [("TYPE", b"+none\r\n"), ("HGET", b"$2\r\n{}\r\n"), ("HDEL", b":1\r\n")]),
+    "list": ("state.list", {}, [("SCAN", b"*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n")]),
+}
+FORMS = [b"+x\r\n", b":-1\r\n", b":1\r\n", b"$1\r\nx\r\n", b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n",
+         b"*2\r\n$1\r\n0\r\n*1\r\n:1\r\n"]
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_a_reply_of_another_form_is_no_value_and_no_absence(strange, what):
+    method, params, steps = STRANGE[what]
+    replies = dict(steps)
+    client = strange(lambda command: replies.get(command[0]))
+    assert client.call(method, params) is not None
+    for name, right in steps:
+        for wrong in FORMS:
+            if wrong[:1] == right[:1] and wrong != b":-1\r\n" and b":1\r\n" not in wrong[1:]:
+                continue  # the form is right
+            if name == "TIME" and wrong[:1] == b"*":
+                continue  # a time that cannot be read is null
+            replies[name] = wrong
+            error = refused(client, method, params)
+            assert error.name == "unavailable" and "documentation" in error.message, (name, wrong)
+        replies[name] = right
+
+
+@pytest.mark.parametrize("name", ["HLEN", "HSCAN", "SCAN", "HSTRLEN", "HGET", "XREVRANGE"])
+def test_a_status_of_a_stranger_knows_of_no_other_node(strange, name):
+    nodes = b"*2\r\n$1\r\n0\r\n*2\r\n$3\r\nhog\r\n$2\r\n{}\r\n"
+    replies = {"HLEN": b":1\r\n", "SCAN": b"*2\r\n$1\r\n0\r\n*0\r\n", "HSTRLEN": b":2\r\n",
+               "HGET": b"$2\r\n{}\r\n", "XREVRANGE": b"*0\r\n"}
+
+    def answer(command):
+        if command[0] == "HSCAN" and name != "HSCAN":
+            return nodes if command[1] == "nodebeat:nodes" else replies["SCAN"]
+        if command[0] == name:
+            return b"+x\r\n"
+        return b":0\r\n" if (name, command[0]) == ("XREVRANGE", "HSTRLEN") else replies.get(command[0])
+
+    client = strange(answer)
+    status = client.call("system.status")
+    assert (status["redis_connected"], list(status["nodes_health"])) == (False, ["ook"])
+
+
+@pytest.mark.parametrize("reply, most", [(b"*65537\r\n", 65536), (b"*1\r\n" * 8, 7)])
+def test_a_reply_of_too_many_is_told_by_its_count(strange, reply, most):
+    client = strange(lambda command: {"TYPE": reply}.get(command[0]))
+    error = refused(client, "state.get", key="k")
+    assert error.name == "too_large" and (error.data["limit"], "limit_bytes" in error.data) == (most, False)
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 

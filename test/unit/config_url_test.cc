@@ -184,7 +184,12 @@ TEST(RedisUrl, AParameterThatTheAgentHasAKeyForIsNamedWithIt) {
   }
   EXPECT_NE(parse_redis_url("redis://h?socket_timout=5").error().message.find("'socket_timeout'"),
             std::string::npos);
-  for (const char* tls : {"rediss://h", "redis://h?ssl_cert_reqs=none", "redis://h?ssl=true"}) {
+  for (const char* plain : {"redis://h?ssl=false", "redis://h?ssl=False&db=2", "redis://h?ssl=0",
+                            "redis://h?ssl=no", "redis://h?startTls=false"}) {
+    EXPECT_TRUE(parse_redis_url(plain)) << plain;
+  }
+  for (const char* tls : {"rediss://h", "redis://h?ssl_cert_reqs=none", "redis://h?ssl=true",
+                          "redis://h?ssl=", "redis://h?ssl", "redis://h?ssl=1"}) {
     EXPECT_NE(parse_redis_url(tls).error().message.find("TLS is not supported yet"),
               std::string::npos)
         << tls;

@@ -46,19 +46,41 @@ TEST(RedisForms, APageOfAScan) {
            "*2\r\n$4\r\n0\",\"\r\n*0\r\n",
            "*2\r\n*0\r\n*0\r\n",
            "*3\r\n$1\r\n0\r\n*0\r\n*0\r\n",
+           "*2\r\n$1\r\n0\r\n*1\r\n:1\r\n",
+           "*2\r\n$1\r\n0\r\n*1\r\n*-1\r\n",
+           "*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n+b\r\n",
        }) {
     const Read reply(bad);
     EXPECT_FALSE(read_scan_page(*reply)) << bad;
   }
-  // What stands in a page where a text should is an empty one.
-  const Read odd("*2\r\n$1\r\n0\r\n*3\r\n:1\r\n*-1\r\n*1\r\n$1\r\na\r\n");
-  EXPECT_EQ(read_scan_page(*odd)->text(2), "");
 }
 
 TEST(RedisForms, ACount) {
   EXPECT_EQ(read_count(*Read(":7\r\n")), 7u);
   for (const char* bad : {":-1\r\n", "$1\r\n7\r\n", "*0\r\n", "$-1\r\n", "-NOPERM\r\n"}) {
     EXPECT_FALSE(read_count(*Read(bad))) << bad;
+  }
+}
+
+TEST(RedisForms, AValueAndAType) {
+  EXPECT_EQ(read_value(*Read("$1\r\n7\r\n")), "7");
+  EXPECT_EQ(read_value(*Read("$-1\r\n")), "");
+  for (const char* bad : {":7\r\n", "+7\r\n", "*0\r\n", "-NOPERM\r\n"}) {
+    EXPECT_FALSE(read_value(*Read(bad))) << bad;
+  }
+  EXPECT_EQ(read_type(*Read("+hash\r\n")), "hash");
+  for (const char* bad : {":7\r\n", "$4\r\nhash\r\n", "*0\r\n", "-NOPERM\r\n", "$-1\r\n"}) {
+    EXPECT_FALSE(read_type(*Read(bad))) << bad;
+  }
+}
+
+TEST(RedisForms, AListOfEntries) {
+  for (const char* good : {"*0\r\n", "*1\r\n*2\r\n$3\r\n1-1\r\n*0\r\n"}) {
+    EXPECT_TRUE(is_entries(*Read(good))) << good;
+  }
+  for (const char* bad : {"$-1\r\n", ":0\r\n", "+OK\r\n", "*1\r\n$1\r\na\r\n", "*1\r\n*0\r\n",
+                          "*1\r\n*2\r\n:1\r\n*0\r\n", "*1\r\n*2\r\n$3\r\n1-1\r\n:1\r\n"}) {
+    EXPECT_FALSE(is_entries(*Read(bad))) << bad;
   }
 }
 

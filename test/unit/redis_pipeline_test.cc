@@ -427,6 +427,38 @@ TEST_F(ForeignForms, OfTheGreetingToo) {
   }
 }
 
+struct Asker {
+  void on_reply(const QueryReply& reply) {
+    heard += reply.reply ? "[" + std::string(reply.reply.text()) + "]" : "none";
+  }
+  std::string heard;
+};
+
+// A value that is not known must not pass for one that is not there.
+TEST(Pipeline, AQuestionForAKeyTakesOnlyAValueNilOrARefusal) {
+  const auto ask = [](const char* word, const std::string& answer) {
+    Sink sink;
+    Pipeline pipeline(sink, 1000);
+    Asker asker;
+    pipeline.query(1, 0, std::vector<std::string_view>{word, "k", "f"},
+                   Delegate<void(const QueryReply&)>::to<&Asker::on_reply>(&asker), kNow);
+    const auto failure = pipeline.feed(answer, kNow);
+    return failure ? std::string(name(failure->trouble)) : asker.heard;
+  };
+  EXPECT_EQ(ask("HGET", "$1\r\nv\r\n"), "[v]");
+  EXPECT_EQ(ask("HGET", "$-1\r\n"), "[]");
+  EXPECT_EQ(ask("HGET", "-WRONGTYPE x\r\n"), "[WRONGTYPE x]");
+  EXPECT_EQ(ask("HGET", "-NOPERM x\r\n"), "[NOPERM x]");
+  EXPECT_EQ(ask("HGET", "-upstream failure\r\n"), "server-error");
+  EXPECT_EQ(ask("HGET", "-LOADING x\r\n"), "loading");
+  for (const char* form : {"+OK\r\n", ":1\r\n", "*0\r\n"}) {
+    EXPECT_EQ(ask("HGET", form), "rubbish") << form;
+  }
+  EXPECT_EQ(ask("INFO", "-no INFO here\r\n"), "[no INFO here]");
+  EXPECT_EQ(ask("INFO", "+OK\r\n"), "[OK]");
+  EXPECT_EQ(ask("INFO", "-LOADING x\r\n"), "loading");
+}
+
 TEST(Pipeline, ASelectThatIsRefusedIsNamedAsWhatItIs) {
   const auto trouble = [](const char* error) {
     Outbox outbox{{"hog", "hog-1", {}}};

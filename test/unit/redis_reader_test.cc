@@ -20,8 +20,9 @@ using test::TestLoop;
 // One who asks, and what he is told.
 struct Asker {
   void on_answer(const ReaderAnswer& answer) {
+    limit = answer.limit;
     if (!answer.reply) {
-      heard.push_back(answer.oversized ? "oversized" : "none");
+      heard.push_back(!answer.limit ? "none" : "beyond " + std::to_string(answer.limit.most));
     } else {
       heard.push_back(std::string(answer.reply.text()));
     }
@@ -35,6 +36,7 @@ struct Asker {
     return Delegate<void(const ReaderAnswer&)>::to<&Asker::on_answer>(this);
   }
   std::vector<std::string> heard;
+  ReplyLimit limit;
   Reader* reader = nullptr;
   std::string next;
   uint64_t next_id = 0;
@@ -113,14 +115,46 @@ TEST_F(ReaderTest, AReplyBeyondTheLimitCostsOnlyTheOneWhoAsked) {
   // With the good answer in front of it in one piece.
   redis_.send("$1\r\nA\r\n$5000000\r\nxxx");
   ASSERT_TRUE(loop_.run_until([&] { return !one_.heard.empty(); }));
-  EXPECT_EQ(one_.heard, std::vector<std::string>{"oversized"});
+  EXPECT_EQ(one_.heard, std::vector<std::string>{"beyond 4194304"});
   greet();
   ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
   EXPECT_TRUE(redis_.received_has("GET\r\n$1\r\na\r\n")) << "what came with it is asked again";
   EXPECT_FALSE(redis_.received_has("large"));
   redis_.send("$1\r\nA\r\n$1\r\nB\r\n");
   ASSERT_TRUE(hears(other_, {"B"}));
-  EXPECT_EQ(one_.heard, (std::vector<std::string>{"oversized", "A"}));
+  EXPECT_EQ(one_.heard, (std::vector<std::string>{"beyond 4194304", "A"}));
+}
+
+TEST_F(ReaderTest, TheLimitThatAReplyIsBeyondIsToldAsWhatItIs) {
+  LinkOptions small = options_for(redis_);
+  small.max_reply_bytes = 100'000;
+  struct Case {
+    LinkOptions options;
+    std::string reply;
+    ReplyLimit::Of of;
+    size_t most;
+    const char* words;
+  };
+  std::string deep;
+  for (size_t i = 0; i <= ReplyGauge::kMaxDepth; ++i) deep += "*1\r\n";
+  const Case cases[] = {
+      {options_for(redis_), "$5000000\r\n", ReplyLimit::Of::bytes, 4 << 20, "longer than 4 MiB"},
+      {small, "$100001\r\n", ReplyLimit::Of::bytes, 100'000, "redis.max_reply"},
+      {options_for(redis_), "*65537\r\n", ReplyLimit::Of::elements, 65536, "65536 elements"},
+      {options_for(redis_), deep, ReplyLimit::Of::depth, ReplyGauge::kMaxDepth, "nested too deep"},
+  };
+  for (const Case& a : cases) {
+    Asker asker;
+    make(a.options, 1h);
+    ask("k", asker);
+    greet();
+    ASSERT_TRUE(receives("GET\r\n$1\r\nk\r\n"));
+    redis_.send(a.reply);
+    ASSERT_TRUE(loop_.run_until([&] { return !asker.heard.empty(); }));
+    EXPECT_TRUE(asker.limit.of == a.of) << a.words;
+    EXPECT_EQ(asker.limit.most, a.most);
+    EXPECT_NE(reader_->words().find(a.words), std::string::npos) << reader_->words();
+  }
 }
 
 TEST_F(ReaderTest, AReplyThatIsNotTheProtocolIsNoLongOne) {

@@ -176,7 +176,11 @@ def greet_then(*replies):
 
 # What Redis answers to a command that it has carried out. The agent takes no other form.
 DONE = {"HGET": b"$-1\r\n", "HSET": b":1\r\n", "PEXPIRE": b":1\r\n", "DEL": b":1\r\n", "PUBLISH": b":0\r\n",
-        "XADD": b"$3\r\n1-0\r\n", "PING": b"+PONG\r\n"}
+        "XADD": b"$3\r\n1-0\r\n", "PING": b"+PONG\r\n",
+        # What it reads: there is nothing.
+        "INFO": b"$17\r\nredis_version:7\r\n\r\n", "CONFIG": b"*0\r\n", "ACL": b"$7\r\ndefault\r\n", "TYPE": b"+none\r\n",
+        "HLEN": b":0\r\n", "HSTRLEN": b":0\r\n", "STRLEN": b":0\r\n", "XREVRANGE": b"*0\r\n",
+        "SCAN": b"*2\r\n$1\r\n0\r\n*0\r\n", "HSCAN": b"*2\r\n$1\r\n0\r\n*0\r\n"}
 
 
 def usual_reply(command, queued, **by_name):
