@@ -9,23 +9,6 @@ namespace {
 
 constexpr std::string_view kCut = "...";
 
-struct Character {
-  char32_t code = 0;
-  size_t bytes = 0;  // 0: the text does not begin with a character
-};
-
-Character first_character(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  const size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  // The strict check is in one place; here the bits are only collected.
-  if (text.size() < bytes || !is_valid_utf8(text.substr(0, bytes))) return {};
-  if (bytes == 1) return {lead, 1};
-  char32_t code = lead & (0xffu >> (bytes + 1));
-  for (size_t i = 1; i < bytes; ++i) code = code << 6 | (byte(i) & 0x3f);
-  return {code, bytes};
-}
-
 }  // namespace
 
 std::string foreign_text(std::string_view bytes, size_t max_bytes) {

@@ -171,6 +171,24 @@ bool GlobText::matches(std::string_view pattern) const {
   return matches_behind_star<kWords>(pattern, at, place);
 }
 
+bool glob_covers_prefix(std::string_view pattern, std::string_view prefix) {
+  size_t at = 0;
+  for (const char c : prefix) {
+    if (at == pattern.size()) return false;
+    if (pattern[at] == '*') return true;
+    if (pattern[at] == '?') {
+      ++at;
+    } else if (pattern[at] == '[') {
+      ++at;
+      if (!has(read_class(pattern, at).data(), index_of(c))) return false;
+    } else {
+      at = behind_literal(pattern, at);
+      if (pattern[at - 1] != c) return false;
+    }
+  }
+  return true;
+}
+
 GlobCost glob_cost(std::string_view pattern) {
   GlobCost cost;
   size_t at = 0;

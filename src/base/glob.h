@@ -54,4 +54,7 @@ struct GlobCost {
 };
 GlobCost glob_cost(std::string_view pattern);
 
+// Whether `pattern` matches a text that begins with `prefix`.
+bool glob_covers_prefix(std::string_view pattern, std::string_view prefix);
+
 }  // namespace nb

@@ -1,5 +1,5 @@
-// Small text helpers that several rooms need: printf into a string, UTF-8 validation, exact
-// integer parsing, trimming.
+// Small text helpers that several rooms need: printf into a string, UTF-8, exact integer
+// parsing, trimming.
 #pragma once
 
 #include <charconv>
@@ -20,6 +20,15 @@ bool is_valid_utf8(std::string_view text);
 size_t valid_utf8_prefix(std::string_view text);
 // At most `limit` bytes of the front, not ending within a character.
 std::string_view clip_utf8(std::string_view text, size_t limit);
+
+struct Character {
+  char32_t code = 0;
+  size_t bytes = 0;  // 0: the text does not begin with a character of UTF-8
+};
+// What the text, which is not empty, begins with.
+Character first_character(std::string_view text);
+// Writes the character at `out`, as 1 to 4 bytes; returns what is behind it.
+char* put_character(char* out, char32_t code);
 
 // Without leading and trailing ASCII white space.
 std::string_view trim(std::string_view text);

@@ -58,4 +58,36 @@ std::string_view clip_utf8(std::string_view text, size_t limit) {
   return {text.data(), limit};
 }
 
+Character first_character(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  const size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  // The strict check is in one place; here the bits are only collected.
+  if (text.size() < bytes || !is_valid_utf8({text.data(), bytes})) return {};
+  if (bytes == 1) return {lead, 1};
+  char32_t code = lead & (0xffu >> (bytes + 1));
+  for (size_t i = 1; i < bytes; ++i) code = code << 6 | (byte(i) & 0x3f);
+  return {code, bytes};
+}
+
+char* put_character(char* out, char32_t code) {
+  const auto follow = [&](int shift) { *out++ = static_cast<char>(0x80 | (code >> shift & 0x3f)); };
+  if (code < 0x80) {
+    *out++ = static_cast<char>(code);
+  } else if (code < 0x800) {
+    *out++ = static_cast<char>(0xc0 | code >> 6);
+    follow(0);
+  } else if (code < 0x10000) {
+    *out++ = static_cast<char>(0xe0 | code >> 12);
+    follow(6);
+    follow(0);
+  } else {
+    *out++ = static_cast<char>(0xf0 | code >> 18);
+    follow(12);
+    follow(6);
+    follow(0);
+  }
+  return out;
+}
+
 }  // namespace nb

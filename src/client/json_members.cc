@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/text.h"
 namespace nb::client {
 namespace {
 
@@ -95,28 +96,8 @@ uint32_t hex4(const char* text) {
   return value;
 }
 
-char* put_utf8(char* out, uint32_t c) {
-  const auto follow = [&](int shift) { *out++ = static_cast<char>(0x80 | (c >> shift & 0x3f)); };
-  if (c < 0x80) {
-    *out++ = static_cast<char>(c);
-  } else if (c < 0x800) {
-    *out++ = static_cast<char>(0xc0 | c >> 6);
-    follow(0);
-  } else if (c < 0x10000) {
-    *out++ = static_cast<char>(0xe0 | c >> 12);
-    follow(6);
-    follow(0);
-  } else {
-    *out++ = static_cast<char>(0xf0 | c >> 18);
-    follow(12);
-    follow(6);
-    follow(0);
-  }
-  return out;
-}
-
 // Writes what the string's inside at `in` begins with: a byte, or what an escape stands for.
-char* put_character(char* out, const char*& in) {
+char* put_unescaped(char* out, const char*& in) {
   if (*in != '\\') {
     *out++ = *in++;
     return out;
@@ -146,7 +127,7 @@ char* put_character(char* out, const char*& in) {
         code = 0x10000 + ((code - 0xd800) << 10) + (hex4(in + 2) - 0xdc00);
         in += 6;
       }
-      return put_utf8(out, code);
+      return put_character(out, code);
     }
     default:
       *out++ = c;
@@ -161,7 +142,7 @@ uint64_t hash_of(std::string_view name) {
   const char* const end = in + name.size();
   while (in < end) {
     char bytes[4];
-    const char* const bytes_end = put_character(bytes, in);
+    const char* const bytes_end = put_unescaped(bytes, in);
     for (const char* b = bytes; b < bytes_end; ++b) {
       hash = (hash ^ static_cast<unsigned char>(*b)) * 0x100000001b3;
     }
@@ -229,7 +210,7 @@ size_t unescape(char* text, size_t size) {
   const char* in = text;
   const char* const end = text + size;
   char* out = text;
-  while (in < end) out = put_character(out, in);
+  while (in < end) out = put_unescaped(out, in);
   return static_cast<size_t>(out - text);
 }
 

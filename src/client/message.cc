@@ -155,13 +155,10 @@ size_t make_harmless(char* text, size_t size) {
     const auto lead = static_cast<unsigned char>(rest.front());
     const size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (bytes > rest.size() && size - at < kLongest) return at;
-    const bool valid = bytes <= rest.size() && is_valid_utf8({rest.data(), bytes});
-    char32_t code = bytes == 1 ? lead : lead & (0xffu >> (bytes + 1));
-    for (size_t i = 1; valid && i < bytes; ++i) {
-      code = code << 6 | (static_cast<unsigned char>(rest[i]) & 0x3f);
-    }
-    const size_t taken = valid ? bytes : 1;
-    if (!valid || is_unsafe_character(code)) std::memset(text + at, '?', taken);
+    const Character character = first_character(rest);
+    const bool valid = character.bytes > 0;
+    const size_t taken = valid ? character.bytes : 1;
+    if (!valid || is_unsafe_character(character.code)) std::memset(text + at, '?', taken);
     at += taken;
   }
   return size;

@@ -1,5 +1,6 @@
 #include "config/rules.h"
 
+#include "base/name.h"
 #include "base/text.h"
 #include "config/endpoint.h"
 #include "config/redis_url.h"
@@ -7,13 +8,9 @@
 namespace nb::config {
 namespace {
 
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool has_only(std::string_view text, std::string_view others) {
   for (const char c : text) {
-    if (!is_alnum(c) && others.find(c) == std::string_view::npos) return false;
+    if (!is_alphanumeric(c) && others.find(c) == std::string_view::npos) return false;
   }
   return true;
 }
@@ -50,8 +47,10 @@ Status check_name(std::string_view name) {
       "allowed are 1 to 64 letters (a-z, A-Z), digits, '-', '_' and '.', the first one a letter or "
       "digit";
   if (name.empty()) return make_error("the name is empty; %s", kAllowed);
-  if (name.size() > 64) return make_error("the name has %zu bytes; %s", name.size(), kAllowed);
-  if (!has_only(name, "-_.") || !is_alnum(name[0])) {
+  if (name.size() > kNameBytes) {
+    return make_error("the name has %zu bytes; %s", name.size(), kAllowed);
+  }
+  if (!is_name(name)) {
     return make_error("the name has a character that is not allowed; %s", kAllowed);
   }
   return {};

@@ -2,6 +2,7 @@
 #include "ctl/check_config.h"
 #include "ctl/commands.h"
 #include "ctl/doctor_rules.h"
+#include "json/view.h"
 #include "terminal/findings.h"
 #include "terminal/json_text.h"
 
@@ -15,8 +16,9 @@ std::string stored_health(AgentLink& link, const std::string& node) {
   if (!answer.ok()) return {};
   // From the agent's own hands it would say nothing about others.
   const JsonDocument document(answer.text);
-  return document["source"].text() == "agent" ? std::string()
-                                              : std::string(json_member(answer.text, "value"));
+  return document["source"].text() == "agent"
+             ? std::string()
+             : std::string(json::View::of(answer.text)["value"].raw());
 }
 
 void look_at_redis(AgentLink& link, Findings& findings) {

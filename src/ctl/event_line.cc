@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "ctl/json.h"
+#include "json/view.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
@@ -38,19 +39,17 @@ std::string event_words(std::string_view json) {
   if (const auto node = event["node_id"].text(); !node.empty()) {
     out += (out.empty() ? "" : " ") + printable(node);
   }
-  // Both walk the same members: one reads texts, the other keeps the digits that came.
-  JsonMembers raw(json);
-  for (const Json member : event) {
-    if (!raw.next()) break;
-    const std::string_view name = member.name();
+  std::string scratch;
+  for (const json::Member& member : json::View::of(json).members()) {
+    const std::string name(member.name(scratch));
     const bool said =
         name == "type" || name == "node_id" || name == "timestamp" || name == "instance_id";
     if (said) continue;
     if (!out.empty()) out += ' ';
     out += printable(name) + '=';
     // A text in quotes only where it needs them; numbers with the digits they came with.
-    const std::string_view text = member.text();
-    out += is_plain(text) ? printable(text) : printable(raw.value());
+    const std::string text(member.value.string(scratch).value_or(""));
+    out += printable(is_plain(text) ? text : member.value.raw());
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #include "ctl/fleet_pages.h"
 
 #include "ctl/json.h"
+#include "json/view.h"
 #include "terminal/json_text.h"
 
 namespace nb::ctl {
@@ -12,30 +13,30 @@ constexpr int kMostPages = 1000;
 }  // namespace
 
 void StatusPages::Members::add(std::string_view object) {
-  for (JsonMembers m(object); m.next();) {
-    if (!names.emplace(m.name()).second) continue;
+  for (const json::Member& member : json::View::of(object).members()) {
+    if (!names.emplace(member.raw_name).second) continue;
     if (!body.empty()) body += ',';
-    body.append(1, '"').append(m.name()).append("\":").append(m.value());
+    body.append(1, '"').append(member.raw_name).append("\":").append(member.value.raw());
   }
 }
 
 std::string StatusPages::add(std::string_view page) {
   if (first_.empty()) first_ = page;
-  health_.add(json_member(page, "nodes_health"));
-  last_seen_.add(json_member(page, "nodes_last_seen"));
-  const JsonDocument cursor(json_member(page, "cursor"));
+  health_.add(json::View::of(page)["nodes_health"].raw());
+  last_seen_.add(json::View::of(page)["nodes_last_seen"].raw());
+  const JsonDocument cursor(json::View::of(page)["cursor"].raw());
   return std::string(cursor.root().text());
 }
 
 std::string StatusPages::joined() const {
   ObjectText out;
-  for (JsonMembers m(first_); m.next();) {
-    if (m.name() == "nodes_health") {
-      out.raw(m.name(), '{' + health_.body + '}');
-    } else if (m.name() == "nodes_last_seen") {
-      out.raw(m.name(), '{' + last_seen_.body + '}');
-    } else if (m.name() != "cursor") {
-      out.raw(m.name(), m.value());
+  for (const json::Member& member : json::View::of(first_).members()) {
+    if (member.name_is("nodes_health")) {
+      out.raw("nodes_health", '{' + health_.body + '}');
+    } else if (member.name_is("nodes_last_seen")) {
+      out.raw("nodes_last_seen", '{' + last_seen_.body + '}');
+    } else if (!member.name_is("cursor")) {
+      out.raw(member.raw_name, member.value.raw());
     }
   }
   return out.str();

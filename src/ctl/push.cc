@@ -6,6 +6,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/json.h"
+#include "json/view.h"
 #include "terminal/json_text.h"
 #include "terminal/text.h"
 
@@ -46,7 +47,7 @@ Call parse(std::string_view line, bool robot, std::string& fault) {
         "alone";
     return {};
   }
-  const std::string_view params = json_member(json, "params");
+  const std::string_view params = json::View::of(json)["params"].raw();
   if (!params.empty() && params.front() != '{') {
     fault = "\"params\" is not an object";
     return {};

@@ -4,6 +4,7 @@
 
 #include "ctl/commands.h"
 #include "ctl/json.h"
+#include "json/view.h"
 #include "terminal/json_text.h"
 #include "terminal/text.h"
 
@@ -18,7 +19,7 @@ ExitCode run_get(const Context& context, const std::string& key, bool raw) {
   }
   if (!answer.ok()) return complain(answer);
   if (context.json) return say_json(answer.text);
-  const std::string_view value = json_member(answer.text, "value");
+  const std::string_view value = json::View::of(answer.text)["value"].raw();
   if (raw && value.starts_with('"')) {
     const JsonDocument document(value);
     const std::string_view text = document.root().text();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/name.h"
 #include "base/timestamp.h"
 #include "json/guard.h"
 #include "json/view.h"
@@ -114,7 +115,7 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
     if (step_ == Step::nodes) {
       add_node(page->text(i), true);
-    } else if (running_.size() < kMaxNodes && wire::check_node_name(page->text(i)) &&
+    } else if (running_.size() < kMaxNodes && is_name(page->text(i)) &&
                page->text(i + 1).size() <= kMaxSessionName && !page->text(i + 1).empty()) {
       running_.insert_or_assign(std::string(page->text(i)), std::string(page->text(i + 1)));
     }
@@ -140,7 +141,7 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
 }
 
 void CellWalk::add_node(std::string_view name, bool registered) {
-  if (cell_.nodes.size() >= kMaxNodes || !wire::check_node_name(name)) return;
+  if (cell_.nodes.size() >= kMaxNodes || !is_name(name)) return;
   Cell::Node& node = cell_.nodes[std::string(name)];
   node.registered = node.registered || registered;
 }

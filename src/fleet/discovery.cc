@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/keys.h"
+#include "base/name.h"
 
 namespace nb::fleet {
 
@@ -76,7 +76,7 @@ void Discovery::take(const redis::ScanPage& page) {
       const auto known = nodes_.find(*node);
       if (known != nodes_.end()) {
         known->second = pass_;
-      } else if (nodes_.size() < kMaxNames && wire::check_node_name(*node)) {
+      } else if (nodes_.size() < kMaxNames && is_name(*node)) {
         nodes_.try_emplace(std::string(*node), pass_);
       }
     } else if (const auto session = redis::behind(kProgressPrefix, key)) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "base/text.h"
+
 namespace nb::json {
 namespace {
 
@@ -14,27 +16,6 @@ uint32_t take_hex4(std::string_view& text) {
     value = value << 4 | (static_cast<uint32_t>(digit) & 15u);
   }
   return value;
-}
-
-std::string_view encode(uint32_t code, char (&buffer)[4]) {
-  size_t n = 0;
-  const auto put = [&](uint32_t byte) { buffer[n++] = static_cast<char>(byte); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xc0 | code >> 6);
-    put(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    put(0xe0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3f));
-    put(0x80 | (code & 0x3f));
-  } else {
-    put(0xf0 | (code >> 18 & 7));
-    put(0x80 | (code >> 12 & 0x3f));
-    put(0x80 | (code >> 6 & 0x3f));
-    put(0x80 | (code & 0x3f));
-  }
-  return {buffer, n};
 }
 
 // The bytes of an escaped text, one by one.
@@ -88,7 +69,7 @@ std::string_view next_character(std::string_view& escaped, char (&buffer)[4]) {
     escaped.remove_prefix(2);
     code = 0x10000 + ((code & 0x3ff) << 10) + (take_hex4(escaped) & 0x3ff);
   }
-  return encode(code, buffer);
+  return {buffer, static_cast<size_t>(put_character(buffer, code) - buffer)};
 }
 
 void append_unescaped(std::string_view escaped, std::string& out) {

@@ -76,11 +76,10 @@ Writer& Writer::string(std::string_view text) {
     } else if (c < 0x80) {
       out_ += static_cast<char>(c);
     } else {
-      const size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-      const std::string_view sequence = text.substr(i, length);
-      if (sequence.size() == length && is_valid_utf8(sequence)) {
-        out_ += sequence;
-        i += length - 1;
+      const size_t bytes = first_character(text.substr(i)).bytes;
+      if (bytes > 0) {
+        out_ += text.substr(i, bytes);
+        i += bytes - 1;
       } else {
         out_ += "\xef\xbf\xbd";
       }

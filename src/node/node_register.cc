@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/name.h"
 #include "redis/forms.h"
 #include "wire/keys.h"
 
@@ -146,7 +147,7 @@ void NodePruner::on_page(const redis::ReaderAnswer& answer) {
   const auto page = redis::read_scan_page(answer.reply);
   cursor_ = page ? page->cursor : 0;
   for (size_t i = 0; page && i + 1 < page->elements.size() && names_.size() < kMaxNames; i += 2) {
-    if (wire::check_node_name(page->text(i))) names_.emplace_back(page->text(i));
+    if (is_name(page->text(i))) names_.emplace_back(page->text(i));
   }
   next();
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/name.h"
 #include "base/text.h"
-#include "wire/keys.h"
 
 namespace nb::redis {
 
@@ -105,7 +105,7 @@ std::optional<SessionName> read_session_name(std::string_view name) {
     }
   }
   session.node = *rest;
-  if (!wire::check_node_name(session.node)) return std::nullopt;
+  if (!is_name(session.node)) return std::nullopt;
   return session;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "redis_admin/settings.h"
+#include "redis_admin/words.h"
 
 namespace nb::redis_admin {
 namespace {
@@ -49,11 +49,9 @@ bool may_administer(std::string_view line) {
 std::optional<std::vector<AclLine>> parse_acl(std::string_view text) {
   std::vector<AclLine> out;
   while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string_view line = next_line(text);
     const auto tokens = words_of(line);
-    if (tokens.empty() || line == "\r") continue;
+    if (tokens.empty()) continue;
     if (tokens.size() < 2 || tokens[0] != "user") return std::nullopt;
     AclLine parsed{std::string(tokens[1]), std::string(line), {}};
     // Redis carries out its words one after the other.

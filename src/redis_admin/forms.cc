@@ -5,6 +5,7 @@
 #include "base/foreign_text.h"
 #include "base/text.h"
 #include "redis_admin/acl.h"
+#include "redis_admin/words.h"
 
 namespace nb::redis_admin {
 namespace {
@@ -27,9 +28,7 @@ bool is_info(const Reply& reply) {
   if (reply.kind != Kind::text) return false;
   bool has_version = false;
   for (std::string_view rest = reply.text; !rest.empty();) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = trim(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::string_view line = next_line(rest);
     if (line.empty() || line.starts_with('#')) continue;
     if (line.find(':') == line.npos) return false;
     has_version = has_version || line.starts_with("redis_version:");

@@ -7,6 +7,7 @@
 #include "redis_admin/server_facts.h"
 #include "redis_admin/settings.h"
 #include "redis_admin/store_files.h"
+#include "redis_admin/words.h"
 #include "terminal/text.h"
 
 namespace nb::redis_admin {
@@ -202,9 +203,7 @@ void latency_of_pings(const ServerLook& look, Findings& out) {
 void keyspace(const ServerLook& look, Findings& out) {
   std::string text;
   for (std::string_view rest = look.info; !rest.empty();) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::string_view line = next_line(rest);
     const size_t keys = line.find(":keys=");
     if (!line.starts_with("db") || keys == line.npos || keys > 8) continue;
     const std::string_view count = line.substr(keys + 6);
@@ -317,10 +316,7 @@ void streams(const ServerLook& look, Findings& out) {
 
 std::optional<std::string> info_value(std::string_view info, std::string_view name) {
   while (!info.empty()) {
-    const size_t end = std::min(info.find('\n'), info.size());
-    std::string_view line = info.substr(0, end);
-    info.remove_prefix(std::min(end + 1, info.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view line = next_line(info);
     if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':') {
       return std::string(line.substr(name.size() + 1));
     }

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 
+#include "config/endpoint.h"
 #include "terminal/text.h"
 
 namespace nb::redis_admin {
@@ -89,8 +90,7 @@ void append(std::string& out, const Server::Command& command) {
 
 std::string place_of(const RedisAddress& address) {
   if (address.is_unix()) return address.unix_path;
-  const bool v6 = address.host.find(':') != std::string::npos;
-  return (v6 ? '[' + address.host + ']' : address.host) + ':' + std::to_string(address.port);
+  return config::format_endpoint({address.host, address.port});
 }
 
 Deadline::Deadline(int64_t ms) : end_us_(steady_us() + ms * 1000) {}

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "redis_admin/store_files.h"
+#include "redis_admin/words.h"
 #include "terminal/text.h"
 
 namespace nb::redis_admin {
@@ -71,16 +72,6 @@ std::string shown(const std::string& value) {
 }
 
 }  // namespace
-
-std::vector<std::string_view> words_of(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(' '), text.size());
-    if (end > 0) out.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
 
 Findings differing_settings(const std::map<std::string, std::string>& there) {
   Findings out;

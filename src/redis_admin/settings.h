@@ -12,9 +12,6 @@ namespace nb::redis_admin {
 
 using terminal::Findings;
 
-// A value's words, between spaces.
-std::vector<std::string_view> words_of(std::string_view text);
-
 // A warning for each that is not as recommended; `there` is CONFIG GET's. What that does not know,
 // and what is the operator's own, is left out.
 Findings differing_settings(const std::map<std::string, std::string>& there);

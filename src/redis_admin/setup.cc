@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "config/redis_url.h"
 #include "redis_admin/commands.h"
 #include "redis_admin/secret_files.h"
 #include "redis_admin/sha256.h"
@@ -318,9 +319,12 @@ std::string Setup::host() const {
 }
 
 std::string Setup::url_of(std::string_view user) const {
-  std::string place = host();
-  if (place.find(':') != std::string::npos) place = '[' + place + ']';
-  return "redis://" + std::string(user) + '@' + place + ':' + std::to_string(store_.port) + "/0";
+  config::RedisAddress address;
+  address.host = host();
+  address.port = static_cast<uint16_t>(store_.port);
+  address.user = user;
+  address.db_given = true;
+  return config::masked_url(address);  // it holds no password
 }
 
 std::string Setup::text(const Style& style) const {

@@ -3,11 +3,14 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <utility>
 
+#include "base/glob.h"
+#include "base/name.h"
+#include "config/rules.h"
 #include "redis_admin/templates.h"
+#include "redis_admin/words.h"
 #include "terminal/text.h"
 
 namespace nb::redis_admin {
@@ -24,24 +27,6 @@ void replace_all(std::string& text, std::string_view what, std::string_view by) 
   for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) {
     text.replace(at, what.size(), by);
   }
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(separator), text.size());
-    if (end > 0) out.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
-
-// Takes the first line off `rest`.
-std::string_view next_line(std::string_view& rest) {
-  const size_t end = std::min(rest.find('\n'), rest.size());
-  const std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return line;
 }
 
 // An address has many writings, and this is one of them; nothing if it is none.
@@ -93,27 +78,6 @@ std::string words(const std::vector<std::string>& patterns, char sign) {
   return out;
 }
 
-// Whether `c` is in the class that begins behind the '[' at `pattern`; takes it off the pattern.
-bool in_class(std::string_view& pattern, char c) {
-  const bool negated = pattern.starts_with('^');
-  if (negated) pattern.remove_prefix(1);
-  bool found = false;
-  while (!pattern.empty() && pattern.front() != ']') {
-    if (pattern.front() == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
-    char first = pattern.front();
-    char last = first;
-    if (pattern.size() >= 3 && pattern[1] == '-') {
-      last = pattern[2];
-      pattern.remove_prefix(2);
-    }
-    if (first > last) std::swap(first, last);
-    found = found || (c >= first && c <= last);
-    pattern.remove_prefix(1);
-  }
-  if (!pattern.empty()) pattern.remove_prefix(1);
-  return found != negated;
-}
-
 }  // namespace
 
 std::string user_of_node(std::string_view node) {
@@ -124,17 +88,9 @@ std::string_view node_of_user(std::string_view user) {
   return user.starts_with(kUserPrefix) ? user.substr(kUserPrefix.size()) : std::string_view();
 }
 
-// As [node] name of nodebeat.toml.
 std::string node_name_fault(std::string_view node) {
-  const auto is_name = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
-  };
-  if (node.empty() || node.size() > 64) return "a node's name has 1 to 64 letters";
-  if (!std::all_of(node.begin(), node.end(), is_name) ||
-      std::isalnum(static_cast<unsigned char>(node.front())) == 0) {
-    return "a node's name holds letters, digits, '-', '_' and '.' only, a letter or digit first";
-  }
-  return {};
+  const Status status = config::check_name(node);
+  return status ? std::string() : status.error().message;
 }
 
 std::string address_fault(const std::string& address) {
@@ -160,11 +116,8 @@ std::string address_fault(const std::string& address) {
 
 std::string host_fault(const std::string& host) {
   if (usual_writing(host)) return address_fault(host);
-  const auto is_name = [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-  };
-  if (host.empty() || host.size() > 253 || !std::all_of(host.begin(), host.end(), is_name) ||
-      std::isalnum(static_cast<unsigned char>(host.front())) == 0 ||
+  if (host.empty() || host.size() > 253 ||
+      !std::all_of(host.begin(), host.end(), is_name_character) || !is_alphanumeric(host.front()) ||
       host.find_first_not_of("0123456789.") == host.npos) {
     return "it is no name or address of the store's computer, such as cell.local or 10.0.0.2 "
            "(--port has the port)";
@@ -182,32 +135,11 @@ std::string host_of_bind(std::string_view bound) {
   return is_loopback(bound) || !host_fault(address).empty() ? std::string() : address;
 }
 
-bool covers_prefix(std::string_view pattern, std::string_view prefix) {
-  while (!prefix.empty()) {
-    if (pattern.empty()) return false;
-    const char c = pattern.front();
-    pattern.remove_prefix(1);
-    if (c == '*') return true;
-    if (c == '[') {
-      if (!in_class(pattern, prefix.front())) return false;
-    } else if (c != '?') {
-      char literal = c;
-      if (c == '\\' && !pattern.empty()) {
-        literal = pattern.front();
-        pattern.remove_prefix(1);
-      }
-      if (literal != prefix.front()) return false;
-    }
-    prefix.remove_prefix(1);
-  }
-  return true;
-}
-
 std::string key_pattern_fault(std::string_view pattern) {
   if (std::string fault = word_fault(pattern); !fault.empty()) return fault;
   for (const std::string_view prefix :
        {"node:", "robot:", "stroke:", "stream:", "session:", "nodebeat:"}) {
-    if (covers_prefix(pattern, prefix)) {
+    if (glob_covers_prefix(pattern, prefix)) {
       return "it covers keys beginning with " + std::string(prefix) +
              ", which other programs parse; name what your own programs write, such as cell:*";
     }
@@ -217,7 +149,7 @@ std::string key_pattern_fault(std::string_view pattern) {
 
 std::string channel_pattern_fault(std::string_view pattern) {
   if (std::string fault = word_fault(pattern); !fault.empty()) return fault;
-  if (covers_prefix(pattern, "node:events:")) {
+  if (glob_covers_prefix(pattern, "node:events:")) {
     return "it covers node:events:*, on which a node speaks for itself only; name what your own "
            "programs publish on, such as cell:*";
   }
@@ -291,7 +223,7 @@ StoreOptions read_redis_conf(std::string_view text) {
   StoreOptions out;
   out.binds = {"*"};  // Redis' own default
   for (std::string_view rest = text; !rest.empty();) {
-    const auto tokens = split(next_line(rest), ' ');
+    const auto tokens = words_of(next_line(rest));
     if (tokens.size() < 2) continue;
     if (tokens[0] == "bind") {
       out.binds.clear();
@@ -315,7 +247,7 @@ void read_free_patterns(const AclLine& line, StoreOptions& options) {
   std::vector<std::string> channels;
   bool in_keys = false;
   bool in_channels = false;
-  for (std::string_view token : split(line.text, ' ')) {
+  for (std::string_view token : words_of(line.text)) {
     const bool ends_selector = token.ends_with(')');
     if (ends_selector) token.remove_suffix(1);
     if (in_keys && token.starts_with('~')) keys.emplace_back(token.substr(1));
@@ -332,8 +264,9 @@ std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes) {
   const std::string_view node = node_of_user(user);
   const std::string_view wanted = node.empty() ? user : "nodebeat-NODE";
-  for (const std::string_view line : split(kUsersAcl, '\n')) {
-    const auto tokens = split(line, ' ');
+  for (std::string_view rest = kUsersAcl; !rest.empty();) {
+    const std::string_view line = next_line(rest);
+    const auto tokens = words_of(line);
     if (tokens.size() < 2 || tokens[1] != wanted) continue;
     std::string out;
     for (const std::string_view token : tokens) {

@@ -46,9 +46,6 @@ std::string size_fault(std::string_view size);
 // bits.
 std::optional<uint64_t> size_bytes(std::string_view size);
 
-// Whether the glob `pattern` (as Redis has them) matches something that begins with `prefix`.
-bool covers_prefix(std::string_view pattern, std::string_view prefix);
-
 std::string redis_conf(const StoreOptions& options);
 // What a redis.conf of ours was made with: addresses, port, memory and server. Of another's, the
 // addresses are words of its bind line as they stand: -10.0.0.2, *.

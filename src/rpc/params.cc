@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/name.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 
@@ -12,10 +13,7 @@ namespace {
 using Type = json::View::Type;
 
 bool is_word(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  });
+  return std::all_of(text.begin(), text.end(), is_name_character);
 }
 
 bool has_control(std::string_view text) {

@@ -1,5 +1,5 @@
 // JSON as text, for what passes through: its digits must not change, so it is never parsed and
-// printed again. Checked strictly by RFC 8259.
+// printed again. json/view.h reads it.
 #pragma once
 
 #include <optional>
@@ -8,30 +8,11 @@
 
 namespace nb::terminal {
 
-// "expected a value, at character 12"; nothing if `text` is one JSON value and white space.
+// "expected a value, at byte 12"; nothing if `text` is one JSON value that an agent takes.
 std::optional<std::string> json_fault(std::string_view text);
 
-// The bytes of the member `name` of a valid JSON object; empty if it has none. The view is into
-// `object`.
-std::string_view json_member(std::string_view object, std::string_view name);
-
-// Goes through the members of a valid JSON object, in one pass; what is no object has none:
-//     for (JsonMembers m(object); m.next();) use(m.name(), m.value());
-// Names are as written, between the quotes. The views are into the object.
-class JsonMembers {
- public:
-  explicit JsonMembers(std::string_view object) : object_(object) {}
-  bool next();
-  std::string_view name() const { return name_; }
-  std::string_view value() const { return value_; }
-
- private:
-  std::string_view object_;
-  size_t at_ = 0;  // behind the last member; 0: before the first
-  std::string_view name_, value_;
-};
-
-// `text` as a JSON string, in quotes.
+// `text` as a JSON string, in quotes. Text that is not UTF-8 stays so, and libnodebeat refuses the
+// call: json::Writer would put U+FFFD there, and the call would be about another key.
 std::string json_quote(std::string_view text);
 
 // Valid JSON without white space between its tokens, and so in one line.

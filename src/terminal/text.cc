@@ -35,28 +35,16 @@ bool within(const std::array<Range, N>& ranges, char32_t c) {
                      [c](const Range& r) { return c >= r.first && c <= r.last; });
 }
 
-struct Character {
-  char32_t code = 0;  // 0xFFFD where the bytes are no UTF-8
-  size_t bytes = 0;
-  bool valid = false;
-};
+// In place of a byte that is no UTF-8. The real character of this code has three bytes.
+constexpr Character kReplacement{0xFFFD, 1};
 
 Character next(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return {first, 1, true};
-  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return {0xFFFD, 1, false};
-  char32_t code = first & (0xFFu >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return {0xFFFD, 1, false};
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
-    return {0xFFFD, 1, false};
-  }
-  return {code, length, true};
+  const Character found = first_character(text);
+  return found.bytes > 0 ? found : kReplacement;
+}
+
+bool is_replacement(const Character& c) {
+  return c.code == kReplacement.code && c.bytes == kReplacement.bytes;
 }
 
 size_t columns_of(char32_t code) {
@@ -106,7 +94,7 @@ std::string printable(std::string_view text, bool lines) {
   out.reserve(text.size());
   while (!text.empty()) {
     const Character c = next(text);
-    const bool unsafe = !c.valid || is_unsafe_character(c.code);
+    const bool unsafe = is_replacement(c) || is_unsafe_character(c.code);
     if (unsafe && !(lines && c.code == '\n')) {
       out += '?';
     } else {
@@ -132,7 +120,7 @@ std::string json_printable(std::string_view json) {
   while (!json.empty()) {
     const Character c = next(json);
     const bool space = c.code == '\n' || c.code == '\r' || c.code == '\t';
-    if (!c.valid || (is_unsafe_character(c.code) && !space)) {
+    if (is_replacement(c) || (is_unsafe_character(c.code) && !space)) {
       out += format("\\u%04x", static_cast<unsigned>(c.code));
     } else {
       out += json.substr(0, c.bytes);

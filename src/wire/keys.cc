@@ -14,22 +14,7 @@ std::string join(std::string_view prefix, std::string_view node) {
   return key;
 }
 
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_' || c == '.';
-}
-
 }  // namespace
-
-Status check_node_name(std::string_view name) {
-  if (name.empty()) return make_error("the node name is empty");
-  if (name.size() > 64)
-    return make_error("the node name is %zu bytes long; at most 64 are allowed", name.size());
-  if (!std::all_of(name.begin(), name.end(), is_name_character)) {
-    return make_error("the node name may hold letters, digits, '-', '_' and '.' only");
-  }
-  return {};
-}
 
 std::string node_health_key(std::string_view node) {
   return join("node:health:", node);

@@ -271,7 +271,7 @@ def test_several_at_once_wait_for_one_another(tmp_path, folder):
 
 
 @pytest.mark.parametrize("args, words", [
-    (["ho g"], "node 'ho g': a node's name holds letters"),
+    (["ho g"], "node 'ho g': the name has a character that is not allowed"),
     (["-x*"], "not expected"),
     (["x" * 65], "1 to 64 letters"),
     (["hog", "--bind", "cell.local"], "--bind 'cell.local': it is no IP address"),

@@ -13,6 +13,7 @@
 #include "base/foreign_text.h"
 #include "base/glob.h"
 #include "base/line_framer.h"
+#include "base/name.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -490,5 +491,46 @@ TEST(LineFramer, SaysTheSameHoweverTheStreamIsCut) {
     EXPECT_FALSE(framer.holds_bytes());
   }
 }
+
+TEST(Glob, CoversAPrefix) {
+  for (const char* pattern : {"*", "n*", "node:*", "node:health:*", "????:*", "[a-z]*", "[^x]*",
+                              "no\\de:*", "node:", "[m-o]ode:x", "[z-a]ode:"}) {
+    EXPECT_TRUE(glob_covers_prefix(pattern, "node:")) << pattern;
+  }
+  for (const char* pattern :
+       {"", "node", "nod", "cell:*", "N*", "[^n]*", "[^a-z]*", "\\*", "nodes:*", "?", "[a-m]*"}) {
+    EXPECT_FALSE(glob_covers_prefix(pattern, "node:")) << pattern;
+  }
+}
+
+TEST(Name, HoldsNothingThatReadersWouldMistake) {
+  for (const char* good : {"hog", "0", "hog-1_a.b", "A"}) EXPECT_TRUE(is_name(good)) << good;
+  for (const char* bad :
+       {"", "a:b", "a b", "a\n", "a\x01", "h\xc3\xb6g", "*", "[x]", "-a", "_a", ".a"}) {
+    EXPECT_FALSE(is_name(bad)) << bad;
+  }
+  EXPECT_TRUE(is_name(std::string(kNameBytes, 'x')));
+  EXPECT_FALSE(is_name(std::string(kNameBytes + 1, 'x')));
+}
+
+TEST(Utf8, EveryCharacterIsReadAsItWasWritten) {
+  for (char32_t code = 0; code <= 0x110000; code += code < 0x1000 ? 1 : 0x35) {
+    char bytes[4];
+    const std::string_view text(bytes, static_cast<size_t>(put_character(bytes, code) - bytes));
+    const bool exists = code < 0x110000 && (code < 0xd800 || code > 0xdfff);
+    const Character read = first_character(text);
+    ASSERT_EQ(read.bytes, exists ? text.size() : 0) << std::hex << static_cast<uint32_t>(code);
+    if (!exists) continue;
+    ASSERT_EQ(read.code, code);
+    const std::string_view shorter = text.substr(0, text.size() - 1);
+    if (!shorter.empty()) {
+      ASSERT_EQ(first_character(shorter).bytes, 0u);
+    }
+  }
+  EXPECT_EQ(first_character("\xc3\xb6g").bytes, 2u) << "what follows does not matter";
+  EXPECT_EQ(first_character("\xc1\xbf").bytes, 0u) << "overlong";
+  EXPECT_EQ(first_character("\x80").bytes, 0u);
+}
+
 }  // namespace
 }  // namespace nb

@@ -49,17 +49,6 @@ TEST(RedisFiles, PasswordsNeedNoQuotes) {
   EXPECT_NE(password, new_password());
 }
 
-TEST(RedisFiles, WhatAPatternCovers) {
-  for (const char* pattern : {"*", "n*", "node:*", "node:health:*", "????:*", "[a-z]*", "[^x]*",
-                              "no\\de:*", "node:", "[m-o]ode:x", "[z-a]ode:"}) {
-    EXPECT_TRUE(covers_prefix(pattern, "node:")) << pattern;
-  }
-  for (const char* pattern :
-       {"", "node", "nod", "cell:*", "N*", "[^n]*", "[^a-z]*", "\\*", "nodes:*", "?", "[a-m]*"}) {
-    EXPECT_FALSE(covers_prefix(pattern, "node:")) << pattern;
-  }
-}
-
 TEST(RedisFiles, FaultsAreNamed) {
   EXPECT_EQ(node_name_fault("robot-1.left_arm"), "");
   for (const char* name : {"", "-a", "a b", "ä", "a/b", "a*"})
