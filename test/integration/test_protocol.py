@@ -1,11 +1,15 @@
 """PROTOCOL.md names the members of what the agent writes and publishes: its tables against the real thing."""
 
+import itertools
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from support import acl
 from support.agent import ROOT
+from support.fake_redis import usual_reply
 from support.probe_targets import SilentListener
 from support.waiting import wait_until
 
@@ -160,3 +164,131 @@ def test_no_sentence_spells_a_limit_of_a_line():
         if re.search(r"65,?536|65,?024|1,?048,?576|16,?777,?216|\b64 KiB|\b1 MiB", text)
     ]
     assert spelled == []
+
+
+# --- 3.5.2: the counters of the outbox -----------------------------------------------------------
+
+
+def outbox(client):
+    return client.call("agent.stats")["outbox"]
+
+
+@pytest.fixture
+def calm(redis_server, make_agent, steady):
+    """An agent that does not beat again while a test counts."""
+    agent = make_agent(redis_server.url(), settings={
+        "heartbeat.interval": "1min", "heartbeat.ttl": "10min", "redis.ping_after": "30s"})
+    return SimpleNamespace(server=redis_server, redis=redis_server.client(), agent=agent,
+                           client=steady(agent))
+
+
+def settled(client):
+    """The counters when nothing is on its way."""
+    return wait_until(lambda: (now := outbox(client))["in_flight"] == 0 and now["events_waiting"] == 0
+                      and now["slots_waiting"] == 0 and now)
+
+
+def test_what_is_written_again_is_stored_but_not_accepted_again(calm):
+    before = settled(calm.client)
+    connects = calm.client.call("agent.stats")["link"]["connects"]
+    calm.redis.client_kill_filter(_type="normal", skipme=True)
+    wait_until(lambda: calm.client.call("agent.stats")["link"]["connects"] > connects)
+    wait_until(lambda: calm.client.call("agent.stats")["link"]["state"] == "steady")
+    after = settled(calm.client)
+    assert after["accepted"] == before["accepted"]
+    assert after["stored"] > before["stored"] and after["replayed"] > before["replayed"]
+
+
+def test_the_word_of_lost_events_is_stored_and_accepted_from_nobody(make_redis, make_agent, connect, closing):
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={
+        "heartbeat.interval": "1min", "heartbeat.ttl": "10min", "outbox.event_bytes": "16KiB"})
+    client = connect(agent)
+    for _ in range(50):
+        client.call("event.publish", channel="x", event={"fill": "y" * 1000}, record=False,
+                    max_age_ms=600_000)
+    before = outbox(client)
+    assert before["dropped"] > 0 and before["stored"] == 0
+    server.start()
+    after = settled(client)
+    waited = before["accepted"] - before["dropped"] - before["coalesced"]
+    # What the agent says of itself when it comes up is accepted in between.
+    assert after["stored"] - (after["accepted"] - before["accepted"]) == waited + 1
+
+
+def test_a_value_that_was_replaced_is_accepted_but_not_stored(lonely):
+    before = outbox(lonely.client)
+    for i in range(10):
+        lonely.client.call("state.set", key="a", value=i)
+    after = outbox(lonely.client)
+    assert after["coalesced"] - before["coalesced"] >= 9
+    assert after["accepted"] - before["accepted"] >= 10
+    assert after["slots_waiting"] - before["slots_waiting"] == 1 and after["stored"] == 0
+
+
+def test_a_value_and_the_event_of_one_call_may_go_in_two_transactions(make_redis, make_agent, connect):
+    """As after an outage: first the values, then the events that waited."""
+    server = make_redis(start=False)
+    client = connect(make_agent(server.url(), settings={
+        "heartbeat.interval": "1min", "heartbeat.ttl": "10min"}))
+    client.call("stroke.start", total_strokes=3)
+    waited = outbox(client)
+    server.start()
+    after = settled(client)
+    assert after["stored"] > after["accepted"] >= waited["accepted"]
+    assert after["coalesced"] == after["replayed"] == after["dropped"] == 0
+
+
+# --- 3.5.2.2: the words of remote_state ----------------------------------------------------------
+
+
+def remote(client):
+    return client.call("agent.stats")["subscriptions"]["remote_state"]
+
+
+def test_the_remote_state_follows_the_subscriptions(cell, connect):
+    assert remote(cell.client) == "stopped", "nobody listens"
+    listener = connect(cell.agent)
+    listener.call("event.subscribe", channels=["a"])
+    wait_until(lambda: remote(cell.client) == "steady")
+    cell.server.kill()
+    wait_until(lambda: remote(cell.client) == "waiting")
+    cell.server.start()
+    wait_until(lambda: remote(cell.client) == "steady")
+    listener.close()
+    wait_until(lambda: remote(cell.client) == "stopped")
+
+
+@pytest.mark.parametrize("silent_at, state", [("PING", "greeting"), ("SUBSCRIBE", "replaying")])
+def test_the_remote_state_of_a_server_that_hesitates(fake_redis, make_agent, connect, silent_at, state):
+    """The connection for subscriptions is the second one."""
+    connections = itertools.count()
+
+    def script(connection):
+        second = next(connections) > 0
+        queued = []
+        while True:
+            command = connection.read_command()
+            if second and command[0] == silent_at:
+                connection.wait_closed()
+                return
+            connection.send(usual_reply(command, queued))
+
+    agent = make_agent(fake_redis(script).url(), settings={
+        "redis.command_timeout": "30s", "redis.ping_after": "30s"})
+    client = connect(agent)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] in ("steady", "degraded"))
+    client.notify("event.subscribe", channels=["a"])
+    wait_until(lambda: remote(client) == state)
+
+
+@pytest.mark.skipif(acl.ENABLED, reason="has a user of its own")
+def test_the_remote_state_is_steady_when_a_subscription_is_refused(make_redis, make_agent, steady):
+    server = make_redis()
+    server.client().acl_setuser(
+        "narrow", enabled=True, nopass=True, keys=["*"], channels=["node:*"], commands=["+@all"])
+    agent = make_agent(server.url("narrow:x@"))
+    client = steady(agent)
+    client.call("event.subscribe", channels=["forbidden"])
+    wait_until(lambda: remote(client) == "steady")
+    agent.wait_for_log("NOPERM")

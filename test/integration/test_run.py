@@ -341,3 +341,22 @@ def test_a_run_of_more_than_a_minute_ends_that(redis_server, run_again, tmp_path
     agent, up = run_again()
     assert "last_run" in up and not agent.logged("waiting")
     assert wait_until(lambda: note.read_text().split()[3] == "0")
+
+
+@pytest.mark.parametrize("ends, wait", [(5, 4), (6, 8), (7, 16), (8, 30), (9, 30), (1000, 30)])
+def test_the_waiting_doubles_up_to_half_a_minute(redis_server, make_agent, tmp_path, ends, wait):
+    quick_ends(tmp_path, ends)
+    agent = make_agent(redis_server.url(), settings={"socket.path": str(tmp_path / "again.sock")})
+    agent.wait_for_log(f"the last {ends} runs ended badly.*waiting {wait}(.0)? s")
+    assert not (tmp_path / "again.sock").exists()
+    agent.stop()  # also while it waits
+
+
+def test_a_clean_end_sets_the_waiting_back(run_again, tmp_path):
+    quick_ends(tmp_path, 2)
+    run_again()[0].stop()
+    for _ in range(2):
+        run_again()[0].kill()
+    agent, up = run_again()
+    assert "last_run" in up and not agent.logged("waiting")
+    assert (tmp_path / "again.sock.run").read_text().split()[3] == "2"

@@ -125,6 +125,23 @@ TEST_F(OutboxEventsTest, OldEventsGoByAge) {
   EXPECT_EQ(settled_, (Heard{{1, "dropped"}}));
 }
 
+// PROTOCOL.md, 4.4.
+TEST_F(OutboxEventsTest, AnAgeIsLookedAtWhenAnotherEventComesAndBeforeAnythingIsSent) {
+  fill().event("old", "", 1);
+  fill().now += 11min;
+  EXPECT_EQ(box().events().dropped(), 0u) << "nobody has looked";
+  EXPECT_GT(box().events().bytes(), 0u);
+  fill().event("another", "", 2);
+  EXPECT_EQ(box().events().dropped(), 1u);
+  EXPECT_EQ(settled_, (Heard{{1, "dropped"}}));
+  settled_.clear();
+  box().connection_opened();
+  const Sent sent = drain(fill().now + 10min + 1ms);
+  ASSERT_EQ(sent.size(), 1u) << "only the word of what was lost";
+  EXPECT_NE(sent[0].find("events_lost"), std::string::npos);
+  EXPECT_EQ(settled_, (Heard{{2, "dropped"}}));
+}
+
 TEST_F(OutboxEventsTest, WhatIsBeingSentIsNeverDroppedAndHolesTakeNoRoom) {
   make(40'000);
   box().connection_opened();
