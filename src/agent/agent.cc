@@ -128,7 +128,6 @@ Agent::Agent(const Clock& clock, Log log, config::Sources&& sources, config::Loa
       loop_(clock) {
   log_warnings(log_, loaded.warnings);
   warn_about_secrets(config_, loaded.group_readable, log_);
-  warn_about_paths(config_, log_);
   log_.set_threshold(config_.log.level);
   log_.set_lines_per_minute(config_.log.lines_per_minute);
   if (!loop_.ok()) return;
@@ -327,7 +326,6 @@ void Agent::on_reload_read() {
 void Agent::swap_config(config::Loaded&& loaded) {
   log_warnings(log_, loaded.warnings);
   warn_about_secrets(loaded.config, loaded.group_readable, log_);
-  warn_about_paths(loaded.config, log_);
   for (const std::string& key : config::changed_keys(config_, loaded.config)) {
     if (config::needs_restart(key)) {
       log_.every(LogLevel::warning, "'%s' has changed, which takes effect only at a restart",

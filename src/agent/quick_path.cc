@@ -47,21 +47,4 @@ std::string notes_path(const config::Config& config, const Log& log) {
   return {};
 }
 
-void warn_about_paths(const config::Config& config, const Log& log) {
-  const std::string mounts = mount_table();
-  const auto warn = [&](const char* what, const std::string& path) {
-    const auto slow = path.empty() ? std::nullopt : slow_file_system(path, mounts);
-    if (!slow) return;
-    log.every(
-        LogLevel::warning,
-        "%s: %s is on a file system that may not answer (%s), and then the whole agent waits: a "
-        "path in /run would be right",
-        what, path.c_str(), slow->c_str());
-  };
-  warn("key 'redis.url'", config.redis.address.unix_path);
-  for (const config::ProbeConfig& probe : config.probes) {
-    if (probe.type == config::ProbeType::unix_socket) warn(probe.name.c_str(), probe.path);
-  }
-}
-
 }  // namespace nb::agent

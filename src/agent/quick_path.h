@@ -21,8 +21,4 @@ std::optional<std::string> slow_file_system(std::string_view path, std::string_v
 // is no socket, or if its folder may keep its caller waiting, which is a warning.
 std::string notes_path(const config::Config& config, const Log& log);
 
-// Warns of the paths of Redis and of probes that may keep the agent waiting: connect() looks them
-// up.
-void warn_about_paths(const config::Config& config, const Log& log);
-
 }  // namespace nb::agent

@@ -45,11 +45,12 @@ class Dialer::Attempt {
 };
 
 Dialer::Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage,
-               LookUp look_up)
+               LookUp look_up, ConnectPath connect_path)
     : loop_(loop),
       on_answer_(on_answer),
       on_stage_(on_stage),
       resolver_(loop, Delegate<void(Result<Addresses>&)>::to<&Dialer::on_resolved>(this), look_up),
+      path_(loop, Delegate<void(int)>::to<&Dialer::on_path_connected>(this), connect_path),
       head_start_(loop, Delegate<void()>::to<&Dialer::on_head_start_over>(this)),
       deadline_(loop, Delegate<void()>::to<&Dialer::on_deadline>(this)) {}
 
@@ -64,10 +65,9 @@ void Dialer::start(const Target& target, Duration deadline) {
   deadline_.start(deadline);
   starting_ = true;
   if (!target.unix_path.empty()) {
-    addresses_.assign(1, sockaddr_storage{});  // one attempt, by path
-    next_ = 0;
     on_stage_(DialStage::connecting);
-    try_next();
+    const Status started = path_.start(target.unix_path);
+    if (!started) fail(started.error().message, true);
   } else {
     on_stage_(DialStage::resolving);
     resolver_.start(target.host, target.port);
@@ -82,6 +82,7 @@ void Dialer::cancel() {
   head_start_.stop();
   deadline_.stop();
   resolver_.abandon();
+  path_.abandon();
 }
 
 void Dialer::on_resolved(Result<Addresses>& addresses) {
@@ -98,12 +99,9 @@ void Dialer::on_resolved(Result<Addresses>& addresses) {
 void Dialer::try_next() {
   while (next_ < addresses_.size()) {
     const sockaddr_storage& address = addresses_[next_++];
-    const bool by_path = !target_.unix_path.empty();
-    attempts_.push_back(
-        std::make_unique<Attempt>(*this, by_path ? target_.unix_path : describe(address)));
+    attempts_.push_back(std::make_unique<Attempt>(*this, describe(address)));
     Attempt& attempt = *attempts_.back();
-    const int rc = by_path ? attempt.stream().connect_unix(target_.unix_path)
-                           : attempt.stream().connect_tcp(address);
+    const int rc = attempt.stream().connect_tcp(address);
     if (rc == 0) {
       ++pending_;
       const Duration left = deadline_.due() - loop_.now();
@@ -128,7 +126,18 @@ void Dialer::on_attempt_failed(const Attempt& attempt, int error) {
 void Dialer::on_attempt_connected(Attempt& attempt) {
   std::unique_ptr<Stream> stream = attempt.take();
   stream->set_events({});
-  // The attempt itself lives on for the rest of its own callback.
+  succeed(std::move(stream));
+}
+
+void Dialer::on_path_connected(int fd) {
+  auto stream = std::make_unique<Stream>(loop_, Stream::Events{});
+  const int rc = fd >= 0 ? stream->open_unix(UniqueFd(fd)) : fd;
+  if (rc == 0) return succeed(std::move(stream));
+  fail(format("%s: %s", target_.unix_path.c_str(), uv_strerror(rc)), is_own_trouble(-rc));
+}
+
+void Dialer::succeed(std::unique_ptr<Stream> stream) {
+  // An attempt lives on for the rest of its own callback.
   std::vector<std::unique_ptr<Attempt>> over = std::move(attempts_);
   cancel();
   Answer answer = std::move(stream);
@@ -149,7 +158,7 @@ void Dialer::on_deadline() {
   }
   fail(format("%s: no answer in time%s%s", describe(target_).c_str(),
               last_failure_.empty() ? "" : "; before that ", last_failure_.c_str()),
-       resolving());
+       resolving() || path_.waiting());
 }
 
 void Dialer::fail(std::string message, bool blind) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "uv/path_connector.h"
 #include "uv/resolver.h"
 #include "uv/stream.h"
 #include "uv/timer.h"
@@ -26,26 +27,28 @@ class Dialer {
   // The answer comes exactly once for each start(), never before start() has returned, and may
   // destroy the dialer. `on_stage`, where given, hears of the step from resolving to connecting.
   Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage = {},
-         LookUp look_up = &uv::look_up);
+         LookUp look_up = &uv::look_up, ConnectPath connect_path = &uv::connect_path);
   ~Dialer();
 
   // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
   // was tried last and the system's reason; it is Fault::blind if nothing was learned of the
-  // target: nobody could look up the name, or there was no permission, descriptor or port to try
-  // with.
+  // target: nobody could look up the name or the path, or there was no permission, descriptor or
+  // port to try with.
   void start(const Target& target, Duration deadline);
   // Gives up silently: no answer comes. A look-up that hangs is waited for by the next start().
   void cancel();
   bool dialling() const { return dialling_; }
   // The host name is still being looked up.
-  bool resolving() const { return dialling_ && addresses_.empty(); }
+  bool resolving() const { return dialling_ && addresses_.empty() && target_.unix_path.empty(); }
 
  private:
   class Attempt;
   void on_resolved(Result<Addresses>& addresses);
+  void on_path_connected(int fd);
   void try_next();
   void on_attempt_failed(const Attempt& attempt, int error);
   void on_attempt_connected(Attempt& attempt);
+  void succeed(std::unique_ptr<Stream> stream);
   void on_head_start_over();
   void on_deadline();
   void fail(std::string message, bool blind);
@@ -64,6 +67,7 @@ class Dialer {
   bool blind_ = true;            // no attempt has told anything of the target
   std::optional<Error> failed_;  // to be said once start() has returned
   Resolver resolver_;
+  PathConnector path_;
   Timer head_start_;
   Timer deadline_;
 };

@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/un.h>
 
 #include <cstring>
 
@@ -54,15 +53,11 @@ int Stream::connect_tcp(const sockaddr_storage& address) {
   return rc;
 }
 
-int Stream::connect_unix(const std::string& path) {
-  // uv_pipe_connect cuts a longer path short without a word (libuv 1.44).
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) return UV_ENAMETOOLONG;
-  const int rc =
-      pipe_.init(this, [&](uv_pipe_t* raw) { return uv_pipe_init(loop_.raw(), raw, 0); });
-  if (rc < 0) return rc;
-  auto* request = new ConnectRequest;
-  uv_pipe_connect(&request->raw, pipe_.get(), path.c_str(), &Stream::on_connected);
-  return 0;
+int Stream::open_unix(UniqueFd fd) {
+  int rc = pipe_.init(this, [&](uv_pipe_t* raw) { return uv_pipe_init(loop_.raw(), raw, 0); });
+  if (rc == 0) rc = uv_pipe_open(pipe_.get(), fd.get());
+  if (rc == 0) (void)fd.release();
+  return rc;
 }
 
 void Stream::on_connected(uv_connect_t* request, int status) noexcept {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/delegate.h"
+#include "base/unique_fd.h"
 #include "uv/handle.h"
 #include "uv/loop.h"
 
@@ -32,7 +33,8 @@ class Stream {
   // callback follows. There is no deadline here. TCP gets NODELAY, keepalive 15/5/3 and
   // TCP_USER_TIMEOUT 6 s: a backstop behind the deadlines of whoever uses it.
   int connect_tcp(const sockaddr_storage& address);
-  int connect_unix(const std::string& path);
+  // Takes over a Unix socket that is connected. 0, or a libuv error, and the socket is closed.
+  int open_unix(UniqueFd fd);
 
   // After connecting: whoever takes the stream over hears of it from here on.
   void set_events(Events events) { events_ = events; }
@@ -60,7 +62,7 @@ class Stream {
 
   Loop& loop_;
   Events events_;
-  // Which of the two it is, is settled by connect_*.
+  // Which of the two it is, is settled by connect_tcp() or open_unix().
   Handle<uv_tcp_t> tcp_;
   Handle<uv_pipe_t> pipe_;
 };

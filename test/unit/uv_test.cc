@@ -462,6 +462,55 @@ TEST(Dialer, WaitsForALookUpThatHangsInsteadOfBeginningAnother) {
   while (g_gate.use_count() > 1) sched_yield();
 }
 
+std::atomic<int> g_connects;
+
+// As on a file server that has gone: the loop turns all the while.
+TEST(Dialer, APathThatHangsKeepsNobodyWaitingAndIsLookedUpOnce) {
+  TestLoop loop;
+  g_gate = std::make_shared<Gate>();
+  g_connects = 0;
+  Dialled dialled;
+  const std::string path = testing::TempDir() + "/nb-hanging.sock";
+  Listener listener(path);
+  Dialer dialer(loop, dialled.answered(), {}, &look_up, [](const std::string& to) {
+    ++g_connects;
+    const auto gate = g_gate;
+    gate->wait();
+    return connect_path(to);
+  });
+  for (int tries = 0; tries < 3; ++tries) {
+    dialled.answer.reset();
+    dialer.start({"", 0, path}, 1ms);
+    ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+    EXPECT_EQ(dialled.answer->error().message, path + ": no answer in time");
+    EXPECT_EQ(dialled.answer->error().fault, Fault::blind) << "nothing was learned of the socket";
+  }
+  dialled.answer.reset();
+  dialer.start({"", 0, path}, 1h);
+  g_gate->release();
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  ASSERT_TRUE(dialled.answer->ok());
+  EXPECT_EQ(g_connects, 1);
+  exchange_and_end(loop, **dialled.answer.value(), listener.accept());
+  // What comes after cancel() is closed, and a dialer may go while it hangs.
+  g_gate = std::make_shared<Gate>();
+  {
+    Dialled nobody;
+    Dialer gone(loop, nobody.answered(), {}, &look_up, [](const std::string& to) {
+      const auto gate = g_gate;
+      gate->wait();
+      return connect_path(to);
+    });
+    gone.start({"", 0, path}, 1h);
+    gone.cancel();
+  }
+  g_gate->release();
+  const UniqueFd peer = listener.accept();
+  char byte;
+  EXPECT_EQ(::recv(peer.get(), &byte, 1, 0), 0);
+  while (g_gate.use_count() > 1) sched_yield();
+}
+
 TEST(Dialer, CancelIsSilent) {
   TestLoop loop;
   Listener listener;
