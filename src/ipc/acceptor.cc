@@ -9,8 +9,11 @@
 namespace nb::ipc {
 namespace {
 
-// Connections taken in one turn: a thousand at once must not keep the others waiting.
-constexpr int kMaxPerTurn = 16;
+// So many connections are let in in one turn, and so long those are turned away for which there is
+// no place: a thousand at once must not keep the others waiting. But nobody who connects shall wait
+// long behind a thousand connections that are dead already.
+constexpr int kMostLetIn = 16;
+constexpr Duration kTurn = std::chrono::microseconds(250);
 constexpr Duration kRetry = std::chrono::milliseconds(500);
 
 UniqueFd open_spare() {
@@ -40,28 +43,31 @@ void Acceptor::stop() {
 }
 
 void Acceptor::on_ready(int) {
+  const MonoTime end = loop_.now() + kTurn;
+  int let_in = 0;
   // A callback may stop() it.
-  for (int i = 0; i < kMaxPerTurn && fd_ >= 0; ++i) {
-    if (!accept_one()) return;
+  while (fd_ >= 0 && let_in < kMostLetIn && loop_.now() < end) {
+    const Step step = accept_one();
+    if (step == Step::none) return;
+    let_in += step == Step::let_in;
   }
 }
 
-bool Acceptor::accept_one() {
+Acceptor::Step Acceptor::accept_one() {
   UniqueFd fd(::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd) {
     if (!spare_) spare_ = open_spare();
     if (spare_) short_said_ = false;
-    on_connection_(fd, 0);
-    return true;
+    return on_connection_(fd, 0) ? Step::let_in : Step::turned_away;
   }
-  if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
-  if (errno == EINTR || errno == ECONNABORTED) return true;
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Step::none;
+  if (errno == EINTR || errno == ECONNABORTED) return Step::turned_away;
   if (errno == EMFILE || errno == ENFILE) return accept_with_spare();
   rest(errno);
-  return false;
+  return Step::none;
 }
 
-bool Acceptor::accept_with_spare() {
+Acceptor::Step Acceptor::accept_with_spare() {
   const int cause = errno;
   if (!short_said_) {
     log_.error("no descriptors left: clients of the socket are turned away (%s)",
@@ -71,7 +77,7 @@ bool Acceptor::accept_with_spare() {
   if (!spare_) spare_ = open_spare();
   if (!spare_) {
     rest(cause);
-    return false;
+    return Step::none;
   }
   spare_.reset();
   UniqueFd fd(::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -79,13 +85,12 @@ bool Acceptor::accept_with_spare() {
     on_connection_(fd, cause);
     fd.reset();
     if (fd_ >= 0) spare_ = open_spare();
-    return true;
+    return Step::turned_away;
   }
   const int error = errno;
   spare_ = open_spare();
-  if (error == EAGAIN) return false;
-  rest(error);
-  return false;
+  if (error != EAGAIN) rest(error);
+  return Step::none;
 }
 
 // The socket stays readable, so watching it on would spin.

@@ -3,6 +3,7 @@
 // spin on a socket that stays readable. (libuv's own accept closes such connections unseen.)
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "base/delegate.h"
@@ -18,8 +19,8 @@ class Acceptor {
  public:
   // The callee takes the descriptor. `shortage` is 0, or it is EMFILE or ENFILE: then this is the
   // last descriptor there is, and the callee has to close it before it returns. `log` must outlive
-  // the acceptor.
-  using OnConnection = Delegate<void(UniqueFd&, int shortage)>;
+  // the acceptor. Returns whether the connection was let in.
+  using OnConnection = Delegate<bool(UniqueFd&, int shortage)>;
 
   Acceptor(uv::Loop& loop, const Log& log, OnConnection on_connection);
 
@@ -30,8 +31,9 @@ class Acceptor {
  private:
   void on_ready(int events);
   void on_retry();
-  bool accept_one();
-  bool accept_with_spare();
+  enum class Step : uint8_t { none, let_in, turned_away };
+  Step accept_one();
+  Step accept_with_spare();
   void rest(int error);
 
   uv::Loop& loop_;

@@ -38,6 +38,11 @@ UniqueFd if_alive(UniqueFd process) {
 
 }  // namespace
 
+bool has_hung_up(int fd) {
+  pollfd p{fd, 0, 0};
+  return ::poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 UniqueFd process_of(int fd, const Peer& peer) {
   int process = -1;
   socklen_t size = sizeof process;

@@ -17,6 +17,9 @@ struct Peer {
 
 std::optional<Peer> peer_of(int fd);
 
+// Whether the other end of this connection is closed for good.
+bool has_hung_up(int fd);
+
 // A descriptor that becomes readable when the process that connected is gone, though another one
 // may hold its end of the connection open (a child that inherited it). None where that cannot be
 // known: the process is in another pid namespace (its pid is 0), is gone already, so that somebody

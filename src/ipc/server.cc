@@ -84,9 +84,9 @@ void Server::stop() {
 
 // --- connections ---------------------------------------------------------------------------------
 
-void Server::on_connection(UniqueFd& fd, int shortage) {
+bool Server::on_connection(UniqueFd& fd, int shortage) {
   const std::optional<Peer> peer = peer_of(fd.get());
-  if (!peer) return;
+  if (!peer) return false;
   if (!is_allowed(fd.get(), *peer, options_.allow_users, options_.allow_groups)) {
     log_.warning(LogAbout(peer->uid), "socket: process %d of user %u may not connect", peer->pid,
                  peer->uid);
@@ -106,12 +106,13 @@ void Server::on_connection(UniqueFd& fd, int shortage) {
   SessionOwner& owner = *this;
   auto session = std::make_unique<Session>(loop_, owner, pool_, std::move(fd), last_id_ + 1, *peer,
                                            options_.line_bytes);
-  if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return;
+  if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return false;
   session->last_heard = loop_.now();
   ++counters_.accepted;
   const ClientId id = ++last_id_;
   sessions_.push_back(std::move(session));
   events_.on_open(id, *peer);
+  return true;
 }
 
 void Server::yield(Session& session, size_t limit) {
@@ -133,20 +134,25 @@ void Server::yield(Session& session, size_t limit) {
 
 // It gets the line and the time to read it, also if it writes first. Not with the last descriptor,
 // which has to be closed now.
-void Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error) {
+bool Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error) {
   ++counters_.refused;
+  if (has_hung_up(fd.get())) return false;  // nobody is there to read it
   SessionOwner& owner = *this;
   auto session =
       std::make_unique<Session>(loop_, owner, pool_, std::move(fd), 0, peer, options_.line_bytes);
   append_error(*session, error);
   session->ended = Session::End::fault;
-  if (!spare) return lingering_.add(std::move(session));
+  if (!spare) {
+    lingering_.add(std::move(session));
+    return false;
+  }
   (void)session->send();
   session->finish_sending();
   std::string_view bytes;
   for (int i = 0; i < 16; ++i) {
     if (session->receive(loop_.read_buffer(), bytes) != Session::Io::done) break;
   }
+  return false;
 }
 
 Session* Server::find(ClientId client) const {
@@ -203,7 +209,7 @@ void Server::on_ready(Session& session, int events) {
   if ((events & UV_DISCONNECT) != 0) {
     // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else it
     // has only ended its own sending, and may be reading still.
-    (session.peer_has_hung_up() ? session.deaf : session.half_closed) = true;
+    (has_hung_up(session.fd()) ? session.deaf : session.half_closed) = true;
   }
   if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) session.ready = true;
   watch(session);
@@ -214,16 +220,18 @@ bool Server::wants_turn(const Session& session) const {
          (session.ready || session.resume) && !is_paused(session);
 }
 
-// One round: the client that has taken least of late comes first. A client that is gone comes
-// before strangers, unless it was very busy: its will is to be carried out before its successor is
-// heard.
+// One round: the client that has taken least of late comes first. A client that is gone and has a
+// will comes before strangers, unless it was very busy: the will is to be carried out before the
+// successor of the client is heard. Others that are gone take turns with strangers, or clients that
+// come and go without a pause would keep strangers waiting.
 void Server::serve_waiting() {
   waiting_.clear();
   const MonoTime began = loop_.now();
   for (const auto& session : sessions_) {
     if (!wants_turn(*session)) continue;
     Duration place = session->spent.lately(began);
-    if (session->deaf && place < kBusy) place = std::min(place, kStranger - Duration(1));
+    if (session->deaf && session->end_matters && place < kBusy)
+      place = std::min(place, kStranger - Duration(1));
     waiting_.emplace_back(place, session.get());
   }
   if (waiting_.size() > 1) {
@@ -268,7 +276,10 @@ void Server::on_process_gone(Session& session) {
 }
 
 void Server::watch_process(ClientId client, bool watch) {
-  if (Session* session = find(client)) session->watch_process(watch);
+  Session* session = find(client);
+  if (session == nullptr) return;
+  session->end_matters = watch;
+  session->watch_process(watch);
 }
 
 void Server::read(Session& session) {
@@ -344,7 +355,7 @@ void Server::work(Session& session) {
 
 // Of one that the agent is closing.
 void Server::discard(Session& session, int events) {
-  if ((events & UV_DISCONNECT) != 0 && session.peer_has_hung_up()) session.deaf = true;
+  if ((events & UV_DISCONNECT) != 0 && has_hung_up(session.fd())) session.deaf = true;
   if (!session.deaf && (events & (UV_READABLE | UV_DISCONNECT)) != 0 &&
       session.discard() == Session::Io::ended) {
     session.input_ended = true;

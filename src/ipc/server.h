@@ -128,8 +128,9 @@ class Server final : private SessionOwner {
   // next line is handed out.
   void tell_of_room(ClientId client);
 
-  // Whether the connection ends when the process that connected is gone, though another process may
-  // hold it open: a child that inherited it. Costs a descriptor.
+  // Whether this client's end matters: then the connection ends when the process that connected is
+  // gone, though another process may hold it open (a child that inherited it), and what the client
+  // has said is read to its end before strangers are served. Costs a descriptor.
   void watch_process(ClientId client, bool watch);
 
   // A client that cannot be answered any more, though what it sent is still worth reading.
@@ -148,12 +149,13 @@ class Server final : private SessionOwner {
  private:
   void on_ready(Session& session, int events) override;
   void on_process_gone(Session& session) override;
-  void on_connection(UniqueFd& fd, int shortage);
+  bool on_connection(UniqueFd& fd, int shortage);
   void on_turn();
   void on_deadline();
 
   Session* find(ClientId client) const;
-  void refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error);
+  // False, for on_connection().
+  bool refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error);
   void yield(Session& session, size_t limit);
   void serve_waiting();
   void serve(Session& session);

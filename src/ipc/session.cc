@@ -1,6 +1,5 @@
 #include "ipc/session.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -120,11 +119,6 @@ Session::Io Session::send() {
 
 void Session::finish_sending() {
   ::shutdown(fd_.get(), SHUT_WR);
-}
-
-bool Session::peer_has_hung_up() const {
-  pollfd p{fd_.get(), 0, 0};
-  return ::poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 std::string& Session::output() {

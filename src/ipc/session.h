@@ -89,7 +89,7 @@ class Session {
   // Gives the kernel what it takes. `ended`: nobody listens any more; what waited is dropped.
   Io send();
   void finish_sending();  // the peer reads to here and no further
-  bool peer_has_hung_up() const;
+  int fd() const { return fd_.get(); }
   // Whether on_process_gone comes when the process that connected is gone. Nothing happens where
   // that cannot be known (process_of()).
   void watch_process(bool watch);
@@ -109,6 +109,7 @@ class Session {
   bool process_gone = false;   // it is read to the end, and then ends
   int last_reads = 0;          // since then
   bool tells_drained = false;  // on_drained comes when little waits
+  bool end_matters = false;    // what follows from its end comes before what strangers say
   bool held = false;           // no lines for now, says the server's user
   bool waits_for_room = false;  // on_room comes before the next line
   bool ready = false;           // it may be read from

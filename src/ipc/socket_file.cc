@@ -20,6 +20,11 @@
 namespace nb::ipc {
 namespace {
 
+// Connections that wait to be taken. A newcomer waits for all that came before, and a client that
+// connects and closes without a pause keeps the queue full: with 4096 of them (SOMAXCONN) that was
+// half a second. systemd/nodebeat.socket has the same number.
+constexpr int kBacklog = 128;
+
 constexpr size_t kMaxPath = sizeof(sockaddr_un::sun_path) - 1;
 constexpr int kTemporaryNames = 100;
 
@@ -231,7 +236,7 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
                    path.c_str(), *group, std::strerror(errno))
             .as(Fault::denied));
   }
-  if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), SOMAXCONN) != 0 ||
+  if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), kBacklog) != 0 ||
       ::rename(temporary.c_str(), path.c_str()) != 0) {
     return refuse(cannot_make(path, errno));
   }

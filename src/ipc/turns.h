@@ -12,7 +12,7 @@ namespace nb::ipc {
 
 // A client's turn ends after so long, even in the midst of a batch, and goes on when the others
 // have had theirs. What one call costs is bounded elsewhere.
-inline constexpr Duration kTurn = std::chrono::microseconds(500);
+inline constexpr Duration kTurn = std::chrono::microseconds(250);
 // When so much was spent on turns, the loop looks at everything else before the next turn.
 inline constexpr Duration kRound = 2 * kTurn;
 // A client begins as if it had taken so much already: strangers come after those who ask little.

@@ -151,7 +151,7 @@ class Link final : private PipelineSink {
   uint64_t last_query_ = 0;
   bool sending_ = false;
   bool overdue_ = false;  // at the last check
-  SendWindow window_;
+  SendWindow window_{SendWindow::kWrites};
   bool window_was_full_ = false;
   size_t wakes_ = 0;    // since it was last sent
   Status early_write_;  // what became of a write before the end of the turn

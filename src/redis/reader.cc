@@ -11,9 +11,6 @@ namespace {
 
 // Whoever asks more has to wait himself.
 constexpr size_t kMaxQuestions = 1024;
-// Under way at a time: enough that many short answers take few round trips, few enough that nobody
-// waits long behind those of others.
-constexpr size_t kMaxSent = 64;
 // A connection that broke under a question is no reason to leave it unanswered, but the question
 // may be the reason.
 constexpr int kMaxTries = 3;
@@ -102,11 +99,22 @@ void Reader::on_state(LinkState state) {
 
 void Reader::on_turn() {
   if (!connection_.greeted()) return;
-  for (; sent_ < questions_.size() && sent_ < kMaxSent; ++sent_) {
+  const MonoTime now = loop_.now();
+  for (; sent_ < questions_.size() && sent_ < window_.units(); ++sent_) {
+    questions_[sent_]->sent_at = now;
     ++questions_[sent_]->tries;
     connection_.output().append(questions_[sent_]->command);
     connection_.expect();
   }
+  window_was_full_ = sent_ >= window_.units();
+}
+
+void Reader::on_replies_done() {
+  if (answered_sent_at_ != MonoTime::min()) {
+    window_.on_answers(loop_.now() - std::exchange(answered_sent_at_, MonoTime::min()),
+                       window_was_full_);
+  }
+  connection_.flush_soon();
 }
 
 std::optional<Failure> Reader::on_reply(Reply reply) {
@@ -116,6 +124,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
   const std::unique_ptr<Question> question = std::move(questions_.front());
   questions_.erase(questions_.begin());
   --sent_;
+  answered_sent_at_ = question->sent_at;
   if (questions_.empty()) {
     idle_since_ = loop_.now();
     time_.stop();  // it stood at a deadline

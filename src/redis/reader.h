@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "redis/connection.h"
+#include "redis/send_window.h"
 
 namespace nb::redis {
 
@@ -63,6 +64,7 @@ class Reader final : private ConnectionOwner {
     Delegate<void(const ReaderAnswer&)> done;  // empty: nobody wants the answer any more
     std::string command;                       // as it is sent
     MonoTime deadline{};
+    MonoTime sent_at{};
     int tries = 0;
   };
   using Questions = std::vector<std::unique_ptr<Question>>;
@@ -70,7 +72,7 @@ class Reader final : private ConnectionOwner {
   void on_state(LinkState state) override;
   bool on_message(Reply) override { return false; }
   std::optional<Failure> on_reply(Reply reply) override;
-  void on_replies_done() override { connection_.flush_soon(); }
+  void on_replies_done() override;
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;
   void on_time();
@@ -82,7 +84,10 @@ class Reader final : private ConnectionOwner {
   Connection connection_;
   Questions questions_;  // in the order in which they were asked
   size_t sent_ = 0;      // of them, the first
-  Questions failed_;     // are being told so
+  SendWindow window_{SendWindow::kQuestions};
+  bool window_was_full_ = false;
+  MonoTime answered_sent_at_ = MonoTime::min();  // when the last that was answered had been sent
+  Questions failed_;                             // are being told so
   uint64_t last_id_ = 0;
   std::string words_;
   MonoTime idle_since_{};  // nothing is asked

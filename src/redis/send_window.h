@@ -1,6 +1,6 @@
 // SendWindow: how many units may be under way at a time. What is under way is in front of whatever
 // comes next, and nobody can be served before it: so it is no more than a slow or busy server
-// answers within some milliseconds, however much waits in the outbox. Pure.
+// answers within some milliseconds, however much waits. Pure.
 #pragma once
 
 #include <algorithm>
@@ -12,30 +12,42 @@ namespace nb::redis {
 
 class SendWindow {
  public:
-  // Enough to keep a local server busy through a round trip, few enough that one deadline covers
-  // them all.
-  static constexpr size_t kMost = 1024;
-  static constexpr size_t kLeast = 256;
-  // So much longer than the quickest may an answer take, before fewer units are sent at a time.
-  static constexpr Duration kQueue = std::chrono::milliseconds(2);
+  struct Limits {
+    size_t most = 0;
+    size_t least = 0;
+    // So much longer than the quickest may an answer take, before fewer units are sent at a time.
+    Duration queue{};
+  };
+  // Of the link. Enough to keep a local server busy through a round trip, few enough that one
+  // deadline covers them all.
+  static constexpr Limits kWrites = {1024, 256, std::chrono::milliseconds(2)};
+  // Of the reader. A question may cost the server a hundred times as much as a write does, and a
+  // server that has begun to answer one connection's questions looks at no other connection.
+  static constexpr Limits kQuestions = {64, 4, std::chrono::milliseconds(1)};
+
+  explicit SendWindow(const Limits& limits)
+      : limits_(limits), units_(limits.most), quickest_(Duration::max() - limits.queue) {}
 
   size_t units() const { return units_; }
   // The newest unit that was answered had been sent so long before. `was_full`: more would have
   // been sent if they were allowed to.
   void on_answers(Duration took, bool was_full) {
     quickest_ = std::min(quickest_, took);
-    if (took > quickest_ + kQueue) {
-      units_ = std::max(kLeast, units_ - units_ / 8);
+    if (took > quickest_ + limits_.queue) {
+      units_ = std::max(limits_.least, units_ - step());
     } else if (was_full) {
-      units_ = std::min(kMost, units_ + units_ / 8);
+      units_ = std::min(limits_.most, units_ + step());
     }
   }
   // A new connection: another way, perhaps.
-  void reset() { *this = {}; }
+  void reset() { *this = SendWindow(limits_); }
 
  private:
-  size_t units_ = kMost;
-  Duration quickest_ = Duration::max() - kQueue;
+  size_t step() const { return std::max<size_t>(units_ / 8, 1); }
+
+  Limits limits_;
+  size_t units_;
+  Duration quickest_;
 };
 
 }  // namespace nb::redis

@@ -235,7 +235,9 @@ def connect(closing):
             assert agent.process.poll() is None, f"the agent has ended: {agent.log()}"
             return Client(agent.socket_path, **options)
 
-        return closing(wait_until(look, ignoring=(FileNotFoundError, ConnectionRefusedError)))
+        # BlockingIOError: so many wait to be taken that there is no room for one more.
+        return closing(wait_until(look, ignoring=(FileNotFoundError, ConnectionRefusedError,
+                                                  BlockingIOError)))
 
     return make
 

@@ -212,25 +212,25 @@ TEST(LinkMachine, AWrongPasswordIsNotHammered) {
 }
 
 TEST(SendWindow, IsWhatTheServerAnswersWithoutMuchDelay) {
-  SendWindow window;
-  EXPECT_EQ(window.units(), SendWindow::kMost);
+  SendWindow window(SendWindow::kWrites);
+  EXPECT_EQ(window.units(), SendWindow::kWrites.most);
   window.on_answers(10ms, true);  // a long way
-  EXPECT_EQ(window.units(), SendWindow::kMost);
+  EXPECT_EQ(window.units(), SendWindow::kWrites.most);
   for (int i = 0; i < 10; ++i) window.on_answers(11ms, true);
-  EXPECT_EQ(window.units(), SendWindow::kMost) << "hardly longer than the quickest";
+  EXPECT_EQ(window.units(), SendWindow::kWrites.most) << "hardly longer than the quickest";
   for (int i = 0; i < 100; ++i) window.on_answers(13ms, true);
-  EXPECT_LT(window.units(), SendWindow::kLeast + 8);
-  EXPECT_GE(window.units(), SendWindow::kLeast);
+  EXPECT_LT(window.units(), SendWindow::kWrites.least + 8);
+  EXPECT_GE(window.units(), SendWindow::kWrites.least);
   const size_t few = window.units();
   window.on_answers(11ms, false);
   EXPECT_EQ(window.units(), few) << "more were not wanted";
   window.on_answers(11ms, true);
   EXPECT_GT(window.units(), few);
   for (int i = 0; i < 100; ++i) window.on_answers(11ms, true);
-  EXPECT_EQ(window.units(), SendWindow::kMost);
+  EXPECT_EQ(window.units(), SendWindow::kWrites.most);
   window.on_answers(1ms, true);
   window.on_answers(4ms, true);
-  EXPECT_LT(window.units(), SendWindow::kMost) << "there is a quicker one now";
+  EXPECT_LT(window.units(), SendWindow::kWrites.most) << "there is a quicker one now";
 }
 
 }  // namespace
