@@ -39,7 +39,7 @@ int64_t seconds(Duration duration) {
 
 }  // namespace
 
-void LocalApi::agent_stats(Request& request) {
+void LocalApi::stats(rpc::Call& call) {
   const redis::LinkStatus& link = link_.status();
   const outbox::OutboxCounters& counters = outbox_.counters();
   const ipc::RpcCounters calls = rpc_.counters();
@@ -84,7 +84,7 @@ void LocalApi::agent_stats(Request& request) {
   json.end_object();
 
   json.key("latency_us").begin_object();
-  put_latency(json, "accept", accept_latency_);
+  put_latency(json, "accept", rpc_.accept_latency());
   put_latency(json, "store", outbox_.store_latency());
   json.end_object();
 
@@ -102,21 +102,21 @@ void LocalApi::agent_stats(Request& request) {
   put_count(json, "yielded", calls.yielded);
   json.end_object();
   json.key("subscriptions").begin_object();
-  put_count(json, "local", bus_.subscriptions());
+  put_count(json, "local", listeners_.subscriptions());
   json.key("remote_state").string(redis::name(subscriber_.state()));
-  put_count(json, "delivered", bus_.counters().delivered);
-  put_count(json, "echoes_dropped", bus_.counters().echoes_dropped);
-  put_count(json, "gaps", bus_.counters().gaps);
+  put_count(json, "delivered", listeners_.counters().delivered);
+  put_count(json, "echoes_dropped", listeners_.counters().echoes_dropped);
+  put_count(json, "gaps", listeners_.counters().gaps);
   put_count(json, "lost", calls.events_lost);
   json.end_object();
   json.key("stroke").begin_object().key("session_id");
-  put_text(json, strokes_.session());
+  put_text(json, stroke_.session());
   json.end_object();
 
   // The list of clients takes what the line has left.
   std::string probes;
   put_probes(probes);
-  const size_t most = rpc_.max_result_bytes(request.call->client);
+  const size_t most = rpc::result_bytes(rpc_.max_line_bytes(call.who.client));
   const size_t room = most - std::min(most, probes.size() + kAroundClients);
   size_t left_out = 0;
   json.key("clients").begin_array();
@@ -132,14 +132,14 @@ void LocalApi::agent_stats(Request& request) {
     json.key("pid").integer(info.peer.pid).key("uid").integer(info.peer.uid);
     put_count(json, "calls", info.calls);
     put_count(json, "errors", info.errors);
-    put_count(json, "subscriptions", bus_.subscriptions_of(info.id));
+    put_count(json, "subscriptions", listeners_.subscriptions_of(info.id));
     put_count(json, "queued_bytes", info.queued_bytes);
     json.key("connected_s").integer(seconds(loop_.now() - info.connected)).end_object();
   }
   json.end_array();
   put_count(json, "clients_left_out", left_out);
   json.key("probes").raw(probes).end_object();
-  requests_.done(request, out);
+  call.answer(out);
 }
 
 void LocalApi::put_probes(std::string& out) const {

@@ -132,19 +132,6 @@ void warn_about_secrets(const config::Config& config,
   }
 }
 
-EventBus::Options bus_options(const config::Config& config, const std::string& node) {
-  const config::OutboxConfig& from = config.outbox;
-  EventBus::Options options;
-  options.node = node;
-  options.db = config.redis.db_for("health").value();
-  options.events_length = config.robot.events_length;
-  options.events_per_hour = config.robot.events_per_hour;
-  options.stream_bytes = from.stream_bytes;
-  options.channels = {static_cast<size_t>(from.channels), from.channel_length, from.channel_bytes,
-                      from.channel_ttl};
-  return options;
-}
-
 outbox::EventLogLimits event_limits(const config::Config& config) {
   const config::OutboxConfig& from = config.outbox;
   return {static_cast<size_t>(from.event_bytes), from.event_age,

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "agent/event_bus.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "config/load.h"
@@ -16,7 +15,6 @@
 namespace nb::agent {
 
 redis::LinkOptions link_options(const config::Config& config);
-EventBus::Options bus_options(const config::Config& config, const std::string& node);
 outbox::EventLogLimits event_limits(const config::Config& config);
 outbox::SlotLimits slot_limits(const config::Config& config);
 // `environment`: where the service manager says which socket it has made. A group that does not

@@ -1,9 +1,10 @@
 // What somebody probably meant by a name that doesn't exist. Pure.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
+
+#include "base/nearest.h"
 
 namespace nb::config {
 
@@ -11,7 +12,5 @@ namespace nb::config {
 std::string suggest_key(std::string_view section, std::string_view name);
 // The same for a section.
 std::string suggest_section(std::string_view name);
-// The best of `candidates` if it is near enough to `word` to have been meant, else "".
-std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 }  // namespace nb::config

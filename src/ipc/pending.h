@@ -13,7 +13,7 @@
 
 namespace nb::ipc {
 
-using Token = uint64_t;  // a deferred answer; 0: none is wanted. Never the same twice
+using rpc::Token;
 
 struct PendingCall {
   ClientId client = 0;

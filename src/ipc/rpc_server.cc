@@ -8,10 +8,6 @@
 namespace nb::ipc {
 namespace {
 
-// What stands around a result and its id, in a batch's array too: [{"jsonrpc":"2.0","id":7,
-// "result":{}}]
-constexpr size_t kAroundResult = 35;
-
 // Why a line is no JSON; and what would be right where a program's language writes what JSON has
 // not.
 std::string words_for(const json::Fault& fault, std::string_view line) {
@@ -139,10 +135,6 @@ void RpcServer::set_max_line_bytes(ClientId client, size_t bytes) {
   if (Client* c = find(client)) c->line_bytes = bytes;
 }
 
-size_t RpcServer::result_bytes(size_t line_bytes) {
-  return line_bytes - kAroundResult - rpc::kMaxIdText - 2;
-}
-
 RpcCounters RpcServer::counters() const {
   const ServerCounters& server = server_.counters();
   return {server.accepted, server.refused, server.cut_off, server.yielded,
@@ -218,6 +210,42 @@ void RpcServer::on_room(ClientId client) {
   take_calls(client, json::View::of(rest), std::exchange(c->rest_batch, 0));
 }
 
+// Where the answer to a call of a line goes: into a line, or into the answers of its batch.
+class RpcServer::LineReply final : public rpc::Reply {
+ public:
+  LineReply(RpcServer& server, ClientId client, const rpc::RawCall& call, uint32_t batch)
+      : server_(server), client_(client), call_(call), batch_(batch), settled_(call.id.empty()) {}
+
+  void answer(std::string_view result) override {
+    if (std::exchange(settled_, true)) return;
+    server_.send_result(client_, call_.id, batch_, result);
+    server_.settle_in_batch(batch_);
+  }
+  void refuse(const rpc::Error& error) override {
+    if (!is_wanted()) {
+      server_.count_error(client_);
+      return server_.report(client_, call_.method, error);
+    }
+    if (std::exchange(settled_, true)) return;
+    server_.count_error(client_);
+    server_.send_error(client_, call_.id, batch_, error);
+    server_.settle_in_batch(batch_);
+  }
+  rpc::Token put_off(size_t weight) override {
+    if (std::exchange(settled_, true)) return 0;
+    return server_.defer(client_, call_.id, batch_, weight);
+  }
+  bool is_wanted() const override { return !call_.id.empty(); }
+  bool is_settled() const { return settled_; }
+
+ private:
+  RpcServer& server_;
+  ClientId client_;
+  const rpc::RawCall& call_;
+  uint32_t batch_;
+  bool settled_;
+};
+
 void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
   rpc::RawCall parsed;
   if (const std::optional<rpc::Error> error = rpc::parse_call(value, method_, parsed)) {
@@ -225,18 +253,29 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
     send_error(client, parsed.id, batch, *error);
     return;
   }
-  Call call{client, parsed.method, parsed.params, parsed.id, batch};
   // Carried out all the same, but nobody would hear the answer.
-  if (server_.is_deaf(client)) call.id = {};
-  ++(call.is_notification() ? notifications_ : requests_);
-  if (Client* c = find(client)) ++c->calls;
-  settled_ = call.is_notification();
-  if (!settled_ && batch != 0) ++batches_[batch].open;
-  events_.on_call(call);
-  if (settled_) return;
+  if (server_.is_deaf(client)) parsed.id = {};
+  LineReply reply(*this, client, parsed, batch);
+  ++(reply.is_wanted() ? requests_ : notifications_);
+  if (reply.is_wanted() && batch != 0) ++batches_[batch].open;
+  rpc::Caller who{client};
+  if (Client* c = find(client)) {
+    ++c->calls;
+    who.user = c->peer.uid;
+  }
+  // One look at the clock a line: what ends the one before begins the next of the same reading.
+  const uint64_t reading = server_.readings();
+  const MonoTime began = std::exchange(reading_, reading) == reading ? ended_ : loop_.now();
+  rpc::Call call(who, reply, rpc::Call::Origin::client, began);
+  call.method = parsed.method;
+  events_.on_call(call, parsed.params);
+  ended_ = loop_.now();
+  server_.see(ended_);
+  accept_latency_.record(ended_ - began);
+  if (reply.is_settled()) return;
   log_.error("socket: '%.*s' was not answered",
-             static_cast<int>(std::min<size_t>(call.method.size(), 64)), call.method.data());
-  refuse(call, rpc::internal("the agent has no answer to this; it is a fault of its own"));
+             static_cast<int>(std::min<size_t>(parsed.method.size(), 64)), parsed.method.data());
+  reply.refuse(rpc::internal("the agent has no answer to this; it is a fault of its own"));
 }
 
 void RpcServer::count_error(ClientId client) {
@@ -245,23 +284,6 @@ void RpcServer::count_error(ClientId client) {
 }
 
 // --- answers -------------------------------------------------------------------------------------
-
-void RpcServer::answer(const Call& call, std::string_view result_json) {
-  if (call.is_notification() || std::exchange(settled_, true)) return;
-  send_result(call.client, call.id, call.batch, result_json);
-  settle_in_batch(call.batch);
-}
-
-void RpcServer::refuse(const Call& call, const rpc::Error& error) {
-  if (call.is_notification()) {
-    count_error(call.client);
-    return report(call.client, call.method, error);
-  }
-  if (std::exchange(settled_, true)) return;
-  count_error(call.client);
-  send_error(call.client, call.id, call.batch, error);
-  settle_in_batch(call.batch);
-}
 
 void RpcServer::report(ClientId client, std::string_view method, const rpc::Error& error) {
   const Client* c = find(client);
@@ -272,16 +294,15 @@ void RpcServer::report(ClientId client, std::string_view method, const rpc::Erro
   }
 }
 
-Token RpcServer::defer(const Call& call, size_t weight) {
-  if (call.is_notification() || std::exchange(settled_, true)) return 0;
-  if (Client* c = find(call.client)) {
+rpc::Token RpcServer::defer(ClientId client, std::string_view id, uint32_t batch, size_t weight) {
+  if (Client* c = find(client)) {
     c->pending += weight;
     if ((c->pending >= kMaxPending || c->answered > server_.options().output_bytes / 4) &&
         !std::exchange(c->held, true)) {
       hold(*c);
     }
   }
-  return pending_.add(call.client, call.id, call.batch, weight);
+  return pending_.add(client, id, batch, weight);
 }
 
 void RpcServer::hold(Client& client) {
@@ -294,7 +315,7 @@ void RpcServer::pause_reading(ClientId client, bool paused) {
   hold(*c);
 }
 
-bool RpcServer::answer(Token token, std::string_view result_json) {
+bool RpcServer::answer(rpc::Token token, std::string_view result_json) {
   const PendingCall* call = pending_.find(token);
   if (call == nullptr) return false;
   const ClientId client = call->client;
@@ -308,7 +329,7 @@ bool RpcServer::answer(Token token, std::string_view result_json) {
   return open;
 }
 
-bool RpcServer::refuse(Token token, const rpc::Error& error) {
+bool RpcServer::refuse(rpc::Token token, const rpc::Error& error) {
   const PendingCall* call = pending_.find(token);
   if (call == nullptr) return false;
   const ClientId client = call->client;
@@ -391,7 +412,7 @@ void RpcServer::release(ClientId client, size_t weight) {
 void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch,
                             std::string_view result) {
   const size_t line_bytes = max_line_bytes(client);
-  if (result.size() + id.size() + kAroundResult > line_bytes) {
+  if (result.size() + id.size() + rpc::kAroundResult > line_bytes) {
     count_error(client);
     const std::string words = format(
         "the answer has %zu bytes, more than fit into the line of %zu bytes that this "

@@ -5,8 +5,8 @@
 // Redis then is answered first, or refused as `timeout` after a few seconds.
 //
 // Callbacks may call everything here, for any client, but not destroy the server. Each call that
-// on_call is given has, when it returns, been answered, refused or deferred; a request that was
-// not is answered with `internal`. on_close never comes from within a call of this class.
+// on_call is given has, when it returns, been answered, refused or put off; a request that was not
+// is answered with `internal`. on_close never comes from within a call of this class.
 #pragma once
 
 #include <cstdint>
@@ -14,29 +14,21 @@
 #include <string_view>
 #include <vector>
 
+#include "base/histogram.h"
 #include "ipc/pending.h"
 #include "ipc/server.h"
 #include "json/guard.h"
 #include "json/view.h"
+#include "rpc/call.h"
 #include "rpc/codec.h"
+#include "rpc/front_end.h"
 #include "rpc/line_limits.h"
 
 namespace nb::ipc {
 
-// One call, valid while on_call runs. A default one is a notification of nobody: what a last will
-// holds is carried out as such.
-struct Call {
-  ClientId client = 0;
-  std::string_view method;
-  json::View params;    // an object, or missing
-  std::string_view id;  // raw; empty: a notification
-  uint32_t batch = 0;   // 0: it came alone
-
-  bool is_notification() const { return id.empty(); }
-};
-
 struct RpcEvents {
-  Delegate<void(const Call&)> on_call;
+  // The call is valid while this runs; `params` is an object, or missing.
+  Delegate<void(rpc::Call&, json::View params)> on_call;
   Delegate<void(ClientId, const Peer&)> on_open;
   Delegate<void(ClientId, Departure)> on_close;
   // As of Server, for what this class does not know: a will, a subscription.
@@ -57,7 +49,7 @@ struct ClientInfo {
   size_t queued_bytes = 0;
 };
 
-class RpcServer {
+class RpcServer final : public rpc::FrontEnd {
  public:
   static constexpr size_t kMaxBatch = rpc::kBatchCalls;
   // Deferred calls of one client. Beyond them no further call of this client is begun until some
@@ -73,28 +65,11 @@ class RpcServer {
   // Closes all connections, without on_close; deferred answers are dropped.
   void stop();
 
-  // Within on_call, once for each call; nothing happens for a notification.
-  void answer(const Call& call, std::string_view result_json);
-  // A refused notification is counted, and told if the client wants to know.
-  void refuse(const Call& call, const rpc::Error& error);
-  // The call will be answered later. 0 for a notification. `weight`: as how many it counts.
-  Token defer(const Call& call, size_t weight = 1);
-
-  // Nothing happens if the client has gone, or for 0; true if there was somebody to answer.
-  bool answer(Token token, std::string_view result_json);
-  bool refuse(Token token, const rpc::Error& error);
-
-  // Sends a complete object that nobody has asked for, such as an event, without its newline. A
-  // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
-  // soon as there is room and before anything else that is sent this way. So it does for what is
-  // longer than max_line_bytes(). False if the client has gone.
-  bool notify(ClientId client, std::string_view line_json);
-  // Sends an `event.gap`: remote events of this time were missed. It is not lost: where there is no
-  // room for it, the one that tells of lost events covers its time too.
-  void notify_gap(ClientId client, WallTime from, WallTime to);
-  // While paused, no further call of this client is begun: it has used up a share of something.
-  // What pauses it lets it go on when there is room, and at the latest when the client has gone.
-  void pause_reading(ClientId client, bool paused);
+  bool answer(rpc::Token token, std::string_view result_json) override;
+  bool refuse(rpc::Token token, const rpc::Error& error) override;
+  bool notify(ClientId client, std::string_view line_json) override;
+  void notify_gap(ClientId client, WallTime from, WallTime to) override;
+  void pause_reading(ClientId client, bool paused) override;
   // As of Server.
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   // Tells by `client.error` what became of calls that have been answered, or never were to be, if
@@ -102,29 +77,22 @@ class RpcServer {
   void report(ClientId client, std::string_view method, const rpc::Error& error);
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
-  // The longest line that this client reads, without its newline: what it said in its hello, else
-  // rpc::kLineBytes. An answer that would be longer is refused as `too_large`; a list cuts itself
-  // to fit. Also for a client that has gone.
-  size_t max_line_bytes(ClientId client) const;
+  // What the client said in its hello, else rpc::kLineBytes.
+  size_t max_line_bytes(ClientId client) const override;
   void set_max_line_bytes(ClientId client, size_t bytes);
-  // The longest result that fits into a line of so many bytes, whatever the id of its call.
-  static size_t result_bytes(size_t line_bytes);
-  size_t max_result_bytes(ClientId client) const { return result_bytes(max_line_bytes(client)); }
 
-  // What waits for this client, in batches that are not complete as well; and for all of them.
-  size_t queued_bytes(ClientId client) const;
-  size_t queued_bytes() const;
+  size_t queued_bytes(ClientId client) const override;
+  size_t queued_bytes() const override;
   RpcCounters counters() const;
-  // Whoever looked at the clock says so: the turn of the client at hand may be over.
-  void see(MonoTime now) { server_.see(now); }
-  // As of Server.
-  uint64_t readings() const { return server_.readings(); }
+  // From when a call came until it was answered or under way.
+  const Histogram& accept_latency() const { return accept_latency_; }
   std::vector<ClientInfo> clients() const;
   size_t clients_per_user() const { return server_.clients_per_user(); }
   size_t client_count() const { return server_.clients(); }
   const ServerOptions& options() const { return server_.options(); }
 
  private:
+  class LineReply;
   struct Client {
     ClientId id;
     Peer peer;
@@ -167,6 +135,7 @@ class RpcServer {
   void send_result(ClientId client, std::string_view id, uint32_t batch, std::string_view result);
   void send_error(ClientId client, std::string_view id, uint32_t batch, const rpc::Error& error);
   void release(ClientId client, size_t weight);
+  rpc::Token defer(ClientId client, std::string_view id, uint32_t batch, size_t weight);
 
   uv::Loop& loop_;
   const Log& log_;
@@ -179,7 +148,9 @@ class RpcServer {
   mutable size_t last_found_ = 0;
   std::string method_;    // of the call at hand, if it was escaped
   std::string one_;       // an answer on its way into a batch
-  bool settled_ = false;  // the call at hand
+  uint64_t reading_ = 0;  // of the last call
+  MonoTime ended_{};      // and when it was dealt with
+  Histogram accept_latency_;
   uint64_t requests_ = 0, notifications_ = 0, errors_ = 0, events_lost_ = 0;
 };
 

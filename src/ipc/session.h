@@ -16,12 +16,13 @@
 #include "ipc/peer.h"
 #include "ipc/turns.h"
 #include "ipc/user_shares.h"
+#include "rpc/call.h"
 #include "uv/loop.h"
 #include "uv/poll.h"
 
 namespace nb::ipc {
 
-using ClientId = uint64_t;  // never used twice
+using rpc::ClientId;
 
 // Buffers that nobody needs at the moment, so that a busy server allocates nothing, and an idle
 // connection holds nothing.

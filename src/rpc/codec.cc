@@ -68,6 +68,10 @@ std::optional<Error> parse_call(json::View value, std::string& scratch, RawCall&
   return std::nullopt;
 }
 
+size_t result_bytes(size_t line_bytes) {
+  return line_bytes - kAroundResult - kMaxIdText - 2;
+}
+
 void append_result_response(std::string& out, std::string_view raw_id, std::string_view result) {
   out += R"({"jsonrpc":"2.0","id":)";
   out += raw_id.empty() ? "null" : raw_id;

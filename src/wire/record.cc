@@ -43,10 +43,22 @@ void Record::set(size_t field, json::View value) {
   known_ |= bit;
 }
 
+void Record::update(std::span<const json::View> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i].exists()) set(i, values[i]);
+  }
+}
+
 void Record::take_back(size_t field) {
   values_[field] = values_[fields_.size() + field];
   const uint32_t bit = 1u << field;
   known_ = (known_ & ~bit) | (was_known_ & bit);
+}
+
+void Record::take_back(std::span<const json::View> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i].exists()) take_back(i);
+  }
 }
 
 void Record::set(size_t field, std::string_view json) {

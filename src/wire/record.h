@@ -3,6 +3,7 @@
 // kept as the JSON that came in, so that numbers go out digit by digit; an integer as its digits.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -71,6 +72,14 @@ enum StrokeField : uint8_t {
   kStrokeScene
 };
 
+// The params that set a record's fields, for the list of a method's params.
+template <size_t N>
+constexpr std::array<const rpc::Param*, N> params_of(const RecordField (&fields)[N]) {
+  std::array<const rpc::Param*, N> params{};
+  for (size_t i = 0; i < N; ++i) params[i] = &fields[i].param;
+  return params;
+}
+
 // `out` becomes, as it is written, the moment that `given` (a checked timestamp) tells, or `now`
 // where none was given.
 void take_timestamp(json::View given, WallTime now, std::string& out);
@@ -83,8 +92,11 @@ class Record {
   // `value` has been checked against the field's param.
   void set(size_t field, json::View value);
   void set(size_t field, std::string_view json);
-  // What was set last is as it was before.
+  // A partial update: the values of all fields, missing where they stay as they are.
+  void update(std::span<const json::View> values);
+  // What was set last is as it was before: one field, or all that the last update() has set.
   void take_back(size_t field);
+  void take_back(std::span<const json::View> values);
   // Takes those members of `object` that are what the field may be, except those already set by
   // set(), and tells whether any of them was another than it had. For what stands in Redis from
   // before: it may have been written by anybody.

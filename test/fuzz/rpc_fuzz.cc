@@ -19,7 +19,6 @@
 namespace {
 
 using namespace nb;
-using ipc::Call;
 using ipc::ClientId;
 using ipc::RpcServer;
 
@@ -41,8 +40,9 @@ class Rig {
     options.inherited_fd = fd;
     options.line_bytes = 2048;
     options.output_bytes = 16 * 1024;
-    server_.emplace(loop_, log_, options,
-                    ipc::RpcEvents{Delegate<void(const Call&)>::to<&Rig::on_call>(this), {}, {}});
+    server_.emplace(
+        loop_, log_, options,
+        ipc::RpcEvents{Delegate<void(rpc::Call&, json::View)>::to<&Rig::on_call>(this), {}, {}});
     require(server_->start().ok());
   }
 
@@ -82,24 +82,24 @@ class Rig {
   uint64_t floods() const { return server_->counters().cut_off; }
 
  private:
-  void on_call(const Call& call) {
+  void on_call(rpc::Call& call, json::View params) {
     ++calls_;
     switch (call.method.empty() ? 0 : call.method.front()) {
       case 'e':
-        server_->answer(call, call.params.exists() ? call.params.raw() : "null");
+        call.answer(params.exists() ? params.raw() : "null");
         break;
       case 'd':
-        tokens_.push_back(server_->defer(call));
+        tokens_.push_back(call.put_off());
         break;
       case 'h':
-        server_->set_reports_errors(call.client, true);
-        server_->answer(call, "{}");
+        server_->set_reports_errors(call.who.client, true);
+        call.answer("{}");
         break;
       case 'n':
-        server_->notify(call.client, "{\"jsonrpc\":\"2.0\"}");
+        server_->notify(call.who.client, "{\"jsonrpc\":\"2.0\"}");
         break;  // and is not answered
       default:
-        server_->refuse(call, rpc::unknown_method(call.method, "echo"));
+        call.refuse(rpc::unknown_method(call.method, "echo"));
     }
   }
 

@@ -37,7 +37,7 @@ class Ipc : public testing::Test {
   void start() {
     server = std::make_unique<RpcServer>(
         loop.loop(), log, options,
-        RpcEvents{Delegate<void(const Call&)>::to<&Ipc::on_call>(this),
+        RpcEvents{Delegate<void(rpc::Call&, json::View)>::to<&Ipc::on_call>(this),
                   Delegate<void(ClientId, const Peer&)>::to<&Ipc::on_open>(this),
                   Delegate<void(ClientId, Departure)>::to<&Ipc::on_close>(this),
                   Delegate<void(ClientId, bool&)>::to<&Ipc::on_may_yield>(this)});
@@ -45,43 +45,43 @@ class Ipc : public testing::Test {
     ASSERT_TRUE(status.ok()) << status.error().message;
   }
 
-  void on_call(const Call& call) {
+  void on_call(rpc::Call& call, json::View params) {
     ++calls;
-    last_client = call.client;
+    last_client = call.who.client;
     closed_at_last_call = closed.size();
     if (call.method == "echo") {
-      server->answer(call, call.params.exists() ? call.params.raw() : "{}");
+      call.answer(params.exists() ? params.raw() : "{}");
     } else if (call.method == "dear") {
       clock.ahead += 500us;
-      order += call.params["who"].string(scratch)->front();
-      server->answer(call, "{}");
+      order += params["who"].string(scratch)->front();
+      call.answer("{}");
     } else if (call.method == "later") {
-      tokens.push_back(server->defer(call));
+      tokens.push_back(call.put_off());
     } else if (call.method == "read") {
-      tokens.push_back(server->defer(call, RpcServer::kMaxPending / 4));
+      tokens.push_back(call.put_off(RpcServer::kMaxPending / 4));
     } else if (call.method == "bad") {
-      server->refuse(call, rpc::invalid_params("x", "expected a text"));
+      call.refuse(rpc::invalid_params("x", "expected a text"));
     } else if (call.method == "big") {
-      big = '"' + std::string(static_cast<size_t>(*call.params["bytes"].integer()), 'x') + '"';
-      server->answer(call, big);
+      big = '"' + std::string(static_cast<size_t>(*params["bytes"].integer()), 'x') + '"';
+      call.answer(big);
     } else if (call.method == "event") {
-      server->notify(call.client, R"({"jsonrpc":"2.0","method":"event","params":{}})");
-      server->answer(call, "{}");
+      server->notify(call.who.client, R"({"jsonrpc":"2.0","method":"event","params":{}})");
+      call.answer("{}");
     } else if (call.method == "all") {
       for (const ClientId client : open) server->notify(client, "{\"n\":1}");
-      server->answer(call, "{}");
+      call.answer("{}");
     } else if (call.method == "flood") {
       for (int i = 0; i < 40; ++i)
-        server->notify(call.client, '"' + std::string(50'000, 'x') + '"');
-      server->answer(call, "{}");
+        server->notify(call.who.client, '"' + std::string(50'000, 'x') + '"');
+      call.answer("{}");
     } else if (call.method == "stop") {
       server->stop();
-      server->answer(call, "{}");
+      call.answer("{}");
     } else if (call.method == "errors") {
-      server->set_reports_errors(call.client, true);
-      server->answer(call, "{}");
+      server->set_reports_errors(call.who.client, true);
+      call.answer("{}");
     } else if (call.method != "nothing") {
-      server->refuse(call, rpc::unknown_method(call.method, ""));
+      call.refuse(rpc::unknown_method(call.method, ""));
     }
   }
   void on_open(ClientId client, const Peer& peer) {

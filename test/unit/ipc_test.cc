@@ -399,7 +399,7 @@ TEST_F(Ipc, AnAnswerIsAsLongAsItsClientReadsAndNoLonger) {
       EXPECT_NE(refused.find("too_large"), std::string::npos) << refused.substr(0, 100);
     }
     // Whatever its id.
-    EXPECT_LT(server->max_result_bytes(open[0]), most - 36);
+    EXPECT_LT(rpc::result_bytes(server->max_line_bytes(open[0])), most - 36);
   }
   EXPECT_EQ(server->max_line_bytes(0), rpc::kLineBytes);
 }

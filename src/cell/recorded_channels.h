@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "outbox/update.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 class RecordedChannels {
  public:
@@ -45,4 +45,4 @@ class RecordedChannels {
   size_t last_ = 0;
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

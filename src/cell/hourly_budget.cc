@@ -1,8 +1,8 @@
-#include "agent/hourly_budget.h"
+#include "cell/hourly_budget.h"
 
 #include <algorithm>
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
 constexpr double kHour = 3600e9;  // ns
@@ -38,4 +38,4 @@ void HourlyBudget::give_back(uint64_t who, uint64_t amount) {
   }
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,68 +1,15 @@
-#include "agent/look.h"
+#include "cell/inspect.h"
 
-#include <algorithm>
 #include <optional>
+#include <string>
 
 #include "base/foreign_text.h"
 #include "base/text.h"
-#include "base/timestamp.h"
-#include "fleet/cell_walk.h"
-#include "json/view.h"
 #include "json/writer.h"
 #include "redis/forms.h"
-#include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
-
-class HealthOperation final : public Operation {
- public:
-  HealthOperation(const Clock& clock, std::string_view node)
-      : clock_(clock), node_(node), key_(wire::node_health_key(node)) {}
-
- private:
-  enum class Step : uint8_t { size, health, known };
-
-  void begin() override { ask({"HSTRLEN", key_, "health"}); }
-
-  void on_reply(redis::Reply reply) override {
-    const bool says_no = reply.is_error();
-    if (step_ == Step::size) {
-      // Who may not ask for the size reads all the same.
-      const auto size = redis::read_count(reply);
-      if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
-      if (size && *size > fleet::CellWalk::kMaxHealth) {
-        return refuse(rpc::too_large("what stands there is too long for a health",
-                                     fleet::CellWalk::kMaxHealth));
-      }
-      step_ = size && *size == 0 ? Step::known : Step::health;
-      if (step_ == Step::known) return ask({"HGET", wire::kNodesKey, node_});
-      return ask({"HGET", key_, "health"});
-    }
-    if (says_no) return refuse(rpc::refused_by_redis(reply.text()));
-    const auto value = redis::read_value(reply);
-    if (!value) return refuse_as_malformed("HGET");
-    if (step_ == Step::known) {
-      if (reply.is_nil()) {
-        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
-      }
-      return answer(health_result(node_, {}, clock_.wall_now()));
-    }
-    const std::string_view text = *value;
-    if (text.empty()) {
-      step_ = Step::known;
-      return ask({"HGET", wire::kNodesKey, node_});
-    }
-    std::string health;
-    if (fleet::is_health(text)) append_compact(json::View::of(text), health);
-    answer(health_result(node_, health, clock_.wall_now()));
-  }
-
-  const Clock& clock_;
-  std::string node_;
-  std::string key_;
-  Step step_ = Step::size;
-};
 
 class InspectOperation final : public Operation {
  public:
@@ -72,34 +19,44 @@ class InspectOperation final : public Operation {
   // A server's own has some kilobytes.
   static constexpr size_t kMaxInfo = 64 * 1024;
 
-  void begin() override { ask({"INFO"}); }
+  enum What { kInfo, kProtectedMode, kPassword, kUser, kTime };
 
-  void on_reply(redis::Reply reply) override {
+  void begin() override {
+    if (!ask_also(kInfo, {"INFO"})) return;
+    if (!ask_also(kProtectedMode, {"CONFIG", "GET", "protected-mode"})) return;
+    if (!ask_also(kPassword, {"CONFIG", "GET", "requirepass"})) return;
+    ask(kUser, {"ACL", "WHOAMI"});
+  }
+
+  void on_reply(int what, redis::Reply reply) override {
     // What an ACL forbids is left out.
     const bool says_no = reply.is_error();
-    switch (step_++) {
-      case 0:
+    switch (what) {
+      case kInfo:
         if (!says_no && !reply.is_string()) return refuse_as_malformed("INFO");
         info_ = reply.string().substr(0, kMaxInfo);
-        return ask({"CONFIG", "GET", "protected-mode"});
-      case 1:
+        break;
+      case kProtectedMode:
         if (!says_no && !is_setting(reply)) return refuse_as_malformed("CONFIG GET");
         if (reply.size() == 2) protected_mode_ = reply[1].text() == "yes";
-        return ask({"CONFIG", "GET", "requirepass"});
-      case 2:
+        break;
+      case kPassword:
         if (!says_no && !is_setting(reply)) return refuse_as_malformed("CONFIG GET");
         if (reply.size() == 2) has_password_ = !reply[1].text().empty();
-        return ask({"ACL", "WHOAMI"});
-      case 3:
+        break;
+      case kUser:
         if (!says_no && !reply.is_string()) return refuse_as_malformed("ACL WHOAMI");
         user_ = foreign_text(reply.string());
-        asked_at_ = clock_.wall_now();
-        return ask({"TIME"});
+        break;
       default:
         if (!says_no && !reply.is_array()) return refuse_as_malformed("TIME");
         take_time(reply);
         return finish();
     }
+    // The time is asked for alone, since how long it takes tells how exact it is.
+    if (--to_come_ > 0) return;
+    asked_at_ = clock_.wall_now();
+    ask(kTime, {"TIME"});
   }
 
   // A setting's name and its value, or nothing where the server has no such setting.
@@ -164,7 +121,7 @@ class InspectOperation final : public Operation {
   }
 
   const Clock& clock_;
-  int step_ = 0;
+  int to_come_ = 4;  // of the answers before the time
   std::string info_;
   std::optional<bool> protected_mode_;
   std::optional<bool> has_password_;
@@ -175,34 +132,8 @@ class InspectOperation final : public Operation {
 
 }  // namespace
 
-std::string health_result(std::string_view node, std::string_view health, WallTime now) {
-  std::string out;
-  json::Writer json(out);
-  json.begin_object().key("node_id").string(node).key("health");
-  if (health.empty()) {
-    json.null().key("age_ms").null().end_object();
-    return out;
-  }
-  json.raw(health).key("age_ms");
-  std::string scratch;
-  const auto text = json::View::of(health)["last_heartbeat"].string(scratch);
-  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
-  if (beat) {
-    // Two computers' clocks are compared: a beat from the future is a fresh one.
-    const auto age = std::chrono::floor<std::chrono::milliseconds>(now - *beat);
-    json.integer(std::max<int64_t>(age.count(), 0));
-  } else {
-    json.null();
-  }
-  json.end_object();
-  return out;
-}
-
-std::unique_ptr<Operation> make_health_operation(const Clock& clock, std::string_view node) {
-  return std::make_unique<HealthOperation>(clock, node);
-}
 std::unique_ptr<Operation> make_inspect_operation(const Clock& clock) {
   return std::make_unique<InspectOperation>(clock);
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 class HourlyBudget {
  public:
@@ -36,4 +36,4 @@ class HourlyBudget {
   std::vector<Spent> spent_;
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-#include "agent/request.h"
+#include "cell/writes.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -6,7 +6,7 @@
 
 #include "json/writer.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
 // So many waiters that have given up may be known to the outbox still, before it is told.
@@ -35,30 +35,20 @@ std::string partial_answer(AnswerKind kind, std::string_view result,
 
 }  // namespace
 
-Requests::Requests(uv::Loop& loop, ipc::RpcServer& rpc, outbox::Outbox& outbox, redis::Link& link,
-                   LinkWords link_words, void* user)
+std::string link_words(const redis::LinkStatus& status) {
+  if (status.state == redis::LinkState::steady) return "connected";
+  return status.words.empty() ? "not connected yet" : status.words;
+}
+
+Writes::Writes(uv::Loop& loop, rpc::FrontEnd& front, outbox::Outbox& outbox, redis::Link& link)
     : loop_(loop),
-      rpc_(rpc),
+      front_(front),
       outbox_(outbox),
       link_(link),
-      link_words_(link_words),
-      user_(user),
-      deadline_(loop, Delegate<void()>::to<&Requests::on_deadline>(this)) {}
-
-void Requests::done(Request& request, std::string_view result) {
-  if (request.call != nullptr) rpc_.answer(*request.call, result);
-}
-
-void Requests::refuse(Request& request, rpc::Error error) {
-  if (request.call != nullptr) {
-    rpc_.refuse(*request.call, error);
-  } else {
-    request.error = std::move(error);
-  }
-}
+      deadline_(loop, Delegate<void()>::to<&Writes::on_deadline>(this)) {}
 
 // The wall clock is asked at most once a millisecond: it only dates what is lost.
-WallTime Requests::wall_at(MonoTime now) {
+WallTime Writes::wall_at(MonoTime now) {
   if (now - wall_taken_ > std::chrono::milliseconds(1) || now < wall_taken_) {
     wall_ = loop_.clock().wall_now();
     wall_taken_ = now;
@@ -66,59 +56,59 @@ WallTime Requests::wall_at(MonoTime now) {
   return wall_ + std::chrono::duration_cast<WallTime::duration>(now - wall_taken_);
 }
 
-bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
-                     const outbox::EntryUpdate* entry, const outbox::MessageUpdate* message,
-                     AnswerKind kind, std::string_view result) {
-  const bool waits = this->waits(request);
+bool Writes::write(rpc::Call& call, const outbox::SlotUpdate* slot,
+                   const outbox::EntryUpdate* entry, const outbox::MessageUpdate* message,
+                   AnswerKind kind, std::string_view result) {
+  const bool waits = call.stored && call.is_wanted();
   outbox::Waiter waiter = 0;
-  const MonoTime now = request.call != nullptr ? request.began : loop_.now();
+  const MonoTime now = call.origin == rpc::Call::Origin::client ? call.began : loop_.now();
   if (waits) {
     // Before the outbox gets to know of it, which may settle it at once.
     const auto [ticket, pending] = pending_.add();
-    pending.token = rpc_.defer(*request.call);
-    pending.client = request.call->client;
-    pending.deadline = now + request.timeout;
+    pending.token = call.put_off();
+    pending.client = call.who.client;
+    pending.deadline = now + call.timeout;
     pending.kind = kind;
     pending.result.assign(result);
     waiter = ticket;
   }
-  const outbox::Origin origin{request.owner, request.urgent};
+  const outbox::Origin origin{call.who.client, call.urgent};
   switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter, origin)) {
     case outbox::Put::accepted:
       link_.wake();
       if (entry != nullptr || message != nullptr || (slot != nullptr && slot->limited)) {
-        hold(request.owner);
+        hold(call.who.client);
       }
       if (waits) {
-        arm(now + request.timeout);
+        arm(now + call.timeout);
       } else {
-        done(request, result);
+        call.answer(result);
       }
       return true;
     case outbox::Put::full:
-      give_up(request, waiter,
+      give_up(call, waiter,
               rpc::queue_full("the values of all clients that wait for Redis leave no room "
                               "for this one ([outbox] slot_bytes)",
                               outbox_.slot_limits().bytes));
       return false;
     case outbox::Put::share_full:
-      give_up(request, waiter,
+      give_up(call, waiter,
               rpc::queue_full("the values of this client that wait for Redis take all the "
                               "room that it may have ([outbox] client_slot_bytes)",
                               outbox_.slot_limits().share()));
       return false;
     case outbox::Put::too_large:
       if (slot != nullptr && slot->limited) {
-        give_up(request, waiter,
+        give_up(call, waiter,
                 rpc::too_large("larger than all values of one client that wait for Redis "
                                "may be ([outbox] client_slot_bytes, slot_bytes)",
                                outbox_.slot_limits().share()));
         return false;
       }
-      give_up(request, waiter,
+      give_up(call, waiter,
               rpc::too_large("larger than all events of one client together may be ([outbox] "
                              "client_event_bytes, event_bytes, urgent_bytes)",
-                             outbox_.events().limits().share(request.urgent)));
+                             outbox_.events().limits().share(call.urgent)));
       return false;
   }
   return false;
@@ -126,27 +116,27 @@ bool Requests::write(Request& request, const outbox::SlotUpdate* slot,
 
 // While what it puts in leaves for Redis, a client with much here waits and loses nothing. While
 // there is no link nobody waits for it: then its oldest events make room.
-void Requests::hold(ipc::ClientId client) {
+void Writes::hold(rpc::ClientId client) {
   if (client == 0 || !outbox_.crowded(client) || !redis_is_there()) return;
   if (std::find(held_.begin(), held_.end(), client) != held_.end()) return;
   held_.push_back(client);
-  rpc_.pause_reading(client, true);
+  front_.pause_reading(client, true);
 }
 
-void Requests::on_room() {
-  std::erase_if(held_, [this](ipc::ClientId client) {
+void Writes::on_room() {
+  std::erase_if(held_, [this](rpc::ClientId client) {
     if (outbox_.crowded(client)) return false;
-    rpc_.pause_reading(client, false);
+    front_.pause_reading(client, false);
     return true;
   });
 }
 
-void Requests::on_link_status() {
+void Writes::on_link_status() {
   if (redis_is_there()) return;
-  for (const ipc::ClientId client : std::exchange(held_, {})) rpc_.pause_reading(client, false);
+  for (const rpc::ClientId client : std::exchange(held_, {})) front_.pause_reading(client, false);
 }
 
-void Requests::on_client_closed(ipc::ClientId client) {
+void Writes::on_client_closed(rpc::ClientId client) {
   std::erase(held_, client);
   pending_.for_each([&](outbox::Waiter waiter, const Pending& pending) {
     if (pending.client != client) return;
@@ -157,15 +147,15 @@ void Requests::on_client_closed(ipc::ClientId client) {
   forget_given_up();
 }
 
-void Requests::give_up(Request& request, outbox::Waiter waiter, rpc::Error error) {
+void Writes::give_up(rpc::Call& call, outbox::Waiter waiter, const rpc::Error& error) {
   const Pending* pending = pending_.find(waiter);
-  if (pending == nullptr) return refuse(request, std::move(error));
-  const ipc::Token token = pending->token;
+  if (pending == nullptr) return call.refuse(error);
+  const rpc::Token token = pending->token;
   pending_.remove(waiter);
-  rpc_.refuse(token, error);
+  front_.refuse(token, error);
 }
 
-void Requests::on_settled(const outbox::Settled& settled) {
+void Writes::on_settled(const outbox::Settled& settled) {
   Pending* place = pending_.find(settled.waiter);
   if (place == nullptr) return;
   // An answer may bring the next call in, which may take this place.
@@ -175,30 +165,30 @@ void Requests::on_settled(const outbox::Settled& settled) {
   switch (settled.outcome) {
     case outbox::Outcome::stored:
       if (settled.entry_refused || settled.message_refused) {
-        rpc_.answer(pending.token, partial_answer(pending.kind, pending.result, settled));
+        front_.answer(pending.token, partial_answer(pending.kind, pending.result, settled));
       } else if (pending.kind != AnswerKind::subscribers) {
-        rpc_.answer(pending.token, pending.result);
+        front_.answer(pending.token, pending.result);
       } else if (settled.subscribers < 0) {
-        rpc_.answer(pending.token, "{\"subscribers\":null}");
+        front_.answer(pending.token, "{\"subscribers\":null}");
       } else {
         char text[48];  // on the stack: an answer of the hot path
         const int size = std::snprintf(text, sizeof text, "{\"subscribers\":%lld}",
                                        static_cast<long long>(settled.subscribers));
-        rpc_.answer(pending.token, {text, static_cast<size_t>(size)});
+        front_.answer(pending.token, {text, static_cast<size_t>(size)});
       }
       break;
     case outbox::Outcome::refused:
-      rpc_.refuse(pending.token, rpc::refused_by_redis(settled.words));
+      front_.refuse(pending.token, rpc::refused_by_redis(settled.words));
       break;
     case outbox::Outcome::dropped:
-      rpc_.refuse(pending.token,
-                  rpc::dropped("it waited too long, or newer events needed the room"));
+      front_.refuse(pending.token,
+                    rpc::dropped("it waited too long, or newer events needed the room"));
       break;
   }
 }
 
 // Looks at all of them: they are few, and this happens only when something is not stored in time.
-void Requests::on_deadline() {
+void Writes::on_deadline() {
   const MonoTime now = loop_.now();
   MonoTime next = MonoTime::max();
   pending_.for_each([&](outbox::Waiter waiter, const Pending& pending) {
@@ -206,35 +196,35 @@ void Requests::on_deadline() {
       next = std::min(next, pending.deadline);
       return;
     }
-    const ipc::Token token = pending.token;
+    const rpc::Token token = pending.token;
     pending_.remove(waiter);
     ++given_up_;
-    const std::string link = link_words_(user_);
-    rpc_.refuse(token,
-                rpc::not_stored("not yet stored in the time given; it is kept and goes out when it "
-                                "can; Redis: " +
-                                    link,
-                                link));
+    const std::string link = link_words(link_.status());
+    front_.refuse(
+        token, rpc::not_stored("not yet stored in the time given; it is kept and goes out when it "
+                               "can; Redis: " +
+                                   link,
+                               link));
   });
   forget_given_up();
   if (next != MonoTime::max()) arm(next);
 }
 
-void Requests::forget_given_up() {
+void Writes::forget_given_up() {
   if (given_up_ < kMaxGivenUp) return;
   given_up_ = 0;
   outbox_.keep_waiters(
       [](void* self, outbox::Waiter waiter) {
-        return static_cast<Requests*>(self)->pending_.find(waiter) != nullptr;
+        return static_cast<Writes*>(self)->pending_.find(waiter) != nullptr;
       },
       this);
 }
 
 // The timer stands at the earliest deadline there was: of calls that are answered in time, which is
 // nearly all, none moves it.
-void Requests::arm(MonoTime deadline) {
+void Writes::arm(MonoTime deadline) {
   if (deadline_.active() && deadline_.due() <= deadline) return;
   deadline_.start(deadline - loop_.now());
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -4,10 +4,10 @@
 #include <memory>
 #include <string_view>
 
-#include "agent/operation.h"
+#include "cell/operation.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 std::unique_ptr<Operation> make_forget_operation(std::string_view node);
 
-}  // namespace nb::agent
+}  // namespace nb::cell

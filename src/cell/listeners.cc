@@ -1,4 +1,4 @@
-#include "agent/event_bus.h"
+#include "cell/listeners.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 
@@ -20,66 +20,24 @@ namespace {
 constexpr size_t kRemotePatterns = 32;
 constexpr size_t kRemoteCost = 1;  // glob_cost().from_star
 
-enum SubscribeParam : uint8_t { kChannels, kPatterns };
+constexpr rpc::Param kChannels{"channels", rpc::ParamKind::texts, false, 0, rpc::kSubscriptions};
+constexpr rpc::Param kPatterns{"patterns", rpc::ParamKind::texts, false, 0, rpc::kSubscriptions};
+constexpr auto kSubscribeParams = rpc::takes(kChannels, kPatterns);
 
 }  // namespace
 
-EventBus::EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests,
-                   redis::Subscriber& remote, Options options)
-    : loop_(loop),
-      rpc_(rpc),
-      requests_(requests),
-      remote_(remote),
-      options_(std::move(options)),
-      node_events_stream_(wire::node_events_stream(options_.node)),
-      recorded_(options_.node, options_.channels),
-      node_events_(options_.events_per_hour) {}
+constexpr rpc::Method Listeners::kMethods[] = {
+    rpc::method<&Listeners::subscribe>("event.subscribe", kSubscribeParams, rpc::Right::read,
+                                       rpc::kReads),
+    rpc::method<&Listeners::unsubscribe>("event.unsubscribe", kSubscribeParams, rpc::Right::read,
+                                         rpc::kReads),
+};
 
-void EventBus::reconfigure(Options options) {
-  options_ = std::move(options);
-  recorded_.set_limits(options_.channels);
-  node_events_.set_limit(options_.events_per_hour);
-}
+Listeners::Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
+                     redis::Subscriber& remote)
+    : loop_(loop), front_(front), link_(link), remote_(remote) {}
 
-bool EventBus::publish(Request& request, const Publication& event, const outbox::SlotUpdate* slot,
-                       const outbox::EntryUpdate* entry, AnswerKind kind, std::string_view result) {
-  const outbox::MessageUpdate message{event.channel, event.payload, event.max_age};
-  const outbox::FieldView fields[] = {{"channel"sv, event.channel}, {"event"sv, event.payload}};
-  outbox::EntryUpdate own;
-  own.db = options_.db;
-  own.fields = fields;
-  Publication::Record record = event.record;
-  if (record == Publication::Record::node && request.owner != 0 &&
-      !node_events_.spend(request.user, 1, loop_.now())) {
-    record = Publication::Record::shared;
-  }
-  switch (record) {
-    case Publication::Record::no:
-      break;
-    case Publication::Record::node:
-      own.stream = node_events_stream_;
-      own.max_length = options_.events_length;
-      own.max_bytes = options_.stream_bytes;
-      entry = &own;
-      break;
-    case Publication::Record::channel:
-    case Publication::Record::shared:
-      own.stream =
-          record == Publication::Record::shared
-              ? recorded_.shared()
-              : recorded_.stream_of(event.channel, request.owner, request.user, loop_.now());
-      own.max_length = options_.channels.length;
-      own.max_bytes = options_.channels.bytes;
-      own.ttl = options_.channels.ttl;
-      entry = &own;
-      break;
-  }
-  if (!requests_.write(request, slot, entry, &message, kind, result)) return false;
-  deliver_local(event.channel, event.payload);
-  return true;
-}
-
-EventBus::Listener* EventBus::find(ipc::ClientId client) {
+Listeners::Listener* Listeners::find(rpc::ClientId client) {
   for (const auto& listener : listeners_) {
     if (listener->client == client) return listener.get();
   }
@@ -88,7 +46,7 @@ EventBus::Listener* EventBus::find(ipc::ClientId client) {
 
 // --- events --------------------------------------------------------------------------------------
 
-void EventBus::route(std::string_view channel, bool remote) {
+void Listeners::route(std::string_view channel, bool remote) {
   if (routed_ && routed_remote_ == remote && routed_channel_ == channel) return;
   routed_ = true;
   routed_remote_ = remote;
@@ -103,7 +61,7 @@ void EventBus::route(std::string_view channel, bool remote) {
   }
 }
 
-void EventBus::add_to_route(const Topics::value_type& topic, bool remote) {
+void Listeners::add_to_route(const Topics::value_type& topic, bool remote) {
   const Topic& about = topic.second;
   if (remote && remote_.stage(about.way, about.is_pattern) == redis::Subscriber::Stage::refused) {
     return;
@@ -117,8 +75,8 @@ void EventBus::add_to_route(const Topics::value_type& topic, bool remote) {
   }
 }
 
-void EventBus::deliver(std::string_view channel, std::string_view payload, bool remote,
-                       std::string_view pattern) {
+void Listeners::deliver(std::string_view channel, std::string_view payload, bool remote,
+                        std::string_view pattern) {
   // The longest line that any of them reads.
   size_t most = 0;
   const auto for_each = [&](auto&& call) {
@@ -133,7 +91,7 @@ void EventBus::deliver(std::string_view channel, std::string_view payload, bool 
     }
   };
   for_each([&](const Listener& listener, const Topics::value_type&, bool) {
-    most = std::max(most, rpc_.max_line_bytes(listener.client));
+    most = std::max(most, front_.max_line_bytes(listener.client));
   });
   if (most == 0) return;
   line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"channel\":"sv;
@@ -152,13 +110,13 @@ void EventBus::deliver(std::string_view channel, std::string_view payload, bool 
       omitted_.append(line_, from);
     }
     ++counters_.delivered;
-    const bool fits = line_.size() <= rpc_.max_line_bytes(listener.client);
-    rpc_.notify(listener.client, fits ? line_ : omitted_);
+    const bool fits = line_.size() <= front_.max_line_bytes(listener.client);
+    front_.notify(listener.client, fits ? line_ : omitted_);
   });
 }
 
 // Once for all listeners, as it is for the one that reads the longest lines.
-void EventBus::write_message(std::string_view payload, bool remote, size_t most) {
+void Listeners::write_message(std::string_view payload, bool remote, size_t most) {
   const size_t room = most - rpc::kEnvelopeBytes;
   // A line is nested at most 64 deep, with the two levels that are around this.
   if (payload.size() <= room && (!remote || guard_.check(payload, {room, 62}).reason == nullptr)) {
@@ -175,7 +133,7 @@ void EventBus::write_message(std::string_view payload, bool remote, size_t most)
 }
 
 // What a line has behind the message.
-void EventBus::write_line(const Topics::value_type& by, bool remote) {
+void Listeners::write_line(const Topics::value_type& by, bool remote) {
   if (by.second.is_pattern) {
     line_ += ",\"pattern\":";
     json::Writer(line_).string(by.first);
@@ -184,14 +142,14 @@ void EventBus::write_line(const Topics::value_type& by, bool remote) {
   line_ += "}}";
 }
 
-void EventBus::deliver_local(std::string_view channel, std::string_view payload) {
+void Listeners::deliver_local(std::string_view channel, std::string_view payload) {
   if (listeners_.empty()) return;
   route(channel, false);
   deliver(channel, payload, false);
 }
 
-void EventBus::on_remote(std::string_view channel, std::string_view payload,
-                         std::string_view pattern) {
+void Listeners::on_remote(std::string_view channel, std::string_view payload,
+                          std::string_view pattern) {
   // No client could name it, and each of its bytes costs each pattern.
   if (channel.size() > GlobText::kMaxBytes) return;
   if (echo_.is_echo(channel, payload, loop_.now(), pattern)) {
@@ -202,13 +160,13 @@ void EventBus::on_remote(std::string_view channel, std::string_view payload,
   deliver(channel, payload, true, pattern);
 }
 
-void EventBus::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
+void Listeners::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
   if (listeners_.empty()) return;
   echo_.sent(channel, payload, loop_.now());
   if (is_notice) deliver_local(channel, payload);
 }
 
-void EventBus::on_remote_state(redis::LinkState state) {
+void Listeners::on_remote_state(redis::LinkState state) {
   if (state == redis::LinkState::stopped) echo_.clear();
   forget_route();
   for (const auto& listener : listeners_) answer_waiting(*listener);
@@ -216,15 +174,15 @@ void EventBus::on_remote_state(redis::LinkState state) {
 
 // --- subscriptions -------------------------------------------------------------------------------
 
-void EventBus::answer_waiting(Listener& listener) {
+void Listeners::answer_waiting(Listener& listener) {
   for (Subscription& s : listener.subscriptions) {
     if (s.call == 0) continue;
     if (waits_for_redis(listener)) return;
-    rpc_.answer(std::exchange(s.call, 0), "{}");
+    front_.answer(std::exchange(s.call, 0), "{}");
   }
 }
 
-bool EventBus::waits_for_redis(const Listener& listener) const {
+bool Listeners::waits_for_redis(const Listener& listener) const {
   if (remote_.will_tell_gap()) return false;
   for (const Subscription& s : listener.subscriptions) {
     const Topic& about = s.topic->second;
@@ -234,29 +192,27 @@ bool EventBus::waits_for_redis(const Listener& listener) const {
   return false;
 }
 
-void EventBus::on_gap(WallTime from, WallTime to) {
+void Listeners::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
-  for (const auto& listener : listeners_) rpc_.notify_gap(listener->client, from, to);
+  for (const auto& listener : listeners_) front_.notify_gap(listener->client, from, to);
 }
 
-void EventBus::subscribe(Request& request) {
-  if (request.check_only || request.call == nullptr) return;
-  const json::View channels = request.values[kChannels];
-  const json::View patterns = request.values[kPatterns];
+void Listeners::subscribe(rpc::Call& call) {
+  const json::View channels = call[kChannels];
+  const json::View patterns = call[kPatterns];
   size_t count = 0;
   for (const json::View list : {channels, patterns}) {
     if (!list.exists()) continue;
     for ([[maybe_unused]] const json::View element : list.elements()) ++count;
   }
   if (count == 0) {
-    return requests_.refuse(
-        request, rpc::invalid_params("channels", "name at least one channel or pattern"));
+    return call.refuse(rpc::invalid_params("channels", "name at least one channel or pattern"));
   }
-  Listener* listener = find(request.call->client);
+  Listener* listener = find(call.who.client);
   if (listener == nullptr) {
     listeners_.push_back(std::make_unique<Listener>());
     listener = listeners_.back().get();
-    listener->client = request.call->client;
+    listener->client = call.who.client;
   }
   const size_t had = listener->subscriptions.size();
   std::string scratch;
@@ -274,8 +230,7 @@ void EventBus::subscribe(Request& request) {
       drop(*listener, listener->subscriptions.back());
     }
     if (had == 0) listeners_.pop_back();
-    return requests_.refuse(
-        request,
+    return call.refuse(
         too_many
             ? rpc::too_many(
                   format("a client may have at most %zu subscriptions", rpc::kSubscriptions),
@@ -286,20 +241,21 @@ void EventBus::subscribe(Request& request) {
                          cost, rpc::kPatternCost),
                   rpc::kPatternCost));
   }
-  const bool waits = listener->subscriptions.size() > had && requests_.redis_is_there() &&
+  const bool waits = listener->subscriptions.size() > had &&
+                     link_.status().state >= redis::LinkState::replaying &&
                      waits_for_redis(*listener);
-  if (!waits) return requests_.done(request);
-  listener->subscriptions.back().call = rpc_.defer(*request.call);
+  if (!waits) return call.answer();
+  listener->subscriptions.back().call = call.put_off();
 }
 
-std::string_view EventBus::way_of(std::string_view text, bool is_pattern) const {
+std::string_view Listeners::way_of(std::string_view text, bool is_pattern) const {
   if (!is_pattern) return text;
   const bool cheap =
       glob_cost(text).from_star <= kRemoteCost && remote_.patterns() < kRemotePatterns;
   return cheap ? text : "*"sv;
 }
 
-void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
+void Listeners::add(Listener& listener, std::string_view text, bool is_pattern) {
   Topics& all = topics(is_pattern);
   auto topic = all.find(text);
   if (topic == all.end()) {
@@ -320,9 +276,9 @@ void EventBus::add(Listener& listener, std::string_view text, bool is_pattern) {
   }
 }
 
-void EventBus::drop(Listener& listener, const Subscription& subscription) {
+void Listeners::drop(Listener& listener, const Subscription& subscription) {
   forget_route();
-  rpc_.answer(subscription.call, "{}");
+  front_.answer(subscription.call, "{}");
   const Topics::iterator topic = subscription.topic;
   auto& [text, about] = *topic;
   if (about.is_pattern) {
@@ -335,15 +291,14 @@ void EventBus::drop(Listener& listener, const Subscription& subscription) {
   if (about.members.empty()) topics(about.is_pattern).erase(topic);
 }
 
-void EventBus::unsubscribe(Request& request) {
-  if (request.check_only || request.call == nullptr) return;
-  const json::View channels = request.values[kChannels];
-  const json::View patterns = request.values[kPatterns];
+void Listeners::unsubscribe(rpc::Call& call) {
+  const json::View channels = call[kChannels];
+  const json::View patterns = call[kPatterns];
   if (!channels.exists() && !patterns.exists()) {
-    on_client_closed(request.call->client);
-    return requests_.done(request);
+    on_client_closed(call.who.client);
+    return call.answer();
   }
-  if (Listener* listener = find(request.call->client)) {
+  if (Listener* listener = find(call.who.client)) {
     std::string scratch;
     for (const bool is_pattern : {false, true}) {
       const json::View list = is_pattern ? patterns : channels;
@@ -358,29 +313,29 @@ void EventBus::unsubscribe(Request& request) {
       }
     }
     answer_waiting(*listener);
-    if (listener->subscriptions.empty()) on_client_closed(request.call->client);
+    if (listener->subscriptions.empty()) on_client_closed(call.who.client);
   }
-  requests_.done(request);
+  call.answer();
 }
 
-void EventBus::on_client_closed(ipc::ClientId client) {
+void Listeners::on_client_closed(rpc::ClientId client) {
   Listener* listener = find(client);
   if (listener == nullptr) return;
   for (const Subscription& subscription : listener->subscriptions) drop(*listener, subscription);
   std::erase_if(listeners_, [&](const auto& one) { return one.get() == listener; });
 }
 
-size_t EventBus::subscriptions() const {
+size_t Listeners::subscriptions() const {
   size_t count = 0;
   for (const auto& listener : listeners_) count += listener->subscriptions.size();
   return count;
 }
 
-size_t EventBus::subscriptions_of(ipc::ClientId client) const {
+size_t Listeners::subscriptions_of(rpc::ClientId client) const {
   for (const auto& listener : listeners_) {
     if (listener->client == client) return listener->subscriptions.size();
   }
   return 0;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-#include "agent/state_service.h"
+#include "cell/state_read.h"
 
 #include <algorithm>
 #include <optional>
@@ -7,10 +7,8 @@
 #include "json/guard.h"
 #include "json/writer.h"
 #include "redis/forms.h"
-#include "rpc/line_limits.h"
-#include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
@@ -21,28 +19,10 @@ constexpr size_t kMaxDepth = 62;
 constexpr size_t kStoredLines = 4;
 // Fields of a HASH, which Redis hands out all at once.
 constexpr size_t kMaxFields = 16384;
-// What Redis keeps for a key besides it and its value, about.
-constexpr uint64_t kKeyOverhead = 100;
 // One field in an answer, at the least: "":"",
 constexpr size_t kLeastField = 6;
 // What Redis takes for a field beside its texts, at the most, and counts in MEMORY USAGE.
 constexpr size_t kFieldOverhead = 128;
-
-std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
-  std::string out;
-  json::Writer json(out);
-  json.begin_object().key("key").string(key).key("value").raw(value_json);
-  json.key("source").string(source).end_object();
-  return out;
-}
-
-// The one field in which a HASH of the schema holds its object; empty for others.
-std::string_view object_field(std::string_view key) {
-  if (key.starts_with("node:health:")) return "health";
-  if (key.starts_with("robot:state:")) return "state";
-  if (key.starts_with("stroke:progress:")) return "progress";
-  return {};
-}
 
 // Asks for the type and the size first: an answer of Redis beyond the reader's limit would end the
 // reader's connection. Who may not ask for the size reads all the same.
@@ -51,58 +31,53 @@ class GetOperation final : public Operation {
   explicit GetOperation(std::string_view key) : key_(key), field_(object_field(key)) {}
 
  private:
-  enum class Step : uint8_t { type, string_size, string, field_size, field, fields, usage, hash };
+  enum Step { kType, kStringSize, kString, kFieldSize, kField, kFields, kUsage, kHash };
 
-  void begin() override { ask({"TYPE", key_}); }
+  void begin() override { ask(kType, {"TYPE", key_}); }
 
-  void on_reply(redis::Reply reply) override {
+  void on_reply(int step, redis::Reply reply) override {
     const bool says_no = reply.is_error();
-    switch (step_) {
-      case Step::type:
+    switch (step) {
+      case kType:
         return says_no ? refuse_by_redis(reply) : on_type(redis::read_type(reply));
-      case Step::string_size:
+      case kStringSize:
         if (!says_no && !fits(reply)) return;
-        return next(Step::string, {"GET", key_});
-      case Step::field_size:
+        return ask(kString, {"GET", key_});
+      case kFieldSize:
         if (!says_no && !fits(reply)) return;
-        return next(Step::field, {"HGET", key_, field_});
-      case Step::fields:
+        return ask(kField, {"HGET", key_, field_});
+      case kFields:
         if (!says_no && !has_few_fields(reply)) return;
         // Looks at all of them: few are few.
-        return next(Step::usage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
-      case Step::usage:
+        return ask(kUsage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
+      case kUsage:
         if (reply.is_nil()) return refuse_as_gone();
         if (!says_no && !fits(reply, fields_ * kFieldOverhead)) return;
-        return next(Step::hash, {"HGETALL", key_});
-      case Step::field:
+        return ask(kHash, {"HGETALL", key_});
+      case kField:
         // A HASH without the schema's field is one like any other.
-        if (reply.is_nil()) return next(Step::fields, {"HLEN", key_});
+        if (reply.is_nil()) return ask(kFields, {"HLEN", key_});
         [[fallthrough]];
-      case Step::string:
+      case kString:
         if (says_no) return refuse_by_redis(reply);
         if (reply.is_nil()) return refuse_as_gone();
         return reply.is_string() ? give_text(reply.text()) : refuse_as_malformed("GET or HGET");
-      case Step::hash:
+      case kHash:
         return says_no ? refuse_by_redis(reply) : give_hash(reply);
     }
   }
 
   void on_type(std::optional<std::string_view> type) {
     if (!type) return refuse_as_malformed("TYPE");
-    if (type == "string"sv) return next(Step::string_size, {"STRLEN", key_});
+    if (type == "string"sv) return ask(kStringSize, {"STRLEN", key_});
     if (type == "hash"sv && !field_.empty()) {
-      return next(Step::field_size, {"HSTRLEN", key_, field_});
+      return ask(kFieldSize, {"HSTRLEN", key_, field_});
     }
-    if (type == "hash"sv) return next(Step::fields, {"HLEN", key_});
+    if (type == "hash"sv) return ask(kFields, {"HLEN", key_});
     if (type == "none"sv) return refuse_as_gone();
     const std::string name(clip_utf8(*type, 32));
     refuse(rpc::wrong_type("the key holds a " + name + ": what can be read are strings and hashes",
                            name));
-  }
-
-  void next(Step step, std::initializer_list<std::string_view> command) {
-    step_ = step;
-    ask(command);
   }
 
   size_t max_stored() const { return kStoredLines * line_bytes(); }
@@ -180,40 +155,6 @@ class GetOperation final : public Operation {
   std::string key_;
   std::string_view field_;
   size_t fields_ = 0;
-  Step step_ = Step::type;
-};
-
-// Where a walk goes on: a page of SCAN, by its cursor, and how many of its keys have been handed
-// out. Redis gives the same page for the same cursor as long as nothing is added or removed around
-// it; the digest tells whether it is the same. If not, the page begins anew: a key may come twice,
-// and none is left out. So the agent keeps nothing for a walk, and a made up cursor finds nothing
-// but another place to begin.
-struct ListCursor {
-  uint64_t page = 0;
-  uint64_t done = 0;
-  uint64_t digest = 0;
-
-  static std::optional<ListCursor> parse(std::string_view text) {
-    ListCursor cursor;
-    const size_t first = text.find(':');
-    const auto page = parse_number<uint64_t>(text.substr(0, first));
-    if (!page) return std::nullopt;
-    cursor.page = *page;
-    if (first == text.npos) return cursor;
-    const size_t second = text.find(':', first + 1);
-    if (second == text.npos) return std::nullopt;
-    const auto done = parse_number<uint64_t>(text.substr(first + 1, second - first - 1));
-    const auto digest = parse_number<uint64_t>(text.substr(second + 1));
-    if (!done || !digest) return std::nullopt;
-    cursor.done = *done;
-    cursor.digest = *digest;
-    return cursor;
-  }
-  std::string text() const {
-    if (done == 0) return std::to_string(page);
-    return format("%llu:%llu:%llu", static_cast<unsigned long long>(page),
-                  static_cast<unsigned long long>(done), static_cast<unsigned long long>(digest));
-  }
 };
 
 // FNV-1a over the keys, each with its size.
@@ -250,10 +191,10 @@ class ListOperation final : public Operation {
 
   void begin() override {
     scan_ = std::to_string(cursor_.page);
-    ask({"SCAN", scan_, "MATCH", pattern_, "COUNT", kPage});
+    ask(0, {"SCAN", scan_, "MATCH", pattern_, "COUNT", kPage});
   }
 
-  void on_reply(redis::Reply reply) override {
+  void on_reply(int, redis::Reply reply) override {
     if (reply.is_error()) return refuse(rpc::refused_by_redis(reply.text()));
     const auto page = redis::read_scan_page(reply);
     if (!page) return refuse_as_malformed("SCAN");
@@ -318,6 +259,44 @@ class ListOperation final : public Operation {
 
 }  // namespace
 
+std::string get_result(std::string_view key, std::string_view value_json, const char* source) {
+  std::string out;
+  json::Writer json(out);
+  json.begin_object().key("key").string(key).key("value").raw(value_json);
+  json.key("source").string(source).end_object();
+  return out;
+}
+
+std::string_view object_field(std::string_view key) {
+  if (key.starts_with("node:health:")) return "health";
+  if (key.starts_with("robot:state:")) return "state";
+  if (key.starts_with("stroke:progress:")) return "progress";
+  return {};
+}
+
+std::optional<ListCursor> ListCursor::parse(std::string_view text) {
+  ListCursor cursor;
+  const size_t first = text.find(':');
+  const auto page = parse_number<uint64_t>(text.substr(0, first));
+  if (!page) return std::nullopt;
+  cursor.page = *page;
+  if (first == text.npos) return cursor;
+  const size_t second = text.find(':', first + 1);
+  if (second == text.npos) return std::nullopt;
+  const auto done = parse_number<uint64_t>(text.substr(first + 1, second - first - 1));
+  const auto digest = parse_number<uint64_t>(text.substr(second + 1));
+  if (!done || !digest) return std::nullopt;
+  cursor.done = *done;
+  cursor.digest = *digest;
+  return cursor;
+}
+
+std::string ListCursor::text() const {
+  if (done == 0) return std::to_string(page);
+  return format("%llu:%llu:%llu", static_cast<unsigned long long>(page),
+                static_cast<unsigned long long>(done), static_cast<unsigned long long>(digest));
+}
+
 void append_value(std::string_view stored, std::string& out) {
   json::Guard guard;
   if (guard.check(stored, {stored.size() + 1, kMaxDepth}).reason == nullptr) {
@@ -327,95 +306,13 @@ void append_value(std::string_view stored, std::string& out) {
   }
 }
 
-bool StateService::check_key(Request& request, std::string_view key) {
-  if (!wire::is_reserved_key(key)) return true;
-  requests_.refuse(request,
-                   rpc::refused_key(key,
-                                    "other programs parse keys beginning with node:, robot:, "
-                                    "stroke:, stream:, session: and nodebeat:"));
-  return false;
+std::unique_ptr<Operation> make_get_operation(std::string_view key) {
+  return std::make_unique<GetOperation>(key);
 }
 
-// key, value, ttl_ms
-void StateService::set(Request& request) {
-  const std::string_view key = *request.values[0].string(key_);
-  if (!check_key(request, key) || request.check_only) return;
-  const outbox::FieldView fields[] = {{"", compacted(request.values[1], value_)}};
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key;
-  slot.kind = outbox::SlotKind::string;
-  slot.fields = fields;
-  slot.limited = true;
-  slot.shared = true;
-  if (const auto ttl = request.values[2].integer()) slot.ttl = std::chrono::milliseconds(*ttl);
-  const uint64_t bytes = new_bytes(key, fields[0].value.size());
-  if (bytes > 0 && !new_bytes_.spend(request.user, bytes, request.began)) {
-    return requests_.refuse(
-        request, rpc::queue_full("the programs of this user have added as much within an "
-                                 "hour as [outbox] new_value_bytes_per_hour allows: new "
-                                 "keys, and values larger than before",
-                                 static_cast<size_t>(new_bytes_.limit())));
-  }
-  if (!requests_.write(request, &slot, nullptr, nullptr) && bytes > 0) {
-    new_bytes_.give_back(request.user, bytes);
-  }
+std::unique_ptr<Operation> make_list_operation(std::string_view prefix, const ListCursor& from,
+                                               size_t limit) {
+  return std::make_unique<ListOperation>(prefix, from, limit);
 }
 
-// By how much this value makes Redis larger than ever, as far as the agent knows: what it does not
-// keep is new.
-uint64_t StateService::new_bytes(std::string_view key, size_t size) const {
-  const auto before = outbox_.find(db_, key);
-  if (!before || before->largest == 0) return key.size() + size + kKeyOverhead;
-  return size > before->largest ? size - before->largest : 0;
-}
-
-// key
-void StateService::get(Request& request) {
-  if (request.call == nullptr) return;
-  const std::string_view key = *request.values[0].string(key_);
-  const auto slot = outbox_.find(db_, key, request.began);
-  if (slot && !slot->stored) {
-    if (slot->kind == outbox::SlotKind::remove) {
-      return requests_.refuse(request, rpc::not_found("there is no such key"));
-    }
-    const std::string_view wanted = object_field(key);
-    for (const outbox::FieldView& field : slot->fields) {
-      if (slot->kind == outbox::SlotKind::string || field.name == wanted) {
-        return requests_.done(request, get_result(key, field.value, "agent"));
-      }
-    }
-  }
-  operations_.begin(*request.call, std::make_unique<GetOperation>(key));
-}
-
-// key
-void StateService::remove(Request& request) {
-  const std::string_view key = *request.values[0].string(key_);
-  if (!check_key(request, key) || request.check_only) return;
-  outbox::SlotUpdate slot;
-  slot.db = db_;
-  slot.key = key;
-  slot.kind = outbox::SlotKind::remove;
-  slot.forget = true;
-  slot.shared = true;
-  slot.limited = true;  // while Redis is away each key that is deleted takes its room
-  requests_.write(request, &slot, nullptr, nullptr);
-}
-
-// prefix, limit, cursor
-void StateService::list(Request& request) {
-  if (request.call == nullptr) return;
-  std::string scratch;
-  const auto cursor = ListCursor::parse(request.values[2].string(scratch).value_or("0"));
-  if (!cursor) {
-    return requests_.refuse(
-        request, rpc::invalid_params("cursor", "expected what an earlier state.list returned"));
-  }
-  const size_t limit = static_cast<size_t>(request.values[1].integer().value_or(100));
-  operations_.begin(
-      *request.call,
-      std::make_unique<ListOperation>(request.values[0].string(key_).value_or(""), *cursor, limit));
-}
-
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,9 +1,9 @@
-#include "agent/ended_sessions.h"
+#include "cell/ended_sessions.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace nb::agent {
+namespace nb::cell {
 
 void EndedSessions::add(std::string session, uint64_t user, uint64_t bytes, MonoTime gone_at) {
   Session ended;
@@ -41,4 +41,4 @@ std::optional<std::string> EndedSessions::take_excess(uint64_t limit, MonoTime n
   return name;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-#include "agent/robot_service.h"
+#include "cell/robot.h"
 
 #include <unistd.h>
 
@@ -10,8 +10,13 @@
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
+
+constexpr rpc::Param kTimestamp{"timestamp", rpc::ParamKind::timestamp};
+constexpr auto kUpdateParams =
+    rpc::join(rpc::join(rpc::takes(kTimestamp), wire::params_of(wire::kRobotStateFields)),
+              rpc::takes(rpc::kAck, rpc::kAckTimeout));
 
 bool is_due(MonoTime last, Duration interval, MonoTime now) {
   return last == MonoTime::min() || now - last >= interval;
@@ -19,26 +24,30 @@ bool is_due(MonoTime last, Duration interval, MonoTime now) {
 
 }  // namespace
 
-RobotService::RobotService(uv::Loop& loop, const Log& log, const node::Identity& identity,
-                           EventBus& bus, const Requests& requests, const config::Config& config,
-                           std::string file)
+constexpr rpc::Method Robot::kMethods[] = {
+    rpc::method<&Robot::update>("robot.update", kUpdateParams, rpc::Right::robot,
+                                rpc::kWrites | rpc::kInWill),
+};
+
+Robot::Robot(uv::Loop& loop, const Log& log, const node::Identity& identity, Events& events,
+             Writes& writes, const config::Config& config, std::string file)
     : loop_(loop),
       log_(log),
       identity_(identity),
-      bus_(bus),
-      requests_(requests),
+      events_(events),
+      writes_(writes),
       db_(config.redis.db_for("health").value()),
       key_(wire::robot_state_key(identity.node)),
       telemetry_(wire::robot_telemetry_stream(identity.node)),
       record_(wire::kRobotStateFields),
       file_(std::move(file)),
-      event_timer_(loop, Delegate<void()>::to<&RobotService::on_event_due>(this)) {
+      event_timer_(loop, Delegate<void()>::to<&Robot::on_event_due>(this)) {
   reconfigure(config);
   load();
 }
 
-RobotService::~RobotService() {
-  const outbox::Slot* slot = requests_.slots().find(db_, key_);
+Robot::~Robot() {
+  const outbox::Slot* slot = writes_.slots().find(db_, key_);
   if (file_.empty() || slot == nullptr || slot->settled()) return;
   outbox::FieldView fields[2];
   (void)state_slot(fields);
@@ -48,7 +57,7 @@ RobotService::~RobotService() {
   }
 }
 
-void RobotService::load() {
+void Robot::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
@@ -63,21 +72,20 @@ void RobotService::load() {
   if (noted_at_) record_.adopt(state);
 }
 
-void RobotService::reconfigure(const config::Config& config) {
+void Robot::reconfigure(const config::Config& config) {
   config_ = config.robot;
   max_age_ = config.outbox.max_age;
   stream_bytes_ = config.outbox.stream_bytes;
   if (event_timer_.active()) start_timer();
 }
 
-void RobotService::update(Request& request) {
-  if (request.check_only) return;
-  // The timestamp, then the record's fields (local_api.cc has the table).
-  for (size_t i = 0; i < std::size(wire::kRobotStateFields); ++i) {
-    if (request.values[1 + i].exists()) record_.set(i, request.values[1 + i]);
-  }
+void Robot::update(rpc::Call& call) {
+  if (call.is_check()) return;
+  const std::span<const json::View> values =
+      call.from(wire::kRobotStateFields[0].param, std::size(wire::kRobotStateFields));
+  record_.update(values);
   const MonoTime now = loop_.now();
-  wire::take_timestamp(request.values[0], loop_.clock().wall_now(), timestamp_);
+  wire::take_timestamp(call[kTimestamp], loop_.clock().wall_now(), timestamp_);
   outbox::FieldView fields[2];
   const outbox::SlotUpdate slot = state_slot(fields);
 
@@ -101,27 +109,25 @@ void RobotService::update(Request& request) {
     write_event();
     // It is one in a while, however many updates there are; and the state, which it takes along, is
     // not to wait behind what others publish.
-    request.urgent |= config_.event_interval > Duration::zero();
-    taken = bus_.publish(request, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
+    call.urgent |= config_.event_interval > Duration::zero();
+    taken = events_.send(call, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
                          samples ? &sample : nullptr);
     if (taken) {
       event_timer_.stop();
       last_event_ = now;
     }
   } else {
-    taken = bus_.write(request, slot, samples ? &sample : nullptr);
+    taken = writes_.write(call, &slot, samples ? &sample : nullptr, nullptr);
     if (taken && !event_timer_.active()) start_timer();
   }
   if (taken) {
     if (samples) last_sample_ = now;
     return;
   }
-  for (size_t i = 0; i < std::size(wire::kRobotStateFields); ++i) {
-    if (request.values[1 + i].exists()) record_.take_back(i);
-  }
+  record_.take_back(values);
 }
 
-outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {
+outbox::SlotUpdate Robot::state_slot(outbox::FieldView (&fields)[2]) {
   json_.clear();
   record_.append_json(timestamp_, identity_.node, json_);
   fields[0] = {"state", json_};
@@ -133,25 +139,25 @@ outbox::SlotUpdate RobotService::state_slot(outbox::FieldView (&fields)[2]) {
   return slot;
 }
 
-void RobotService::start_timer() {
+void Robot::start_timer() {
   event_timer_.start(last_event_ + config_.event_interval - loop_.now());
 }
 
-void RobotService::finish() {
+void Robot::finish() {
   if (!event_timer_.active()) return;
   event_timer_.stop();
   on_event_due();
 }
 
 // The last update of a burst is told as well.
-void RobotService::on_event_due() {
+void Robot::on_event_due() {
   last_event_ = loop_.now();
   write_event();
-  Request nobody;
-  bus_.publish(nobody, {wire::kRobotEventsChannel, event_, max_age_});
+  rpc::Call own;
+  events_.send(own, {wire::kRobotEventsChannel, event_, max_age_});
 }
 
-void RobotService::write_event() {
+void Robot::write_event() {
   event_ = "{\"type\":\"state_update\",\"node_id\":\"";
   event_.append(identity_.node).append("\",\"timestamp\":\"").append(timestamp_);
   event_.append("\",\"is_connected_l\":").append(record_.json(wire::kRobotConnectedL));
@@ -160,16 +166,15 @@ void RobotService::write_event() {
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
 }
 
-void RobotService::read_back(redis::Link& link) {
+void Robot::read_back(redis::Link& link) {
   if (was_read_) return;
   const std::string_view command[] = {"HGET", key_, "state"};
   // Ahead of what was said meanwhile, which would replace it.
-  link.query(db_, command,
-             Delegate<void(const redis::QueryReply&)>::to<&RobotService::on_read>(this),
+  link.query(db_, command, Delegate<void(const redis::QueryReply&)>::to<&Robot::on_read>(this),
              redis::Link::QueryOrder::ahead_of_writes);
 }
 
-void RobotService::on_read(const redis::QueryReply& reply) {
+void Robot::on_read(const redis::QueryReply& reply) {
   if (!reply.reply) return;  // the connection is gone: the next one reads
   was_read_ = true;
   if (reply.reply.is_error()) return;
@@ -192,11 +197,11 @@ void RobotService::on_read(const redis::QueryReply& reply) {
   if (record_.adopt(theirs) && !timestamp_.empty()) put_state();
 }
 
-void RobotService::put_state() {
+void Robot::put_state() {
   outbox::FieldView fields[2];
   const outbox::SlotUpdate slot = state_slot(fields);
-  Request nobody;
-  bus_.write(nobody, slot, nullptr);
+  rpc::Call own;
+  writes_.write(own, &slot, nullptr, nullptr);
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

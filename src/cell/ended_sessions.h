@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 class EndedSessions {
  public:
@@ -34,4 +34,4 @@ class EndedSessions {
   std::vector<Session> sessions_;  // oldest first
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

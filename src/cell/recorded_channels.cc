@@ -1,10 +1,10 @@
-#include "agent/recorded_channels.h"
+#include "cell/recorded_channels.h"
 
 #include <algorithm>
 
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
 // Of the channels, one client may take one of so many parts, the programs of one user this many.
@@ -51,4 +51,4 @@ std::string_view RecordedChannels::stream_of(std::string_view channel, outbox::O
   return channels_.back().stream;
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-// StrokeService: stroke.start, .update, .end. One session runs at a time. A small file beside the
+// Stroke: stroke.start, .update, .end. One session runs at a time. A small file beside the
 // socket holds its name and its progress, so that a restarted agent goes on with it, with Redis or
 // without. The file also names sessions whose end Redis may not have got: a restarted agent ends
 // those of them that Redis still shows as running.
@@ -8,31 +8,33 @@
 #include <string>
 #include <vector>
 
-#include "agent/ended_sessions.h"
-#include "agent/event_bus.h"
-#include "agent/hourly_budget.h"
 #include "base/log.h"
+#include "cell/ended_sessions.h"
+#include "cell/events.h"
+#include "cell/hourly_budget.h"
 #include "config/config.h"
 #include "node/identity.h"
 #include "redis/link.h"
+#include "rpc/method.h"
 #include "wire/record.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
-class StrokeService {
+class Stroke {
  public:
   // `file`: where the running session is kept; empty: nowhere.
-  StrokeService(uv::Loop& loop, const Log& log, const node::Identity& identity, EventBus& bus,
-                Requests& requests, const config::Config& config, std::string file);
-  ~StrokeService();
-  StrokeService(const StrokeService&) = delete;
-  StrokeService& operator=(const StrokeService&) = delete;
+  Stroke(uv::Loop& loop, const Log& log, const node::Identity& identity, Events& events,
+         Writes& writes, const config::Config& config, std::string file);
+  ~Stroke();
+  Stroke(const Stroke&) = delete;
+  Stroke& operator=(const Stroke&) = delete;
 
   void reconfigure(const config::Config& config);
 
-  void start(Request& request);
-  void update(Request& request);
-  void end(Request& request);
+  static const rpc::Method kMethods[3];
+  void start(rpc::Call& call);
+  void update(rpc::Call& call);
+  void end(rpc::Call& call);
 
   // A connection to Redis: what stands there of the sessions that were read from the file.
   void read_back(redis::Link& link);
@@ -53,27 +55,25 @@ class StrokeService {
   void end_in_redis(const Ended& ended, json::View stored);
   void save();
   void save_soon();
-  bool is_running(Request& request, json::View session);
-  void take_values(const Request& request, size_t first);
-  void take_back_values(const Request& request, size_t first);
+  bool is_running(rpc::Call& call, json::View session);
   void take_timestamp(json::View given);
   void write_progress();
   void put_progress();
   outbox::SlotUpdate progress_slot(const outbox::FieldView& field) const;
-  bool put_end(Request& request, const Ended& ended, std::string_view progress);
+  bool put_end(rpc::Call& call, const Ended& ended, std::string_view progress);
   void set_ttl(std::string_view key, outbox::Owner owner, Duration ttl);
   void renew();
   Duration running_ttl() const;
   void begin_event(std::string_view type, std::string_view session, std::string_view timestamp);
   std::string new_session_id();
-  void end_session(Request& request);
+  void end_session(rpc::Call& call);
   void note_session();
 
   uv::Loop& loop_;
   const Log& log_;
   const node::Identity& identity_;
-  EventBus& bus_;
-  Requests& requests_;
+  Events& events_;
+  Writes& writes_;
   config::RobotConfig config_;
   Duration max_age_{};
   int db_;
@@ -104,4 +104,4 @@ class StrokeService {
   std::string event_;
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-// EventBus: who of the local clients listens to what. Local events go to them at once, Redis or
+// Listeners: who of the local clients listens to what. Local events go to them at once, Redis or
 // not, and to Redis through the outbox; remote ones come from Redis, without the own echo.
 //
 // What an event costs is bounded, since whoever publishes pays for what others listen to: each
@@ -16,61 +16,31 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/hourly_budget.h"
-#include "agent/recorded_channels.h"
-#include "agent/request.h"
 #include "base/glob.h"
-#include "ipc/rpc_server.h"
 #include "json/guard.h"
 #include "json/view.h"
 #include "redis/echo_filter.h"
+#include "redis/link.h"
 #include "redis/subscriber.h"
+#include "rpc/front_end.h"
+#include "rpc/method.h"
+#include "uv/loop.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
-// What goes out with an event.
-struct Publication {
-  std::string_view channel;
-  std::string_view payload;  // JSON, one line
-  Duration max_age{};
-  // Whether it also goes into a stream: none, the node's, its channel's, or the one that channels
-  // without a stream of their own share. What goes into the node's beyond a budget of its user's
-  // goes into the shared one, so that one user's programs do not push out what others have said.
-  enum class Record : uint8_t { no, node, channel, shared };
-  Record record = Record::no;
-};
-
-class EventBus {
+class Listeners {
  public:
-  struct Options {
-    std::string node;
-    int db = 0;
-    uint64_t events_length = 0;
-    uint64_t events_per_hour = 0;  // of one user, in the node's stream
-    uint64_t stream_bytes = 0;
-    RecordedChannels::Limits channels;
-  };
+  // All references must outlive it.
+  Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
+            redis::Subscriber& remote);
 
-  EventBus(uv::Loop& loop, ipc::RpcServer& rpc, Requests& requests, redis::Subscriber& remote,
-           Options options);
-
-  void reconfigure(Options options);
-
-  // Writes one unit: `slot` and `entry` may be null; with `record` the entry is the event's own,
-  // and `entry` is not looked at. Answers the request.
-  bool publish(Request& request, const Publication& event, const outbox::SlotUpdate* slot = nullptr,
-               const outbox::EntryUpdate* entry = nullptr, AnswerKind kind = AnswerKind::empty,
-               std::string_view result = "{}");
-  // The same without an event.
-  bool write(Request& request, const outbox::SlotUpdate& slot, const outbox::EntryUpdate* entry) {
-    return requests_.write(request, &slot, entry, nullptr);
-  }
   // To local clients only: what went to Redis by another way.
   void deliver_local(std::string_view channel, std::string_view payload);
 
-  void subscribe(Request& request);    // channels, patterns
-  void unsubscribe(Request& request);  // channels, patterns
-  void on_client_closed(ipc::ClientId client);
+  static const rpc::Method kMethods[2];
+  void subscribe(rpc::Call& call);
+  void unsubscribe(rpc::Call& call);
+  void on_client_closed(rpc::ClientId client);
 
   // From the link and the subscriber.
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
@@ -85,7 +55,7 @@ class EventBus {
   };
   const Counters& counters() const { return counters_; }
   size_t subscriptions() const;
-  size_t subscriptions_of(ipc::ClientId client) const;
+  size_t subscriptions_of(rpc::ClientId client) const;
 
  private:
   struct Listener;
@@ -103,10 +73,10 @@ class EventBus {
   using Topics = std::map<std::string, Topic, std::less<>>;
   struct Subscription {
     Topics::iterator topic;
-    ipc::Token call = 0;  // that it came with, answered when Redis has confirmed all
+    rpc::Token call = 0;  // that it came with, answered when Redis has confirmed all
   };
   struct Listener {
-    ipc::ClientId client = 0;
+    rpc::ClientId client = 0;
     std::vector<Subscription> subscriptions;
     size_t pattern_cost = 0;
     // Of the messages that are being routed: by which of its subscriptions they come.
@@ -115,7 +85,7 @@ class EventBus {
     const Topics::value_type* by = nullptr;
   };
 
-  Listener* find(ipc::ClientId client);
+  Listener* find(rpc::ClientId client);
   Topics& topics(bool is_pattern) { return is_pattern ? patterns_ : channels_; }
   // Finds for each listener the subscription by which it gets the messages of this channel: its
   // oldest of those that match. One that matches several comes from Redis by each of them that it
@@ -138,13 +108,9 @@ class EventBus {
   void answer_waiting(Listener& listener);
 
   uv::Loop& loop_;
-  ipc::RpcServer& rpc_;
-  Requests& requests_;
+  rpc::FrontEnd& front_;
+  const redis::Link& link_;
   redis::Subscriber& remote_;
-  Options options_;
-  std::string node_events_stream_;
-  RecordedChannels recorded_;
-  HourlyBudget node_events_;
   redis::EchoFilter echo_;
   json::Guard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;
@@ -165,4 +131,4 @@ class EventBus {
   std::string compact_, omitted_;
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-// RobotService: robot.update. Partial updates are merged onto the last known state; the slot takes
+// Robot: robot.update. Partial updates are merged onto the last known state; the slot takes
 // every one, the event goes out at a bounded rate. A state that Redis has not got when the agent
 // stops is noted in a small file beside the socket: a robot that said good-bye, or whose will was
 // carried out, will not say so again, and Redis would show it as connected for ever.
@@ -7,26 +7,30 @@
 #include <optional>
 #include <string>
 
-#include "agent/event_bus.h"
 #include "base/log.h"
+#include "cell/events.h"
 #include "config/config.h"
 #include "node/identity.h"
 #include "redis/link.h"
+#include "rpc/method.h"
 #include "wire/record.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
-class RobotService {
+class Robot {
  public:
   // `file`: where such a state is noted; empty: nowhere.
-  RobotService(uv::Loop& loop, const Log& log, const node::Identity& identity, EventBus& bus,
-               const Requests& requests, const config::Config& config, std::string file);
-  ~RobotService();
-  RobotService(const RobotService&) = delete;
-  RobotService& operator=(const RobotService&) = delete;
+  Robot(uv::Loop& loop, const Log& log, const node::Identity& identity, Events& events,
+        Writes& writes, const config::Config& config, std::string file);
+  ~Robot();
+  Robot(const Robot&) = delete;
+  Robot& operator=(const Robot&) = delete;
 
   void reconfigure(const config::Config& config);
-  void update(Request& request);
+
+  static const rpc::Method kMethods[1];
+  void update(rpc::Call& call);
+
   // Tells what waits for its turn: there will be none.
   void finish();
 
@@ -47,8 +51,8 @@ class RobotService {
   uv::Loop& loop_;
   const Log& log_;
   const node::Identity& identity_;
-  EventBus& bus_;
-  const Requests& requests_;
+  Events& events_;
+  Writes& writes_;
   config::RobotConfig config_;
   Duration max_age_{};
   int db_;
@@ -68,4 +72,4 @@ class RobotService {
   MonoTime last_sample_ = MonoTime::min();
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,4 +1,4 @@
-#include "agent/stroke_service.h"
+#include "cell/stroke.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,12 +16,17 @@
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
-// Where a method's own params stand before the record's fields (local_api.cc has the tables).
-constexpr size_t kFirstStartField = 1;   // timestamp
-constexpr size_t kFirstUpdateField = 2;  // timestamp, session_id
+constexpr rpc::Param kTimestamp{"timestamp", rpc::ParamKind::timestamp};
+constexpr rpc::Param kSession{"session_id", rpc::ParamKind::plain, false, 1, 256};
+
+constexpr auto kProgressParams = rpc::join(wire::params_of(wire::kStrokeProgressFields),
+                                           rpc::takes(rpc::kAck, rpc::kAckTimeout));
+constexpr auto kStartParams = rpc::join(rpc::takes(kTimestamp), kProgressParams);
+constexpr auto kUpdateParams = rpc::join(rpc::takes(kTimestamp, kSession), kProgressParams);
+constexpr auto kEndParams = rpc::takes(kSession, rpc::kAck, rpc::kAckTimeout);
 
 // Sessions that began and ended since Redis went away: memory stays bounded.
 constexpr size_t kMaxEnded = 256;
@@ -39,35 +44,46 @@ bool is_session_of(const std::string& node, std::string_view id) {
   return id.starts_with(prefix) && id.find_first_not_of("0123456789_", prefix.size()) == id.npos;
 }
 
+std::span<const json::View> progress_of(const rpc::Call& call) {
+  return call.from(wire::kStrokeProgressFields[0].param, std::size(wire::kStrokeProgressFields));
+}
+
 }  // namespace
 
-StrokeService::StrokeService(uv::Loop& loop, const Log& log, const node::Identity& identity,
-                             EventBus& bus, Requests& requests, const config::Config& config,
-                             std::string file)
+// Progress is what comes most often.
+constexpr rpc::Method Stroke::kMethods[] = {
+    rpc::method<&Stroke::update>("stroke.update", kUpdateParams, rpc::Right::robot, rpc::kWrites),
+    rpc::method<&Stroke::start>("stroke.start", kStartParams, rpc::Right::robot, rpc::kWrites),
+    rpc::method<&Stroke::end>("stroke.end", kEndParams, rpc::Right::robot,
+                              rpc::kWrites | rpc::kInWill),
+};
+
+Stroke::Stroke(uv::Loop& loop, const Log& log, const node::Identity& identity, Events& events,
+               Writes& writes, const config::Config& config, std::string file)
     : loop_(loop),
       log_(log),
       identity_(identity),
-      bus_(bus),
-      requests_(requests),
+      events_(events),
+      writes_(writes),
       db_(config.redis.db_for("health").value()),
       file_(std::move(file)),
       sessions_(config.robot.sessions_per_hour),
       history_bytes_(config.robot.history_bytes_per_hour),
-      save_timer_(loop, Delegate<void()>::to<&StrokeService::save>(this)),
-      renew_timer_(loop, Delegate<void()>::to<&StrokeService::renew>(this)),
+      save_timer_(loop, Delegate<void()>::to<&Stroke::save>(this)),
+      renew_timer_(loop, Delegate<void()>::to<&Stroke::renew>(this)),
       record_(wire::kStrokeProgressFields) {
   reconfigure(config);
   load();
 }
 
-StrokeService::~StrokeService() {
+Stroke::~Stroke() {
   const bool noted = !ended_.empty();
-  const bool stored = requests_.slots().ended_count() == 0;
+  const bool stored = writes_.slots().ended_count() == 0;
   if (stored) ended_.clear();
   if (save_timer_.active() || (noted && stored)) save();
 }
 
-void StrokeService::reconfigure(const config::Config& config) {
+void Stroke::reconfigure(const config::Config& config) {
   config_ = config.robot;
   max_age_ = config.outbox.max_age;
   stream_bytes_ = config.outbox.stream_bytes;
@@ -76,12 +92,12 @@ void StrokeService::reconfigure(const config::Config& config) {
 }
 
 // While it runs a session expires too, but later than anybody pauses, and it is renewed.
-Duration StrokeService::running_ttl() const {
+Duration Stroke::running_ttl() const {
   constexpr Duration kLeast = std::chrono::hours(1);
   return std::max(config_.ended_ttl, kLeast);
 }
 
-outbox::SlotUpdate StrokeService::progress_slot(const outbox::FieldView& field) const {
+outbox::SlotUpdate Stroke::progress_slot(const outbox::FieldView& field) const {
   outbox::SlotUpdate slot;
   slot.db = db_;
   slot.key = key_;
@@ -91,27 +107,27 @@ outbox::SlotUpdate StrokeService::progress_slot(const outbox::FieldView& field) 
   return slot;
 }
 
-void StrokeService::set_ttl(std::string_view key, outbox::Owner owner, Duration ttl) {
+void Stroke::set_ttl(std::string_view key, outbox::Owner owner, Duration ttl) {
   outbox::SlotUpdate slot;
   slot.db = db_;
   slot.key = key;
   slot.kind = outbox::SlotKind::expire;
   slot.ttl = ttl;
   slot.forget = true;
-  Request request;
-  request.owner = owner;
-  bus_.write(request, slot, nullptr);
+  rpc::Call own;
+  own.who.client = owner;
+  writes_.write(own, &slot, nullptr, nullptr);
 }
 
 // Of a session that is paused for long.
-void StrokeService::renew() {
+void Stroke::renew() {
   if (session_.empty()) return;
   if (!json_.empty()) put_progress();
   set_ttl(history_, 0, running_ttl());
   renew_timer_.start(running_ttl() / kRenewals);
 }
 
-void StrokeService::load() {
+void Stroke::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
@@ -142,7 +158,7 @@ void StrokeService::load() {
   log_.notice("stroke session %s goes on", session_.c_str());
 }
 
-void StrokeService::read_back(redis::Link& link) {
+void Stroke::read_back(redis::Link& link) {
   const bool goes_on = unread_ && !session_.empty();
   if (goes_on || !ended_before_.empty()) note_session();
   if (!ended_before_.empty() && link_ == nullptr) {
@@ -152,12 +168,11 @@ void StrokeService::read_back(redis::Link& link) {
   if (!goes_on) return;
   const std::string_view command[] = {"HGET", key_, "progress"};
   // Ahead of what was said meanwhile, which would replace it.
-  link.query(db_, command,
-             Delegate<void(const redis::QueryReply&)>::to<&StrokeService::on_read>(this),
+  link.query(db_, command, Delegate<void(const redis::QueryReply&)>::to<&Stroke::on_read>(this),
              redis::Link::QueryOrder::ahead_of_writes);
 }
 
-void StrokeService::on_read(const redis::QueryReply& reply) {
+void Stroke::on_read(const redis::QueryReply& reply) {
   // If the connection is gone, the next one reads; if another session runs now, nobody cares.
   if (!reply.reply || !unread_) return;
   unread_ = false;
@@ -181,14 +196,14 @@ void StrokeService::on_read(const redis::QueryReply& reply) {
 }
 
 // One after the other: they are few, and it happens once.
-void StrokeService::ask_about_ended() {
+void Stroke::ask_about_ended() {
   const std::string key = wire::stroke_progress_key(ended_before_.front().session);
   const std::string_view command[] = {"HGET", key, "progress"};
   link_->query(db_, command,
-               Delegate<void(const redis::QueryReply&)>::to<&StrokeService::on_ended_read>(this));
+               Delegate<void(const redis::QueryReply&)>::to<&Stroke::on_ended_read>(this));
 }
 
-void StrokeService::on_ended_read(const redis::QueryReply& reply) {
+void Stroke::on_ended_read(const redis::QueryReply& reply) {
   if (!reply.reply) {  // the connection is gone: the next one asks
     link_ = nullptr;
     return;
@@ -206,7 +221,7 @@ void StrokeService::on_ended_read(const redis::QueryReply& reply) {
 }
 
 // The end was accepted and never reached Redis.
-void StrokeService::end_in_redis(const Ended& ended, json::View stored) {
+void Stroke::end_in_redis(const Ended& ended, json::View stored) {
   if (!stored["is_executing"].boolean().value_or(false)) return;
   wire::Record record(wire::kStrokeProgressFields);
   record.adopt(stored);
@@ -214,28 +229,29 @@ void StrokeService::end_in_redis(const Ended& ended, json::View stored) {
   record.set(wire::kStrokePaused, std::string_view("false"));
   std::string progress;
   record.append_json(ended.at, identity_.node, progress);
-  Request nobody;
-  nobody.urgent = true;
-  put_end(nobody, ended, progress);
+  rpc::Call own;
+  own.urgent = true;
+  put_end(own, ended, progress);
 }
 
-void StrokeService::put_progress() {
+void Stroke::put_progress() {
   write_progress();
   const outbox::FieldView progress{"progress", json_};
-  Request nobody;
-  bus_.write(nobody, progress_slot(progress), nullptr);
+  rpc::Call own;
+  const outbox::SlotUpdate slot = progress_slot(progress);
+  writes_.write(own, &slot, nullptr, nullptr);
 }
 
 // At once, unless it was just done: the file is for a restart, and need not have each update of a
 // fast stroke.
-void StrokeService::save_soon() {
+void Stroke::save_soon() {
   if (file_.empty() || save_timer_.active()) return;
   const Duration since = loop_.now() - last_save_;
   if (since >= kSaveInterval) return save();
   save_timer_.start(kSaveInterval - since);
 }
 
-void StrokeService::save() {
+void Stroke::save() {
   save_timer_.stop();
   last_save_ = loop_.now();
   if (file_.empty()) return;
@@ -261,7 +277,7 @@ void StrokeService::save() {
 }
 
 // Unique, and sorting by time, whatever the clock does.
-std::string StrokeService::new_session_id() {
+std::string Stroke::new_session_id() {
   using namespace std::chrono;
   last_start_ = std::max(loop_.clock().wall_now(), last_start_ + microseconds(1));
   const auto since_epoch = last_start_.time_since_epoch();
@@ -271,77 +287,61 @@ std::string StrokeService::new_session_id() {
                 static_cast<long long>((since_epoch - whole).count()));
 }
 
-void StrokeService::take_values(const Request& request, size_t first) {
-  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
-    if (request.values[first + i].exists()) record_.set(i, request.values[first + i]);
-  }
-}
-
-void StrokeService::take_back_values(const Request& request, size_t first) {
-  for (size_t i = 0; i < std::size(wire::kStrokeProgressFields); ++i) {
-    if (request.values[first + i].exists()) record_.take_back(i);
-  }
-}
-
-void StrokeService::take_timestamp(json::View given) {
+void Stroke::take_timestamp(json::View given) {
   wire::take_timestamp(given, loop_.clock().wall_now(), timestamp_);
 }
 
-void StrokeService::write_progress() {
+void Stroke::write_progress() {
   json_.clear();
   record_.append_json(timestamp_, identity_.node, json_);
 }
 
-void StrokeService::begin_event(std::string_view type, std::string_view session,
-                                std::string_view timestamp) {
+void Stroke::begin_event(std::string_view type, std::string_view session,
+                         std::string_view timestamp) {
   event_ = "{\"type\":\"";
   event_.append(type).append("\",\"node_id\":\"").append(identity_.node);
   event_.append("\",\"timestamp\":\"").append(timestamp);
   event_.append("\",\"session_id\":\"").append(session).append("\"");
 }
 
-bool StrokeService::is_running(Request& request, json::View session) {
+bool Stroke::is_running(rpc::Call& call, json::View session) {
   std::string scratch;
   const auto wanted = session.string(scratch);
   if (!session_.empty() && (!wanted || *wanted == session_)) return true;
   if (session_.empty()) {
-    requests_.refuse(
-        request, rpc::not_found("no stroke session runs on this node: call stroke.start first"));
+    call.refuse(rpc::not_found("no stroke session runs on this node: call stroke.start first"));
   } else {
-    requests_.refuse(
-        request, rpc::not_found(format("the stroke session that runs is %s", session_.c_str())));
+    call.refuse(rpc::not_found(format("the stroke session that runs is %s", session_.c_str())));
   }
   return false;
 }
 
-void StrokeService::start(Request& request) {
-  if (!request.values[kFirstStartField + wire::kStrokeTotal].exists()) {
-    return requests_.refuse(request,
-                            rpc::invalid_params("total_strokes", "is required and missing"));
+void Stroke::start(rpc::Call& call) {
+  if (!progress_of(call)[wire::kStrokeTotal].exists()) {
+    return call.refuse(rpc::invalid_params("total_strokes", "is required and missing"));
   }
-  if (request.check_only) return;
-  request.urgent = true;
-  if (requests_.slots().ended_count() >= kMaxEnded) {
-    return requests_.refuse(
-        request, rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
+  if (call.is_check()) return;
+  call.urgent = true;
+  if (writes_.slots().ended_count() >= kMaxEnded) {
+    return call.refuse(
+        rpc::too_many("too many ended stroke sessions wait to be stored", kMaxEnded));
   }
-  if (!sessions_.spend(request.user, 1, loop_.now())) {
-    return requests_.refuse(
-        request, rpc::too_many("the programs of this user have started as many stroke "
-                               "sessions within an hour as [robot] sessions_per_hour allows",
-                               static_cast<size_t>(sessions_.limit())));
+  if (!sessions_.spend(call.who.user, 1, loop_.now())) {
+    return call.refuse(
+        rpc::too_many("the programs of this user have started as many stroke "
+                      "sessions within an hour as [robot] sessions_per_hour allows",
+                      static_cast<size_t>(sessions_.limit())));
   }
-  take_timestamp(request.values[0]);
+  take_timestamp(call[kTimestamp]);
   if (!session_.empty()) {
-    Request before;
-    before.owner = request.owner;
-    before.user = request.user;
+    rpc::Call before;
+    before.who = call.who;
     before.urgent = true;
     end_session(before);
   }
   record_.reset();
   record_.set(wire::kStrokeExecuting, std::string_view("true"));
-  take_values(request, kFirstStartField);
+  record_.update(progress_of(call));
   session_ = new_session_id();
   session_bytes_ = 0;
   renew_timer_.start(running_ttl() / kRenewals);
@@ -356,7 +356,7 @@ void StrokeService::start(Request& request) {
   const outbox::FieldView progress{"progress", json_};
   outbox::SlotUpdate slot = progress_slot(progress);
   const std::string result = "{\"session_id\":\"" + session_ + "\"}";
-  if (!bus_.publish(request,
+  if (!events_.send(call,
                     {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
                     &slot, nullptr, AnswerKind::given, result)) {
     session_.clear();
@@ -365,23 +365,23 @@ void StrokeService::start(Request& request) {
   save();
 }
 
-void StrokeService::update(Request& request) {
-  if (request.check_only || !is_running(request, request.values[1])) return;
-  take_values(request, kFirstUpdateField);
+void Stroke::update(rpc::Call& call) {
+  if (call.is_check() || !is_running(call, call[kSession])) return;
+  record_.update(progress_of(call));
   uint64_t bytes = kEntryOverhead;
   for (const wire::StrokeField field : {wire::kStrokeIdx, wire::kStrokePoseIdx,
                                         wire::kStrokeDescriptionL, wire::kStrokeDescriptionR}) {
     bytes += record_.json(field).size();
   }
-  if (!history_bytes_.spend(request.user, bytes, loop_.now())) {
-    take_back_values(request, kFirstUpdateField);
-    return requests_.refuse(
-        request, rpc::queue_full("the programs of this user have added as much to the histories of "
-                                 "stroke sessions within an hour as [robot] history_bytes_per_hour "
-                                 "allows",
-                                 static_cast<size_t>(history_bytes_.limit())));
+  if (!history_bytes_.spend(call.who.user, bytes, loop_.now())) {
+    record_.take_back(progress_of(call));
+    return call.refuse(
+        rpc::queue_full("the programs of this user have added as much to the histories of "
+                        "stroke sessions within an hour as [robot] history_bytes_per_hour "
+                        "allows",
+                        static_cast<size_t>(history_bytes_.limit())));
   }
-  take_timestamp(request.values[0]);
+  take_timestamp(call[kTimestamp]);
   write_progress();
   begin_event("progress_update", session_, timestamp_);
   event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
@@ -404,37 +404,37 @@ void StrokeService::update(Request& request) {
                                   fields, stream_bytes_, running_ttl()};
   const outbox::FieldView progress{"progress", json_};
   outbox::SlotUpdate slot = progress_slot(progress);
-  if (bus_.publish(request, {wire::kStrokeProgressChannel, event_, max_age_}, &slot, &entry)) {
+  if (events_.send(call, {wire::kStrokeProgressChannel, event_, max_age_}, &slot, &entry)) {
     session_bytes_ = std::min(session_bytes_ + bytes, stream_bytes_);
     return save_soon();
   }
-  take_back_values(request, kFirstUpdateField);
+  record_.take_back(progress_of(call));
   write_progress();
 }
 
-void StrokeService::end(Request& request) {
-  if (request.check_only) return;
+void Stroke::end(rpc::Call& call) {
+  if (call.is_check()) return;
   // A will ends what runs, if anything does.
-  if (request.call == nullptr && session_.empty()) return;
-  if (!is_running(request, request.values[0])) return;
+  if (call.is_will() && session_.empty()) return;
+  if (!is_running(call, call[kSession])) return;
   take_timestamp({});
-  request.urgent = true;
-  end_session(request);
+  call.urgent = true;
+  end_session(call);
 }
 
-void StrokeService::end_session(Request& request) {
+void Stroke::end_session(rpc::Call& call) {
   record_.set(wire::kStrokeExecuting, std::string_view("false"));
   record_.set(wire::kStrokePaused, std::string_view("false"));
   write_progress();
   Ended ended{session_, timestamp_};
   // Those before it have reached Redis.
-  if (requests_.slots().ended_count() == 0) ended_.clear();
-  if (!put_end(request, ended, json_)) return;
+  if (writes_.slots().ended_count() == 0) ended_.clear();
+  if (!put_end(call, ended, json_)) return;
   const MonoTime now = loop_.now();
-  in_redis_.add(session_, request.user, session_bytes_ + json_.size(), now + config_.ended_ttl);
+  in_redis_.add(session_, call.who.user, session_bytes_ + json_.size(), now + config_.ended_ttl);
   while (const auto session = in_redis_.take_excess(config_.ended_bytes, now)) {
-    set_ttl(wire::stroke_progress_key(*session), request.owner, kNow);
-    set_ttl(wire::stroke_history_stream(*session), request.owner, kNow);
+    set_ttl(wire::stroke_progress_key(*session), call.who.client, kNow);
+    set_ttl(wire::stroke_history_stream(*session), call.who.client, kNow);
   }
   renew_timer_.stop();
   session_.clear();
@@ -443,7 +443,7 @@ void StrokeService::end_session(Request& request) {
   save();
 }
 
-bool StrokeService::put_end(Request& request, const Ended& ended, std::string_view progress) {
+bool Stroke::put_end(rpc::Call& call, const Ended& ended, std::string_view progress) {
   begin_event("session_end", ended.session, ended.at);
   event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
   const std::string key = wire::stroke_progress_key(ended.session);
@@ -453,25 +453,25 @@ bool StrokeService::put_end(Request& request, const Ended& ended, std::string_vi
   slot.ttl = config_.ended_ttl;
   slot.renew = {};
   slot.forget = true;  // it goes on in Redis only
-  if (!bus_.publish(request,
+  if (!events_.send(call,
                     {wire::kStrokeSessionChannel, event_, max_age_, Publication::Record::node},
                     &slot)) {
     return false;
   }
-  set_ttl(wire::stroke_history_stream(ended.session), request.owner, config_.ended_ttl);
+  set_ttl(wire::stroke_history_stream(ended.session), call.who.client, config_.ended_ttl);
   if (ended_.size() < kMaxEndedNoted) ended_.push_back(ended);
   return true;
 }
 
 // For system.status, which would have to look through all sessions that ever were.
-void StrokeService::note_session() {
+void Stroke::note_session() {
   const outbox::FieldView fields[] = {{identity_.node, session_}};
   outbox::SlotUpdate slot;
   slot.db = db_;
   slot.key = wire::kStrokesKey;
   slot.fields = fields;
-  Request nobody;
-  bus_.write(nobody, slot, nullptr);
+  rpc::Call own;
+  writes_.write(own, &slot, nullptr, nullptr);
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

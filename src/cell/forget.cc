@@ -1,11 +1,11 @@
-#include "agent/forget.h"
+#include "cell/forget.h"
 
 #include <optional>
 #include <string>
 
 #include "node/node_register.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
 class ForgetOperation final : public Operation {
@@ -21,7 +21,7 @@ class ForgetOperation final : public Operation {
     forgetting_->start();
   }
 
-  void on_reply(redis::Reply) override {}
+  void on_reply(int, redis::Reply) override {}
 
   void on_done(node::Forgetting::Outcome outcome) {
     switch (outcome) {
@@ -54,4 +54,4 @@ std::unique_ptr<Operation> make_forget_operation(std::string_view node) {
   return std::make_unique<ForgetOperation>(node);
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,11 +1,12 @@
-#include "agent/operation.h"
+#include "cell/operation.h"
 
 #include <algorithm>
 #include <span>
 
 #include "base/text.h"
+#include "cell/writes.h"
 
-namespace nb::agent {
+namespace nb::cell {
 namespace {
 
 // More than any needs: a walk that never ends is ended.
@@ -21,12 +22,12 @@ constexpr size_t kUnreadOfAll = 4 * 1024 * 1024;
 
 Operations::~Operations() = default;
 
-void Operations::begin(const ipc::Call& call, std::unique_ptr<Operation> operation) {
-  if (call.is_notification()) return;
+void Operations::begin(rpc::Call& call, std::unique_ptr<Operation> operation) {
+  if (!call.is_wanted()) return;
   Operation& begun = *operation;
   begun.all_ = this;
-  begun.client_ = call.client;
-  begun.token_ = rpc_.defer(call, kWeight);
+  begun.client_ = call.who.client;
+  begun.token_ = call.put_off(kWeight);
   running_.push_back(std::move(operation));
   begin_waiting();
 }
@@ -57,64 +58,73 @@ void Operations::begin_waiting() {
   if (any_waits && !room_.active()) room_.start(pause_.next());
 }
 
-bool Operations::has_room(ipc::ClientId client, size_t running) const {
-  return rpc_.queued_bytes(client) + running * rpc::kLineBytes < kUnreadAnswers;
+bool Operations::has_room(rpc::ClientId client, size_t running) const {
+  return front_.queued_bytes(client) + running * rpc::kLineBytes < kUnreadAnswers;
 }
 
-size_t Operations::line_bytes(ipc::ClientId client) const {
-  const size_t bytes = rpc_.max_line_bytes(client);
-  return rpc_.queued_bytes() > kUnreadOfAll ? std::min(bytes, rpc::kLineBytes) : bytes;
+size_t Operations::line_bytes(rpc::ClientId client) const {
+  const size_t bytes = front_.max_line_bytes(client);
+  return front_.queued_bytes() > kUnreadOfAll ? std::min(bytes, rpc::kLineBytes) : bytes;
 }
 
-void Operations::on_client_closed(ipc::ClientId client) {
+void Operations::on_client_closed(rpc::ClientId client) {
   std::erase_if(running_, [&](const auto& operation) { return operation->client_ == client; });
 }
 
 rpc::Error Operations::unavailable() const {
-  const std::string link = redis_is_there() ? reader_.words() : link_words_(user_);
+  const std::string link = redis_is_there() ? reader_.words() : link_words(link_.status());
   return rpc::unavailable("this reads from Redis, which is not there: " + link, link);
 }
 
 Operation::~Operation() {
-  if (all_ != nullptr) all_->reader_.cancel(question_);
+  for (const Question& question : questions_) {
+    if (question.number != 0) all_->reader_.cancel(question.number);
+  }
 }
 
-void Operation::ask(std::initializer_list<std::string_view> command) {
+bool Operation::ask_also(int what, std::initializer_list<std::string_view> command) {
   if (++steps_ > kMaxSteps || all_->loop_.now() - began_ > kMaxTime) {
-    return refuse(
+    refuse(
         rpc::unavailable(format("reading from Redis took more than %d steps or %lld s", kMaxSteps,
                                 static_cast<long long>(kMaxTime / std::chrono::seconds(1))),
                          "slow"));
+    return false;
   }
-  question_ = all_->redis_is_there()
-                  ? all_->reader_.ask(
-                        std::span(command.begin(), command.size()),
-                        Delegate<void(const redis::ReaderAnswer&)>::to<&Operation::on_answer>(this))
-                  : 0;
-  if (question_ == 0) refuse(all_->unavailable());
+  const auto question = std::find_if(questions_.begin(), questions_.end(),
+                                     [](const Question& one) { return one.number == 0; });
+  const auto answered =
+      Delegate<void(const redis::ReaderAnswer&)>::to<&Question::on_answer>(&*question);
+  question->operation = this;
+  question->what = what;
+  if (all_->redis_is_there()) {
+    question->number = all_->reader_.ask(std::span(command.begin(), command.size()), answered);
+  }
+  if (question->number != 0) return true;
+  refuse_as_unavailable();
+  return false;
 }
 
 bool Operation::is_late() const {
   return all_->loop_.now() - began_ > kMaxTime / 2;
 }
 
-void Operation::on_answer(const redis::ReaderAnswer& answer) {
-  question_ = 0;
-  if (answer.reply) return on_reply(answer.reply);
-  if (!answer.limit) return refuse(all_->unavailable());
-  const std::string words = "what Redis answers is not taken: " + all_->reader_.words();
-  refuse(answer.limit.of == redis::ReplyLimit::Of::bytes
-             ? rpc::too_large(words, answer.limit.most)
-             : rpc::too_many_fields(words, answer.limit.most));
+void Operation::Question::on_answer(const redis::ReaderAnswer& answer) {
+  number = 0;
+  if (answer.reply) return operation->on_reply(what, answer.reply);
+  if (!answer.limit) return operation->refuse_as_unavailable();
+  const std::string words = "what Redis answers is not taken: " + operation->reader().words();
+  operation->refuse(answer.limit.of == redis::ReplyLimit::Of::bytes
+                        ? rpc::too_large(words, answer.limit.most)
+                        : rpc::too_many_fields(words, answer.limit.most));
 }
 
 void Operation::answer(std::string_view result) {
-  all_->rpc_.answer(token_, result);
+  all_->front_.answer(token_, result);
   end();
 }
 
 void Operation::refuse(const rpc::Error& error) {
-  all_->rpc_.refuse(token_, error);
+  all_->front_.refuse(token_, error);
   end();
 }
 
@@ -138,4 +148,4 @@ void Operation::end() {
   }
 }
 
-}  // namespace nb::agent
+}  // namespace nb::cell

@@ -1,9 +1,11 @@
-// Operation: a call that reads from Redis in several steps and is answered at the end. It lives on
-// the heap, owned by Operations; it ends itself, or with the client that called it.
+// Operation: a call that reads from Redis in several steps and is answered at the end. It belongs
+// to the client that called it: it lives on the heap, owned by Operations, and ends by itself or
+// with that client. It may have several questions under way at once.
 //
 // Each is bounded: in steps, in time, and by what the reader lets through of one answer.
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -11,51 +13,48 @@
 #include <vector>
 
 #include "base/room_pause.h"
-#include "ipc/rpc_server.h"
 #include "redis/link.h"
 #include "redis/reader.h"
+#include "rpc/call.h"
+#include "rpc/codec.h"
 #include "rpc/error.h"
+#include "rpc/front_end.h"
+#include "rpc/line_limits.h"
 #include "uv/loop.h"
 #include "uv/timer.h"
 
-namespace nb::agent {
+namespace nb::cell {
 
 class Operation;
 
 class Operations {
  public:
-  using LinkWords = std::string (*)(void* user);
-
   // As how many waiting calls one of them counts: a client has four under way at a time.
-  static constexpr size_t kWeight = ipc::RpcServer::kMaxPending / 4;
+  static constexpr size_t kWeight = rpc::kWaitingCalls / 4;
 
-  Operations(uv::Loop& loop, ipc::RpcServer& rpc, redis::Reader& reader, redis::Link& link,
-             LinkWords link_words, void* user)
+  // All references must outlive it.
+  Operations(uv::Loop& loop, rpc::FrontEnd& front, redis::Reader& reader, const redis::Link& link)
       : loop_(loop),
-        rpc_(rpc),
+        front_(front),
         reader_(reader),
         link_(link),
-        link_words_(link_words),
-        user_(user),
         room_(loop, Delegate<void()>::to<&Operations::begin_waiting>(this)) {}
   ~Operations();
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
 
   // Begins it; a notification wants no answer, so it is not even asked.
-  void begin(const ipc::Call& call, std::unique_ptr<Operation> operation);
+  void begin(rpc::Call& call, std::unique_ptr<Operation> operation);
   // Nobody waits for what this client asked.
-  void on_client_closed(ipc::ClientId client);
+  void on_client_closed(rpc::ClientId client);
 
   // Whether one more that this client asks for may begin, when `running` do: of those that do not
   // read their answers, the answers may take only so much memory.
-  bool has_room(ipc::ClientId client, size_t running) const;
+  bool has_room(rpc::ClientId client, size_t running) const;
   // The longest line that the client gets now: as long as it reads; but where many do not read what
   // they asked for, long ones have to wait.
-  size_t line_bytes(ipc::ClientId client) const;
-  size_t result_bytes(ipc::ClientId client) const {
-    return ipc::RpcServer::result_bytes(line_bytes(client));
-  }
+  size_t line_bytes(rpc::ClientId client) const;
+  size_t result_bytes(rpc::ClientId client) const { return rpc::result_bytes(line_bytes(client)); }
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
   // Why there is no answer, in words.
   rpc::Error unavailable() const;
@@ -64,14 +63,13 @@ class Operations {
  private:
   friend class Operation;
 
-  uv::Loop& loop_;
-  ipc::RpcServer& rpc_;
-  redis::Reader& reader_;
-  redis::Link& link_;
-  LinkWords link_words_;
-  void* user_;
   // Begins those that wait for room.
   void begin_waiting();
+
+  uv::Loop& loop_;
+  rpc::FrontEnd& front_;
+  redis::Reader& reader_;
+  const redis::Link& link_;
 
   std::vector<std::unique_ptr<Operation>> running_;  // and those that wait
   RoomPause pause_;
@@ -80,16 +78,26 @@ class Operations {
 
 class Operation {
  public:
+  static constexpr size_t kMostAtOnce = 4;
+
+  Operation() = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
   virtual ~Operation();
 
  protected:
   // The first step.
   virtual void begin() = 0;
-  // What Redis answered to the last ask(), error replies included.
-  virtual void on_reply(redis::Reply reply) = 0;
+  // What Redis answered to the question `what`, error replies included.
+  virtual void on_reply(int what, redis::Reply reply) = 0;
+
   redis::Reader& reader() { return all_->reader_; }
   bool redis_is_there() const { return all_->redis_is_there(); }
-  void ask(std::initializer_list<std::string_view> command);
+  // Asks a question. `what` comes back with the answer.
+  void ask(int what, std::initializer_list<std::string_view> command) { ask_also(what, command); }
+  // The same where more is to be asked at once: kMostAtOnce questions may be under way. False:
+  // there is no Redis or no time left, and the operation has ended.
+  bool ask_also(int what, std::initializer_list<std::string_view> command);
   // The longest line that the client reads: no answer is longer.
   size_t line_bytes() const { return all_->line_bytes(client_); }
   // And no result of a call.
@@ -106,16 +114,23 @@ class Operation {
  private:
   friend class Operations;
 
-  void on_answer(const redis::ReaderAnswer& answer);
+  struct Question {
+    Operation* operation = nullptr;
+    int what = 0;
+    uint64_t number = 0;  // the reader's; 0: nothing is asked
+
+    void on_answer(const redis::ReaderAnswer& answer);
+  };
+
   void end();
 
   Operations* all_ = nullptr;
-  ipc::ClientId client_ = 0;
-  ipc::Token token_ = 0;
-  uint64_t question_ = 0;  // under way; 0: none
+  rpc::ClientId client_ = 0;
+  rpc::Token token_ = 0;
+  std::array<Question, kMostAtOnce> questions_;
   bool begun_ = false;
   int steps_ = 0;
   MonoTime began_{};
 };
 
-}  // namespace nb::agent
+}  // namespace nb::cell

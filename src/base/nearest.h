@@ -1,0 +1,12 @@
+// What somebody probably meant by a name that does not exist. Pure.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace nb {
+
+// The best of `candidates` if it is near enough to `word` to have been meant, else "".
+std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+}  // namespace nb

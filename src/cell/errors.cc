@@ -1,0 +1,47 @@
+#include "cell/errors.h"
+
+#include "base/timestamp.h"
+#include "wire/keys.h"
+
+namespace nb::cell {
+namespace {
+
+constexpr rpc::Param kCategory{"category", rpc::ParamKind::word, true, 1, 64};
+constexpr rpc::Param kMessage{"message", rpc::ParamKind::text, true, 0, 4096};
+constexpr rpc::Param kDetails{"details", rpc::ParamKind::object};
+
+constexpr auto kReportParams =
+    rpc::takes(kCategory, kMessage, kDetails, rpc::kAck, rpc::kAckTimeout);
+
+}  // namespace
+
+constexpr rpc::Method Errors::kMethods[] = {
+    rpc::method<&Errors::report>("error.report", kReportParams, rpc::Right::robot,
+                                 rpc::kWrites | rpc::kInWill),
+};
+
+Errors::Errors(uv::Loop& loop, const node::Identity& identity, Events& events,
+               const config::Config& config)
+    : loop_(loop), identity_(identity), events_(events) {
+  reconfigure(config);
+}
+
+void Errors::report(rpc::Call& call) {
+  if (call.is_check()) return;
+  call.urgent = true;
+  std::string scratch;
+  const std::string channel = wire::error_events_channel(*call[kCategory].string(scratch));
+  event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
+  append_timestamp(loop_.clock().wall_now(), event_);
+  event_.append("\",\"category\":").append(call[kCategory].raw());
+  event_.append(",\"message\":").append(call[kMessage].raw()).append(",\"details\":");
+  if (const json::View details = call[kDetails]; details.exists()) {
+    append_compact(details, event_);
+  } else {
+    event_ += "{}";
+  }
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  events_.send(call, {channel, event_, max_age_, Publication::Record::error});
+}
+
+}  // namespace nb::cell

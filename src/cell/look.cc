@@ -1,0 +1,154 @@
+#include "cell/look.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/timestamp.h"
+#include "cell/forget.h"
+#include "cell/inspect.h"
+#include "fleet/cell_walk.h"
+#include "json/view.h"
+#include "json/writer.h"
+#include "redis/forms.h"
+#include "wire/keys.h"
+
+namespace nb::cell {
+namespace {
+
+constexpr auto kMostNodes = static_cast<int64_t>(fleet::Fleet::kMostNodes);
+
+constexpr rpc::Param kNode{"node", rpc::ParamKind::word, false, 1, 64};
+constexpr rpc::Param kGoneNode{"node", rpc::ParamKind::word, true, 1, 64};
+constexpr rpc::Param kLimit{"limit", rpc::ParamKind::integer, false, 1, kMostNodes};
+constexpr rpc::Param kCursor{"cursor", rpc::ParamKind::word, false, 1, 64};
+
+constexpr auto kHealthParams = rpc::takes(kNode);
+constexpr auto kStatusParams = rpc::takes(kLimit, kCursor);
+constexpr auto kForgetParams = rpc::takes(kGoneNode);
+
+// {"node_id":...,"health":...,"age_ms":...}; `health` is JSON or empty for none.
+std::string health_result(std::string_view node, std::string_view health, WallTime now) {
+  std::string out;
+  json::Writer json(out);
+  json.begin_object().key("node_id").string(node).key("health");
+  if (health.empty()) {
+    json.null().key("age_ms").null().end_object();
+    return out;
+  }
+  json.raw(health).key("age_ms");
+  std::string scratch;
+  const auto text = json::View::of(health)["last_heartbeat"].string(scratch);
+  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
+  if (beat) {
+    // Two computers' clocks are compared: a beat from the future is a fresh one.
+    const auto age = std::chrono::floor<std::chrono::milliseconds>(now - *beat);
+    json.integer(std::max<int64_t>(age.count(), 0));
+  } else {
+    json.null();
+  }
+  json.end_object();
+  return out;
+}
+
+class HealthOperation final : public Operation {
+ public:
+  HealthOperation(const Clock& clock, std::string_view node)
+      : clock_(clock), node_(node), key_(wire::node_health_key(node)) {}
+
+ private:
+  enum What { kSize, kHealth, kKnown };
+
+  void begin() override { ask(kSize, {"HSTRLEN", key_, "health"}); }
+
+  void on_reply(int what, redis::Reply reply) override {
+    const bool says_no = reply.is_error();
+    if (what == kSize) {
+      // Who may not ask for the size reads all the same.
+      const auto size = redis::read_count(reply);
+      if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
+      if (size && *size > fleet::CellWalk::kMaxHealth) {
+        return refuse(rpc::too_large("what stands there is too long for a health",
+                                     fleet::CellWalk::kMaxHealth));
+      }
+      return size && *size == 0 ? ask_whether_known() : ask(kHealth, {"HGET", key_, "health"});
+    }
+    if (says_no) return refuse(rpc::refused_by_redis(reply.text()));
+    const auto value = redis::read_value(reply);
+    if (!value) return refuse_as_malformed("HGET");
+    if (what == kKnown) {
+      if (reply.is_nil()) {
+        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
+      }
+      return answer(health_result(node_, {}, clock_.wall_now()));
+    }
+    const std::string_view text = *value;
+    if (text.empty()) return ask_whether_known();
+    std::string health;
+    if (fleet::is_health(text)) append_compact(json::View::of(text), health);
+    answer(health_result(node_, health, clock_.wall_now()));
+  }
+
+  void ask_whether_known() { ask(kKnown, {"HGET", wire::kNodesKey, node_}); }
+
+  const Clock& clock_;
+  std::string node_;
+  std::string key_;
+};
+
+}  // namespace
+
+constexpr rpc::Method Look::kMethods[] = {
+    rpc::method<&Look::health>("health.get", kHealthParams, rpc::Right::read, rpc::kReads),
+    rpc::method<&Look::status>("system.status", kStatusParams, rpc::Right::read, rpc::kReads),
+    rpc::method<&Look::forget>("node.forget", kForgetParams, rpc::Right::state, rpc::kReads),
+    rpc::method<&Look::inspect>("redis.inspect", {}, rpc::Right::read, rpc::kReads),
+};
+
+Look::Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operations& operations,
+           const std::string& own_node, Delegate<std::string_view()> own_health)
+    : clock_(loop.clock()),
+      front_(front),
+      operations_(operations),
+      own_node_(own_node),
+      own_health_(own_health),
+      fleet_(loop, reader, own_node,
+             fleet::Fleet::Wiring{
+                 Delegate<bool()>::to<&Operations::redis_is_there>(&operations), own_health,
+                 Delegate<bool(uint64_t, size_t)>::to<&Operations::has_room>(&operations),
+                 Delegate<size_t(uint64_t)>::to<&Operations::result_bytes>(&operations),
+                 Delegate<void(uint64_t, std::string_view)>::to<&Look::answer_status>(this)}) {}
+
+void Look::health(rpc::Call& call) {
+  std::string scratch;
+  const auto node = call[kNode].string(scratch);
+  if (!node || *node == own_node_) {
+    return call.answer(health_result(own_node_, own_health_(), clock_.wall_now()));
+  }
+  operations_.begin(call, std::make_unique<HealthOperation>(clock_, *node));
+}
+
+void Look::status(rpc::Call& call) {
+  if (!call.is_wanted()) return;
+  fleet::Fleet::Wish wish;
+  wish.client = call.who.client;
+  wish.limit = static_cast<size_t>(call[kLimit].integer().value_or(kMostNodes));
+  std::string scratch;
+  wish.from = call[kCursor].string(scratch).value_or("");
+  wish.token = call.put_off(Operations::kWeight);
+  fleet_.ask(std::move(wish));
+}
+
+void Look::forget(rpc::Call& call) {
+  std::string scratch;
+  const std::string_view node = *call[kGoneNode].string(scratch);
+  if (node == own_node_) {
+    return call.refuse(rpc::conflict("this is the node that this agent runs on"));
+  }
+  operations_.begin(call, make_forget_operation(node));
+}
+
+void Look::inspect(rpc::Call& call) {
+  operations_.begin(call, make_inspect_operation(clock_));
+}
+
+}  // namespace nb::cell

@@ -1,0 +1,43 @@
+// Look: how the nodes of the cell and the server are: health.get, system.status, redis.inspect; and
+// node.forget, for a node that is gone for good.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/delegate.h"
+#include "cell/operation.h"
+#include "fleet/fleet.h"
+#include "rpc/method.h"
+
+namespace nb::cell {
+
+class Look {
+ public:
+  // All references must outlive it. `own_health`: of this node, as last beaten, JSON or "null".
+  Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operations& operations,
+       const std::string& own_node, Delegate<std::string_view()> own_health);
+
+  static const rpc::Method kMethods[4];
+  void health(rpc::Call& call);
+  void status(rpc::Call& call);
+  void forget(rpc::Call& call);
+  void inspect(rpc::Call& call);
+
+  void on_client_closed(rpc::ClientId client) { fleet_.on_client_closed(client); }
+  // Nobody is answered any more.
+  void stop() { fleet_.stop(); }
+
+ private:
+  void answer_status(uint64_t token, std::string_view page) { front_.answer(token, page); }
+
+  const Clock& clock_;
+  rpc::FrontEnd& front_;
+  Operations& operations_;
+  const std::string& own_node_;
+  Delegate<std::string_view()> own_health_;
+  fleet::Fleet fleet_;
+};
+
+}  // namespace nb::cell

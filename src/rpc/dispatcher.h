@@ -1,0 +1,48 @@
+// Dispatcher: finds the method of a call, checks the caller's rights and the params, and calls the
+// method's function. Nothing of a call is carried out before all of it was checked.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json/view.h"
+#include "rpc/call.h"
+#include "rpc/method.h"
+
+namespace nb::rpc {
+
+class Dispatcher {
+ public:
+  // The methods of one noun; `noun` must outlive the dispatcher. Methods are looked for in the
+  // order in which they are added.
+  void add(std::span<const Method> methods, void* noun) { tables_.push_back({methods, noun}); }
+
+  // `call.method` names the method; `params` is an object, or missing.
+  void dispatch(Call& call, json::View params);
+  // The call of a will, whose method has to be one that may be in a will. False: it is not.
+  bool dispatch_will(Call& call, json::View params);
+
+  // "a, b and c"
+  std::string names_in_will() const;
+
+ private:
+  struct Table {
+    std::span<const Method> methods;
+    void* noun;
+  };
+  struct Found {
+    const Method* method = nullptr;
+    void* noun = nullptr;
+  };
+
+  Found find(std::string_view name) const;
+  std::string_view nearest(std::string_view name) const;
+  void run(const Found& found, Call& call, json::View params);
+
+  std::vector<Table> tables_;
+};
+
+}  // namespace nb::rpc

@@ -1,0 +1,44 @@
+// FrontEnd: what methods ask of the door that clients come in by, beyond the answer to the call at
+// hand: answers that were put off, messages that nobody asked for, and how much a client can take.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "base/clock.h"
+#include "rpc/call.h"
+#include "rpc/error.h"
+
+namespace nb::rpc {
+
+class FrontEnd {
+ public:
+  // Nothing happens if the client has gone, or for 0; true if there was somebody to answer.
+  virtual bool answer(Token token, std::string_view result_json) = 0;
+  virtual bool refuse(Token token, const Error& error) = 0;
+
+  // Sends a complete object that nobody has asked for, such as an event, without its newline. A
+  // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
+  // soon as there is room and before anything else that is sent this way. So it does for what is
+  // longer than max_line_bytes(). False if the client has gone.
+  virtual bool notify(ClientId client, std::string_view line_json) = 0;
+  // Sends an `event.gap`: remote events of this time were missed. It is not lost: where there is no
+  // room for it, the one that tells of lost events covers its time too.
+  virtual void notify_gap(ClientId client, WallTime from, WallTime to) = 0;
+
+  // While paused, no further call of this client is begun: it has used up a share of something.
+  // What pauses it lets it go on when there is room, and at the latest when the client has gone.
+  virtual void pause_reading(ClientId client, bool paused) = 0;
+
+  // The longest line that this client reads, without its newline. An answer that would be longer is
+  // refused as `too_large`; a list cuts itself to fit. Also for a client that has gone.
+  virtual size_t max_line_bytes(ClientId client) const = 0;
+  // What waits for this client, in batches that are not complete as well; and for all of them.
+  virtual size_t queued_bytes(ClientId client) const = 0;
+  virtual size_t queued_bytes() const = 0;
+
+ protected:
+  ~FrontEnd() = default;
+};
+
+}  // namespace nb::rpc
