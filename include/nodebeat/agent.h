@@ -1,10 +1,10 @@
 /*
  * nodebeat/agent.h - the nodebeat agent as a library (libnodebeat-agent).
  *
- * An agent publishes how its node is (CPU, memory, disk, GPU, what runs beside it) to Redis at a
- * steady beat, keeps the link to Redis alive for ever, and serves a Unix socket for the programs on
- * its computer (nodebeat/PROTOCOL.md; in C by nodebeat/client.h). `nodebeatd` is this library and a
- * main(); a program that wants an agent inside itself does what nodebeatd does:
+ * An agent publishes the health of its node (CPU, memory, disk, GPU, programs that run beside it)
+ * to Redis at a steady beat, reconnects to Redis without end, and serves a Unix socket for the
+ * programs on its computer (nodebeat/PROTOCOL.md; for C programs nodebeat/client.h). `nodebeatd` is
+ * this library and a main(). A program that embeds an agent does the same as nodebeatd:
  *
  *     nb_agent_options options = {.size = sizeof options, .config_file = "nodebeat.toml"};
  *     nb_agent *agent = NULL;
@@ -15,12 +15,13 @@
  *
  * Rules that hold everywhere:
  *  - An agent has no globals: any number may live in one process, each with its own node name.
- *  - It installs no signal handler, reads no environment variable, prints nothing and starts no
- *    lasting thread. It runs on the thread that calls nb_agent_run(). A host name is looked up,
- *    and a file system that may hang is asked, on a thread that ends with that one call; it may
- *    outlive the agent, so the library must not be unloaded (it is linked with -z nodelete).
+ *  - An agent installs no signal handler, reads no environment variable, prints nothing and starts
+ *    no lasting thread. It runs on the thread that calls nb_agent_run(). The lookup of a host name,
+ *    and a call to a file system that may hang, have a thread of their own that ends with this one
+ *    call. Such a thread may outlive the agent, so the library must not be unloaded (it is linked
+ *    with -z nodelete).
  *  - Strings are UTF-8, NUL-terminated, and copied: the caller keeps what it passes in. Nothing
- *    that the library returns has to be freed, but an agent by nb_agent_destroy().
+ * that the library returns has to be freed, except an agent, by nb_agent_destroy().
  *  - Times are in milliseconds, sizes in bytes.
  */
 #ifndef NODEBEAT_AGENT_H
@@ -43,20 +44,21 @@ typedef struct nb_agent nb_agent;
  * 4 warning, 5 notice, 6 info, 7 debug. Called on the thread that runs nb_agent_create() or
  * nb_agent_run(); the line is valid during the call only.
  *
- * The agent stands still as long as this function runs: no beat, no answer on the socket, no
- * watchdog. So it must not write to a pipe, terminal or file that may be full or hang, and not take
- * a lock that another thread holds while it waits. nodebeatd drops and counts a line that cannot be
- * written at once. The function must not throw, and must not call back into this agent, but for
- * nb_agent_stop(). The agent limits how many lines of one kind it passes (log.lines_per_minute).
+ * While this function runs the agent does nothing else: no beat, no answer on the socket, no
+ * watchdog. So the function must not write to a pipe, terminal or file that may be full or hang,
+ * and must not take a lock that another thread holds while it waits. nodebeatd drops and counts a
+ * line that cannot be written at once. The function must not throw, and must not call any function
+ * of this agent except nb_agent_stop(). The agent limits how many lines of one kind it passes
+ * (log.lines_per_minute).
  */
 typedef void (*nb_log_fn)(void* user, int priority, const char* line);
 
 /* Flags of nb_agent_options. */
 enum {
   /*
-   * Speak to the service manager: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked up in
-   * `environment` (sd_notify(3)). READY=1 is sent when the agent runs, whether or not Redis is
-   * there; STATUS= says how the link is; WATCHDOG=1 is sent only by a loop that turns.
+   * Report to the service manager (sd_notify(3)): NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are
+   * looked up in `environment`. READY=1 is sent when the agent runs, whether or not Redis is there;
+   * STATUS= tells the state of the link; WATCHDOG=1 is sent only while the loop works.
    */
   NB_AGENT_SERVICE = 1u << 0
 };
@@ -85,15 +87,15 @@ typedef struct nb_agent_options {
    * looked up, and LISTEN_FDS (sd_listen_fds(3)); nodebeatd passes environ. NULL: no environment.
    */
   const char* const* environment;
-  /* Where log lines go, and what is handed to it. NULL: nowhere. */
+  /* The function that gets the log lines, and its first argument. NULL: there is no log. */
   nb_log_fn log;
   void* log_user;
 } nb_agent_options;
 
 /*
- * Makes an agent. Reads and checks the configuration; connects to nothing yet. On success `*agent`
- * is to be destroyed by nb_agent_destroy(). Otherwise `*agent` is untouched and `error`, if it is
- * not NULL and `error_size` > 0, holds what is wrong, a line for each error, cut to fit.
+ * Makes an agent. Reads and checks the configuration, and connects to nothing yet. On success
+ * `*agent` must be destroyed by nb_agent_destroy(). Otherwise `*agent` is not changed, and `error`,
+ * if it is not NULL and `error_size` > 0, tells what is wrong: one line for each error, cut to fit.
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_VERSION, NB_ERR_SYSTEM. Thread-safe.
  */
@@ -101,13 +103,14 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
                            size_t error_size);
 
 /*
- * Runs the agent on this thread until nb_agent_stop(). Then it says good-bye to Redis, for which
- * it takes 500 ms at most, and returns. An agent runs once. SIGPIPE is blocked for this thread
- * meanwhile, since a peer may go away between two writes.
+ * Runs the agent on this thread until nb_agent_stop(). The agent then says goodbye to Redis, which
+ * takes at most 500 ms, and the function returns. An agent runs only once. SIGPIPE is blocked for
+ * this thread meanwhile, since a peer may go away between two writes.
  *
- * While it runs, a file beside the socket (PATH.run) says so: who finds one that a dead agent left
- * tells, with its first beat and its node_up, that the run before did not end cleanly. After three
- * such runs in a row, none longer than a minute, it waits before it begins: 1 s, 2 s, up to 30 s.
+ * While an agent runs, there is a file beside its socket (PATH.run). An agent that finds such a
+ * file of a dead agent reports, in its first beat and its node_up, that the run before did not end
+ * cleanly. After three such runs in a row, none longer than a minute, the agent waits before it
+ * begins: 1 s, 2 s, up to 30 s.
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE; if the local socket cannot be served NB_ERR_IN_USE,
  * NB_ERR_NO_PLACE, NB_ERR_READ_ONLY, NB_ERR_NO_SPACE, NB_ERR_DENIED, or else NB_ERR_SYSTEM: the log
@@ -116,15 +119,17 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
 NB_API int nb_agent_run(nb_agent* agent);
 
 /*
- * Asks the agent to stop; before nb_agent_run() it makes that return at once. Does not wait.
- * From any thread, and from a signal handler; NULL is allowed. Not after nb_agent_destroy().
+ * Asks the agent to stop, and does not wait. If this is called before nb_agent_run(), that function
+ * returns at once. May be called from any thread and from a signal handler, but not after
+ * nb_agent_destroy(); NULL is allowed.
  */
 NB_API void nb_agent_stop(nb_agent* agent);
 
 /*
- * Asks the agent to read its configuration again. If it is wrong, the old one stays, and why is
- * logged; else what can be swapped is swapped, without losing a beat, and what needs a restart is
- * logged. From any thread, and from a signal handler; NULL is allowed.
+ * Asks the agent to read its configuration again. If the new configuration is wrong, the old one
+ * stays, and the log tells why. Otherwise the agent takes over what it can without losing a beat,
+ * and the log names what needs a restart. May be called from any thread and from a signal handler;
+ * NULL is allowed.
  */
 NB_API void nb_agent_reload(nb_agent* agent);
 
@@ -136,8 +141,8 @@ enum {
   NB_LINK_CONNECTING = 3,
   NB_LINK_GREETING = 4,
   NB_LINK_REPLAYING = 5, /* writes again what Redis may have lost */
-  NB_LINK_STEADY = 6,    /* Redis has confirmed what there was to write */
-  NB_LINK_DEGRADED = 7   /* connected, but Redis refuses what the node writes of itself */
+  NB_LINK_STEADY = 6,    /* connected, and Redis has stored the node's health */
+  NB_LINK_DEGRADED = 7   /* connected, but Redis refuses what the agent writes of the node itself */
 };
 
 /*
@@ -152,24 +157,24 @@ typedef struct nb_agent_stats {
   uint64_t refused;        /* transactions that Redis refused and that were given up */
   uint64_t coalesced;      /* values that a newer one replaced while they waited */
   uint64_t events_waiting; /* in the event log */
-  uint64_t events_dropped; /* from the event log, for want of room or for age */
+  uint64_t events_dropped; /* from the event log, for lack of room or because of their age */
   uint64_t events_expired; /* messages too old to be published */
   uint64_t connects;       /* times the link became steady */
-  uint64_t link_failures;  /* times it failed, tries included */
+  uint64_t link_failures;  /* times the link or a try to connect failed */
   double ping_ms;          /* the last PING's round trip; negative: none on this connection */
   uint64_t reloads;        /* configurations swapped in */
 } nb_agent_stats;
 
 /*
- * Copies the counters as they were at the agent's last change. From any thread.
+ * Copies the counters as of the agent's last change. May be called from any thread.
  * Returns NB_OK or NB_ERR_ARGUMENT.
  */
 NB_API int nb_agent_get_stats(const nb_agent* agent, nb_agent_stats* stats);
 
 /*
- * Writes the effective configuration as TOML, each value with where it came from and secrets
- * masked, NUL-terminated and cut to `size`. Returns the whole length without the NUL, as snprintf
- * does, or NB_ERR_ARGUMENT. As it was at creation; from any thread.
+ * Writes the effective configuration as TOML, NUL-terminated and cut to `size`: each value with its
+ * origin, secrets masked. Returns the whole length without the NUL, as snprintf does, or
+ * NB_ERR_ARGUMENT. The configuration is that of the creation. May be called from any thread.
  */
 NB_API int nb_agent_print_config(const nb_agent* agent, char* buffer, size_t size);
 

@@ -15,22 +15,22 @@ enum {
   NB_OK = 0,
   NB_KEPT = 1, /* taken, but not handed over yet: it goes out as soon as possible */
 
-  NB_ERR_ARGUMENT = -1,  /* a NULL, a size that is too small, an unknown flag */
+  NB_ERR_ARGUMENT = -1,  /* a NULL, a size that no version has, an unknown flag */
   NB_ERR_CONFIG = -2,    /* the configuration is wrong; the message names file, line and key */
   NB_ERR_SYSTEM = -3,    /* the system refused something: no descriptors, no memory */
-  NB_ERR_STATE = -4,     /* not now: run while it runs, or by a second thread */
+  NB_ERR_STATE = -4,     /* not now: it runs already, or another thread does this */
   NB_ERR_FULL = -5,      /* no room: not taken */
-  NB_ERR_TOO_LARGE = -6, /* it, or its result, is longer than there is room for */
+  NB_ERR_TOO_LARGE = -6, /* the message, or its result, is longer than there is room for */
   NB_ERR_AWAY = -7,      /* no connection to the agent */
   NB_ERR_TIMEOUT = -8,   /* not within the time given */
   NB_ERR_REMOTE = -9,    /* the agent refused */
 
-  /* Why an agent does not start, where that comes back until somebody does something. */
+  /* Why an agent does not start. These errors come back until somebody removes the cause. */
   NB_ERR_IN_USE = -10,    /* another process has the socket */
-  NB_ERR_NO_PLACE = -11,  /* the socket's folder is missing, or something else lies at its path */
+  NB_ERR_NO_PLACE = -11,  /* the socket's folder is missing, or something else is at its path */
   NB_ERR_READ_ONLY = -12, /* the socket's folder is on a read-only file system */
   NB_ERR_NO_SPACE = -13,  /* the file system of the socket's folder is full */
-  NB_ERR_DENIED = -14,    /* the socket's folder, or its group, is not the agent's to use */
+  NB_ERR_DENIED = -14,    /* the agent may not use the socket's folder, or its group */
   NB_ERR_VERSION = -15,   /* the configuration is for another version of nodebeat */
 
   NB_ERR_FORKED = -16 /* the client belongs to the process that forked this one */

@@ -1,5 +1,5 @@
-// What a caller hands over is looked at before a lock is taken: text has to be UTF-8, JSON has to
-// be JSON that the agent will not hang up on (PROTOCOL.md, 1.4). No allocation.
+// Checks what a caller hands over, before a lock is taken: text has to be UTF-8, and JSON has to be
+// JSON that the agent does not refuse as malformed (PROTOCOL.md, 1.4). No allocation.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace nb::client {
 // NB_ERR_TOO_LARGE (more than `limit` bytes). `out` is set only on success.
 int take_text(const char* text, size_t limit, std::string_view& out);
 
-// Whether a bit of `has` names a member that lies beyond the `size` of the caller's struct;
-// `offsets` are of the members, in the order of their bits.
+// Whether a bit of `has` names a member that lies beyond the `size` of the caller's struct.
+// `offsets` are those of the members, in the order of their bits.
 template <size_t N>
 bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
   for (size_t i = 0; i < N; ++i) {
@@ -22,7 +22,7 @@ bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
   return false;
 }
 
-// A JSON object ('{') or array ('['), nested at most `depth` deep; it may be in a line then.
+// A JSON object ('{') or array ('['), nested at most `depth` deep, so that it may stand in a line.
 int take_json(const char* text, char opening, size_t depth, std::string_view& out);
 
 }  // namespace nb::client

@@ -11,7 +11,8 @@
 namespace nb::client {
 namespace {
 
-// What a push reads at most, and the longest line it looks at: it has better things to do.
+// The most that a push reads, and the longest line that it looks at. A control loop has no time for
+// more.
 constexpr size_t kDrainBytes = 4096;
 
 }  // namespace
@@ -29,7 +30,8 @@ void Client::step() {
       }
       return;
     case Link::State::broken:
-      // It may have said why ("busy", "too_large"). The reader, if there is one, sees to it.
+      // The agent may have given its reason ("busy", "forbidden"). If there is a reader, the reader
+      // handles it.
       if (!reading_) {
         drain();
         if (link_.state() == Link::State::broken) link_.drop();
@@ -75,7 +77,7 @@ bool Client::send() {
   return true;
 }
 
-// Messages that were kept for an agent that turned out to take shorter ones.
+// Counts messages that were kept for an agent that turned out to take shorter lines.
 void Client::count_dropped() {
   const unsigned dropped = outgoing_.take_dropped();
   if (dropped == 0) return;
@@ -83,8 +85,8 @@ void Client::count_dropped() {
   trouble_ = Trouble::dropped;
 }
 
-// One read by somebody who only pushes: if the agent does not take what it is sent, that may be
-// because it waits for us to read (PROTOCOL.md, 1.7).
+// One read by a client that only pushes. If the agent does not take what is sent, the agent may be
+// waiting until this client reads (PROTOCOL.md, 1.7).
 void Client::drain() {
   if (reading_) return;
   if (read_from_ != connection_) {
@@ -104,12 +106,12 @@ void Client::drain() {
   read_errors();
 }
 
-// Takes what a push may take: refusals, answers that nobody waits for; stops at what is the
-// dispatcher's.
+// Takes the lines that a push may take: refusals, and answers that nobody waits for. Stops at the
+// first line that only the dispatcher may take.
 void Client::read_errors() {
   size_t size = 0;
   while (char* const line = incoming_.line(size)) {
-    // Reading changes the line, and one that stays has to be read again.
+    // read_message() changes the line, and a line that stays has to be read again.
     if (on_event_ != nullptr && read_head({line, size}).event) return;
     if (size <= kDrainBytes) {  // no refusal is longer
       const Message message = read_message(line, size);
@@ -124,7 +126,7 @@ void Client::read_errors() {
     incoming_.drop_line();
   }
   if (incoming_.overlong()) {
-    // The dispatcher may have more room for it.
+    // The dispatcher may have more room for this line.
     if (on_event_ != nullptr && incoming_.size() < most_input_bytes_ &&
         read_head(incoming_.held()).event) {
       return;
@@ -140,13 +142,13 @@ void Client::lost(Trouble trouble, int error) {
   outgoing_.rewind();
   drain_next_ = false;
   ++disconnects_;
-  if (was_told(connection_)) return;  // why says more than that
+  if (was_told(connection_)) return;  // the agent's reason says more than the lost connection
   trouble_ = trouble;
   trouble_errno_ = error;
 }
 
-// With the mutex. Takes the limits from the answer to this connection's hello; an agent that names
-// none, or refuses the hello, has the usual ones.
+// With the mutex. Takes the limits from the answer to this connection's hello. An agent that names
+// no limits, or refuses the hello, has the usual ones.
 void Client::greeted(const Message& message) {
   if (message.id != kHelloId || !link_.up() || read_from_ != connection_) return;
   const bool told = message.kind == Message::Kind::result;
@@ -209,7 +211,8 @@ int Client::push_progress(const nb_stroke& stroke) {
   return took(result, outgoing_.progress_waits());
 }
 
-// If there is no room for an event, the push's one call may make some; else it sends the event.
+// If there is no room for an event, the push's one system call may make room; otherwise that call
+// sends the event.
 template <class Put>
 int Client::push_ordered(Put&& put) {
   const Lock lock(*this);
@@ -281,7 +284,8 @@ void Client::handle(const Message& message) {
       return;
     }
     case Message::Kind::rubbish: {
-      // Only skipped: the end of the connection would carry out the will of a robot that lives.
+      // The line is only skipped: closing the connection would carry out the will of a living
+      // robot.
       const Lock lock(*this);
       trouble_ = Trouble::rubbish;
       return;
@@ -319,7 +323,7 @@ void Client::read_lines() {
   }
   if (incoming_.overlong()) {
     if (grow_input()) return;
-    // An answer that is so long fits nowhere.
+    // Nobody has room for an answer that long.
     answer({.kind = Message::Kind::result,
             .id = read_head(incoming_.held()).id,
             .json_size = SIZE_MAX});
@@ -329,7 +333,7 @@ void Client::read_lines() {
   }
 }
 
-// Twice the room for a line that does not fit; false if it would be longer than was agreed, or if
+// Doubles the room for a line that does not fit. False if the line is longer than was agreed, or if
 // there is no memory.
 bool Client::grow_input() {
   const size_t size = std::min(2 * incoming_.size(), most_input_bytes_);
@@ -342,7 +346,7 @@ bool Client::grow_input() {
   return true;
 }
 
-// Everything that can be done now.
+// Does everything that can be done now.
 void Client::turn() {
   read_lines();
   for (int reads = 0; reads < kReadsPerTurn;) {

@@ -1,10 +1,10 @@
-// Client: what is behind an nb_client. Pushes put what they have into Outgoing and take one step
-// with the Link; who dispatches also reads. All memory is taken by the caller of create().
+// Client: what is behind an nb_client. A push puts its values into Outgoing and takes one step with
+// the Link; a dispatch also reads. create() takes all memory.
 //
-// Two guards: the mutex, held for a copy, an encoding and one system call; and the reader's role,
-// a flag under the mutex that makes its holder the only one to touch Incoming. The holder reads the
-// lines and calls back without the mutex. A push takes the role for a moment, under the mutex, when
-// the agent does not take what it is sent: see drain().
+// There are two guards. The mutex is held for a copy, an encoding and one system call. The reader's
+// role is a flag under the mutex: only its holder touches Incoming, reads the lines, and calls back
+// without the mutex. A push takes the role for a moment, under the mutex, when the agent does not
+// take what the push sends: see drain().
 #pragma once
 
 #include <pthread.h>
@@ -23,7 +23,7 @@
 
 namespace nb::client {
 
-// Options that were checked; the views are copied by create().
+// The caller's options, checked. create() copies what the views show.
 struct Settings {
   std::string_view path;
   std::string_view name;  // empty: none
@@ -38,17 +38,19 @@ struct Settings {
 
 class Client {
  public:
-  // Null if there is no memory, or no mutex that passes on priority.
+  // Null if there is no memory, or no mutex that inherits priority.
   static Client* create(const Settings& settings);
-  // Says good-bye and frees the memory. Not while another thread uses the client. In a child that
-  // inherited it: only frees, and closes the child's copies of the descriptors.
+  // Says goodbye and frees the memory. No other thread may use the client meanwhile. In a child
+  // that inherited the client, this only frees the memory and closes the child's copies of the
+  // descriptors.
   void destroy();
 
-  // This process is a child of the one that opened the client: nothing may be used but destroy().
+  // True if this process is a child of the one that opened the client. Then only destroy() may be
+  // called.
   bool in_child() const { return fork_mark_.in_child(); }
   const char* path() const { return link_.path(); }
 
-  // Thread-safe. Each returns what the C ABI says of a push.
+  // Thread-safe. Each returns what the C ABI promises for a push.
   int push_robot(const nb_robot_state& state);
   int push_progress(const nb_stroke& stroke);
   int push_start(const nb_stroke& stroke);
@@ -62,7 +64,7 @@ class Client {
   int poll_timeout_ms();
   int dispatch();
 
-  // Waiting calls; `timeout_ms` from now.
+  // These wait, at most `timeout_ms` from now.
   int call(std::string_view method, std::string_view params, char* result, size_t result_size,
            uint32_t timeout_ms);
   int subscribe(std::string_view channel, bool pattern, uint32_t timeout_ms);
@@ -74,18 +76,19 @@ class Client {
   int last_error(char* buffer, size_t size);
 
  private:
-  // Room for a newline beside the line.
+  // Space for a newline behind the line.
   static constexpr size_t kInputMore = 64;
   static constexpr size_t kInputBytes = rpc::kLineBytes + kInputMore;
-  // So that one dispatch ends, however much the agent has to say.
+  // A limit for one dispatch, so that it ends however much the agent sends.
   static constexpr int kReadsPerTurn = 16;
   // The ids of the greeting's calls; those of nb_call() are positive.
   static constexpr int64_t kHelloId = 0;
   static constexpr int64_t kLineBytesId = -1;
   static constexpr int64_t kWillId = -2;
 
-  // While one lives the thread cannot be cancelled: send(), poll() and their like are cancellation
-  // points, and who has the mutex or the role must give it back.
+  // While an object of this class exists, its thread cannot be cancelled. send(), poll() and
+  // similar calls are cancellation points, and the holder of the mutex or the role must give it
+  // back.
   class NoCancel {
    public:
     NoCancel() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
@@ -109,7 +112,7 @@ class Client {
     pthread_mutex_t* mutex_;
   };
 
-  // The call whose answer is waited for. Touched by the reader only.
+  // The call that waits for its answer. Only the reader touches it.
   struct Pending {
     int64_t id = 0;  // 0: none
     bool answered = false;
@@ -125,7 +128,7 @@ class Client {
   static void write_hello(LineWriter& out, const Settings& settings);
   static void write_will(LineWriter& out, const Settings& settings);
 
-  // With the mutex: at most one system call.
+  // These are called with the mutex, and make at most one system call.
   void step();
   bool connect();
   bool send();
@@ -135,7 +138,7 @@ class Client {
   void refused(const Message& message);
   void greeted(const Message& message);
   void count_dropped();
-  // Whether `connection` ended with words of the agent that nothing newer has replaced.
+  // Whether the agent gave a reason when it ended `connection`, and no newer trouble replaced it.
   bool was_told(uint64_t connection) const {
     return trouble_ == Trouble::remote && ended_by_words_ == connection;
   }
@@ -143,7 +146,7 @@ class Client {
   int push_ordered(Put&& put);
   int took(int result, bool waits);
 
-  // By the reader, without the mutex.
+  // The reader calls these, without the mutex.
   bool take_role();
   void leave_role();
   void turn();
@@ -161,22 +164,22 @@ class Client {
   Link link_;
   Outgoing outgoing_;
   Incoming incoming_;
-  char* input_;            // Incoming's memory, but while a longer line is read
-  char* grown_ = nullptr;  // that memory
+  char* input_;            // Incoming's usual memory
+  char* grown_ = nullptr;  // Incoming's memory while a longer line is read
   size_t most_input_bytes_;
   nb_event_fn on_event_;
   void* user_;
-  bool reading_ = false;     // somebody has the reader's role
-  bool drain_next_ = false;  // the last send was not taken whole: now a read, then a send
-  uint64_t connection_ = 0;  // counts connections
-  uint64_t read_from_ = 0;   // the one whose bytes are in incoming_
+  bool reading_ = false;     // a thread has the reader's role
+  bool drain_next_ = false;  // the last send was not taken whole: the next step reads
+  uint64_t connection_ = 0;  // the number of connections so far
+  uint64_t read_from_ = 0;   // the connection whose bytes are in incoming_
   int64_t next_id_ = 1;
   Pending pending_;
-  uint64_t delivered_ = 0;  // messages to on_event; the reader's
+  uint64_t delivered_ = 0;  // messages given to on_event; only the reader touches this
   uint64_t pushed_ = 0, kept_ = 0, full_ = 0, rejected_ = 0, disconnects_ = 0, events_ = 0;
   Trouble trouble_ = Trouble::none;
   int trouble_errno_ = 0;
-  uint64_t ended_by_words_ = 0;  // the connection that the agent ended, and said why: trouble_
+  uint64_t ended_by_words_ = 0;  // the connection that the agent ended with the reason in trouble_
   int32_t remote_code_ = 0;
   size_t remote_size_ = 0;
   char remote_text_[384];

@@ -1,4 +1,4 @@
-// The C ABI: checks what comes in before any lock is taken, and translates.
+// The C ABI: checks the arguments before any lock is taken, and translates.
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -25,7 +25,7 @@ constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
 constexpr size_t kWillBytes = nb::rpc::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
-// How deep the agent lets JSON be nested, less what is around it in a line.
+// How deep JSON may be nested: the agent's limit less the levels around it in a line.
 constexpr size_t kParamsDepth = 63;
 constexpr size_t kMemberDepth = 62;
 constexpr std::string_view kCall = R"({"jsonrpc":"2.0","method":)";
@@ -34,18 +34,19 @@ Client* of(nb_client* client) {
   return reinterpret_cast<Client*>(client);
 }
 
-// nb_client_get_fd() and its like promise that nothing is changed that the caller could see.
+// nb_client_get_fd() and similar functions promise to change nothing that the caller could see.
 Client* of(const nb_client* client) {
   return of(const_cast<nb_client*>(client));
 }
 
-// A handle may be neither NULL nor of the process that forked this one.
+// A handle must not be NULL, and must not belong to the process that forked this one.
 int usable(const nb_client* client) {
   if (client == nullptr) return NB_ERR_ARGUMENT;
   return of(client)->in_child() ? static_cast<int>(NB_ERR_FORKED) : static_cast<int>(NB_OK);
 }
 
-// Hands `use` the caller's struct, or a whole one made of an older caller's.
+// Calls `use` with the caller's struct, or with a whole one that is made of an older caller's
+// struct.
 template <class T, class Use>
 int with_struct(const T* given, Use&& use) {
   if (given == nullptr) return NB_ERR_ARGUMENT;

@@ -1,4 +1,4 @@
-// Of Client: what waits for the agent, with a time-out, and what looks at it.
+// The functions of Client that wait for the agent, with a timeout, and those that report its state.
 #include <poll.h>
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 namespace nb::client {
 namespace {
 
-// A call that waits looks up at least so often: another thread may have kept something meanwhile.
+// A call that waits wakes up at least so often, since another thread may have kept a message.
 constexpr int64_t kPollMs = 200;
 
 }  // namespace
 
 // --- waiting ------------------------------------------------------------------------------------
 
-// Turns until `done` returns something but NB_KEPT, or time is over. The caller has the role.
+// Repeats turn() until `done` returns something other than NB_KEPT, or the time is over. The caller
+// has the role.
 template <class Done>
 int Client::run(uint32_t timeout_ms, Done&& done) {
   const int64_t deadline = now_ns() + int64_t{timeout_ms} * 1000000;
@@ -64,7 +65,7 @@ int Client::request(Write&& write, char* result, size_t result_size, uint32_t ti
       out.integer(id);
       out.raw("}\n");
     });
-    if (put == NB_ERR_FULL) return NB_KEPT;  // as it is when the limit has to be known first
+    if (put == NB_ERR_FULL) return NB_KEPT;  // as while the limit is not known yet
     if (put == NB_ERR_TOO_LARGE) trouble_ = Trouble::too_large;
     if (put != NB_OK) return put;
     pending_ = {.id = id, .result = result, .size = result_size};
@@ -98,7 +99,8 @@ int Client::call(std::string_view method, std::string_view params, char* result,
       result, result_size, timeout_ms);
 }
 
-// Remembered first: should the connection break at any point, the next one asks for it again.
+// The subscription is remembered first: if the connection breaks at any point, the next one asks
+// for it again.
 int Client::subscribe(std::string_view channel, bool pattern, uint32_t timeout_ms) {
   bool known = false;
   {
@@ -191,7 +193,7 @@ int Client::last_error(char* buffer, size_t size) {
   const Lock lock(*this);
   if (link_.up()) drain();
   if (buffer == nullptr || size == 0) return trouble_ == Trouble::remote ? remote_code_ : 0;
-  // Not strerror_r(), which looks for a translation and allocates for that.
+  // strerror_r() would look for a translation, and allocate for that.
   const char* const known = ::strerrordesc_np(trouble_errno_);
   const char* const words = known != nullptr ? known : "unknown error";
   switch (trouble_) {

@@ -1,4 +1,4 @@
-// Of Client: how one is made and taken apart, and its greeting.
+// The functions of Client that make and destroy one, and its greeting.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,8 +9,8 @@
 namespace nb::client {
 namespace {
 
-// Room for a subscription's line on average: 64 channels' names may be of 256 bytes, if few of them
-// have to be escaped.
+// Average room for a subscription's line: enough for 64 channels with names of 256 bytes, of which
+// few have to be escaped.
 constexpr size_t kGreetingPerSubscription = 352;
 constexpr size_t aligned(size_t size) {
   return (size + 63) / 64 * 64;
@@ -18,8 +18,8 @@ constexpr size_t aligned(size_t size) {
 
 }  // namespace
 
-// Each wish is a call of its own, so that one that this agent refuses does not take the others with
-// it, and the first is always answered with the limits.
+// Each wish is a call of its own. So a wish that this agent refuses does not take the others with
+// it, and the first call is always answered with the limits.
 void Client::write_hello(LineWriter& out, const Settings& settings) {
   constexpr std::string_view kHello = R"({"jsonrpc":"2.0","method":"client.hello","params":{)";
   out.raw(kHello);
@@ -111,7 +111,8 @@ Client* Client::create(const Settings& settings) {
 void Client::destroy() {
   const NoCancel no_cancel;
   if (in_child()) {
-    // Another thread may have had the mutex when the process forked: the mutex is left as it is.
+    // Another thread may have held the mutex when the process forked, so the mutex is left as it
+    // is.
     link_.abandon();
     this->~Client();
     std::free(this);
@@ -119,7 +120,7 @@ void Client::destroy() {
   }
   if (link_.up()) {
     drain_next_ = false;
-    // A long message may wait for the answer to the hello, which may be there.
+    // A long message may wait for the answer to the hello, and that answer may have come.
     if (!send()) drain();
     if (link_.up()) (void)send();
     if (link_.up() && !outgoing_.greeting_waits() && !outgoing_.in_mid_line()) {
@@ -128,7 +129,7 @@ void Client::destroy() {
       const iovec piece{const_cast<char*>(kGoodbye.data()), kGoodbye.size()};
       (void)link_.send(&piece, 1);
     }
-    // What is unread when a Unix socket is closed resets the connection for the agent.
+    // If bytes are unread when a Unix socket is closed, the agent sees a reset connection.
     size_t room = 0;
     incoming_.clear();
     char* const buffer = incoming_.room(room);

@@ -1,7 +1,7 @@
 // ForkMark: tells whether this process is a child that inherited the memory by fork(). The kernel
-// wipes the mark's page in a child (MADV_WIPEONFORK), so a look costs one load, and the library
-// needs no handler and no global. A child of vfork() or posix_spawn(), which shares the memory
-// until it executes another program, counts as the process itself.
+// wipes the mark's page in a child (MADV_WIPEONFORK), so a check costs one load, and the library
+// needs neither a handler nor a global. A child of vfork() or posix_spawn() shares the memory until
+// it executes another program, and counts as the process itself.
 #pragma once
 
 #include <sys/types.h>

@@ -1,4 +1,4 @@
-// Incoming: bytes of the agent, cut into lines. A buffer that the caller owns; pure.
+// Incoming: bytes of the agent, cut into lines. The caller owns the buffer. Pure.
 #pragma once
 
 #include <cstddef>
@@ -10,25 +10,27 @@ class Incoming {
  public:
   Incoming(char* buffer, size_t size) : buffer_(buffer), size_(size) {}
 
-  // Room for more bytes, and how much; 0 if a line, or lines that nobody took, fill the buffer.
+  // Where more bytes can go, and in `size` how many. 0 if the buffer is full of one line, or of
+  // lines that were not taken.
   char* room(size_t& size);
   void added(size_t size) { end_ += size; }
 
-  // The first whole line, NUL-terminated over its newline; stays until drop_line(). Null: none.
+  // The first whole line, with a NUL in place of its newline. It stays until drop_line(). Null:
+  // there is none.
   char* line(size_t& size);
   void drop_line();
   bool has_line();
 
-  // Goes on in another buffer, which has room for what is held.
+  // Continues in another buffer, which has room for the bytes that are held.
   void move_to(char* buffer, size_t size);
   size_t size() const { return size_; }
   bool empty() const { return begin_ == end_; }
 
-  // A line that is longer than the buffer: it can never be whole, only skipped.
+  // True if a line is longer than the buffer: such a line can only be skipped.
   bool overlong() const { return line_size_ == kUnknown && end_ - begin_ == size_; }
-  // What there is of it.
+  // The bytes of that line so far.
   std::string_view held() const { return {buffer_ + begin_, end_ - begin_}; }
-  // Drops that, and what comes until the line ends.
+  // Drops these bytes, and all that come until the line ends.
   void skip_line() { clear(), skipping_ = true; }
   void clear() { begin_ = looked_ = end_ = 0, line_size_ = kUnknown, skipping_ = false; }
 

@@ -51,7 +51,7 @@ std::string_view tail(std::string_view text, size_t from) {
                             : std::string_view();
 }
 
-// A number's size is 10^(exponent): compared with the largest double, 1.7976931348623157e308.
+// Compares the number with the largest double, 1.7976931348623157e308.
 bool in_range(const char* text, size_t size) {
   char digits[17];
   int count = 0;
@@ -135,7 +135,7 @@ char* put_unescaped(char* out, const char*& in) {
   return out;
 }
 
-// FNV-1a of what a name means: two that differ are not told apart once in 2^64.
+// FNV-1a of the unescaped name. Two different names have the same hash once in 2^64.
 uint64_t hash_of(std::string_view name) {
   uint64_t hash = 0xcbf29ce484222325;
   const char* in = name.data();

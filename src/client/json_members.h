@@ -1,5 +1,5 @@
-// A walk over JSON text that is known to be valid (json/scan.h): finds members without
-// building anything. Pure; no allocation.
+// Walks over JSON text that is known to be valid (json/scan.h), and finds members without building
+// a tree. Pure; no allocation.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ std::string_view first_value(std::string_view text);
 
 // Goes through the members of an object:
 //     for (JsonMembers m(object); m.next();) use(m.name(), m.value());
-// Names are as written, between the quotes. What is no object has none.
+// A name is the text between the quotes, as it was written. A value that is no object has no
+// members.
 class JsonMembers {
  public:
   explicit JsonMembers(std::string_view object);

@@ -1,5 +1,5 @@
-// LineWriter: writes JSON into memory that the caller owns. What does not fit is counted instead
-// of written, so that the caller learns how much it would have been. No allocation.
+// LineWriter: writes JSON into memory that the caller owns. What does not fit is counted but not
+// written, so that the caller learns the size that was needed. No allocation.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ class LineWriter {
   // "2026-11-20T14:03:07.123456", in quotes; 0 <= microseconds <= kMaxTimestamp.
   void timestamp(int64_t microseconds);
 
-  // What was to be written, whether or not it fitted.
+  // The size of all that was to be written, whether it fitted or not.
   size_t size() const { return static_cast<size_t>(at_ - begin_) + lost_; }
   bool fits() const { return lost_ == 0; }
 

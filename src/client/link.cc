@@ -59,8 +59,8 @@ Link::Step Link::advance(int64_t now_ns) {
     if (spare_ >= 0) return Step::busy;
     return failed(now_ns);
   }
-  // It succeeds or fails at once: with a full backlog it fails (EAGAIN) and is tried again. A
-  // socket whose connect failed can be used for the next try.
+  // connect() of a Unix socket succeeds or fails at once. With a full backlog it fails (EAGAIN),
+  // and is tried again with the same socket.
   if (::connect(spare_, reinterpret_cast<const sockaddr*>(&address_), sizeof address_) != 0) {
     return failed(now_ns);
   }

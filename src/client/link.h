@@ -1,10 +1,10 @@
-// Link: the socket to the agent, in steps of one non-blocking system call each, so that a push can
-// take one of them. It knows no lines. Not locked.
+// Link: the socket to the agent, worked in steps. Each step makes one non-blocking system call, so
+// a push can take one. The link knows nothing of lines. Not locked.
 //
 //   down ── connect ──▶ up ── a call failed ──▶ broken ── read to its end ──▶ down
 //
-// The old socket is closed before the next connects: the agent must not keep a client, and its
-// will, of which nobody knows any more.
+// The old socket is closed before the next one connects. Otherwise the agent would keep the old
+// client and its will.
 #pragma once
 
 #include <sys/socket.h>
@@ -22,13 +22,13 @@ class Link {
   enum class State {
     down,   // no connection
     up,     // connected
-    broken  // the agent has closed; its last words may still be read
+    broken  // the agent has closed the connection; its last lines can still be read
   };
   enum class Step {
-    idle,       // nothing to do yet; no call was made
-    busy,       // one call was made; there may be more to do
-    connected,  // one call was made, and now it is up
-    failed      // one call was made, and failed: error()
+    idle,       // there is nothing to do yet; no call was made
+    busy,       // one call was made, and there may be more to do
+    connected,  // one call was made, and the link is up
+    failed      // one call was made, and it failed: error()
   };
 
   // `path` is shorter than sun_path. `pause_ns`: least time between two tries.
@@ -45,20 +45,22 @@ class Link {
 
   // One step towards a connection; only while it is down.
   Step advance(int64_t now_ns);
-  // When advance() has something to do, while it is down.
+  // The time at which advance() has something to do, while the link is down.
   int64_t due_ns() const { return dead_ >= 0 ? 0 : next_try_ns_; }
 
-  // Bytes taken; 0 if there is no room now; -1 if the connection is lost (error()).
+  // The number of bytes that the kernel took; 0 if it has no room now; -1 if the connection is lost
+  // (error()).
   ptrdiff_t send(const iovec* pieces, size_t count);
-  // Bytes read; 0 if there are none now; -1 if the agent has closed (error() 0) or it is lost.
+  // The number of bytes read; 0 if there are none now; -1 if the agent has closed the connection
+  // (error() is 0), or it is lost.
   ptrdiff_t receive(char* buffer, size_t size);
 
-  // The connection is of no use any more; it can still be read.
+  // The connection is no longer used for sending. It can still be read.
   void set_broken() { state_ = State::broken; }
-  // Nothing more to be read.
+  // Nothing more is read either.
   void drop();
-  // In a child that inherited them: closes its copies of the descriptors. One that the child has
-  // closed itself, and whose number is something else by now, is left alone.
+  // For a child that inherited the descriptors: closes the child's copies. A descriptor that the
+  // child has closed itself, and whose number now belongs to something else, is left alone.
   void abandon();
 
  private:
@@ -70,8 +72,8 @@ class Link {
   int64_t next_try_ns_ = 0;
   State state_ = State::down;
   int fd_ = -1;
-  int spare_ = -1;  // for the next connection
-  int dead_ = -1;   // of the last one; to be closed
+  int spare_ = -1;  // a socket for the next connection
+  int dead_ = -1;   // the socket of the last connection, which must be closed
   int error_ = 0;
 };
 

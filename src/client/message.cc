@@ -39,8 +39,9 @@ bool read_integer(std::string_view text, int64_t& value) {
   return true;
 }
 
-// Of errors without an id: busy, forbidden, and the parse_error that ends a flood of malformed
-// lines, which alone names a limit (PROTOCOL.md, 1.4, 1.6).
+// The errors without an id that end the connection: busy, forbidden, and the parse_error that ends
+// a flood of malformed lines. Of the parse_errors only that one names a limit
+// (PROTOCOL.md, 1.4, 1.6).
 bool ends_connection(int32_t code, bool names_limit) {
   return code == -32006 || code == -32011 || (code == -32700 && names_limit);
 }

@@ -1,5 +1,5 @@
-// Message: what one line of the agent says, in place: its parts are views into the line, ended by
-// a NUL each where C callers want one. Pure.
+// Message: what one line of the agent says. Its parts are views into the line, and end with a NUL
+// where C callers need one. Pure.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ struct Message {
     event,    // channel, json, flags
     gap,      // json
     result,   // id, json
-    failure,  // id; code, text: a call of ours was refused
-    refusal   // code, text: something that wanted no answer was refused
+    failure,  // id; code, text: a call of this client was refused
+    refusal   // code, text: a notification was refused
   };
 
   Kind kind = Kind::other;
@@ -28,25 +28,27 @@ struct Message {
   size_t json_size = 0;
   std::string_view method;  // of a refusal: which call; may be empty
   std::string_view text;    // of an error, for people
-  bool ends = false;        // of a refusal: with it the agent ends the connection
+  bool ends = false;        // of a refusal: the agent ends the connection with it
 };
 
-// What a line begins with, enough to tell whose it is. Any bytes, also a part of a line.
+// Enough of the beginning of a line to tell who has to handle it. The bytes may be anything, also a
+// part of a line.
 struct LineHead {
   bool event = false;  // a message of a subscription, or a gap
   int64_t id = 0;      // of an answer to a call of ours, or 0
 };
 LineHead read_head(std::string_view line);
 
-// What an answer to client.hello says of `limits.line_bytes`; 0: nothing.
+// `limits.line_bytes` of an answer to client.hello; 0: the answer does not have it.
 size_t line_limit_of(std::string_view hello_result);
 
-// Makes the agent's words fit for a log and a terminal, in place: what is no UTF-8, and each byte
-// of a character that base/foreign_text.h calls unsafe, becomes '?'. A character that was cut at
-// the end is left out. Returns the size.
+// Makes the agent's words safe for a log and a terminal, in place: a byte that is not UTF-8, and
+// each byte of a character that base/foreign_text.h calls unsafe, becomes '?'. A character that was
+// cut at the end is left out. Returns the new size.
 size_t make_harmless(char* text, size_t size);
 
-// Reads `line`, which is changed; line[size] may be written. The message lives as long as it.
+// Reads `line`, and changes it; line[size] may be written. The message is valid as long as the
+// line.
 Message read_message(char* line, size_t size);
 
 }  // namespace nb::client

@@ -1,6 +1,6 @@
-// Doubles and integers as JSON text: the shortest decimal that reads back as the same double, in
-// the very form that Python's json.dumps gives it ("0.1", "1.0", "-0.0", "1e-05", "1e+16"), so
-// that what arrives in Redis looks as it always did. Pure; no allocation, no locale.
+// Doubles and integers as JSON text. A double becomes the shortest decimal that reads back as the
+// same double, in the form of Python's json.dumps ("0.1", "1.0", "-0.0", "1e-05", "1e+16"), so that
+// the values in Redis look as they always have. Pure; no allocation, no locale.
 #pragma once
 
 #include <cstddef>

@@ -9,7 +9,7 @@ namespace nb::client {
 
 // --- events -------------------------------------------------------------------------------------
 
-// Everything behind `from` moves down by `by`, over what lay there.
+// Moves everything behind `from` down by `by` bytes, over what was there.
 void Outgoing::shift(size_t from, size_t by) {
   std::memmove(memory_.events + from - by, memory_.events + from, tail_ - from);
   for (size_t* at : {&head_, &line_begin_, &tail_, &last_begin_, &robot_.mark, &stroke_.mark,
@@ -71,8 +71,8 @@ int Outgoing::put_progress(const nb_stroke& stroke) {
   return NB_OK;
 }
 
-// A start or an end closes the progress before it: what waits of that becomes a line of its own
-// among the events, or stays where it stands if there is no room for both.
+// A start or an end closes the progress before it. If such progress waits, it becomes a line of its
+// own among the events. If there is no room for both lines, it stays in its slot.
 template <class Write>
 int Outgoing::put_stroke_event(Write&& write) {
   // Progress that is too long for this agent does not become an event.
@@ -120,7 +120,7 @@ void Outgoing::write_slots() {
   }
 }
 
-// Only after a reconnect, to an agent that takes shorter lines than the one before.
+// This happens only after a reconnect to an agent that takes shorter lines than the one before.
 void Outgoing::drop_if_long(Slot& slot) {
   if (!limit_known_ || fits_limit(slot.size)) return;
   slot.kept = false;
@@ -130,7 +130,7 @@ void Outgoing::drop_if_long(Slot& slot) {
 // --- the limit ----------------------------------------------------------------------------------
 
 void Outgoing::set_line_limit(size_t bytes) {
-  // A line of the least size may be on its way already.
+  // A line of kLeastLineBytes may have been sent already, so no limit is smaller.
   limit_ = std::clamp(bytes, rpc::kLeastLineBytes, rpc::kLineBytes);
   limit_known_ = true;
   for (Slot* slot : {&robot_, &stroke_}) {
@@ -152,7 +152,7 @@ void Outgoing::set_line_limit(size_t bytes) {
   }
 }
 
-// Up to where the greeting may go now. A will that this agent does not take is passed over.
+// How far the greeting may be sent now. A will that this agent does not take is left out.
 size_t Outgoing::greeting_end() {
   if (greeting_at_ > will_begin_ || fits_limit(will_end_ - will_begin_)) return greeting_size_;
   if (limit_known_ && greeting_at_ == will_begin_) {
@@ -163,7 +163,7 @@ size_t Outgoing::greeting_end() {
   return will_begin_;
 }
 
-// Up to where the events may go now.
+// How far the events may be sent now.
 size_t Outgoing::events_end() const {
   if (limit_known_ || !may_have_long_) return tail_;
   size_t begin = line_begin_;
@@ -286,7 +286,7 @@ void Outgoing::rewind() {
   may_have_long_ = true;
   drop_call();
   again(robot_, robot_values_.known());
-  // Of a session that is over only what the agent has not had whole.
+  // The progress of a session that is over is sent again only if its line was sent in part.
   if (!stroke_.closed || torn_progress) again(stroke_, stroke_values_.known());
 }
 
@@ -362,8 +362,8 @@ void Outgoing::remove_subscription(std::string_view channel, bool pattern) {
   const size_t at = find_subscription(channel, pattern, size);
   if (at == kNone) return;
   if (greeting_at_ > at && greeting_at_ < at + size) {
-    // Its line is on its way: the rest of it still has to go. No slot's can be in its place, since
-    // the greeting goes before all slots.
+    // A part of its line was sent, and the rest must follow. No slot's rest can be in that place,
+    // since the greeting is sent before all slots.
     rest_at_ = 0;
     rest_size_ = at + size - greeting_at_;
     rest_is_progress_ = false;

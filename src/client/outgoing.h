@@ -1,15 +1,15 @@
-// Outgoing: everything that is on its way to the agent, in memory taken once. Pure: it knows no
-// socket, only pieces of memory and how much of them was taken. Not locked.
+// Outgoing: everything that waits for the agent, in memory that is taken once. Pure: it knows no
+// socket, only pieces of memory and how much of them was sent. Not locked.
 //
-// What waits, in the order in which it goes:
-//   1. the rest of a slot's line that was sent in part (a line has to be finished);
-//   2. after a reconnect the greeting: hellos and the subscriptions;
-//   3. the events in their order; each slot where it stood when it began to wait: after the events
-//      before it, before those after it. So an update of a stroke never follows the stroke's end.
+// What waits is sent in this order:
+//   1. the rest of a slot's line that was sent in part, since a line has to be finished;
+//   2. after a reconnect the greeting: the hellos and the subscriptions;
+//   3. the events in their order. Each slot keeps the place among the events at which it began to
+//      wait. So an update of a stroke never follows the stroke's end.
 //
-// No line is longer than the agent takes, since such a line costs the message, and with an agent of
-// the first version the connection. Until the agent has said its limit, a line of more than
-// rpc::kLeastLineBytes waits, and what stands behind it.
+// No line is longer than the agent takes: such a line would be lost, and an agent of the first
+// version would close the connection. Until the agent has told its limit, a line of more than
+// rpc::kLeastLineBytes waits, and so does everything behind it.
 #pragma once
 
 #include <sys/uio.h>
@@ -27,7 +27,7 @@ namespace nb::client {
 
 class Outgoing {
  public:
-  // Room for each part, of which the slots' lines have one size. The memory outlives this.
+  // Space for each part. Both slots' lines have the same size. The memory outlives this object.
   struct Memory {
     char* greeting;
     size_t greeting_bytes;
@@ -57,8 +57,9 @@ class Outgoing {
   int put_event(Write&& write) {
     return put(kLine, write);
   }
-  // As put_event(), one at a time: FULL while one that was given up is still on its way. Unlike an
-  // event it does not outlive its connection. KEPT: not taken, since the limit has to be known.
+  // As put_event(), for one call at a time: FULL while a call that was given up is still being
+  // sent. Unlike an event, a call does not outlive its connection. KEPT: the call was not taken,
+  // since the agent's limit is not known yet.
   template <class Write>
   int put_call(Write&& write) {
     drop_call();
@@ -72,13 +73,13 @@ class Outgoing {
     if (result == 0) call_begin_ = last_begin_, call_end_ = tail_;
     return result;
   }
-  // Gives the call up: if nothing of it was sent, it is taken back.
+  // Gives the call up. If nothing of it was sent, it is not sent at all.
   void drop_call();
 
   // --- the greeting, which goes first on each new connection ------------------------------------
 
-  // The first lines; once, at the start. `will`, the last of them, may be long, and may write
-  // nothing. False if there is no room.
+  // Sets the first lines; called once, at the start. `will` writes the last of them, which may be
+  // long, or nothing. False if there is no room.
   template <class Hello, class Will>
   bool set_hello(Hello&& hello, Will&& will) {
     LineWriter line(memory_.greeting, memory_.greeting_bytes);
@@ -89,7 +90,8 @@ class Outgoing {
     return line.fits();
   }
   bool has_subscription(std::string_view channel, bool pattern) const;
-  // Kept for later connections; this one is told by a call. False if there is no room.
+  // Keeps the subscription for later connections; the present one is told by a call. False if there
+  // is no room.
   bool add_subscription(std::string_view channel, bool pattern);
   void remove_subscription(std::string_view channel, bool pattern);
   static void write_subscription(LineWriter& out, std::string_view method, std::string_view channel,
@@ -97,10 +99,10 @@ class Outgoing {
 
   // --- the longest line that the agent takes ----------------------------------------------------
 
-  // Drops the events that are longer. Holds until rewind().
+  // Drops the events that are longer. The limit is known until rewind().
   void set_line_limit(size_t bytes);
   size_t line_limit() const { return limit_; }
-  // How many messages were dropped since the last call, for being longer.
+  // How many messages were dropped since the last call because they were longer.
   unsigned take_dropped() {
     const unsigned dropped = dropped_;
     dropped_ = 0;
@@ -109,12 +111,14 @@ class Outgoing {
 
   // --- sending ----------------------------------------------------------------------------------
 
-  // What waits; valid until anything else is called. At most kMaxPieces.
+  // The pieces of memory that can be sent, at most kMaxPieces. They are valid until any other
+  // function is called.
   size_t gather(iovec* pieces);
-  // The first `size` bytes of what gather() gave were taken.
+  // Tells that the first `size` bytes of what gather() gave were sent.
   void taken(size_t size);
-  // The connection is gone: lines sent in part begin anew, the slots go again with all that is
-  // known, the greeting comes first. Events that went whole do not go again.
+  // The connection is gone. The greeting is sent first on the next one; lines that were sent in
+  // part begin anew; the slots are sent again with everything that is known. Events that were sent
+  // whole are not sent again.
   void rewind();
 
   bool empty() const;
@@ -125,7 +129,7 @@ class Outgoing {
   bool progress_waits() const { return stroke_.kept || rest_at_ < rest_size_; }
   bool events_wait() const { return head_ < tail_; }
   size_t waiting_bytes();
-  // A line of which a part was sent: anything else would end up inside it.
+  // True if a part of a line was sent: anything else would end up inside that line.
   bool in_mid_line() const;
 
   uint64_t lines_sent() const { return lines_sent_; }
@@ -138,9 +142,9 @@ class Outgoing {
   struct Slot {
     bool kept = false;
     bool closed = false;   // its session is over: the next value begins anew
-    bool written = false;  // `size` bytes of its line are up to date
-    uint32_t members = 0;  // that wait
-    size_t mark = 0;       // goes before the event that begins here
+    bool written = false;  // the line, of `size` bytes, has the present values
+    uint32_t members = 0;  // the members that wait
+    size_t mark = 0;       // the slot leaves before the event that begins here
     size_t size = 0;
   };
 
@@ -149,7 +153,7 @@ class Outgoing {
     for (int attempt = 0;; ++attempt) {
       LineWriter out(memory_.events + tail_, memory_.event_bytes - tail_);
       write(out);
-      // Two lines are a slot's and an event's, both of bounded parts.
+      // Two lines are those of a slot and of an event. Both consist of parts with limits.
       if (extent == kLine && out.size() > most_line() + 1) return NB_ERR_TOO_LARGE;
       if (out.fits()) {
         last_begin_ = tail_;
@@ -162,7 +166,7 @@ class Outgoing {
     }
   }
 
-  // Of a line, `size` is with its newline.
+  // Whether the agent takes a line of `size` bytes, its newline included.
   bool fits_limit(size_t size) const {
     return size <= (limit_known_ ? limit_ : rpc::kLeastLineBytes) + 1;
   }
@@ -192,9 +196,9 @@ class Outgoing {
   size_t rest_at_ = 0, rest_size_ = 0;
   bool rest_is_progress_ = false;
   size_t greeting_at_ = 0, greeting_size_ = 0;
-  size_t will_begin_ = 0, will_end_ = 0;  // of its line in the greeting
+  size_t will_begin_ = 0, will_end_ = 0;  // where the will's line is in the greeting
   unsigned subscriptions_ = 0;
-  // The events lie in one run from line_begin_ (of the line at head_) to tail_.
+  // The events lie one behind the other, from line_begin_ (of the line at head_) to tail_.
   size_t line_begin_ = 0, head_ = 0, tail_ = 0;
   size_t last_begin_ = 0;
   size_t call_begin_ = kNone, call_end_ = kNone;
@@ -203,7 +207,7 @@ class Outgoing {
   size_t plan_count_ = 0;
   size_t limit_ = rpc::kLineBytes;
   bool limit_known_ = false;
-  bool may_have_long_ = false;  // among the events a line may need to know the limit
+  bool may_have_long_ = false;  // an event may be too long for a limit that is not known yet
   unsigned dropped_ = 0;
   uint64_t lines_sent_ = 0;
   uint64_t coalesced_ = 0;

@@ -15,11 +15,11 @@ constexpr std::string_view kNumberNames[] = {
     "\"joints_l\":", "\"joints_r\":", "\"velocities_l\":", "\"velocities_r\":"};
 constexpr std::string_view kGoalNames[] = {"\"goal_time_slow\":", "\"goal_time_fast\":"};
 constexpr std::string_view kBegin = R"({"jsonrpc":"2.0","method":"robot.update","params":{)";
-// Names, commas and whatever takes a fixed number of bytes, generously.
+// A generous size for names, commas and everything else that takes a fixed number of bytes.
 constexpr size_t kFixedBytes = 400;
 
-// Where the members that belong to a bit begin in nb_robot_state, in the order of the bits; of two,
-// the later. All of a struct that ends there or before is of a caller that does not know the
+// Where the member of each bit begins in nb_robot_state, in the order of the bits; of two members,
+// the later one. A struct that ends there or earlier comes from a caller that does not know the
 // member.
 constexpr uint16_t kOffsets[] = {
     offsetof(nb_robot_state, is_connected_l), offsetof(nb_robot_state, is_connected_r),
@@ -46,7 +46,7 @@ Numbers numbers_of(const nb_robot_state& state, int i) {
   }
 }
 
-// A list with a hole in it breaks its readers: one that is null as a whole does not.
+// A list with a null element breaks its readers. A list that is null as a whole does not.
 bool all_finite(const double* numbers, size_t count) {
   return std::all_of(numbers, numbers + count, [](double number) { return std::isfinite(number); });
 }
@@ -74,7 +74,7 @@ int RobotValues::check(const nb_robot_state& state) {
   }
   if ((has(state.has, NB_ROBOT_GOAL_TIME_SLOW, 0) && !std::isfinite(state.goal_time_slow)) ||
       (has(state.has, NB_ROBOT_GOAL_TIME_FAST, 0) && !std::isfinite(state.goal_time_fast))) {
-    return NB_ERR_ARGUMENT;  // the agent would refuse all that was pushed with it
+    return NB_ERR_ARGUMENT;  // the agent would refuse the whole update
   }
   if (!has(state.has, NB_ROBOT_CURRENT_POSE, 0)) return NB_OK;
   std::string_view pose;

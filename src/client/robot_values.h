@@ -1,5 +1,5 @@
-// RobotValues: what is known of the robot, the union of all partial states that were pushed, of
-// which any members can be written as one robot.update. No allocation.
+// RobotValues: what is known of the robot. It unites all partial states that were pushed, and
+// writes any of its members as one robot.update. No allocation.
 #pragma once
 
 #include "client/line_writer.h"
@@ -15,8 +15,8 @@ class RobotValues {
   // NB_OK, or why a push is not taken.
   static int check(const nb_robot_state& state);
 
-  // Takes the members of `state`, which was checked. The timestamp belongs to one push: a state
-  // without one takes away the older one.
+  // Takes over the members of `state`, which was checked. A timestamp belongs to one push: a state
+  // without a timestamp removes the older one.
   void merge(const nb_robot_state& state);
 
   uint32_t known() const { return has_; }

@@ -67,7 +67,7 @@ std::string_view view_of(const nb_stroke& stroke, int i) {
   return {text, ::strnlen(text, kTextMembers[i].limit)};
 }
 
-// One line: the values come from wherever `integer`, `text` find them.
+// Writes one line. `integer` and `text` find the values.
 template <class Integer, class Text>
 void write_line(LineWriter& out, std::string_view begin, uint32_t members, int64_t timestamp,
                 bool executing, bool paused, Integer&& integer, Text&& text) {

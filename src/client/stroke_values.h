@@ -1,4 +1,4 @@
-// StrokeValues: what is known of the running stroke session's progress, the union of its partial
+// StrokeValues: what is known of the running stroke session's progress. It unites all partial
 // updates. No allocation.
 #pragma once
 

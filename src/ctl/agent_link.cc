@@ -14,7 +14,7 @@ namespace nb::ctl {
 namespace {
 
 constexpr size_t kMostDescriptors = 4;
-// What a fleet and a large value take; a result is shorter than its line.
+// Enough for a fleet and for a large value. A result is shorter than its line.
 constexpr size_t kLineBytes = rpc::kMostLineBytes;
 
 ExitCode exit_of(int protocol_code) {
@@ -121,7 +121,7 @@ void AgentLink::wait(std::span<pollfd> more, int timeout_ms) {
   all[count].events = static_cast<short>(nb_client_get_events(client_));
   const int own = nb_client_get_timeout(client_);
   if (own >= 0 && (timeout_ms < 0 || own < timeout_ms)) timeout_ms = own;
-  // EINTR and time-out alike: nothing happened.
+  // After EINTR as after the timeout, nothing has happened.
   const bool happened = ::poll(all.data(), count + 1, timeout_ms) > 0;
   for (size_t i = 0; i < count; ++i) more[i].revents = happened ? all[i].revents : short{0};
   (void)nb_client_dispatch(client_);
@@ -141,12 +141,13 @@ Answer AgentLink::failure(int result) const {
                      "--timeout, or systemctl restart nodebeat",
                      printable(options_.socket).c_str(), duration(options_.timeout_ms).c_str())};
     case NB_ERR_AWAY: {
-      // It may have said why before it hung up: too many connections, not this user.
+      // The agent may have given a reason before it closed the connection: too many connections, or
+      // this user may not connect.
       if (code != 0 && !said.empty()) return {kRefused, code, said};
       return why_away();
     }
     case NB_ERR_TOO_LARGE:
-      // The library has said which limit of the agent's a call exceeds.
+      // The library has named the limit that a call exceeds.
       if (!said.empty() && code == 0) return {kRefused, 0, said};
       return {kRefused, 0,
               format("the answer is longer than %zu bytes, which is the most that is read here",

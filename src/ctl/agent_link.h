@@ -1,5 +1,5 @@
-// AgentLink: the one door to the agent. Everything nodebeatctl says goes through libnodebeat from
-// here, and every outcome comes back as an exit code and a sentence.
+// AgentLink: the only way from nodebeatctl to the agent. All calls go through libnodebeat from
+// here, and every outcome becomes an exit code and a sentence.
 #pragma once
 
 #include <poll.h>
@@ -19,31 +19,31 @@ using namespace terminal;
 
 struct Answer {
   ExitCode exit = kOk;
-  int code = 0;      // the protocol's, when the agent refused
-  std::string text;  // the result as JSON; else why not, as a sentence
+  int code = 0;      // the protocol's error code, if the agent refused
+  std::string text;  // the result as JSON; after a failure the reason, as a sentence
 
   bool ok() const { return exit == kOk; }
-  // Of a call that was stored in part: which part Redis refused, and why, as a sentence; else
+  // If a call was stored in part: which part Redis refused, and why, as a sentence. Otherwise
   // empty.
   std::string refused_part() const;
   bool not_found() const { return code == -32001; }
 };
 
-// A message of a subscription; the views are valid during the call only.
+// A message of a subscription. The views are valid during the call only.
 struct Event {
   std::string_view channel;
   std::string_view json;
   bool remote = false;
-  bool text = false;  // it was no JSON; `json` is a JSON string
-  bool gap = false;   // messages may have been missed; `json` says from when to when, or how many
-  bool omitted = false;  // too long for a line; `json` is its size in bytes
+  bool text = false;  // the message was no JSON; `json` is a JSON string
+  bool gap = false;   // messages may have been missed; `json` tells from when to when, or how many
+  bool omitted = false;  // the message was too long for a line; `json` is its size in bytes
 };
 
-// What is seen of the agent by who stays.
+// How the agent appears to a command that keeps its connection.
 enum class Presence : uint8_t {
   there,
-  away,   // no connection; it is looked for
-  silent  // connected, but it answers nothing: stopped, or hanging
+  away,   // there is no connection; the client tries to connect
+  silent  // connected, but the agent answers nothing: it is stopped or hangs
 };
 // "the agent is back", "the agent has gone away; ...".
 const char* words(Presence presence);
@@ -64,21 +64,21 @@ class AgentLink {
   AgentLink(const AgentLink&) = delete;
   AgentLink& operator=(const AgentLink&) = delete;
 
-  // Looks whether an agent is there before the first call, so that its absence is said at once and
-  // in detail. Ok or kAway.
+  // Connects, and tests whether there is an agent, so that its absence is reported at once and in
+  // detail. Returns kOk or kAway.
   Answer open();
 
-  // `params`: a JSON object or empty. `timeout_ms` 0: that of the options.
+  // `params` is a JSON object or empty. If `timeout_ms` is 0, the timeout of the options holds.
   Answer call(const std::string& method, const std::string& params = {}, int64_t timeout_ms = 0);
-  // Takes '*', '?', '[' or '\' in `channel` for a pattern's.
+  // Subscribes to a pattern if `channel` holds '*', '?', '[' or '\', otherwise to the channel.
   Answer subscribe(const std::string& channel);
   static bool is_pattern(std::string_view channel);
 
   bool connected() const;
 
-  // Waits for the agent, for `more` (the caller's own descriptors, at most 4; their revents are
-  // set), or for `timeout_ms` to pass (-1: for ever). Messages are delivered, and a lost agent is
-  // looked for again.
+  // Waits for the agent, for `more` (at most 4 descriptors of the caller; their revents are set),
+  // or until `timeout_ms` have passed (-1: without a limit). Delivers messages, and connects again
+  // if the agent was lost.
   void wait(std::span<pollfd> more, int timeout_ms);
 
  private:
@@ -87,7 +87,7 @@ class AgentLink {
 
   Options options_;
   nb_client* client_ = nullptr;
-  std::string result_;  // big, and made once
+  std::string result_;  // large, so it is made once
 };
 
 }  // namespace nb::ctl

@@ -21,7 +21,7 @@ constexpr char kUsualConfig[] = "/etc/nodebeat/nodebeat.toml";
 constexpr int kPatience = 5000;  // ms
 constexpr size_t kMostOutput = 1 << 16;
 
-// Beside this program, where it is installed next to it or was built, else by PATH.
+// The nodebeatd beside this program, where both are installed or were built, else that of PATH.
 std::string find_nodebeatd() {
   char self[4096];
   const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
@@ -45,7 +45,7 @@ std::string find_nodebeatd() {
   return {};
 }
 
-// All that comes until the pipe is closed; false if patience ended first.
+// Reads until the pipe is closed; false if kPatience was over first.
 bool read_all(int fd, std::string& out) {
   char buffer[4096];
   const int64_t deadline = now_us() / 1000 + kPatience;
@@ -101,7 +101,7 @@ ConfigCheck check_config(const std::string& file) {
     return check;
   }
   std::string output;
-  // With its standard error closed it has come to its end; one that keeps it open hangs.
+  // A program that has closed its standard error ends now. One that keeps it open hangs.
   if (!read_all(pipe[0], output)) ::kill(pid, SIGKILL);
   ::close(pipe[0]);
   int status = 0;

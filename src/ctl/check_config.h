@@ -7,7 +7,7 @@
 
 namespace nb::ctl {
 
-// `file` empty: the one that the agent reads by itself.
+// If `file` is empty, the file is checked that the agent reads by itself.
 ConfigCheck check_config(const std::string& file);
 
 }  // namespace nb::ctl

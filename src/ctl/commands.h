@@ -1,4 +1,5 @@
-// The commands, one function each. They return the exit code, having said why where it is not kOk.
+// The commands, one function each. They return the exit code, and have reported the reason where it
+// is not kOk.
 #pragma once
 
 #include <optional>
@@ -23,7 +24,7 @@ ExitCode run_set(const Context& context, const SetOptions& options);
 ExitCode run_delete(const Context& context, const std::string& key, bool stored);
 ExitCode run_list(const Context& context, const std::string& prefix);
 
-// Takes a node that does not beat any more off the list of nodes.
+// Removes a node that no longer beats from the list of nodes.
 ExitCode run_forget(const Context& context, const std::string& node);
 
 struct PublishOptions {
@@ -42,13 +43,13 @@ struct StrokeOptions {
 };
 ExitCode run_stroke(const Context& context, const std::string& verb, const StrokeOptions& options);
 
-// Lines of stdin, each a call; with `robot`, each a robot.update's params.
+// Each line of stdin is a call; with `robot` it is the params of a robot.update.
 ExitCode run_push(const Context& context, bool robot, bool stored);
 
-// `count` 0: until it is ended from outside.
+// Ends after `count` messages; 0: runs until it is stopped.
 ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
                    unsigned long count);
-// `once`: a single picture, in plain lines.
+// `once` prints a single picture, in plain lines.
 ExitCode run_top(const Context& context, bool once);
 int run_doctor(const Context& context, const std::string& config_file);
 

@@ -9,7 +9,7 @@
 namespace nb::ctl {
 namespace {
 
-constexpr int64_t kPatience = 300;  // ms: someone has pressed Tab
+constexpr int64_t kPatience = 300;  // ms: a person has pressed Tab and waits
 constexpr int kMostKeys = 200;
 
 constexpr const char* kChannels[] = {

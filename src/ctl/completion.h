@@ -1,5 +1,5 @@
-// Shell completion: the shells' scripts only ask `nodebeatctl __complete WORD...`, so what they
-// offer is what the program takes.
+// Shell completion. The scripts of the shells only run `nodebeatctl __complete WORD...`, so they
+// always offer what the program takes.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ struct Choice {
   std::string word, description;
 };
 
-// Of "bash", "zsh" or "fish"; as it is installed.
+// The script for "bash", "zsh" or "fish", as it is installed.
 std::string_view completion_script(std::string_view shell);
 
-// What may stand as operand number `index` of `command`. Keys are asked of the agent at `socket`,
-// briefly; without it there are none.
+// What may stand as operand number `index` of `command`. The agent at `socket` is asked for keys,
+// with a short timeout; without an agent there are none.
 std::vector<Choice> operand_choices(const std::string& command, size_t index,
                                     const std::string& begun, const std::string& socket);
 
-// Those that begin with `begun`: a line each, word, tab, description.
+// The choices that begin with `begun`, one line each: word, tab, description.
 std::string choices_text(const std::vector<Choice>& choices, std::string_view begun);
 
 }  // namespace nb::ctl

@@ -1,4 +1,4 @@
-// doctor: looks at everything, from the configuration to Redis' settings, and reports.
+// doctor: checks everything, from the configuration to Redis' settings, and reports.
 #include "ctl/check_config.h"
 #include "ctl/commands.h"
 #include "ctl/doctor_rules.h"
@@ -9,12 +9,12 @@
 namespace nb::ctl {
 namespace {
 
-// This node's health as it lies in Redis; empty if it can't be read.
+// This node's health as Redis has it; empty if it cannot be read.
 std::string stored_health(AgentLink& link, const std::string& node) {
   const Answer answer =
       link.call("state.get", ObjectText().text("key", "node:health:" + node).str());
   if (!answer.ok()) return {};
-  // From the agent's own hands it would say nothing about others.
+  // A health that waits in the agent itself tells nothing about other agents.
   const JsonDocument document(answer.text);
   return document["source"].text() == "agent"
              ? std::string()
@@ -28,7 +28,7 @@ void look_at_redis(AgentLink& link, Findings& findings) {
     const redis_admin::ServerFacts facts = facts_of(document.root());
     add(findings, server_findings(facts));
     add(findings, clock_findings(facts));
-  } else if (inspected.code != -32008) {  // unavailable: the link's finding has said it
+  } else if (inspected.code != -32008) {  // unavailable: the link's finding has reported it
     findings.push_back({Level::warning, "redis",
                         "its settings could not be read: " + inspected.text,
                         "is the agent of the same version as nodebeatctl?"});
@@ -47,7 +47,7 @@ void look_at_agent(AgentLink& link, Findings& findings) {
   const std::string before = stored_health(link, node);
   add(findings, link_findings(root));
   look_at_redis(link, findings);
-  // A second look: two agents of one name write in turn.
+  // The health is read a second time, since two agents of one name write in turn.
   const std::string after = stored_health(link, node);
   const JsonDocument first(before);
   const JsonDocument second(after);

@@ -43,7 +43,7 @@ Findings config_findings(const ConfigCheck& check) {
 Findings socket_findings(const SocketLook& look) {
   const char* name = "socket";
   if (look.state != SocketState::listening) {
-    // The sentence says both, as everywhere: what is wrong, and after the colon what to do.
+    // The sentence tells both, as everywhere: what is wrong, and after the colon what to do.
     return {problem(name, words(look), {})};
   }
   const std::string text = format("%s, owner %s, group %s, mode %04o", printable(look.path).c_str(),
@@ -122,7 +122,7 @@ Findings probe_findings(Json stats) {
     const auto is_up = probe["up"].boolean();
     if (is_up == true) ++up;
     const std::string detail = printable(probe["detail"].text());
-    // Without a detail it has not been asked yet.
+    // A probe without a detail has not run yet.
     if (is_up == true || (!is_up && detail.empty())) continue;
     const std::string who =
         printable(probe["name"].text()) + " (" + printable(probe["type"].text()) + ")";
@@ -202,7 +202,7 @@ Findings name_findings(Json stats, const std::vector<Json>& stored) {
   bool seen = false;
   for (const Json health : stored) {
     const std::string_view other = health["instance_id"].text();
-    // One that has said good-bye is no rival.
+    // An agent that has said goodbye is no rival.
     if (other.empty() || health["is_reachable"].boolean() == false) continue;
     seen = true;
     if (other != own) return {two(other)};

@@ -1,4 +1,4 @@
-// doctor's rules: from what was seen to findings. Pure: no rule asks anything itself.
+// The rules of doctor: they make findings of what was seen. Pure: no rule asks anything itself.
 #pragma once
 
 #include <string>
@@ -13,12 +13,12 @@ namespace nb::ctl {
 
 using namespace terminal;
 
-// What `nodebeatd --check-config` said.
+// The outcome of `nodebeatd --check-config`.
 struct ConfigCheck {
-  bool found = false;    // there is a nodebeatd to ask
-  bool readable = true;  // by this user
-  int exit = 0;          // -1: it did not end by itself
-  std::string file;      // empty: defaults
+  bool found = false;    // there is a nodebeatd that can check
+  bool readable = true;  // this user may read the file
+  int exit = 0;          // -1: nodebeatd did not end by itself
+  std::string file;      // empty: the defaults hold
   std::vector<std::string> lines;
 };
 
@@ -34,8 +34,8 @@ Findings client_findings(Json stats);
 // What redis.inspect tells of the server.
 redis_admin::ServerFacts facts_of(Json inspect);
 
-// `stats` tell what the agent has seen itself; `stored`: this node's health as it lies in Redis,
-// looked at once or more often, should the other's beats be too rare for it.
+// `stats` tells what the agent has seen itself. `stored` is this node's health as Redis has it,
+// read once or more often: the other agent may beat too rarely for `stats`.
 Findings name_findings(Json stats, const std::vector<Json>& stored);
 
 }  // namespace nb::ctl

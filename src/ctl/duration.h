@@ -1,5 +1,5 @@
-// Durations on the command line: those of the configuration (config/units.h), and besides a number
-// without a unit, which is seconds, and "m" for minutes.
+// Durations on the command line: those of the configuration (config/units.h). A number without a
+// unit means seconds, and "m" means minutes.
 #pragma once
 
 #include <cstdint>

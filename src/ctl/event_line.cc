@@ -47,7 +47,7 @@ std::string event_words(std::string_view json) {
     if (said) continue;
     if (!out.empty()) out += ' ';
     out += printable(name) + '=';
-    // A text in quotes only where it needs them; numbers with the digits they came with.
+    // A text has quotes only where it needs them. Numbers keep their digits.
     const std::string text(member.value.string(scratch).value_or(""));
     out += printable(is_plain(text) ? text : member.value.raw());
   }

@@ -1,4 +1,4 @@
-// One event as one line for people: time, where from, channel, what.
+// One event as one line for people: its time, channel, origin and content.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@ namespace nb::ctl {
 
 using namespace terminal;
 
-// "14:03:07.123  robot:events  remote  state_update hog current_pose=ready". `arrived` is used
-// where the event names no time of its own.
+// "14:03:07.123  robot:events  remote  state_update hog current_pose=ready". `arrived` is shown if
+// the event has no timestamp.
 std::string event_line(const Event& event, int64_t arrived, const Style& style);
 
-// The same as an object of JSON lines.
+// The same as one line of JSON.
 std::string event_json(const Event& event, int64_t arrived);
 
-// What it says, without time and channel: "state_update hog current_pose=ready".
+// The content without time and channel: "state_update hog current_pose=ready".
 std::string event_words(const Event& event);
 std::string event_words(std::string_view json);
 

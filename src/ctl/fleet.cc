@@ -97,7 +97,7 @@ Fleet read_fleet(Json status, int64_t now) {
 
 namespace {
 
-// With bars of so many cells.
+// The table with bars of so many cells.
 Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style, size_t cells) {
   const bool any_temperature =
       std::any_of(fleet.nodes.begin(), fleet.nodes.end(),

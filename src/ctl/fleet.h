@@ -1,4 +1,4 @@
-// The fleet, as system.status tells it: a row a node, and the table that people see.
+// The fleet, as system.status reports it: one row for each node, and the table that people see.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ using namespace terminal;
 struct FleetNode {
   std::string name;
   bool up = false;
-  std::string reason;                // why it is down, if it said good-bye
-  std::optional<int64_t> age_ms;     // of its last beat
+  std::string reason;                // why the node is down, if its agent told
+  std::optional<int64_t> age_ms;     // the age of the last beat
   std::optional<int64_t> last_seen;  // microseconds since 1970
   std::optional<double> cpu, memory, disk, temperature;
   bool mcp_known = false;
@@ -31,16 +31,16 @@ struct FleetNode {
 struct Fleet {
   std::vector<FleetNode> nodes;  // by name
   bool redis_connected = false;
-  int64_t now = 0;  // when it was so, by the agent's clock
+  int64_t now = 0;  // the time of this status, by the agent's clock
   int64_t active_strokes = 0;
-  int64_t left_out = 0;  // nodes that the agent's look did not come to
+  int64_t left_out = 0;  // the number of nodes that the agent had no time for
 
   size_t up() const;
 };
 
 Fleet read_fleet(Json system_status, int64_t now);
 
-// `self` is marked. Bars where the terminal has room for them.
+// The node `self` is marked. Bars are drawn where the terminal has room for them.
 Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style);
 
 // "2 of 3 nodes are up"

@@ -7,7 +7,7 @@
 namespace nb::ctl {
 namespace {
 
-// Each page of a fleet holds at least some ten nodes; no cell has so many.
+// A page of a fleet holds ten nodes or more, and no cell has so many pages.
 constexpr int kMostPages = 1000;
 
 }  // namespace

@@ -11,20 +11,20 @@
 
 namespace nb::ctl {
 
-// All pages, as one object like that of a small cell. `timeout_ms`, of each page; 0: that of the
-// link's options.
+// All pages, as one object like that of a small cell. `timeout_ms` holds for each page; 0: the
+// timeout of the link's options.
 Answer whole_status(AgentLink& link, int64_t timeout_ms = 0);
 
 // Joins pages; pure.
 class StatusPages {
  public:
-  // One page, a JSON object. Its cursor, or empty: it was the last.
+  // Adds one page, a JSON object. Returns its cursor, which is empty for the last page.
   std::string add(std::string_view page);
   std::string joined() const;
 
  private:
   std::string first_;
-  // Of each node once: a walk may name one twice.
+  // The members of each node, once: a walk may name a node twice.
   struct Members {
     std::string body;
     std::set<std::string, std::less<>> names;

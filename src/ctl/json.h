@@ -1,5 +1,5 @@
-// Reading answers: cJSON behind a view that forgives. What is missing or of another type is simply
-// not there, since an agent of another version may say more or less.
+// Reads answers: cJSON behind a lenient view. A value that is missing or has another type counts as
+// absent, since an agent of another version may report more or less.
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -14,7 +14,7 @@
 
 namespace nb::ctl {
 
-// A view; the document must outlive it. Of a member that is not there everything is empty.
+// A view; the document must outlive it. All answers of an absent member are empty.
 class Json {
  public:
   Json() = default;
@@ -69,7 +69,7 @@ class Json {
   const cJSON* node_ = nullptr;
 };
 
-// Owns what was parsed. Of a text that is no JSON the root does not exist.
+// Owns the parsed tree. If the text is no JSON, the root does not exist.
 class JsonDocument {
  public:
   explicit JsonDocument(std::string_view text)

@@ -9,10 +9,10 @@ namespace {
 
 struct Row {
   std::string_view cause, advice;
-  bool ping = false;  // and how to ask the server oneself
+  bool ping = false;  // the advice also tells how to ask the server oneself
 };
 
-// The names are those of redis/trouble.cc; the agent says itself what they mean.
+// The names are those of redis/trouble.cc. The agent itself reports what they mean.
 constexpr Row kAdvice[] = {
     {"unreachable", "see that Redis runs there and that no firewall stands between", true},
     {"silent", "the host may hang or the network may drop packets", true},
@@ -73,7 +73,7 @@ LinkWords link_words(Json link) {
     return {text, true};
   }
   const std::string_view trouble = link["trouble"].text();
-  // Connected, and yet this node's own data does not get through.
+  // The link is connected, but Redis refuses this node's own data.
   if (state == "degraded") {
     std::string text = "degraded: connected to " + target + ", which refuses this node's data";
     if (!trouble.empty()) text += ": " + printable(trouble);

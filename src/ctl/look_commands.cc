@@ -137,7 +137,7 @@ void client_lines(Page& page, Json stats) {
   }
 }
 
-// In whole seconds, as it is told.
+// In whole seconds, as the agent reports it.
 std::string uptime(Json stats) {
   const int64_t seconds = stats["uptime_s"].integer_or(0);
   return seconds < 1 ? "less than 1 s" : duration(seconds * 1000);
@@ -203,7 +203,7 @@ ExitCode run_nodes(const Context& context) {
   const Answer answer = whole_status(link);
   if (!answer.ok()) return complain(answer);
   if (context.json) return say_json(answer.text);
-  // Which of them is this one: the hello tells it for less than the statistics.
+  // The hello tells which of the nodes is this one, and costs less than the statistics.
   const Answer hello = link.call("client.hello", R"({"name":"nodebeatctl"})");
   const JsonDocument self(hello.ok() ? hello.text : "null");
   const JsonDocument document(answer.text);

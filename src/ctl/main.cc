@@ -66,19 +66,19 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   app->add_option("--scene", stroke.scene, "name of the scene");
   app->add_option("--dataset", stroke.dataset, "name of the data set");
   auto* paused = app->add_flag("--paused", stroke.paused, "it is paused");
-  auto* resumed = app->add_flag("--resumed", stroke.resumed, "it is no more paused");
+  auto* resumed = app->add_flag("--resumed", stroke.resumed, "it is no longer paused");
   paused->excludes(resumed);
 }
 
 void add_looking(CLI::App& app, Commands& c) {
   app.add_subcommand("status", "this node: the link to Redis, counters, probes, clients");
-  app.add_subcommand("nodes", "the fleet: who is up, down since when, CPU, memory, MCP");
+  app.add_subcommand("nodes", "the fleet: which nodes are up, down since when, CPU, memory, MCP");
   auto* forget =
-      app.add_subcommand("forget", "take a node that beats no more off the fleet's list");
+      app.add_subcommand("forget", "remove a node that no longer beats from the fleet's list");
   forget->add_option("NODE", c.node, "its name, as nodes shows it")->required();
-  auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q leaves");
+  auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q ends it");
   top->add_flag("--once", c.once, "show it once, in plain lines");
-  auto* doctor = app.add_subcommand("doctor", "look for what is wrong, and say what to do");
+  auto* doctor = app.add_subcommand("doctor", "find out what is wrong, and what to do");
   doctor->add_option("--config", c.config,
                      "configuration file to check, instead of the agent's usual one");
   auto* watch = app.add_subcommand("watch", "print messages as they come");
@@ -112,23 +112,23 @@ void add_pushing(CLI::App& app, Commands& c) {
   publish->add_option("JSON", c.publish.event, "the event, an object")->required();
   publish->add_option("--max-age", c.publish.max_age, "not to be published later than that: 5s");
   publish->add_flag("--no-record", c.publish.no_record,
-                    "keep it out of the node's stream of events");
+                    "do not keep it in the stream of its channel");
   add_stored(publish, c.publish.stored);
-  auto* push = app.add_subcommand("push", "hand on JSON lines from stdin");
+  auto* push = app.add_subcommand("push", "send JSON lines from stdin to the agent");
   push->add_flag("--robot", c.robot, "each line is the params of a robot.update, not a whole call");
   add_stored(push, c.stored);
   auto* stroke = app.add_subcommand("stroke", "start, update or end a stroke session");
   stroke->require_subcommand(1);
   auto* start = stroke->add_subcommand("start", "start a session, and print its name");
   add_stroke_options(start, c.stroke, true);
-  auto* update = stroke->add_subcommand("update", "tell how far it is");
+  auto* update = stroke->add_subcommand("update", "report the session's progress");
   add_stroke_options(update, c.stroke, false);
-  auto* end = stroke->add_subcommand("end", "end it");
+  auto* end = stroke->add_subcommand("end", "end the session");
   for (auto* one : {update, end}) {
     one->add_option("--session", c.stroke.session, "the session, if not the running one");
   }
   for (auto* one : {start, update, end}) add_stored(one, c.stroke.stored);
-  auto* call = app.add_subcommand("call", "any method of the protocol");
+  auto* call = app.add_subcommand("call", "call any method of the protocol");
   call->add_option("METHOD", c.method, "such as agent.stats")->required();
   call->add_option("PARAMS", c.params, "an object");
 }
@@ -139,14 +139,15 @@ void add_redis(CLI::App& app, Commands& c) {
   auto* setup = redis->add_subcommand("setup", "write its configuration, users and passwords");
   setup->add_option("NODE", c.setup.nodes, "nodes whose agents get a user each")->expected(0, 1000);
   setup->add_option("--dir", c.setup.folder, "folder to write into")->required();
-  // Each takes one value, or the nodes that follow would be taken for more of them.
+  // Each option takes one value, or the nodes that follow would be taken for more values.
   const auto many = [setup](const char* flag, std::vector<std::string>& to, const char* words) {
     setup->add_option(flag, to, words)->expected(1)->allow_extra_args(false)->take_all();
   };
-  many("--bind", c.setup.binds, "an address of its computer that it listens on; repeatable");
-  setup->add_option("--host", c.setup.host, "how the nodes reach it, if not by that address");
+  many("--bind", c.setup.binds, "an address that the server listens on; repeatable");
+  setup->add_option("--host", c.setup.host,
+                    "how the nodes reach the server, if not by that address");
   setup->add_option("--port", c.setup.port, "its port (6379)");
-  setup->add_option("--maxmemory", c.setup.maxmemory, "most that it may hold (256mb)");
+  setup->add_option("--maxmemory", c.setup.maxmemory, "most memory that it may use (256mb)");
   many("--keys", c.setup.keys, "what agents may set for their clients (cell:*); repeatable");
   many("--channels", c.setup.channels,
        "what they may publish on for their clients (cell:*); repeatable");
@@ -157,9 +158,9 @@ void add_redis(CLI::App& app, Commands& c) {
                   "take over files of other users, and users who may administer");
   auto* check = redis->add_subcommand("check", "compare a running server with what is recommended");
   check->add_option("URL", c.check.url, "redis://[user@]host[:port] or unix://[user@]/path");
-  check->add_option("--user", c.check.user, "user to look as, best the admin");
+  check->add_option("--user", c.check.user, "user for the check, best the admin");
   check->add_option("--password-file", c.check.password_file, "file with the user's password");
-  check->add_option("--node", c.check.nodes, "node whose user is looked at; repeatable")
+  check->add_option("--node", c.check.nodes, "node whose user is checked; repeatable")
       ->expected(1)
       ->allow_extra_args(false)
       ->take_all();
@@ -167,7 +168,7 @@ void add_redis(CLI::App& app, Commands& c) {
 
 void build(CLI::App& app, Commands& c) {
   app.name("nodebeatctl");
-  app.description("Asks and tells the nodebeat agent of this computer.");
+  app.description("Command-line client of the nodebeat agent on this computer.");
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();
@@ -197,7 +198,7 @@ std::vector<Choice> flags_of(const CLI::App& app) {
   return out;
 }
 
-// CLI11's own look-up throws.
+// CLI11's own lookup throws.
 CLI::App* child(CLI::App& app, const std::string& name) {
   for (CLI::App* sub : app.get_subcommands({})) {
     if (sub->get_name() == name) return sub;
@@ -205,7 +206,7 @@ CLI::App* child(CLI::App& app, const std::string& name) {
   return nullptr;
 }
 
-// What `words`, the last of them half written, leads to in the tree of commands.
+// The choices for the last of `words`, which is half written, in the tree of commands.
 std::vector<Choice> complete(CLI::App& app, const Commands& c,
                              const std::vector<std::string>& words) {
   CLI::App* at = &app;
@@ -278,8 +279,8 @@ int dispatch(const CLI::App& app, Commands& c) {
   return say(completion_script(c.shell));
 }
 
-// Of CLI11's "A subcommand is required": which word was taken for none, and which there are. Empty
-// where there was no word.
+// Explains CLI11's "A subcommand is required": which word is no command, and which commands there
+// are. Empty if there was no word.
 std::string unknown_command(const CLI::App& app, const CLI::App& at) {
   std::string wrong;
   for (const std::string& word : app.remaining(true)) {
@@ -293,8 +294,8 @@ std::string unknown_command(const CLI::App& app, const CLI::App& at) {
   return words;
 }
 
-// The next file that is opened takes the number of a standard descriptor that is closed: what is
-// printed would then go to the agent's socket. Writing to this stdout fails, as it should.
+// The next file that is opened gets the number of a standard descriptor that is closed. The output
+// would then go to the agent's socket. Writing to this stdout fails, as it should.
 void fill_standard_descriptors() {
   constexpr struct {
     int fd, access;
@@ -346,7 +347,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace nb::ctl
 
-// What CLI11 throws is caught where it parses; what is left is a lack of memory, and ends the
+// Exceptions of CLI11 are caught where it parses. What remains is a lack of memory, which ends the
 // program.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   return nb::ctl::run(argc, argv);

@@ -1,4 +1,4 @@
-// push: JSON lines from stdin, each handed to the agent and answered before the next.
+// push: sends JSON lines from stdin to the agent; each is answered before the next is sent.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -27,7 +27,7 @@ struct Call {
   std::string method, params;
 };
 
-// What the line says, or in `fault` why it says nothing.
+// The call in the line; or in `fault` the reason why there is none.
 Call parse(std::string_view line, bool robot, std::string& fault) {
   if (const auto wrong = json_fault(line)) {
     fault = "not JSON: " + *wrong;
@@ -107,7 +107,7 @@ ExitCode run_push(const Context& context, bool robot, bool stored) {
         complain(kRefusedByRedis, format("line %lu: %s", number, part.c_str()));
       }
     } else if (answer.exit == kAway) {
-      // What follows would be lost line by line: say where it ended.
+      // All further lines would be lost, so the command ends, and reports where.
       complain(kAway, format("line %lu: %s", number, answer.text.c_str()));
       summary();
       return kAway;

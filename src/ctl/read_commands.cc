@@ -25,7 +25,7 @@ ExitCode run_get(const Context& context, const std::string& key, bool raw) {
     const std::string_view text = document.root().text();
     return say((context.style.terminal ? printable_lines(text) : std::string(text)) + '\n');
   }
-  // For people in lines, for programs in one; the digits are Redis' own in both.
+  // People get several lines, programs one. The digits are those of Redis in both.
   return context.style.terminal ? say_json(json_indented(value)) : say_json(value);
 }
 

@@ -12,7 +12,7 @@ namespace nb::ctl {
 using namespace terminal;
 namespace {
 
-// Alternate screen, no cursor, no wrapping at the right edge; and back.
+// To the alternate screen, without cursor and without wrapping at the right edge; and back.
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
 constexpr char kLeave[] = "\033[?7h\033[?25h\033[?1049l";
 
@@ -30,7 +30,7 @@ Screen::Screen() {
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_ = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   if (signals_ < 0) return;
-  // Keys are read from the terminal only; with something else as stdin a signal ends it.
+  // Keys are read from a terminal only. If stdin is something else, a signal ends the program.
   if (::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before_) == 0) {
     termios raw = before_;
     raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG | IEXTEN);
@@ -69,8 +69,8 @@ bool Screen::measure() {
 }
 
 bool Screen::draw(const std::vector<std::string>& lines) {
-  // Every line clears its own rest, and the last the rest of the screen: nothing is ever blank
-  // between two pictures.
+  // Every line clears its own rest, and the last line the rest of the screen, so that nothing is
+  // blank between two pictures.
   std::string frame = "\033[H";
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) frame += "\r\n";

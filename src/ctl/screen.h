@@ -1,5 +1,5 @@
-// Screen: the terminal as a full-screen program has it: alternate screen, no echo, no cursor; as it
-// was before once this is destroyed, by whichever way the program is left.
+// Screen: puts the terminal into the state of a full-screen program: alternate screen, no echo, no
+// cursor. Its destructor restores the former state, whichever way the program is left.
 #pragma once
 
 #include <termios.h>
@@ -18,17 +18,18 @@ class Screen {
   Screen& operator=(const Screen&) = delete;
 
   bool ready() const { return ready_; }
-  // SIGWINCH, SIGINT, SIGTERM and SIGHUP arrive here instead: poll it, then call next_signal().
+  // SIGWINCH, SIGINT, SIGTERM and SIGHUP arrive at this descriptor: poll it, then call
+  // next_signal().
   int signal_fd() const { return signals_; }
-  // 0: none waits.
+  // The next signal that has come; 0: there is none.
   int next_signal();
 
-  // Asks the terminal how large it is. False if that is as before.
+  // Asks the terminal for its size. False if the size has not changed.
   bool measure();
   size_t rows() const { return rows_; }
   size_t columns() const { return columns_; }
 
-  // Draws in one write, and only if something is different. False: the terminal is gone.
+  // Draws with one write, and only if the picture has changed. False: the terminal is gone.
   bool draw(const std::vector<std::string>& lines);
 
  private:

@@ -20,10 +20,10 @@
 namespace nb::ctl {
 namespace {
 
-constexpr int64_t kRefresh = 1000;  // ms from one look at the fleet to the next
+constexpr int64_t kRefresh = 1000;  // ms from one refresh of the fleet to the next
 constexpr int64_t kFrame = 250;     // ms between two pictures, at least
-constexpr int64_t kPatience = 400;  // ms: longer, and the keys would seem dead
-constexpr int kHanging = 2;         // looks without an answer: it is not just busy
+constexpr int64_t kPatience = 400;  // ms; if it were longer, keys would seem to have no effect
+constexpr int kHanging = 2;         // after so many refreshes without answer the agent hangs
 constexpr int kMostPages = 20;
 constexpr char kSessionPrefix[] = "stroke:progress:";
 
@@ -43,7 +43,7 @@ class Follower {
   TopModel& model() { return model_; }
   bool changed() const { return changed_; }
   void drawn() { changed_ = false; }
-  // kOutput: stdout takes no more.
+  // kOutput if stdout could not be written.
   ExitCode said() const { return said_; }
 
   Answer begin() {
@@ -52,7 +52,7 @@ class Follower {
     const Answer first = refresh(context_.timeout_ms);
     if (!first.ok()) return first;
     find_strokes();
-    // This is what later changes are told from.
+    // Later changes are found by comparison with this.
     for (const FleetNode& node : model_.fleet().nodes) was_up_[node.name] = node.up;
     return first;
   }
@@ -71,8 +71,8 @@ class Follower {
     return status;
   }
 
-  // Sessions that began before this did. Of each node the latest one can run: their names sort by
-  // time.
+  // Finds sessions that began before this program. Only the latest session of a node can be
+  // running, and the names of sessions sort by time.
   void find_strokes() {
     missed_ = false;
     std::map<std::string, std::string> latest;
@@ -102,7 +102,7 @@ class Follower {
     changed_ = true;
   }
 
-  // What has to be done now and then. Milliseconds until the next time.
+  // Does the regular work. Returns the milliseconds until it is due again.
   int64_t tend() {
     const bool there = link_.connected();
     const Presence presence = !there                    ? Presence::away
@@ -165,14 +165,14 @@ class Follower {
   TopModel model_;
   std::map<std::string, bool> was_up_;
   Presence presence_ = Presence::there;
-  int unanswered_ = 0;  // looks in a row
+  int unanswered_ = 0;  // refreshes in a row that got no answer
   bool changed_ = false;
   bool missed_ = false;
   ExitCode said_ = kOk;
   int64_t next_refresh_ = now_ms() + kRefresh;
 };
 
-// True if a key or a signal says to leave.
+// True if a key or a signal ends the program.
 bool leaves(Screen& screen, std::span<const pollfd> fds, bool& resized) {
   if (fds[0].revents != 0) {
     while (const int signal = screen.next_signal()) {

@@ -26,7 +26,7 @@ void take_progress(RunningStroke& stroke, Json from) {
   number("pose_idx", stroke.pose);
   number("stroke_length", stroke.length);
   text("scene_name", stroke.scene);
-  // Events say description_l, the value stroke_description_l.
+  // Events name this member description_l, the value names it stroke_description_l.
   for (const char* prefix : {"", "stroke_"}) {
     text((std::string(prefix) + "description_l").c_str(), stroke.left);
     text((std::string(prefix) + "description_r").c_str(), stroke.right);
@@ -98,7 +98,7 @@ void TopModel::on_event(const Event& event, int64_t arrived) {
   const std::string_view type = root["type"].text();
   const std::string node = printable(root["node_id"].text());
   const std::string session(root["session_id"].text());
-  // These two come many times a second; they are seen as bars and in the table of nodes.
+  // These two come many times a second. They are shown as bars and in the table of nodes.
   if (event.channel == "stroke:events:progress") {
     if (!session.empty()) on_progress(session, root);
     return;
@@ -112,7 +112,7 @@ void TopModel::on_event(const Event& event, int64_t arrived) {
 
   Recent recent{root["timestamp"].timestamp_us().value_or(arrived), printable(event.channel),
                 event_words(event), event.remote, type == "error"};
-  // The same again is counted, so that a chatterer leaves the others their lines.
+  // A repeated event is counted, so that one busy sender leaves lines for the others.
   if (!recent_.empty() && recent_.front().channel == recent.channel &&
       recent_.front().words == recent.words) {
     recent.count = recent_.front().count + 1;
@@ -195,7 +195,7 @@ std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_
   };
   add(head(style, now));
   add("");
-  // What is most of interest keeps its lines when there are few: half for the fleet.
+  // If there are few lines, the most interesting part keeps its share: half is for the fleet.
   const std::vector<std::string> nodes = fleet_table(fleet_with_poses(), self_, style).lines(style);
   const size_t most = std::max<size_t>(rows / 2, 3);
   for (size_t i = 0; i < std::min(nodes.size(), most); ++i) add(nodes[i]);

@@ -1,4 +1,4 @@
-// What `top` shows, and how it is drawn: a model that events and answers change, and lines made of
+// What `top` shows, and how: a model that events and answers change, and the lines that are made of
 // it. Pure: no terminal, no agent.
 #pragma once
 
@@ -37,9 +37,9 @@ class TopModel {
 
   const Fleet& fleet() const { return fleet_; }
 
-  // At most `rows` lines, none wider than style.columns.
+  // The picture: at most `rows` lines, none wider than style.columns.
   std::vector<std::string> lines(const Style& style, size_t rows, int64_t now) const;
-  // Without events and without end: for a page of plain text.
+  // The same as plain text, without events and with as many lines as it takes.
   std::string page(const Style& style, int64_t now) const;
 
  private:
@@ -65,7 +65,7 @@ class TopModel {
   std::deque<Recent> recent_;                     // the latest first
 };
 
-// At most `columns` of a line that holds colour sequences; these take no column.
+// The first `columns` columns of a line. Colour sequences in it take no column.
 std::string clip_painted(std::string_view line, size_t columns);
 
 }  // namespace nb::ctl

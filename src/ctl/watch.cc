@@ -1,4 +1,4 @@
-// watch: messages as they come, a line each.
+// watch: prints messages as they come, one line each.
 #include <algorithm>
 
 #include "ctl/commands.h"
@@ -12,10 +12,10 @@ namespace {
 
 struct Watcher {
   const Context& context;
-  unsigned long left = 0;  // with `limited`
+  unsigned long left = 0;  // how many are still to be printed, if `limited`
   bool limited = false;
-  ExitCode said = kOk;  // kOutput: stdout takes no more
-  bool heard = false;   // something, since it was last looked
+  ExitCode said = kOk;  // kOutput: stdout could not be written
+  bool heard = false;   // a message has come since this was last reset
 
   bool done() const { return said != kOk || (limited && left == 0); }
 
@@ -41,7 +41,7 @@ struct Watcher {
   }
 };
 
-// Waits for messages; after --timeout without any, asks whether the agent is still there.
+// Waits for messages. If none came within --timeout, asks whether the agent is still there.
 Presence look(AgentLink& link, Watcher& watcher, Presence before, int64_t patience) {
   const int64_t deadline = now_us() / 1000 + patience;
   watcher.heard = false;

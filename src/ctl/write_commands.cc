@@ -16,7 +16,7 @@
 namespace nb::ctl {
 namespace {
 
-// The agent's own deadline comes first, so that its answer is the one that is heard.
+// The agent's own deadline is earlier by this, so that its answer is the one that counts.
 constexpr int64_t kMargin = 500;
 constexpr int64_t kMostStored = 60'000;  // PROTOCOL.md, 2.5
 
@@ -42,7 +42,7 @@ ExitCode finish(const Context& context, const Answer& answer, std::string_view w
   return refused.empty() ? said : complain(kRefusedByRedis, refused);
 }
 
-// Why not, in words; empty: `out` has all of it.
+// Reads standard input into `out`. Returns what went wrong, in words; empty: nothing.
 std::string read_stdin(std::string& out) {
   constexpr size_t kMost = rpc::kMostLineBytes;  // no agent takes more
   char buffer[16384];
@@ -61,7 +61,7 @@ ExitCode bad_duration(const char* flag, const std::string& text) {
                                  flag, printable(text).c_str()));
 }
 
-// A value that does not parse was mostly meant as a text.
+// A value that is no JSON is in most cases meant as a text.
 ExitCode not_json(const std::string& value, const std::string& fault, bool text_flag) {
   const bool one_word = value.find_first_of("{}[]\":,") == std::string::npos;
   const std::string hint =

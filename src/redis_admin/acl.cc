@@ -8,7 +8,7 @@
 namespace nb::redis_admin {
 namespace {
 
-// Redis takes its words in either.
+// Redis takes these words in small and in capital letters.
 std::string in_small_letters(std::string_view word) {
   std::string out(word);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
@@ -29,11 +29,11 @@ bool may_administer(std::string_view line) {
     return std::find(std::begin(words), std::end(words), word) != std::end(words);
   };
   bool admin = false;
-  bool root = false;  // what stands outside of the selector that is read
+  bool root = false;  // the rights outside of the selector that is being read
   for (const std::string_view word : words_of(line)) {
     const std::string lower = in_small_letters(word);
     std::string_view token = lower;
-    // A selector adds to what stands outside, and begins with nothing.
+    // A selector begins without rights, and adds to those outside of it.
     if (token.starts_with('(')) {
       root = root || admin;
       admin = false;
@@ -54,7 +54,7 @@ std::optional<std::vector<AclLine>> parse_acl(std::string_view text) {
     if (tokens.empty()) continue;
     if (tokens.size() < 2 || tokens[0] != "user") return std::nullopt;
     AclLine parsed{std::string(tokens[1]), std::string(line), {}};
-    // Redis carries out its words one after the other.
+    // Redis carries out the words one after the other.
     for (const std::string_view word : tokens) {
       const std::string token = in_small_letters(word);
       if (token.starts_with('#')) parsed.hashes.push_back(token);

@@ -1,4 +1,4 @@
-// The lines of a users.acl, read. Pure.
+// Reads the lines of a users.acl. Pure.
 #pragma once
 
 #include <optional>
@@ -11,15 +11,15 @@ namespace nb::redis_admin {
 struct AclLine {
   std::string user;
   std::string text;
-  std::vector<std::string> hashes;  // "#…", of its passwords
+  std::vector<std::string> hashes;  // "#…", one for each password
   bool on = false;
   bool nopass = false;  // any password is right
 };
-// The lines of a users.acl, or of ACL LIST; nothing if one of them isn't a user's.
+// The lines of a users.acl, or of ACL LIST. Nothing if one of them does not describe a user.
 std::optional<std::vector<AclLine>> parse_acl(std::string_view text);
 
-// Whether a user of this line may change the server's settings or its users, or do whatever else
-// only an administrator may (ACL's categories @admin and @dangerous).
+// Whether the user of this line may change the server's settings or its users, or do anything else
+// that only an administrator may (the categories @admin and @dangerous).
 bool may_administer(std::string_view line);
 
 }  // namespace nb::redis_admin

@@ -1,5 +1,5 @@
-// `nodebeatctl redis setup` and `redis check`. Both return the exit code, and have said why where
-// it is not kOk.
+// `nodebeatctl redis setup` and `redis check`. Both return the exit code, and have reported the
+// reason where it is not kOk.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ terminal::ExitCode run_setup(const SetupOptions& options, const terminal::Output
 
 struct CheckOptions {
   std::string url, user, password_file;
-  std::vector<std::string> nodes;  // whose users are looked at; empty: all, or the own one
+  std::vector<std::string> nodes;  // whose users are checked; empty: all, or the own one
   int64_t timeout_ms = 3000;       // for all questions together
 };
 // The exit code is also that of the worst finding (terminal/findings.h).

@@ -1,5 +1,5 @@
-// The form that the answer to each question has, when a Redis server gives it. Whoever answers may
-// be another program, whose answers must not be read as if Redis had given them. Pure.
+// The form of a Redis server's answer to each question. The answers of another program must not be
+// read as if Redis had given them. Pure.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kPings = 20;
 
-// "HSET node:health:hog": as much as a permission is about.
+// "HSET node:health:hog": the part of a command that a permission concerns.
 std::string brief(const std::vector<std::string>& command) {
   return command.size() < 2 ? command.front() : command[0] + ' ' + command[1];
 }
@@ -24,7 +24,7 @@ bool is_allowed(const Reply& reply) {
   return reply.kind == Reply::Kind::status;
 }
 
-// Why ACL DRYRUN told nothing; empty: it did. That a command is not there is an answer, too.
+// Why ACL DRYRUN gave no verdict; empty: it gave one. "There is no such command" is a verdict, too.
 std::string no_answer(const Server& server, const Reply& reply) {
   if (reply.kind == Reply::Kind::none) return server.fault();
   const bool not_there = reply.text.find("not found") != std::string::npos;
@@ -76,12 +76,13 @@ void Looker::look_at_clock(ServerLook& look) {
   if (time.items.size() != 2) return;
   const int64_t server = parse_number<int64_t>(time.items[0].text).value_or(0) * 1'000'000 +
                          parse_number<int64_t>(time.items[1].text).value_or(0);
-  // The server looked at its clock about half-way.
+  // The server has read its clock about half-way between the two.
   const int64_t middle = before + (after - before) / 2;
   look.clock_offset_ms = static_cast<double>(server - middle) / 1e3;
 }
 
-// Last, and for half of the time that is left: of a database with very many keys a part has to do.
+// Comes last, and takes half of the time that is left: of a very large database only a part is
+// looked at.
 void Looker::look_at_streams(ServerLook& look) {
   constexpr size_t kStreams = 500;
   const int64_t enough = deadline_.left_ms() / 2;
@@ -130,14 +131,14 @@ void Looker::look_without_password(ServerLook& look) {
   const auto opened = other.open(nobody);
   note_stranger(other);
   if (opened == Server::Opened::open) look.anonymous = true;
-  // Any other refusal, such as of one client too many, says nothing about passwords.
+  // Any other refusal, such as "too many clients", says nothing about passwords.
   if (opened == Server::Opened::refused && other.fault().starts_with("NOAUTH")) {
     look.anonymous = false;
   }
   if (!look.anonymous) look.anonymous_unknown = other.fault();
 }
 
-// The server's answers to whether `user` may do each of these.
+// Asks the server whether `user` may run each of these commands.
 std::vector<Reply> Looker::dry_run(const std::string& user, const std::vector<Need>& needs) {
   std::vector<Server::Command> commands;
   for (const Need& need : needs) {
@@ -176,8 +177,8 @@ UserLook Looker::by_dry_run(const std::string& node) {
   return look;
 }
 
-// Without ACL DRYRUN: a transaction tells of each command whether it may be queued, and as it never
-// ends nothing is carried out.
+// The way without ACL DRYRUN: in a transaction the server tells of each command whether it may be
+// queued. The transaction never ends, so nothing is carried out.
 UserLook Looker::by_queueing(Server& other, const std::string& user, const std::string& node) {
   UserLook look{user, node, true, {}, {}};
   if (other.open(address_) != Server::Opened::open) {
@@ -263,7 +264,7 @@ ServerLook Looker::look() {
   look_without_password(look);
   look_at_users(look);
   look_at_streams(look);
-  // After a good start it says only why the connection ended.
+  // The server was opened before, so this only tells why the connection ended.
   look.lost = server_.fault();
   note_stranger(server_);
   look.stranger = stranger_;

@@ -1,4 +1,4 @@
-// redis check's questions: asks a server what it is and what its users may do. The rules
+// The questions of redis check: asks a server what it is and what its users may do. The rules
 // (redis_admin/rules.h) make findings of the answers.
 #pragma once
 
@@ -10,8 +10,8 @@
 
 namespace nb::redis_admin {
 
-// `server` is open, at that address. `nodes`: whose users are looked at; empty: those of all nodes,
-// or the own one. Every question is asked before the deadline.
+// `server` is open, at that address. `nodes` tells whose users are checked; empty: the users of all
+// nodes, or the own one. Every question is asked before the deadline.
 ServerLook look_at_server(Server& server, const RedisAddress& address, Deadline deadline,
                           const std::vector<std::string>& nodes);
 

@@ -1,5 +1,5 @@
-// What an agent does in Redis, command by command: from src/agent, src/redis, and from MONITOR over
-// the integration suite. config/redis/users.acl allows this and nothing else.
+// What an agent does in Redis, command by command. The list comes from the agent's sources, and
+// from MONITOR over the integration suite. config/redis/users.acl allows this and nothing else.
 #pragma once
 
 #include <string>
@@ -11,15 +11,15 @@ namespace nb::redis_admin {
 struct Need {
   std::vector<std::string> command;
   std::string what_for;   // "beats"
-  bool optional = false;  // the agent gets on without it
+  bool optional = false;  // the agent works without it
 };
 
-// MULTI and EXEC, which go around the others, are not among them.
+// MULTI and EXEC, which enclose the others, are not in the list.
 std::vector<Need> needs_of(std::string_view node);
-// What it has no need of, and what would harm others. Not to be sent but to ACL DRYRUN, or into a
-// transaction that is never carried out.
+// Commands that an agent does not need and that would harm others. They are only sent to ACL
+// DRYRUN, or into a transaction that is never carried out.
 std::vector<Need> excesses_of(std::string_view node);
-// The same of the user who only looks. For ACL DRYRUN.
+// The same for the user who only looks. Only for ACL DRYRUN.
 std::vector<Need> excesses_of_viewer();
 
 }  // namespace nb::redis_admin

@@ -6,17 +6,17 @@
 namespace nb::redis_admin {
 namespace {
 
-// Redis' own simple strings, errors and numbers are far shorter.
+// The status lines, errors and numbers of Redis are far shorter.
 constexpr size_t kMostLine = 64 * 1024;
 
-// Where the reply is to go is null in a first pass, which only looks whether it is whole: a reply
-// that comes in many pieces is copied once.
+// A first pass, with null as its target, only tests whether the reply is whole. So a reply that
+// comes in many pieces is copied only once.
 struct Reader {
   std::string_view bytes;
   size_t at = 0;
   size_t items = 0;
 
-  // What stands before the next "\r\n".
+  // The bytes before the next "\r\n".
   ReplyState line(std::string_view& out) {
     const size_t end = bytes.find("\r\n", at);
     if (end == std::string_view::npos) {
@@ -40,7 +40,7 @@ struct Reader {
   static void set(Reply* reply, Reply::Kind kind, std::string_view text) {
     if (reply == nullptr) return;
     reply->kind = kind;
-    // Whatever an error says goes to people.
+    // The text of an error is shown to people.
     reply->text = kind == Reply::Kind::error ? foreign_text(text) : std::string(text);
   }
 
@@ -59,7 +59,7 @@ struct Reader {
 
   ReplyState value(Reply* reply, size_t depth) {
     std::string_view words;
-    // Whoever else answers need not end a line as Redis does.
+    // Another program need not end its lines as Redis does, so the first byte decides.
     if (at < bytes.size() && std::string_view("+-:$*").find(bytes[at]) == std::string_view::npos) {
       return ReplyState::malformed;
     }

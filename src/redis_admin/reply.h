@@ -1,4 +1,4 @@
-// Replies of a Redis server that nobody vouches for: read from bytes, within bounds. Pure.
+// Reads the replies of a server that may be anybody, within limits. Pure.
 #pragma once
 
 #include <cstddef>
@@ -14,26 +14,26 @@ struct Reply {
   // with a length.
   enum class Kind : uint8_t { none, nil, status, text, error, integer, list };
   Kind kind = Kind::none;
-  std::string text;  // of an integer, its digits; of an error, cleaned and cut
+  std::string text;  // an integer's digits; an error's text is made harmless and cut
   std::vector<Reply> items;
 
   bool is_error() const { return kind == Kind::error; }
   bool denied() const { return is_error() && text.starts_with("NOPERM"); }
 };
 
-// What INFO, CONFIG GET and the ACL of the largest cell take is far below.
+// INFO, CONFIG GET and the ACL of the largest cell need far less.
 constexpr size_t kMostReplyBytes = 4 * 1024 * 1024;
 constexpr size_t kMostReplyItems = 16 * 1024;
 constexpr size_t kMostReplyDepth = 8;
 
 enum class ReplyState : uint8_t {
   whole,      // `reply` and `used` are set
-  more,       // its end has not come yet
-  too_large,  // beyond the bounds, or announced to be
-  malformed,  // no reply of Redis
+  more,       // the end of the reply has not come yet
+  too_large,  // the reply is beyond the limits, or announces to be
+  malformed,  // this is not Redis' protocol
 };
 
-// The reply that `bytes` begins with.
+// Reads the reply that `bytes` begins with.
 ReplyState read_reply(std::string_view bytes, Reply& reply, size_t& used);
 
 }  // namespace nb::redis_admin

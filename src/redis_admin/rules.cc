@@ -71,7 +71,7 @@ bool loopback_only(std::string_view bind) {
   });
 }
 
-// CONFIG GET's value; null if it was refused, or this server has none of that name.
+// The value from CONFIG GET; null if the server refused it, or has no setting of that name.
 const std::string* setting(const ServerLook& look, const char* name) {
   const auto at = look.config.find(name);
   return at == look.config.end() ? nullptr : &at->second;
@@ -85,13 +85,13 @@ std::vector<AclLine> acl_lines(const ServerLook& look) {
   return out;
 }
 
-// Who can log in, by what ACL LIST says.
+// Who can log in, according to ACL LIST.
 void logins(const ServerLook& look, Findings& out) {
   for (const AclLine& line : acl_lines(look)) {
     const std::string check = "user " + printable(line.user);
     const std::string set_user = "redis-cli ACL SETUSER " + printable(line.user);
     if (line.on && line.nopass) {
-      if (line.user == "default" && look.anonymous == true) continue;  // access() says it
+      if (line.user == "default" && look.anonymous == true) continue;  // access() reports it
       out.push_back({Level::problem, check,
                      "needs no password: whoever reaches the server may do what it may",
                      set_user + " resetpass '>PASSWORD', or off; and the same in users.acl"});
@@ -261,7 +261,7 @@ void users(const ServerLook& look, Findings& out) {
       out.push_back({Level::ok, check, "may do what an agent does, and nothing beyond it", {}});
     }
   }
-  // An agent's own user sees nobody else, which settings() says.
+  // An agent's own user cannot see other users, which settings() reports.
   if (!look.users_unknown.empty() && !look.config.empty()) {
     out.push_back(warning("users", "could not be looked at: " + printable(look.users_unknown),
                           "look again as the admin"));
@@ -274,14 +274,14 @@ void users(const ServerLook& look, Findings& out) {
   }
 }
 
-// An entry with a high id of its writer's choice makes all ids after it higher still; after the
-// highest there is none.
+// A writer can choose the id of an entry. All later ids must be higher, and after the highest
+// possible id nothing can be added.
 void streams(const ServerLook& look, Findings& out) {
   // The year 2286: ids are milliseconds since 1970.
   constexpr uint64_t kFarAhead = 10'000'000'000'000;
   constexpr uint64_t kNearTheEnd = UINT64_MAX - 1;
   constexpr size_t kNamed = 3;
-  // An agent's own user may not ask, which settings() says.
+  // An agent's own user may not ask, which settings() reports.
   if (!look.streams_unknown.empty() && !look.config.empty()) {
     out.push_back(warning("streams",
                           "not all of them were looked at: " + printable(look.streams_unknown),
@@ -329,7 +329,7 @@ Findings redis_findings(const ServerLook& look) {
   const ServerFacts facts = facts_of(look);
   version(look, out);
   for (Finding& finding : server_findings(facts)) {
-    // That there is no limit is a warning here: settings() says it.
+    // Here a missing limit is a warning, which settings() reports.
     const bool unlimited = finding.check == "redis memory" && finding.level == Level::ok &&
                            setting(look, "maxmemory") != nullptr &&
                            *setting(look, "maxmemory") == "0";

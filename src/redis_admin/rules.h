@@ -1,4 +1,5 @@
-// redis check's rules: from what a server said to findings. Pure: no rule asks anything itself.
+// The rules of redis check: they make findings of a server's answers. Pure: no rule asks anything
+// itself.
 #pragma once
 
 #include <map>
@@ -13,19 +14,20 @@ namespace nb::redis_admin {
 
 using terminal::Findings;
 
-// What a user may not do and an agent needs; or may do, and no agent needs.
+// A command that a user may not run although an agent needs it, or may run although no agent needs
+// it.
 struct Permission {
   std::string command;  // "HSET node:health:hog"
   std::string what_for;
   std::string words;      // the server's
-  bool optional = false;  // of one that is missing: the agent gets on without it
+  bool optional = false;  // if it is missing: the agent works without it
 };
 
 struct UserLook {
   std::string user, node;
   bool exists = true;
   std::vector<Permission> missing, excess;
-  std::string unknown = {};  // why it could not be looked at, or not to the end
+  std::string unknown = {};  // why the user could not be checked, or not to the end
 };
 
 // A stream, and the highest id that it ever had.

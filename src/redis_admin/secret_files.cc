@@ -34,7 +34,7 @@ std::string user_of(uid_t uid) {
   return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
-// Whose it is, and who may change it; empty: nobody but this user and root.
+// What is wrong with the owner and the mode. Empty: only this user and root may change it.
 std::string stranger_fault(const std::string& path, const struct stat& info, mode_t others) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0) {
     return path + " belongs to user " + user_of(info.st_uid) +
@@ -87,7 +87,7 @@ std::string FolderLock::take(const std::string& path, int64_t most_ms) {
   fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd_ < 0) return fault_of(path);
   for (int64_t waited = 0; ::flock(fd_, LOCK_EX | LOCK_NB) != 0; waited += kPauseMs) {
-    // Some network file systems have no such locks.
+    // Some network file systems have no locks; then setup works without one.
     if (errno != EWOULDBLOCK && errno != EINTR) return {};
     if (waited >= most_ms) return path + ": another setup is still at work there: try again later";
     const timespec pause{0, kPauseMs * 1000000};

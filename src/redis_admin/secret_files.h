@@ -1,4 +1,4 @@
-// Files of a folder with secrets in it: written whole or not at all, for their owner only.
+// Files with secrets, in one folder. They are written whole or not at all, for their owner only.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace nb::redis_admin {
 
-// 192 random bits from the kernel, in 32 letters, digits, '-' and '_': nothing that a URL, a shell
-// or TOML would take for something else. Empty if the kernel gives none.
+// 192 random bits from the kernel, as 32 letters, digits, '-' and '_', which mean nothing else in a
+// URL, a shell or TOML. Empty if the kernel gives no random bits.
 std::string new_password();
 
-// What is wrong, in words; empty: it went well.
+// The functions below return what is wrong, in words; empty: they succeeded.
 
-// Makes the folder (mode 0700), unless it is there. One of another user, or into which everybody
-// may put files, is a fault, unless `adopt`.
+// Makes the folder (mode 0700), unless it is there. It is a fault if the folder belongs to another
+// user, or if everybody may put files into it, unless `adopt`.
 std::string make_folder(const std::string& path, bool adopt);
-// Keeps others who take it out of the folder until it is destroyed.
+// Locks the folder against other setups until the lock is destroyed.
 class FolderLock {
  public:
   FolderLock() = default;
@@ -25,7 +25,7 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
   ~FolderLock();
 
-  // Waits at most that long for one who has it.
+  // Waits at most `most_ms` for another setup.
   std::string take(const std::string& path, int64_t most_ms);
 
  private:
@@ -33,14 +33,15 @@ class FolderLock {
 };
 // Nothing in `out` if there is no such file.
 std::string read_file(const std::string& path, std::optional<std::string>& out);
-// The same of a file whose content is to be trusted. A symbolic link, and what is no regular file,
-// is a fault; and unless `adopt` so is a file of another user (but root), or that others may
-// change.
+// The same for a file whose content is trusted. It is a fault if the file is a symbolic link or no
+// regular file. Unless `adopt`, it is also a fault if the file belongs to another user than root
+// and this one, or if others may change it.
 std::string read_own_file(const std::string& path, bool adopt, std::optional<std::string>& out);
-// Mode 0600, in one step; on the disk when it returns. Replaces what is there only if `replace`.
+// Writes the file in one step, with mode 0600; it is on the disk when this returns. An existing
+// file is replaced only if `replace`.
 std::string write_file(const std::string& path, std::string_view text, bool replace);
 
-// Whether nobody but its owner may do anything with the file.
+// Whether only the owner may do anything with the file.
 bool is_private(const std::string& path);
 
 }  // namespace nb::redis_admin

@@ -34,7 +34,8 @@ std::string words_of(int error) {
   return std::strerror(error);
 }
 
-// A question to the resolver, which goes on alone if it takes too long: this program ends soon.
+// A question to the resolver. If the answer takes too long, the question is abandoned, since this
+// program ends soon.
 struct Lookup {
   std::string host, port;
   addrinfo hints{};
@@ -65,7 +66,7 @@ Addresses look_up(const RedisAddress& address, int64_t ms, std::string& fault) {
   if (rc == EAI_INPROGRESS) {
     fault = kLate;
     if (::gai_cancel(list[0]) != EAI_CANCELED) {
-      static Lookup* abandoned = nullptr;  // still written to
+      static Lookup* abandoned = nullptr;  // the resolver still writes to it
       abandoned = lookup.release();
       (void)abandoned;
     }
@@ -124,7 +125,7 @@ bool Server::wait(short events, int64_t ms) {
 }
 
 bool Server::connect_to(const sockaddr* to, unsigned size, int64_t ms) {
-  // What an address before this one has met is over once this one answers.
+  // A fault of an earlier address no longer counts when this one answers.
   fault_.clear();
   late_ = false;
   stranger_ = false;
@@ -152,7 +153,7 @@ bool Server::connect(const RedisAddress& address) {
   if (!list) return fail(fault, fault == kLate);
   int64_t count = 0;
   for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next) ++count;
-  // One that is silent leaves the next ones their share of the time.
+  // A silent address leaves the next ones their share of the time.
   for (const addrinfo* one = list.get(); one != nullptr; one = one->ai_next, --count) {
     if (connect_to(one->ai_addr, one->ai_addrlen, deadline_.left_ms() / count)) return true;
   }
@@ -174,7 +175,7 @@ Server::Opened Server::open(const RedisAddress& address) {
   }
   const Reply pong = call({"PING"}, Form::pong);
   if (pong.kind == Reply::Kind::none) return lost();
-  // A state of the server, which INFO tells of. All else is about this client.
+  // These errors are states of the server, which INFO tells. All other errors concern this client.
   const auto is_state = [&](std::string_view code) { return pong.text.starts_with(code); };
   if (pong.is_error() && !is_state("LOADING") && !is_state("MASTERDOWN") && !is_state("BUSY") &&
       !is_state("MISCONF")) {
@@ -215,7 +216,7 @@ bool Server::receive(Reply& reply) {
       case ReplyState::more:
         break;
     }
-    // Before each read: who sends without an end is not always waited for.
+    // This is tested before each read, since a server that always sends is never waited for.
     if (deadline_.left_ms() == 0) return fail(kLate, true);
     const size_t had = input_.size();
     input_.resize(had + kReadBytes);

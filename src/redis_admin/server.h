@@ -1,5 +1,5 @@
-// A Redis server that is asked directly, not through the agent. Whoever answers there may be
-// anybody: all questions have one deadline, each reply has bounds (redis_admin/reply.h) and must
+// A Redis server that is asked directly, not through the agent. Anybody may answer there. So all
+// questions have one deadline, each reply has limits (redis_admin/reply.h), and each reply must
 // have the form of an answer to its question (redis_admin/forms.h).
 #pragma once
 
@@ -23,7 +23,7 @@ using config::RedisAddress;
 // host:port, [host]:port or the path: without user and password.
 std::string place_of(const RedisAddress& address);
 
-// When everything has to be done.
+// The time at which everything has to be done.
 class Deadline {
  public:
   explicit Deadline(int64_t ms);
@@ -39,19 +39,20 @@ class Server {
   explicit Server(Deadline deadline) : deadline_(deadline) {}
 
   enum class Opened : uint8_t { open, unreachable, refused, no_answer };
-  // Connects, and logs in if the address has a password. What went wrong stands in fault().
+  // Connects, and logs in if the address has a password. fault() tells what went wrong.
   Opened open(const RedisAddress& address);
 
   using Command = std::vector<std::string>;
-  // `Kind::none` with a fault() if the connection is lost, no answer came in time, or the answer is
-  // not of that form. The connection has then ended.
+  // The answer. It is `Kind::none`, with a fault(), if the connection is lost, no answer came in
+  // time, or the answer does not have that form; then the connection has ended.
   Reply call(const Command& command, Form form);
-  // In one round trip: a reply for each command, as from call(). The commands are few and short.
+  // One reply for each command, as from call(), in one round trip. The commands are few and short.
   std::vector<Reply> call_all(std::span<const Command> commands, Form form);
   // How long the last call took.
   int64_t took_us() const { return took_us_; }
   const std::string& fault() const { return fault_; }
-  // The connection ended because what answers is not Redis, or does not answer as Redis does.
+  // True if the connection ended because what answers is not Redis, or does not answer as Redis
+  // does.
   bool is_stranger() const { return stranger_; }
 
  private:
@@ -60,15 +61,15 @@ class Server {
   bool send(std::string_view bytes);
   bool receive(Reply& reply);
   bool wait(short events, int64_t ms);
-  // Ends the connection.
+  // These end the connection, and return false.
   bool fail(std::string fault, bool late = false);
   bool fail_stranger(std::string fault);
-  // Why there was no answer to the last call.
+  // How open() failed, when there was no answer to the last call.
   Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
 
   Deadline deadline_;
   UniqueFd fd_;
-  std::string input_;  // what has come and was not read yet
+  std::string input_;  // bytes that have come and are not read yet
   std::string fault_;
   int64_t took_us_ = 0;
   bool late_ = false;

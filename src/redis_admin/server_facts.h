@@ -1,5 +1,5 @@
-// What a server tells of itself, and the findings that come from it. nodebeatctl's doctor has the
-// facts from the agent, redis check has them from the server: the same rules hold for both. Pure.
+// What a server tells of itself, and the findings that follow. doctor gets these facts from the
+// agent, redis check gets them from the server, and the same rules hold for both. Pure.
 #pragma once
 
 #include <optional>
@@ -10,11 +10,11 @@
 namespace nb::redis_admin {
 
 struct ServerFacts {
-  // Empty: the server does not tell.
+  // Empty if the server does not tell.
   std::string version, role, user, maxmemory_policy;
   double maxmemory_bytes = 0;  // 0: no limit, or not told
   std::optional<double> used_memory_bytes;
-  std::optional<double> clock_offset_ms;  // its clock is so much ahead of this computer's
+  std::optional<double> clock_offset_ms;  // by which its clock is ahead of this computer's
   std::optional<bool> loading, aof_enabled, rdb_last_save_ok, protected_mode, has_password;
 };
 

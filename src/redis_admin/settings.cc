@@ -12,8 +12,8 @@ namespace nb::redis_admin {
 using namespace terminal;
 namespace {
 
-// What redis.conf sets and this does not compare: it is the operator's own, or has a rule of its
-// own. Supervised is what the unit says.
+// Some settings of redis.conf are not compared: they are the operator's own, or have a rule of
+// their own. The unit decides about `supervised`.
 bool is_compared(std::string_view name) {
   for (const char* other : {"bind", "port", "unixsocket", "dir", "logfile", "aclfile", "maxmemory",
                             "protected-mode", "appendonly", "maxmemory-policy", "supervised"}) {
@@ -22,7 +22,7 @@ bool is_compared(std::string_view name) {
   return true;
 }
 
-// Why redis.conf sets it, in a few of its words.
+// Why redis.conf has this setting, in a few words.
 std::string reason(std::string_view name) {
   constexpr std::pair<std::string_view, const char*> kReasons[] = {
       {"unixsocketperm", "programs of its group get in, and nobody else"},
@@ -54,7 +54,7 @@ bool same_value(std::string_view one, std::string_view other) {
   return std::equal(words.begin(), words.end(), others.begin(), others.end(), same_word);
 }
 
-// Of all the limits of buffers those of one class: "normal 67108864 33554432 60".
+// The buffer limits of one class, out of those of all classes: "normal 67108864 33554432 60".
 std::string limits_of(std::string_view limits, std::string_view of) {
   std::string out;
   int left = 0;
@@ -65,7 +65,7 @@ std::string limits_of(std::string_view limits, std::string_view of) {
   return out;
 }
 
-// As it stands in redis.conf.
+// The value as redis.conf writes it.
 std::string shown(const std::string& value) {
   const bool bare = !value.empty() && value.find(' ') == value.npos;
   return bare ? printable(value) : '"' + printable(value) + '"';

@@ -1,4 +1,4 @@
-// redis check: a server's settings beside those of the shipped redis.conf. Pure.
+// Compares a server's settings with those of the shipped redis.conf. Pure.
 #pragma once
 
 #include <map>
@@ -12,8 +12,8 @@ namespace nb::redis_admin {
 
 using terminal::Findings;
 
-// A warning for each that is not as recommended; `there` is CONFIG GET's. What that does not know,
-// and what is the operator's own, is left out.
+// A warning for each setting that is not as recommended. `there` are the answers to CONFIG GET.
+// Settings that the server does not know, and those that are the operator's own, are left out.
 Findings differing_settings(const std::map<std::string, std::string>& there);
 
 }  // namespace nb::redis_admin

@@ -1,7 +1,7 @@
 // redis setup: configuration, users and passwords of the cell's store, into a folder.
 //
-// What is there is kept: a user's line, once written, changes only with --force, and its password
-// not even then. So a node is added by naming it, and what an operator added stays.
+// Setup keeps what is there: a user's line, once written, changes only with --force, and its
+// password not even then. So a node is added by naming it, and what an operator added stays.
 #include <algorithm>
 #include <set>
 
@@ -18,9 +18,9 @@ namespace nb::redis_admin {
 using namespace terminal;
 namespace {
 
-// For another setup in the same folder; each writes a few files.
+// How long to wait for another setup in the same folder, which only writes a few files.
 constexpr int64_t kMostWaitMs = 10'000;
-// In the nodes' lines, where nobody has said it.
+// Stands in the nodes' URLs where the host is not known.
 constexpr char kNoHost[] = "HOST";
 
 enum class What : uint8_t { written, rewritten, kept };
@@ -46,7 +46,7 @@ class Setup {
     if (options.port) store_.port = *options.port;
   }
 
-  // Each says what is wrong; empty: go on.
+  // Both return what is wrong, in words; empty: nothing.
   std::string check() const;
   std::string run();
 
@@ -103,8 +103,8 @@ std::string Setup::check() const {
   return fault;
 }
 
-// A user who is in users.acl already. Nobody but the admin is taken along in silence who could undo
-// all of this setup, whatever that user is called.
+// Decides about a user who is in users.acl already. Except for the admin, a user who could undo
+// this whole setup is never kept silently, whatever that user is called.
 std::string Setup::admit(const AclLine& line) {
   const bool own = line.user == "default" || line.user == "admin" || line.user == "viewer" ||
                    !node_of_user(line.user).empty();
@@ -112,7 +112,7 @@ std::string Setup::admit(const AclLine& line) {
     warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
                         " passwords in users.acl: each of them lets in");
   }
-  // Those of its own are written anew by --force; of default, warn_of_lines() has words.
+  // --force writes the lines of setup's own users anew; warn_of_lines() handles the default user.
   const bool settled = own && (options_.force || line.user == "default" || line.user == "admin");
   if (settled || !line.on || !may_administer(line.text)) return {};
   const std::string what = "user " + line.user + " of users.acl" +
@@ -141,7 +141,7 @@ std::string Setup::load() {
   for (const AclLine& line : lines_) {
     if (std::string fault = admit(line); !fault.empty()) return fault;
   }
-  // As with the addresses: what nodes may do besides is said once, and holds for the next.
+  // As with the addresses: what nodes may do besides is given once, and holds for later nodes.
   for (const AclLine& line : lines_) {
     if (node_of_user(line.user).empty()) continue;
     read_free_patterns(line, store_);
@@ -152,7 +152,7 @@ std::string Setup::load() {
   return {};
 }
 
-// The user's line, and its password in a file of its own.
+// Writes the user's line, and its password into a file of its own.
 std::string Setup::settle(const std::string& user) {
   const auto at = std::find_if(lines_.begin(), lines_.end(),
                                [&](const AclLine& line) { return line.user == user; });
@@ -195,7 +195,7 @@ std::string Setup::settle(const std::string& user) {
     }
   }
   if (known && !options_.force) {
-    // Who needs no password is warned of in words of its own.
+    // warn_of_lines() handles a user who needs no password.
     if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes)) {
       other_lines_ += (other_lines_.empty() ? "" : ", ") + user;
     }
@@ -212,8 +212,8 @@ std::string Setup::settle(const std::string& user) {
   return {};
 }
 
-// What the operator said before and does not say now holds on: a node is added without naming the
-// addresses again.
+// What the operator gave before, and does not give now, still holds: a node is added without naming
+// the addresses again.
 void Setup::adopt(std::string_view conf) {
   const StoreOptions there = read_redis_conf(conf);
   if (options_.binds.empty()) store_.binds = there.binds;
@@ -229,7 +229,7 @@ std::string Setup::settle_conf() {
   if (there) adopt(*there);
   const std::string wanted = redis_conf(store_);
   const bool kept = there && (*there == wanted || !options_.force);
-  // The lines for the nodes are of what stands in the file, not of what was asked for.
+  // The URLs of the nodes follow the file as it is, not the options of this call.
   const StoreOptions now = read_redis_conf(kept ? *there : wanted);
   store_.binds = now.binds;
   store_.port = now.port;
@@ -308,7 +308,7 @@ std::string Setup::run() {
   return {};
 }
 
-// How the nodes reach it.
+// The host by which the nodes reach the server.
 std::string Setup::host() const {
   if (!options_.host.empty()) return options_.host;
   for (const std::string& address : store_.binds) {
@@ -342,7 +342,7 @@ std::string Setup::text(const Style& style) const {
   if (server != "redis") {
     out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
   }
-  // With a '-' before it, it does start without.
+  // The server does start without an address that has a '-' before it.
   if (std::any_of(store_.binds.begin(), store_.binds.end(), [](const std::string& address) {
         return !address.starts_with('-') && !host_of_bind(address).empty();
       })) {

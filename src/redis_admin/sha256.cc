@@ -50,7 +50,8 @@ void add_block(State& state, const char* block) {
 std::string sha256_hex(std::string_view text) {
   State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  // The text, a one bit, zeros, and the length in bits as 64 of them: whole blocks.
+  // The text, a one bit, zeros, and the length in bits as a number of 64 bits: together whole
+  // blocks.
   std::string padded(text);
   padded += '\x80';
   while (padded.size() % 64 != 56) padded += '\0';

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), for the passwords in a users.acl: Redis takes them hashed.
+// SHA-256 (FIPS 180-4): a users.acl holds the hashes of passwords.
 #pragma once
 
 #include <string>

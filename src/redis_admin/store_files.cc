@@ -29,7 +29,7 @@ void replace_all(std::string& text, std::string_view what, std::string_view by) 
   }
 }
 
-// An address has many writings, and this is one of them; nothing if it is none.
+// The usual one of the many ways to write an address. Nothing if it is no address.
 std::optional<std::string> usual_writing(const std::string& address) {
   unsigned char bytes[16];
   char text[INET6_ADDRSTRLEN];
@@ -40,15 +40,15 @@ std::optional<std::string> usual_writing(const std::string& address) {
   return std::nullopt;
 }
 
-// A word of a bind line in the usual writing, without the '-' that lets the server start without
-// it.
+// A word of a bind line in the usual form, without the '-' that lets the server start without that
+// address.
 std::string plain(std::string_view bound) {
   if (bound.starts_with('-')) bound.remove_prefix(1);
   const std::string address(bound);
   return usual_writing(address).value_or(address);
 }
 
-// One that the template has already.
+// Whether the template has this address already.
 bool is_usual_address(std::string_view bound) {
   const std::string address = plain(bound);
   return address == "127.0.0.1" || address == "::1";
@@ -161,7 +161,7 @@ std::string size_fault(std::string_view size) {
   const std::string_view unit = size.substr(digits);
   if (digits == 0 || (unit != "mb" && unit != "gb") || size.front() == '0')
     return "it is no size, such as 256mb or 2gb";
-  // Redis would take what is left of it.
+  // Redis would take the bits that remain.
   if (!size_bytes(size)) return "it is more than 64 bits can hold; write one such as 256mb or 2gb";
   return {};
 }
@@ -200,7 +200,7 @@ std::string redis_conf(const StoreOptions& options) {
     const std::string_view line = next_line(rest);
     std::string text(line);
     if (line.starts_with("bind ")) {
-      std::vector<std::string> named;  // Redis does not start with one that stands there twice
+      std::vector<std::string> named;  // Redis does not start if an address stands there twice
       for (const std::string& address : options.binds) {
         if (is_usual_address(address) || is_every_address(address)) continue;
         if (std::find(named.begin(), named.end(), plain(address)) != named.end()) continue;

@@ -1,5 +1,5 @@
-// What `nodebeatctl redis setup` writes, from the shipped templates. Pure: nothing here reads or
-// writes a file.
+// The contents of the files that `nodebeatctl redis setup` writes, made from the shipped templates.
+// Pure: nothing here reads or writes a file.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Directive {
 };
 std::vector<Directive> recommended_settings();
 
-// What is wrong with a name, an address, a pattern or a size, in words; empty: nothing.
+// What is wrong with a name, an address, a pattern or a size, in words. Empty: nothing is wrong.
 std::string node_name_fault(std::string_view node);
 std::string address_fault(const std::string& address);
 std::string host_fault(const std::string& host);
@@ -42,27 +42,28 @@ std::string key_pattern_fault(std::string_view pattern);
 std::string channel_pattern_fault(std::string_view pattern);
 std::string size_fault(std::string_view size);
 
-// A number as Redis reads it: "64mb" is 67108864. Nothing if it is none, or needs more than 64
+// A size as Redis reads it: "64mb" is 67108864. Nothing if it is no size, or needs more than 64
 // bits.
 std::optional<uint64_t> size_bytes(std::string_view size);
 
 std::string redis_conf(const StoreOptions& options);
-// What a redis.conf of ours was made with: addresses, port, memory and server. Of another's, the
-// addresses are words of its bind line as they stand: -10.0.0.2, *.
+// The options with which a redis.conf was made: addresses, port, memory and server. In a file that
+// somebody else wrote, the addresses are the words of its bind line as they stand: -10.0.0.2, *.
 StoreOptions read_redis_conf(std::string_view text);
 
-// Whether this word of a bind line is an address that only its own computer reaches.
+// Whether this word of a bind line is an address that only the server's own computer reaches.
 bool is_loopback(std::string_view bound);
-// What other computers reach it by; empty: by nothing, or by more than one address.
+// The address by which other computers reach the server. Empty: there is none, or more than one.
 std::string host_of_bind(std::string_view bound);
 
 // --- users.acl -----------------------------------------------------------------------------------
 
-// What a node's line of ours allows beyond its own: sets `keys` and `channels` where it can be
-// told.
+// Reads which keys and channels a node's line allows beside the node's own. Sets `keys` and
+// `channels` if the line tells.
 void read_free_patterns(const AclLine& line, StoreOptions& options);
 
-// The line of `user` (default, admin, viewer, or a node's) by the template, with these passwords.
+// The line of `user` (default, admin, viewer, or a node's user) as the template has it, with these
+// passwords.
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes);
 

@@ -1,4 +1,4 @@
-// What nodebeatctl ends with. Also in --help and nodebeatctl(1).
+// The exit codes of nodebeatctl. --help and nodebeatctl(1) list them too.
 #pragma once
 
 namespace nb::terminal {
@@ -7,14 +7,14 @@ enum ExitCode : int {
   kOk = 0,
   kFound = 1,           // a problem was found, or what was asked for was not
   kUsage = 2,           // the command line is wrong
-  kAway = 3,            // no agent there, or lost
-  kRefused = 4,         // the agent said no
+  kAway = 3,            // there is no agent, or it went away
+  kRefused = 4,         // the agent refused
   kTimeout = 5,         // no answer, or no confirmation, in time
-  kRefusedByRedis = 6,  // Redis said no to a write: its permissions, a key of another type
-  kOutput = 7,          // standard output could not be written; the result is not known from here
+  kRefusedByRedis = 6,  // Redis refused a write: a permission, or a key of another type
+  kOutput = 7,          // standard output could not be written
 };
 
-// doctor's own: the worst finding decides.
+// The codes of doctor and redis check: the worst finding decides.
 enum DoctorCode : int { kHealthy = 0, kWarnings = 1, kProblems = 2 };
 
 }  // namespace nb::terminal

@@ -1,4 +1,4 @@
-// Findings: what a look at something came to, for people and for scripts.
+// Findings: the result of an inspection, for people and for scripts.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace nb::terminal {
 
 enum class Level : uint8_t { ok, warning, problem };
 
-// One line: what was looked at, what is so, and, unless it is well, what to do.
+// One line: what was inspected, what was found, and, unless all is well, what to do.
 struct Finding {
   Level level = Level::ok;
   std::string check;  // "redis memory"
@@ -34,10 +34,10 @@ inline Finding problem(const char* check, std::string text, std::string advice) 
 
 void add(Findings& to, Findings more);
 
-// 0, 1 or 2: nothing, at most warnings, at least one problem.
+// 0 if there is no warning, 1 if there are warnings only, 2 if there is a problem.
 int doctor_code(const Findings& findings);
 
-// A line each; where it is not well, what to do stands behind it.
+// One line for each finding; the advice, if there is one, stands behind it.
 std::string findings_text(const Findings& findings, const Style& style);
 std::string findings_json(const Findings& findings);
 // Writes them to stdout.

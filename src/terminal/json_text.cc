@@ -61,7 +61,7 @@ std::string json_indented(std::string_view json) {
       continue;
     }
     if (c == '[' || (c == '{' && in.substr(i, 2) == "{}")) {
-      // Numbers of an arm's joints belong into one line.
+      // The numbers of an arm's joints belong into one line.
       const size_t end = in.find_first_of("]}[{\"", i + 1);
       if (end != std::string_view::npos && (in[end] == ']' || in.substr(i, 2) == "{}")) {
         for (const char inner : in.substr(i, end + 1 - i)) {

@@ -1,5 +1,5 @@
-// JSON as text, for what passes through: its digits must not change, so it is never parsed and
-// printed again. json/view.h reads it.
+// JSON as text, for values that only pass through: their digits must not change, so they are never
+// parsed and printed again. json/view.h reads them.
 #pragma once
 
 #include <optional>
@@ -8,16 +8,18 @@
 
 namespace nb::terminal {
 
-// "expected a value, at byte 12"; nothing if `text` is one JSON value that an agent takes.
+// What is wrong, as "expected a value, at byte 12". Nothing if `text` is one JSON value that an
+// agent takes.
 std::optional<std::string> json_fault(std::string_view text);
 
-// `text` as a JSON string, in quotes. Text that is not UTF-8 stays so, and libnodebeat refuses the
-// call: json::Writer would put U+FFFD there, and the call would be about another key.
+// `text` as a JSON string, in quotes. Bytes that are not UTF-8 stay, so that libnodebeat refuses
+// the call. json::Writer would write U+FFFD instead, and the call would concern another key.
 std::string json_quote(std::string_view text);
 
-// Valid JSON without white space between its tokens, and so in one line.
+// Valid JSON without white space between its tokens, so that it is one line.
 std::string json_compact(std::string_view json);
-// The same over several lines, two spaces a level; empty and scalar arrays in one line.
+// Valid JSON over several lines, indented by two spaces a level. Arrays that are empty, or hold
+// only scalars, stay in one line.
 std::string json_indented(std::string_view json);
 
 // Builds an object of raw members: {"a":1,"b":"x"}.

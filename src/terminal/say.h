@@ -1,4 +1,4 @@
-// How a command speaks: its result on standard output, what went wrong on standard error.
+// How a command reports: its result on standard output, what went wrong on standard error.
 #pragma once
 
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace nb::terminal {
 
-// What a command's result has to look like.
+// The form of a command's result.
 struct Output {
   bool json = false;
   Style style;
@@ -17,7 +17,7 @@ struct Output {
 // Writes to stdout. A command whose output cannot be written has failed: kOutput, and the reason is
 // told on stderr.
 ExitCode say(std::string_view text);
-// The end of a command whose output could not be written, for that errno.
+// Reports that the output could not be written, for this errno; returns kOutput.
 ExitCode output_fault(int error);
 // Writes JSON to stdout, in a line of its own; see json_printable().
 ExitCode say_json(std::string_view json);

@@ -1,4 +1,4 @@
-// Style: what the terminal, or whatever stdout is, can show.
+// Style: what standard output, which may be a terminal, can show.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct Style {
   std::string paint(Colour how, std::string_view text) const;
 };
 
-// What `fd` is. Reads the environment: NO_COLOR, TERM, and the locale's variables.
+// The style of `fd`. Reads the environment: NO_COLOR, TERM, and the locale's variables.
 Style style_of(int fd);
 
 // Whether the locale's variables (LC_ALL, LC_CTYPE, LANG, in that order) say UTF-8.
@@ -29,8 +29,8 @@ bool is_utf8_locale(const char* lc_all, const char* lc_ctype, const char* lang);
 // A level from 0 to 100 as a colour: green, yellow from 75, red from 90.
 Colour level_colour(double percent);
 
-// Writes all of `text` to `fd`, and waits for a descriptor that takes nothing now. False, with
-// errno set, if that fails.
+// Writes all of `text` to `fd`, and waits while the descriptor takes nothing. False, with errno
+// set, if that fails.
 bool write_all(int fd, std::string_view text);
 
 }  // namespace nb::terminal

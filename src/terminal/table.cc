@@ -17,7 +17,7 @@ void Table::column(std::string_view title, Align align, bool may_be_cut) {
 
 void Table::row(std::vector<Cell> cells) {
   cells.resize(columns_.size());
-  // Most of what stands in tables was said by others.
+  // Most text in tables comes from outside.
   for (Cell& cell : cells) cell.text = printable(cell.text);
   rows_.push_back(std::move(cells));
 }
@@ -41,7 +41,7 @@ size_t Table::natural_width() const {
 std::vector<size_t> Table::widths(const Style& style) const {
   std::vector<size_t> widths = natural_widths();
   size_t total = natural_width();
-  // Files and pipes have no width.
+  // Files and pipes have no limit on the width.
   for (size_t i = columns_.size(); style.terminal && i-- > 0 && total > style.columns;) {
     if (!columns_[i].may_be_cut || widths[i] <= kLeastColumn) continue;
     const size_t cut = std::min(total - style.columns, widths[i] - kLeastColumn);

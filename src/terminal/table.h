@@ -1,4 +1,4 @@
-// Table: rows of cells in aligned columns, cut to the width there is.
+// Table: rows of cells in aligned columns, cut to the width of the terminal.
 #pragma once
 
 #include <string>
@@ -17,12 +17,12 @@ struct Cell {
 
 class Table {
  public:
-  // An empty title everywhere: no head line. Where the table is too wide, columns that may be cut
-  // give way, the last of them first.
+  // If all titles are empty, there is no head line. Where the table is too wide, the columns that
+  // may be cut become narrower, the last of them first.
   void column(std::string_view title, Align align = Align::left, bool may_be_cut = false);
   void row(std::vector<Cell> cells);
   bool empty() const { return rows_.empty(); }
-  // Columns that it takes when nothing is cut.
+  // The width of the table when nothing is cut.
   size_t natural_width() const;
 
   // One line each, without newline and without trailing space.

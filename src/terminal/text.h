@@ -1,5 +1,5 @@
-// Text for people: how wide it is on a terminal, cut and padded to columns, ages, sizes, bars.
-// Everything pure.
+// Text for people: its width on a terminal, text cut and padded to columns, ages, sizes, bars.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -21,17 +21,17 @@ enum class Align : uint8_t { left, right };
 // With spaces up to `columns`; longer text stays as it is.
 std::string pad(std::string_view text, size_t columns, Align align = Align::left);
 
-// Without anything that could steer a terminal: what base/foreign_text.h calls unsafe (control
-// characters, C1 ones included, marks that turn the direction of writing), and bytes that are no
-// UTF-8, become '?'. For all text that comes from elsewhere.
+// Makes foreign text harmless for a terminal: characters that base/foreign_text.h calls unsafe
+// (control characters, C1 ones included, and marks that turn the direction of writing), and bytes
+// that are not UTF-8, become '?'. Every text from outside is printed through this.
 std::string printable(std::string_view text);
 // The same, but newlines stay.
 std::string printable_lines(std::string_view text);
-// The same of JSON, which says the same afterwards: what could steer a terminal stands within
-// strings only, and is written there as an escape, \u009b.
+// The same for JSON, whose meaning stays: what could steer a terminal can only be inside strings,
+// and becomes an escape there, \u009b.
 std::string json_printable(std::string_view json);
 
-// As a word for a shell: in quotes where it needs some.
+// `text` as one word for a shell, in quotes where it needs them.
 std::string shell_word(const std::string& text);
 
 // "350 ms", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h": at most two units.
