@@ -17,10 +17,11 @@ long long ms(Duration duration) {
 }  // namespace
 
 struct Connection::Wire {
-  // A command that waits for its answer.
+  // What waits for its answers: commands of the owner, or a step of ours.
   struct Sent {
     MonoTime at{};
-    Kind kind = Kind::owners;
+    uint32_t replies = 0;
+    std::optional<GreetingStep> step;
   };
 
   Wire(size_t max_reply_bytes, const char* too_long) : reader(max_reply_bytes, too_long) {}
@@ -31,16 +32,26 @@ struct Connection::Wire {
   Ring<Sent> sent;
   MonoTime last_heard{};
   MonoTime last_reply{};
+  MonoTime last_ping{};
+  std::optional<Duration> round_trip;
+  int pings = 0;         // that wait for their answers
   bool overdue = false;  // at the last check
+  Status early;          // what became of write_early()
 };
 
+bool same_way(const LinkOptions& a, const LinkOptions& b) {
+  return a.target.host == b.target.host && a.target.port == b.target.port &&
+         a.target.unix_path == b.target.unix_path && a.greeting.user == b.greeting.user &&
+         a.greeting.password == b.greeting.password &&
+         a.greeting.client_name == b.greeting.client_name &&
+         a.greeting.databases == b.greeting.databases && a.max_reply_bytes == b.max_reply_bytes;
+}
+
 Connection::Connection(uv::Loop& loop, LinkOptions options, std::string_view role,
-                       std::optional<int> database, ConnectionOwner& owner,
-                       MakeTransport make_transport)
+                       ConnectionOwner& owner, MakeTransport make_transport)
     : loop_(loop),
       options_(std::move(options)),
       role_(role),
-      database_(database),
       owner_(owner),
       make_transport_(make_transport),
       machine_(Backoff(options_.backoff, Random::from_system()), options_.stable_after),
@@ -63,6 +74,12 @@ void Connection::retry() {
   if (machine_.state() != LinkState::waiting || retry_.active()) return;
   const MonoTime now = loop_.now();
   retry_.start(now < away_until_ ? away_until_ - now : Duration::zero());
+}
+
+void Connection::try_now() {
+  if (machine_.state() != LinkState::waiting) return;
+  retry_.stop();
+  dial();
 }
 
 void Connection::close() {
@@ -94,10 +111,29 @@ std::string& Connection::output() {
   return wire_->output;
 }
 
-void Connection::expect() {
-  wire_->sent.push_back({loop_.now(), Kind::owners});
-  ++waiting_;
+void Connection::set_degraded(Trouble trouble) {
+  machine_.set_trouble(trouble);
+  if (machine_.state() == LinkState::degraded) return owner_.on_state(LinkState::degraded);
+  enter(LinkState::degraded);
+}
+
+std::optional<Duration> Connection::round_trip() const {
+  return wire_ ? wire_->round_trip : std::nullopt;
+}
+
+void Connection::expect(uint32_t replies) {
+  wire_->sent.push_back({loop_.now(), replies, std::nullopt});
   flush_soon();
+}
+
+size_t Connection::unsent_bytes() const {
+  return wire_->output.size() + wire_->transport->queued_bytes();
+}
+
+void Connection::write_early() {
+  if (wire_->early.ok() && !wire_->output.empty()) {
+    wire_->early = wire_->transport->write(wire_->output);
+  }
 }
 
 void Connection::dial() {
@@ -110,7 +146,7 @@ void Connection::dial() {
                                 Delegate<void(Status&)>::to<&Connection::on_connected>(this),
                                 Delegate<void(std::string_view)>::to<&Connection::on_data>(this),
                                 Delegate<void(std::string_view)>::to<&Connection::on_end>(this),
-                                Delegate<void()>()});
+                                Delegate<void()>::to<&Connection::flush_soon>(this)});
   }
   wire_->transport->connect(options_.target, options_.connect_timeout);
 }
@@ -129,27 +165,26 @@ void Connection::on_connected(Status& status) {
   }
   enter(LinkState::greeting);
   wire_->last_heard = wire_->last_reply = loop_.now();
-  greet();
+  append_greeting(options_.greeting, role_, wire_->output,
+                  Delegate<void(GreetingStep)>::to<&Connection::expect_step>(this));
   flush();
 }
 
-void Connection::greet() {
-  const Greeting& greeting = options_.greeting;
+void Connection::expect_step(GreetingStep step) {
   const MonoTime now = loop_.now();
-  if (authenticate(wire_->output, greeting)) wire_->sent.push_back({now, Kind::auth});
-  RespWriter resp(wire_->output);
-  resp.command(3).arg("CLIENT").arg("SETNAME").arg(greeting.client_name + role_);
-  wire_->sent.push_back({now, Kind::client_name});
-  if (database_) {
-    resp.command(2).arg("SELECT").arg(*database_);
-    wire_->sent.push_back({now, Kind::select});
-  }
-  ping();
+  wire_->sent.push_back({now, 1, step});
+  if (step != GreetingStep::ping) return;
+  ++wire_->pings;
+  wire_->last_ping = now;
 }
 
 void Connection::ping() {
   RespWriter(wire_->output).command(1).arg("PING");
-  wire_->sent.push_back({loop_.now(), Kind::ping});
+  expect_step(GreetingStep::ping);
+}
+
+void Connection::ping_if_due() {
+  if (wire_->pings == 0 && loop_.now() - wire_->last_ping >= options_.ping_after) ping();
 }
 
 void Connection::on_data(std::string_view bytes) {
@@ -172,23 +207,19 @@ void Connection::on_data(std::string_view bytes) {
 std::optional<Failure> Connection::take(Reply reply) {
   if (owner_.on_message(reply)) return std::nullopt;
   if (wire_->sent.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
-  const Kind kind = wire_->sent.front().kind;
-  wire_->sent.pop_front();
+  Wire::Sent& front = wire_->sent.front();
+  const std::optional<GreetingStep> step = front.step;
+  const MonoTime sent = front.at;
+  if (--front.replies == 0) wire_->sent.pop_front();
   wire_->last_reply = loop_.now();
-  if (kind != Kind::owners) return take_own(kind, reply);
-  --waiting_;
-  return owner_.on_reply(reply);
+  return step ? take_step(*step, sent, reply) : owner_.on_reply(reply);
 }
 
-std::optional<Failure> Connection::take_own(Kind kind, Reply reply) {
-  if (auto failure = check_answer(kind == Kind::auth          ? GreetingStep::auth
-                                  : kind == Kind::client_name ? GreetingStep::client_name
-                                  : kind == Kind::select      ? GreetingStep::select
-                                                              : GreetingStep::ping,
-                                  reply)) {
-    return failure;
-  }
-  if (kind != Kind::ping) return std::nullopt;
+std::optional<Failure> Connection::take_step(GreetingStep step, MonoTime sent, Reply reply) {
+  if (auto failure = check_answer(step, reply)) return failure;
+  if (step != GreetingStep::ping) return std::nullopt;
+  --wire_->pings;
+  wire_->round_trip = wire_->last_reply - sent;
   if (!greeted()) enter(LinkState::replaying);
   return std::nullopt;
 }
@@ -200,6 +231,9 @@ void Connection::on_turn() {
 }
 
 void Connection::flush() {
+  if (const Status early = std::exchange(wire_->early, {}); !early) {
+    return fail({Trouble::closed, early.error().message}, std::nullopt);
+  }
   if (!wire_->output.empty()) {
     if (const Status written = wire_->transport->write(wire_->output); !written) {
       return fail({Trouble::closed, written.error().message}, std::nullopt);
@@ -252,7 +286,6 @@ void Connection::fail(const Failure& failure, std::optional<Culprit> culprit) {
 // Last of what a callback of the transport does: it dies here.
 void Connection::drop() {
   check_.stop();
-  waiting_ = 0;
   wire_.reset();
 }
 

@@ -1,7 +1,7 @@
-// Connection: a connection to the server beside the link's: how it is made, greeted (AUTH, its
-// name, SELECT, PING), watched (a deadline on the oldest command, a PING in silence), and how long
-// to stay away when it has failed. What is asked on it, and what an answer means, is the business
-// of its owner: Reader and Subscriber stand on it.
+// Connection: a connection to the server: how it is made, greeted (AUTH, its name, SELECT, PING),
+// watched (a deadline on the oldest command, a PING in silence), and how long to stay away when it
+// has failed. What is asked on it, and what an answer means, is the business of its owner: Link,
+// Reader and Subscriber stand on it.
 //
 // The owner's functions come on the loop's thread. They may do anything here but reconfigure or
 // destroy the connection.
@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "base/ring.h"
-#include "redis/link.h"
+#include "redis/link_options.h"
 #include "redis/link_state.h"
 #include "redis/reply_reader.h"
 #include "redis/transport.h"
@@ -35,7 +35,7 @@ class ConnectionOwner {
   // sent.
   virtual void on_state(LinkState state) = 0;
   // Each reply comes here first: whether it is a message, which answers nothing.
-  virtual bool on_message(Reply reply) = 0;
+  virtual bool on_message(Reply) { return false; }
   // The answer to the oldest command of the owner. What it returns ends the connection.
   virtual std::optional<Failure> on_reply(Reply reply) = 0;
   // All replies that have come together are handled.
@@ -53,10 +53,9 @@ class ConnectionOwner {
 
 class Connection {
  public:
-  // All references must outlive it. `role` stands behind the client's name; `database`: which is
-  // selected, if any.
-  Connection(uv::Loop& loop, LinkOptions options, std::string_view role,
-             std::optional<int> database, ConnectionOwner& owner, MakeTransport make_transport);
+  // All references must outlive it. `role` stands behind the client's name.
+  Connection(uv::Loop& loop, LinkOptions options, std::string_view role, ConnectionOwner& owner,
+             MakeTransport make_transport);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
@@ -65,6 +64,8 @@ class Connection {
   bool open();
   // Opens when it may, if it is closed.
   void retry();
+  // Tries at once, if it waits for its next try.
+  void try_now();
   // Ends, without a further try.
   void close();
   // It is of no more use to its owner: as if it had failed by itself.
@@ -77,10 +78,15 @@ class Connection {
 
   LinkState state() const { return machine_.state(); }
   bool greeted() const { return machine_.state() >= LinkState::replaying; }
-  // From `replaying` on: all that was wanted is there.
+  // From `replaying` on: all that was wanted is there; or something of it is refused, and why.
   void set_steady();
+  void set_degraded(Trouble trouble);
   Trouble trouble() const { return machine_.trouble(); }
   uint64_t failures() const { return failures_; }
+  // How long it stays away after the last failure.
+  Duration away() const { return away_until_ - loop_.now(); }
+  // Of the last PING on this connection.
+  std::optional<Duration> round_trip() const;
   const LinkOptions& options() const { return options_; }
   // From the next connection on, a reply may take so many bytes, where the options allow more;
   // `too_long`: what is said of one that takes more than these.
@@ -91,17 +97,22 @@ class Connection {
   // In silence nothing is asked: whoever needs the server next will find out.
   void leave_in_silence() { pings_ = false; }
 
-  // Only while it is greeted: a command is formatted into output(), and expect() called for it.
+  // Only while it is greeted: commands are formatted into output(), and expect() is called with how
+  // many replies they will have.
   std::string& output();
-  void expect();
-  // Commands of the owner that wait for their answers.
-  size_t waiting() const { return waiting_; }
+  void expect(uint32_t replies);
+  // Asks for a fresh round trip if the last PING is older than the silence that is allowed.
+  void ping_if_due();
+  // Formatted, and not yet taken by the kernel.
+  size_t unsent_bytes() const;
+  // Writes what was formatted now. If that fails the connection does, but not from within this
+  // call: at the end of the turn.
+  void write_early();
   // What was formatted goes out before the loop next waits.
   void flush_soon() { soon_.request(); }
 
  private:
   struct Wire;  // what ends with the connection
-  enum class Kind : uint8_t { auth, client_name, select, ping, owners };
 
   void dial();
   void on_stage(uv::DialStage stage);
@@ -110,10 +121,10 @@ class Connection {
   void on_end(std::string_view why) { fail({Trouble::closed, std::string(why)}, std::nullopt); }
   void on_turn();
   void on_check();
-  void greet();
   void ping();
+  void expect_step(GreetingStep step);
   std::optional<Failure> take(Reply reply);
-  std::optional<Failure> take_own(Kind kind, Reply reply);
+  std::optional<Failure> take_step(GreetingStep step, MonoTime sent, Reply reply);
   void flush();
   void arm_check();
   void fail(const Failure& failure, std::optional<Culprit> culprit);
@@ -123,7 +134,6 @@ class Connection {
   uv::Loop& loop_;
   LinkOptions options_;
   std::string role_;
-  std::optional<int> database_;
   ConnectionOwner& owner_;
   MakeTransport make_transport_;
   size_t max_reply_bytes_ = SIZE_MAX;  // of the owner; the options may allow less
@@ -132,7 +142,6 @@ class Connection {
   LinkMachine machine_;
   std::unique_ptr<Wire> wire_;
   MonoTime away_until_ = MonoTime::min();
-  size_t waiting_ = 0;
   uint64_t failures_ = 0;
 
   uv::Timer retry_;  // the only door to connect() after a failure

@@ -6,16 +6,29 @@ namespace nb::redis {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 
-bool authenticate(std::string& output, const Greeting& greeting) {
-  const bool named = !greeting.user.empty();
-  if (!named && greeting.password.empty()) return false;
-  // The form with a user needs Redis 6; the one without works everywhere. A user that needs no
-  // password (nopass) takes any.
+void append_greeting(const Greeting& greeting, std::string_view role, std::string& output,
+                     Delegate<void(GreetingStep)> expect) {
   RespWriter resp(output);
-  resp.command(named ? 3 : 2).arg("AUTH"sv);
-  if (named) resp.arg(greeting.user);
-  resp.arg(greeting.password);
-  return true;
+  const bool named = !greeting.user.empty();
+  if (named || !greeting.password.empty()) {
+    // The form with a user needs Redis 6; the one without works everywhere. A user that needs no
+    // password (nopass) takes any.
+    resp.command(named ? 3 : 2).arg("AUTH"sv);
+    if (named) resp.arg(greeting.user);
+    resp.arg(greeting.password);
+    expect(GreetingStep::auth);
+  }
+  resp.command(3)
+      .arg("CLIENT"sv)
+      .arg("SETNAME"sv)
+      .arg(std::string(greeting.client_name).append(role));
+  expect(GreetingStep::client_name);
+  for (const int db : greeting.databases) {
+    resp.command(2).arg("SELECT"sv).arg(db);
+    expect(GreetingStep::select);
+  }
+  resp.command(1).arg("PING"sv);
+  expect(GreetingStep::ping);
 }
 
 std::optional<Failure> check_answer(GreetingStep step, Reply reply) {

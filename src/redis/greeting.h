@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/delegate.h"
 #include "redis/reply.h"
 #include "redis/trouble.h"
 
@@ -22,8 +23,10 @@ struct Greeting {
   std::vector<int> databases;
 };
 
-// Adds AUTH, if there is anything to say. True if that will be answered.
-bool authenticate(std::string& output, const Greeting& greeting);
+// Adds the commands of the greeting to `output`, and calls `expect` for each, in order. `role`
+// stands behind the client's name.
+void append_greeting(const Greeting& greeting, std::string_view role, std::string& output,
+                     Delegate<void(GreetingStep)> expect);
 
 // Why the connection is of no use after this answer to a command of the greeting. Nothing if it is
 // good: it may be good after an error as well, see greeting_trouble().

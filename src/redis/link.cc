@@ -31,90 +31,40 @@ Trouble own_trouble(std::string_view refusal) {
   return trouble == Trouble::none ? Trouble::refused : trouble;
 }
 
-LinkMachine make_machine(const LinkOptions& options) {
-  return LinkMachine(Backoff(options.backoff, Random::from_system()), options.stable_after);
-}
-
 }  // namespace
-
-bool same_way(const LinkOptions& a, const LinkOptions& b) {
-  return a.target.host == b.target.host && a.target.port == b.target.port &&
-         a.target.unix_path == b.target.unix_path && a.greeting.user == b.greeting.user &&
-         a.greeting.password == b.greeting.password &&
-         a.greeting.client_name == b.greeting.client_name &&
-         a.greeting.databases == b.greeting.databases && a.max_reply_bytes == b.max_reply_bytes;
-}
 
 Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
            LinkEvents events, MakeTransport make_transport)
     : loop_(loop),
       log_(log),
       outbox_(outbox),
-      options_(std::move(options)),
       events_(events),
-      make_transport_(make_transport),
-      machine_(make_machine(options_)),
-      retry_(loop, Delegate<void()>::to<&Link::try_to_connect>(this)),
-      check_(loop, Delegate<void()>::to<&Link::on_check>(this)),
-      turn_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
-      nudge_(loop, Delegate<void()>::to<&Link::on_turn>(this)),
+      connection_(loop, std::move(options), "", *this, make_transport),
       finish_deadline_(loop, Delegate<void()>::to<&Link::on_finish_deadline>(this)) {}
 
 void Link::start() {
-  machine_.start();
-  retry_.start(Duration::zero());
+  connection_.open();
 }
 
 void Link::wake() {
   if (++wakes_ >= kEarlyWakes) send_early();
-  if (nudge_.active()) return;  // nobody has slept since
-  turn_.start();
-  // Called from another's prepare callback, ours may have had its turn: the loop must not wait
-  // then.
-  nudge_.start(Duration::zero());
+  connection_.flush_soon();
 }
 
-void Link::try_to_connect() {
-  if (!transport_) {
-    transport_ = make_transport_(loop_, {Delegate<void(uv::DialStage)>::to<&Link::on_stage>(this),
-                                         Delegate<void(Status&)>::to<&Link::on_connected>(this),
-                                         Delegate<void(std::string_view)>::to<&Link::on_data>(this),
-                                         Delegate<void(std::string_view)>::to<&Link::on_end>(this),
-                                         Delegate<void()>::to<&Link::on_drain>(this)});
+void Link::on_state(LinkState state) {
+  if (state == LinkState::greeting) {
+    const std::vector<int>& databases = connection_.options().greeting.databases;
+    PipelineSink& sink = *this;
+    pipeline_.emplace(sink, databases.empty() ? 0 : databases.back());
   }
-  transport_->connect(options_.target, options_.connect_timeout);
-}
-
-void Link::on_stage(uv::DialStage stage) {
-  enter(stage == uv::DialStage::resolving ? LinkState::resolving : LinkState::connecting);
-}
-
-void Link::on_connected(Status& status) {
-  if (!status) {
-    // Kept for the next try: the look-up of the name may hang, and one thread that does is enough.
-    std::unique_ptr<Transport> kept = std::move(transport_);
-    fail(Trouble::unreachable, status.error().message);
-    transport_ = std::move(kept);
-    return;
-  }
-  enter(LinkState::greeting);
-  const MonoTime now = loop_.now();
-  PipelineSink& sink = *this;
-  pipeline_.emplace(sink, options_.max_reply_bytes);
-  pipeline_->greet(options_.greeting, now);
-  last_heard_ = last_ping_ = now;
-  flush();
-}
-
-void Link::on_greeted() {
   // First: whoever hears of the new state may ask something, which sends what waits before it.
-  outbox_.connection_opened();
-  enter(LinkState::replaying);
-  wake();
+  if (state == LinkState::replaying) outbox_.connection_opened();
+  publish_status();
+  if (state == LinkState::replaying) wake();
 }
 
-void Link::on_pong(Duration round_trip) {
-  status_.round_trip = round_trip;
+std::optional<Failure> Link::on_reply(Reply reply) {
+  return pipeline_->on_reply(reply, loop_.now());
 }
 
 void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
@@ -146,7 +96,7 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
       say_refusal(Command::xadd, unit.record->entry().stream, refusals.entry);
     }
   }
-  outbox_.settled(unit, last_heard_, result.subscribers, refusals, result.echo.existed);
+  outbox_.settled(unit, loop_.now(), result.subscribers, refusals, result.echo.existed);
 }
 
 // The same refusal comes at each call, of any client. It is logged once for each command and error,
@@ -178,7 +128,7 @@ void Link::note_own(OwnPart part, std::string_view words) {
   const bool news = refusal_number(known) != refusal_number(words);
   known = words;
   if (!news) return;
-  const std::string target = describe(options_.target);
+  const std::string target = describe(connection_.options().target);
   if (words.empty()) {
     log_.notice("redis %s: takes %s again", target.c_str(), kNames[part]);
   } else {
@@ -189,12 +139,10 @@ void Link::note_own(OwnPart part, std::string_view words) {
   }
 }
 
-void Link::on_data(std::string_view bytes) {
-  last_heard_ = loop_.now();
-  if (const auto failure = pipeline_->feed(bytes, last_heard_)) {
-    return fail(failure->trouble, failure->words);
-  }
+void Link::on_replies_done() {
+  status_.round_trip = connection_.round_trip();
   settle_state();
+  if (!pipeline_) return;
   if (const auto took = pipeline_->take_last_unit_time()) {
     window_.on_answers(*took, window_was_full_);
   }
@@ -202,35 +150,26 @@ void Link::on_data(std::string_view bytes) {
   wake();
 }
 
-void Link::on_end(std::string_view why) {
-  fail(Trouble::closed, why);
-}
-
 // Once a turn, before the loop waits: what the turn has gathered goes out in one write.
 void Link::on_turn() {
-  turn_.stop();
-  nudge_.stop();
+  wakes_ = 0;
   // Nothing to wait for; a try that is under way may still come through before the deadline.
-  if (finishing_ && machine_.state() <= LinkState::waiting) {
+  if (finishing_ && connection_.state() <= LinkState::waiting) {
     finish_deadline_.start(Duration::zero());
   }
-  if (machine_.state() < LinkState::replaying) return;
+  if (!connection_.greeted()) return;
   send_units();
   settle_state();
   if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
-  flush();
 }
 
 // In the middle of a turn that brings many: a server that has little to do works on the first while
 // the rest are still being read. One that is busy is better served by one large write a turn.
 void Link::send_early() {
   wakes_ = 0;
-  if (machine_.state() < LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
+  if (connection_.state() < LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
   send_units();
-  // Not fail(): whoever fills the outbox is not told of a lost connection in between.
-  if (early_write_.ok() && !pipeline_->output().empty()) {
-    early_write_ = transport_->write(pipeline_->output());
-  }
+  connection_.write_early();
 }
 
 void Link::send_units() {
@@ -241,14 +180,11 @@ void Link::send_units() {
   const WallTime wall = loop_.clock().wall_now();
   outbox::Unit unit;
   while (pipeline_->waiting_units() < window_.units() &&
-         pipeline_->output().size() + transport_->queued_bytes() < options_.max_output_bytes &&
+         connection_.unsent_bytes() < connection_.options().max_output_bytes &&
          outbox_.next(unit, now, wall)) {
     // The round trip that a beat reports should be a fresh one; here a PING costs no wake-up.
-    if (now - last_ping_ >= options_.ping_after && !pipeline_->ping_under_way()) {
-      pipeline_->ping(now);
-      last_ping_ = now;
-    }
-    pipeline_->send(unit, now);
+    connection_.ping_if_due();
+    connection_.expect(pipeline_->send(unit, connection_.output(), now));
     if (unit.publish && events_.on_publish) {
       const outbox::MessageView message = unit.message();
       events_.on_publish(message.channel, message.payload, unit.notice != nullptr);
@@ -260,11 +196,10 @@ void Link::send_units() {
 
 uint64_t Link::query(int db, std::span<const std::string_view> command,
                      Delegate<void(const QueryReply&)> done, QueryOrder order) {
-  if (machine_.state() < LinkState::replaying || !pipeline_) return 0;
+  if (!connection_.greeted() || !pipeline_) return 0;
   if (pipeline_->waiting_queries() >= kMaxQueries) return 0;
   if (order == QueryOrder::behind_writes) send_units();
-  pipeline_->query(++last_query_, db, command, done, loop_.now());
-  wake();
+  connection_.expect(pipeline_->query(++last_query_, db, command, done, connection_.output()));
   return last_query_;
 }
 
@@ -274,111 +209,60 @@ void Link::cancel(uint64_t query) {
 
 // Of a connection on which all is settled that was there when it was opened: is it well?
 void Link::settle_state() {
-  if (machine_.state() < LinkState::replaying || !outbox_.caught_up()) return;
-  if (options_.waits_for_beat && !beat_settled_) return;
+  if (!connection_.greeted() || !outbox_.caught_up()) return;
+  if (connection_.options().waits_for_beat && !beat_settled_) return;
   std::string_view refused;
   for (const std::string& own : own_refusals_) {
     if (refused.empty()) refused = own;
   }
   // All of it was refused: then nothing shows that this server stores anything.
-  if (refused.empty() && !confirmed_ && machine_.state() != LinkState::steady) {
+  if (refused.empty() && !confirmed_ && connection_.state() != LinkState::steady) {
     refused = first_refusal_;
   }
   if (!refused.empty()) {
     const Trouble trouble = own_trouble(refused);
     std::string words = in_words(trouble, refused);
-    if (machine_.state() == LinkState::degraded && words == status_.words) return;
+    if (connection_.state() == LinkState::degraded && words == status_.words) return;
     status_.words = std::move(words);
-    machine_.set_trouble(trouble);
-    if (machine_.state() == LinkState::degraded) return publish_status();
-    return enter(LinkState::degraded);
+    return connection_.set_degraded(trouble);
   }
-  if (machine_.state() == LinkState::steady) return;
+  if (connection_.state() == LinkState::steady) return;
   // What Redis has refused of the node's own meanwhile is there now.
-  if (machine_.state() == LinkState::degraded) {
+  if (connection_.state() == LinkState::degraded) {
     outbox_.rewrite_all();
     wake();
   }
   status_.words.clear();
   if (!std::exchange(was_steady_, true)) {
     ++status_.connects;
-    const std::string target = describe(options_.target);
+    const std::string target = describe(connection_.options().target);
     log_.notice("redis %s: connected, PING takes %.2f ms", target.c_str(),
                 static_cast<double>(status_.round_trip.value_or(Duration::zero()).count()) / 1e6);
   }
-  enter(LinkState::steady);
+  connection_.set_steady();
 }
 
-void Link::flush() {
-  wakes_ = 0;
-  if (const Status early = std::exchange(early_write_, {}); !early) {
-    return fail(Trouble::closed, early.error().message);
-  }
-  if (!pipeline_->output().empty()) {
-    if (const Status written = transport_->write(pipeline_->output()); !written) {
-      return fail(Trouble::closed, written.error().message);
-    }
-  }
-  arm_check();
-}
-
-// One timer for both: the oldest command is overdue, or it has been silent for long enough to ask.
-// It is not moved at each reply but looks again when it expires; so it never sleeps longer than
-// the silence that it has to notice.
-void Link::arm_check() {
-  if (check_.active()) return;
-  const MonoTime now = loop_.now();
-  MonoTime at = last_heard_ + options_.ping_after;
-  if (const auto since = pipeline_->waiting_since()) {
-    at = std::min(*since + options_.command_timeout, now + options_.ping_after);
-  }
-  check_.start(at - now);
-}
-
-void Link::on_check() {
-  const MonoTime now = loop_.now();
-  const bool once_more = !std::exchange(overdue_, false);
-  if (const auto since = pipeline_->waiting_since()) {
-    if (now - *since >= options_.command_timeout) {
-      // It may be we who were held up: the answer lies in the socket then, and is read before this
-      // looks again.
-      overdue_ = once_more;
-      if (once_more) return check_.start(std::chrono::milliseconds(1));
-      return fail(Trouble::silent, format("no answer within %s",
-                                          human_duration(ms(options_.command_timeout)).c_str()));
-    }
-  } else if (now - last_heard_ >= options_.ping_after) {
-    pipeline_->ping(now);
-    last_ping_ = now;
-  }
-  flush();
-}
-
-void Link::fail(Trouble trouble, std::string_view words) {
-  const LinkMachine::Retry retry = machine_.fail(trouble, loop_.now());
-  ++status_.failures;
-  status_.words = in_words(trouble, words);
-  drop_connection(status_.words);
-  if (retry.news) {
-    const std::string target = describe(options_.target);
+void Link::on_lost(const Failure& failure, std::optional<Culprit>, bool news) {
+  status_.words = in_words(failure.trouble, failure.words);
+  forget_connection(status_.words);
+  if (news) {
+    const LinkOptions& options = connection_.options();
+    const std::string target = describe(options.target);
     log_.warning("redis %s: %s; trying again for ever, first in %s, then at most every %s",
-                 target.c_str(), status_.words.c_str(), human_duration(ms(retry.delay)).c_str(),
-                 human_duration(ms(options_.backoff.cap)).c_str());
+                 target.c_str(), status_.words.c_str(),
+                 human_duration(ms(connection_.away())).c_str(),
+                 human_duration(ms(options.backoff.cap)).c_str());
   }
-  retry_.start(retry.delay);
+  connection_.retry();
   publish_status();
   if (finishing_) wake();
 }
 
-// Last of what a callback of the transport does: it dies here.
-void Link::drop_connection(std::string_view words) {
-  check_.stop();
-  early_write_ = {};
+void Link::forget_connection(std::string_view words) {
   outbox_.connection_lost();
-  status_.state = machine_.state();  // whoever gets no answer may say why
+  status_.state = connection_.state();  // whoever gets no answer may say why
   if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();
-  transport_.reset();
   window_.reset();
   status_.round_trip.reset();
   own_refusals_ = {};
@@ -388,16 +272,10 @@ void Link::drop_connection(std::string_view words) {
 }
 
 void Link::reconfigure(LinkOptions options) {
-  const bool anew = !same_way(options_, options);
-  options_ = std::move(options);
-  machine_.set_limits(options_.backoff, options_.stable_after);
-  if (retry_.active()) {
-    retry_.start(std::min(retry_.due() - loop_.now(), options_.backoff.cap));
-  }
-  if (!anew || machine_.state() == LinkState::stopped) return;
-  machine_.restart();
-  drop_connection("redis is another one now");
-  retry_.start(Duration::zero());
+  const bool is_stopped = connection_.state() == LinkState::stopped;
+  if (!connection_.reconfigure(std::move(options)) || is_stopped) return;
+  forget_connection("redis is another one now");
+  connection_.open();
   publish_status();
 }
 
@@ -406,30 +284,21 @@ void Link::finish(Duration deadline, Delegate<void()> on_finished) {
   on_finished_ = on_finished;
   finish_deadline_.start(deadline);
   // The next try may be seconds away; what waits here has this one left.
-  if (machine_.state() == LinkState::waiting) {
-    retry_.stop();
-    try_to_connect();
-  }
+  connection_.try_now();
   wake();
 }
 
 void Link::on_finish_deadline() {
-  retry_.stop();
-  machine_.stop();
-  drop_connection("stopped");
+  connection_.close();
+  forget_connection("stopped");
   publish_status();
   std::exchange(on_finished_, {})();
 }
 
-void Link::enter(LinkState state) {
-  [[maybe_unused]] const bool is_a_step = machine_.advance(state, loop_.now());
-  assert(is_a_step);
-  publish_status();
-}
-
 void Link::publish_status() {
-  status_.state = machine_.state();
-  status_.trouble = machine_.trouble();
+  status_.state = connection_.state();
+  status_.trouble = connection_.trouble();
+  status_.failures = connection_.failures();
   events_.on_status(status_);
 }
 

@@ -1,7 +1,6 @@
-// Link: keeps the outbox flowing to Redis. It connects, greets, writes every slot again, drains
-// the events, and goes on; whatever fails, it backs off and tries again, for ever. A server that
-// is silent is found by a deadline on the oldest outstanding command, and by a PING when there
-// is none.
+// Link: keeps the outbox flowing to Redis, on a Connection of its own. When the connection is
+// there, the link writes every slot again, then the events that wait, and goes on; whatever fails,
+// it tries again, for ever.
 //
 // A refusal that will be the same the next time (redis/trouble) costs what it concerns: the value,
 // the entry or the message. Any other error is a failure of the link: what waits is kept. If what
@@ -21,30 +20,12 @@
 
 #include "base/log.h"
 #include "outbox/outbox.h"
-#include "redis/link_state.h"
+#include "redis/connection.h"
 #include "redis/pipeline.h"
 #include "redis/send_window.h"
-#include "redis/transport.h"
-#include "uv/prepare.h"
 #include "uv/timer.h"
 
 namespace nb::redis {
-
-struct LinkOptions {
-  uv::Target target;
-  Greeting greeting;
-  Duration connect_timeout = std::chrono::seconds(2);          // resolving included
-  Duration command_timeout = std::chrono::milliseconds(1900);  // of the oldest outstanding command
-  Duration ping_after = std::chrono::seconds(1);               // of silence
-  Backoff::Limits backoff;
-  Duration stable_after = std::chrono::seconds(10);  // then a failure starts the backoff anew
-  size_t max_reply_bytes = 16 * 1024 * 1024;
-  size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
-  bool waits_for_beat = false;           // steady not before a slot with `echo` was stored
-};
-
-// They lead to the same server, as the same user.
-bool same_way(const LinkOptions& a, const LinkOptions& b);
 
 struct LinkStatus {
   LinkState state = LinkState::stopped;
@@ -64,7 +45,7 @@ struct LinkEvents {
   Delegate<void(std::string_view channel, std::string_view payload, bool is_notice)> on_publish;
 };
 
-class Link final : private PipelineSink {
+class Link final : private ConnectionOwner, private PipelineSink {
  public:
   // All references must outlive the link.
   Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
@@ -95,26 +76,17 @@ class Link final : private PipelineSink {
   const LinkStatus& status() const { return status_; }
 
  private:
-  void try_to_connect();
-  void on_stage(uv::DialStage stage);
-  void on_connected(Status& status);
-  void on_data(std::string_view bytes);
-  void on_end(std::string_view why);
-  void on_drain() { wake(); }
-  void on_turn();
+  void on_state(LinkState state) override;
+  std::optional<Failure> on_reply(Reply reply) override;
+  void on_replies_done() override;
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
+  void on_turn() override;
   void send_early();
   void send_units();
-  void on_check();
   void on_finish_deadline();
-  void fail(Trouble trouble, std::string_view words);
-  void drop_connection(std::string_view words);
-  void flush();
-  void arm_check();
-  void enter(LinkState state);
+  void forget_connection(std::string_view words);
   void publish_status();
 
-  void on_greeted() override;
-  void on_pong(Duration round_trip) override;
   void on_settled(const outbox::Unit& unit, const UnitResult& result) override;
   void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
 
@@ -132,16 +104,10 @@ class Link final : private PipelineSink {
   uv::Loop& loop_;
   const Log& log_;
   outbox::Outbox& outbox_;
-  LinkOptions options_;
   LinkEvents events_;
-  MakeTransport make_transport_;
-  LinkMachine machine_;
   LinkStatus status_;
-
-  std::unique_ptr<Transport> transport_;
-  std::optional<Pipeline> pipeline_;
-  MonoTime last_heard_{};                            // bytes came in
-  MonoTime last_ping_{};                             // was sent
+  Connection connection_;
+  std::optional<Pipeline> pipeline_;                 // while there is a connection
   std::array<std::string, kOwnParts> own_refusals_;  // Redis' words; empty: it takes that part
   std::vector<Said> said_;                           // refusals that were logged
   std::string first_refusal_;                        // on this connection
@@ -150,16 +116,9 @@ class Link final : private PipelineSink {
   bool was_steady_ = false;                          // on this connection
   uint64_t last_query_ = 0;
   bool sending_ = false;
-  bool overdue_ = false;  // at the last check
   SendWindow window_{SendWindow::kWrites};
   bool window_was_full_ = false;
-  size_t wakes_ = 0;    // since it was last sent
-  Status early_write_;  // what became of a write before the end of the turn
-
-  uv::Timer retry_;  // the only door to connect()
-  uv::Timer check_;  // silence and deadlines
-  uv::Prepare turn_;
-  uv::Timer nudge_;
+  size_t wakes_ = 0;  // since it was last sent
 
   uv::Timer finish_deadline_;
   Delegate<void()> on_finished_;

@@ -23,39 +23,6 @@ Part part_of(Command command) {
   return command == Command::publish ? kMessage : kValue;
 }
 
-// The id of an entry: "1700000000000-0".
-bool is_stream_id(std::string_view text) {
-  const size_t dash = text.find('-');
-  return dash != text.npos && parse_number<uint64_t>(text.substr(0, dash)) &&
-         parse_number<uint64_t>(text.substr(dash + 1));
-}
-
-// Whether the reply is what Redis answers to this command when it has carried the command out. Only
-// such a reply acknowledges a write: what answers otherwise is not Redis, or not in step.
-bool has_form(Command command, Reply reply) {
-  switch (command) {
-    case Command::ping:
-      return reply.is_status("PONG"sv);
-    case Command::multi:
-    case Command::select:
-    case Command::set:
-      return reply.is_status("OK"sv);
-    case Command::set_if_missing:
-      return reply.is_status("OK"sv) || reply.is_nil();  // nil: there is a value
-    case Command::hget:
-      return reply.is_string() || reply.is_nil();
-    case Command::xadd:
-      return reply.is_string() && is_stream_id(reply.text());
-    case Command::hset:
-    case Command::del:
-    case Command::pexpire:
-    case Command::expire_stream:
-    case Command::publish:
-      return reply.integer().value_or(-1) >= 0;
-  }
-  return false;
-}
-
 Failure wrong_form(std::string_view command) {
   return {Trouble::rubbish, std::string(command) + " is answered by a reply of another form"};
 }
@@ -67,47 +34,24 @@ bool is_refusal(std::string_view error) {
 
 }  // namespace
 
-std::string_view name(Command command) {
-  constexpr std::array<std::string_view, kCommands> kNames = {
-      "PING", "MULTI", "HGET",   "HSET", "PEXPIRE", "SET",
-      "SET",  "DEL",   "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
-  return kNames[static_cast<size_t>(command)];
-}
-
-void Pipeline::expect(Kind kind, MonoTime now) {
-  Waiting waiting{};
-  waiting.kind = kind;
-  waiting.sent = now;
-  waiting_.push_back(waiting);
-}
-
-void Pipeline::select(int db, MonoTime now) {
-  RespWriter(output_).command(2).arg("SELECT"sv).arg(db);
-  expect(Kind::select, now);
+// True if a SELECT goes first.
+bool Pipeline::select(int db, std::string& output) {
+  if (db == db_) return false;
+  RespWriter(output).command(2).arg("SELECT"sv).arg(db);
   db_ = db;
+  Waiting waiting{};
+  waiting.kind = Kind::select;
+  waiting_.push_back(waiting);
+  return true;
 }
 
-void Pipeline::greet(const Greeting& greeting, MonoTime now) {
-  if (authenticate(output_, greeting)) expect(Kind::auth, now);
-  RespWriter resp(output_);
-  resp.command(3).arg("CLIENT"sv).arg("SETNAME"sv).arg(greeting.client_name);
-  expect(Kind::client_name, now);
-  for (const int db : greeting.databases) select(db, now);
-  ping(now);
-}
-
-void Pipeline::ping(MonoTime now) {
-  RespWriter(output_).command(1).arg("PING"sv);
-  expect(Kind::ping, now);
-  ++pings_;
-}
-
-void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
+uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime now) {
   using outbox::SlotKind;
   const outbox::Slot* slot = unit.slot;
   const bool has_entry = unit.record != nullptr && unit.record->has_entry;
-  if (slot != nullptr && slot->db != db_) select(slot->db, now);
-  if (slot == nullptr && has_entry && unit.record->db != db_) select(unit.record->db, now);
+  bool selects = false;
+  if (slot != nullptr) selects = select(slot->db, output);
+  if (slot == nullptr && has_entry) selects = select(unit.record->db, output);
   // There and back again, so that what follows is in the right database even if this is refused.
   const bool elsewhere = has_entry && unit.record->db != db_;
 
@@ -137,7 +81,7 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
   waiting.queued = unit.apart || !no_transaction_.empty() ? of_the_value : waiting.commands;
   if (waiting.queued < 2) waiting.queued = 0;
 
-  RespWriter resp(output_);
+  RespWriter resp(output);
   if (waiting.queued > 0) resp.command(1).arg("MULTI"sv);
   bool there = false;  // in the entry's database
   for (uint8_t i = 0; i < waiting.commands; ++i) {
@@ -149,7 +93,7 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
       case Command::set:
       case Command::set_if_missing:
       case Command::del:
-        write_slot(*slot, now);
+        write_slot(*slot, resp, now);
         break;
       case Command::pexpire:
         resp.command(3).arg("PEXPIRE"sv).arg(slot->key).arg(milliseconds(slot->ttl));
@@ -159,7 +103,7 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
         there = !there;
         break;
       case Command::xadd:
-        write_entry(unit.record->entry(), unit.stream.max_length);
+        write_entry(unit.record->entry(), unit.stream.max_length, resp);
         break;
       case Command::expire_stream:
         resp.command(3).arg("PEXPIRE"sv).arg(unit.record->entry().stream);
@@ -180,10 +124,10 @@ void Pipeline::send(const outbox::Unit& unit, MonoTime now) {
   }
   waiting_.push_back(waiting);
   ++waiting_units_;
+  return waiting.replies() + selects;
 }
 
-void Pipeline::write_slot(const outbox::Slot& slot, MonoTime now) {
-  RespWriter resp(output_);
+void Pipeline::write_slot(const outbox::Slot& slot, RespWriter& resp, MonoTime now) {
   const Duration ttl = slot.ttl_left(now);
   const bool expires = ttl > Duration::zero();
   switch (slot.kind) {
@@ -205,8 +149,7 @@ void Pipeline::write_slot(const outbox::Slot& slot, MonoTime now) {
   }
 }
 
-void Pipeline::write_entry(outbox::EntryView entry, uint64_t max_length) {
-  RespWriter resp(output_);
+void Pipeline::write_entry(outbox::EntryView entry, uint64_t max_length, RespWriter& resp) {
   const bool bounded = max_length > 0;
   resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).arg(entry.stream);
   // "~": whole nodes are trimmed, several times cheaper than exactly (XADD, redis.io).
@@ -215,14 +158,17 @@ void Pipeline::write_entry(outbox::EntryView entry, uint64_t max_length) {
   for (size_t i = 0; i < 2 * entry.fields; ++i) resp.arg(entry.texts.next());
 }
 
-void Pipeline::query(uint64_t id, int db, std::span<const std::string_view> command,
-                     Delegate<void(const QueryReply&)> done, MonoTime now) {
-  if (db != db_) select(db, now);
-  RespWriter resp(output_);
+uint32_t Pipeline::query(uint64_t id, int db, std::span<const std::string_view> command,
+                         Delegate<void(const QueryReply&)> done, std::string& output) {
+  const bool selects = select(db, output);
+  RespWriter resp(output);
   resp.command(command.size());
   for (const std::string_view word : command) resp.arg(word);
   queries_.push_back({id, done, command.front() == "HGET"sv});
-  expect(Kind::query, now);
+  Waiting waiting{};
+  waiting.kind = Kind::query;
+  waiting_.push_back(waiting);
+  return 1u + selects;
 }
 
 void Pipeline::cancel_query(uint64_t id) {
@@ -239,45 +185,19 @@ void Pipeline::give_up(std::string_view words) {
   }
 }
 
-std::optional<MonoTime> Pipeline::waiting_since() const {
-  if (waiting_.empty()) return std::nullopt;
-  return std::max(waiting_.front().sent, last_reply_);
-}
-
-std::optional<Failure> Pipeline::feed(std::string_view bytes, MonoTime now) {
-  if (reader_.feed(bytes)) {
-    while (const Reply reply = reader_.next()) {
-      if (waiting_.empty()) {
-        return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
-      }
-      last_reply_ = now;
-      if (auto failure = handle(reply, now)) return failure;
-    }
-  }
-  if (reader_.fault() != nullptr) return Failure{Trouble::rubbish, reader_.fault()};
-  return std::nullopt;
-}
-
 // Whoever is told may send more, which may move what waits: so it is taken out first.
-std::optional<Failure> Pipeline::handle(Reply reply, MonoTime now) {
-  const Kind kind = waiting_.front().kind;
-  if (kind == Kind::unit) return take_unit_reply(reply);
-  if (kind == Kind::query) return answer_query(reply);
-  const MonoTime sent = waiting_.front().sent;
+std::optional<Failure> Pipeline::on_reply(Reply reply, MonoTime now) {
+  if (waiting_.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
+  switch (waiting_.front().kind) {
+    case Kind::unit:
+      return take_unit_reply(reply, now);
+    case Kind::query:
+      return answer_query(reply);
+    case Kind::select:
+      break;
+  }
   waiting_.pop_front();
-  if (auto failure = check_answer(kind == Kind::auth          ? GreetingStep::auth
-                                  : kind == Kind::client_name ? GreetingStep::client_name
-                                  : kind == Kind::select      ? GreetingStep::select
-                                                              : GreetingStep::ping,
-                                  reply)) {
-    return failure;
-  }
-  if (kind == Kind::ping) {
-    --pings_;
-    sink_.on_pong(now - sent);
-    if (!std::exchange(greeted_, true)) sink_.on_greeted();
-  }
-  return std::nullopt;
+  return check_answer(GreetingStep::select, reply);
 }
 
 std::optional<Failure> Pipeline::answer_query(Reply reply) {
@@ -300,7 +220,7 @@ std::optional<Failure> Pipeline::answer_query(Reply reply) {
   return std::nullopt;
 }
 
-std::optional<Failure> Pipeline::take_unit_reply(Reply reply) {
+std::optional<Failure> Pipeline::take_unit_reply(Reply reply, MonoTime now) {
   const Waiting& waiting = waiting_.front();
   const size_t index = progress_.replies++;
   const size_t exec = waiting.queued + size_t{1};
@@ -314,14 +234,14 @@ std::optional<Failure> Pipeline::take_unit_reply(Reply reply) {
   } else {
     failure = take_exec(reply);
     if (!failure && progress_.aborted) {
-      abort_unit();
+      abort_unit(now);
       return std::nullopt;
     }
   }
   if (failure) return failure;
   std::string_view& previous = progress_.echo.previous;
   if (progress_.replies == waiting.replies()) {
-    settle_unit();
+    settle_unit(now);
   } else if (!previous.empty() && previous.data() != previous_.data()) {
     previous_ = previous;  // the reply goes
     previous = previous_;
@@ -431,22 +351,22 @@ bool Pipeline::has_parts(const outbox::Unit& unit) {
   return (unit.slot != nullptr) + has_entry + unit.publish > 1;
 }
 
-outbox::Unit Pipeline::pop_unit() {
+outbox::Unit Pipeline::pop_unit(MonoTime now) {
   const outbox::Unit unit = waiting_.front().unit;
-  last_unit_time_ = last_reply_ - waiting_.front().sent;
+  last_unit_time_ = now - waiting_.front().sent;
   waiting_.pop_front();
   --waiting_units_;
   return unit;
 }
 
-void Pipeline::abort_unit() {
-  const outbox::Unit unit = pop_unit();
+void Pipeline::abort_unit(MonoTime now) {
+  const outbox::Unit unit = pop_unit(now);
   progress_ = {};
   sink_.on_aborted(unit);
 }
 
-void Pipeline::settle_unit() {
-  const outbox::Unit unit = pop_unit();
+void Pipeline::settle_unit(MonoTime now) {
+  const outbox::Unit unit = pop_unit(now);
   const Progress done = std::exchange(progress_, {});
   UnitResult result;
   result.refusals = {done.refused[kValue], done.refused[kEntry], done.refused[kMessage]};

@@ -1,6 +1,6 @@
-// Pipeline: the commands of one connection and the replies they wait for, in order. Pure: bytes
-// go in and out, time is handed in; what a reply means is told to a Sink. In steady state neither
-// a unit nor its replies cost an allocation.
+// Pipeline: the units and questions of the link on one connection, and the replies that they wait
+// for, in order. Pure: commands go out as bytes, replies come in, time is handed in; what a reply
+// means is told to a sink. In steady state neither a unit nor its replies cost an allocation.
 #pragma once
 
 #include <array>
@@ -15,30 +15,13 @@
 #include "base/delegate.h"
 #include "base/ring.h"
 #include "outbox/outbox.h"
+#include "redis/command.h"
 #include "redis/greeting.h"
-#include "redis/reply_reader.h"
+#include "redis/reply.h"
+#include "redis/resp_writer.h"
 #include "redis/trouble.h"
 
 namespace nb::redis {
-
-// What a unit is made of.
-enum class Command : uint8_t {
-  ping,
-  multi,
-  hget,
-  hset,
-  pexpire,
-  set,
-  set_if_missing,
-  del,
-  select,
-  xadd,
-  expire_stream,
-  publish
-};
-inline constexpr size_t kCommands = 12;
-// "XADD": for a person.
-std::string_view name(Command command);
 
 // What is known of a hash slot's key from the transaction that wrote it.
 struct SlotEcho {
@@ -65,8 +48,6 @@ struct UnitResult {
 class PipelineSink {
  public:
   virtual ~PipelineSink() = default;
-  virtual void on_greeted() = 0;
-  virtual void on_pong(Duration round_trip) = 0;
   // Each part was carried out, or refused in a way that will not change.
   virtual void on_settled(const outbox::Unit& unit, const UnitResult& result) = 0;
   // The server has carried out nothing of the unit because it refuses one part of it, or because it
@@ -76,39 +57,32 @@ class PipelineSink {
 
 class Pipeline {
  public:
-  Pipeline(PipelineSink& sink, size_t max_reply_bytes) : sink_(sink), reader_(max_reply_bytes) {}
+  // `db`: the database that the greeting has selected last.
+  Pipeline(PipelineSink& sink, int db) : sink_(sink), db_(db) {}
 
-  void greet(const Greeting& greeting, MonoTime now);
-  void ping(MonoTime now);
-  void send(const outbox::Unit& unit, MonoTime now);
-  // One command of others. `done` is called once, from feed() or give_up(). Of HGET, an answer that
-  // Redis does not have to it ends the connection.
-  void query(uint64_t id, int db, std::span<const std::string_view> command,
-             Delegate<void(const QueryReply&)> done, MonoTime now);
+  // These add commands to `output`, and return how many replies these will have.
+  uint32_t send(const outbox::Unit& unit, std::string& output, MonoTime now);
+  // One command of others. `done` is called once, from on_reply() or give_up(). Of HGET, an answer
+  // that Redis does not have to it ends the connection.
+  uint32_t query(uint64_t id, int db, std::span<const std::string_view> command,
+                 Delegate<void(const QueryReply&)> done, std::string& output);
   // Its answer is of no interest any more.
   void cancel_query(uint64_t id);
 
-  // Takes what the server sent. The sink's methods and the queries' are called from inside; they
-  // may send more, but must not destroy this object.
-  std::optional<Failure> feed(std::string_view bytes, MonoTime now);
+  // The next reply; a failure ends the connection. The sink's methods and the queries' are called
+  // from inside; they may send more, but must not destroy this object.
+  std::optional<Failure> on_reply(Reply reply, MonoTime now);
   // The connection is over: tells the queries that still wait.
   void give_up(std::string_view words);
 
-  // Formatted and not yet written; whoever writes it empties it.
-  std::string& output() { return output_; }
-  // Since when the next answer is waited for, nothing if none is: since its command was sent, or
-  // the answer before it came. A slow line has many behind one another, and is not silent.
-  std::optional<MonoTime> waiting_since() const;
-  size_t waiting() const { return waiting_.size(); }
-  // Units among them, and queries.
+  // Units, and queries, that wait for replies.
   size_t waiting_units() const { return waiting_units_; }
   size_t waiting_queries() const { return queries_.size(); }
-  // How long the unit that was answered last had been under way; once, after feed().
+  // How long the unit that was answered last had been under way; once.
   std::optional<Duration> take_last_unit_time() { return std::exchange(last_unit_time_, {}); }
-  bool ping_under_way() const { return pings_ > 0; }
 
  private:
-  enum class Kind : uint8_t { auth, client_name, select, ping, query, unit };
+  enum class Kind : uint8_t { select, query, unit };
   // HGET, HSET, PEXPIRE, SELECT, XADD, SELECT, PUBLISH.
   static constexpr size_t kMaxCommands = 8;
   // One command that waits for its reply, or a unit. Its first `queued` commands stand between
@@ -116,13 +90,13 @@ class Pipeline {
   struct Waiting {
     outbox::Unit unit;
     MonoTime sent;
-    Kind kind = Kind::ping;
+    Kind kind = Kind::unit;
     uint8_t queued = 0;
     uint8_t commands = 0;
     std::array<Command, kMaxCommands> command{};
 
     void add(Command c) { command[commands++] = c; }
-    size_t replies() const { return commands + (queued > 0 ? size_t{2} : size_t{0}); }
+    uint32_t replies() const { return commands + (queued > 0 ? 2u : 0u); }
   };
   // What is known of the unit at the front from the replies that have come.
   struct Progress {
@@ -141,37 +115,30 @@ class Pipeline {
     bool of_a_key = false;  // HGET
   };
 
-  void expect(Kind kind, MonoTime now);
-  void select(int db, MonoTime now);
-  void write_slot(const outbox::Slot& slot, MonoTime now);
-  void write_entry(outbox::EntryView entry, uint64_t max_length);
-  std::optional<Failure> handle(Reply reply, MonoTime now);
+  bool select(int db, std::string& output);
+  static void write_slot(const outbox::Slot& slot, RespWriter& resp, MonoTime now);
+  static void write_entry(outbox::EntryView entry, uint64_t max_length, RespWriter& resp);
   std::optional<Failure> answer_query(Reply reply);
-  std::optional<Failure> take_unit_reply(Reply reply);
+  std::optional<Failure> take_unit_reply(Reply reply, MonoTime now);
   std::optional<Failure> take_queued(Command command, Reply reply);
   std::optional<Failure> take_exec(Reply reply);
   std::optional<Failure> take_result(Command command, Reply reply);
   // The failure, if the error is not a refusal of this one command.
   std::optional<Failure> note_refusal(Command command, std::string_view error);
   static bool has_parts(const outbox::Unit& unit);
-  void settle_unit();
-  void abort_unit();
-  outbox::Unit pop_unit();
+  void settle_unit(MonoTime now);
+  void abort_unit(MonoTime now);
+  outbox::Unit pop_unit(MonoTime now);
 
   PipelineSink& sink_;
-  ReplyReader reader_;
-  std::string output_;
   Ring<Waiting> waiting_;
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;
-  MonoTime last_reply_{};
   std::optional<Duration> last_unit_time_;
   Progress progress_;
   std::string previous_;        // the echo's, where further replies come after it
   std::string no_transaction_;  // why this server takes none over several keys; empty: it does
-  int pings_ = 0;
-  int db_ = 0;
-  bool greeted_ = false;
+  int db_;
 };
 
 }  // namespace nb::redis

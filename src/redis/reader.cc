@@ -33,11 +33,17 @@ bool ends_the_connection(Trouble trouble) {
 
 }  // namespace
 
+LinkOptions Reader::with_database(LinkOptions options) const {
+  options.greeting.databases = {database_};
+  return options;
+}
+
 Reader::Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport make_transport,
                Duration idle)
     : loop_(loop),
       idle_(idle),
-      connection_(loop, std::move(options), "-read", database, *this, make_transport),
+      database_(database),
+      connection_(loop, with_database(std::move(options)), "-read", *this, make_transport),
       time_(loop, Delegate<void()>::to<&Reader::on_time>(this)) {
   connection_.limit_replies(kMaxReplyBytes, "a reply to a question is longer than 4 MiB");
   connection_.leave_in_silence();
@@ -76,7 +82,7 @@ void Reader::cancel(uint64_t id) {
 }
 
 void Reader::reconfigure(LinkOptions options) {
-  if (!connection_.reconfigure(std::move(options))) return;
+  if (!connection_.reconfigure(with_database(std::move(options)))) return;
   sent_ = 0;
   std::erase_if(questions_, [](const auto& question) { return !question->done; });
   if (questions_.empty()) return connection_.close();
@@ -104,7 +110,7 @@ void Reader::on_turn() {
     questions_[sent_]->sent_at = now;
     ++questions_[sent_]->tries;
     connection_.output().append(questions_[sent_]->command);
-    connection_.expect();
+    connection_.expect(1);
   }
   window_was_full_ = sent_ >= window_.units();
 }

@@ -70,17 +70,18 @@ class Reader final : private ConnectionOwner {
   using Questions = std::vector<std::unique_ptr<Question>>;
 
   void on_state(LinkState state) override;
-  bool on_message(Reply) override { return false; }
   std::optional<Failure> on_reply(Reply reply) override;
   void on_replies_done() override;
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
   void on_turn() override;
+  LinkOptions with_database(LinkOptions options) const;
   void on_time();
   void arm();
   void answer_none(Questions& whom);
 
   uv::Loop& loop_;
   Duration idle_;
+  int database_;
   Connection connection_;
   Questions questions_;  // in the order in which they were asked
   size_t sent_ = 0;      // of them, the first

@@ -12,6 +12,12 @@ namespace {
 // Who subscribes and unsubscribes in a loop must not fill the memory while the server is silent.
 constexpr size_t kMaxSent = 16384;
 
+// None is selected: channels belong to no database.
+LinkOptions without_databases(LinkOptions options) {
+  options.greeting.databases.clear();
+  return options;
+}
+
 std::string_view name_of(bool subscribes, bool pattern) {
   if (pattern) return subscribes ? "psubscribe" : "punsubscribe";
   return subscribes ? "subscribe" : "unsubscribe";
@@ -24,7 +30,7 @@ Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, Subs
     : loop_(loop),
       log_(log),
       events_(events),
-      connection_(loop, std::move(options), "-sub", std::nullopt, *this, make_transport) {}
+      connection_(loop, without_databases(std::move(options)), "-sub", *this, make_transport) {}
 
 Subscriber::~Subscriber() = default;
 
@@ -115,7 +121,7 @@ void Subscriber::send(Command command, std::string_view name) {
       break;
   }
   resp.arg(name);
-  connection_.expect();
+  connection_.expect(1);
   sent_.push_back({command, std::string(name)});
 }
 
@@ -236,7 +242,9 @@ void Subscriber::forget_connection() {
 }
 
 void Subscriber::reconfigure(LinkOptions options) {
-  if (!connection_.reconfigure(std::move(options)) || state() == LinkState::stopped) return;
+  if (!connection_.reconfigure(without_databases(std::move(options))) ||
+      state() == LinkState::stopped)
+    return;
   interrupted();
   forget_connection();
   connection_.open();

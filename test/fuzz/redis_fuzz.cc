@@ -1,12 +1,12 @@
-// What a server may send: any bytes, in any pieces, while a greeting, a PING and units wait for
-// their replies. Nothing may crash, and no unit may be settled twice or out of order.
+// What a server may send: any bytes, in any pieces, while questions and units wait for their
+// replies. Nothing may crash, and no unit may be settled twice or out of order.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "outbox/outbox.h"
-#include "redis/pipeline.h"
+#include "support/pipeline_wire.h"
 
 namespace {
 
@@ -15,11 +15,6 @@ using namespace nb;
 class Sink final : public redis::PipelineSink {
  public:
   explicit Sink(outbox::Outbox& outbox) : outbox_(outbox) {}
-  void on_greeted() override {
-    if (greeted_) std::abort();
-    greeted_ = true;
-  }
-  void on_pong(Duration) override {}
   void on_settled(const outbox::Unit& unit, const redis::UnitResult& result) override {
     outbox_.settled(unit, MonoTime{}, result.subscribers, result.refusals);
   }
@@ -27,7 +22,6 @@ class Sink final : public redis::PipelineSink {
 
  private:
   outbox::Outbox& outbox_;
-  bool greeted_ = false;
 };
 
 void fill(outbox::Outbox& outbox) {
@@ -66,8 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fill(outbox);
   outbox.connection_opened();
   Sink sink(outbox);
-  redis::Pipeline pipeline(sink, 4096);
-  if (data[0] & 1) pipeline.greet({"u", "p", "n", {0, 1}}, MonoTime{});
+  test::PipelineWire pipeline(sink, 4096);
   Asker asker;
   const std::string_view words[] = {"GET", "k"};
   const auto done = Delegate<void(const redis::QueryReply&)>::to<&Asker::on_reply>(&asker);
@@ -75,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   int queries = 0;
   while (outbox.next(unit, MonoTime{}, WallTime{})) {
     pipeline.send(unit, MonoTime{});
-    pipeline.query(static_cast<uint64_t>(++queries), 0, words, done, MonoTime{});
+    pipeline.query(static_cast<uint64_t>(++queries), 0, words, done);
   }
   // The first byte also says how large the pieces are.
   const size_t piece = 1 + (data[0] >> 1) % 64;

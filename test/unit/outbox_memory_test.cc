@@ -4,8 +4,8 @@
 #include <string>
 
 #include "outbox/outbox.h"
-#include "redis/pipeline.h"
 #include "support/count_allocations.h"
+#include "support/pipeline_wire.h"
 #include "support/updates.h"
 
 namespace nb::outbox {
@@ -17,8 +17,6 @@ const MonoTime kStart{1000s};
 
 struct Sink final : redis::PipelineSink {
   explicit Sink(Outbox& box) : outbox(box) {}
-  void on_greeted() override {}
-  void on_pong(Duration) override {}
   void on_settled(const Unit& unit, const redis::UnitResult& result) override {
     outbox.settled(unit, kStart, result.subscribers, result.refusals);
     stored += !result.refusals.any();
@@ -40,7 +38,7 @@ TEST(OutboxMemory, AnUpdateLikeThoseBeforeCostsNoAllocation) {
   outbox.set_on_settled(Delegate<void(const Settled&)>::to<&Listener::on_settled>(&listener));
   outbox.connection_opened();
   Sink sink(outbox);
-  redis::Pipeline pipeline(sink, 1 << 20);
+  test::PipelineWire pipeline(sink, 1 << 20);
   test::Filler fill{outbox, kStart};
   const std::string value(300, 'x');
   constexpr std::string_view kTransaction =

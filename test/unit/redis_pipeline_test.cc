@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 #include "redis/pipeline.h"
+#include "support/pipeline_wire.h"
+#include "support/resp_commands.h"
 #include "support/updates.h"
 
 namespace nb::redis {
@@ -16,16 +18,14 @@ namespace {
 using namespace std::chrono_literals;
 using outbox::Outbox;
 using outbox::Unit;
+using test::commands;
+using test::PipelineWire;
 using test::put_health;
 
 const MonoTime kNow{1000s};
 
 // Collects what a pipeline tells.
 struct Sink final : PipelineSink {
-  void on_greeted() override { log += "greeted "; }
-  void on_pong(Duration round_trip) override {
-    log += "pong:" + std::to_string(round_trip / 1ms) + " ";
-  }
   void on_settled(const Unit& unit, const UnitResult& result) override {
     log += "settled:" + std::string(unit.slot != nullptr ? unit.slot->key : "event");
     if (result.subscribers >= 0) log += ":heard_by=" + std::to_string(result.subscribers);
@@ -44,83 +44,6 @@ struct Sink final : PipelineSink {
   std::string log;
 };
 
-std::string commands(std::string_view resp) {
-  // Command words only: enough to see what is sent and in what order.
-  std::string words;
-  size_t at = 0;
-  while (at < resp.size()) {
-    const size_t end = resp.find("\r\n", at);
-    const std::string_view line = resp.substr(at, end - at);
-    at = end + 2;
-    if (line[0] == '*') {
-      words += words.empty() ? "" : "; ";
-    } else if (line[0] == '$') {
-      const auto size = static_cast<size_t>(std::atoi(std::string(line.substr(1)).c_str()));
-      if (!words.empty() && words.back() != ' ') words += ' ';
-      words += resp.substr(at, size);
-      at += size + 2;
-    }
-  }
-  return words;
-}
-
-TEST(Pipeline, GreetsWithEverythingInOneWrite) {
-  Sink sink;
-  Pipeline pipeline(sink, 1000);
-  pipeline.greet({"u", "secret", "nodebeat:hog", {2, 0}}, kNow);
-  EXPECT_EQ(commands(pipeline.output()),
-            "AUTH u secret; CLIENT SETNAME nodebeat:hog; SELECT 2; SELECT 0; PING");
-  EXPECT_FALSE(pipeline.feed("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", kNow).has_value());
-  EXPECT_EQ(sink.log, "");
-  EXPECT_FALSE(pipeline.feed("+PONG\r\n", kNow + 3ms).has_value());
-  EXPECT_EQ(sink.log, "pong:3 greeted ");
-}
-
-TEST(Pipeline, AuthenticatesWhoeverIsNamed) {
-  const auto greet = [](const char* user, const char* password) {
-    Sink sink;
-    Pipeline pipeline(sink, 1000);
-    pipeline.greet({user, password, "n", {}}, kNow);
-    return commands(pipeline.output());
-  };
-  EXPECT_EQ(greet("", ""), "CLIENT SETNAME n; PING");
-  EXPECT_EQ(greet("", "secret"), "AUTH secret; CLIENT SETNAME n; PING");
-  EXPECT_EQ(greet("u", ""), "AUTH u ; CLIENT SETNAME n; PING") << "it may need no password";
-}
-
-TEST(Pipeline, NamesWhatTheGreetingFailedBy) {
-  const auto greet = [](std::string_view replies) {
-    Sink sink;
-    Pipeline pipeline(sink, 1000);
-    pipeline.greet({"", "secret", "n", {0, 20}}, kNow);
-    auto failure = pipeline.feed(replies, kNow);
-    EXPECT_EQ(failure ? failure->words.find("secret") : std::string::npos, std::string::npos);
-    return failure ? failure->trouble : Trouble::none;
-  };
-  EXPECT_EQ(greet("-WRONGPASS no\r\n"), Trouble::wrong_password);
-  EXPECT_EQ(greet("-ERR invalid password\r\n"), Trouble::wrong_password);
-  EXPECT_EQ(greet("-LOADING x\r\n"), Trouble::loading);
-  EXPECT_EQ(greet("+OK\r\n-NOPERM no client|setname\r\n+OK\r\n+OK\r\n+PONG\r\n"), Trouble::none);
-  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n"), Trouble::no_database);
-  for (const char* error : {"MOVED 1 10.0.0.1:6379", "WRONGTYPE Operation", "CROSSSLOT Keys"}) {
-    EXPECT_EQ(greet(format("+OK\r\n+OK\r\n-%s\r\n", error)), Trouble::server_error)
-        << "not the database: " << error;
-    EXPECT_EQ(greet(format("-%s\r\n", error)), Trouble::server_error) << "not the password";
-  }
-  EXPECT_EQ(greet("+OK\r\n-ERR max number of clients reached\r\n"), Trouble::not_admitted);
-  EXPECT_EQ(greet("-upstream failure\r\n"), Trouble::server_error) << "not the password";
-  EXPECT_EQ(greet("-ERR Client sent AUTH, but no password is set\r\n"), Trouble::wrong_password);
-  EXPECT_EQ(greet("-ERR unknown command 'AUTH', with args beginning with: 'secret' \r\n"),
-            Trouble::wrong_password);
-  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n-ERR Host is down\r\n"), Trouble::server_error);
-  EXPECT_EQ(greet("+OK\r\n-ERR Host is down\r\n+OK\r\n+OK\r\n+PONG\r\n"), Trouble::none)
-      << "the name is a courtesy";
-  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n-ERR unknown command 'PING'\r\n"),
-            Trouble::server_error);
-  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PENG\r\n"), Trouble::rubbish);
-  EXPECT_EQ(greet("+OK\r\n+OK\r\n+OK\r\n+OK\r\n+PONG\r\n+PONG\r\n"), Trouble::rubbish);
-}
-
 class PipelineUnit : public testing::Test {
  protected:
   PipelineUnit() {
@@ -132,7 +55,7 @@ class PipelineUnit : public testing::Test {
   const std::string queued_ = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n";
   Outbox outbox_{{"hog", "hog-1", {}}};
   Sink sink_;
-  Pipeline pipeline_{sink_, 1000};
+  PipelineWire pipeline_{sink_, 1000};
   Unit unit_;
 };
 
@@ -149,17 +72,6 @@ TEST_F(PipelineUnit, IsOneTransaction) {
       pipeline_.feed("*5\r\n$3\r\n{0}\r\n:0\r\n:1\r\n$3\r\n1-0\r\n:2\r\n", kNow).has_value());
   EXPECT_EQ(sink_.log, "settled:node:health:hog:heard_by=2:existed:was={0} ");
   EXPECT_EQ(pipeline_.waiting(), 0u);
-}
-
-// Behind a slow line much is sent at once, as after a reconnect, and answered bit by bit.
-TEST_F(PipelineUnit, EachAnswerIsWaitedForSinceTheOneBefore) {
-  EXPECT_EQ(pipeline_.waiting_since(), kNow);
-  EXPECT_FALSE(pipeline_.feed("+OK\r\n+QUE", kNow + 1s));
-  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
-  EXPECT_FALSE(pipeline_.feed("U", kNow + 2s)) << "half an answer is none";
-  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
-  pipeline_.ping(kNow + 3s);
-  EXPECT_EQ(pipeline_.waiting_since(), kNow + 1s);
 }
 
 TEST_F(PipelineUnit, OneBadCommandCostsItsPartAlone) {
@@ -286,7 +198,7 @@ TEST_F(PipelineUnit, AnUnknownErrorEndsTheConnectionWhereverItComes) {
     outbox.connection_opened();
     put_health(outbox, "{1}", true);
     Sink sink;
-    Pipeline pipeline(sink, 1000);
+    PipelineWire pipeline(sink, 1000);
     Unit unit;
     ASSERT_TRUE(outbox.next(unit, kNow, WallTime{}));
     pipeline.send(unit, kNow);
@@ -319,7 +231,7 @@ class ForeignForms : public testing::Test {
     Outbox outbox{{"hog", "hog-1", {}}};
     outbox.connection_opened();
     Sink sink;
-    Pipeline pipeline(sink, 100'000);
+    PipelineWire pipeline(sink, 100'000);
     fill(test::Filler{outbox, kNow});
     Unit unit;
     ASSERT_TRUE(outbox.next(unit, kNow, WallTime{}));
@@ -403,27 +315,12 @@ TEST_F(ForeignForms, ASetThatIsOnlyForAMissingKeyMayFindOne) {
     outbox.rewrite_all();
     ASSERT_TRUE(outbox.next(unit, kNow, WallTime{}));
     Sink sink;
-    Pipeline pipeline(sink, 1000);
+    PipelineWire pipeline(sink, 1000);
     pipeline.send(unit, kNow);
     EXPECT_EQ(commands(pipeline.output()), "SET k v NX");
     EXPECT_EQ(!pipeline.feed(reply, kNow),
               reply == "+OK\r\n" || reply == "$-1\r\n" || reply == "*-1\r\n")
         << reply;
-  }
-}
-
-TEST_F(ForeignForms, OfTheGreetingToo) {
-  const std::vector<std::string> right = {"+OK\r\n", "+OK\r\n", "+OK\r\n", "+PONG\r\n"};
-  for (size_t i = 0; i < right.size(); ++i) {
-    for (const std::string& reply : kReplies) {
-      Sink sink;
-      Pipeline pipeline(sink, 1000);
-      pipeline.greet({"", "secret", "n", {0}}, kNow);
-      std::string answers;
-      for (size_t k = 0; k < right.size(); ++k) answers += k == i ? reply : right[k];
-      EXPECT_EQ(pipeline.feed(answers, kNow).has_value(), reply != right[i]) << i << reply;
-      EXPECT_EQ(sink.log.empty(), reply != right[i]) << i << reply;
-    }
   }
 }
 
@@ -438,10 +335,10 @@ struct Asker {
 TEST(Pipeline, AQuestionForAKeyTakesOnlyAValueNilOrARefusal) {
   const auto ask = [](const char* word, const std::string& answer) {
     Sink sink;
-    Pipeline pipeline(sink, 1000);
+    PipelineWire pipeline(sink, 1000);
     Asker asker;
     pipeline.query(1, 0, std::vector<std::string_view>{word, "k", "f"},
-                   Delegate<void(const QueryReply&)>::to<&Asker::on_reply>(&asker), kNow);
+                   Delegate<void(const QueryReply&)>::to<&Asker::on_reply>(&asker));
     const auto failure = pipeline.feed(answer, kNow);
     return failure ? std::string(name(failure->trouble)) : asker.heard;
   };
@@ -470,7 +367,7 @@ TEST(Pipeline, ASelectThatIsRefusedIsNamedAsWhatItIs) {
     Unit unit;
     EXPECT_TRUE(outbox.next(unit, kNow, WallTime{}));
     Sink sink;
-    Pipeline pipeline(sink, 1000);
+    PipelineWire pipeline(sink, 1000);
     pipeline.send(unit, kNow);
     const auto failure = pipeline.feed(format("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
                                               "*4\r\n:1\r\n-%s\r\n$3\r\n1-0\r\n+OK\r\n",
@@ -488,7 +385,7 @@ TEST(Pipeline, AUnitInAnotherDatabaseIsPrecededByItsSelect) {
   Outbox outbox{{"hog", "hog-1", {}}};
   outbox.connection_opened();
   Sink sink;
-  Pipeline pipeline(sink, 1000);
+  PipelineWire pipeline(sink, 1000);
   for (const int db : {0, 3, 3}) {
     const outbox::FieldView field{"f", "v"};
     const outbox::SlotUpdate slot{.db = db, .key = "k", .fields = {&field, 1}};

@@ -14,6 +14,7 @@
 #include "support/fake_redis.h"
 #include "support/test_loop.h"
 #include "support/updates.h"
+#include "uv/prepare.h"
 
 namespace nb::redis {
 namespace {

@@ -1,0 +1,53 @@
+#include "redis/command.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace nb::redis {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
+
+namespace {
+
+// The id of an entry: "1700000000000-0".
+bool is_stream_id(std::string_view text) {
+  const size_t dash = text.find('-');
+  return dash != text.npos && parse_number<uint64_t>(text.substr(0, dash)) &&
+         parse_number<uint64_t>(text.substr(dash + 1));
+}
+
+}  // namespace
+
+std::string_view name(Command command) {
+  constexpr std::array<std::string_view, kCommands> kNames = {
+      "PING", "MULTI", "HGET",   "HSET", "PEXPIRE", "SET",
+      "SET",  "DEL",   "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
+  return kNames[static_cast<size_t>(command)];
+}
+
+bool has_form(Command command, Reply reply) {
+  switch (command) {
+    case Command::ping:
+      return reply.is_status("PONG"sv);
+    case Command::multi:
+    case Command::select:
+    case Command::set:
+      return reply.is_status("OK"sv);
+    case Command::set_if_missing:
+      return reply.is_status("OK"sv) || reply.is_nil();  // nil: there is a value
+    case Command::hget:
+      return reply.is_string() || reply.is_nil();
+    case Command::xadd:
+      return reply.is_string() && is_stream_id(reply.text());
+    case Command::hset:
+    case Command::del:
+    case Command::pexpire:
+    case Command::expire_stream:
+    case Command::publish:
+      return reply.integer().value_or(-1) >= 0;
+  }
+  return false;
+}
+
+}  // namespace nb::redis

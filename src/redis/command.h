@@ -1,0 +1,35 @@
+// Command: what the agent writes with, and which reply says that Redis has carried it out. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "redis/reply.h"
+
+namespace nb::redis {
+
+enum class Command : uint8_t {
+  ping,
+  multi,
+  hget,
+  hset,
+  pexpire,
+  set,
+  set_if_missing,
+  del,
+  select,
+  xadd,
+  expire_stream,
+  publish
+};
+inline constexpr size_t kCommands = 12;
+
+// "XADD": for a person.
+std::string_view name(Command command);
+
+// Whether the reply is what Redis answers to this command when it has carried the command out. Only
+// such a reply acknowledges a write: what answers otherwise is not Redis, or not in step.
+bool has_form(Command command, Reply reply);
+
+}  // namespace nb::redis

@@ -1,0 +1,29 @@
+// LinkOptions: the way to the server, and how long to wait for it. The link, the reader and the
+// subscriber have the same.
+#pragma once
+
+#include <cstddef>
+
+#include "base/backoff.h"
+#include "redis/greeting.h"
+#include "uv/address.h"
+
+namespace nb::redis {
+
+struct LinkOptions {
+  uv::Target target;
+  Greeting greeting;
+  Duration connect_timeout = std::chrono::seconds(2);          // resolving included
+  Duration command_timeout = std::chrono::milliseconds(1900);  // of the oldest outstanding command
+  Duration ping_after = std::chrono::seconds(1);               // of silence
+  Backoff::Limits backoff;
+  Duration stable_after = std::chrono::seconds(10);  // then a failure starts the backoff anew
+  size_t max_reply_bytes = 16 * 1024 * 1024;
+  size_t max_output_bytes = 256 * 1024;  // beyond it no further units are taken
+  bool waits_for_beat = false;           // steady not before a slot with `echo` was stored
+};
+
+// They lead to the same server, as the same user.
+bool same_way(const LinkOptions& a, const LinkOptions& b);
+
+}  // namespace nb::redis
