@@ -13,7 +13,11 @@ namespace nb::ctl {
 ExitCode run_status(const Context& context);
 ExitCode run_nodes(const Context& context);
 
-ExitCode run_get(const Context& context, const std::string& key, bool raw);
+struct GetOptions {
+  std::string key;
+  bool raw = false;  // a text without its quotes
+};
+ExitCode run_get(const Context& context, const GetOptions& options);
 struct SetOptions {
   std::string key, value;  // "-": read from stdin
   std::string ttl;
@@ -21,7 +25,11 @@ struct SetOptions {
   bool stored = false;  // wait for Redis
 };
 ExitCode run_set(const Context& context, const SetOptions& options);
-ExitCode run_delete(const Context& context, const std::string& key, bool stored);
+struct DeleteOptions {
+  std::string key;
+  bool stored = false;
+};
+ExitCode run_delete(const Context& context, const DeleteOptions& options);
 ExitCode run_list(const Context& context, const std::string& prefix);
 
 // Removes a node that no longer beats from the list of nodes.
@@ -43,8 +51,12 @@ struct StrokeOptions {
 };
 ExitCode run_stroke(const Context& context, const std::string& verb, const StrokeOptions& options);
 
-// Each line of stdin is a call; with `robot` it is the params of a robot.update.
-ExitCode run_push(const Context& context, bool robot, bool stored);
+// Each line of stdin is a call.
+struct PushOptions {
+  bool robot = false;  // a line is the params of a robot.update
+  bool stored = false;
+};
+ExitCode run_push(const Context& context, const PushOptions& options);
 
 // Ends after `count` messages; 0: runs until it is stopped.
 ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,

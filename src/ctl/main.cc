@@ -33,8 +33,11 @@ constexpr char kFooter[] =
 struct Commands {
   Context context;
   std::string timeout = "3s";
-  std::string key, prefix, method, params, config, node;
+  std::string prefix, method, params, config, node;
   SetOptions set;
+  GetOptions get;
+  DeleteOptions remove;
+  PushOptions push;
   PublishOptions publish;
   StrokeOptions stroke;
   redis_admin::SetupOptions setup;
@@ -42,7 +45,7 @@ struct Commands {
   std::vector<std::string> patterns;
   std::string shell;
   unsigned long count = 0;
-  bool raw = false, robot = false, stored = false, once = false;
+  bool once = false;
 };
 
 CLI::Option* json_key(CLI::App* app, std::string& to) {
@@ -90,8 +93,8 @@ void add_looking(CLI::App& app, Commands& c) {
 
 void add_state(CLI::App& app, Commands& c) {
   auto* get = app.add_subcommand("get", "print the value of a key, as JSON");
-  json_key(get, c.key);
-  get->add_flag("--raw", c.raw, "print a text without its quotes");
+  json_key(get, c.get.key);
+  get->add_flag("--raw", c.get.raw, "print a text without its quotes");
   auto* set = app.add_subcommand("set", "set a key");
   json_key(set, c.set.key);
   set->add_option("JSON", c.set.value, "the value; - reads it from stdin")->required();
@@ -99,8 +102,8 @@ void add_state(CLI::App& app, Commands& c) {
   set->add_flag("--text", c.set.text, "the value is a text, not JSON");
   add_stored(set, c.set.stored);
   auto* remove = app.add_subcommand("delete", "delete a key");
-  json_key(remove, c.key);
-  add_stored(remove, c.stored);
+  json_key(remove, c.remove.key);
+  add_stored(remove, c.remove.stored);
   auto* list = app.add_subcommand("list", "list keys");
   list->add_option("PREFIX", c.prefix, "what they begin with");
 }
@@ -115,8 +118,9 @@ void add_pushing(CLI::App& app, Commands& c) {
                     "do not keep it in the stream of its channel");
   add_stored(publish, c.publish.stored);
   auto* push = app.add_subcommand("push", "send JSON lines from stdin to the agent");
-  push->add_flag("--robot", c.robot, "each line is the params of a robot.update, not a whole call");
-  add_stored(push, c.stored);
+  push->add_flag("--robot", c.push.robot,
+                 "each line is the params of a robot.update, not a whole call");
+  add_stored(push, c.push.stored);
   auto* stroke = app.add_subcommand("stroke", "start, update or end a stroke session");
   stroke->require_subcommand(1);
   auto* start = stroke->add_subcommand("start", "start a session, and print its name");
@@ -260,12 +264,12 @@ int dispatch(const CLI::App& app, Commands& c) {
   if (name == "top") return run_top(context, c.once);
   if (name == "doctor") return run_doctor(context, c.config);
   if (name == "watch") return run_watch(context, c.patterns, c.count);
-  if (name == "get") return run_get(context, c.key, c.raw);
+  if (name == "get") return run_get(context, c.get);
   if (name == "set") return run_set(context, c.set);
-  if (name == "delete") return run_delete(context, c.key, c.stored);
+  if (name == "delete") return run_delete(context, c.remove);
   if (name == "list") return run_list(context, c.prefix);
   if (name == "publish") return run_publish(context, c.publish);
-  if (name == "push") return run_push(context, c.robot, c.stored);
+  if (name == "push") return run_push(context, c.push);
   if (name == "stroke") {
     return run_stroke(context, chosen->get_subcommands().front()->get_name(), c.stroke);
   }

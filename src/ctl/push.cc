@@ -62,66 +62,96 @@ std::string with_stored(const std::string& params, int64_t timeout_ms) {
   return params.substr(0, params.size() - 1) + ',' + ack;
 }
 
+// Counts what became of the lines.
+class Pusher {
+ public:
+  Pusher(const Context& context, const PushOptions& options, AgentLink& link)
+      : context_(context), options_(options), link_(link) {}
+
+  // Sends one line. False if the agent is gone: all further lines would be lost.
+  bool push(std::string_view line);
+  ExitCode finish();
+  ExitCode fail(ExitCode exit, const std::string& why);
+
+ private:
+  void report(ExitCode exit, const std::string& why) {
+    if (worst_ == kOk) worst_ = exit;
+    complain(exit, format("line %lu: %s", number_, why.c_str()));
+  }
+  void refuse(ExitCode exit, const std::string& why) {
+    ++refused_;
+    report(exit, why);
+  }
+
+  const Context& context_;
+  const PushOptions& options_;
+  AgentLink& link_;
+  unsigned long number_ = 0, taken_ = 0, refused_ = 0;
+  ExitCode worst_ = kOk;
+};
+
+bool Pusher::push(std::string_view line) {
+  constexpr int64_t kMargin = 500;  // the agent's own deadline comes first
+  ++number_;
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
+  if (line.find_first_not_of(" \t") == std::string_view::npos) return true;
+  std::string fault;
+  const Call call = parse(line, options_.robot, fault);
+  if (!fault.empty()) {
+    refuse(kRefused, fault);
+    return true;
+  }
+  const Answer answer = options_.stored
+                            ? link_.call(call.method, with_stored(call.params, context_.timeout_ms),
+                                         context_.timeout_ms + kMargin)
+                            : link_.call(call.method, call.params);
+  if (answer.exit == kAway) {
+    report(kAway, answer.text);
+    worst_ = kAway;
+    return false;
+  }
+  if (!answer.ok()) {
+    const bool own = answer.exit == kTimeout || answer.exit == kRefusedByRedis;
+    refuse(own ? answer.exit : kRefused, answer.text);
+    return true;
+  }
+  ++taken_;
+  if (const std::string part = answer.refused_part(); !part.empty()) report(kRefusedByRedis, part);
+  return true;
+}
+
+ExitCode Pusher::fail(ExitCode exit, const std::string& why) {
+  worst_ = exit;
+  return complain(exit, why);
+}
+
+// Prints the summary; returns the exit code of the command.
+ExitCode Pusher::finish() {
+  ExitCode said = kOk;
+  if (context_.json) {
+    said = say(format("{\"taken\":%lu,\"refused\":%lu}\n", taken_, refused_));
+  } else if (refused_ > 0) {
+    complain(kOk, format("%lu of %lu lines were taken, %lu refused", taken_, taken_ + refused_,
+                         refused_));
+  }
+  return worst_ != kOk ? worst_ : said;
+}
+
 }  // namespace
 
-ExitCode run_push(const Context& context, bool robot, bool stored) {
+ExitCode run_push(const Context& context, const PushOptions& options) {
   AgentLink link(context.link_options());
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
-  unsigned long number = 0;
-  unsigned long taken = 0;
-  unsigned long refused = 0;
-  ExitCode worst = kOk;
-  const auto refuse = [&](ExitCode exit, const std::string& why) {
-    ++refused;
-    if (worst == kOk) worst = exit;
-    complain(exit, format("line %lu: %s", number, why.c_str()));
-  };
-  const auto summary = [&] {
-    if (context.json) return say(format("{\"taken\":%lu,\"refused\":%lu}\n", taken, refused));
-    if (refused == 0) return kOk;
-    return complain(
-        kOk, format("%lu of %lu lines were taken, %lu refused", taken, taken + refused, refused));
-  };
-
+  Pusher pusher(context, options, link);
   Line buffer;
   ssize_t size = 0;
   while ((size = ::getline(&buffer.data, &buffer.capacity, stdin)) >= 0) {
-    ++number;
-    std::string_view line(buffer.data, static_cast<size_t>(size));
-    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
-    std::string fault;
-    const Call call = parse(line, robot, fault);
-    if (!fault.empty()) {
-      refuse(kRefused, fault);
-      continue;
-    }
-    const Answer answer = stored
-                              ? link.call(call.method, with_stored(call.params, context.timeout_ms),
-                                          context.timeout_ms + 500)
-                              : link.call(call.method, call.params);
-    if (answer.ok()) {
-      ++taken;
-      if (const std::string part = answer.refused_part(); !part.empty()) {
-        if (worst == kOk) worst = kRefusedByRedis;
-        complain(kRefusedByRedis, format("line %lu: %s", number, part.c_str()));
-      }
-    } else if (answer.exit == kAway) {
-      // All further lines would be lost, so the command ends, and reports where.
-      complain(kAway, format("line %lu: %s", number, answer.text.c_str()));
-      summary();
-      return kAway;
-    } else {
-      const bool own = answer.exit == kTimeout || answer.exit == kRefusedByRedis;
-      refuse(own ? answer.exit : kRefused, answer.text);
-    }
+    if (!pusher.push({buffer.data, static_cast<size_t>(size)})) return pusher.finish();
   }
   if (std::ferror(stdin) != 0) {
-    worst = kUsage;
-    complain(kUsage, std::string("standard input: ") + std::strerror(errno));
+    (void)pusher.fail(kUsage, std::string("standard input: ") + std::strerror(errno));
   }
-  const ExitCode said = summary();
-  return worst != kOk ? worst : said;
+  return pusher.finish();
 }
 
 }  // namespace nb::ctl

@@ -10,17 +10,17 @@
 
 namespace nb::ctl {
 
-ExitCode run_get(const Context& context, const std::string& key, bool raw) {
+ExitCode run_get(const Context& context, const GetOptions& options) {
   AgentLink link(context.link_options());
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
-  const Answer answer = link.call("state.get", ObjectText().text("key", key).str());
+  const Answer answer = link.call("state.get", ObjectText().text("key", options.key).str());
   if (answer.not_found()) {
-    return complain(kFound, format("there is no key '%s'", printable(key).c_str()));
+    return complain(kFound, format("there is no key '%s'", printable(options.key).c_str()));
   }
   if (!answer.ok()) return complain(answer);
   if (context.json) return say_json(answer.text);
   const std::string_view value = json::View::of(answer.text)["value"].raw();
-  if (raw && value.starts_with('"')) {
+  if (options.raw && value.starts_with('"')) {
     const JsonDocument document(value);
     const std::string_view text = document.root().text();
     return say((context.style.terminal ? printable_lines(text) : std::string(text)) + '\n');

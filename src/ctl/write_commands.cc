@@ -96,10 +96,10 @@ ExitCode run_set(const Context& context, const SetOptions& options) {
   return finish(context, call_once(context, "state.set", params, options.stored));
 }
 
-ExitCode run_delete(const Context& context, const std::string& key, bool stored) {
+ExitCode run_delete(const Context& context, const DeleteOptions& options) {
   ObjectText params;
-  params.text("key", key);
-  return finish(context, call_once(context, "state.delete", params, stored));
+  params.text("key", options.key);
+  return finish(context, call_once(context, "state.delete", params, options.stored));
 }
 
 ExitCode run_forget(const Context& context, const std::string& node) {

@@ -1,5 +1,7 @@
 #include "redis_admin/look.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "redis_admin/acl.h"
 #include "redis_admin/needs.h"
@@ -29,6 +31,30 @@ std::string no_answer(const Server& server, const Reply& reply) {
   if (reply.kind == Reply::Kind::none) return server.fault();
   const bool not_there = reply.text.find("not found") != std::string::npos;
   return reply.is_error() && !not_there ? reply.text : std::string();
+}
+
+bool is_no_such_user(const Reply& reply) {
+  return reply.is_error() && reply.text.find("not found") != std::string::npos &&
+         reply.text.find("User") != std::string::npos;
+}
+
+Permission permission_of(const Need& need, const std::string& words) {
+  return {.command = brief(need.command),
+          .what_for = need.what_for,
+          .words = words,
+          .optional = need.optional};
+}
+
+// Adds to `to` those commands whose reply `counts`. Stops at the first reply that tells nothing;
+// its `reason` is then in `unknown`.
+template <class Reason, class Counts>
+void note(const std::vector<Need>& needs, const std::vector<Reply>& replies, Reason&& reason,
+          Counts&& counts, std::vector<Permission>& to, std::string& unknown) {
+  for (size_t i = 0; i < needs.size(); ++i) {
+    unknown = reason(replies[i]);
+    if (!unknown.empty()) return;
+    if (counts(replies[i])) to.push_back(permission_of(needs[i], replies[i].text));
+  }
 }
 
 class Looker {
@@ -150,45 +176,32 @@ std::vector<Reply> Looker::dry_run(const std::string& user, const std::vector<Ne
 }
 
 UserLook Looker::by_dry_run(const std::string& node) {
-  UserLook look{user_of_node(node), node, true, {}, {}};
+  UserLook look{.user = user_of_node(node), .node = node};
+  const auto reason = [this](const Reply& reply) { return no_answer(server_, reply); };
   const std::vector<Need> needs = needs_of(node);
   const std::vector<Reply> needed = dry_run(look.user, needs);
-  for (size_t i = 0; i < needs.size(); ++i) {
-    const Reply& reply = needed[i];
-    if (reply.is_error() && reply.text.find("not found") != std::string::npos &&
-        reply.text.find("User") != std::string::npos) {
-      look.exists = false;
-      return look;
-    }
-    look.unknown = no_answer(server_, reply);
-    if (!look.unknown.empty()) return look;
-    if (is_allowed(reply)) continue;
-    look.missing.push_back(
-        {brief(needs[i].command), needs[i].what_for, reply.text, needs[i].optional});
-  }
+  look.exists = std::none_of(needed.begin(), needed.end(), is_no_such_user);
+  if (!look.exists) return look;
+  const auto missing = [](const Reply& reply) { return !is_allowed(reply); };
+  note(needs, needed, reason, missing, look.missing, look.unknown);
+  if (!look.unknown.empty()) return look;
   const std::vector<Need> excesses = excesses_of(node);
-  const std::vector<Reply> allowed = dry_run(look.user, excesses);
-  for (size_t i = 0; i < excesses.size(); ++i) {
-    look.unknown = no_answer(server_, allowed[i]);
-    if (!look.unknown.empty()) return look;
-    if (!is_allowed(allowed[i])) continue;
-    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
-  }
+  note(excesses, dry_run(look.user, excesses), reason, is_allowed, look.excess, look.unknown);
   return look;
 }
 
 // The way without ACL DRYRUN: in a transaction the server tells of each command whether it may be
 // queued. The transaction never ends, so nothing is carried out.
 UserLook Looker::by_queueing(Server& other, const std::string& user, const std::string& node) {
-  UserLook look{user, node, true, {}, {}};
+  UserLook look{.user = user, .node = node};
   if (other.open(address_) != Server::Opened::open) {
     look.unknown = other.fault();
     return look;
   }
   const Reply begun = other.call({"MULTI"}, Form::ok);
-  if (begun.kind == Reply::Kind::none) look.unknown = other.fault();
   if (begun.is_error()) {
-    look.missing.push_back({"MULTI", "all that it writes", begun.text, false});
+    look.missing.push_back(
+        {.command = "MULTI", .what_for = "all that it writes", .words = begun.text});
     return look;
   }
   const auto queue = [&other](const std::vector<Need>& needs) {
@@ -196,23 +209,15 @@ UserLook Looker::by_queueing(Server& other, const std::string& user, const std::
     for (const Need& need : needs) commands.push_back(need.command);
     return other.call_all(commands, Form::queued);
   };
+  const auto reason = [&other](const Reply& reply) {
+    return reply.kind == Reply::Kind::none ? other.fault() : std::string();
+  };
+  const auto missing = [](const Reply& reply) { return reply.denied(); };
   const std::vector<Need> needs = needs_of(node);
-  const std::vector<Reply> needed = queue(needs);
-  for (size_t i = 0; i < needs.size(); ++i) {
-    if (needed[i].kind == Reply::Kind::none) look.unknown = other.fault();
-    if (!look.unknown.empty()) return look;
-    if (!needed[i].denied()) continue;
-    look.missing.push_back(
-        {brief(needs[i].command), needs[i].what_for, needed[i].text, needs[i].optional});
-  }
+  note(needs, queue(needs), reason, missing, look.missing, look.unknown);
+  if (!look.unknown.empty()) return look;
   const std::vector<Need> excesses = excesses_of(node);
-  const std::vector<Reply> allowed = queue(excesses);
-  for (size_t i = 0; i < excesses.size(); ++i) {
-    if (allowed[i].kind == Reply::Kind::none) look.unknown = other.fault();
-    if (!look.unknown.empty()) return look;
-    if (!is_allowed(allowed[i])) continue;
-    look.excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
-  }
+  note(excesses, queue(excesses), reason, is_allowed, look.excess, look.unknown);
   return look;
 }
 
@@ -240,7 +245,7 @@ void Looker::look_at_users(ServerLook& look) {
       const std::vector<Reply> allowed = dry_run(line.user, excesses);
       for (size_t i = 0; i < excesses.size(); ++i) {
         if (!is_allowed(allowed[i])) continue;
-        look.viewer_excess.push_back({brief(excesses[i].command), excesses[i].what_for, {}, {}});
+        look.viewer_excess.push_back(permission_of(excesses[i], {}));
       }
     }
   }

@@ -17,16 +17,16 @@ using terminal::Findings;
 // A command that a user may not run although an agent needs it, or may run although no agent needs
 // it.
 struct Permission {
-  std::string command;  // "HSET node:health:hog"
-  std::string what_for;
-  std::string words;      // the server's
-  bool optional = false;  // if it is missing: the agent works without it
+  std::string command = {};  // "HSET node:health:hog"
+  std::string what_for = {};
+  std::string words = {};  // the server's
+  bool optional = false;   // if it is missing: the agent works without it
 };
 
 struct UserLook {
-  std::string user, node;
+  std::string user = {}, node = {};
   bool exists = true;
-  std::vector<Permission> missing, excess;
+  std::vector<Permission> missing = {}, excess = {};
   std::string unknown = {};  // why the user could not be checked, or not to the end
 };
 

@@ -57,6 +57,9 @@ class Setup {
   std::string path(const std::string& name) const { return options_.folder + '/' + name; }
   std::string load();
   std::string admit(const AclLine& line);
+  std::string settle_password(const std::string& user, bool known,
+                              std::vector<std::string>& hashes);
+  std::string make_password(const std::string& user, bool known, std::vector<std::string>& hashes);
   std::string settle(const std::string& user);
   void adopt(std::string_view conf);
   std::string settle_conf();
@@ -152,47 +155,58 @@ std::string Setup::load() {
   return {};
 }
 
-// Writes the user's line, and its password into a file of its own.
+// Settles the password of a user: the one in its file, the one that users.acl has, or a new one.
+// `hashes` are those of the user's line. `known`: the user is in users.acl already.
+std::string Setup::settle_password(const std::string& user, bool known,
+                                   std::vector<std::string>& hashes) {
+  const std::string name = password_name(user);
+  std::optional<std::string> password;
+  if (std::string fault = read_own_file(path(name), options_.adopt, password); !fault.empty())
+    return fault;
+  if (!password) return hashes.empty() ? make_password(user, known, hashes) : std::string();
+  while (password->ends_with('\n') || password->ends_with('\r')) password->pop_back();
+  if (password->empty()) return path(name) + " is empty: remove it, or fill it in";
+  const std::string hash = '#' + sha256_hex(*password);
+  const bool holds = std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
+  if (known && !holds && !options_.force) {
+    warnings_.push_back(name + " is not the password that users.acl has for " + user +
+                        ": --force takes it over");
+  }
+  if (!known) {
+    warnings_.push_back(name + " was there before " + user +
+                        " was in users.acl: its password holds, and was not made here");
+  }
+  if (!holds) hashes = {hash};
+  if (!is_private(path(name))) {
+    warnings_.push_back(name + " may be read by others than its owner: chmod 600");
+  }
+  files_.push_back({name, What::kept});
+  return {};
+}
+
+// Makes a new password, in a file of its own.
+std::string Setup::make_password(const std::string& user, bool known,
+                                 std::vector<std::string>& hashes) {
+  const std::string name = password_name(user);
+  const std::string fresh = new_password();
+  if (fresh.empty()) return "the kernel gave no random numbers";
+  if (std::string fault = write_file(path(name), fresh + '\n', false); !fault.empty()) return fault;
+  if (known && !options_.force) {
+    warnings_.push_back(user + " has no password in users.acl: --force enters the new one");
+  }
+  hashes = {'#' + sha256_hex(fresh)};
+  files_.push_back({name, What::written});
+  return {};
+}
+
+// Settles the user's password and line.
 std::string Setup::settle(const std::string& user) {
   const auto at = std::find_if(lines_.begin(), lines_.end(),
                                [&](const AclLine& line) { return line.user == user; });
   const bool known = at != lines_.end();
   std::vector<std::string> hashes = known ? at->hashes : std::vector<std::string>();
   if (user != "default") {
-    const std::string name = password_name(user);
-    std::optional<std::string> password;
-    if (std::string fault = read_own_file(path(name), options_.adopt, password); !fault.empty())
-      return fault;
-    while (password && (password->ends_with('\n') || password->ends_with('\r')))
-      password->pop_back();
-    if (password && password->empty()) return path(name) + " is empty: remove it, or fill it in";
-    if (password) {
-      const std::string hash = '#' + sha256_hex(*password);
-      const bool holds = std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
-      if (known && !holds && !options_.force) {
-        warnings_.push_back(name + " is not the password that users.acl has for " + user +
-                            ": --force takes it over");
-      }
-      if (!known) {
-        warnings_.push_back(name + " was there before " + user +
-                            " was in users.acl: its password holds, and was not made here");
-      }
-      if (!holds) hashes = {hash};
-      if (!is_private(path(name))) {
-        warnings_.push_back(name + " may be read by others than its owner: chmod 600");
-      }
-      files_.push_back({name, What::kept});
-    } else if (hashes.empty()) {
-      const std::string fresh = new_password();
-      if (fresh.empty()) return "the kernel gave no random numbers";
-      if (std::string fault = write_file(path(name), fresh + '\n', false); !fault.empty())
-        return fault;
-      if (known && !options_.force) {
-        warnings_.push_back(user + " has no password in users.acl: --force enters the new one");
-      }
-      hashes = {'#' + sha256_hex(fresh)};
-      files_.push_back({name, What::written});
-    }
+    if (std::string fault = settle_password(user, known, hashes); !fault.empty()) return fault;
   }
   if (known && !options_.force) {
     // warn_of_lines() handles a user who needs no password.

@@ -382,7 +382,7 @@ ServerLook good() {
   look.anonymous = false;
   look.clock_offset_ms = 1;
   look.ping_us = {100, 120, 90};
-  look.users = {{"nodebeat-hog", "hog", true, {}, {}}};
+  look.users = {{.user = "nodebeat-hog", .node = "hog"}};
   look.all_users = true;
   return look;
 }
@@ -531,22 +531,23 @@ TEST(RedisCheck, WhoCanLogIn) {
     EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem) << line;
   }
   look = good();
-  look.viewer_excess = {{"SET x", "write keys", {}, {}}};
+  look.viewer_excess = {{.command = "SET x", .what_for = "write keys"}};
   EXPECT_EQ(level(look, "user viewer"), Level::warning);
 }
 
 TEST(RedisCheck, Users) {
   ServerLook look = good();
-  look.users[0].missing = {{"HSET node:health:hog", "beats", "NOPERM no", false}};
+  look.users[0].missing = {
+      {.command = "HSET node:health:hog", .what_for = "beats", .words = "NOPERM no"}};
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem);
   look.users[0].missing[0].optional = true;
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
   look.users[0].missing.clear();
-  look.users[0].excess = {{"KEYS a", "stop the server", "", false}};
+  look.users[0].excess = {{.command = "KEYS a", .what_for = "stop the server"}};
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
-  look.users[0] = {"nodebeat-hog", "hog", false, {}, {}};
+  look.users[0] = {.user = "nodebeat-hog", .node = "hog", .exists = false};
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::problem);
-  look.users[0] = {"nodebeat-hog", "hog", true, {}, {}, "no answer in time"};
+  look.users[0] = {.user = "nodebeat-hog", .node = "hog", .unknown = "no answer in time"};
   EXPECT_EQ(level(look, "user nodebeat-hog"), Level::warning);
   for (const Finding& finding : redis_findings(look)) {
     EXPECT_FALSE(contains(finding.text, "may do what an agent does"));
