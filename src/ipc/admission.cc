@@ -1,5 +1,9 @@
 #include "ipc/admission.h"
 
+#include <sys/resource.h>
+
+#include <cerrno>
+
 #include "base/text.h"
 
 namespace nb::ipc {
@@ -11,8 +15,7 @@ constexpr Duration kPause = std::chrono::milliseconds(100);
 constexpr size_t kForRoot = 16;
 
 bool is_idle(const Session& session) {
-  return session.ended == Session::End::no && !session.closing && session.unsent() == 0 &&
-         !session.framer().holds_bytes();
+  return session.is_heard() && session.unsent() == 0 && !session.framer().holds_bytes();
 }
 
 }  // namespace
@@ -21,7 +24,7 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
                                   const Peer& peer, MonoTime now) {
   size_t all = 0, own = 0;
   for (const auto& session : sessions) {
-    if (session->ended != Session::End::no) continue;
+    if (!session->is_live()) continue;
     ++all;
     if (session->peer().uid == peer.uid) ++own;
   }
@@ -64,6 +67,18 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
                            "later",
                            peer.uid, for_user),
                     for_user)};
+}
+
+rpc::Error out_of_descriptors(int shortage) {
+  rlimit limit{};
+  if (shortage != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return rpc::busy("this computer has no descriptors left: try again later");
+  }
+  const auto most = static_cast<size_t>(limit.rlim_cur);
+  return rpc::busy(format("the agent has no descriptors left of the %zu that it may have "
+                          "(LimitNOFILE): try again later",
+                          most),
+                   most);
 }
 
 }  // namespace nb::ipc

@@ -51,4 +51,7 @@ class Admission {
   uint32_t user_ = 0;  // who that was
 };
 
+// What a client is told when there is no descriptor for it. `shortage` is EMFILE or ENFILE.
+rpc::Error out_of_descriptors(int shortage);
+
 }  // namespace nb::ipc

@@ -16,7 +16,7 @@ Lingering::Lingering(uv::Loop& loop)
 void Lingering::add(std::unique_ptr<Session> session) {
   session->set_owner(*this);
   session->watch_process(false);
-  if (session->ended == Session::End::cut_off || !go_on(*session)) return;
+  if (session->state() == Session::State::over || !go_on(*session)) return;
   if (sessions_.size() >= kMost) sessions_.erase(sessions_.begin());
   session->deadline = loop_.now() + kTime;
   sessions_.push_back(std::move(session));
@@ -37,19 +37,19 @@ void Lingering::on_ready(Session& session, int) {
 
 // False: it is over.
 bool Lingering::go_on(Session& session) {
-  const bool reads = session.ended == Session::End::fault;
+  const bool reads = session.state() == Session::State::explaining;
   if (session.unsent() > 0) {
     const Session::Io sent = session.send();
     if (sent == Session::Io::ended) return false;
     session.blocked = sent == Session::Io::again;
   }
-  if (session.deaf || (session.unsent() == 0 && !reads)) return false;
+  if (session.unsent() == 0 && !reads) return false;
   if (session.unsent() == 0 && !std::exchange(session.finished, true)) session.finish_sending();
   if (reads && session.discard() == Session::Io::ended) {
     if (session.unsent() == 0) return false;
-    session.ended = Session::End::eof;
+    session.become(Session::State::draining);
   }
-  const bool listens = session.ended == Session::End::fault && session.may_discard();
+  const bool listens = session.state() == Session::State::explaining && session.may_discard();
   session.watch((listens ? UV_READABLE : 0) | (session.blocked ? UV_WRITABLE : 0));
   return true;
 }

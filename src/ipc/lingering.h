@@ -21,7 +21,7 @@ class Lingering final : private SessionOwner {
 
   explicit Lingering(uv::Loop& loop);
 
-  // Its `ended` says how: eof: what waits is sent; fault: it also has time to read it.
+  // One that is draining, explaining or over.
   void add(std::unique_ptr<Session> session);
   // Sends what the kernel takes, and closes all.
   void clear();

@@ -1,10 +1,8 @@
 #include "ipc/server.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "base/text.h"
@@ -24,18 +22,6 @@ constexpr size_t kMalformedPerSecond = 1000;
 // each of them is a quarter.
 constexpr size_t kCrowd = 4;
 
-rpc::Error out_of_descriptors(int shortage) {
-  rlimit limit{};
-  if (shortage != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    return rpc::busy("this computer has no descriptors left: try again later");
-  }
-  const auto most = static_cast<size_t>(limit.rlim_cur);
-  return rpc::busy(format("the agent has no descriptors left of the %zu that it may have "
-                          "(LimitNOFILE): try again later",
-                          most),
-                   most);
-}
-
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == line.npos;
 }
@@ -49,7 +35,7 @@ Server::Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEven
       events_(events),
       acceptor_(loop, log, Acceptor::OnConnection::to<&Server::on_connection>(this)),
       soon_(loop, Delegate<void()>::to<&Server::on_turn>(this)),
-      deadline_(loop, Delegate<void()>::to<&Server::on_deadline>(this)),
+      sessions_(loop, Delegate<void(Session&)>::to<&Server::on_overdue>(this)),
       lingering_(loop),
       admission_({options_.max_clients, options_.max_clients_per_user, options_.idle_after},
                  events_.on_may_yield) {}
@@ -69,16 +55,13 @@ Status Server::start() {
 void Server::stop() {
   acceptor_.stop();
   file_.close();
-  for (std::unique_ptr<Session>& session : sessions_) {
+  for (std::unique_ptr<Session>& session : sessions_.take_all()) {
     (void)session->send();
-    session->ended = Session::End::cut_off;
+    session->become(Session::State::over);
     session->watch_process(false);
     stopped_.push_back(std::move(session));
   }
-  sessions_.clear();
   lingering_.clear();
-  deadline_.stop();
-  deadlines_ = 0;
   soon_.request();
 }
 
@@ -96,7 +79,7 @@ bool Server::on_connection(UniqueFd& fd, int shortage) {
             format("user %u may not connect: the agent's configuration names who may", peer->uid)));
   }
   if (shortage != 0) return refuse(fd, *peer, true, out_of_descriptors(shortage));
-  const Admission::Verdict verdict = admission_.ask(sessions_, *peer, loop_.now());
+  const Admission::Verdict verdict = admission_.ask(sessions_.all(), *peer, loop_.now());
   if (verdict.refusal) {
     log_.warning(LogAbout(peer->uid), "socket: %s; process %d of user %u is turned away",
                  verdict.refusal->message.c_str(), peer->pid, peer->uid);
@@ -110,7 +93,7 @@ bool Server::on_connection(UniqueFd& fd, int shortage) {
   session->last_heard = loop_.now();
   ++counters_.accepted;
   const ClientId id = ++last_id_;
-  sessions_.push_back(std::move(session));
+  sessions_.add(std::move(session));
   events_.on_open(id, *peer);
   return true;
 }
@@ -128,8 +111,7 @@ void Server::yield(Session& session, size_t limit) {
                  "again when needed",
                  limit),
           limit));
-  session.closing = true;
-  end(session, Session::End::fault);
+  end(session, Session::State::explaining);
 }
 
 // It gets the line and the time to read it, also if it writes first. Not with the last descriptor,
@@ -141,7 +123,7 @@ bool Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error
   auto session =
       std::make_unique<Session>(loop_, owner, pool_, std::move(fd), 0, peer, options_.line_bytes);
   append_error(*session, error);
-  session->ended = Session::End::fault;
+  session->become(Session::State::explaining);
   if (!spare) {
     lingering_.add(std::move(session));
     return false;
@@ -155,69 +137,45 @@ bool Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error
   return false;
 }
 
-Session* Server::find(ClientId client) const {
-  // Mostly the one that was asked for last: lines come many at a time.
-  if (last_found_ >= sessions_.size() || sessions_[last_found_]->id() != client) {
-    const auto at = std::lower_bound(
-        sessions_.begin(), sessions_.end(), client,
-        [](const std::unique_ptr<Session>& session, ClientId id) { return session->id() < id; });
-    if (at == sessions_.end() || (*at)->id() != client) return nullptr;
-    last_found_ = static_cast<size_t>(at - sessions_.begin());
-  }
-  Session* session = sessions_[last_found_].get();
-  return session->ended == Session::End::no ? session : nullptr;
-}
-
 bool Server::is_deaf(ClientId client) const {
-  const Session* session = find(client);
-  return session == nullptr || session->deaf;
+  const Session* session = sessions_.find(client);
+  return session == nullptr || session->is_deaf();
 }
 
 uint64_t Server::faults(ClientId client) const {
-  const Session* session = find(client);
+  const Session* session = sessions_.find(client);
   return session != nullptr ? session->faults : 0;
 }
 
 size_t Server::queued_bytes(ClientId client) const {
-  const Session* session = find(client);
+  const Session* session = sessions_.find(client);
   return session != nullptr ? session->unsent() : 0;
-}
-
-size_t Server::queued_bytes() const {
-  size_t bytes = 0;
-  for (const auto& session : sessions_) bytes += session->unsent();
-  return bytes;
-}
-
-size_t Server::clients() const {
-  size_t count = 0;
-  for (const auto& session : sessions_) {
-    if (session->ended == Session::End::no) ++count;
-  }
-  return count;
 }
 
 // --- what comes in -------------------------------------------------------------------------------
 
 void Server::on_ready(Session& session, int events) {
-  if (session.ended != Session::End::no) return;  // its turn to be retired comes
+  if (!session.is_live()) return;  // its turn to be retired comes
   if ((events & UV_WRITABLE) != 0) {
     flush(session);
     tell_if_drained(session);
   }
-  if (session.closing) return discard(session, events);
+  if (session.state() == Session::State::closing) return discard(session, events);
   if ((events & UV_DISCONNECT) != 0) {
     // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else it
     // has only ended its own sending, and may be reading still.
-    (has_hung_up(session.fd()) ? session.deaf : session.half_closed) = true;
+    if (has_hung_up(session.fd())) {
+      session.become(Session::State::deaf);
+    } else {
+      session.half_closed = true;
+    }
   }
   if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) session.ready = true;
   watch(session);
 }
 
 bool Server::wants_turn(const Session& session) const {
-  return session.ended == Session::End::no && !session.closing &&
-         (session.ready || session.resume) && !is_paused(session);
+  return session.is_heard() && (session.ready || session.resume) && !is_paused(session);
 }
 
 // One round: the client that has taken least of late comes first. A client that is gone and has a
@@ -227,10 +185,10 @@ bool Server::wants_turn(const Session& session) const {
 void Server::serve_waiting() {
   waiting_.clear();
   const MonoTime began = loop_.now();
-  for (const auto& session : sessions_) {
+  for (const auto& session : sessions_.all()) {
     if (!wants_turn(*session)) continue;
     Duration place = session->spent.lately(began);
-    if (session->deaf && session->end_matters && place < kBusy)
+    if (session->is_deaf() && session->end_matters && place < kBusy)
       place = std::min(place, kStranger - Duration(1));
     waiting_.emplace_back(place, session.get());
   }
@@ -242,7 +200,7 @@ void Server::serve_waiting() {
   round_was_cut_ = false;
   MonoTime now = began;
   for (const auto& [place, session] : waiting_) {  // they live until stopped_ is cleared
-    if (session->ended != Session::End::no || session->closing) continue;
+    if (!session->is_heard()) continue;
     round_was_cut_ = now - began >= kRound;
     if (round_was_cut_) break;
     turn_.begin(now);
@@ -257,12 +215,13 @@ void Server::serve_waiting() {
 void Server::serve(Session& session) {
   bool ready = std::exchange(session.ready, false);
   if (session.resume) work(session);
-  for (int reads = session.deaf ? kReadsOfTheGone : 1; ready && reads > 0; --reads) {
+  for (int reads = session.is_deaf() ? kReadsOfTheGone : 1; ready && reads > 0; --reads) {
     // The rest waits in the socket, which says so again.
     if (session.resume || turn_.over()) break;
     read(session);
   }
-  if (session.process_gone) session.ready = true;  // until read() has come to the end
+  if (session.state() == Session::State::orphaned)
+    session.ready = true;  // until read() has come to the end
   watch(session);
 }
 
@@ -270,25 +229,24 @@ void Server::serve(Session& session) {
 // said before is still carried out: what has come is read first, to its end.
 void Server::on_process_gone(Session& session) {
   session.watch_process(false);
-  if (session.ended != Session::End::no || session.closing) return;
-  session.deaf = session.process_gone = session.ready = true;
+  if (!session.become(Session::State::orphaned)) return;
+  session.ready = true;
   watch(session);
 }
 
 void Server::watch_process(ClientId client, bool watch) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return;
   session->end_matters = watch;
   session->watch_process(watch);
 }
 
 void Server::read(Session& session) {
-  if (session.ended != Session::End::no || is_paused(session)) return;
+  if (!session.is_live() || is_paused(session)) return;
   // Whoever holds the connection may go on writing: more than the kernel keeps is not of the
   // process that is gone.
-  if (session.process_gone && ++session.last_reads > kReadsOfTheGone) {
-    return end(session, Session::End::eof);
-  }
+  const bool orphaned = session.state() == Session::State::orphaned;
+  if (orphaned && ++session.last_reads > kReadsOfTheGone) return end_of_input(session);
   std::string_view bytes;
   // A share, and then it is the next one's turn: 32 KiB of the shortest calls take some
   // milliseconds.
@@ -300,10 +258,10 @@ void Server::read(Session& session) {
       work(session);
       break;
     case Session::Io::again:
-      if (session.process_gone) end(session, Session::End::eof);
+      if (orphaned) end_of_input(session);
       break;
     case Session::Io::ended:
-      end(session, Session::End::eof);
+      end_of_input(session);
       break;
   }
 }
@@ -314,11 +272,11 @@ void Server::work(Session& session) {
   bool over = false;
   ++readings_;
   session.resume = false;
-  while (session.ended == Session::End::no && !session.closing) {
+  while (session.is_heard()) {
     if (over || is_paused(session)) {
       session.framer().keep();
       session.resume = true;
-      clear_deadline(session);  // it is we who keep the line from ending
+      sessions_.clear_deadline(session);  // it is we who keep the line from ending
       return;
     }
     if (std::exchange(session.waits_for_room, false)) {
@@ -345,22 +303,22 @@ void Server::work(Session& session) {
     over = turn_is_over(bytes);
     if (session.unsent() > half_of(session)) flush(session);
   }
-  if (session.ended != Session::End::no || session.closing) return;
+  if (!session.is_heard()) return;
   if (any) session.last_heard = loop_.now();
-  if (any || !session.framer().holds_bytes()) clear_deadline(session);
+  if (any || !session.framer().holds_bytes()) sessions_.clear_deadline(session);
   if (session.framer().holds_bytes() && !session.deadline) {
-    set_deadline(session, options_.partial_timeout);
+    sessions_.set_deadline(session, options_.partial_timeout);
   }
 }
 
 // Of one that the agent is closing.
 void Server::discard(Session& session, int events) {
-  if ((events & UV_DISCONNECT) != 0 && has_hung_up(session.fd())) session.deaf = true;
-  if (!session.deaf && (events & (UV_READABLE | UV_DISCONNECT)) != 0 &&
-      session.discard() == Session::Io::ended) {
+  if ((events & UV_DISCONNECT) != 0 && has_hung_up(session.fd())) {
+    end(session, Session::State::over);
+  } else if ((events & (UV_READABLE | UV_DISCONNECT)) != 0 &&
+             session.discard() == Session::Io::ended) {
     session.input_ended = true;
   }
-  if (session.deaf) end(session, Session::End::eof);
   watch(session);
 }
 
@@ -376,22 +334,22 @@ size_t Server::half_of(const Session& session) const {
 }
 
 bool Server::is_paused(const Session& session) const {
-  return !session.deaf && (session.held || session.unsent() > half_of(session));
+  return !session.is_deaf() && (session.held || session.unsent() > half_of(session));
 }
 
 bool Server::is_paused(ClientId client) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return false;
   if (session->unsent() > half_of(*session)) flush(*session);
   return is_paused(*session);
 }
 
 void Server::tell_of_room(ClientId client) {
-  if (Session* session = find(client)) session->waits_for_room = true;
+  if (Session* session = sessions_.find(client)) session->waits_for_room = true;
 }
 
 void Server::hold(ClientId client, bool held) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return;
   session->held = held;
   if (!held) session->resume = true;
@@ -401,12 +359,12 @@ void Server::hold(ClientId client, bool held) {
 // --- what goes out -------------------------------------------------------------------------------
 
 std::string* Server::begin_line(ClientId client) {
-  Session* session = find(client);
-  return session != nullptr && !session->deaf ? &session->output() : nullptr;
+  Session* session = sessions_.find(client);
+  return session != nullptr && !session->is_deaf() ? &session->output() : nullptr;
 }
 
 void Server::end_line(ClientId client) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return;
   session->output() += '\n';
   session->count_output();
@@ -416,7 +374,7 @@ void Server::end_line(ClientId client) {
 // One line may always wait that is no longer than lines are by default: else small shares would
 // let through nothing.
 bool Server::has_room(ClientId client, size_t bytes) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return true;
   const size_t share = share_of(*session);
   if (session->unsent() + bytes > share) flush(*session);
@@ -424,8 +382,8 @@ bool Server::has_room(ClientId client, size_t bytes) {
 }
 
 bool Server::has_room_for_event(ClientId client, size_t bytes) {
-  Session* session = find(client);
-  if (session == nullptr || session->closing) return false;
+  Session* session = sessions_.find(client);
+  if (session == nullptr || !session->is_heard()) return false;
   const size_t room = half_of(*session);
   if (session->unsent() + bytes > room) flush(*session);
   return session->unsent() + bytes <= room ||
@@ -433,7 +391,7 @@ bool Server::has_room_for_event(ClientId client, size_t bytes) {
 }
 
 void Server::tell_when_drained(ClientId client) {
-  Session* session = find(client);
+  Session* session = sessions_.find(client);
   if (session == nullptr) return;
   session->tells_drained = true;
   soon_.request();
@@ -448,16 +406,20 @@ void Server::tell_if_drained(Session& session) {
 void Server::flush(Session& session) {
   const Session::Io result = session.send();
   session.blocked = result == Session::Io::again;
-  if (result == Session::Io::ended) session.deaf = true;
+  if (result != Session::Io::ended) return;
+  // Of one that the agent is closing nothing more is wanted than that it reads.
+  if (!session.become(Session::State::deaf) && session.state() == Session::State::closing) {
+    end(session, Session::State::over);
+  }
 }
 
 void Server::watch(Session& session) {
-  if (session.ended != Session::End::no) {
+  if (!session.is_live()) {
     session.watch(0);
     return;
   }
   int events = session.blocked ? UV_WRITABLE : 0;
-  if (session.closing) {
+  if (session.state() == Session::State::closing) {
     // Both, or else one that has ended its sending would be told of without end.
     if (!session.input_ended && session.may_discard()) events |= UV_READABLE | UV_DISCONNECT;
   } else {
@@ -478,11 +440,10 @@ void Server::on_turn() {
 }
 
 void Server::flush_all() {
-  for (const auto& session : sessions_) {
-    if (session->ended != Session::End::no) continue;
+  for (const auto& session : sessions_.all()) {
+    if (!session->is_live()) continue;
     if (session->unsent() > 0 && !session->blocked) flush(*session);
     tell_if_drained(*session);
-    if (session->closing && session->deaf) end(*session, Session::End::eof);
     watch(*session);
   }
 }
@@ -497,14 +458,14 @@ void Server::append_error(Session& session, const rpc::Error& error) {
 }
 
 void Server::complain(ClientId client, const rpc::Error& error) {
-  if (Session* session = find(client)) complain(*session, error);
+  if (Session* session = sessions_.find(client)) complain(*session, error);
 }
 
 // A malformed line costs that line only: the next newline ends it.
 void Server::complain(Session& session, const rpc::Error& error) {
   ++counters_.faults;
   ++session.faults;
-  if (session.deaf) return;
+  if (session.is_deaf()) return;
   append_error(session, error);
   const MonoTime now = loop_.now();
   session.malformed_until = std::max(session.malformed_until, now) +
@@ -522,77 +483,48 @@ void Server::complain(Session& session, const rpc::Error& error) {
                                    "is closed, its last will is not carried out",
                                    kMalformedPerSecond),
                             kMalformedPerSecond));
-  session.closing = true;
+  session.become(Session::State::closing);
   session.watch_process(false);
-  set_deadline(session, options_.answer_time);
+  sessions_.set_deadline(session, options_.answer_time);
   events_.on_closing(session.id());
 }
 
 void Server::finish(ClientId client) {
-  Session* session = find(client);
-  if (session != nullptr && session->closing) end(*session, Session::End::fault);
+  Session* session = sessions_.find(client);
+  if (session != nullptr && session->state() == Session::State::closing) {
+    end(*session, Session::State::explaining);
+  }
 }
 
-void Server::end(Session& session, Session::End how) {
-  clear_deadline(session);
-  session.ended = how;
+void Server::end_of_input(Session& session) {
+  end(session, session.is_deaf() ? Session::State::over : Session::State::draining);
+}
+
+void Server::end(Session& session, Session::State how) {
+  if (!session.become(how)) return;
+  sessions_.clear_deadline(session);
   soon_.request();
 }
 
 void Server::retire_ended() {
-  for (size_t i = 0; i < sessions_.size();) {
-    if (sessions_[i]->ended == Session::End::no) {
-      ++i;
-      continue;
-    }
-    std::unique_ptr<Session> session = std::move(sessions_[i]);
-    sessions_.erase(sessions_.begin() + static_cast<std::ptrdiff_t>(i));
+  while (std::unique_ptr<Session> session = sessions_.take_ended()) {
     const ClientId id = session->id();
-    const Departure departure = session->closing ? Departure::agent : Departure::client;
+    const Departure departure = session->closed_by_agent() ? Departure::agent : Departure::client;
     lingering_.add(std::move(session));
     events_.on_close(id, departure);
   }
 }
 
-void Server::set_deadline(Session& session, Duration after) {
-  clear_deadline(session);
-  session.deadline = loop_.now() + after;
-  ++deadlines_;
-  if (!deadline_.active() || deadline_.due() > *session.deadline) deadline_.start(after);
-}
-
-void Server::clear_deadline(Session& session) {
-  if (!session.deadline) return;
-  session.deadline.reset();
-  if (--deadlines_ == 0) deadline_.stop();
-}
-
-void Server::on_deadline() {
-  const MonoTime now = loop_.now();
-  for (size_t i = 0; i < sessions_.size(); ++i) {
-    Session& session = *sessions_[i];
-    if (!session.deadline || *session.deadline > now) continue;
-    clear_deadline(session);
-    if (session.closing) {
-      events_.on_overdue(session.id());
-      if (session.ended == Session::End::no) end(session, Session::End::fault);
-    } else {
-      session.framer().skip_line();
-      complain(
-          session,
-          rpc::timeout(format(
-              "a line was not ended within %s; it is ignored up to its "
-              "newline",
-              human_duration(
-                  std::chrono::ceil<std::chrono::milliseconds>(options_.partial_timeout).count())
-                  .c_str())));
-    }
+void Server::on_overdue(Session& session) {
+  if (session.state() == Session::State::closing) {
+    events_.on_overdue(session.id());
+    return end(session, Session::State::explaining);
   }
-  std::optional<MonoTime> next;
-  for (const auto& session : sessions_) {
-    if (session->deadline && (!next || *session->deadline < *next)) next = session->deadline;
-  }
-  if (next) deadline_.start(*next - now);
+  session.framer().skip_line();
+  const auto time = std::chrono::ceil<std::chrono::milliseconds>(options_.partial_timeout);
+  complain(session, rpc::timeout(format("a line was not ended within %s; it is ignored up to its "
+                                        "newline",
+                                        human_duration(time.count()).c_str())));
 }
 
 }  // namespace nb::ipc

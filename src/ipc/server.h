@@ -33,13 +33,13 @@
 #include "ipc/lingering.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
+#include "ipc/session_table.h"
 #include "ipc/socket_file.h"
 #include "ipc/turns.h"
 #include "rpc/codec.h"
 #include "rpc/line_limits.h"
 #include "uv/loop.h"
 #include "uv/soon.h"
-#include "uv/timer.h"
 
 namespace nb::ipc {
 
@@ -135,10 +135,10 @@ class Server final : private SessionOwner {
 
   // A client that cannot be answered any more, though what it sent is still worth reading.
   bool is_deaf(ClientId client) const;
-  bool is_open(ClientId client) const { return find(client) != nullptr; }
+  bool is_open(ClientId client) const { return sessions_.find(client) != nullptr; }
   size_t queued_bytes(ClientId client) const;
-  size_t queued_bytes() const;  // of all
-  size_t clients() const;
+  size_t queued_bytes() const { return sessions_.unsent(); }  // of all
+  size_t clients() const { return sessions_.live(); }
   size_t clients_per_user() const { return admission_.clients_per_user(); }
   uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }
@@ -151,9 +151,8 @@ class Server final : private SessionOwner {
   void on_process_gone(Session& session) override;
   bool on_connection(UniqueFd& fd, int shortage);
   void on_turn();
-  void on_deadline();
+  void on_overdue(Session& session);
 
-  Session* find(ClientId client) const;
   // False, for on_connection().
   bool refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error);
   void yield(Session& session, size_t limit);
@@ -171,11 +170,10 @@ class Server final : private SessionOwner {
   void tell_if_drained(Session& session);
   void complain(Session& session, const rpc::Error& error);
   void append_error(Session& session, const rpc::Error& error);
-  void end(Session& session, Session::End end);
+  void end(Session& session, Session::State how);
+  void end_of_input(Session& session);
   void retire_ended();
   void watch(Session& session);
-  void set_deadline(Session& session, Duration after);
-  void clear_deadline(Session& session);
 
   uv::Loop& loop_;
   const Log& log_;
@@ -185,14 +183,11 @@ class Server final : private SessionOwner {
   SocketFile file_;
   Acceptor acceptor_;
   uv::Soon soon_;
-  uv::Timer deadline_;
   SessionPool pool_;
+  SessionTable sessions_;  // after the pool that they use
   Lingering lingering_;
   ClientId last_id_ = 0;
-  size_t deadlines_ = 0;  // sessions that have one; the timer runs only for them
   Admission admission_;
-  std::vector<std::unique_ptr<Session>> sessions_;  // by id, ascending
-  mutable size_t last_found_ = 0;
   uint64_t readings_ = 0;
   TurnEnd turn_;
   bool round_was_cut_ = false;

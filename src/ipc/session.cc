@@ -12,6 +12,33 @@ namespace {
 constexpr size_t kInPlace = sizeof(std::string);
 constexpr size_t kStep = 64 * 1024;
 
+using State = Session::State;
+
+constexpr unsigned bit(State state) {
+  return 1u << static_cast<unsigned>(state);
+}
+
+// The table in the header.
+constexpr unsigned states_after(State from) {
+  switch (from) {
+    case State::open:
+      return bit(State::deaf) | bit(State::orphaned) | bit(State::closing) | bit(State::draining) |
+             bit(State::explaining) | bit(State::over);
+    case State::deaf:
+      return bit(State::orphaned) | bit(State::explaining) | bit(State::over);
+    case State::orphaned:
+    case State::closing:
+      return bit(State::explaining) | bit(State::over);
+    case State::explaining:
+      return bit(State::draining) | bit(State::over);
+    case State::draining:
+      return bit(State::over);
+    case State::over:
+      return 0;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string BufferPool::take() {
@@ -47,6 +74,13 @@ Session::Session(uv::Loop& loop, SessionOwner& owner, SessionPool& pool, UniqueF
 Session::~Session() {
   pool_.waiting.add(peer_.uid, -static_cast<std::ptrdiff_t>(counted_));
   if (output_.capacity() > kInPlace) pool_.buffers.give_back(output_);
+}
+
+bool Session::become(State next) {
+  if ((states_after(state_) & bit(next)) == 0) return false;
+  state_ = next;
+  closed_by_agent_ |= next == State::closing || next == State::explaining;
+  return true;
 }
 
 void Session::watch_process(bool watch) {

@@ -1,5 +1,17 @@
-// Session: one connection: its descriptor, the lines that come in, the bytes that wait to go out.
-// It does as it is told; what ends a connection and when is the server's business.
+// Session: one connection: its descriptor, the lines that come in, the bytes that wait to go out,
+// and the state that it is in. The server decides when the state changes; the table below says
+// which changes there are.
+//
+//   from         to
+//   open         deaf, orphaned, closing, draining, explaining, over
+//   deaf         orphaned, explaining, over
+//   orphaned     explaining, over
+//   closing      explaining, over
+//   explaining   draining, over
+//   draining     over
+//
+// A session in one of the first four states is live: its client has a number that is found. The
+// last three are ends: the client is told of as gone.
 #pragma once
 
 #include <cstddef>
@@ -57,11 +69,15 @@ class SessionOwner {
 
 class Session {
  public:
-  enum class End : uint8_t {
-    no,
-    eof,     // the peer closed: what waits for it is still sent, if it listens
-    fault,   // an error line is the last thing it gets, and it has time to read it
-    cut_off  // nothing more
+  enum class State : uint8_t {
+    open,      // The client may speak, and it is answered.
+    deaf,      // The client is gone. What it said is carried out to its end, and not answered.
+    orphaned,  // As deaf, but another process holds the connection: not all that comes is the
+               // client's.
+    closing,   // The agent closes it. Nothing more is carried out; what is owed is still answered.
+    explaining,  // It is over. The last line says why, and the client has time to read it.
+    draining,    // It is over. What waits for the client is still sent.
+    over,        // It is over, and nothing more is sent.
   };
 
   // What recv() and send() came to.
@@ -72,6 +88,19 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
+
+  State state() const { return state_; }
+  // Changes the state, if the table has that change. Else nothing happens: false.
+  bool become(State next);
+  bool is_live() const { return state_ < State::explaining; }
+  // Whether what it says is carried out.
+  bool is_heard() const { return state_ < State::closing; }
+  // Whether nobody reads what it is sent, though what it said may still be worth reading.
+  bool is_deaf() const {
+    return state_ == State::deaf || state_ == State::orphaned || state_ == State::over;
+  }
+  // Of one that has ended: whether the agent has closed it, and not the client.
+  bool closed_by_agent() const { return closed_by_agent_; }
 
   ClientId id() const { return id_; }
   const Peer& peer() const { return peer_; }
@@ -103,15 +132,11 @@ class Session {
   const LineFramer& framer() const { return framer_; }
 
   // What the server notes about it.
-  End ended = End::no;
-  bool deaf = false;           // nobody listens
-  bool closing = false;        // by the agent: nothing more is read, what is owed is still answered
-  bool input_ended = false;    // while closing
-  bool process_gone = false;   // it is read to the end, and then ends
-  int last_reads = 0;          // since then
-  bool tells_drained = false;  // on_drained comes when little waits
-  bool end_matters = false;    // what follows from its end comes before what strangers say
-  bool held = false;           // no lines for now, says the server's user
+  bool input_ended = false;     // while closing
+  int last_reads = 0;           // while orphaned
+  bool tells_drained = false;   // on_drained comes when little waits
+  bool end_matters = false;     // what follows from its end comes before what strangers say
+  bool held = false;            // no lines for now, says the server's user
   bool waits_for_room = false;  // on_room comes before the next line
   bool ready = false;           // it may be read from
   bool half_closed = false;     // the peer sends no more, seen while not reading
@@ -134,6 +159,8 @@ class Session {
   SessionOwner* owner_;
   SessionPool& pool_;
   ClientId id_;
+  State state_ = State::open;
+  bool closed_by_agent_ = false;
   Peer peer_;
   UniqueFd fd_;
   LineFramer framer_;

@@ -593,6 +593,68 @@ TEST_F(AdmissionTest, TheLimitThatIsNamedIsTheOneThatWasMet) {
   EXPECT_EQ(of_user.limit, 24u);
 }
 
+TEST_F(AdmissionTest, ASessionChangesItsStateOnlyAsTheTableSays) {
+  using State = Session::State;
+  constexpr State kAll[] = {State::open,       State::deaf,     State::orphaned, State::closing,
+                            State::explaining, State::draining, State::over};
+  // The table of ipc/session.h: from each state, in the order above.
+  constexpr const char* kTable[] = {
+      ".xxxxxx",  // open
+      "..x.x.x",  // deaf
+      "....x.x",  // orphaned
+      "....x.x",  // closing
+      ".....xx",  // explaining
+      "......x",  // draining
+      ".......",  // over
+  };
+  // By which way each state is reached.
+  const std::vector<State> ways[] = {
+      {},
+      {State::deaf},
+      {State::orphaned},
+      {State::closing},
+      {State::explaining},
+      {State::draining},
+      {State::over},
+  };
+  for (size_t from = 0; from < std::size(kAll); ++from) {
+    for (size_t to = 0; to < std::size(kAll); ++to) {
+      add(1000, MonoTime{});
+      Session& session = *sessions.back();
+      for (const State step : ways[from]) ASSERT_TRUE(session.become(step));
+      const bool may = kTable[from][to] == 'x';
+      EXPECT_EQ(session.become(kAll[to]), may) << from << " to " << to;
+      EXPECT_EQ(session.state(), kAll[may ? to : from]);
+      sessions.clear();
+      others.clear();
+    }
+  }
+}
+
+TEST_F(AdmissionTest, ASessionKnowsWhoHasEndedIt) {
+  using State = Session::State;
+  const struct {
+    std::vector<State> way;
+    bool by_agent;
+  } ends[] = {
+      {{State::draining}, false},
+      {{State::deaf, State::over}, false},
+      {{State::orphaned, State::over}, false},
+      {{State::over}, false},
+      {{State::explaining}, true},
+      {{State::closing, State::over}, true},
+      {{State::closing, State::explaining, State::draining}, true},
+  };
+  for (const auto& end : ends) {
+    add(1000, MonoTime{});
+    Session& session = *sessions.back();
+    EXPECT_TRUE(session.is_live() && session.is_heard() && !session.is_deaf());
+    for (const State step : end.way) ASSERT_TRUE(session.become(step));
+    EXPECT_FALSE(session.is_live());
+    EXPECT_EQ(session.closed_by_agent(), end.by_agent);
+  }
+}
+
 TEST(BatchTable, KeepsLittleOfABurst) {
   BatchTable table;
   std::vector<uint32_t> numbers;
