@@ -24,7 +24,7 @@ constexpr Row kAdvice[] = {
      "correct [redis] username and password_file, then systemctl reload nodebeat"},
     {"no-permission", "nodebeatctl redis check, as its admin, names what the agent's user may not"},
     {"no-database", "correct the number in [redis] url"},
-    {"loading", "wait: it answers once that is done"},
+    {"loading", "wait: it answers when that is done"},
     {"read-only", "set [redis] url to the master"},
     {"out-of-memory", "raise its maxmemory, or delete what is not needed"},
     {"master-down", "set [redis] url to the master"},

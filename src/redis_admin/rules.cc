@@ -93,7 +93,7 @@ void logins(const ServerLook& look, Findings& out) {
     if (line.on && line.nopass) {
       if (line.user == "default" && look.anonymous == true) continue;  // access() reports it
       out.push_back({Level::problem, check,
-                     "needs no password: whoever reaches the server may do what it may",
+                     "needs no password: anyone who reaches the server may do what it may",
                      set_user + " resetpass '>PASSWORD', or off; and the same in users.acl"});
     } else if (line.on && line.user == "default" && !line.hashes.empty()) {
       out.push_back({Level::warning, check,
@@ -130,12 +130,12 @@ void access(const ServerLook& look, Findings& out) {
   if (look.anonymous == true && kept_inside) {
     out.push_back(warning("access",
                           "the default user is on and needs no password: every program on the "
-                          "server's computer may do all",
+                          "server's computer may do everything",
                           turn_off));
   } else if (look.anonymous == true) {
     out.push_back(problem("access",
                           "the default user is on and needs no password: whoever reaches it may "
-                          "do all",
+                          "do everything",
                           turn_off));
   } else if (look.anonymous == false && !somebody) {
     out.push_back(fine("access", "nobody gets in without a password"));
@@ -143,7 +143,7 @@ void access(const ServerLook& look, Findings& out) {
     out.push_back(warning("access",
                           "whether someone without a password gets in could not be looked at: " +
                               printable(look.anonymous_unknown),
-                          "look again"));
+                          "check again"));
   }
   if (bind != nullptr && reaches_all(*bind)) {
     out.push_back(warning("addresses", "it listens on every address of its computer",
@@ -152,7 +152,7 @@ void access(const ServerLook& look, Findings& out) {
     out.push_back(fine("addresses", "it listens on " + printable(*bind)));
   }
   if (protection != nullptr && *protection != "yes") {
-    out.push_back(warning("protected mode", "it is off: should the users be lost, all get in",
+    out.push_back(warning("protected mode", "it is off: if the users are lost, anyone can log in",
                           "protected-mode yes in redis.conf"));
   }
 }
@@ -164,14 +164,14 @@ void settings(const ServerLook& look, Findings& out) {
         warning("settings",
                 "addresses, protected mode and users were not looked at: this user may not "
                 "read them, which is right for an agent's",
-                "look again as the admin"));
+                "check again as the admin"));
     return;
   }
   add(out, differing_settings(look.config));
   const std::string* limit = setting(look, "maxmemory");
   if (limit != nullptr && *limit == "0") {
     out.push_back(warning("redis memory",
-                          "no maxmemory: a program gone wrong can take all of the computer's",
+                          "no maxmemory: a faulty program can take all memory of the computer",
                           "redis-cli CONFIG SET maxmemory 256mb, and the same in redis.conf"));
   }
   const std::string* file = setting(look, "aclfile");
@@ -240,7 +240,7 @@ void users(const ServerLook& look, Findings& out) {
     }
     if (!user.unknown.empty()) {
       out.push_back({Level::warning, check, "could not be looked at: " + printable(user.unknown),
-                     "look again"});
+                     "check again"});
     }
     if (const std::string needed = missing(user, false); !needed.empty()) {
       out.push_back({Level::problem, check, "may not do what an agent does: " + needed,
@@ -255,7 +255,7 @@ void users(const ServerLook& look, Findings& out) {
       more += (more.empty() ? "" : ", ") + permission.what_for;
     }
     if (!more.empty()) {
-      out.push_back({Level::warning, check, "may do what no agent needs: " + more,
+      out.push_back({Level::warning, check, "may do things that no agent needs: " + more,
                      "nodebeatctl redis setup writes users that may not"});
     } else if (user.missing.empty() && user.unknown.empty()) {
       out.push_back({Level::ok, check, "may do what an agent does, and nothing beyond it", {}});
@@ -264,7 +264,7 @@ void users(const ServerLook& look, Findings& out) {
   // An agent's own user cannot see other users, which settings() reports.
   if (!look.users_unknown.empty() && !look.config.empty()) {
     out.push_back(warning("users", "could not be looked at: " + printable(look.users_unknown),
-                          "look again as the admin"));
+                          "check again as the admin"));
   }
   if (look.users.empty() && look.all_users) {
     out.push_back(warning("users",
@@ -285,7 +285,7 @@ void streams(const ServerLook& look, Findings& out) {
   if (!look.streams_unknown.empty() && !look.config.empty()) {
     out.push_back(warning("streams",
                           "not all of them were looked at: " + printable(look.streams_unknown),
-                          "look again as the admin, with more time"));
+                          "check again as the admin, with more time"));
   }
   for (const bool ended : {true, false}) {
     std::string names;
@@ -304,8 +304,7 @@ void streams(const ServerLook& look, Findings& out) {
     const char* repair =
         "redis-cli RENAME it away: its agent begins a new one; and find out who may XADD there";
     if (ended) {
-      out.push_back(
-          problem("streams", "nothing can be added any more, XADD fails: " + names, repair));
+      out.push_back(problem("streams", "nothing can be added, XADD fails: " + names, repair));
     } else {
       out.push_back(warning("streams", "their ids are far ahead of the clock: " + names, repair));
     }
@@ -338,7 +337,7 @@ Findings redis_findings(const ServerLook& look) {
   if (!look.lost.empty()) {
     out.push_back(warning("connection",
                           "it was lost before all was looked at: " + printable(look.lost),
-                          "look again"));
+                          "check again"));
   }
   settings(look, out);
   access(look, out);

@@ -67,12 +67,13 @@ void access(const ServerFacts& facts, Findings& out) {
   if (password == true) {
     out.push_back(fine("redis access", "a password is set"));
   } else if (password == false && protection == false) {
-    out.push_back(
-        problem("redis access",
-                "protected mode is off and there is no password: whoever reaches it may do all",
-                "set requirepass or an ACL in redis.conf, and [redis] password_file here"));
+    out.push_back(problem(
+        "redis access",
+        "protected mode is off and there is no password: anyone who reaches it may do everything",
+        "set requirepass or an ACL in redis.conf, and [redis] password_file here"));
   } else if (password == false) {
-    out.push_back(fine("redis access", "no password, but protected mode keeps to this computer"));
+    out.push_back(
+        fine("redis access", "no password, but protected mode allows only this computer"));
   }
 }
 
@@ -98,7 +99,7 @@ void persistence(const ServerFacts& facts, Findings& out) {
 Findings server_findings(const ServerFacts& facts) {
   Findings out;
   if (facts.loading == true) {
-    out.push_back(problem("redis", "it is loading its data", "wait: it answers once that is done"));
+    out.push_back(problem("redis", "it is loading its data", "wait: it answers when that is done"));
   }
   const std::string version = printable(facts.version);
   const std::string role = printable(facts.role);
