@@ -1,16 +1,11 @@
 #include "base/timestamp.h"
 
+#include "base/timestamp_digits.h"
+
 namespace nb {
 namespace {
 
 constexpr std::string_view kForm = "0000-00-00T00:00:00.000000";
-
-void put_digits(char* at, int digits, unsigned value) {
-  while (digits > 0) {
-    at[--digits] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  }
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -25,24 +20,10 @@ unsigned get_digits(std::string_view text, size_t at, size_t digits) {
 
 }  // namespace
 
-// Digit by digit: one stands in each record and event, and printf would cost more than the rest.
-// Calendar arithmetic in the type, not gmtime: no locale, no time zone data, no static buffer.
 void append_timestamp(WallTime time, std::string& out) {
-  using namespace std::chrono;
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss<microseconds> clock(time - day);
-  const int year = static_cast<int>(date.year());
-  char text[kForm.size()];
-  kForm.copy(text, kForm.size());
-  put_digits(text, 4, static_cast<unsigned>(year < 0 ? 0 : year));
-  put_digits(text + 5, 2, static_cast<unsigned>(date.month()));
-  put_digits(text + 8, 2, static_cast<unsigned>(date.day()));
-  put_digits(text + 11, 2, static_cast<unsigned>(clock.hours().count()));
-  put_digits(text + 14, 2, static_cast<unsigned>(clock.minutes().count()));
-  put_digits(text + 17, 2, static_cast<unsigned>(clock.seconds().count()));
-  put_digits(text + 20, 6, static_cast<unsigned>(clock.subseconds().count()));
-  out.append(text, kForm.size());
+  char text[kTimestampBytes];
+  (void)write_timestamp(time, text);
+  out.append(text, sizeof text);
 }
 
 std::string format_timestamp(WallTime time) {

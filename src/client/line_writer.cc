@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "base/timestamp_digits.h"
+
 namespace nb::client {
 namespace {
 
@@ -9,14 +11,6 @@ constexpr char kHex[] = "0123456789abcdef";
 
 bool is_plain(char c) {
   return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
-}
-
-// `value` with leading zeros.
-void put_digits(char* out, int width, unsigned value) {
-  while (width-- > 0) {
-    out[width] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  }
 }
 
 }  // namespace
@@ -66,21 +60,10 @@ void LineWriter::json(std::string_view text) {
 }
 
 void LineWriter::timestamp(int64_t microseconds) {
-  using namespace std::chrono;
-  const sys_time<std::chrono::microseconds> time{std::chrono::microseconds(microseconds)};
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const auto rest = static_cast<uint64_t>((time - day).count());
-  const auto second = static_cast<unsigned>(rest / 1000000);
-  char text[] = "\"0000-00-00T00:00:00.000000\"";
-  put_digits(text + 1, 4, static_cast<unsigned>(static_cast<int>(date.year())));
-  put_digits(text + 6, 2, static_cast<unsigned>(date.month()));
-  put_digits(text + 9, 2, static_cast<unsigned>(date.day()));
-  put_digits(text + 12, 2, second / 3600);
-  put_digits(text + 15, 2, second / 60 % 60);
-  put_digits(text + 18, 2, second % 60);
-  put_digits(text + 21, 6, static_cast<unsigned>(rest % 1000000));
-  raw({text, sizeof text - 1});
+  char text[kTimestampBytes + 2];
+  text[0] = '"';
+  *write_timestamp(WallTime(std::chrono::microseconds(microseconds)), text + 1) = '"';
+  raw({text, sizeof text});
 }
 
 size_t escaped_size(std::string_view text) {

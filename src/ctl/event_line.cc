@@ -1,7 +1,8 @@
 #include "ctl/event_line.h"
 
-#include <ctime>
+#include <chrono>
 
+#include "base/timestamp.h"
 #include "ctl/json.h"
 #include "json/view.h"
 #include "terminal/json_text.h"
@@ -10,15 +11,6 @@
 
 namespace nb::ctl {
 namespace {
-
-std::string utc(int64_t us) {
-  const auto seconds = static_cast<time_t>(us / 1'000'000);
-  std::tm t{};
-  ::gmtime_r(&seconds, &t);
-  char text[40];
-  const size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
-  return std::string(text, n) + format(".%06d", static_cast<int>(us % 1'000'000));
-}
 
 bool is_plain(std::string_view text) {
   if (text.empty()) return false;
@@ -82,7 +74,7 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style) 
 
 std::string event_json(const Event& event, int64_t arrived) {
   ObjectText out;
-  out.text("time", utc(arrived));
+  out.text("time", format_timestamp(WallTime(std::chrono::microseconds(arrived))));
   if (event.gap) return out.text("notice", "gap").raw("gap", event.json).str();
   out.text("channel", event.channel);
   if (event.remote) out.boolean("remote", true);
