@@ -157,12 +157,9 @@ int Agent::run() {
   heartbeat_.emplace(
       loop_, log_, outbox_, identity_, config_,
       node::Heartbeat::Wiring{
-          [](void* self) { return static_cast<Agent*>(self)->link_->status().round_trip; },
-          [](void* self) { static_cast<Agent*>(self)->on_put(); },
-          [](void* self, std::string_view channel, std::string_view payload) {
-            static_cast<Agent*>(self)->local_->on_node_event(channel, payload);
-          },
-          this});
+          Delegate<std::optional<Duration>()>::to<&Agent::ping>(this),
+          Delegate<void()>::to<&Agent::on_put>(this),
+          Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_node_event>(this)});
   local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, notes_,
                                  &redis::make_plain_transport, sources_.environment},
                  config_);
@@ -199,7 +196,6 @@ int Agent::run() {
   take_down();
   log_.say_left_out(true);
   run_note_.end();
-  update_stats();
   return NB_OK;
 }
 
@@ -220,6 +216,7 @@ bool Agent::hold_back() {
 }
 
 void Agent::take_down() {
+  update_stats();
   watchdog_.reset();
   reload_.reset();
   outbox_.set_on_settled({});
@@ -229,6 +226,9 @@ void Agent::take_down() {
   local_.reset();
   heartbeat_.reset();
   link_.reset();
+  const std::lock_guard lock(stats_mutex_);
+  stats_.link_state = NB_LINK_STOPPED;
+  stats_.ping_ms = -1;
 }
 
 void Agent::stop() {
@@ -348,6 +348,14 @@ void Agent::swap_config(config::Loaded&& loaded) {
   log_.notice("the configuration was read again");
 }
 
+std::optional<Duration> Agent::ping() const {
+  return link_->status().round_trip;
+}
+
+void Agent::on_node_event(std::string_view channel, std::string_view payload) {
+  local_->on_node_event(channel, payload);
+}
+
 void Agent::on_put() {
   run_note_.beat();
   log_.say_left_out();
@@ -366,50 +374,24 @@ void Agent::on_publish(std::string_view channel, std::string_view payload, bool 
 }
 
 void Agent::on_link_status(const redis::LinkStatus& status) {
-  if (local_) local_->on_link_status(status);
+  if (!local_) return;
+  local_->on_link_status(status);
   // The steps on the way there are over in a moment: they are not worth a word.
   if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {
-    notify_.status(status_words());
+    notify_.status(status_line(figures()));
   }
   update_stats();
 }
 
-std::string Agent::status_words() const {
-  const redis::LinkStatus& status = link_->status();
-  const std::string target = describe(link_options(config_).target);
-  if (status.state == redis::LinkState::steady) {
-    return format("node %s; redis %s: connected", identity_.node.c_str(), target.c_str());
-  }
-  if (status.state == redis::LinkState::degraded) {
-    return format("node %s; redis %s: degraded: %s", identity_.node.c_str(), target.c_str(),
-                  status.words.c_str());
-  }
-  return format("node %s; redis %s: %s; trying again", identity_.node.c_str(), target.c_str(),
-                status.words.c_str());
+Figures Agent::figures() const {
+  Figures figures = local_->figures();
+  figures.reloads = reloads_;
+  return figures;
 }
 
 void Agent::update_stats() {
-  nb_agent_stats next{};
-  next.size = sizeof next;
-  if (link_) {
-    const redis::LinkStatus& link = link_->status();
-    next.link_state = static_cast<uint32_t>(link.state);
-    next.connects = link.connects;
-    next.link_failures = link.failures;
-    next.ping_ms = link.round_trip ? static_cast<double>(link.round_trip->count()) / 1e6 : -1;
-  } else {
-    next.connects = stats_.connects;
-    next.link_failures = stats_.link_failures;
-    next.ping_ms = -1;
-  }
-  next.beats = heartbeat_ ? heartbeat_->beats() : stats_.beats;
-  next.stored = outbox_.counters().stored;
-  next.refused = outbox_.counters().refused;
-  next.coalesced = outbox_.slots().coalesced();
-  next.events_waiting = outbox_.lanes().size();
-  next.events_dropped = outbox_.lanes().dropped();
-  next.events_expired = outbox_.counters().expired;
-  next.reloads = reloads_;
+  if (!local_) return;
+  const nb_agent_stats next = to_c(figures());
   const std::lock_guard lock(stats_mutex_);
   stats_ = next;
 }

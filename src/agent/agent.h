@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/figures.h"
 #include "agent/local_api.h"
 #include "agent/service_notify.h"
 #include "base/log.h"
@@ -52,7 +53,9 @@ class Agent {
   void on_notify_again();
   void on_link_status(const redis::LinkStatus& status);
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
+  std::optional<Duration> ping() const;
   void on_put();
+  void on_node_event(std::string_view channel, std::string_view payload);
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_part_done();
   void on_finished();
@@ -63,8 +66,8 @@ class Agent {
   void on_reload_read();
   void check_reload();
   void swap_config(config::Loaded&& loaded);
+  Figures figures() const;
   void update_stats();
-  std::string status_words() const;
 
   const Clock& clock_;
   Log log_;

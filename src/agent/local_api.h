@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/figures.h"
 #include "cell/errors.h"
 #include "cell/events.h"
 #include "cell/listeners.h"
@@ -51,6 +52,9 @@ class LocalApi {
   void stop();
   // It has changed.
   void reconfigure();
+
+  // All figures but how often the configuration was swapped.
+  Figures figures() const;
 
   // From the link, the outbox and the heartbeat.
   void on_link_status(const redis::LinkStatus& status);

@@ -109,7 +109,7 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   const WallTime wall = loop_.clock().wall_now();
   health_.timestamp = health_.last_heartbeat = wall;
   ++health_.seq;
-  const auto ping = wiring_.ping(wiring_.user);
+  const auto ping = wiring_.ping();
   health_.ping_latency_ms.reset();
   if (ping) health_.ping_latency_ms = static_cast<double>(ping->count()) / 1e6;
   probes_.report(health_.probes);
@@ -152,8 +152,8 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
     }
     (void)outbox_.put(&slot, nullptr, news, now, wall, 0, origin);
   }
-  wiring_.on_put(wiring_.user);
-  if (!payload.empty()) wiring_.on_event(wiring_.user, channel, payload);
+  wiring_.on_put();
+  if (!payload.empty()) wiring_.on_event(channel, payload);
 }
 
 void Heartbeat::post(std::string_view payload, Duration max_age) {
@@ -161,8 +161,8 @@ void Heartbeat::post(std::string_view payload, Duration max_age) {
   const outbox::MessageUpdate message{channel, payload, max_age};
   (void)outbox_.put(nullptr, nullptr, &message, loop_.now(), loop_.clock().wall_now(), 0,
                     {.urgent = true});
-  wiring_.on_put(wiring_.user);
-  wiring_.on_event(wiring_.user, channel, payload);
+  wiring_.on_put();
+  wiring_.on_event(channel, payload);
 }
 
 void Heartbeat::say_goodbye(std::string_view reason, Delegate<void()> on_probes_left) {

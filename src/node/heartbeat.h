@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/delegate.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "health/sampler.h"
@@ -24,12 +25,11 @@ class Heartbeat {
   // What a beat asks of others, and tells them.
   struct Wiring {
     // The last PING's round trip on the living connection.
-    std::optional<Duration> (*ping)(void* user) = nullptr;
+    Delegate<std::optional<Duration>()> ping;
     // Something was put into the outbox.
-    void (*on_put)(void* user) = nullptr;
-    // It was said on the node's channel: local programs hear it without Redis.
-    void (*on_event)(void* user, std::string_view channel, std::string_view payload) = nullptr;
-    void* user = nullptr;
+    Delegate<void()> on_put;
+    // An event was said on the node's channel: local programs hear it without Redis.
+    Delegate<void(std::string_view channel, std::string_view payload)> on_event;
   };
 
   // References must outlive it.

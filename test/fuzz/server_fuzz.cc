@@ -288,7 +288,7 @@ class Rig {
                   Delegate<void(std::string_view, std::string_view, bool)>::to<&Rig::on_publish>(
                       this)},
               &make_wire),
-        heartbeat_(loop_, log_, outbox_, identity_, config_, {&no_ping, &nothing, &no_event, this}),
+        heartbeat_(loop_, log_, outbox_, identity_, config_, {}),
         local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, nowhere_,
                                       &make_wire, environment_},
                config_) {
@@ -306,9 +306,6 @@ class Rig {
   static std::unique_ptr<redis::Transport> make_wire(uv::Loop&, redis::Transport::Events events) {
     return std::make_unique<Wire>(events);
   }
-  static std::optional<Duration> no_ping(void*) { return std::nullopt; }
-  static void nothing(void*) {}
-  static void no_event(void*, std::string_view, std::string_view) {}
   void on_status(const redis::LinkStatus& status) { local_.on_link_status(status); }
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
     local_.on_publish(channel, payload, is_notice);

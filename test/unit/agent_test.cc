@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "agent/figures.h"
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
 #include "agent/service_notify.h"
@@ -456,6 +457,60 @@ TEST(AgentAbi, LeavesTheHostsSignalsAlone) {
   struct sigaction action {};
   sigaction(SIGPIPE, nullptr, &action);
   EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
+// --- figures -------------------------------------------------------------------------------------
+
+TEST(Figures, AsALineForTheServiceManager) {
+  redis::LinkStatus link;
+  Figures figures;
+  figures.node = "hog";
+  figures.target = "10.0.0.2:6379";
+  figures.link = &link;
+  link.state = redis::LinkState::steady;
+  EXPECT_EQ(status_line(figures), "node hog; redis 10.0.0.2:6379: connected");
+  link.words = "NOPERM this user may not";
+  link.state = redis::LinkState::degraded;
+  EXPECT_EQ(status_line(figures),
+            "node hog; redis 10.0.0.2:6379: degraded: NOPERM this user may not");
+  link.state = redis::LinkState::waiting;
+  link.words = "connection refused";
+  EXPECT_EQ(status_line(figures),
+            "node hog; redis 10.0.0.2:6379: connection refused; trying again");
+}
+
+TEST(Figures, AsTheStructOfTheLibrary) {
+  redis::LinkStatus link;
+  link.state = redis::LinkState::steady;
+  link.connects = 3;
+  link.failures = 4;
+  Figures figures;
+  figures.link = &link;
+  figures.beats = 5;
+  figures.reloads = 6;
+  figures.outbox.counters.stored = 7;
+  figures.outbox.counters.refused = 8;
+  figures.outbox.counters.expired = 9;
+  figures.outbox.coalesced = 10;
+  figures.outbox.events_waiting = 11;
+  figures.outbox.dropped = 12;
+  nb_agent_stats stats = to_c(figures);
+  EXPECT_EQ(stats.size, sizeof stats);
+  EXPECT_EQ(stats.link_state, static_cast<uint32_t>(NB_LINK_STEADY));
+  EXPECT_EQ(stats.connects, 3u);
+  EXPECT_EQ(stats.link_failures, 4u);
+  EXPECT_EQ(stats.beats, 5u);
+  EXPECT_EQ(stats.reloads, 6u);
+  EXPECT_EQ(stats.stored, 7u);
+  EXPECT_EQ(stats.refused, 8u);
+  EXPECT_EQ(stats.events_expired, 9u);
+  EXPECT_EQ(stats.coalesced, 10u);
+  EXPECT_EQ(stats.events_waiting, 11u);
+  EXPECT_EQ(stats.events_dropped, 12u);
+  EXPECT_LT(stats.ping_ms, 0) << "nobody has answered a PING";
+  link.round_trip = std::chrono::microseconds(1500);
+  stats = to_c(figures);
+  EXPECT_DOUBLE_EQ(stats.ping_ms, 1.5);
 }
 
 }  // namespace
