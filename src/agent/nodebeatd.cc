@@ -100,12 +100,17 @@ bool has_password(const char* redis_url) {
   return user.size() < url.size() && user.find(':', user.find("//") + 1) != url.npos;
 }
 
+int say(const char* text) {
+  if (std::fputs(text, stdout) >= 0 && std::fflush(stdout) == 0) return EX_OK;
+  std::fprintf(stderr, "nodebeatd: standard output: %s\n", std::strerror(errno));
+  return EX_IOERR;
+}
+
 int print_config(const nb_agent* agent) {
   std::string text(static_cast<size_t>(nb_agent_print_config(agent, nullptr, 0)) + 1, '\0');
   nb_agent_print_config(agent, text.data(), text.size());
   text.pop_back();
-  std::fputs(text.c_str(), stdout);
-  return std::fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+  return say(text.c_str());
 }
 
 int exit_code(int error) {
@@ -193,11 +198,9 @@ int main(int argc, char** argv) {
         print = true;
         break;
       case kVersion:
-        std::printf("nodebeatd %s\n", nb_agent_version());
-        return EX_OK;
+        return say(("nodebeatd " + std::string(nb_agent_version()) + '\n').c_str());
       case kHelpFlag:
-        std::fputs(kHelp, stdout);
-        return EX_OK;
+        return say(kHelp);
       default:  // getopt has said what is wrong
         std::fputs("nodebeatd: try 'nodebeatd --help'\n", stderr);
         return EX_USAGE;
@@ -226,7 +229,7 @@ int main(int argc, char** argv) {
   if (print) {
     code = print_config(g_agent);
   } else if (check) {
-    std::puts("the configuration is right");
+    code = say("the configuration is right\n");
   } else {
     install_handlers();
     hold_signals(SIG_UNBLOCK);

@@ -2,10 +2,11 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
-from support.agent import ROOT, toml
+from support.agent import ROOT, environment, toml
 from support.waiting import wait_until
 
 USAGE, CONFIG = 64, 78  # sysexits.h
@@ -363,3 +364,10 @@ def test_lines_for_the_journal_have_their_priority(redis_server, make_agent):
     redis_server.kill()
     agent.wait_for_log(r"^<4>redis .*trying again")
     assert all(re.match(r"<[3-7]>", line) for line in agent.log())
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["--check-config"], ["--print-config"]], ids=" ".join)
+def test_an_output_that_cannot_be_written_is_told(program, tmp_path, args):
+    done = subprocess.run(["sh", "-c", 'exec "$0" "$@" >/dev/full', program, *args], stderr=subprocess.PIPE, text=True,
+                          timeout=20, env=environment(tmp_path / "sanitizer", NODEBEAT_NODE="ook"))
+    assert (done.returncode, done.stderr) == (74, "nodebeatd: standard output: No space left on device\n")
