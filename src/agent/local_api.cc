@@ -157,8 +157,11 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
     read_back();
   }
   if (status.state == redis::LinkState::steady) reading_back_ = false;
+  // What came after these answers is another matter: a stranger that answers writes wrongly, say.
+  const bool unanswered = !robot_.was_read() || stroke_.is_unread();
   if (status.state == redis::LinkState::waiting && std::exchange(reading_back_, false) &&
-      status.trouble == redis::Trouble::rubbish && ++bad_read_backs_ == kMostBadReadBacks) {
+      unanswered && status.trouble == redis::Trouble::rubbish &&
+      ++bad_read_backs_ == kMostBadReadBacks) {
     log_.warning(
         "what Redis has kept of the robot and its stroke session is not read back: the answer ends "
         "the connection (%s)",

@@ -37,6 +37,8 @@ class Robot {
   // A connection to Redis: what stands there from before this agent's time is the state onto which
   // updates are merged, unless an earlier agent has noted a later one.
   void read_back(redis::Link& link);
+  // Redis has answered that question.
+  bool was_read() const { return was_read_; }
 
  private:
   void load();

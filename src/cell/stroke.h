@@ -38,6 +38,8 @@ class Stroke {
 
   // A connection to Redis: what stands there of the sessions that were read from the file.
   void read_back(redis::Link& link);
+  // A session goes on of which Redis has not been asked yet.
+  bool is_unread() const { return unread_; }
 
   // Empty: none runs.
   const std::string& session() const { return session_; }

@@ -175,6 +175,8 @@ def test_a_reply_of_another_form_acknowledges_nothing(fake_redis, make_agent, co
     assert link(client)["cause"] == "rubbish"
     assert f"{command} is answered by a reply of another form" in link(client)["trouble"]
     assert client.call("agent.stats")["outbox"]["refused"] == 0
+    # That is nothing against what was asked before the writes.
+    assert not agent.logged("is not read back")
 
 
 def test_an_error_of_two_megabytes_is_short_for_who_asked(fake_redis, make_agent, connect):
