@@ -48,11 +48,11 @@ bool same_way(const LinkOptions& a, const LinkOptions& b) {
 }
 
 Connection::Connection(uv::Loop& loop, LinkOptions options, std::string_view role,
-                       ConnectionOwner& owner, MakeTransport make_transport)
+                       ConnectionEvents events, MakeTransport make_transport)
     : loop_(loop),
       options_(std::move(options)),
       role_(role),
-      owner_(owner),
+      events_(events),
       make_transport_(make_transport),
       machine_(Backoff(options_.backoff, Random::from_system()), options_.stable_after),
       retry_(loop, Delegate<void()>::to<&Connection::dial>(this)),
@@ -113,7 +113,7 @@ std::string& Connection::output() {
 
 void Connection::set_degraded(Trouble trouble) {
   machine_.set_trouble(trouble);
-  if (machine_.state() == LinkState::degraded) return owner_.on_state(LinkState::degraded);
+  if (machine_.state() == LinkState::degraded) return events_.on_state(LinkState::degraded);
   enter(LinkState::degraded);
 }
 
@@ -200,19 +200,19 @@ void Connection::on_data(std::string_view bytes) {
     return fail({Trouble::rubbish, reader.fault()},
                 Culprit{reader.whole_replies(), reader.limit()});
   }
-  owner_.on_replies_done();
+  events_.on_replies_done();
   if (wire_) arm_check();
 }
 
 std::optional<Failure> Connection::take(Reply reply) {
-  if (owner_.on_message(reply)) return std::nullopt;
+  if (events_.on_message(reply)) return std::nullopt;
   if (wire_->sent.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
   Wire::Sent& front = wire_->sent.front();
   const std::optional<GreetingStep> step = front.step;
   const MonoTime sent = front.at;
   if (--front.replies == 0) wire_->sent.pop_front();
   wire_->last_reply = loop_.now();
-  return step ? take_step(*step, sent, reply) : owner_.on_reply(reply);
+  return step ? take_step(*step, sent, reply) : events_.on_reply(reply);
 }
 
 std::optional<Failure> Connection::take_step(GreetingStep step, MonoTime sent, Reply reply) {
@@ -226,7 +226,7 @@ std::optional<Failure> Connection::take_step(GreetingStep step, MonoTime sent, R
 
 // Once a turn, so that whoever calls in from an answer finds everything in place afterwards.
 void Connection::on_turn() {
-  owner_.on_turn();
+  events_.on_turn();
   if (wire_ && greeted()) flush();
 }
 
@@ -280,7 +280,7 @@ void Connection::fail(const Failure& failure, std::optional<Culprit> culprit) {
   ++failures_;
   away_until_ = loop_.now() + retry.delay;
   drop();
-  owner_.on_lost(failure, culprit, retry.news);
+  events_.on_lost(failure, culprit, retry.news);
 }
 
 // Last of what a callback of the transport does: it dies here.
@@ -292,7 +292,7 @@ void Connection::drop() {
 void Connection::enter(LinkState state) {
   [[maybe_unused]] const bool is_a_step = machine_.advance(state, loop_.now());
   assert(is_a_step);
-  owner_.on_state(state);
+  events_.on_state(state);
 }
 
 }  // namespace nb::redis

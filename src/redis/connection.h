@@ -1,10 +1,10 @@
-// Connection: a connection to the server: how it is made, greeted (AUTH, its name, SELECT, PING),
-// watched (a deadline on the oldest command, a PING in silence), and how long to stay away when it
-// has failed. What is asked on it, and what an answer means, is the business of its owner: Link,
-// Reader and Subscriber stand on it.
+// Connection: one connection to the server. It knows how to reach the server, what to say first
+// (AUTH, a name, SELECT, PING), when the server is silent (a deadline on the oldest command, a PING
+// in silence), and how long to stay away after a failure. What is asked, and what a reply means, is
+// the owner's business: Link, Reader and Subscriber each stand on a Connection.
 //
-// The owner's functions come on the loop's thread. They may do anything here but reconfigure or
-// destroy the connection.
+// The owner is called on the loop's thread. From inside such a call the owner may do anything here
+// but reconfigure or destroy the connection.
 #pragma once
 
 #include <cstdint>
@@ -25,94 +25,90 @@ namespace nb::redis {
 
 // The reply by which a connection failed.
 struct Culprit {
-  size_t command = 0;  // of the owner's that it answers, counted from the oldest
-  ReplyLimit limit;    // that it is beyond; if none, it is not the protocol
+  size_t command = 0;  // the owner's command that it answers, counted from the oldest
+  ReplyLimit limit;    // the limit that it is beyond; if none, the reply is not the protocol
 };
 
-class ConnectionOwner {
- public:
-  // Each change on the way up, and greeting's end (`replaying`): from there on commands may be
-  // sent.
-  virtual void on_state(LinkState state) = 0;
-  // Each reply comes here first: whether it is a message, which answers nothing.
-  virtual bool on_message(Reply) { return false; }
-  // The answer to the oldest command of the owner. What it returns ends the connection.
-  virtual std::optional<Failure> on_reply(Reply reply) = 0;
-  // All replies that have come together are handled.
-  virtual void on_replies_done() = 0;
-  // The connection has failed and is gone. `culprit`: if it was by a reply that is not the protocol
-  // or beyond a limit. retry() tries again when it may. `news`: the same trouble has not been told
-  // before.
-  virtual void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) = 0;
-  // Once a turn in which flush_soon() was called, before what was formatted is sent.
-  virtual void on_turn() = 0;
-
- protected:
-  ~ConnectionOwner() = default;
+// What the owner is told.
+struct ConnectionEvents {
+  // Each step on the way up. From `replaying` on, commands may be sent.
+  Delegate<void(LinkState)> on_state;
+  // The answer to the owner's oldest command. A failure that is returned ends the connection.
+  Delegate<std::optional<Failure>(Reply)> on_reply;
+  // Each reply goes here first: true if it is a message, which answers no command.
+  Delegate<bool(Reply)> on_message;
+  // The replies that have come together are handled.
+  Delegate<void()> on_replies_done;
+  // The connection has failed and is gone; retry() connects anew when that is allowed. The culprit
+  // is set if the failure is a reply that is not the protocol or is beyond a limit. The last
+  // argument is true if this trouble has not been told before.
+  Delegate<void(const Failure&, std::optional<Culprit>, bool)> on_lost;
+  // Once in a turn in which flush_soon() was called, before the output is sent.
+  Delegate<void()> on_turn;
 };
 
 class Connection {
  public:
-  // All references must outlive it. `role` stands behind the client's name.
-  Connection(uv::Loop& loop, LinkOptions options, std::string_view role, ConnectionOwner& owner,
+  // All references must outlive the connection. `role` is appended to the client's name.
+  Connection(uv::Loop& loop, LinkOptions options, std::string_view role, ConnectionEvents events,
              MakeTransport make_transport);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // Connects, if it is closed. After a failure it has to stay away for a while: then false.
+  // Connects if the connection is closed. False while it has to stay away after a failure.
   bool open();
-  // Opens when it may, if it is closed.
+  // Connects if the connection is closed, as soon as that is allowed.
   void retry();
-  // Tries at once, if it waits for its next try.
+  // Connects at once if the connection waits for its next try.
   void try_now();
-  // Ends, without a further try.
+  // Closes. No further try follows.
   void close();
-  // It is of no more use to its owner: as if it had failed by itself.
+  // Closes a connection that is of no more use to the owner, as if it had failed by itself.
   void give_up(const Failure& failure) { fail(failure, std::nullopt); }
   // The server is known to be there: the next open() need not wait.
   void forgive() { away_until_ = MonoTime::min(); }
-  // Other options. True if they lead elsewhere: then the connection was dropped, and open() may be
-  // called at once.
+  // Takes other options. True if they lead elsewhere: then the connection is closed, and open() may
+  // be called at once.
   bool reconfigure(LinkOptions options);
 
   LinkState state() const { return machine_.state(); }
   bool greeted() const { return machine_.state() >= LinkState::replaying; }
-  // From `replaying` on: all that was wanted is there; or something of it is refused, and why.
+  // Both only from `replaying` on: the owner has all that it wanted, or some of it is refused.
   void set_steady();
   void set_degraded(Trouble trouble);
   Trouble trouble() const { return machine_.trouble(); }
   uint64_t failures() const { return failures_; }
-  // How long it stays away after the last failure.
+  // How long the connection still stays away after its last failure.
   Duration away() const { return away_until_ - loop_.now(); }
   // Of the last PING on this connection.
   std::optional<Duration> round_trip() const;
   const LinkOptions& options() const { return options_; }
-  // From the next connection on, a reply may take so many bytes, where the options allow more;
-  // `too_long`: what is said of one that takes more than these.
+  // Lowers the limit of the options for the next connections. `too_long` is said of a reply that is
+  // beyond this lower limit.
   void limit_replies(size_t bytes, const char* too_long) {
     max_reply_bytes_ = bytes;
     too_long_ = too_long;
   }
-  // In silence nothing is asked: whoever needs the server next will find out.
+  // Sends no PING in silence: the owner finds out when it next needs the server.
   void leave_in_silence() { pings_ = false; }
 
-  // Only while it is greeted: commands are formatted into output(), and expect() is called with how
-  // many replies they will have.
+  // These only while greeted(). The owner adds commands to output(), and calls expect() with the
+  // number of replies that they will have.
   std::string& output();
   void expect(uint32_t replies);
-  // Asks for a fresh round trip if the last PING is older than the silence that is allowed.
+  // Sends a PING if the last one is older than the allowed silence.
   void ping_if_due();
-  // Formatted, and not yet taken by the kernel.
+  // Bytes that the kernel has not taken yet.
   size_t unsent_bytes() const;
-  // Writes what was formatted now. If that fails the connection does, but not from within this
-  // call: at the end of the turn.
+  // Writes the output now. If that fails, the connection fails at the end of the turn, not within
+  // this call.
   void write_early();
-  // What was formatted goes out before the loop next waits.
+  // The output is sent before the loop next waits.
   void flush_soon() { soon_.request(); }
 
  private:
-  struct Wire;  // what ends with the connection
+  struct Wire;  // all that ends with the connection
 
   void dial();
   void on_stage(uv::DialStage stage);
@@ -134,9 +130,9 @@ class Connection {
   uv::Loop& loop_;
   LinkOptions options_;
   std::string role_;
-  ConnectionOwner& owner_;
+  ConnectionEvents events_;
   MakeTransport make_transport_;
-  size_t max_reply_bytes_ = SIZE_MAX;  // of the owner; the options may allow less
+  size_t max_reply_bytes_ = SIZE_MAX;  // the owner's limit; that of the options may be lower
   const char* too_long_ = nullptr;
   bool pings_ = true;
   LinkMachine machine_;

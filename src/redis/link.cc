@@ -39,8 +39,19 @@ Link::Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions o
       log_(log),
       outbox_(outbox),
       events_(events),
-      connection_(loop, std::move(options), "", *this, make_transport),
+      connection_(loop, std::move(options), "", connection_events(), make_transport),
       finish_deadline_(loop, Delegate<void()>::to<&Link::on_finish_deadline>(this)) {}
+
+ConnectionEvents Link::connection_events() {
+  ConnectionEvents events;
+  events.on_state = Delegate<void(LinkState)>::to<&Link::on_state>(this);
+  events.on_reply = Delegate<std::optional<Failure>(Reply)>::to<&Link::on_reply>(this);
+  events.on_replies_done = Delegate<void()>::to<&Link::on_replies_done>(this);
+  events.on_lost =
+      Delegate<void(const Failure&, std::optional<Culprit>, bool)>::to<&Link::on_lost>(this);
+  events.on_turn = Delegate<void()>::to<&Link::on_turn>(this);
+  return events;
+}
 
 void Link::start() {
   connection_.open();
@@ -54,8 +65,10 @@ void Link::wake() {
 void Link::on_state(LinkState state) {
   if (state == LinkState::greeting) {
     const std::vector<int>& databases = connection_.options().greeting.databases;
-    PipelineSink& sink = *this;
-    pipeline_.emplace(sink, databases.empty() ? 0 : databases.back());
+    const PipelineEvents events{
+        Delegate<void(const outbox::Unit&, const UnitResult&)>::to<&Link::on_settled>(this),
+        Delegate<void(const outbox::Unit&)>::to<&Link::on_aborted>(this)};
+    pipeline_.emplace(events, databases.empty() ? 0 : databases.back());
   }
   // First: whoever hears of the new state may ask something, which sends what waits before it.
   if (state == LinkState::replaying) outbox_.connection_opened();

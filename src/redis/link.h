@@ -45,7 +45,7 @@ struct LinkEvents {
   Delegate<void(std::string_view channel, std::string_view payload, bool is_notice)> on_publish;
 };
 
-class Link final : private ConnectionOwner, private PipelineSink {
+class Link {
  public:
   // All references must outlive the link.
   Link(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, LinkOptions options,
@@ -76,19 +76,20 @@ class Link final : private ConnectionOwner, private PipelineSink {
   const LinkStatus& status() const { return status_; }
 
  private:
-  void on_state(LinkState state) override;
-  std::optional<Failure> on_reply(Reply reply) override;
-  void on_replies_done() override;
-  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
-  void on_turn() override;
+  ConnectionEvents connection_events();
+  void on_state(LinkState state);
+  std::optional<Failure> on_reply(Reply reply);
+  void on_replies_done();
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news);
+  void on_turn();
   void send_early();
   void send_units();
   void on_finish_deadline();
   void forget_connection(std::string_view words);
   void publish_status();
 
-  void on_settled(const outbox::Unit& unit, const UnitResult& result) override;
-  void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
+  void on_settled(const outbox::Unit& unit, const UnitResult& result);
+  void on_aborted(const outbox::Unit& unit) { outbox_.aborted(unit); }
 
   struct Said {
     Command command;

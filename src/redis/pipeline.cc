@@ -362,7 +362,7 @@ outbox::Unit Pipeline::pop_unit(MonoTime now) {
 void Pipeline::abort_unit(MonoTime now) {
   const outbox::Unit unit = pop_unit(now);
   progress_ = {};
-  sink_.on_aborted(unit);
+  events_.on_aborted(unit);
 }
 
 void Pipeline::settle_unit(MonoTime now) {
@@ -374,7 +374,7 @@ void Pipeline::settle_unit(MonoTime now) {
   if (has_parts(unit) || done.no_multi) result.no_transaction = no_transaction_;
   result.echo = done.echo;
   result.subscribers = done.subscribers;
-  sink_.on_settled(unit, result);
+  events_.on_settled(unit, result);
 }
 
 }  // namespace nb::redis

@@ -1,6 +1,6 @@
 // Pipeline: the units and questions of the link on one connection, and the replies that they wait
 // for, in order. Pure: commands go out as bytes, replies come in, time is handed in; what a reply
-// means is told to a sink. In steady state neither a unit nor its replies cost an allocation.
+// means is told by events. In steady state neither a unit nor its replies cost an allocation.
 #pragma once
 
 #include <array>
@@ -45,20 +45,18 @@ struct UnitResult {
   int64_t subscribers = -1;  // PUBLISH's answer; -1 if nothing was published
 };
 
-class PipelineSink {
- public:
-  virtual ~PipelineSink() = default;
+struct PipelineEvents {
   // Each part was carried out, or refused in a way that will not change.
-  virtual void on_settled(const outbox::Unit& unit, const UnitResult& result) = 0;
-  // The server has carried out nothing of the unit because it refuses one part of it, or because it
-  // wants no transaction over these keys: the unit is to be sent again `apart`.
-  virtual void on_aborted(const outbox::Unit& unit) = 0;
+  Delegate<void(const outbox::Unit&, const UnitResult&)> on_settled;
+  // The server has carried out nothing of the unit, because it refuses one part of the unit or a
+  // transaction over these keys: the unit is to be sent again `apart`.
+  Delegate<void(const outbox::Unit&)> on_aborted;
 };
 
 class Pipeline {
  public:
   // `db`: the database that the greeting has selected last.
-  Pipeline(PipelineSink& sink, int db) : sink_(sink), db_(db) {}
+  Pipeline(PipelineEvents events, int db) : events_(events), db_(db) {}
 
   // These add commands to `output`, and return how many replies these will have.
   uint32_t send(const outbox::Unit& unit, std::string& output, MonoTime now);
@@ -69,7 +67,7 @@ class Pipeline {
   // Its answer is of no interest any more.
   void cancel_query(uint64_t id);
 
-  // The next reply; a failure ends the connection. The sink's methods and the queries' are called
+  // The next reply; a failure ends the connection. The events and the queries' answers are called
   // from inside; they may send more, but must not destroy this object.
   std::optional<Failure> on_reply(Reply reply, MonoTime now);
   // The connection is over: tells the queries that still wait.
@@ -130,7 +128,7 @@ class Pipeline {
   void abort_unit(MonoTime now);
   outbox::Unit pop_unit(MonoTime now);
 
-  PipelineSink& sink_;
+  PipelineEvents events_;
   Ring<Waiting> waiting_;
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;

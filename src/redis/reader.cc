@@ -43,13 +43,25 @@ Reader::Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport 
     : loop_(loop),
       idle_(idle),
       database_(database),
-      connection_(loop, with_database(std::move(options)), "-read", *this, make_transport),
+      connection_(loop, with_database(std::move(options)), "-read", connection_events(),
+                  make_transport),
       time_(loop, Delegate<void()>::to<&Reader::on_time>(this)) {
   connection_.limit_replies(kMaxReplyBytes, "a reply to a question is longer than 4 MiB");
   connection_.leave_in_silence();
 }
 
 Reader::~Reader() = default;
+
+ConnectionEvents Reader::connection_events() {
+  ConnectionEvents events;
+  events.on_state = Delegate<void(LinkState)>::to<&Reader::on_state>(this);
+  events.on_reply = Delegate<std::optional<Failure>(Reply)>::to<&Reader::on_reply>(this);
+  events.on_replies_done = Delegate<void()>::to<&Reader::on_replies_done>(this);
+  events.on_lost =
+      Delegate<void(const Failure&, std::optional<Culprit>, bool)>::to<&Reader::on_lost>(this);
+  events.on_turn = Delegate<void()>::to<&Reader::on_turn>(this);
+  return events;
+}
 
 uint64_t Reader::ask(std::span<const std::string_view> command,
                      Delegate<void(const ReaderAnswer&)> done) {

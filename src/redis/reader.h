@@ -27,7 +27,7 @@ struct ReaderAnswer {
   ReplyLimit limit;  // that it was beyond; set only if there was none for that reason
 };
 
-class Reader final : private ConnectionOwner {
+class Reader {
  public:
   // A longer reply is none; more memory than a few times that is never taken.
   static constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
@@ -69,11 +69,12 @@ class Reader final : private ConnectionOwner {
   };
   using Questions = std::vector<std::unique_ptr<Question>>;
 
-  void on_state(LinkState state) override;
-  std::optional<Failure> on_reply(Reply reply) override;
-  void on_replies_done() override;
-  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
-  void on_turn() override;
+  ConnectionEvents connection_events();
+  void on_state(LinkState state);
+  std::optional<Failure> on_reply(Reply reply);
+  void on_replies_done();
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news);
+  void on_turn();
   LinkOptions with_database(LinkOptions options) const;
   void on_time();
   void arm();

@@ -30,9 +30,22 @@ Subscriber::Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, Subs
     : loop_(loop),
       log_(log),
       events_(events),
-      connection_(loop, without_databases(std::move(options)), "-sub", *this, make_transport) {}
+      connection_(loop, without_databases(std::move(options)), "-sub", connection_events(),
+                  make_transport) {}
 
 Subscriber::~Subscriber() = default;
+
+ConnectionEvents Subscriber::connection_events() {
+  ConnectionEvents events;
+  events.on_state = Delegate<void(LinkState)>::to<&Subscriber::on_state>(this);
+  events.on_reply = Delegate<std::optional<Failure>(Reply)>::to<&Subscriber::on_reply>(this);
+  events.on_message = Delegate<bool(Reply)>::to<&Subscriber::on_message>(this);
+  events.on_replies_done = Delegate<void()>::to<&Subscriber::on_replies_done>(this);
+  events.on_lost =
+      Delegate<void(const Failure&, std::optional<Culprit>, bool)>::to<&Subscriber::on_lost>(this);
+  events.on_turn = Delegate<void()>::to<&Subscriber::on_turn>(this);
+  return events;
+}
 
 void Subscriber::subscribe(std::string_view channel) {
   want(channels_, channel);

@@ -30,7 +30,7 @@ struct SubscriberEvents {
   Delegate<void(LinkState)> on_status;
 };
 
-class Subscriber final : private ConnectionOwner {
+class Subscriber {
  public:
   // All references must outlive it. Of the options, the databases are not used; the client's name
   // gets "-sub" behind it.
@@ -76,12 +76,13 @@ class Subscriber final : private ConnectionOwner {
     std::string name;
   };
 
-  void on_state(LinkState state) override;
-  bool on_message(Reply reply) override;
-  std::optional<Failure> on_reply(Reply reply) override;
-  void on_replies_done() override;
-  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news) override;
-  void on_turn() override;
+  ConnectionEvents connection_events();
+  void on_state(LinkState state);
+  bool on_message(Reply reply);
+  std::optional<Failure> on_reply(Reply reply);
+  void on_replies_done();
+  void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news);
+  void on_turn();
 
   void want(Subscriptions& all, std::string_view name);
   void unwant(Subscriptions& all, Command command, std::string_view name);

@@ -12,13 +12,13 @@ namespace {
 
 using namespace nb;
 
-class Sink final : public redis::PipelineSink {
+class Sink {
  public:
   explicit Sink(outbox::Outbox& outbox) : outbox_(outbox) {}
-  void on_settled(const outbox::Unit& unit, const redis::UnitResult& result) override {
+  void on_settled(const outbox::Unit& unit, const redis::UnitResult& result) {
     outbox_.settled(unit, MonoTime{}, result.subscribers, result.refusals);
   }
-  void on_aborted(const outbox::Unit& unit) override { outbox_.aborted(unit); }
+  void on_aborted(const outbox::Unit& unit) { outbox_.aborted(unit); }
 
  private:
   outbox::Outbox& outbox_;

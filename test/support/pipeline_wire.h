@@ -13,8 +13,14 @@ namespace nb::test {
 
 class PipelineWire {
  public:
-  PipelineWire(redis::PipelineSink& sink, size_t max_reply_bytes, int db = 0)
-      : reader_(max_reply_bytes), pipeline_(sink, db) {}
+  // `Sink` has on_settled() and on_aborted().
+  template <class Sink>
+  PipelineWire(Sink& sink, size_t max_reply_bytes, int db = 0)
+      : reader_(max_reply_bytes),
+        pipeline_({Delegate<void(const outbox::Unit&,
+                                 const redis::UnitResult&)>::template to<&Sink::on_settled>(&sink),
+                   Delegate<void(const outbox::Unit&)>::template to<&Sink::on_aborted>(&sink)},
+                  db) {}
 
   void send(const outbox::Unit& unit, MonoTime now) {
     waiting_ += pipeline_.send(unit, output_, now);

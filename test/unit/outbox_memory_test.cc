@@ -15,13 +15,13 @@ using namespace std::chrono_literals;
 
 const MonoTime kStart{1000s};
 
-struct Sink final : redis::PipelineSink {
+struct Sink {
   explicit Sink(Outbox& box) : outbox(box) {}
-  void on_settled(const Unit& unit, const redis::UnitResult& result) override {
+  void on_settled(const Unit& unit, const redis::UnitResult& result) {
     outbox.settled(unit, kStart, result.subscribers, result.refusals);
     stored += !result.refusals.any();
   }
-  void on_aborted(const Unit& unit) override { outbox.aborted(unit); }
+  void on_aborted(const Unit& unit) { outbox.aborted(unit); }
   Outbox& outbox;
   int stored = 0;
 };

@@ -25,8 +25,8 @@ using test::put_health;
 const MonoTime kNow{1000s};
 
 // Collects what a pipeline tells.
-struct Sink final : PipelineSink {
-  void on_settled(const Unit& unit, const UnitResult& result) override {
+struct Sink {
+  void on_settled(const Unit& unit, const UnitResult& result) {
     log += "settled:" + std::string(unit.slot != nullptr ? unit.slot->key : "event");
     if (result.subscribers >= 0) log += ":heard_by=" + std::to_string(result.subscribers);
     if (result.echo.existed) log += ":existed";
@@ -38,7 +38,7 @@ struct Sink final : PipelineSink {
     if (!result.no_transaction.empty()) log += ":apart=" + std::string(result.no_transaction);
     log += " ";
   }
-  void on_aborted(const Unit& unit) override {
+  void on_aborted(const Unit& unit) {
     log += "aborted:" + std::string(unit.slot != nullptr ? unit.slot->key : "event") + " ";
   }
   std::string log;
