@@ -21,7 +21,6 @@
 #include "agent/service_notify.h"
 #include "base/unique_fd.h"
 #include "config/load.h"
-#include "node/identity.h"
 #include "node/options.h"
 #include "support/fake_redis.h"
 
@@ -29,17 +28,6 @@ namespace nb::agent {
 namespace {
 
 using namespace std::chrono_literals;
-
-TEST(Identity, DiffersBetweenAgentsOfOneMoment) {
-  Random random(1);
-  const WallTime start{1'795'183'387s};
-  const node::Identity a = node::make_identity("hog", "2a1e1dbb-4fbb", start, random);
-  const node::Identity b = node::make_identity("hog", "2a1e1dbb-4fbb", start, random);
-  EXPECT_EQ(a.node, "hog");
-  EXPECT_EQ(a.instance_id.rfind("hog-2a1e1dbb-", 0), 0u) << a.instance_id;
-  EXPECT_NE(a.instance_id, b.instance_id);
-  EXPECT_EQ(node::make_identity("hog", "", start, random).instance_id.rfind("hog-noboot-", 0), 0u);
-}
 
 TEST(Mapping, HandsOnWhatWasConfigured) {
   config::Sources sources;

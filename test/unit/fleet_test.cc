@@ -1,0 +1,266 @@
+// Unit tests of fleet/: the walk over the cell and its pages, with a scripted store and without a
+// socket.
+#include "fleet/fleet.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "json/view.h"
+#include "redis/reader.h"
+#include "support/fake_store.h"
+#include "support/test_loop.h"
+
+namespace nb::fleet {
+namespace {
+
+using namespace std::chrono_literals;
+using test::array_of;
+using test::bulk;
+using test::FakeStore;
+
+std::string scan_page(const std::vector<std::string>& texts) {
+  return "*2\r\n" + bulk("0") + array_of(texts);
+}
+
+class FleetTest : public testing::Test {
+ protected:
+  FleetTest() {
+    redis::LinkOptions options;
+    options.greeting.databases = {0};
+    options.command_timeout = 1h;
+    options.connect_timeout = 1h;
+    options.backoff = {1h, 1h, 1h};
+    reader_.emplace(loop_.loop(), options, 0, &FakeStore::make);
+    fleet_.emplace(
+        loop_.loop(), *reader_, "ook",
+        Fleet::Wiring{Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
+                      Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
+                      Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
+                      Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
+                      Delegate<void(uint64_t, std::string_view)>::to<&FleetTest::on_answer>(this)});
+    store_.answer("SCAN", scan_page({}));
+    store_.answer("HLEN", ":0\r\n");
+    store_.answer("HSCAN", scan_page({}));
+    store_.answer("HSTRLEN", ":0\r\n");
+    store_.answer("XREVRANGE", "*0\r\n");
+    store_.answer("TYPE", "+none\r\n");
+  }
+
+  bool redis_is_there() { return there_; }
+  std::string_view own_health() { return own_health_; }
+  bool has_room(uint64_t client, size_t pages) { return client != crowded_ && pages < most_pages_; }
+  size_t page_bytes(uint64_t) { return page_bytes_; }
+  void on_answer(uint64_t token, std::string_view page) {
+    EXPECT_EQ(pages_.count(token), 0u) << "it is answered once";
+    pages_[token] = page;
+  }
+
+  // A node that the register has, with this health.
+  void add_node(const std::string& name, const std::string& health) {
+    registered_.insert(registered_.end(), {name, "{}"});
+    store_.answer("HSCAN nodebeat:nodes 0 COUNT 500", scan_page(registered_));
+    store_.answer("HLEN", ":" + std::to_string(registered_.size() / 2) + "\r\n");
+    store_.answer("HSTRLEN node:health:" + name + " health",
+                  ":" + std::to_string(health.size()) + "\r\n");
+    store_.answer("HGET node:health:" + name + " health", bulk(health));
+  }
+  void ask(uint64_t token, size_t limit = Fleet::kMostNodes, const std::string& from = {},
+           uint64_t client = 1) {
+    Fleet::Wish wish;
+    wish.client = client;
+    wish.token = token;
+    wish.limit = limit;
+    wish.from = from;
+    fleet_->ask(std::move(wish));
+  }
+  bool answered(size_t pages) {
+    return loop_.run_until([&] {
+      while (store_.pump()) {
+      }
+      return pages_.size() >= pages;
+    });
+  }
+  json::View page(uint64_t token) { return json::View::of(pages_[token]); }
+  std::string text_of(json::View view) {
+    std::string scratch;
+    return std::string(view.string(scratch).value_or("(none)"));
+  }
+
+  test::TestLoop loop_;
+  FakeStore store_;
+  std::optional<redis::Reader> reader_;
+  std::optional<Fleet> fleet_;
+  std::vector<std::string> registered_;
+  std::map<uint64_t, std::string> pages_;
+  bool there_ = true;
+  std::string own_health_ = "null";
+  uint64_t crowded_ = 0;
+  size_t most_pages_ = 100;
+  size_t page_bytes_ = 60'000;
+};
+
+TEST_F(FleetTest, APageHasEachNodeWithItsHealthOrWhenItWasLastSeen) {
+  add_node("eek", R"({"is_reachable":true,"last_heartbeat":"2026-11-20T14:03:07.123456"})");
+  add_node("hog", "");
+  store_.answer("XREVRANGE stream:node_metrics:hog + - COUNT 1",
+                "*1\r\n*2\r\n" + bulk("1700000000000-0") + array_of({"health", "{}"}));
+  own_health_ = R"({"cpu_percent":1})";
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["redis_connected"].boolean(), true);
+  EXPECT_EQ(page(1)["total_nodes"].integer(), 3);
+  EXPECT_EQ(page(1)["nodes_online"].integer(), 1);
+  EXPECT_EQ(page(1)["nodes_health"]["eek"]["is_reachable"].boolean(), true);
+  EXPECT_EQ(page(1)["nodes_health"]["hog"].type(), json::View::Type::null);
+  EXPECT_EQ(text_of(page(1)["nodes_last_seen"]["eek"]), "2026-11-20T14:03:07.123456");
+  EXPECT_EQ(text_of(page(1)["nodes_last_seen"]["hog"]), "2023-11-14T22:13:20.000000");
+  EXPECT_EQ(page(1)["cursor"].type(), json::View::Type::null);
+}
+
+TEST_F(FleetTest, AllWhoAskInATurnShareOneWalk) {
+  add_node("eek", R"({"is_reachable":true})");
+  for (uint64_t token = 1; token <= 20; ++token) ask(token, 1, token % 2 == 0 ? "eek" : "");
+  ASSERT_TRUE(answered(20));
+  EXPECT_EQ(store_.count("HLEN"), 1);
+  EXPECT_EQ(pages_[1].size(), pages_[19].size());
+  EXPECT_TRUE(page(1)["nodes_health"]["eek"].exists());
+  EXPECT_FALSE(page(1)["nodes_health"]["ook"].exists());
+  EXPECT_EQ(text_of(page(1)["cursor"]), "eek");
+  EXPECT_TRUE(page(2)["nodes_health"]["ook"].exists());
+  EXPECT_FALSE(page(2)["nodes_health"]["eek"].exists());
+  EXPECT_EQ(page(2)["cursor"].type(), json::View::Type::null);
+}
+
+TEST_F(FleetTest, WhoAsksLaterGetsAWalkOfTheirOwn) {
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  ask(2);
+  ASSERT_TRUE(answered(2));
+  EXPECT_EQ(store_.count("HLEN"), 2);
+}
+
+TEST_F(FleetTest, APageThatHasNoRoomForAllGoesOnBehindItsLastNode) {
+  const std::string health = R"({"text":")" + std::string(300, 'x') + R"("})";
+  for (const char* name : {"a", "b", "c"}) add_node(name, health);
+  page_bytes_ = 384 + 2 * 400;
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_LE(pages_[1].size(), page_bytes_);
+  EXPECT_EQ(text_of(page(1)["cursor"]), "b");
+  ask(2, 10, "b");
+  ASSERT_TRUE(answered(2));
+  EXPECT_TRUE(page(2)["nodes_health"]["c"].exists());
+  EXPECT_TRUE(page(2)["nodes_health"]["ook"].exists());
+}
+
+TEST_F(FleetTest, WithoutRedisAPageHasTheOwnNodeAndSaysSo) {
+  there_ = false;
+  own_health_ = R"({"cpu_percent":1})";
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["redis_connected"].boolean(), false);
+  EXPECT_EQ(page(1)["nodes_health"]["ook"]["cpu_percent"].raw(), "1");
+  EXPECT_TRUE(store_.commands().empty());
+}
+
+TEST_F(FleetTest, AReplyThatItsCommandCannotHaveEndsTheWalk) {
+  add_node("eek", R"({"is_reachable":true})");
+  store_.answer("HSTRLEN node:health:eek health", "*0\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["redis_connected"].boolean(), false);
+}
+
+TEST_F(FleetTest, WhatAnAclForbidsIsLeftOut) {
+  add_node("eek", R"({"is_reachable":true})");
+  add_node("hog", R"({"is_reachable":true})");
+  store_.answer("HSTRLEN node:health:eek health", "-NOPERM no\r\n");
+  store_.answer("HGET node:health:eek health", "-NOPERM no\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["redis_connected"].boolean(), true);
+  EXPECT_EQ(page(1)["nodes_health"]["eek"].type(), json::View::Type::null);
+  EXPECT_TRUE(page(1)["nodes_health"]["hog"]["is_reachable"].exists());
+}
+
+TEST_F(FleetTest, AHealthThatIsTooLongIsNotAskedFor) {
+  add_node("eek", "{}");
+  store_.answer("HSTRLEN node:health:eek health",
+                ":" + std::to_string(CellWalk::kMaxHealth + 1) + "\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["nodes_health"]["eek"].type(), json::View::Type::null);
+  EXPECT_EQ(store_.count("HGET node:health:eek"), 0);
+}
+
+TEST_F(FleetTest, RunningSessionsAreCounted) {
+  store_.answer("HSCAN nodebeat:strokes 0 COUNT 500",
+                scan_page({"eek", "stroke_eek_1_000000", "hog", "", "ook", "stroke_ook_2_000000"}));
+  store_.answer("HSTRLEN stroke:progress:stroke_eek_1_000000 progress", ":21\r\n");
+  store_.answer("HGET stroke:progress:stroke_eek_1_000000 progress",
+                bulk(R"({"is_executing":true})"));
+  store_.answer("HSTRLEN stroke:progress:stroke_ook_2_000000 progress", ":22\r\n");
+  store_.answer("HGET stroke:progress:stroke_ook_2_000000 progress",
+                bulk(R"({"is_executing":false})"));
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(page(1)["active_stroke_sessions"].integer(), 1);
+}
+
+TEST_F(FleetTest, NodesThatNoListHasAreFoundByTheirKeys) {
+  store_.answer("SCAN", scan_page({"node:health:py", "node:health:gone",
+                                   "node:health:", "stroke:progress:stroke_py_5"}));
+  store_.answer("HSTRLEN node:health:py health", ":22\r\n");
+  store_.answer("HGET node:health:py health", bulk(R"({"is_reachable":true})"));
+  store_.answer("HSTRLEN stroke:progress:stroke_py_5 progress", ":21\r\n");
+  store_.answer("HGET stroke:progress:stroke_py_5 progress", bulk(R"({"is_executing":true})"));
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  EXPECT_TRUE(page(1)["nodes_health"]["py"]["is_reachable"].exists());
+  EXPECT_FALSE(page(1)["nodes_health"]["gone"].exists()) << "its key is gone, and no list has it";
+  EXPECT_EQ(page(1)["active_stroke_sessions"].integer(), 1);
+}
+
+TEST_F(FleetTest, AClientThatIsGoneIsNotAnswered) {
+  store_.answer("HLEN", "");  // held back
+  ask(1, 10, "", 7);
+  ASSERT_TRUE(loop_.run_until([&] {
+    while (store_.pump()) {
+    }
+    return store_.count("HLEN") == 1;
+  }));
+  ask(2, 10, "", 8);
+  fleet_->on_client_closed(7);
+  store_.answer("HLEN", ":0\r\n");
+  there_ = false;  // the next walk asks nothing
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(pages_.count(1), 0u);
+  EXPECT_EQ(pages_.count(2), 1u);
+}
+
+TEST_F(FleetTest, AClientThatDoesNotReadWaits) {
+  crowded_ = 7;
+  ask(1, 10, "", 7);
+  ask(2, 10, "", 8);
+  ASSERT_TRUE(answered(1));
+  EXPECT_EQ(pages_.count(2), 1u);
+  crowded_ = 0;
+  ASSERT_TRUE(answered(2));
+}
+
+TEST_F(FleetTest, AfterAStopNobodyIsAnswered) {
+  ask(1);
+  fleet_->stop();
+  for (int i = 0; i < 10; ++i) {
+    loop_.loop().run_once(false);
+    while (store_.pump()) {
+    }
+  }
+  EXPECT_TRUE(pages_.empty() && store_.commands().empty());
+}
+
+}  // namespace
+}  // namespace nb::fleet
