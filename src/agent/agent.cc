@@ -16,13 +16,13 @@
 namespace nb::agent {
 namespace {
 
-// Time for good-bye: a stop is over within a second whatever the link is doing.
+// Time for the goodbye: a stop takes less than a second, whatever the link is doing.
 constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
 // The reader of TOML calls itself for each level of nesting.
 constexpr size_t kReadStack = 2 * 1024 * 1024;
-// A configuration that takes longer to be read is worth a line.
+// If reading the configuration takes longer, that is logged.
 constexpr Duration kReadPatience = std::chrono::seconds(5);
-// A service manager whose queue was full is told again after so long.
+// A message that the service manager's full queue did not take is sent again after so long.
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {
@@ -35,7 +35,7 @@ std::string_view find_variable(const config::Sources& sources, std::string_view 
 ServiceNotify make_notify(const config::Sources& sources, bool service) {
   if (!service) return {};
   const auto microseconds = parse_number<uint64_t>(find_variable(sources, "WATCHDOG_USEC"));
-  // Set but for another process: inherited from a parent that is watched itself
+  // It may be meant for another process: inherited from a parent that is watched itself
   // (sd_watchdog_enabled(3)).
   const auto pid = parse_number<int>(find_variable(sources, "WATCHDOG_PID"));
   const bool for_us = !pid || *pid == ::getpid();
@@ -199,8 +199,8 @@ int Agent::run() {
   return NB_OK;
 }
 
-// An agent that crashes as soon as it runs must not be all that its computer and its readers see.
-// It waits here, and not in its service manager: systemd's own steps (RestartSteps=) never go back.
+// An agent that crashes as soon as it runs must not keep its computer and its readers busy. It
+// waits here, and not in its service manager, whose own steps (RestartSteps=) never go back.
 bool Agent::hold_back() {
   const Duration hold = run_note_.hold();
   if (hold == Duration::zero()) return true;
@@ -269,7 +269,7 @@ void Agent::begin_stop() {
   stopping_ = true;
   log_.info("stopping");
   notify_.stopping();
-  // First, so that nothing is accepted any more that could not be stored.
+  // First of all, so that nothing more is accepted that could not be stored.
   local_->stop();
   const auto on_part_done = Delegate<void()>::to<&Agent::on_part_done>(this);
   parts_to_finish_ = 2;
@@ -285,7 +285,7 @@ void Agent::on_finished() {
   loop_.stop();
 }
 
-// The files may lie on a file server that has gone since the start, and then the beats go on.
+// The files may lie on a file server that is gone since the start; the beats must go on.
 void Agent::begin_reload() {
   notify_.reloading(clock_.now());
   if (!reload_) reload_.emplace(loop_, Delegate<void()>::to<&Agent::on_reload_read>(this));
@@ -376,7 +376,7 @@ void Agent::on_publish(std::string_view channel, std::string_view payload, bool 
 void Agent::on_link_status(const redis::LinkStatus& status) {
   if (!local_) return;
   local_->on_link_status(status);
-  // The steps on the way there are over in a moment: they are not worth a word.
+  // The steps between are over in a moment, and are not told.
   if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {
     notify_.status(status_line(figures()));
   }

@@ -1,5 +1,6 @@
-// Agent: the composition root. It owns one of everything, hands each what it needs, and wires
-// what comes back. One thread runs it; stop(), reload() and stats() may be called from others.
+// Agent: puts everything together. It owns one of each part, hands each part what it needs, and
+// connects the callbacks. One thread runs it; stop(), reload() and stats() may be called from
+// others.
 #pragma once
 
 #include <atomic>
@@ -43,7 +44,7 @@ class Agent {
   void reload();  // any thread, signal handlers
 
   nb_agent_stats stats() const;  // any thread
-  // As it was when the agent was made.
+  // The configuration with which the agent was made.
   const std::string& effective_config() const { return effective_config_; }
 
  private:
@@ -76,7 +77,7 @@ class Agent {
   config::Config config_;
   ServiceNotify notify_;
   node::Identity identity_;
-  std::string notes_;  // the path beside which notes are kept; empty: none are
+  std::string notes_;  // notes are kept beside this path; empty: no notes are kept
   node::RunNote run_note_;
   outbox::Outbox outbox_;
 

@@ -134,7 +134,7 @@ void LocalApi::reconfigure() {
   pruner_.set_age(config_.heartbeat.forget_after);
 }
 
-// What is known of a node when its health has expired is that there was one.
+// When a node's health has expired, this list is what still names the node.
 void LocalApi::register_node() {
   std::string about;
   json::Writer json(about);
@@ -184,8 +184,8 @@ void LocalApi::read_back() {
   stroke_.read_back(link_);
 }
 
-// Another server process may have come back with less than it had. One that does not say who it is
-// still shows it by what is missing of the agent's own.
+// A server that was started again may have lost data. If it does not tell its run id, keys of the
+// agent that are missing still show the loss.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply.is_string()) return;
   constexpr size_t kMostDigits = 64;
@@ -198,7 +198,7 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
   link_.wake();
 }
 
-// Said once, not at each beat, of a server that evicts or deletes all the time.
+// Logged once, and not at each beat, for a server that evicts or deletes all the time.
 void LocalApi::on_lost() {
   constexpr Duration kQuiet = std::chrono::minutes(10);
   const MonoTime now = loop_.now();
@@ -230,7 +230,7 @@ LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
   return at == clients_.end() ? nullptr : &*at;
 }
 
-// Whoever has a will or listens is connected on purpose, however silent.
+// A client that has a will or subscriptions is connected on purpose, even if it is silent.
 void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
   const Client* client = find_client(id);
   needed = (client != nullptr && !client->will.empty()) || listeners_.subscriptions_of(id) > 0;
@@ -252,7 +252,7 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
 
 void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
   if (gone.will.empty()) return;
-  // Nobody knows then whether the client's process is dead, and it may be alive.
+  // The agent closed the connection: the client's process may be alive.
   if (departure == ipc::Departure::agent) return;
   log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
                "client %s (pid %d) has gone without saying good-bye: its last will is carried out",

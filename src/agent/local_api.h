@@ -40,7 +40,8 @@ class LocalApi {
     const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
   };
 
-  // `config` is what is in force, at any time: it must outlive this, and may change between calls.
+  // `config` is the configuration in force. It must outlive this object, and may change between
+  // calls.
   LocalApi(const Parts& parts, const config::Config& config);
   ~LocalApi();
   LocalApi(const LocalApi&) = delete;
@@ -48,9 +49,9 @@ class LocalApi {
 
   // Serves the socket, if there is to be one. The error is for a person.
   Status start();
-  // Says no more: connections are closed, wills are void.
+  // Stops serving: closes every connection without carrying out wills.
   void stop();
-  // It has changed.
+  // The configuration has changed.
   void reconfigure();
 
   // All figures but how often the configuration was swapped.
@@ -123,7 +124,7 @@ class LocalApi {
   cell::State state_;
   cell::Look look_;
 
-  uv::Timer losses_timer_;  // clients have lost events and have not been told
+  uv::Timer losses_timer_;  // runs while clients have lost events and have not been told
   MonoTime losses_told_ = MonoTime::min();
   MonoTime lost_said_ = MonoTime::min();
   std::string run_id_;  // of the server that was there last

@@ -1,5 +1,5 @@
-// Mapping: from the one Config to what each room wants to be told. The rooms do not know the
-// configuration, and it does not know them.
+// Mapping: turns the one Config into the options of each room. The rooms do not know the
+// configuration, and the configuration does not know the rooms.
 #pragma once
 
 #include <string>
@@ -17,15 +17,15 @@ namespace nb::agent {
 redis::LinkOptions link_options(const config::Config& config);
 outbox::EventLogLimits event_limits(const config::Config& config);
 outbox::SlotLimits slot_limits(const config::Config& config);
-// `environment`: where the service manager says which socket it has made. A group that does not
-// exist is a warning: the socket is then the agent's own group's. A user or group to be let in that
-// does not exist is one too, and lets nobody in.
+// `environment`: where the service manager names the socket that it has made. If the socket's group
+// does not exist, a warning is logged, and the socket gets the agent's own group. If a user or
+// group to be let in does not exist, a warning is logged, and it lets nobody in.
 ipc::ServerOptions server_options(
     const config::Config& config,
     const std::vector<std::pair<std::string, std::string>>& environment, const Log& log);
 
-// Warns of files with the password of Redis that the group of the socket may read: with it each
-// client of the socket could do in Redis what the agent may do.
+// Warns of files with the password of Redis that the group of the socket may read: with the
+// password each client of the socket could do in Redis what the agent may do.
 void warn_about_secrets(const config::Config& config,
                         const std::vector<config::GroupReadable>& files, const Log& log);
 

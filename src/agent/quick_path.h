@@ -1,6 +1,6 @@
-// Which paths the thread that beats may use itself: a file server that has gone keeps whoever looks
-// up a path on it waiting for ever. Found out from the mount table, so that nothing is touched that
-// may hang.
+// Which paths the loop's thread may use itself: a file server that is gone keeps every process
+// waiting for ever that looks up a path on it. The mount table tells, so nothing that may hang is
+// touched.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,9 @@ namespace nb::agent {
 // /proc/self/mountinfo.
 std::optional<std::string> slow_file_system(std::string_view path, std::string_view mountinfo);
 
-// Beside which path the notes of runs and stroke sessions are kept: the socket's, or empty if there
-// is no socket, or if its folder may keep its caller waiting, which is a warning.
+// The path beside which notes of runs, stroke sessions and robots are kept: the path of the socket.
+// Empty if there is no socket, or if the socket's folder may keep its caller waiting: that is
+// logged as a warning.
 std::string notes_path(const config::Config& config, const Log& log);
 
 }  // namespace nb::agent

@@ -51,7 +51,7 @@ bool ServiceNotify::send_now(std::string_view message) const {
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
   const ssize_t sent = ::sendto(fd_.get(), message.data(), message.size(), MSG_NOSIGNAL,
                                 reinterpret_cast<const sockaddr*>(&address), size);
-  // A manager that does not listen is no reason to do anything else.
+  // If the manager does not listen, the message is dropped.
   return sent >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM && errno != EINTR);
 }
 

@@ -18,7 +18,7 @@ namespace nb::agent {
 
 class ServiceNotify {
  public:
-  ServiceNotify() = default;  // nobody to tell
+  ServiceNotify() = default;  // no service manager
   // `socket` is NOTIFY_SOCKET: a path, or an abstract name after '@'. `watchdog_interval` is
   // WATCHDOG_USEC, or zero.
   ServiceNotify(std::string_view socket, Duration watchdog_interval);
@@ -30,7 +30,7 @@ class ServiceNotify {
   void stopping();
   // The stamp lets systemd tell this reload from an earlier one (Type=notify-reload).
   void reloading(MonoTime now);
-  // Sends only what differs from the last. `words` may be anybody's.
+  // Sends nothing if the status is the same as before. `words` may come from anywhere.
   void status(std::string_view words);
   void watchdog() { send(kWatchdog, "WATCHDOG=1"); }
 

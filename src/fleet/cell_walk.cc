@@ -14,9 +14,9 @@ namespace nb::fleet {
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
 
-// More than a cell has. Of what is beyond, only the number is told.
+// A cell has fewer. Of nodes beyond this number, only the count is told.
 constexpr size_t kMaxNodes = 4000;
-// Of the healths of one walk; who wants those that had no room asks for the next page.
+// Of the healths of one walk. The next page has those for which there was no room.
 constexpr size_t kMaxKeptBytes = 1024 * 1024;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
 constexpr std::string_view kPage = "500";
@@ -100,8 +100,8 @@ void CellWalk::ask_page(std::string_view key) {
 void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   question_ = 0;
   if (!answer.reply && !answer.limit) return finish(false);
-  // What an ACL forbids is left out; the rest is still worth showing. After a reply of another form
-  // than the command has nothing is: whoever answers is no Redis.
+  // Nodes that an ACL hides are left out, and the rest is shown. A reply of another form than the
+  // command has ends the walk: the server is no Redis.
   const bool is_to_be_read = answer.reply && !answer.reply.is_error();
   if (step_ == Step::size) {
     const auto count = redis::read_count(answer.reply);
@@ -146,7 +146,7 @@ void CellWalk::add_node(std::string_view name, bool registered) {
   node.registered = node.registered || registered;
 }
 
-// One a node, its latest: what the agents say, and what was found of others.
+// Of each node the latest session: what the agents say, and what was found of other programs.
 void CellWalk::choose_sessions() {
   discovery_.for_each_session([&](std::string_view name) {
     const auto found = redis::read_session_name(name);
@@ -228,7 +228,7 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   switch (lane.asked) {
     case Asked::size: {
       const auto size = redis::read_count(reply);
-      // Who may not ask for the size reads all the same; of another type it says so.
+      // If the size may not be asked for, the value is read all the same.
       if (!size || (*size > 0 && *size <= kMaxHealth)) {
         const std::string key = wire::node_health_key(lane.name);
         const std::string_view command[] = {"HGET", key, "health"};

@@ -1,6 +1,6 @@
 // CellWalk: one look at the whole cell in Redis: which nodes there are, the health of each, or when
-// it was last seen, and how many stroke sessions run. Many questions are under way at once. It is
-// bounded: so many nodes, so much of each health, so much memory for all, so much time.
+// each was last seen, and how many stroke sessions run. Many questions are under way at once. The
+// walk is bounded in nodes, in the size of each health, in memory, and in time.
 #pragma once
 
 #include <array>
@@ -24,12 +24,12 @@ struct Cell {
     bool registered = false;  // in nodebeat:nodes
     bool looked_at = false;
     bool left_out = false;  // its health is known, but there was no room to keep it
-    bool gone = false;      // it was only ever known by a key that is no more
+    bool gone = false;      // only a key named it, and the key is gone
   };
   std::map<std::string, Node, std::less<>> nodes;
   int64_t online = 0;
   int64_t active_sessions = 0;
-  uint64_t nodes_left_out = 0;  // there are more than one walk takes
+  uint64_t nodes_left_out = 0;  // beyond the number that one walk takes
   bool connected = false;       // Redis answered to the end
 };
 
@@ -38,9 +38,9 @@ class CellWalk {
   // A health that is longer is shown as none.
   static constexpr size_t kMaxHealth = 32 * 1024;
 
-  // `own`: this node's name, and its health as last beaten, JSON or "null": what is known without
-  // Redis. Healths are kept of the nodes behind `from`, in the order of their names, as far as
-  // there is room. Calls `on_done` once, perhaps from within start().
+  // `own_node` and `own_health` (JSON or "null") are this node's name and last beat, which are
+  // known without Redis. The walk keeps the healths of nodes behind `from`, in the order of their
+  // names, as far as there is room. Calls `on_done` once, perhaps from within start().
   CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery, std::string_view own_node,
            std::string_view own_health, std::string_view from, Delegate<void()> on_done);
   CellWalk(const CellWalk&) = delete;
@@ -104,7 +104,7 @@ class CellWalk {
   bool done_ = false;
 };
 
-// Whether it is an object that has its place in a status.
+// Whether the text is an object that may stand in a status.
 bool is_health(std::string_view json);
 
 }  // namespace nb::fleet

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kHealthPrefix = "node:health:";
 constexpr std::string_view kProgressPrefix = "stroke:progress:";
-// Either of the two, in one walk instead of two: Redis' patterns have no "or" but of characters.
+// Matches both kinds of keys in one walk: the patterns of Redis have no "or" but for characters.
 constexpr std::string_view kEither = "[ns][ot][dr][eo][:k][he][e:][ap][lr]*";
 constexpr std::string_view kPage = "1000";
 
@@ -21,7 +21,7 @@ constexpr Duration kMaxTime = std::chrono::milliseconds(500);
 constexpr Duration kLeastPause = std::chrono::seconds(1);
 constexpr Duration kMostPause = std::chrono::seconds(30);
 constexpr int kPauseFactor = 20;
-// More than a cell has: a server that makes names up fills no memory.
+// A cell has fewer. A server that invents names does not fill the memory.
 constexpr size_t kMaxNames = 1000;
 constexpr size_t kMaxUnnamed = 50;
 constexpr size_t kMaxSessionName = 256;

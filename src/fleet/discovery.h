@@ -1,7 +1,7 @@
-// Discovery: who writes into this cell without being an agent of ours. There is no list of them, so
-// their keys are looked for by SCAN; what was found is remembered, and looked for again now and
-// then. A discovery is bounded in steps, bytes and time, whatever Redis holds; one that was cut
-// short is gone on with by the next.
+// Discovery: finds the nodes and sessions of programs that are no agents of this project. No list
+// has them, so SCAN looks for their keys. What was found is remembered, and looked for again from
+// time to time. A discovery is bounded in steps, bytes and time, whatever Redis holds. If it was
+// cut short, the next one continues.
 #pragma once
 
 #include <map>
@@ -22,11 +22,11 @@ class Discovery {
   Discovery& operator=(const Discovery&) = delete;
   ~Discovery() { cancel(); }
 
-  // What is known is so old that it should be run. Where a discovery is quick that is after a
-  // second, where it is slow after half a minute: it takes a twentieth of the time at most.
+  // Whether it is time for another run: a second after the last one if that was quick, half a
+  // minute if it was slow. So discoveries take a twentieth of the time at most.
   bool is_due() const { return loop_.now() >= due_; }
-  // Calls `on_done` once, perhaps from within this call, unless cancelled; also when Redis is not
-  // there.
+  // Calls `on_done` once, unless cancelled; perhaps from within this call, and also if Redis cannot
+  // be reached.
   void run(Delegate<void()> on_done);
   void cancel();
   // The last run ended at a reply that SCAN does not have.

@@ -13,8 +13,9 @@ namespace {
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
 constexpr int kPagesATurn = 8;
-// After a walk as many times as long none is begun, so that those who ask without a pause take a
-// fifth of the agent and of Redis; but never longer than somebody who looks at a page would notice.
+// After a walk the fleet rests so many times as long as the walk took, so that those who ask
+// without a pause take a fifth of the agent and of Redis; but not so long that a person would
+// notice.
 constexpr int kRests = 4;
 constexpr Duration kMaxRest = std::chrono::milliseconds(500);
 
@@ -78,7 +79,7 @@ void Fleet::begin() {
   if (waiting_.empty()) return;
   const MonoTime now = loop_.now();
   if (now < rest_until_) return rest_.start(rest_until_ - now);
-  // Whoever does not read what it asked for waits until it does.
+  // A client that does not read its pages waits until it does.
   std::vector<Wish> left;
   for (Wish& wish : waiting_) {
     const auto pages = std::count_if(served_.begin(), served_.end(), [&](const Wish& other) {
@@ -141,7 +142,7 @@ std::string Fleet::page(const Cell& cell, const Wish& wish) const {
   json.key("nodes_health").raw(healths).key("nodes_last_seen").raw(seen);
   json.key("timestamp").string(format_timestamp(loop_.clock().wall_now()));
   json.key("cursor");
-  // Of a page on which nothing had room, the walk of the next call keeps more.
+  // If no node had room on this page, the walk of the next call keeps more healths.
   complete ? json.null() : json.string(count > 0 ? last : std::string_view(wish.from));
   json.key("nodes_left_out").integer(static_cast<int64_t>(cell.nodes_left_out)).end_object();
   return out;

@@ -9,9 +9,9 @@
 namespace nb::ipc {
 namespace {
 
-// So many connections are let in in one turn, and so long those are turned away for which there is
-// no place: a thousand at once must not keep the others waiting. But nobody who connects shall wait
-// long behind a thousand connections that are dead already.
+// A turn lets in so many connections, and takes so long for those that it has to turn away. A
+// thousand connections at once must not keep the clients waiting. But a newcomer must not wait long
+// behind a thousand connections that are dead already.
 constexpr int kMostLetIn = 16;
 constexpr Duration kTurn = std::chrono::microseconds(250);
 constexpr Duration kRetry = std::chrono::milliseconds(500);
@@ -93,7 +93,7 @@ Acceptor::Step Acceptor::accept_with_spare() {
   return Step::none;
 }
 
-// The socket stays readable, so watching it on would spin.
+// The socket stays readable: the loop would spin if it went on watching the socket.
 void Acceptor::rest(int error) {
   log_.debug("accept: %s", std::strerror(error));
   poll_->watch(0);

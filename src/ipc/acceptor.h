@@ -1,6 +1,7 @@
-// Acceptor: takes connections from a listening socket. When descriptors run out it gives up a
-// spare one for a moment, so that a client is told and not left waiting, and the loop does not
-// spin on a socket that stays readable. (libuv's own accept closes such connections unseen.)
+// Acceptor: takes connections from a listening socket. When descriptors have run out, the acceptor
+// gives up a spare descriptor for a moment: so the client gets an error instead of waiting, and the
+// loop does not spin on a socket that stays readable. (libuv's own accept closes such connections
+// without a word.)
 #pragma once
 
 #include <cstdint>

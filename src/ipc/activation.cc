@@ -57,7 +57,7 @@ Status check_listening(int fd) {
 
 Result<int> activated_fd(const Environment& environment, int pid, const std::string& name) {
   const std::string_view wanted_pid = value_of(environment, "LISTEN_PID");
-  // Meant for another process, which has left its environment to us.
+  // These descriptors are for another process, from which this one has inherited its environment.
   if (parse_number<int>(wanted_pid) != pid) return -1;
   const std::string count_text(value_of(environment, "LISTEN_FDS"));
   const auto count = parse_number<int>(count_text);

@@ -12,9 +12,9 @@ namespace nb::ipc {
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
 // The descriptor that LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES name for the process `pid`: the
-// one called `name`, or else the only one there is. -1 if there is none for us. It is made
-// close-on-exec. An error if it is no listening Unix stream socket, or if it is not clear which
-// one is meant.
+// descriptor called `name`, or else the only one. -1: there is none for this process. The
+// descriptor is made close-on-exec. Returns an error if the descriptor is no listening Unix stream
+// socket, or if several could be meant.
 Result<int> activated_fd(const Environment& environment, int pid,
                          const std::string& name = "nodebeat");
 

@@ -9,9 +9,9 @@
 namespace nb::ipc {
 namespace {
 
-// So long nobody is looked for who might yield, after nobody could.
+// After a search that found no session to yield, the next search waits so long.
 constexpr Duration kPause = std::chrono::milliseconds(100);
-// One in so many is left for root, who may have to look what the others do.
+// One connection in so many is left for root, who may have to find out what the others do.
 constexpr size_t kForRoot = 16;
 
 bool is_idle(const Session& session) {
@@ -34,12 +34,12 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
   const bool share_taken = own >= for_user;
   if (!all_taken && !share_taken) return {};
   Session* idlest = nullptr;
-  // Of a user who has used up the share nothing follows for the others.
+  // A search among the sessions of a user who has used up the share says nothing about the others.
   const bool just_looked =
       share_taken ? peer.uid == user_ && now < none_of_user_until_ : now < none_until_;
   if (!just_looked) {
     for (const auto& session : sessions) {
-      // A user who has used up the share can only make own ones yield.
+      // For a user who has used up the share, only sessions of the same user yield.
       if (!is_idle(*session) || now - session->last_heard < limits_.idle_after ||
           (share_taken && session->peer().uid != peer.uid) ||
           (idlest != nullptr && idlest->last_heard <= session->last_heard)) {

@@ -1,6 +1,6 @@
-// Admission: who of those that connect gets one of the connections. One user has a share of them, a
-// few are left for root, and idle ones yield: so nobody is locked out by connections that nobody
-// uses, and none is closed as long as there is room.
+// Admission: decides which clients get a connection. Each user has a share of the connections, a
+// few are left for root, and idle connections yield. So connections that nobody uses lock nobody
+// out, and no connection is closed as long as there is room.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ class Admission {
     size_t clients_per_user = 0;  // 0: three quarters
     Duration idle_after{};        // then a connection may yield
   };
-  // Asked of one that has been silent for long: whether it must not be closed for another one.
+  // Sets `needed` if the client, which has been silent for long, must not be closed for another.
   using MayYield = Delegate<void(ClientId, bool& needed)>;
 
   struct Verdict {
-    Session* yields = nullptr;          // is to be closed for the new one
-    size_t limit = 0;                   // then: how many connections there may be
-    std::optional<rpc::Error> refusal;  // there is no room
+    Session* yields = nullptr;          // this session is to be closed for the new one
+    size_t limit = 0;                   // the number of connections that was reached
+    std::optional<rpc::Error> refusal;  // why the new client gets no connection
   };
 
   Admission(const Limits& limits, MayYield may_yield) : limits_(limits), may_yield_(may_yield) {}
@@ -44,11 +44,11 @@ class Admission {
  private:
   Limits limits_;
   MayYield may_yield_;
-  // Nobody could yield when it was last looked: among all, and among the clients of a user who had
-  // used up the share.
+  // No session could yield when the sessions were last searched: all of them, or those of a user
+  // who had used up the share.
   MonoTime none_until_{};
   MonoTime none_of_user_until_{};
-  uint32_t user_ = 0;  // who that was
+  uint32_t user_ = 0;  // that user
 };
 
 // What a client is told when there is no descriptor for it. `shortage` is EMFILE or ENFILE.

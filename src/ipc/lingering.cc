@@ -35,7 +35,7 @@ void Lingering::on_ready(Session& session, int) {
   if (sessions_.empty()) deadline_.stop();
 }
 
-// False: it is over.
+// Returns false when the connection is to be closed.
 bool Lingering::go_on(Session& session) {
   const bool reads = session.state() == Session::State::explaining;
   if (session.unsent() > 0) {

@@ -1,7 +1,7 @@
-// Lingering: connections that have ended and are still brought to an end: what waits for the client
-// is sent, then the agent ends its sending, and discards what still comes until the client closes
-// or the time is over. Closing at once instead would turn the client's next write into an error,
-// before it has read why.
+// Lingering: connections that have ended and are not closed yet. The agent sends what waits for the
+// client, ends its sending, and discards what still comes until the client closes or the time is
+// over. If the agent closed at once, the client's next write would fail before the client has read
+// why.
 #pragma once
 
 #include <memory>
@@ -15,13 +15,13 @@ namespace nb::ipc {
 
 class Lingering final : private SessionOwner {
  public:
-  // Beyond that many the oldest is cut short, so that a thousand clients that are turned away do
-  // not use up the descriptors of those that are served.
+  // Beyond this number the oldest connection is closed at once, so that a thousand clients that are
+  // turned away do not use up the descriptors of those that are served.
   static constexpr size_t kMost = 32;
 
   explicit Lingering(uv::Loop& loop);
 
-  // One that is draining, explaining or over.
+  // Takes a session that is draining, explaining or over.
   void add(std::unique_ptr<Session> session);
   // Sends what the kernel takes, and closes all.
   void clear();
@@ -33,7 +33,7 @@ class Lingering final : private SessionOwner {
 
   uv::Loop& loop_;
   uv::Timer deadline_;
-  std::vector<std::unique_ptr<Session>> sessions_;  // oldest first, and so are their deadlines
+  std::vector<std::unique_ptr<Session>> sessions_;  // by deadline, the earliest first
 };
 
 }  // namespace nb::ipc

@@ -1,4 +1,4 @@
-// Who is at the other end of a connection, as the kernel says.
+// The process at the other end of a connection, as the kernel reports it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace nb::ipc {
 
-// As of the moment of connect(): the process may have handed its socket on since.
+// The process that called connect(). It may have handed the socket to another process since.
 struct Peer {
   int pid = 0;
   uint32_t uid = 0, gid = 0;
@@ -20,13 +20,13 @@ std::optional<Peer> peer_of(int fd);
 // Whether the other end of this connection is closed for good.
 bool has_hung_up(int fd);
 
-// A descriptor that becomes readable when the process that connected is gone, though another one
-// may hold its end of the connection open (a child that inherited it). None where that cannot be
-// known: the process is in another pid namespace (its pid is 0), is gone already, so that somebody
-// else is speaking, or the system or its sandbox has no such descriptors.
+// A descriptor that becomes readable when the process that connected is gone, even if another
+// process holds its end of the connection open (a child that inherited it). There is none where
+// that cannot be known: the process is in another pid namespace (its pid is 0); or it is gone
+// already, and another process is speaking; or the system or its sandbox has no such descriptors.
 UniqueFd process_of(int fd, const Peer& peer);
-// The same by number, for systems before Linux 6.5 that cannot ask the socket. The number of a
-// process that is gone may be another one's.
+// The same by number, for systems before Linux 6.5, where the socket cannot be asked. If the
+// process is gone, its number may belong to another process.
 UniqueFd process_numbered(int pid);
 
 // Whether the peer's user is among `users`, or its group, or one of its further groups, among

@@ -1,5 +1,5 @@
-// What is owed to clients: calls whose answer comes later, and batches that are not complete.
-// Pure tables; entries are used again.
+// The calls whose answer comes later, and the batches that are not complete. Pure tables; entries
+// are reused.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +25,10 @@ struct PendingCall {
 class PendingTable {
  public:
   Token add(ClientId client, std::string_view id, uint32_t batch, size_t weight);
-  // Null if it was settled already, or its client has gone.
+  // Null if the call was settled already, or if its client has gone.
   PendingCall* find(Token token) { return calls_.find(token); }
   void remove(Token token) { calls_.remove(token); }
-  // The same, and calls refuse(call) for each before.
+  // Removes all calls of this client, and calls refuse(call) for each of them first.
   template <class Refuse>
   void refuse_all(ClientId client, Refuse refuse) {
     calls_.for_each([&](Token token, const PendingCall& call) {
@@ -37,7 +37,7 @@ class PendingTable {
       calls_.remove(token);
     });
   }
-  // Forgets all of this client, and tells the batch of each.
+  // Removes all calls of this client, and calls on_removed(batch) for each of them.
   void remove_all(ClientId client, Delegate<void(uint32_t)> on_removed);
 
  private:
@@ -57,8 +57,8 @@ class BatchTable {
   void remove(uint32_t number);
 
  private:
-  // Of a buffer, once its batch is complete; and so many of them, for what a burst of batches
-  // needed is not needed for ever.
+  // A complete batch keeps a buffer of at most so many bytes, and at most so many batches do: the
+  // memory that a burst of batches needed is given back.
   static constexpr size_t kKeptBytes = 4096;
   static constexpr size_t kKept = 64;
 

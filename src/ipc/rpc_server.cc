@@ -224,7 +224,7 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
     send_error(client, parsed.id, batch, *error);
     return;
   }
-  // Carried out all the same, but nobody would hear the answer.
+  // The call is carried out all the same, but nobody would read the answer.
   if (server_.is_deaf(client)) parsed.id = {};
   LineReply reply(*this, client, parsed, batch);
   ++(reply.is_wanted() ? requests_ : notifications_);
@@ -391,8 +391,7 @@ void RpcServer::send_result(ClientId client, std::string_view id, uint32_t batch
         result.size(), line_bytes);
     return send_error(client, id, batch, rpc::too_large(words, line_bytes));
   }
-  // What cannot be delivered would cut the client off. The calls of a batch have all begun before
-  // the first answer could be read.
+  // The calls of a batch have all begun before the client could read the first answer.
   const size_t limit = server_.options().output_bytes;
   const size_t gathered = batch != 0 ? batches_[batch].answers.size() : 0;
   if (!server_.has_room(client, gathered + result.size() + id.size() + 64)) {
@@ -436,7 +435,7 @@ void RpcServer::add_to_batch(uint32_t number) {
   batch.answers += one_;
   if (Client* c = find(batch.client)) c->answered += one_.size() + 1;
   if (one_.capacity() > kKept) std::string().swap(one_);
-  // Who reads longer lines than usual gets them at once: what waits here is no one's to read.
+  // A client that reads longer lines gets them at once: it cannot read what waits here.
   if (batch.answers.size() >= rpc::kLineBytes) flush_batch(number);
 }
 

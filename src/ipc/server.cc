@@ -10,13 +10,13 @@
 namespace nb::ipc {
 namespace {
 
-// Most that is read of one client before the others have had their turn.
+// At most so much is read of one client before the others have their turn.
 constexpr size_t kBytesATurn = 32 * 1024;
-// But of one that is gone, all of it: the kernel keeps less than so many times as much.
+// Of a client that is gone, everything is read: the kernel keeps less than so many times as much.
 constexpr int kReadsOfTheGone = 32;
 
-// A client that sends more malformed lines than that in a second is no client of this protocol: it
-// is closed. (A robot that sends NaN a thousand times a second is still told of each.)
+// A client that sends more malformed lines in a second does not speak this protocol, and its
+// connection is closed. (A robot that sends NaN a thousand times a second is still told each time.)
 constexpr size_t kMalformedPerSecond = 1000;
 // While more than so many times output_bytes wait for one user's clients together, the share of
 // each of them is a quarter.
@@ -114,8 +114,8 @@ void Server::yield(Session& session, size_t limit) {
   end(session, Session::State::explaining);
 }
 
-// It gets the line and the time to read it, also if it writes first. Not with the last descriptor,
-// which has to be closed now.
+// The client gets the line and the time to read it, even if it writes first. But the last
+// descriptor has to be closed now.
 bool Server::refuse(UniqueFd& fd, const Peer& peer, bool spare, const rpc::Error& error) {
   ++counters_.refused;
   if (has_hung_up(fd.get())) return false;  // nobody is there to read it
@@ -155,15 +155,15 @@ size_t Server::queued_bytes(ClientId client) const {
 // --- what comes in -------------------------------------------------------------------------------
 
 void Server::on_ready(Session& session, int events) {
-  if (!session.is_live()) return;  // its turn to be retired comes
+  if (!session.is_live()) return;  // retire_ended() will take it
   if ((events & UV_WRITABLE) != 0) {
     flush(session);
     tell_if_drained(session);
   }
   if (session.state() == Session::State::closing) return discard(session, events);
   if ((events & UV_DISCONNECT) != 0) {
-    // Gone for good: nobody waits for answers, so nothing keeps us from reading to the end. Else it
-    // has only ended its own sending, and may be reading still.
+    // Either the client is gone, and what it sent is read to the end without regard to answers; or
+    // it has only ended its own sending, and may still read.
     if (has_hung_up(session.fd())) {
       session.become(Session::State::deaf);
     } else {
@@ -216,7 +216,7 @@ void Server::serve(Session& session) {
   bool ready = std::exchange(session.ready, false);
   if (session.resume) work(session);
   for (int reads = session.is_deaf() ? kReadsOfTheGone : 1; ready && reads > 0; --reads) {
-    // The rest waits in the socket, which says so again.
+    // The rest waits in the socket, which is reported as readable again.
     if (session.resume || turn_.over()) break;
     read(session);
   }
@@ -225,8 +225,8 @@ void Server::serve(Session& session) {
   watch(session);
 }
 
-// The process that connected is gone, and another one holds the connection open. What the process
-// said before is still carried out: what has come is read first, to its end.
+// The process that connected is gone, and another process holds the connection open. What has come
+// is read to its end first, and carried out.
 void Server::on_process_gone(Session& session) {
   session.watch_process(false);
   if (!session.become(Session::State::orphaned)) return;
@@ -243,13 +243,12 @@ void Server::watch_process(ClientId client, bool watch) {
 
 void Server::read(Session& session) {
   if (!session.is_live() || is_paused(session)) return;
-  // Whoever holds the connection may go on writing: more than the kernel keeps is not of the
-  // process that is gone.
+  // The process that holds the connection may go on writing. Bytes beyond what the kernel keeps are
+  // not from the process that is gone.
   const bool orphaned = session.state() == Session::State::orphaned;
   if (orphaned && ++session.last_reads > kReadsOfTheGone) return end_of_input(session);
   std::string_view bytes;
-  // A share, and then it is the next one's turn: 32 KiB of the shortest calls take some
-  // milliseconds.
+  // 32 KiB of the shortest calls take some milliseconds.
   uv_buf_t buffer = loop_.read_buffer();
   buffer.len = std::min<size_t>(buffer.len, kBytesATurn);
   switch (session.receive(buffer, bytes)) {
@@ -276,7 +275,7 @@ void Server::work(Session& session) {
     if (over || is_paused(session)) {
       session.framer().keep();
       session.resume = true;
-      sessions_.clear_deadline(session);  // it is we who keep the line from ending
+      sessions_.clear_deadline(session);  // the agent keeps the line from ending, not the client
       return;
     }
     if (std::exchange(session.waits_for_room, false)) {
@@ -311,7 +310,7 @@ void Server::work(Session& session) {
   }
 }
 
-// Of one that the agent is closing.
+// Input of a session that the agent is closing.
 void Server::discard(Session& session, int events) {
   if ((events & UV_DISCONNECT) != 0 && has_hung_up(session.fd())) {
     end(session, Session::State::over);
@@ -327,8 +326,8 @@ size_t Server::share_of(const Session& session) const {
   return pool_.waiting.bytes(session.peer().uid) > kCrowd * share ? share / 4 : share;
 }
 
-// What events may take, and beyond which no calls are read. A line of the usual length has its
-// place in the smallest share, so that one event that is not read stops nobody's calls.
+// Events may take so many bytes, and beyond them no calls are read. One line of the usual length
+// fits into the smallest share, so an event that is not read does not stop the client's calls.
 size_t Server::half_of(const Session& session) const {
   return std::max(share_of(session) / 2, rpc::kLineBytes + 1);
 }
@@ -371,8 +370,7 @@ void Server::end_line(ClientId client) {
   soon_.request();
 }
 
-// One line may always wait that is no longer than lines are by default: else small shares would
-// let through nothing.
+// One line of the default length may always wait, or small shares would let nothing through.
 bool Server::has_room(ClientId client, size_t bytes) {
   Session* session = sessions_.find(client);
   if (session == nullptr) return true;
@@ -407,7 +405,7 @@ void Server::flush(Session& session) {
   const Session::Io result = session.send();
   session.blocked = result == Session::Io::again;
   if (result != Session::Io::ended) return;
-  // Of one that the agent is closing nothing more is wanted than that it reads.
+  // A session that the agent is closing stays only as long as the client reads.
   if (!session.become(Session::State::deaf) && session.state() == Session::State::closing) {
     end(session, Session::State::over);
   }
@@ -420,7 +418,7 @@ void Server::watch(Session& session) {
   }
   int events = session.blocked ? UV_WRITABLE : 0;
   if (session.state() == Session::State::closing) {
-    // Both, or else one that has ended its sending would be told of without end.
+    // Both events, or a client that has ended its sending would be reported without end.
     if (!session.input_ended && session.may_discard()) events |= UV_READABLE | UV_DISCONNECT;
   } else {
     if (!is_paused(session)) events |= UV_READABLE;
@@ -432,7 +430,7 @@ void Server::watch(Session& session) {
 
 void Server::on_turn() {
   retire_ended();
-  // Where rounds take all their time, what Redis has confirmed does not wait for one more.
+  // If rounds take all their time, answers that Redis has confirmed do not wait for another round.
   if (round_was_cut_) flush_all();
   serve_waiting();
   flush_all();

@@ -1,19 +1,17 @@
-// Server: the agent's local socket. It accepts, reads lines, gathers what is written to each
-// client and sends it once a turn, and keeps to the limits of PROTOCOL.md, section 1: nobody can
-// make it hold more than these allow, and what one client does slows no other.
+// Server: the agent's local socket. It accepts connections, reads lines, gathers what is written to
+// each client, and sends it once a turn. It keeps to the limits of PROTOCOL.md, section 1: no
+// client can make it hold more than these allow, and no client slows another (ipc/turns.h).
 //
 // A line is handed out as it lies in the read buffer. Callbacks may call everything here for any
-// client, stop() included, but not destroy the server. A connection that ends, for whatever
-// reason, is not found any more from that moment on; on_close comes before the loop next waits,
-// never from within a call.
+// client, including stop(), but must not destroy the server. A connection that has ended is no
+// longer found from that moment on. on_close is called before the loop next waits, and never from
+// within a call.
 //
-// How much waits for a client, in parts of its share (output_bytes, or a quarter of that while much
-// waits for its user's clients together): events are queued up to a half; beyond a half no further
-// line of it is read; answers are queued up to the whole, and beyond it only the short errors in
-// place of them, of which there are as many as calls that may wait. So no client is ever cut off
-// for what it does not read.
-//
-// What one client may cost the others is bounded in time: ipc/turns.h.
+// Each client has a share of memory for what it has not read yet: output_bytes, or a quarter of
+// that while much waits for all clients of its user. Events are queued up to half of the share, and
+// beyond the half no further line of the client is read. Answers are queued up to the whole share;
+// beyond it a short error takes the place of an answer, and there are as many errors as calls that
+// may wait. So no client is ever cut off for what it does not read.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +52,8 @@ struct ServerOptions {
   Duration idle_after = std::chrono::seconds(5);  // then a connection may yield to a new one
   size_t line_bytes = rpc::kLineBytes;            // of a client, without the newline
   size_t output_bytes = 1024 * 1024;              // waiting for one client
-  // So long a connection that the agent closes still gets the answers that it is owed. Calls wait
-  // for two seconds by default; what would wait for longer is told.
+  // A connection that the agent closes still gets its outstanding answers for so long. Calls wait
+  // for two seconds by default; a call that would wait for longer is refused.
   Duration answer_time = std::chrono::seconds(5);
   Duration partial_timeout = std::chrono::seconds(10);  // of a line that is not ended
 };
@@ -63,7 +61,7 @@ struct ServerOptions {
 // How a connection ended.
 enum class Departure : uint8_t {
   client,  // the client closed it, or its process is gone
-  agent,   // the agent closed it: of the client's process this says nothing
+  agent,   // the agent closed it, which says nothing about the client's process
 };
 
 struct ServerEvents {
@@ -72,8 +70,7 @@ struct ServerEvents {
   Delegate<void(ClientId, Departure)> on_close;
   Delegate<void(ClientId)> on_room;     // see tell_of_room()
   Delegate<void(ClientId)> on_drained;  // see tell_when_drained()
-  // Of a connection that the agent is closing: the time to answer what it is owed begins, or is
-  // over.
+  // The agent is closing a connection: the time for its outstanding answers begins, or is over.
   Delegate<void(ClientId)> on_closing, on_overdue;
   Admission::MayYield on_may_yield;
 };
@@ -88,52 +85,52 @@ struct ServerCounters {
 
 class Server final : private SessionOwner {
  public:
-  // `loop` and `log` must outlive it.
+  // `loop` and `log` must outlive the server.
   Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEvents events);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server() { stop(); }
 
-  // Begins to listen. The error says in words why it cannot.
+  // Begins to listen. The error says in words why that is not possible.
   Status start();
   // Sends what the kernel takes at once, closes all connections without on_close, and removes the
   // socket's file if it is ours. May be started again.
   void stop();
 
-  // Where the next line for this client is to be appended, without newline, and then end_line()
-  // be called, before anything else. Null if it has gone or does not listen any more.
+  // The caller appends one line for this client, without newline, and calls end_line() before
+  // anything else. Null if the client has gone or no longer reads.
   std::string* begin_line(ClientId client);
   void end_line(ClientId client);
-  // Whether so long an answer may be queued for it, or event, once the kernel has taken what it
-  // takes.
+  // Whether an answer of so many bytes, or an event, may be queued for the client, after the kernel
+  // has taken as much as it takes.
   bool has_room(ClientId client, size_t bytes);
   bool has_room_for_event(ClientId client, size_t bytes);
-  // on_drained comes, never from within a call, when little waits for this client, or nothing did.
+  // on_drained is called, never from within this call, as soon as little waits for this client.
   void tell_when_drained(ClientId client);
-  // Tells it what is wrong with a line of it. The connection lives, unless there are too many.
+  // Tells the client what is wrong with one of its lines. Too many such lines end the connection.
   void complain(ClientId client, const rpc::Error& error);
-  // Within on_closing or later: the client has been answered all that it is owed.
+  // Within on_closing or later: the client has all its outstanding answers.
   void finish(ClientId client);
-  // Within on_line and on_room, after so many bytes were dealt with: the client's time is up. What
-  // is still to be done of the line waits for its next turn: tell_of_room().
+  // To be called within on_line and on_room, after so many bytes were processed. True: the client's
+  // turn is over, and the rest of the line waits for its next turn: tell_of_room().
   bool turn_is_over(size_t bytes) {
     return turn_.after(bytes, [this] { return loop_.now(); });
   }
   // While held, no further line of this client is handed out.
   void hold(ClientId client, bool held);
-  // Whether no line would be handed out now: it is held, or does not read what waits for it.
+  // Whether no line would be handed out now: the client is held, or does not read its output.
   bool is_paused(ClientId client);
   void see(MonoTime now) { turn_.see(now); }
-  // Of one that is paused, or whose turn is over: on_room comes when it no longer is, before the
-  // next line is handed out.
+  // For a client that is paused, or whose turn is over: on_room is called when that has changed,
+  // before the next line is handed out.
   void tell_of_room(ClientId client);
 
-  // Whether this client's end matters: then the connection ends when the process that connected is
-  // gone, though another process may hold it open (a child that inherited it), and what the client
-  // has said is read to its end before strangers are served. Costs a descriptor.
+  // For a client with a will. Its connection ends when the process that connected is gone, even if
+  // another process holds it open (a child that inherited it), and what the client has said is read
+  // to its end before new clients are served. Takes a descriptor.
   void watch_process(ClientId client, bool watch);
 
-  // A client that cannot be answered any more, though what it sent is still worth reading.
+  // Whether the client can no longer be answered, although what it sent is still carried out.
   bool is_deaf(ClientId client) const;
   bool is_open(ClientId client) const { return sessions_.find(client) != nullptr; }
   size_t queued_bytes(ClientId client) const;
@@ -142,7 +139,8 @@ class Server final : private SessionOwner {
   size_t clients_per_user() const { return admission_.clients_per_user(); }
   uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }
-  // How often it has begun to hand out lines: those of one reading come one right after the other.
+  // How often the server has begun to hand out lines. The lines of one reading follow one another
+  // without a pause.
   uint64_t readings() const { return readings_; }
   const ServerOptions& options() const { return options_; }
 

@@ -8,7 +8,7 @@
 namespace nb::ipc {
 namespace {
 
-// A string of less is kept within itself: there is no buffer to give back.
+// A string of less capacity has no buffer on the heap that could be given back.
 constexpr size_t kInPlace = sizeof(std::string);
 constexpr size_t kStep = 64 * 1024;
 
@@ -106,7 +106,7 @@ Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
     bytes = std::string_view(buffer.base, static_cast<size_t>(n));
     return Io::done;
   }
-  // That memory is short here says nothing about the peer, whose will an end might carry out.
+  // A lack of memory here says nothing about the peer, whose will would be carried out at an end.
   return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)
              ? Io::again
              : Io::ended;
@@ -157,7 +157,7 @@ void Session::finish_sending() {
 
 std::string& Session::output() {
   if (output_.empty() && output_.capacity() <= kInPlace) output_ = pool_.buffers.take();
-  // A large one grows in steps. By itself, and by reserve(), it would double.
+  // A large buffer grows in steps. By itself, or by reserve(), its size would double.
   if (output_.size() > kStep && output_.capacity() - output_.size() < kStep) {
     std::string larger;
     larger.reserve(output_.size() + 2 * kStep);

@@ -80,7 +80,7 @@ class Session {
     over,        // It is over, and nothing more is sent.
   };
 
-  // What recv() and send() came to.
+  // The result of receive() and send().
   enum class Io : uint8_t { done, again, ended };
 
   Session(uv::Loop& loop, SessionOwner& owner, SessionPool& pool, UniqueFd fd, ClientId id,
@@ -106,48 +106,49 @@ class Session {
   const Peer& peer() const { return peer_; }
 
   void set_owner(SessionOwner& owner) { owner_ = &owner; }
-  // 0, or a libuv error: then it cannot be used.
+  // Returns 0, or a libuv error: then the session cannot be used.
   int watch(int events) { return poll_.watch(events); }
-  // Into `buffer`; `bytes` is what came.
+  // Reads into `buffer`; `bytes` is the part of it that was filled.
   Io receive(uv_buf_t buffer, std::string_view& bytes);
-  // Whether something has come that was not read yet.
+  // Whether the kernel has bytes that were not read yet.
   bool has_input() const;
-  // Takes what came and forgets it, so that the peer's writes go through until it has read why it
-  // is closed; but only so much, for a peer that never stops writing. `ended` as of receive().
+  // Reads and drops what came, so that the peer can write until it has read why the connection is
+  // closed. Stops at a limit, for a peer that never stops writing.
   Io discard();
   bool may_discard() const { return discarded_ < kMostDiscarded; }
-  // Gives the kernel what it takes. `ended`: nobody listens any more; what waited is dropped.
+  // Gives the kernel as much as it takes. `ended`: the peer no longer reads; what waited is
+  // dropped.
   Io send();
-  void finish_sending();  // the peer reads to here and no further
+  void finish_sending();  // the peer will see the end of the stream
   int fd() const { return fd_.get(); }
-  // Whether on_process_gone comes when the process that connected is gone. Nothing happens where
-  // that cannot be known (process_of()).
+  // Whether on_process_gone is called when the process that connected is gone. It is never called
+  // where that cannot be known (process_of()).
   void watch_process(bool watch);
 
-  // What is appended to it is counted by count_output().
+  // The caller appends to it, and then calls count_output().
   std::string& output();
   void count_output();
   size_t unsent() const { return output_.size() - sent_; }
   LineFramer& framer() { return framer_; }
   const LineFramer& framer() const { return framer_; }
 
-  // What the server notes about it.
+  // Notes of the server.
   bool input_ended = false;     // while closing
   int last_reads = 0;           // while orphaned
   bool tells_drained = false;   // on_drained comes when little waits
-  bool end_matters = false;     // what follows from its end comes before what strangers say
-  bool held = false;            // no lines for now, says the server's user
+  bool end_matters = false;     // the client has a will
+  bool held = false;            // Server::hold()
   bool waits_for_room = false;  // on_room comes before the next line
   bool ready = false;           // it may be read from
-  bool half_closed = false;     // the peer sends no more, seen while not reading
-  bool resume = false;          // lines may be waiting that need no reading
+  bool half_closed = false;     // the peer has ended its sending
+  bool resume = false;          // lines that were read already may wait
   bool blocked = false;         // the kernel takes no more for now
   bool finished = false;        // finish_sending() was called
   std::optional<MonoTime> deadline;
   Spent spent;
   MonoTime last_heard{};       // when a line came last, or the connection
   MonoTime malformed_until{};  // see Server::complain()
-  uint64_t faults = 0;         // lines that were no lines
+  uint64_t faults = 0;         // malformed lines
 
  private:
   static constexpr size_t kMostDiscarded = 256 * 1024;
@@ -166,9 +167,9 @@ class Session {
   LineFramer framer_;
   std::string output_;
   size_t sent_ = 0;     // of output_
-  size_t counted_ = 0;  // of what waits, as its user's
+  size_t counted_ = 0;  // bytes that are counted in pool_.waiting
   size_t discarded_ = 0;
-  uv::Poll poll_;  // after fd_: it lets go of it before it is closed
+  uv::Poll poll_;  // after fd_, so that polling ends before the descriptor is closed
   UniqueFd process_;
   std::unique_ptr<uv::Poll> process_poll_;  // after process_
 };

@@ -1,6 +1,6 @@
-// SocketFile: a listening Unix socket and the file it is reached by. A live socket is never
-// stolen, a dead one is replaced, what is no socket is left alone; clients find either the old
-// socket or the new one with its mode and group, never something in between.
+// SocketFile: a listening Unix socket and its file. The socket of a living process is never
+// replaced, that of a dead process is, and a file that is no socket is left alone. Clients find
+// either the old socket, or the new one with its mode and group, and never something in between.
 #pragma once
 
 #include <sys/types.h>
@@ -23,9 +23,9 @@ class SocketFile {
 
   // Makes `path`, and its folder if only that is missing. `PATH.lock` is held while it is open.
   Status open(const std::string& path, uint32_t mode, std::optional<uint32_t> group);
-  // Takes over a socket that somebody else has made: its file is nothing to us.
+  // Takes over a socket that another process has made. Its file is left alone.
   Status adopt(int fd);
-  // Removes the file if it is still the one that open() made. Nothing happens if not open.
+  // Removes the file if open() has made it and it is still there. Does nothing if not open.
   void close();
 
   int fd() const { return socket_.get(); }

@@ -1,6 +1,6 @@
-// Turns: who of the clients is served next, and for how long. The loop has one thread, so what one
-// client costs it, all others wait for: calls differ a thousandfold in that, so turns are counted
-// in time and not in calls. Pure.
+// Turns: which client is served next, and for how long. The loop has one thread, so all clients
+// wait while one is served. Calls differ a thousandfold in their cost, so a turn is a span of time
+// and not a number of calls. Pure.
 #pragma once
 
 #include <algorithm>
@@ -10,19 +10,21 @@
 
 namespace nb::ipc {
 
-// A client's turn ends after so long, even in the midst of a batch, and goes on when the others
-// have had theirs. What one call costs is bounded elsewhere.
+// A client's turn ends after this time, even in the middle of a batch, and the rest follows when
+// the others have had their turns. The cost of one call is bounded elsewhere.
 inline constexpr Duration kTurn = std::chrono::microseconds(250);
-// When so much was spent on turns, the loop looks at everything else before the next turn.
+// After turns of this time together, the loop looks at everything else before the next turn.
 inline constexpr Duration kRound = 2 * kTurn;
-// A client begins as if it had taken so much already: strangers come after those who ask little.
+// A new client counts as if it had taken this time already, so it comes after clients that ask for
+// little.
 inline constexpr Duration kStranger = std::chrono::milliseconds(1);
-// A client that is gone, and had not taken so much, comes before strangers: one may be its
-// successor.
+// A client that is gone and has a will comes before new clients, one of which may be its successor;
+// but not if it had taken this time.
 inline constexpr Duration kBusy = 8 * kStranger;
 
-// What a client has taken of late: it halves each 100 ms. Who has taken least is served first, so
-// that a client that asks for little never waits for those that ask for all they can.
+// The time that a client has taken recently: it halves every 100 ms. The client that has taken
+// least is served first, so a client that asks for little never waits for those that ask for all
+// they can.
 class Spent {
  public:
   explicit Spent(MonoTime now) : taken_(kStranger), since_(now) {}
@@ -43,8 +45,8 @@ class Spent {
   MonoTime since_;
 };
 
-// The clock is looked at only now and then: where calls are cheap, a look costs as much as a
-// tenth of a call.
+// Decides when a turn is over. It reads the clock only now and then: where calls are cheap, reading
+// the clock costs a tenth of a call.
 class TurnEnd {
  public:
   void begin(MonoTime now) {
@@ -53,12 +55,12 @@ class TurnEnd {
     over_ = false;
   }
   bool over() const { return over_; }
-  // It was looked at for another reason.
+  // The clock was read for another reason.
   void see(MonoTime now) {
     over_ |= now >= end_;
     cost_ = 0;
   }
-  // So many bytes of a client's line or call were dealt with. True: the turn is over.
+  // Counts so many bytes of a client's line or call. Returns whether the turn is over.
   template <class Now>
   bool after(size_t bytes, Now&& now) {
     cost_ += kCall + bytes;
@@ -68,7 +70,7 @@ class TurnEnd {
   }
 
  private:
-  // The clock is looked at after eight calls, or fewer long ones.
+  // The clock is read after eight calls, or after fewer if they are long.
   static constexpr size_t kCall = 1024;
   static constexpr size_t kLook = 8 * kCall;
 

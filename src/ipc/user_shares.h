@@ -1,6 +1,6 @@
-// UserShares: how many bytes wait for the clients of each user, so that one user's clients together
-// are bounded, whatever number of connections they have. Pure; there are as many entries as users
-// have had something waiting at the same time.
+// UserShares: how many bytes wait for the clients of each user, so that the clients of one user are
+// bounded together, however many connections they have. Pure. There are as many entries as users
+// have had bytes waiting at the same time.
 #pragma once
 
 #include <cstddef>
