@@ -1,5 +1,8 @@
 #include "redis_admin/needs.h"
 
+#include "wire/keys.h"
+#include "wire/session_script.h"
+
 namespace nb::redis_admin {
 
 std::vector<Need> needs_of(std::string_view name) {
@@ -7,6 +10,10 @@ std::vector<Need> needs_of(std::string_view name) {
   const std::string session = "stroke_" + node + "_1700000000_000001";
   const std::string health = "node:health:" + node;
   const std::string progress = "stroke:progress:" + session;
+  const std::string sessions(wire::kSessionsKey);
+  const std::string seals(wire::kSessionSealsKey);
+  const std::string audit(wire::kSessionAuditKey);
+  const std::string writes = wire::session_writes_key(node, node + "-1");
   return {
       {{"PING"}, "to notice a silent server"},
       {{"SELECT", "0"}, "to choose its database"},
@@ -55,6 +62,30 @@ std::vector<Need> needs_of(std::string_view name) {
       {{"SET", "cell:a", "1"}, "state.set of cell:*", true},
       {{"DEL", "cell:a"}, "state.delete of cell:*", true},
       {{"PUBLISH", "cell:a", "{}"}, "event.publish on cell:*", true},
+      {{"EVALSHA", wire::kSessionScriptSha1, "5", "session:a", sessions, seals, writes, audit,
+        "get", "1"},
+       "sessions"},
+      {{"SCRIPT", "LOAD", "return 1"}, "sessions"},
+      {{"TIME"}, "sessions"},
+      {{"PTTL", "session:a"}, "sessions"},
+      {{"SET", "session:a", "{}"}, "sessions"},
+      {{"PEXPIRE", "session:a", "1"}, "sessions"},
+      {{"DEL", "session:a"}, "sessions"},
+      {{"ZADD", sessions, "1", "a"}, "sessions"},
+      {{"ZREM", sessions, "a"}, "sessions"},
+      {{"ZCOUNT", sessions, "0", "1"}, "sessions"},
+      {{"ZSCORE", sessions, "a"}, "sessions"},
+      {{"ZRANK", sessions, "a"}, "sessions"},
+      {{"ZRANGE", sessions, "0", "1"}, "sessions"},
+      {{"ZRANGEBYSCORE", sessions, "0", "1"}, "sessions"},
+      {{"HSET", seals, "a", "1"}, "sessions"},
+      {{"HDEL", seals, "a"}, "sessions"},
+      {{"HSET", writes, "1", "1"}, "sessions"},
+      {{"PEXPIRE", writes, "1"}, "sessions"},
+      {{"XLEN", audit}, "sessions"},
+      {{"XADD", audit, "*", "op", "update"}, "sessions"},
+      {{"PUBLISH", "session-updates", "{}"}, "sessions"},
+      {{"PUBLISH", "ws:a", "{}"}, "session.broadcast"},
       {{"SUBSCRIBE", "robot:events"}, "event.subscribe"},
       {{"PSUBSCRIBE", "error:events:*"}, "event.subscribe"},
       {{"UNSUBSCRIBE", "robot:events"}, "event.unsubscribe"},
@@ -67,6 +98,7 @@ std::vector<Need> needs_of(std::string_view name) {
 
 std::vector<Need> excesses_of(std::string_view name) {
   const std::string node(name);
+  const std::string audit(wire::kSessionAuditKey);
   return {
       {{"HSET", "node:health:" + node + "-2", "health", "{}"}, "write another node's health"},
       {{"HSET", "robot:state:" + node + "-2", "state", "{}"}, "write another robot's state"},
@@ -74,6 +106,12 @@ std::vector<Need> excesses_of(std::string_view name) {
       {{"PUBLISH", "node:events:" + node + "-2", "{}"}, "speak for another node"},
       {{"SET", "node:health:" + node, "{}"}, "put something else under a key that readers parse"},
       {{"DEL", "stream:node_metrics:" + node}, "delete its history"},
+      {{"EVALSHA", "0000000000000000000000000000000000000000", "0"},
+       "run other scripts than that of the sessions, one of which could stop the server"},
+      {{"EVAL", "return 1", "0"}, "run scripts of its own, one of which could stop the server"},
+      {{"HSET", wire::session_writes_key(node + "-2", "1"), "1", "1"},
+       "make another node's writes to sessions come twice"},
+      {{"DEL", audit}, "delete the audit of the sessions"},
       {{"KEYS", "nodebeat-none"}, "stop the server for a while (KEYS)"},
       {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
       {{"ACL", "LIST"}, "see all users"},

@@ -12,6 +12,7 @@
 #include "redis_admin/templates.h"
 #include "redis_admin/words.h"
 #include "terminal/text.h"
+#include "wire/session_script.h"
 
 namespace nb::redis_admin {
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::string_view kUserPrefix = "nodebeat-";
 constexpr std::string_view kNodePlaceholder = "NODE";
+constexpr std::string_view kScriptPlaceholder = "SESSION_SCRIPT";
 constexpr std::string_view kFreeKeys = "~cell:*";
 constexpr std::string_view kFreeChannels = "&cell:*";
 
@@ -279,6 +281,7 @@ std::string acl_line(const StoreOptions& options, std::string_view user,
         text = words(options.channels, '&');
       } else if (!node.empty()) {
         replace_all(text, kNodePlaceholder, node);
+        replace_all(text, kScriptPlaceholder, wire::kSessionScriptSha1);
       }
       out += (out.empty() ? "" : " ") + text + (ends_selector ? ")" : "");
       if (token != "resetpass") continue;

@@ -50,6 +50,13 @@ std::string error_events_channel(std::string_view category) {
   return join("error:events:", category);
 }
 
+std::string session_key(std::string_view id) {
+  return join("session:", id);
+}
+std::string session_writes_key(std::string_view node, std::string_view instance) {
+  return join("nodebeat:sessions:writes:", node) + ':' + std::string(instance);
+}
+
 bool is_reserved_key(std::string_view key) {
   for (const std::string_view prefix :
        {"node:"sv, "robot:"sv, "stroke:"sv, "stream:"sv, "session:"sv, "nodebeat:"sv}) {

@@ -27,6 +27,14 @@ std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
+// Sessions with versions: a STRING of JSON for each; of all of them a ZSET by the time at which
+// they expire, a HASH of digests, and a STREAM of who has written what; for each run of an agent a
+// HASH of its last writes.
+std::string session_key(std::string_view id);
+inline constexpr std::string_view kSessionsKey = "nodebeat:sessions";
+inline constexpr std::string_view kSessionSealsKey = "nodebeat:sessions:seals";
+inline constexpr std::string_view kSessionAuditKey = "nodebeat:sessions:audit";
+std::string session_writes_key(std::string_view node, std::string_view instance);
 
 // A key that other programs parse, or that is the agents' own: not for arbitrary values.
 bool is_reserved_key(std::string_view key);

@@ -27,9 +27,11 @@ def test_an_agent_may_use_what_it_uses():
     for text in sources:
         for words in re.findall(r"kWords\[\] = \{([^}]*)\}", text):
             used |= {word.lower() for word in re.findall(r'"([A-Z]+)"', words)}
-    arguments = {"setname", "maxlen"}
-    with_subcommand = {"client": "client|setname", "acl": "acl|whoami",
-                       "memory": "memory|usage"}
+    script = (ROOT / "src/wire/session.lua").read_text()
+    used |= {word.lower() for word in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
+    arguments = {"setname", "maxlen", "load"}
+    with_subcommand = {"client": "client|setname", "acl": "acl|whoami", "memory": "memory|usage",
+                       "script": "script|load", "evalsha": "evalsha|"}
     # AUTH is everybody's. CONFIG GET shows passwords: what the agent would learn is not worth that.
     used = {with_subcommand.get(word, word) for word in used} - arguments - {"auth", "config"}
     line = users(ROOT / "config" / "redis")["nodebeat-NODE"]
@@ -108,7 +110,7 @@ def test_what_the_operator_did_is_kept_without_force(setup, folder):
     setup("hog")
     secret = password(folder, "nodebeat-hog")
     acl = folder / "users.acl"
-    acl.write_text(acl.read_text().replace("+time", "+time +xlen") + "user robot-lab on nopass ~* +@read\n")
+    acl.write_text(acl.read_text().replace("+time", "+time +xread") + "user robot-lab on nopass ~* +@read\n")
     conf = folder / "redis.conf"
     conf.write_text(conf.read_text() + "maxclients 50\n")
     edited = contents(folder)
@@ -116,7 +118,7 @@ def test_what_the_operator_did_is_kept_without_force(setup, folder):
     assert contents(folder) == edited
     assert "redis.conf is not what these options would give" in said and "--force" in said
     setup("hog", "--force")
-    assert "+xlen" not in acl.read_text() and "maxclients 50" not in conf.read_text()
+    assert "+xread" not in acl.read_text() and "maxclients 50" not in conf.read_text()
     assert users(folder)["robot-lab"] == "user robot-lab on nopass ~* +@read"
     assert password(folder, "nodebeat-hog") == secret
     assert hashlib.sha256(secret.encode()).hexdigest() in users(folder)["nodebeat-hog"]

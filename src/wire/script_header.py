@@ -1,0 +1,14 @@
+"""script_header.py TEMPLATE SCRIPT HEADER: writes the template with the text of a Lua script, without
+comments and indents, and its SHA-1."""
+
+import hashlib
+import sys
+
+template, source, header = sys.argv[1:]
+with open(source, encoding="utf-8") as file:
+    lines = [line.strip() for line in file]
+text = "\n".join(line for line in lines if line and not line.startswith("--")) + "\n"
+with open(template, encoding="utf-8") as file:
+    out = file.read().replace("@TEXT@", text)
+with open(header, "w", encoding="utf-8") as file:
+    file.write(out.replace("@SHA1@", hashlib.sha1(text.encode()).hexdigest()))
