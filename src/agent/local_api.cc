@@ -11,6 +11,7 @@
 #include "redis/forms.h"
 #include "rpc/line_limits.h"
 #include "wire/keys.h"
+#include "wire/session_script.h"
 
 namespace nb::agent {
 
@@ -79,6 +80,9 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
               Delegate<void(redis::LinkState)>::to<&cell::Listeners::on_remote_state>(&listeners_)},
           parts.make_transport),
       reader_(parts.loop, link_options(config), db_, parts.make_transport),
+      scripts_(parts.loop, link_options(config), db_,
+               {{wire::kSessionScript, sizeof wire::kSessionScript - 1}, wire::kSessionScriptSha1},
+               parts.make_transport),
       pruner_(parts.loop, parts.log, reader_, parts.link),
       writes_(parts.loop, rpc_, parts.outbox, parts.link),
       operations_(parts.loop, rpc_, reader_, parts.link),
@@ -90,6 +94,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
               note_path(parts.notes, ".session")),
       errors_(parts.loop, identity_, events_, config),
       state_(writes_, operations_, parts.outbox, config),
+      sessions_(parts.loop, rpc_, operations_, scripts_, identity_, config,
+                cell::Sessions::NameOf::to<&LocalApi::name_of>(this)),
       look_(parts.loop, reader_, rpc_, operations_, identity_.node,
             Delegate<std::string_view()>::to<&LocalApi::own_health>(this)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {
@@ -99,6 +105,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Errors::kMethods, &errors_);
   dispatcher_.add(cell::Events::kMethods, &events_);
   dispatcher_.add(cell::State::kMethods, &state_);
+  dispatcher_.add(cell::Sessions::kMethods, &sessions_);
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
   dispatcher_.add(cell::Look::kMethods, &look_);
   dispatcher_.add(kMethods, this);
@@ -120,6 +127,7 @@ void LocalApi::stop() {
   look_.stop();
   pruner_.stop();
   reader_.stop();
+  scripts_.stop();
   clients_.clear();
 }
 
@@ -131,6 +139,7 @@ void LocalApi::reconfigure() {
   state_.reconfigure(config_);
   subscriber_.reconfigure(link_options(config_));
   reader_.reconfigure(link_options(config_));
+  scripts_.reconfigure(link_options(config_));
   pruner_.set_age(config_.heartbeat.forget_after);
 }
 
@@ -154,6 +163,7 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   writes_.on_link_status();
   if (status.state >= redis::LinkState::replaying && !was_steady_) {
     reader_.on_server_there();
+    scripts_.on_server_there();
     read_back();
   }
   if (status.state == redis::LinkState::steady) reading_back_ = false;
@@ -230,6 +240,11 @@ LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
   return at == clients_.end() ? nullptr : &*at;
 }
 
+std::string_view LocalApi::name_of(ipc::ClientId id) {
+  const Client* client = find_client(id);
+  return client != nullptr ? client->name : std::string_view();
+}
+
 // A client that has a will or subscriptions is connected on purpose, even if it is silent.
 void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
   const Client* client = find_client(id);
@@ -239,6 +254,7 @@ void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
 void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   listeners_.on_client_closed(id);
   operations_.on_client_closed(id);
+  sessions_.on_client_closed(id);
   look_.on_client_closed(id);
   writes_.on_client_closed(id);
   events_.on_client_closed(id);

@@ -14,6 +14,7 @@
 #include "cell/look.h"
 #include "cell/operation.h"
 #include "cell/robot.h"
+#include "cell/session.h"
 #include "cell/state.h"
 #include "cell/stroke.h"
 #include "cell/writes.h"
@@ -86,6 +87,7 @@ class LocalApi {
   void see_to_will(const Client& gone, ipc::Departure departure);
   void carry_out(const Client& gone);
   void tell_losses();
+  std::string_view name_of(ipc::ClientId id);
   void on_server_info(const redis::QueryReply& reply);
 
   void hello(rpc::Call& call);
@@ -113,6 +115,7 @@ class LocalApi {
   ipc::RpcServer rpc_;
   redis::Subscriber subscriber_;
   redis::Reader reader_;
+  redis::Scripts scripts_;
   node::NodePruner pruner_;
   cell::Writes writes_;
   cell::Operations operations_;
@@ -122,6 +125,7 @@ class LocalApi {
   cell::Stroke stroke_;
   cell::Errors errors_;
   cell::State state_;
+  cell::Sessions sessions_;
   cell::Look look_;
 
   uv::Timer losses_timer_;  // runs while clients have lost events and have not been told

@@ -125,6 +125,13 @@ struct RobotConfig {
   bool operator==(const RobotConfig&) const = default;
 };
 
+struct SessionConfig {
+  uint64_t audit_length = 0;  // 0: no audit
+  bool audit_state = false;
+
+  bool operator==(const SessionConfig&) const = default;
+};
+
 struct OutboxConfig {
   uint64_t slot_bytes = 0;
   uint64_t client_slot_bytes = 0;
@@ -174,6 +181,7 @@ struct Config {
   HealthConfig health;
   SocketConfig socket;
   RobotConfig robot;
+  SessionConfig session;
   OutboxConfig outbox;
   std::vector<ProbeConfig> probes;
 

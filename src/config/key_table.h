@@ -388,6 +388,19 @@ constexpr Key kKeys[] = {
          "How much the programs of one user may add within an hour to the histories of stroke\n"
          "sessions. One more update gets the error 'queue_full'.")},
 
+    {.section = "session",
+     .name = "audit_length",
+     NB_CONFIG_AS(integer, session.audit_length),
+     .fallback = "10000",
+     .allowed = "0..10000000",
+     .doc = NB_DOC(
+         "About how many entries nodebeat:sessions:audit keeps: who has written which session. Of\n"
+         "large entries it keeps fewer ([outbox] stream_bytes). 0: none are written.")},
+    {.section = "session",
+     .name = "audit_state",
+     NB_CONFIG(session.audit_state),
+     .fallback = "true",
+     .doc = NB_DOC("Whether such an entry holds the state that was written.")},
     {.section = "outbox",
      .name = "slot_bytes",
      NB_CONFIG_AS(size, outbox.slot_bytes),

@@ -74,7 +74,7 @@ class RpcServer final : public rpc::FrontEnd {
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   // Tells by `client.error` what became of calls that have been answered, or never were to be, if
   // the client wants to know.
-  void report(ClientId client, std::string_view method, const rpc::Error& error);
+  void report(ClientId client, std::string_view method, const rpc::Error& error) override;
   // Whether it is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
   // What the client said in its hello, else rpc::kLineBytes.

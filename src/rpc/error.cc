@@ -18,6 +18,7 @@ constexpr Row kErrors[] = {
     {-32004, "queue_full"},     {-32005, "not_stored"},      {-32006, "busy"},
     {-32007, "timeout"},        {-32008, "unavailable"},     {-32009, "refused_by_redis"},
     {-32010, "wrong_type"},     {-32011, "forbidden"},       {-32012, "dropped"},
+    {-32013, "in_doubt"},       {-32014, "corrupt"},
 };
 
 constexpr size_t kMaxQuoted = 64;
@@ -101,9 +102,9 @@ Error not_found(std::string_view words) {
   return make(-32001, words);
 }
 
-Error conflict(std::string_view words, int64_t expected, int64_t actual) {
+Error conflict(std::string_view words, std::optional<int64_t> expected, int64_t actual) {
   Error error = make(-32002, words);
-  add(error, "expected", expected);
+  if (expected) add(error, "expected", *expected);
   add(error, "actual", actual);
   return error;
 }
@@ -165,6 +166,27 @@ Error dropped(std::string_view words) {
 
 Error dropped(std::string_view words, uint64_t count) {
   return with(-32012, words, "count", count);
+}
+
+Error in_doubt(std::string_view words, std::string_view redis_words) {
+  return with(-32013, words, "redis", redis_words);
+}
+
+Error corrupt(std::string_view words, std::string_view stored, size_t room) {
+  constexpr size_t kAround = 1024;
+  constexpr size_t kMostEscaped = 6;
+  Error error = make(-32014, words);
+  add(error, "stored_bytes", static_cast<int64_t>(stored.size()));
+  error.data += ',';
+  const size_t before = error.data.size();
+  json::Writer(error.data).key("stored").string(stored);
+  if (error.data.size() + kAround > room) {
+    error.data.resize(before);
+    json::Writer(error.data)
+        .key("stored")
+        .string(clip_utf8(stored, (room - kAround) / kMostEscaped));
+  }
+  return error;
 }
 
 void add_place(Error& error, std::string_view place) {

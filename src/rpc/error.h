@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,7 +27,7 @@ Error invalid_params(std::string_view field, std::string_view words);
 Error internal(std::string_view words);
 Error too_large(std::string_view words, size_t limit_bytes);
 Error not_found(std::string_view words);
-Error conflict(std::string_view words, int64_t expected, int64_t actual);
+Error conflict(std::string_view words, std::optional<int64_t> expected, int64_t actual);
 Error conflict(std::string_view words);
 Error refused_key(std::string_view key, std::string_view words);
 Error queue_full(std::string_view words, size_t limit_bytes);
@@ -43,6 +44,9 @@ Error wrong_type(std::string_view words, std::string_view type);
 Error forbidden(std::string_view words);
 Error dropped(std::string_view words);
 Error dropped(std::string_view words, uint64_t count);
+Error in_doubt(std::string_view words, std::string_view redis_words);
+// `stored` is told whole where it has so much room as JSON, else its beginning.
+Error corrupt(std::string_view words, std::string_view stored, size_t room);
 
 // What a client may have made up is told back in part only, so that no error is a long one.
 inline constexpr size_t kMaxEcho = 512;

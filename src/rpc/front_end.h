@@ -17,6 +17,10 @@ class FrontEnd {
   virtual bool answer(Token token, std::string_view result_json) = 0;
   virtual bool refuse(Token token, const Error& error) = 0;
 
+  // Tells by `client.error` what became of a call that was no request, or was answered before, if
+  // the client wants to know.
+  virtual void report(ClientId client, std::string_view method, const Error& error) = 0;
+
   // Sends a complete object that nobody has asked for, such as an event, without its newline. A
   // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
   // soon as there is room and before anything else that is sent this way. So it does for what is

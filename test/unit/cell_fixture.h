@@ -59,6 +59,10 @@ class FakeFront final : public rpc::FrontEnd {
   bool refuse(rpc::Token token, const rpc::Error& error) override {
     return settle(token, words_of(error));
   }
+  void report(rpc::ClientId client, std::string_view method, const rpc::Error& error) override {
+    heard.emplace_back(std::to_string(client) + ": " + std::string(method) + ": " +
+                       words_of(error));
+  }
   bool notify(rpc::ClientId client, std::string_view line) override {
     heard.emplace_back(std::to_string(client) + ": " + std::string(line));
     return true;
