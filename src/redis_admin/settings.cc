@@ -26,7 +26,7 @@ bool is_compared(std::string_view name) {
 std::string reason(std::string_view name) {
   constexpr std::pair<std::string_view, const char*> kReasons[] = {
       {"unixsocketperm", "programs of its group get in, and nobody else"},
-      {"maxclients", "an agent has at most three connections"},
+      {"maxclients", "an agent has at most four connections"},
       {"tcp-keepalive", "a computer that lost its power is found after two minutes"},
       {"timeout", "one who subscribes may hear nothing for days"},
       {"client-output-buffer-limit",
