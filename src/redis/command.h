@@ -1,4 +1,5 @@
-// Command: what the agent writes with, and which reply says that Redis has carried it out. Pure.
+// Command: the commands that the agent writes with, and which reply says that Redis has carried one
+// out. Pure.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +29,8 @@ inline constexpr size_t kCommands = 12;
 // "XADD": for a person.
 std::string_view name(Command command);
 
-// Whether the reply is what Redis answers to this command when it has carried the command out. Only
-// such a reply acknowledges a write: what answers otherwise is not Redis, or not in step.
+// Whether the reply is one that Redis gives after it has carried this command out. Only such a
+// reply acknowledges a write: a server that answers otherwise is not Redis, or is out of step.
 bool has_form(Command command, Reply reply);
 
 }  // namespace nb::redis

@@ -17,7 +17,7 @@ long long ms(Duration duration) {
 }  // namespace
 
 struct Connection::Wire {
-  // What waits for its answers: commands of the owner, or a step of ours.
+  // Commands of the owner, or a step of the greeting, that wait for their replies.
   struct Sent {
     MonoTime at{};
     uint32_t replies = 0;
@@ -34,7 +34,7 @@ struct Connection::Wire {
   MonoTime last_reply{};
   MonoTime last_ping{};
   std::optional<Duration> round_trip;
-  int pings = 0;         // that wait for their answers
+  int pings = 0;         // that wait for their replies
   bool overdue = false;  // at the last check
   Status early;          // what became of write_early()
 };
@@ -157,7 +157,8 @@ void Connection::on_stage(uv::DialStage stage) {
 
 void Connection::on_connected(Status& status) {
   if (!status) {
-    // Kept for the next try: the look-up of the name may hang, and one thread that does is enough.
+    // The wire is kept for the next try: its look-up of the name may hang in a thread, and one such
+    // thread is enough.
     std::unique_ptr<Wire> kept = std::move(wire_);
     fail({Trouble::unreachable, status.error().message}, std::nullopt);
     if (machine_.state() != LinkState::stopped) wire_ = std::move(kept);
@@ -224,7 +225,7 @@ std::optional<Failure> Connection::take_step(GreetingStep step, MonoTime sent, R
   return std::nullopt;
 }
 
-// Once a turn, so that whoever calls in from an answer finds everything in place afterwards.
+// Called once a turn, so that an owner that calls in from an answer finds everything in place.
 void Connection::on_turn() {
   events_.on_turn();
   if (wire_ && greeted()) flush();
@@ -242,8 +243,9 @@ void Connection::flush() {
   arm_check();
 }
 
-// One timer for both: the oldest command is overdue, or it has been silent for long enough to ask.
-// It is not moved at each reply but looks again when it expires.
+// One timer serves two purposes: the oldest command may be overdue, or the server may have been
+// silent for long enough to ask. The timer is not moved at each reply; it looks again when it
+// expires.
 void Connection::arm_check() {
   if (check_.active() || (!pings_ && wire_->sent.empty())) return;
   const MonoTime now = loop_.now();
@@ -261,8 +263,8 @@ void Connection::on_check() {
   if (!wire_->sent.empty()) {
     const MonoTime since = std::max(wire_->sent.front().at, wire_->last_reply);
     if (now - since >= options_.command_timeout) {
-      // It may be we who were held up: the answer lies in the socket then, and is read before this
-      // looks again.
+      // Perhaps this process was held up. Then the answer lies in the socket, and the loop reads it
+      // before this timer looks again.
       wire_->overdue = once_more;
       if (once_more) return check_.start(std::chrono::milliseconds(1));
       return fail({Trouble::silent, format("no answer within %s",
@@ -283,7 +285,7 @@ void Connection::fail(const Failure& failure, std::optional<Culprit> culprit) {
   events_.on_lost(failure, culprit, retry.news);
 }
 
-// Last of what a callback of the transport does: it dies here.
+// Destroys the transport, so nothing may follow in a callback of the transport.
 void Connection::drop() {
   check_.stop();
   wire_.reset();

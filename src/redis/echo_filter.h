@@ -1,11 +1,13 @@
-// EchoFilter: tells what comes back over a subscription because this agent has published it. Pure.
+// EchoFilter: recognizes messages that come back over a subscription because this agent has
+// published them. Pure.
 //
-// Redis marks no message with its sender. So a message counts as an echo if the same bytes went
-// out on the same channel within the last 30 s, and have not come back yet as often as they went
-// out. One message comes in several copies if patterns match its channel besides; so what has come
-// back is counted for each way in (the plain channel, each pattern), and a sending is good for one
-// copy by each. Of a foreign message alike to ours one comes through, and which does not matter;
-// only while ours is still on its way, or never came back, is the foreign one lost.
+// Redis does not mark messages with their sender. So a message counts as an echo if the same bytes
+// went out on the same channel within the last 30 s, and have not come back yet as often as they
+// went out. If patterns match the channel as well, one message comes in several copies. So what has
+// come back is counted for each way in (the plain channel, each pattern), and each publication
+// accounts for one copy by each way. If a foreign message has the same bytes as ours, one of the
+// two comes through, and it does not matter which. The foreign one is lost only while ours is still
+// on its way, or if ours never came back.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +23,13 @@ class EchoFilter {
   EchoFilter();
   ~EchoFilter();
 
-  // A message was put on the wire. Of more than 4096 in 30 s (fewer if they came back by several
-  // ways) the oldest are forgotten.
+  // A message goes out. Of more than 4096 within 30 s (fewer if they came back by several ways) the
+  // oldest are forgotten.
   void sent(std::string_view channel, std::string_view payload, MonoTime now);
-  // A message came in, by the plain channel (`pattern` empty) or by a pattern.
+  // Whether a message that came in, by the plain channel (`pattern` empty) or a pattern, is ours.
   bool is_echo(std::string_view channel, std::string_view payload, MonoTime now,
                std::string_view pattern);
-  // Gives the memory back: nothing is subscribed to any more.
+  // Gives the memory back, when nothing is subscribed to any longer.
   void clear();
 
  private:

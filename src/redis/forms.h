@@ -1,6 +1,5 @@
-// The forms of what Redis answers. Whoever answers at its address is a stranger: each function says
-// no to what is not of the form that the command's documentation gives, and none looks beyond it.
-// Pure.
+// The forms of Redis' replies to reads. Whoever answers at its address is a stranger: each function
+// refuses a reply that has not the form which the command's documentation gives. Pure.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +24,13 @@ std::optional<ScanPage> read_scan_page(Reply reply);
 // An integer that counts something: HLEN, STRLEN, HDEL.
 std::optional<uint64_t> read_count(Reply reply);
 
-// The text of GET and HGET; empty also if there is none.
+// The text of GET and HGET; empty for nil, too.
 std::optional<std::string_view> read_value(Reply reply);
 
 // The name of the type (TYPE); "none" for a key that is not there.
 std::optional<std::string_view> read_type(Reply reply);
 
-// Whether it is a list of entries (XREVRANGE), be it empty.
+// Whether the reply is a list of entries (XREVRANGE), which may be empty.
 bool is_entries(Reply reply);
 
 // When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).

@@ -23,13 +23,13 @@ struct Greeting {
   std::vector<int> databases;
 };
 
-// Adds the commands of the greeting to `output`, and calls `expect` for each, in order. `role`
-// stands behind the client's name.
+// Adds the commands of the greeting to `output`, and calls `expect` for each, in order. `role` is
+// appended to the client's name.
 void append_greeting(const Greeting& greeting, std::string_view role, std::string& output,
                      Delegate<void(GreetingStep)> expect);
 
-// Why the connection is of no use after this answer to a command of the greeting. Nothing if it is
-// good: it may be good after an error as well, see greeting_trouble().
+// Why the connection cannot be used after this answer to a command of the greeting. Nothing if it
+// can be used, which may be so after an error, too: see greeting_trouble().
 std::optional<Failure> check_answer(GreetingStep step, Reply reply);
 
 }  // namespace nb::redis

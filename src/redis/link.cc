@@ -10,10 +10,10 @@
 namespace nb::redis {
 namespace {
 
-// So many updates in one turn are worth a write of their own, unless as many more are under way.
+// This many updates in one turn are worth a write of their own, unless many are under way already.
 constexpr size_t kEarlyWakes = 16;
 constexpr size_t kBusyUnits = 64;
-// Whoever asks more has to wait himself.
+// More queries than this are refused.
 constexpr size_t kMaxQueries = 4096;
 
 long long ms(Duration duration) {
@@ -70,7 +70,7 @@ void Link::on_state(LinkState state) {
         Delegate<void(const outbox::Unit&)>::to<&Link::on_aborted>(this)};
     pipeline_.emplace(events, databases.empty() ? 0 : databases.back());
   }
-  // First: whoever hears of the new state may ask something, which sends what waits before it.
+  // This comes first: a listener of the new state may ask a query, which sends what waits.
   if (state == LinkState::replaying) outbox_.connection_opened();
   publish_status();
   if (state == LinkState::replaying) wake();
@@ -97,7 +97,7 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
       if (has_entry || unit.publish) note_own(kTransaction, result.no_transaction);
     }
   } else {
-    // What goes with a refused part is refused with its words: those are said once.
+    // A part that goes with a refused part has the same words, which are logged once.
     const bool message = !refusals.message.empty();
     if (!refusals.value.empty()) {
       say_refusal(result.value_command, unit.slot->key, refusals.value);
@@ -112,9 +112,8 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
   outbox_.settled(unit, loop_.now(), result.subscribers, refusals, result.echo.existed);
 }
 
-// The same refusal comes at each call, of any client. It is logged once for each command and error,
-// with the first few keys or channels that it was about: somebody looks for his own. Whoever made
-// the call is told each time.
+// The same refusal comes with each call of any client. So each pair of command and error is logged
+// once for each of the first few keys or channels. The caller is told each time.
 void Link::say_refusal(Command command, std::string_view what, std::string_view words) {
   constexpr size_t kNamed = 4;
   const unsigned number = refusal_number(words).value_or(0);
@@ -159,14 +158,14 @@ void Link::on_replies_done() {
   if (const auto took = pipeline_->take_last_unit_time()) {
     window_.on_answers(*took, window_was_full_);
   }
-  // There may be room for more units; and if all is stored, somebody may wait for that.
+  // There may be room for more units, and finish() may wait until all is stored.
   wake();
 }
 
-// Once a turn, before the loop waits: what the turn has gathered goes out in one write.
+// Called once a turn, before the loop waits: what the turn has gathered goes out in one write.
 void Link::on_turn() {
   wakes_ = 0;
-  // Nothing to wait for; a try that is under way may still come through before the deadline.
+  // Without a connection there is nothing to wait for. A try that is under way may still succeed.
   if (finishing_ && connection_.state() <= LinkState::waiting) {
     finish_deadline_.start(Duration::zero());
   }
@@ -176,8 +175,9 @@ void Link::on_turn() {
   if (finishing_ && outbox_.drained()) finish_deadline_.start(Duration::zero());
 }
 
-// In the middle of a turn that brings many: a server that has little to do works on the first while
-// the rest are still being read. One that is busy is better served by one large write a turn.
+// Called in the middle of a turn that brings many updates: a server that has little to do works on
+// the first ones while the rest are still being read. A busy server is better served by one large
+// write a turn.
 void Link::send_early() {
   wakes_ = 0;
   if (connection_.state() < LinkState::steady || pipeline_->waiting_units() >= kBusyUnits) return;
@@ -186,8 +186,8 @@ void Link::send_early() {
 }
 
 void Link::send_units() {
-  // Asked again by somebody who has just heard that an event was dropped: what was taken out of the
-  // outbox must be on its way before the next.
+  // A listener that hears of a dropped event may call this again from inside. The unit that was
+  // taken out of the outbox must be on its way before the next one.
   if (std::exchange(sending_, true)) return;
   const MonoTime now = loop_.now();
   const WallTime wall = loop_.clock().wall_now();
@@ -195,7 +195,7 @@ void Link::send_units() {
   while (pipeline_->waiting_units() < window_.units() &&
          connection_.unsent_bytes() < connection_.options().max_output_bytes &&
          outbox_.next(unit, now, wall)) {
-    // The round trip that a beat reports should be a fresh one; here a PING costs no wake-up.
+    // The round trip in a beat should be fresh, and a PING sent here costs no wake-up.
     connection_.ping_if_due();
     connection_.expect(pipeline_->send(unit, connection_.output(), now));
     if (unit.publish && events_.on_publish) {
@@ -220,7 +220,8 @@ void Link::cancel(uint64_t query) {
   if (pipeline_) pipeline_->cancel_query(query);
 }
 
-// Of a connection on which all is settled that was there when it was opened: is it well?
+// Decides between steady and degraded, once all that waited when the connection was opened is
+// settled.
 void Link::settle_state() {
   if (!connection_.greeted() || !outbox_.caught_up()) return;
   if (connection_.options().waits_for_beat && !beat_settled_) return;
@@ -228,7 +229,7 @@ void Link::settle_state() {
   for (const std::string& own : own_refusals_) {
     if (refused.empty()) refused = own;
   }
-  // All of it was refused: then nothing shows that this server stores anything.
+  // If all of it was refused, nothing shows that this server stores anything.
   if (refused.empty() && !confirmed_ && connection_.state() != LinkState::steady) {
     refused = first_refusal_;
   }
@@ -240,7 +241,7 @@ void Link::settle_state() {
     return connection_.set_degraded(trouble);
   }
   if (connection_.state() == LinkState::steady) return;
-  // What Redis has refused of the node's own meanwhile is there now.
+  // Writes again what Redis has refused of the node's own in the meantime.
   if (connection_.state() == LinkState::degraded) {
     outbox_.rewrite_all();
     wake();
@@ -273,7 +274,7 @@ void Link::on_lost(const Failure& failure, std::optional<Culprit>, bool news) {
 
 void Link::forget_connection(std::string_view words) {
   outbox_.connection_lost();
-  status_.state = connection_.state();  // whoever gets no answer may say why
+  status_.state = connection_.state();  // those that get no answer now may tell why
   if (pipeline_) pipeline_->give_up(words);
   pipeline_.reset();
   window_.reset();
@@ -296,7 +297,7 @@ void Link::finish(Duration deadline, Delegate<void()> on_finished) {
   finishing_ = true;
   on_finished_ = on_finished;
   finish_deadline_.start(deadline);
-  // The next try may be seconds away; what waits here has this one left.
+  // The next try may be seconds away, and this one is the last that what waits here can have.
   connection_.try_now();
   wake();
 }

@@ -1,13 +1,13 @@
-// Link: keeps the outbox flowing to Redis, on a Connection of its own. When the connection is
-// there, the link writes every slot again, then the events that wait, and goes on; whatever fails,
-// it tries again, for ever.
+// Link: writes the outbox to Redis, on a Connection of its own. On a new connection the link writes
+// every slot again, then the events that wait, and goes on. Whatever fails, the link tries again,
+// for ever.
 //
-// A refusal that will be the same the next time (redis/trouble) costs what it concerns: the value,
-// the entry or the message. Any other error is a failure of the link: what waits is kept. If what
-// is refused is the node's own beat (a slot with `echo`, and what belongs to it), the link is
-// degraded.
+// A refusal that will be the same the next time (redis/trouble) costs only what it concerns: the
+// value, the entry or the message. Any other error is a failure of the link, and what waits is
+// kept. If Redis refuses the node's own beat (a slot with `echo`, and what belongs to it), the link
+// is degraded.
 //
-// The callbacks come on the loop's thread; they may fill the outbox, call wake() and ask queries,
+// The callbacks come on the loop's thread. They may fill the outbox, call wake() and ask queries,
 // but must not destroy the link.
 #pragma once
 
@@ -30,7 +30,7 @@ namespace nb::redis {
 struct LinkStatus {
   LinkState state = LinkState::stopped;
   Trouble trouble = Trouble::none;
-  std::string words;  // what went wrong last, or what is refused; for a person; empty when steady
+  std::string words;  // for a person: what failed last, or what is refused; empty when steady
   std::optional<Duration> round_trip;  // of the last PING on this connection
   uint64_t connects = 0;               // times it became steady
   uint64_t failures = 0;
@@ -40,8 +40,8 @@ struct LinkEvents {
   Delegate<void(const LinkStatus&)> on_status;  // state changed
   // Of slots with `echo`.
   Delegate<void(const outbox::Slot&, const SlotEcho&)> on_slot_stored;
-  // A message is put on the wire; a subscriber of this process may hear it soon. A notice is one of
-  // the outbox's own, that nobody here has heard yet.
+  // A message goes out; a subscriber of this process may hear it soon. A notice is a message of the
+  // outbox's own, which nobody in this process has heard yet.
   Delegate<void(std::string_view channel, std::string_view payload, bool is_notice)> on_publish;
 };
 
@@ -54,23 +54,24 @@ class Link {
   Link& operator=(const Link&) = delete;
 
   void start();
-  // Something was put into the outbox: it goes out before the loop next waits.
+  // Something was put into the outbox. It goes out before the loop next waits.
   void wake();
-  // Sends one command (its words) to a database of the greeting, after all that the outbox held
-  // when it was asked, as far as there was room in flight. `done` is called exactly once, unless
-  // cancelled: with the answer, an error reply included, or without if the connection ends first;
-  // but not when the link is destroyed. 0, and no call, if there is no greeted connection or too
-  // many queries wait. `ahead_of_writes`: before what the outbox holds and has not yet sent.
+  // Sends one command (its words) to a database of the greeting. `behind_writes` sends what the
+  // outbox holds first, as far as there is room; `ahead_of_writes` does not. `done` is called
+  // exactly once: with the answer, which may be an error, or without one if the connection ends
+  // first. `done` is not called after cancel(), nor when the link is destroyed. 0 means that `done`
+  // will not be called: no connection is greeted, or too many queries wait.
   enum class QueryOrder : uint8_t { behind_writes, ahead_of_writes };
   uint64_t query(int db, std::span<const std::string_view> command,
                  Delegate<void(const QueryReply&)> done,
                  QueryOrder order = QueryOrder::behind_writes);
   void cancel(uint64_t query);
-  // Other options. If they change where or as whom to connect, it does so anew at once.
+  // Takes other options. If they change where or as whom to connect, the link connects anew at
+  // once.
   void reconfigure(LinkOptions options);
-  // No more will be put in: calls `on_finished` (on a later turn) when all is stored, or when the
-  // deadline has passed, or at once if there is no connection and one more try gets none; then the
-  // link is stopped.
+  // Nothing more will be put into the outbox. Calls `on_finished` on a later turn: when all is
+  // stored, when the deadline has passed, or when there is no connection and one more try gets
+  // none. Then the link is stopped.
   void finish(Duration deadline, Delegate<void()> on_finished);
 
   const LinkStatus& status() const { return status_; }
@@ -96,7 +97,7 @@ class Link {
     unsigned number;  // of the refusal
     size_t key;       // of the key or channel, hashed
   };
-  // What of a beat may be refused.
+  // The parts of a beat that may be refused.
   enum OwnPart : uint8_t { kHealth, kHistory, kMessages, kTransaction, kOwnParts };
   void note_own(OwnPart part, std::string_view words);
   void say_refusal(Command command, std::string_view what, std::string_view words);
@@ -109,11 +110,11 @@ class Link {
   LinkStatus status_;
   Connection connection_;
   std::optional<Pipeline> pipeline_;                 // while there is a connection
-  std::array<std::string, kOwnParts> own_refusals_;  // Redis' words; empty: it takes that part
+  std::array<std::string, kOwnParts> own_refusals_;  // Redis' words; empty: Redis takes that part
   std::vector<Said> said_;                           // refusals that were logged
   std::string first_refusal_;                        // on this connection
-  bool confirmed_ = false;                           // a write of ours was, on this connection
-  bool beat_settled_ = false;                        // a slot with `echo` was, be it refused
+  bool confirmed_ = false;                           // a write was confirmed on this connection
+  bool beat_settled_ = false;                        // a slot with `echo` was stored or refused
   bool was_steady_ = false;                          // on this connection
   uint64_t last_query_ = 0;
   bool sending_ = false;

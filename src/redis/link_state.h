@@ -1,5 +1,5 @@
-// LinkMachine: the states of the link and what leads from one to the next. Pure: it is told what
-// happened and answers how long to wait and whether there is something to say.
+// LinkMachine: the states of a connection, and what leads from one to the next. Pure: the machine
+// is told what happened, and answers how long to wait and whether there is something to log.
 //
 // clang-format off
 //   stopped ─▶ waiting ─▶ resolving ─▶ connecting ─▶ greeting ─▶ replaying ─▶ steady ◀─▶ degraded
@@ -38,24 +38,24 @@ class LinkMachine {
       : backoff_(std::move(backoff)), stable_after_(stable_after) {}
 
   LinkState state() const { return state_; }
-  // Of the last failure; `none` when steady; why it is degraded.
+  // The trouble of the last failure, or of state degraded; `none` when steady.
   Trouble trouble() const { return trouble_; }
   bool connected() const { return state_ >= LinkState::greeting; }
 
-  // Begins: the first try is due at once.
+  // From stopped to waiting: the first try is due at once.
   void start();
-  // Forward along the picture above. False, and nothing changes, if that is no step of it.
+  // One step forward in the picture above. False, and nothing changes, if there is no such step.
   [[nodiscard]] bool advance(LinkState to, MonoTime now);
   // What is wrong in state degraded.
   void set_trouble(Trouble trouble) { trouble_ = trouble; }
 
   struct Retry {
     Duration delay{};
-    bool news = false;  // this trouble has not been said yet
+    bool news = false;  // this trouble has not been told yet
   };
-  // Whatever was going on has failed.
+  // The connection, or the try, has failed.
   Retry fail(Trouble trouble, MonoTime now);
-  // The way to the server is another one: try at once, no failure.
+  // The options lead elsewhere now: the next try is due at once, and this is no failure.
   void restart();
   void set_limits(Backoff::Limits limits, Duration stable_after) {
     backoff_.set_limits(limits);

@@ -52,7 +52,7 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
   bool selects = false;
   if (slot != nullptr) selects = select(slot->db, output);
   if (slot == nullptr && has_entry) selects = select(unit.record->db, output);
-  // There and back again, so that what follows is in the right database even if this is refused.
+  // SELECT there and back again: what follows is in the right database even if XADD is refused.
   const bool elsewhere = has_entry && unit.record->db != db_;
 
   Waiting waiting{};
@@ -75,8 +75,8 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
   if (has_entry && unit.stream.expire) waiting.add(Command::expire_stream);
   if (elsewhere) waiting.add(Command::select);
   if (unit.publish) waiting.add(Command::publish);
-  // A record whose message is too old and that has no entry has nothing to send: it is settled in
-  // its turn, so that order holds.
+  // A record without an entry whose message is too old has nothing to send. A PING keeps its place,
+  // so that records are settled in their order.
   if (waiting.commands == 0) waiting.add(Command::ping);
   waiting.queued = unit.apart || !no_transaction_.empty() ? of_the_value : waiting.commands;
   if (waiting.queued < 2) waiting.queued = 0;
@@ -185,7 +185,7 @@ void Pipeline::give_up(std::string_view words) {
   }
 }
 
-// Whoever is told may send more, which may move what waits: so it is taken out first.
+// A listener may send more, which may move waiting_. So each item is taken out before it is told.
 std::optional<Failure> Pipeline::on_reply(Reply reply, MonoTime now) {
   if (waiting_.empty()) return Failure{Trouble::rubbish, "a reply that nothing was asked for"};
   switch (waiting_.front().kind) {
@@ -202,9 +202,9 @@ std::optional<Failure> Pipeline::on_reply(Reply reply, MonoTime now) {
 
 std::optional<Failure> Pipeline::answer_query(Reply reply) {
   const std::string_view error = reply.error();
-  // What this user may not do concerns who asked; what the server cannot do concerns all. Any other
-  // error, or another form, says nothing of a key; but of what is no key (INFO) it is an answer
-  // too.
+  // A refusal of this user concerns the one who asked; what the server cannot do concerns all. Any
+  // other error, or another form, tells nothing of a key, so it ends the connection. For a question
+  // that is not about a key (INFO) it is an answer like others.
   const Trouble trouble = classify(error);
   const bool of_a_key = queries_.front().of_a_key;
   if (!is_refusal(error) && (of_a_key || trouble != Trouble::server_error)) {
@@ -243,13 +243,13 @@ std::optional<Failure> Pipeline::take_unit_reply(Reply reply, MonoTime now) {
   if (progress_.replies == waiting.replies()) {
     settle_unit(now);
   } else if (!previous.empty() && previous.data() != previous_.data()) {
-    previous_ = previous;  // the reply goes
+    previous_ = previous;  // the reply's memory is used again
     previous = previous_;
   }
   return std::nullopt;
 }
 
-// +OK to MULTI, +QUEUED to what follows, or why a command was not queued.
+// Takes +OK to MULTI, +QUEUED to the commands behind it, or the reason why one was not queued.
 std::optional<Failure> Pipeline::take_queued(Command command, Reply reply) {
   if (progress_.no_multi) return take_result(command, reply);
   if (reply.is_error()) {
@@ -264,7 +264,7 @@ std::optional<Failure> Pipeline::take_queued(Command command, Reply reply) {
   const bool expected =
       command == Command::multi ? has_form(command, reply) : reply.is_status("QUEUED"sv);
   if (!expected) return wrong_form(name(command));
-  // This server takes transactions again; of a cluster that does not change.
+  // This server takes transactions again. A cluster never will, for keys of several slots.
   if (command == Command::multi && !no_transaction_.starts_with("CROSSSLOT")) {
     no_transaction_.clear();
   }
@@ -279,7 +279,7 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
   }
   if (reply.is_error()) {
     const std::string_view error = reply.text();
-    // EXECABORT, after a command that was not queued; or what became of the server meanwhile.
+    // EXECABORT after a command that was not queued, or a new trouble of the server.
     const Trouble trouble = classify(error);
     const bool refused = is_refusal(error);
     if (!refused && !(progress_.not_queued && trouble == Trouble::server_error)) {
@@ -292,8 +292,8 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
     progress_.aborted = waiting.queued == waiting.commands && has_parts(unit) &&
                         (why.empty() || !no_transaction_.empty());
     if (progress_.aborted) return std::nullopt;
-    // Without its main part the rest of it is not sent either: who made the call hears that it was
-    // refused, and nothing of it is there.
+    // Without its main part the rest of the unit is not sent either: the caller hears of a refusal,
+    // and Redis has nothing of the unit.
     for (size_t i = 0; i < waiting.queued; ++i) {
       if (waiting.command[i] != Command::select) (void)note_refusal(waiting.command[i], why);
     }
@@ -336,7 +336,7 @@ std::optional<Failure> Pipeline::note_refusal(Command command, std::string_view 
   if (!is_refusal(error)) return Failure{classify(error), std::string(error)};
   const outbox::Unit& unit = waiting_.front().unit;
   Part part = part_of(command);
-  // PING, in place of an event that has nothing to send.
+  // A PING stands for an event that has nothing to send.
   if (part == kValue && unit.slot == nullptr) part = kMessage;
   if (progress_.refused[part].empty()) {
     progress_.refused[part] = error;
@@ -345,7 +345,7 @@ std::optional<Failure> Pipeline::note_refusal(Command command, std::string_view 
   return std::nullopt;
 }
 
-// Whether something is left of the unit without one part.
+// Whether the unit has more than one part.
 bool Pipeline::has_parts(const outbox::Unit& unit) {
   const bool has_entry = unit.record != nullptr && unit.record->has_entry;
   return (unit.slot != nullptr) + has_entry + unit.publish > 1;

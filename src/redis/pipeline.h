@@ -23,15 +23,15 @@
 
 namespace nb::redis {
 
-// What is known of a hash slot's key from the transaction that wrote it.
+// What the transaction that wrote a hash slot tells of its key.
 struct SlotEcho {
   bool existed = false;       // the key was there before
-  std::string_view previous;  // its first field before; only if SlotUpdate::echo was set
+  std::string_view previous;  // the first field before; only if SlotUpdate::echo was set
 };
 
 // The answer to a query, valid during the call. An error reply of the server is an answer too.
 struct QueryReply {
-  Reply reply;             // none: there was none
+  Reply reply;             // of the kind `none` if there was no answer
   std::string_view words;  // of an error reply, or why there was none
 };
 
@@ -39,7 +39,7 @@ struct QueryReply {
 struct UnitResult {
   outbox::Refusals refusals;
   Command value_command{};  // that was refused
-  // Why what belongs together does not go as one transaction; empty where it does.
+  // Why the parts do not go as one transaction; empty if they do.
   std::string_view no_transaction;
   SlotEcho echo;             // if the value was stored
   int64_t subscribers = -1;  // PUBLISH's answer; -1 if nothing was published
@@ -58,17 +58,17 @@ class Pipeline {
   // `db`: the database that the greeting has selected last.
   Pipeline(PipelineEvents events, int db) : events_(events), db_(db) {}
 
-  // These add commands to `output`, and return how many replies these will have.
+  // Both add commands to `output`, and return how many replies these will have.
   uint32_t send(const outbox::Unit& unit, std::string& output, MonoTime now);
-  // One command of others. `done` is called once, from on_reply() or give_up(). Of HGET, an answer
-  // that Redis does not have to it ends the connection.
+  // A command of somebody else. `done` is called once, from on_reply() or give_up(). If the command
+  // is HGET, a reply that Redis does not have for HGET ends the connection.
   uint32_t query(uint64_t id, int db, std::span<const std::string_view> command,
                  Delegate<void(const QueryReply&)> done, std::string& output);
-  // Its answer is of no interest any more.
+  // The answer is no longer wanted.
   void cancel_query(uint64_t id);
 
-  // The next reply; a failure ends the connection. The events and the queries' answers are called
-  // from inside; they may send more, but must not destroy this object.
+  // Takes the next reply; a failure ends the connection. The events and the queries' answers are
+  // called from inside; they may send more, but must not destroy this object.
   std::optional<Failure> on_reply(Reply reply, MonoTime now);
   // The connection is over: tells the queries that still wait.
   void give_up(std::string_view words);
@@ -76,15 +76,15 @@ class Pipeline {
   // Units, and queries, that wait for replies.
   size_t waiting_units() const { return waiting_units_; }
   size_t waiting_queries() const { return queries_.size(); }
-  // How long the unit that was answered last had been under way; once.
+  // How long the unit that was settled last had been under way. Told once.
   std::optional<Duration> take_last_unit_time() { return std::exchange(last_unit_time_, {}); }
 
  private:
   enum class Kind : uint8_t { select, query, unit };
   // HGET, HSET, PEXPIRE, SELECT, XADD, SELECT, PUBLISH.
   static constexpr size_t kMaxCommands = 8;
-  // One command that waits for its reply, or a unit. Its first `queued` commands stand between
-  // MULTI and EXEC, the rest behind.
+  // A command that waits for its reply, or a unit that waits for several. The first `queued`
+  // commands of a unit stand between MULTI and EXEC, the others behind EXEC.
   struct Waiting {
     outbox::Unit unit;
     MonoTime sent;
@@ -96,12 +96,12 @@ class Pipeline {
     void add(Command c) { command[commands++] = c; }
     uint32_t replies() const { return commands + (queued > 0 ? 2u : 0u); }
   };
-  // What is known of the unit at the front from the replies that have come.
+  // What the replies so far have told of the unit at the front.
   struct Progress {
     size_t replies = 0;
     bool no_multi = false;    // MULTI itself was refused, so each command is carried out at once
-    bool not_queued = false;  // a command was, and so nothing is carried out
-    bool aborted = false;     // and the unit is to be sent again apart
+    bool not_queued = false;  // a command was refused before EXEC, so nothing is carried out
+    bool aborted = false;     // the unit is to be sent again apart
     SlotEcho echo;
     int64_t subscribers = -1;
     std::array<std::string, 3> refused;  // Redis' words by part

@@ -9,14 +9,14 @@
 namespace nb::redis {
 namespace {
 
-// Whoever asks more has to wait himself.
+// More questions than this are refused.
 constexpr size_t kMaxQuestions = 1024;
-// A connection that broke under a question is no reason to leave it unanswered, but the question
-// may be the reason.
+// A connection that broke under a question is no reason to leave the question unanswered. But the
+// question may be what broke it.
 constexpr int kMaxTries = 3;
 
-// What the whole server, or this connection, cannot do. Other errors are answers: to a question
-// that this user may not ask, say.
+// Whether the whole server, or this connection, cannot answer. Other errors are answers, for
+// example to a question that this user may not ask.
 bool ends_the_connection(Trouble trouble) {
   switch (trouble) {
     case Trouble::not_admitted:
@@ -75,7 +75,7 @@ uint64_t Reader::ask(std::span<const std::string_view> command,
   question->deadline = loop_.now() + 2 * connection_.options().command_timeout;
   questions_.push_back(std::move(question));
   connection_.flush_soon();
-  if (questions_.size() == 1) time_.stop();  // it stood at the end of the idle time
+  if (questions_.size() == 1) time_.stop();  // the timer stood at the end of the idle time
   arm();
   return last_id_;
 }
@@ -85,7 +85,7 @@ void Reader::cancel(uint64_t id) {
   for (auto* list : {&questions_, &failed_}) {
     for (size_t i = 0; i < list->size(); ++i) {
       if ((*list)[i] == nullptr || (*list)[i]->id != id) continue;
-      // Of one that was sent, the answer comes all the same.
+      // A question that was sent stays in the list, since its answer will come.
       (*list)[i]->done = {};
       if (list == &questions_ && i >= sent_) list->erase(list->begin() + static_cast<ptrdiff_t>(i));
       return;
@@ -145,7 +145,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
   answered_sent_at_ = question->sent_at;
   if (questions_.empty()) {
     idle_since_ = loop_.now();
-    time_.stop();  // it stood at a deadline
+    time_.stop();  // the timer stood at a deadline
     arm();
   }
   question->done({reply, {}});
@@ -155,7 +155,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
 void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, bool) {
   words_ = format("%.*s (%s)", static_cast<int>(redis::words(failure.trouble).size()),
                   redis::words(failure.trouble).data(), failure.words.c_str());
-  // It had worked before: what the others have asked is worth another connection at once.
+  // The connection had worked, so the other questions are worth a new one at once.
   const bool again =
       sent_ > 0 && (failure.trouble == Trouble::closed || failure.trouble == Trouble::rubbish);
   Questions kept;
@@ -181,7 +181,7 @@ void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, boo
 }
 
 void Reader::answer_none(Questions& whom) {
-  // Whoever is told may cancel others, and ask more.
+  // A listener may cancel other questions, and ask more.
   while (!whom.empty()) {
     const std::unique_ptr<Question> question = std::move(whom.back());
     whom.pop_back();
@@ -224,7 +224,7 @@ void Reader::on_time() {
   answer_none(failed_);
 }
 
-// Like the link's: it is not moved at each question, but looks again when it expires.
+// The timer is not moved at each question; it looks again when it expires.
 void Reader::arm() {
   if (time_.active()) return;
   MonoTime at = idle_since_ + idle_;

@@ -23,45 +23,44 @@ namespace nb::redis {
 
 // Valid during the call. An error reply of the server is an answer too.
 struct ReaderAnswer {
-  Reply reply;       // none: there was none
-  ReplyLimit limit;  // that it was beyond; set only if there was none for that reason
+  Reply reply;       // of the kind `none` if there was no answer
+  ReplyLimit limit;  // set if there is no reply because it was beyond this limit
 };
 
 class Reader {
  public:
-  // A longer reply is none; more memory than a few times that is never taken.
+  // A longer reply is refused. The reader takes at most a few times this much memory.
   static constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
-  // How long an idle connection stays: from one question of a view that looks once a second or two
-  // to its next.
+  // How long an idle connection stays: long enough for a view that asks every second or two.
   static constexpr Duration kIdle = std::chrono::seconds(5);
 
-  // All references must outlive it. Of the options, the databases are not used; the client's name
-  // gets "-read" behind it.
+  // All references must outlive the reader. It uses `database` instead of the options' databases,
+  // and appends "-read" to the client's name.
   Reader(uv::Loop& loop, LinkOptions options, int database, MakeTransport make_transport,
          Duration idle = kIdle);
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
   ~Reader();
 
-  // Asks one command (its words). `done` is called exactly once, unless cancelled, and never from
-  // within this call; but not when the reader is destroyed. 0, and no call: the server could not be
-  // reached a moment ago, or too many questions wait.
+  // Asks one command (its words). `done` is called exactly once, on a later turn; not after
+  // cancel(), nor when the reader is destroyed. 0 means that `done` will not be called: the server
+  // could not be reached a moment ago, or too many questions wait.
   uint64_t ask(std::span<const std::string_view> command, Delegate<void(const ReaderAnswer&)> done);
   void cancel(uint64_t question);
-  // The link has come to the server: what is asked next need not wait.
+  // The link has reached the server: the next question need not wait.
   void on_server_there() { connection_.forgive(); }
-  // Other options. If they lead elsewhere, what was asked is asked there.
+  // Takes other options. If they lead elsewhere, open questions are asked there.
   void reconfigure(LinkOptions options);
-  // What was asked is cancelled.
+  // Cancels all questions and closes.
   void stop();
 
-  // Why there was no answer, for a person; empty while all is well.
+  // For a person: why there was no answer; empty while all is well.
   const std::string& words() const { return words_; }
 
  private:
   struct Question {
     uint64_t id = 0;
-    Delegate<void(const ReaderAnswer&)> done;  // empty: nobody wants the answer any more
+    Delegate<void(const ReaderAnswer&)> done;  // empty: the answer is no longer wanted
     std::string command;                       // as it is sent
     MonoTime deadline{};
     MonoTime sent_at{};
@@ -85,14 +84,15 @@ class Reader {
   int database_;
   Connection connection_;
   Questions questions_;  // in the order in which they were asked
-  size_t sent_ = 0;      // of them, the first
+  size_t sent_ = 0;      // how many of them, from the first on, were sent
   SendWindow window_{SendWindow::kQuestions};
   bool window_was_full_ = false;
-  MonoTime answered_sent_at_ = MonoTime::min();  // when the last that was answered had been sent
-  Questions failed_;                             // are being told so
+  MonoTime answered_sent_at_ =
+      MonoTime::min();  // when the question that was answered last was sent
+  Questions failed_;    // are being told that there is no answer
   uint64_t last_id_ = 0;
   std::string words_;
-  MonoTime idle_since_{};  // nothing is asked
+  MonoTime idle_since_{};  // since when nothing is asked
   uv::Timer time_;         // the next deadline, or the end of an idle connection
 };
 

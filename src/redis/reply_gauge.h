@@ -12,7 +12,8 @@
 
 namespace nb::redis {
 
-// The limit that a reply is beyond: so many bytes, elements of an array, or arrays in one another.
+// The limit that a reply is beyond: a number of bytes, of elements of an array, or of arrays in one
+// another.
 struct ReplyLimit {
   enum class Of : uint8_t { none, bytes, elements, depth };
   Of of = Of::none;
@@ -29,7 +30,7 @@ class ReplyGauge {
   // Arrays within arrays. hiredis 1.0 to 1.4.0 have no limit of their own: there a reply nested
   // deep enough overflows the stack of whoever frees it.
   static constexpr size_t kMaxDepth = 7;
-  // The longest simple string or error, and how much of it hiredis gets to see: nobody reads more.
+  // The longest simple string or error, and how much of it is handed on: nobody reads more.
   static constexpr size_t kMaxLine = 4 * 1024 * 1024;
   static constexpr size_t kKeptLine = 2048;
 
@@ -45,8 +46,8 @@ class ReplyGauge {
   // Set if the fault is a limit, not bytes that are not the protocol.
   ReplyLimit limit() const { return limit_; }
 
-  // Whether the parser would get anywhere: since it was last asked an element has come to its end,
-  // or a whole reply waits to be taken.
+  // Whether parsing makes sense: since the last call an element has come to its end, or a whole
+  // reply waits to be taken.
   bool worth_parsing() {
     const bool worth = whole_ > 0 || elements_ended_;
     elements_ended_ = false;

@@ -18,8 +18,8 @@ ReplyArena& arena_of(const redisReadTask* task) {
   return *static_cast<ReplyArena*>(task->privdata);
 }
 
-// An element lies in its array, which make_array() has made; other replies lie for themselves. A
-// null answer makes hiredis say "Out of memory" and give the stream up.
+// An element lies in its array, which make_array() has made; another reply lies by itself. Where a
+// function returns null, hiredis says "Out of memory" and gives the stream up.
 Reply* make(const redisReadTask* task, Reply reply) {
   Reply* at = nullptr;
   if (task->parent != nullptr) {
@@ -31,7 +31,7 @@ Reply* make(const redisReadTask* task, Reply reply) {
   return new (at) Reply(reply);
 }
 
-// Nearly every status: nothing to clean, nothing to cut.
+// True for nearly every status: there is nothing to clean and nothing to cut.
 bool is_plain(std::string_view text) {
   return text.size() <= kMaxForeignText &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
@@ -42,9 +42,9 @@ void* make_string(const redisReadTask* task, char* text, size_t size) {
                     : task->type == REDIS_REPLY_STATUS ? Reply::Kind::status
                     : task->type == REDIS_REPLY_ERROR  ? Reply::Kind::error
                                                        : Reply::Kind::none;
-  // What RESP3 adds was not asked for.
+  // RESP3 was not asked for, so its types are refused.
   if (kind == Reply::Kind::none) return nullptr;
-  // "-\r\n": whoever looks for an error's words has to find some.
+  // "-\r\n": those who look for an error's words have to find some.
   constexpr std::string_view kNoWords = "an error without a text";
   std::string clean;
   if (kind == Reply::Kind::error && size == 0) {
@@ -87,7 +87,7 @@ void* make_nil(const redisReadTask* task) {
 
 template <class Functions>
 void refuse_what_resp3_adds(Functions& functions) {
-  // Null would not do: hiredis would hand out a number in place of a pointer.
+  // A null function would not do: hiredis would hand out a number in place of a pointer.
   if constexpr (requires { functions.createDouble; }) {
     functions.createDouble = [](const redisReadTask*, double, char*, size_t) -> void* {
       return nullptr;
@@ -96,7 +96,7 @@ void refuse_what_resp3_adds(Functions& functions) {
   }
 }
 
-// The arena has it.
+// The arena owns the replies.
 void free_nothing(void*) {}
 
 redisReplyObjectFunctions make_functions() {

@@ -1,6 +1,6 @@
 // ReplyReader: hiredis' parser behind the limits of ReplyGauge, for hiredis 0.14 and 1.x. Replies
 // are made in an arena of the reader's own, so reading them allocates nothing. The text of a status
-// and of an error is a stranger's: it is made fit for logs and answers here, where it enters.
+// or an error comes from a stranger, so it is made fit for logs and answers here, where it enters.
 #pragma once
 
 #include <cstddef>
@@ -25,10 +25,10 @@ class ReplyReader {
   // Takes bytes in. False if they are not the protocol or beyond the limits: then fault() says
   // why, and the connection is of no more use.
   bool feed(std::string_view bytes);
-  // The next complete reply, valid until the call after; or none: more bytes are needed, or there
-  // is a fault.
+  // The next complete reply, valid until the call after that. `none` if more bytes are needed, or
+  // if there is a fault.
   Reply next();
-  // Whole replies that have come and were not taken: those that a fault came after.
+  // Whole replies that have come and were not taken by next(): a fault came after them.
   size_t whole_replies() const { return gauge_.whole_replies(); }
   // Null while all is well. Valid until the reader dies.
   const char* fault() const { return fault_; }
@@ -43,7 +43,7 @@ class ReplyReader {
   ReplyGauge gauge_;
   const char* fault_ = nullptr;
   ReplyArena arena_;
-  bool given_ = false;  // what is in the arena was handed out
+  bool given_ = false;  // the reply in the arena was handed out
   std::unique_ptr<Parser> parser_;
 };
 

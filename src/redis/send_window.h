@@ -1,6 +1,6 @@
-// SendWindow: how many units may be under way at a time. What is under way is in front of whatever
-// comes next, and nobody can be served before it: so it is no more than a slow or busy server
-// answers within some milliseconds, however much waits. Pure.
+// SendWindow: how many units may be under way at a time. Whatever comes next has to wait for what
+// is under way. So no more is under way than a slow or busy server answers within some
+// milliseconds, however much waits. Pure.
 #pragma once
 
 #include <algorithm>
@@ -15,13 +15,14 @@ class SendWindow {
   struct Limits {
     size_t most = 0;
     size_t least = 0;
-    // So much longer than the quickest may an answer take, before fewer units are sent at a time.
+    // An answer may take this much longer than the quickest one before fewer units are sent at a
+    // time.
     Duration queue{};
   };
-  // Of the link. Enough to keep a local server busy through a round trip, few enough that one
-  // deadline covers them all.
+  // For the link: enough units to keep a local server busy through a round trip, and few enough
+  // that one deadline covers them all.
   static constexpr Limits kWrites = {1024, 256, std::chrono::milliseconds(2)};
-  // Of the reader. A question may cost the server a hundred times as much as a write does, and a
+  // For the reader: a question may cost the server a hundred times as much as a write does, and a
   // server that has begun to answer one connection's questions looks at no other connection.
   static constexpr Limits kQuestions = {64, 4, std::chrono::milliseconds(1)};
 
@@ -29,8 +30,8 @@ class SendWindow {
       : limits_(limits), units_(limits.most), quickest_(Duration::max() - limits.queue) {}
 
   size_t units() const { return units_; }
-  // The newest unit that was answered had been sent so long before. `was_full`: more would have
-  // been sent if they were allowed to.
+  // `took`: how long the unit that was answered last had been under way. `was_full`: more units
+  // would have been sent if that had been allowed.
   void on_answers(Duration took, bool was_full) {
     quickest_ = std::min(quickest_, took);
     if (took > quickest_ + limits_.queue) {
@@ -39,7 +40,7 @@ class SendWindow {
       units_ = std::min(limits_.most, units_ + step());
     }
   }
-  // A new connection: another way, perhaps.
+  // For a new connection, which may lead another way.
   void reset() { *this = SendWindow(limits_); }
 
  private:

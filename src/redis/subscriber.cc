@@ -8,11 +8,12 @@
 namespace nb::redis {
 namespace {
 
-// Commands that wait for their answers: several times what all clients together may subscribe to.
-// Who subscribes and unsubscribes in a loop must not fill the memory while the server is silent.
+// Commands that may wait for their answers: several times what all clients together may subscribe
+// to. A client that subscribes and unsubscribes in a loop must not fill the memory while the server
+// is silent.
 constexpr size_t kMaxSent = 16384;
 
-// None is selected: channels belong to no database.
+// No database is selected, since channels belong to none.
 LinkOptions without_databases(LinkOptions options) {
   options.greeting.databases.clear();
   return options;
@@ -90,7 +91,7 @@ void Subscriber::stop() {
   connection_.flush_soon();
 }
 
-// Once a turn, so that whoever calls in from a message finds everything in place afterwards.
+// Called once a turn, so that a caller from inside a message finds everything in place.
 void Subscriber::on_turn() {
   if (!wants_anything()) {
     if (state() == LinkState::stopped) return;
@@ -138,8 +139,8 @@ void Subscriber::send(Command command, std::string_view name) {
   sent_.push_back({command, std::string(name)});
 }
 
-// One command each, so that one that is refused does not take the others with it. Once a turn: of
-// what is given up in the turn in which it was wanted, the server never hears.
+// Each name has a command of its own, so that a refused one does not take the others with it. Names
+// that are given up in the turn in which they were wanted are never sent.
 void Subscriber::send_wanted() {
   for (auto* all : {&channels_, &patterns_}) {
     for (auto& [name, wanted] : *all) {
@@ -159,7 +160,7 @@ void Subscriber::on_replies_done() {
 bool Subscriber::on_message(Reply reply) {
   if (!reply.is_array()) return false;
   const std::string_view kind = reply[0].text();
-  // What was still on its way when it was unsubscribed is not wanted any more.
+  // A message that was on its way when its channel was unsubscribed is no longer wanted.
   if (kind == "message" && reply.size() == 3) {
     if (channels_.contains(reply[1].text())) {
       events_.on_message(reply[1].text(), reply[2].text(), {});
@@ -232,7 +233,7 @@ void Subscriber::maybe_steady() {
 void Subscriber::on_lost(const Failure& failure, std::optional<Culprit>, bool news) {
   interrupted();
   forget_connection();
-  // The link says the same of the same server, louder.
+  // The link logs the same trouble of the same server at a higher level.
   if (news) {
     const std::string_view words = redis::words(failure.trouble);
     log_.info("redis: not listening: %.*s (%s); trying again for ever",

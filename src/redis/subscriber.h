@@ -19,11 +19,11 @@
 namespace nb::redis {
 
 struct SubscriberEvents {
-  // A message that matches a channel and patterns comes once for each; `pattern` is empty for the
-  // channel itself. Valid during the call.
+  // A message that matches a channel and patterns comes once for each of them; `pattern` is empty
+  // for the channel itself. Valid during the call.
   Delegate<void(std::string_view channel, std::string_view payload, std::string_view pattern)>
       on_message;
-  // It listens again to all that is wanted, after an interruption of so long.
+  // The subscriber listens again to all that is wanted, after an interruption of this length.
   Delegate<void(WallTime from, WallTime to)> on_gap;
   // steady: the server has confirmed or refused all that was wanted; stopped: nothing is wanted.
   // Also when, while it is steady, more has been confirmed or refused.
@@ -32,15 +32,15 @@ struct SubscriberEvents {
 
 class Subscriber {
  public:
-  // All references must outlive it. Of the options, the databases are not used; the client's name
-  // gets "-sub" behind it.
+  // All references must outlive the subscriber. It does not use the options' databases, and appends
+  // "-sub" to the client's name.
   Subscriber(uv::Loop& loop, const Log& log, LinkOptions options, SubscriberEvents events,
              MakeTransport make_transport);
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;
   ~Subscriber();
 
-  // Counted: as many times as it was subscribed to, so often it is to be unsubscribed.
+  // Counted: each subscribe() needs an unsubscribe() of its own.
   void subscribe(std::string_view channel);
   void psubscribe(std::string_view pattern);
   void unsubscribe(std::string_view channel);
@@ -48,16 +48,17 @@ class Subscriber {
   // How many distinct patterns are wanted.
   size_t patterns() const { return patterns_.size(); }
 
-  // Other options. If they change where or as whom to connect, it does so anew at once.
+  // Takes other options. If they change where or as whom to connect, the subscriber connects anew
+  // at once.
   void reconfigure(LinkOptions options);
-  // Forgets what was wanted, and closes.
+  // Forgets all subscriptions, and closes.
   void stop();
 
   LinkState state() const { return connection_.state(); }
-  // How far it is with what is wanted, on this connection; `refused` of what is not.
+  // How far a subscription is, on this connection; `refused` for a name that is not wanted.
   enum class Stage : uint8_t { wanted, sent, listening, refused };
   Stage stage(std::string_view name, bool is_pattern) const;
-  // It is interrupted: what is missed until it listens again is told as a gap.
+  // The subscriber is interrupted. What it misses until it listens again will be told as a gap.
   bool will_tell_gap() const { return deaf_since_.has_value(); }
   Trouble trouble() const { return connection_.trouble(); }
   uint64_t failures() const { return connection_.failures(); }
@@ -66,7 +67,7 @@ class Subscriber {
   struct Wanted {
     uint32_t count = 0;
     Stage stage = Stage::wanted;  // on this connection
-    bool said = false;            // that the server refuses it
+    bool said = false;            // the refusal was logged
   };
   using Subscriptions = std::map<std::string, Wanted, std::less<>>;
   enum class Command : uint8_t { subscribe, unsubscribe, psubscribe, punsubscribe };
@@ -100,8 +101,8 @@ class Subscriber {
   Subscriptions channels_;
   Subscriptions patterns_;
   std::deque<Sent> sent_;
-  bool confirmed_ = false;    // or refused something, which has not been told yet
-  WallTime last_listened_{};  // when it last heard from the server, or began to want something
+  bool confirmed_ = false;    // something was confirmed or refused, and not told yet
+  WallTime last_listened_{};  // when the server last spoke, or the first subscription began
   std::optional<WallTime> deaf_since_;
   Connection connection_;
 };

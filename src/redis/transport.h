@@ -1,5 +1,5 @@
-// Transport: a byte stream to the server, the seam under the link. Plain TCP and Unix sockets are
-// one implementation; TLS will be another, and neither the pipeline nor the link will notice.
+// Transport: a byte stream to the server, the seam under a connection. Plain TCP and Unix sockets
+// are one implementation. TLS will be another one, and nothing above will notice.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class Transport {
   };
   virtual ~Transport() = default;
 
-  // Never answers before it has returned. After a failure it may be called again.
+  // The answer never comes from within this call. After a failure connect() may be called again.
   virtual void connect(const uv::Target& target, Duration deadline) = 0;
   // Takes `bytes` and leaves it empty. An error ends the connection: drop the transport.
   virtual Status write(std::string& bytes) = 0;

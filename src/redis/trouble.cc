@@ -64,10 +64,10 @@ bool needs_a_person(Trouble trouble) {
 
 namespace {
 
-// The errors after which a command that is sent again gets the same answer again, and the file of
-// Redis that has the text (6.0 to 8.0; Valkey 7.2 to 9.0 say the same). A row is a code, the whole
-// first word, or the whole error from its beginning to its end; "*" stands for one word. What only
-// begins like one of these may be anything, so no data is given up for it.
+// The errors after which a command that is sent again gets the same answer again, with the file of
+// Redis 7.0 that has the text; other forms of 6.2 have rows of their own. A row is a code, which is
+// the whole first word of an error, or a whole error, in which "*" stands for one word. An error
+// that only begins like a row may be anything, so no data is given up for it.
 struct Refusal {
   unsigned number;
   std::string_view text;
@@ -106,7 +106,7 @@ bool is_of_a_word(char c) {
          c == '_' || c == '-' || c == '.';
 }
 
-// A word ends where none of its characters comes; no row has such a character behind its "*".
+// A word is as long as possible: in no row does a character of a word follow the "*".
 bool is_exactly(std::string_view text, std::string_view row) {
   for (; !row.empty(); row.remove_prefix(1)) {
     if (row.front() == '*') {

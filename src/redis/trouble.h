@@ -1,6 +1,7 @@
-// Trouble: why the link to Redis does not work, as a small set of named causes. The cause picks
-// how long to wait and what to say. And what an error reply means: a refusal of one command, which
-// will be the same the next time, or a server that does not work, which is tried again.
+// Trouble: why a connection to Redis does not work, as a small set of named causes. The cause
+// decides how long to wait and what to say. This file also says what an error reply means: a
+// refusal of one command, which will be the same the next time, or a server that does not work and
+// is tried again.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,11 @@ namespace nb::redis {
 
 enum class Trouble : uint8_t {
   none,
-  unreachable,     // the name does not resolve, the connection is refused or times out
-  silent,          // connected, but a command was not answered in time
-  closed,          // the server or the network ended the connection
-  rubbish,         // what came back is not the protocol, or far too much of it
-  not_admitted,    // protected mode, or no room for another client
+  unreachable,   // the name does not resolve, the connection is refused or times out
+  silent,        // connected, but a command was not answered in time
+  closed,        // the server or the network ended the connection
+  rubbish,       // a reply is not the protocol, has another form than its command, or is too large
+  not_admitted,  // protected mode, or no room for another client
   wrong_password,  // WRONGPASS, NOAUTH, or AUTH refused
   no_permission,   // NOPERM: the user may not do what the agent does
   no_database,     // SELECT refused: this server has no such database
@@ -41,7 +42,7 @@ struct Failure {
 std::string_view name(Trouble trouble);
 // "the server is loading its data": for a person.
 std::string_view words(Trouble trouble);
-// Will not pass by itself soon: wait at the cap from the first try on, do not hammer.
+// Whether the trouble will not pass by itself: then each pause is as long as the cap allows.
 bool needs_a_person(Trouble trouble);
 
 // Refusals that will be the same the next time: a written list of Redis' own texts (trouble.cc).
@@ -52,7 +53,7 @@ std::optional<unsigned> refusal_number(std::string_view error_reply);
 
 // What an error reply ("OOM command not allowed ...") says about the server. `none`: it concerns
 // that one command only, and is on the list of refusals (NOPERM, also on the list, is
-// `no_permission`). Whatever is not known is `server_error`: no data is given up for it.
+// `no_permission`). An unknown error is `server_error`, and no data is given up for it.
 Trouble classify(std::string_view error_reply);
 
 // The same for an error reply to a command of the greeting; `none` if the connection is good all
