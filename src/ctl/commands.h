@@ -32,6 +32,18 @@ struct DeleteOptions {
 ExitCode run_delete(const Context& context, const DeleteOptions& options);
 ExitCode run_list(const Context& context, const std::string& prefix);
 
+struct SessionOptions {
+  std::string id, state;
+  std::string ttl;
+  std::optional<long long> version;  // that is expected
+  bool create = false;               // where there is none
+  bool replace_corrupt = false;
+  unsigned long count = 0;  // of messages; 0: until it is stopped
+};
+// `verb`: list, get, create, set, delete or watch.
+ExitCode run_session(const Context& context, const std::string& verb,
+                     const SessionOptions& options);
+
 // Removes a node that no longer beats from the list of nodes.
 ExitCode run_forget(const Context& context, const std::string& node);
 

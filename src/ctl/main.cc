@@ -40,6 +40,7 @@ struct Commands {
   PushOptions push;
   PublishOptions publish;
   StrokeOptions stroke;
+  SessionOptions session;
   redis_admin::SetupOptions setup;
   redis_admin::CheckOptions check;
   std::vector<std::string> patterns;
@@ -106,6 +107,43 @@ void add_state(CLI::App& app, Commands& c) {
   add_stored(remove, c.remove.stored);
   auto* list = app.add_subcommand("list", "list keys");
   list->add_option("PREFIX", c.prefix, "what they begin with");
+}
+
+void add_session(CLI::App& app, Commands& c) {
+  SessionOptions& session = c.session;
+  auto* all = app.add_subcommand("session", "list, print, change or watch sessions");
+  all->require_subcommand(1);
+  all->add_subcommand("list", "list the sessions that agents have written");
+  const auto add = [&](const char* verb, const char* words) {
+    auto* sub = all->add_subcommand(verb, words);
+    sub->add_option("ID", session.id, "the session's name")->required();
+    return sub;
+  };
+  const auto add_state = [&](CLI::App* sub) {
+    sub->add_option("JSON", session.state, "the state, an object")->required();
+    sub->add_option("--ttl", session.ttl, "how long it lives: 10s, 5min, 2h, 1d (default 1h)");
+  };
+  const auto add_version = [&](CLI::App* sub) {
+    sub->add_option("--version-is", session.version, "fail if it has another version");
+  };
+  const auto add_replace = [&](CLI::App* sub) {
+    sub->add_flag("--replace-corrupt", session.replace_corrupt,
+                  "also if what stands there is no session");
+  };
+  add("get", "print a session's state");
+  auto* create = add("create", "create a session that does not exist");
+  add_state(create);
+  add_replace(create);
+  auto* set = add("set", "replace a session's state");
+  add_state(set);
+  add_version(set);
+  set->add_flag("--create", session.create, "create it if there is none");
+  add_replace(set);
+  auto* remove = add("delete", "delete a session");
+  add_version(remove);
+  add_replace(remove);
+  auto* watch = all->add_subcommand("watch", "print what is written and broadcast, as it comes");
+  watch->add_option("--count", session.count, "end after so many messages");
 }
 
 void add_pushing(CLI::App& app, Commands& c) {
@@ -184,6 +222,7 @@ void build(CLI::App& app, Commands& c) {
   app.add_flag("--json", c.context.json, "print JSON, for scripts");
   add_looking(app, c);
   add_state(app, c);
+  add_session(app, c);
   add_pushing(app, c);
   add_redis(app, c);
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
@@ -268,6 +307,9 @@ int dispatch(const CLI::App& app, Commands& c) {
   if (name == "set") return run_set(context, c.set);
   if (name == "delete") return run_delete(context, c.remove);
   if (name == "list") return run_list(context, c.prefix);
+  if (name == "session") {
+    return run_session(context, chosen->get_subcommands().front()->get_name(), c.session);
+  }
   if (name == "publish") return run_publish(context, c.publish);
   if (name == "push") return run_push(context, c.push);
   if (name == "stroke") {

@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from support.agent import environment
+from support.ctl import FOUND, OK, REFUSED, USAGE, find_ctl, run
 from support.rpc import Refused, refused
 from support.session_script import AUDIT
 from support.waiting import SLOWNESS, wait_until
@@ -397,3 +399,28 @@ def test_no_update_is_lost_or_done_twice_while_redis_is_killed(make_redis, make_
     assert troubles == []
     assert sorted(written) == list(range(2, len(written) + 2))
     assert json.loads(server.client().get("session:n"))["version"] == len(written) + 1
+
+
+def test_sessions_from_a_shell(cell, tmp_path):
+    program = find_ctl()
+
+    def ctl(*args):
+        done = run(program, ["--socket", cell.agent.socket_path, *args], environment(tmp_path / "sanitizer"))
+        return done.returncode, done.stdout + done.stderr
+
+    assert ctl("session", "create", "a", '{"x": 1.10}') == (OK, "version 1\n")
+    code, said = ctl("session", "create", "a", "{}")
+    assert code == REFUSED and "version 1" in said
+    assert ctl("session", "set", "a", '{"x": 2.50}', "--version-is", "1", "--ttl", "10min") == (OK, "version 2\n")
+    code, said = ctl("session", "set", "a", "{}", "--version-is", "1")
+    assert code == REFUSED and "expected version 1, found 2" in said
+    code, said = ctl("session", "get", "a")
+    assert code == OK and '"x":2.50}' in said
+    code, said = ctl("session", "list")
+    assert code == OK and re.search(r"a +2 +\d{4}-\S+Z +9 min", said)
+    assert json.loads(ctl("--json", "session", "list")[1])["sessions"][0]["version"] == 2
+    assert ctl("session", "set", "b", "{}")[0] == FOUND
+    assert ctl("session", "set", "b", "{}", "--create") == (OK, "version 1\n")
+    assert ctl("session", "set", "b", "{")[0] == USAGE
+    assert ctl("session", "delete", "b") == (OK, "version 1\n")
+    assert ctl("session", "get", "b")[0] == FOUND
