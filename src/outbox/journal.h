@@ -51,8 +51,10 @@ class Confirmed {
 
   // Every sequence up to this one is.
   uint64_t up_to() const { return up_to_; }
-  // Returns true if up_to() has risen.
+  // Returns true if up_to() has risen. A sequence may come again, if a journal puts back what is
+  // confirmed already.
   bool add(uint64_t sequence) {
+    if (sequence <= up_to_) return false;
     const uint64_t place = sequence - first_ - 1;
     while (words_.size() <= place / 64) words_.push_back(0);
     words_[place / 64] |= uint64_t{1} << (place % 64);

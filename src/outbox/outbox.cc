@@ -231,7 +231,8 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
     answers_.set_refusal(refusals.words());
   }
   if (value || entry || message || !refusals.any()) ++counters_.stored;
-  if (entry || message || (value && unit.slot->stored_version < unit.slot_version)) {
+  const bool news = value && unit.slot->stored_version < unit.slot_version;
+  if (unit.notice == nullptr && (entry || message || news)) {
     store_latency_.record(now - unit.accepted);
   }
   if (unit.record != nullptr && unit.record->has_message && !unit.publish) ++counters_.expired;
@@ -304,28 +305,43 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
   if (unit.record == nullptr) return;
   Record& record = *unit.record;
   Outcome outcome = Outcome::stored;
+  bool is_settled = true;
   if (record.slot != nullptr) {
-    // The value may have gone ahead in another unit and have been refused there.
-    const Slot& slot = *record.slot;
-    if (slot.refused_version >= record.slot_version && slot.stored_version < record.slot_version) {
-      outcome = Outcome::refused;
+    // The value may have gone ahead in another unit. Redis has stored or refused the value there,
+    // or that unit was aborted: then the value goes again, and whoever waits is told then.
+    Slot& slot = *record.slot;
+    if (slot.stored_version < record.slot_version) outcome = Outcome::refused;
+    is_settled = std::max(slot.stored_version, slot.refused_version) >= record.slot_version;
+    if (!is_settled && record.waiter != 0) {
+      auto at = slot.waits.end();
+      while (at != slot.waits.begin() && (at - 1)->version > record.slot_version) --at;
+      slot.waits.insert(at, {record.slot_version, record.waiter, !refusals.entry.empty(),
+                             !refusals.message.empty()});
     }
   } else if (!(unit.publish ? refusals.message : refusals.entry).empty()) {
     outcome = Outcome::refused;
   }
-  answers_.add({.waiter = record.waiter,
-                .outcome = outcome,
-                .entry_refused = !refusals.entry.empty(),
-                .message_refused = !refusals.message.empty(),
-                .words = {},
-                .subscribers = subscribers});
+  if (is_settled) {
+    answers_.add({.waiter = record.waiter,
+                  .outcome = outcome,
+                  .entry_refused = !refusals.entry.empty(),
+                  .message_refused = !refusals.message.empty(),
+                  .words = {},
+                  .subscribers = subscribers});
+  }
   let_go(record);
   lanes_.pop_sent(record);
 }
 
 void Outbox::settle_waits(Slot& slot, uint64_t version, Outcome outcome) {
   auto it = slot.waits.begin();
-  for (; it != slot.waits.end() && it->version <= version; ++it) answers_.add(it->waiter, outcome);
+  for (; it != slot.waits.end() && it->version <= version; ++it) {
+    answers_.add({.waiter = it->waiter,
+                  .outcome = outcome,
+                  .entry_refused = it->entry_refused,
+                  .message_refused = it->message_refused,
+                  .words = {}});
+  }
   slot.waits.erase(slot.waits.begin(), it);
   if (slot.waits.empty() && slot.waits.capacity() > 64) std::vector<Slot::Wait>().swap(slot.waits);
 }

@@ -27,6 +27,8 @@ struct Slot {
   struct Wait {
     uint64_t version;
     Waiter waiter;
+    bool entry_refused = false;  // of the event that the value came with
+    bool message_refused = false;
   };
 
   uint64_t number = 0;  // a hash of db and key

@@ -258,5 +258,15 @@ TEST(Confirmed, CountsInAnyOrder) {
   EXPECT_EQ(confirmed.up_to(), 1000u);
 }
 
+TEST(Confirmed, WhatIsConfirmedAlreadyChangesNothing) {
+  Confirmed confirmed(100);
+  EXPECT_FALSE(confirmed.add(100));
+  EXPECT_FALSE(confirmed.add(1));
+  EXPECT_EQ(confirmed.up_to(), 100u);
+  for (uint64_t sequence = 101; sequence <= 300; ++sequence) EXPECT_TRUE(confirmed.add(sequence));
+  EXPECT_FALSE(confirmed.add(200));
+  EXPECT_EQ(confirmed.up_to(), 300u);
+}
+
 }  // namespace
 }  // namespace nb::outbox

@@ -212,6 +212,40 @@ TEST_F(OutboxTest, AnAbortedUnitGoesAgainApartBehindTheOthers) {
   EXPECT_TRUE(again.apart);
 }
 
+// Both values leave in the unit of the first event. That unit is aborted, the second event's is
+// not.
+TEST_F(OutboxTest, AnEventWhoseValueWasAbortedIsAnsweredWithTheValue) {
+  for (const bool is_refused : {false, true}) {
+    make(1 << 20);
+    settled_.clear();
+    box().connection_opened();
+    fill().hash("a", "1", "h1", "m1", 1);
+    fill().hash("a", "2", "h2", "m2", 2);
+    fill().hash("a", "3", "h3", "m3", 3);
+    const Unit first = next();
+    EXPECT_EQ(text_of(first), "a=3+xadd:h1+publish:m1");
+    const Unit second = next();
+    const Unit third = next();
+    EXPECT_EQ(text_of(third), "+xadd:h3+publish:m3");
+    box().aborted(first);
+    box().settled(second, kStart, 2, {{}, "NOPERM no", {}});
+    box().settled(third, kStart, 2, {{}, {}, {}});
+    EXPECT_EQ(settled_, (Heard{})) << "the value is not stored yet";
+    const Unit again = next();
+    EXPECT_EQ(text_of(again), "a=3+xadd:h1+publish:m1");
+    if (is_refused) {
+      box().refused(again, "WRONGTYPE no");
+      EXPECT_EQ(settled_, (Heard{{1, "refused:WRONGTYPE no"},
+                                 {2, "refused:WRONGTYPE no"},
+                                 {3, "refused:WRONGTYPE no"}}));
+    } else {
+      box().stored(again, kStart, 2);
+      EXPECT_EQ(settled_, (Heard{{1, "stored:2"}, {2, "stored[entry]NOPERM no"}, {3, "stored"}}));
+    }
+    EXPECT_TRUE(box().drained());
+  }
+}
+
 TEST_F(OutboxTest, WhatWasAbortedSurvivesALostConnection) {
   for (const int others : {0, 1, 3}) {
     make(1 << 20);
@@ -341,6 +375,17 @@ TEST_F(OutboxTest, StoringIsTimedFromPutToConfirmation) {
   box().connection_opened();
   (void)drain(kStart + 1h);
   EXPECT_EQ(box().store_latency().max(), 3ms) << "writing it once more is no news";
+}
+
+TEST_F(OutboxTest, TheNoticeOfALossIsNotTimed) {
+  make(700);  // three records
+  for (const char* text : {"1", "2", "3", "4"}) fill().event(text);
+  box().connection_opened();
+  const Sent sent = drain(kStart + 3ms);
+  ASSERT_EQ(sent.size(), 4u);
+  EXPECT_NE(sent[0].find("events_lost"), std::string::npos);
+  EXPECT_EQ(box().store_latency().count(), 3u);
+  EXPECT_EQ(box().store_latency().max(), 3ms);
 }
 
 }  // namespace
