@@ -17,6 +17,7 @@
 #include "cell/look.h"
 #include "cell/operation.h"
 #include "cell/robot.h"
+#include "cell/session.h"
 #include "cell/state.h"
 #include "cell/stroke.h"
 #include "cell/writes.h"
@@ -171,6 +172,7 @@ class CellTest : public testing::Test {
     dispatcher->add(Errors::kMethods, &errors);
     dispatcher->add(Events::kMethods, &events);
     dispatcher->add(State::kMethods, &state);
+    dispatcher->add(Sessions::kMethods, &sessions);
     dispatcher->add(Listeners::kMethods, &listeners);
     dispatcher->add(Look::kMethods, &*look);
   }
@@ -313,6 +315,9 @@ class CellTest : public testing::Test {
   Events events{loop, identity, writes, listeners, config};
   Errors errors{loop, identity, events, config};
   State state{writes, operations, outbox, config};
+  redis::Scripts scripts{loop.loop(), way(), 0, redis::Script{"return 1", "0123"},
+                         &test::FakeStore::make};
+  Sessions sessions{loop, front, operations, scripts, identity, config, {}};
   std::optional<Robot> robot;
   std::optional<Stroke> stroke;
   std::optional<Look> look;

@@ -50,6 +50,7 @@ void for_each_method(Visit visit) {
   all(Errors::kMethods);
   all(Events::kMethods);
   all(State::kMethods);
+  all(Sessions::kMethods);
   all(Listeners::kMethods);
   all(Look::kMethods);
 }
