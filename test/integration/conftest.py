@@ -272,6 +272,22 @@ def lonely(make_redis, make_agent, connect):
 
 
 @pytest.fixture
+def lossy(make_redis, make_agent, connect):
+    """Redis, a client and a listener after an outage that has cost events, and the notice that tells of it."""
+    server = make_redis(start=False)
+    agent = make_agent(server.url(), settings={"outbox.event_bytes": "16KiB"})
+    client, listener = connect(agent), connect(agent)
+    listener.call("event.subscribe", channels=["node:events:ook"])
+    for _ in range(50):
+        client.call("event.publish", channel="x", event={"fill": "y" * 1000})
+    server.start()
+    heard = listener.next_event("node:events:ook")
+    while heard["event"]["type"] != "events_lost":
+        heard = listener.next_event("node:events:ook")
+    return server, client, listener, heard
+
+
+@pytest.fixture
 def run_cli(tmp_path, program):
     """run_cli(*args, **environment): runs nodebeatd to its end; stdout, stderr and returncode."""
     runs = itertools.count()

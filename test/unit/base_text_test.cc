@@ -509,6 +509,12 @@ TEST(Name, HoldsNothingThatReadersWouldMistake) {
        {"", "a:b", "a b", "a\n", "a\x01", "h\xc3\xb6g", "*", "[x]", "-a", "_a", ".a"}) {
     EXPECT_FALSE(is_name(bad)) << bad;
   }
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const bool first = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    EXPECT_EQ(is_name(std::string(1, c)), first) << byte;
+    EXPECT_EQ(is_name(std::string("a") + c), first || c == '-' || c == '_' || c == '.') << byte;
+  }
   EXPECT_TRUE(is_name(std::string(kNameBytes, 'x')));
   EXPECT_FALSE(is_name(std::string(kNameBytes + 1, 'x')));
 }

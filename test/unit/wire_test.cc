@@ -1,10 +1,11 @@
-// Unit tests of wire/: the forms that other programs parse, to the letter.
+// Unit tests of wire/: the forms that other programs parse, to the letter: every member with its
+// name, in its order.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <string>
 
-#include "support/json_document.h"
+#include "json/view.h"
 #include "wire/keys.h"
 #include "wire/node_events.h"
 #include "wire/node_health.h"
@@ -13,105 +14,302 @@
 namespace nb::wire {
 namespace {
 
-using namespace std::chrono_literals;
-using test::Json;
-using test::JsonDocument;
+const WallTime kWall{std::chrono::microseconds(1'795'183'387'123'456)};
 
-WallTime wall(int64_t microseconds) {
-  return WallTime(std::chrono::microseconds(microseconds));
+std::string json_of(const NodeHealth& health) {
+  std::string out;
+  append_json(health, out);
+  return out;
 }
 
-NodeHealth minimal() {
+// What stands behind the members of the schema, which are the same in all of these.
+std::string own_members(const NodeHealth& health) {
+  const std::string text = json_of(health);
+  const size_t last = text.find("\"last_heartbeat\"");
+  return text.substr(text.find(',', last));
+}
+
+NodeHealth plain() {
   NodeHealth health;
-  health.timestamp = health.last_heartbeat = wall(1'795'183'387'123'456);
+  health.timestamp = health.last_heartbeat = kWall;
   health.node_id = "hog";
   return health;
 }
 
-TEST(NodeHealth, BeginsWithTheSchemaFieldsInTheirOrder) {
-  NodeHealth health = minimal();
+TEST(NodeHealthForm, HasTheSchemasMembersWithTheirValues) {
+  NodeHealth health = plain();
   health.cpu_percent = 12.3456;
-  health.memory_percent = 140;
-  health.disk_percent = std::nan("");
-  std::string out;
-  append_json(health, out);
-  EXPECT_EQ(out,
+  health.memory_percent = -1;
+  health.disk_percent = 100.01;
+  health.gpu_available = true;
+  health.gpu_percent = 101;
+  health.gpu_memory_percent = 0.0;
+  health.is_reachable = false;
+  health.ping_latency_ms = 0.1234;
+  health.mcp_server_running = true;
+  health.mcp_port = 8765;
+  EXPECT_EQ(json_of(health),
             R"({"timestamp":"2026-11-20T14:03:07.123456","node_id":"hog","cpu_percent":12.35,)"
-            R"("memory_percent":100,"disk_percent":0,"gpu_available":false,"gpu_percent":null,)"
-            R"("gpu_memory_percent":null,"is_reachable":true,"ping_latency_ms":null,)"
-            R"("mcp_server_running":false,"mcp_port":null,)"
+            R"("memory_percent":0,"disk_percent":100,"gpu_available":true,"gpu_percent":100,)"
+            R"("gpu_memory_percent":0,"is_reachable":false,"ping_latency_ms":0.123,)"
+            R"("mcp_server_running":true,"mcp_port":8765,)"
             R"("last_heartbeat":"2026-11-20T14:03:07.123456","seq":0})");
 }
 
-TEST(NodeHealth, WritesEverythingItHasAsValidJson) {
-  NodeHealth health = minimal();
-  health.gpu_available = true;
-  health.gpu_percent = 50.5;
-  health.gpu_memory_percent = 25;
-  health.gpu_name = "Orin";
-  health.ping_latency_ms = 0.1234;
-  health.mcp_server_running = true;
-  health.mcp_port = 8000;
-  health.is_reachable = false;
-  health.reason = "stopped";
-  health.load_1 = 0.5;
-  health.uptime_s = 3600;
-  health.memory_total_bytes = 8'000'000'000;
-  health.disks = {{"/", 40, ""}, {"/mnt/\"odd\"", 90.129, ""}, {"/data", {}, "not mounted"}};
-  health.temperature_c = 61.26;
-  health.temperatures = {{"cpu-thermal", 61.26, {}}, {"nvme", 40, 10}};
-  Throttling throttling;
-  throttling.under_voltage = throttling.throttled_occurred = true;
-  throttling.bits = 0x40001;
-  health.throttling = throttling;
-  health.pressure.cpu_some = 1.5;
-  health.network = {{"eth0", 1000.4, 2000.6}};
-  health.probes = {{"mcp", "mcp", true, 1.5, "everything 2.0.0", 8000},
-                   {"cam", "tcp", {}, {}, "", {}}};
-  health.agent_version = "0.1.0";
-  health.boot_id = "b";
-  health.instance_id = "i";
-  health.seq = 7;
-  health.loop_lag_ms = 0.25;
-  std::string out;
-  append_json(health, out);
-  auto document = JsonDocument::parse(out);
-  ASSERT_TRUE(document.ok()) << out;
-  const Json root = document->root();
-  EXPECT_EQ(root["gpu_percent"].number(), 50.5);
-  EXPECT_EQ(root["mcp_port"].integer(), 8000);
-  EXPECT_EQ(root["is_reachable"].boolean(), false);
-  EXPECT_EQ(root["reason"].string(), "stopped");
-  EXPECT_EQ(root["disks"].first_child().next_sibling()["path"].string(), "/mnt/\"odd\"");
-  EXPECT_NE(out.find(R"({"path":"/data","percent":null,"problem":"not mounted"})"), out.npos);
-  EXPECT_NE(out.find(R"({"name":"nvme","celsius":40,"age_s":10})"), out.npos) << out;
-  EXPECT_EQ(root["throttled"]["now"].first_child().string(), "under-voltage");
-  EXPECT_EQ(root["throttled"]["since_boot"].first_child().string(), "throttled");
-  EXPECT_EQ(root["pressure"]["cpu_some"].number(), 1.5);
-  EXPECT_EQ(root["network"].first_child()["tx_bytes_per_s"].integer(), 2001);
-  EXPECT_EQ(root["probes"].first_child()["detail"].string(), "everything 2.0.0");
-  EXPECT_TRUE(root["probes"].first_child().next_sibling()["up"].is_null());
-  EXPECT_EQ(root["seq"].integer(), 7);
+TEST(NodeHealthForm, APercentageIsNeverNull) {
+  NodeHealth health = plain();
+  health.disk_percent = std::nan("");
+  EXPECT_NE(json_of(health).find(R"("disk_percent":0,)"), std::string::npos);
 }
 
-TEST(NodeEvents, AreObjectsWithTextTypeAndTimestamp) {
-  const EventSource source{"hog", "hog-1-2", wall(0)};
-  EXPECT_EQ(node_up_event(source, "0.1.0", "boot"),
-            R"({"type":"node_up","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
-            R"("instance_id":"hog-1-2","agent_version":"0.1.0","boot_id":"boot"})");
+TEST(NodeHealthForm, HasOurOwnMembersBehindThem) {
+  NodeHealth health = plain();
+  health.reason = "stopped";
+  health.last_run = LastRun{"hog-0", kWall, kWall + std::chrono::seconds(1), "signal KILL"};
+  health.load_1 = 0.125;
+  health.load_5 = 2;
+  health.load_15 = 3.5;
+  health.uptime_s = 98765;
+  health.memory_total_bytes = 8'000'000'000;
+  health.memory_available_bytes = 4'000'000'000;
+  health.disks = {{"/mnt/\"odd\"", 40, ""}, {"/data", {}, "not mounted"}};
+  health.gpu_name = "Orin";
+  health.temperature_c = 61.26;
+  health.temperatures = {{"cpu", 61.26, {}}, {"nvme", 40, 10}};
+  health.network = {{"eth0", 1000.4, 2000.6}};
+  health.probes = {{"mcp", "mcp", true, 1.5, "2.0.0", 8000},
+                   {"cam", "tcp", false, {}, "", {}},
+                   {"new", "unix", {}, {}, "", {}}};
+  health.agent_version = "1.2.3";
+  health.boot_id = "boot";
+  health.instance_id = "hog-1";
+  health.seq = 7;
+  health.loop_lag_ms = 0.2504;
+  EXPECT_EQ(own_members(health),
+            R"(,"reason":"stopped","last_run":{"clean":false,"instance_id":"hog-0",)"
+            R"("started":"2026-11-20T14:03:07.123456","last_beat":"2026-11-20T14:03:08.123456",)"
+            R"("how":"signal KILL"},"load_1":0.13,"load_5":2,"load_15":3.5,"uptime_s":98765,)"
+            R"("memory_total_bytes":8000000000,"memory_available_bytes":4000000000,)"
+            R"("disks":[{"path":"/mnt/\"odd\"","percent":40},)"
+            R"({"path":"/data","percent":null,"problem":"not mounted"}],"gpu_name":"Orin",)"
+            R"("temperature_c":61.3,"temperatures":[{"name":"cpu","celsius":61.3},)"
+            R"({"name":"nvme","celsius":40,"age_s":10}],)"
+            R"("network":[{"interface":"eth0","rx_bytes_per_s":1000,"tx_bytes_per_s":2001}],)"
+            R"("probes":[{"name":"mcp","type":"mcp","up":true,"latency_ms":1.5,"port":8000,)"
+            R"("detail":"2.0.0"},{"name":"cam","type":"tcp","up":false},)"
+            R"({"name":"new","type":"unix","up":null}],"agent_version":"1.2.3","boot_id":"boot",)"
+            R"("instance_id":"hog-1","seq":7,"loop_lag_ms":0.25})");
+}
+
+TEST(NodeHealthForm, TellsPressureWhereThereIsAny) {
+  NodeHealth health = plain();
+  health.pressure.memory_full = 1.0;
+  EXPECT_EQ(own_members(health), R"(,"seq":0})") << "a kernel that tells tells all of them";
+  health.pressure = {1.25, 2.25, 3.25, 4.25, 5.25};
+  EXPECT_EQ(own_members(health), R"(,"pressure":{"cpu_some":1.25,"memory_some":2.25,)"
+                                 R"("memory_full":3.25,"io_some":4.25,"io_full":5.25},"seq":0})");
+  for (auto Pressure::*only : {&Pressure::cpu_some, &Pressure::memory_some, &Pressure::io_some}) {
+    health.pressure = {};
+    health.pressure.*only = 0.5;
+    EXPECT_NE(own_members(health).find(":0.5}"), std::string::npos);
+  }
+}
+
+TEST(NodeHealthForm, NamesEachReasonToThrottle) {
+  const auto throttled = [](bool Throttling::*flag) {
+    NodeHealth health = plain();
+    health.throttling = Throttling{};
+    (*health.throttling).*flag = true;
+    health.throttling->bits = 5;
+    return own_members(health);
+  };
+  const auto form = [](const std::string& now, const std::string& since_boot) {
+    return R"(,"throttled":{"now":[)" + now + R"(],"since_boot":[)" + since_boot +
+           R"(],"bits":5},"seq":0})";
+  };
+  EXPECT_EQ(throttled(&Throttling::under_voltage), form(R"("under-voltage")", ""));
+  EXPECT_EQ(throttled(&Throttling::frequency_capped), form(R"("frequency-capped")", ""));
+  EXPECT_EQ(throttled(&Throttling::throttled), form(R"("throttled")", ""));
+  EXPECT_EQ(throttled(&Throttling::soft_temperature_limit),
+            form(R"("soft-temperature-limit")", ""));
+  EXPECT_EQ(throttled(&Throttling::under_voltage_occurred), form("", R"("under-voltage")"));
+  EXPECT_EQ(throttled(&Throttling::frequency_capped_occurred), form("", R"("frequency-capped")"));
+  EXPECT_EQ(throttled(&Throttling::throttled_occurred), form("", R"("throttled")"));
+  EXPECT_EQ(throttled(&Throttling::soft_temperature_limit_occurred),
+            form("", R"("soft-temperature-limit")"));
+}
+
+TEST(NodeHealthForm, OfALastRunTellsWhatIsKnown) {
+  std::string out;
+  append_json(LastRun{}, out);
+  EXPECT_EQ(out, R"({"clean":false})");
+}
+
+TEST(NodeEventsForm, EachHasItsMembers) {
+  const EventSource source{"hog", "hog-1", kWall};
+  const std::string head = R"(","node_id":"hog","timestamp":"2026-11-20T14:03:07.123456",)"
+                           R"("instance_id":"hog-1",)";
+  EXPECT_EQ(node_up_event(source, "1.2.3", "boot", LastRun{}),
+            R"({"type":"node_up)" + head +
+                R"("agent_version":"1.2.3","boot_id":"boot","last_run":{"clean":false}})");
+  EXPECT_EQ(node_up_event(source, "1.2.3", "boot"),
+            R"({"type":"node_up)" + head + R"("agent_version":"1.2.3","boot_id":"boot"})");
   EXPECT_EQ(node_down_event(source, "stopped"),
-            R"({"type":"node_down","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
-            R"("instance_id":"hog-1-2","reason":"stopped"})");
+            R"({"type":"node_down)" + head + R"("reason":"stopped"})");
+  EXPECT_EQ(node_conflict_event(source, "hog-9"),
+            R"({"type":"node_conflict)" + head + R"("other_instance_id":"hog-9"})");
+  EXPECT_EQ(events_lost_event(source, 3, kWall, kWall + std::chrono::seconds(2)),
+            R"({"type":"events_lost)" + head +
+                R"("count":3,"from":"2026-11-20T14:03:07.123456",)"
+                R"("to":"2026-11-20T14:03:09.123456"})");
   ProbeReport probe;
-  probe.name = "mcp";
-  probe.type = "mcp";
-  probe.up = false;
-  probe.detail = "refused";
-  EXPECT_EQ(
-      probe_changed_event(source, probe),
-      R"({"type":"probe_changed","node_id":"hog","timestamp":"1970-01-01T00:00:00.000000",)"
-      R"("instance_id":"hog-1-2","probe":"mcp","probe_type":"mcp","up":false,"detail":"refused"})");
-  EXPECT_TRUE(JsonDocument::parse(node_conflict_event(source, "hog-9")).ok());
+  probe.name = "cam";
+  probe.type = "tcp";
+  EXPECT_EQ(probe_changed_event(source, probe),
+            R"({"type":"probe_changed)" + head +
+                R"("probe":"cam","probe_type":"tcp","up":false,"detail":""})");
+  probe.up = true;
+  EXPECT_NE(probe_changed_event(source, probe).find(R"("up":true)"), std::string::npos);
+}
+
+TEST(RecordForm, ARobotsStateBeginsAsTheSchemaSays) {
+  std::string out;
+  Record(kRobotStateFields).append_json("T", "hog", out);
+  EXPECT_EQ(out,
+            R"({"timestamp":"T","node_id":"hog","is_connected_l":false,"is_connected_r":false,)"
+            R"("joints_l":null,"joints_r":null,"velocities_l":null,"velocities_r":null,)"
+            R"("current_pose":"unknown","goal_time_slow":2.0,"goal_time_fast":0.5})");
+}
+
+TEST(RecordForm, AStrokesProgressBeginsAsTheSchemaSays) {
+  std::string out;
+  Record(kStrokeProgressFields).append_json("T", "hog", out);
+  EXPECT_EQ(out, R"({"timestamp":"T","node_id":"hog","stroke_idx":0,"pose_idx":0,)"
+                 R"("total_strokes":0,"stroke_length":0,"offset_idx_l":0,"offset_idx_r":0,)"
+                 R"("stroke_description_l":"","stroke_description_r":"","is_executing":false,)"
+                 R"("is_paused":false,"scene_name":"default","dataset_name":null})");
+}
+
+// The enums count the tables' rows.
+TEST(RecordForm, EachFieldIsTheRowOfItsName) {
+  const auto robot = [](RobotField field) { return kRobotStateFields[field].param.name; };
+  EXPECT_EQ(robot(kRobotConnectedL), "is_connected_l");
+  EXPECT_EQ(robot(kRobotConnectedR), "is_connected_r");
+  EXPECT_EQ(robot(kRobotJointsL), "joints_l");
+  EXPECT_EQ(robot(kRobotVelocitiesR), "velocities_r");
+  EXPECT_EQ(robot(kRobotPose), "current_pose");
+  const auto stroke = [](StrokeField field) { return kStrokeProgressFields[field].param.name; };
+  EXPECT_EQ(stroke(kStrokeIdx), "stroke_idx");
+  EXPECT_EQ(stroke(kStrokePoseIdx), "pose_idx");
+  EXPECT_EQ(stroke(kStrokeTotal), "total_strokes");
+  EXPECT_EQ(stroke(kStrokeOffsetR), "offset_idx_r");
+  EXPECT_EQ(stroke(kStrokeDescriptionR), "stroke_description_r");
+  EXPECT_EQ(stroke(kStrokePaused), "is_paused");
+  EXPECT_EQ(stroke(kStrokeScene), "scene_name");
+}
+
+TEST(RecordForm, TheBoundsOfItsFieldsAreThoseOfTheProtocol) {
+  for (const RecordField& field : kRobotStateFields) {
+    EXPECT_FALSE(field.param.required);
+    const bool array =
+        field.param.name.starts_with("joints") || field.param.name.starts_with("velocities");
+    EXPECT_EQ(field.param.max, array                                ? 64
+                               : field.param.name == "current_pose" ? 256
+                                                                    : 0)
+        << field.param.name;
+    EXPECT_EQ(field.param.min, 0);
+  }
+  for (const RecordField& field : kStrokeProgressFields) {
+    EXPECT_FALSE(field.param.required);
+    const std::string_view name = field.param.name;
+    const bool text = field.initial.starts_with('"') || name == "dataset_name";
+    const bool flag = name.starts_with("is_");
+    EXPECT_EQ(field.param.max, flag                                     ? 0
+                               : !text                                  ? 9007199254740991
+                               : name.starts_with("stroke_description") ? 4096
+                                                                        : 256)
+        << name;
+    EXPECT_EQ(field.param.min, text || flag || name == "total_strokes" ? 0 : -9007199254740991)
+        << name;
+  }
+}
+
+TEST(Record, AnUpdateIsTakenBackToWhatWasBefore) {
+  Record record(kStrokeProgressFields);
+  record.set(kStrokeIdx, json::View::of("3"));
+  record.set(kStrokeIdx, json::View::of("4"));
+  record.take_back(kStrokeIdx);
+  EXPECT_EQ(record.json(kStrokeIdx), "3");
+  EXPECT_FALSE(record.adopt(json::View::of(R"({"stroke_idx":9})"))) << "it was set";
+  EXPECT_EQ(record.json(kStrokeIdx), "3");
+  record.set(kStrokePoseIdx, json::View::of("5"));
+  record.take_back(kStrokePoseIdx);
+  EXPECT_EQ(record.json(kStrokePoseIdx), "0");
+  EXPECT_TRUE(record.adopt(json::View::of(R"({"pose_idx":9})"))) << "it was not";
+  EXPECT_EQ(record.json(kStrokePoseIdx), "9");
+  EXPECT_EQ(record.json(kStrokeIdx), "3") << "another field's set stays";
+}
+
+TEST(Record, AdoptsWhatAFieldMayBeAndTellsWhetherItIsNews) {
+  Record record(kStrokeProgressFields);
+  EXPECT_FALSE(record.adopt(json::View::of("[1]")));
+  EXPECT_FALSE(record.adopt(json::View::of(R"({"stroke_idx":"x","other":1})")));
+  EXPECT_FALSE(record.adopt(json::View::of(R"({"stroke_idx":0})"))) << "as it was";
+  EXPECT_TRUE(record.adopt(json::View::of(R"({"stroke_idx":2.0,"scene_name":"a\"b"})")));
+  EXPECT_EQ(record.json(kStrokeIdx), "2");
+  EXPECT_EQ(record.text(kStrokeScene), "a\"b");
+  EXPECT_EQ(record.text(kStrokeIdx), "2");
+  record.set(kStrokeTotal, std::string_view("7"));
+  EXPECT_FALSE(record.adopt(json::View::of(R"({"total_strokes":8})")));
+  record.reset();
+  EXPECT_EQ(record.json(kStrokeIdx), "0");
+  EXPECT_EQ(record.text(kStrokeScene), "default");
+  EXPECT_TRUE(record.adopt(json::View::of(R"({"total_strokes":8})")));
+}
+
+TEST(Record, AMomentIsTheGivenOneOrNow) {
+  std::string out = "old";
+  take_timestamp(json::View::of(R"("2026-11-20T14:03:07Z")"), WallTime{}, out);
+  EXPECT_EQ(out, "2026-11-20T14:03:07.000000");
+  take_timestamp(json::View(), kWall, out);
+  EXPECT_EQ(out, "2026-11-20T14:03:07.123456");
+}
+
+TEST(Keys, AreTheSchemasAndOurs) {
+  EXPECT_EQ(node_events_stream("hog"), "stream:node_events:hog");
+  EXPECT_EQ(channel_events_stream("hog", "cell:x"), "stream:events:hog:cell:x");
+  EXPECT_EQ(other_events_stream("hog"), "stream:events:hog");
+  EXPECT_EQ(robot_state_key("hog"), "robot:state:hog");
+  EXPECT_EQ(robot_telemetry_stream("hog"), "stream:robot_telemetry:hog");
+  EXPECT_EQ(stroke_progress_key("stroke_hog_1"), "stroke:progress:stroke_hog_1");
+  EXPECT_EQ(stroke_history_stream("stroke_hog_1"), "stream:stroke_history:stroke_hog_1");
+  EXPECT_EQ(error_events_channel("arm"), "error:events:arm");
+  EXPECT_EQ(kRobotEventsChannel, "robot:events");
+  EXPECT_EQ(kStrokeSessionChannel, "stroke:events:session");
+  EXPECT_EQ(kStrokeProgressChannel, "stroke:events:progress");
+  EXPECT_EQ(kNodesKey, "nodebeat:nodes");
+  EXPECT_EQ(kStrokesKey, "nodebeat:strokes");
+}
+
+TEST(Keys, WhatOthersParseIsReserved) {
+  for (const char* key : {"node:health:hog", "robot:state:hog", "stroke:progress:s", "stream:x",
+                          "session:1", "nodebeat:nodes", "node:"}) {
+    EXPECT_TRUE(is_reserved_key(key)) << key;
+  }
+  for (const char* key : {"", "node", "nodes:x", "cell:mode", "x:node:", "sessions", "Node:x"}) {
+    EXPECT_FALSE(is_reserved_key(key)) << key;
+  }
+}
+
+TEST(Keys, TheChannelsOfTheSchemaAreStrict) {
+  for (const char* channel : {"robot:events", "system:events", "stroke:events:session",
+                              "stroke:events:progress", "error:events:arm", "node:events:hog"}) {
+    EXPECT_TRUE(is_strict_channel(channel)) << channel;
+  }
+  for (const char* channel : {"", "robot:events:x", "robot:event", "system:events:x", "system",
+                              "stroke:events", "cell:x", "x:node:events:hog"}) {
+    EXPECT_FALSE(is_strict_channel(channel)) << channel;
+  }
 }
 
 TEST(Record, AnIntegerIsWrittenAsItsDigits) {
