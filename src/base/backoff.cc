@@ -20,7 +20,7 @@ Duration Backoff::draw(Duration window) {
 
 Duration Backoff::next() {
   const Duration now = window();
-  if (now >= limits_.cap) return draw(now);  // failures_ stays: it must not wrap in a year
+  if (now >= limits_.cap) return draw(now);  // failures_ stays, or it would wrap some day
   ++failures_;
   return draw(std::min(now, limits_.early_limit));
 }

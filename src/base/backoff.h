@@ -1,4 +1,4 @@
-// Backoff: how long to wait before the next try. Pure: it draws numbers and knows no clock.
+// Backoff: how long to wait before the next try. Pure: the class draws numbers and knows no clock.
 #pragma once
 
 #include "base/clock.h"
@@ -28,7 +28,7 @@ class Backoff {
   void reset() { failures_ = 0; }
 
   bool at_cap() const;
-  // Other limits from the next delay on; how often it has failed stays counted.
+  // Other limits from the next delay on. The failures so far still count.
   void set_limits(Limits limits) { limits_ = limits; }
 
  private:

@@ -1,6 +1,6 @@
 // Structs of the C ABI that begin with their size (`uint32_t size`) and grow at their end. A caller
-// that was built with an older header hands over a shorter one, a caller with a newer header a
-// longer one. No function of these allocates.
+// that was built with an older header hands over a shorter struct, a caller with a newer header a
+// longer one. None of these functions allocates.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,12 @@ namespace nb {
 
 enum class CallerStruct : uint8_t {
   ok,
-  wrong_size,      // no version had this size
-  unknown_member,  // a member is set that this version does not know
+  wrong_size,      // no version of the struct has this size
+  unknown_member,  // the caller has set a member that this version does not know
 };
 
-// The least is `size` and the 32 bits after it. More than the most is a size that nobody set. No
-// member is larger than the alignment, so that a multiple of it cuts no member.
+// The smallest struct is `size` and the 32 bits after it. A size beyond kMost is one that nobody
+// has set. No member is larger than the alignment, so a multiple of the alignment cuts no member.
 template <class T>
 bool is_caller_size(size_t size) {
   constexpr size_t kLeast = 2 * sizeof(uint32_t);
@@ -25,7 +25,8 @@ bool is_caller_size(size_t size) {
   return size >= kLeast && size <= kMost && size % alignof(T) == 0;
 }
 
-// What the caller's struct says, with zeros for what an older one lacks. `out` is set if ok.
+// Copies the caller's struct to `out`, with zeros for what an older struct lacks. `out` is set only
+// if the result is ok.
 template <class T>
 CallerStruct take_caller_struct(const T& given, T& out) {
   const size_t size = given.size;
@@ -40,8 +41,8 @@ CallerStruct take_caller_struct(const T& given, T& out) {
   return CallerStruct::ok;
 }
 
-// Hands `known` over, as much of it as the caller's struct holds; what only a newer one holds
-// becomes zero. The caller's `size` stays. False if that is wrong.
+// Copies as much of `known` as the caller's struct holds. What only a newer struct holds becomes
+// zero. The caller's `size` stays. False if that size is wrong.
 template <class T>
 bool give_caller_struct(const T& known, T& out) {
   const size_t size = out.size;

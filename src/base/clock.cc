@@ -7,7 +7,7 @@
 namespace nb {
 namespace {
 
-// See meson.build: on 32-bit Arm these are what flags make of them.
+// On 32-bit Arm these sizes depend on flags: see meson.build.
 static_assert(sizeof(time_t) == 8, "time would end in 2038");
 static_assert(sizeof(off_t) == 8, "files would end at 2 GB");
 

@@ -1,5 +1,5 @@
-// Injected clocks. Nothing in the agent reads the time but through one of these, so that a test
-// can step the wall clock by a day or run a day of beats in a minute.
+// Injected clocks. The agent reads the time through one of these only, so that a test can step the
+// wall clock by a day or run a day of beats in a minute.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@ namespace nb {
 
 // Monotonic time: for intervals, deadlines and ages.
 using MonoTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
-// Wall time (UTC): only for what is written out; it may jump in either direction.
+// Wall time (UTC): only for what is written out. It may jump in either direction.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
 using Duration = std::chrono::nanoseconds;
 
@@ -22,7 +22,8 @@ class Clock {
   virtual Duration real_delay(Duration delay) const { return delay; }
 };
 
-// CLOCK_MONOTONIC and CLOCK_REALTIME. Has no state; one instance serves any number of threads.
+// CLOCK_MONOTONIC and CLOCK_REALTIME. The class has no state: one object serves any number of
+// threads.
 class SystemClock final : public Clock {
  public:
   MonoTime now() const override;

@@ -8,9 +8,9 @@
 
 namespace nb {
 
-// By the C library: std::from_chars() of a double is 25 KB when linked in.
+// This uses the C library, since std::from_chars() of a double is 25 KB when linked in.
 double nearest_double(std::string_view number) {
-  char brief[64];  // nearly all are shorter
+  char brief[64];  // nearly all numbers are shorter
   std::string whole;
   const char* text = brief;
   if (number.size() < sizeof brief) {

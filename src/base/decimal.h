@@ -5,8 +5,8 @@
 
 namespace nb {
 
-// The double nearest to `number`, to the last digit: ±0 if it is too small for one, ±infinity if
-// too large. It must be a number as JSON or TOML write it: digits, perhaps a sign, a point, an
+// The double nearest to `number`: ±0 if the number is too small for a double, ±infinity if it is
+// too large. `number` must be one as JSON or TOML write it: digits, perhaps a sign, a point, an
 // exponent.
 double nearest_double(std::string_view number);
 

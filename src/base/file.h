@@ -8,16 +8,16 @@
 
 namespace nb {
 
-// Reads at most `limit` bytes of `path`; a longer file is an error. Does not block on a FIFO
-// (opened O_NONBLOCK). The error names the path and the system's reason.
+// Reads at most `limit` bytes of `path`; a longer file is an error. A FIFO is opened with
+// O_NONBLOCK, so this never waits for a writer. The error names the path and the system's reason.
 Result<std::string> read_small_file(const std::string& path, size_t limit = 64 * 1024);
 
-// As read_small_file(), for a path that somebody else may have put something at: a symbolic link in
-// the last place is not followed, and what is no regular file is not read. The error is
-// Fault::blind if it says nothing of what the file would have told.
+// As read_small_file(), for a path where somebody else may have put something: a symbolic link in
+// the last place is not followed, and only a regular file is read. The error is Fault::blind if it
+// says nothing about what the file would have told.
 Result<std::string> read_plain_file(const std::string& path, size_t limit);
 
-// The rest of `fd`, at most `limit` bytes, as above; `path` is its name in errors.
+// Reads the rest of `fd`, at most `limit` bytes, as above. `path` is the name in errors.
 Result<std::string> read_descriptor(int fd, const std::string& path, size_t limit);
 
 }  // namespace nb

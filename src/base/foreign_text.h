@@ -1,5 +1,5 @@
-// Text of a stranger (a server's error, a probed program's words, a file's content) made fit for
-// the log, STATUS=, JSON and a terminal. It is used once, where the text enters.
+// Foreign text (a server's error, a probed program's words, a file's content) made fit for the log,
+// STATUS=, JSON and a terminal. Use this once, where the text enters.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +8,14 @@
 
 namespace nb {
 
-// What an error text of a stranger may take where nothing else is said.
+// How long a foreign error text may be, where nothing else is said.
 inline constexpr size_t kMaxForeignText = 512;
 
 // `bytes` as well-formed UTF-8 on one line, at most `max_bytes` long. A byte that is no UTF-8 and a
-// control character of ASCII become "\x1b", a control character of Latin-1 (U+0080 to U+009F), a
-// mark that turns the direction of writing, and a line or paragraph separator become "\u202e". What
-// is too long is cut at the end of a character, and "..." stands behind it (within `max_bytes`,
-// if that is three or more). Text that has none of these passes unchanged, so that a second pass
+// control character of ASCII are written as "\x1b". A control character of Latin-1 (U+0080 to
+// U+009F), a mark that turns the direction of writing, and a line or paragraph separator are
+// written as "\u202e". A text that is too long is cut at the end of a character and gets "..."
+// (within `max_bytes`, if that is three or more). Other text passes unchanged, so a second pass
 // changes nothing. The cost depends on `max_bytes`, not on the size of `bytes`.
 std::string foreign_text(std::string_view bytes, size_t max_bytes = kMaxForeignText);
 

@@ -8,12 +8,12 @@ namespace nb {
 namespace {
 
 constexpr size_t kClassCost = 32;
-// Before the first star a byte is compared with one place only.
+// A byte before the first star is compared with one place only.
 constexpr size_t kBytesAStep = 4;
 
 using ByteSet = std::array<uint64_t, 4>;
 
-// The server's char is signed on x86, which decides where a range crosses 0x80.
+// The server's char is signed on x86. That decides what a range across 0x80 means.
 size_t index_of(char c) {
   return static_cast<uint8_t>(c) ^ 0x80u;
 }
@@ -34,7 +34,7 @@ void add_range(ByteSet& set, size_t from, size_t to) {
   }
 }
 
-// The class that begins behind `[` at `at`, which is moved behind it.
+// Reads the class that begins behind `[` at `at`, and moves `at` behind the class.
 ByteSet read_class(std::string_view pattern, size_t& at) {
   ByteSet set{};
   const bool negated = at < pattern.size() && pattern[at] == '^';
@@ -58,7 +58,8 @@ ByteSet read_class(std::string_view pattern, size_t& at) {
   return set;
 }
 
-// Behind the element at `at`, which is no class: the byte that it means is before that.
+// The place behind the element at `at`, which is no class. The byte that the element means is the
+// one before that place.
 size_t behind_literal(std::string_view pattern, size_t at) {
   return pattern[at] == '\\' && at + 1 < pattern.size() ? at + 2 : at + 1;
 }
@@ -85,7 +86,7 @@ void GlobText::set(std::string_view text) {
   }
 }
 
-// Whether the element at `at`, which is moved behind it, matches the byte at `place`.
+// Whether the element at `at` matches the byte at `place`. Moves `at` behind the element.
 bool GlobText::matches_at(size_t place, std::string_view pattern, size_t& at) const {
   if (pattern[at] == '?') {
     ++at;
@@ -99,7 +100,7 @@ bool GlobText::matches_at(size_t place, std::string_view pattern, size_t& at) co
   return pattern[at - 1] == text_[place];
 }
 
-// Where the element at `at`, which is moved behind it, matches.
+// The places where the element at `at` matches. Moves `at` behind the element.
 const uint64_t* GlobText::places_of(std::string_view pattern, size_t& at, Bits& scratch) const {
   const Table& table = *table_;
   if (pattern[at] == '?') {
@@ -123,8 +124,8 @@ const uint64_t* GlobText::places_of(std::string_view pattern, size_t& at, Bits& 
 }
 
 // `at` is a star, which may begin to match at `place`. Between two stars stands a word of elements
-// that each take one byte, so its first place is as good as any other. `ends` has the places at
-// which what was looked at of a word may end.
+// that take one byte each, so the first place where the word matches is as good as any other.
+// `ends` has the places where the part of the word that was read so far may end.
 template <size_t Words>
 bool GlobText::matches_behind_star(std::string_view pattern, size_t at, size_t place) const {
   uint64_t ends[Words];
@@ -159,7 +160,7 @@ bool GlobText::matches(std::string_view pattern) const {
   for (; at < pattern.size() && pattern[at] != '*'; ++place) {
     if (place == text_.size()) return false;
     const char c = pattern[at];
-    if (c != '?' && c != '[' && c != '\\') {  // as most are
+    if (c != '?' && c != '[' && c != '\\') {  // most are literal bytes
       if (c != text_[place]) return false;
       ++at;
     } else if (!matches_at(place, pattern, at)) {

@@ -1,8 +1,9 @@
 // Patterns as Redis matches them (PSUBSCRIBE, KEYS, SCAN MATCH).
 //
-// Byte by byte: `*` any run, `?` any one, `[abc]` `[a-c]` one of these, `[^a]` one that is not, `\`
-// takes the next literally; the oddities too: a class without `]` ends with the pattern, `[c-a]` is
-// `[a-c]`, a `\` at the end is itself, and nothing but the empty pattern matches the empty text.
+// A pattern is matched byte by byte. `*` is any run of bytes, `?` any one byte, `[abc]` and `[a-c]`
+// one of these, `[^a]` any other one; a `\` takes the next byte literally. Redis' oddities are
+// kept: a class without `]` ends with the pattern, `[c-a]` is `[a-c]`, a `\` at the end is itself,
+// and only the empty pattern matches the empty text.
 #pragma once
 
 #include <array>
@@ -14,14 +15,14 @@
 
 namespace nb {
 
-// A text that many patterns are held against. Where each byte occurs in it is noted once; then each
-// element of a pattern is tried at all places of the text together, with a few machine words. So no
-// pattern is slow: an element costs some nanoseconds, a class at most 256 of these steps.
+// A text that many patterns are compared with. The places of each byte in the text are noted once.
+// Then each element of a pattern is tried at all places of the text together, with a few machine
+// words. So no pattern is slow: an element costs some nanoseconds, a class at most 256 such steps.
 class GlobText {
  public:
   static constexpr size_t kMaxBytes = 256;
 
-  // At most kMaxBytes. The first text takes 10 KB of memory, which the later ones use again.
+  // At most kMaxBytes. The first text takes 10 KB of memory, which later texts use again.
   void set(std::string_view text);
   std::string_view text() const { return text_; }
   bool matches(std::string_view pattern) const;
@@ -30,7 +31,7 @@ class GlobText {
   static constexpr size_t kWords = kMaxBytes / 64;
   using Bits = std::array<uint64_t, kWords>;
 
-  // Indexed by the byte as Redis orders it: as a signed char, from -128 on.
+  // Indexed by the byte in Redis' order: as a signed char, from -128 on.
   struct Table {
     std::array<Bits, 256> places{};  // of each byte in the text
     Bits occurring{};                // bytes
@@ -46,8 +47,8 @@ class GlobText {
   std::unique_ptr<Table> table_;
 };
 
-// What a match of a pattern costs at most, as a count of such steps: each byte from its first `*`
-// on is one, four bytes before that are one, and each class is 32 more.
+// The cost of a match at most, counted in such steps: each byte from the first `*` on is one step,
+// four bytes before that are one, and each class is 32 more.
 struct GlobCost {
   size_t all = 0;
   size_t from_star = 0;  // of these, from the first `*` on

@@ -22,7 +22,7 @@ uint64_t Histogram::upper_bound(size_t bucket) {
 void Histogram::record(Duration duration) {
   const Duration positive = std::max(duration, Duration::zero());
   uint32_t& bucket = buckets_[bucket_of(static_cast<uint64_t>(positive.count()))];
-  // Full after months: halved all together, they keep their proportions.
+  // A bucket is full after months. All are halved together, so the proportions stay.
   if (bucket == UINT32_MAX) {
     for (uint32_t& each : buckets_) each /= 2;
   }

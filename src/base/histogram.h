@@ -1,5 +1,5 @@
-// Histogram: durations counted in buckets an eighth of an octave wide, from 128 ns to two minutes.
-// Fixed memory, no allocation, a few nanoseconds a record.
+// Histogram: counts durations in buckets an eighth of an octave wide, from 128 ns to two minutes.
+// It has a fixed size, never allocates, and takes a few nanoseconds for a duration.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ class Histogram {
 
   uint64_t count() const { return count_; }
   Duration max() const { return max_; }
-  // The duration that the fraction `q` of all records does not exceed, rounded up to the end of its
-  // bucket (at most an eighth too much) and never above max(). 0 if nothing was recorded.
+  // The duration that the fraction `q` of all durations does not exceed, rounded up to the end of
+  // its bucket (at most an eighth too much) and never above max(). 0 if nothing was recorded.
   Duration quantile(double q) const;
 
  private:

@@ -1,7 +1,7 @@
 // Included before every source of the rooms (meson.build). With _GLIBCXX_ASSERTIONS libstdc++
-// checks an index, an optional that is empty and the like, and where that fails names file, line,
-// function and condition: a fifth more code. A trap in its place is a fiftieth, ends the program
-// just the same, and waits for nobody to read the words. The next run tells of it ("signal ILL",
+// checks indexes, empty optionals and the like. Where a check fails, libstdc++ names file, line,
+// function and condition, which is a fifth more code. A trap instead is a fiftieth, ends the
+// program just the same, and waits for no reader. The next run tells of it ("signal ILL",
 // nodebeatd(8)).
 #pragma once
 

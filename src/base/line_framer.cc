@@ -75,7 +75,7 @@ bool LineFramer::skip() {
 void LineFramer::drop_kept() {
   kept_.clear();
   at_ = searched_ = 0;
-  if (kept_.capacity() > kSmall) std::string().swap(kept_);  // assigning would keep it
+  if (kept_.capacity() > kSmall) std::string().swap(kept_);  // assigning would keep the memory
 }
 
 void LineFramer::keep() {

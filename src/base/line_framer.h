@@ -1,6 +1,6 @@
-// LineFramer: cuts a stream of bytes into lines. A line that lies whole in what was fed is a view
-// into it; only what is left at the end is copied, until the rest has come. A line that is too long
-// costs that line only: its bytes are dropped as they come, up to its newline. Pure.
+// LineFramer: cuts a stream of bytes into lines. A line that was fed whole is a view into the fed
+// bytes. Only an unfinished line at the end is copied, until the rest has come. A line that is too
+// long costs that line only: its bytes are dropped as they come, up to the newline. Pure.
 #pragma once
 
 #include <cstddef>
@@ -15,37 +15,38 @@ class LineFramer {
 
   explicit LineFramer(size_t limit) : limit_(limit) {}
 
-  // What has come. Must stay as it is until next() has said `more`, or keep() was called; then, and
-  // only then, may more be fed.
+  // Takes bytes that have come. They must stay unchanged until next() returns `more` or keep() is
+  // called. Only then may more be fed.
   void feed(std::string_view bytes) { fed_ = bytes; }
-  // The next line, without its newline; valid until the next call of anything here. `too_long`: a
-  // line, ended or not, has more than `limit` bytes. It is said once for each such line, as soon as
-  // it is known; what next() gives afterwards is behind the line's newline.
+  // The next line, without its newline; valid until the next call of any method. `too_long`: a
+  // line, ended or not, has more than `limit` bytes. This is returned once for each such line, as
+  // soon as it is known. What next() returns afterwards is behind the line's newline.
   Step next(std::string_view& line);
-  // Drops the line that is begun and not ended, with what still comes up to its newline.
+  // Drops the unfinished line, with the bytes that still come up to its newline.
   void skip_line();
-  // Copies what was fed and not yet handed out; next() goes on from there later.
+  // Copies the fed bytes that next() has not yet handed out. next() goes on with them later.
   void keep();
 
-  // Whether anything is kept: lines not yet handed out, or the beginning of one.
+  // Whether lines that were not yet handed out are kept, or the beginning of one.
   bool holds_bytes() const { return at_ < kept_.size() || !fed_.empty(); }
   size_t capacity() const { return kept_.capacity(); }
 
  private:
-  // Up to here a kept buffer is not given back, so that lines cut by the reads' ends cost nothing.
+  // A kept buffer up to this size is not freed, so lines that are cut by the end of a read cost no
+  // allocation.
   static constexpr size_t kSmall = 1024;
 
   Step next_kept(std::string_view& line);
-  // Drops bytes up to the newline; false: it has not come yet.
+  // Drops bytes up to the newline. False if the newline has not come yet.
   bool skip();
   void drop_kept();
 
   size_t limit_;
   std::string_view fed_;
   std::string kept_;
-  size_t at_ = 0;          // of kept_: handed out up to here
-  size_t searched_ = 0;    // of kept_: no newline between at_ and here
-  bool skipping_ = false;  // in the midst of a line that is dropped
+  size_t at_ = 0;          // kept_ was handed out up to here
+  size_t searched_ = 0;    // kept_ has no newline between at_ and here
+  bool skipping_ = false;  // within a line that is dropped
 };
 
 }  // namespace nb

@@ -33,8 +33,8 @@ ptrdiff_t write_some(int fd, std::string_view bytes) {
 
 }  // namespace
 
-// The thread that writes, and the buffer between it and us. Whoever goes last frees it: the thread
-// may be in a write() that never returns.
+// The thread that writes, and the buffer between the thread and us. The last of the two to go frees
+// the buffer: the thread may be in a write() that never returns.
 class LineOutput::Writer {
  public:
   explicit Writer(int fd) : shared_(std::make_shared<Shared>(fd)) {}
@@ -54,7 +54,7 @@ class LineOutput::Writer {
     }
   }
 
-  // Whether there was room, and a thread to write it.
+  // Whether there was room, and a thread that will write the bytes.
   bool put(std::string_view bytes) {
     if (!started_ && !start()) return false;
     const Locked locked(*shared_);
@@ -64,7 +64,7 @@ class LineOutput::Writer {
     return true;
   }
 
-  // How many lines could not be written since it was asked last.
+  // How many lines could not be written since the last call.
   uint64_t take_lost() {
     const Locked locked(*shared_);
     return std::exchange(shared_->lost, 0);
@@ -89,7 +89,7 @@ class LineOutput::Writer {
     const int fd;
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_cond_t changed;
-    std::string waiting;  // both have their room from the start: the thread allocates nothing
+    std::string waiting;  // both are reserved at the start: the thread allocates nothing
     std::string writing;
     uint64_t lost = 0;
     bool closing = false;
@@ -114,7 +114,7 @@ class LineOutput::Writer {
     ::pthread_attr_init(&attributes);
     ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     ::pthread_attr_setstacksize(&attributes, 64 * 1024);
-    // A signal meant for the process must find the thread that can act on it.
+    // A signal for the process must reach a thread that can act on it.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -156,7 +156,7 @@ class LineOutput::Writer {
     return nullptr;
   }
 
-  // How many lines it could not write.
+  // Returns how many lines could not be written.
   static uint64_t write_all(int fd, std::string_view bytes) {
     while (!bytes.empty()) {
       const ptrdiff_t n = write_some(fd, bytes);
@@ -172,7 +172,7 @@ class LineOutput::Writer {
 
 LineOutput::Way LineOutput::way_for(int fd) {
   struct stat status {};
-  if (::fstat(fd, &status) != 0) return Way::socket;  // each line is lost, and none waits
+  if (::fstat(fd, &status) != 0) return Way::socket;  // each line is lost, nothing waits
   if (S_ISSOCK(status.st_mode)) return Way::socket;
   if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) return Way::own_description;
   return Way::thread;
@@ -197,7 +197,7 @@ void LineOutput::write(LogLevel level, std::string_view text) {
   if (lost_ > 0 || !put_line(level, text)) ++lost_;
 }
 
-// One write for a line, so that lines of several processes do not mix.
+// A line is one write, so that lines of several processes do not mix.
 bool LineOutput::put_line(LogLevel level, std::string_view text) {
   char line[kMaxLine];
   size_t size = 0;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kMaxLine = 1024;
 
-// A newline or an escape sequence that came in with foreign text must not forge a second line.
+// A newline or an escape sequence in foreign text must not forge a second line.
 std::string format_line(const char* format, va_list args) {
   char line[kMaxLine];
   const int n = std::vsnprintf(line, sizeof line, format, args);

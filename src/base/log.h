@@ -1,13 +1,12 @@
-// Log: one line a decision, in words, with a journald priority. The agent has no other output;
-// where lines go is the embedder's business.
+// Log: one line for each decision, in words, with a journald priority. The agent has no other
+// output. The embedder decides where lines go.
 //
-// Every call in the source is a kind of line with a share of the log (base/log_budget.h). A line
-// that a client, a probe or a file causes is logged with LogAbout, so that each has a share of its
-// own:
+// Every call in the source is a kind of line with a share of the log (base/log_budget.h). Log a
+// line that a client, a probe or a file causes with LogAbout, so that each has a share of its own:
 //
 //     log_.warning(LogAbout(peer.pid), "client %s has gone without saying good-bye", name);
 //
-// A line that an operator causes, such as an error of the configuration, is logged by every().
+// Log a line that an operator causes, such as an error of the configuration, by every().
 #pragma once
 
 #include <cstdarg>
@@ -43,7 +42,7 @@ class Log {
   [[gnu::format(printf, 3, 4)]] void info(LogAbout about, const char* format, ...) const;
   [[gnu::format(printf, 3, 4)]] void debug(LogAbout about, const char* format, ...) const;
 
-  // Without a limit: for lines of which only an operator decides how many there are.
+  // Without a limit: for lines whose number only an operator decides.
   [[gnu::format(printf, 3, 4)]] void every(LogLevel level, const char* format, ...) const;
 
   void set_threshold(LogLevel threshold) { threshold_ = threshold; }
@@ -51,8 +50,9 @@ class Log {
   void set_lines_per_minute(uint64_t lines) { budget_.set_per_minute(lines); }
   bool enabled(LogLevel level) const { return sink_ != nullptr && level <= threshold_; }
 
-  // Says how many lines were left out of those shares that have room again, so that it is told also
-  // when no further line of the kind comes. To be called once in a while; `all` at the end.
+  // Logs how many lines were left out, for each share that has room again. So the number is told
+  // even if no further line of that kind comes. Call this once in a while, and with `all` at the
+  // end.
   void say_left_out(bool all = false) const;
 
  private:

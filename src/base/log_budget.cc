@@ -44,8 +44,8 @@ LogBudget::Share& LogBudget::share_of(const char* kind, uint64_t about) {
   return share;
 }
 
-// Of too many shares the one goes that was asked longest ago. Those of whole kinds stay: there are
-// no more of them than calls in the source, and they keep count for the others.
+// Of too many shares the one that was asked longest ago goes. The shares of whole kinds stay: there
+// are no more of them than calls in the source, and they take over the counts of the others.
 LogBudget::Share& LogBudget::make_room() {
   if (shares_.size() < kMaxShares) {
     shares_.push_back(Share{});
@@ -79,7 +79,7 @@ LogBudget::Share* LogBudget::ask(const char* kind, LogAbout about, MonoTime now,
     if (!taken) ++share.left_out;
     return &share;
   }
-  // First: making room for the other share must not move this one, nor take it away.
+  // This comes first, since making room for the other share must neither move nor remove this one.
   (void)share_of(kind, 0);
   Share& one = share_of(kind, about.id);
   Share& all = share_of(kind, 0);

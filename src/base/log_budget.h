@@ -28,7 +28,7 @@ struct LogAbout {
 // A token bucket: `per_minute` lines a minute, and as many at once after a quiet minute.
 class LogLimit {
  public:
-  // Whether a line may be written now; then one token is taken. 0 a minute: always.
+  // Whether a line may be written now. If so, one token is taken. 0 a minute: always.
   bool take(MonoTime now, uint64_t per_minute);
   // As take(), but takes nothing.
   bool has_room(MonoTime now, uint64_t per_minute);
@@ -38,19 +38,19 @@ class LogLimit {
   void refill(MonoTime now, uint64_t per_minute);
 
   MonoTime asked_{};
-  double tokens_ = -1;  // negative: not asked yet
+  double tokens_ = -1;  // negative: nobody has asked yet
 };
 
 class LogBudget {
  public:
-  // Lines of one kind about one thing, a minute. All of one kind together may be four times as
-  // many.
+  // Lines of one kind about one thing, a minute. All lines of one kind together may be four times
+  // as many.
   static constexpr uint64_t kDefaultPerMinute = 20;
   static constexpr uint64_t kAllTogether = 4;
   static constexpr size_t kMaxShares = 128;
   static constexpr size_t kSampleBytes = 96;
 
-  // What was left out of one share since it was last told.
+  // The lines of one share that were left out since the last line that told their number.
   struct Share {
     const char* kind = nullptr;
     uint64_t about = 0;
@@ -67,10 +67,10 @@ class LogBudget {
   // 0: every line is taken.
   void set_per_minute(uint64_t lines) { per_minute_ = lines; }
 
-  // The share that a line would be taken from; null: it is taken without being counted. Valid until
-  // the next ask(). If `taken` is false, the line is to be left out, and was counted there.
+  // The share that a line counts in, or null if the line is not counted. The share is valid until
+  // the next ask(). If `taken` is false, leave the line out: the share has counted it.
   Share* ask(const char* kind, LogAbout about, MonoTime now, bool& taken);
-  // A share of which lines were left out and that has room again (`all`: or has not), or null.
+  // A share that has left out lines and has room again (`all`: or has no room), or null.
   Share* next_told(MonoTime now, bool all);
 
  private:

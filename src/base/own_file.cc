@@ -46,7 +46,7 @@ Result<std::string> read_own_file(const std::string& path, size_t limit) {
 
 Status replace_own_file(const std::string& path, std::string_view text) {
   const std::string draft = path + "~";
-  // What lies there is of a run that was killed; or somebody else's, and then it cannot be removed
+  // A draft that is there was left by a run that was killed. Somebody else's file cannot be removed
   // in a folder for everybody.
   ::unlink(draft.c_str());
   {

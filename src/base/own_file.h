@@ -14,12 +14,12 @@
 
 namespace nb {
 
-// As open(2), with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK. Not with O_TRUNC, which would come before
-// the checks. The error names the path and what is wrong with it; its fault is that of errno, or
-// no_place if something else is there.
+// As open(2), with O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK. Do not pass O_TRUNC: the file would be cut
+// before the checks. The error names the path and what is wrong with it. Its fault is that of
+// errno, or no_place if something else is there.
 Result<UniqueFd> open_own_file(const std::string& path, int flags, mode_t mode = 0640);
 
-// The whole file; longer than `limit` bytes is an error.
+// Reads the whole file. A file that is longer than `limit` bytes is an error.
 Result<std::string> read_own_file(const std::string& path, size_t limit = 64 * 1024);
 
 // Replaces the file in one step, by way of "PATH~".

@@ -10,21 +10,21 @@
 
 namespace nb {
 
-// What kind of trouble it is, for those few that somebody tells apart: each has an exit code.
+// The kinds of trouble that somebody tells apart: each has an exit code.
 enum class Fault : uint8_t {
   other,
   in_use,         // by another process
-  no_place,       // a folder is missing, or something else lies there
+  no_place,       // a folder is missing, or something else is there
   read_only,      // the file system
   no_space,       // or no inode, or over quota
   denied,         // by owner, mode or sandbox
   other_version,  // made for another version of nodebeat
-  blind,  // whoever looked could not: no permission, descriptor, memory or thread for it; this
-          // says nothing of what was to be looked at
+  blind,  // there was no permission, descriptor, memory or thread to look; this says nothing about
+          // what was to be looked at
 };
 
 // What went wrong, as a sentence that a person can act on: it names the thing and what would be
-// right. Never contains a secret.
+// right. The message never contains a secret.
 struct Error {
   std::string message;
   Fault fault = Fault::other;
@@ -38,14 +38,14 @@ struct Error {
 // printf-style construction of an Error.
 [[gnu::format(printf, 1, 2)]] Error make_error(const char* format, ...);
 
-// The kind of trouble that an errno is, met on the way to a file.
+// The kind of trouble of an errno that was met on the way to a file.
 Fault fault_of(int error_number);
 
-// True if an errno speaks of the one who asks, and not of what is asked (Fault::blind).
+// True if an errno is about the caller and not about what the caller looks at (Fault::blind).
 bool is_own_trouble(int error_number);
 
-// Nothing, or an Error on the heap: most results are good ones, and what becomes of a bad one is
-// worth a call, not its code at each of the hundreds of places where a result goes out of scope.
+// Nothing, or an Error on the heap. Most results are good, so the code that frees an error is one
+// call, and does not stand at each of the hundreds of places where a result goes out of scope.
 class ErrorBox {
  public:
   ErrorBox() = default;

@@ -25,7 +25,8 @@ class Ring {
     ++size_;
     return place;
   }
-  // The oldest. What it holds goes when its place is used again: meant for plain values.
+  // Removes the oldest. What it holds is destroyed when its place is used again, so use this for
+  // plain values.
   void pop_front() {
     first_ = (first_ + 1) & (items_.size() - 1);
     --size_;

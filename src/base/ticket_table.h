@@ -1,5 +1,5 @@
-// TicketTable: entries that are found by a ticket, which is never given twice: who holds an old one
-// finds nothing. Places are used again, so that in steady state nothing is allocated.
+// TicketTable: entries that are found by a ticket. A ticket is never given twice, so an old ticket
+// finds nothing. Places are used again, so in steady state nothing is allocated.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ class TicketTable {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  // A place for one more. It is as its last user left it, so that its texts' room is used again:
-  // set all of it. References last until the next add().
+  // A place for one more entry. The entry is as its last user left it, so that the room of its
+  // texts is used again: set every member. References last until the next add().
   std::pair<Ticket, T&> add() {
     if (free_.empty()) {
       free_.push_back(static_cast<uint32_t>(places_.size()));
@@ -33,7 +33,7 @@ class TicketTable {
     return {place.ticket, place.entry};
   }
 
-  // Null if it was removed, and for 0.
+  // Null if the entry was removed, and for 0.
   T* find(Ticket ticket) {
     const auto index = static_cast<uint32_t>(ticket);
     if (ticket == 0 || index >= places_.size() || places_[index].ticket != ticket) return nullptr;
@@ -51,7 +51,7 @@ class TicketTable {
     }
   }
 
-  // Calls visit(ticket, entry) for each; it may remove the one it is given, and others.
+  // Calls visit(ticket, entry) for each. `visit` may remove that entry, and others.
   template <class Visit>
   void for_each(Visit visit) {
     for (size_t i = 0; i < places_.size(); ++i) {
@@ -60,7 +60,7 @@ class TicketTable {
   }
 
  private:
-  // Places that are kept when all are free: a burst need not cost memory for ever.
+  // So many places are kept when all are free: a burst must not cost memory for ever.
   static constexpr size_t kKept = 128;
 
   struct Place {
@@ -70,7 +70,7 @@ class TicketTable {
 
   std::vector<Place> places_;
   std::vector<uint32_t> free_;
-  uint32_t given_ = 0;  // in the upper half of a ticket; comes round after four billion
+  uint32_t given_ = 0;  // the upper half of a ticket; wraps after four billion
   size_t size_ = 0;
 };
 

@@ -13,9 +13,10 @@ namespace nb {
 std::string format_timestamp(WallTime time);
 void append_timestamp(WallTime time, std::string& out);
 
-// That form back, and the forms in which others write the same moment: without fraction (Python's
-// isoformat() leaves out one that is zero), with one of 1 to 9 digits (those behind the sixth are
-// cut off), with `Z` or `+00:00` at the end. Nothing if the text is none of these.
+// Reads that form, and the forms in which others write the same moment: without a fraction
+// (Python's isoformat() leaves out a fraction of zero), with a fraction of 1 to 9 digits (those
+// behind the sixth are cut off), with `Z` or `+00:00` at the end. Nothing if the text is none of
+// these.
 std::optional<WallTime> parse_timestamp(std::string_view text);
 
 }  // namespace nb

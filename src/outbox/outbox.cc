@@ -86,7 +86,6 @@ void Outbox::client_gone(Owner owner, uint32_t user) {
   // No client has so high a number.
   constexpr Owner kHeirs = Owner{1} << 63;
   lanes_.leave(owner, kHeirs | user);
-  tell_of_room();
 }
 
 void Outbox::keep_waiters(bool (*waits_still)(void* user, Waiter), void* user) {
@@ -189,6 +188,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
     if (slot != nullptr) take_slot(unit, *slot, now);
     ++in_flight_;
   }
+  tell_of_room();
   answers_.give();
   return any;
 }

@@ -9,9 +9,9 @@ namespace nb::wire {
 std::string node_health_key(std::string_view node);      // HASH, field "health"
 std::string node_metrics_stream(std::string_view node);  // STREAM of past healths
 std::string node_events_channel(std::string_view node);  // pub/sub
-// STREAMs of the events that must not be lost for coming late; fields "channel" and "event":
-// errors, starts and ends of sessions; what was published on a channel; and on those channels that
-// have no stream of their own.
+// STREAMs of events that must not be lost for coming late, with the fields "channel" and "event":
+// of errors, and of starts and ends of sessions; of what was published on one channel; of what was
+// published on channels without a stream of their own.
 std::string node_events_stream(std::string_view node);
 std::string channel_events_stream(std::string_view node, std::string_view channel);
 std::string other_events_stream(std::string_view node);
@@ -23,7 +23,7 @@ inline constexpr std::string_view kRobotEventsChannel = "robot:events";
 inline constexpr std::string_view kStrokeSessionChannel = "stroke:events:session";
 inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progress";
 std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples of the joints
-// HASH of every node that was ever seen: node -> what its agent said of itself at its start.
+// HASH of every node that was ever seen: node -> what its agent said about itself at its start.
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
@@ -36,9 +36,9 @@ inline constexpr std::string_view kSessionSealsKey = "nodebeat:sessions:seals";
 inline constexpr std::string_view kSessionAuditKey = "nodebeat:sessions:audit";
 std::string session_writes_key(std::string_view node, std::string_view instance);
 
-// A key that other programs parse, or that is the agents' own: not for arbitrary values.
+// Whether other programs parse this key, or it is the agents' own: not for arbitrary values.
 bool is_reserved_key(std::string_view key);
-// A channel whose readers want each message to be an object with text `type` and `timestamp`.
+// Whether the channel's readers want each message to be an object with text `type` and `timestamp`.
 bool is_strict_channel(std::string_view channel);
 
 }  // namespace nb::wire

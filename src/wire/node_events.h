@@ -1,4 +1,4 @@
-// What a node says on node:events:{node}: each a JSON object with text `type`, `node_id` and
+// The events on node:events:{node}. Each is a JSON object with text `type`, `node_id` and
 // `timestamp`, as every reader of these channels expects.
 #pragma once
 
@@ -9,15 +9,15 @@
 
 namespace nb::wire {
 
-// Who is speaking; the views must outlive the call.
+// The node and the agent that the event is from. The views must outlive the call.
 struct EventSource {
   std::string_view node_id;
   std::string_view instance_id;
   WallTime timestamp{};
 };
 
-// `node_up`: the agent runs. `boot_id` tells a restart of the agent from a reboot of the node;
-// `last_run`: the one before did not end cleanly.
+// `node_up`: the agent runs. `boot_id` tells a restart of the agent from a reboot of the node.
+// `last_run`: the run before did not end cleanly.
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
                           std::string_view boot_id,
                           const std::optional<LastRun>& last_run = std::nullopt);
@@ -31,7 +31,7 @@ std::string probe_changed_event(const EventSource& source, const ProbeReport& pr
 // `node_conflict`: another agent writes under the same node name.
 std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id);
 
-// `events_lost`: so many events, of that span of time, were dropped before Redis could have them.
+// `events_lost`: `count` events of that span of time were dropped before they could go to Redis.
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last);
 

@@ -9,7 +9,7 @@
 namespace nb::wire {
 namespace {
 
-// Two decimals everywhere: what is beyond is noise, and 12.35 is shorter than 12.345678.
+// Two decimals everywhere: further digits are noise, and 12.35 is shorter than 12.345678.
 constexpr int kDecimals = 2;
 
 void percent(json::Writer& json, const char* key, double value) {

@@ -6,8 +6,8 @@
 namespace nb::wire {
 namespace {
 
-// Numbers digit by digit; but an integer as digits only, however it came: as 1.0 or 1e0 it would be
-// none for many a reader.
+// Numbers keep their digits. An integer, however, is written as digits only: many readers do not
+// take 1.0 or 1e0 for an integer.
 void append_member(json::View value, const rpc::Param& param, std::string& out) {
   if (param.kind == rpc::ParamKind::integer) {
     json::Writer(out).integer(value.integer().value_or(0));

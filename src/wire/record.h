@@ -1,6 +1,7 @@
 // Record: RobotState and StrokeProgress as the programs on the other side of Redis parse them. A
-// record is made from partial updates: what an update leaves out stays as it was. Each member is
-// kept as the JSON that came in, so that numbers go out digit by digit; an integer as its digits.
+// record is made from partial updates: a member that an update leaves out stays as it was. Each
+// member is kept as the JSON that came in, so a number keeps its digits. An integer is written as
+// digits only.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ namespace nb::wire {
 
 struct RecordField {
   rpc::Param param;          // what an update may set it to
-  std::string_view initial;  // its JSON before any did
+  std::string_view initial;  // the JSON before the first update
 };
 
 inline constexpr int64_t kExact = 9007199254740991;  // 2^53 - 1: every reader's double holds it
@@ -80,8 +81,8 @@ constexpr std::array<const rpc::Param*, N> params_of(const RecordField (&fields)
   return params;
 }
 
-// `out` becomes, as it is written, the moment that `given` (a checked timestamp) tells, or `now`
-// where none was given.
+// Sets `out` to the text of the moment that `given` (a checked timestamp) tells, or of `now` if
+// none was given.
 void take_timestamp(json::View given, WallTime now, std::string& out);
 
 class Record {
@@ -94,16 +95,16 @@ class Record {
   void set(size_t field, std::string_view json);
   // A partial update: the values of all fields, missing where they stay as they are.
   void update(std::span<const json::View> values);
-  // What was set last is as it was before: one field, or all that the last update() has set.
+  // Undoes the last set() of this field, or all that the last update() has set.
   void take_back(size_t field);
   void take_back(std::span<const json::View> values);
-  // Takes those members of `object` that are what the field may be, except those already set by
-  // set(), and tells whether any of them was another than it had. For what stands in Redis from
-  // before: it may have been written by anybody.
+  // Takes the members of `object` that are allowed values of their fields, except fields that set()
+  // has set. Returns whether any value has changed. This is for a record that was in Redis before:
+  // anybody may have written it.
   bool adopt(json::View object);
   // The member's JSON.
   std::string_view json(size_t field) const { return values_[field]; }
-  // The decoded text of a text member; its JSON else.
+  // The decoded text of a text member; of other members the JSON.
   std::string text(size_t field) const;
 
   // The canonical JSON. `timestamp` is bare text.
@@ -111,9 +112,9 @@ class Record {
 
  private:
   std::span<const RecordField> fields_;
-  std::vector<std::string> values_;  // of all; then as they were before each one's last set()
-  uint32_t known_ = 0;               // a bit for each that was set
-  uint32_t was_known_ = 0;           // before each one's last set()
+  std::vector<std::string> values_;  // of all fields, and then as they were before the last set()
+  uint32_t known_ = 0;               // a bit for each field that was set
+  uint32_t was_known_ = 0;           // the same bits before the field's last set()
 };
 
 }  // namespace nb::wire

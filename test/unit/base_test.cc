@@ -224,6 +224,12 @@ TEST(Histogram, BucketsAreEighthsOfAnOctave) {
   }
 }
 
+TEST(Histogram, OfOneDurationEachFractionIsThat) {
+  Histogram histogram;
+  histogram.record(5us);
+  for (const double q : {0.0, 0.5, 1.0}) EXPECT_EQ(histogram.quantile(q), 5us);
+}
+
 TEST(Histogram, TheLastBucketHasNoEnd) {
   constexpr int64_t kEnd = int64_t{1} << 37;  // of 30 octaves from 128 ns on
   const Duration last(kEnd - (kEnd >> 4));

@@ -221,6 +221,7 @@ TEST(Text, ADurationHasTwoUnitsAtMost) {
   EXPECT_EQ(human_duration(48 * 3'600'000 - 1), "47 h 59 min");
   EXPECT_EQ(human_duration(48 * 3'600'000), "2 d 0 h");
   EXPECT_EQ(human_duration((3 * 24 + 5) * 3'600'000), "3 d 5 h");
+  EXPECT_EQ(human_duration(3 * 24 * 3'600'000 - 1), "2 d 23 h");
 }
 
 bool matches(std::string_view pattern, std::string_view text) {
@@ -261,6 +262,9 @@ TEST(Glob, MatchesAsRedisDoes) {
                                                         {"abc", "abcd"},
                                                         {"abcd", "abc"},
                                                         {"*a", "ab"},
+                                                        {"*b*b*", "abaa"},
+                                                        {"?*a*", "abb"},
+                                                        {"*ab*ab*", "abxx"},
                                                         {"*ab?", "xab"},
                                                         {"*ab*c", "cab"},
                                                         {"[a-c", "d"}}) {
@@ -310,6 +314,19 @@ TEST(Glob, EveryByteIsFoundWhereItStands) {
     EXPECT_TRUE(matches(std::string("*") + c, text)) << byte;
     EXPECT_TRUE(matches(std::string("*") + c + "*", text)) << byte;
     EXPECT_FALSE(matches(std::string("*") + c + other, text)) << byte;
+  }
+}
+
+TEST(Glob, AWordBehindAStarBeginsBehindTheWordBefore) {
+  for (const size_t before : {0u, 1u, 62u, 63u, 64u, 65u, 130u}) {
+    const std::string text = std::string(before, 'x') + "ab" + std::string(70, 'x');
+    EXPECT_TRUE(matches("*a*b*", text)) << before;
+    EXPECT_FALSE(matches("*b*a*", text)) << before;
+    EXPECT_FALSE(matches("*a*a*", text)) << before;
+    EXPECT_FALSE(matches("*b*b*", text)) << before;
+    EXPECT_FALSE(matches("*ab*b*", text)) << before;
+    EXPECT_TRUE(matches(text.substr(0, before) + "*ab*", text)) << before;
+    EXPECT_FALSE(matches(text.substr(0, before + 1) + "*a*", text)) << before;
   }
 }
 

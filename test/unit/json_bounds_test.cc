@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "json/guard.h"
 #include "json/number.h"
 #include "json/text.h"
@@ -27,21 +28,8 @@ std::string fault_of(std::string_view text, const Limits& limits = {}) {
 }
 
 std::string utf8(char32_t code) {
-  std::string text;
-  const auto add = [&](char32_t bits) { text += static_cast<char>(bits); };
-  if (code < 0x80) {
-    add(code);
-  } else if (code < 0x800) {
-    add(0xc0 | code >> 6);
-  } else if (code < 0x10000) {
-    add(0xe0 | code >> 12);
-  } else {
-    add(0xf0 | code >> 18);
-    add(0x80 | (code >> 12 & 0x3f));
-  }
-  if (code >= 0x800) add(0x80 | (code >> 6 & 0x3f));
-  if (code >= 0x80) add(0x80 | (code & 0x3f));
-  return text;
+  char text[4];
+  return {text, put_character(text, code)};
 }
 
 const char32_t kEdges[] = {0x1,    0x7f,   0x80,   0x7ff,   0x800,   0xfff,   0x1000,

@@ -64,6 +64,14 @@ TEST_F(OutboxEventsTest, ALateMessageIsNotPublishedButItsEntryStays) {
   EXPECT_EQ(settled_, (Heard{{1, "stored"}})) << "no word of subscribers";
 }
 
+TEST_F(OutboxEventsTest, AMessageMayBeAsOldAsItsLimit) {
+  box().connection_opened();
+  fill().event("", "a");
+  EXPECT_EQ(drain(kStart + 5s), (Sent{"+publish:a"}));
+  fill().event("", "b");
+  EXPECT_EQ(drain(kStart + 5s + 1ns), (Sent{"+late:b"}));
+}
+
 TEST_F(OutboxEventsTest, AFullLogDropsTheOldestAndSaysOnceHowManyAndFromWhenToWhen) {
   make(6000);
   for (int i = 0; i < 100; ++i) {

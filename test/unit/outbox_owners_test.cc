@@ -77,6 +77,13 @@ TEST_F(OwnersTest, AFloodCostsItsOwnOldestEventsOnly) {
   EXPECT_EQ(settled_.size(), 21u);
 }
 
+TEST_F(OwnersTest, TheAgentIsNotToldOfItsOwnLosses) {
+  flood(0);
+  EXPECT_GT(box().lanes().dropped(), 0u);
+  EXPECT_EQ(loss_calls_, 0);
+  EXPECT_TRUE(losses().empty()) << "a notice tells of them";
+}
+
 TEST_F(OwnersTest, ManyFloodsTakeFromEachOtherAndNotFromWhoHasLittle) {
   event(9, "quiet", 1);
   event(0, "the agent's", 2);

@@ -302,6 +302,43 @@ TEST_F(SlotSharesTest, WhoHasMuchWaitingIsToldToWaitAndWhenThereIsRoom) {
   EXPECT_EQ(rooms_, 1);
 }
 
+TEST_F(SlotSharesTest, AClientThatWaitsNoMoreLeavesItsPartToTheOthers) {
+  make({100'000, 100'000});
+  box().connection_opened();
+  set(2, "other", 10);
+  for (int i = 0; !box().crowded(1); ++i) ASSERT_EQ(set(1, key_of(1, i)), Put::accepted);
+  const size_t part = 75'000 / 3;  // of two that wait, and of one more
+  EXPECT_GT(shares().waiting(), part / 4 * 3);
+  Unit unit;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(box().next(unit, kStart, WallTime{}));
+    box().stored(unit, kStart);
+  }
+  EXPECT_LE(shares().waiting(), 75'000u / 2 / 2);
+  EXPECT_GT(shares().waiting(), part / 2);
+  EXPECT_FALSE(box().crowded(1)) << "half of its larger part";
+}
+
+TEST_F(SlotSharesTest, RoomThatComesFromWhatHasExpiredIsTold) {
+  const std::string value(6'000, 'x');
+  const FieldView field{"", value};
+  for (const char* key : {"a", "b", "c"}) {
+    const SlotUpdate slot{
+        .key = key, .kind = SlotKind::string, .fields = {&field, 1}, .ttl = 10s, .limited = true};
+    EXPECT_EQ(box().put(&slot, nullptr, nullptr, kStart, WallTime{}, 0, {1}), Put::accepted);
+  }
+  set(1, "d", 2'000);
+  EXPECT_TRUE(box().crowded(1));
+  box().connection_opened();
+  rooms_ = 0;
+  Unit unit;
+  // Their deletions wait, and take next to nothing.
+  while (box().next(unit, kStart + 10s, WallTime{}) && rooms_ == 0) {
+  }
+  EXPECT_EQ(rooms_, 1) << "before any of them is settled";
+  EXPECT_FALSE(box().crowded(1));
+}
+
 TEST_F(SlotSharesTest, ManyWhoWaitForEachOtherAreNeverRefused) {
   make({4 << 20, 1 << 20});
   box().connection_opened();

@@ -25,6 +25,7 @@ using test::TestLoop;
 struct Watcher {
   std::vector<std::string> lines;
   std::vector<LinkState> states;
+  std::vector<std::string> published;  // a notice with a '!' before its channel
   LinkStatus last;
   int stored = 0;
   bool finished = false;
@@ -36,6 +37,9 @@ struct Watcher {
     last = status;
   }
   void on_slot(const outbox::Slot&, const SlotEcho&) { ++stored; }
+  void on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
+    published.push_back((is_notice ? "!" : "") + std::string(channel) + " " + std::string(payload));
+  }
   void on_finished() { finished = true; }
   int count(std::string_view text) const {
     int n = 0;
@@ -65,7 +69,8 @@ class LinkTest : public testing::Test {
         LinkEvents{
             Delegate<void(const LinkStatus&)>::to<&Watcher::on_status>(&watch_),
             Delegate<void(const outbox::Slot&, const SlotEcho&)>::to<&Watcher::on_slot>(&watch_),
-            {}},
+            Delegate<void(std::string_view, std::string_view, bool)>::to<&Watcher::on_publish>(
+                &watch_)},
         make_transport);
     link_->start();
   }
@@ -162,6 +167,7 @@ TEST_F(LinkTest, ARefusedHealthIsADegradedLinkUntilItIsTaken) {
   ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().refused == 4; }));
   EXPECT_EQ(watch_.lines.size(), 1u) << watch_.lines.back();
   EXPECT_EQ(watch_.stored, 0);
+  EXPECT_EQ(std::ranges::count(watch_.states, LinkState::degraded), 1) << "no news";
 
   const std::string_view taken =
       "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n:1\r\n";
@@ -247,6 +253,78 @@ TEST_F(LinkTest, ARefusalIsLoggedOnceAndOfAFewKeysHoweverManyThereAre) {
   }
   EXPECT_EQ(watch_.count("redis refuses k"), 8) << watch_.lines.back();
   EXPECT_EQ(watch_.last.state, LinkState::steady) << "a client's key is not the node's";
+}
+
+TEST_F(LinkTest, TheNoticeOfALossIsPublishedAsOneOfTheOutboxOwn) {
+  outbox_.set_event_limits({.bytes = 1000, .owner_bytes = 1000});
+  test::Filler fill{outbox_, loop_.loop().now()};
+  for (int i = 0; i < 10; ++i) fill.event("", "m" + std::to_string(i));
+  start();
+  greet();
+  size_t answered = 0;
+  ASSERT_TRUE(loop_.run_until([&] {
+    for (; answered < watch_.published.size(); ++answered) redis_.send(":0\r\n");
+    return outbox_.drained();
+  }));
+  EXPECT_TRUE(redis_.received_has("PUBLISH\r\n$15\r\nnode:events:hog\r\n"));
+  ASSERT_GE(watch_.published.size(), 2u);
+  EXPECT_TRUE(watch_.published[0].starts_with("!node:events:hog {\"type\":\"events_lost\""))
+      << watch_.published[0];
+  EXPECT_EQ(watch_.published.back(), "c m9");
+}
+
+TEST_F(LinkTest, ARefusedEventIsLoggedByItsPartsAndTheSameWordsOnce) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  const auto event = [&](std::string_view results) {
+    watch_.lines.clear();
+    test::Filler{outbox_, loop_.loop().now()}.event("h", "m");
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+    redis_.forget();
+    redis_.send("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + std::string(results));
+    ASSERT_TRUE(loop_.run_until([&] { return outbox_.drained(); }));
+  };
+  event("-WRONGTYPE no stream\r\n:0\r\n");
+  EXPECT_EQ(watch_.count("redis refuses s: WRONGTYPE no stream (XADD"), 1);
+  EXPECT_EQ(watch_.lines.size(), 1u);
+  event("$3\r\n1-0\r\n-NOPERM no channel\r\n");
+  EXPECT_EQ(watch_.count("redis refuses c: NOPERM no channel (PUBLISH"), 1);
+  EXPECT_EQ(watch_.lines.size(), 1u);
+  event("-ERR syntax error\r\n-ERR syntax error\r\n");
+  EXPECT_EQ(watch_.lines.size(), 1u) << "of the message, and not once more of the entry";
+  event("-NOPERM no stream\r\n-CROSSSLOT no\r\n");
+  EXPECT_EQ(watch_.count("redis refuses c: CROSSSLOT no"), 1);
+  EXPECT_EQ(watch_.count("redis refuses s: NOPERM no stream"), 1);
+}
+
+TEST_F(LinkTest, ASlowServerGetsLessAtATime) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  test::Filler fill{outbox_};
+  fill.string("first", "v");
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("first\r\n"); }));
+  redis_.send("+OK\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.drained(); }));
+  const size_t most = SendWindow::kWrites.most;
+  for (size_t i = 0; i < 3 * most; ++i) fill.string("k" + std::to_string(i), "v");
+  link_->wake();
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.in_flight() == most; }));
+  // Much longer than the first answer took.
+  std::this_thread::sleep_for(200ms);
+  std::string answers;
+  for (size_t i = 0; i < most; ++i) answers += "+OK\r\n";
+  redis_.send(answers);
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.counters().stored == most + 1; }));
+  ASSERT_TRUE(loop_.run_until([&] { return outbox_.in_flight() > 0; }));
+  EXPECT_LT(outbox_.in_flight(), most);
 }
 
 TEST_F(LinkTest, ASilentServerIsAskedAndThenGivenUp) {
