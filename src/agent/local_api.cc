@@ -99,7 +99,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       look_(parts.loop, reader_, rpc_, operations_, identity_.node,
             Delegate<std::string_view()>::to<&LocalApi::own_health>(this)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {
-  // What is called most is found first.
+  // In the order in which a client is told what its will may hold.
   dispatcher_.add(cell::Robot::kMethods, &robot_);
   dispatcher_.add(cell::Stroke::kMethods, &stroke_);
   dispatcher_.add(cell::Errors::kMethods, &errors_);

@@ -30,12 +30,13 @@ void Errors::report(rpc::Call& call) {
   if (call.is_check()) return;
   call.urgent = true;
   std::string scratch;
-  const std::string channel = wire::error_events_channel(*call[kCategory].string(scratch));
+  const json::View& category = call[kCategory];
+  const std::string channel = wire::error_events_channel(*category.string(scratch));
   event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
   append_timestamp(loop_.clock().wall_now(), event_);
-  event_.append("\",\"category\":").append(call[kCategory].raw());
+  event_.append("\",\"category\":").append(category.raw());
   event_.append(",\"message\":").append(call[kMessage].raw()).append(",\"details\":");
-  if (const json::View details = call[kDetails]; details.exists()) {
+  if (const json::View& details = call[kDetails]; details.exists()) {
     append_compact(details, event_);
   } else {
     event_ += "{}";

@@ -61,7 +61,7 @@ void Events::reconfigure(const config::Config& config) {
 void Events::publish(rpc::Call& call) {
   std::string scratch;
   const std::string_view channel = *call[kChannel].string(scratch);
-  const json::View event = call[kEvent];
+  const json::View& event = call[kEvent];
   if (channel == wire::kStrokeProgressChannel) {
     return call.refuse(rpc::refused_key(channel, "progress is published by stroke.update"));
   }

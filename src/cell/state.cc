@@ -70,7 +70,9 @@ bool State::check_key(rpc::Call& call, std::string_view key) {
 }
 
 void State::set(rpc::Call& call) {
-  const size_t size = call[kKey].raw().size() + call[kValue].raw().size();
+  const json::View& given_key = call[kKey];
+  const json::View& value = call[kValue];
+  const size_t size = given_key.raw().size() + value.raw().size();
   if (size > value_bytes_) {
     return call.refuse(
         rpc::too_large(format("key and value have %zu bytes, of at most %zu: what is longer fits "
@@ -78,9 +80,9 @@ void State::set(rpc::Call& call) {
                               size, value_bytes_),
                        value_bytes_));
   }
-  const std::string_view key = *call[kKey].string(key_);
+  const std::string_view key = *given_key.string(key_);
   if (!check_key(call, key) || call.is_check()) return;
-  const outbox::FieldView fields[] = {{"", compacted(call[kValue], value_)}};
+  const outbox::FieldView fields[] = {{"", compacted(value, value_)}};
   outbox::SlotUpdate slot;
   slot.db = db_;
   slot.key = key;

@@ -97,11 +97,12 @@ class Call {
 
   // The value that the call has for a param of its method; missing if it has none. `param` is the
   // very object that the method's list of params names.
-  json::View operator[](const Param& param) const {
+  const json::View& operator[](const Param& param) const {
+    static constexpr json::View kMissing;
     for (size_t i = 0; i < values_.size(); ++i) {
       if (params_[i] == &param) return values_[i];
     }
-    return {};
+    return kMissing;
   }
   // The values of `count` params that follow one another in that list.
   std::span<const json::View> from(const Param& first, size_t count) const {

@@ -1,7 +1,5 @@
 #include "rpc/dispatcher.h"
 
-#include <array>
-
 #include "base/nearest.h"
 
 namespace nb::rpc {
@@ -11,6 +9,13 @@ using namespace std::string_view_literals;  // one size and one memcmp to compar
 namespace {
 
 constexpr int64_t kDefaultTimeoutMs = 2000;
+
+// The values of one call. check_params() sets those that the method takes; to set all would cost as
+// much as finding them does.
+union Values {
+  Values() {}
+  json::View views[kMaxParams];
+};
 
 // Reads `ack` and `timeout_ms`, which have been checked each by itself.
 std::optional<Error> take_ack(Call& call, json::View ack, json::View timeout) {
@@ -34,10 +39,11 @@ SilentReply& SilentReply::get() {
   return reply;
 }
 
-Dispatcher::Found Dispatcher::find(std::string_view name) const {
+Dispatcher::Found Dispatcher::find(std::string_view name) {
+  if (last_.method != nullptr && last_.method->name == name) return last_;
   for (const Table& table : tables_) {
     for (const Method& method : table.methods) {
-      if (method.name == name) return {&method, table.noun};
+      if (method.name == name) return last_ = {&method, table.noun};
     }
   }
   return {};
@@ -77,15 +83,16 @@ void Dispatcher::run(const Found& found, Call& call, json::View params) {
   // A will waits for nobody.
   const bool may_wait = method.writes() && call.origin == Call::Origin::client;
   const size_t own = method.params.size() - (method.writes() ? kAckParams : 0);
-  std::array<json::View, kMaxParams> values;
+  Values values;
   call.params_ = method.params.first(may_wait ? method.params.size() : own);
-  call.values_ = std::span(values.data(), call.params_.size());
+  call.values_ = std::span(values.views, call.params_.size());
   if (const auto error =
-          check_params(params, call.params_, std::span(values.data(), call.params_.size()))) {
+          check_params(params, call.params_, std::span(values.views, call.params_.size()))) {
     return call.refuse(*error);
   }
   if (may_wait) {
-    if (const auto error = take_ack(call, values[own], values[own + 1])) return call.refuse(*error);
+    if (const auto error = take_ack(call, values.views[own], values.views[own + 1]))
+      return call.refuse(*error);
   }
   method.function(found.noun, call);
 }

@@ -16,8 +16,7 @@ namespace nb::rpc {
 
 class Dispatcher {
  public:
-  // The methods of one noun; `noun` must outlive the dispatcher. Methods are looked for in the
-  // order in which they are added.
+  // The methods of one noun; `noun` must outlive the dispatcher.
   void add(std::span<const Method> methods, void* noun) { tables_.push_back({methods, noun}); }
 
   // `call.method` names the method; `params` is an object, or missing.
@@ -38,11 +37,12 @@ class Dispatcher {
     void* noun = nullptr;
   };
 
-  Found find(std::string_view name) const;
+  Found find(std::string_view name);
   std::string_view nearest(std::string_view name) const;
   void run(const Found& found, Call& call, json::View params);
 
   std::vector<Table> tables_;
+  Found last_;  // what was found last: calls of a method come many at a time
 };
 
 }  // namespace nb::rpc
