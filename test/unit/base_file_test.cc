@@ -139,6 +139,16 @@ TEST(OwnFile, TheErrorSaysWhatIsWrongWithThePlace) {
   EXPECT_EQ(fault_of(EIO), Fault::other);
 }
 
+TEST(OwnFile, HasAtMost64KiBWhereNothingElseIsSaid) {
+  const OwnFolder folder;
+  ASSERT_TRUE(replace_own_file(folder / "note", std::string(64 * 1024, 'x')).ok());
+  EXPECT_TRUE(read_own_file(folder / "note").ok());
+  EXPECT_TRUE(read_small_file(folder / "note").ok());
+  ASSERT_TRUE(replace_own_file(folder / "note", std::string(64 * 1024 + 1, 'x')).ok());
+  EXPECT_FALSE(read_own_file(folder / "note").ok());
+  EXPECT_FALSE(read_small_file(folder / "note").ok());
+}
+
 TEST(OwnFile, IsAsLongAsItsLimitAndHasItsMode) {
   const OwnFolder folder;
   ASSERT_TRUE(replace_own_file(folder / "note", "four").ok());

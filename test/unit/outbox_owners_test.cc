@@ -136,6 +136,16 @@ TEST_F(OwnersTest, ManyWithOneEventEachTakeNoRoomThatIsNotCounted) {
   EXPECT_LE(box().events().allocated(), 64 * 16'384u);
 }
 
+TEST_F(OwnersTest, AnEventThatFindsNoRoomIsALossOfItsOwner) {
+  make_shares(1000, 1000, 1000);
+  box().connection_opened();
+  event(1, std::string(300, 'x'));
+  (void)next();  // what is on its way cannot give way
+  EXPECT_EQ(event(1, std::string(600, 'x'), 5), Put::accepted);
+  EXPECT_EQ(settled_, (Heard{{5, "dropped"}}));
+  EXPECT_EQ(losses(), (std::map<Owner, uint64_t>{{1, 1}}));
+}
+
 TEST_F(OwnersTest, WhatIsUrgentHasALaneOfItsOwnAndGoesFirst) {
   flood(1);
   EXPECT_EQ(event(2, "error", 1, true), Put::accepted);

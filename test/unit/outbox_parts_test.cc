@@ -24,6 +24,8 @@ TEST(Limits, AreWhatTheProtocolSays) {
   EXPECT_EQ((EventLogLimits{1000, 1min, 600, 500}.share(false)), 600u);
   EXPECT_EQ((EventLogLimits{1000, 1min, 600, 500}.share(true)), 500u);
   EXPECT_EQ(MessageUpdate().max_age, 5s);
+  EXPECT_EQ(Origin().owner, 0u) << "the agent's own";
+  EXPECT_FALSE(Origin().urgent);
 }
 
 // --- chunks ---
