@@ -17,9 +17,9 @@ using namespace std::string_view_literals;  // one size and one memcmp to compar
 namespace {
 
 constexpr Duration kFirstBeatAfter = std::chrono::milliseconds(200);
-// So many beats of our own without a foreign one: the other has gone.
+// After so many own beats without a foreign health, the other agent is gone.
 constexpr int kQuietBeats = 3;
-// A fact that stays true is told however late; a change is news for a moment only.
+// The age of an event that stays true, and is published however late.
 constexpr Duration kAlways = Duration::max();
 
 }  // namespace
@@ -59,7 +59,7 @@ void Heartbeat::reconfigure(const config::Config& config) {
   if (!(config.health == health_config_)) {
     health_config_ = config.health;
     sampler_.emplace(loop_, log_, sampler_options(config));
-    // Figures by two samples need some time between them, as at the start.
+    // Figures that are made of two samples need some time between them, as at the start.
     if (beats_ > 0 && timer_.due() - loop_.now() < kFirstBeatAfter) timer_.start(kFirstBeatAfter);
   }
   probes_.set(probe_specs(config));
@@ -71,8 +71,9 @@ void Heartbeat::reconfigure(const config::Config& config) {
 void Heartbeat::schedule() {
   const auto since_epoch = loop_.now().time_since_epoch();
   Duration wait = (since_epoch / config_.interval + 1) * config_.interval - since_epoch;
-  // The first beat lies off the grid, and a second one on its heels would measure a moment. One
-  // more off the grid, and every two beats are half an interval to a whole one apart.
+  // The first beat lies off the grid. If the next point of the grid is close, the second beat lies
+  // off the grid as well, so that between any two beats there is at least half an interval to
+  // measure.
   if (wait < config_.interval / 2) wait += config_.interval / 2;
   timer_.start(wait);
 }
@@ -93,8 +94,8 @@ void Heartbeat::on_beat() {
   schedule();
 }
 
-// Published at once, not at the next beat. What was measured stays as it was: two samples a
-// moment apart say nothing about a processor.
+// Publishes at once, and not at the next beat. The measured figures stay as they were: two samples
+// with hardly any time between them say nothing about a processor.
 void Heartbeat::on_probe_change(const wire::ProbeReport& probe) {
   const std::string changed = wire::probe_changed_event(source(loop_.clock().wall_now()), probe);
   if (beats_ == 0 || stopped_) {
@@ -117,8 +118,8 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   health_.mcp_port.reset();
   for (const wire::ProbeReport& probe : health_.probes) {
     if (probe.type != "mcp"sv) continue;
-    // Of several servers the first that runs is the node's; else the first that should.
-    // One that cannot be asked now is what it was: the schema has no null for it.
+    // Of several servers the first one that runs is reported, or else the first one. A server that
+    // cannot be asked now is reported as it was: the schema has no null here.
     const bool running = probe.last_known.value_or(false);
     if (!health_.mcp_port || (running && !health_.mcp_server_running)) {
       health_.mcp_port = probe.port;
@@ -168,7 +169,7 @@ void Heartbeat::post(std::string_view payload, Duration max_age) {
 void Heartbeat::say_goodbye(std::string_view reason, Delegate<void()> on_probes_left) {
   timer_.stop();
   stopped_ = true;
-  // Stopped before the first beat: nothing has been measured yet, and zeros would be a lie.
+  // Before the first beat nothing has been measured, and zeros would be wrong.
   if (beats_ == 0) sampler_->sample(loop_.now(), health_);
   health_.is_reachable = false;
   health_.reason = reason;
@@ -183,7 +184,7 @@ wire::EventSource Heartbeat::source(WallTime wall) const {
 
 void Heartbeat::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   if (slot.key != wire::node_health_key(identity_.node)) return;
-  // What an earlier run of ours, or whoever was here before, has left is no conflict.
+  // A health from before this run is no conflict, whoever has written it.
   if (ours_was_there_ && echo.existed) look_for_another(echo.previous);
   ours_was_there_ = true;
 }
@@ -200,13 +201,13 @@ void Heartbeat::look_for_another(std::string_view previous) {
     }
     return;
   }
-  // What is no JSON says nothing.
+  // A text that is not JSON says nothing about its writer.
   const bool readable = json::Guard().check(previous, {rpc::kLineBytes}).reason == nullptr;
   const json::View theirs = readable ? json::View::of(previous) : json::View();
   std::string scratch;
   const auto instance = theirs["instance_id"].string(scratch);
-  // An agent tells its instance. Who does not is a program that writes the health as well: a Python
-  // StateManager does, once, when it connects, all figures 0. This beat has gone over it.
+  // The health of an agent has its instance. A health without one is from another program: a Python
+  // StateManager writes one when it connects, with all figures 0. This beat has replaced it.
   if (!instance) {
     if (std::exchange(foreign_writer_said_, true)) return;
     log_.notice(
@@ -216,7 +217,7 @@ void Heartbeat::look_for_another(std::string_view previous) {
         foreign_text(theirs["timestamp"].string(scratch).value_or("none"), 40).c_str());
     return;
   }
-  // One that said good-bye is no rival.
+  // An agent that said goodbye is no conflict.
   if (theirs["is_reachable"].boolean() == false) return;
   const std::string other = foreign_text(*instance, 80);
   quiet_beats_ = 0;

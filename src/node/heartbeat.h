@@ -1,7 +1,7 @@
-// Heartbeat: samples the node at a steady beat and puts what it found into the outbox: the health
-// slot with its expiry, the history entry, and what there is to say on the node's channel, as one
-// update. It also looks at what stood under the key before: a health that is not ours means that
-// another agent has the same node name.
+// Heartbeat: samples the node at a steady beat and puts one update into the outbox: the health slot
+// with its expiry, the history entry, and an event on the node's channel if there is one. It also
+// looks at the health that the update replaced. If another agent has written that health, the agent
+// has the same node name.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ namespace nb::node {
 
 class Heartbeat {
  public:
-  // What a beat asks of others, and tells them.
+  // What a beat needs from other parts, and what it tells them.
   struct Wiring {
     // The last PING's round trip on the living connection.
     Delegate<std::optional<Duration>()> ping;
@@ -32,17 +32,17 @@ class Heartbeat {
     Delegate<void(std::string_view channel, std::string_view payload)> on_event;
   };
 
-  // References must outlive it.
+  // All references must outlive the heartbeat.
   Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, const Identity& identity,
             const config::Config& config, Wiring wiring);
 
-  // The first beat is a fifth of a second away: time enough for a CPU figure by two samples. It
-  // tells of `last_run`, and so does its node_up.
+  // The first beat comes after a fifth of a second, in which two samples make a CPU figure. The
+  // beat and its node_up have `last_run`.
   void start(std::optional<wire::LastRun> last_run);
-  // Another interval, TTL, history, disks, GPU or probes from now on.
+  // Takes over interval, TTL, history, disks, GPU and probes.
   void reconfigure(const config::Config& config);
-  // The last word: the node is not reachable any more, and why. The probes end their sessions;
-  // `on_probes_left` comes when that is done, half a second later at most.
+  // The last beat: it says that the node is no longer reachable, and why. The probes end their
+  // sessions; `on_probes_left` is called when that is done, after half a second at most.
   void say_goodbye(std::string_view reason, Delegate<void()> on_probes_left);
 
   // For the link: what Redis had under a key that was just written.
@@ -51,7 +51,7 @@ class Heartbeat {
   uint64_t beats() const { return beats_; }
   // The last beat's JSON; empty before the first.
   const std::string& json() const { return json_; }
-  // Who else beats as this node; empty: nobody that is known.
+  // The instance of another agent that beats as this node; empty: none is known.
   const std::string& other_instance() const { return other_instance_; }
   const std::vector<wire::ProbeReport>& probes() const { return health_.probes; }
 
@@ -59,7 +59,7 @@ class Heartbeat {
   void on_beat();
   void on_probe_change(const wire::ProbeReport& probe);
   void schedule();
-  // On the node's channel; an empty payload: nothing to say.
+  // The payload goes out on the node's channel; if it is empty, there is no event.
   void put(std::string_view payload, Duration max_age, bool with_history);
   void post(std::string_view payload, Duration max_age);
   wire::EventSource source(WallTime wall) const;
@@ -83,12 +83,12 @@ class Heartbeat {
   std::string json_;  // of the last beat: kept for its room
   uint64_t beats_ = 0;
   bool stopped_ = false;
-  bool history_missed_ = false;  // said that beats are too large for it
+  bool history_missed_ = false;  // it was logged that beats are too large for the history
 
   bool ours_was_there_ = false;
-  std::string other_instance_;  // who else writes; empty: nobody
+  std::string other_instance_;
   bool foreign_writer_said_ = false;
-  int quiet_beats_ = 0;  // since it was last seen
+  int quiet_beats_ = 0;  // since another agent's health was last seen
 };
 
 }  // namespace nb::node

@@ -1,5 +1,5 @@
-// Identity: which agent this is. The node's name says whose health it is; the instance id tells
-// two agents of one name apart, and two runs of the same agent.
+// Identity: which agent this is. The node's name says whose health it is. The instance id
+// distinguishes two agents of one name, and two runs of one agent.
 #pragma once
 
 #include <string>

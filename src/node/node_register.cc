@@ -17,7 +17,7 @@ constexpr size_t kMaxNames = 200;
 constexpr int kLooksInAnAge = 30;
 constexpr Duration kLeastPeriod = std::chrono::seconds(1);
 constexpr Duration kMostPeriod = std::chrono::hours(24);
-// An entry is what an agent says of itself; of a longer one only the beginning would be put back.
+// An agent's entry is shorter. Of a longer one only the beginning would be put back.
 constexpr size_t kMaxEntry = 4096;
 
 }  // namespace
@@ -73,7 +73,8 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
       return ask(Step::health_again, {"TYPE", health_key_});
     case Step::health_again:
       if (reply.text() == "none"sv) return on_done_(Outcome::forgotten);
-      // Its agent may have noted itself before the removal. If after it, that stays.
+      // The node's agent may have noted itself before the removal, and then its entry is put back.
+      // An entry that was noted after the removal stays as it is.
       return ask(Step::put_back, {"HSETNX", wire::kNodesKey, node_, about_});
     case Step::put_back:
       return on_done_(Outcome::alive);
@@ -124,7 +125,7 @@ void NodePruner::stop() {
   names_.clear();
 }
 
-// From half of the period to one and a half.
+// Waits between half of the period and one and a half periods.
 void NodePruner::arm() {
   if (age_ <= Duration::zero()) return;
   const Duration period = std::clamp(age_ / kLooksInAnAge, kLeastPeriod, kMostPeriod);
@@ -174,7 +175,7 @@ void NodePruner::on_forgotten(Forgetting::Outcome outcome) {
   if (outcome >= Forgetting::Outcome::refused) {
     names_.clear();
   }
-  // Not from within: what has just answered is still on the stack.
+  // Not from here: the object that has just answered is still on the stack.
   step_.start(Duration::zero());
 }
 

@@ -1,5 +1,6 @@
-// NodeRegister: nodebeat:nodes, the list of every node that was ever seen. A node that is there no
-// more is taken out of it: by node.forget, or by an agent when the node has not beaten for long.
+// NodeRegister: nodebeat:nodes, the list of every node that was ever seen. A node that is gone for
+// good is removed from the list: by node.forget, or by an agent when the node has not beaten for
+// long.
 #pragma once
 
 #include <initializer_list>
@@ -18,8 +19,8 @@
 
 namespace nb::node {
 
-// The steps by which one node is forgotten, unless it is alive. A node that comes back in the midst
-// of them is put back.
+// The steps by which one node is forgotten, unless it is alive. A node that comes back between
+// these steps is put back into the list.
 class Forgetting {
  public:
   enum class Outcome : uint8_t {
@@ -63,9 +64,9 @@ class Forgetting {
   uint64_t question_ = 0;
 };
 
-// Looks at a page of the list now and then, about thirty times in the age at which a node is
-// forgotten, but at most once a second and at least once a day. Each agent of a cell does, each at
-// times of its own.
+// Looks at a page of the list from time to time: about thirty times in the age at which a node is
+// forgotten, but at most once a second and at least once a day. Each agent of a cell does so, at
+// random times of its own.
 class NodePruner {
  public:
   NodePruner(uv::Loop& loop, const Log& log, redis::Reader& reader, const redis::Link& link);

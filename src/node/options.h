@@ -1,4 +1,4 @@
-// From the one Config to what the sampler and the probes want to be told.
+// Turns the one Config into the options of the sampler and of the probes.
 #pragma once
 
 #include <vector>

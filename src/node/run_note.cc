@@ -58,7 +58,7 @@ void RunNote::look(const std::string& boot_id) {
   const Result<UniqueFd> fd = open_own_file(file_, O_RDONLY);
   struct stat status {};
   if (!fd || ::fstat(fd->get(), &status) != 0) return;
-  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) return;  // its agent lives
+  if (::flock(fd->get(), LOCK_EX | LOCK_NB) != 0) return;  // another agent is alive
   char text[512];
   const ssize_t size = ::read(fd->get(), text, sizeof text);
   std::string_view rest(text, size > 0 ? static_cast<size_t>(size) : 0);
@@ -97,7 +97,7 @@ Status RunNote::begin(const Identity& identity, WallTime now) {
       ::ftruncate(fd_.get(), 0) == 0 &&
       ::pwrite(fd_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
   const int error = errno;
-  ::unlink(end_file_.c_str());  // it is known now, or was of no crash
+  ::unlink(end_file_.c_str());  // it was read, or belongs to a clean end
   if (!written) return make_error("%s: %s", file_.c_str(), std::strerror(error));
   return {};
 }

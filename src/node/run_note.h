@@ -1,8 +1,9 @@
-// RunNote: a file beside the socket, PATH.run, that is there while an agent runs. A clean stop
-// removes it: so one that is found at a start was left by a run that did not end cleanly. Its time
-// of change is that of the last beat. The agent holds a lock on it, which tells a living one's.
+// RunNote: a file beside the socket, PATH.run, that exists while an agent runs. A clean stop
+// removes the file. So a file that is found at a start was left by a run that did not end cleanly,
+// unless a living agent holds the lock on it. The file's time of change is the time of the last
+// beat.
 //
-// How a run ended, only who watched it knows: nodebeat.service has it written to PATH.end.
+// Only the service manager knows how a run ended: nodebeat.service writes it to PATH.end.
 #pragma once
 
 #include <optional>
@@ -17,10 +18,10 @@ namespace nb::node {
 
 class RunNote {
  public:
-  // `socket_path` empty: nothing is noted, and nothing is known of the run before.
+  // If `socket_path` is empty, nothing is noted, and nothing is known about the run before.
   explicit RunNote(const std::string& socket_path);
 
-  // Reads what the run before has left; before begin(). `boot_id` is that of now.
+  // Reads what the run before has left. To be called before begin(). `boot_id` is the current one.
   void look(const std::string& boot_id);
   // The run before, if it did not end cleanly.
   const std::optional<wire::LastRun>& last_run() const { return last_run_; }
@@ -29,10 +30,10 @@ class RunNote {
   // How long to wait before this run: nothing, but after three such runs 1 s, 2 s, up to 30 s.
   Duration hold() const;
 
-  // This run begins; an error if that could not be noted. Only while the socket is ours.
+  // Notes that this run begins. To be called only while the agent owns the socket.
   Status begin(const Identity& identity, WallTime now);
   void beat() const;
-  // It ends cleanly.
+  // Notes that this run ends cleanly.
   void end();
 
  private:
