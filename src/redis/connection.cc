@@ -27,6 +27,7 @@ struct Connection::Wire {
   Wire(size_t max_reply_bytes, const char* too_long) : reader(max_reply_bytes, too_long) {}
 
   std::unique_ptr<Transport> transport;
+  bool is_open = false;
   ReplyReader reader;
   std::string output;
   Ring<Sent> sent;
@@ -100,6 +101,7 @@ bool Connection::reconfigure(LinkOptions options) {
   machine_.restart();
   retry_.stop();
   drop();
+  wire_.reset();  // the old wire has the old limit
   return true;
 }
 
@@ -156,14 +158,8 @@ void Connection::on_stage(uv::DialStage stage) {
 }
 
 void Connection::on_connected(Status& status) {
-  if (!status) {
-    // The wire is kept for the next try: its look-up of the name may hang in a thread, and one such
-    // thread is enough.
-    std::unique_ptr<Wire> kept = std::move(wire_);
-    fail({Trouble::unreachable, status.error().message}, std::nullopt);
-    if (machine_.state() != LinkState::stopped) wire_ = std::move(kept);
-    return;
-  }
+  if (!status) return fail({Trouble::unreachable, status.error().message}, std::nullopt);
+  wire_->is_open = true;
   enter(LinkState::greeting);
   wire_->last_heard = wire_->last_reply = loop_.now();
   append_greeting(options_.greeting, role_, wire_->output,
@@ -285,10 +281,17 @@ void Connection::fail(const Failure& failure, std::optional<Culprit> culprit) {
   events_.on_lost(failure, culprit, retry.news);
 }
 
-// Destroys the transport, so nothing may follow in a callback of the transport.
+// Destroys the transport, so nothing may follow in a callback of the transport. But a transport
+// that has not connected is kept for the next try: its look-up may hang in a thread, and one such
+// thread is enough.
 void Connection::drop() {
   check_.stop();
-  wire_.reset();
+  if (!wire_) return;
+  if (wire_->is_open) {
+    wire_.reset();
+  } else {
+    wire_->transport->cancel();
+  }
 }
 
 void Connection::enter(LinkState state) {

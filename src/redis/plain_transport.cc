@@ -16,6 +16,8 @@ class PlainTransport final : public Transport {
     dialer_.start(target, deadline);
   }
 
+  void cancel() override { dialer_.cancel(); }
+
   Status write(std::string& bytes) override {
     const int rc = stream_->write(bytes);
     if (rc < 0) return Error{std::string(uv::error_text(rc))};

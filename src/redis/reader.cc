@@ -110,6 +110,9 @@ void Reader::stop() {
 
 void Reader::on_state(LinkState state) {
   if (state != LinkState::replaying) return;
+  // This may be another server, or another way to the same one.
+  window_.reset();
+  answered_sent_at_ = MonoTime::min();
   words_.clear();
   connection_.set_steady();
   connection_.flush_soon();

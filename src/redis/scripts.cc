@@ -84,10 +84,8 @@ void Scripts::on_server_there() {
 
 void Scripts::reconfigure(LinkOptions options) {
   if (!connection_.reconfigure(with_database(std::move(options)))) return;
-  const size_t sent = sent_;
   on_lost({Trouble::closed, "the configuration has changed"}, std::nullopt, true);
   // Another server does not know their numbers, and would carry out once more what is done.
-  if (sent == 0) return;
   for (const auto& run : runs_) {
     if (run->lost) run->deadline = loop_.now();
   }

@@ -28,6 +28,9 @@ class Transport {
 
   // The answer never comes from within this call. After a failure connect() may be called again.
   virtual void connect(const uv::Target& target, Duration deadline) = 0;
+  // Gives up a connect() that has no answer yet: no answer comes, and connect() may be called
+  // again. A look-up that still hangs is not begun a second time.
+  virtual void cancel() = 0;
   // Takes `bytes` and leaves it empty. An error ends the connection: drop the transport.
   virtual Status write(std::string& bytes) = 0;
   virtual size_t queued_bytes() const = 0;

@@ -66,17 +66,18 @@ void Dialer::start(const Target& target, Duration deadline) {
   starting_ = true;
   if (!target.unix_path.empty()) {
     on_stage_(DialStage::connecting);
-    const Status started = path_.start(target.unix_path);
+    const Status started = dialling_ ? path_.start(target.unix_path) : Status();
     if (!started) fail(started.error().message, true);
   } else {
     on_stage_(DialStage::resolving);
-    resolver_.start(target.host, target.port);
+    if (dialling_) resolver_.start(target.host, target.port);
   }
   starting_ = false;
 }
 
 void Dialer::cancel() {
   dialling_ = false;
+  failed_.reset();
   attempts_.clear();
   pending_ = 0;
   head_start_.stop();
@@ -91,7 +92,7 @@ void Dialer::on_resolved(Result<Addresses>& addresses) {
   if (addresses_.size() > kMaxAttempts) addresses_.resize(kMaxAttempts);
   next_ = 0;
   on_stage_(DialStage::connecting);
-  try_next();
+  if (dialling_) try_next();
 }
 
 // Starts the next address, skipping those that fail at once; when none is left and none is under

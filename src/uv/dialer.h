@@ -25,7 +25,8 @@ class Dialer {
   using Answer = Result<std::unique_ptr<Stream>>;
 
   // The answer comes exactly once for each start(), never before start() has returned, and may
-  // destroy the dialer. `on_stage`, where given, hears of the step from resolving to connecting.
+  // destroy the dialer. `on_stage`, where given, hears of the step from resolving to connecting,
+  // and may cancel.
   Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage = {},
          LookUp look_up = &uv::look_up, ConnectPath connect_path = &uv::connect_path);
   ~Dialer();

@@ -102,6 +102,7 @@ struct Wire final : redis::Transport {
     events.on_stage(uv::DialStage::connecting);
     dialled = true;
   }
+  void cancel() override { dialled = false; }
   Status write(std::string& bytes) override {
     output += bytes;
     bytes.clear();

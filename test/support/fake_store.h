@@ -103,6 +103,7 @@ class FakeStore {
       events.on_stage(uv::DialStage::connecting);
       dialled = true;
     }
+    void cancel() override { dialled = false; }
     Status write(std::string& bytes) override {
       output += bytes;
       bytes.clear();

@@ -52,6 +52,17 @@ LinkOptions options_for(const FakeRedis& redis) {
   return options;
 }
 
+// Real time, and what a test adds to it.
+class SteppedClock final : public Clock {
+ public:
+  MonoTime now() const override { return real_.now() + ahead; }
+  WallTime wall_now() const override { return real_.wall_now(); }
+  Duration ahead{};
+
+ private:
+  SystemClock real_;
+};
+
 class ReaderTest : public testing::Test {
  protected:
   ReaderTest() {
@@ -82,7 +93,17 @@ class ReaderTest : public testing::Test {
     return loop_.run_until([&] { return asker.heard == wanted; });
   }
 
-  TestLoop loop_;
+  // How many questions have come since it was last forgotten what came.
+  size_t asked() {
+    size_t count = 0;
+    for (size_t at = 0; (at = redis_.received().find("GET\r\n", at)) != std::string::npos; ++at) {
+      ++count;
+    }
+    return count;
+  }
+
+  SteppedClock clock_;
+  TestLoop loop_{clock_};
   FakeRedis redis_;
   std::optional<Reader> reader_;
   Asker one_, other_;
@@ -280,6 +301,29 @@ TEST_F(ReaderTest, MayBeAskedAndStoppedFromAnAnswer) {
   reader_->stop();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.is_closed(); }));
   EXPECT_EQ(one_.heard.size(), 2u);
+}
+
+TEST_F(ReaderTest, ANewConnectionIsNotJudgedByTheOneBefore) {
+  ask("a", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  redis_.send("$1\r\nA\r\n");
+  ASSERT_TRUE(hears(one_, {"A"}));
+  // Now the server takes its time, until no more than four are asked at once.
+  for (size_t i = 2; i <= 40; ++i) {
+    redis_.forget();
+    ask("b", one_);
+    ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+    clock_.ahead += 1s;
+    redis_.send("$1\r\nB\r\n");
+    ASSERT_TRUE(loop_.run_until([&] { return one_.heard.size() == i; }));
+  }
+  redis_.forget();
+  for (int i = 0; i < 20; ++i) ask("c", other_);
+  ASSERT_TRUE(loop_.run_until([&] { return asked() == 4; }));
+  redis_.close();
+  greet();
+  EXPECT_TRUE(loop_.run_until([&] { return asked() == 20; }, 2s));
 }
 
 TEST_F(ReaderTest, ReconfiguredToAnotherServerItAsksThere) {

@@ -211,6 +211,29 @@ TEST_F(ScriptsTest, TimeTellsWhatIsInDoubtFromWhatWasNotSent) {
   EXPECT_EQ(doubtful.heard.size(), 1u);
 }
 
+// It was sent to the server before, which may have carried it out.
+TEST_F(ScriptsTest, WhatIsInDoubtIsNotSentToAnotherServer) {
+  Caller a;
+  Caller b;
+  run("1", a);
+  greet();
+  expect(sent("1"));
+  redis_.close();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.accept(); }));
+  run("2", b);
+  FakeRedis there;
+  LinkOptions options;
+  options.target = {"127.0.0.1", there.port(), ""};
+  options.command_timeout = 1h;
+  scripts_->reconfigure(options);
+  EXPECT_TRUE(hears(a, {"in doubt"}));
+  ASSERT_TRUE(loop_.run_until([&] { return there.accept(); }));
+  ASSERT_TRUE(loop_.run_until([&] { return there.received_has("PING\r\n"); }));
+  there.send("+OK\r\n+OK\r\n+PONG\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return there.received_has(sent("2")); }));
+  EXPECT_FALSE(there.received_has(sent("1")));
+}
+
 TEST_F(ScriptsTest, NoNumberIsSentThatTheScriptCouldForget) {
   std::vector<Caller> callers(Scripts::kWindow + 1);
   std::string wanted;

@@ -281,6 +281,35 @@ TEST_F(SubscriberTest, AnAnswerThatCameDuringOurOwnStallCounts) {
   EXPECT_EQ(subscriber_->failures(), 0u);
 }
 
+// A look-up that hangs has a thread. Clients come and go meanwhile.
+struct HangingTransport final : Transport {
+  explicit HangingTransport(Events with) : events(with) { ++made; }
+  void connect(const uv::Target&, Duration) override {
+    ++connects;
+    events.on_stage(uv::DialStage::resolving);
+  }
+  void cancel() override { ++cancels; }
+  Status write(std::string&) override { return {}; }
+  size_t queued_bytes() const override { return 0; }
+
+  Events events;
+  static inline int made = 0, connects = 0, cancels = 0;
+};
+
+TEST_F(SubscriberTest, ALookUpThatHangsIsNotBegunAgainByWhoComesAndGoes) {
+  make(options_for(redis_), [](uv::Loop&, Transport::Events events) -> std::unique_ptr<Transport> {
+    return std::make_unique<HangingTransport>(events);
+  });
+  for (int i = 1; i <= 5; ++i) {
+    subscriber_->subscribe("a");
+    ASSERT_TRUE(loop_.run_until([&] { return HangingTransport::connects == i; }));
+    subscriber_->unsubscribe("a");
+    ASSERT_TRUE(loop_.run_until([&] { return subscriber_->state() == LinkState::stopped; }));
+    EXPECT_EQ(HangingTransport::cancels, i);
+  }
+  EXPECT_EQ(HangingTransport::made, 1);
+}
+
 TEST_F(SubscriberTest, ConnectsForTheFirstAndClosesAfterTheLast) {
   listen();
   subscriber_->subscribe("a");

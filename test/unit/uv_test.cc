@@ -511,6 +511,38 @@ TEST(Dialer, APathThatHangsKeepsNobodyWaitingAndIsLookedUpOnce) {
   while (g_gate.use_count() > 1) sched_yield();
 }
 
+TEST(Dialer, MayBeCancelledAtAnyStage) {
+  TestLoop loop;
+  const std::string path = testing::TempDir() + "/nb-stages.sock";
+  Listener tcp;
+  Listener unix_socket(path);
+  struct Canceller {
+    void on_answer(Dialer::Answer&) { ++answers; }
+    void on_stage(DialStage now) {
+      if (now == stage) dialer->cancel();
+    }
+    DialStage stage{};
+    Dialer* dialer = nullptr;
+    int answers = 0;
+  } canceller;
+  Dialer dialer(loop, Delegate<void(Dialer::Answer&)>::to<&Canceller::on_answer>(&canceller),
+                Delegate<void(DialStage)>::to<&Canceller::on_stage>(&canceller));
+  canceller.dialer = &dialer;
+  const Target number{"127.0.0.1", tcp.port(), ""};
+  for (const DialStage stage : {DialStage::resolving, DialStage::connecting}) {
+    canceller.stage = stage;
+    dialer.start(number, 5s);
+    EXPECT_FALSE(dialer.dialling());
+  }
+  dialer.start({"", 0, path}, 5s);
+  EXPECT_FALSE(dialer.dialling());
+  // The loop has nothing left to do.
+  loop.loop().run_once(false);
+  EXPECT_FALSE(tcp.ready());
+  EXPECT_FALSE(unix_socket.ready());
+  EXPECT_EQ(canceller.answers, 0);
+}
+
 TEST(Dialer, CancelIsSilent) {
   TestLoop loop;
   Listener listener;
@@ -520,6 +552,24 @@ TEST(Dialer, CancelIsSilent) {
   dialer.cancel();
   loop.loop().run_once(false);
   EXPECT_FALSE(dialled.answer.has_value());
+}
+
+TEST(Dialer, AFailureThatWasCancelledIsNotToldOfTheNextTarget) {
+  TestLoop loop;
+  g_gate = std::make_shared<Gate>();
+  Dialled dialled;
+  Dialer dialer(loop, dialled.answered(), {}, [](const std::string&, int) -> Result<Addresses> {
+    const auto gate = g_gate;
+    gate->wait();
+    return Error{"late"};
+  });
+  dialer.start({"255.255.255.255", 1, ""}, 1h);  // fails within the call
+  dialer.cancel();
+  dialer.start({"slow.example", 1, ""}, 1ms);
+  ASSERT_TRUE(loop.run_until([&] { return dialled.answer.has_value(); }));
+  EXPECT_EQ(dialled.answer->error().message, "slow.example:1: no answer in time");
+  g_gate->release();
+  while (g_gate.use_count() > 1) sched_yield();
 }
 
 TEST(Stream, QueuesWhatTheKernelDoesNotTakeAndSaysWhenItHas) {
