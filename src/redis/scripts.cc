@@ -102,7 +102,6 @@ void Scripts::stop() {
 
 void Scripts::on_state(LinkState state) {
   if (state != LinkState::replaying) return;
-  words_.clear();
   connection_.set_steady();
   connection_.flush_soon();
 }
@@ -152,6 +151,8 @@ std::optional<Failure> Scripts::on_reply(Reply reply) {
     again_.push_back(std::move(run));
     return std::nullopt;
   }
+  // Not when it is connected again: until a run is answered, this is still why none was.
+  words_.clear();
   if (waiting() == 0) {
     idle_since_ = loop_.now();
     time_.stop();  // it stood at a deadline

@@ -178,12 +178,22 @@ def test_scripts_may_be_flushed_in_mid_pipeline(cell):
     assert sorted(client.answer(i)["version"] for i in ids) == list(range(2, 202))
 
 
+def not_done(client, state):
+    """The error of an update that the server refuses. Now and then the time is over while the agent
+    asks once more: that one is in doubt."""
+    for _ in range(10):
+        error = refused(client, "session.update", session_id="a", state=state, timeout_ms=300)
+        if error.name != "in_doubt":
+            break
+    return error
+
+
 @pytest.mark.time_limit(60)
 def test_out_of_memory_is_answered_as_not_done(cell):
     client = cell.client
     client.call("session.create", session_id="a", state={"n": 0})
     cell.redis.config_set("maxmemory", "1")
-    error = refused(client, "session.update", session_id="a", state={"n": 1}, timeout_ms=300)
+    error = not_done(client, {"n": 1})
     assert error.name == "unavailable" and "OOM" in error.message
     cell.redis.config_set("maxmemory", "0")
     assert client.call("session.update", session_id="a", state={"n": 2}) == {"version": 2}
@@ -194,7 +204,7 @@ def test_a_replica_is_answered_as_not_done(cell):
     client.call("session.create", session_id="a", state={"n": 0})
     cell.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
     cell.redis.config_set("replica-serve-stale-data", "yes")
-    error = refused(client, "session.update", session_id="a", state={"n": 1}, timeout_ms=300)
+    error = not_done(client, {"n": 1})
     assert error.name == "unavailable" and "READONLY" in error.message
     cell.redis.execute_command("REPLICAOF", "NO", "ONE")
     assert client.call("session.update", session_id="a", state={"n": 2}, timeout_ms=10000) == {"version": 2}
@@ -222,7 +232,7 @@ def test_a_busy_server_is_waited_for(cell):
             return "BUSY" in str(error)
 
     wait_until(is_busy)
-    error = refused(client, "session.update", session_id="a", state={"n": 1}, timeout_ms=200)
+    error = not_done(client, {"n": 1})
     assert error.name == "unavailable" and "BUSY" in error.message
     request = client.request("session.update", {"session_id": "a", "state": {"n": 2}, "timeout_ms": 20000})
     cell.redis.script_kill()

@@ -197,9 +197,15 @@ TEST_F(ScriptsTest, TimeTellsWhatIsInDoubtFromWhatWasNotSent) {
   redis_.send("-OOM command not allowed\r\n");
   EXPECT_TRUE(hears(refused, {"not sent"}));
   EXPECT_NE(scripts_->words().find("OOM"), std::string::npos);
+  Caller again;
+  run("1", again, 200ms);
+  greet();
+  expect(sent("1"));
+  EXPECT_TRUE(hears(again, {"in doubt"}));
+  EXPECT_NE(scripts_->words().find("OOM"), std::string::npos) << "nothing was answered since";
+  redis_.send("+1\r\n");
   Caller doubtful;
   run("2", doubtful, 200ms);
-  greet();
   expect(sent("2"));
   EXPECT_TRUE(hears(doubtful, {"in doubt"}));
   // Its answer comes all the same, and is not taken for another one's.
