@@ -241,10 +241,11 @@ void Connection::flush() {
 
 // One timer serves two purposes: the oldest command may be overdue, or the server may have been
 // silent for long enough to ask. The timer is not moved at each reply; it looks again when it
-// expires.
+// expires. A timer that is about to expire is moved, or it would wake the agent for nothing.
 void Connection::arm_check() {
-  if (check_.active() || (!pings_ && wire_->sent.empty())) return;
+  if (!pings_ && wire_->sent.empty()) return;
   const MonoTime now = loop_.now();
+  if (check_.active() && (wire_->overdue || check_.due() - now > slack(options_))) return;
   MonoTime at = wire_->last_heard + options_.ping_after;
   if (!wire_->sent.empty()) {
     const MonoTime since = std::max(wire_->sent.front().at, wire_->last_reply);
@@ -267,7 +268,7 @@ void Connection::on_check() {
                                            human_duration(ms(options_.command_timeout)).c_str())},
                   std::nullopt);
     }
-  } else if (pings_ && now - wire_->last_heard >= options_.ping_after) {
+  } else if (pings_ && now - wire_->last_heard >= options_.ping_after - slack(options_)) {
     ping();
   }
   flush();

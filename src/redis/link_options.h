@@ -23,6 +23,12 @@ struct LinkOptions {
   bool waits_for_beat = false;           // steady not before a slot with `echo` was stored
 };
 
+// So much earlier than it has to, Redis may be asked whether it is still there. A check that comes
+// next to something else then costs no wake-up of its own.
+inline Duration slack(const LinkOptions& options) {
+  return options.ping_after / 16;
+}
+
 // They lead to the same server, as the same user.
 bool same_way(const LinkOptions& a, const LinkOptions& b);
 
