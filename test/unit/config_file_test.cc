@@ -1,0 +1,219 @@
+// Unit tests of config/: the file, and what is said about mistakes in it.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "config/toml.h"
+#include "config_fixture.h"
+#include "rpc/line_limits.h"
+
+namespace nb::config {
+namespace {
+
+TEST(File, SetsEveryKindOfKey) {
+  const Config c = config_of(R"(
+[node]
+name = "ook"
+[log]
+level = "debug"
+[heartbeat]
+interval = "250ms"
+ttl = "2s"
+history = false
+history_length = 7
+[redis]
+url = "unix:///run/r.sock?db=4"
+max_reply = "64KiB"
+[health]
+disks = ["/", "/data"]
+gpu = "amd"
+network = ["eth0"]
+[socket]
+mode = "600"
+group = ""
+)");
+  EXPECT_EQ(c.node.name, "ook");
+  EXPECT_EQ(c.log.level, LogLevel::debug);
+  EXPECT_EQ(c.heartbeat, (HeartbeatConfig{250ms, 2s, false, 7, 30 * 24h}));
+  EXPECT_EQ(c.redis.address.unix_path, "/run/r.sock");
+  EXPECT_EQ(*c.redis.db_for("health"), 4);
+  EXPECT_EQ(c.redis.max_reply, 65536u);
+  EXPECT_EQ(c.health, (HealthConfig{{"/", "/data"}, Gpu::amd, {"eth0"}}));
+  EXPECT_EQ(c.socket.mode, 0600u);
+  EXPECT_EQ(c.socket.group, "");
+}
+
+TEST(File, AnUnknownKeyNamesItsPlaceAndTheOneThatWasMeant) {
+  EXPECT_EQ(error_of("[heartbeat]\n\nintervall = \"5s\"\n"),
+            "f.toml:3: key 'heartbeat.intervall': unknown key; did you mean 'interval'?");
+  EXPECT_EQ(error_of("[redis]\nback-off-cap = \"5s\"\n"),
+            "f.toml:2: key 'redis.back-off-cap': unknown key; did you mean 'backoff_cap'?");
+  EXPECT_EQ(error_of("[heartbeat]\nurl = \"x\"\n"),
+            "f.toml:2: key 'heartbeat.url': unknown key; did you mean 'redis.url'?");
+  EXPECT_EQ(error_of("[redis]\nzzzzzz = 1\n"), "f.toml:2: key 'redis.zzzzzz': unknown key");
+  EXPECT_EQ(error_of("[hartbeat]\ninterval = \"5s\"\n"),
+            "f.toml:1: section 'hartbeat': unknown section; did you mean 'heartbeat'?");
+  EXPECT_EQ(error_of("ttl = \"5s\"\n"),
+            "f.toml:1: key 'ttl': unknown key outside any section; did you mean 'heartbeat.ttl'?");
+}
+
+TEST(File, AWrongTypeSaysWhatIsWantedAndWhatIsThere) {
+  EXPECT_EQ(
+      error_of("[heartbeat]\ninterval = 5\n"),
+      "f.toml:2: key 'heartbeat.interval': expected a duration such as \"5s\", got integer 5: "
+      "write \"5s\"");
+  EXPECT_TRUE(contains(error_of("[heartbeat]\ninterval = \"5\"\n"), "write \"5s\""));
+  EXPECT_TRUE(contains(error_of("[heartbeat]\ninterval = true\n"), "got true"));
+  EXPECT_TRUE(contains(error_of("[heartbeat]\ninterval = 1979-05-27\n"), "got a date or time"));
+  EXPECT_TRUE(
+      contains(error_of("[redis]\nmax_reply = 65536\n"), "got integer 65536: write \"65536B\""));
+  EXPECT_TRUE(contains(error_of("[heartbeat]\nhistory = \"yes\"\n"),
+                       "expected true or false, got \"yes\""));
+  EXPECT_TRUE(contains(error_of("[heartbeat]\nhistory_length = 1.5\n"),
+                       "expected a whole number, got number 1.5"));
+  EXPECT_TRUE(contains(error_of("[health]\ndisks = \"/\"\n"), "expected a list of texts"));
+  EXPECT_TRUE(contains(error_of("[health]\ndisks = [1]\n"), "got integer 1"));
+  EXPECT_TRUE(contains(error_of("[node]\nname = 7\n"), "expected a text in quotes, got integer 7"));
+  EXPECT_TRUE(contains(error_of("[socket]\nmode = 432\n"), "octal mode in quotes"));
+  EXPECT_TRUE(contains(error_of("[socket]\nmode = \"1777\"\n"), "at most \"0777\""));
+  EXPECT_TRUE(contains(error_of("heartbeat = 5\n"), "expected a table [heartbeat], got integer 5"));
+  EXPECT_TRUE(contains(error_of("[[heartbeat]]\n"), "expected a table [heartbeat], got a list"));
+  EXPECT_TRUE(contains(error_of("[probe]\nname = \"x\"\n"), "write [[probe]]"));
+  EXPECT_TRUE(contains(error_of("probe = [1]\n"), "got integer 1"));
+}
+
+TEST(File, AValueOutOfRangeNamesTheRange) {
+  EXPECT_EQ(error_of("[heartbeat]\ninterval = \"50ms\"\n"),
+            "f.toml:2: key 'heartbeat.interval': \"50ms\" is out of range: allowed is 100ms to 1h");
+  EXPECT_TRUE(contains(error_of("[heartbeat]\nhistory_length = 0\n"), "1 to 1000000"));
+  EXPECT_TRUE(contains(error_of("[redis]\nmax_output = \"2GiB\"\n"), "64KiB to 1GiB"));
+  EXPECT_EQ(
+      error_of("[log]\nlevel = \"warn\"\n"),
+      "f.toml:2: key 'log.level': expected one of \"error\", \"warning\", \"notice\", \"info\", "
+      "\"debug\", got \"warn\"");
+  EXPECT_TRUE(contains(error_of("[log]\nlevel = \"waning\"\n"), "did you mean \"warning\"?"));
+  EXPECT_TRUE(contains(error_of("[health]\ngpu = \"intel\"\n"), "\"nvidia\", got \"intel\""));
+}
+
+// The sizes of a line are written in rpc/line_limits.h, for both ends of the socket.
+TEST(File, TheSizesOfALineAreThoseOfTheProtocol) {
+  const auto line_of = [](size_t size) {
+    return "[socket]\nmax_line = \"" + std::to_string(size) + "B\"";
+  };
+  EXPECT_EQ(config_of("").socket.max_line, int64_t{rpc::kLineBytes});
+  for (const size_t size : {rpc::kLeastLineBytes, rpc::kMostLineBytes}) {
+    EXPECT_EQ(config_of(line_of(size)).socket.max_line, static_cast<int64_t>(size));
+  }
+  for (const size_t size : {rpc::kLeastLineBytes - 1, rpc::kMostLineBytes + 1}) {
+    EXPECT_TRUE(contains(error_of(line_of(size)), "out of range"));
+  }
+}
+
+TEST(File, ImpossibleCombinations) {
+  EXPECT_EQ(error_of("[heartbeat]\nttl = \"9s\"\n"),
+            "f.toml:2: key 'heartbeat.ttl': heartbeat.ttl (\"9s\") has to be at least two "
+            "heartbeat.interval (\"5s\"), or a single late beat makes the node disappear");
+  EXPECT_EQ(error_of("[heartbeat]\nttl = \"10s\"\n"), "");
+  EXPECT_TRUE(error_of("[heartbeat]\ninterval = \"10s\"\n")
+                  .starts_with("f.toml:2: key 'heartbeat.interval': heartbeat.ttl (\"15s\")"));
+  EXPECT_TRUE(error_of("[redis]\nbackoff_base = \"6s\"\n")
+                  .starts_with("f.toml:2: key 'redis.backoff_base': "));
+}
+
+TEST(File, TextsAreCheckedForWhatTheyStandFor) {
+  EXPECT_TRUE(contains(error_of("[node]\nname = \"a:b\"\n"), "letters (a-z, A-Z), digits"));
+  EXPECT_TRUE(contains(error_of("[node]\nname = \"\"\n"), "the name is empty"));
+  EXPECT_TRUE(contains(error_of("[socket]\npath = \"agent.sock\"\n"), "absolute"));
+  EXPECT_EQ(error_of("[socket]\npath = \"\"\n"), "");
+  EXPECT_EQ(error_of("[socket]\npath = \"/" + std::string(106, 'x') + "\"\n"), "");
+  EXPECT_TRUE(contains(error_of("[socket]\npath = \"/" + std::string(107, 'x') + "\"\n"),
+                       "at most 107 bytes, this one has 108"));
+  EXPECT_TRUE(contains(error_of("[socket]\ngroup = \"a b\"\n"), "a user or group has"));
+  EXPECT_TRUE(contains(error_of("[health]\ndisks = [\"data\"]\n"), "absolute"));
+  EXPECT_TRUE(contains(error_of("[health]\ndisks = [\"/\", \"/\"]\n"), "\"/\" is there twice"));
+  EXPECT_TRUE(contains(error_of("[health]\nnetwork = [\"eth0/1\"]\n"), "an interface has"));
+  EXPECT_TRUE(contains(error_of("[redis]\nurl = \"rediss://h\"\n"), "TLS is not supported yet"));
+  EXPECT_TRUE(contains(error_of("[node]\nname = \"a\\u0000b\"\n"), "NUL"));
+}
+
+TEST(File, AllErrorsComeAtOnceInTheOrderOfTheFile) {
+  const std::string message =
+      error_of("[redis]\nfoo = 1\n[heartbeat]\ninterval = 5\nbar = 2\n[log]\nlevel = 1\n");
+  EXPECT_TRUE(message.starts_with("f.toml:2: key 'redis.foo'"));
+  size_t at = 0;
+  for (const char* line : {"f.toml:2:", "\nf.toml:4:", "\nf.toml:5:", "\nf.toml:7:"}) {
+    at = message.find(line, at);
+    EXPECT_NE(at, std::string::npos) << line;
+  }
+  std::string many = "[redis]\n";
+  for (int i = 0; i < 30; ++i) many += "k" + std::to_string(i) + " = 1\n";
+  const std::string capped = error_of(many);
+  EXPECT_EQ(std::count(capped.begin(), capped.end(), '\n'), 20);
+  EXPECT_TRUE(capped.ends_with("\n... and 10 more"));
+}
+
+TEST(File, NumbersThatNoDoubleHoldsAreRefused) {
+  const auto told = [](const std::string& number) {
+    return error_of("[heartbeat]\nhistory_length = " + number + "\n");
+  };
+  EXPECT_TRUE(contains(told("-1_000.25e+1"), "got number -10002.5"));
+  EXPECT_TRUE(contains(told("1.7976931348623157e308"), "got number 1.79769e+308"));
+  EXPECT_TRUE(contains(told("0.0e-999"), "got number 0"));
+  EXPECT_TRUE(contains(told("1e400"), "f.toml:2:")) << told("1e400");
+  EXPECT_TRUE(contains(told("1e400"), "'1e400' is not representable in 64 bits"));
+  EXPECT_TRUE(contains(told("1e-400"), "'1e-400' is not representable in 64 bits"));
+  EXPECT_TRUE(contains(told("1.2.3"), "expected decimal digit or exponent, saw '.'"));
+}
+
+TEST(File, ASyntaxErrorNamesLineAndColumn) {
+  EXPECT_TRUE(error_of("[node]\nname = hog\n").starts_with("f.toml:2:"));
+  EXPECT_TRUE(error_of("[node\n").starts_with("f.toml:1:"));
+  EXPECT_TRUE(error_of("[node]\nname = \"a\"\nname = \"b\"\n").starts_with("f.toml:3:"));
+  EXPECT_TRUE(error_of("[log]\n[log]\n").starts_with("f.toml:2:"));
+  EXPECT_TRUE(error_of("a = \"\xff\"\n").starts_with("f.toml:1:"));
+  EXPECT_FALSE(error_of(std::string("a = 1\0b = 2", 11)).empty());
+}
+
+TEST(File, DepthCannotExhaustTheStack) {
+  std::string dots = "a";
+  for (int i = 0; i < 100000; ++i) dots += ".a";
+  EXPECT_TRUE(contains(error_of(dots + " = 1\n"), "dots and brackets"));
+  std::string fewer = "a";
+  for (int i = 0; i < 7999; ++i) fewer += ".a";
+  EXPECT_TRUE(contains(error_of(fewer + " = 1\n"), "nested more than 16 deep"));
+  EXPECT_FALSE(error_of("a = " + std::string(7000, '[')).empty());
+  EXPECT_FALSE(error_of("a = " + std::string(100000, '{')).empty());
+}
+
+TEST_F(Files, AMissingFileIsAnErrorOnlyIfItWasAskedFor) {
+  Sources sources;
+  sources.host_name = "hog";
+  EXPECT_EQ(loaded(sources).config, default_config("hog"));
+  sources.file = dir_ + "/none.toml";
+  EXPECT_EQ(loaded(sources).config, default_config("hog"));
+  EXPECT_EQ(loaded(sources).file, "");
+  sources.file_required = true;
+  EXPECT_EQ(error_of(sources), dir_ + "/none.toml: No such file or directory");
+  sources.file_required = false;
+  sources.file = dir_;
+  EXPECT_TRUE(contains(error_of(sources), "directory"));
+}
+
+TEST_F(Files, TheVariableNamesTheFileUnlessAFlagDid) {
+  const std::string a = write("a.toml", "[node]\nname = \"a\"\n");
+  const std::string b = write("b.toml", "[node]\nname = \"b\"\n");
+  Sources sources;
+  sources.host_name = "hog";
+  sources.file = a;
+  sources.environment = {{"NODEBEAT_CONFIG", b}};
+  EXPECT_EQ(loaded(sources).config.node.name, "b");
+  EXPECT_EQ(loaded(sources).origin_of("node.name"), b + ":2");
+  sources.file_required = true;
+  EXPECT_EQ(loaded(sources).config.node.name, "a");
+  sources.file_required = false;
+  sources.environment = {{"NODEBEAT_CONFIG", dir_ + "/none"}};
+  EXPECT_TRUE(contains(error_of(sources), "No such file"));
+}
+
+}  // namespace
+}  // namespace nb::config
