@@ -1,8 +1,8 @@
-// Config: everything the agent was told, checked, in one value that nobody changes any more. A new
-// one is loaded and swapped in as a whole (load.h); differ.h says which of its keys the running
-// agent can take over. Durations are std::chrono, sizes are bytes.
+// Config: everything that the agent was told, checked, in one value that no longer changes. A
+// reload loads a new Config and swaps it in as a whole (load.h); changes.h says which of its keys
+// the running agent can take over. Durations are std::chrono, sizes are bytes.
 //
-// The members have no defaults here: the defaults, ranges and documentation of all keys are the
+// The members have no defaults here. The defaults, ranges and documentation of all keys are the
 // table in key_table.h, and default_config() is made from it.
 #pragma once
 

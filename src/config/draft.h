@@ -11,8 +11,8 @@
 
 namespace nb::config {
 
-// Where something is: a line of the file, or whatever an Origin calls it. Made for every key, so it
-// is spelt out only where it is told.
+// The place of a value: a line of the file, or the name of another origin. Every key has one, so
+// the place is put into words only where a message needs it.
 struct Place {
   Place(const std::string& place_name) : name(place_name) {}
   Place(const char* place_name) : name(place_name) {}
@@ -30,8 +30,8 @@ struct Finding {
 struct Draft {
   explicit Draft(const Sources& sources);
 
-  // "file:line: key 'section.name': message" and the like. The message is printf-style: what is
-  // said here has many pieces, and a chain of `+` is several times the code of one call.
+  // "file:line: key 'section.name': message" and the like. The message is printf-style: it has many
+  // pieces, and a chain of `+` is several times the code of one call.
   [[gnu::format(printf, 3, 4)]] void error(Place where, const char* format, ...);
   [[gnu::format(printf, 4, 5)]] void key_error(Place where, const std::string& path,
                                                const char* format, ...);

@@ -1,5 +1,5 @@
-// The table of all keys: the one description of a key. NB_DOC(text) is the text in reference.cc, and
-// a null pointer in keys.cc: the daemon never prints the documentation, which is 8.0 KB.
+// The table of all keys: the one description of a key. NB_DOC(text) is the text in reference.cc,
+// and a null pointer in keys.cc: the daemon never prints the documentation, which is 8.0 KB.
 #pragma once
 
 #include <cstddef>

@@ -82,8 +82,7 @@ bool is_section(std::string_view name);
 size_t key_index(const Key& key);
 // "NODEBEAT_HEARTBEAT_INTERVAL"; empty for a probe's keys, which no variable can set.
 std::string environment_name(const Key& key);
-// The member that the key sets, or of a Config where the key is
-// outside [[probe]], else of a ProbeConfig.
+// The member that the key sets: of a ProbeConfig for a key of [[probe]], else of a Config.
 Field field_of(const Key& key, const Config& config);
 Field field_of(const Key& key, const ProbeConfig& probe);
 

@@ -22,13 +22,13 @@ constexpr size_t kMaxFile = 256 * 1024;
 constexpr std::string_view kPrefix = "NODEBEAT_";
 constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
 
-// What config/nodebeat.toml of this version is. A key that is renamed or means something else makes
-// it one more; what has changed then goes into the words below.
+// The version of config/nodebeat.toml. It grows by one when a key is renamed or changes its
+// meaning; the words below then tell what has changed.
 constexpr int64_t kVersion = 1;
 constexpr std::string_view kVersionKey = "config_version";
 
-// A file for another version of nodebeat is not read any further: what would be said of its keys
-// leads astray.
+// A file for another version of nodebeat is not read any further: messages about its keys would
+// mislead.
 bool is_for_another_version(Draft& draft, const Value& root) {
   for (const Member& member : root.members) {
     if (member.key != kVersionKey || member.value.kind != Value::Kind::integer ||
@@ -104,7 +104,7 @@ void read_root(Draft& draft, const Value& root) {
   }
 }
 
-// False if there is no file to read, or it is an error that there is none.
+// False if there is no file to read, whether that is an error or not.
 bool read_text(Draft& draft, std::string& text) {
   const Sources& sources = draft.sources;
   std::optional<std::string> file = sources.file;
@@ -220,7 +220,7 @@ void resolve_node(Draft& draft) {
   draft.loaded.config.node.name = std::move(name);
 }
 
-// The place to blame for two keys that don't fit together: the one that somebody set.
+// The place that an error about two keys names: that of the key which somebody set.
 const Key& set_one(Draft& draft, const Key& first, const Key& second) {
   return draft.origin(first).level == Level::fallback ? second : first;
 }

@@ -1,8 +1,8 @@
 // Makes the Config: defaults, then the file, then the environment, then flags, each over the one
 // before; then the secrets, and what has to hold between keys.
 //
-// Everything that is read is handed in, but the file itself and the files with secrets. An error
-// stops the whole: there is no half Config. It has one line for each thing that is wrong.
+// The caller hands in everything, except for the file itself and the files with secrets. With any
+// error there is no Config at all. The error has one line for each mistake.
 #pragma once
 
 #include <optional>
@@ -57,8 +57,8 @@ struct Loaded {
   std::string file;                        // what was read; empty if there was no file
   std::vector<Origin> origins;             // by the index of the key (keys.h)
   std::vector<std::string> probe_origins;  // by the index in config.probes
-  // Files that hold the password in use and may be read by a group. Whether its members are the
-  // clients of the socket, who finds out the numbers of groups knows (agent/mapping.h).
+  // Files that hold the password in use and that a group may read. agent/mapping.h looks up the
+  // numbers of groups, and so whether the members of this one are clients of the socket.
   std::vector<GroupReadable> group_readable;
 
   // Of "heartbeat.interval"; "" for an unknown key.

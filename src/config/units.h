@@ -1,5 +1,5 @@
 // Durations and sizes as people write them in a configuration: one whole number and a unit,
-// "250ms", "5s", "64KiB". A number without unit is refused: it has to be guessed by the reader.
+// "250ms", "5s", "64KiB". A number without a unit is refused: the reader would have to guess it.
 // Pure.
 #pragma once
 

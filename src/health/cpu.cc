@@ -36,7 +36,7 @@ void CpuMeter::feed(MonoTime now, const std::optional<CpuTimes>& times) {
   percent_.reset();
   if (last_) {
     // A column runs backwards when a processor is unplugged, when a machine is migrated (steal),
-    // and at any time (iowait, proc(5)). It counts for nothing then, and the others as ever.
+    // and at any time (iowait, proc(5)). Such a column counts as zero; the others count as usual.
     double idle = 0;
     double total = 0;
     for (size_t i = 0; i < times->ticks.size(); ++i) {

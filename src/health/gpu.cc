@@ -49,7 +49,7 @@ void read_amd(const std::string& device, std::vector<GpuReading>& out) {
   const std::string product = read_word(device + "/product_name");
   const std::string id = read_word(device + "/device");
   gpu.name = clean_name(!product.empty() ? product : "AMD GPU " + id);
-  // A sleeping GPU would be woken by the question, which takes a second and costs power.
+  // The question would wake a sleeping GPU, which takes a second and costs power.
   if (read_word(device + "/power/runtime_status") == "suspended"sv) {
     gpu.percent = 0;
     out.push_back(std::move(gpu));

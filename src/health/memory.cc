@@ -163,10 +163,11 @@ std::optional<Memory> MemoryReader::read(Scratch& scratch) {
   std::optional<Memory> tightest;
   for (Group& group : groups_) {
     const auto limit = group.limit.read(scratch, KernelFile::Part::start, parse_memory_limit);
-    // Above what the machine has it is no bound.
+    // A limit above what the machine has limits nothing.
     if (!limit || *limit <= 0 || (machine && *limit >= machine->total_bytes)) continue;
     const auto memory = read_group(group, *limit, scratch);
-    // It bounds the node, and nobody can tell how much is left: the machine's figure is not it.
+    // The limit holds for the node, but nobody can tell how much is left: the machine's figure
+    // would be wrong.
     if (!memory) return std::nullopt;
     if (!tightest || memory->available_bytes < tightest->available_bytes) tightest = memory;
   }

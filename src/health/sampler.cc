@@ -49,7 +49,7 @@ void Sampler::look(MonoTime now) {
   });
   if (!mounts) mounts.emplace();
   if (due) memory_.find_limits(*mounts, scratch_);
-  // What was mounted last lies over what is known: no path may be taken for local.
+  // A new mount may cover what is known here, so no path may be taken for local.
   if (cut) mounts->clear();
   disks_.mounts_are(*mounts);
   if (!due) return;

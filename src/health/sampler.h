@@ -39,7 +39,7 @@ class Sampler {
  public:
   // How often it looks for devices, limits and mounts that came or went.
   static constexpr Duration kLookInterval = std::chrono::minutes(1);
-  // So long after the beginning nothing is said of figures that are not known yet.
+  // Until so long after the start, a figure that is not known yet is not logged.
   static constexpr Duration kEarly = std::chrono::milliseconds(100);
 
   // Takes the first sample of all that is measured by differences (processors, network) and asks

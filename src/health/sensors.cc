@@ -146,7 +146,7 @@ void SensorReader::read(MonoTime now, Scratch& scratch, wire::NodeHealth& out) {
   for (Sensor& sensor : sensors_) {
     if (sensor.quick) read_quick(sensor, now, scratch);
     if (!sensor.celsius) continue;
-    // A slow one that should have answered twice since does not answer.
+    // A slow sensor that has missed two answers: its last value is too old.
     const Duration age = now - sensor.asked;
     if (age > 2 * kSlowInterval + (sample_ - sample_before_)) continue;
     if (count == out.temperatures.size()) out.temperatures.resize(count + 1);

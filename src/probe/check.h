@@ -1,5 +1,5 @@
-// Check: one way of finding out whether something lives. One object a probe, used for all of its
-// tries, so that it may remember what spares work (a process id, an MCP era).
+// Check: one way to find out whether something lives. Each probe has one object for all of its
+// tries, so the object can remember what saves work (a process id, an MCP era).
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace nb::probe {
 class SideRequests;
 class SystemBus;
 
-// What one try found out. `unknown`: nothing, since the agent could not look (no permission, no
-// descriptor, no thread, no bus, nobody to look up a name), or it is too early to tell (a server
-// that starts). That is neither up nor down, and changes nothing that was known.
+// The result of one try. `unknown`: the agent could not look (no permission, no descriptor, no
+// thread, no bus, no name service), or it is too early to tell (a server that starts). This is
+// neither up nor down, and changes nothing that was known.
 enum class Finding : uint8_t { up, down, unknown };
 
 // How one try ended.
@@ -46,10 +46,11 @@ class Check {
   virtual Outcome give_up(const std::string& limit) = 0;
 };
 
-// The deadline came while the name was still being looked up: that is the name service's silence.
+// The deadline came while the name was still being looked up: the name service is silent, and not
+// the server.
 Outcome not_looked_up(const uv::Target& target, const std::string& limit);
 
-// What checks need of their surroundings; lives longer than they.
+// What a check needs from outside. It outlives every check.
 struct CheckContext {
   uv::Loop& loop;
   SystemBus& bus;

@@ -7,7 +7,7 @@
 namespace nb::probe {
 namespace {
 
-// Whoever uses the exchange has a deadline that is shorter.
+// The callers' own deadlines are shorter.
 constexpr Duration kDialForEver = std::chrono::hours(24);
 
 }  // namespace

@@ -179,7 +179,7 @@ std::optional<McpVerdict> read_one(json::View message, McpAsk ask, int64_t wante
   return error.exists() ? read_error(ask, error) : read_result(ask, message["result"]);
 }
 
-// Statuses that say nothing about the question: who asks, how often, how long.
+// Statuses that do not depend on the question: they are about the client, its rate or the time.
 bool is_about_the_caller(int status) {
   return status == 401 || status == 403 || status == 407 || status == 408 || status == 421 ||
          status == 429;

@@ -8,7 +8,7 @@
 namespace nb::probe {
 namespace {
 
-// A deadline that comes so late was not the other side's.
+// A timer that expires this much too late shows that the agent itself was held up.
 constexpr Duration kHeldUp = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -39,8 +39,8 @@ void Probe::start_try() {
 }
 
 void Probe::on_deadline() {
-  // The agent itself was held up (the machine slept, or was overloaded). The answer may be here and
-  // not read yet, or the question not even sent: it gets its time once more.
+  // The agent itself was held up (the machine slept, or was overloaded). The answer may have come
+  // and not been read, or the question was not sent yet. So the try gets its time once more.
   if (loop_.now() - deadline_.due() > kHeldUp && !std::exchange(had_more_time_, true)) {
     return deadline_.start(spec_.timeout);
   }

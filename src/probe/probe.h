@@ -31,8 +31,7 @@ class Probe {
   void start_try();
 
   const ProbeSpec& spec() const { return spec_; }
-  // The detail always explains what `up` says: a single failure of something that is up does not
-  // show.
+  // The detail always explains `up`: a single failure of something that is still up is not shown.
   const wire::ProbeReport& report() const { return report_; }
 
  private:

@@ -27,9 +27,9 @@ class ProbeSet {
   };
 
   // `on_change` comes as soon as a verdict changes, the first verdict of each probe included, and
-  // never from within set(); it must neither call set() nor destroy the set. Verdicts are logged
-  // here, and so is, once, that one cannot be told any more. The thread that runs the loop must
-  // block or ignore SIGPIPE (uv/stream.h).
+  // never from within set(); it must neither call set() nor destroy the set. Each new verdict is
+  // logged here, and so is, once, a verdict that is no longer known. The thread that runs the loop
+  // must block or ignore SIGPIPE (uv/stream.h).
   ProbeSet(uv::Loop& loop, const Log& log, Options options,
            Delegate<void(const wire::ProbeReport&)> on_change);
   ProbeSet(const ProbeSet&) = delete;
@@ -39,8 +39,8 @@ class ProbeSet {
   // with all it knows, others begin anew. Names must differ.
   void set(std::vector<ProbeSpec> specs);
 
-  // No probe any more, for good: sessions that they had are ended. `on_left` comes once when that
-  // is done, or has taken too long; at once if there is nothing to do.
+  // Drops all probes for good and ends their sessions. `on_left` comes once, when that is done or
+  // has taken too long; at once if there is nothing to do.
   void leave(Delegate<void()> on_left);
 
   // What is known of each, in the order of the specs. Reuses what `out` holds.

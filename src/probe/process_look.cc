@@ -94,7 +94,7 @@ Result<ProcessId> find_by_pidfile(const std::string& proc_root, const std::strin
   if (!pid || *pid <= 0 || *pid > kMaxPid) {
     return make_error("%s holds no process id in its first line", pidfile.c_str());
   }
-  // Without the number: as long as no process has it, it is nothing but a piece of the file.
+  // The error does not contain the number: while no process has it, it is only a piece of the file.
   if (!exists(*pid)) return make_error("the process of %s is gone", pidfile.c_str());
   const auto stat = read_stat(proc_root, *pid);
   if (stat && stat->dead()) {

@@ -15,7 +15,7 @@ namespace nb::probe {
 
 class SideRequests {
  public:
-  // Longer than this is not waited for: a server that is well answers at once.
+  // A request is given up after this time: a healthy server answers at once.
   static constexpr Duration kPatience = std::chrono::milliseconds(500);
 
   explicit SideRequests(uv::Loop& loop);

@@ -186,7 +186,7 @@ bool SystemBus::take_message() {
   if (message->is_return) {
     query.on_answer_(std::string(message->text));
   } else {
-    // Two errors are systemd's word on the unit; by all others nobody has told anything of it.
+    // Two errors are systemd's answer about the unit. All others say nothing about the unit.
     const bool answered = message->error_name == "org.freedesktop.systemd1.NoSuchUnit"sv ||
                           message->error_name == "org.freedesktop.DBus.Error.UnknownObject"sv;
     query.on_answer_(

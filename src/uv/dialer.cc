@@ -8,7 +8,7 @@ namespace nb::uv {
 namespace {
 
 // RFC 8305, section 5: "Connection Attempt Delay", recommended value.
-// At most: all addresses get their turn before the deadline.
+// The delay is at most this long, so that each address has its turn before the deadline.
 constexpr Duration kHeadStart = std::chrono::milliseconds(250);
 // A name with hundreds of addresses must not become hundreds of sockets.
 constexpr size_t kMaxAttempts = 16;
@@ -95,8 +95,8 @@ void Dialer::on_resolved(Result<Addresses>& addresses) {
   if (dialling_) try_next();
 }
 
-// Starts the next address, skipping those that fail at once; when none is left and none is under
-// way, the dial has failed.
+// Tries the next address, and skips addresses that fail at once. The dial has failed when no
+// address is left and none is being tried.
 void Dialer::try_next() {
   while (next_ < addresses_.size()) {
     const sockaddr_storage& address = addresses_[next_++];

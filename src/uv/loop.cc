@@ -25,7 +25,7 @@ void Loop::stop() {
 
 int Loop::close() {
   if (!ok_) return 0;
-  // Each turn runs the close callbacks of what was dropped; a callback may drop more.
+  // Each turn runs the close callbacks of the handles that were dropped. A callback may drop more.
   while (uv_loop_alive(&raw_)) {
     if (uv_run(&raw_, UV_RUN_NOWAIT) != 0 && raw_.closing_handles == nullptr) break;
   }

@@ -14,8 +14,8 @@ class Poll {
   // The callback may destroy the poll.
   Poll(Loop& loop, int fd, Delegate<void(int)> on_ready);
 
-  // UV_READABLE, UV_WRITABLE and UV_DISCONNECT, or 0 to watch for nothing. Costs nothing if it is
-  // so already. 0, or a libuv error.
+  // `events`: UV_READABLE, UV_WRITABLE and UV_DISCONNECT, or 0 to watch for nothing. Returns 0 or a
+  // libuv error. A call that changes nothing costs nothing.
   int watch(int events);
 
  private:

@@ -1,5 +1,5 @@
-// Prepare: calls back before each time the loop goes to wait, while started: the place to write
-// out what the turn has gathered. Does not keep the loop alive.
+// Prepare: while started, calls back each time before the loop waits. The output that a turn has
+// gathered is written there. It does not keep the loop alive.
 #pragma once
 
 #include "base/delegate.h"

@@ -1,6 +1,6 @@
-// Soon: calls back once before the loop next waits, if it was asked to: the place to do, once a
-// turn, what many calls have gathered. Unlike a Prepare it may be asked from anywhere, a Prepare's
-// callback included, and nothing is left lying. Does not keep the loop alive.
+// Soon: calls back once before the loop next waits, after request(). Work that many calls of a turn
+// have gathered is done there. Unlike a Prepare, it may be requested from a Prepare's callback,
+// too: nothing is left until the next wake-up. It does not keep the loop alive.
 #pragma once
 
 #include "base/delegate.h"

@@ -31,12 +31,12 @@ class Stream {
 
   // Begins to connect; on_connect says how it ended. A negative result is a libuv error, and no
   // callback follows. There is no deadline here. TCP gets NODELAY, keepalive 15/5/3 and
-  // TCP_USER_TIMEOUT 6 s: a backstop behind the deadlines of whoever uses it.
+  // TCP_USER_TIMEOUT 6 s, a backstop behind the deadlines of the caller.
   int connect_tcp(const sockaddr_storage& address);
   // Takes over a Unix socket that is connected. 0, or a libuv error, and the socket is closed.
   int open_unix(UniqueFd fd);
 
-  // After connecting: whoever takes the stream over hears of it from here on.
+  // After connecting: the callbacks of the new owner, from here on.
   void set_events(Events events) { events_ = events; }
   // Begins to read; the callbacks come on later turns.
   int start_reading();

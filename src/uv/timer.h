@@ -22,7 +22,7 @@ class Timer {
   void start(Duration delay);
   void stop();
   bool active() const;
-  // When it was to expire: what now() is beyond it inside the callback is the loop's lag.
+  // When the timer expires. Inside the callback, now() minus due() is the loop's lag.
   MonoTime due() const { return due_; }
 
  private:
