@@ -309,7 +309,7 @@ TEST_F(ReaderTest, ANewConnectionIsNotJudgedByTheOneBefore) {
   ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
   redis_.send("$1\r\nA\r\n");
   ASSERT_TRUE(hears(one_, {"A"}));
-  // Now the server takes its time, until no more than four are asked at once.
+  // Now the server takes its time, until no more than sixteen are asked at once.
   for (size_t i = 2; i <= 40; ++i) {
     redis_.forget();
     ask("b", one_);
@@ -320,7 +320,7 @@ TEST_F(ReaderTest, ANewConnectionIsNotJudgedByTheOneBefore) {
   }
   redis_.forget();
   for (int i = 0; i < 20; ++i) ask("c", other_);
-  ASSERT_TRUE(loop_.run_until([&] { return asked() == 4; }));
+  ASSERT_TRUE(loop_.run_until([&] { return asked() == 16; }));
   redis_.close();
   greet();
   EXPECT_TRUE(loop_.run_until([&] { return asked() == 20; }, 2s));
