@@ -178,6 +178,10 @@ bool Server::wants_turn(const Session& session) const {
   return session.is_heard() && (session.ready || session.resume) && !is_paused(session);
 }
 
+bool Server::comes_before_strangers(const Session& session, Duration spent) {
+  return session.is_deaf() && session.end_matters && spent < kBusy;
+}
+
 // One round: the client that has taken least of late comes first. A client that is gone and has a
 // will comes before strangers, unless it was very busy: the will is to be carried out before the
 // successor of the client is heard. Others that are gone take turns with strangers, or clients that
@@ -188,8 +192,7 @@ void Server::serve_waiting() {
   for (const auto& session : sessions_.all()) {
     if (!wants_turn(*session)) continue;
     Duration place = session->spent.lately(began);
-    if (session->is_deaf() && session->end_matters && place < kBusy)
-      place = std::min(place, kStranger - Duration(1));
+    if (comes_before_strangers(*session, place)) place = std::min(place, kStranger - Duration(1));
     waiting_.emplace_back(place, session.get());
   }
   if (waiting_.size() > 1) {
@@ -208,6 +211,9 @@ void Server::serve_waiting() {
     const MonoTime then = loop_.now();
     session->spent.add(then - now, then);
     now = then;
+    // The will of this client is still to come: all behind it in this round may be its successor.
+    round_was_cut_ = wants_turn(*session) && comes_before_strangers(*session, place);
+    if (round_was_cut_) break;
   }
   if (round_was_cut_) soon_.request();
 }
@@ -220,8 +226,10 @@ void Server::serve(Session& session) {
     if (session.resume || turn_.over()) break;
     read(session);
   }
-  if (session.state() == Session::State::orphaned)
+  const Session::State state = session.state();
+  if (state == Session::State::deaf || state == Session::State::orphaned) {
     session.ready = true;  // until read() has come to the end
+  }
   watch(session);
 }
 

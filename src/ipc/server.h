@@ -157,6 +157,7 @@ class Server final : private SessionOwner {
   void serve_waiting();
   void serve(Session& session);
   bool wants_turn(const Session& session) const;
+  static bool comes_before_strangers(const Session& session, Duration spent);
   void flush_all();
   void read(Session& session);
   void discard(Session& session, int events);

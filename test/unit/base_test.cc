@@ -312,7 +312,7 @@ TEST(TicketTable, FindsWhatIsThereAndNothingUnderAnOldTicket) {
 }
 
 // What a caller hands over, as versions of a struct: the first, ours, and one with a member more.
-struct Old {
+struct alignas(uint64_t) Old {
   uint32_t size;
   uint32_t a;
 };
@@ -328,9 +328,11 @@ struct Newer {
   uint64_t c;
 };
 
+// As it comes through the C ABI, where nobody knows what the pointer points to.
 template <class T>
 const Known& as_known(const T& given) {
-  return reinterpret_cast<const Known&>(given);
+  const void* volatile pointer = &given;
+  return *static_cast<const Known*>(pointer);
 }
 
 TEST(CallerStruct, TakesOlderAndNewerOnes) {
