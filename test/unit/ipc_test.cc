@@ -562,8 +562,8 @@ TEST_F(Ipc, OneWhoIsGoneIsHeardToItsEndBeforeWhoCameLater) {
   start();
   auto client = accepted();
   server->watch_process(open[0], true);
-  std::string text;
-  while (text.size() < 100'000)
+  std::string text;  // takes several turns, but not so long that the client counts as busy
+  while (text.size() < 40'000)
     text += request("echo", "1", R"({"x":")" + std::string(1000, 'x') + "\"}");
   client->send(text);
   client->close();
@@ -571,7 +571,7 @@ TEST_F(Ipc, OneWhoIsGoneIsHeardToItsEndBeforeWhoCameLater) {
   next->send(request("echo", "2"));
   EXPECT_EQ(lines_of(*next, 1), result_line("2", "{}"));
   EXPECT_EQ(closed_at_last_call, 1u);
-  EXPECT_GT(calls, 90);
+  EXPECT_GT(calls, 35);
 }
 
 TEST_F(Ipc, ThoseWhoComeAndGoDoNotKeepANewcomerWaiting) {
