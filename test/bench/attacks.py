@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Attacks the agent with a hostile client at full speed, and measures what another client notices of it.
 
-    attacks.py [NAME...] [--seconds 60] [--json FILE]
+    attacks.py [NAME...] [--seconds 60]
 
 Each attack has a Redis and an agent of its own. Beside the hostile client, which is a process of its own
 with as many connections as the attack needs, a victim says the robot's state 100 times a second and an

@@ -54,7 +54,7 @@ DEEP = 15  # batches that one client has under way when it does not wait for eac
 # Room for 64 clients with 64 messages each under way, and for all keys.
 ROOMY = {"NODEBEAT_OUTBOX_EVENT_BYTES": "4MiB", "NODEBEAT_OUTBOX_SLOT_BYTES": "16MiB"}
 PAYLOAD = 300  # bytes of a value or an event
-CLIENTS = 64
+CLIENTS = 40  # one user may have 48 connections
 EVENT_BYTES = 1 << 20  # the limits that the agent has without a configuration
 SLOT_BYTES = 4 << 20
 OUTPUT_BYTES = 1 << 20
