@@ -366,6 +366,13 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& version) {
+    // A command was asked for, and must not seem to have been carried out.
+    if (!app.get_subcommands().empty()) {
+      return complain(
+          kUsage,
+          "--version is the version of nodebeatctl itself, and goes with no command; the "
+          "version that a session must have is --version-is");
+    }
     return say(std::string(version.what()) + '\n');
   } catch (const CLI::CallForHelp&) {
     return say(app.help());

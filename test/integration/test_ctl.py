@@ -24,6 +24,10 @@ COMMANDS = (
 
 def test_version_and_help(ctl):
     assert re.fullmatch(r"nodebeatctl \d+\.\d+\.\d+\n", ctl("--version").stdout)
+    # What was to be carried out is not, and that must not look like success.
+    for command in (["session", "set", "a", "{}", "--version", "7"], ["set", "a", "1", "--version"], ["--version", "get", "a"]):
+        done = ctl(*command)
+        assert (done.returncode, done.stdout) == (USAGE, "") and "--version-is" in done.stderr, command
     done = ctl("--help")
     assert done.returncode == OK and "Exit codes" in done.stdout
     for command in COMMANDS:
