@@ -334,6 +334,129 @@ NB_API int nb_client_wait(nb_client* client, uint32_t timeout_ms);
 /* Waits until everything that is kept has been given to the agent. */
 NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
 
+/* --- Sessions: JSON objects with a version, which programs on several computers share -----------
+ *
+ * PROTOCOL.md, 3.6 says what a session is. Each of these calls waits, at most `timeout_ms` of its
+ * options, by the rules of the calls above; a connection that is lost is made again meanwhile. They
+ * return NB_OK, or
+ *   NB_ERR_NOT_FOUND   there is no such session;
+ *   NB_ERR_CONFLICT    it exists, or has another version than was expected: nothing was changed,
+ * and the result has both versions; NB_ERR_UNAVAILABLE nothing was changed: the agent did not reach
+ * Redis in time; NB_ERR_IN_DOUBT    a write may have been carried out, or may still be: Redis did
+ * not tell the agent, or the agent has gone, was restarted, or is silent since it was asked. Read
+ * the session again. A write is never sent a second time by itself; NB_ERR_CORRUPT     what stands
+ * there is no session; nb_session_get() and nb_session_change() return its text; NB_ERR_AWAY there
+ * was no agent all that time: nothing was changed; NB_ERR_TIMEOUT     a reading call was not
+ * answered, or a write was not sent; NB_ERR_ARGUMENT    also what the agent calls invalid_params,
+ * as an id with control characters; NB_ERR_TOO_LARGE   a state has to fit into event_ring_bytes and
+ * a line of at most 65536 bytes; NB_ERR_FULL        too many calls wait in the agent: nothing was
+ * changed; NB_ERR_REMOTE      the agent refused for another reason: nothing was changed.
+ * nb_client_last_error() has the agent's words. `options` and `result` may be NULL.
+ */
+
+enum {
+  NB_SESSION_EXPECT = 1u << 0,         /* `expected_version` counts */
+  NB_SESSION_UPSERT = 1u << 1,         /* creates what is not there */
+  NB_SESSION_REPLACE_CORRUPT = 1u << 2 /* overwrites or deletes what is no session */
+};
+
+/* What a call does not take is an error: NB_ERR_ARGUMENT. */
+typedef struct nb_session_options {
+  uint32_t size;            /* sizeof(nb_session_options) */
+  uint32_t flags;           /* NB_SESSION_* */
+  int64_t expected_version; /* of the session, with NB_SESSION_EXPECT */
+  int64_t ttl_ms;           /* how long it lives from now on; 0: an hour */
+  uint32_t timeout_ms;      /* 0: 2000 */
+  uint32_t reserved;        /* 0 */
+} nb_session_options;
+
+/* What is known after a call, also after an error. Set `size` before it. What is not known is -1.
+ */
+typedef struct nb_session_result {
+  uint32_t size;
+  uint32_t attempts;        /* of nb_session_change: how often `change` was called */
+  int64_t version;          /* that was written, read or deleted */
+  int64_t ttl_ms;           /* of nb_session_get; -1: it does not expire */
+  int64_t expected_version; /* of a conflict */
+  int64_t actual_version;   /* of a conflict */
+  int64_t subscribers;      /* of nb_session_broadcast: who heard it at Redis */
+  uint64_t text_bytes;      /* of the state, or of what is no session, whether or not it fitted */
+} nb_session_result;
+
+/* Creates a session; `state` is a JSON object, or NULL: {}. Takes ttl_ms, REPLACE_CORRUPT. */
+NB_API int nb_session_create(nb_client* client, const char* id, const char* state,
+                             const nb_session_options* options, nb_session_result* result);
+/*
+ * Reads a session into `state`, NUL-terminated: the whole object with its version, each number
+ * digit by digit. What does not fit is cut, and is NB_ERR_TOO_LARGE. With NB_ERR_CORRUPT it is the
+ * text that stands there, or its beginning. NULL: only the result is wanted. A session of more than
+ * 65 kB needs max_line_bytes.
+ */
+NB_API int nb_session_get(nb_client* client, const char* id, char* state, size_t state_size,
+                          const nb_session_options* options, nb_session_result* result);
+/*
+ * Replaces the state. Takes all options. A state that nb_session_get() has returned may be handed
+ * back: what it says of its version and times is ignored.
+ */
+NB_API int nb_session_update(nb_client* client, const char* id, const char* state,
+                             const nb_session_options* options, nb_session_result* result);
+/* Takes EXPECT and REPLACE_CORRUPT. */
+NB_API int nb_session_delete(nb_client* client, const char* id, const nb_session_options* options,
+                             nb_session_result* result);
+/* Sets only how long the session lives. Takes ttl_ms and UPSERT. */
+NB_API int nb_session_touch(nb_client* client, const char* id, const nb_session_options* options,
+                            nb_session_result* result);
+/* Publishes `message`, any JSON, to those who listen to the session. */
+NB_API int nb_session_broadcast(nb_client* client, const char* id, const char* message,
+                                const nb_session_options* options, nb_session_result* result);
+
+/* One session of a list; valid during the call only. */
+typedef struct nb_session_info {
+  uint32_t size;
+  uint32_t reserved;
+  const char* id;
+  const char* updated_at; /* "2026-11-20T14:03:07.123Z", or "" if it is not known */
+  int64_t version;        /* -1: not known, another program has written it */
+  int64_t ttl_ms;         /* -1: it does not expire */
+} nb_session_info;
+
+/* Returns 0 to go on; anything else ends the list, and nb_session_list() returns that. */
+typedef int (*nb_session_fn)(void* user, const nb_session_info* session);
+
+/*
+ * Calls `each` for all sessions that agents have written, the one that expires first coming first.
+ * A session that is written meanwhile may come twice (PROTOCOL.md, 3.6.6). `each` is a callback as
+ * on_event: it may push, but not wait.
+ */
+NB_API int nb_session_list(nb_client* client, nb_session_fn each, void* user,
+                           const nb_session_options* options);
+
+/*
+ * Makes a session's new state of its present one. `state` is the session as nb_session_get()
+ * returns it, or NULL if there is none; `fresh` has room for `fresh_size` bytes, the new state with
+ * its NUL. Returns 0 to write that; anything else ends nb_session_change(), which returns it, and
+ * nothing is written. It is called again if another writer was faster: so it must do nothing but
+ * write `fresh`, or nothing that may not be done twice. It may push, but not wait.
+ */
+typedef int (*nb_session_change_fn)(void* user, const char* state, int64_t version, char* fresh,
+                                    size_t fresh_size);
+
+/*
+ * Reads a session, lets `change` make its new state, and writes that, if nobody else has written in
+ * between. Otherwise begins anew, after a pause of random length, until the time is over: then
+ * NB_ERR_CONFLICT. With UPSERT a session that is not there is created. Takes ttl_ms as well.
+ * `memory` is the caller's, of at least 64 bytes: one half is for `state`, the other for `fresh`.
+ *
+ * A change is never applied twice. If the outcome of the write is in doubt, the same state is
+ * written again with the same expected version, of which at most one can be carried out, as long as
+ * nobody deletes the session and creates it anew up to that version. If that is refused, there is a
+ * newer version, and nobody knows whose: NB_ERR_IN_DOUBT, and `change` is not called again. A
+ * writer that puts a mark of its own into the state can read the session, and see.
+ */
+NB_API int nb_session_change(nb_client* client, const char* id, nb_session_change_fn change,
+                             void* user, char* memory, size_t memory_size,
+                             const nb_session_options* options, nb_session_result* result);
+
 /* --- Looking ------------------------------------------------------------------------------------
  */
 

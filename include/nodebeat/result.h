@@ -33,7 +33,14 @@ enum {
   NB_ERR_DENIED = -14,    /* the agent may not use the socket's folder, or its group */
   NB_ERR_VERSION = -15,   /* the configuration is for another version of nodebeat */
 
-  NB_ERR_FORKED = -16 /* the client belongs to the process that forked this one */
+  NB_ERR_FORKED = -16, /* the client belongs to the process that forked this one */
+
+  /* What becomes of a call of nb_session_*. */
+  NB_ERR_NOT_FOUND = -17,  /* there is no such session */
+  NB_ERR_CONFLICT = -18,   /* the session exists, or has another version: nothing was changed */
+  NB_ERR_IN_DOUBT = -19,   /* the write may have been carried out, and may not */
+  NB_ERR_CORRUPT = -20,    /* what stands there is no session */
+  NB_ERR_UNAVAILABLE = -21 /* not carried out: the agent does not reach Redis */
 };
 
 #endif /* NODEBEAT_RESULT_H */

@@ -25,7 +25,7 @@ int take_json(const char* text, char opening, size_t depth, std::string_view& ou
   if (view.size() > rpc::kLineBytes) return NB_ERR_TOO_LARGE;
   const json::Limits limits{.max_bytes = rpc::kLineBytes, .max_depth = depth};
   if (json::scan(view, limits).reason != nullptr) return NB_ERR_ARGUMENT;
-  if (skip_space(view).front() != opening) return NB_ERR_ARGUMENT;
+  if (opening != '\0' && skip_space(view).front() != opening) return NB_ERR_ARGUMENT;
   if (!numbers_in_range(view) || has_twin_names(view)) return NB_ERR_ARGUMENT;
   out = view;
   return NB_OK;

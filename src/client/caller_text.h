@@ -8,6 +8,10 @@
 
 namespace nb::client {
 
+// How deep JSON may be nested: the agent's limit less the levels around it in a line.
+constexpr size_t kParamsDepth = 63;
+constexpr size_t kMemberDepth = 62;
+
 // The checks' answers are the C ABI's: NB_OK, NB_ERR_ARGUMENT (NULL, not UTF-8),
 // NB_ERR_TOO_LARGE (more than `limit` bytes). `out` is set only on success.
 int take_text(const char* text, size_t limit, std::string_view& out);
@@ -22,7 +26,8 @@ bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
   return false;
 }
 
-// A JSON object ('{') or array ('['), nested at most `depth` deep, so that it may stand in a line.
+// A JSON object ('{'), array ('[') or any value ('\0'), nested at most `depth` deep, so that it may
+// stand in a line.
 int take_json(const char* text, char opening, size_t depth, std::string_view& out);
 
 }  // namespace nb::client

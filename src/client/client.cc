@@ -298,7 +298,9 @@ void Client::handle(const Message& message) {
 void Client::answer(const Message& message) {
   if (pending_.id == 0 || pending_.answered || message.id != pending_.id) return;
   pending_.answered = true;
-  if (message.kind == Message::Kind::failure) {
+  if (pending_.session != nullptr) {
+    pending_.outcome = pending_.session->take(message);
+  } else if (message.kind == Message::Kind::failure) {
     pending_.outcome = NB_ERR_REMOTE;
   } else if (pending_.result == nullptr) {
     pending_.outcome = NB_OK;

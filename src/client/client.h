@@ -18,6 +18,7 @@
 #include "client/link.h"
 #include "client/message.h"
 #include "client/outgoing.h"
+#include "client/session_call.h"
 #include "nodebeat/client.h"
 #include "rpc/line_limits.h"
 
@@ -69,6 +70,11 @@ class Client {
            uint32_t timeout_ms);
   int subscribe(std::string_view channel, bool pattern, uint32_t timeout_ms);
   int unsubscribe(std::string_view channel, bool pattern, uint32_t timeout_ms);
+  int session(SessionCall& call);
+  int list_sessions(SessionCall& call);
+  // Read, change, write. `memory`: the first half takes the session, the second the new state.
+  int change_session(SessionCall& call, nb_session_change_fn change, void* user, char* memory,
+                     size_t size);
   int wait(uint32_t timeout_ms);
   int flush(uint32_t timeout_ms);
 
@@ -119,7 +125,11 @@ class Client {
     int outcome = 0;
     char* result = nullptr;
     size_t size = 0;
+    SessionCall* session = nullptr;  // reads the answer itself
   };
+
+  // What became of a call whose outcome is not the agent's answer.
+  enum class Fate { unsent, unknown, answered };
 
   enum class Trouble { none, connect, lost, closed, rubbish, overlong, dropped, too_large, remote };
 
@@ -155,9 +165,14 @@ class Client {
   void answer(const Message& message);
   bool grow_input();
   template <class Done>
-  int run(uint32_t timeout_ms, Done&& done);
+  int run(int64_t deadline_ns, Done&& done);
+  // One call, with the role. One that was not sent when the connection broke goes on the next one
+  // if `again`.
+  template <class Write>
+  int ask(Write&& write, const Pending& wanted, int64_t deadline_ns, bool again, Fate& fate);
   template <class Write>
   int request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms);
+  int ask_session(SessionCall& call, int64_t deadline_ns);
 
   pthread_mutex_t mutex_;
   ForkMark fork_mark_;

@@ -6,16 +6,22 @@
 #include "base/caller_struct.h"
 #include "client/caller_text.h"
 #include "client/client.h"
+#include "client/handle.h"
 #include "nodebeat/client.h"
 #include "rpc/line_limits.h"
 
 using nb::client::Client;
+using nb::client::kMemberDepth;
+using nb::client::kParamsDepth;
 using nb::client::LineWriter;
+using nb::client::of;
 using nb::client::RobotValues;
 using nb::client::Settings;
 using nb::client::StrokeValues;
 using nb::client::take_json;
 using nb::client::take_text;
+using nb::client::usable;
+using nb::client::with_struct;
 
 namespace {
 
@@ -25,36 +31,7 @@ constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
 constexpr size_t kWillBytes = nb::rpc::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
-// How deep JSON may be nested: the agent's limit less the levels around it in a line.
-constexpr size_t kParamsDepth = 63;
-constexpr size_t kMemberDepth = 62;
 constexpr std::string_view kCall = R"({"jsonrpc":"2.0","method":)";
-
-Client* of(nb_client* client) {
-  return reinterpret_cast<Client*>(client);
-}
-
-// nb_client_get_fd() and similar functions promise to change nothing that the caller could see.
-Client* of(const nb_client* client) {
-  return of(const_cast<nb_client*>(client));
-}
-
-// A handle must not be NULL, and must not belong to the process that forked this one.
-int usable(const nb_client* client) {
-  if (client == nullptr) return NB_ERR_ARGUMENT;
-  return of(client)->in_child() ? static_cast<int>(NB_ERR_FORKED) : static_cast<int>(NB_OK);
-}
-
-// Calls `use` with the caller's struct, or with a whole one that is made of an older caller's
-// struct.
-template <class T, class Use>
-int with_struct(const T* given, Use&& use) {
-  if (given == nullptr) return NB_ERR_ARGUMENT;
-  if (given->size == sizeof(T)) return use(*given);
-  T whole;
-  if (nb::take_caller_struct(*given, whole) != nb::CallerStruct::ok) return NB_ERR_ARGUMENT;
-  return use(whole);
-}
 
 int fail(int code, std::string_view message, char* error, size_t error_size) {
   if (error != nullptr && error_size > 0) {
@@ -376,6 +353,16 @@ const char* nb_result_text(int result) {
       return "the agent refused";
     case NB_ERR_FORKED:
       return "the client belongs to the process that forked this one: open a client here";
+    case NB_ERR_NOT_FOUND:
+      return "there is no such session";
+    case NB_ERR_CONFLICT:
+      return "the session exists, or has another version";
+    case NB_ERR_IN_DOUBT:
+      return "it may have been carried out, and may not: read the session again";
+    case NB_ERR_CORRUPT:
+      return "what stands there is no session";
+    case NB_ERR_UNAVAILABLE:
+      return "not carried out: the agent does not reach Redis";
     default:
       return "unknown result";
   }

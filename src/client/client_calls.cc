@@ -6,82 +6,21 @@
 #include <cstdio>
 #include <cstring>
 
-#include "client/client.h"
+#include "client/asking.h"
 #include "client/now.h"
 
 namespace nb::client {
-namespace {
-
-// A call that waits wakes up at least so often, since another thread may have kept a message.
-constexpr int64_t kPollMs = 200;
-
-}  // namespace
 
 // --- waiting ------------------------------------------------------------------------------------
-
-// Repeats turn() until `done` returns something other than NB_KEPT, or the time is over. The caller
-// has the role.
-template <class Done>
-int Client::run(uint32_t timeout_ms, Done&& done) {
-  const int64_t deadline = now_ns() + int64_t{timeout_ms} * 1000000;
-  for (;;) {
-    turn();
-    const int result = done();
-    if (result != NB_KEPT) return result;
-    const int64_t left = ms_until(deadline);
-    if (left == 0) return NB_ERR_TIMEOUT;
-    int64_t wait = std::min(left, kPollMs);
-    pollfd entry{};
-    {
-      const Lock lock(*this);
-      entry.fd = link_.up() ? link_.fd() : -1;
-      entry.events = static_cast<short>(outgoing_.can_send() ? POLLIN | POLLOUT : POLLIN);
-      if (!link_.up()) wait = std::min(wait, ms_until(link_.due_ns()));
-    }
-    ::poll(&entry, 1, static_cast<int>(wait));
-  }
-}
 
 template <class Write>
 int Client::request(Write&& write, char* result, size_t result_size, uint32_t timeout_ms) {
   const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
-  bool asked = false;
-  bool away = true;
-  uint64_t connection = 0;
-  int outcome = run(timeout_ms, [&]() -> int {
-    if (pending_.answered) return pending_.outcome;
-    const Lock lock(*this);
-    if (asked) {
-      if (link_.up() && connection == connection_) return NB_KEPT;
-      return was_told(connection) ? NB_ERR_REMOTE : NB_ERR_AWAY;
-    }
-    away = !link_.up();
-    if (away) return NB_KEPT;
-    const int64_t id = next_id_;
-    const int put = outgoing_.put_call([&](LineWriter& out) {
-      write(out);
-      out.raw(",\"id\":");
-      out.integer(id);
-      out.raw("}\n");
-    });
-    if (put == NB_ERR_FULL) return NB_KEPT;  // as while the limit is not known yet
-    if (put == NB_ERR_TOO_LARGE) trouble_ = Trouble::too_large;
-    if (put != NB_OK) return put;
-    pending_ = {.id = id, .result = result, .size = result_size};
-    ++next_id_;
-    asked = true;
-    connection = connection_;
-    send();
-    return NB_KEPT;
-  });
-  pending_ = {};
-  const Lock lock(*this);
-  if (outcome == NB_ERR_TIMEOUT && away && !asked) {
-    outcome = connection_ != 0 && was_told(connection_) ? NB_ERR_REMOTE : NB_ERR_AWAY;
-  }
-  outgoing_.drop_call();
-  reading_ = false;
+  Fate fate{};
+  const int outcome =
+      ask(write, {.result = result, .size = result_size}, deadline_in(timeout_ms), false, fate);
+  leave_role();
   return outcome;
 }
 
@@ -137,7 +76,7 @@ int Client::wait(uint32_t timeout_ms) {
   if (!take_role()) return NB_ERR_STATE;
   const uint64_t before = delivered_;
   const int result =
-      run(timeout_ms, [&]() -> int { return delivered_ != before ? NB_OK : NB_KEPT; });
+      run(deadline_in(timeout_ms), [&]() -> int { return delivered_ != before ? NB_OK : NB_KEPT; });
   leave_role();
   return result;
 }
@@ -145,7 +84,7 @@ int Client::wait(uint32_t timeout_ms) {
 int Client::flush(uint32_t timeout_ms) {
   const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
-  const int result = run(timeout_ms, [&]() -> int {
+  const int result = run(deadline_in(timeout_ms), [&]() -> int {
     const Lock lock(*this);
     return outgoing_.empty() ? NB_OK : NB_KEPT;
   });

@@ -25,20 +25,6 @@ std::string_view inside(std::string_view value) {
   return is_text(value) ? std::string_view(value.data() + 1, value.size() - 2) : std::string_view();
 }
 
-// An integer as the agent writes codes, and gives back ids; false for anything else.
-bool read_integer(std::string_view text, int64_t& value) {
-  const bool negative = !text.empty() && text.front() == '-';
-  int64_t sum = 0;
-  size_t i = negative ? 1 : 0;
-  if (text.size() - i == 0 || text.size() - i > 18) return false;
-  for (; i < text.size(); ++i) {
-    if (text[i] < '0' || text[i] > '9') return false;
-    sum = sum * 10 + (text[i] - '0');
-  }
-  value = negative ? -sum : sum;
-  return true;
-}
-
 // The errors without an id that end the connection: busy, forbidden, and the parse_error that ends
 // a flood of malformed lines. Of the parse_errors only that one names a limit
 // (PROTOCOL.md, 1.4, 1.6).
@@ -74,6 +60,7 @@ struct Reader {
       } else if (m.name() == "message") {
         message.text = inside(m.value());
       } else if (m.name() == "data") {
+        message.data = m.value();
         for (JsonMembers data(m.value()); data.next();) {
           names_limit = names_limit || data.name() == "limit";
         }
@@ -121,6 +108,19 @@ struct Reader {
 };
 
 }  // namespace
+
+bool read_integer(std::string_view text, int64_t& value) {
+  const bool negative = !text.empty() && text.front() == '-';
+  int64_t sum = 0;
+  size_t i = negative ? 1 : 0;
+  if (text.size() - i == 0 || text.size() - i > 18) return false;
+  for (; i < text.size(); ++i) {
+    if (text[i] < '0' || text[i] > '9') return false;
+    sum = sum * 10 + (text[i] - '0');
+  }
+  value = negative ? -sum : sum;
+  return true;
+}
 
 LineHead read_head(std::string_view line) {
   LineHead head;

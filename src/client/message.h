@@ -28,8 +28,12 @@ struct Message {
   size_t json_size = 0;
   std::string_view method;  // of a refusal: which call; may be empty
   std::string_view text;    // of an error, for people
+  std::string_view data;    // of an error: its `data`, as JSON
   bool ends = false;        // of a refusal: the agent ends the connection with it
 };
+
+// An integer as the agent writes codes, and gives back ids; false for anything else.
+bool read_integer(std::string_view text, int64_t& value);
 
 // Enough of the beginning of a line to tell who has to handle it. The bytes may be anything, also a
 // part of a line.

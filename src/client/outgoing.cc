@@ -233,7 +233,10 @@ void Outgoing::take_events(size_t size) {
     ++lines_sent_;
   }
   head_ = end;
-  if (call_end_ != kNone && head_ >= call_end_) call_begin_ = call_end_ = kNone;
+  if (call_end_ != kNone && head_ >= call_end_) {
+    call_begin_ = call_end_ = kNone;
+    call_sent_ = true;
+  }
 }
 
 void Outgoing::taken(size_t size) {

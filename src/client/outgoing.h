@@ -70,11 +70,13 @@ class Outgoing {
       if (!fits_limit(measure.size())) return NB_KEPT;
     }
     const int result = put(kLine, write);
-    if (result == 0) call_begin_ = last_begin_, call_end_ = tail_;
+    if (result == 0) call_begin_ = last_begin_, call_end_ = tail_, call_sent_ = false;
     return result;
   }
   // Gives the call up. If nothing of it was sent, it is not sent at all.
   void drop_call();
+  // Whether the agent may have the latest call, or may still get it.
+  bool call_is_out() const { return call_sent_ || call_begin_ != kNone; }
 
   // --- the greeting, which goes first on each new connection ------------------------------------
 
@@ -202,6 +204,7 @@ class Outgoing {
   size_t line_begin_ = 0, head_ = 0, tail_ = 0;
   size_t last_begin_ = 0;
   size_t call_begin_ = kNone, call_end_ = kNone;
+  bool call_sent_ = false;  // whole
   Piece plan_[kMaxPieces] = {};
   size_t plan_size_[kMaxPieces] = {};
   size_t plan_count_ = 0;

@@ -1,0 +1,127 @@
+// session.*: calls that wait, and read-change-write.
+#include "client/asking.h"
+#include "client/caller_text.h"
+
+namespace nb::client {
+namespace {
+
+constexpr uint32_t kDefaultTimeoutMs = 2000;
+
+int64_t deadline_of(const SessionCall& call) {
+  return deadline_in(call.options.timeout_ms == 0 ? kDefaultTimeoutMs : call.options.timeout_ms);
+}
+
+// Below `most`. Which number this is matters to nobody, so long as two writers that collided do not
+// get the same.
+int64_t any_below(int64_t most, const void* salt) {
+  auto bits = static_cast<uint64_t>(now_ns()) ^ reinterpret_cast<uintptr_t>(salt);
+  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+  return static_cast<int64_t>((bits >> 32) % static_cast<uint64_t>(most));
+}
+
+}  // namespace
+
+int Client::ask_session(SessionCall& call, int64_t deadline_ns) {
+  call.result = {.size = sizeof call.result,
+                 .attempts = call.result.attempts,
+                 .version = -1,
+                 .ttl_ms = -1,
+                 .expected_version = -1,
+                 .actual_version = -1,
+                 .subscribers = -1,
+                 .text_bytes = 0};
+  Fate fate{};
+  int outcome = NB_OK;
+  do {
+    outcome = ask([&](LineWriter& out) { call.write(out, ms_until(deadline_ns)); },
+                  {.session = &call}, deadline_ns, true, fate);
+    // Another agent may answer what this one was asked, where nothing is written.
+  } while (outcome == NB_ERR_AWAY && !call.writes() && ms_until(deadline_ns) > 0);
+  if (!call.writes() || fate == Fate::unsent) return outcome;
+  // An agent that ends says `timeout`: it has heard nothing from Redis.
+  const bool known = fate == Fate::answered && outcome != NB_ERR_TIMEOUT;
+  return known ? outcome : static_cast<int>(NB_ERR_IN_DOUBT);
+}
+
+int Client::session(SessionCall& call) {
+  const NoCancel no_cancel;
+  if (!take_role()) return NB_ERR_STATE;
+  const int outcome = ask_session(call, deadline_of(call));
+  leave_role();
+  return outcome;
+}
+
+int Client::list_sessions(SessionCall& call) {
+  const NoCancel no_cancel;
+  if (!take_role()) return NB_ERR_STATE;
+  const int64_t deadline = deadline_of(call);
+  int outcome = NB_OK;
+  do {
+    outcome = ask_session(call, deadline);
+  } while (outcome == NB_OK && call.cursor_size > 0);
+  leave_role();
+  return outcome != NB_OK ? outcome : call.ended;
+}
+
+int Client::change_session(SessionCall& call, nb_session_change_fn change, void* user, char* memory,
+                           size_t size) {
+  constexpr int64_t kMostPauseMs = 64;
+  const NoCancel no_cancel;
+  if (!take_role()) return NB_ERR_STATE;
+  const int64_t deadline = deadline_of(call);
+  const bool creates = (call.options.flags & NB_SESSION_UPSERT) != 0;
+  const size_t half = size / 2;
+  char* const fresh = memory + half;
+  uint32_t attempts = 0;
+  int64_t most_pause = 2;
+  // Messages of subscriptions are handed on meanwhile. False if there is no time for the pause and
+  // `more_ns` behind it.
+  const auto pause = [&](int64_t more_ns) {
+    const int64_t until = now_ns() + any_below(most_pause * 1000000, this);
+    most_pause = std::min(2 * most_pause, kMostPauseMs);
+    if (until + more_ns > deadline) return false;
+    (void)run(until, [] { return NB_KEPT; });
+    return true;
+  };
+  int outcome = NB_OK;
+  for (;;) {
+    SessionCall get{};
+    get.verb = SessionCall::Verb::get;
+    get.id = call.id;
+    get.text = memory;
+    get.text_size = half;
+    outcome = ask_session(get, deadline);
+    call.result = get.result;
+    const bool missing = outcome == NB_ERR_NOT_FOUND && creates;
+    if (outcome != NB_OK && !missing) break;
+
+    ++attempts;
+    fresh[0] = '\0';
+    outcome =
+        change(user, missing ? nullptr : memory, missing ? 0 : get.result.version, fresh, half);
+    if (outcome != 0) break;
+    outcome = take_json(fresh, '{', kMemberDepth, call.json);
+    if (outcome != NB_OK) break;
+
+    call.verb = missing ? SessionCall::Verb::create : SessionCall::Verb::update;
+    call.options.flags = missing ? 0 : NB_SESSION_EXPECT;
+    call.options.expected_version = get.result.version;
+    const int64_t began = now_ns();
+    outcome = ask_session(call, deadline);
+    const int64_t took = now_ns() - began;
+    // The same write once more: where the first was carried out, the version that both expect is
+    // gone, so one of them at most can be. Then a refusal does not tell whose version stands there.
+    const bool doubtful = outcome == NB_ERR_IN_DOUBT;
+    while (outcome == NB_ERR_IN_DOUBT && pause(0)) outcome = ask_session(call, deadline);
+    if (doubtful && outcome != NB_OK) outcome = NB_ERR_IN_DOUBT;
+    if (outcome != NB_ERR_CONFLICT && outcome != NB_ERR_NOT_FOUND) break;
+    // A write that time ends is in doubt for nothing: so one is begun where there is enough of it.
+    if (!pause(4 * took)) break;
+  }
+  call.result.attempts = attempts;
+  leave_role();
+  return outcome;
+}
+
+}  // namespace nb::client
