@@ -366,6 +366,7 @@ void Agent::on_put() {
 
 void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   heartbeat_->on_slot_stored(slot, echo);
+  if (local_) local_->on_beat_stored();
   update_stats();
 }
 

@@ -97,6 +97,7 @@ void append_json(const Figures& figures, json::Writer& json) {
   put_count(json, "delivered", subscriptions.delivered);
   put_count(json, "echoes_dropped", subscriptions.echoes_dropped);
   put_count(json, "gaps", subscriptions.gaps);
+  put_count(json, "too_late", subscriptions.too_late);
   put_count(json, "lost", calls.events_lost);
   json.end_object();
   json.key("stroke").begin_object();

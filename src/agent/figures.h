@@ -48,7 +48,7 @@ struct Figures {
   struct Subscriptions {
     size_t local = 0;
     redis::LinkState remote_state = redis::LinkState::stopped;
-    uint64_t delivered = 0, echoes_dropped = 0, gaps = 0;
+    uint64_t delivered = 0, echoes_dropped = 0, gaps = 0, too_late = 0;
   } subscriptions;
 
   std::string_view stroke_session;  // empty: none runs

@@ -18,6 +18,8 @@ namespace nb::agent {
 namespace {
 
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
+// Within that time two clocks that differ by 100 ppm drift 6 ms apart.
+constexpr Duration kServerClockAge = std::chrono::minutes(1);
 
 std::string note_path(const std::string& notes, const char* suffix) {
   return notes.empty() ? std::string() : notes + suffix;
@@ -86,8 +88,10 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       pruner_(parts.loop, parts.log, reader_, parts.link),
       writes_(parts.loop, rpc_, parts.outbox, parts.link),
       operations_(parts.loop, rpc_, reader_, parts.link),
-      listeners_(parts.loop, rpc_, parts.link, subscriber_),
+      bus_filter_(parts.log, identity_, config),
+      listeners_(parts.loop, rpc_, parts.link, subscriber_, bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config),
+      bus_(parts.loop, bus_filter_, events_, config),
       robot_(parts.loop, parts.log, identity_, events_, writes_, config,
              note_path(parts.notes, ".robot")),
       stroke_(parts.loop, parts.log, identity_, events_, writes_, config,
@@ -104,6 +108,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Stroke::kMethods, &stroke_);
   dispatcher_.add(cell::Errors::kMethods, &errors_);
   dispatcher_.add(cell::Events::kMethods, &events_);
+  dispatcher_.add(cell::Bus::kMethods, &bus_);
   dispatcher_.add(cell::State::kMethods, &state_);
   dispatcher_.add(cell::Sessions::kMethods, &sessions_);
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
@@ -186,18 +191,30 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
 void LocalApi::read_back() {
   if (bad_read_backs_ >= kMostBadReadBacks) return;
   reading_back_ = true;
-  const std::string_view info[] = {"INFO", "server"};
-  link_.query(db_, info,
-              Delegate<void(const redis::QueryReply&)>::to<&LocalApi::on_server_info>(this),
-              redis::Link::QueryOrder::ahead_of_writes);
+  ask_for_info();
   robot_.read_back(link_);
   stroke_.read_back(link_);
 }
 
-// A server that was started again may have lost data. If it does not tell its run id, keys of the
-// agent that are missing still show the loss.
+void LocalApi::ask_for_info() {
+  const std::string_view info[] = {"INFO", "server"};
+  info_asked_ = loop_.now();
+  const auto done = Delegate<void(const redis::QueryReply&)>::to<&LocalApi::on_server_info>(this);
+  link_.query(db_, info, done, redis::Link::QueryOrder::ahead_of_writes);
+}
+
+void LocalApi::on_beat_stored() {
+  if (loop_.now() - info_asked_ >= kServerClockAge) ask_for_info();
+}
+
+// What the server says of its clock, and of its run. A server that was started again may have lost
+// data. If it does not tell its run id, keys of the agent that are missing still show the loss.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply.is_string()) return;
+  const auto time = redis::find_in_info(reply.reply.string(), "server_time_usec");
+  if (const auto us = parse_number<int64_t>(time.value_or("")); us && *us > 0) {
+    bus_filter_.clock().read(WallTime(std::chrono::microseconds(*us)), info_asked_, loop_.now());
+  }
   constexpr size_t kMostDigits = 64;
   const auto id = redis::find_in_info(reply.reply.string(), "run_id");
   if (!id || id->empty() || id->size() > kMostDigits || *id == run_id_) return;

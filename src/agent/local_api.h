@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "agent/figures.h"
+#include "cell/bus.h"
+#include "cell/bus_filter.h"
 #include "cell/errors.h"
 #include "cell/events.h"
 #include "cell/listeners.h"
@@ -52,6 +54,8 @@ class LocalApi {
   Status start();
   // Stops serving: closes every connection without carrying out wills.
   void stop();
+  // Redis has stored a beat. Once a minute it is asked for its time then: the loop is awake.
+  void on_beat_stored();
   // The configuration has changed.
   void reconfigure();
 
@@ -99,6 +103,7 @@ class LocalApi {
 
   void register_node();
   void read_back();
+  void ask_for_info();
 
   uv::Loop& loop_;
   const Log& log_;
@@ -119,8 +124,10 @@ class LocalApi {
   node::NodePruner pruner_;
   cell::Writes writes_;
   cell::Operations operations_;
+  cell::BusFilter bus_filter_;
   cell::Listeners listeners_;
   cell::Events events_;
+  cell::Bus bus_;
   cell::Robot robot_;
   cell::Stroke stroke_;
   cell::Errors errors_;
@@ -132,6 +139,7 @@ class LocalApi {
   MonoTime losses_told_ = MonoTime::min();
   MonoTime lost_said_ = MonoTime::min();
   std::string run_id_;  // of the server that was there last
+  MonoTime info_asked_{};
   std::vector<Client> clients_;
   bool was_steady_ = false;
   static constexpr int kMostBadReadBacks = 2;

@@ -41,7 +41,7 @@ Figures LocalApi::figures() const {
   figures.clients_limit = config_.socket.max_clients;
   const auto& events = listeners_.counters();
   figures.subscriptions = {listeners_.subscriptions(), subscriber_.state(), events.delivered,
-                           events.echoes_dropped, events.gaps};
+                           events.echoes_dropped,      events.gaps,         events.too_late};
   figures.stroke_session = stroke_.session();
   return figures;
 }

@@ -7,7 +7,7 @@
 #include "base/timestamp.h"
 #include "json/writer.h"
 #include "rpc/line_limits.h"
-#include "wire/keys.h"
+#include "wire/bus.h"
 
 namespace nb::cell {
 
@@ -34,8 +34,8 @@ constexpr rpc::Method Listeners::kMethods[] = {
 };
 
 Listeners::Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
-                     redis::Subscriber& remote)
-    : loop_(loop), front_(front), link_(link), remote_(remote) {}
+                     redis::Subscriber& remote, const BusFilter& bus)
+    : loop_(loop), front_(front), link_(link), remote_(remote), bus_(bus) {}
 
 Listeners::Listener* Listeners::find(rpc::ClientId client) {
   for (const auto& listener : listeners_) {
@@ -75,22 +75,25 @@ void Listeners::add_to_route(const Topics::value_type& topic, bool remote) {
   }
 }
 
+template <class Visit>
+void Listeners::for_each_routed(bool remote, std::string_view pattern, Visit visit) {
+  for (const Topics::value_type* topic : matching_) {
+    const Topic& about = topic->second;
+    if (remote && (about.is_pattern ? about.way != pattern : !pattern.empty())) continue;
+    bool first = true;
+    for (const Member& member : topic->second.members) {
+      if (member.listener->by == topic) {
+        visit(*member.listener, *topic, std::exchange(first, false));
+      }
+    }
+  }
+}
+
 void Listeners::deliver(std::string_view channel, std::string_view payload, bool remote,
                         std::string_view pattern) {
   // The longest line that any of them reads.
   size_t most = 0;
-  const auto for_each = [&](auto&& call) {
-    for (const Topics::value_type* topic : matching_) {
-      const Topic& about = topic->second;
-      if (remote && (about.is_pattern ? about.way != pattern : !pattern.empty())) continue;
-      bool first = true;
-      for (const Member& member : topic->second.members) {
-        if (member.listener->by == topic)
-          call(*member.listener, *topic, std::exchange(first, false));
-      }
-    }
-  };
-  for_each([&](const Listener& listener, const Topics::value_type&, bool) {
+  for_each_routed(remote, pattern, [&](const Listener& listener, const Topics::value_type&, bool) {
     most = std::max(most, front_.max_line_bytes(listener.client));
   });
   if (most == 0) return;
@@ -101,7 +104,7 @@ void Listeners::deliver(std::string_view channel, std::string_view payload, bool
   const size_t omitted_head = omitted_.size();
   write_message(payload, remote, most);
   message_ = line_.size();
-  for_each([&](const Listener& listener, const Topics::value_type& by, bool first) {
+  const auto send = [&](const Listener& listener, const Topics::value_type& by, bool first) {
     if (first) {
       line_.resize(message_);
       omitted_.resize(omitted_head);
@@ -112,6 +115,15 @@ void Listeners::deliver(std::string_view channel, std::string_view payload, bool
     ++counters_.delivered;
     const bool fits = line_.size() <= front_.max_line_bytes(listener.client);
     front_.notify(listener.client, fits ? line_ : omitted_);
+  };
+  for_each_routed(remote, pattern, send);
+}
+
+void Listeners::tell_too_late(std::string_view pattern, WallTime sent) {
+  ++counters_.too_late;
+  const WallTime now = loop_.clock().wall_now();
+  for_each_routed(true, pattern, [&](const Listener& listener, const Topics::value_type&, bool) {
+    front_.notify_gap(listener.client, sent, now);
   });
 }
 
@@ -156,7 +168,14 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
     ++counters_.echoes_dropped;
     return;
   }
+  BusFilter::Look look;
+  if (wire::is_bus_channel(channel)) look = bus_.look(channel, payload, loop_.now(), guard_);
+  if (look.verdict == BusFilter::Verdict::own) {
+    ++counters_.echoes_dropped;
+    return;
+  }
   route(channel, true);
+  if (look.verdict == BusFilter::Verdict::too_late) return tell_too_late(pattern, look.sent);
   deliver(channel, payload, true, pattern);
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/glob.h"
+#include "cell/bus_filter.h"
 #include "json/guard.h"
 #include "json/view.h"
 #include "redis/echo_filter.h"
@@ -32,7 +33,7 @@ class Listeners {
  public:
   // All references must outlive it.
   Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
-            redis::Subscriber& remote);
+            redis::Subscriber& remote, const BusFilter& bus);
 
   // To local clients only: what went to Redis by another way.
   void deliver_local(std::string_view channel, std::string_view payload);
@@ -52,6 +53,7 @@ class Listeners {
     uint64_t delivered = 0;
     uint64_t echoes_dropped = 0;
     uint64_t gaps = 0;
+    uint64_t too_late = 0;
   };
   const Counters& counters() const { return counters_; }
   size_t subscriptions() const;
@@ -93,11 +95,15 @@ class Listeners {
   void route(std::string_view channel, bool remote);
   void add_to_route(const Topics::value_type& topic, bool remote);
   void forget_route() { routed_ = false; }
-  // To those of the route. Of a remote message, the copy that came by `pattern` is for those who
-  // get it that way.
+  // Calls visit(listener, by which topic, whether it is that topic's first) for those of the route.
+  // Of a remote message, the copy that came by `pattern` is for those who get it that way.
+  template <class Visit>
+  void for_each_routed(bool remote, std::string_view pattern, Visit visit);
   void deliver(std::string_view channel, std::string_view payload, bool remote,
                std::string_view pattern = {});
   std::string_view way_of(std::string_view text, bool is_pattern) const;
+  // A message of the bus is not delivered, since it was sent too long ago.
+  void tell_too_late(std::string_view pattern, WallTime sent);
   void write_message(std::string_view payload, bool remote, size_t most);
   void write_line(const Topics::value_type& by, bool remote);
   void add(Listener& listener, std::string_view text, bool is_pattern);
@@ -111,6 +117,7 @@ class Listeners {
   rpc::FrontEnd& front_;
   const redis::Link& link_;
   redis::Subscriber& remote_;
+  const BusFilter& bus_;
   redis::EchoFilter echo_;
   json::Guard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;

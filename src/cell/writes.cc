@@ -18,7 +18,7 @@ std::string partial_answer(AnswerKind kind, std::string_view result,
   std::string out;
   json::Writer json(out);
   json.begin_object();
-  if (kind == AnswerKind::subscribers) {
+  if (kind == AnswerKind::subscribers || kind == AnswerKind::for_now) {
     json.key("subscribers");
     settled.subscribers < 0 ? json.null() : json.integer(settled.subscribers);
   }
@@ -166,8 +166,11 @@ void Writes::on_settled(const outbox::Settled& settled) {
     case outbox::Outcome::stored:
       if (settled.entry_refused || settled.message_refused) {
         front_.answer(pending.token, partial_answer(pending.kind, pending.result, settled));
-      } else if (pending.kind != AnswerKind::subscribers) {
+      } else if (pending.kind == AnswerKind::empty || pending.kind == AnswerKind::given) {
         front_.answer(pending.token, pending.result);
+      } else if (settled.subscribers < 0 && pending.kind == AnswerKind::for_now) {
+        front_.refuse(pending.token,
+                      rpc::dropped("it waited for Redis longer than its max_age_ms allows"));
       } else if (settled.subscribers < 0) {
         front_.answer(pending.token, "{\"subscribers\":null}");
       } else {

@@ -23,7 +23,8 @@ std::string link_words(const redis::LinkStatus& status);
 // What a call is answered with.
 enum class AnswerKind : uint8_t {
   empty,        // {}
-  subscribers,  // how many heard its message, once that is known
+  subscribers,  // how many heard its message, once that is known; null: it was too late
+  for_now,      // likewise, but too late is an error
   given,        // what the method says
 };
 

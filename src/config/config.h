@@ -132,6 +132,12 @@ struct SessionConfig {
   bool operator==(const SessionConfig&) const = default;
 };
 
+struct BusConfig {
+  std::string instance;  // empty: the agent's instance id
+
+  bool operator==(const BusConfig&) const = default;
+};
+
 struct OutboxConfig {
   uint64_t slot_bytes = 0;
   uint64_t client_slot_bytes = 0;
@@ -182,6 +188,7 @@ struct Config {
   SocketConfig socket;
   RobotConfig robot;
   SessionConfig session;
+  BusConfig bus;
   OutboxConfig outbox;
   std::vector<ProbeConfig> probes;
 

@@ -401,6 +401,16 @@ constexpr Key kKeys[] = {
      NB_CONFIG(session.audit_state),
      .fallback = "true",
      .doc = NB_DOC("Whether such an entry holds the state that was written.")},
+    {.section = "bus",
+     .name = "instance",
+     NB_CONFIG(bus.instance),
+     .rule = Rule::instance,
+     .fallback = "",
+     .doc = NB_DOC(
+         "Who this agent is on the bus (source_instance): at most 128 bytes, unique in the cell,\n"
+         "since messages in this name are taken for the agent's own, and are not handed on. If\n"
+         "empty, it is the agent's instance id, which is another one after each start.")},
+
     {.section = "outbox",
      .name = "slot_bytes",
      NB_CONFIG_AS(size, outbox.slot_bytes),

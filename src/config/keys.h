@@ -50,6 +50,7 @@ enum class Rule : uint8_t {
   unit,
   plain,
   host,
+  instance,
 };
 
 struct Key {

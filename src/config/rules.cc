@@ -88,6 +88,9 @@ Status check_text(Rule rule, std::string_view text) {
     case Rule::plain:
       if (!text.empty() && !has_control(text) && text.size() <= 4096) return {};
       return make_error("expected 1 to 4096 bytes without control characters");
+    case Rule::instance:
+      if (text.size() <= 128 && !has_control(text)) return {};
+      return make_error("expected at most 128 bytes without control characters");
     case Rule::host:
       if (text.size() <= 255 && has_only(text, "-_.:[]")) return {};
       return make_error(

@@ -329,6 +329,8 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
                   .words = {},
                   .subscribers = subscribers});
   }
+  // It was too old to be published, and nothing else came with it.
+  if (!unit.publish && !record.has_entry && record.slot == nullptr) add_loss(record.owner->owner);
   let_go(record);
   lanes_.pop_sent(record);
 }

@@ -365,7 +365,7 @@ STATS = {
     "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off",
                              "yielded"], int),
     "subscriptions": {"local": int, "remote_state": str, "delivered": int, "echoes_dropped": int,
-                      "gaps": int, "lost": int},
+                      "gaps": int, "too_late": int, "lost": int},
     "stroke": {"session_id": (str, NULL)},
     "clients": [{"client_id": int, "name": str, "pid": int, "uid": int, "calls": int, "errors": int,
                  "subscriptions": int, "queued_bytes": int, "connected_s": int}],

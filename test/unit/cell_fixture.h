@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cell/bus.h"
+#include "cell/bus_filter.h"
 #include "cell/errors.h"
 #include "cell/events.h"
 #include "cell/listeners.h"
@@ -171,6 +173,7 @@ class CellTest : public testing::Test {
     dispatcher->add(Stroke::kMethods, &*stroke);
     dispatcher->add(Errors::kMethods, &errors);
     dispatcher->add(Events::kMethods, &events);
+    dispatcher->add(Bus::kMethods, &bus);
     dispatcher->add(State::kMethods, &state);
     dispatcher->add(Sessions::kMethods, &sessions);
     dispatcher->add(Listeners::kMethods, &listeners);
@@ -311,8 +314,10 @@ class CellTest : public testing::Test {
   FakeFront front;
   Writes writes{loop, front, outbox, *link};
   Operations operations{loop, front, *reader, *link};
-  Listeners listeners{loop, front, *link, *subscriber};
+  BusFilter bus_filter{log, identity, config};
+  Listeners listeners{loop, front, *link, *subscriber, bus_filter};
   Events events{loop, identity, writes, listeners, config};
+  Bus bus{loop, bus_filter, events, config};
   Errors errors{loop, identity, events, config};
   State state{writes, operations, outbox, config};
   redis::Scripts scripts{loop.loop(), way(), 0, redis::Script{"return 1", "0123"},

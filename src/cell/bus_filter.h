@@ -1,0 +1,48 @@
+// BusFilter: which of the bus' messages that come from Redis are for the clients of this node. Not
+// its own, whoever sent them in its name, and none that is older than its sender lets it become.
+//
+// The clock of Redis decides about the age, since the wall clocks of two computers may differ by
+// hours: the sender writes the time by Redis' clock, and names the `max_age_ms` only if it knows
+// that clock. A message without that member is as old as it may be.
+#pragma once
+
+#include <string_view>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "json/guard.h"
+#include "node/identity.h"
+#include "redis/server_clock.h"
+
+namespace nb::cell {
+
+class BusFilter {
+ public:
+  // All references must outlive it; `config` may change between calls.
+  BusFilter(const Log& log, const node::Identity& identity, const config::Config& config)
+      : log_(log), identity_(identity), config_(config) {}
+
+  // The name of this agent on the bus.
+  std::string_view instance() const {
+    const std::string& named = config_.bus.instance;
+    return named.empty() ? identity_.instance_id : named;
+  }
+  redis::ServerClock& clock() { return clock_; }
+  const redis::ServerClock& clock() const { return clock_; }
+
+  enum class Verdict : uint8_t { wanted, own, too_late };
+  struct Look {
+    Verdict verdict = Verdict::wanted;
+    WallTime sent{};  // of one that is too late
+  };
+  Look look(std::string_view channel, std::string_view payload, MonoTime now,
+            json::Guard& guard) const;
+
+ private:
+  const Log& log_;
+  const node::Identity& identity_;
+  const config::Config& config_;
+  redis::ServerClock clock_;
+};
+
+}  // namespace nb::cell
