@@ -44,6 +44,17 @@ struct SessionOptions {
 ExitCode run_session(const Context& context, const std::string& verb,
                      const SessionOptions& options);
 
+struct BusOptions {
+  std::string type, data, channel;  // of send
+  std::string admin, message;       // of stop and clear
+  std::string max_age;
+  bool no_record = false;
+  bool stored = false;
+  unsigned long count = 0;  // of messages; 0: until it is stopped
+};
+// `verb`: stop, clear, send or watch.
+ExitCode run_bus(const Context& context, const std::string& verb, const BusOptions& options);
+
 // Removes a node that no longer beats from the list of nodes.
 ExitCode run_forget(const Context& context, const std::string& node);
 

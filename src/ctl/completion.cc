@@ -12,13 +12,20 @@ namespace {
 constexpr int64_t kPatience = 300;  // ms: a person has pressed Tab and waits
 constexpr int kMostKeys = 200;
 
-constexpr const char* kChannels[] = {
-    "robot:events",  "stroke:events:session", "stroke:events:progress",
-    "error:events:", "node:events:",          "system:events"};
+constexpr const char* kChannels[] = {"robot:events",
+                                     "stroke:events:session",
+                                     "stroke:events:progress",
+                                     "error:events:",
+                                     "node:events:",
+                                     "system:events",
+                                     "cv:"};
+constexpr const char* kBusTypes[] = {"parameter_update", "routing_change", "system_broadcast",
+                                     "admin_command"};
 constexpr const char* kMethods[] = {
-    "agent.stats", "client.goodbye", "client.hello", "error.report",  "event.publish", "health.get",
-    "node.forget", "redis.inspect",  "robot.update", "state.delete",  "state.get",     "state.list",
-    "state.set",   "stroke.end",     "stroke.start", "stroke.update", "system.status"};
+    "agent.stats",   "bus.publish",   "client.goodbye", "client.hello",  "error.report",
+    "event.publish", "health.get",    "node.forget",    "redis.inspect", "robot.update",
+    "state.delete",  "state.get",     "state.list",     "state.set",     "stroke.end",
+    "stroke.start",  "stroke.update", "system.status"};
 
 std::vector<Choice> keys(const std::string& begun, const std::string& socket) {
   AgentLink link({socket, kPatience, nullptr, nullptr});
@@ -52,6 +59,7 @@ std::vector<Choice> operand_choices(const std::string& command, size_t index,
     return keys(begun, socket);
   }
   if (command == "watch" || (first && command == "publish")) return fixed(kChannels);
+  if (first && command == "bus send") return fixed(kBusTypes);
   if (first && command == "call") return fixed(kMethods);
   if (first && command == "completion") return {{"bash", {}}, {"zsh", {}}, {"fish", {}}};
   return {};

@@ -21,6 +21,15 @@ bool is_plain(std::string_view text) {
   return true;
 }
 
+void add_member(const json::Member& member, std::string& out) {
+  std::string scratch;
+  if (!out.empty()) out += ' ';
+  out += printable(std::string(member.name(scratch))) + '=';
+  // A text has quotes only where it needs them. Numbers keep their digits.
+  const std::string text(member.value.string(scratch).value_or(""));
+  out += printable(is_plain(text) ? text : member.value.raw());
+}
+
 }  // namespace
 
 std::string event_words(std::string_view json) {
@@ -31,17 +40,19 @@ std::string event_words(std::string_view json) {
   if (const auto node = event["node_id"].text(); !node.empty()) {
     out += (out.empty() ? "" : " ") + printable(node);
   }
+  // A message of the bus says all in its `data`.
+  const bool bus = event["timestamp"].number() && event["data"].is_object();
   std::string scratch;
   for (const json::Member& member : json::View::of(json).members()) {
     const std::string name(member.name(scratch));
     const bool said =
         name == "type" || name == "node_id" || name == "timestamp" || name == "instance_id";
     if (said) continue;
-    if (!out.empty()) out += ' ';
-    out += printable(name) + '=';
-    // A text has quotes only where it needs them. Numbers keep their digits.
-    const std::string text(member.value.string(scratch).value_or(""));
-    out += printable(is_plain(text) ? text : member.value.raw());
+    if (bus && name == "data") {
+      for (const json::Member& inner : member.value.members()) add_member(inner, out);
+    } else {
+      add_member(member, out);
+    }
   }
   return out;
 }
@@ -64,7 +75,10 @@ std::string event_line(const Event& event, int64_t arrived, const Style& style) 
     return style.paint(Colour::yellow, text);
   }
   const JsonDocument document(event.json);
-  const auto at = document["timestamp"].timestamp_us();
+  auto at = document["timestamp"].timestamp_us();
+  constexpr int64_t kMostMs = 32'503'680'000'000;  // the year 3000
+  const int64_t ms = document["timestamp"].integer_or(-1);
+  if (ms >= 0 && ms < kMostMs) at = 1000 * ms;  // of the bus
   std::string line = style.paint(Colour::dim, local_time_ms(at.value_or(arrived))) + "  ";
   line += style.paint(Colour::blue, pad(printable(event.channel), 22));
   line += event.remote ? "  remote  " : "  ";

@@ -41,6 +41,7 @@ struct Commands {
   PublishOptions publish;
   StrokeOptions stroke;
   SessionOptions session;
+  BusOptions bus;
   redis_admin::SetupOptions setup;
   redis_admin::CheckOptions check;
   std::vector<std::string> patterns;
@@ -146,6 +147,29 @@ void add_session(CLI::App& app, Commands& c) {
   watch->add_option("--count", session.count, "end after so many messages");
 }
 
+void add_bus(CLI::App& app, Commands& c) {
+  BusOptions& bus = c.bus;
+  auto* all = app.add_subcommand("bus", "stop, clear, send to or watch the cell's programs");
+  all->require_subcommand(1);
+  auto* stop = all->add_subcommand("stop", "emergency stop: tell all programs of the cell to stop");
+  auto* clear = all->add_subcommand("clear", "tell all programs of the cell to clear all");
+  for (auto* one : {stop, clear}) {
+    one->add_option("MESSAGE", bus.message, "why, in words");
+    one->add_option("--admin", bus.admin, "who asks for it (the user who is logged in)");
+  }
+  auto* send = all->add_subcommand("send", "send a message of any type");
+  send->add_option("TYPE", bus.type, "such as parameter_update")->required();
+  send->add_option("JSON", bus.data, "its data, an object")->required();
+  send->add_option("--channel", bus.channel, "channel, for a type that has none: cv:...");
+  send->add_flag("--no-record", bus.no_record, "do not keep it in the stream of its channel");
+  add_stored(send, bus.stored);
+  for (auto* one : {stop, clear, send}) {
+    one->add_option("--max-age", bus.max_age, "not to be delivered later than that: 5s");
+  }
+  auto* watch = all->add_subcommand("watch", "print the bus' messages as they come");
+  watch->add_option("--count", bus.count, "end after so many messages");
+}
+
 void add_pushing(CLI::App& app, Commands& c) {
   auto* publish = app.add_subcommand("publish", "publish an event");
   publish->add_option("CHANNEL", c.publish.channel, "channel, such as error:events:gripper")
@@ -223,6 +247,7 @@ void build(CLI::App& app, Commands& c) {
   add_looking(app, c);
   add_state(app, c);
   add_session(app, c);
+  add_bus(app, c);
   add_pushing(app, c);
   add_redis(app, c);
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
@@ -309,6 +334,9 @@ int dispatch(const CLI::App& app, Commands& c) {
   if (name == "list") return run_list(context, c.prefix);
   if (name == "session") {
     return run_session(context, chosen->get_subcommands().front()->get_name(), c.session);
+  }
+  if (name == "bus") {
+    return run_bus(context, chosen->get_subcommands().front()->get_name(), c.bus);
   }
   if (name == "publish") return run_publish(context, c.publish);
   if (name == "push") return run_push(context, c.push);

@@ -15,7 +15,7 @@ from support.ctl_fixtures import CTL, ctl, ctl_env, fake, follow, socket_path  #
 from support.fake_agent import HEALTH, NODE, STATS, STATUS, Refusal
 
 COMMANDS = (
-    "status nodes forget top doctor watch get set delete list session publish push stroke call redis completion"
+    "status nodes forget top doctor watch get set delete list session bus publish push stroke call redis completion"
 ).split()
 
 
