@@ -11,7 +11,7 @@ Without a name all of it runs but the attacks, which take a minute each:
   day    a day of beats on an accelerated clock
   push   what a push of the C library costs, beside a bare send(), with all well and with Redis or
          the agent stopped
-  local  what the socket adds on the way to Redis and to another client, how much it carries, what
+  local  what the socket adds on the way to Redis, to another client and to another node, how much it carries, what
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
   attacks  what another client notices while one is hostile (attacks.py)
 
@@ -53,6 +53,8 @@ KEYS = 8192  # of each throughput
 DEEP = 15  # batches that one client has under way when it does not wait for each
 # Room for 64 clients with 64 messages each under way, and for all keys.
 ROOMY = {"NODEBEAT_OUTBOX_EVENT_BYTES": "4MiB", "NODEBEAT_OUTBOX_SLOT_BYTES": "16MiB"}
+FLOW_RATE = 10_000  # events a second from one node to another
+FLOW_S = 5
 PAYLOAD = 300  # bytes of a value or an event
 CLIENTS = 40  # one user may have 48 connections
 EVENT_BYTES = 1 << 20  # the limits that the agent has without a configuration
@@ -273,6 +275,26 @@ def bench_latency(table, agent, port):
             table.row(f"until it is stored beside {name}, {quantile}", seen["agent"][i], theirs)
 
 
+def bench_delivery(daemon, folder, table, agent, port):
+    """From a client of one node to a client of another."""
+    local = program("local_bench")
+    other = Agent(daemon, port, folder, "other", node="other")
+    with other:
+        seen = figures_of(run(local, "deliver", agent.socket, other.socket, port, UPDATES))
+        table.title("from one node to another, microseconds, beside PUBLISH -> SUBSCRIBE by hiredis")
+        table.row("an event, median", seen["event"][0], seen["bare"][0], at_most=2.5)
+        table.row("an event, p99", seen["event"][1], seen["bare"][1])
+        table.row("an event that is recorded, median", seen["recorded"][0], seen["bare"][0])
+        table.title("an emergency stop until a client has it, microseconds")
+        table.row("on another node, median", seen["stop_there"][0], at_most=500)
+        table.row("on another node, p99", seen["stop_there"][1])
+        table.row("on this node, median", seen["stop_here"][0])
+        seen = figures_of(run(local, "flow", agent.socket, other.socket, FLOW_RATE, FLOW_S))
+        table.title(f"{FLOW_RATE:,} recorded events a second from one node to another, for {FLOW_S} s")
+        table.row("said a second", seen["per_second"][0])
+        table.row("came, of those that were said", seen.get("came", [0])[0], seen["said"][0], at_least=1)
+
+
 def bare_relay_rate(port, what, clients, batches):
     """What gets into Redis through a process that only hands on, in messages a second."""
     seen = figures_of(run(program("bare_relay"), port, what, clients, MESSAGES, PAYLOAD, batches))
@@ -361,6 +383,7 @@ def bench_local(daemon, folder, table):
         agent = Agent(daemon, redis.port, folder, "local")
         with agent:
             bench_latency(table, agent, redis.port)
+            bench_delivery(daemon, folder, table, agent, redis.port)
         roomy = Agent(daemon, redis.port, folder, "roomy", ROOMY)
         with roomy:
             bench_throughput(table, roomy, redis.port)

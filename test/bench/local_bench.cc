@@ -6,6 +6,12 @@
 //   local_bench relay SOCKET COUNT            event.publish until another client has it, beside an
 //                                             epoll relay
 //   local_bench strokes SOCKET PORT COUNT     stroke.update beside four blocking calls of hiredis
+//   local_bench deliver SOCKET OTHER PORT COUNT
+//                                             from a client of one node to a client of another,
+//                                             beside PUBLISH -> SUBSCRIBE by hiredis
+//   local_bench flow SOCKET OTHER RATE SECONDS
+//                                             so many events a second from one node to another:
+//                                             how many were said, came, and were told to be lost
 //   local_bench rate SOCKET PORT publish|set CLIENTS COUNT [PAYLOAD [BATCHES]]
 //                                             as fast as Redis takes it; each client has so many
 //                                             batches of 64 under way, as with redis-benchmark -P
@@ -353,6 +359,121 @@ int relay(const char* socket, int count) {
   return 0;
 }
 
+constexpr char kStop[] =
+    "{\"jsonrpc\":\"2.0\",\"method\":\"bus.publish\",\"params\":{\"type\":\"system_broadcast\","
+    "\"data\":{\"action\":\"emergency_stop\",\"admin\":\"bench\",\"message\":\"%d\"}}}\n";
+std::string subscribe_line(const char* channels) {
+  return text(
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"event.subscribe\",\"params\":{\"channels\":[%s]}}"
+      "\n",
+      channels);
+}
+
+std::string event_line(int number, bool record) {
+  return text(
+      "{\"jsonrpc\":\"2.0\",\"method\":\"event.publish\",\"params\":{\"channel\":\"bench:deliver\","
+      "\"record\":%s,\"event\":{\"n\":%d,\"filling\":\"%s\"}}}\n",
+      record ? "true" : "false", number, std::string(200, 'x').c_str());
+}
+
+int deliver(const char* socket, const char* other, int port, int count) {
+  Line publisher(socket), here(socket), there(other);
+  here.call(subscribe_line("\"cv:system:broadcast\""));
+  there.call(subscribe_line("\"cv:system:broadcast\",\"bench:deliver\""));
+  redisContext* sends = ::redisConnect("127.0.0.1", port);
+  redisContext* hears = ::redisConnect("127.0.0.1", port);
+  if (sends == nullptr || sends->err != 0 || hears == nullptr || hears->err != 0) {
+    die("cannot connect to Redis");
+  }
+  ::freeReplyObject(::redisCommand(hears, "SUBSCRIBE bench:bare"));
+  const auto reply_of = [](redisContext* context) {
+    void* reply = nullptr;
+    if (::redisGetReply(context, &reply) != REDIS_OK) die("redis: %s", context->errstr);
+    ::freeReplyObject(reply);
+  };
+  Samples stop_here, stop_there, event, recorded, bare;
+  int64_t at = now_ns();
+  const auto through_agents = [&](const std::string& line, Samples* local, Samples& remote) {
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    const int64_t before = now_ns();
+    publisher.say(line);
+    if (local != nullptr) {
+      here.hear();
+      local->add(now_ns() - before);
+    }
+    there.hear();
+    remote.add(now_ns() - before);
+  };
+  for (int i = 0; i < count + kWarmUp; ++i) {
+    through_agents(text(kStop, i), &stop_here, stop_there);
+    through_agents(event_line(i, false), nullptr, event);
+    through_agents(event_line(i, true), nullptr, recorded);
+    const std::string payload =
+        text("{\"n\":%d,\"filling\":\"%s\"}", i, std::string(200, 'x').c_str());
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    const int64_t before = now_ns();
+    ::redisAppendCommand(sends, "PUBLISH bench:bare %s", payload.c_str());
+    for (int done = 0; done == 0;) {
+      if (::redisBufferWrite(sends, &done) != REDIS_OK) die("redis: %s", sends->errstr);
+    }
+    reply_of(hears);
+    bare.add(now_ns() - before);
+    reply_of(sends);
+  }
+  stop_here.print("stop_here");
+  stop_there.print("stop_there");
+  event.print("event");
+  recorded.print("recorded");
+  bare.print("bare");
+  ::redisFree(sends);
+  ::redisFree(hears);
+  return 0;
+}
+
+int flow(const char* socket, const char* other, int rate, int seconds) {
+  constexpr int kTicks = 100;  // a second
+  const int total = rate * seconds;
+  int told = -1;
+  const pid_t reader = fork_with(told, [&](int fd) {
+    Line there(other);
+    there.call(subscribe_line("\"bench:deliver\""));
+    send_all(fd, "+");
+    int came = 0;
+    for (;;) {
+      const std::string_view line = there.hear();
+      if (line.find("\"event.gap\"") != std::string_view::npos) {
+        const size_t lost = line.find("\"lost\":");
+        send_all(fd, text("lost %s\n", lost == std::string_view::npos
+                                           ? "?"
+                                           : std::string(line.substr(lost + 7, 9)).c_str()));
+        came = -total;  // never the end
+      }
+      if (line.find("\"bench:deliver\"") == std::string_view::npos) continue;
+      if (++came == total) send_all(fd, text("came %d\n", came));
+    }
+  });
+  char byte;
+  if (::recv(told, &byte, 1, 0) != 1) die("the reader has died");
+  Line publisher(socket);
+  int64_t at = now_ns();
+  const int64_t began = at;
+  int said = 0;
+  for (int tick = 0; tick < kTicks * seconds; ++tick) {
+    std::string lines;
+    for (int i = 0; i < rate / kTicks; ++i) lines += event_line(said++, true);
+    publisher.say(lines);
+    sleep_until(at += 1'000'000'000 / kTicks);
+  }
+  const double took = static_cast<double>(now_ns() - began) / 1e9;
+  const timeval patience{5, 0};
+  ::setsockopt(told, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  char answer[64] = {};
+  const ssize_t n = ::recv(told, answer, sizeof answer - 1, 0);
+  std::printf("said %d\nper_second %.0f\n%s", said, said / took, n > 0 ? answer : "came 0\n");
+  end(reader);
+  return 0;
+}
+
 // What bench.py does in Python too.
 int strokes(const char* socket, int port, int count) {
   Line agent(socket);
@@ -572,6 +693,8 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   if (what == "visible" && argc == 5) return visible(argv[2], number(3), number(4));
   if (what == "relay" && argc == 4) return relay(argv[2], number(3));
+  if (what == "deliver" && argc == 6) return deliver(argv[2], argv[3], number(4), number(5));
+  if (what == "flow" && argc == 6) return flow(argv[2], argv[3], number(4), number(5));
   if (what == "strokes" && argc == 5) return strokes(argv[2], number(3), number(4));
   if (what == "rate" && argc >= 7 && argc <= 9) {
     return rate(argv[2], number(3), argv[4] == std::string_view("set"), number(5), number(6),

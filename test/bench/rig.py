@@ -74,14 +74,14 @@ def memory_kb(pid):
     }
 
 
-def agent_argv(daemon, port, folder, probe_port):
+def agent_argv(daemon, port, folder, probe_port, node="bench"):
     config = os.path.join(folder, "nodebeat.toml")
     with open(config, "w", encoding="utf-8") as f:
         f.write(
             '[heartbeat]\ninterval = "1s"\n'
             f'[[probe]]\nname = "redis"\ntype = "tcp"\naddress = "127.0.0.1:{probe_port}"\n'
         )
-    return [daemon, "--config", config, "--node", "bench", "--socket", os.path.join(folder, "agent.sock"),
+    return [daemon, "--config", config, "--node", node, "--socket", os.path.join(folder, "agent.sock"),
             *(["--redis", f"redis://127.0.0.1:{port}"] if port else [])]
 
 
@@ -89,12 +89,12 @@ class Agent(Process):
     """A nodebeatd with a configuration of its own, said to be there when its socket answers. `env` may name
     a Redis with a user and a password, as NODEBEAT_REDIS_URL, which has no place on a command line."""
 
-    def __init__(self, daemon, port, folder, name, env=None, log=subprocess.DEVNULL):
+    def __init__(self, daemon, port, folder, name, env=None, log=subprocess.DEVNULL, node="bench"):
         own = os.path.join(folder, name)
         os.mkdir(own)
         self.socket = os.path.join(own, "agent.sock")
         env = env or {}
-        argv = agent_argv(daemon, None if "NODEBEAT_REDIS_URL" in env else port, own, port)
+        argv = agent_argv(daemon, None if "NODEBEAT_REDIS_URL" in env else port, own, port, node)
         super().__init__(argv, stderr=log, env={**os.environ, **env})
         wait_for(lambda: os.path.exists(self.socket), 10, "the agent's socket")
         wait_for(lambda: self.call("agent.stats")["link"]["state"] == "steady", 10, "the agent's link")
