@@ -113,6 +113,8 @@ bool has_form(Form form, const std::vector<std::string>& command, const Reply& r
       return are_users(reply);
     case Form::permission:
       return is_status(reply, "OK") || (reply.kind == Kind::text && !reply.text.empty());
+    case Form::any:
+      return true;
   }
   return false;
 }

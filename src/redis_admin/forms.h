@@ -23,6 +23,7 @@ enum class Form : uint8_t {
   stream,      // XINFO STREAM: names and values in turn, the last id among them
   users,       // ACL LIST: lines of users
   permission,  // ACL DRYRUN: +OK, or a text that says why not
+  any,         // the caller looks at the answer itself
 };
 
 // Whether `reply` may be a server's answer to `command`. An error always may.

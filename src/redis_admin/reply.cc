@@ -13,6 +13,7 @@ constexpr size_t kMostLine = 64 * 1024;
 // comes in many pieces is copied only once.
 struct Reader {
   std::string_view bytes;
+  const ReplyLimits& limits;
   size_t at = 0;
   size_t items = 0;
 
@@ -29,7 +30,7 @@ struct Reader {
 
   ReplyState text(long long size, Reply* reply) {
     const auto wanted = static_cast<size_t>(size);
-    if (wanted > kMostReplyBytes) return ReplyState::too_large;
+    if (wanted > limits.bytes) return ReplyState::too_large;
     if (bytes.size() - at < wanted + 2) return ReplyState::more;
     if (bytes.substr(at + wanted, 2) != "\r\n") return ReplyState::malformed;
     set(reply, Reply::Kind::text, bytes.substr(at, wanted));
@@ -46,7 +47,7 @@ struct Reader {
 
   ReplyState list(long long size, Reply* reply, size_t depth) {
     const auto count = static_cast<size_t>(size);
-    if (count > kMostReplyItems - items || depth == kMostReplyDepth) return ReplyState::too_large;
+    if (count > limits.items - items || depth == kMostReplyDepth) return ReplyState::too_large;
     items += count;
     set(reply, Reply::Kind::list, {});
     for (size_t i = 0; i < count; ++i) {
@@ -88,14 +89,15 @@ struct Reader {
 
 }  // namespace
 
-ReplyState read_reply(std::string_view bytes, Reply& reply, size_t& used) {
+ReplyState read_reply(std::string_view bytes, Reply& reply, size_t& used,
+                      const ReplyLimits& limits) {
   if (bytes.empty()) return ReplyState::more;
-  Reader look{bytes};
+  Reader look{bytes, limits};
   const ReplyState state = look.value(nullptr, 0);
-  if (state == ReplyState::more && bytes.size() > kMostReplyBytes) return ReplyState::too_large;
+  if (state == ReplyState::more && bytes.size() > limits.bytes) return ReplyState::too_large;
   if (state != ReplyState::whole) return state;
   reply = {};
-  Reader reader{bytes};
+  Reader reader{bytes, limits};
   (void)reader.value(&reply, 0);
   used = reader.at;
   return state;

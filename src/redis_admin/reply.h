@@ -26,6 +26,11 @@ constexpr size_t kMostReplyBytes = 4 * 1024 * 1024;
 constexpr size_t kMostReplyItems = 16 * 1024;
 constexpr size_t kMostReplyDepth = 8;
 
+struct ReplyLimits {
+  size_t bytes = kMostReplyBytes;
+  size_t items = kMostReplyItems;
+};
+
 enum class ReplyState : uint8_t {
   whole,      // `reply` and `used` are set
   more,       // the end of the reply has not come yet
@@ -34,6 +39,7 @@ enum class ReplyState : uint8_t {
 };
 
 // Reads the reply that `bytes` begins with.
-ReplyState read_reply(std::string_view bytes, Reply& reply, size_t& used);
+ReplyState read_reply(std::string_view bytes, Reply& reply, size_t& used,
+                      const ReplyLimits& limits = {});
 
 }  // namespace nb::redis_admin

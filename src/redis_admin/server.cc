@@ -34,13 +34,23 @@ std::string words_of(int error) {
   return std::strerror(error);
 }
 
-// A question to the resolver. If the answer takes too long, the question is abandoned, since this
-// program ends soon.
+// A question to the resolver. If the answer takes too long, the question is abandoned: it lives on
+// until the resolver has written its answer.
 struct Lookup {
   std::string host, port;
   addrinfo hints{};
   gaicb request{};
 };
+
+void abandon(std::unique_ptr<Lookup> lookup) {
+  static std::vector<std::unique_ptr<Lookup>> abandoned;
+  std::erase_if(abandoned, [](const std::unique_ptr<Lookup>& one) {
+    const int rc = ::gai_error(&one->request);
+    if (rc == 0) ::freeaddrinfo(one->request.ar_result);
+    return rc != EAI_INPROGRESS;
+  });
+  abandoned.push_back(std::move(lookup));
+}
 
 struct FreeAddresses {
   void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
@@ -65,11 +75,7 @@ Addresses look_up(const RedisAddress& address, int64_t ms, std::string& fault) {
   }
   if (rc == EAI_INPROGRESS) {
     fault = kLate;
-    if (::gai_cancel(list[0]) != EAI_CANCELED) {
-      static Lookup* abandoned = nullptr;  // the resolver still writes to it
-      abandoned = lookup.release();
-      (void)abandoned;
-    }
+    if (::gai_cancel(list[0]) != EAI_CANCELED) abandon(std::move(lookup));
     return {};
   }
   if (rc != 0) {
@@ -94,7 +100,7 @@ std::string place_of(const RedisAddress& address) {
   return config::format_endpoint({address.host, address.port});
 }
 
-Deadline::Deadline(int64_t ms) : end_us_(steady_us() + ms * 1000) {}
+Deadline::Deadline(int64_t ms, int stop_fd) : end_us_(steady_us() + ms * 1000), stop_fd_(stop_fd) {}
 
 int64_t Deadline::left_ms() const {
   return std::max<int64_t>((end_us_ - steady_us() + 999) / 1000, 0);
@@ -116,10 +122,11 @@ bool Server::fail_stranger(std::string fault) {
 bool Server::wait(short events, int64_t ms) {
   const Deadline own(ms);
   for (;;) {
-    pollfd entry{fd_.get(), events, 0};
+    // A negative descriptor is not looked at.
+    pollfd entries[] = {{fd_.get(), events, 0}, {deadline_.stop_fd(), POLLIN, 0}};
     const int64_t left = std::min(own.left_ms(), deadline_.left_ms());
-    const int ready = ::poll(&entry, 1, static_cast<int>(std::min<int64_t>(left, INT_MAX)));
-    if (ready > 0) return true;
+    const int ready = ::poll(entries, 2, static_cast<int>(std::min<int64_t>(left, INT_MAX)));
+    if (ready > 0) return entries[1].revents == 0;
     if (left == 0 || (ready < 0 && errno != EINTR)) return false;
   }
 }
@@ -129,6 +136,7 @@ bool Server::connect_to(const sockaddr* to, unsigned size, int64_t ms) {
   fault_.clear();
   late_ = false;
   stranger_ = false;
+  too_large_ = false;
   input_.clear();
   fd_ = UniqueFd(::socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_) return fail(words_of(errno));
@@ -202,15 +210,14 @@ bool Server::send(std::string_view bytes) {
 bool Server::receive(Reply& reply) {
   for (;;) {
     size_t used = 0;
-    switch (read_reply(input_, reply, used)) {
+    switch (read_reply(input_, reply, used, limits_)) {
       case ReplyState::whole:
         input_.erase(0, used);
         return true;
       case ReplyState::too_large:
-        return fail(
-            format("a reply is longer than %zu bytes or %zu items, which no answer to "
-                   "redis check is",
-                   kMostReplyBytes, kMostReplyItems));
+        too_large_ = true;
+        return fail(format("a reply is longer than %zu bytes or %zu items, more than is read here",
+                           limits_.bytes, limits_.items));
       case ReplyState::malformed:
         return fail_stranger("what answers there does not speak Redis' protocol");
       case ReplyState::more:

@@ -26,17 +26,23 @@ std::string place_of(const RedisAddress& address);
 // The time at which everything has to be done.
 class Deadline {
  public:
-  explicit Deadline(int64_t ms);
+  // As soon as `stop_fd`, if there is one, can be read from, no time is left.
+  explicit Deadline(int64_t ms, int stop_fd = -1);
   // Not below 0.
   int64_t left_ms() const;
+  int stop_fd() const { return stop_fd_; }
 
  private:
   int64_t end_us_;
+  int stop_fd_;
 };
 
 class Server {
  public:
-  explicit Server(Deadline deadline) : deadline_(deadline) {}
+  explicit Server(Deadline deadline, ReplyLimits limits = {})
+      : deadline_(deadline), limits_(limits) {}
+  // For what is asked from now on.
+  void set_deadline(Deadline deadline) { deadline_ = deadline; }
 
   enum class Opened : uint8_t { open, unreachable, refused, no_answer };
   // Connects, and logs in if the address has a password. fault() tells what went wrong.
@@ -54,6 +60,8 @@ class Server {
   // True if the connection ended because what answers is not Redis, or does not answer as Redis
   // does.
   bool is_stranger() const { return stranger_; }
+  // True if the connection ended because a reply was beyond the limits.
+  bool was_too_large() const { return too_large_; }
 
  private:
   bool connect(const RedisAddress& address);
@@ -68,12 +76,14 @@ class Server {
   Opened lost() const { return late_ ? Opened::no_answer : Opened::unreachable; }
 
   Deadline deadline_;
+  ReplyLimits limits_;
   UniqueFd fd_;
   std::string input_;  // bytes that have come and are not read yet
   std::string fault_;
   int64_t took_us_ = 0;
   bool late_ = false;
   bool stranger_ = false;
+  bool too_large_ = false;
 };
 
 }  // namespace nb::redis_admin
