@@ -240,12 +240,14 @@ void Looker::look_at_users(ServerLook& look) {
     for (const AclLine& line : parse_acl(item.text).value_or(std::vector<AclLine>())) {
       const std::string_view node = node_of_user(line.user);
       if (nodes_.empty() && !node.empty()) nodes.emplace_back(node);
-      if (line.user != "viewer") continue;
-      const std::vector<Need> excesses = excesses_of_viewer();
+      if (line.user != "viewer" && line.user != "audit") continue;
+      const bool is_viewer = line.user == "viewer";
+      const std::vector<Need> excesses = is_viewer ? excesses_of_viewer() : excesses_of_audit();
+      std::vector<Permission>& to = is_viewer ? look.viewer_excess : look.audit_excess;
       const std::vector<Reply> allowed = dry_run(line.user, excesses);
       for (size_t i = 0; i < excesses.size(); ++i) {
         if (!is_allowed(allowed[i])) continue;
-        look.viewer_excess.push_back(permission_of(excesses[i], {}));
+        to.push_back(permission_of(excesses[i], {}));
       }
     }
   }

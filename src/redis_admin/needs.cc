@@ -131,4 +131,19 @@ std::vector<Need> excesses_of_viewer() {
   };
 }
 
+std::vector<Need> excesses_of_audit() {
+  const std::string audit(wire::kSessionAuditKey);
+  return {
+      {{"XADD", audit, "*", "op", "update"}, "make up entries"},
+      {{"XTRIM", audit, "MAXLEN", "0"}, "take entries away"},
+      {{"DEL", audit}, "take entries away"},
+      {{"XGROUP", "DESTROY", audit, "nodebeat-none"}, "end the reading of others"},
+      {{"GET", "session:a"}, "read sessions"},
+      {{"SET", "session:a", "{}"}, "write sessions"},
+      {{"PUBLISH", "robot:events", "{}"}, "speak for others"},
+      {{"EVAL", "return 1", "0"}, "run scripts, one of which could stop the server"},
+      {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
+  };
+}
+
 }  // namespace nb::redis_admin

@@ -21,5 +21,7 @@ std::vector<Need> needs_of(std::string_view node);
 std::vector<Need> excesses_of(std::string_view node);
 // The same for the user who only looks. Only for ACL DRYRUN.
 std::vector<Need> excesses_of_viewer();
+// The same for the user of nodebeat-audit.
+std::vector<Need> excesses_of_audit();
 
 }  // namespace nb::redis_admin

@@ -106,14 +106,18 @@ void logins(const ServerLook& look, Findings& out) {
            "nodebeatctl redis setup --force writes its line anew"});
     }
   }
-  std::string more;
-  for (const Permission& permission : look.viewer_excess) {
-    more += (more.empty() ? "" : ", ") + permission.what_for;
-  }
-  if (!more.empty()) {
-    out.push_back(warning("user viewer", "may do more than look: " + more,
+  const auto excess = [&](const char* user, const char* beyond,
+                          const std::vector<Permission>& permissions) {
+    std::string more;
+    for (const Permission& permission : permissions) {
+      more += (more.empty() ? "" : ", ") + permission.what_for;
+    }
+    if (more.empty()) return;
+    out.push_back(warning(user, std::string("may do more than ") + beyond + ": " + more,
                           "nodebeatctl redis setup --force writes its line anew"));
-  }
+  };
+  excess("user viewer", "look", look.viewer_excess);
+  excess("user audit", "move the audit", look.audit_excess);
 }
 
 void access(const ServerLook& look, Findings& out) {

@@ -53,6 +53,7 @@ struct ServerLook {
   std::vector<UserLook> users;
   bool all_users = false;  // `users` are all that an agent could log in as
   std::vector<Permission> viewer_excess;
+  std::vector<Permission> audit_excess;
 };
 
 // A line of INFO: "name:value\r\n".

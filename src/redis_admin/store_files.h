@@ -62,8 +62,8 @@ std::string host_of_bind(std::string_view bound);
 // `channels` if the line tells.
 void read_free_patterns(const AclLine& line, StoreOptions& options);
 
-// The line of `user` (default, admin, viewer, or a node's user) as the template has it, with these
-// passwords.
+// The line of `user` (default, admin, viewer, audit, or a node's user) as the template has it, with
+// these passwords.
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes);
 

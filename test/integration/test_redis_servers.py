@@ -105,7 +105,7 @@ def test_as_shipped(tmp_path, build, closing):
             return answers.readline().split()[0]
 
         assert ask("PING") == b"-NOAUTH"
-        for user in ("default", "admin", "viewer", "nodebeat-NODE"):
+        for user in ("default", "admin", "viewer", "audit", "nodebeat-NODE"):
             assert {ask(f'AUTH {user} ""'), ask(f"AUTH {user} x")} == {b"-WRONGPASS"}, user
     assert log_of(server) == []
 
@@ -142,15 +142,17 @@ def test_check_of_a_server_that_is_not_as_recommended(store, check):
 
 def test_check_of_users_that_open_the_door(store, check):
     admin = store.client()
-    for rules in ("robot-lab on nopass ~* &* +@all", "viewer +@all ~*", "default on >x ~* &* +@all",
+    for rules in ("robot-lab on nopass ~* &* +@all", "viewer +@all ~*",
+                  "audit +@all ~*", "default on >x ~* &* +@all",
                   "nodebeat-hog off"):
         admin.execute_command("ACL", "SETUSER", *rules.split())
     findings = {f["check"]: f for f in check.all(store.url(), code=PROBLEMS)}
     assert {name: f["level"] for name, f in findings.items()} == {
         "user robot-lab": "problem", "user nodebeat-hog": "problem", "user viewer": "warning",
-        "user default": "warning"}
+        "user audit": "warning", "user default": "warning"}
     assert "needs no password" in findings["user robot-lab"]["text"]
     assert "write keys" in findings["user viewer"]["text"]
+    assert findings["user audit"]["text"].startswith("may do more than move the audit: make up entries, take")
     assert "access" not in check(store.url(), code=PROBLEMS), "nobody gets in without a password"
 
 
@@ -237,6 +239,24 @@ def test_a_viewer_reads_and_does_nothing_else(store, cell_users):
     writes = ["HSET node:health:ook health x", "SET a 1", "DEL node:health:ook", "CONFIG GET *",
               "PUBLISH robot:events {}", "FLUSHALL", "EVAL return(1) 0", "XTRIM s MAXLEN 0"]
     assert [c for c in writes if not refused(viewer, c)] == []
+
+
+def test_the_user_of_the_audit_moves_it_and_does_nothing_else(store, cell_users):
+    store.client().xadd("nodebeat:sessions:audit", {"op": "x"})
+    user = as_user(store, cell_users, "audit")
+    key, group = "nodebeat:sessions:audit", "nodebeat-audit"
+    assert user.xgroup_create(key, group, "0", mkstream=True)
+    ((_, ((entry, _),)),) = user.xreadgroup(group, "me", {key: ">"})
+    assert user.xautoclaim(key, group, "other", 0)[1][0][0] == entry
+    assert user.xpending_range(key, group, "-", "+", 1, "other")[0]["message_id"] == entry
+    assert user.xinfo_stream(key, full=True)["entries-added"] == 1
+    assert user.xread({key: "0"}) and user.xack(key, group, entry) == 1
+    others = [f"XADD {key} * a b", f"XTRIM {key} MAXLEN 0", f"XDEL {key} 1-1", f"DEL {key}",
+              f"XGROUP DESTROY {key} {group}", f"XGROUP DELCONSUMER {key} {group} me", "GET session:a",
+              "SET session:a x", "XREAD STREAMS stream:events:ook 0", "XGROUP CREATE other g 0 MKSTREAM",
+              "KEYS *", "SCAN 0", "PUBLISH robot:events {}", "SUBSCRIBE robot:events", "EVAL return(1) 0",
+              "CONFIG GET *", "INFO", "FLUSHALL"]
+    assert [c for c in others if not refused(user, c)] == []
 
 
 def test_check_as_the_nodes_own_user(store, check):

@@ -19,7 +19,7 @@ if CTL is None:
 
 def test_an_agent_may_use_what_it_uses():
     """The commands in users.acl are those that stand in the agent's source, and no other."""
-    others = {"client", "ctl", "redis_admin", "terminal"}  # rooms of the other programs
+    others = {"audit", "client", "ctl", "redis_admin", "terminal"}  # rooms of the other programs
     sources = [p.read_text() for p in (ROOT / "src").glob("*/*.cc") if p.parent.name not in others]
     first = r'(?:\.arg\(|(?:ask|ask_also|next)\((?:[\w:]+,\s+)?\{|command\[\] = \{)"([A-Z]{3,})"'
     used = {word.lower() for text in sources for word in re.findall(first, text)}
@@ -77,13 +77,13 @@ def contents(folder):
 def test_what_it_writes(setup, folder):
     said = setup("--bind", "10.0.0.2", "hog", "ook")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    names = ["admin", "viewer", "nodebeat-hog", "nodebeat-ook"]
+    names = ["admin", "viewer", "audit", "nodebeat-hog", "nodebeat-ook"]
     assert {p.name for p in folder.iterdir()} == {
         "redis.conf", "users.acl", *(f"{name}.password" for name in names)}
     assert {stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()} == {0o600}
     assert list(users(folder)) == ["default", *names]
     passwords = [password(folder, name) for name in names]
-    assert len(set(passwords)) == 4 and all(len(p) == 32 for p in passwords)
+    assert len(set(passwords)) == 5 and all(len(p) == 32 for p in passwords)
     for name, secret in zip(names, passwords):
         assert "#" + hashlib.sha256(secret.encode()).hexdigest() in users(folder)[name].split()
         assert secret not in said and secret not in (folder / "users.acl").read_text()
@@ -110,7 +110,7 @@ def test_what_the_operator_did_is_kept_without_force(setup, folder):
     setup("hog")
     secret = password(folder, "nodebeat-hog")
     acl = folder / "users.acl"
-    acl.write_text(acl.read_text().replace("+time", "+time +xread") + "user robot-lab on nopass ~* +@read\n")
+    acl.write_text(acl.read_text().replace("+time", "+time +getdel") + "user robot-lab on nopass ~* +@read\n")
     conf = folder / "redis.conf"
     conf.write_text(conf.read_text() + "maxclients 50\n")
     edited = contents(folder)
@@ -118,7 +118,7 @@ def test_what_the_operator_did_is_kept_without_force(setup, folder):
     assert contents(folder) == edited
     assert "redis.conf is not what these options would give" in said and "--force" in said
     setup("hog", "--force")
-    assert "+xread" not in acl.read_text() and "maxclients 50" not in conf.read_text()
+    assert "+getdel" not in acl.read_text() and "maxclients 50" not in conf.read_text()
     assert users(folder)["robot-lab"] == "user robot-lab on nopass ~* +@read"
     assert password(folder, "nodebeat-hog") == secret
     assert hashlib.sha256(secret.encode()).hexdigest() in users(folder)["nodebeat-hog"]
@@ -266,7 +266,7 @@ def test_several_at_once_wait_for_one_another(tmp_path, folder):
                for node in nodes]
     said = [process.communicate(timeout=30)[0] for process in running]
     assert [process.returncode for process in running] == [OK] * 8, said
-    assert set(users(folder)) == {"default", "admin", "viewer", *(f"nodebeat-{n}" for n in nodes)}
+    assert set(users(folder)) == {"default", "admin", "viewer", "audit", *(f"nodebeat-{n}" for n in nodes)}
     for node in nodes:
         secret = password(folder, f"nodebeat-{node}").encode()
         assert hash_in(users(folder)[f"nodebeat-{node}"]) == "#" + hashlib.sha256(secret).hexdigest()
@@ -383,7 +383,7 @@ def test_a_user_who_may_do_everything_is_kept_only_if_said(setup, folder):
     assert "backdoor" not in setup("ook")
 
 
-@pytest.mark.parametrize("user", ["viewer", "nodebeat-hog", "nodebeat-eek"])
+@pytest.mark.parametrize("user", ["viewer", "audit", "nodebeat-hog", "nodebeat-eek"])
 def test_nor_is_one_whose_name_is_one_of_ours(setup, folder, user):
     setup("hog", "--bind", "10.0.0.2")
     acl = folder / "users.acl"

@@ -199,7 +199,7 @@ TEST(RedisFiles, WhoMayAdminister) {
                            "user x on +@all -@admin -@dangerous", "user +@ll on +acls"}) {
     EXPECT_FALSE(may_administer(line)) << line;
   }
-  for (const char* user : {"viewer", "nodebeat-hog"}) {
+  for (const char* user : {"viewer", "audit", "nodebeat-hog"}) {
     StoreOptions options;
     options.nodes = {"hog"};
     EXPECT_FALSE(may_administer(acl_line(options, user, {}))) << user;
