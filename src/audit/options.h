@@ -1,0 +1,53 @@
+// Options: what the file of nodebeat-audit says, checked. Passwords come from files of their own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "config/keys.h"
+#include "config/redis_url.h"
+
+namespace nb::audit {
+
+struct Options {
+  std::string redis_url;
+  std::string redis_username;
+  std::string redis_password_file;
+  Duration connect_timeout{};
+  Duration command_timeout{};
+  std::string conninfo;  // without a password
+  std::string database_password_file;
+  Duration database_connect_timeout{};
+  Duration statement_timeout{};
+  std::string consumer;
+  uint64_t batch = 0;
+  Duration takeover_after{};
+  Duration backoff_cap{};
+  LogLevel level{};
+
+  // Made of the above.
+  config::RedisAddress redis;
+  std::string database_password;  // empty: none
+};
+
+struct LoadedOptions {
+  Options options;
+  std::vector<std::string> warnings;
+};
+
+// `folder`: where systemd keeps the credentials (CREDENTIALS_DIRECTORY), or empty. With any mistake
+// there are no options; the error has a line for each.
+Result<LoadedOptions> load_options(const std::string& file, const std::string& host_name,
+                                   const std::string& folder);
+Result<LoadedOptions> parse_options(std::string_view text, const std::string& file,
+                                    const std::string& host_name, const std::string& folder);
+
+// The keys of the file; config/audit.toml describes them.
+std::span<const config::Key> option_keys();
+
+}  // namespace nb::audit
