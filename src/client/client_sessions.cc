@@ -66,7 +66,7 @@ int Client::list_sessions(SessionCall& call) {
 
 int Client::change_session(SessionCall& call, nb_session_change_fn change, void* user, char* memory,
                            size_t size) {
-  constexpr int64_t kMostPauseMs = 64;
+  constexpr int64_t kMostPauseNs = 64'000'000;
   const NoCancel no_cancel;
   if (!take_role()) return NB_ERR_STATE;
   const int64_t deadline = deadline_of(call);
@@ -74,12 +74,12 @@ int Client::change_session(SessionCall& call, nb_session_change_fn change, void*
   const size_t half = size / 2;
   char* const fresh = memory + half;
   uint32_t attempts = 0;
-  int64_t most_pause = 2;
-  // Messages of subscriptions are handed on meanwhile. False if there is no time for the pause and
-  // `more_ns` behind it.
-  const auto pause = [&](int64_t more_ns) {
-    const int64_t until = now_ns() + any_below(most_pause * 1000000, this);
-    most_pause = std::min(2 * most_pause, kMostPauseMs);
+  // Of random length: at first less than a write takes, then twice as much each time. Messages of
+  // subscriptions are handed on meanwhile. False if there is no time for that and `more_ns` behind.
+  int64_t most_pause = 0;
+  const auto pause = [&](int64_t took_ns, int64_t more_ns) {
+    most_pause = std::clamp(2 * most_pause, std::min(took_ns, kMostPauseNs), kMostPauseNs);
+    const int64_t until = now_ns() + any_below(most_pause, this);
     if (until + more_ns > deadline) return false;
     (void)run(until, [] { return NB_KEPT; });
     return true;
@@ -113,11 +113,11 @@ int Client::change_session(SessionCall& call, nb_session_change_fn change, void*
     // The same write once more: where the first was carried out, the version that both expect is
     // gone, so one of them at most can be. Then a refusal does not tell whose version stands there.
     const bool doubtful = outcome == NB_ERR_IN_DOUBT;
-    while (outcome == NB_ERR_IN_DOUBT && pause(0)) outcome = ask_session(call, deadline);
+    while (outcome == NB_ERR_IN_DOUBT && pause(took, 0)) outcome = ask_session(call, deadline);
     if (doubtful && outcome != NB_OK) outcome = NB_ERR_IN_DOUBT;
     if (outcome != NB_ERR_CONFLICT && outcome != NB_ERR_NOT_FOUND) break;
     // A write that time ends is in doubt for nothing: so one is begun where there is enough of it.
-    if (!pause(4 * took)) break;
+    if (!pause(took, 4 * took)) break;
   }
   call.result.attempts = attempts;
   leave_role();

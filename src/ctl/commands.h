@@ -40,9 +40,12 @@ struct SessionOptions {
   bool replace_corrupt = false;
   unsigned long count = 0;  // of messages; 0: until it is stopped
 };
-// `verb`: list, get, create, set, delete or watch.
+// `verb`: list, get, create, set, edit, delete or watch.
 ExitCode run_session(const Context& context, const std::string& verb,
                      const SessionOptions& options);
+
+// In the editor, on a terminal.
+ExitCode run_session_edit(const Context& context, const SessionOptions& options);
 
 struct BusOptions {
   std::string type, data, channel;  // of send

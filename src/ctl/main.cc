@@ -120,9 +120,12 @@ void add_session(CLI::App& app, Commands& c) {
     sub->add_option("ID", session.id, "the session's name")->required();
     return sub;
   };
+  const auto add_ttl = [&](CLI::App* sub) {
+    sub->add_option("--ttl", session.ttl, "how long it lives: 10s, 5min, 2h, 1d (default 1h)");
+  };
   const auto add_state = [&](CLI::App* sub) {
     sub->add_option("JSON", session.state, "the state, an object")->required();
-    sub->add_option("--ttl", session.ttl, "how long it lives: 10s, 5min, 2h, 1d (default 1h)");
+    add_ttl(sub);
   };
   const auto add_version = [&](CLI::App* sub) {
     sub->add_option("--version-is", session.version, "fail if it has another version");
@@ -140,6 +143,7 @@ void add_session(CLI::App& app, Commands& c) {
   add_version(set);
   set->add_flag("--create", session.create, "create it if there is none");
   add_replace(set);
+  add_ttl(add("edit", "change a session's state in an editor"));
   auto* remove = add("delete", "delete a session");
   add_version(remove);
   add_replace(remove);

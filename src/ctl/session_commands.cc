@@ -106,6 +106,7 @@ ExitCode write(const Context& context, AgentLink& link, const std::string& verb,
 ExitCode run_session(const Context& context, const std::string& verb,
                      const SessionOptions& options) {
   if (verb == "watch") return run_watch(context, {"session-updates", "ws:*"}, options.count);
+  if (verb == "edit") return run_session_edit(context, options);
   AgentLink link(context.link_options());
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
   if (verb == "list") return list(context, link);

@@ -3,7 +3,7 @@
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each:
+Without a name all of it runs but the attacks, which take a minute each, and the sessions:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -14,6 +14,7 @@ Without a name all of it runs but the attacks, which take a minute each:
   local  what the socket adds on the way to Redis, to another client and to another node, how much it carries, what
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
   attacks  what another client notices while one is hostile (attacks.py)
+  sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
 checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
@@ -39,12 +40,14 @@ import threading
 import time
 
 import attacks
+import sessions
 from rig import Agent, Process, Redis, agent_argv, memory_kb, read
 
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
-PARTS = ("beats", "day", "push", "local", "attacks")
+PARTS = ("beats", "day", "push", "local", "attacks", "sessions")
+LONG = ("attacks", "sessions")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
@@ -532,7 +535,7 @@ def bench_day(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks and sessions)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
@@ -544,7 +547,7 @@ def main():
     for part in arguments.parts:
         if part not in PARTS:
             parser.error(f"'{part}' is not one of {', '.join(PARTS)}")
-    wanted = arguments.parts or [p for p in PARTS if p != "attacks"]
+    wanted = arguments.parts or [p for p in PARTS if p not in LONG]
     parts = [p for p in wanted if not (arguments.skip_day and p == "day")]
     if unknown := set(arguments.attack or ()) - set(attacks.attacks()):
         parser.error(f"there is no attack {', '.join(sorted(unknown))}: there are {', '.join(attacks.attacks())}")
@@ -568,6 +571,8 @@ def main():
             bench_local(daemon, folder, table)
         if "attacks" in parts:
             figures["attacks"] = attacks.bench(daemon, folder, arguments.attack_seconds, arguments.attack)
+        if "sessions" in parts:
+            figures["sessions"] = sessions.bench(daemon, os.environ["BENCH_FOLDER"], folder)
         figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:

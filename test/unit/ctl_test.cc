@@ -13,6 +13,7 @@
 #include "ctl/event_line.h"
 #include "ctl/fleet.h"
 #include "ctl/fleet_pages.h"
+#include "ctl/json_merge.h"
 #include "ctl/link_words.h"
 #include "ctl/top_view.h"
 #include "redis/trouble.h"
@@ -714,6 +715,45 @@ TEST(Top, ClippingLeavesNoColourBehind) {
   EXPECT_EQ(clip_painted("\033[31mabc\033[0m", 2), "\033[31mab\033[0m");
   EXPECT_EQ(clip_painted("日本", 3), "日");
   EXPECT_EQ(clip_painted("abc", 3), "abc");
+}
+
+// --- two changes of one object -------------------------------------------------------------------
+
+std::string list_of(const std::vector<MemberChange>& changes) {
+  std::string out;
+  for (const auto& c : changes) {
+    out += c.path + ":" + c.base + "|" + c.mine + "|" + c.theirs + " ";
+  }
+  return out;
+}
+
+TEST(JsonMerge, UnitesWhatTouchesDifferentMembers) {
+  const Merge merged =
+      merge(R"({"a":1,"b":{"x":1.10,"y":2},"gone":0,"kept":[]})",
+            R"({"a":1, "b":{"x":1.20,"y":2},"kept":[],"mine":1e2})",
+            R"({"kept":[],"b":{"x":1.10,"y":3,"z":null},"a":5.00,"gone":0,"theirs":{}})");
+  EXPECT_EQ(merged.text,
+            R"({"a":5.00,"b":{"x":1.20,"y":3,"z":null},"kept":[],"mine":1e2,"theirs":{}})");
+  EXPECT_EQ(list_of(merged.mine), "b.x:1.10|1.20|1.10 mine:|1e2| gone:0||0 ");
+  EXPECT_EQ(list_of(merged.theirs), "a:1|1|5.00 b.y:2|2|3 b.z:||null theirs:||{} ");
+  EXPECT_TRUE(merged.both.empty());
+}
+
+TEST(JsonMerge, WhatBothHaveChangedIsNamedAndOneIsTaken) {
+  constexpr char kBase[] = R"({"a":1,"b":[1],"c":2,"same":0,"d":4})";
+  constexpr char kMine[] = R"({"a":2,"b":[1,2],"same":9})";
+  constexpr char kTheirs[] = R"({"a":3,"b":[0],"c":5,"same":9,"d":4})";
+  const Merge mine = merge(kBase, kMine, kTheirs);
+  EXPECT_EQ(mine.text, R"({"a":2,"b":[1,2],"same":9})");
+  EXPECT_EQ(list_of(mine.both), "a:1|2|3 b:[1]|[1,2]|[0] c:2||5 ");
+  EXPECT_EQ(list_of(mine.mine), "d:4||4 ");
+  EXPECT_EQ(merge(kBase, kMine, kTheirs, Prefer::theirs).text, R"({"a":3,"b":[0],"same":9,"c":5})");
+}
+
+TEST(JsonMerge, NamesAreComparedByWhatTheyMean) {
+  EXPECT_EQ(merge(R"({"\u00e9":1})", R"({"é":2})", R"({"\u00e9":1,"x":0})").text,
+            R"({"é":2,"x":0})");
+  EXPECT_EQ(without_members(R"({"version":1, "x" : 1.0})", {"version"}), R"({"x":1.0})");
 }
 
 }  // namespace

@@ -1,0 +1,23 @@
+"""Compare-and-set by many writers through many agents, while links break and Redis dies: nothing is lost,
+nothing is done twice, and no writer is refused because of its own write."""
+
+import pytest
+from support.contended import SESSION, SETTINGS, Relay, contend, faults
+from support.ctl import find_ctl
+
+
+@pytest.mark.time_limit(240)
+def test_no_compare_and_set_is_lost_or_done_twice(make_redis, make_agent, connect, closing, program):
+    folder = program.parents[2] / "test" / "bench"
+    if find_ctl() is None or not (folder / "session_writers").exists():
+        pytest.skip("the writers were not built beside the agent")
+    updates = 4000
+    server = make_redis(appendonly="yes", appendfsync="always")
+    relay = closing(Relay(folder, server, 4, 300))
+    agents = [make_agent(f"redis://127.0.0.1:{port}", node=node, settings=SETTINGS)
+              for port, node in zip(relay.ports, ("ook", "eek", "hog", "pip"))]
+    state = {"w": [0] * 8}
+    connect(agents[0]).call("session.create", session_id=SESSION, state=state, timeout_ms=20000)
+    figures = contend(folder, [a.socket_path for a in agents], server, updates, 8, 2)
+    assert faults(figures, server.client(), updates) == [], figures
+    assert figures["conflicts"] > 0 and relay.end() > 0, figures
