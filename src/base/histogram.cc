@@ -28,7 +28,7 @@ void Histogram::record(Duration duration) {
   }
   ++bucket;
   ++count_;
-  max_ = std::max(max_, positive);
+  if (positive > max_) max_ = positive;
 }
 
 Duration Histogram::quantile(double q) const {

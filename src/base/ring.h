@@ -13,10 +13,11 @@ class Ring {
  public:
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
-  T& front() { return items_[first_]; }
-  const T& front() const { return items_[first_]; }
-  // The i-th from the front.
-  T& operator[](size_t i) { return items_[(first_ + i) & (items_.size() - 1)]; }
+  T& front() { return items_.data()[first_]; }
+  const T& front() const { return items_.data()[first_]; }
+  // The i-th from the front. (data(): these are asked several times for each reply, and the library
+  // checks an index that the line before has made.)
+  T& operator[](size_t i) { return items_.data()[(first_ + i) & (items_.size() - 1)]; }
 
   T& push_back(T item) {
     if (size_ == items_.size()) grow();

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdarg>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,12 @@ struct Character {
 Character first_character(std::string_view text);
 // Writes the character at `out`, as 1 to 4 bytes; returns what is behind it.
 char* put_character(char* out, char32_t code);
+
+// Whether both texts are the same. Where the compiler saves space the library's own comparison is
+// two calls beside the one to memcmp(); each name in each line is compared several times.
+[[gnu::always_inline]] inline bool same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 // Without leading and trailing ASCII white space.
 std::string_view trim(std::string_view text);

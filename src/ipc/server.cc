@@ -23,7 +23,7 @@ constexpr size_t kMalformedPerSecond = 1000;
 constexpr size_t kCrowd = 4;
 
 bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r") == line.npos;
+  return std::ranges::all_of(line, [](char c) { return c == ' ' || c == '\t' || c == '\r'; });
 }
 
 }  // namespace
@@ -341,7 +341,8 @@ size_t Server::half_of(const Session& session) const {
 }
 
 bool Server::is_paused(const Session& session) const {
-  return !session.is_deaf() && (session.held || session.unsent() > half_of(session));
+  if (session.is_deaf()) return false;
+  return session.held || (session.unsent() > 0 && session.unsent() > half_of(session));
 }
 
 bool Server::is_paused(ClientId client) {

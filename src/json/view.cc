@@ -136,7 +136,7 @@ std::optional<std::string_view> View::string(std::string& scratch) const {
 
 bool View::string_is(std::string_view text) const {
   if (!is(Type::string)) return false;
-  return has(Token::kEscaped) ? equals_escaped(inside(raw_), text) : inside(raw_) == text;
+  return has(Token::kEscaped) ? equals_escaped(inside(raw_), text) : same(inside(raw_), text);
 }
 
 View View::operator[](std::string_view name) const {

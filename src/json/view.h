@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
 #include "json/index.h"
 
 namespace nb::json {
@@ -78,7 +79,7 @@ struct Member {
   bool plain = false;  // known to hold no escape
 
   bool name_is(std::string_view text) const {  // never allocates
-    return plain ? raw_name == text : escaped_name_is(text);
+    return plain ? same(raw_name, text) : escaped_name_is(text);
   }
   std::string_view name(std::string& scratch) const;
 

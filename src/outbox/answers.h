@@ -23,9 +23,13 @@ class Answers {
   void set_refusal(std::string_view words) { refusal_ = words; }
   // Gives the answers that were added, each once. Answers that are added meanwhile come behind
   // them, from the same call.
-  void give();
+  void give() {
+    if (!answers_.empty()) give_all();
+  }
 
  private:
+  void give_all();
+
   Delegate<void(const Settled&)> on_settled_;
   std::vector<Settled> answers_;  // without words
   bool giving_ = false;

@@ -79,6 +79,7 @@ class EventLanes {
   EventLog urgent_;
   uint64_t last_sequence_ = 0;
   unsigned urgent_in_a_row_ = 0;
+  MonoTime looked_for_old_{};
   std::unique_ptr<Kept> kept_;
 };
 

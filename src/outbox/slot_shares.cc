@@ -19,6 +19,14 @@ void take_out(SlotShares::List& list, Slot& slot) {
   (next != nullptr ? next->place.previous : list.last) = previous;
 }
 
+bool waits(const Slot& slot) {
+  return !slot.settled();
+}
+
+bool may_be_forgotten(const Slot& slot) {
+  return slot.settled() && slot.in_flight == 0 && slot.records == 0;
+}
+
 // Moves the slots of `from` behind those of `to`, which is a list of `holder`.
 void append_all(SlotShares::List& to, SlotShares::List& from, SlotShares::Holder& holder) {
   if (from.first == nullptr) return;
@@ -107,6 +115,10 @@ Put SlotShares::may_put(const Slot* old, size_t size, Owner owner) {
   return Put::accepted;
 }
 
+bool SlotShares::has_room(const Slot* old, size_t size) const {
+  return bytes_ + size - (old != nullptr ? old->place.bytes : 0) <= limits_.bytes;
+}
+
 Slot* SlotShares::to_be_forgotten(size_t size, Owner owner) {
   if (bytes_ + size <= limits_.bytes || kept_bytes_ == 0) return nullptr;
   const Holder& own = holder_of(owner);
@@ -128,8 +140,14 @@ void SlotShares::count(Slot& slot, size_t bytes, Owner owner) {
   move(slot, &holder_of(owner), bytes);
 }
 
+// Mostly nothing has changed that counts: the slot stays where it is.
 void SlotShares::count(Slot& slot, size_t bytes) {
-  if (slot.place.holder != nullptr) move(slot, slot.place.holder, bytes);
+  const Place& place = slot.place;
+  if (place.holder == nullptr) return;
+  if (place.bytes == bytes && place.waits == waits(slot) && place.kept == may_be_forgotten(slot)) {
+    return;
+  }
+  move(slot, place.holder, bytes);
 }
 
 void SlotShares::forget(Slot& slot) {
@@ -148,8 +166,8 @@ void SlotShares::enter(Slot& slot, Holder& holder, size_t bytes) {
   Place& place = slot.place;
   place.holder = &holder;
   place.bytes = bytes;
-  place.waits = !slot.settled();
-  place.kept = slot.settled() && slot.in_flight == 0 && slot.records == 0;
+  place.waits = waits(slot);
+  place.kept = may_be_forgotten(slot);
   append(place.kept ? holder.kept : holder.others, slot);
   holder.bytes += bytes;
   bytes_ += bytes;

@@ -82,6 +82,8 @@ class SlotShares {
   // Whether a value of `size` bytes may be put in place of `old`, which may be null. A value that
   // does not grow is always accepted: a limit may have been lowered.
   Put may_put(const Slot* old, size_t size, Owner owner);
+  // Whether `size` bytes have room in place of `old` without anything else being erased.
+  bool has_room(const Slot* old, size_t size) const;
   // The slot that has to be erased so that `size` more bytes have room. Null if there is room.
   Slot* to_be_forgotten(size_t size, Owner owner);
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/random.h"
+#include "base/text.h"
 #include "wire/keys.h"
 
 namespace nb::outbox {
@@ -55,7 +56,7 @@ Slot* Slots::find(int db, std::string_view key) const {
   if (count_ == 0) return nullptr;
   const uint64_t number = number_of(db, key);
   Slot* slot = buckets_[static_cast<size_t>(number) & (buckets_.size() - 1)];
-  while (slot != nullptr && !(slot->number == number && slot->db == db && slot->key == key)) {
+  while (slot != nullptr && !(slot->number == number && slot->db == db && same(slot->key, key))) {
     slot = slot->chained;
   }
   return slot;
@@ -106,8 +107,8 @@ size_t Slots::size_of(const Slot& slot) {
 Put Slots::make_room(Slot* old, const SlotUpdate& update, Owner owner) {
   const size_t size = size_of(update);
   const Put put = shares_.may_put(old, size, owner);
-  if (put != Put::accepted) return put;
-  if (old != nullptr) shares_.forget(*old);
+  if (put != Put::accepted || shares_.has_room(old, size)) return put;
+  if (old != nullptr) shares_.forget(*old);  // put() counts it again
   while (Slot* slot = shares_.to_be_forgotten(size, owner)) erase(*slot);
   return Put::accepted;
 }

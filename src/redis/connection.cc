@@ -123,8 +123,12 @@ std::optional<Duration> Connection::round_trip() const {
   return wire_ ? wire_->round_trip : std::nullopt;
 }
 
-void Connection::expect(uint32_t replies) {
-  wire_->sent.push_back({loop_.now(), replies, std::nullopt});
+MonoTime Connection::heard_at() const {
+  return wire_->last_heard;
+}
+
+void Connection::expect(uint32_t replies, MonoTime now) {
+  wire_->sent.push_back({now, replies, std::nullopt});
   flush_soon();
 }
 
@@ -180,8 +184,8 @@ void Connection::ping() {
   expect_step(GreetingStep::ping);
 }
 
-void Connection::ping_if_due() {
-  if (wire_->pings == 0 && loop_.now() - wire_->last_ping >= options_.ping_after) ping();
+void Connection::ping_if_due(MonoTime now) {
+  if (wire_->pings == 0 && now - wire_->last_ping >= options_.ping_after) ping();
 }
 
 void Connection::on_data(std::string_view bytes) {
@@ -208,7 +212,7 @@ std::optional<Failure> Connection::take(Reply reply) {
   const std::optional<GreetingStep> step = front.step;
   const MonoTime sent = front.at;
   if (--front.replies == 0) wire_->sent.pop_front();
-  wire_->last_reply = loop_.now();
+  wire_->last_reply = wire_->last_heard;
   return step ? take_step(*step, sent, reply) : events_.on_reply(reply);
 }
 

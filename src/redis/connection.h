@@ -96,9 +96,13 @@ class Connection {
   // These only while greeted(). The owner adds commands to output(), and calls expect() with the
   // number of replies that they will have.
   std::string& output();
-  void expect(uint32_t replies);
+  void expect(uint32_t replies) { expect(replies, loop_.now()); }
+  void expect(uint32_t replies, MonoTime now);
   // Sends a PING if the last one is older than the allowed silence.
-  void ping_if_due();
+  void ping_if_due(MonoTime now);
+  // When the replies came that are being handled: one look at the clock serves all that came
+  // together.
+  MonoTime heard_at() const;
   // Bytes that the kernel has not taken yet.
   size_t unsent_bytes() const;
   // Writes the output now. If that fails, the connection fails at the end of the turn, not within

@@ -77,7 +77,7 @@ void Link::on_state(LinkState state) {
 }
 
 std::optional<Failure> Link::on_reply(Reply reply) {
-  return pipeline_->on_reply(reply, loop_.now());
+  return pipeline_->on_reply(reply, connection_.heard_at());
 }
 
 void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
@@ -109,7 +109,7 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
       say_refusal(Command::xadd, unit.record->entry().stream, refusals.entry);
     }
   }
-  outbox_.settled(unit, loop_.now(), result.subscribers, refusals, result.echo.existed);
+  outbox_.settled(unit, connection_.heard_at(), result.subscribers, refusals, result.echo.existed);
 }
 
 // The same refusal comes with each call of any client. So each pair of command and error is logged
@@ -196,8 +196,8 @@ void Link::send_units() {
          connection_.unsent_bytes() < connection_.options().max_output_bytes &&
          outbox_.next(unit, now, wall)) {
     // The round trip in a beat should be fresh, and a PING sent here costs no wake-up.
-    connection_.ping_if_due();
-    connection_.expect(pipeline_->send(unit, connection_.output(), now));
+    connection_.ping_if_due(now);
+    connection_.expect(pipeline_->send(unit, connection_.output(), now), now);
     if (unit.publish && events_.on_publish) {
       const outbox::MessageView message = unit.message();
       events_.on_publish(message.channel, message.payload, unit.notice != nullptr);

@@ -55,7 +55,7 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
   // SELECT there and back again: what follows is in the right database even if XADD is refused.
   const bool elsewhere = has_entry && unit.record->db != db_;
 
-  Waiting waiting{};
+  Waiting& waiting = waiting_.push_back({});
   waiting.kind = Kind::unit;
   waiting.sent = now;
   waiting.unit = unit;
@@ -122,7 +122,6 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
     }
     if (i + 1 == waiting.queued) resp.command(1).arg("EXEC"sv);
   }
-  waiting_.push_back(waiting);
   ++waiting_units_;
   return waiting.replies() + selects;
 }
@@ -361,13 +360,13 @@ outbox::Unit Pipeline::pop_unit(MonoTime now) {
 
 void Pipeline::abort_unit(MonoTime now) {
   const outbox::Unit unit = pop_unit(now);
-  progress_ = {};
+  progress_.reset();
   events_.on_aborted(unit);
 }
 
 void Pipeline::settle_unit(MonoTime now) {
   const outbox::Unit unit = pop_unit(now);
-  const Progress done = std::exchange(progress_, {});
+  const Progress& done = progress_;
   UnitResult result;
   result.refusals = {done.refused[kValue], done.refused[kEntry], done.refused[kMessage]};
   result.value_command = done.refused_command[kValue];
@@ -375,6 +374,15 @@ void Pipeline::settle_unit(MonoTime now) {
   result.echo = done.echo;
   result.subscribers = done.subscribers;
   events_.on_settled(unit, result);
+  progress_.reset();
+}
+
+void Pipeline::Progress::reset() {
+  replies = 0;
+  no_multi = not_queued = aborted = false;
+  echo = {};
+  subscribers = -1;
+  for (std::string& words : refused) words.clear();
 }
 
 }  // namespace nb::redis

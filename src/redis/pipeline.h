@@ -106,6 +106,8 @@ class Pipeline {
     int64_t subscribers = -1;
     std::array<std::string, 3> refused;  // Redis' words by part
     std::array<Command, 3> refused_command{};
+
+    void reset();
   };
   struct Query {
     uint64_t id = 0;

@@ -27,9 +27,14 @@ char* put_header(char* at, char kind, uint64_t number) {
 
 }  // namespace
 
+// string::append() of two pointers is a replace(), which takes several times as long.
+void RespWriter::append(const char* begin, const char* end) {
+  out_.append(begin, static_cast<size_t>(end - begin));
+}
+
 RespWriter& RespWriter::command(size_t arguments) {
   char text[kMaxHeader];
-  out_.append(text, put_header(text, '*', arguments));
+  append(text, put_header(text, '*', arguments));
   return *this;
 }
 
@@ -42,10 +47,10 @@ RespWriter& RespWriter::arg(std::string_view text) {
     end = std::copy(text.begin(), text.end(), end);
     *end++ = '\r';
     *end++ = '\n';
-    out_.append(piece, end);
+    append(piece, end);
     return *this;
   }
-  out_.append(piece, end);
+  append(piece, end);
   out_.append(text);
   out_.append("\r\n", 2);
   return *this;

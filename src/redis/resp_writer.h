@@ -18,6 +18,8 @@ class RespWriter {
   RespWriter& arg(int64_t number);
 
  private:
+  void append(const char* begin, const char* end);
+
   std::string& out_;
 };
 

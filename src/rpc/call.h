@@ -99,8 +99,10 @@ class Call {
   // very object that the method's list of params names.
   const json::View& operator[](const Param& param) const {
     static constexpr json::View kMissing;
-    for (size_t i = 0; i < values_.size(); ++i) {
-      if (params_[i] == &param) return values_[i];
+    const json::View* value = values_.data();
+    for (const Param* each : params_) {
+      if (each == &param) return *value;
+      ++value;
     }
     return kMissing;
   }

@@ -1,6 +1,7 @@
 #include "rpc/dispatcher.h"
 
 #include "base/nearest.h"
+#include "base/text.h"
 
 namespace nb::rpc {
 
@@ -40,7 +41,7 @@ SilentReply& SilentReply::get() {
 }
 
 Dispatcher::Found Dispatcher::find(std::string_view name) {
-  if (last_.method != nullptr && last_.method->name == name) return last_;
+  if (last_.method != nullptr && same(last_.method->name, name)) return last_;
   for (const Table& table : tables_) {
     for (const Method& method : table.methods) {
       if (method.name == name) return last_ = {&method, table.noun};

@@ -182,29 +182,31 @@ std::optional<Error> check_params(json::View params, std::span<const Param* cons
                                   std::span<json::View> values) {
   std::fill(values.begin(), values.end(), json::View());
   // Members usually come in the table's order: where the last was found the search goes on.
-  size_t next = 0;
+  const Param* const* const first = specs.data();
+  const Param* const* const end = first + specs.size();
+  const Param* const* next = first;
   for (const json::Member& member : params.members()) {
-    size_t found = specs.size();
-    for (size_t i = 0, at = next; i < specs.size(); ++i, ++at) {
-      if (at >= specs.size()) at = 0;
-      if (member.name_is(specs[at]->name)) {
-        found = at;
-        break;
-      }
+    const Param* const* found = nullptr;
+    for (size_t left = specs.size(); left > 0; --left, ++next) {
+      if (next == end) next = first;
+      if (!member.name_is((*next)->name)) continue;
+      found = next++;
+      break;
     }
-    if (found == specs.size()) {
+    if (found == nullptr) {
       std::string scratch;
       return invalid_params(member.name(scratch), known_names(specs));
     }
-    const Param& spec = *specs[found];
+    const Param& spec = **found;
     if (auto error = check_param(member.value, spec, spec.name)) return error;
-    values[found] = member.value;
-    next = found + 1;
+    values[static_cast<size_t>(found - first)] = member.value;
   }
-  for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i]->required && !values[i].exists()) {
-      return invalid_params(specs[i]->name, "is required and missing");
+  const json::View* value = values.data();
+  for (const Param* spec : specs) {
+    if (spec->required && !value->exists()) {
+      return invalid_params(spec->name, "is required and missing");
     }
+    ++value;
   }
   return std::nullopt;
 }

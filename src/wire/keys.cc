@@ -1,6 +1,9 @@
 #include "wire/keys.h"
 
 #include <algorithm>
+#include <initializer_list>
+
+#include "base/text.h"
 
 namespace nb::wire {
 
@@ -12,6 +15,14 @@ std::string join(std::string_view prefix, std::string_view node) {
   std::string key(prefix);
   key += node;
   return key;
+}
+
+// Each key and channel that a client names comes by here. The first letter rules out most.
+bool begins_with_any(std::string_view text, std::initializer_list<std::string_view> prefixes) {
+  for (const std::string_view prefix : prefixes) {
+    if (!text.empty() && text.front() == prefix.front() && text.starts_with(prefix)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -58,19 +69,13 @@ std::string session_writes_key(std::string_view node, std::string_view instance)
 }
 
 bool is_reserved_key(std::string_view key) {
-  for (const std::string_view prefix :
-       {"node:"sv, "robot:"sv, "stroke:"sv, "stream:"sv, "session:"sv, "nodebeat:"sv}) {
-    if (key.starts_with(prefix)) return true;
-  }
-  return false;
+  return begins_with_any(
+      key, {"node:"sv, "robot:"sv, "stroke:"sv, "stream:"sv, "session:"sv, "nodebeat:"sv});
 }
 
 bool is_strict_channel(std::string_view channel) {
-  if (channel == kRobotEventsChannel || channel == "system:events"sv) return true;
-  for (const std::string_view prefix : {"stroke:events:"sv, "error:events:"sv, "node:events:"sv}) {
-    if (channel.starts_with(prefix)) return true;
-  }
-  return false;
+  return same(channel, kRobotEventsChannel) || same(channel, "system:events"sv) ||
+         begins_with_any(channel, {"stroke:events:"sv, "error:events:"sv, "node:events:"sv});
 }
 
 }  // namespace nb::wire
