@@ -12,6 +12,9 @@ namespace {
 
 // No answer of a script is longer than what the script is told to read at most.
 constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
+// In a row, without an answer. Then something is between that knows no scripts, or somebody flushes
+// them all the time: it is asked again by a new connection, after a pause.
+constexpr unsigned kMostLoads = 4;
 
 }  // namespace
 
@@ -116,6 +119,7 @@ void Scripts::on_turn() {
     loading_ = true;
     RespWriter(connection_.output()).command(3).arg("SCRIPT").arg("LOAD").arg(script_.text);
     connection_.expect(1);
+    ++loads_;
   }
   const auto writes = [](const auto& run) { return run->sequence > 0; };
   const auto oldest = std::find_if(runs_.begin(), runs_.end(), writes);
@@ -128,13 +132,25 @@ void Scripts::on_turn() {
   }
 }
 
+// An error of the script itself, as "ERR user_script:7: attempt to ... script: SHA1, on
+// @user_script:7.": it would come again. What the server says of itself has a code of its own, also
+// in a script.
+bool Scripts::is_the_scripts(Trouble trouble, std::string_view error) const {
+  return trouble == Trouble::server_error && error.find("user_script") != error.npos &&
+         error.find(script_.sha1) != error.npos;
+}
+
 std::optional<Failure> Scripts::on_reply(Reply reply) {
   const std::string_view error = reply.error();
   const Trouble trouble = classify(error);
-  const bool of_the_server = trouble != Trouble::none && trouble != Trouble::no_permission;
+  const bool of_the_server = trouble != Trouble::none && trouble != Trouble::no_permission &&
+                             !is_the_scripts(trouble, error);
   if (of_the_server && !error.starts_with("NOSCRIPT")) refusal_ = {trouble, std::string(error)};
   if (std::exchange(loading_, false)) {
     load_refusal_ = of_the_server ? std::string_view() : error;
+    if (error.empty() && reply.text() != script_.sha1) {
+      return Failure{Trouble::rubbish, "SCRIPT LOAD is answered with another digest"};
+    }
     return std::nullopt;
   }
   std::unique_ptr<Run> run = std::move(runs_.front());
@@ -142,7 +158,8 @@ std::optional<Failure> Scripts::on_reply(Reply reply) {
   --sent_;
   if (error.starts_with("NOSCRIPT")) {
     if (load_refusal_.empty()) {
-      no_script_ = true;
+      no_script_ = loads_ < kMostLoads;
+      if (!no_script_) refusal_ = {Trouble::server_error, "NOSCRIPT, however often it is loaded"};
       again_.push_back(std::move(run));
       return std::nullopt;
     }
@@ -151,6 +168,7 @@ std::optional<Failure> Scripts::on_reply(Reply reply) {
     again_.push_back(std::move(run));
     return std::nullopt;
   }
+  loads_ = 0;
   // Not when it is connected again: until a run is answered, this is still why none was.
   words_.clear();
   if (waiting() == 0) {
@@ -191,6 +209,7 @@ void Scripts::on_lost(const Failure& failure, std::optional<Culprit> culprit, bo
   std::erase_if(runs_, [](const auto& run) { return run == nullptr || !run->done; });
   take_back();
   no_script_ = loading_ = false;
+  loads_ = 0;
   load_refusal_.clear();
   refusal_ = {};
   if (!runs_.empty()) connection_.retry();

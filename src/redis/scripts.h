@@ -81,6 +81,7 @@ class Scripts {
   ConnectionEvents connection_events();
   void on_state(LinkState state);
   std::optional<Failure> on_reply(Reply reply);
+  bool is_the_scripts(Trouble trouble, std::string_view error) const;
   void on_replies_done();
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news);
   void on_turn();
@@ -101,6 +102,7 @@ class Scripts {
   Runs again_;              // the server did not carry them out
   bool no_script_ = false;  // the server does not know it: it is sent before the next run
   bool loading_ = false;    // the next reply is to that
+  unsigned loads_ = 0;      // since a run was answered
   std::string load_refusal_;
   Failure refusal_;  // the server cannot run it now: the connection ends behind the last answer
   uint64_t last_id_ = 0;

@@ -90,7 +90,7 @@ elseif known then
   local last, answer = known:match('^(%d+) (.*)$')
   if last == seq then
     return answer
-  elseif tonumber(last) > tonumber(seq) then
+  elseif last and tonumber(last) > tonumber(seq) then
     return 'stale'
   end
 end
@@ -198,20 +198,46 @@ if op ~= 'touch' or not text then
     floor(seconds / 60) % 60, seconds % 60, floor(now[2] / 1000))
 end
 
-local done, head, new, after
-if op == 'delete' then
-  done = redis.pcall('DEL', KEYS[1])
-elseif not writes_text then
-  done = redis.pcall('PEXPIRE', KEYS[1], ttl)
-else
+local head, new, after, entry
+if writes_text then
   after = number(version + 1)
   head = '{"session_id":' .. name .. ',"version":' .. after .. ',"created_at":' ..
     (created ~= '' and created or stamp) .. ',"updated_at":' .. stamp
   new = head .. members .. '}'
+end
+if audit_length > 0 and stamp ~= '' then
+  entry = {'op', op, 'session_id', id, 'timestamp', stamp:sub(2, -2),
+    'old_version', text and not corrupt and number(version) or '', 'new_version', after or '',
+    'sequence', seq, unpack(ARGV, 15)}
+  if new and options:find('state') then
+    entry[#entry + 1] = 'state'
+    entry[#entry + 1] = new
+  end
+end
+local function note()
+  return redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', number(audit_length), '*', unpack(entry))
+end
+
+-- The entry comes first, since a stream with the highest id there is takes none. Where memory is
+-- short, a deletion is noted behind what it frees.
+local noted = entry and note()
+local starved = op == 'delete' and is_error(noted) and noted.err:find('^OOM')
+if is_error(noted) and not starved then
+  return noted
+end
+local done
+if op == 'delete' then
+  done = redis.pcall('DEL', KEYS[1])
+elseif writes_text then
   done = redis.pcall('SET', KEYS[1], new, 'PX', ttl)
+else
+  done = redis.pcall('PEXPIRE', KEYS[1], ttl)
 end
 if is_error(done) then
   return done
+end
+if starved then
+  note()
 end
 
 for i = 1, #expired do
@@ -230,16 +256,6 @@ end
 
 if new then
   redis.call('HSET', KEYS[3], id, redis.sha1hex(new))
-end
-if audit_length > 0 then
-  local entry = {'op', op, 'session_id', id, 'timestamp', stamp:sub(2, -2),
-    'old_version', text and not corrupt and number(version) or '', 'new_version', after or '',
-    'sequence', seq, unpack(ARGV, 15)}
-  if new and options:find('state') then
-    entry[#entry + 1] = 'state'
-    entry[#entry + 1] = new
-  end
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', number(audit_length), '*', unpack(entry))
 end
 redis.call('PUBLISH', 'session-updates', '{"sessionId":' .. name ..
   (new and ',"state":"' .. head:gsub('["\\]', '\\%0') .. quoted .. '}"' or ',"deleted":true') ..

@@ -189,6 +189,25 @@ def test_a_key_of_ours_that_is_of_another_type_spoils_nothing_else(redis, sessio
     assert redis.get("session:s") == text and redis.get("session:new") is None
 
 
+@pytest.mark.parametrize("op", ["update", "delete", "touch"])
+def test_an_audit_that_takes_no_more_refuses_it_as_a_whole(redis, sessions, op):
+    sessions.write("create", state='{"a":1}')
+    redis.xadd(AUDIT, {"a": "b"}, id="18446744073709551615-18446744073709551615")
+    before = everything(redis)
+    if op == "touch":  # has no entry
+        assert sessions.write(op) == "ok 1"
+        return
+    with pytest.raises(redis_client.ResponseError, match="exhausted the last possible ID"):
+        sessions.write(op, state='{"a":2}')
+    assert everything(redis) == before
+
+
+def test_rubbish_among_the_answers_is_no_answer(redis, sessions):
+    redis.hset("nodebeat:sessions:writes:i1", mapping={str(n): "rubbish" for n in range(64)})
+    assert sessions.write("create") == "ok 1"
+    assert redis.hget("nodebeat:sessions:writes:i1", "1") == "1 ok 1"
+
+
 def test_out_of_memory_is_refused_as_a_whole(redis, sessions):
     sessions.write("create", state='{"a":1}')
     redis.config_set("maxmemory", "1")

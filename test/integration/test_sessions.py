@@ -1,5 +1,6 @@
 """session.*: versioned state of a cell, through an agent (PROTOCOL.md 3.6)."""
 
+import hashlib
 import json
 import re
 import threading
@@ -176,6 +177,16 @@ def test_scripts_may_be_flushed_in_mid_pipeline(cell):
         if i % 20 == 0:
             cell.redis.script_flush()
     assert sorted(client.answer(i)["version"] for i in ids) == list(range(2, 202))
+
+
+def test_an_error_of_the_script_is_answered_at_once(cell):
+    """A seal that somebody has put on a text without a version."""
+    text = "{}"
+    cell.redis.set("session:a", text)
+    cell.redis.hset("nodebeat:sessions:seals", "a", hashlib.sha1(text.encode()).hexdigest())
+    error = refused(cell.client, "session.update", session_id="a", state={}, timeout_ms=20000)
+    assert error.name == "refused_by_redis" and "user_script" in error.data["redis"]
+    assert cell.redis.get("session:a") == text
 
 
 def not_done(client, state):

@@ -132,6 +132,60 @@ TEST_F(ScriptsTest, AnswersWithTheReasonWhereItMayNotLoadTheScript) {
   EXPECT_TRUE(hears(a, {"NOPERM no SCRIPT LOAD for you"}));
 }
 
+// A proxy, or somebody who flushes scripts all the time: it is asked again after a pause, not at
+// once for ever.
+TEST_F(ScriptsTest, AServerThatNeverKnowsTheScriptIsGivenUp) {
+  Caller a;
+  run("1", a, 300ms);
+  greet();
+  expect(sent("1"));
+  for (int load = 0; load < 4; ++load) {
+    redis_.send("-NOSCRIPT No matching script.\r\n");
+    expect(kLoad + sent("1"));
+    redis_.send("$4\r\n0123\r\n");
+  }
+  redis_.send("-NOSCRIPT No matching script.\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.accept(); })) << "a new connection";
+  EXPECT_TRUE(hears(a, {"not sent"}));
+  EXPECT_NE(scripts_->words().find("NOSCRIPT, however often it is loaded"), std::string::npos);
+}
+
+TEST_F(ScriptsTest, AnotherDigestThanTheScriptsIsRubbish) {
+  for (const char* answer : {"$4\r\n4567\r\n", "+OK\r\n", ":1\r\n", "*0\r\n", "$-1\r\n"}) {
+    Caller a;
+    run("1", a);
+    greet();
+    expect(sent("1"));
+    redis_.send("-NOSCRIPT No matching script.\r\n");
+    expect(kLoad + sent("1"));
+    redis_.send(answer);
+    greet();
+    EXPECT_NE(scripts_->words().find("another digest"), std::string::npos) << answer;
+    expect(sent("1"));
+    redis_.send("+1\r\n");
+    EXPECT_TRUE(hears(a, {"1"}));
+    redis_.close();
+  }
+}
+
+// It would come again however often it is asked.
+TEST_F(ScriptsTest, AnErrorOfTheScriptItselfIsItsAnswer) {
+  constexpr char kError[] =
+      "ERR user_script:7: attempt to compare nil with number script: 0123, on @user_script:7.";
+  Caller a;
+  Caller b;
+  run("1", a);
+  run("2", b);
+  greet();
+  expect(sent("1") + sent("2"));
+  redis_.send("-" + std::string(kError) +
+              "\r\n-OOM no memory script: 0123, on @user_script:7.\r\n");
+  EXPECT_TRUE(hears(a, {kError}));
+  greet();
+  expect(sent("2"));
+  EXPECT_TRUE(b.heard.empty());
+}
+
 TEST_F(ScriptsTest, AsksAgainInOrderWhenTheConnectionBreaks) {
   Caller a;
   Caller b;
