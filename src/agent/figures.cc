@@ -80,6 +80,8 @@ void append_json(const Figures& figures, json::Writer& json) {
   put_count(json, "requests", calls.requests);
   put_count(json, "notifications", calls.notifications);
   put_count(json, "errors", calls.errors);
+  put_count(json, "forbidden", calls.forbidden);
+  put_count(json, "rate_limited", calls.rate_limited);
   json.end_object();
   json.key("socket").begin_object();
   put_count(json, "clients", figures.clients);

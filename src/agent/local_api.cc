@@ -114,6 +114,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
   dispatcher_.add(cell::Look::kMethods, &look_);
   dispatcher_.add(kMethods, this);
+  dispatcher_.set_socket_with(rpc::Dispatcher::SocketWith::to<&LocalApi::socket_with>(this));
 }
 
 LocalApi::~LocalApi() = default;
@@ -257,6 +258,15 @@ LocalApi::Client* LocalApi::find_client(ipc::ClientId id) {
   return at == clients_.end() ? nullptr : &*at;
 }
 
+std::string_view LocalApi::socket_with(rpc::Right right) {
+  const ipc::ServerOptions& sockets = rpc_.options();
+  if (sockets.rights.has(right)) return sockets.path;
+  for (const ipc::SocketOptions& socket : sockets.further) {
+    if (socket.rights.has(right)) return socket.path;
+  }
+  return {};
+}
+
 std::string_view LocalApi::name_of(ipc::ClientId id) {
   const Client* client = find_client(id);
   return client != nullptr ? client->name : std::string_view();
@@ -276,10 +286,9 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   writes_.on_client_closed(id);
   events_.on_client_closed(id);
   if (Client* client = find_client(id)) {
-    const Client gone = std::move(*client);
+    see_to_will(*client, departure);  // in its name
+    outbox_.client_gone(id, client->peer.uid);
     clients_.erase(clients_.begin() + (client - clients_.data()));
-    see_to_will(gone, departure);
-    outbox_.client_gone(id, gone.peer.uid);
   }
 }
 
@@ -314,7 +323,8 @@ std::optional<rpc::Error> LocalApi::check_will(const rpc::Caller& who, json::Vie
                                  "allowed in a will are " + dispatcher_.names_in_will());
     }
     if (reply.error) {
-      rpc::add_place(*reply.error, place + ".params.");
+      const bool forbidden = reply.error->code == rpc::kForbidden;
+      rpc::add_place(*reply.error, place + (forbidden ? ".method" : ".params."));
       return reply.error;
     }
   }
@@ -386,7 +396,11 @@ void LocalApi::hello(rpc::Call& call) {
   json.begin_object().key("protocol").integer(1);
   json.key("client_id").integer(static_cast<int64_t>(client->id));
   json.key("node_id").string(identity_.node).key("instance_id").string(identity_.instance_id);
-  json.key("agent_version").string(node::kVersion).key("limits");
+  json.key("agent_version").string(node::kVersion).key("rights").begin_array();
+  for (size_t i = 1; i < std::size(rpc::kRightNames); ++i) {
+    if (call.who.rights.has(static_cast<rpc::Right>(i))) json.string(rpc::kRightNames[i]);
+  }
+  json.end_array().key("limits");
   put_limits(json, client->id);
   json.end_object();
   call.answer(out);
@@ -394,6 +408,7 @@ void LocalApi::hello(rpc::Call& call) {
 
 // Every limit that this client can meet, by the name that PROTOCOL.md gives it (3.1.3).
 void LocalApi::put_limits(json::Writer& json, ipc::ClientId client) {
+  const ipc::SocketOptions& socket = rpc_.socket_of(client);
   const struct {
     const char* name;
     uint64_t value;
@@ -412,8 +427,10 @@ void LocalApi::put_limits(json::Writer& json, ipc::ClientId client) {
       {"event_bytes", config_.outbox.event_bytes},
       {"urgent_bytes", config_.outbox.urgent_bytes},
       {"client_event_bytes", config_.outbox.client_event_bytes},
-      {"clients", config_.socket.max_clients},
-      {"clients_per_user", rpc_.clients_per_user()},
+      {"clients", socket.max_clients},
+      {"clients_per_user", rpc_.clients_per_user(client)},
+      {"calls_per_second", socket.calls_per_second},
+      {"events_per_second", socket.events_per_second},
   };
   json.begin_object();
   for (const auto& limit : limits) {

@@ -87,6 +87,7 @@ class LocalApi {
   void on_close(ipc::ClientId id, ipc::Departure departure);
   void on_may_yield(ipc::ClientId id, bool& needed);
   Client* find_client(ipc::ClientId id);
+  std::string_view socket_with(rpc::Right right);
   std::optional<rpc::Error> check_will(const rpc::Caller& who, json::View will);
   void see_to_will(const Client& gone, ipc::Departure departure);
   void carry_out(const Client& gone);

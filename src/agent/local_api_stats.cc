@@ -39,6 +39,9 @@ Figures LocalApi::figures() const {
   figures.calls = rpc_.counters();
   figures.clients = rpc_.client_count();
   figures.clients_limit = config_.socket.max_clients;
+  for (const config::SocketConfig& more : config_.more_sockets) {
+    figures.clients_limit += more.max_clients;
+  }
   const auto& events = listeners_.counters();
   figures.subscriptions = {listeners_.subscriptions(), subscriber_.state(), events.delivered,
                            events.echoes_dropped,      events.gaps,         events.too_late};

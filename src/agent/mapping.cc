@@ -60,6 +60,48 @@ std::optional<uint32_t> find_group(const std::string& name) {
   return find_account(groups ? *groups : std::string(), name);
 }
 
+ipc::SocketOptions socket_options(const config::SocketConfig& from, const Log& log) {
+  ipc::SocketOptions options;
+  options.path = from.path;
+  options.mode = from.mode;
+  if (!from.path.empty() && !from.group.empty()) {
+    options.group = find_group(from.group);
+  }
+  options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "/proc/self/uid_map",
+                                      "socket.allow_users", log);
+  options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "/proc/self/gid_map",
+                                       "socket.allow_groups", log);
+  options.max_clients = static_cast<size_t>(from.max_clients);
+  options.max_clients_per_user = static_cast<size_t>(from.max_clients_per_user);
+  options.rights = {};
+  for (const std::string& right : from.rights) options.rights = options.rights.with(right);
+  options.calls_per_second = from.calls_per_second;
+  options.events_per_second = from.events_per_second;
+  options.may_be_missing = from.is_view;
+  return options;
+}
+
+// A further socket is for the members of its group. Without that group the agent's own group would
+// have the access of the other.
+ipc::SocketOptions further_options(const config::SocketConfig& from, const Log& log) {
+  constexpr uint32_t kGroupBits = 0070;
+  ipc::SocketOptions options = socket_options(from, log);
+  if (options.group || from.group.empty()) return options;
+  options.mode &= ~kGroupBits;
+  log.every(from.is_view ? LogLevel::notice : LogLevel::warning,
+            "there is no group '%s': only the agent's own user may use %s", from.group.c_str(),
+            from.path.c_str());
+  return options;
+}
+
+// As a socket unit names it for the service manager: "nodebeat-view" for ".../view.sock".
+std::string descriptor_name(std::string_view path) {
+  constexpr std::string_view kEnd = ".sock";
+  path.remove_prefix(path.rfind('/') + 1);
+  if (path.ends_with(kEnd)) path.remove_suffix(kEnd.size());
+  return "nodebeat-" + std::string(path);
+}
+
 }  // namespace
 
 redis::LinkOptions link_options(const config::Config& config) {
@@ -87,32 +129,29 @@ redis::LinkOptions link_options(const config::Config& config) {
 ipc::ServerOptions server_options(
     const config::Config& config,
     const std::vector<std::pair<std::string, std::string>>& environment, const Log& log) {
-  const config::SocketConfig& from = config.socket;
   ipc::ServerOptions options;
-  options.path = from.path;
-  options.mode = from.mode;
-  if (!from.path.empty() && !from.group.empty()) {
-    options.group = find_group(from.group);
-    if (!options.group) {
-      log.warning(
-          "there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
-          "use the socket",
-          from.group.c_str());
-    }
+  ipc::SocketOptions& first = options;
+  first = socket_options(config.socket, log);
+  const std::string& group = config.socket.group;
+  if (!first.path.empty() && !group.empty() && !first.group) {
+    log.warning(
+        "there is no group '%s' (key 'socket.group'): only the agent's own user and group may "
+        "use the socket",
+        group.c_str());
   }
-  options.allow_users = find_accounts(from.allow_users, "/etc/passwd", "/proc/self/uid_map",
-                                      "socket.allow_users", log);
-  options.allow_groups = find_accounts(from.allow_groups, "/etc/group", "/proc/self/gid_map",
-                                       "socket.allow_groups", log);
-  options.max_clients = static_cast<size_t>(from.max_clients);
-  options.max_clients_per_user = static_cast<size_t>(from.max_clients_per_user);
-  options.line_bytes = static_cast<size_t>(from.max_line);
-  options.output_bytes = static_cast<size_t>(from.max_output);
-  options.partial_timeout = from.line_timeout;
-  if (const auto fd = ipc::activated_fd(environment, ::getpid())) {
-    options.inherited_fd = *fd;
+  options.line_bytes = static_cast<size_t>(config.socket.max_line);
+  options.output_bytes = static_cast<size_t>(config.socket.max_output);
+  options.partial_timeout = config.socket.line_timeout;
+  std::vector<std::string> names{"nodebeat"};
+  for (const config::SocketConfig& from : config.more_sockets) {
+    options.further.push_back(further_options(from, log));
+    names.push_back(descriptor_name(from.path));
+  }
+  if (const auto fds = ipc::activated_fds(environment, ::getpid(), names)) {
+    first.inherited_fd = (*fds)[0];
+    for (size_t i = 1; i < fds->size(); ++i) options.further[i - 1].inherited_fd = (*fds)[i];
   } else {
-    log.warning("the socket of the service manager is not used: %s", fd.error().message.c_str());
+    log.warning("the socket of the service manager is not used: %s", fds.error().message.c_str());
   }
   return options;
 }
@@ -120,11 +159,18 @@ ipc::ServerOptions server_options(
 void warn_about_secrets(const config::Config& config,
                         const std::vector<config::GroupReadable>& files, const Log& log) {
   constexpr uint32_t kGroupMayConnect = 0020;
-  const config::SocketConfig& socket = config.socket;
-  if (files.empty() || socket.path.empty() || (socket.mode & kGroupMayConnect) == 0) return;
-  const uint32_t clients = find_group(socket.group).value_or(::getegid());
+  if (files.empty() || config.socket.path.empty()) return;
+  std::vector<uint32_t> groups;
+  if ((config.socket.mode & kGroupMayConnect) != 0) {
+    groups.push_back(find_group(config.socket.group).value_or(::getegid()));
+  }
+  for (const config::SocketConfig& socket : config.more_sockets) {
+    const auto group =
+        socket.group.empty() ? std::optional<uint32_t>(::getegid()) : find_group(socket.group);
+    if (group && (socket.mode & kGroupMayConnect) != 0) groups.push_back(uint32_t{*group});
+  }
   for (const config::GroupReadable& file : files) {
-    if (file.group != clients) continue;
+    if (std::find(groups.begin(), groups.end(), file.group) == groups.end()) continue;
     log.every(LogLevel::warning,
               "%s holds the password of Redis and may be read by the group of the socket, so by "
               "each of its clients: give it to the agent's user alone, with mode 0400",

@@ -142,8 +142,13 @@ Status assign_list(const Key& key, const Value& value, std::vector<std::string>&
     return expected("a list of texts, such as [\"a\", \"b\"]", value);
   if (value.items.size() > kMaxEntries) return too_many();
   std::vector<std::string> list;
+  const bool of_choices = *key.allowed != '\0';
+  if (of_choices && value.items.empty()) {
+    return make_error("the list is empty: expected one or more of %s", key.allowed);
+  }
   for (const Value& item : value.items) {
-    Status status = check_secretly(key, item);
+    uint8_t index = 0;
+    Status status = of_choices ? choose(key, item, index) : check_secretly(key, item);
     if (!status) return status;
     if (item.text.empty()) return make_error("an entry of the list is empty");
     for (const std::string& other : list) {

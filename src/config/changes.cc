@@ -25,6 +25,15 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
       changed.push_back(key.path());
     }
   }
+  const auto listed = [](const Config& config) {
+    std::vector<SocketConfig> list = config.more_sockets;
+    // The path of the view follows that of the first.
+    for (SocketConfig& socket : list) {
+      if (socket.is_view) socket.path.clear();
+    }
+    return list;
+  };
+  if (listed(before) != listed(after)) changed.push_back(kSocketSection);
   const std::string prefix = std::string(kProbeSection) + ".";
   for (const ProbeConfig& probe : before.probes) {
     const ProbeConfig* other = find_probe(after, probe.name);
@@ -38,7 +47,7 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
 
 bool needs_restart(std::string_view path) {
   const size_t dot = path.find('.');
-  if (dot == std::string_view::npos) return false;
+  if (dot == std::string_view::npos) return path == kSocketSection;
   const Key* key = find_key(path.substr(0, dot), path.substr(dot + 1));
   return key != nullptr && key->needs_restart;
 }
@@ -46,6 +55,7 @@ bool needs_restart(std::string_view path) {
 void keep_until_restart(Config& running, Config& next) {
   std::swap(next.node, running.node);
   std::swap(next.socket, running.socket);
+  next.more_sockets.swap(running.more_sockets);
   next.redis.db.swap(running.redis.db);
   next.redis.address.db = running.redis.address.db;
 }

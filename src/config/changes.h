@@ -9,8 +9,8 @@
 
 namespace nb::config {
 
-// "heartbeat.interval", and "probe.NAME" for a probe that was added, removed or altered. A new
-// password shows as "redis.password", wherever it came from.
+// "heartbeat.interval", "socket" for a further socket, and "probe.NAME" for a probe that was added,
+// removed or altered. A new password shows as "redis.password", wherever it came from.
 std::vector<std::string> changed_keys(const Config& before, const Config& after);
 
 // True for a key, as changed_keys() names it, that takes effect only at the next start: the node's

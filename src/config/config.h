@@ -106,6 +106,10 @@ struct SocketConfig {
   uint64_t max_line = 0;              // bytes
   uint64_t max_output = 0;            // bytes a client
   Duration line_timeout{};
+  std::vector<std::string> rights;  // at least one
+  uint64_t calls_per_second = 0;    // of one client; 0: no limit
+  uint64_t events_per_second = 0;   // likewise
+  bool is_view = false;             // the one that nobody has asked for (load.h)
 
   bool operator==(const SocketConfig&) const = default;
 };
@@ -185,7 +189,9 @@ struct Config {
   HeartbeatConfig heartbeat;
   RedisConfig redis;
   HealthConfig health;
-  SocketConfig socket;
+  SocketConfig socket;  // [socket], or the first [[socket]]
+  // Where it has a path: the further [[socket]]s. Without any [[socket]], the view.
+  std::vector<SocketConfig> more_sockets;
   RobotConfig robot;
   SessionConfig session;
   BusConfig bus;

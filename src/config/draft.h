@@ -55,11 +55,21 @@ struct Draft {
   Loaded loaded;
   std::vector<Finding> errors;
   Fault fault = Fault::other;
+  bool sockets_are_listed = false;  // by [[socket]]
 
  private:
   void add(Place where, const std::string& message);
   void add(Place where, const std::string& path, const std::string& message);
 };
+
+// The keys of one table into draft.loaded.config (load.cc).
+void read_section(Draft& draft, const std::string& section, const Value& table);
+
+// All [[socket]] tables into draft.loaded.config (sockets.cc).
+void read_sockets(Draft& draft, const Value& tables);
+// What has to hold between sockets, and the socket that nobody has asked for: one with which one
+// can only read, beside the first, unless [[socket]] says which there are.
+void settle_sockets(Draft& draft);
 
 // One [[probe]] table into draft.loaded.config.probes (probes.cc).
 void read_probe(Draft& draft, const Value& table);

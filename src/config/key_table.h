@@ -311,6 +311,31 @@ constexpr Key kKeys[] = {
      .allowed = "100ms..1h",
      .doc = NB_DOC(
          "A line that is begun and not ended for this long is dropped, and its client told.")},
+    {.section = "socket",
+     .name = "rights",
+     NB_CONFIG(socket.rights),
+     .needs_restart = true,
+     .fallback = "read,robot,state,event,session",
+     .allowed = "read|robot|state|event|session",
+     .doc = NB_DOC(
+         "What its clients may do: read what there is and listen; robot: the robot's state, its\n"
+         "strokes and errors; state, event and session: write those.")},
+    {.section = "socket",
+     .name = "calls_per_second",
+     NB_CONFIG_AS(integer, socket.calls_per_second),
+     .needs_restart = true,
+     .fallback = "5000000",
+     .allowed = "0..10000000",
+     .doc = NB_DOC(
+         "Calls of one client; one more is the error 'rate_limited'. A client that was silent has\n"
+         "those of one second at once. 0: no limit. The default is more than the agent can take.")},
+    {.section = "socket",
+     .name = "events_per_second",
+     NB_CONFIG_AS(integer, socket.events_per_second),
+     .needs_restart = true,
+     .fallback = "5000000",
+     .allowed = "0..10000000",
+     .doc = NB_DOC("Of these the calls that publish (those that need the right event).")},
 
     {.section = "robot",
      .name = "event_interval",

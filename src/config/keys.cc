@@ -56,6 +56,11 @@ Field field_of(const Key& key, const ProbeConfig& probe) {
   return member_of(key, &probe);
 }
 
+Field field_of(const Key& key, const SocketConfig& socket) {
+  const char* first = reinterpret_cast<const char*>(&socket);
+  return {key.type, const_cast<char*>(first + key.offset - offsetof(Config, socket))};
+}
+
 void set_raw_defaults(Config& config) {
   for (const Key& key : kKeys) {
     if (std::string_view(key.section) == kProbeSection || *key.fallback == '\0') continue;

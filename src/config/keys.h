@@ -73,11 +73,14 @@ struct Key {
 };
 
 inline constexpr const char* kProbeSection = "probe";
+inline constexpr const char* kSocketSection = "socket";
 
 // All keys, by section in the order of the reference; those of [[probe]] come last.
 std::span<const Key> all_keys();
 // Nothing if there is no such key.
 const Key* find_key(std::string_view section, std::string_view name);
+// Of the keys of [socket]: whether only the first socket has it.
+bool holds_for_all_sockets(const Key& key);
 bool is_section(std::string_view name);
 // The index in all_keys().
 size_t key_index(const Key& key);
@@ -86,6 +89,8 @@ std::string environment_name(const Key& key);
 // The member that the key sets: of a ProbeConfig for a key of [[probe]], else of a Config.
 Field field_of(const Key& key, const Config& config);
 Field field_of(const Key& key, const ProbeConfig& probe);
+// For a key of [socket]: the same member of a further [[socket]].
+Field field_of(const Key& key, const SocketConfig& socket);
 
 // Every default; the node's name is empty, and `redis.address` is not resolved yet.
 void set_raw_defaults(Config& config);

@@ -50,18 +50,22 @@ bool is_for_another_version(Draft& draft, const Value& root) {
   return false;
 }
 
-void read_section(Draft& draft, const Member& section) {
-  for (const Member& member : section.value.members) {
+}  // namespace
+
+void read_section(Draft& draft, const std::string& section, const Value& table) {
+  for (const Member& member : table.members) {
     const Place where = Place(member.line);
-    const Key* key = find_key(section.key, member.key);
+    const Key* key = find_key(section, member.key);
     if (key == nullptr) {
-      draft.key_error(where, section.key + "." + quoted_key(member.key), "unknown key%s",
-                      suggest_key(section.key, member.key).c_str());
+      draft.key_error(where, section + "." + quoted_key(member.key), "unknown key%s",
+                      suggest_key(section, member.key).c_str());
       continue;
     }
     draft.set(*key, member.value, Level::file, where);
   }
 }
+
+namespace {
 
 void read_root(Draft& draft, const Value& root) {
   for (const Member& section : root.members) {
@@ -95,11 +99,13 @@ void read_root(Draft& draft, const Value& root) {
                       describe(table).c_str());
         }
       }
+    } else if (section.key == kSocketSection && value.kind == Value::Kind::list) {
+      read_sockets(draft, value);
     } else if (value.kind != Value::Kind::table) {
       draft.error(where, "section '%s': expected a table [%s], got %s", name.c_str(), name.c_str(),
                   describe(value).c_str());
     } else {
-      read_section(draft, section);
+      read_section(draft, section.key, value);
     }
   }
 }
@@ -243,10 +249,6 @@ void check_together(Draft& draft) {
                    "redis.backoff_base (%s) must not be longer than redis.backoff_cap (%s)",
                    set_to(base).c_str(), set_to(cap).c_str());
   }
-  if ((config.socket.mode & 0006) != 0) {
-    draft.warning(draft.origin("socket", "mode").from,
-                  "key 'socket.mode': every user of this host may reach the agent");
-  }
 }
 
 }  // namespace
@@ -265,6 +267,7 @@ Result<Loaded> load(const Sources& sources) {
   read_flags(draft);
   resolve_node(draft);
   check_together(draft);
+  settle_sockets(draft);
   resolve_redis(draft);
   if (!draft.errors.empty()) return draft.all_errors();
   return std::move(draft.loaded);

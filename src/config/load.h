@@ -54,9 +54,10 @@ struct GroupReadable {
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;
-  std::string file;                        // what was read; empty if there was no file
-  std::vector<Origin> origins;             // by the index of the key (keys.h)
-  std::vector<std::string> probe_origins;  // by the index in config.probes
+  std::string file;                         // what was read; empty if there was no file
+  std::vector<Origin> origins;              // by the index of the key (keys.h)
+  std::vector<std::string> probe_origins;   // by the index in config.probes
+  std::vector<std::string> socket_origins;  // by the index in config.more_sockets
   // Files that hold the password in use and that a group may read. agent/mapping.h looks up the
   // numbers of groups, and so whether the members of this one are clients of the socket.
   std::vector<GroupReadable> group_readable;

@@ -26,6 +26,25 @@ void add_line(std::string& out, std::string line, const std::string& from) {
   out += line + "  # from " + (is_valid_utf8(comment) ? comment : "?") + "\n";
 }
 
+// So that what is printed gives the same sockets again: the view comes with [socket] only.
+void add_socket_header(std::string& out, const Config& config) {
+  const bool view = !config.more_sockets.empty() && config.more_sockets.front().is_view;
+  out += view || config.socket.path.empty() ? "\n[socket]\n" : "\n[[socket]]\n";
+  if (view) {
+    out +=
+        "# and a socket with which one can only read: " + config.more_sockets.front().path + "\n";
+  }
+}
+
+void add_socket(std::string& out, const SocketConfig& socket, const std::string& from) {
+  out += "\n";
+  add_line(out, "[[socket]]", from);
+  for (const Key& key : all_keys()) {
+    if (std::string_view(key.section) != kSocketSection || holds_for_all_sockets(key)) continue;
+    out += std::string(key.name) + " = " + field_text(key, field_of(key, socket)) + "\n";
+  }
+}
+
 void add_probe(std::string& out, const ProbeConfig& probe, const std::string& from) {
   out += "\n";
   add_line(out, "[[probe]]", from);
@@ -48,8 +67,19 @@ std::string print(const Loaded& loaded) {
   for (const Key& key : all_keys()) {
     if (std::string_view(key.section) == kProbeSection) break;
     if (section != key.section) {
+      // All of the sockets follow one another.
+      if (section == kSocketSection) {
+        for (size_t i = 0; i < config.more_sockets.size(); ++i) {
+          if (config.more_sockets[i].is_view) continue;
+          add_socket(out, config.more_sockets[i], loaded.socket_origins[i]);
+        }
+      }
       section = key.section;
-      out += std::string(out.empty() ? "" : "\n") + "[" + key.section + "]\n";
+      if (section == kSocketSection) {
+        add_socket_header(out, config);
+      } else {
+        out += std::string(out.empty() ? "" : "\n") + "[" + key.section + "]\n";
+      }
     }
     add_line(out, std::string(key.name) + " = " + shown(key, field_of(key, config)),
              loaded.origins[key_index(key)].from);

@@ -31,7 +31,7 @@ std::string kind_text(const Key& key, Field::Type type) {
     case Field::Type::choice:
       return "One of " + replaced(key.allowed, "|", ", ");
     case Field::Type::list:
-      return "List of texts";
+      return *key.allowed != '\0' ? "List of " + replaced(key.allowed, "|", ", ") : "List of texts";
     case Field::Type::databases:
       return "Table of numbers";
     case Field::Type::statuses:
@@ -87,6 +87,17 @@ constexpr const char* kPreface =
 config_version = 1
 )";
 
+constexpr const char* kSocket = R"(
+# The local socket. Beside it is another, with which one can only read: view.sock in the same
+# folder (for a path that does not end in agent.sock: that path and .view), of the group
+# nodebeat-view, with 32 connections and 10000 calls a second for each. Where there is no such
+# group, it is for the agent's own user.
+# To have others, or none, write [[socket]] instead, once for each. The first has the keys below;
+# the environment and --socket are for it. Each further one needs path and rights, and has the same
+# defaults; max_line, max_output and line_timeout are the first's and hold for all.
+[socket]
+)";
+
 constexpr const char* kProbes = R"(
 # Probes: what runs beside the agent. One [[probe]] for each; no environment variables.
 #[[probe]]
@@ -100,7 +111,9 @@ std::string reference() {
   for (const Key& key : kKeys) {
     if (section != key.section) {
       section = key.section;
-      out += section == kProbeSection ? kProbes : "\n[" + std::string(section) + "]\n";
+      out += section == kProbeSection    ? kProbes
+             : section == kSocketSection ? kSocket
+                                         : "\n[" + std::string(section) + "]\n";
     }
     add_reference(out, key);
   }

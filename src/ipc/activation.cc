@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -55,39 +56,49 @@ Status check_listening(int fd) {
   return {};
 }
 
-Result<int> activated_fd(const Environment& environment, int pid, const std::string& name) {
+Result<std::vector<int>> activated_fds(const Environment& environment, int pid,
+                                       const std::vector<std::string>& names) {
+  std::vector<int> found(names.size(), -1);
   const std::string_view wanted_pid = value_of(environment, "LISTEN_PID");
   // These descriptors are for another process, from which this one has inherited its environment.
-  if (parse_number<int>(wanted_pid) != pid) return -1;
+  if (parse_number<int>(wanted_pid) != pid) return found;
   const std::string count_text(value_of(environment, "LISTEN_FDS"));
   const auto count = parse_number<int>(count_text);
   if (!count || *count < 0 || *count > kMost) {
     return make_error("LISTEN_FDS is '%s', not a number of descriptors", count_text.c_str());
   }
-  if (*count == 0) return -1;
   for (int i = 0; i < *count; ++i) {
     const int flags = ::fcntl(kFirst + i, F_GETFD);
     if (flags >= 0) (void)::fcntl(kFirst + i, F_SETFD, flags | FD_CLOEXEC);
   }
 
-  int found = *count == 1 ? kFirst : -1;
-  int named = 0;
-  std::string_view names = value_of(environment, "LISTEN_FDNAMES");
+  bool named_twice = false;
+  int nameless = 0;  // descriptors that have none of the names
+  std::string_view given = value_of(environment, "LISTEN_FDNAMES");
   for (int i = 0; i < *count; ++i) {
-    const size_t colon = names.find(':');
-    if (names.substr(0, colon) == name) {
-      found = kFirst + i;
-      ++named;
+    const size_t colon = given.find(':');
+    const auto at = std::find(names.begin(), names.end(), given.substr(0, colon));
+    if (at == names.end()) {
+      ++nameless;
+    } else {
+      int& fd = found[static_cast<size_t>(at - names.begin())];
+      named_twice |= fd >= 0;
+      fd = kFirst + i;
     }
-    names = colon == names.npos ? std::string_view() : names.substr(colon + 1);
+    given = colon == given.npos ? std::string_view() : given.substr(colon + 1);
   }
-  if (found < 0 || named > 1) {
+  // The only one is the first socket, whatever its name.
+  if (*count == 1 && nameless == 1) found[0] = kFirst;
+  if (named_twice || (nameless > 0 && found[0] < 0)) {
     return make_error(
         "%d sockets were handed over (LISTEN_FDS), %s of them called '%s': one socket unit, or "
         "FileDescriptorName=%s in one of them, says which is meant",
-        *count, named == 0 ? "none" : "more than one", name.c_str(), name.c_str());
+        *count, named_twice ? "more than one" : "none", names[0].c_str(), names[0].c_str());
   }
-  if (const Status listening = check_listening(found); !listening) return listening.error();
+  for (const int fd : found) {
+    if (fd < 0) continue;
+    if (const Status listening = check_listening(fd); !listening) return listening.error();
+  }
   return found;
 }
 

@@ -24,7 +24,7 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
                                   const Peer& peer, MonoTime now) {
   size_t all = 0, own = 0;
   for (const auto& session : sessions) {
-    if (!session->is_live()) continue;
+    if (!session->is_live() || session->socket != socket_) continue;
     ++all;
     if (session->peer().uid == peer.uid) ++own;
   }
@@ -40,7 +40,8 @@ Admission::Verdict Admission::ask(const std::vector<std::unique_ptr<Session>>& s
   if (!just_looked) {
     for (const auto& session : sessions) {
       // For a user who has used up the share, only sessions of the same user yield.
-      if (!is_idle(*session) || now - session->last_heard < limits_.idle_after ||
+      if (session->socket != socket_ || !is_idle(*session) ||
+          now - session->last_heard < limits_.idle_after ||
           (share_taken && session->peer().uid != peer.uid) ||
           (idlest != nullptr && idlest->last_heard <= session->last_heard)) {
         continue;

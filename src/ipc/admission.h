@@ -32,7 +32,9 @@ class Admission {
     std::optional<rpc::Error> refusal;  // why the new client gets no connection
   };
 
-  Admission(const Limits& limits, MayYield may_yield) : limits_(limits), may_yield_(may_yield) {}
+  // Of the sessions of one socket; those of others do not count.
+  Admission(const Limits& limits, MayYield may_yield, uint8_t socket = 0)
+      : limits_(limits), may_yield_(may_yield), socket_(socket) {}
 
   size_t clients_per_user() const {
     return limits_.clients_per_user != 0 ? limits_.clients_per_user
@@ -44,6 +46,7 @@ class Admission {
  private:
   Limits limits_;
   MayYield may_yield_;
+  uint8_t socket_;
   // No session could yield when the sessions were last searched: all of them, or those of a user
   // who had used up the share.
   MonoTime none_until_{};

@@ -8,6 +8,13 @@
 
 namespace nb::ipc {
 
+namespace {
+
+// A client hears of notifications that were refused at once, and then at most once a second.
+constexpr Duration kTellInterval = std::chrono::seconds(1);
+
+}  // namespace
+
 RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events)
     : loop_(loop),
       log_(log),
@@ -20,10 +27,12 @@ RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcE
                Delegate<void(ClientId)>::to<&RpcServer::on_drained>(this),
                Delegate<void(ClientId)>::to<&RpcServer::on_closing>(this),
                Delegate<void(ClientId)>::to<&RpcServer::on_overdue>(this),
-               Delegate<void(ClientId, bool&)>::to<&RpcServer::on_may_yield>(this)}) {}
+               Delegate<void(ClientId, bool&)>::to<&RpcServer::on_may_yield>(this)}),
+      refused_timer_(loop, Delegate<void()>::to<&RpcServer::tell_refused>(this)) {}
 
 void RpcServer::stop() {
   server_.stop();
+  refused_timer_.stop();
   for (const Client& client : clients_) {
     settle_in_batch(client.rest_batch);
     pending_.remove_all(client.id, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
@@ -34,7 +43,14 @@ void RpcServer::stop() {
 // --- clients -------------------------------------------------------------------------------------
 
 void RpcServer::on_open(ClientId client, const Peer& peer) {
-  clients_.push_back({client, peer, loop_.now()});
+  const SocketOptions& socket = server_.socket_of(client);
+  Client& c = clients_.emplace_back();
+  c.id = client;
+  c.peer = peer;
+  c.connected = loop_.now();
+  c.rights = socket.rights;
+  c.limits = {rpc::TokenBucket(socket.calls_per_second),
+              rpc::TokenBucket(socket.events_per_second)};
   events_.on_open(client, peer);
 }
 
@@ -108,8 +124,8 @@ void RpcServer::set_max_line_bytes(ClientId client, size_t bytes) {
 
 RpcCounters RpcServer::counters() const {
   const ServerCounters& server = server_.counters();
-  return {server.accepted, server.refused, server.cut_off, server.yielded,
-          events_lost_,    requests_,      notifications_, errors_ + server.faults};
+  return {server.accepted, server.refused, server.cut_off,          server.yielded, events_lost_,
+          requests_,       notifications_, errors_ + server.faults, forbidden_,     rate_limited_};
 }
 
 std::vector<ClientInfo> RpcServer::clients() const {
@@ -194,11 +210,14 @@ class RpcServer::LineReply final : public rpc::Reply {
   }
   void refuse(const rpc::Error& error) override {
     if (!is_wanted()) {
-      server_.count_error(client_);
+      server_.count_error(client_, error);
+      if (error.code == rpc::kForbidden || error.code == rpc::kRateLimited) {
+        return server_.note_refused(client_, call_.method, error);
+      }
       return server_.report(client_, call_.method, error);
     }
     if (std::exchange(settled_, true)) return;
-    server_.count_error(client_);
+    server_.count_error(client_, error);
     server_.send_error(client_, call_.id, batch_, error);
     server_.settle_in_batch(batch_);
   }
@@ -229,14 +248,14 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
   LineReply reply(*this, client, parsed, batch);
   ++(reply.is_wanted() ? requests_ : notifications_);
   if (reply.is_wanted() && batch != 0) ++batches_[batch].open;
-  rpc::Caller who{client};
-  if (Client* c = find(client)) {
-    ++c->calls;
-    who.user = c->peer.uid;
-  }
   // One look at the clock a line: what ends the one before begins the next of the same reading.
   const uint64_t reading = server_.readings();
   const MonoTime began = std::exchange(reading_, reading) == reading ? ended_ : loop_.now();
+  rpc::Caller who{client};
+  if (Client* c = find(client)) {
+    ++c->calls;
+    who = {client, c->peer.uid, c->rights, &c->limits};
+  }
   rpc::Call call(who, reply, rpc::Call::Origin::client, began);
   call.method = parsed.method;
   events_.on_call(call, parsed.params);
@@ -252,6 +271,44 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
 void RpcServer::count_error(ClientId client) {
   ++errors_;
   if (Client* c = find(client)) ++c->errors;
+}
+
+void RpcServer::count_error(ClientId client, const rpc::Error& error) {
+  count_error(client);
+  forbidden_ += error.code == rpc::kForbidden;
+  rate_limited_ += error.code == rpc::kRateLimited;
+}
+
+void RpcServer::note_refused(ClientId client, std::string_view method, const rpc::Error& error) {
+  Client* c = find(client);
+  if (c == nullptr) return;
+  Refused& refused = error.code == rpc::kForbidden ? c->forbidden : c->limited;
+  constexpr size_t kMostOfMethod = 64;
+  if (++refused.count == 1) {
+    refused.method = clip_utf8(method, kMostOfMethod);
+    refused.error = error;
+  }
+  if (refused_timer_.active()) return;
+  const MonoTime now = loop_.now();
+  const bool just_told = refused_told_ != MonoTime::min() && now - refused_told_ < kTellInterval;
+  refused_timer_.start(just_told ? refused_told_ + kTellInterval - now : Duration::zero());
+}
+
+void RpcServer::tell_refused() {
+  refused_told_ = loop_.now();
+  for (Client& c : clients_) {
+    for (Refused* refused : {&c.forbidden, &c.limited}) {
+      if (refused->count == 0) continue;
+      rpc::add_count(refused->error, refused->count);
+      log_.notice(LogAbout(static_cast<uint64_t>(c.peer.pid)),
+                  "socket: %llu notifications of client %llu (process %d) were refused: %s",
+                  static_cast<unsigned long long>(refused->count),
+                  static_cast<unsigned long long>(c.id), c.peer.pid,
+                  refused->error.message.c_str());
+      report(c.id, refused->method, refused->error);
+      *refused = {};
+    }
+  }
 }
 
 // --- answers -------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
 #include "rpc/codec.h"
 #include "rpc/front_end.h"
 #include "rpc/line_limits.h"
+#include "uv/timer.h"
 
 namespace nb::ipc {
 
@@ -39,6 +40,7 @@ struct RpcCounters {
   uint64_t accepted = 0, refused = 0, cut_off = 0, yielded = 0;  // connections
   uint64_t events_lost = 0;
   uint64_t requests = 0, notifications = 0, errors = 0;  // calls
+  uint64_t forbidden = 0, rate_limited = 0;              // of the errors
 };
 
 struct ClientInfo {
@@ -87,16 +89,28 @@ class RpcServer final : public rpc::FrontEnd {
   // From when a call came until it was answered or under way.
   const Histogram& accept_latency() const { return accept_latency_; }
   std::vector<ClientInfo> clients() const;
-  size_t clients_per_user() const { return server_.clients_per_user(); }
+  // As of Server.
+  const SocketOptions& socket_of(ClientId client) const { return server_.socket_of(client); }
+  size_t clients_per_user(ClientId client) const { return server_.clients_per_user(client); }
   size_t client_count() const { return server_.clients(); }
   const ServerOptions& options() const { return server_.options(); }
 
  private:
   class LineReply;
+  // Notifications that were refused for what they all have in common. The client is told of the
+  // first at once, and then of all at most once a second.
+  struct Refused {
+    uint64_t count = 0;  // since it was last told
+    std::string method;  // of the first of them, as is the error
+    rpc::Error error;
+  };
   struct Client {
     ClientId id;
     Peer peer;
     MonoTime connected;
+    rpc::Rights rights;
+    rpc::ClientLimits limits;
+    Refused forbidden, limited;
     uint64_t calls = 0, errors = 0;
     size_t line_bytes = rpc::kLineBytes;  // it reads no longer ones
     size_t pending = 0;
@@ -129,6 +143,9 @@ class RpcServer final : public rpc::FrontEnd {
   void take_batch(ClientId client, json::View values);
   void take_calls(ClientId client, json::View values, uint32_t batch);
   void count_error(ClientId client);
+  void count_error(ClientId client, const rpc::Error& error);
+  void note_refused(ClientId client, std::string_view method, const rpc::Error& error);
+  void tell_refused();
   void settle_in_batch(uint32_t batch);
   void add_to_batch(uint32_t batch);
   void flush_batch(uint32_t batch);
@@ -151,7 +168,10 @@ class RpcServer final : public rpc::FrontEnd {
   uint64_t reading_ = 0;  // of the last call
   MonoTime ended_{};      // and when it was dealt with
   Histogram accept_latency_;
+  uv::Timer refused_timer_;  // runs while clients have not been told of what was refused
+  MonoTime refused_told_ = MonoTime::min();
   uint64_t requests_ = 0, notifications_ = 0, errors_ = 0, events_lost_ = 0;
+  uint64_t forbidden_ = 0, rate_limited_ = 0;
 };
 
 }  // namespace nb::ipc

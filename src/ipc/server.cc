@@ -33,28 +33,30 @@ Server::Server(uv::Loop& loop, const Log& log, ServerOptions options, ServerEven
       log_(log),
       options_(std::move(options)),
       events_(events),
-      acceptor_(loop, log, Acceptor::OnConnection::to<&Server::on_connection>(this)),
       soon_(loop, Delegate<void()>::to<&Server::on_turn>(this)),
       sessions_(loop, Delegate<void(Session&)>::to<&Server::on_overdue>(this)),
-      lingering_(loop),
-      admission_({options_.max_clients, options_.max_clients_per_user, options_.idle_after},
-                 events_.on_may_yield) {}
+      lingering_(loop) {
+  const auto add = [&](const SocketOptions& socket) {
+    sockets_.push_back(std::make_unique<ServerSocket>(
+        loop, log, socket, static_cast<uint8_t>(sockets_.size()),
+        ServerSocket::OnConnection::to<&Server::on_connection>(this), events_.on_may_yield));
+  };
+  add(options_);
+  for (const SocketOptions& socket : options_.further) add(socket);
+}
 
 Status Server::start() {
-  Status status = options_.inherited_fd >= 0
-                      ? file_.adopt(options_.inherited_fd)
-                      : file_.open(options_.path, options_.mode, options_.group);
-  if (!status) return status;
-  if (const int rc = acceptor_.start(file_.fd()); rc < 0) {
-    stop();
-    return make_error("cannot listen on %s: %s", options_.path.c_str(), uv_strerror(rc));
+  for (const auto& entry : sockets_) {
+    if (Status status = entry->start(); !status) {
+      stop();
+      return status;
+    }
   }
   return {};
 }
 
 void Server::stop() {
-  acceptor_.stop();
-  file_.close();
+  for (const auto& entry : sockets_) entry->stop();
   for (std::unique_ptr<Session>& session : sessions_.take_all()) {
     (void)session->send();
     session->become(Session::State::over);
@@ -67,10 +69,24 @@ void Server::stop() {
 
 // --- connections ---------------------------------------------------------------------------------
 
-bool Server::on_connection(UniqueFd& fd, int shortage) {
+const ServerSocket& Server::entry_of(ClientId client) const {
+  const Session* session = sessions_.find(client);
+  return *sockets_[session != nullptr ? session->socket : 0];
+}
+
+const SocketOptions& Server::socket_of(ClientId client) const {
+  return entry_of(client).options();
+}
+
+size_t Server::clients_per_user(ClientId client) const {
+  return entry_of(client).admission().clients_per_user();
+}
+
+bool Server::on_connection(ServerSocket& entry, UniqueFd& fd, int shortage) {
+  const SocketOptions& socket = entry.options();
   const std::optional<Peer> peer = peer_of(fd.get());
   if (!peer) return false;
-  if (!is_allowed(fd.get(), *peer, options_.allow_users, options_.allow_groups)) {
+  if (!is_allowed(fd.get(), *peer, socket.allow_users, socket.allow_groups)) {
     log_.warning(LogAbout(peer->uid), "socket: process %d of user %u may not connect", peer->pid,
                  peer->uid);
     return refuse(
@@ -79,7 +95,7 @@ bool Server::on_connection(UniqueFd& fd, int shortage) {
             format("user %u may not connect: the agent's configuration names who may", peer->uid)));
   }
   if (shortage != 0) return refuse(fd, *peer, true, out_of_descriptors(shortage));
-  const Admission::Verdict verdict = admission_.ask(sessions_.all(), *peer, loop_.now());
+  const Admission::Verdict verdict = entry.admission().ask(sessions_.all(), *peer, loop_.now());
   if (verdict.refusal) {
     log_.warning(LogAbout(peer->uid), "socket: %s; process %d of user %u is turned away",
                  verdict.refusal->message.c_str(), peer->pid, peer->uid);
@@ -91,6 +107,7 @@ bool Server::on_connection(UniqueFd& fd, int shortage) {
                                            options_.line_bytes);
   if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return false;
   session->last_heard = loop_.now();
+  session->socket = entry.number();
   ++counters_.accepted;
   const ClientId id = ++last_id_;
   sessions_.add(std::move(session));

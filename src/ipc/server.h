@@ -1,5 +1,5 @@
-// Server: the agent's local socket. It accepts connections, reads lines, gathers what is written to
-// each client, and sends it once a turn. It keeps to the limits of PROTOCOL.md, section 1: no
+// Server: the agent's local sockets. It accepts connections, reads lines, gathers what is written
+// to each client, and sends it once a turn. It keeps to the limits of PROTOCOL.md, section 1: no
 // client can make it hold more than these allow, and no client slows another (ipc/turns.h).
 //
 // A line is handed out as it lies in the read buffer. Callbacks may call everything here for any
@@ -26,13 +26,11 @@
 #include "base/delegate.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "ipc/acceptor.h"
-#include "ipc/admission.h"
 #include "ipc/lingering.h"
 #include "ipc/peer.h"
+#include "ipc/server_socket.h"
 #include "ipc/session.h"
 #include "ipc/session_table.h"
-#include "ipc/socket_file.h"
 #include "ipc/turns.h"
 #include "rpc/codec.h"
 #include "rpc/line_limits.h"
@@ -41,17 +39,11 @@
 
 namespace nb::ipc {
 
-struct ServerOptions {
-  std::string path;
-  uint32_t mode = 0660;
-  std::optional<uint32_t> group;
-  std::vector<uint32_t> allow_users, allow_groups;  // both empty: everybody
-  int inherited_fd = -1;  // a listening socket to take over instead of making one at `path`
-  size_t max_clients = 64;
-  size_t max_clients_per_user = 0;                // 0: three quarters of max_clients
-  Duration idle_after = std::chrono::seconds(5);  // then a connection may yield to a new one
-  size_t line_bytes = rpc::kLineBytes;            // of a client, without the newline
-  size_t output_bytes = 1024 * 1024;              // waiting for one client
+// The first socket, and what holds for the clients of all.
+struct ServerOptions : SocketOptions {
+  std::vector<SocketOptions> further;
+  size_t line_bytes = rpc::kLineBytes;  // of a client, without the newline
+  size_t output_bytes = 1024 * 1024;    // waiting for one client
   // A connection that the agent closes still gets its outstanding answers for so long. Calls wait
   // for two seconds by default; a call that would wait for longer is refused.
   Duration answer_time = std::chrono::seconds(5);
@@ -136,7 +128,9 @@ class Server final : private SessionOwner {
   size_t queued_bytes(ClientId client) const;
   size_t queued_bytes() const { return sessions_.unsent(); }  // of all
   size_t clients() const { return sessions_.live(); }
-  size_t clients_per_user() const { return admission_.clients_per_user(); }
+  // The socket by which a client came; the first for a client that has gone.
+  const SocketOptions& socket_of(ClientId client) const;
+  size_t clients_per_user(ClientId client) const;
   uint64_t faults(ClientId client) const;
   const ServerCounters& counters() const { return counters_; }
   // How often the server has begun to hand out lines. The lines of one reading follow one another
@@ -147,7 +141,8 @@ class Server final : private SessionOwner {
  private:
   void on_ready(Session& session, int events) override;
   void on_process_gone(Session& session) override;
-  bool on_connection(UniqueFd& fd, int shortage);
+  bool on_connection(ServerSocket& entry, UniqueFd& fd, int shortage);
+  const ServerSocket& entry_of(ClientId client) const;
   void on_turn();
   void on_overdue(Session& session);
 
@@ -179,14 +174,12 @@ class Server final : private SessionOwner {
   ServerOptions options_;
   ServerEvents events_;
   ServerCounters counters_;
-  SocketFile file_;
-  Acceptor acceptor_;
+  std::vector<std::unique_ptr<ServerSocket>> sockets_;
   uv::Soon soon_;
   SessionPool pool_;
   SessionTable sessions_;  // after the pool that they use
   Lingering lingering_;
   ClientId last_id_ = 0;
-  Admission admission_;
   uint64_t readings_ = 0;
   TurnEnd turn_;
   bool round_was_cut_ = false;

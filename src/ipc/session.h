@@ -133,6 +133,7 @@ class Session {
   const LineFramer& framer() const { return framer_; }
 
   // Notes of the server.
+  uint8_t socket = 0;           // by which it came
   bool input_ended = false;     // while closing
   int last_reads = 0;           // while orphaned
   bool tells_drained = false;   // on_drained comes when little waits

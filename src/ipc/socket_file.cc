@@ -46,6 +46,24 @@ std::string temporary_name(const std::string& path, int number) {
   return path.substr(0, path.rfind('/') + 1) + ".nb" + std::to_string(number);
 }
 
+// In the sandbox of its unit, the agent can give a file to no other group: it may not call chown,
+// and other groups have no number there. In a folder with the set-group-ID bit each new file has
+// the group of the folder, and keeps it when it is renamed. So where an administrator has made such
+// a folder for the socket (systemd/nodebeat.tmpfiles), the socket is made in there.
+constexpr const char* kGroupFolder = ".group";
+constexpr gid_t kNoNumber = 65534;  // what a group without a number here looks like
+
+std::string place_to_make(const std::string& path, std::optional<uint32_t> group) {
+  const std::string folder = path + kGroupFolder;
+  struct stat status {};
+  const bool has_group = group && ::lstat(folder.c_str(), &status) == 0 &&
+                         S_ISDIR(status.st_mode) && (status.st_mode & S_ISGID) != 0 &&
+                         (status.st_gid == *group || status.st_gid == kNoNumber);
+  const std::string inside = folder + '/';
+  const bool fits = temporary_name(inside, kTemporaryNames - 1).size() <= kMaxPath;
+  return has_group && fits ? inside : path;
+}
+
 Status check_path(const std::string& path) {
   if (path.empty() || path.back() == '/') {
     return make_error("the socket's path '%s' names no file", path.c_str());
@@ -208,11 +226,12 @@ Status SocketFile::lock(const std::string& path) {
 Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<uint32_t> group) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return make_error("cannot make a socket: %s", std::strerror(errno));
+  const std::string place = place_to_make(path, group);
   std::string temporary;
   int rc = -1;
   errno = EADDRINUSE;
   for (int i = 0; i < kTemporaryNames && rc != 0 && errno == EADDRINUSE; ++i) {
-    temporary = temporary_name(path, i);
+    temporary = temporary_name(place, i);
     const sockaddr_un address = address_of(temporary);
     rc = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
@@ -228,8 +247,9 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
   if (::lstat(temporary.c_str(), &status) != 0) {
     return refuse(make_error("cannot look at %s: %s", temporary.c_str(), std::strerror(errno)));
   }
-  if (group && *group != status.st_gid &&
-      ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+  const bool has_group = !group || *group == status.st_gid ||
+                         (status.st_gid == kNoNumber && place.size() > path.size());
+  if (!has_group && ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
     return refuse(
         make_error("cannot give %s to group %u: %s. The agent's user has to be in it; in a "
                    "service of systemd, it has to be the unit's Group=",

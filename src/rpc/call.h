@@ -12,40 +12,19 @@
 #include "json/view.h"
 #include "rpc/error.h"
 #include "rpc/params.h"
+#include "rpc/rights.h"
+#include "rpc/token_bucket.h"
 
 namespace nb::rpc {
 
 using ClientId = uint64_t;  // never used twice; 0: the agent itself
 using Token = uint64_t;  // an answer that comes later; 0: nobody waits for it. Never the same twice
 
-// What a caller may do; each method names the right that it needs.
-enum class Right : uint8_t {
-  none,   // everybody has it
-  read,   // state.get, health.get, event.subscribe and others that change nothing
-  robot,  // the robot's state, its strokes, its errors
-  state,
-  event,
-  session,
-};
-
-class Rights {
- public:
-  constexpr Rights() = default;
-  static constexpr Rights all() { return Rights(0xff); }
-  constexpr Rights with(Right right) const { return Rights(bits_ | 1u << static_cast<int>(right)); }
-  constexpr bool has(Right right) const {
-    return right == Right::none || (bits_ >> static_cast<int>(right) & 1) != 0;
-  }
-
- private:
-  explicit constexpr Rights(unsigned bits) : bits_(static_cast<uint8_t>(bits)) {}
-  uint8_t bits_ = 0;
-};
-
 struct Caller {
   ClientId client = 0;
   uint32_t user = 0;  // whose program the client is
   Rights rights = Rights::all();
+  ClientLimits* limits = nullptr;  // null: none
 };
 
 // Where the answer to one call goes. A call is answered, refused or put off once; what comes after

@@ -60,6 +60,12 @@ std::string_view Dispatcher::nearest(std::string_view name) const {
 
 void Dispatcher::dispatch(Call& call, json::View params) {
   const Found found = find(call.method);
+  // A goodbye must not be lost: what needs no right is not counted.
+  if (call.who.limits != nullptr &&
+      (found.method == nullptr || found.method->right != Right::none)) {
+    const Duration wait = call.who.limits->calls.take(call.began);
+    if (wait > Duration::zero()) return call.refuse(rate_limited("calls", wait));
+  }
   if (found.method == nullptr) {
     return call.refuse(unknown_method(call.method, nearest(call.method)));
   }
@@ -76,7 +82,13 @@ bool Dispatcher::dispatch_will(Call& call, json::View params) {
 void Dispatcher::run(const Found& found, Call& call, json::View params) {
   const Method& method = *found.method;
   if (!call.who.rights.has(method.right)) {
-    return call.refuse(forbidden("this connection has not the right to call this method"));
+    return call.refuse(forbidden(method.name, method.right, socket_with_(method.right)));
+  }
+  // A will goes out once, and has no limits.
+  if (method.right == Right::event && call.origin == Call::Origin::client &&
+      call.who.limits != nullptr) {
+    const Duration wait = call.who.limits->events.take(call.began);
+    if (wait > Duration::zero()) return call.refuse(rate_limited("events", wait));
   }
   if (params.exists() && !params.is(json::View::Type::object)) {
     return call.refuse(invalid_params("params", "expected an object"));

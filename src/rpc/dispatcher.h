@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/delegate.h"
 #include "json/view.h"
 #include "rpc/call.h"
 #include "rpc/method.h"
@@ -23,6 +24,10 @@ class Dispatcher {
   void dispatch(Call& call, json::View params);
   // The call of a will, whose method has to be one that may be in a will. False: it is not.
   bool dispatch_will(Call& call, json::View params);
+
+  // Tells which socket gives a right, for the error of a caller who has not got it.
+  using SocketWith = Delegate<std::string_view(Right)>;
+  void set_socket_with(SocketWith socket_with) { socket_with_ = socket_with; }
 
   // "a, b and c"
   std::string names_in_will() const;
@@ -42,6 +47,7 @@ class Dispatcher {
   void run(const Found& found, Call& call, json::View params);
 
   std::vector<Table> tables_;
+  SocketWith socket_with_;
   Found last_;  // what was found last: calls of a method come many at a time
 };
 

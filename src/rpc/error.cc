@@ -17,8 +17,8 @@ constexpr Row kErrors[] = {
     {-32001, "not_found"},      {-32002, "conflict"},        {-32003, "refused_key"},
     {-32004, "queue_full"},     {-32005, "not_stored"},      {-32006, "busy"},
     {-32007, "timeout"},        {-32008, "unavailable"},     {-32009, "refused_by_redis"},
-    {-32010, "wrong_type"},     {-32011, "forbidden"},       {-32012, "dropped"},
-    {-32013, "in_doubt"},       {-32014, "corrupt"},
+    {-32010, "wrong_type"},     {kForbidden, "forbidden"},   {-32012, "dropped"},
+    {-32013, "in_doubt"},       {-32014, "corrupt"},         {kRateLimited, "rate_limited"},
 };
 
 constexpr size_t kMaxQuoted = 64;
@@ -157,7 +157,35 @@ Error wrong_type(std::string_view words, std::string_view type) {
 }
 
 Error forbidden(std::string_view words) {
-  return make(-32011, words);
+  return make(kForbidden, words);
+}
+
+Error forbidden(std::string_view method, Right right, std::string_view socket) {
+  Error error = make(kForbidden, method);
+  error.message += " needs the right ";
+  error.message += quoted(name_of(right));
+  error.message += ", which this socket does not give";
+  add(error, "right", name_of(right));
+  if (!socket.empty()) {
+    error.message += "; the socket ";
+    error.message += socket;
+    error.message += " does";
+    add(error, "socket", socket);
+  }
+  return error;
+}
+
+Error rate_limited(std::string_view what, Duration retry_after) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(retry_after).count();
+  Error error = make(kRateLimited, "more ");
+  error.message += what;
+  error.message += " than one client of this socket may have in a second";
+  add(error, "retry_after_ms", int64_t{ms});
+  return error;
+}
+
+void add_count(Error& error, uint64_t count) {
+  add(error, "count", static_cast<int64_t>(count));
 }
 
 Error dropped(std::string_view words) {

@@ -7,6 +7,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+#include "rpc/rights.h"
+
 namespace nb::rpc {
 
 // The error of a call, as in PROTOCOL.md, section 5.
@@ -42,6 +45,10 @@ Error unavailable(std::string_view words, std::string_view link);
 Error refused_by_redis(std::string_view redis_words);
 Error wrong_type(std::string_view words, std::string_view type);
 Error forbidden(std::string_view words);
+// A call needs `right`, which its socket does not give. `socket` gives it; empty: none is known.
+Error forbidden(std::string_view method, Right right, std::string_view socket);
+// More `what` ("calls", "events") than the client may have a second.
+Error rate_limited(std::string_view what, Duration retry_after);
 Error dropped(std::string_view words);
 Error dropped(std::string_view words, uint64_t count);
 Error in_doubt(std::string_view words, std::string_view redis_words);
@@ -56,6 +63,12 @@ std::string quoted(std::string_view text);
 // Puts the place of the value within the params, as "will[1].params.", before the field in
 // question, and before the words.
 void add_place(Error& error, std::string_view place);
+
+// Of notifications that were refused alike: how many, since the client was last told.
+void add_count(Error& error, uint64_t count);
+
+inline constexpr int kForbidden = -32011;
+inline constexpr int kRateLimited = -32015;
 
 // "invalid_params" of -32602 and so on; empty if the table has no such code, and 0 if no such name.
 std::string_view name_of(int code);

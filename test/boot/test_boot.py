@@ -142,6 +142,17 @@ def test_who_is_in_its_group_may_use_its_socket(machine, server):
     wait_until(lambda: server.get("cell/mode") == '"auto"')
 
 
+def test_who_may_only_look_is_in_another_group(machine, server):
+    view = "/run/nodebeat/view.sock"
+    assert machine.run("stat", "-c", "%U %G %a", view).stdout.split() == ["nodebeat", "nodebeat-view", "660"]
+    ctl = ["env", f"NODEBEAT_SOCKET={view}", "nodebeatctl"]
+    as_daemon = ["setpriv", "--reuid=daemon", "--regid=daemon"]
+    assert machine.run(*as_daemon, "--clear-groups", *ctl, "status", ok=False).returncode == 3
+    machine.run(*as_daemon, "--groups=nodebeat-view", *ctl, "status")
+    refused = machine.run(*as_daemon, "--groups=nodebeat-view", *ctl, "set", "cell/mode", "1", ok=False)
+    assert refused.returncode == 4 and "needs the right 'state'" in refused.stderr
+
+
 # --- what it sees -------------------------------------------------------------------------------
 
 

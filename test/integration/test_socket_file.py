@@ -164,7 +164,7 @@ def test_no_socket_at_all(redis_server, make_agent, tmp_path):
 def test_a_socket_that_was_handed_over(redis_server, make_agent, connect, tmp_path):
     path = tmp_path / "activated.sock"
     launcher = Path(__file__).with_name("support") / "activation.py"
-    agent = make_agent(redis_server.url(), wrapper=[sys.executable, launcher, path],
+    agent = make_agent(redis_server.url(), wrapper=[sys.executable, launcher, path, "--"],
                        settings={"socket.path": str(tmp_path / "unused.sock")})
     wait_until(lambda: path.exists())
     agent.settings["socket.path"] = str(path)
@@ -174,6 +174,32 @@ def test_a_socket_that_was_handed_over(redis_server, make_agent, connect, tmp_pa
     agent.stop()
     assert path.exists()  # it is the service manager's
     client.wait_closed()
+
+
+def test_both_sockets_handed_over_each_with_its_rights(redis_server, make_agent, connect, tmp_path,
+                                                       closing):
+    main, view = tmp_path / "main.sock", tmp_path / "other.sock"
+    launcher = Path(__file__).with_name("support") / "activation.py"
+    agent = make_agent(redis_server.url(),
+                       wrapper=[sys.executable, launcher, f"nodebeat-view={view}",
+                                f"nodebeat={main}", "--"],
+                       settings={"socket.path": str(tmp_path / "unused" / "agent.sock")})
+    wait_until(lambda: main.exists())
+    agent.settings["socket.path"] = str(main)
+    assert len(connect(agent).call("client.hello")["rights"]) == 5
+    assert closing(Client(view)).call("client.hello")["rights"] == ["read"]
+    assert not (tmp_path / "unused").exists()
+
+
+def test_the_agent_makes_the_socket_that_was_not_handed_over(redis_server, make_agent, connect,
+                                                             tmp_path, closing):
+    view = tmp_path / "other.sock"
+    launcher = Path(__file__).with_name("support") / "activation.py"
+    agent = make_agent(redis_server.url(),
+                       wrapper=[sys.executable, launcher, f"nodebeat-view={view}", "--"])
+    assert len(connect(agent).call("client.hello")["rights"]) == 5
+    assert closing(Client(view)).call("client.hello")["rights"] == ["read"]
+    assert not Path(agent.socket_path).with_name("view.sock").exists()
 
 
 def test_connections_are_closed_at_a_stop_and_clients_come_back(cell, make_agent, connect):

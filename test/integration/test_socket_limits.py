@@ -30,7 +30,7 @@ def test_the_hello_tells_the_limits(redis_server, make_agent, connect):
     client = connect(agent)
     hello = client.call("client.hello", name="x")
     assert list(hello) == ["protocol", "client_id", "node_id", "instance_id", "agent_version",
-                           "limits"]
+                           "rights", "limits"]
     assert hello["protocol"] == 1 and hello["node_id"] == "ook"
     assert hello["limits"] == {
         "line_bytes": 8192, "max_line_bytes": 65536, "output_bytes": 131072, "batch_calls": 256,
@@ -38,7 +38,8 @@ def test_the_hello_tells_the_limits(redis_server, make_agent, connect):
         "value_bytes": 65209, "slot_bytes": 4194304, "client_slot_bytes": 1048576,
         "event_bytes": 1048576,
         "urgent_bytes": 524288, "client_event_bytes": 524288, "clients": 64,
-        "clients_per_user": 48}
+        "clients_per_user": 48, "calls_per_second": 5000000, "events_per_second": 5000000}
+    assert hello["rights"] == ["read", "robot", "state", "event", "session"]
     assert client.call("client.hello", max_line_bytes=100_000)["limits"]["max_line_bytes"] == 100_000
     assert client.call("client.hello", name="y")["limits"]["max_line_bytes"] == 100_000
     for wrong in (65535, 1048577):

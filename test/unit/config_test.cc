@@ -40,10 +40,18 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.redis.max_output, 16u << 20);
   EXPECT_EQ(*c.redis.db_for("health"), 0);
   EXPECT_EQ(c.health, (HealthConfig{{"/"}, Gpu::automatic, {}}));
-  EXPECT_EQ(
-      c.socket,
-      (SocketConfig{
-          "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 0, 64 << 10, 1 << 20, 10s}));
+  SocketConfig socket{
+      "/run/nodebeat/agent.sock", 0660, "nodebeat", {}, {}, 64, 0, 64 << 10, 1 << 20, 10s};
+  socket.rights = {"read", "robot", "state", "event", "session"};
+  socket.calls_per_second = socket.events_per_second = 5'000'000;
+  EXPECT_EQ(c.socket, socket);
+  socket.path = "/run/nodebeat/view.sock";
+  socket.group = "nodebeat-view";
+  socket.rights = {"read"};
+  socket.max_clients = 32;
+  socket.calls_per_second = 10'000;
+  socket.is_view = true;
+  EXPECT_EQ(c.more_sockets, std::vector{socket});
   EXPECT_EQ(c.robot,
             (RobotConfig{100ms, 0s, 5000, 24h, 256 << 20, 10000, 5000, 1200, 1200, 128 << 20}));
   EXPECT_EQ(c.outbox, (OutboxConfig{4 << 20, 1 << 20, 16 << 20, 1 << 20, 512 << 10, 512 << 10,

@@ -48,6 +48,7 @@ class Ipc : public testing::Test {
   void on_call(rpc::Call& call, json::View params) {
     ++calls;
     last_client = call.who.client;
+    last_rights = call.who.rights;
     closed_at_last_call = closed.size();
     if (call.method == "echo") {
       call.answer(params.exists() ? params.raw() : "{}");
@@ -59,6 +60,11 @@ class Ipc : public testing::Test {
       tokens.push_back(call.put_off());
     } else if (call.method == "read") {
       tokens.push_back(call.put_off(RpcServer::kMaxPending / 4));
+    } else if (call.method == "forbidden") {
+      call.refuse(rpc::forbidden(call.method, rpc::Right::state, "/s"));
+    } else if (call.method == "counted") {
+      const Duration wait = call.who.limits->calls.take(call.began);
+      wait > 0ms ? call.refuse(rpc::rate_limited("calls", wait)) : call.answer("{}");
     } else if (call.method == "bad") {
       call.refuse(rpc::invalid_params("x", "expected a text"));
     } else if (call.method == "big") {
@@ -98,8 +104,9 @@ class Ipc : public testing::Test {
     is_needed = std::find(needed.begin(), needed.end(), client) != needed.end();
   }
 
-  std::unique_ptr<SocketClient> connect() {
-    auto client = std::make_unique<SocketClient>(options.path);
+  std::unique_ptr<SocketClient> connect() { return connect(options.path); }
+  std::unique_ptr<SocketClient> connect(const std::string& path) {
+    auto client = std::make_unique<SocketClient>(path);
     EXPECT_TRUE(client->connected());
     return client;
   }
@@ -137,12 +144,13 @@ class Ipc : public testing::Test {
   test::TempTree tree;
   test::CapturedLog log;
   std::string order, scratch;  // of dear calls
-  ServerOptions options{.path = tree("/agent.sock")};
+  ServerOptions options{{.path = tree("/agent.sock")}};
   std::unique_ptr<RpcServer> server;
   std::vector<ClientId> open, closed, needed;
   Departure last_departure{};
   std::vector<Token> tokens;
   ClientId last_client = 0;
+  rpc::Rights last_rights;
   size_t closed_at_last_call = 0;
   Peer last_peer;
   std::string big;

@@ -42,6 +42,13 @@ bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
+// Of the first socket.
+Result<int> activated_fd(const Environment& environment, int pid) {
+  const auto fds = activated_fds(environment, pid, {"nodebeat", "nodebeat-view"});
+  if (!fds) return fds.error();
+  return int{fds->front()};
+}
+
 TEST(LineFramer, CutsTheSameLinesWhereverTheBytesAreSplit) {
   const std::string text = "one\n\ntwo two\n\nthree\nrest";
   for (size_t a = 0; a <= text.size(); ++a) {
@@ -327,7 +334,7 @@ class SocketServer : public testing::Test {
   test::TestLoop loop;
   TempTree tree;
   test::CapturedLog log;
-  ServerOptions options{.path = tree("/agent.sock")};
+  ServerOptions options{{.path = tree("/agent.sock")}};
   std::unique_ptr<Server> server;
   int opened = 0;
 };

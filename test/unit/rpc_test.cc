@@ -123,6 +123,15 @@ TEST(Error, EveryRowOfTheTableIsWrittenAsItSays) {
       {wrong_type("w", "zset"),
        R"({"code":-32010,"message":"w","data":{"name":"wrong_type","type":"zset"}})"},
       {forbidden("w"), R"({"code":-32011,"message":"w","data":{"name":"forbidden"}})"},
+      {forbidden("a.b", Right::state, "/s"),
+       R"({"code":-32011,"message":"a.b needs the right 'state', which this socket does not give; )"
+       R"(the socket /s does","data":{"name":"forbidden","right":"state","socket":"/s"}})"},
+      {forbidden("a.b", Right::robot, ""),
+       R"({"code":-32011,"message":"a.b needs the right 'robot', which this socket does not give",)"
+       R"("data":{"name":"forbidden","right":"robot"}})"},
+      {rate_limited("calls", std::chrono::microseconds(1500)),
+       R"({"code":-32015,"message":"more calls than one client of this socket may have in a second",)"
+       R"("data":{"name":"rate_limited","retry_after_ms":2}})"},
       {dropped("w"), R"({"code":-32012,"message":"w","data":{"name":"dropped"}})"},
   };
   for (const auto& [error, expected] : rows) {

@@ -48,17 +48,20 @@ def is_sanitized(program):
     return program is not None and b"__asan_init" in Path(program).read_bytes()
 
 
-def toml(settings, probes=()):
+def toml(settings, probes=(), sockets=None):
     """A configuration file's text from {"heartbeat.interval": "1s", ...} and a list of probes.
-    JSON's scalars and lists are TOML too."""
+    JSON's scalars and lists are TOML too. With a list of further sockets, all are [[socket]]."""
     sections = {}
     for path, value in settings.items():
         section, key = path.rsplit(".", 1)
         sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
-    text = "".join(f"[{s}]\n" + "\n".join(lines) + "\n\n" for s, lines in sections.items())
-    for probe in probes:
-        text += "[[probe]]\n"
-        text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in probe.items()) + "\n"
+    listed = ["socket"] if sockets is not None else []
+    text = "".join((f"[[{s}]]\n" if s in listed else f"[{s}]\n") + "\n".join(lines) + "\n\n"
+                   for s, lines in sections.items())
+    for name, tables in (("socket", sockets or ()), ("probe", probes)):
+        for table in tables:
+            text += f"[[{name}]]\n"
+            text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items()) + "\n"
     return text
 
 
@@ -82,7 +85,7 @@ class Agent:
     """One nodebeatd. `settings` go over QUICK into a configuration file of its own."""
 
     def __init__(self, program, folder, node, redis_url, settings=None, probes=(), args=(),
-                 env=None, notify=None, wrapper=(), stop_within=1.0):
+                 env=None, notify=None, wrapper=(), stop_within=1.0, sockets=None):
         self.folder = folder
         self.folder.mkdir(exist_ok=True)
         self.node = node
@@ -95,6 +98,7 @@ class Agent:
             **(settings or {}),
         }
         self.probes = list(probes)
+        self.sockets = sockets
         self.write_config()
         self.reports = folder / "sanitizer"
         self.stop_within = stop_within
@@ -119,7 +123,7 @@ class Agent:
         settings = {k: v for k, v in self.settings.items() if v is not None}
         # In one step: the agent may be reading it.
         draft = self.config.with_suffix(".draft")
-        draft.write_text(toml(settings, self.probes))
+        draft.write_text(toml(settings, self.probes, self.sockets))
         draft.replace(self.config)
 
     def _collect(self):

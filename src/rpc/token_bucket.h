@@ -1,0 +1,41 @@
+// TokenBucket: how much of something one client may do a second. A full bucket holds one second's
+// worth, so a client that was silent may do that much at once. The bucket is one moment: the time
+// at which it is full again. Pure; the caller says what time it is.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace nb::rpc {
+
+class TokenBucket {
+ public:
+  TokenBucket() = default;
+  // 0: no limit.
+  explicit TokenBucket(uint64_t per_second) {
+    if (per_second != 0) price_ = kSecond / static_cast<int64_t>(per_second);
+  }
+
+  // Takes one, if there is one: zero. Else how long it takes until there is one.
+  Duration take(MonoTime now) {
+    const MonoTime full = std::max(full_, now) + price_;
+    if (full - now > kSecond) return full - now - kSecond;
+    full_ = full;
+    return Duration::zero();
+  }
+
+ private:
+  static constexpr Duration kSecond = std::chrono::seconds(1);
+
+  Duration price_{};  // of one, in time
+  MonoTime full_{};
+};
+
+// Of one client; they end with it.
+struct ClientLimits {
+  TokenBucket calls, events;
+};
+
+}  // namespace nb::rpc
