@@ -49,7 +49,7 @@ std::string advice_on_redis(std::string_view fault, const Options& options) {
 
 void look_at_redis(Findings& out, const Options& options, int stop_fd) {
   const std::string place = printable(redis_admin::place_of(options.redis));
-  Server server(Deadline(ms_of(options.connect_timeout), stop_fd), {.bytes = 32 << 20});
+  Server server(Deadline(ms_of(options.connect_timeout), stop_fd), {.bytes = 16 << 20});
   if (server.open(options.redis) != Server::Opened::open) {
     const std::string fault = printable(server.fault());
     out.push_back(problem("redis", place + ": " + fault, advice_on_redis(fault, options)));

@@ -15,9 +15,9 @@ using redis_admin::Server;
 using Kind = Reply::Kind;
 namespace {
 
-// An entry of an agent has at most two texts of a session. Whatever is larger is none of an
-// agent's, and not copied.
-constexpr redis_admin::ReplyLimits kLimits = {.bytes = 32 << 20, .items = 64 << 10};
+// An entry of an agent has one text of a session, of 2 MiB at most. Whatever is larger is none of
+// an agent's, and not copied.
+constexpr redis_admin::ReplyLimits kLimits = {.bytes = 16 << 20, .items = 64 << 10};
 constexpr int64_t kMostBlockMs = 5000;
 // After a look at the stream that was too large, since a large entry is its first one.
 constexpr std::chrono::minutes kWithoutFacts{1};

@@ -375,6 +375,13 @@ std::string Setup::text(const Style& style) const {
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
            url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
   }
+  out +=
+      "\nFor nodebeat-audit, where it is installed:\n"
+      "  sudo install -o nodebeat-audit -g nodebeat-audit -m 0400 audit.password "
+      "/etc/nodebeat-audit/redis-password\n"
+      "and in audit.toml under [redis] password_file = \"/etc/nodebeat-audit/redis-password\" and\n"
+      "  url = \"" +
+      url_of("audit") + "\"\n";
   return out + "\nThen: nodebeatctl redis check --password-file " +
          shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) + '\n';
 }

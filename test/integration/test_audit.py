@@ -5,8 +5,10 @@ import itertools
 import json
 import os
 import random
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis as redis_py
@@ -84,12 +86,12 @@ def writes(redis):
 def make_audit(tmp_path, redis_server, database, users, closing):
     """make_audit(**settings): a nodebeat-audit that runs; `redis__url="..."` for a key of its file."""
 
-    def make(start=True, **settings):
+    def make(start=True, wrapper=(), **settings):
         given = {"redis.url": redis_server.url(), "postgresql.conninfo": database.conninfo()}
         if users is not None:
             given |= {"redis.username": "audit", "redis.password_file": str(users.folder / "audit.password")}
         given |= {name.replace("__", "."): value for name, value in settings.items()}
-        return closing(Audit(PROGRAM, tmp_path / f"audit-{next(numbers)}", given, start))
+        return closing(Audit(PROGRAM, tmp_path / f"audit-{next(numbers)}", given, start, wrapper))
 
     return make
 
@@ -211,7 +213,7 @@ def test_an_entry_that_somebodys_trigger_refuses_holds_nothing_up(make_audit, da
 def test_an_entry_too_large_to_be_read_holds_nothing_up(make_audit, database, redis, writes):
     redis.config_set("proto-max-bulk-len", "512mb")
     before = writes.add(3)
-    giant = redis.xadd(STREAM, {"x": b"y" * (33 << 20)})
+    giant = redis.xadd(STREAM, {"x": b"y" * (17 << 20)})
     after = writes.add(3)
     audit = make_audit(redis__command_timeout="10s")
     all_there(database, before + after)
@@ -358,7 +360,7 @@ def test_a_group_that_is_gone_is_made_anew(make_audit, database, redis, writes, 
     all_there(database, first + second)
     nothing_pending(redis)
     assert len([l for l in audit.lines if "made the group" in l]) == 2
-    assert database.rows("nodebeat_audit_gap", "1") == []
+    assert database.rows("nodebeat_audit_gap", "1") == [] and database.ids("nodebeat_audit_odd") == []
 
 
 # --- trouble with Redis --------------------------------------------------------------------------------
@@ -465,6 +467,29 @@ def test_a_database_that_only_lets_read(make_audit, database, writes):
     database.sql(f"SET default_transaction_read_only = off; ALTER DATABASE {database.name} RESET ALL")
     database.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'audit'")
     all_there(database, first + second)
+
+
+def test_a_standby_is_refused_until_it_is_none(make_audit, database, writes):
+    audit = make_audit()
+    first = writes.add(3)
+    all_there(database, first)
+    server = database.server
+    server.kill()
+    signal = server.data / "standby.signal"
+    signal.touch()
+    server.start()
+    second = writes.add(3)
+    audit.wait_for_log("this server is a standby, to which nobody can write: name the primary")
+    assert "this server is a standby" in check(audit, 2)
+    server.sql("SELECT pg_promote()")
+    all_there(database, first + second)
+    assert not signal.exists()
+
+
+def test_another_database_and_the_socket_of_redis(make_audit, database, redis_server):
+    ids = Writes(redis_server.client(db=3)).add(3)
+    make_audit(redis__url=redis_server.unix_url(db=3))
+    all_there(database, ids)
 
 
 def test_a_role_that_may_not_make_tables_uses_those_that_are_there(make_audit, database, writes):
@@ -647,6 +672,31 @@ def test_sigterm_ends_it_at_once(make_audit, database, redis_server, writes, pro
     begin = time.monotonic()
     assert audit.stop() == 0
     assert time.monotonic() - begin < 1.0
+
+
+@pytest.mark.parametrize("side", ["redis", "postgresql"])
+def test_sigterm_ends_it_at_once_while_the_resolver_is_silent(make_audit, tmp_path, redis_server, database,
+                                                              isolated, side):
+    wrapper, _ = isolated(dead_resolver=True)
+    socket = f"host={database.server.folder} port={database.server.port} dbname={database.name} user=audit"
+    settings = {"redis": {"redis__url": "redis://db.example:6379", "postgresql__conninfo": socket},
+                "postgresql": {"redis__url": redis_server.unix_url(), "postgresql__conninfo": "host=db.example"}}
+    audit = make_audit(wrapper=wrapper, redis__connect_timeout="30s", **settings[side])
+    # The question to the resolver, which nobody answers.
+    sockets = Path(f"/proc/{audit.process.pid}/net/udp")
+    wait_until(lambda: any(line.split()[2].endswith(":0035") for line in sockets.read_text().splitlines()[1:]))
+    begin = time.monotonic()
+    assert audit.stop() == 0
+    assert time.monotonic() - begin < 1.0
+
+
+def test_what_it_takes_of_memory(make_audit, database, writes):
+    """Large entries, as many as there may be at once: far below MemoryMax of its unit."""
+    ids = [writes.add(state='{"x":"' + "y" * 1_000_000 + '"}')[0] for _ in range(64)]
+    audit = make_audit()
+    all_there(database, ids)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{audit.process.pid}/status").read_text())[1]
+    assert int(peak) < 150 << 10
 
 
 # --- all at once ---------------------------------------------------------------------------------------

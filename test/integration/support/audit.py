@@ -38,8 +38,9 @@ def find_audit():
 class Audit:
     """One nodebeat-audit. `settings` go over QUICK into a file of its own."""
 
-    def __init__(self, program, folder, settings, start=True):
+    def __init__(self, program, folder, settings, start=True, wrapper=()):
         self.program = program
+        self.wrapper = wrapper
         self.folder = folder
         self.folder.mkdir(exist_ok=True)
         self.config = folder / "audit.toml"
@@ -52,7 +53,8 @@ class Audit:
 
     def start(self):
         self.process = processes.spawn(
-            [self.program, "--config", self.config], env=environment(self.folder / "sanitizer"),
+            [*self.wrapper, self.program, "--config", self.config],
+            env=environment(self.folder / "sanitizer"),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.reader = threading.Thread(target=self._collect, args=(self.process,), daemon=True)
         self.reader.start()
