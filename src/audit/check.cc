@@ -17,7 +17,6 @@ using redis_admin::Deadline;
 using redis_admin::Form;
 using redis_admin::Reply;
 using redis_admin::Server;
-using terminal::Finding;
 using terminal::Findings;
 using terminal::fine;
 using terminal::printable;

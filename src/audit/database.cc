@@ -314,6 +314,7 @@ Result<uint64_t> Database::insert(const std::vector<Entry>& entries) {
     arrays.push_back(array_text(entries, static_cast<Column>(column)));
   }
   std::vector<Param> params;
+  params.reserve(arrays.size());
   for (const std::string& array : arrays) params.push_back({array});
   auto answer = run(kInsert, params);
   if (!answer) return answer.error();

@@ -9,10 +9,10 @@ constexpr Place kBeginning = {{}, 0};
 Place where_it_stands(const Place& known, const StreamFacts& facts) {
   // A stream that never had what was read before is another one: Redis lost its data, or somebody
   // deleted the stream.
-  const bool is_other = known.id > facts.last || known.count.value_or(0) > facts.added;
+  const bool is_other = facts.last < known.id || known.count.value_or(0) > facts.added;
   const Place& from = is_other ? kBeginning : known;
   // A group that was made anew begins at 0-0, and reads once more what has been read.
-  if (from.id >= facts.delivered) return from;
+  if (!(from.id < facts.delivered)) return from;
   return {facts.delivered,
           std::nullopt};  // another consumer has read on, or this one before it died
 }
@@ -33,7 +33,7 @@ Progress look_for_gap(const Place& known, const StreamFacts& facts, uint64_t rea
   out.place = before;
   if (all) {
     out.place = {facts.last, facts.added};
-  } else if (last_read > before.id) {
+  } else if (before.id < last_read) {
     const bool from_first = facts.delivered < facts.first;
     out.place.id = last_read;
     out.place.count = from_first ? std::optional(trimmed + read)

@@ -1,7 +1,6 @@
 // The id of an entry of a stream: "1700000000000-0". Pure.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +14,10 @@ struct StreamId {
   uint64_t ms = 0;
   uint64_t seq = 0;
 
-  auto operator<=>(const StreamId&) const = default;
+  bool operator==(const StreamId&) const = default;
+  bool operator<(const StreamId& other) const {
+    return ms != other.ms ? ms < other.ms : seq < other.seq;
+  }
 
   static std::optional<StreamId> parse(std::string_view text) {
     const size_t dash = text.find('-');

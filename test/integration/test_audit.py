@@ -514,7 +514,7 @@ def test_a_database_whose_encoding_cannot_hold_every_text(make_audit, database, 
     shared_postgres.sql("DROP DATABASE narrow WITH (FORCE)")
 
 
-@pytest.mark.parametrize("mode", ["black_hole", "swallow", "refuse"])
+@pytest.mark.parametrize("mode", ["black_hole", "swallow", "half", "rubbish", "refuse"])
 @pytest.mark.parametrize("side", ["redis", "postgresql"])
 def test_a_link_that_breaks(make_audit, database, redis_server, writes, proxy, closing, mode, side):
     if side == "redis":
