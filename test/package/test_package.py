@@ -329,6 +329,25 @@ def test_a_purge_leaves_nothing_but_the_user(tree, packages):
     assert "nodebeat" not in tree.run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n")
 
 
+def test_the_audit_waits_for_what_somebody_has_to_make(tree, packages):
+    tree.boot()
+    said = tree.install(packages["nodebeat-audit"])
+    assert "nodebeat-audit: the service is not started yet. nodebeat-audit(8) says what it needs" in said
+    assert not [line for line in tree.asked() if re.match("invoke (re)?start", line)]
+    assert tree.run("nodebeat-audit", "--check-config") == "the configuration is right\n"
+    assert "nodebeat-audit" in tree.path("/etc/passwd").read_text()
+    assert tree.path("/usr/share/man/man8/nodebeat-audit.8.gz").exists()
+    secret = tree.path("/etc/nodebeat-audit/redis-password")
+    secret.write_text("secret")
+    # The agent's purge is none of the audit's.
+    tree.install(packages["nodebeat"])
+    tree.run("dpkg", "--purge", "nodebeat")
+    assert secret.exists()
+    tree.run("dpkg", "--purge", "nodebeat-audit")
+    assert "invoke stop nodebeat-audit.service" in tree.asked()
+    assert not secret.parent.exists()
+
+
 def test_lintian_finds_nothing(packages):
     if not shutil.which("lintian"):
         pytest.skip("there is no lintian here")
