@@ -382,6 +382,7 @@ void Client::turn() {
     }
     if (!more) return;
     read_lines();
+    if (pending_.answered) return;  // whoever waits for that is told without one more read
   }
 }
 

@@ -276,6 +276,11 @@ def bench_latency(table, agent, port):
         for name, theirs in (("hiredis", seen["hiredis"][i]), ("redis-py", in_python[i])):
             table.row(f"nb_stroke_update() beside {name}, {quantile}", seen["push"][i], theirs)
             table.row(f"until it is stored beside {name}, {quantile}", seen["agent"][i], theirs)
+    table.title("a session's update with a version check, microseconds, beside the same EVALSHA by hiredis")
+    seen = figures_of(run(local, "update", agent.socket, port, UPDATES))
+    table.row("a line to the socket, median", seen["agent"][0], seen["bare"][0], at_most=1.3)
+    table.row("a line to the socket, p99", seen["agent"][1], seen["bare"][1])
+    table.row("nb_session_update(), median", seen["library"][0], seen["bare"][0], at_most=1.3)
 
 
 def bench_delivery(daemon, folder, table, agent, port):

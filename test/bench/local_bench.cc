@@ -6,6 +6,9 @@
 //   local_bench relay SOCKET COUNT            event.publish until another client has it, beside an
 //                                             epoll relay
 //   local_bench strokes SOCKET PORT COUNT     stroke.update beside four blocking calls of hiredis
+//   local_bench update SOCKET PORT COUNT      session.update with a version check, and
+//                                             nb_session_update(), beside the same EVALSHA by
+//                                             hiredis
 //   local_bench deliver SOCKET OTHER PORT COUNT
 //                                             from a client of one node to a client of another,
 //                                             beside PUBLISH -> SUBSCRIBE by hiredis
@@ -47,6 +50,7 @@
 #include <vector>
 
 #include "nodebeat/client.h"
+#include "wire/session_script.h"
 
 namespace {
 
@@ -539,6 +543,101 @@ int strokes(const char* socket, int port, int count) {
   return 0;
 }
 
+// What the agent sends for the same call, byte for byte but for the names.
+std::vector<std::string> update_words(int number, const std::string& state) {
+  std::string members = "," + state.substr(1, state.size() - 2);
+  std::string quoted;
+  for (const char c : members) {
+    if (c == '"') quoted += '\\';
+    quoted += c;
+  }
+  return {"EVALSHA",
+          nb::wire::kSessionScriptSha1,
+          "5",
+          "session:bare",
+          "nodebeat:sessions",
+          "nodebeat:sessions:seals",
+          "nodebeat:sessions:writes:bench:bare",
+          "nodebeat:sessions:audit",
+          "update",
+          text("%d", number),
+          "bare",
+          "\"bare\"",
+          "3600000",
+          number == 1 ? "" : text("%d", number - 1),
+          number == 1 ? "upsert state " : "state ",
+          "",
+          "",
+          "",
+          members,
+          quoted,
+          "2097152",
+          "10000",
+          "client",
+          "bench",
+          "uid",
+          "0",
+          "node",
+          "bench",
+          "instance",
+          "bare"};
+}
+
+int update(const char* socket, int port, int count) {
+  Line agent(socket);
+  nb_client_options options{};
+  options.size = sizeof options;
+  options.name = "bench";
+  options.socket_path = socket;
+  nb_client* client = nullptr;
+  char error[256];
+  if (nb_client_open(&options, &client, error, sizeof error) != NB_OK) die("%s", error);
+  Redis redis(port);
+  redis.call({"SCRIPT", "LOAD", nb::wire::kSessionScript});
+  redis.call({"DEL", "session:bare", "session:line", "session:library",
+              "nodebeat:sessions:writes:bench:bare"});
+  Samples raw, library, bare;
+  int64_t at = now_ns();
+  for (int i = 1; i <= count + kWarmUp; ++i) {
+    const std::string state = text(
+        "{\"n\":%d,\"joints\":[0.1234567,1.2345678,-2.3456789],\"scene\":\"kitchen table\","
+        "\"step\":\"wipe\"}",
+        i);
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    const std::string line = text(
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.update\",\"params\":{\"session_id\":"
+        "\"line\",\"state\":%s,%s}}\n",
+        state.c_str(), i == 1 ? "\"upsert\":true" : text("\"expected_version\":%d", i - 1).c_str());
+    int64_t before = now_ns();
+    agent.call(line);
+    raw.add(now_ns() - before);
+
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    nb_session_options with{};
+    with.size = sizeof with;
+    with.flags = i == 1 ? NB_SESSION_UPSERT : NB_SESSION_EXPECT;
+    with.expected_version = i - 1;
+    before = now_ns();
+    if (nb_session_update(client, "library", state.c_str(), &with, nullptr) != NB_OK) {
+      die("nb_session_update() has failed");
+    }
+    library.add(now_ns() - before);
+
+    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+    const std::vector<std::string> words = update_words(i, state);
+    const std::vector<std::string_view> views(words.begin(), words.end());
+    before = now_ns();
+    const std::string answer = redis.call(views);
+    bare.add(now_ns() - before);
+    if (answer != text("ok %d", i)) die("the script answers %s", answer.c_str());
+  }
+  raw.print("agent");
+  library.print("library");
+  bare.print("bare");
+  nb_client_close(client);
+  return 0;
+}
+
 int64_t stat_of(std::string_view stats, const char* name) {
   const std::string key = text("\"%s\":", name);
   const size_t at = stats.find(key);
@@ -696,6 +795,7 @@ int main(int argc, char** argv) {
   if (what == "deliver" && argc == 6) return deliver(argv[2], argv[3], number(4), number(5));
   if (what == "flow" && argc == 6) return flow(argv[2], argv[3], number(4), number(5));
   if (what == "strokes" && argc == 5) return strokes(argv[2], number(3), number(4));
+  if (what == "update" && argc == 5) return update(argv[2], number(3), number(4));
   if (what == "rate" && argc >= 7 && argc <= 9) {
     return rate(argv[2], number(3), argv[4] == std::string_view("set"), number(5), number(6),
                 static_cast<size_t>(argc >= 8 ? std::max(32, number(7)) : 300),

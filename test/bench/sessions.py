@@ -28,7 +28,7 @@ from support.rpc import Client  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 
 WRITERS = 8
-NODES = ("hog", "ook", "eek", "pip")
+NODES = ("hog", "ook", "eek", "left")
 
 
 def bench(daemon, programs, folder, updates=100_000, restarts=5, every=1000):
