@@ -94,6 +94,9 @@ void look_at_redis(Findings& out, const Options& options, int stop_fd) {
   } else if (stream.is_error()) {
     out.push_back(problem("stream", key + ": " + printable(stream.text),
                           "only the agents write this key: another program has it"));
+  } else if (stream.kind == Reply::Kind::none) {
+    out.push_back(problem("stream", key + ": " + printable(server.fault()),
+                          "if it holds an entry that no agent has written, that is set aside"));
   } else if (const auto facts = stream_facts(stream)) {
     out.push_back(fine("stream", format("%s has %" PRIu64 " entries, read up to %s of %s",
                                         key.c_str(), facts->length, facts->delivered.text().c_str(),

@@ -57,6 +57,9 @@ std::string first_line(const char* message) {
 std::string conninfo_fault(const std::string& text) {
   std::string fault;
   const ConnOptions list = parse(text, &fault);
+  // libpq repeats what it cannot read, and that may be a piece of a password.
+  const bool may_hold_one = text.find("password") != text.npos || text.find("://") != text.npos;
+  if (!list && may_hold_one) fault = "libpq cannot read it";
   if (!list) return fault + " (expected such as \"host=db.local dbname=nodebeat user=audit\")";
   for (const PQconninfoOption* one = list.get(); one->keyword != nullptr; ++one) {
     if (one->val != nullptr && std::string_view(one->keyword) == "password") {
@@ -90,7 +93,9 @@ void Database::close() {
 
 Status Database::fail(const std::string& words) {
   close();
-  return make_error("PostgreSQL (%s): %s", place_of_database(options_).c_str(), words.c_str());
+  const std::string place = place_of_database(options_);
+  return make_error("PostgreSQL%s: %s", place.empty() ? "" : (" (" + place + ")").c_str(),
+                    words.c_str());
 }
 
 // False if the time is over, or the program is to end.

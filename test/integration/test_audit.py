@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from support import acl
+from support.agent import is_sanitized
 from support.audit import GROUP, STREAM, Audit, Writes, find_audit
 from support.fault_proxy import FaultProxy
 from support.postgres import PostgresServer, find_bin
@@ -653,7 +653,7 @@ def test_a_password_stands_in_no_line(make_audit, database, redis_server, redis,
 
 
 @pytest.mark.parametrize("where", ["idle", "redis hangs", "postgresql hangs", "both are away"])
-def test_sigterm_ends_it_at_once(make_audit, database, redis_server, writes, proxy, closing, where):
+def test_sigterm_ends_it_at_once(make_audit, database, redis_server, writes, proxy, closing, stop_within, where):
     to_redis = proxy(redis_server)
     to_database = closing(FaultProxy(("127.0.0.1", database.server.port)))
     audit = make_audit(redis__url=to_redis.url(), postgresql__conninfo=database.conninfo(to_database.port),
@@ -664,19 +664,20 @@ def test_sigterm_ends_it_at_once(make_audit, database, redis_server, writes, pro
         to_redis.mode = "black_hole"
     elif where == "postgresql hangs":
         to_database.mode = "black_hole"
-        writes.add()
+        # More than the kernel takes for a peer that reads nothing.
+        writes.add(state="y" * 8_000_000)
         wait_until(lambda: redis_server.client().xpending(STREAM, GROUP)["pending"] == 1)
     elif where == "both are away":
         to_redis.mode = to_database.mode = "refuse"
         audit.wait_for_log("trying again")
     begin = time.monotonic()
     assert audit.stop() == 0
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < stop_within
 
 
 @pytest.mark.parametrize("side", ["redis", "postgresql"])
 def test_sigterm_ends_it_at_once_while_the_resolver_is_silent(make_audit, tmp_path, redis_server, database,
-                                                              isolated, side):
+                                                              isolated, stop_within, side):
     wrapper, _ = isolated(dead_resolver=True)
     socket = f"host={database.server.folder} port={database.server.port} dbname={database.name} user=audit"
     settings = {"redis": {"redis__url": "redis://db.example:6379", "postgresql__conninfo": socket},
@@ -687,7 +688,7 @@ def test_sigterm_ends_it_at_once_while_the_resolver_is_silent(make_audit, tmp_pa
     wait_until(lambda: any(line.split()[2].endswith(":0035") for line in sockets.read_text().splitlines()[1:]))
     begin = time.monotonic()
     assert audit.stop() == 0
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < stop_within
 
 
 def test_what_it_takes_of_memory(make_audit, database, writes):
@@ -696,7 +697,7 @@ def test_what_it_takes_of_memory(make_audit, database, writes):
     audit = make_audit()
     all_there(database, ids)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{audit.process.pid}/status").read_text())[1]
-    assert int(peak) < 150 << 10
+    assert is_sanitized(PROGRAM) or int(peak) < 150 << 10
 
 
 # --- all at once ---------------------------------------------------------------------------------------

@@ -329,6 +329,13 @@ TEST(AuditOptions, WhatLibpqDoesNotKnowIsNamed) {
             "audit.toml:2: key 'postgresql.conninfo': invalid connection option \"hots\" (expected "
             "such as \"host=db.local dbname=nodebeat user=audit\")");
   EXPECT_EQ(conninfo_fault("postgresql://audit@db.local/nodebeat"), "");
+  // Nor may a piece of a password be repeated.
+  for (const char* text :
+       {"password=ge heim", "postgresql://audit:ge heim@[db", "hots=x password=heim"}) {
+    EXPECT_EQ(
+        conninfo_fault(text),
+        "libpq cannot read it (expected such as \"host=db.local dbname=nodebeat user=audit\")");
+  }
 }
 
 TEST(AuditOptions, PasswordsComeFromFiles) {

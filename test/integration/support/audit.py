@@ -88,6 +88,8 @@ class Audit:
             self.reader.join(5)
             self.process.stderr.close()
         print("\n".join(["--- nodebeat-audit", *self.lines]))
+        reports = [p.read_text() for p in self.folder.glob("sanitizer*")]
+        assert not reports, "\n".join(reports)
 
 
 class Writes:
