@@ -273,7 +273,10 @@ NB_API int nb_stroke_end(nb_client* client);
 NB_API int nb_report_error(nb_client* client, const char* category, const char* message,
                            const char* details);
 
-/* Publishes `event`, a JSON object, on `channel`. An event. */
+/*
+ * Publishes `event`, a JSON object, on `channel`. The agent adds who has said it, `node_id` and
+ * `client_name`; an event that names another node is refused. An event.
+ */
 NB_API int nb_publish(nb_client* client, const char* channel, const char* event);
 
 /* Any other call of the protocol, without an answer; `params` is a JSON object or NULL. An event.

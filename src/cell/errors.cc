@@ -41,7 +41,9 @@ void Errors::report(rpc::Call& call) {
   } else {
     event_ += "{}";
   }
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  event_.append(",\"instance_id\":\"").append(identity_.instance_id) += '"';
+  events_.append_client_name(call, event_);
+  event_ += '}';
   events_.send(call, {channel, event_, max_age_, Publication::Record::error});
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/timestamp.h"
+#include "json/writer.h"
 #include "wire/keys.h"
 
 namespace nb::cell {
@@ -15,6 +16,9 @@ constexpr int64_t kWeekMs = 604'800'000;
 // hour, one client's errors may take this part: so they neither push out what others have reported
 // nor use up what others of the same user may report.
 constexpr uint64_t kErrorShare = 4;
+
+constexpr std::string_view kNodeId = "node_id";
+constexpr std::string_view kClientName = "client_name";
 
 constexpr rpc::Param kChannel{"channel", rpc::ParamKind::plain, true, 1, 256};
 constexpr rpc::Param kEvent{"event", rpc::ParamKind::object, true};
@@ -32,11 +36,12 @@ constexpr rpc::Method Events::kMethods[] = {
 };
 
 Events::Events(uv::Loop& loop, const node::Identity& identity, Writes& writes, Listeners& listeners,
-               const config::Config& config)
+               const config::Config& config, NameOf name_of)
     : loop_(loop),
       identity_(identity),
       writes_(writes),
       listeners_(listeners),
+      name_of_(name_of),
       db_(config.redis.db_for("health").value()),
       node_stream_(wire::node_events_stream(identity.node)),
       recorded_(identity.node, {}),
@@ -58,6 +63,55 @@ void Events::reconfigure(const config::Config& config) {
   errors_of_client_.set_limit(std::max<uint64_t>(of_all / kErrorShare, 1));
 }
 
+void Events::append_client_name(const rpc::Call& call, std::string& object) const {
+  const std::string_view name = name_of_(call.who.client);
+  if (name.empty()) return;
+  object += object.back() == '{' ? "\"" : ",\"";
+  object.append(kClientName).append("\":");
+  json::Writer(object).string(name);
+}
+
+// Completes event_, the event without its end, by who has said it, so that no client speaks for
+// another node or another client. False: the call was refused.
+bool Events::complete(rpc::Call& call, const json::View& event, bool strict) {
+  json::View type, timestamp, node, client;
+  for (const json::Member& member : event.members()) {
+    if (member.name_is("type")) type = member.value;
+    if (member.name_is("timestamp")) timestamp = member.value;
+    if (member.name_is(kNodeId)) node = member.value;
+    if (member.name_is(kClientName)) client = member.value;
+  }
+  const auto refuse = [&call](const char* field, const std::string& words) {
+    call.refuse(rpc::invalid_params(field, words));
+    return false;
+  };
+  constexpr const char* kText = "the readers of this channel need a text here";
+  if (strict && !type.is(json::View::Type::string)) return refuse("event.type", kText);
+  if (strict && timestamp.exists() && !timestamp.is(json::View::Type::string)) {
+    return refuse("event.timestamp", kText);
+  }
+  if (node.exists() && !node.string_is(identity_.node)) {
+    return refuse("event.node_id", "this is node '" + identity_.node +
+                                       "', and no client speaks for another one: leave it out");
+  }
+  if (client.exists() && !client.string_is(name_of_(call.who.client))) {
+    return refuse("event.client_name",
+                  "the agent writes the name of the client's hello here: leave it out");
+  }
+  if (!node.exists()) {
+    event_ += event_.back() == '{' ? "\"" : ",\"";
+    event_.append(kNodeId).append("\":\"").append(identity_.node).append("\"");
+  }
+  if (strict && !timestamp.exists()) {
+    event_ += ",\"timestamp\":\"";
+    append_timestamp(loop_.clock().wall_now(), event_);
+    event_ += '"';
+  }
+  if (!client.exists()) append_client_name(call, event_);
+  event_ += '}';
+  return true;
+}
+
 void Events::publish(rpc::Call& call) {
   std::string scratch;
   const std::string_view channel = *call[kChannel].string(scratch);
@@ -65,34 +119,17 @@ void Events::publish(rpc::Call& call) {
   if (channel == wire::kStrokeProgressChannel) {
     return call.refuse(rpc::refused_key(channel, "progress is published by stroke.update"));
   }
-  std::string_view payload = compacted(event, event_);
-  if (wire::is_strict_channel(channel)) {
-    const json::View type = event["type"];
-    const json::View timestamp = event["timestamp"];
-    if (!type.is(json::View::Type::string)) {
-      return call.refuse(
-          rpc::invalid_params("event.type", "the readers of this channel need a text here"));
-    }
-    if (timestamp.exists() && !timestamp.is(json::View::Type::string)) {
-      return call.refuse(
-          rpc::invalid_params("event.timestamp", "the readers of this channel need a text here"));
-    }
-    if (payload.data() != event_.data()) event_ = payload;
-    event_.pop_back();
-    if (!event["node_id"].exists()) {
-      event_.append(",\"node_id\":\"").append(identity_.node).append("\"");
-    }
-    if (!timestamp.exists()) {
-      event_ += ",\"timestamp\":\"";
-      append_timestamp(loop_.clock().wall_now(), event_);
-      event_ += '"';
-    }
-    event_ += '}';
-    payload = event_;
+  if (channel.starts_with(wire::kNodeEventsPrefix) &&
+      channel.substr(wire::kNodeEventsPrefix.size()) != identity_.node) {
+    return call.refuse(rpc::refused_key(channel, "only programs on that node speak there"));
   }
+  const std::string_view compact = compacted(event, event_);
+  if (compact.data() != event_.data()) event_ = compact;
+  event_.pop_back();
+  if (!complete(call, event, wire::is_strict_channel(channel))) return;
   if (call.is_check()) return;
   const bool records = call[kRecord].boolean().value_or(true);
-  Publication publication{channel, payload, max_age_,
+  Publication publication{channel, event_, max_age_,
                           records ? Publication::Record::channel : Publication::Record::no};
   if (const auto age = call[kMaxAge].integer()) {
     publication.max_age = std::chrono::milliseconds(*age);

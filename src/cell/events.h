@@ -33,9 +33,11 @@ struct Publication {
 
 class Events {
  public:
-  // All references must outlive it, but for `config`.
+  using NameOf = Delegate<std::string_view(rpc::ClientId)>;
+
+  // All references must outlive it, but for `config`. `name_of`: of a client, as in its hello.
   Events(uv::Loop& loop, const node::Identity& identity, Writes& writes, Listeners& listeners,
-         const config::Config& config);
+         const config::Config& config, NameOf name_of);
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
 
@@ -44,6 +46,9 @@ class Events {
 
   static const rpc::Method kMethods[1];
   void publish(rpc::Call& call);
+  // Adds the last member, who has said it, to an object without its end; nothing for a client
+  // without a name.
+  void append_client_name(const rpc::Call& call, std::string& object) const;
 
   // Writes one unit, with the event as its message: `slot` and `entry` may be null. Of an event
   // that is recorded the entry is its own, and `entry` is not looked at. Answers the call; false:
@@ -53,12 +58,14 @@ class Events {
             std::string_view result = "{}");
 
  private:
+  bool complete(rpc::Call& call, const json::View& event, bool strict);
   bool has_budget(const rpc::Call& call, Publication::Record record);
 
   uv::Loop& loop_;
   const node::Identity& identity_;
   Writes& writes_;
   Listeners& listeners_;
+  NameOf name_of_;
   int db_;
   Duration max_age_{};
   uint64_t events_length_ = 0;

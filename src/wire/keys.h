@@ -20,6 +20,7 @@ std::string stroke_progress_key(std::string_view session);    // HASH, field "pr
 std::string stroke_history_stream(std::string_view session);  // STREAM
 std::string error_events_channel(std::string_view category);  // pub/sub
 inline constexpr std::string_view kRobotEventsChannel = "robot:events";
+inline constexpr std::string_view kNodeEventsPrefix = "node:events:";  // of node_events_channel()
 inline constexpr std::string_view kStrokeSessionChannel = "stroke:events:session";
 inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progress";
 std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples of the joints

@@ -207,7 +207,7 @@ def test_redis_that_does_not_let_publish(redis_server, make_agent, connect):
     # Neither half of what was refused is there.
     kept = [f["event"] for _, f in redis_server.client().xrange("stream:events:ook:c")
             if f["channel"] == "c"]
-    assert kept == ['{"i":1}']
+    assert kept == ['{"i":1,"node_id":"ook"}']
 
 
 def test_nothing_acknowledged_is_lost_when_redis_restarts(make_redis, make_agent, steady):

@@ -38,10 +38,11 @@ def test_local_listeners_need_no_redis(lonely, connect):
     listener.call("event.subscribe", channels=["a"], patterns=["b*"])
     lonely.client.call("event.publish", '{"channel":"a","event":{ "x" : 1.10 }}')
     assert listener.read_line() == (
-        b'{"jsonrpc":"2.0","method":"event","params":{"channel":"a","event":{"x":1.10}}}'
+        b'{"jsonrpc":"2.0","method":"event","params":{"channel":"a","event":{"x":1.10,'
+        b'"node_id":"ook"}}}'
     )
     lonely.client.call("event.publish", channel="bc", event={})
-    assert listener.next_event() == {"channel": "bc", "event": {}, "pattern": "b*"}
+    assert listener.next_event() == {"channel": "bc", "event": {"node_id": "ook"}, "pattern": "b*"}
     lonely.client.call("event.publish", channel="c", event={})
     assert listener.events() == []
 
@@ -49,7 +50,7 @@ def test_local_listeners_need_no_redis(lonely, connect):
 def test_a_publisher_hears_itself_once(lonely):
     lonely.client.call("event.subscribe", channels=["a"])
     lonely.client.call("event.publish", channel="a", event={"i": 1})
-    assert [e["event"] for e in lonely.client.events()] == [{"i": 1}]
+    assert [e["event"] for e in lonely.client.events()] == [{"i": 1, "node_id": "ook"}]
 
 
 def test_with_redis_there_it_comes_once_and_no_echo(cell, connect, listening):
@@ -127,7 +128,7 @@ def test_overlapping_subscriptions_bring_it_once(cell, listening):
     cell.redis.publish("x", '{"i":3}')  # after which nothing of the former can come
     events = [cell.client.next_event() for _ in range(3)]
     assert events == [
-        {"channel": "ab", "event": {"i": 1}},
+        {"channel": "ab", "event": {"i": 1, "node_id": "ook"}},
         {"channel": "ab", "event": {"i": 2}, "remote": True},
         {"channel": "x", "event": {"i": 3}, "remote": True},
     ]
@@ -205,7 +206,7 @@ def test_listeners_that_share_what_they_listen_to(cell, connect, listening):
     goes changes nothing for the others."""
     def by(client):
         event = client.next_event()
-        assert event["event"] == {"type": "y" if "remote" in event else "x"}
+        assert event["event"]["type"] == ("y" if "remote" in event else "x")
         return event.get("pattern", event["channel"])
 
     wants = [(["a*"], ["ab"]), ([], ["ab"]), (["*b", "a*"], []), (["a*", "*b"], [])]
@@ -440,11 +441,16 @@ def test_two_agents_hear_one_another(cell, make_agent, steady, listening):
         client.call("event.subscribe", channels=["a"])
     wait_until(lambda: dict(cell.redis.pubsub_numsub("a")) == {"a": 2})
     cell.client.call("event.publish", channel="a", event={"i": 1}, ack="stored")
-    assert other.next_event() == {"channel": "a", "event": {"i": 1}, "remote": True}
-    other.call("event.publish", channel="a", event={"i": 1}, ack="stored")  # the same bytes
-    assert cell.client.next_event() == {"channel": "a", "event": {"i": 1}}
-    assert cell.client.next_event() == {"channel": "a", "event": {"i": 1}, "remote": True}
-    assert other.next_event() == {"channel": "a", "event": {"i": 1}}
+    ooks, hogs = {"i": 1, "node_id": "ook"}, {"i": 1, "node_id": "hog"}
+    assert other.next_event() == {"channel": "a", "event": ooks, "remote": True}
+    other.call("event.publish", channel="a", event={"i": 1}, ack="stored")
+    assert cell.client.next_event() == {"channel": "a", "event": ooks}
+    assert cell.client.next_event() == {"channel": "a", "event": hogs, "remote": True}
+    assert other.next_event() == {"channel": "a", "event": hogs}
+    # The bytes of its own event, from somebody else, are no echo.
+    cell.redis.publish("a", '{"i":1,"node_id":"ook"}')
+    assert cell.client.next_event() == {"channel": "a", "event": ooks, "remote": True}
+    assert other.next_event() == {"channel": "a", "event": ooks, "remote": True}
     assert cell.client.events() == other.events() == []
 
 
@@ -486,7 +492,7 @@ def test_who_subscribes_while_redis_is_silent_is_answered(redis_server, make_age
     assert client.call("event.unsubscribe", channels=["b"]) == client.answer(given_up) == {}
     waits = client.request("event.subscribe", channels=["c"])
     client.notify("event.publish", channel="c", event={})
-    assert client.next_event() == {"channel": "c", "event": {}}
+    assert client.next_event() == {"channel": "c", "event": {"node_id": "ook"}}
     assert client.answer(waits) == {}
     way.mode = "pass"
     assert client.next_message("event.gap")
@@ -541,6 +547,7 @@ def test_elsewhere_bytes_go_out_as_they_came(cell, closing):
     events = closing(cell.server.subscribe("cv:parameter:update"))
     written = r'{"timestamp":1700000000000,"type":7,"data":{"value":1.10,"s":"\u00e4\/"}}'
     spaced = written.replace(":", " : ").replace(",", "\t,")
+    written = written[:-1] + ',"node_id":"ook"}'
     cell.client.call("event.publish", f'{{"channel":"cv:parameter:update","event":{spaced},'
                      '"ack":"stored"}')
     wait_until(lambda: events.raw)
@@ -551,13 +558,11 @@ def test_elsewhere_bytes_go_out_as_they_came(cell, closing):
 
 
 STRICT = ["robot:events", "stroke:events:session", "stroke:events:x", "error:events:c",
-          "node:events:ook", "node:events:hog", "system:events"]
+          "node:events:ook", "system:events"]
 
 
 @pytest.mark.parametrize("channel", STRICT)
-def test_strict_channels_get_what_their_readers_need(cell, closing, channel, users):
-    if users and channel == "node:events:hog":
-        pytest.skip("not as the node's user: it may not speak for another node")
+def test_strict_channels_get_what_their_readers_need(cell, closing, channel):
     events = closing(cell.server.subscribe(channel))
     for event, field in (({}, "event.type"), ({"type": 1}, "event.type"),
                          ({"type": None}, "event.type"),
@@ -569,9 +574,47 @@ def test_strict_channels_get_what_their_readers_need(cell, closing, channel, use
     event = events.wait_for("t")
     assert list(event) == ["type", "x", "node_id", "timestamp"]
     assert event["node_id"] == "ook" and TIMESTAMP.fullmatch(event["timestamp"])
-    given = {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "hog", "type": "given"}
+    given = {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "ook", "type": "given"}
     cell.client.call("event.publish", channel=channel, event=given)
     assert list(events.wait_for("given").items()) == list(given.items())
+
+
+@pytest.mark.parametrize("channel", ["c", "robot:events", "system:events"])
+def test_no_client_speaks_for_another_node_or_client(cell, closing, channel):
+    events = closing(cell.server.subscribe(channel))
+    cell.client.call("client.hello", name="left arm")
+    for event, field in (({"type": "t", "node_id": "hog"}, "event.node_id"),
+                         ({"type": "t", "node_id": None}, "event.node_id"),
+                         ({"type": "t", "client_name": "right arm"}, "event.client_name")):
+        error = refused(cell.client, "event.publish", channel=channel, event=event)
+        assert (error.code, error.field) == (-32602, field)
+        will = [{"method": "event.publish", "params": {"channel": channel, "event": event}}]
+        error = refused(cell.client, "client.hello", will=will)
+        assert (error.code, error.field) == (-32602, f"will[0].params.{field}")
+    cell.client.call("event.publish", channel=channel, event={"type": "own"})
+    event = events.wait_for("own")
+    assert event["node_id"] == "ook" and event["client_name"] == "left arm"
+    assert [json.loads(raw[2])["type"] for raw in events.raw] == ["own"]
+
+
+def test_a_will_is_said_in_the_name_of_who_has_gone(cell, connect, listening):
+    listening(cell.client, channels=["c"])
+    client = connect(cell.agent)
+    client.call("client.hello", name="left arm", will=[
+        {"method": "event.publish", "params": {"channel": "c", "event": {"type": "gone"}}},
+        {"method": "error.report", "params": {"category": "c", "message": "m"}}])
+    listening(cell.client, channels=["error:events:c"])
+    client.close()
+    assert cell.client.next_event("c")["event"] == {
+        "type": "gone", "node_id": "ook", "client_name": "left arm"}
+    error = cell.client.next_event("error:events:c")["event"]
+    assert error["node_id"] == "ook" and error["client_name"] == "left arm"
+
+
+def test_on_the_channel_of_another_node_nobody_speaks(cell):
+    error = refused(cell.client, "event.publish", channel="node:events:hog", event={"type": "t"})
+    assert (error.code, error.name) == (-32003, "refused_key")
+    assert error.message == "only programs on that node speak there"
 
 
 def test_progress_is_nobodys_but_the_strokes(cell, closing):
@@ -604,7 +647,7 @@ def test_without_record_it_is_only_published(cell, closing):
     cell.client.call("event.publish", channel="c", event={"type": "u"}, record=True, ack="stored")
     assert events.wait_for("t") and events.wait_for("u")
     kept = [f["event"] for _, f in cell.redis.xrange("stream:events:ook:c")]
-    assert kept == ['{"type":"u"}']
+    assert kept == ['{"type":"u","node_id":"ook"}']
 
 
 def test_how_many_heard_it(cell, closing):
@@ -633,7 +676,7 @@ def test_too_late_to_be_published(lonely):
     assert lonely.client.answer(young) == {"subscribers": 0}
     assert lonely.client.answer(never) == {"subscribers": None}
     kept = [f["event"] for _, f in lonely.server.client().xrange("stream:events:ook:c")]
-    assert kept == ['{"type":"late"}', '{"type":"young"}']
+    assert [json.loads(event)["type"] for event in kept] == ["late", "young"]
     assert lonely.client.call("agent.stats")["outbox"]["expired"] >= 2
 
 
@@ -712,7 +755,8 @@ def test_no_channel_pushes_anothers_events_out(redis_server, make_agent, steady)
         client.notify("event.publish", channel=f"bulk{i % 10}", event={"i": i})
     client.call("event.publish", channel="calm", event={"i": 1}, ack="stored")
     redis = redis_server.client()
-    assert [f["event"] for _, f in redis.xrange("stream:events:ook:calm")] == ['{"i":0}', '{"i":1}']
+    assert [f["event"] for _, f in redis.xrange("stream:events:ook:calm")] == [
+        '{"i":0,"node_id":"ook"}', '{"i":1,"node_id":"ook"}']
     assert [f["channel"] for _, f in redis.xrange("stream:node_events:ook")] == [
         "error:events:arm"]
     # One client has a quarter of the streams; what it publishes elsewhere shares one.

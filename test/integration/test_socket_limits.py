@@ -426,7 +426,7 @@ def test_what_a_client_said_before_it_went_counts(cell, connect):
     client.close()
     kept = wait_until(lambda: (e := [f["event"] for _, f in cell.redis.xrange(
         "stream:events:ook:c") if f["channel"] == "c"]) and len(e) == 1000 and e)
-    assert kept == [f'{{"i":{i}}}' for i in range(1000)]
+    assert kept == [f'{{"i":{i},"node_id":"ook"}}' for i in range(1000)]
 
 
 def test_clients_that_die_while_their_answers_are_on_the_way(cell, connect):

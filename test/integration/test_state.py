@@ -361,7 +361,7 @@ STATS = {
          "urgent_bytes_limit", "accepted", "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
     "latency_us": {side: {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
                    for side in ("accept", "store")},
-    "calls": {"requests": int, "notifications": int, "errors": int},
+    "calls": dict.fromkeys(["requests", "notifications", "errors", "forbidden", "rate_limited"], int),
     "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off",
                              "yielded"], int),
     "subscriptions": {"local": int, "remote_state": str, "delivered": int, "echoes_dropped": int,
@@ -416,7 +416,7 @@ def test_stats_to_the_letter(redis_server, make_agent, steady):
     assert (me["name"], me["pid"], me["uid"]) == ("tester", os.getpid(), os.getuid())
     assert me["subscriptions"] == 2 and me["errors"] == 1 and me["calls"] >= 5
     assert stats["subscriptions"]["local"] == 2
-    assert stats["socket"]["clients"] == 1 and stats["socket"]["clients_limit"] == 64
+    assert stats["socket"]["clients"] == 1 and stats["socket"]["clients_limit"] == 96
     assert stats["calls"]["notifications"] == 1 and stats["calls"]["errors"] == 1
     assert stats["probes"][0]["name"] == "me"
 

@@ -31,6 +31,16 @@ TEST_F(CellErrors, AnErrorIsToldAndKept) {
   EXPECT_NE(store.last("PUBLISH error:events:arm").find(R"("details":{})"), std::string::npos);
 }
 
+TEST_F(CellErrors, AnErrorNamesTheClientThatReportsIt) {
+  connect();
+  client_name = "arm \"left\"";
+  EXPECT_EQ(report(), "{}");
+  settle();
+  EXPECT_TRUE(store.last("PUBLISH error:events:arm")
+                  .ends_with(R"(,"instance_id":"ook-1","client_name":"arm \"left\""})"))
+      << store.last("PUBLISH error:events:arm");
+}
+
 TEST_F(CellErrors, AnAcknowledgedErrorIsStored) {
   EXPECT_EQ(report(7, R"(,"ack":"stored")"), "(later)");
   const rpc::Token token = last_token;

@@ -35,7 +35,7 @@ TEST_F(CellEvents, AnEventIsToldAndKept) {
   connect();
   EXPECT_EQ(publish("scene", R"({"a": [1, 2.50]})"), "{}");
   settle();
-  EXPECT_EQ(store.last("PUBLISH"), "PUBLISH scene {\"a\":[1,2.50]}");
+  EXPECT_EQ(store.last("PUBLISH"), R"(PUBLISH scene {"a":[1,2.50],"node_id":"ook"})");
   EXPECT_EQ(store.count("XADD stream:events:ook:scene "), 1) << store.last("XADD");
   EXPECT_EQ(publish("scene", "{}", ",\"record\":false"), "{}");
   settle();
@@ -61,10 +61,10 @@ TEST_F(CellEvents, TheReadersOfStrictChannelsGetWhatTheyParse) {
   EXPECT_EQ(store.last("PUBLISH"),
             "PUBLISH robot:events {\"type\":\"x\",\"node_id\":\"ook\",\"timestamp\":"
             "\"2026-11-20T14:03:07.000000\"}");
-  EXPECT_EQ(publish("robot:events", R"({"type":"x","timestamp":"t","node_id":"n"})"), "{}");
+  EXPECT_EQ(publish("robot:events", R"({"type":"x","timestamp":"t","node_id":"ook"})"), "{}");
   settle();
   EXPECT_EQ(store.last("PUBLISH"),
-            "PUBLISH robot:events {\"type\":\"x\",\"timestamp\":\"t\",\"node_id\":\"n\"}");
+            "PUBLISH robot:events {\"type\":\"x\",\"timestamp\":\"t\",\"node_id\":\"ook\"}");
   for (const bool in_will : {false, true}) {
     const auto ask = [&](const std::string& event) {
       const std::string params = "{\"channel\":\"system:events\",\"event\":" + event + "}";
@@ -77,6 +77,50 @@ TEST_F(CellEvents, TheReadersOfStrictChannelsGetWhatTheyParse) {
   }
 }
 
+// No client speaks for another node, or for another client.
+TEST_F(CellEvents, WhoHasSaidItIsTheAgentsToSay) {
+  connect();
+  client_name = "arm \"left\"";
+  const auto published = [&](const std::string& channel, const std::string& event) {
+    EXPECT_EQ(publish(channel, event), "{}");
+    settle();
+    return store.last("PUBLISH");
+  };
+  const std::string name = R"("client_name":"arm \"left\"")";
+  EXPECT_EQ(published("c", "{}"), R"(PUBLISH c {"node_id":"ook",)" + name + "}");
+  EXPECT_EQ(published("c", R"({"n": 1})"), R"(PUBLISH c {"n":1,"node_id":"ook",)" + name + "}");
+  EXPECT_EQ(published("c", R"({"node_id":"ook"})"), R"(PUBLISH c {"node_id":"ook",)" + name + "}");
+  EXPECT_EQ(published("c", "{" + name + "}"), "PUBLISH c {" + name + R"(,"node_id":"ook"})");
+  EXPECT_EQ(published("c", R"({"n":{"node_id":"eek"}})"),
+            R"(PUBLISH c {"n":{"node_id":"eek"},"node_id":"ook",)" + name + "}")
+      << "what is deeper is its own";
+  EXPECT_EQ(published("robot:events", R"({"type":"x"})"),
+            R"(PUBLISH robot:events {"type":"x","node_id":"ook",)"
+            R"("timestamp":"2026-11-20T14:03:07.000000",)" +
+                name + "}");
+  const size_t before = store.count("PUBLISH");
+  for (const char* node : {"\"eek\"", "\"ook2\"", "\"\"", "null", "7", "{\"a\":1}"}) {
+    const std::string event = "{\"n\":1,\"node_id\":" + std::string(node) + "}";
+    EXPECT_EQ(publish("c", event),
+              "invalid_params: event.node_id: this is node 'ook', and no client speaks for another "
+              "one: leave it out {\"field\":\"event.node_id\"}");
+    EXPECT_TRUE(check_will("event.publish", "{\"channel\":\"c\",\"event\":" + event + "}")
+                    .starts_with("invalid_params: event.node_id: "));
+  }
+  EXPECT_EQ(publish("c", R"({"n":1,"node\u005fid":"eek"})").substr(0, 30),
+            "invalid_params: event.node_id:");
+  for (const char* other : {"\"arm\"", "null", "\"\""}) {
+    EXPECT_EQ(publish("c", "{\"client_name\":" + std::string(other) + "}"),
+              "invalid_params: event.client_name: the agent writes the name of the client's hello "
+              "here: leave it out {\"field\":\"event.client_name\"}");
+  }
+  client_name.clear();
+  EXPECT_EQ(publish("c", R"({"client_name":"arm"})").substr(0, 34),
+            "invalid_params: event.client_name:");
+  settle();
+  EXPECT_EQ(store.count("PUBLISH"), before);
+}
+
 TEST_F(CellEvents, ProgressIsNobodysToPublish) {
   const std::string params = R"({"channel":"stroke:events:progress","event":{"type":"x"}})";
   for (const std::string& answer :
@@ -87,13 +131,22 @@ TEST_F(CellEvents, ProgressIsNobodysToPublish) {
   }
 }
 
+TEST_F(CellEvents, OnTheChannelOfANodeOnlyItsOwnProgramsSpeak) {
+  EXPECT_EQ(publish("node:events:ook", R"({"type":"x"})"), "{}");
+  for (const char* other : {"node:events:eek", "node:events:ook2", "node:events:"}) {
+    EXPECT_TRUE(publish(other, R"({"type":"x"})")
+                    .starts_with("refused_key: only programs on that node speak there"))
+        << other;
+  }
+}
+
 TEST_F(CellEvents, AWillIsPublishedAndACheckIsNot) {
   connect();
   EXPECT_EQ(check_will("event.publish", R"({"channel":"c","event":{}})"), "");
   EXPECT_EQ(will("event.publish", R"({"channel":"c","event":{"gone":true}})"), "{}");
   settle();
   EXPECT_EQ(store.count("PUBLISH"), 1);
-  EXPECT_EQ(store.last("PUBLISH"), "PUBLISH c {\"gone\":true}");
+  EXPECT_EQ(store.last("PUBLISH"), R"(PUBLISH c {"gone":true,"node_id":"ook"})");
 }
 
 TEST_F(CellEvents, AnEventThatIsTooOldIsNotPublishedAnyMore) {
@@ -104,7 +157,7 @@ TEST_F(CellEvents, AnEventThatIsTooOldIsNotPublishedAnyMore) {
   store.come_back();
   settle();
   EXPECT_EQ(store.count("PUBLISH"), 1);
-  EXPECT_EQ(store.last("PUBLISH"), "PUBLISH c {\"n\":2}");
+  EXPECT_EQ(store.last("PUBLISH"), R"(PUBLISH c {"n":2,"node_id":"ook"})");
   EXPECT_EQ(store.count("XADD stream:events:ook:c"), 2) << "both are kept";
 }
 
@@ -132,13 +185,13 @@ TEST_F(CellEvents, ListenersHearAtOnceRedisOrNot) {
   EXPECT_EQ(subscribe(R"({"channels":["a"],"patterns":["b*"]})"), "{}") << "nothing to wait for";
   EXPECT_EQ(subscribe(R"({"patterns":["*"]})", 8), "{}");
   publish("a", R"({"n": 1})");
-  EXPECT_EQ(heard_by_all(),
-            line(7, "a", R"("event":{"n":1})") + line(8, "a", R"("event":{"n":1},"pattern":"*")"));
+  EXPECT_EQ(heard_by_all(), line(7, "a", R"("event":{"n":1,"node_id":"ook"})") +
+                                line(8, "a", R"("event":{"n":1,"node_id":"ook"},"pattern":"*")"));
   publish("bc");
-  EXPECT_EQ(heard_by_all(), line(8, "bc", R"("event":{},"pattern":"*")") +
-                                line(7, "bc", R"("event":{},"pattern":"b*")"));
+  EXPECT_EQ(heard_by_all(), line(8, "bc", R"("event":{"node_id":"ook"},"pattern":"*")") +
+                                line(7, "bc", R"("event":{"node_id":"ook"},"pattern":"b*")"));
   publish("d");
-  EXPECT_EQ(heard_by_all(), line(8, "d", R"("event":{},"pattern":"*")"));
+  EXPECT_EQ(heard_by_all(), line(8, "d", R"("event":{"node_id":"ook"},"pattern":"*")"));
 }
 
 TEST_F(CellEvents, ASubscriptionIsAnsweredWhenRedisHasConfirmedIt) {
@@ -163,7 +216,7 @@ TEST_F(CellEvents, TheOwnEchoIsNotHeardTwice) {
   publish("a", R"({"n":1})");
   settle();
   heard_by_all();
-  store.publish("a", R"({"n":1})");
+  store.publish("a", R"({"n":1,"node_id":"ook"})");
   EXPECT_EQ(heard_by_all(), "");
   EXPECT_EQ(listeners.counters().echoes_dropped, 1u);
 }
@@ -172,7 +225,7 @@ TEST_F(CellEvents, AnEventThatIsTooLongForItsListenerIsNamed) {
   subscribe(R"({"channels":["a"]})");
   front.line_bytes = 4096;
   publish("a", "{\"x\":\"" + std::string(5000, 'x') + "\"}");
-  EXPECT_EQ(heard_by_all(), line(7, "a", R"("omitted_bytes":5008)"));
+  EXPECT_EQ(heard_by_all(), line(7, "a", R"("omitted_bytes":5024)"));
 }
 
 TEST_F(CellEvents, NothingToSubscribeToIsAFault) {
@@ -210,7 +263,7 @@ TEST_F(CellEvents, UnsubscribingEndsWhatIsNamedOrAll) {
   EXPECT_EQ(call("event.unsubscribe", R"({"channels":["a","never"]})"), "{}");
   EXPECT_EQ(listeners.subscriptions_of(7), 2u);
   publish("a");
-  EXPECT_EQ(heard_by_all(), line(7, "a", R"("event":{},"pattern":"a")"));
+  EXPECT_EQ(heard_by_all(), line(7, "a", R"("event":{"node_id":"ook"},"pattern":"a")"));
   EXPECT_EQ(call("event.unsubscribe"), "{}");
   EXPECT_EQ(listeners.subscriptions(), 0u);
   publish("b");
@@ -231,7 +284,7 @@ TEST_F(CellEvents, AClientThatHasGoneHearsNothing) {
   subscribe(R"({"channels":["a"]})", 8);
   client_closed(7);
   publish("a");
-  EXPECT_EQ(heard_by_all(), line(8, "a", R"("event":{})"));
+  EXPECT_EQ(heard_by_all(), line(8, "a", R"("event":{"node_id":"ook"})"));
   EXPECT_EQ(listeners.subscriptions(), 1u);
 }
 

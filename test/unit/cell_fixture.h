@@ -316,7 +316,10 @@ class CellTest : public testing::Test {
   Operations operations{loop, front, *reader, *link};
   BusFilter bus_filter{log, identity, config};
   Listeners listeners{loop, front, *link, *subscriber, bus_filter};
-  Events events{loop, identity, writes, listeners, config};
+  std::string client_name;  // of every client
+  std::string_view name_of(rpc::ClientId) { return client_name; }
+  Events events{loop,      identity, writes,
+                listeners, config,   Events::NameOf::to<&CellTest::name_of>(this)};
   Bus bus{loop, bus_filter, events, config};
   Errors errors{loop, identity, events, config};
   State state{writes, operations, outbox, config};
