@@ -3,12 +3,16 @@
 import hashlib
 import json
 import re
+import subprocess
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.agent import environment
 from support.ctl import FOUND, OK, REFUSED, USAGE, find_ctl, run
+from support.redis_server import RedisServer
 from support.rpc import Refused, refused
 from support.session_script import AUDIT
 from support.waiting import SLOWNESS, wait_until
@@ -69,26 +73,50 @@ def test_what_is_gone_is_not_revived(cell):
     assert client.call("session.touch", session_id="b", upsert=True) == {"version": 1}
 
 
-@pytest.mark.parametrize("params, field", [
-    ('{"session_id":"%s","state":{}}' % ("x" * 10240), "session_id"),
-    ('{"session_id":"","state":{}}', "session_id"),
-    ('{"session_id":"a\\nb","state":{}}', "session_id"),
-    ('{"session_id":"a","state":{},"ttl_ms":0}', "ttl_ms"),
-    ('{"session_id":"a","state":[]}', "state"),
-    ('{"session_id":"a"}', "state"),
-    ('{"session_id":"a","state":{},"expected_version":"1"}', "expected_version"),
-    ('{"session_id":"a","state":{},"expected_version":-1}', "expected_version"),
-    ('{"session_id":"a","state":{},"expected_version":9007199254740993}', "expected_version"),
-    ('{"session_id":"a","state":{},"expected_version":1.5}', "expected_version"),
+@pytest.mark.parametrize("params, field, words", [
+    ('{"session_id":"%s","state":{}}' % ("x" * 10240), "session_id", "expected a text of 1 to 250 bytes"),
+    ('{"session_id":"","state":{}}', "session_id", "expected a text of 1 to 250 bytes"),
+    ('{"session_id":"a\\nb","state":{}}', "session_id", "must not hold control characters"),
+    ('{"session_id":"a","state":{},"ttl_ms":0}', "ttl_ms", "out of range: allowed is 1 to 31536000000"),
+    ('{"session_id":"a","state":[]}', "state", "expected an object, got an array"),
+    ('{"session_id":"a"}', "state", "is required and missing"),
+    ('{"session_id":"a","state":{},"expected_version":"1"}', "expected_version", "expected an integer, got a text"),
+    ('{"session_id":"a","state":{},"expected_version":-1}', "expected_version",
+     "out of range: allowed is 0 to 9007199254740991"),
+    ('{"session_id":"a","state":{},"expected_version":9007199254740993}', "expected_version",
+     "expected an integer of at most 2^53-1 (1.0 is one)"),
+    ('{"session_id":"a","state":{},"expected_version":1.5}', "expected_version",
+     "expected an integer of at most 2^53-1 (1.0 is one)"),
 ])
-def test_wrong_params_are_named(cell, params, field):
+def test_wrong_params_are_named(cell, params, field, words):
     error = refused(cell.client, "session.update", params)
-    assert (error.name, error.field) == ("invalid_params", field)
+    assert (error.name, error.field, error.message) == ("invalid_params", field, f"{field}: {words}")
+    assert cell.redis.keys("*session*") == []
 
 
 def test_a_nul_in_an_id_is_no_json(cell):
     cell.client.send_line('{"jsonrpc":"2.0","method":"session.get","params":{"session_id":"a\\u0000"},"id":1}')
-    assert b'"parse_error"' in cell.client.read_line()
+    assert json.loads(cell.client.read_line()) == {"jsonrpc": "2.0", "id": None, "error": {
+        "code": -32700, "message": "not JSON that is accepted here: \\u0000 is not allowed in text",
+        "data": {"name": "parse_error", "offset": 71}}}
+
+
+def test_an_id_may_have_spaces_and_any_letters(cell):
+    name = ' a  "b" é\u65e5 '
+    assert cell.client.call("session.create", session_id=name, state={"x": 1}) == {"version": 1}
+    assert cell.redis.exists(f"session:{name}")
+    assert cell.client.call("session.get", session_id=name)["state"]["session_id"] == name
+    assert [s["session_id"] for s in cell.client.call("session.list")["sessions"]] == [name]
+    assert cell.client.call("session.delete", session_id=name) == {"version": 1}
+
+
+def test_a_megabyte_is_too_long_a_line_where_nobody_has_allowed_it(cell):
+    cell.client.send_line('{"jsonrpc":"2.0","method":"session.create","params":{"session_id":"a","state":'
+                          '{"x":"%s"}},"id":1}' % ("x" * 1048576))
+    assert json.loads(cell.client.read_line()) == {"jsonrpc": "2.0", "id": None, "error": {
+        "code": -32000, "message": "a line has at most 65536 bytes; this one is ignored up to its newline",
+        "data": {"name": "too_large", "limit_bytes": 65536}}}
+    assert cell.client.call("session.create", session_id="a", state={}) == {"version": 1}
 
 
 @pytest.mark.parametrize("text", [
@@ -334,6 +362,34 @@ def test_a_clock_that_is_set_back_stops_nothing(cell):
     state = client.call("session.get", session_id="a")["state"]
     assert state["created_at"].startswith("2999") and state["updated_at"] < "2900"
     assert [s["session_id"] for s in client.call("session.list")["sessions"]] == ["a"]
+
+
+@pytest.mark.real_processor("a library is made for the programs of this one")
+def test_the_servers_clock_is_set_back_by_a_day(tmp_path, users, make_agent, steady, closing):
+    library, shift = tmp_path / "shifted_clock.so", tmp_path / "shift"
+    source = Path(__file__).parent / "support" / "shifted_clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    shift.write_text("0")
+    server = RedisServer(tmp_path / "store", users,
+                         ("env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={shift}", "redis-server"))
+    closing(SimpleNamespace(close=server.kill))
+    server.start()
+    redis = server.client()
+    client = steady(make_agent(server.url()))
+    assert client.call("session.create", session_id="a", state={"n": 1}) == {"version": 1}
+    before = json.loads(redis.get("session:a"))
+    shift.write_text("-86400")
+    wait_until(lambda: redis.time()[0] < time.time() - 80000)
+    assert client.call("session.update", session_id="a", state={"n": 2}, expected_version=1) == {"version": 2}
+    assert client.call("session.touch", session_id="a") == {"version": 2}
+    assert client.call("session.create", session_id="b", state={}) == {"version": 1}
+    after = json.loads(redis.get("session:a"))
+    assert after["created_at"] == before["created_at"] > after["updated_at"]
+    assert 0 < redis.pttl("session:a") <= 3600000
+    assert [s["session_id"] for s in client.call("session.list")["sessions"]] == ["a", "b"]
+    entries = redis.xrange(AUDIT)
+    assert [(e["session_id"], e["new_version"]) for _, e in entries] == [("a", "1"), ("a", "2"), ("b", "1")]
+    assert client.call("session.delete", session_id="a", expected_version=2) == {"version": 2}
 
 
 @pytest.mark.time_limit(120)
