@@ -21,7 +21,7 @@ wrap_programs() {
   local arch=$1 program path wrapped=$build/cross/$1-emulated
   rm -rf "$wrapped"
   for program in $daemon src/ctl/nodebeatctl test/examples/{robot_sim,two_agents} \
-    test/support/{probe_driver,glob_driver}; do
+    test/support/{probe,glob,toml}_driver; do
     path=$wrapped/$program
     mkdir -p "${path%/*}"
     printf '#!/bin/sh\nexec %q -L %q %q "$@"\n' "$(emulator "$arch")" "$(sysroot_of "$arch")" \
@@ -57,6 +57,7 @@ cross_integration() {
   stage "integration tests: $arch, emulated" "integration-$arch" env NODEBEATD="$wrapped/$daemon" \
     NODEBEAT_TEST_PROBE_DRIVER="$wrapped/test/support/probe_driver" \
     NODEBEAT_TEST_GLOB_DRIVER="$wrapped/test/support/glob_driver" \
+    NODEBEAT_TEST_TOML_DRIVER="$wrapped/test/support/toml_driver" \
     NODEBEAT_TEST_NODE_MODULES="$build/mcp/node_modules" NODEBEAT_TEST_SLOWNESS=4 \
     NODEBEAT_TEST_REDIS_TREES="$redis_trees" \
     NODEBEAT_TEST_EMULATED=1 timeout --kill-after=10 3000 "$python" -m pytest test/integration \

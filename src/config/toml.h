@@ -1,4 +1,4 @@
-// Reads TOML into a Value. The only place that knows the TOML library.
+// Reads TOML 1.0 into a Value. README.md of this room says what it refuses beyond the standard.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 
 namespace nb::config {
 
-// The document's root table. `name` stands before line and column in an error:
-// "nodebeat.toml:3:7: ..." with the library's own words.
+// The document's root table. `name` stands before line and column in an error: "nodebeat.toml:3:7:
+// ...". The error repeats names of keys, single characters, and fractions that no double holds:
+// what stands there without its quotes may be a password.
 Result<Value> parse_toml(std::string_view text, const std::string& name);
 
 }  // namespace nb::config

@@ -13,15 +13,24 @@ struct Member;
 
 struct Value {
   enum class Kind : uint8_t { text, integer, number, flag, list, table, date };
+  // How a value came to be, by which TOML tells what may still be added to it (toml.cc).
+  enum class Made : uint8_t {
+    not_yet,
+    on_the_way,  // [a.b] made a
+    dotted,      // a.b = 1 made a
+    by_header,   // [a] or [[a]]
+    as_a_whole,  // a = ...
+  };
 
   Kind kind = Kind::table;
+  Made made = Made::not_yet;
   int line = 0;  // 0: not from a file
   std::string text;
   int64_t integer = 0;
   double number = 0;
   bool flag = false;
   std::vector<Value> items;
-  std::vector<Member> members;  // of a table, sorted by name
+  std::vector<Member> members;  // of a table, in the order of the file
 };
 
 struct Member {
