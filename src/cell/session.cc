@@ -87,6 +87,17 @@ Stored read_stored(std::string_view text, json::Guard& guard) {
   return out;
 }
 
+// std::to_string() is written out wherever it is called.
+[[gnu::noinline]] std::string text_of(uint64_t number) {
+  return std::to_string(number);
+}
+
+// What stands before and behind the first `mark`; without one all of it stands before.
+std::pair<std::string_view, std::string_view> halves_of(std::string_view text, char mark) {
+  const size_t at = std::min(text.find(mark), text.size());
+  return {text.substr(0, at), text.substr(std::min(at + 1, text.size()))};
+}
+
 // Each member of the caller's with a comma before it, digit by digit.
 void append_members(json::View state, std::string& out) {
   for (const json::Member& member : state.members()) {
@@ -172,9 +183,8 @@ class Sessions::Run {
 
   // session.list: where the page begins; what is on it.
   int64_t limit_;
-  std::string score_;
-  std::string member_;
-  std::vector<std::pair<std::string, std::string>> page_;  // ids, scores
+  std::string cursor_;             // the score and the id of the last one, a colon between them
+  std::vector<std::string> page_;  // the ids, each with its score behind it
   bool looking_ = false;
 };
 
@@ -188,7 +198,7 @@ Sessions::Run::Run(Sessions& all, Operation operation, rpc::Call& call)
       upsert_(call[kUpsert].boolean().value_or(false)),
       replace_corrupt_(call[kReplace].boolean().value_or(false)),
       who_(all.name_of_(call.who.client)),
-      uid_(std::to_string(call.who.user)),
+      uid_(text_of(call.who.user)),
       limit_(call[kLimit].integer().value_or(kDefaultLimit)) {
   const int64_t timeout = call[kTimeout].integer().value_or(kDefaultTimeoutMs);
   deadline_ = all.loop_.now() + std::chrono::milliseconds(timeout);
@@ -201,10 +211,7 @@ Sessions::Run::Run(Sessions& all, Operation operation, rpc::Call& call)
     append_members(operation == Operation::create ? call[kState] : call[kNewState], members_);
     json::Writer(quoted_).string(members_);
   }
-  const std::string_view cursor = call[kCursor].string(scratch).value_or("");
-  const size_t colon = std::min(cursor.find(':'), cursor.size());
-  score_ = cursor.substr(0, colon);
-  member_ = cursor.substr(std::min(colon + 1, cursor.size()));
+  cursor_ = call[kCursor].string(scratch).value_or("");
 }
 
 std::optional<rpc::Error> Sessions::Run::fault() const {
@@ -217,7 +224,7 @@ std::optional<rpc::Error> Sessions::Run::fault() const {
                                  members_.size() + name_.size(), most),
                           most);
   }
-  if (!score_.empty() && !parse_number<uint64_t>(score_)) {
+  if (!cursor_.empty() && !parse_number<uint64_t>(halves_of(cursor_, ':').first)) {
     return rpc::invalid_params("cursor", "expected what an earlier session.list returned");
   }
   const auto ours = [&](const auto& run) {
@@ -234,15 +241,16 @@ std::optional<rpc::Error> Sessions::Run::fault() const {
 void Sessions::Run::start() {
   if (const auto error = fault()) return refuse(*error);
   const std::string key = wire::session_key(id_);
-  const std::string longest = std::to_string(kLongestText);
+  const std::string longest = text_of(kLongestText);
   if (operation_ == Operation::get) return run(1, {key, "get", longest});
   if (operation_ == Operation::list) {
-    return run(1, {wire::kSessionsKey, "page", score_, member_, std::to_string(limit_)});
+    const auto [score, member] = halves_of(cursor_, ':');
+    return run(1, {wire::kSessionsKey, "page", score, member, text_of(limit_)});
   }
   const uint64_t sequence = all_.scripts_.take_sequence();
   const std::string writes =
       wire::session_writes_key(all_.identity_.node, all_.identity_.instance_id);
-  const std::string number = std::to_string(sequence);
+  const std::string number = text_of(sequence);
   const std::string_view operation = kNames[static_cast<size_t>(operation_)];
   if (operation_ == Operation::broadcast) {
     return run(5,
@@ -265,8 +273,8 @@ void Sessions::Run::start() {
        number,
        id_,
        name_,
-       std::to_string(ttl_),
-       expected_ ? std::to_string(*expected_) : std::string(),
+       text_of(ttl_),
+       expected_ ? text_of(*expected_) : std::string(),
        options,
        read_text_,
        read_version_,
@@ -274,7 +282,7 @@ void Sessions::Run::start() {
        members_,
        std::string_view(quoted_).substr(1, quoted_.size() - 2),
        longest,
-       std::to_string(all_.audit_length(keeps_state ? members_.size() : 0)),
+       text_of(all_.audit_length(keeps_state ? members_.size() : 0)),
        "client",
        who_,
        "uid",
@@ -316,9 +324,7 @@ void Sessions::Run::on_answer(const redis::ScriptAnswer& answer) {
 }
 
 void Sessions::Run::on_text(std::string_view text) {
-  const size_t space = std::min(text.find(' '), text.size());
-  const std::string_view word = text.substr(0, space);
-  const std::string_view rest = text.substr(std::min(space + 1, text.size()));
+  const auto [word, rest] = halves_of(text, ' ');
   const auto number = parse_number<int64_t>(rest);
   if (word == "ok"sv && number) {
     if (operation_ == Operation::broadcast) {
@@ -352,7 +358,7 @@ void Sessions::Run::on_foreign(std::string_view text) {
   if (stored.version < 0 && !replace_corrupt_) return refuse_as_corrupt(text);
   read_ = true;
   read_text_ = text;
-  read_version_ = stored.version < 0 ? std::string() : std::to_string(stored.version);
+  read_version_ = stored.version < 0 ? std::string() : text_of(stored.version);
   read_created_ = stored.created;
   start();
 }
@@ -380,32 +386,36 @@ void Sessions::Run::on_get(redis::Reply reply) {
 }
 
 void Sessions::Run::on_page(redis::Reply reply) {
-  const std::string budget = std::to_string(kLookBytes);
-  std::vector<std::string> keys;
-  for (size_t i = 0; i + 1 < reply.size(); i += 2) {
-    page_.push_back({std::string(reply[i].text()), std::string(reply[i + 1].text())});
-    keys.push_back(wire::session_key(page_.back().first));
+  const std::string budget = text_of(kLookBytes);
+  for (size_t i = 0; i < reply.size(); ++i) page_.push_back(std::string(reply[i].text()));
+  const size_t count = page_.size() / 2;
+  if (count == 0) return this->answer("{\"sessions\":[],\"cursor\":null}");
+  std::vector<std::string> keys(count);
+  std::vector<std::string_view> words(2 * count + 3);
+  words[0] = wire::kSessionSealsKey;
+  words[count + 1] = "look";
+  words[count + 2] = budget;
+  for (size_t i = 0; i < count; ++i) {
+    keys[i] = wire::session_key(page_[2 * i]);
+    words[i + 1] = keys[i];
+    words[count + 3 + i] = page_[2 * i];
   }
-  if (page_.empty()) return this->answer("{\"sessions\":[],\"cursor\":null}");
-  std::vector<std::string_view> words = {wire::kSessionSealsKey};
-  words.insert(words.end(), keys.begin(), keys.end());
-  words.insert(words.end(), {"look", budget});
-  for (const auto& [id, score] : page_) words.push_back(id);
   looking_ = true;
-  run(1 + page_.size(), words);
+  run(1 + count, words);
 }
 
 void Sessions::Run::on_look(redis::Reply reply) {
   std::string out = "{\"sessions\":[";
   const size_t most = all_.operations_.result_bytes(client_) - kLongestCursor;
   size_t done = 0;
-  for (; done < std::min(reply.size(), page_.size()); ++done) {
+  const size_t count = page_.size() / 2;
+  for (; done < std::min(reply.size(), count); ++done) {
     const redis::Reply look = reply[done];
     const auto ttl = look[2].integer();
     if (!ttl) return refuse_as_malformed();
     if (*ttl == -2) continue;  // it is gone, and the index does not know yet
     const auto version = parse_number<int64_t>(look[0].text());
-    const std::string& id = page_[done].first;
+    const std::string& id = page_[2 * done];
     const size_t before = out.size();
     if (out.back() != '[') out += ',';
     json::Writer json(out);
@@ -423,11 +433,10 @@ void Sessions::Run::on_look(redis::Reply reply) {
   }
   if (done == 0) return refuse_as_malformed();
   out += "],\"cursor\":";
-  if (done == page_.size() && static_cast<int64_t>(done) < limit_) {
+  if (done == count && static_cast<int64_t>(done) < limit_) {
     out += "null";
   } else {
-    const auto& [id, score] = page_[done - 1];
-    json::Writer(out).string(score + ':' + id);
+    json::Writer(out).string(page_[2 * done - 1] + ':' + page_[2 * done - 2]);
   }
   out += '}';
   this->answer(out);
