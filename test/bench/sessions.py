@@ -43,7 +43,7 @@ def bench(daemon, programs, folder, updates=100_000, restarts=5, every=1000):
         client.call("session.create", session_id=SESSION, state={"w": [0] * WRITERS}, timeout_ms=20000, timeout=30)
         client.close()
         sockets = [agent.socket_path for agent in agents]
-        figures = contend(Path(programs), sockets, server, updates, WRITERS, restarts, print)
+        figures = contend(Path(programs), sockets, updates, WRITERS, [server.restart] * restarts)
         figures["cuts"] = relay.end()
         figures["faults"] = faults(figures, server.client(), updates)
     finally:

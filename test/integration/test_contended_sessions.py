@@ -1,5 +1,5 @@
-"""Compare-and-set by many writers through many agents, while links break and Redis dies: nothing is lost,
-nothing is done twice, and no writer is refused because of its own write."""
+"""Compare-and-set by many writers through many agents, while links break, Redis dies and agents die: nothing
+is lost, nothing is done twice, and no writer is refused because of its own write."""
 
 import shutil
 import tempfile
@@ -32,6 +32,14 @@ def test_no_compare_and_set_is_lost_or_done_twice(quick_folder, make_redis, make
               for port, node in zip(relay.ports, ("ook", "eek", "hog", "left"))]
     state = {"w": [0] * 8}
     connect(agents[0]).call("session.create", session_id=SESSION, state=state, timeout_ms=20000)
-    figures = contend(folder, [a.socket_path for a in agents], server, updates, 8, 2)
+
+    def lose(agent):
+        """What it was asked is in doubt: its successor knows nothing of it."""
+        agent.kill()
+        make_agent(agent.settings["redis.url"], node=agent.node,
+                   settings={**SETTINGS, "socket.path": agent.socket_path})
+
+    troubles = [server.restart, lambda: lose(agents[0]), lambda: lose(agents[1]), lambda: lose(agents[3]), server.restart]
+    figures = contend(folder, [a.socket_path for a in agents], updates, 8, troubles)
     assert faults(figures, server.client(), updates) == [], figures
     assert figures["conflicts"] > 0 and relay.end() > 0, figures

@@ -36,19 +36,18 @@ class Relay:
         self.process.stdout.close()
 
 
-def contend(folder, sockets, server, updates, writers, restarts, say=lambda text: None):
-    """Runs the writers, and restarts the server so many times on the way. Returns the writers' figures."""
+def contend(folder, sockets, updates, writers, troubles):
+    """Runs the writers, and calls the troubles one by one, spread over their work. Returns the writers' figures."""
     process = processes.spawn([folder / "session_writers", str(updates), str(writers), *sockets],
                               stdout=subprocess.PIPE, text=True)
     try:
-        restarted = 0
+        made = 0
         for line in process.stdout:
             if not line.startswith("done "):
                 return json.loads(line)
-            if int(line.split()[1]) * (restarts + 1) >= (restarted + 1) * updates and restarted < restarts:
-                restarted += 1
-                server.restart()
-                say(f"{line.strip()}: Redis was killed and restarted")
+            if made < len(troubles) and int(line.split()[1]) * (len(troubles) + 1) >= (made + 1) * updates:
+                troubles[made]()
+                made += 1
     finally:
         processes.end(process)
         process.stdout.close()
