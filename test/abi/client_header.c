@@ -32,6 +32,10 @@ int main(void) {
   if (nb_client_get_stats(client, &stats) != NB_OK || stats.kept != 2) return fail(__LINE__);
   if (nb_client_last_error(client, error, sizeof error) != 0) return fail(__LINE__);
   if (strstr(error, "/nonexistent/agent.sock") == NULL) return fail(__LINE__);
+  nb_session_options limits = {.size = sizeof limits, .timeout_ms = 1};
+  nb_session_result known = {.size = sizeof known};
+  if (nb_session_touch(client, "a", &limits, &known) != NB_ERR_AWAY) return fail(__LINE__);
+  if (known.version != -1) return fail(__LINE__);
   nb_client_close(client);
   if (nb_result_text(NB_KEPT)[0] == '\0') return fail(__LINE__);
   return nb_client_version()[0] == '\0' ? fail(__LINE__) : 0;

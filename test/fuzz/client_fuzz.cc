@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "client/incoming.h"
 #include "client/message.h"
+#include "client/session_call.h"
 
 namespace {
 
@@ -52,6 +53,33 @@ void check(const std::string& line) {
   require(nb::is_valid_utf8(message.text));
 }
 
+// An answer to a call of session.*: what is copied fits and is terminated, what is told is text.
+void check_session(const std::string& line) {
+  using nb::client::SessionCall;
+  for (const auto verb : {SessionCall::Verb::get, SessionCall::Verb::list}) {
+    std::vector<char> memory(line.begin(), line.end());
+    memory.push_back('\0');
+    const Message message = nb::client::read_message(memory.data(), line.size());
+    if (message.kind != Message::Kind::result && message.kind != Message::Kind::failure) return;
+    constexpr size_t kRoom = 16;
+    std::vector<char> text(kRoom, 'x');
+    SessionCall call{};
+    call.verb = verb;
+    call.text = text.data();
+    call.text_size = text.size();
+    call.each = [](void*, const nb_session_info* info) {
+      require(nb::is_valid_utf8(info->id) && nb::is_valid_utf8(info->updated_at));
+      return 0;
+    };
+    const int outcome = call.take(message);
+    if (outcome == NB_OK && call.result.text_bytes > 0) require(call.result.text_bytes < kRoom);
+    if (call.result.text_bytes > 0 && message.kind == Message::Kind::result) {
+      require(std::memchr(text.data(), '\0', kRoom) != nullptr);
+    }
+    require(call.cursor_size <= SessionCall::kCursorBytes);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -88,7 +116,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t end = 0; (end = rest.find('\n')) != rest.npos; rest.remove_prefix(end + 1)) {
     if (end >= kBuffer) continue;  // with its newline it does not fit
     require(next < lines.size() && lines[next] == rest.substr(0, end));
-    check(lines[next++]);
+    check(lines[next]);
+    check_session(lines[next++]);
   }
   require(next == lines.size());
   return 0;

@@ -201,3 +201,71 @@ say(sizes=sizes)
 """)
     sizes = robot.said()["sizes"]
     assert len(sizes) >= 2 and all(rest == [0, 0, True] for _, *rest in sizes), sizes
+
+
+SESSIONS = """
+class SessionOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("expected_version", ctypes.c_int64),
+                ("ttl_ms", ctypes.c_int64), ("timeout_ms", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+
+class Result(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint32), ("attempts", ctypes.c_uint32), ("version", ctypes.c_int64),
+                ("ttl_ms", ctypes.c_int64), ("expected_version", ctypes.c_int64), ("actual_version", ctypes.c_int64),
+                ("subscribers", ctypes.c_int64), ("text_bytes", ctypes.c_uint64)]
+
+class Info(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint32), ("reserved", ctypes.c_uint32), ("id", ctypes.c_char_p),
+                ("updated_at", ctypes.c_char_p), ("version", ctypes.c_int64), ("ttl_ms", ctypes.c_int64)]
+
+EXPECT, UPSERT, REPLACE_CORRUPT = 1, 2, 4
+result = Result(size=ctypes.sizeof(Result))
+
+def options(flags=0, expected=0, ttl=0):
+    return ctypes.byref(SessionOptions(size=ctypes.sizeof(SessionOptions), flags=flags, expected_version=expected,
+                                       ttl_ms=ttl, timeout_ms=20000))
+
+def get(name):
+    text = ctypes.create_string_buffer(4096)
+    return nb.nb_session_get(client, name, text, 4096, options(), ctypes.byref(result)), text.value.decode()
+"""
+
+
+def test_sessions_through_the_library(cell, script):
+    cell.redis.set("session:foreign", '["é"]')
+    robot = script("client = opened()" + SESSIONS + """
+r = ctypes.byref(result)
+say(create=[nb.nb_session_create(client, b"a", b'{"n":1.10}', options(ttl=50000), r), result.version],
+    again=[nb.nb_session_create(client, b"a", None, options(), r), result.actual_version],
+    conflict=[nb.nb_session_update(client, b"a", b"{}", options(EXPECT, 7), r), result.expected_version,
+              result.actual_version],
+    update=[nb.nb_session_update(client, b"a", b'{"n":2.50}', options(EXPECT, 1), r), result.version])
+say(get=[*get(b"a"), result.version, result.ttl_ms > 0])
+say(corrupt=[*get(b"foreign"), result.text_bytes], gone=get(b"gone")[0])
+say(replaced=[nb.nb_session_update(client, b"foreign", b"{}", options(REPLACE_CORRUPT), r), result.version],
+    touch=[nb.nb_session_touch(client, b"gone", options(), r), nb.nb_session_touch(client, b"b", options(UPSERT), r)],
+    bad=nb.nb_session_touch(client, b"a\\x01", options(), r), heard=[
+        nb.nb_session_broadcast(client, b"a", b"[1]", options(), r), result.subscribers])
+names = []
+EACH = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(Info))
+listed = nb.nb_session_list(client, EACH(lambda _, i: names.append([i[0].id.decode(), i[0].version]) or 0), None, options())
+say(listed=listed, names=sorted(names))
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_size_t)
+def change(_, state, version, fresh, size):
+    text = b'{"n":%d}' % (version + 100)
+    ctypes.memmove(fresh, text + b"\\0", len(text) + 1)
+    return 0
+
+memory = ctypes.create_string_buffer(4096)
+say(change=[nb.nb_session_change(client, b"a", change, None, memory, 4096, options(), r), result.version, result.attempts],
+    made=[nb.nb_session_change(client, b"new", change, None, memory, 4096, options(UPSERT), r), result.version],
+    delete=[nb.nb_session_delete(client, b"b", options(EXPECT, 1), r), result.version])
+""")
+    assert robot.said() == {"create": [0, 1], "again": [-18, 1], "conflict": [-18, 7, 1], "update": [0, 2]}
+    code, text, version, lives = robot.said()["get"]
+    assert (code, version, lives) == (0, 2, True) and text.endswith(',"n":2.50}')
+    assert robot.said() == {"corrupt": [-20, '["é"]', 6], "gone": -17}
+    assert robot.said() == {"replaced": [0, 1], "touch": [-17, 0], "bad": -1, "heard": [0, 0]}
+    assert robot.said() == {"listed": 0, "names": [["a", 2], ["b", 1], ["foreign", 1]]}
+    assert robot.said() == {"change": [0, 3, 1], "made": [0, 1], "delete": [0, 1]}
+    assert '"n":102}' in cell.redis.get("session:a") and '"n":100}' in cell.redis.get("session:new")
