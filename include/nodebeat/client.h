@@ -157,21 +157,22 @@ NB_API void nb_client_close(nb_client* client);
 /* --- Pushes: never wait. Thread-safe. --------------------------------------------------------
  *
  * All return
- *   NB_OK            given to the agent's socket;
- *   NB_KEPT          (1, not an error) kept here: the agent is away or its buffer is full;
- *   NB_ERR_FULL      not taken: the ring has no room for the event. (A slot is always taken.)
- *   NB_ERR_TOO_LARGE not taken: longer than slot_bytes, the ring, the longest line that the agent
- *                    takes (its [socket] max_line, at most 65536 bytes here), or a limit named
- *                    below. A slot counts the most that it could take, 25 bytes for each number,
- *                    with all members that are known, so that no value becomes too long later.
- *   NB_ERR_ARGUMENT  not taken: a NULL, a size, an unknown bit, text that is not UTF-8, or JSON
- * that the agent would refuse as malformed (PROTOCOL.md, 1.4). NB_ERR_FORKED    not taken: the
- * client belongs to the process that forked this one. The agent tells its longest line at the
- * beginning of a connection. Until then a message of more than 4096 bytes waits; afterwards a
- * message that is too long is refused. A message that was kept for an agent that turns out to take
- * shorter lines is dropped, and nb_client_stats.rejected counts it. In both cases
- * nb_client_last_error() names the limit. The agent checks the rest: what it refuses is counted
- * (nb_client_get_stats()) and told in words (nb_client_last_error()).
+ *  - NB_OK: given to the agent's socket.
+ *  - NB_KEPT (1, not an error): kept here, since the agent is away or its buffer is full.
+ *  - NB_ERR_FULL: not taken, the ring has no room for the event. (A slot is always taken.)
+ *  - NB_ERR_TOO_LARGE: not taken, longer than slot_bytes, the ring, the longest line that the agent
+ *    takes (its [socket] max_line, at most 65536 bytes here), or a limit named below. A slot counts
+ *    the most that it could take, 25 bytes for each number, with all members that are known, so
+ * that no value becomes too long later.
+ *  - NB_ERR_ARGUMENT: not taken, a NULL, a size, an unknown bit, text that is not UTF-8, or JSON
+ * that the agent would refuse as malformed (PROTOCOL.md, 1.4).
+ *  - NB_ERR_FORKED: not taken, the client belongs to the process that forked this one.
+ *
+ * The agent tells its longest line at the beginning of a connection. Until then a message of more
+ * than 4096 bytes waits; afterwards a message that is too long is refused. A message that was kept
+ * for an agent that turns out to take shorter lines is dropped, and nb_client_stats.rejected counts
+ * it. In both cases nb_client_last_error() names the limit. The agent checks the rest: what it
+ * refuses is counted (nb_client_get_stats()) and told in words (nb_client_last_error()).
  */
 
 /* Members of nb_robot_state that are set. */
@@ -342,18 +343,22 @@ NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
  * PROTOCOL.md, 3.6 says what a session is. Each of these calls waits, at most `timeout_ms` of its
  * options, by the rules of the calls above; a connection that is lost is made again meanwhile. They
  * return NB_OK, or
- *   NB_ERR_NOT_FOUND   there is no such session;
- *   NB_ERR_CONFLICT    it exists, or has another version than was expected: nothing was changed,
- * and the result has both versions; NB_ERR_UNAVAILABLE nothing was changed: the agent did not reach
- * Redis in time; NB_ERR_IN_DOUBT    a write may have been carried out, or may still be: Redis did
- * not tell the agent, or the agent has gone, was restarted, or is silent since it was asked. Read
- * the session again. A write is never sent a second time by itself; NB_ERR_CORRUPT     what stands
- * there is no session; nb_session_get() and nb_session_change() return its text; NB_ERR_AWAY there
- * was no agent all that time: nothing was changed; NB_ERR_TIMEOUT     a reading call was not
- * answered, or a write was not sent; NB_ERR_ARGUMENT    also what the agent calls invalid_params,
- * as an id with control characters; NB_ERR_TOO_LARGE   a state has to fit into event_ring_bytes and
- * a line of at most 65536 bytes; NB_ERR_FULL        too many calls wait in the agent: nothing was
- * changed; NB_ERR_REMOTE      the agent refused for another reason: nothing was changed.
+ *  - NB_ERR_NOT_FOUND: there is no such session.
+ *  - NB_ERR_CONFLICT: it exists, or has another version than was expected. Nothing was changed, and
+ *    the result has both versions.
+ *  - NB_ERR_UNAVAILABLE: nothing was changed, since the agent did not reach Redis in time.
+ *  - NB_ERR_IN_DOUBT: a write may have been carried out, or may still be. Redis did not tell the
+ *    agent, or the agent has gone, was restarted, or is silent since it was asked. Read the session
+ *    again. Only nb_session_change() sends a write a second time.
+ *  - NB_ERR_CORRUPT: what stands there is no session. nb_session_get() and nb_session_change()
+ *    return its text.
+ *  - NB_ERR_AWAY: there was no agent all that time. Nothing was changed.
+ *  - NB_ERR_TIMEOUT: a reading call was not answered, or a write was not sent.
+ *  - NB_ERR_ARGUMENT: also what the agent calls invalid_params, as an id with control characters.
+ *  - NB_ERR_TOO_LARGE: a state has to fit into event_ring_bytes and a line of at most 65536 bytes.
+ *  - NB_ERR_FULL: too many calls wait in the agent. Nothing was changed.
+ *  - NB_ERR_REMOTE: the agent refused for another reason. Nothing was changed.
+ *
  * nb_client_last_error() has the agent's words. `options` and `result` may be NULL.
  */
 
@@ -373,8 +378,7 @@ typedef struct nb_session_options {
   uint32_t reserved;        /* 0 */
 } nb_session_options;
 
-/* What is known after a call, also after an error. Set `size` before it. What is not known is -1.
- */
+/* What is known after a call, also after an error; -1: not known. Set `size` before the call. */
 typedef struct nb_session_result {
   uint32_t size;
   uint32_t attempts;        /* of nb_session_change: how often `change` was called */
@@ -438,8 +442,8 @@ NB_API int nb_session_list(nb_client* client, nb_session_fn each, void* user,
  * Makes a session's new state of its present one. `state` is the session as nb_session_get()
  * returns it, or NULL if there is none; `fresh` has room for `fresh_size` bytes, the new state with
  * its NUL. Returns 0 to write that; anything else ends nb_session_change(), which returns it, and
- * nothing is written. It is called again if another writer was faster: so it must do nothing but
- * write `fresh`, or nothing that may not be done twice. It may push, but not wait.
+ * nothing is written. It is called again if another writer was faster, so it should do nothing but
+ * write `fresh`. It may push, but not wait.
  */
 typedef int (*nb_session_change_fn)(void* user, const char* state, int64_t version, char* fresh,
                                     size_t fresh_size);
