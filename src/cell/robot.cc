@@ -101,7 +101,7 @@ void Robot::update(rpc::Call& call) {
   const bool samples = config_.telemetry_interval > Duration::zero() &&
                        is_due(last_sample_, config_.telemetry_interval, now);
   if (samples) {
-    sample = {db_, telemetry_, config_.telemetry_length, joints, stream_bytes_};
+    sample = {db_, telemetry_, config_.telemetry_length, joints, stream_bytes_, {}, true};
   }
 
   bool taken;

@@ -139,7 +139,8 @@ void Heartbeat::put(std::string_view payload, Duration max_age, bool with_histor
   slot.ttl = config_.ttl;
   slot.echo = true;
   const std::string stream = wire::node_metrics_stream(identity_.node);
-  const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}, stream_bytes_};
+  const outbox::EntryUpdate entry{db_, stream, config_.history_length, {&field, 1}, stream_bytes_,
+                                  {},  true};
   const std::string channel = wire::node_events_channel(identity_.node);
   const outbox::MessageUpdate message{channel, payload, max_age};
   const outbox::MessageUpdate* news = payload.empty() ? nullptr : &message;

@@ -57,6 +57,14 @@ void EventLanes::drop_old(MonoTime now) {
 }
 
 Record* EventLanes::next() {
+  // In the order in which they were sent first no record goes ahead of what it has to follow.
+  Record* const doubtful = events_.first_in_doubt();
+  Record* const urgent_doubtful = urgent_.first_in_doubt();
+  if (doubtful != nullptr || urgent_doubtful != nullptr) {
+    if (urgent_doubtful == nullptr) return doubtful;
+    if (doubtful == nullptr) return urgent_doubtful;
+    return doubtful->number < urgent_doubtful->number ? doubtful : urgent_doubtful;
+  }
   const auto may_go = [](const Record* record, const EventLog& other) {
     if (record == nullptr) return false;
     const Record* before = other.first_unsent();

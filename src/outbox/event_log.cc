@@ -164,6 +164,7 @@ Record* EventLog::push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
     record->max_length = entry->max_length;
     record->max_bytes = entry->max_bytes;
     record->ttl = entry->ttl;
+    record->sample = entry->sample;
     record->fields = static_cast<uint16_t>(entry->fields.size());
     texts.put(entry->stream);
     for (const FieldView& field : entry->fields) {
@@ -332,12 +333,15 @@ void EventLog::release(Record& record) {
 }
 
 void EventLog::unsend() {
-  // What was sent lies in the order of the turns, and what Redis has aborted lies behind the rest.
+  // What was sent goes first, in the order in which it was sent: the ids of the entries have to
+  // rise. What Redis has aborted lies behind the rest.
   std::vector<Record*> records;
   records.reserve(size_);
   for (Record* record = first_; record != nullptr; record = record->next) records.push_back(record);
-  std::sort(records.begin(), records.end(),
-            [](const Record* a, const Record* b) { return a->sequence < b->sequence; });
+  std::sort(records.begin(), records.end(), [](const Record* a, const Record* b) {
+    if ((a->number != 0) != (b->number != 0)) return a->number != 0;
+    return a->number != b->number ? a->number < b->number : a->sequence < b->sequence;
+  });
   first_ = last_ = nullptr;
   for (Record* record : records) {
     record->next = nullptr;

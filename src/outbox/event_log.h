@@ -76,18 +76,30 @@ struct Record {
   uint64_t max_length;  // of the stream
   uint64_t max_bytes;
   Duration ttl;
-  uint32_t bytes;  // of the record with its texts
+  uint64_t id_ms;       // of the entry, given when it is first sent; 0: not given
+  uint32_t number;      // counts all records in the order in which they are sent; 0: not sent yet
+  int32_t subscribers;  // of a message that has gone ahead of its entry
+  uint32_t bytes;       // of the record with its texts
   uint32_t message_at;
   int32_t db;
   uint16_t fields;
   bool urgent;
   bool has_entry;
   bool has_message;
-  bool was_sent;  // perhaps in vain
-  bool apart;     // its transaction was aborted: its parts go one by one
+  bool was_sent;   // perhaps in vain
+  bool apart;      // its transaction was aborted: its parts go one by one
+  bool sample;     // as EntryUpdate
+  bool any_id;     // Redis chooses the id of the entry this time
+  bool published;  // the message has gone ahead of the entry
 
   EntryView entry() const;
   MessageView message() const;
+  EntryId id() const { return {id_ms, number}; }
+  // As if it had not been sent: nothing of it is in doubt.
+  void forget_id() {
+    id_ms = 0;
+    number = 0;
+  }
   // The size of the entry's texts.
   uint64_t entry_bytes() const { return has_message ? message_at : bytes - sizeof(Record); }
   const char* texts() const { return reinterpret_cast<const char*>(this + 1); }
@@ -142,6 +154,11 @@ class EventLog {
 
   // The oldest record not yet sent, or null.
   Record* first_unsent() const { return unsent_; }
+  // The record that was sent first of those that are in doubt, or null. Such records go again
+  // before all others, in the order in which they were sent first.
+  Record* first_in_doubt() const {
+    return unsent_ != nullptr && unsent_->number != 0 ? unsent_ : nullptr;
+  }
   // Whether half of the lane is on its way already. Anything in the other half can be dropped, so
   // there is always room for an owner with little in the lane.
   bool half_is_sent() const { return sent_bytes_ > limits_.lane_bytes(urgent_) / 2; }

@@ -168,12 +168,18 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
       unit.record = record;
       unit.accepted = record->at;
       unit.apart = record->apart;
-      unit.publish = record->has_message &&
+      unit.publish = record->has_message && !record->published &&
                      (record->max_age == Duration::max() || now - record->at <= record->max_age);
       if (record->has_entry) {
         unit.stream = streams_.next(record->db, record->entry().stream, record->entry_bytes(),
                                     record->max_length, record->max_bytes, record->ttl, now);
+        unit.in_doubt = record->id().is_given();
+        if (!unit.in_doubt && !record->sample && !record->any_id) {
+          record->id_ms = next_id_ms(unit.stream.least_ms, now, wall);
+        }
       }
+      if (record->number == 0) record->number = ++last_number_ != 0 ? last_number_ : ++last_number_;
+      unit.id = record->id();
       counters_.replayed += record->was_sent;
       lanes_.mark_sent(*record);
       ++events_in_a_row_;
@@ -191,6 +197,33 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
   tell_of_room();
   answers_.give();
   return any;
+}
+
+// Ids only grow, also when a clock is set back: Redis takes no entry with an id below that of the
+// stream's last one. So an entry that is sent once more is not stored twice, whatever has become of
+// the first, and even if the first still lingers in a connection that was given up.
+uint64_t Outbox::next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall) {
+  const auto ms = [](auto since) {
+    return static_cast<uint64_t>(
+        std::max<int64_t>(std::chrono::floor<std::chrono::milliseconds>(since).count(), 1));
+  };
+  const uint64_t clock =
+      redis_ms_ > 0 ? redis_ms_ + ms(now - redis_ms_at_) : ms(wall.time_since_epoch());
+  last_id_ms_ = std::max(clock, last_id_ms_);
+  return std::max(last_id_ms_, least_ms);
+}
+
+void Outbox::entry_stored(const Unit& unit, uint64_t ms, MonoTime now) {
+  const Record& record = *unit.record;
+  if (!record.has_entry || unit.id.is_given()) return;
+  // The id is at least Redis' clock, and more where the stream has come further. A row of samples
+  // is written by Redis' ids only, so its ids are the clock.
+  if (record.sample) {
+    redis_ms_ = ms;
+    redis_ms_at_ = now;
+  } else {
+    streams_.stored(record.db, record.entry().stream, ms);
+  }
 }
 
 bool Outbox::take_notice(Unit& unit, WallTime wall) {
@@ -235,12 +268,11 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
   if (unit.notice == nullptr && (entry || message || news)) {
     store_latency_.record(now - unit.accepted);
   }
-  if (unit.record != nullptr && unit.record->has_message && !unit.publish) ++counters_.expired;
-  if (value) {
-    look_for_loss(*unit.slot, now, existed);
-    unit.slot->stored_at = now;
+  if (unit.record != nullptr && unit.record->has_message && !unit.publish &&
+      !unit.record->published) {
+    ++counters_.expired;
   }
-  settle_slot(unit, refusals.value.empty() ? Outcome::stored : Outcome::refused);
+  settle_value(unit, now, refusals, existed);
   settle_record(unit, message ? subscribers : -1, refusals);
   if (unit.notice != nullptr) {
     notice_in_flight_ = false;
@@ -249,6 +281,23 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
   --in_flight_;
   if (backlog_ > 0) --backlog_;
   tell_of_room();
+  answers_.give();
+}
+
+void Outbox::id_refused(const Unit& unit, MonoTime now, int64_t subscribers,
+                        const Refusals& refusals, bool existed) {
+  settle_value(unit, now, refusals, existed);
+  Record& record = *unit.record;
+  if (unit.publish && refusals.message.empty()) {
+    record.published = true;
+    record.subscribers = static_cast<int32_t>(subscribers);
+  }
+  // An id that was given before may have been overtaken by a later one. A new one that is refused
+  // tells that this agent does not know how far the stream's ids have come. Redis does.
+  record.any_id = !unit.in_doubt;
+  record.forget_id();
+  lanes_.send_again(record);
+  --in_flight_;
   answers_.give();
 }
 
@@ -264,6 +313,7 @@ void Outbox::aborted(const Unit& unit) {
   streams_.forget_all();
   if (unit.record != nullptr) {
     unit.record->apart = true;
+    unit.record->forget_id();  // nothing was carried out, so nothing is in doubt
     lanes_.send_again(*unit.record);
   }
   --in_flight_;
@@ -285,8 +335,16 @@ void Outbox::look_for_loss(const Slot& slot, MonoTime now, bool existed) {
   if (on_lost_) on_lost_();
 }
 
-void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
+void Outbox::settle_value(const Unit& unit, MonoTime now, const Refusals& refusals, bool existed) {
   if (unit.slot == nullptr) return;
+  if (refusals.value.empty()) {
+    look_for_loss(*unit.slot, now, existed);
+    unit.slot->stored_at = now;
+  }
+  settle_slot(unit, refusals.value.empty() ? Outcome::stored : Outcome::refused);
+}
+
+void Outbox::settle_slot(const Unit& unit, Outcome outcome) {
   Slot& slot = *unit.slot;
   --slot.in_flight;
   uint64_t& version = outcome == Outcome::stored ? slot.stored_version : slot.refused_version;
@@ -327,7 +385,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
                   .entry_refused = !refusals.entry.empty(),
                   .message_refused = !refusals.message.empty(),
                   .words = {},
-                  .subscribers = subscribers});
+                  .subscribers = record.published ? record.subscribers : subscribers});
   }
   // It was too old to be published, and nothing else came with it.
   if (!unit.publish && !record.has_entry && record.slot == nullptr) add_loss(record.owner->owner);

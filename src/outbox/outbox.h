@@ -51,6 +51,8 @@ struct Unit {
   bool expire = false;     // the slot's TTL is to be set as well
   bool publish = false;    // the record's message is young enough, or there is a notice
   bool apart = false;      // each part goes by itself, not in one transaction
+  EntryId id;              // of the record's entry
+  bool in_doubt = false;   // the entry was sent with this id before, and not answered
 
   // Only if `publish`.
   MessageView message() const;
@@ -150,6 +152,13 @@ class Outbox {
   void refused(const Unit& unit, std::string_view words) {
     settled(unit, MonoTime{}, -1, {words, words, words});
   }
+  // When Redis has stored an entry whose id Redis has chosen: its first half, which is Redis'
+  // clock.
+  void entry_stored(const Unit& unit, uint64_t ms, MonoTime now);
+  // As settled(), but the stream has an entry with a higher id, and does not have this one. The
+  // entry goes again by another id.
+  void id_refused(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
+                  bool existed = true);
   // Redis carried out nothing of this unit, because of one part of it. The unit goes once more,
   // `apart`, behind what waits now.
   void aborted(const Unit& unit);
@@ -184,6 +193,8 @@ class Outbox {
   void add_loss(Owner owner);
   bool take_notice(Unit& unit, WallTime wall);
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
+  uint64_t next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall);
+  void settle_value(const Unit& unit, MonoTime now, const Refusals& refusals, bool existed);
   void settle_slot(const Unit& unit, Outcome outcome);
   void settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals);
   void look_for_loss(const Slot& slot, MonoTime now, bool existed);
@@ -211,6 +222,12 @@ class Outbox {
   std::optional<Notice> notice_;
   Gap told_gap_;
   bool notice_in_flight_ = false;
+
+  // Redis' clock, as the last id that Redis has chosen has told it. 0: not known yet.
+  uint64_t redis_ms_ = 0;
+  MonoTime redis_ms_at_{};
+  uint64_t last_id_ms_ = 0;
+  uint32_t last_number_ = 0;
 
   MonoTime looked_for_expired_{};
   size_t in_flight_ = 0;

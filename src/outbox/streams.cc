@@ -37,15 +37,24 @@ Streams::Stream& Streams::find(uint64_t number, uint64_t entry_bytes) {
   return *at;
 }
 
+uint64_t Streams::number_of(int db, std::string_view name) {
+  return std::hash<std::string_view>()(name) ^ static_cast<uint64_t>(db) * 0x9e3779b97f4a7c15u;
+}
+
+void Streams::stored(int db, std::string_view name, uint64_t ms) {
+  const uint64_t number = number_of(db, name);
+  for (Stream& stream : streams_) {
+    if (stream.number == number) stream.least_ms = ms + 1;
+  }
+}
+
 Streams::Bounds Streams::next(int db, std::string_view name, uint64_t entry_bytes,
                               uint64_t max_length, uint64_t max_bytes, Duration ttl, MonoTime now) {
-  const uint64_t number =
-      std::hash<std::string_view>()(name) ^ static_cast<uint64_t>(db) * 0x9e3779b97f4a7c15u;
   entry_bytes += kEntryOverhead;
-  Stream& stream = find(number, entry_bytes);
+  Stream& stream = find(number_of(db, name), entry_bytes);
   stream.mean += entry_bytes - stream.mean / 64;
   stream.used = now;
-  Bounds bounds{max_length, false};
+  Bounds bounds{max_length, false, stream.least_ms};
   if (max_bytes > 0) {
     const uint64_t fits = std::max(max_bytes / (stream.mean / 64), kLeastLength);
     bounds.max_length = max_length > 0 ? std::min(max_length, fits) : fits;

@@ -16,10 +16,13 @@ class Streams {
   struct Bounds {
     uint64_t max_length = 0;  // for MAXLEN ~; 0: unbounded
     bool expire = false;      // the TTL is to be set now
+    uint64_t least_ms = 0;    // the id of an entry has to begin with at least this
   };
   // For the next entry of `entry_bytes`. `max_length`, `max_bytes`, `ttl`: as in EntryUpdate.
   Bounds next(int db, std::string_view stream, uint64_t entry_bytes, uint64_t max_length,
               uint64_t max_bytes, Duration ttl, MonoTime now);
+  // Redis has stored an entry by an id of its own choice, which begins with `ms`.
+  void stored(int db, std::string_view stream, uint64_t ms);
   // For when Redis may have lost the streams, or has refused something.
   void forget_all() { streams_.clear(); }
 
@@ -29,7 +32,9 @@ class Streams {
     uint64_t mean = 0;    // 64 times the mean size of an entry, the latest counting most
     MonoTime expire_sent = MonoTime::min();
     MonoTime used{};
+    uint64_t least_ms = 0;
   };
+  static uint64_t number_of(int db, std::string_view name);
   Stream& find(uint64_t number, uint64_t entry_bytes);
 
   std::vector<Stream> streams_;

@@ -66,6 +66,17 @@ struct EntryUpdate {
   // number.
   uint64_t max_bytes = 0;
   Duration ttl{};  // of the stream, renewed while entries come; 0: the stream does not expire
+  // One of a row of values, such as the node's health: Redis gives it an id, and stores it twice if
+  // its confirmation is lost.
+  bool sample = false;
+};
+
+// The id of an entry in its stream: milliseconds since 1970, and a number. 0 ms: Redis chooses.
+struct EntryId {
+  uint64_t ms = 0;
+  uint32_t number = 0;
+
+  bool is_given() const { return ms != 0; }
 };
 
 struct MessageUpdate {

@@ -21,8 +21,8 @@ bool is_stream_id(std::string_view text) {
 
 std::string_view name(Command command) {
   constexpr std::array<std::string_view, kCommands> kNames = {
-      "PING", "MULTI", "HGET",   "HSET", "PEXPIRE", "SET",
-      "SET",  "DEL",   "SELECT", "XADD", "PEXPIRE", "PUBLISH"};
+      "PING", "MULTI",  "HGET",      "HSET", "PEXPIRE", "SET",    "SET",
+      "DEL",  "SELECT", "XREVRANGE", "XADD", "PEXPIRE", "PUBLISH"};
   return kNames[static_cast<size_t>(command)];
 }
 
@@ -38,6 +38,8 @@ bool has_form(Command command, Reply reply) {
       return reply.is_status("OK"sv) || reply.is_nil();  // nil: there is a value
     case Command::hget:
       return reply.is_string() || reply.is_nil();
+    case Command::find_entry:
+      return reply.is_array();
     case Command::xadd:
       return reply.is_string() && is_stream_id(reply.text());
     case Command::hset:

@@ -20,11 +20,12 @@ enum class Command : uint8_t {
   set_if_missing,
   del,
   select,
+  find_entry,
   xadd,
   expire_stream,
   publish
 };
-inline constexpr size_t kCommands = 12;
+inline constexpr size_t kCommands = 13;
 
 // "XADD": for a person.
 std::string_view name(Command command);

@@ -109,7 +109,13 @@ void Link::on_settled(const outbox::Unit& unit, const UnitResult& result) {
       say_refusal(Command::xadd, unit.record->entry().stream, refusals.entry);
     }
   }
-  outbox_.settled(unit, connection_.heard_at(), result.subscribers, refusals, result.echo.existed);
+  const MonoTime now = connection_.heard_at();
+  if (result.entry_ms > 0) outbox_.entry_stored(unit, result.entry_ms, now);
+  if (result.id_refused) {
+    outbox_.id_refused(unit, now, result.subscribers, refusals, result.echo.existed);
+  } else {
+    outbox_.settled(unit, now, result.subscribers, refusals, result.echo.existed);
+  }
 }
 
 // The same refusal comes with each call of any client. So each pair of command and error is logged

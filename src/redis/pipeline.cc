@@ -1,6 +1,7 @@
 #include "redis/pipeline.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/text.h"
@@ -21,6 +22,36 @@ enum Part : uint8_t { kValue, kEntry, kMessage };
 Part part_of(Command command) {
   if (command == Command::xadd || command == Command::expire_stream) return kEntry;
   return command == Command::publish ? kMessage : kValue;
+}
+
+// An entry's id as Redis reads it; "*": Redis chooses.
+class IdText {
+ public:
+  std::string_view of(outbox::EntryId id) {
+    if (!id.is_given()) return "*"sv;
+    char* end = std::to_chars(text_, text_ + kDigits, id.ms).ptr;
+    *end++ = '-';
+    end = std::to_chars(end, end + kDigits, id.number).ptr;
+    return {text_, static_cast<size_t>(end - text_)};
+  }
+
+ private:
+  static constexpr size_t kDigits = 20;  // of the largest number
+  char text_[2 * kDigits + 1];
+};
+
+// Whether this is the entry, as XREVRANGE gives it. Another writer may have used the same id.
+bool is_entry(Reply found, outbox::EntryView entry) {
+  const Reply texts = found[0][1];
+  if (texts.size() != 2 * entry.fields) return false;
+  for (const Reply text : texts.elements()) {
+    if (text.string() != entry.texts.next()) return false;
+  }
+  return true;
+}
+
+bool is_of_the_id(std::string_view error) {
+  return error.starts_with("ERR The ID specified in XADD is equal or smaller"sv);
 }
 
 Failure wrong_form(std::string_view command) {
@@ -71,6 +102,7 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
   }
   const uint8_t of_the_value = waiting.commands;
   if (elsewhere) waiting.add(Command::select);
+  if (has_entry && unit.in_doubt) waiting.add(Command::find_entry);
   if (has_entry) waiting.add(Command::xadd);
   if (has_entry && unit.stream.expire) waiting.add(Command::expire_stream);
   if (elsewhere) waiting.add(Command::select);
@@ -102,8 +134,16 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
         resp.command(2).arg("SELECT"sv).arg(there ? db_ : unit.record->db);
         there = !there;
         break;
+      case Command::find_entry: {
+        // XRANGE would do as well. Users of redis/users.acl have had XREVRANGE for longer.
+        IdText text;
+        const std::string_view id = text.of(unit.id);
+        resp.command(6).arg("XREVRANGE"sv).arg(unit.record->entry().stream).arg(id).arg(id);
+        resp.arg("COUNT"sv).arg(1);
+        break;
+      }
       case Command::xadd:
-        write_entry(unit.record->entry(), unit.stream.max_length, resp);
+        write_entry(unit, resp);
         break;
       case Command::expire_stream:
         resp.command(3).arg("PEXPIRE"sv).arg(unit.record->entry().stream);
@@ -148,12 +188,15 @@ void Pipeline::write_slot(const outbox::Slot& slot, RespWriter& resp, MonoTime n
   }
 }
 
-void Pipeline::write_entry(outbox::EntryView entry, uint64_t max_length, RespWriter& resp) {
+void Pipeline::write_entry(const outbox::Unit& unit, RespWriter& resp) {
+  outbox::EntryView entry = unit.record->entry();
+  const uint64_t max_length = unit.stream.max_length;
   const bool bounded = max_length > 0;
   resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).arg(entry.stream);
   // "~": whole nodes are trimmed, several times cheaper than exactly (XADD, redis.io).
   if (bounded) resp.arg("MAXLEN"sv).arg("~"sv).arg(static_cast<int64_t>(max_length));
-  resp.arg("*"sv);
+  IdText id;
+  resp.arg(id.of(unit.id));
   for (size_t i = 0; i < 2 * entry.fields; ++i) resp.arg(entry.texts.next());
 }
 
@@ -306,15 +349,30 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
 }
 
 std::optional<Failure> Pipeline::take_result(Command command, Reply reply) {
-  if (reply.is_error()) return note_refusal(command, reply.text());
+  const outbox::Unit& unit = waiting_.front().unit;
+  if (reply.is_error()) {
+    if (command != Command::xadd || !unit.id.is_given() || !is_of_the_id(reply.text())) {
+      return note_refusal(command, reply.text());
+    }
+    // Either this entry was stored before, or the stream has come further by another way.
+    progress_.id_refused = !progress_.entry_found;
+    return std::nullopt;
+  }
   if (!has_form(command, reply)) return wrong_form(name(command));
   switch (command) {
+    case Command::find_entry:
+      progress_.entry_found = is_entry(reply, unit.record->entry());
+      break;
+    case Command::xadd:
+      progress_.entry_ms =
+          parse_number<uint64_t>(reply.text().substr(0, reply.text().find('-'))).value_or(0);
+      break;
     case Command::hget:
       progress_.echo.previous = reply.text();
       break;
     case Command::hset: {
       // How many fields are new: all of them if the key was not there.
-      const auto fields = static_cast<int64_t>(waiting_.front().unit.slot->fields.size());
+      const auto fields = static_cast<int64_t>(unit.slot->fields.size());
       progress_.echo.existed = *reply.integer() < fields;
       break;
     }
@@ -333,6 +391,8 @@ std::optional<Failure> Pipeline::note_refusal(Command command, std::string_view 
     return Failure{greeting_trouble(GreetingStep::select, error), std::string(error)};
   }
   if (!is_refusal(error)) return Failure{classify(error), std::string(error)};
+  // Not being allowed to look refuses nothing: the entry then goes as one that is not there.
+  if (command == Command::find_entry) return std::nullopt;
   const outbox::Unit& unit = waiting_.front().unit;
   Part part = part_of(command);
   // A PING stands for an event that has nothing to send.
@@ -373,15 +433,18 @@ void Pipeline::settle_unit(MonoTime now) {
   if (has_parts(unit) || done.no_multi) result.no_transaction = no_transaction_;
   result.echo = done.echo;
   result.subscribers = done.subscribers;
+  result.entry_ms = done.entry_ms;
+  result.id_refused = done.id_refused;
   events_.on_settled(unit, result);
   progress_.reset();
 }
 
 void Pipeline::Progress::reset() {
   replies = 0;
-  no_multi = not_queued = aborted = false;
+  no_multi = not_queued = aborted = entry_found = id_refused = false;
   echo = {};
   subscribers = -1;
+  entry_ms = 0;
   for (std::string& words : refused) words.clear();
 }
 

@@ -43,6 +43,9 @@ struct UnitResult {
   std::string_view no_transaction;
   SlotEcho echo;             // if the value was stored
   int64_t subscribers = -1;  // PUBLISH's answer; -1 if nothing was published
+  uint64_t entry_ms = 0;     // the first half of the entry's id; 0 if none was stored
+  // The stream has an entry with a higher id, and does not have this one.
+  bool id_refused = false;
 };
 
 struct PipelineEvents {
@@ -81,8 +84,8 @@ class Pipeline {
 
  private:
   enum class Kind : uint8_t { select, query, unit };
-  // HGET, HSET, PEXPIRE, SELECT, XADD, SELECT, PUBLISH.
-  static constexpr size_t kMaxCommands = 8;
+  // HGET, HSET, PEXPIRE, SELECT, XREVRANGE, XADD, PEXPIRE, SELECT, PUBLISH.
+  static constexpr size_t kMaxCommands = 9;
   // A command that waits for its reply, or a unit that waits for several. The first `queued`
   // commands of a unit stand between MULTI and EXEC, the others behind EXEC.
   struct Waiting {
@@ -104,6 +107,9 @@ class Pipeline {
     bool aborted = false;     // the unit is to be sent again apart
     SlotEcho echo;
     int64_t subscribers = -1;
+    uint64_t entry_ms = 0;
+    bool entry_found = false;  // an entry in doubt is in its stream
+    bool id_refused = false;
     std::array<std::string, 3> refused;  // Redis' words by part
     std::array<Command, 3> refused_command{};
 
@@ -117,7 +123,7 @@ class Pipeline {
 
   bool select(int db, std::string& output);
   static void write_slot(const outbox::Slot& slot, RespWriter& resp, MonoTime now);
-  static void write_entry(outbox::EntryView entry, uint64_t max_length, RespWriter& resp);
+  static void write_entry(const outbox::Unit& unit, RespWriter& resp);
   std::optional<Failure> answer_query(Reply reply);
   std::optional<Failure> take_unit_reply(Reply reply, MonoTime now);
   std::optional<Failure> take_queued(Command command, Reply reply);

@@ -59,7 +59,7 @@ inline void put_health(outbox::Outbox& outbox, std::string_view json, bool with_
   slot.ttl = std::chrono::seconds(15);
   slot.echo = true;
   const outbox::FieldView past{"health", "{}"};
-  const outbox::EntryUpdate entry{0, "stream:node_metrics:hog", 5000, {&past, 1}};
+  const outbox::EntryUpdate entry{0, "stream:node_metrics:hog", 5000, {&past, 1}, 0, {}, true};
   const outbox::MessageUpdate message{"node:events:hog", "{\"type\":\"x\"}",
                                       std::chrono::seconds(5)};
   (void)outbox.put(&slot, with_history ? &entry : nullptr, with_history ? &message : nullptr, now,

@@ -110,13 +110,13 @@ TEST(EventLogSize, IsWhatTheProtocolSays) {
   if (sizeof(void*) != 8) GTEST_SKIP() << "there an event takes a little less";
   const std::string channel(24, 'c'), event(800, 'e'), stream(32, 's');
   const MessageUpdate message{channel, event, {}};
-  EXPECT_EQ(EventLog::size_of(nullptr, &message), 168 + channel.size() + event.size());
+  EXPECT_EQ(EventLog::size_of(nullptr, &message), 184 + channel.size() + event.size());
   const FieldView fields[] = {{"channel", channel}, {"event", event}};
   EntryUpdate entry;
   entry.stream = stream;
   entry.fields = fields;
   EXPECT_EQ(EventLog::size_of(&entry, &message),
-            168 + 2 * (channel.size() + event.size()) + stream.size() + 32);
+            184 + 2 * (channel.size() + event.size()) + stream.size() + 32);
 }
 
 TEST_F(OutboxEventsTest, OldEventsGoByAge) {

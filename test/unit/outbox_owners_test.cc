@@ -154,7 +154,7 @@ TEST_F(OwnersTest, WhatIsUrgentHasALaneOfItsOwnAndGoesFirst) {
   const Unit notice = next();
   EXPECT_NE(notice.notice, nullptr);
   EXPECT_EQ(text_of(next()), "+xadd:error");
-  flood(1, 50, true);
+  flood(1, 45, true);
   event(7, "still here");
   const Sent sent = drain();
   EXPECT_EQ(box().urgent_events().dropped(), 0u);

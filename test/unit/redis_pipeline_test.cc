@@ -35,6 +35,8 @@ struct Sink {
     if (!refusals.value.empty()) log += ":no value=" + std::string(refusals.value);
     if (!refusals.entry.empty()) log += ":no entry=" + std::string(refusals.entry);
     if (!refusals.message.empty()) log += ":no message=" + std::string(refusals.message);
+    if (tells_entries && result.entry_ms > 0) log += ":entry=" + std::to_string(result.entry_ms);
+    if (result.id_refused) log += ":id refused";
     if (!result.no_transaction.empty()) log += ":apart=" + std::string(result.no_transaction);
     log += " ";
   }
@@ -42,6 +44,7 @@ struct Sink {
     log += "aborted:" + std::string(unit.slot != nullptr ? unit.slot->key : "event") + " ";
   }
   std::string log;
+  bool tells_entries = false;
 };
 
 class PipelineUnit : public testing::Test {
@@ -152,6 +155,80 @@ TEST_F(PipelineUnit, WithoutItsMainPartNothingOfAUnitIsSent) {
   }
   EXPECT_EQ(sink_.log,
             "settled:event:no entry=NOPERM no channel:no message=NOPERM no channel aborted:event ");
+}
+
+class PipelineEntry : public testing::Test {
+ protected:
+  PipelineEntry() {
+    sink_.tells_entries = true;
+    outbox_.connection_opened();
+    test::Filler{outbox_, kNow}.event("v");
+    send();
+    again();
+  }
+  void send() {
+    EXPECT_TRUE(outbox_.next(unit_, kNow, WallTime{1s}));
+    pipeline_.send(unit_, kNow);
+  }
+  // As on a new connection.
+  void again() {
+    outbox_.connection_lost();
+    outbox_.connection_opened();
+    first_ = std::exchange(pipeline_.output(), "");
+    pipeline_.drop();
+    send();
+  }
+  static constexpr const char* kNotAbove =
+      "-ERR The ID specified in XADD is equal or smaller than the target stream top item\r\n";
+  // What becomes of the entry where XREVRANGE and XADD are answered so.
+  std::string with(const std::string& found, const std::string& added) {
+    EXPECT_FALSE(
+        pipeline_.feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + found + added, kNow).has_value());
+    EXPECT_EQ(pipeline_.waiting(), 0u);
+    return std::exchange(sink_.log, "");
+  }
+
+  Outbox outbox_{{"hog", "hog-1", {}}};
+  Sink sink_;
+  PipelineWire pipeline_{sink_, 1000};
+  Unit unit_;
+  std::string first_;
+};
+
+TEST_F(PipelineEntry, InDoubtIsLookedForInTheTransactionThatAddsIt) {
+  EXPECT_EQ(commands(first_), "XADD s MAXLEN ~ 100 1000-1 f v");
+  EXPECT_EQ(commands(pipeline_.output()),
+            "MULTI; XREVRANGE s 1000-1 1000-1 COUNT 1; XADD s MAXLEN ~ 100 1000-1 f v; EXEC");
+}
+
+TEST_F(PipelineEntry, ThatIsThereIsStored) {
+  EXPECT_EQ(with("*1\r\n*2\r\n$6\r\n1000-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n", kNotAbove),
+            "settled:event ");
+}
+
+TEST_F(PipelineEntry, ThatIsNotThereIsStoredNow) {
+  EXPECT_EQ(with("*0\r\n", "$6\r\n1000-1\r\n"), "settled:event:entry=1000 ");
+}
+
+TEST_F(PipelineEntry, ThatIsNotThereAndMayNotBeAddedGoesAgain) {
+  EXPECT_EQ(with("*0\r\n", kNotAbove), "settled:event:id refused ");
+}
+
+// Another writer of the stream has used the id.
+TEST_F(PipelineEntry, IsNotTakenForAnotherOne) {
+  for (const char* texts : {"*2\r\n$1\r\nf\r\n$1\r\nx\r\n", "*2\r\n$1\r\ng\r\n$1\r\nv\r\n",
+                            "*4\r\n$1\r\nf\r\n$1\r\nv\r\n$1\r\nf\r\n$1\r\nv\r\n", "*0\r\n"}) {
+    EXPECT_EQ(with("*1\r\n*2\r\n$6\r\n1000-1\r\n" + std::string(texts), kNotAbove),
+              "settled:event:id refused ")
+        << texts;
+    again();
+  }
+}
+
+// Without that right the entry goes as one that is not there.
+TEST_F(PipelineEntry, ThatMayNotBeLookedForIsNotRefused) {
+  EXPECT_EQ(with("-NOPERM no permissions to run the 'xrevrange' command\r\n", "$6\r\n1000-1\r\n"),
+            "settled:event:entry=1000 ");
 }
 
 TEST_F(PipelineUnit, AServerThatTakesNoTransactionOverSeveralKeysGetsThePartsOneByOne) {
