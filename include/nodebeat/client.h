@@ -308,8 +308,10 @@ NB_API int nb_client_dispatch(nb_client* client);
  * They return NB_ERR_TIMEOUT when `timeout_ms` is over: the call may still be carried out;
  * NB_ERR_AWAY if there was no agent all that time, or the agent was lost before it answered;
  * NB_ERR_REMOTE if the agent refused the call or the connection (too many connections, this user
- * may not connect): then nb_client_last_error() tells why; NB_ERR_STATE if another thread
- * dispatches or waits, and inside a callback. With `timeout_ms` 0 they try once.
+ * may not connect): then nb_client_last_error() tells why, and also for NB_ERR_FORBIDDEN, the
+ * socket does not give the right to make this call, and NB_ERR_RATE_LIMITED, too many calls in a
+ * second; NB_ERR_STATE if another thread dispatches or waits, and inside a callback. With
+ * `timeout_ms` 0 they try once.
  */
 
 /*

@@ -36,11 +36,15 @@ enum {
   NB_ERR_FORKED = -16, /* the client belongs to the process that forked this one */
 
   /* What becomes of a call of nb_session_*. */
-  NB_ERR_NOT_FOUND = -17,  /* there is no such session */
-  NB_ERR_CONFLICT = -18,   /* the session exists, or has another version: nothing was changed */
-  NB_ERR_IN_DOUBT = -19,   /* the write may have been carried out, and may not */
-  NB_ERR_CORRUPT = -20,    /* what stands there is no session */
-  NB_ERR_UNAVAILABLE = -21 /* not carried out: the agent does not reach Redis */
+  NB_ERR_NOT_FOUND = -17,   /* there is no such session */
+  NB_ERR_CONFLICT = -18,    /* the session exists, or has another version: nothing was changed */
+  NB_ERR_IN_DOUBT = -19,    /* the write may have been carried out, and may not */
+  NB_ERR_CORRUPT = -20,     /* what stands there is no session */
+  NB_ERR_UNAVAILABLE = -21, /* not carried out: the agent does not reach Redis */
+
+  /* Of any call, which was not carried out. */
+  NB_ERR_FORBIDDEN = -22,   /* the socket does not give the right to make this call */
+  NB_ERR_RATE_LIMITED = -23 /* more calls than one client of this socket may have in a second */
 };
 
 #endif /* NODEBEAT_RESULT_H */

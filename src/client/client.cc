@@ -162,7 +162,7 @@ void Client::refused(const Message& message) {
   // An agent of the first version does not know the parameter, and sends long lines unasked.
   if (message.kind == Message::Kind::failure && message.id == kLineBytesId) return;
   greeted(message);
-  ++rejected_;
+  rejected_ += static_cast<uint64_t>(std::max<int64_t>(message.count, 1));
   trouble_ = Trouble::remote;
   if (message.ends) ended_by_words_ = read_from_;
   remote_code_ = message.code;
@@ -301,7 +301,7 @@ void Client::answer(const Message& message) {
   if (pending_.session != nullptr) {
     pending_.outcome = pending_.session->take(message);
   } else if (message.kind == Message::Kind::failure) {
-    pending_.outcome = NB_ERR_REMOTE;
+    pending_.outcome = result_of_refusal(message.code);
   } else if (pending_.result == nullptr) {
     pending_.outcome = NB_OK;
   } else if (message.json_size >= pending_.size) {

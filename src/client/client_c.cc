@@ -363,6 +363,10 @@ const char* nb_result_text(int result) {
       return "what stands there is no session";
     case NB_ERR_UNAVAILABLE:
       return "not carried out: the agent does not reach Redis";
+    case NB_ERR_FORBIDDEN:
+      return "the socket does not give the right to make this call";
+    case NB_ERR_RATE_LIMITED:
+      return "more calls than one client of this socket may have in a second";
     default:
       return "unknown result";
   }

@@ -25,11 +25,19 @@ std::string_view inside(std::string_view value) {
   return is_text(value) ? std::string_view(value.data() + 1, value.size() - 2) : std::string_view();
 }
 
+constexpr int32_t kForbidden = -32011;
+constexpr int32_t kRateLimited = -32015;
+
 // The errors without an id that end the connection: busy, forbidden, and the parse_error that ends
 // a flood of malformed lines. Of the parse_errors only that one names a limit
 // (PROTOCOL.md, 1.4, 1.6).
 bool ends_connection(int32_t code, bool names_limit) {
-  return code == -32006 || code == -32011 || (code == -32700 && names_limit);
+  return code == -32006 || code == kForbidden || (code == -32700 && names_limit);
+}
+
+// The agent tells of notifications that were refused for these reasons together.
+bool counts(int32_t code) {
+  return code == kForbidden || code == kRateLimited;
 }
 
 struct Reader {
@@ -63,6 +71,9 @@ struct Reader {
         message.data = m.value();
         for (JsonMembers data(m.value()); data.next();) {
           names_limit = names_limit || data.name() == "limit";
+          if (data.name() == "count" && counts(message.code)) {
+            (void)read_integer(data.value(), message.count);
+          }
         }
       }
     }
@@ -120,6 +131,11 @@ bool read_integer(std::string_view text, int64_t& value) {
   }
   value = negative ? -sum : sum;
   return true;
+}
+
+int result_of_refusal(int32_t code) {
+  if (code == kForbidden) return NB_ERR_FORBIDDEN;
+  return code == kRateLimited ? NB_ERR_RATE_LIMITED : NB_ERR_REMOTE;
 }
 
 LineHead read_head(std::string_view line) {

@@ -30,7 +30,11 @@ struct Message {
   std::string_view text;    // of an error, for people
   std::string_view data;    // of an error: its `data`, as JSON
   bool ends = false;        // of a refusal: the agent ends the connection with it
+  int64_t count = 1;        // of a refusal: of how many notifications it tells
 };
+
+// What a call returns whose refusal has this code, and is nothing more special.
+int result_of_refusal(int32_t code);
 
 // An integer as the agent writes codes, and gives back ids; false for anything else.
 bool read_integer(std::string_view text, int64_t& value);

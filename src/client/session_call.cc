@@ -55,7 +55,7 @@ int result_of(int32_t code) {
     case -32014:
       return NB_ERR_CORRUPT;
     default:
-      return NB_ERR_REMOTE;
+      return result_of_refusal(code);
   }
 }
 

@@ -134,6 +134,10 @@ Answer AgentLink::failure(int result) const {
   switch (result) {
     case NB_ERR_REMOTE:
       return {exit_of(code), code, said.empty() ? "the agent refused, without a reason" : said};
+    case NB_ERR_FORBIDDEN:
+      return {kForbidden, code, said};
+    case NB_ERR_RATE_LIMITED:
+      return {kTooMany, code, said + ": try again"};
     case NB_ERR_TIMEOUT:
       if (!connected()) return why_away();
       return {kTimeout, 0,

@@ -26,9 +26,10 @@ constexpr int64_t kLongestTimeout = 3'600'000;
 constexpr char kFooter[] =
     "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
     "answer\n"
-    "in time, 6 refused by Redis, 7 standard output cannot be written. doctor, redis check: "
-    "0 healthy,\n"
-    "1 warnings, 2 problems. More: man nodebeatctl";
+    "in time, 6 refused by Redis, 7 standard output cannot be written, 8 the socket does not give "
+    "the\n"
+    "right, 9 too many calls in a second. doctor, redis check: 0 healthy, 1 warnings, 2 problems.\n"
+    "More: man nodebeatctl";
 
 struct Commands {
   Context context;

@@ -12,6 +12,8 @@ enum ExitCode : int {
   kTimeout = 5,         // no answer, or no confirmation, in time
   kRefusedByRedis = 6,  // Redis refused a write: a permission, or a key of another type
   kOutput = 7,          // standard output could not be written
+  kForbidden = 8,       // the agent's socket does not give the right
+  kTooMany = 9,         // more calls than the socket allows in a second
 };
 
 // The codes of doctor and redis check: the worst finding decides.

@@ -150,7 +150,7 @@ def test_who_may_only_look_is_in_another_group(machine, server):
     assert machine.run(*as_daemon, "--clear-groups", *ctl, "status", ok=False).returncode == 3
     machine.run(*as_daemon, "--groups=nodebeat-view", *ctl, "status")
     refused = machine.run(*as_daemon, "--groups=nodebeat-view", *ctl, "set", "cell/mode", "1", ok=False)
-    assert refused.returncode == 4 and "needs the right 'state'" in refused.stderr
+    assert refused.returncode == 8 and "needs the right 'state'" in refused.stderr
 
 
 # --- what it sees -------------------------------------------------------------------------------

@@ -108,3 +108,22 @@ def test_what_the_agent_calls_is_let_through(units):
     assert not set(CALLED_ON_ARM) - through
     assert not through & {"chown", "ptrace", "mount", "bpf", "setuid", "init_module", "reboot", "swapon",
                           "perf_event_open", "keyctl", "setns", "unshare", "process_vm_readv"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of others")
+def test_the_folder_that_gives_the_view_its_group(tmp_path):
+    """The agent makes view.sock in it, since it may not chown (ipc/socket_file.cc)."""
+    for name in ("etc", "run"):
+        (tmp_path / name).mkdir()
+    for program, *arguments in (["systemd-sysusers", ROOT / "systemd/nodebeat.sysusers"],
+                                ["systemd-tmpfiles", "--create", ROOT / "systemd/nodebeat.tmpfiles"]):
+        if shutil.which(program) is None:
+            pytest.skip(f"there is no {program}: install the Debian package systemd")
+        subprocess.run([program, f"--root={tmp_path}", *arguments], check=True, capture_output=True)
+    groups = dict(re.findall(r"^([\w-]+):x:(\d+):", (tmp_path / "etc/group").read_text(), re.M))
+    users = dict(re.findall(r"^([\w-]+):x:(\d+):", (tmp_path / "etc/passwd").read_text(), re.M))
+    folder = (tmp_path / "run/nodebeat/view.sock.group").stat()
+    assert folder.st_mode & 0o7777 == 0o2700
+    assert (folder.st_uid, folder.st_gid) == (int(users["nodebeat"]), int(groups["nodebeat-view"]))
+    above = (tmp_path / "run/nodebeat").stat()
+    assert above.st_mode & 0o7777 == 0o755 and above.st_gid == int(groups["nodebeat"])

@@ -10,7 +10,8 @@ import pytest
 from support import processes
 from support.agent import environment
 from support.ctl import (
-    AWAY, FOUND, OK, REFUSED, REFUSED_BY_REDIS, TIMEOUT, USAGE, Following, find_ctl, run,
+    AWAY, FORBIDDEN, FOUND, OK, REFUSED, REFUSED_BY_REDIS, TIMEOUT, TOO_MANY, USAGE, Following,
+    find_ctl, run,
 )
 from support.probe_targets import HttpTarget
 from support.waiting import wait_until
@@ -471,6 +472,66 @@ def test_json_everywhere(cell, ctl):
         done = ctl(cell.agent, *args, "--json")
         assert isinstance(json.loads(done.stdout), dict), args
         assert done.stdout.count("\n") == 1 and done.stderr == "", args
+
+
+# --- through the socket with which one can only read ---------------------------------------------
+
+
+def view_of(agent):
+    return agent.socket_path.replace("agent.sock", "view.sock")
+
+
+@pytest.mark.parametrize("args", [
+    ["status"], ["nodes"], ["get", "cell:a"], ["list"], ["session", "list"], ["session", "get", "s"],
+    ["doctor"], ["call", "system.status"], ["call", "redis.inspect"]], ids=" ".join)
+def test_what_reads_works_through_the_view(cell, ctl, args):
+    cell.client.call("state.set", key="cell:a", value=1, ack="stored")
+    cell.client.call("session.create", session_id="s", state={"n": 1})
+    def kinds(done):  # which findings doctor has, else all of it
+        result = json.loads(done.stdout)
+        findings = result.get("findings")
+        return [(f["check"], f["level"]) for f in findings] if findings else list(result)
+
+    all_rights = ctl(cell.agent, *args, "--json")
+    viewed = ctl(cell.agent, *args, "--json", NODEBEAT_SOCKET=view_of(cell.agent))
+    assert viewed.returncode == all_rights.returncode and viewed.stderr == ""
+    assert kinds(viewed) == kinds(all_rights)
+
+
+def test_one_can_listen_through_the_view(cell, ctl_env, closing):
+    watching = closing(Following(CTL, ["watch", "cell:a"],
+                                 ctl_env(cell.agent, NODEBEAT_SOCKET=view_of(cell.agent))))
+    wait_until(lambda: cell.client.call("agent.stats")["subscriptions"]["local"] == 1)
+    cell.client.call("event.publish", channel="cell:a", event={"type": "seen"})
+    assert watching.wait_for("seen")
+
+
+@pytest.mark.parametrize("args, method, right", [
+    (["set", "cell:a", "1"], "state.set", "state"), (["delete", "cell:a"], "state.delete", "state"),
+    (["forget", "ook"], "node.forget", "state"), (["publish", "c", "{}"], "event.publish", "event"),
+    (["stroke", "start", "--total", "1"], "stroke.start", "robot"),
+    (["session", "create", "s", "{}"], "session.create", "session"),
+    (["session", "delete", "s"], "session.delete", "session"),
+    (["call", "error.report", '{"category":"c","message":"m"}'], "error.report", "robot"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else value)
+def test_what_writes_names_the_right_and_the_socket(cell, ctl, args, method, right):
+    done = ctl(cell.agent, *args, NODEBEAT_SOCKET=view_of(cell.agent))
+    assert done.returncode == FORBIDDEN and done.stdout == ""
+    assert done.stderr.strip() == (
+        f"nodebeatctl: {method} needs the right '{right}', which this socket does not give; the "
+        f"socket {cell.agent.socket_path} does")
+
+
+def test_too_many_calls_have_an_exit_code(redis_server, make_agent, connect, ctl):
+    """A command is a client of its own; a list of many keys takes several calls."""
+    redis_server.client().mset({f"cell:{i}": 1 for i in range(3000)})
+    agent = make_agent(redis_server.url(), settings={"socket.calls_per_second": 1})
+    connect(agent)
+    assert ctl(agent, "call", "health.get").returncode == OK
+    done = ctl(agent, "list")
+    assert done.returncode == TOO_MANY
+    assert done.stderr.strip() == ("nodebeatctl: more calls than one client of this socket may have "
+                                   "in a second: try again")
 
 
 # --- doctor --------------------------------------------------------------------------------------

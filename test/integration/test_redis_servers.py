@@ -226,6 +226,29 @@ def test_what_an_agent_may_not(store, cell_users):
     assert [c for c in REFUSED_TO_AN_AGENT if not refused(client, c)] == []
 
 
+def test_a_viewer_sees_sessions_streams_and_the_bus(store, cell_users):
+    admin = store.client()
+    admin.set("session:a", "{}")
+    admin.zadd("nodebeat:sessions", {"a": 1})
+    for stream in ("stream:events:ook:cell:a", "nodebeat:sessions:audit"):
+        admin.xadd(stream, {"a": "b"})
+    viewer = as_user(store, cell_users, "viewer")
+    assert viewer.get("session:a") == "{}" and viewer.zrange("nodebeat:sessions", 0, -1) == ["a"]
+    for stream in ("stream:events:ook:cell:a", "nodebeat:sessions:audit"):
+        assert viewer.xrange(stream) and viewer.xread({stream: "0"}) and viewer.xlen(stream) == 1
+    for channel in ("session-updates", "ws:a", "cv:system:broadcast"):
+        listener = viewer.pubsub()
+        listener.subscribe(channel)
+        assert wait_until(lambda: listener.get_message())["type"] == "subscribe"
+        listener.close()
+    others = ["SET session:a x", "ZADD nodebeat:sessions 1 a", "XADD nodebeat:sessions:audit * a b",
+              "EVALSHA 0000000000000000000000000000000000000000 0", "SCRIPT LOAD return(1)",
+              "PUBLISH session-updates {}", "PUBLISH cv:system:broadcast {}", "EXPIRE session:a 1",
+              "XGROUP CREATE nodebeat:sessions:audit g 0", "XDEL nodebeat:sessions:audit 1-1",
+              "FCALL f 0", "ACL LIST", "CLIENT KILL ID 1"]
+    assert [c for c in others if not refused(viewer, c)] == []
+
+
 def test_a_viewer_reads_and_does_nothing_else(store, cell_users):
     store.client().hset("node:health:ook", "health", "{}")
     viewer = as_user(store, cell_users, "viewer")

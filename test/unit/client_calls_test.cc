@@ -175,6 +175,47 @@ TEST_F(ClientCallsTest, ARefusalSaysWhy) {
   EXPECT_STREQ(why, "no method 'm'");
 }
 
+TEST_F(ClientCallsTest, AMissingRightAndTooManyCallsHaveResultsOfTheirOwn) {
+  answer([](const std::string& line) {
+    const bool often = line.find("\"often\"") != line.npos;
+    return failure(line, often ? -32015 : -32011, often ? "more calls" : "needs the right 'state'",
+                   often ? R"({"name":"rate_limited","retry_after_ms":5})"
+                         : R"({"name":"forbidden","right":"state","socket":"/s"})");
+  });
+  EXPECT_EQ(call("m"), NB_ERR_FORBIDDEN);
+  char why[64];
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32011);
+  EXPECT_STREQ(why, "needs the right 'state'");
+  EXPECT_EQ(call("often"), NB_ERR_RATE_LIMITED);
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32015);
+  EXPECT_EQ(nb_session_touch(client_, "s", nullptr, nullptr), NB_ERR_FORBIDDEN);
+  EXPECT_STREQ(nb_result_text(NB_ERR_FORBIDDEN),
+               "the socket does not give the right to make this call");
+  EXPECT_STREQ(nb_result_text(NB_ERR_RATE_LIMITED),
+               "more calls than one client of this socket may have in a second");
+}
+
+// PROTOCOL.md, 2.6: one report for all.
+TEST_F(ClientCallsTest, NotificationsThatWereRefusedTogetherCountEach) {
+  answer([](const std::string& line) {
+    if (line.find("\"m\"") == line.npos) return result(line, "{}");
+    return R"({"jsonrpc":"2.0","method":"client.error","params":{"method":"event.publish","error":)"
+           R"({"code":-32011,"message":"needs the right 'event'","data":{"name":"forbidden",)"
+           R"("right":"event","count":17}}}})"
+           "\n" +
+           result(line, "{}");
+  });
+  sync();
+  EXPECT_EQ(call("m"), NB_OK);
+  nb_client_stats stats{};
+  stats.size = sizeof stats;
+  ASSERT_EQ(nb_client_get_stats(client_, &stats), NB_OK);
+  EXPECT_EQ(stats.rejected, 17u);
+  char why[64];
+  EXPECT_EQ(nb_client_last_error(client_, why, sizeof why), -32011);
+  EXPECT_STREQ(why, "event.publish: needs the right 'event'");
+}
+
 TEST_F(ClientCallsTest, NoAgentNoAnswerAndAnAgentThatGoes) {
   EXPECT_EQ(call("m", 20), NB_ERR_AWAY);
   EXPECT_EQ(nb_client_wait(client_, 5), NB_ERR_TIMEOUT);

@@ -11,7 +11,7 @@ from support import processes
 from support.agent import ROOT, find_program
 from support.waiting import wait_until
 
-OK, FOUND, USAGE, AWAY, REFUSED, TIMEOUT, REFUSED_BY_REDIS, OUTPUT = range(8)
+OK, FOUND, USAGE, AWAY, REFUSED, TIMEOUT, REFUSED_BY_REDIS, OUTPUT, FORBIDDEN, TOO_MANY = range(10)
 
 
 def find_ctl():
