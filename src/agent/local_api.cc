@@ -89,7 +89,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       writes_(parts.loop, rpc_, parts.outbox, parts.link),
       operations_(parts.loop, rpc_, reader_, parts.link),
       bus_filter_(parts.log, identity_, config),
-      listeners_(parts.loop, rpc_, parts.link, subscriber_, bus_filter_),
+      listeners_(parts.loop, parts.log, identity_, rpc_, parts.link, subscriber_, reader_,
+                 bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config,
               cell::Events::NameOf::to<&LocalApi::name_of>(this)),
       bus_(parts.loop, bus_filter_, events_, config),
@@ -130,6 +131,7 @@ Status LocalApi::start() {
 void LocalApi::stop() {
   robot_.finish();
   rpc_.stop();
+  listeners_.stop();
   subscriber_.stop();
   look_.stop();
   pruner_.stop();

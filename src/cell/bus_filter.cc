@@ -14,9 +14,11 @@ BusFilter::Look BusFilter::look(std::string_view channel, std::string_view paylo
   const auto max_age = data[wire::kBusMaxAge].integer();
   const auto sent = message["timestamp"].integer();
   const auto time = clock_.now(now);
-  if (!max_age || !sent || !time) return {};
+  Look look;
+  look.for_now = max_age || wire::is_emergency_stop(message);
+  if (!max_age || !sent || !time) return look;
   const auto at = std::chrono::floor<std::chrono::milliseconds>(time->time_since_epoch()).count();
-  if (at - *sent <= *max_age) return {};
+  if (at - *sent <= *max_age) return look;
   log_.warning(LogAbout(channel),
                "a message on %.*s has come too late and is not handed on: it is %lld ms old, of at "
                "most %lld",

@@ -33,7 +33,8 @@ class BusFilter {
   enum class Verdict : uint8_t { wanted, own, too_late };
   struct Look {
     Verdict verdict = Verdict::wanted;
-    WallTime sent{};  // of one that is too late
+    WallTime sent{};       // of one that is too late
+    bool for_now = false;  // it is never recorded
   };
   Look look(std::string_view channel, std::string_view payload, MonoTime now,
             json::Guard& guard) const;

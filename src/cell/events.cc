@@ -171,7 +171,7 @@ bool Events::send(rpc::Call& call, const Publication& event, const outbox::SlotU
     }
   }
   if (!writes_.write(call, slot, entry, &message, kind, result)) return false;
-  listeners_.deliver_local(event.channel, event.payload);
+  listeners_.deliver_local(event.channel, event.payload, event.record != Publication::Record::no);
   return true;
 }
 

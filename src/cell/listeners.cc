@@ -22,20 +22,34 @@ constexpr size_t kRemoteCost = 1;  // glob_cost().from_star
 
 constexpr rpc::Param kChannels{"channels", rpc::ParamKind::texts, false, 0, rpc::kSubscriptions};
 constexpr rpc::Param kPatterns{"patterns", rpc::ParamKind::texts, false, 0, rpc::kSubscriptions};
-constexpr auto kSubscribeParams = rpc::takes(kChannels, kPatterns);
+constexpr rpc::Param kReplay{"replay", rpc::ParamKind::object};
+constexpr auto kSubscribeParams = rpc::takes(kChannels, kPatterns, kReplay);
+constexpr auto kUnsubscribeParams = rpc::takes(kChannels, kPatterns);
+
+constexpr size_t kMostReplays = 8;  // of one client
 
 }  // namespace
 
 constexpr rpc::Method Listeners::kMethods[] = {
     rpc::method<&Listeners::subscribe>("event.subscribe", kSubscribeParams, rpc::Right::read,
                                        rpc::kReads),
-    rpc::method<&Listeners::unsubscribe>("event.unsubscribe", kSubscribeParams, rpc::Right::read,
+    rpc::method<&Listeners::unsubscribe>("event.unsubscribe", kUnsubscribeParams, rpc::Right::read,
                                          rpc::kReads),
 };
 
-Listeners::Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
-                     redis::Subscriber& remote, const BusFilter& bus)
-    : loop_(loop), front_(front), link_(link), remote_(remote), bus_(bus) {}
+Listeners::Listeners(uv::Loop& loop, const Log& log, const node::Identity& identity,
+                     rpc::FrontEnd& front, const redis::Link& link, redis::Subscriber& remote,
+                     redis::Reader& reader, const BusFilter& bus)
+    : loop_(loop),
+      log_(log),
+      identity_(identity),
+      front_(front),
+      link_(link),
+      remote_(remote),
+      reader_(reader),
+      bus_(bus) {}
+
+Listeners::~Listeners() = default;
 
 Listeners::Listener* Listeners::find(rpc::ClientId client) {
   for (const auto& listener : listeners_) {
@@ -67,7 +81,8 @@ void Listeners::add_to_route(const Topics::value_type& topic, bool remote) {
     return;
   }
   matching_.push_back(&topic);
-  for (const auto& [listener, place] : about.members) {
+  for (const auto& [listener, own_place, replay] : about.members) {
+    const uint64_t place = replay != nullptr ? 0 : own_place;
     if (listener->route == last_route_ && listener->place < place) continue;
     listener->route = last_route_;
     listener->place = place;
@@ -83,29 +98,41 @@ void Listeners::for_each_routed(bool remote, std::string_view pattern, Visit vis
     bool first = true;
     for (const Member& member : topic->second.members) {
       if (member.listener->by == topic) {
-        visit(*member.listener, *topic, std::exchange(first, false));
+        visit(member, *topic, std::exchange(first, false));
       }
     }
   }
 }
 
-void Listeners::deliver(std::string_view channel, std::string_view payload, bool remote,
-                        std::string_view pattern) {
-  // The longest line that any of them reads.
-  size_t most = 0;
-  for_each_routed(remote, pattern, [&](const Listener& listener, const Topics::value_type&, bool) {
-    most = std::max(most, front_.max_line_bytes(listener.client));
-  });
-  if (most == 0) return;
+void Listeners::begin_line(std::string_view channel, size_t payload_bytes) {
   line_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"channel\":"sv;
   json::Writer(line_).string(channel);
   omitted_ = line_;
-  omitted_.append(",\"omitted_bytes\":").append(std::to_string(payload.size()));
+  omitted_.append(",\"omitted_bytes\":").append(std::to_string(payload_bytes));
+}
+
+void Listeners::deliver(std::string_view channel, std::string_view payload, bool remote,
+                        Replays replays, std::string_view pattern) {
+  // The longest line that any of them reads.
+  size_t most = 0;
+  const auto look = [&](const Member& member, const Topics::value_type&, bool) {
+    if (member.replay == nullptr || replays == Replays::at_once) {
+      most = std::max(most, front_.max_line_bytes(member.listener->client));
+    } else if (replays == Replays::find_out) {
+      member.replay->on_live(channel, payload);
+    }
+  };
+  for_each_routed(remote, pattern, look);
+  if (most == 0) return;
+  begin_line(channel, payload.size());
   const size_t omitted_head = omitted_.size();
   write_message(payload, remote, most);
   message_ = line_.size();
-  const auto send = [&](const Listener& listener, const Topics::value_type& by, bool first) {
-    if (first) {
+  bool written = false;
+  const auto send = [&](const Member& member, const Topics::value_type& by, bool first) {
+    if (first) written = false;
+    if (member.replay != nullptr && replays != Replays::at_once) return;
+    if (!std::exchange(written, true)) {
       line_.resize(message_);
       omitted_.resize(omitted_head);
       const size_t from = line_.size();
@@ -113,8 +140,8 @@ void Listeners::deliver(std::string_view channel, std::string_view payload, bool
       omitted_.append(line_, from);
     }
     ++counters_.delivered;
-    const bool fits = line_.size() <= front_.max_line_bytes(listener.client);
-    front_.notify(listener.client, fits ? line_ : omitted_);
+    const rpc::ClientId client = member.listener->client;
+    front_.notify(client, line_.size() <= front_.max_line_bytes(client) ? line_ : omitted_);
   };
   for_each_routed(remote, pattern, send);
 }
@@ -122,8 +149,8 @@ void Listeners::deliver(std::string_view channel, std::string_view payload, bool
 void Listeners::tell_too_late(std::string_view pattern, WallTime sent) {
   ++counters_.too_late;
   const WallTime now = loop_.clock().wall_now();
-  for_each_routed(true, pattern, [&](const Listener& listener, const Topics::value_type&, bool) {
-    front_.notify_gap(listener.client, sent, now);
+  for_each_routed(true, pattern, [&](const Member& member, const Topics::value_type&, bool) {
+    front_.notify_gap(member.listener->client, sent, now);
   });
 }
 
@@ -154,10 +181,18 @@ void Listeners::write_line(const Topics::value_type& by, bool remote) {
   line_ += "}}";
 }
 
-void Listeners::deliver_local(std::string_view channel, std::string_view payload) {
+void Listeners::wake_replays(std::string_view channel, std::string_view pattern) {
+  if (replays_ == 0) return;
+  route(channel, true);
+  for_each_routed(true, pattern, [](const Member& member, const Topics::value_type&, bool) {
+    if (member.replay != nullptr) member.replay->wake();
+  });
+}
+
+void Listeners::deliver_local(std::string_view channel, std::string_view payload, bool recorded) {
   if (listeners_.empty()) return;
   route(channel, false);
-  deliver(channel, payload, false);
+  deliver(channel, payload, false, recorded ? Replays::none : Replays::at_once);
 }
 
 void Listeners::on_remote(std::string_view channel, std::string_view payload,
@@ -166,7 +201,7 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
   if (channel.size() > GlobText::kMaxBytes) return;
   if (echo_.is_echo(channel, payload, loop_.now(), pattern)) {
     ++counters_.echoes_dropped;
-    return;
+    return wake_replays(channel, pattern);
   }
   BusFilter::Look look;
   if (wire::is_bus_channel(channel)) look = bus_.look(channel, payload, loop_.now(), guard_);
@@ -176,7 +211,7 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
   }
   route(channel, true);
   if (look.verdict == BusFilter::Verdict::too_late) return tell_too_late(pattern, look.sent);
-  deliver(channel, payload, true, pattern);
+  deliver(channel, payload, true, look.for_now ? Replays::at_once : Replays::find_out, pattern);
 }
 
 void Listeners::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
@@ -188,7 +223,10 @@ void Listeners::on_publish(std::string_view channel, std::string_view payload, b
 void Listeners::on_remote_state(redis::LinkState state) {
   if (state == redis::LinkState::stopped) echo_.clear();
   forget_route();
-  for (const auto& listener : listeners_) answer_waiting(*listener);
+  for (const auto& listener : listeners_) {
+    answer_waiting(*listener);
+    if (!listener->replays.empty() && !waits_for_redis(*listener)) wake(*listener);
+  }
 }
 
 // --- subscriptions -------------------------------------------------------------------------------
@@ -213,12 +251,23 @@ bool Listeners::waits_for_redis(const Listener& listener) const {
 
 void Listeners::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
-  for (const auto& listener : listeners_) front_.notify_gap(listener->client, from, to);
+  for (const auto& listener : listeners_) {
+    if (!misses_nothing(*listener)) front_.notify_gap(listener->client, from, to);
+    wake(*listener);
+  }
 }
 
 void Listeners::subscribe(rpc::Call& call) {
   const json::View channels = call[kChannels];
   const json::View patterns = call[kPatterns];
+  const bool replays = call[kReplay].exists();
+  ReplayStart start;
+  if (replays && patterns.exists()) {
+    return call.refuse(rpc::invalid_params("replay", "goes with channels only, not with patterns"));
+  }
+  if (replays) {
+    if (const auto error = read_replay(call[kReplay], start)) return call.refuse(*error);
+  }
   size_t count = 0;
   for (const json::View list : {channels, patterns}) {
     if (!list.exists()) continue;
@@ -228,6 +277,12 @@ void Listeners::subscribe(rpc::Call& call) {
     return call.refuse(rpc::invalid_params("channels", "name at least one channel or pattern"));
   }
   Listener* listener = find(call.who.client);
+  if (replays && listener != nullptr && listener->replays.size() >= kMostReplays) {
+    return call.refuse(
+        rpc::too_many(format("a client may have at most %zu replays: name several channels at once",
+                             kMostReplays),
+                      kMostReplays));
+  }
   if (listener == nullptr) {
     listeners_.push_back(std::make_unique<Listener>());
     listener = listeners_.back().get();
@@ -263,6 +318,7 @@ void Listeners::subscribe(rpc::Call& call) {
   const bool waits = listener->subscriptions.size() > had &&
                      link_.status().state >= redis::LinkState::replaying &&
                      waits_for_redis(*listener);
+  if (replays) return start_replay(*listener, call, channels, start);
   if (!waits) return call.answer();
   listener->subscriptions.back().call = call.put_off();
 }
@@ -306,7 +362,11 @@ void Listeners::drop(Listener& listener, const Subscription& subscription) {
   } else {
     remote_.unsubscribe(text);
   }
-  std::erase_if(about.members, [&](const Member& member) { return member.listener == &listener; });
+  std::erase_if(about.members, [&](const Member& member) {
+    if (member.listener != &listener) return false;
+    end_replay(listener, member.replay, text);
+    return true;
+  });
   if (about.members.empty()) topics(about.is_pattern).erase(topic);
 }
 

@@ -1,5 +1,6 @@
 // Listeners: who of the local clients listens to what. Local events go to them at once, Redis or
-// not, and to Redis through the outbox; remote ones come from Redis, without the own echo.
+// not, and to Redis through the outbox; remote ones come from Redis, without the own echo. Whoever
+// has asked for a replay gets the recorded ones out of the streams instead (cell/replay.h).
 //
 // What an event costs is bounded, since whoever publishes pays for what others listen to: each
 // distinct pattern is matched once, whoever has subscribed to it; who gets the messages of a
@@ -18,10 +19,12 @@
 
 #include "base/glob.h"
 #include "cell/bus_filter.h"
+#include "cell/replay.h"
 #include "json/guard.h"
 #include "json/view.h"
 #include "redis/echo_filter.h"
 #include "redis/link.h"
+#include "redis/reader.h"
 #include "redis/subscriber.h"
 #include "rpc/front_end.h"
 #include "rpc/method.h"
@@ -29,19 +32,23 @@
 
 namespace nb::cell {
 
-class Listeners {
+class Listeners final : private ReplayHost {
  public:
   // All references must outlive it.
-  Listeners(uv::Loop& loop, rpc::FrontEnd& front, const redis::Link& link,
-            redis::Subscriber& remote, const BusFilter& bus);
+  Listeners(uv::Loop& loop, const Log& log, const node::Identity& identity, rpc::FrontEnd& front,
+            const redis::Link& link, redis::Subscriber& remote, redis::Reader& reader,
+            const BusFilter& bus);
+  ~Listeners();
 
-  // To local clients only: what went to Redis by another way.
-  void deliver_local(std::string_view channel, std::string_view payload);
+  // To local clients only: what went to Redis by another way. `recorded`: whoever has asked for a
+  // replay gets it from there.
+  void deliver_local(std::string_view channel, std::string_view payload, bool recorded = false);
 
   static const rpc::Method kMethods[2];
   void subscribe(rpc::Call& call);
   void unsubscribe(rpc::Call& call);
   void on_client_closed(rpc::ClientId client);
+  void stop();
 
   // From the link and the subscriber.
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
@@ -65,6 +72,7 @@ class Listeners {
   struct Member {
     Listener* listener;
     uint64_t place;
+    Replay* replay = nullptr;  // brings this channel
   };
   // A channel or a pattern that somebody listens to.
   struct Topic {
@@ -81,6 +89,7 @@ class Listeners {
     rpc::ClientId client = 0;
     std::vector<Subscription> subscriptions;
     size_t pattern_cost = 0;
+    std::vector<std::unique_ptr<Replay>> replays;
     // Of the messages that are being routed: by which of its subscriptions they come.
     uint64_t route = 0;
     uint64_t place = 0;
@@ -90,17 +99,40 @@ class Listeners {
   Listener* find(rpc::ClientId client);
   Topics& topics(bool is_pattern) { return is_pattern ? patterns_ : channels_; }
   // Finds for each listener the subscription by which it gets the messages of this channel: its
-  // oldest of those that match. One that matches several comes from Redis by each of them that it
-  // does not refuse: this tells by which it counts.
+  // oldest of those that match, or one with a replay. One that matches several comes from Redis by
+  // each of them that it does not refuse: this tells by which it counts.
   void route(std::string_view channel, bool remote);
   void add_to_route(const Topics::value_type& topic, bool remote);
   void forget_route() { routed_ = false; }
-  // Calls visit(listener, by which topic, whether it is that topic's first) for those of the route.
+  // Calls visit(member, by which topic, whether it is that topic's first) for those of the route.
   // Of a remote message, the copy that came by `pattern` is for those who get it that way.
   template <class Visit>
   void for_each_routed(bool remote, std::string_view pattern, Visit visit);
-  void deliver(std::string_view channel, std::string_view payload, bool remote,
+  // Also to those with a replay: at once, or as the replay finds out that it is not recorded.
+  enum class Replays : uint8_t { at_once, find_out, none };
+  void deliver(std::string_view channel, std::string_view payload, bool remote, Replays replays,
                std::string_view pattern = {});
+  // To one client, with what stands behind the event. False: there is no room.
+  bool deliver_one(rpc::ClientId client, std::string_view channel, std::string_view payload,
+                   std::string_view rest, bool may_be_lost);
+  void begin_line(std::string_view channel, size_t payload_bytes);
+  void wake_replays(std::string_view channel, std::string_view pattern);
+  void start_replay(Listener& listener, rpc::Call& call, json::View channels,
+                    const ReplayStart& start);
+  void end_replay(Listener& listener, Replay* replay, std::string_view channel);
+  static void wake(Listener& listener);
+  // All that the client has subscribed to comes from streams.
+  static bool misses_nothing(const Listener& listener);
+
+  void on_begun(Replay& replay) override;
+  bool has_room(const Replay& replay) override;
+  bool on_recorded(const Replay& replay, const Event& event) override;
+  bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
+                 redis::StreamId before) override;
+  void on_unrecorded(const Replay& replay, std::string_view channel,
+                     std::string_view payload) override;
+  void on_lost(const Replay& replay, WallTime since) override;
+
   std::string_view way_of(std::string_view text, bool is_pattern) const;
   // A message of the bus is not delivered, since it was sent too long ago.
   void tell_too_late(std::string_view pattern, WallTime sent);
@@ -114,10 +146,14 @@ class Listeners {
   void answer_waiting(Listener& listener);
 
   uv::Loop& loop_;
+  const Log& log_;
+  const node::Identity& identity_;
   rpc::FrontEnd& front_;
   const redis::Link& link_;
   redis::Subscriber& remote_;
+  redis::Reader& reader_;
   const BusFilter& bus_;
+  size_t replays_ = 0;  // of all listeners
   redis::EchoFilter echo_;
   json::Guard guard_;
   std::vector<std::unique_ptr<Listener>> listeners_;
@@ -135,7 +171,7 @@ class Listeners {
   Counters counters_;
   std::string line_;    // reused: a message as it is for all, and behind it what differs
   size_t message_ = 0;  // of line_: so much is for all
-  std::string compact_, omitted_;
+  std::string compact_, omitted_, rest_;
 };
 
 }  // namespace nb::cell

@@ -387,6 +387,17 @@ bool RpcServer::notify(ClientId client, std::string_view line_json) {
   return true;
 }
 
+bool RpcServer::notify_if_room(ClientId client, std::string_view line_json) {
+  const Client* c = find(client);
+  if (c == nullptr || !server_.is_open(client)) return true;
+  const bool fits = line_json.size() <= c->line_bytes;
+  if (fits && (c->gap_from != WallTime{} ||
+               !server_.has_room_for_event(client, line_json.size() + 1, true))) {
+    return false;
+  }
+  return notify(client, line_json);
+}
+
 void RpcServer::lose(Client& client) {
   ++client.lost;
   ++events_lost_;

@@ -70,6 +70,7 @@ class RpcServer final : public rpc::FrontEnd {
   bool answer(rpc::Token token, std::string_view result_json) override;
   bool refuse(rpc::Token token, const rpc::Error& error) override;
   bool notify(ClientId client, std::string_view line_json) override;
+  bool notify_if_room(ClientId client, std::string_view line_json) override;
   void notify_gap(ClientId client, WallTime from, WallTime to) override;
   void pause_reading(ClientId client, bool paused) override;
   // As of Server.

@@ -405,10 +405,10 @@ bool Server::has_room(ClientId client, size_t bytes) {
   return session->unsent() + bytes <= share || (session->unsent() == 0 && bytes <= rpc::kLineBytes);
 }
 
-bool Server::has_room_for_event(ClientId client, size_t bytes) {
+bool Server::has_room_for_event(ClientId client, size_t bytes, bool spares) {
   Session* session = sessions_.find(client);
   if (session == nullptr || !session->is_heard()) return false;
-  const size_t room = half_of(*session);
+  const size_t room = half_of(*session) / (spares ? 2 : 1);
   if (session->unsent() + bytes > room) flush(*session);
   return session->unsent() + bytes <= room ||
          (session->unsent() == 0 && bytes <= rpc::kMostLineBytes);

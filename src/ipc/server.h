@@ -96,7 +96,8 @@ class Server final : private SessionOwner {
   // Whether an answer of so many bytes, or an event, may be queued for the client, after the kernel
   // has taken as much as it takes.
   bool has_room(ClientId client, size_t bytes);
-  bool has_room_for_event(ClientId client, size_t bytes);
+  // `spares`: and leaves half of the room that events have.
+  bool has_room_for_event(ClientId client, size_t bytes, bool spares = false);
   // on_drained is called, never from within this call, as soon as little waits for this client.
   void tell_when_drained(ClientId client);
   // Tells the client what is wrong with one of its lines. Too many such lines end the connection.

@@ -90,6 +90,8 @@ std::vector<Need> needs_of(std::string_view name) {
       {{"PUBLISH", "cv:routing:change", "{}"}, "bus.publish"},
       {{"PUBLISH", "cv:system:broadcast", "{}"}, "bus.publish"},
       {{"PUBLISH", "cv:admin:command", "{}"}, "bus.publish"},
+      {{"XREAD", "STREAMS", "stream:events:other", "$"}, "event.subscribe, replay"},
+      {{"XINFO", "STREAM", "stream:events:other"}, "event.subscribe, replay"},
       {{"SUBSCRIBE", "robot:events"}, "event.subscribe"},
       {{"PSUBSCRIBE", "error:events:*"}, "event.subscribe"},
       {{"UNSUBSCRIBE", "robot:events"}, "event.unsubscribe"},

@@ -26,6 +26,9 @@ class FrontEnd {
   // soon as there is room and before anything else that is sent this way. So it does for what is
   // longer than max_line_bytes(). False if the client has gone.
   virtual bool notify(ClientId client, std::string_view line_json) = 0;
+  // Likewise, but what has no room is not lost: then it is false, and the caller says it again
+  // later. Half of the room is left to notify(). True if the client has gone.
+  virtual bool notify_if_room(ClientId client, std::string_view line_json) = 0;
   // Sends an `event.gap`: remote events of this time were missed. It is not lost: where there is no
   // room for it, the one that tells of lost events covers its time too.
   virtual void notify_gap(ClientId client, WallTime from, WallTime to) = 0;

@@ -91,6 +91,11 @@ bool is_emergency_stop(const BusKind* kind, json::View data) {
   return kind == kSystemBroadcast && data["action"].string_is("emergency_stop");
 }
 
+bool is_emergency_stop(json::View message) {
+  return message["type"].string_is(kSystemBroadcast->type) &&
+         is_emergency_stop(kSystemBroadcast, message["data"]);
+}
+
 void append_json(const BusMessage& message, std::string& out) {
   json::Writer json(out);
   json.begin_object().key("timestamp").integer(message.timestamp_ms);

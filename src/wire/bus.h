@@ -36,6 +36,8 @@ inline constexpr std::string_view kBusMaxAge = "max_age_ms";
 std::optional<rpc::Error> check_bus_data(const BusKind* kind, json::View data);
 // Of checked data.
 bool is_emergency_stop(const BusKind* kind, json::View data);
+// Of a whole message.
+bool is_emergency_stop(json::View message);
 
 struct BusMessage {
   int64_t timestamp_ms = 0;

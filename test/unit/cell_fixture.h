@@ -70,6 +70,9 @@ class FakeFront final : public rpc::FrontEnd {
     heard.emplace_back(std::to_string(client) + ": " + std::string(line));
     return true;
   }
+  bool notify_if_room(rpc::ClientId client, std::string_view line) override {
+    return room-- > 0 && notify(client, line);
+  }
   void notify_gap(rpc::ClientId client, WallTime, WallTime) override {
     heard.emplace_back(std::to_string(client) + ": gap");
   }
@@ -89,6 +92,7 @@ class FakeFront final : public rpc::FrontEnd {
 
   size_t line_bytes = rpc::kLineBytes;
   size_t queued = 0;
+  int room = 1'000'000;  // lines that notify_if_room() takes
   std::vector<std::string> heard;
   std::map<rpc::Token, std::string> later;  // answers that were put off; empty: not yet there
 
@@ -142,6 +146,7 @@ class CellTest : public testing::Test {
   }
   ~CellTest() override {
     if (look) look->stop();
+    listeners.stop();
     reader->stop();
     subscriber->stop();
   }
@@ -315,7 +320,7 @@ class CellTest : public testing::Test {
   Writes writes{loop, front, outbox, *link};
   Operations operations{loop, front, *reader, *link};
   BusFilter bus_filter{log, identity, config};
-  Listeners listeners{loop, front, *link, *subscriber, bus_filter};
+  Listeners listeners{loop, log, identity, front, *link, *subscriber, *reader, bus_filter};
   std::string client_name;  // of every client
   std::string_view name_of(rpc::ClientId) { return client_name; }
   Events events{loop,      identity, writes,

@@ -39,6 +39,7 @@ class FakeFront final : public rpc::FrontEnd {
   void report(rpc::ClientId, std::string_view method, const rpc::Error& error) override {
     said[std::string(method)].push_back(words_of(error));
   }
+  bool notify_if_room(rpc::ClientId, std::string_view) override { return true; }
   bool notify(rpc::ClientId, std::string_view) override { return true; }
   void notify_gap(rpc::ClientId, WallTime, WallTime) override {}
   void pause_reading(rpc::ClientId, bool) override {}

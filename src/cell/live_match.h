@@ -1,0 +1,76 @@
+// LiveMatch: of channels whose recorded events are read from the streams, which live messages are
+// in no stream and have to be delivered as they came. Redis marks neither, but an entry is written
+// before its message is published. So a message is not recorded if it is in no stream when all of
+// them have been read by a look that began after the message came.
+//
+// The two are compared by their bytes, and counted. An entry may be read before its message comes,
+// so entries are remembered for 30 s. A message that was not recorded is lost only if it has the
+// bytes of such an entry whose message never came. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace nb::cell {
+
+class LiveMatch {
+ public:
+  // So much is held for one replay at most. Beyond it the oldest messages are given up, but known
+  // still: if they turn out to be recorded, nothing is lost.
+  static constexpr size_t kMostHeld = 512;
+  static constexpr size_t kMostHeldBytes = 64 * 1024;
+  static constexpr size_t kMostEntries = 4096;
+  static constexpr Duration kRemembered = std::chrono::seconds(30);
+
+  struct Message {
+    size_t hash = 0;
+    bool done = false;
+    uint64_t look = 0;  // the last look that had begun when it came
+    std::string channel, payload;
+  };
+
+  // A live message came, after so many looks had begun. False: its entry was read already.
+  bool hold(std::string_view channel, std::string_view payload, uint64_t look, MonoTime now);
+  // An entry was read. `recent`: its message may be on its way still.
+  void on_entry(std::string_view channel, std::string_view payload, bool recent, MonoTime now);
+  // The oldest message that came before this look began, or null.
+  const Message* unrecorded(uint64_t look) const;
+  void pop();
+  // Messages were given up, and not all of them have turned out to be recorded.
+  bool has_given_up() const { return overflowed_ || !given_up_.empty(); }
+  // Whether that is certain of some that came before this look began. They are forgotten.
+  bool take_lost(uint64_t look);
+
+ private:
+  struct Entry {
+    size_t hash = 0;
+    bool done = false;
+    uint64_t look = 0;
+    MonoTime read{};
+  };
+  // A queue of which some in the middle are done.
+  template <class Item>
+  struct Queue {
+    std::vector<Item> items;
+    size_t first = 0;  // all before it are done
+
+    bool empty() const { return first == items.size(); }
+    size_t size() const { return items.size() - first; }
+    // Its place; `first` + size() if there is none.
+    size_t find(size_t hash) const;
+    void finish(size_t at);
+  };
+
+  Queue<Message> held_;
+  size_t held_bytes_ = 0;
+  Queue<Entry> given_up_;
+  bool overflowed_ = false;  // more than are known still
+  Queue<Entry> entries_;
+};
+
+}  // namespace nb::cell

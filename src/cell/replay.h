@@ -1,0 +1,180 @@
+// Replay: what an event.subscribe with `replay` brings: the recorded events of some channels, out
+// of the streams of all nodes, first those of the past, then the present ones, each once.
+//
+// All of them are read from the streams, in order, so none is left out or comes twice, whatever
+// happens to the connections. A live message only tells that there is something to read; one that
+// is in no stream is delivered as it came (LiveMatch).
+//
+// A replay keeps a place in each stream, and no events: a page is read when the client has room for
+// it, and what the client has no room for is read again later.
+//
+// A read begins at the entry that was delivered last. If that entry is no longer there, the stream
+// was trimmed behind it, and the client is told which entries it may have missed.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "cell/live_match.h"
+#include "json/view.h"
+#include "redis/reader.h"
+#include "redis/server_clock.h"
+#include "redis/stream_id.h"
+#include "rpc/call.h"
+#include "rpc/error.h"
+#include "uv/loop.h"
+#include "uv/timer.h"
+
+namespace nb::cell {
+
+// Where a replay begins.
+struct ReplayStart {
+  uint64_t last = 0;      // at the last events, so many of them; 0:
+  redis::StreamId since;  // at this id; and if it is that of an event,
+  bool after_it = false;  // behind that event
+};
+
+// Reads the `replay` of a call; an error says what is wrong with it.
+std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start);
+
+class Replay;
+
+// To whom a replay tells what it has read.
+class ReplayHost {
+ public:
+  struct Event {
+    std::string_view channel, payload, node;
+    redis::StreamId id;
+  };
+  // It knows where it begins, or cannot find out now: what is published from now on will come.
+  virtual void on_begun(Replay& replay) = 0;
+  virtual bool has_room(const Replay& replay) = 0;
+  // False: the client has no room now.
+  virtual bool on_recorded(const Replay& replay, const Event& event) = 0;
+  // Entries of this stream behind `after`, and before `before` if that is not 0-0, are gone.
+  virtual bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
+                         redis::StreamId before) = 0;
+  // A live message that is not recorded.
+  virtual void on_unrecorded(const Replay& replay, std::string_view channel,
+                             std::string_view payload) = 0;
+  // Such messages may have been lost since then.
+  virtual void on_lost(const Replay& replay, WallTime since) = 0;
+
+ protected:
+  ~ReplayHost() = default;
+};
+
+class Replay {
+ public:
+  struct Parts {
+    uv::Loop& loop;
+    const Log& log;
+    redis::Reader& reader;
+    const redis::ServerClock& clock;
+    std::string_view own_node;
+    ReplayHost& host;
+  };
+
+  // The references of `parts` must outlive it.
+  Replay(const Parts& parts, rpc::ClientId client, ReplayStart start);
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  rpc::ClientId client() const { return client_; }
+  void add(std::string_view channel) { channels_.push_back({std::string(channel)}); }
+  // True if it was the last one.
+  bool remove(std::string_view channel);
+  bool has_begun() const { return begun_; }
+  // Whether an event of this channel was ever recorded, as far as it has read.
+  bool records(std::string_view channel) const;
+
+  rpc::Token call = 0;  // that it came with, answered when it has begun
+
+  // There may be something to read.
+  void wake();
+  // A live message of one of its channels came from Redis.
+  void on_live(std::string_view channel, std::string_view payload);
+
+ private:
+  using StreamId = redis::StreamId;
+  struct Channel {
+    std::string name;
+    bool recorded = false;
+  };
+  struct Source {
+    std::string stream;
+    std::string node;
+    StreamId place;      // all up to it is delivered
+    bool proof = false;  // there was an entry at `place`: it must be there still
+    bool begun = false;  // `place` is known
+    bool has_more = false;
+    bool skipped = false;
+  };
+  struct Entry {
+    StreamId id;
+    size_t source;
+    std::string_view channel, payload;
+  };
+  using Entries = std::vector<Entry>;
+  // Nodes; of each new stream, where the replay begins in it; pages, and between them what has
+  // become of a stream whose entries are gone.
+  enum class Step : uint8_t { nodes, begin, vanished, page };
+
+  void go();
+  void ask(Step step, std::span<const std::string_view> command);
+  void on_answer(const redis::ReaderAnswer& answer);
+  void on_nodes(redis::Reply reply);
+  void add_source(std::string stream, std::string_view node);
+  void ask_where_to_begin();
+  void on_last(redis::Reply reply);
+  void end_search();
+  bool begin(Source& source, redis::Reply info);
+  bool look_for_another(Source& source, redis::Reply info);
+  void ask_page();
+  void on_page(redis::Reply reply);
+  // False: not all is in order with this source, and something else has to be done first.
+  bool check(Source& source, std::span<const redis::Reply> entries);
+  bool take(size_t source, std::span<const redis::Reply> entries, Entries& all);
+  bool deliver(Entries& entries);
+  void on_all_read();
+  void on_refused(std::string_view words);
+  void on_too_large();
+  bool is_recent(StreamId id, MonoTime now) const;
+  bool tell_missed(const Source& source, StreamId after, StreamId before);
+  void wait(Duration least, Duration most);
+  void on_time() { go(); }
+  Channel* find(std::string_view channel);
+
+  Parts parts_;
+  rpc::ClientId client_;
+  ReplayStart start_;
+  std::vector<Channel> channels_;
+  std::vector<Source> sources_;
+
+  uint64_t question_ = 0;
+  Step step_ = Step::nodes;   // of that question, or the next one
+  uint64_t asked_ = 0;        // the number of questions
+  uint64_t nodes_asked_ = 0;  // when the nodes were asked for last
+  uint64_t page_asked_ = 0;   // when the look began that has read all streams, or is about to
+  bool begun_ = false;
+  bool wanted_ = false;     // there may be more than the look under way finds
+  bool more_ = false;       // the look under way goes on
+  bool in_round_ = false;   // likewise, of streams that are read one by one
+  size_t at_ = 0;           // the source that is searched, asked about, or read alone
+  std::string search_end_;  // where the next page of a search ends
+  std::vector<std::pair<StreamId, size_t>> newest_;  // what was found: a heap, the oldest on top
+  size_t page_entries_ = 64;                         // at most, of each stream
+  bool one_by_one_ = false;                          // pages of all streams at once are too large
+  LiveMatch match_;
+  std::optional<WallTime> gave_up_;  // since when match_ has given up messages
+  Duration pause_{};
+  uv::Timer timer_;
+};
+
+}  // namespace nb::cell

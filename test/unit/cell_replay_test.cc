@@ -1,0 +1,259 @@
+// Unit tests of cell/replay and cell/live_match: event.subscribe with `replay`, over a scripted
+// Redis. test/integration/test_replay.py has the real one.
+#include "cell/live_match.h"
+#include "redis/stream_id.h"
+#include "unit/cell_fixture.h"
+
+namespace nb::cell {
+namespace {
+
+using test::array_of;
+using test::bulk;
+
+// --- LiveMatch
+
+const MonoTime kNow{std::chrono::seconds(1000)};
+
+std::string unrecorded(LiveMatch& match, uint64_t look) {
+  std::string all;
+  while (const LiveMatch::Message* message = match.unrecorded(look)) {
+    all += message->channel + " " + message->payload + "\n";
+    match.pop();
+  }
+  return all;
+}
+
+TEST(LiveMatch, AMessageInNoStreamIsNotRecorded) {
+  LiveMatch match;
+  EXPECT_TRUE(match.hold("c", "1", 4, kNow));
+  EXPECT_TRUE(match.hold("c", "2", 4, kNow));
+  EXPECT_TRUE(match.hold("d", "1", 5, kNow));
+  match.on_entry("c", "2", true, kNow);
+  EXPECT_EQ(unrecorded(match, 4), "") << "that look may have begun before they came";
+  EXPECT_EQ(unrecorded(match, 5), "c 1\n");
+  EXPECT_EQ(unrecorded(match, 6), "d 1\n");
+  EXPECT_FALSE(match.take_lost(9));
+}
+
+TEST(LiveMatch, AnEntryMayBeReadBeforeItsMessageComes) {
+  LiveMatch match;
+  match.on_entry("c", "1", true, kNow);
+  match.on_entry("c", "old", false, kNow);
+  EXPECT_FALSE(match.hold("c", "1", 1, kNow));
+  EXPECT_TRUE(match.hold("c", "1", 1, kNow)) << "each entry counts once";
+  EXPECT_TRUE(match.hold("c", "old", 1, kNow)) << "its message was published long ago";
+  EXPECT_EQ(unrecorded(match, 2), "c 1\nc old\n");
+  match.on_entry("c", "2", true, kNow);
+  EXPECT_TRUE(match.hold("c", "2", 3, kNow + 31s));
+}
+
+TEST(LiveMatch, WhatIsGivenUpIsLostUnlessItWasRecorded) {
+  for (const bool recorded : {true, false}) {
+    LiveMatch match;
+    const std::string large(LiveMatch::kMostHeldBytes / 2, 'x');
+    for (const char* name : {"1", "2", "3"}) match.hold(name, large, 1, kNow);
+    EXPECT_TRUE(match.has_given_up());
+    if (recorded) match.on_entry("1", large, true, kNow);
+    EXPECT_FALSE(match.take_lost(1)) << "that look may have begun before it came";
+    EXPECT_EQ(match.take_lost(2), !recorded);
+    EXPECT_FALSE(match.has_given_up());
+    EXPECT_EQ(unrecorded(match, 2), "2 " + large + "\n3 " + large + "\n");
+  }
+  LiveMatch match;
+  for (size_t i = 0; i < LiveMatch::kMostHeld + LiveMatch::kMostEntries + 1; ++i) {
+    match.hold("c", std::to_string(i), 1, kNow);
+  }
+  EXPECT_TRUE(match.take_lost(0)) << "more than are known still";
+}
+
+TEST(StreamId, ReadsWhatRedisWrites) {
+  EXPECT_EQ(redis::parse_stream_id("5-7"), (redis::StreamId{5, 7}));
+  EXPECT_EQ(redis::parse_stream_id("5"), (redis::StreamId{5, 0}));
+  for (const char* wrong :
+       {"", "-", "5-", "-5", "a", "5-a", "+", "18446744073709551616-0", "1-2-3"}) {
+    EXPECT_FALSE(redis::parse_stream_id(wrong)) << wrong;
+  }
+  EXPECT_EQ((redis::StreamId{5, 0}.before().text()), "4-18446744073709551615");
+  EXPECT_EQ((redis::StreamId{5, 1}.before().text()), "5-0");
+  EXPECT_EQ((redis::StreamId{}.before().text()), "0-0");
+}
+
+// --- Replay
+
+std::string array(const std::vector<std::string>& replies) {
+  std::string out = "*" + std::to_string(replies.size()) + "\r\n";
+  for (const std::string& reply : replies) out += reply;
+  return out;
+}
+std::string entry(const std::string& id, const std::string& event) {
+  return array({bulk(id), array_of({"channel", "c", "event", event})});
+}
+std::string page(const std::vector<std::string>& entries,
+                 const std::string& stream = "stream:events:ook:c") {
+  return array({array({bulk(stream), array(entries)})});
+}
+
+class CellReplay : public CellTest {
+ protected:
+  CellReplay() {
+    store.answer("HGETALL", "*0\r\n");
+    store.answer("XINFO", "-ERR no such key\r\n");
+    store.answer("XREAD", "*-1\r\n");
+  }
+  std::string subscribe(const std::string& replay = R"({"since":"0-0"})") {
+    return finally("event.subscribe", R"({"channels":["c"],"replay":)" + replay + "}");
+  }
+  // What is heard, up to the line that ends so.
+  std::string heard_until(const std::string& end) {
+    run_until([&] { return !front.heard.empty() && front.heard.back().ends_with(end); });
+    std::string all;
+    for (const std::string& line : front.heard) {
+      const size_t params = line.find("\"params\":");
+      all +=
+          (params == line.npos ? line : line.substr(params + 9, line.size() - params - 10)) + "\n";
+    }
+    front.heard.clear();
+    return all;
+  }
+  // The first words of it hold exactly so many questions.
+  void wait_for(const std::string& command, long count) {
+    run_until([&] { return store.count(command) >= count; });
+  }
+};
+
+constexpr const char* kFirst = R"({"channel":"c","event":{"i":1},"id":"5-0","node":"ook"})"
+                               "\n";
+constexpr const char* kSecond = R"({"channel":"c","event":{"i":2},"id":"5-1","node":"ook"})"
+                                "\n";
+
+TEST_F(CellReplay, TheCallIsAnsweredWhenItIsKnownWhereItBegins) {
+  connect();
+  store.answer("XINFO", "");  // held back
+  EXPECT_EQ(call("event.subscribe", R"({"channels":["c"],"replay":{"since":"0-0"}})"), "(later)");
+  const rpc::Token token = last_token;
+  wait_for("XINFO", 1);
+  EXPECT_EQ(front.later[token], "");
+  lose_redis();
+  run_until([&] { return !front.later[token].empty(); });
+  EXPECT_EQ(front.later[token], "{}") << "what is published from now on will come";
+}
+
+TEST_F(CellReplay, WithoutRedisItIsAnsweredAtOnceAndBeginsLater) {
+  EXPECT_EQ(call("event.subscribe", R"({"channels":["c"],"replay":{"since":"0-0"}})"), "{}");
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  connect();
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+}
+
+TEST_F(CellReplay, WhatHasNoRoomComesLaterAndOnce) {
+  connect();
+  front.room = 1;
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})"), entry("5-1", R"({"i":2})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+  wait_for("XREAD COUNT 129 STREAMS stream:events:ook:c stream:events:ook 4-", 2);
+  EXPECT_EQ(front.heard.size(), 0u);
+  front.room = 10;
+  EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
+}
+
+TEST_F(CellReplay, AClientThatDoesNotReadIsAskedNothingFor) {
+  connect();
+  EXPECT_EQ(subscribe(), "{}");
+  wait_for("XREAD", 1);
+  front.queued = 1 << 20;
+  store.forget();
+  store.publish("c", "{}");
+  run_until([&] { return loop.loop().now() > MonoTime{} && store.count("XREAD") == 0; });
+  EXPECT_EQ(store.count("XREAD"), 0);
+  front.queued = 0;
+  wait_for("XREAD", 1);
+}
+
+TEST_F(CellReplay, AnEntryThatIsGoneIsTold) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  heard_until("\"ook\"}}");
+  // The entry that was delivered last is no longer the first of what is read from there.
+  store.answer("XREAD", page({entry("9-0", R"({"i":9})")}));
+  store.publish("c", "{}");
+  const std::string heard = heard_until("\"9-0\",\"node\":\"ook\"}}");
+  EXPECT_TRUE(heard.starts_with(
+      R"({"from":"1970-01-01T00:00:00.005000","to":"1970-01-01T00:00:00.009000","stream":)"
+      R"("stream:events:ook:c","after":"5-0","before":"9-0"})"))
+      << heard;
+}
+
+TEST_F(CellReplay, AStreamThatBeginsAnewIsReadFromItsBeginning) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  heard_until("\"ook\"}}");
+  store.answer("XREAD", "*-1\r\n");  // it has expired
+  store.forget();
+  store.publish("c", R"({"i":0})");
+  EXPECT_EQ(heard_until("true}}"), "{\"channel\":\"c\",\"event\":{\"i\":0},\"remote\":true}\n");
+  EXPECT_EQ(store.count("XINFO STREAM stream:events:ook:c"), 1);
+  // The clock was set back meanwhile.
+  store.answer("XREAD", page({entry("2-0", R"({"i":2})")}));
+  store.publish("c", R"({"i":2})");
+  heard_until("\"2-0\",\"node\":\"ook\"}}");
+  EXPECT_TRUE(store.last("XREAD").ends_with(" 0-0 0-0") ||
+              store.last("XREAD").ends_with(" 1-18446744073709551615 0-0"))
+      << store.last("XREAD");
+}
+
+TEST_F(CellReplay, WhatIsTooLargeIsReadInSmallerPages) {
+  connect();
+  // Longer than the reader takes, which ends the connection.
+  store.answer("XREAD", "$5000000\r\n");
+  EXPECT_EQ(subscribe(), "{}");
+  for (const char* count : {"65", "17", "5", "2"}) {
+    wait_for("XREAD COUNT " + std::string(count) + " STREAMS stream:events:ook:c", 1);
+  }
+  // Then one stream after the other, and what is too large by itself is left out.
+  wait_for("XREAD COUNT 2 STREAMS stream:events:ook:c 0-0", 1);
+  run_until([&] {
+    return log.text().find("events of stream:events:ook are not replayed: an entry is too large") !=
+           std::string::npos;
+  });
+}
+
+TEST_F(CellReplay, WhereReadingIsRefusedLiveEventsComeAllTheSame) {
+  connect();
+  store.answer("XREAD", "-NOPERM this user has no permissions to run the 'xread' command\r\n");
+  EXPECT_EQ(subscribe(), "{}");
+  run_until([&] { return log.text().find("ook are not replayed: NOPERM") != std::string::npos; });
+  store.publish("c", R"({"i":1})");
+  EXPECT_EQ(heard_until("true}}"), "{\"channel\":\"c\",\"event\":{\"i\":1},\"remote\":true}\n");
+}
+
+TEST_F(CellReplay, StrangeAnswersStopNothing) {
+  connect();
+  for (const char* answer : {":1\r\n", "*1\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nx\r\n*0\r\n",
+                             "*1\r\n*2\r\n$19\r\nstream:events:ook:c\r\n*1\r\n:7\r\n"}) {
+    store.answer("XREAD", answer);
+    EXPECT_EQ(subscribe(), "{}");
+    store.publish("c", R"({"i":1})");
+    EXPECT_EQ(heard_until("true}}"), "{\"channel\":\"c\",\"event\":{\"i\":1},\"remote\":true}\n");
+    EXPECT_EQ(call("event.unsubscribe"), "{}");
+  }
+}
+
+TEST_F(CellReplay, AClientMayHaveEight) {
+  connect();
+  for (int i = 0; i < 8; ++i) {
+    const std::string params =
+        R"({"channels":["c)" + std::to_string(i) + R"("],"replay":{"last":1}})";
+    store.answer("XREVRANGE", "*0\r\n");
+    EXPECT_EQ(finally("event.subscribe", params), "{}");
+  }
+  EXPECT_TRUE(call("event.subscribe", R"({"channels":["x"],"replay":{"last":1}})")
+                  .starts_with("queue_full: a client may have at most 8 replays"));
+  client_closed(7);
+  EXPECT_EQ(listeners.subscriptions(), 0u);
+}
+
+}  // namespace
+}  // namespace nb::cell
