@@ -58,6 +58,7 @@ DEEP = 15  # batches that one client has under way when it does not wait for eac
 ROOMY = {"NODEBEAT_OUTBOX_EVENT_BYTES": "4MiB", "NODEBEAT_OUTBOX_SLOT_BYTES": "16MiB"}
 FLOW_RATE = 10_000  # events a second from one node to another
 FLOW_S = 5
+REPLAYED = 100_000  # recorded events
 PAYLOAD = 300  # bytes of a value or an event
 CLIENTS = 40  # one user may have 48 connections
 EVENT_BYTES = 1 << 20  # the limits that the agent has without a configuration
@@ -283,6 +284,30 @@ def bench_latency(table, agent, port):
     table.row("nb_session_update(), median", seen["library"][0], seen["bare"][0], at_most=1.3)
 
 
+def bench_replay(table, agent, port):
+    import redis  # pylint: disable=import-outside-toplevel
+
+    client = redis.Redis(port=port)
+    for begin in range(0, REPLAYED, 10_000):
+        pipe = client.pipeline(transaction=False)
+        for i in range(begin, begin + 10_000):
+            event = json.dumps({"n": i, "filling": "x" * 200})
+            pipe.xadd("stream:events:bench:bench:replay", {"channel": "bench:replay", "event": event})
+        pipe.execute()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(agent.socket)
+        began = time.monotonic()
+        s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"event.subscribe","params":{"channels":["bench:replay"],'
+                  b'"replay":{"since":"0-0"}}}\n')
+        came = 0
+        while came < REPLAYED + 1:
+            came += s.recv(1 << 18).count(b"\n")
+        took = time.monotonic() - began
+    client.delete("stream:events:bench:bench:replay")
+    table.title(f"a replay of {REPLAYED:,} recorded events, seconds")
+    table.row("until the last one is there", took, at_most=5)
+
+
 def bench_delivery(daemon, folder, table, agent, port):
     """From a client of one node to a client of another."""
     local = program("local_bench")
@@ -297,6 +322,7 @@ def bench_delivery(daemon, folder, table, agent, port):
         table.row("on another node, median", seen["stop_there"][0], at_most=500)
         table.row("on another node, p99", seen["stop_there"][1])
         table.row("on this node, median", seen["stop_here"][0])
+        bench_replay(table, agent, port)
         seen = figures_of(run(local, "flow", agent.socket, other.socket, FLOW_RATE, FLOW_S))
         table.title(f"{FLOW_RATE:,} recorded events a second from one node to another, for {FLOW_S} s")
         table.row("said a second", seen["per_second"][0])
