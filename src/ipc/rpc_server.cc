@@ -8,13 +8,6 @@
 
 namespace nb::ipc {
 
-namespace {
-
-// A client hears of notifications that were refused at once, and then at most once a second.
-constexpr Duration kTellInterval = std::chrono::seconds(1);
-
-}  // namespace
-
 RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcEvents events)
     : loop_(loop),
       log_(log),
@@ -28,11 +21,11 @@ RpcServer::RpcServer(uv::Loop& loop, const Log& log, ServerOptions options, RpcE
                Delegate<void(ClientId)>::to<&RpcServer::on_closing>(this),
                Delegate<void(ClientId)>::to<&RpcServer::on_overdue>(this),
                Delegate<void(ClientId, bool&)>::to<&RpcServer::on_may_yield>(this)}),
-      refused_timer_(loop, Delegate<void()>::to<&RpcServer::tell_refused>(this)) {}
+      refusals_(loop, Refusals::Tell::to<&RpcServer::tell>(this)) {}
 
 void RpcServer::stop() {
   server_.stop();
-  refused_timer_.stop();
+  refusals_.clear();
   for (const Client& client : clients_) {
     settle_in_batch(client.rest_batch);
     pending_.remove_all(client.id, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
@@ -60,6 +53,7 @@ void RpcServer::on_close(ClientId client, Departure departure) {
   if (at == clients_.end()) return;
   const uint32_t batch = at->rest_batch;
   clients_.erase(at);
+  refusals_.forget(client);
   settle_in_batch(batch);
   pending_.remove_all(client, Delegate<void(uint32_t)>::to<&RpcServer::settle_in_batch>(this));
   events_.on_close(client, departure);
@@ -211,8 +205,8 @@ class RpcServer::LineReply final : public rpc::Reply {
   void refuse(const rpc::Error& error) override {
     if (!is_wanted()) {
       server_.count_error(client_, error);
-      if (error.code == rpc::kForbidden || error.code == rpc::kRateLimited) {
-        return server_.note_refused(client_, call_.method, error);
+      if (Refusals::are_counted(error)) {
+        return server_.refusals_.note(client_, call_.method, error);
       }
       return server_.report(client_, call_.method, error);
     }
@@ -279,36 +273,14 @@ void RpcServer::count_error(ClientId client, const rpc::Error& error) {
   rate_limited_ += error.code == rpc::kRateLimited;
 }
 
-void RpcServer::note_refused(ClientId client, std::string_view method, const rpc::Error& error) {
-  Client* c = find(client);
+void RpcServer::tell(const Refusals::Told& told) {
+  const Client* c = find(told.client);
   if (c == nullptr) return;
-  Refused& refused = error.code == rpc::kForbidden ? c->forbidden : c->limited;
-  constexpr size_t kMostOfMethod = 64;
-  if (++refused.count == 1) {
-    refused.method = clip_utf8(method, kMostOfMethod);
-    refused.error = error;
-  }
-  if (refused_timer_.active()) return;
-  const MonoTime now = loop_.now();
-  const bool just_told = refused_told_ != MonoTime::min() && now - refused_told_ < kTellInterval;
-  refused_timer_.start(just_told ? refused_told_ + kTellInterval - now : Duration::zero());
-}
-
-void RpcServer::tell_refused() {
-  refused_told_ = loop_.now();
-  for (Client& c : clients_) {
-    for (Refused* refused : {&c.forbidden, &c.limited}) {
-      if (refused->count == 0) continue;
-      rpc::add_count(refused->error, refused->count);
-      log_.notice(LogAbout(static_cast<uint64_t>(c.peer.pid)),
-                  "socket: %llu notifications of client %llu (process %d) were refused: %s",
-                  static_cast<unsigned long long>(refused->count),
-                  static_cast<unsigned long long>(c.id), c.peer.pid,
-                  refused->error.message.c_str());
-      report(c.id, refused->method, refused->error);
-      *refused = {};
-    }
-  }
+  log_.notice(LogAbout(static_cast<uint64_t>(c->peer.pid)),
+              "socket: %llu notifications of client %llu (process %d) were refused: %s",
+              static_cast<unsigned long long>(told.count), static_cast<unsigned long long>(c->id),
+              c->peer.pid, told.error.message.c_str());
+  report(c->id, told.method, told.error);
 }
 
 // --- answers -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 
 #include "base/histogram.h"
 #include "ipc/pending.h"
+#include "ipc/refusals.h"
 #include "ipc/server.h"
 #include "json/guard.h"
 #include "json/view.h"
@@ -23,7 +24,6 @@
 #include "rpc/codec.h"
 #include "rpc/front_end.h"
 #include "rpc/line_limits.h"
-#include "uv/timer.h"
 
 namespace nb::ipc {
 
@@ -98,20 +98,12 @@ class RpcServer final : public rpc::FrontEnd {
 
  private:
   class LineReply;
-  // Notifications that were refused for what they all have in common. The client is told of the
-  // first at once, and then of all at most once a second.
-  struct Refused {
-    uint64_t count = 0;  // since it was last told
-    std::string method;  // of the first of them, as is the error
-    rpc::Error error;
-  };
   struct Client {
     ClientId id;
     Peer peer;
     MonoTime connected;
     rpc::Rights rights;
     rpc::ClientLimits limits;
-    Refused forbidden, limited;
     uint64_t calls = 0, errors = 0;
     size_t line_bytes = rpc::kLineBytes;  // it reads no longer ones
     size_t pending = 0;
@@ -145,8 +137,7 @@ class RpcServer final : public rpc::FrontEnd {
   void take_calls(ClientId client, json::View values, uint32_t batch);
   void count_error(ClientId client);
   void count_error(ClientId client, const rpc::Error& error);
-  void note_refused(ClientId client, std::string_view method, const rpc::Error& error);
-  void tell_refused();
+  void tell(const Refusals::Told& told);
   void settle_in_batch(uint32_t batch);
   void add_to_batch(uint32_t batch);
   void flush_batch(uint32_t batch);
@@ -169,8 +160,7 @@ class RpcServer final : public rpc::FrontEnd {
   uint64_t reading_ = 0;  // of the last call
   MonoTime ended_{};      // and when it was dealt with
   Histogram accept_latency_;
-  uv::Timer refused_timer_;  // runs while clients have not been told of what was refused
-  MonoTime refused_told_ = MonoTime::min();
+  Refusals refusals_;
   uint64_t requests_ = 0, notifications_ = 0, errors_ = 0, events_lost_ = 0;
   uint64_t forbidden_ = 0, rate_limited_ = 0;
 };
