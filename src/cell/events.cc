@@ -4,6 +4,7 @@
 
 #include "base/timestamp.h"
 #include "json/writer.h"
+#include "wire/bus.h"
 #include "wire/keys.h"
 
 namespace nb::cell {
@@ -53,6 +54,7 @@ Events::Events(uv::Loop& loop, const node::Identity& identity, Writes& writes, L
 void Events::reconfigure(const config::Config& config) {
   const config::OutboxConfig& outbox = config.outbox;
   max_age_ = outbox.max_age;
+  bus_instance_ = config.bus.instance.empty() ? identity_.instance_id : config.bus.instance;
   events_length_ = config.robot.events_length;
   stream_bytes_ = outbox.stream_bytes;
   channel_limits_ = {static_cast<size_t>(outbox.channels), outbox.channel_length,
@@ -73,7 +75,8 @@ void Events::append_client_name(const rpc::Call& call, std::string& object) cons
 
 // Completes event_, the event without its end, by who has said it, so that no client speaks for
 // another node or another client. False: the call was refused.
-bool Events::complete(rpc::Call& call, const json::View& event, bool strict) {
+bool Events::complete(rpc::Call& call, std::string_view channel, const json::View& event) {
+  const bool strict = wire::is_strict_channel(channel);
   json::View type, timestamp, node, client;
   for (const json::Member& member : event.members()) {
     if (member.name_is("type")) type = member.value;
@@ -97,6 +100,12 @@ bool Events::complete(rpc::Call& call, const json::View& event, bool strict) {
   if (client.exists() && !client.string_is(name_of_(call.who.client))) {
     return refuse("event.client_name",
                   "the agent writes the name of the client's hello here: leave it out");
+  }
+  const json::View instance =
+      wire::is_bus_channel(channel) ? event["data"][wire::kSourceInstance] : json::View();
+  if (instance.exists() && !instance.string_is(bus_instance_)) {
+    return refuse("event.data.source_instance",
+                  "bus.publish writes this agent's instance here: use that, or leave it out");
   }
   if (!node.exists()) {
     event_ += event_.back() == '{' ? "\"" : ",\"";
@@ -126,7 +135,7 @@ void Events::publish(rpc::Call& call) {
   const std::string_view compact = compacted(event, event_);
   if (compact.data() != event_.data()) event_ = compact;
   event_.pop_back();
-  if (!complete(call, event, wire::is_strict_channel(channel))) return;
+  if (!complete(call, channel, event)) return;
   if (call.is_check()) return;
   const bool records = call[kRecord].boolean().value_or(true);
   Publication publication{channel, event_, max_age_,

@@ -58,7 +58,7 @@ class Events {
             std::string_view result = "{}");
 
  private:
-  bool complete(rpc::Call& call, const json::View& event, bool strict);
+  bool complete(rpc::Call& call, std::string_view channel, const json::View& event);
   bool has_budget(const rpc::Call& call, Publication::Record record);
 
   uv::Loop& loop_;
@@ -72,6 +72,7 @@ class Events {
   uint64_t stream_bytes_ = 0;
   RecordedChannels::Limits channel_limits_;
   std::string node_stream_;
+  std::string bus_instance_;
   RecordedChannels recorded_;
   // Of what goes into the node's stream.
   HourlyBudget events_of_user_;

@@ -94,6 +94,20 @@ def test_all_nodes_in_order_and_marked(two):
         assert all(("remote" in e) == (node == "ook") for e in of_node)
 
 
+def test_several_streams_come_by_their_ids_whatever_the_pages(cell, connect):
+    """Of two channels of a node, one with few and one with many events, more than a page holds."""
+    pipe = cell.redis.pipeline()
+    for i in range(3000):
+        channel = "few" if i % 50 == 0 else "many"
+        pipe.xadd(f"stream:events:ook:{channel}", {"channel": channel, "event": '{"i":%d}' % i}, id=f"{1000 + i}-0")
+    pipe.execute()
+    for replay, first in (({"since": "0-0"}, 0), ({"last": 1000}, 2000), ({"since": "2999-0"}, 2000)):
+        listener = connect(cell.agent)
+        listener.call("event.subscribe", channels=["many", "few"], replay=replay)
+        assert numbers(listener, 3000 - first) == list(range(first, 3000))
+        nothing_more(cell, listener, "few")
+
+
 def test_the_last_ones_of_all_nodes(two, redis_server):
     ook, hog = two
     publish(ook, *range(10))

@@ -134,6 +134,19 @@ TEST_F(CellBus, WhatIsWrongIsNamed) {
   EXPECT_EQ(outbox.lanes().size(), 0u);
 }
 
+TEST_F(CellBus, NobodySpeaksAsAnotherInstanceByEventPublish) {
+  const auto event = [&](const std::string& channel, const std::string& instance) {
+    return call("event.publish", "{\"channel\":\"" + channel +
+                                     "\",\"event\":{\"data\":{\"source_instance\":" + instance +
+                                     "}}}");
+  };
+  EXPECT_TRUE(
+      event("cv:x", "\"other\"").starts_with("invalid_params: event.data.source_instance: "));
+  EXPECT_TRUE(event("cv:x", "7").starts_with("invalid_params: event.data.source_instance: "));
+  EXPECT_EQ(event("cv:x", "\"ook-1\""), "{}");
+  EXPECT_EQ(event("elsewhere", "\"other\""), "{}");
+}
+
 TEST_F(CellBus, AStopIsHeardHereAtOnceAndGoesAheadOfOthers) {
   EXPECT_EQ(call("event.subscribe", R"({"channels":["cv:system:broadcast"]})"), "{}");
   EXPECT_EQ(call("event.publish", R"({"channel":"c","event":{}})"), "{}");
