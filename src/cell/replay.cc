@@ -21,6 +21,7 @@ constexpr size_t kPageEntries = 128;
 // Behind these times the next try comes.
 constexpr Duration kNoRoom = std::chrono::milliseconds(2);
 constexpr Duration kNoRoomMost = std::chrono::milliseconds(640);
+constexpr Duration kSecondLook = std::chrono::milliseconds(100);
 constexpr Duration kNoRedis = std::chrono::milliseconds(50);
 constexpr Duration kNoRedisMost = std::chrono::seconds(2);
 
@@ -129,7 +130,7 @@ void Replay::on_live(std::string_view channel, std::string_view payload) {
 // --- asking
 
 void Replay::go() {
-  if (question_ != 0 || timer_.active() || !(wanted_ || more_)) return;
+  if (question_ != 0 || waits_ || !(wanted_ || more_)) return;
   if (!parts_.host.has_room(*this)) return wait(kNoRoom, kNoRoomMost);
   switch (step_) {
     case Step::nodes: {
@@ -186,7 +187,13 @@ void Replay::on_answer(const redis::ReaderAnswer& answer) {
 
 void Replay::wait(Duration least, Duration most) {
   pause_ = std::clamp(2 * pause_, least, most);
+  waits_ = true;
   timer_.start(pause_);
+}
+
+void Replay::on_time() {
+  if (!std::exchange(waits_, false)) wanted_ = second_ = true;
+  go();
 }
 
 // --- the streams
@@ -379,6 +386,8 @@ void Replay::on_page(redis::Reply reply) {
   if (one_by_one_) {
     if (!has_more(sources_[at_])) ++at_;
   } else if (std::none_of(sources_.begin(), sources_.end(), has_more)) {
+    const bool second = std::exchange(second_, false);
+    if (entries.empty() && !second && !timer_.active()) timer_.start(kSecondLook);
     on_all_read();
   }
 }

@@ -148,7 +148,7 @@ class Replay {
   bool is_recent(StreamId id, MonoTime now) const;
   bool tell_missed(const Source& source, StreamId after, StreamId before);
   void wait(Duration least, Duration most);
-  void on_time() { go(); }
+  void on_time();
   Channel* find(std::string_view channel);
 
   Parts parts_;
@@ -164,6 +164,8 @@ class Replay {
   uint64_t page_asked_ = 0;   // when the look began that has read all streams, or is about to
   bool begun_ = false;
   bool wanted_ = false;     // there may be more than the look under way finds
+  bool waits_ = false;      // for room, or for Redis
+  bool second_ = false;     // the look under way is a second one
   bool more_ = false;       // the look under way goes on
   bool in_round_ = false;   // likewise, of streams that are read one by one
   size_t at_ = 0;           // the source that is searched, asked about, or read alone

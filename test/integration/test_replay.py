@@ -263,7 +263,29 @@ def test_a_clock_that_is_set_back_does_not_matter(cell, connect):
     listener.call("event.subscribe", channels=["c"], replay={"last": 2})
     publish(cell.client, 3, 4)
     heard = [listener.next_event() for _ in range(4)]
-    assert [(e["event"]["i"], e["id"]) for e in heard] == [(i, f"{ahead}-{i}") for i in range(1, 5)]
+    ids = [id for id, _ in cell.redis.xrange("stream:events:ook:c")]
+    assert [(e["event"]["i"], e["id"]) for e in heard] == [*zip(range(1, 5), ids[1:])]
+    assert all(int(id.split("-")[0]) >= ahead for id in ids)
+
+
+def test_an_event_whose_id_is_refused_comes_all_the_same(cell, connect):
+    """Its message goes ahead of its entry then (4.2.1), and no other message tells of the entry."""
+    cell.client.call("event.subscribe", channels=["c"], replay={"last": 1})
+    ahead = int(time.time() * 1000) + 3_600_000
+    cell.redis.xadd("stream:events:ook:c", {"channel": "c", "event": '{"i":0}'}, id=f"{ahead}-0")
+    publish(cell.client, 1)
+    assert numbers(cell.client, 2) == [0, 1]
+
+
+def test_the_order_of_a_node_holds_across_its_channels(two):
+    ook, hog = two
+    channels = ["a", "b", "c"]
+    hog.call("event.subscribe", channels=channels, replay={"since": "0-0"})
+    for i in range(300):
+        ook.notify("event.publish", channel=channels[i * i % 7 % 3], event={"i": i})
+    assert numbers(hog, 300) == list(range(300))
+    ook.call("event.subscribe", channels=channels, replay={"last": 250})
+    assert numbers(ook, 250) == list(range(50, 300))
 
 
 def test_a_node_that_comes_later_is_heard(redis_server, make_agent, steady):
