@@ -355,7 +355,8 @@ void Listeners::drop(Listener& listener, const Subscription& subscription) {
   forget_route();
   front_.answer(subscription.call, "{}");
   const Topics::iterator topic = subscription.topic;
-  auto& [text, about] = *topic;
+  const std::string_view text = topic->first;
+  auto& about = topic->second;
   if (about.is_pattern) {
     listener.pattern_cost -= glob_cost(text).all;
     remote_.punsubscribe(about.way);

@@ -57,11 +57,12 @@ void Listeners::wake(Listener& listener) {
 
 bool Listeners::misses_nothing(const Listener& listener) {
   const auto comes_from_streams = [&](const Subscription& subscription) {
-    const auto& [channel, topic] = *subscription.topic;
-    return std::any_of(topic.members.begin(), topic.members.end(), [&](const Member& member) {
-      return member.listener == &listener && member.replay != nullptr &&
-             member.replay->records(channel);
-    });
+    const auto& topic = *subscription.topic;
+    return std::any_of(topic.second.members.begin(), topic.second.members.end(),
+                       [&](const Member& member) {
+                         return member.listener == &listener && member.replay != nullptr &&
+                                member.replay->records(topic.first);
+                       });
   };
   return std::all_of(listener.subscriptions.begin(), listener.subscriptions.end(),
                      comes_from_streams);
