@@ -207,7 +207,7 @@ void EventLog::drop_old(MonoTime now) {
   while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
 }
 
-// `record` is the first unsent record of its owner.
+// `record` is not sent, or in doubt.
 void EventLog::drop(Record& record) {
   if (unsent_ == &record) unsent_ = record.next;
   take_from_unsent(record);

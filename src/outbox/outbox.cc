@@ -257,12 +257,7 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
   const bool value = unit.slot != nullptr && refusals.value.empty();
   const bool entry = unit.record != nullptr && unit.record->has_entry && refusals.entry.empty();
   const bool message = unit.publish && refusals.message.empty();
-  if (refusals.any()) {
-    if (unit.slot != nullptr) unit.slot->expire_sent = MonoTime::min();
-    streams_.forget_all();
-    ++counters_.refused;
-    answers_.set_refusal(refusals.words());
-  }
+  note_refusals(unit, refusals);
   if (value || entry || message || !refusals.any()) ++counters_.stored;
   const bool news = value && unit.slot->stored_version < unit.slot_version;
   if (unit.notice == nullptr && (entry || message || news)) {
@@ -284,8 +279,17 @@ void Outbox::settled(const Unit& unit, MonoTime now, int64_t subscribers, const 
   answers_.give();
 }
 
+void Outbox::note_refusals(const Unit& unit, const Refusals& refusals) {
+  if (!refusals.any()) return;
+  if (unit.slot != nullptr) unit.slot->expire_sent = MonoTime::min();
+  streams_.forget_all();
+  ++counters_.refused;
+  answers_.set_refusal(refusals.words());
+}
+
 void Outbox::id_refused(const Unit& unit, MonoTime now, int64_t subscribers,
                         const Refusals& refusals, bool existed) {
+  note_refusals(unit, refusals);
   settle_value(unit, now, refusals, existed);
   Record& record = *unit.record;
   if (unit.publish && refusals.message.empty()) {
@@ -313,7 +317,8 @@ void Outbox::aborted(const Unit& unit) {
   streams_.forget_all();
   if (unit.record != nullptr) {
     unit.record->apart = true;
-    unit.record->forget_id();  // nothing was carried out, so nothing is in doubt
+    // Nothing was carried out. What was in doubt before stays so.
+    if (!unit.in_doubt) unit.record->forget_id();
     lanes_.send_again(*unit.record);
   }
   --in_flight_;
@@ -376,7 +381,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
       slot.waits.insert(at, {record.slot_version, record.waiter, !refusals.entry.empty(),
                              !refusals.message.empty()});
     }
-  } else if (!(unit.publish ? refusals.message : refusals.entry).empty()) {
+  } else if (!record.published && !(unit.publish ? refusals.message : refusals.entry).empty()) {
     outcome = Outcome::refused;
   }
   if (is_settled) {

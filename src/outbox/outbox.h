@@ -194,6 +194,7 @@ class Outbox {
   bool take_notice(Unit& unit, WallTime wall);
   void take_slot(Unit& unit, Slot& slot, MonoTime now);
   uint64_t next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall);
+  void note_refusals(const Unit& unit, const Refusals& refusals);
   void settle_value(const Unit& unit, MonoTime now, const Refusals& refusals, bool existed);
   void settle_slot(const Unit& unit, Outcome outcome);
   void settle_record(const Unit& unit, int64_t subscribers, const Refusals& refusals);

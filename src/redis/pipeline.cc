@@ -331,7 +331,8 @@ std::optional<Failure> Pipeline::take_exec(Reply reply) {
     const outbox::Unit& unit = waiting.unit;
     const Part main = unit.slot != nullptr ? kValue : unit.publish ? kMessage : kEntry;
     const std::string why(progress_.not_queued ? progress_.refused[main] : error);
-    progress_.aborted = waiting.queued == waiting.commands && has_parts(unit) &&
+    // An entry in doubt is not stored, even alone, if the user may not look for it (XREVRANGE).
+    progress_.aborted = waiting.queued == waiting.commands && (has_parts(unit) || unit.in_doubt) &&
                         (why.empty() || !no_transaction_.empty());
     if (progress_.aborted) return std::nullopt;
     // Without its main part the rest of the unit is not sent either: the caller hears of a refusal,

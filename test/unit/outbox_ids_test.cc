@@ -89,6 +89,15 @@ TEST_F(IdsTest, OfWhatWasAbortedNothingIsInDoubt) {
   EXPECT_EQ(id_of(next_at(0s)), id(0, 2));
 }
 
+TEST_F(IdsTest, WhatWasInDoubtBeforeItWasAbortedStaysSo) {
+  fill().event("a", "m");
+  (void)next_at(0s);
+  box().connection_lost();
+  box().connection_opened();
+  box().aborted(next_at(0s));
+  EXPECT_EQ(id_of(next_at(0s)), id(0, 1) + "?");
+}
+
 TEST_F(IdsTest, AreTheClockOfRedisOnceASampleHasToldIt) {
   sample();
   fill().event("a");
@@ -127,6 +136,22 @@ TEST_F(IdsTest, AnEntryThatWasOvertakenGetsANewOne) {
   EXPECT_EQ(settled_, (Heard{{7, "stored:3"}}));
   EXPECT_EQ(box().counters().expired, 0u);
   EXPECT_TRUE(box().drained());
+}
+
+// As of a stream that has come to its last possible id.
+TEST_F(IdsTest, AnEntryThatIsRefusedBehindItsMessageIsToldAsSuch) {
+  fill().event("a", "m", 7);
+  box().id_refused(next_at(0s), kStart, 3, {});
+  box().settled(next_at(0s), kStart, -1, {.value = {}, .entry = "ERR exhausted", .message = {}});
+  EXPECT_EQ(settled_, (Heard{{7, "stored[entry]ERR exhausted:3"}}));
+}
+
+TEST_F(IdsTest, ARefusedValueIsToldAlthoughItsEntryGoesAgain) {
+  fill().hash("k", "1", "a", "", 7);
+  box().id_refused(next_at(0s), kStart, -1, {.value = "WRONGTYPE", .entry = {}, .message = {}});
+  EXPECT_EQ(box().counters().refused, 1u);
+  EXPECT_EQ(drain(), (Sent{"+xadd:a"}));
+  EXPECT_EQ(settled_, (Heard{{7, "refused:WRONGTYPE"}}));
 }
 
 TEST_F(IdsTest, WhereTheStreamHasComeFurtherRedisChoosesOnceAndTheNextGoBehind) {

@@ -231,6 +231,25 @@ TEST_F(PipelineEntry, ThatMayNotBeLookedForIsNotRefused) {
             "settled:event:entry=1000 ");
 }
 
+// Redis looks at that right when it queues a command, and carries out nothing of the transaction.
+TEST_F(PipelineEntry, ThatMayNotBeLookedForGoesAgainWithoutATransaction) {
+  const std::string no_right = "-NOPERM no permissions to run the 'xrevrange' command\r\n";
+  EXPECT_FALSE(pipeline_
+                   .feed("+OK\r\n" + no_right +
+                             "+QUEUED\r\n-EXECABORT Transaction discarded because of previous "
+                             "errors.\r\n",
+                         kNow)
+                   .has_value());
+  EXPECT_EQ(std::exchange(sink_.log, ""), "aborted:event ");
+  outbox_.aborted(unit_);
+  pipeline_.output().clear();
+  send();
+  EXPECT_EQ(commands(pipeline_.output()),
+            "XREVRANGE s 1000-1 1000-1 COUNT 1; XADD s MAXLEN ~ 100 1000-1 f v");
+  EXPECT_FALSE(pipeline_.feed(no_right + "$6\r\n1000-1\r\n", kNow).has_value());
+  EXPECT_EQ(sink_.log, "settled:event:entry=1000 ");
+}
+
 TEST_F(PipelineUnit, AServerThatTakesNoTransactionOverSeveralKeysGetsThePartsOneByOne) {
   const std::string crossslot = "CROSSSLOT Keys in request don't hash to the same slot";
   EXPECT_FALSE(pipeline_.feed(queued_ + "-" + crossslot + "\r\n", kNow).has_value());
