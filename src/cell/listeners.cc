@@ -232,10 +232,15 @@ void Listeners::on_remote_state(redis::LinkState state) {
 // --- subscriptions -------------------------------------------------------------------------------
 
 void Listeners::answer_waiting(Listener& listener) {
-  for (Subscription& s : listener.subscriptions) {
-    if (s.call == 0) continue;
-    if (waits_for_redis(listener)) return;
-    front_.answer(std::exchange(s.call, 0), "{}");
+  const auto is_answered = [](const Subscription& s) { return s.call == 0; };
+  if (listener.replays.empty() &&
+      std::all_of(listener.subscriptions.begin(), listener.subscriptions.end(), is_answered)) {
+    return;
+  }
+  if (waits_for_redis(listener)) return;
+  for (Subscription& s : listener.subscriptions) front_.answer(std::exchange(s.call, 0), "{}");
+  for (const auto& replay : listener.replays) {
+    if (replay->has_begun()) front_.answer(std::exchange(replay->call, 0), "{}");
   }
 }
 

@@ -51,6 +51,10 @@ redis::StreamId id_in(redis::Reply info, std::string_view name) {
   return redis::parse_stream_id(field(info, name)).value_or(redis::StreamId{});
 }
 
+bool is_no_stream(redis::Reply info) {
+  return info.error().starts_with("ERR no such key"sv);
+}
+
 // Errors, and starts and ends of stroke sessions, have a stream of their node's.
 bool is_of_node(std::string_view channel) {
   return channel == wire::kStrokeSessionChannel || channel.starts_with("error:events:"sv);
@@ -201,7 +205,14 @@ void Replay::on_time() {
 // Without the right to see the list, this node is known at least.
 void Replay::on_nodes(redis::Reply reply) {
   const auto add_node = [this](std::string_view node) {
-    if (!is_name(node)) return;
+    const auto is_of_it = [&](const Source& source) { return source.node == node; };
+    if (!is_name(node) || std::any_of(sources_.begin(), sources_.end(), is_of_it)) return;
+    if (sources_.size() + channels_.size() + 2 > kMostSources) {
+      return parts_.log.error(
+          LogAbout(node),
+          "a replay would read more than %zu streams: those of node %.*s are left out",
+          kMostSources, static_cast<int>(node.size()), node.data());
+    }
     for (const Channel& channel : channels_) {
       add_source(wire::channel_events_stream(node, channel.name), node);
     }
@@ -220,13 +231,6 @@ void Replay::on_nodes(redis::Reply reply) {
 }
 
 void Replay::add_source(std::string stream, std::string_view node) {
-  const auto is_it = [&](const Source& source) { return source.stream == stream; };
-  if (std::any_of(sources_.begin(), sources_.end(), is_it)) return;
-  if (sources_.size() == kMostSources) {
-    return parts_.log.error(
-        "a replay would read more than %zu streams: channels of some nodes are left out",
-        kMostSources);
-  }
   Source source;
   source.stream = std::move(stream);
   source.node = node;
@@ -306,7 +310,7 @@ bool Replay::begin(Source& source, redis::Reply info) {
   // Whatever happened within the same millisecond comes from all streams. If the stream has nothing
   // so late, what comes may have a lower id still: the server's clock was set back.
   source.place = StreamId{start_.since.ms, 0}.before();
-  if (!info.is_error() || info.text().starts_with("ERR no such key"sv)) {
+  if (!info.is_error() || is_no_stream(info)) {
     source.place = std::min(source.place, id_in(info, "last-generated-id"));
   }
   const StreamId first = id_in(info, "recorded-first-entry-id");
@@ -354,10 +358,11 @@ void Replay::on_page(redis::Reply reply) {
   size_t bytes = 0, active = 0;
   for (size_t i = at_; i < (one_by_one_ ? at_ + 1 : sources_.size()); ++i) {
     Source& source = sources_[i];
-    if (source.skipped) continue;
     std::span<const redis::Reply> of_source;
-    if (reply[next][0].is_string() && reply[next][0].text() == source.stream) {
-      const redis::Reply list = reply[next++][1];
+    const bool answered = reply[next][0].is_string() && reply[next][0].text() == source.stream;
+    const redis::Reply list = answered ? reply[next++][1] : redis::Reply();
+    if (source.skipped) continue;  // perhaps since it was asked for
+    if (answered) {
       if (!redis::is_entries(list)) return on_refused("XREAD is answered by something else");
       of_source = list.elements();
     }
@@ -421,9 +426,9 @@ bool Replay::check(Source& source, std::span<const redis::Reply> entries) {
 
 bool Replay::look_for_another(Source& source, redis::Reply info) {
   const StreamId last = id_in(info, "last-generated-id");
-  if (info.is_error()) {
-    source.place = {};  // there is no such stream: all of the next one is new
-  } else if (last < source.place) {
+  if (is_no_stream(info)) {
+    source.place = {};  // all of the next one is new
+  } else if (!info.is_error() && last < source.place) {
     if (!tell_missed(source, source.place, {})) return false;
     source.place = last;
   }

@@ -138,6 +138,18 @@ TEST_F(CellReplay, TheCallIsAnsweredWhenItIsKnownWhereItBegins) {
   EXPECT_EQ(front.later[token], "{}") << "what is published from now on will come";
 }
 
+TEST_F(CellReplay, TheCallIsAnsweredAlthoughTheClientSubscribesToMoreMeanwhile) {
+  connect();
+  finally("health.get", R"({"node":"elk"})");  // the reader is there, and is answered first
+  EXPECT_EQ(call("event.subscribe", R"({"channels":["c"],"replay":{"since":"0-0"}})"), "(later)");
+  const rpc::Token replay = last_token;
+  wait_for("XINFO", 1);
+  EXPECT_EQ(call("event.subscribe", R"({"channels":["d"]})"), "(later)");
+  const rpc::Token more = last_token;
+  run_until([&] { return !front.later[replay].empty() && !front.later[more].empty(); });
+  EXPECT_EQ(front.later[replay], "{}");
+}
+
 TEST_F(CellReplay, WithoutRedisItIsAnsweredAtOnceAndBeginsLater) {
   EXPECT_EQ(call("event.subscribe", R"({"channels":["c"],"replay":{"since":"0-0"}})"), "{}");
   store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
@@ -202,6 +214,49 @@ TEST_F(CellReplay, AStreamThatBeginsAnewIsReadFromItsBeginning) {
   EXPECT_TRUE(store.last("XREAD").ends_with(" 0-0 0-0") ||
               store.last("XREAD").ends_with(" 1-18446744073709551615 0-0"))
       << store.last("XREAD");
+}
+
+TEST_F(CellReplay, WithoutTheRightToAskForItAStreamIsTakenForTheSameOne) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  heard_until("\"ook\"}}");
+  store.answer("XREAD", "*-1\r\n");  // somebody has deleted the last entry
+  store.answer("XINFO", "-NOPERM this user has no permissions to run the 'xinfo' command\r\n");
+  store.publish("c", R"({"i":0})");
+  heard_until("true}}");
+  store.answer("XREAD", page({entry("5-1", R"({"i":2})")}));
+  store.publish("c", R"({"i":2})");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
+  EXPECT_TRUE(store.last("XREAD").ends_with(" 5-0 0-0")) << store.last("XREAD");
+}
+
+TEST_F(CellReplay, AChannelMayGoWhileItsStreamIsRead) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(finally("event.subscribe", R"({"channels":["a","c"],"replay":{"since":"0-0"}})"), "{}");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+  const std::string first = entry("5-0", R"({"i":1})");
+  store.answer(
+      "XREAD",
+      array({array({bulk("stream:events:ook:a"), array({first})}),
+             array({bulk("stream:events:ook:c"), array({first, entry("5-1", R"({"i":2})")})})}));
+  store.publish("c", R"({"i":2})");
+  EXPECT_EQ(call("event.unsubscribe", R"({"channels":["a"]})"), "{}");
+  EXPECT_EQ(heard_until("\"5-1\",\"node\":\"ook\"}}"), kSecond);
+}
+
+TEST_F(CellReplay, NodesBeyondTheMostStreamsAreLeftOutAndNamed) {
+  std::vector<std::string> nodes;
+  for (int i = 0; i < 2100; ++i) nodes.insert(nodes.end(), {"n" + std::to_string(i), "0"});
+  store.answer("HGETALL", array_of(nodes));
+  connect();
+  EXPECT_EQ(call("event.subscribe", R"({"channels":["c"],"replay":{"since":"0-0"}})"), "(later)");
+  run_until([&] {
+    return log.text().find(
+               "a replay would read more than 4096 streams: those of node n2046 are "
+               "left out") != std::string::npos;
+  });
 }
 
 TEST_F(CellReplay, WhatIsTooLargeIsReadInSmallerPages) {
