@@ -8,6 +8,7 @@
 #include "json/writer.h"
 #include "rpc/line_limits.h"
 #include "wire/bus.h"
+#include "wire/repeated.h"
 
 namespace nb::cell {
 
@@ -118,8 +119,8 @@ void Listeners::deliver(std::string_view channel, std::string_view payload, bool
   const auto look = [&](const Member& member, const Topics::value_type&, bool) {
     if (member.replay == nullptr || replays == Replays::at_once) {
       most = std::max(most, front_.max_line_bytes(member.listener->client));
-    } else if (replays == Replays::find_out) {
-      member.replay->on_live(channel, payload);
+    } else if (replays != Replays::none) {
+      member.replay->on_live(channel, payload, replays == Replays::find_out_repeated);
     }
   };
   for_each_routed(remote, pattern, look);
@@ -199,6 +200,7 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
                           std::string_view pattern) {
   // No client could name it, and each of its bytes costs each pattern.
   if (channel.size() > GlobText::kMaxBytes) return;
+  const bool repeated = wire::take_repeated(payload);
   if (echo_.is_echo(channel, payload, loop_.now(), pattern)) {
     ++counters_.echoes_dropped;
     return wake_replays(channel, pattern);
@@ -211,7 +213,10 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
   }
   route(channel, true);
   if (look.verdict == BusFilter::Verdict::too_late) return tell_too_late(pattern, look.sent);
-  deliver(channel, payload, true, look.for_now ? Replays::at_once : Replays::find_out, pattern);
+  const Replays replays = look.for_now ? Replays::at_once
+                          : repeated   ? Replays::find_out_repeated
+                                       : Replays::find_out;
+  deliver(channel, payload, true, replays, pattern);
 }
 
 void Listeners::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {

@@ -108,8 +108,9 @@ class Listeners final : private ReplayHost {
   // Of a remote message, the copy that came by `pattern` is for those who get it that way.
   template <class Visit>
   void for_each_routed(bool remote, std::string_view pattern, Visit visit);
-  // Also to those with a replay: at once, or as the replay finds out that it is not recorded.
-  enum class Replays : uint8_t { at_once, find_out, none };
+  // Also to those with a replay: at once, or as the replay finds out that it is not recorded, or is
+  // published once more (wire/repeated.h).
+  enum class Replays : uint8_t { at_once, find_out, find_out_repeated, none };
   void deliver(std::string_view channel, std::string_view payload, bool remote, Replays replays,
                std::string_view pattern = {});
   // To one client, with what stands behind the event. False: there is no room.

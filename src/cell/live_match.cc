@@ -1,5 +1,6 @@
 #include "cell/live_match.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -34,7 +35,7 @@ void LiveMatch::Queue<Item>::finish(size_t at) {
 }
 
 bool LiveMatch::hold(std::string_view channel, std::string_view payload, uint64_t look,
-                     MonoTime now) {
+                     MonoTime now, bool repeated) {
   while (!entries_.empty() && now - entries_.items[entries_.first].read > kRemembered) {
     entries_.finish(entries_.first);
   }
@@ -43,7 +44,7 @@ bool LiveMatch::hold(std::string_view channel, std::string_view payload, uint64_
     entries_.finish(at);
     return false;
   }
-  held_.items.push_back({hash, false, look, std::string(channel), std::string(payload)});
+  held_.items.push_back({hash, false, repeated, look, std::string(channel), std::string(payload)});
   held_bytes_ += payload.size();
   while (held_.size() > kMostHeld || (held_bytes_ > kMostHeldBytes && held_.size() > 1)) {
     if (given_up_.size() >= kMostEntries) {
@@ -57,9 +58,14 @@ bool LiveMatch::hold(std::string_view channel, std::string_view payload, uint64_
   return true;
 }
 
-void LiveMatch::on_entry(std::string_view channel, std::string_view payload, bool recent,
+void LiveMatch::on_entry(std::string_view channel, std::string_view payload, Duration age,
                          MonoTime now) {
   const size_t hash = hash_of(channel, payload);
+  if (age <= kKnown) {
+    if (known_.size() < kMostEntries) known_.push_back({});
+    known_[next_known_] = {hash, now};
+    next_known_ = (next_known_ + 1) % kMostEntries;
+  }
   if (const size_t at = held_.find(hash); at < held_.items.size()) {
     held_bytes_ -= held_.items[at].payload.size();
     return held_.finish(at);
@@ -67,15 +73,22 @@ void LiveMatch::on_entry(std::string_view channel, std::string_view payload, boo
   if (const size_t at = given_up_.find(hash); at < given_up_.items.size()) {
     return given_up_.finish(at);
   }
-  if (!recent) return;
+  if (age > kRemembered) return;
   if (entries_.size() >= kMostEntries) entries_.finish(entries_.first);
   entries_.items.push_back({hash, false, 0, now});
 }
 
-const LiveMatch::Message* LiveMatch::unrecorded(uint64_t look) const {
-  if (held_.empty()) return nullptr;
-  const Message& oldest = held_.items[held_.first];
-  return oldest.look < look ? &oldest : nullptr;
+const LiveMatch::Message* LiveMatch::unrecorded(uint64_t look, MonoTime now) {
+  while (!held_.empty()) {
+    const Message& oldest = held_.items[held_.first];
+    if (oldest.look >= look) break;
+    const auto is_its = [&](const Known& known) {
+      return known.hash == oldest.hash && now - known.read <= kKnown;
+    };
+    if (!oldest.repeated || std::none_of(known_.begin(), known_.end(), is_its)) return &oldest;
+    pop();
+  }
+  return nullptr;
 }
 
 void LiveMatch::pop() {

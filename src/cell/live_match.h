@@ -5,7 +5,9 @@
 //
 // The two are compared by their bytes, and counted. An entry may be read before its message comes,
 // so entries are remembered for 30 s. A message that was not recorded is lost only if it has the
-// bytes of such an entry whose message never came. Pure.
+// bytes of such an entry whose message never came. An agent whose link broke may publish the
+// message of an entry once more, as late as it keeps events, and marks it (wire/repeated.h): the
+// last entries are known for that long. Pure.
 #pragma once
 
 #include <cstddef>
@@ -26,20 +28,23 @@ class LiveMatch {
   static constexpr size_t kMostHeldBytes = 64 * 1024;
   static constexpr size_t kMostEntries = 4096;
   static constexpr Duration kRemembered = std::chrono::seconds(30);
+  static constexpr Duration kKnown = std::chrono::minutes(10);
 
   struct Message {
     size_t hash = 0;
     bool done = false;
-    uint64_t look = 0;  // the last look that had begun when it came
+    bool repeated = false;  // it may be an entry's second one
+    uint64_t look = 0;      // the last look that had begun when it came
     std::string channel, payload;
   };
 
   // A live message came, after so many looks had begun. False: its entry was read already.
-  bool hold(std::string_view channel, std::string_view payload, uint64_t look, MonoTime now);
-  // An entry was read. `recent`: its message may be on its way still.
-  void on_entry(std::string_view channel, std::string_view payload, bool recent, MonoTime now);
-  // The oldest message that came before this look began, or null.
-  const Message* unrecorded(uint64_t look) const;
+  bool hold(std::string_view channel, std::string_view payload, uint64_t look, MonoTime now,
+            bool repeated = false);
+  // An entry was read that is so old. Its message may be on its way still, or come once more.
+  void on_entry(std::string_view channel, std::string_view payload, Duration age, MonoTime now);
+  // The oldest message that came before this look began, and is no entry's second one; or null.
+  const Message* unrecorded(uint64_t look, MonoTime now);
   void pop();
   // Messages were given up, and not all of them have turned out to be recorded.
   bool has_given_up() const { return overflowed_ || !given_up_.empty(); }
@@ -52,6 +57,10 @@ class LiveMatch {
     bool done = false;
     uint64_t look = 0;
     MonoTime read{};
+  };
+  struct Known {
+    size_t hash;
+    MonoTime read;
   };
   // A queue of which some in the middle are done.
   template <class Item>
@@ -71,6 +80,8 @@ class LiveMatch {
   Queue<Entry> given_up_;
   bool overflowed_ = false;  // more than are known still
   Queue<Entry> entries_;
+  std::vector<Known> known_;  // a ring
+  size_t next_known_ = 0;
 };
 
 }  // namespace nb::cell

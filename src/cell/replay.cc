@@ -124,9 +124,9 @@ void Replay::wake() {
   go();
 }
 
-void Replay::on_live(std::string_view channel, std::string_view payload) {
+void Replay::on_live(std::string_view channel, std::string_view payload, bool repeated) {
   if (!begun_) return;  // nobody has been promised this message yet
-  if (!match_.hold(channel, payload, asked_, parts_.loop.now())) return;
+  if (!match_.hold(channel, payload, asked_, parts_.loop.now(), repeated)) return;
   if (match_.has_given_up() && !gave_up_) gave_up_ = parts_.loop.clock().wall_now();
   wake();
 }
@@ -277,7 +277,7 @@ void Replay::on_last(redis::Reply reply) {
     if (find(channel) == nullptr) continue;
     // Its message may be on its way, and is no unrecorded one.
     if (source.node != parts_.own_node) {
-      match_.on_entry(channel, field(entry[1], "event"), is_recent(place.first, now), now);
+      match_.on_entry(channel, field(entry[1], "event"), age_of(place.first, now), now);
     }
     if (newest_.size() == start_.last) {
       if (newest_.front() > place) {
@@ -463,7 +463,7 @@ bool Replay::deliver(Entries& entries) {
       channel->recorded = true;
       // Live messages of this node itself are known as echoes.
       if (source.node != parts_.own_node) {
-        match_.on_entry(entry.channel, entry.payload, is_recent(entry.id, now), now);
+        match_.on_entry(entry.channel, entry.payload, age_of(entry.id, now), now);
       }
     }
     source.place = entry.id;
@@ -476,7 +476,7 @@ bool Replay::deliver(Entries& entries) {
 // may have begun to publish meanwhile.
 void Replay::on_all_read() {
   more_ = false;
-  while (const LiveMatch::Message* message = match_.unrecorded(page_asked_)) {
+  while (const LiveMatch::Message* message = match_.unrecorded(page_asked_, parts_.loop.now())) {
     if (message->look >= nodes_asked_) {
       step_ = Step::nodes;
       more_ = true;
@@ -492,9 +492,9 @@ void Replay::on_all_read() {
 
 // --- what goes wrong
 
-bool Replay::is_recent(StreamId id, MonoTime now) const {
+Duration Replay::age_of(StreamId id, MonoTime now) const {
   const auto time = parts_.clock.now(now);
-  return !time || *time - id.time() <= LiveMatch::kRemembered;
+  return time ? *time - id.time() : Duration{};
 }
 
 bool Replay::tell_missed(const Source& source, StreamId after, StreamId before) {

@@ -99,7 +99,7 @@ class Replay {
   // There may be something to read.
   void wake();
   // A live message of one of its channels came from Redis.
-  void on_live(std::string_view channel, std::string_view payload);
+  void on_live(std::string_view channel, std::string_view payload, bool repeated);
 
  private:
   using StreamId = redis::StreamId;
@@ -145,7 +145,7 @@ class Replay {
   void on_all_read();
   void on_refused(std::string_view words);
   void on_too_large();
-  bool is_recent(StreamId id, MonoTime now) const;
+  Duration age_of(StreamId id, MonoTime now) const;
   bool tell_missed(const Source& source, StreamId after, StreamId before);
   void wait(Duration least, Duration most);
   void on_time();

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "redis/resp_writer.h"
+#include "wire/repeated.h"
 
 namespace nb::redis {
 
@@ -151,7 +152,12 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
         break;
       case Command::publish: {
         const outbox::MessageView message = unit.message();
-        resp.command(3).arg("PUBLISH"sv).arg(message.channel).arg(message.payload);
+        resp.command(3).arg("PUBLISH"sv).arg(message.channel);
+        if (unit.in_doubt) {
+          resp.arg(std::string(message.payload) += wire::kRepeated);
+        } else {
+          resp.arg(message.payload);
+        }
         break;
       }
       case Command::ping:

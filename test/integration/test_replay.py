@@ -182,6 +182,23 @@ def test_an_outage_costs_nothing(redis_server, make_agent, steady, proxy):
     assert [m for m in hog.messages if m["method"] == "event.gap"] == []
 
 
+def test_a_message_that_is_published_once_more_comes_once(redis_server, make_agent, steady, proxy, closing):
+    way = proxy(redis_server)
+    ook = steady(make_agent(way.url()))
+    hog = steady(make_agent(redis_server.url(), node="hog"))
+    hog.call("event.subscribe", channels=["c"], replay={"last": 1})
+    listener = closing(redis_server.subscribe("c"))
+    way.mode = "swallow"  # it is carried out, and that is not confirmed
+    ook.call("event.publish", channel="c", event={"i": 1})
+    assert numbers(hog, 1) == [1]
+    way.mode = "pass"
+    way.reset_all()
+    wait_until(lambda: len(listener.messages) == 2)
+    assert [text for _, _, text in listener.raw] == ['{"i":1,"node_id":"ook"}', '{"i":1,"node_id":"ook"} ']
+    redis_server.client().publish("c", '"end"')
+    assert hog.next_event() == {"channel": "c", "event": "end", "remote": True}
+
+
 def test_a_restarted_server_costs_nothing(make_redis, make_agent, steady):
     server = make_redis(appendonly="yes", appendfsync="always")
     ook, hog = (steady(make_agent(server.url(), node=node)) for node in ("ook", "hog"))

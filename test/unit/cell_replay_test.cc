@@ -14,9 +14,9 @@ using test::bulk;
 
 const MonoTime kNow{std::chrono::seconds(1000)};
 
-std::string unrecorded(LiveMatch& match, uint64_t look) {
+std::string unrecorded(LiveMatch& match, uint64_t look, MonoTime now = kNow) {
   std::string all;
-  while (const LiveMatch::Message* message = match.unrecorded(look)) {
+  while (const LiveMatch::Message* message = match.unrecorded(look, now)) {
     all += message->channel + " " + message->payload + "\n";
     match.pop();
   }
@@ -28,7 +28,7 @@ TEST(LiveMatch, AMessageInNoStreamIsNotRecorded) {
   EXPECT_TRUE(match.hold("c", "1", 4, kNow));
   EXPECT_TRUE(match.hold("c", "2", 4, kNow));
   EXPECT_TRUE(match.hold("d", "1", 5, kNow));
-  match.on_entry("c", "2", true, kNow);
+  match.on_entry("c", "2", 0s, kNow);
   EXPECT_EQ(unrecorded(match, 4), "") << "that look may have begun before they came";
   EXPECT_EQ(unrecorded(match, 5), "c 1\n");
   EXPECT_EQ(unrecorded(match, 6), "d 1\n");
@@ -37,14 +37,47 @@ TEST(LiveMatch, AMessageInNoStreamIsNotRecorded) {
 
 TEST(LiveMatch, AnEntryMayBeReadBeforeItsMessageComes) {
   LiveMatch match;
-  match.on_entry("c", "1", true, kNow);
-  match.on_entry("c", "old", false, kNow);
+  match.on_entry("c", "1", 0s, kNow);
+  match.on_entry("c", "old", 31s, kNow);
   EXPECT_FALSE(match.hold("c", "1", 1, kNow));
   EXPECT_TRUE(match.hold("c", "1", 1, kNow)) << "each entry counts once";
   EXPECT_TRUE(match.hold("c", "old", 1, kNow)) << "its message was published long ago";
   EXPECT_EQ(unrecorded(match, 2), "c 1\nc old\n");
-  match.on_entry("c", "2", true, kNow);
+  match.on_entry("c", "2", 0s, kNow);
   EXPECT_TRUE(match.hold("c", "2", 3, kNow + 31s));
+}
+
+// As after a broken connection: the agent that publishes does not know whether the first one went
+// out.
+TEST(LiveMatch, AMessageThatIsPublishedOnceMoreIsNoOtherOne) {
+  LiveMatch match;
+  const auto repeat = [&](const char* payload, uint64_t look, MonoTime now = kNow) {
+    EXPECT_TRUE(match.hold("c", payload, look, now, true));
+  };
+  EXPECT_TRUE(match.hold("c", "1", 1, kNow));
+  repeat("1", 1);
+  match.on_entry("c", "1", 0s, kNow);
+  match.on_entry("c", "2", 599s, kNow);
+  repeat("2", 1);
+  repeat("3", 1);
+  EXPECT_EQ(unrecorded(match, 2), "c 3\n") << "the entry of this one was refused";
+  EXPECT_TRUE(match.hold("c", "1", 2, kNow));
+  EXPECT_EQ(unrecorded(match, 3), "c 1\n") << "said anew, and not recorded";
+  repeat("1", 3, kNow + 600s);
+  EXPECT_EQ(unrecorded(match, 4, kNow + 600s), "");
+  repeat("1", 4, kNow + 601s);
+  EXPECT_EQ(unrecorded(match, 5, kNow + 601s), "c 1\n") << "no agent keeps an event for so long";
+}
+
+TEST(LiveMatch, SoManyEntriesAreKnown) {
+  LiveMatch match;
+  for (size_t i = 0; i <= LiveMatch::kMostEntries; ++i) {
+    match.hold("c", std::to_string(i), 1, kNow);
+    match.on_entry("c", std::to_string(i), 0s, kNow);
+  }
+  match.hold("c", "0", 2, kNow, true);
+  match.hold("c", "1", 2, kNow, true);
+  EXPECT_EQ(unrecorded(match, 3), "c 0\n");
 }
 
 TEST(LiveMatch, WhatIsGivenUpIsLostUnlessItWasRecorded) {
@@ -53,7 +86,7 @@ TEST(LiveMatch, WhatIsGivenUpIsLostUnlessItWasRecorded) {
     const std::string large(LiveMatch::kMostHeldBytes / 2, 'x');
     for (const char* name : {"1", "2", "3"}) match.hold(name, large, 1, kNow);
     EXPECT_TRUE(match.has_given_up());
-    if (recorded) match.on_entry("1", large, true, kNow);
+    if (recorded) match.on_entry("1", large, 0s, kNow);
     EXPECT_FALSE(match.take_lost(1)) << "that look may have begun before it came";
     EXPECT_EQ(match.take_lost(2), !recorded);
     EXPECT_FALSE(match.has_given_up());

@@ -201,6 +201,18 @@ TEST_F(PipelineEntry, InDoubtIsLookedForInTheTransactionThatAddsIt) {
             "MULTI; XREVRANGE s 1000-1 1000-1 COUNT 1; XADD s MAXLEN ~ 100 1000-1 f v; EXEC");
 }
 
+// Who has read the entry knows by the blank that this may be its message once more.
+TEST_F(PipelineEntry, InDoubtMarksItsMessage) {
+  pipeline_.drop();
+  outbox_.settled(unit_, kNow, -1, {}, true);
+  pipeline_.output().clear();
+  test::Filler{outbox_, kNow}.event("w", "{}");
+  send();
+  EXPECT_TRUE(commands(pipeline_.output()).ends_with("PUBLISH c {}; EXEC"));
+  again();
+  EXPECT_TRUE(commands(pipeline_.output()).ends_with("PUBLISH c {} ; EXEC"));
+}
+
 TEST_F(PipelineEntry, ThatIsThereIsStored) {
   EXPECT_EQ(with("*1\r\n*2\r\n$6\r\n1000-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n", kNotAbove),
             "settled:event ");
