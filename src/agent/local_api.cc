@@ -99,7 +99,9 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       stroke_(parts.loop, parts.log, identity_, events_, writes_, config,
               note_path(parts.notes, ".session")),
       errors_(parts.loop, identity_, events_, config),
-      state_(writes_, operations_, parts.outbox, config),
+      state_watch_(parts.loop, rpc_, parts.link, reader_, parts.outbox, db_, link_options(config),
+                   parts.make_transport),
+      state_(writes_, operations_, parts.outbox, state_watch_, config),
       sessions_(parts.loop, rpc_, operations_, scripts_, identity_, config,
                 cell::Sessions::NameOf::to<&LocalApi::name_of>(this)),
       look_(parts.loop, reader_, rpc_, operations_, identity_.node,
@@ -112,6 +114,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Events::kMethods, &events_);
   dispatcher_.add(cell::Bus::kMethods, &bus_);
   dispatcher_.add(cell::State::kMethods, &state_);
+  dispatcher_.add(cell::StateWatch::kMethods, &state_watch_);
   dispatcher_.add(cell::Sessions::kMethods, &sessions_);
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
   dispatcher_.add(cell::Look::kMethods, &look_);
@@ -133,6 +136,7 @@ void LocalApi::stop() {
   rpc_.stop();
   listeners_.stop();
   subscriber_.stop();
+  state_watch_.stop();
   look_.stop();
   pruner_.stop();
   reader_.stop();
@@ -147,6 +151,7 @@ void LocalApi::reconfigure() {
   events_.reconfigure(config_);
   state_.reconfigure(config_);
   subscriber_.reconfigure(link_options(config_));
+  state_watch_.reconfigure(link_options(config_));
   reader_.reconfigure(link_options(config_));
   scripts_.reconfigure(link_options(config_));
   pruner_.set_age(config_.heartbeat.forget_after);
@@ -278,11 +283,13 @@ std::string_view LocalApi::name_of(ipc::ClientId id) {
 // A client that has a will or subscriptions is connected on purpose, even if it is silent.
 void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
   const Client* client = find_client(id);
-  needed = (client != nullptr && !client->will.empty()) || listeners_.subscriptions_of(id) > 0;
+  needed = (client != nullptr && !client->will.empty()) || listeners_.subscriptions_of(id) > 0 ||
+           state_watch_.has_watch(id);
 }
 
 void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   listeners_.on_client_closed(id);
+  state_watch_.on_client_closed(id);
   operations_.on_client_closed(id);
   sessions_.on_client_closed(id);
   look_.on_client_closed(id);

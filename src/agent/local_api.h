@@ -18,6 +18,7 @@
 #include "cell/robot.h"
 #include "cell/session.h"
 #include "cell/state.h"
+#include "cell/state_watch.h"
 #include "cell/stroke.h"
 #include "cell/writes.h"
 #include "ipc/rpc_server.h"
@@ -132,6 +133,7 @@ class LocalApi {
   cell::Robot robot_;
   cell::Stroke stroke_;
   cell::Errors errors_;
+  cell::StateWatch state_watch_;
   cell::State state_;
   cell::Sessions sessions_;
   cell::Look look_;

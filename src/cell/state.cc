@@ -46,11 +46,12 @@ constexpr rpc::Method State::kMethods[] = {
     rpc::method<&State::list>("state.list", kListParams, rpc::Right::read, rpc::kReads),
 };
 
-State::State(Writes& writes, Operations& operations, outbox::Outbox& outbox,
+State::State(Writes& writes, Operations& operations, outbox::Outbox& outbox, StateWatch& watch,
              const config::Config& config)
     : writes_(writes),
       operations_(operations),
       outbox_(outbox),
+      watch_(watch),
       db_(config.redis.db_for("health").value()),
       new_bytes_(config.outbox.new_value_bytes_per_hour) {
   reconfigure(config);
@@ -99,9 +100,8 @@ void State::set(rpc::Call& call) {
                         "keys, and values larger than before",
                         static_cast<size_t>(new_bytes_.limit())));
   }
-  if (!writes_.write(call, &slot, nullptr, nullptr) && bytes > 0) {
-    new_bytes_.give_back(call.who.user, bytes);
-  }
+  if (writes_.write(call, &slot, nullptr, nullptr)) return watch_.on_put(key);
+  if (bytes > 0) new_bytes_.give_back(call.who.user, bytes);
 }
 
 // By how much this value makes Redis larger than ever, as far as the agent knows: what it does not
@@ -139,7 +139,7 @@ void State::remove(rpc::Call& call) {
   slot.forget = true;
   slot.shared = true;
   slot.limited = true;  // while Redis is away each key that is deleted takes its room
-  writes_.write(call, &slot, nullptr, nullptr);
+  if (writes_.write(call, &slot, nullptr, nullptr)) watch_.on_put(key);
 }
 
 void State::list(rpc::Call& call) {

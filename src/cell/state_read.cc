@@ -175,12 +175,7 @@ class ListOperation final : public Operation {
   static constexpr size_t kMaxKey = 512;
 
   ListOperation(std::string_view prefix, const ListCursor& cursor, size_t limit)
-      : cursor_(cursor), limit_(limit) {
-    for (const char c : prefix) {
-      if (std::string_view("*?[]\\^-").find(c) != std::string_view::npos) pattern_ += '\\';
-      pattern_ += c;
-    }
-    pattern_ += '*';
+      : pattern_(glob_of_prefix(prefix)), cursor_(cursor), limit_(limit) {
     json::Writer(keys_).begin_array();
   }
 
@@ -295,6 +290,15 @@ std::string ListCursor::text() const {
   if (done == 0) return std::to_string(page);
   return format("%llu:%llu:%llu", static_cast<unsigned long long>(page),
                 static_cast<unsigned long long>(done), static_cast<unsigned long long>(digest));
+}
+
+std::string glob_of_prefix(std::string_view prefix) {
+  std::string pattern;
+  for (const char c : prefix) {
+    if (std::string_view("*?[]\\^-").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern += '*';
 }
 
 void append_value(std::string_view stored, std::string& out) {

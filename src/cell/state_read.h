@@ -34,6 +34,8 @@ std::unique_ptr<Operation> make_list_operation(std::string_view prefix, const Li
 std::string get_result(std::string_view key, std::string_view value_json, const char* source);
 // The one field in which a HASH of the schema holds its object; empty for others.
 std::string_view object_field(std::string_view key);
+// The pattern of all keys that begin so.
+std::string glob_of_prefix(std::string_view prefix);
 // Appends a value as Redis has it: as JSON if it is JSON, else as a text.
 void append_value(std::string_view stored, std::string& out);
 

@@ -27,9 +27,12 @@ def test_an_agent_may_use_what_it_uses():
     for text in sources:
         for words in re.findall(r"kWords\[\] = \{([^}]*)\}", text):
             used |= {word.lower() for word in re.findall(r'"([A-Z]+)"', words)}
+        # Whole commands (redis/key_changes).
+        for words in re.findall(r'send\((?:format\()?"([A-Z]+(?: [A-Z]+)?)', text):
+            used.add(words.lower().replace(" ", "|") if words.startswith("CLIENT") else words.split()[0].lower())
     script = (ROOT / "src/wire/session.lua").read_text()
     used |= {word.lower() for word in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
-    arguments = {"setname", "maxlen", "load"}
+    arguments = {"setname", "maxlen", "load", "count", "prefix"}
     with_subcommand = {"client": "client|setname", "acl": "acl|whoami", "memory": "memory|usage",
                        "script": "script|load", "evalsha": "evalsha|"}
     # AUTH is everybody's. CONFIG GET shows passwords: what the agent would learn is not worth that.

@@ -90,6 +90,13 @@ class FakeStore {
       if (wire->listens) wire->events.on_data(array_of({"message", channel, payload}));
     }
   }
+  // What comes on the channel that tells of keys: RESP.
+  void invalidate(const std::string& keys) {
+    for (Wire* wire : std::vector<Wire*>(wires_)) {
+      if (!wire->hears_keys) continue;
+      wire->events.on_data("*3\r\n" + bulk("message") + bulk("__redis__:invalidate") + keys);
+    }
+  }
 
  private:
   using Command = std::vector<std::string>;
@@ -115,6 +122,7 @@ class FakeStore {
     std::string output;  // not yet looked at
     bool dialled = false;
     bool listens = false;
+    bool hears_keys = false;
     std::vector<std::string> queued;
     bool in_transaction = false;
   };
@@ -147,9 +155,10 @@ class FakeStore {
     const std::string& name = command[0];
     std::string words = name;
     for (size_t i = 1; i < command.size(); ++i) words += ' ' + command[i];
-    for (const char* greeting : {"PING", "AUTH", "SELECT", "CLIENT", "MULTI", "EXEC"}) {
+    for (const char* greeting : {"PING", "AUTH", "SELECT", "MULTI", "EXEC"}) {
       if (name == greeting) words.clear();
     }
+    if (words.starts_with("CLIENT SETNAME")) words.clear();
     if (!words.empty()) commands_.push_back(words);
     if (name == "EXEC") {
       out += "*" + std::to_string(wire.queued.size()) + "\r\n";
@@ -166,7 +175,8 @@ class FakeStore {
       std::string lower(name);
       for (char& c : lower) c = static_cast<char>(c | 0x20);
       out += "*3\r\n" + bulk(lower) + bulk(command[1]) + ":1\r\n";
-      wire.listens |= name.find("UN") == name.npos;
+      const bool of_keys = command[1] == "__redis__:invalidate";
+      (of_keys ? wire.hears_keys : wire.listens) |= name.find("UN") == name.npos;
     } else {
       out += reply_for(name, words);
     }
@@ -183,6 +193,7 @@ class FakeStore {
         {"PUBLISH", ":2\r\n"}, {"XTRIM", ":0\r\n"},   {"XADD", "$3\r\n1-0\r\n"},
         {"HDEL", ":1\r\n"},
     };
+    if (words == "CLIENT ID") return ":7\r\n";
     const auto at = written.find(name);
     return at != written.end() ? at->second : "$-1\r\n";
   }

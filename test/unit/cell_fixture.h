@@ -21,6 +21,7 @@
 #include "cell/robot.h"
 #include "cell/session.h"
 #include "cell/state.h"
+#include "cell/state_watch.h"
 #include "cell/stroke.h"
 #include "cell/writes.h"
 #include "config/load.h"
@@ -147,6 +148,7 @@ class CellTest : public testing::Test {
   ~CellTest() override {
     if (look) look->stop();
     listeners.stop();
+    state_watch.stop();
     reader->stop();
     subscriber->stop();
   }
@@ -180,6 +182,7 @@ class CellTest : public testing::Test {
     dispatcher->add(Events::kMethods, &events);
     dispatcher->add(Bus::kMethods, &bus);
     dispatcher->add(State::kMethods, &state);
+    dispatcher->add(StateWatch::kMethods, &state_watch);
     dispatcher->add(Sessions::kMethods, &sessions);
     dispatcher->add(Listeners::kMethods, &listeners);
     dispatcher->add(Look::kMethods, &*look);
@@ -258,6 +261,7 @@ class CellTest : public testing::Test {
   }
   void client_closed(uint64_t client) {
     listeners.on_client_closed(client);
+    state_watch.on_client_closed(client);
     operations.on_client_closed(client);
     look->on_client_closed(client);
     writes.on_client_closed(client);
@@ -327,7 +331,9 @@ class CellTest : public testing::Test {
                 listeners, config,   Events::NameOf::to<&CellTest::name_of>(this)};
   Bus bus{loop, bus_filter, events, config};
   Errors errors{loop, identity, events, config};
-  State state{writes, operations, outbox, config};
+  StateWatch state_watch{loop.loop(), front, *link, *reader,
+                         outbox,      0,     way(), &test::FakeStore::make};
+  State state{writes, operations, outbox, state_watch, config};
   redis::Scripts scripts{loop.loop(), way(), 0, redis::Script{"return 1", "0123"},
                          &test::FakeStore::make};
   Sessions sessions{loop, front, operations, scripts, identity, config, {}};
