@@ -84,7 +84,7 @@ void Listeners::add_to_route(const Topics::value_type& topic, bool remote) {
   matching_.push_back(&topic);
   for (const auto& [listener, own_place, replay] : about.members) {
     const uint64_t place = replay != nullptr ? 0 : own_place;
-    if (listener->route == last_route_ && listener->place < place) continue;
+    if (listener->route == last_route_ && listener->place <= place) continue;
     listener->route = last_route_;
     listener->place = place;
     listener->by = &topic;
@@ -185,8 +185,8 @@ void Listeners::write_line(const Topics::value_type& by, bool remote) {
 void Listeners::wake_replays(std::string_view channel, std::string_view pattern) {
   if (replays_ == 0) return;
   route(channel, true);
-  for_each_routed(true, pattern, [](const Member& member, const Topics::value_type&, bool) {
-    if (member.replay != nullptr) member.replay->wake();
+  for_each_routed(true, pattern, [&](const Member& member, const Topics::value_type&, bool) {
+    if (member.replay != nullptr) member.replay->wake(channel);
   });
 }
 
@@ -263,7 +263,7 @@ void Listeners::on_gap(WallTime from, WallTime to) {
   ++counters_.gaps;
   for (const auto& listener : listeners_) {
     if (!misses_nothing(*listener)) front_.notify_gap(listener->client, from, to);
-    wake(*listener);
+    for (const auto& replay : listener->replays) replay->wake_after_gap();
   }
 }
 
@@ -272,9 +272,6 @@ void Listeners::subscribe(rpc::Call& call) {
   const json::View patterns = call[kPatterns];
   const bool replays = call[kReplay].exists();
   ReplayStart start;
-  if (replays && patterns.exists()) {
-    return call.refuse(rpc::invalid_params("replay", "goes with channels only, not with patterns"));
-  }
   if (replays) {
     if (const auto error = read_replay(call[kReplay], start)) return call.refuse(*error);
   }
@@ -328,7 +325,7 @@ void Listeners::subscribe(rpc::Call& call) {
   const bool waits = listener->subscriptions.size() > had &&
                      link_.status().state >= redis::LinkState::replaying &&
                      waits_for_redis(*listener);
-  if (replays) return start_replay(*listener, call, channels, start);
+  if (replays) return start_replay(*listener, call, channels, patterns, start);
   if (!waits) return call.answer();
   listener->subscriptions.back().call = call.put_off();
 }
@@ -375,7 +372,7 @@ void Listeners::drop(Listener& listener, const Subscription& subscription) {
   }
   std::erase_if(about.members, [&](const Member& member) {
     if (member.listener != &listener) return false;
-    end_replay(listener, member.replay, text);
+    end_replay(listener, member.replay, *topic);
     return true;
   });
   if (about.members.empty()) topics(about.is_pattern).erase(topic);

@@ -118,20 +118,23 @@ class Listeners final : private ReplayHost {
                    std::string_view rest, bool may_be_lost);
   void begin_line(std::string_view channel, size_t payload_bytes);
   void wake_replays(std::string_view channel, std::string_view pattern);
-  void start_replay(Listener& listener, rpc::Call& call, json::View channels,
+  void start_replay(Listener& listener, rpc::Call& call, json::View channels, json::View patterns,
                     const ReplayStart& start);
-  void end_replay(Listener& listener, Replay* replay, std::string_view channel);
+  void end_replay(Listener& listener, Replay* replay, const Topics::value_type& topic);
+  // Of several replays of a client that have this channel, it comes by one.
+  bool comes_by(const Replay& replay, std::string_view channel);
   static void wake(Listener& listener);
   // All that the client has subscribed to comes from streams.
   static bool misses_nothing(const Listener& listener);
+
+  void put_pattern(std::string_view pattern);
 
   void on_begun(Replay& replay) override;
   bool has_room(const Replay& replay) override;
   bool on_recorded(const Replay& replay, const Event& event) override;
   bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
                  redis::StreamId before) override;
-  void on_unrecorded(const Replay& replay, std::string_view channel,
-                     std::string_view payload) override;
+  void on_unrecorded(const Replay& replay, const Event& event) override;
   void on_lost(const Replay& replay, WallTime since) override;
 
   std::string_view way_of(std::string_view text, bool is_pattern) const;

@@ -21,19 +21,21 @@ constexpr size_t kReplayUnread = 2 * rpc::kLineBytes;
 
 // Channels that came without a replay before, or with another one, come with this one.
 void Listeners::start_replay(Listener& listener, rpc::Call& call, json::View channels,
-                             const ReplayStart& start) {
+                             json::View patterns, const ReplayStart& start) {
   forget_route();
   const Replay::Parts parts{loop_, log_, reader_, bus_.clock(), identity_.node, *this};
   listener.replays.push_back(std::make_unique<Replay>(parts, listener.client, start));
   Replay* replay = listener.replays.back().get();
   ++replays_;
   std::string scratch;
-  for (const json::View element : channels.elements()) {
-    const auto topic = channels_.find(*element.string(scratch));
-    for (Member& member : topic->second.members) {
-      if (member.listener != &listener || member.replay == replay) continue;
-      end_replay(listener, std::exchange(member.replay, replay), topic->first);
-      replay->add(topic->first);
+  for (const bool is_pattern : {false, true}) {
+    for (const json::View element : (is_pattern ? patterns : channels).elements()) {
+      const auto topic = topics(is_pattern).find(*element.string(scratch));
+      for (Member& member : topic->second.members) {
+        if (member.listener != &listener || member.replay == replay) continue;
+        end_replay(listener, std::exchange(member.replay, replay), *topic);
+        replay->add(topic->first, is_pattern);
+      }
     }
   }
   if (link_.status().state < redis::LinkState::replaying) {
@@ -44,8 +46,8 @@ void Listeners::start_replay(Listener& listener, rpc::Call& call, json::View cha
   if (!waits_for_redis(listener)) replay->wake();
 }
 
-void Listeners::end_replay(Listener& listener, Replay* replay, std::string_view channel) {
-  if (replay == nullptr || !replay->remove(channel)) return;
+void Listeners::end_replay(Listener& listener, Replay* replay, const Topics::value_type& topic) {
+  if (replay == nullptr || !replay->remove(topic.first, topic.second.is_pattern)) return;
   front_.answer(replay->call, "{}");
   std::erase_if(listener.replays, [&](const auto& one) { return one.get() == replay; });
   --replays_;
@@ -58,7 +60,8 @@ void Listeners::wake(Listener& listener) {
 bool Listeners::misses_nothing(const Listener& listener) {
   const auto comes_from_streams = [&](const Subscription& subscription) {
     const auto& topic = *subscription.topic;
-    return std::any_of(topic.second.members.begin(), topic.second.members.end(),
+    return !topic.second.is_pattern &&
+           std::any_of(topic.second.members.begin(), topic.second.members.end(),
                        [&](const Member& member) {
                          return member.listener == &listener && member.replay != nullptr &&
                                 member.replay->records(topic.first);
@@ -102,14 +105,27 @@ bool Listeners::has_room(const Replay& replay) {
   return front_.queued_bytes(replay.client()) < kReplayUnread;
 }
 
+bool Listeners::comes_by(const Replay& replay, std::string_view channel) {
+  route(channel, true);
+  const Listener* listener = find(replay.client());
+  if (listener->route != last_route_) return true;
+  const auto& members = listener->by->second.members;
+  return std::none_of(members.begin(), members.end(), [&](const Member& member) {
+    return member.listener == listener && member.replay != nullptr && member.replay != &replay;
+  });
+}
+
 bool Listeners::on_recorded(const Replay& replay, const Event& event) {
+  if (replays_ > 1 && !comes_by(replay, event.channel)) return true;
   const bool remote = event.node != identity_.node;
   if (remote && wire::is_bus_channel(event.channel) &&
       bus_.look(event.channel, event.payload, loop_.now(), guard_).verdict ==
           BusFilter::Verdict::own) {
     return true;
   }
-  rest_ = ",\"id\":\"";
+  rest_.clear();
+  put_pattern(event.pattern);
+  rest_ += ",\"id\":\"";
   rest_.append(event.id.text()).append("\",\"node\":\"").append(event.node);
   rest_ += remote ? "\",\"remote\":true}}"sv : "\"}}"sv;
   return deliver_one(replay.client(), event.channel, event.payload, rest_, false);
@@ -130,9 +146,17 @@ bool Listeners::on_missed(const Replay& replay, std::string_view stream, redis::
   return front_.notify_if_room(replay.client(), rest_);
 }
 
-void Listeners::on_unrecorded(const Replay& replay, std::string_view channel,
-                              std::string_view payload) {
-  deliver_one(replay.client(), channel, payload, ",\"remote\":true}}", true);
+void Listeners::on_unrecorded(const Replay& replay, const Event& event) {
+  rest_.clear();
+  put_pattern(event.pattern);
+  rest_ += ",\"remote\":true}}";
+  deliver_one(replay.client(), event.channel, event.payload, rest_, true);
+}
+
+void Listeners::put_pattern(std::string_view pattern) {
+  if (pattern.empty()) return;
+  rest_ += ",\"pattern\":";
+  json::Writer(rest_).string(pattern);
 }
 
 void Listeners::on_lost(const Replay& replay, WallTime since) {

@@ -15,6 +15,7 @@ using namespace std::string_view_literals;  // built for size, only these know t
 namespace {
 
 constexpr size_t kMostSources = 4096;
+constexpr size_t kMostChannels = 1024;
 // A page holds about so much, so that no other client waits long while it is delivered.
 constexpr size_t kPageBytes = 64 * 1024;
 constexpr size_t kPageEntries = 128;
@@ -103,15 +104,44 @@ Replay::~Replay() {
 Replay::Channel* Replay::find(std::string_view channel) {
   const auto at = std::find_if(channels_.begin(), channels_.end(),
                                [&](const Channel& one) { return one.name == channel; });
-  return at == channels_.end() ? nullptr : &*at;
+  if (at != channels_.end()) return &*at;
+  if (patterns_.empty() || channel.size() > GlobText::kMaxBytes) return nullptr;
+  channel_text_.set(channel);
+  const auto pattern = std::find_if(patterns_.begin(), patterns_.end(),
+                                    [&](const auto& one) { return channel_text_.matches(one); });
+  if (pattern == patterns_.end()) return nullptr;
+  if (channels_.size() >= kMostChannels) {
+    parts_.log.error("a replay of '%s' would bring more than %zu channels: others are left out",
+                     pattern->c_str(), kMostChannels);
+    return nullptr;
+  }
+  channels_.push_back({std::string(channel), *pattern, false});
+  return &channels_.back();
 }
 
-bool Replay::remove(std::string_view channel) {
-  std::erase_if(channels_, [&](const Channel& one) { return one.name == channel; });
-  for (Source& source : sources_) {
-    if (source.stream == wire::channel_events_stream(source.node, channel)) source.skipped = true;
+void Replay::add(std::string_view text, bool is_pattern) {
+  if (is_pattern) {
+    patterns_.emplace_back(text);
+  } else {
+    channels_.push_back({std::string(text), {}, false});
   }
-  return channels_.empty();
+}
+
+bool Replay::remove(std::string_view text, bool is_pattern) {
+  if (is_pattern) std::erase(patterns_, text);
+  const auto is_it = [&](const Channel& one) {
+    return is_pattern ? one.pattern == text : one.pattern.empty() && one.name == text;
+  };
+  for (Source& source : sources_) {
+    const auto is_of = [&](const Channel& one) {
+      return is_it(one) && source.stream == wire::channel_events_stream(source.node, one.name);
+    };
+    if (std::any_of(channels_.begin(), channels_.end(), is_of)) source.skipped = true;
+  }
+  std::erase_if(channels_, is_it);
+  channels_asked_ = std::min(channels_asked_, channels_.size());
+  const auto is_named = [](const Channel& one) { return one.pattern.empty(); };
+  return patterns_.empty() && std::none_of(channels_.begin(), channels_.end(), is_named);
 }
 
 bool Replay::records(std::string_view channel) const {
@@ -124,8 +154,19 @@ void Replay::wake() {
   go();
 }
 
+void Replay::wake(std::string_view channel) {
+  find(channel);
+  wake();
+}
+
+void Replay::wake_after_gap() {
+  look_around_ = true;
+  wake();
+}
+
 void Replay::on_live(std::string_view channel, std::string_view payload, bool repeated) {
   if (!begun_) return;  // nobody has been promised this message yet
+  find(channel);
   if (!match_.hold(channel, payload, asked_, parts_.loop.now(), repeated)) return;
   if (match_.has_given_up() && !gave_up_) gave_up_ = parts_.loop.clock().wall_now();
   wake();
@@ -136,11 +177,20 @@ void Replay::on_live(std::string_view channel, std::string_view payload, bool re
 void Replay::go() {
   if (question_ != 0 || waits_ || !(wanted_ || more_)) return;
   if (!parts_.host.has_room(*this)) return wait(kNoRoom, kNoRoomMost);
+  const bool new_channels = channels_asked_ < channels_.size();
+  if (step_ == Step::page && !in_round_ && (look_around_ || new_channels)) step_ = Step::nodes;
   switch (step_) {
     case Step::nodes: {
       const std::string_view command[] = {"HGETALL"sv, wire::kNodesKey};
       nodes_asked_ = asked_ + 1;
+      if (std::exchange(look_around_, false)) scanned_ = false;
       return ask(Step::nodes, command);
+    }
+    case Step::scan: {
+      const std::string cursor = std::to_string(scan_);
+      const std::string_view command[] = {"SCAN"sv,  cursor,  "MATCH"sv, "stream:events:*"sv,
+                                          "COUNT"sv, "1000"sv};
+      return ask(Step::scan, command);
     }
     case Step::begin:
       return ask_where_to_begin();
@@ -174,6 +224,8 @@ void Replay::on_answer(const redis::ReaderAnswer& answer) {
     return wait(kNoRedis, kNoRedisMost);
   } else if (step_ == Step::nodes) {
     on_nodes(reply);
+  } else if (step_ == Step::scan) {
+    on_scan(reply);
   } else if (step_ == Step::begin && start_.last == 0) {
     Source& source = sources_[at_];
     source.begun = begin(source, reply);
@@ -204,33 +256,71 @@ void Replay::on_time() {
 
 // Without the right to see the list, this node is known at least.
 void Replay::on_nodes(redis::Reply reply) {
-  const auto add_node = [this](std::string_view node) {
-    const auto is_of_it = [&](const Source& source) { return source.node == node; };
-    if (!is_name(node) || std::any_of(sources_.begin(), sources_.end(), is_of_it)) return;
-    if (sources_.size() + channels_.size() + 2 > kMostSources) {
-      return parts_.log.error(
-          LogAbout(node),
-          "a replay would read more than %zu streams: those of node %.*s are left out",
-          kMostSources, static_cast<int>(node.size()), node.data());
+  sources_before_ = sources_.size();
+  for (const std::string& node : nodes_) {
+    for (size_t i = channels_asked_; i < channels_.size(); ++i) {
+      add_source(wire::channel_events_stream(node, channels_[i].name), node);
     }
-    for (const Channel& channel : channels_) {
-      add_source(wire::channel_events_stream(node, channel.name), node);
-    }
-    add_source(wire::other_events_stream(node), node);
-    const auto of_node = [](const Channel& channel) { return is_of_node(channel.name); };
-    if (std::any_of(channels_.begin(), channels_.end(), of_node)) {
-      add_source(wire::node_events_stream(node), node);
-    }
-  };
-  const size_t before = sources_.size();
+  }
   add_node(parts_.own_node);
   for (size_t i = 0; i + 1 < reply.size(); i += 2) add_node(reply[i].text());
-  step_ = before < sources_.size() ? Step::begin : Step::page;
+  channels_asked_ = channels_.size();
+  if (patterns_.empty() || scanned_) return end_of_sources();
+  step_ = Step::scan;
+  scan_ = 0;
+}
+
+void Replay::add_node(std::string_view node) {
+  if (!is_name(node) || std::find(nodes_.begin(), nodes_.end(), node) != nodes_.end()) return;
+  if (sources_.size() + channels_.size() + 2 > kMostSources) {
+    return parts_.log.error(
+        LogAbout(node),
+        "a replay would read more than %zu streams: those of node %.*s are left out", kMostSources,
+        static_cast<int>(node.size()), node.data());
+  }
+  nodes_.emplace_back(node);
+  for (const Channel& channel : channels_) {
+    add_source(wire::channel_events_stream(node, channel.name), node);
+  }
+  add_source(wire::other_events_stream(node), node);
+  const auto of_node = [](const Channel& channel) { return is_of_node(channel.name); };
+  if (!patterns_.empty() || std::any_of(channels_.begin(), channels_.end(), of_node)) {
+    add_source(wire::node_events_stream(node), node);
+  }
+}
+
+// No list has the channels of which there are streams.
+void Replay::on_scan(redis::Reply reply) {
+  const auto page = redis::read_scan_page(reply);
+  for (size_t i = 0; page && i < page->elements.size(); ++i) {
+    const auto name = redis::behind("stream:events:"sv, page->text(i)).value_or(""sv);
+    const std::string_view node = name.substr(0, name.find(':'));
+    if (node.size() == name.size() || !is_name(node)) continue;
+    if (find(name.substr(node.size() + 1)) == nullptr) continue;
+    add_node(node);
+    add_source(std::string(page->text(i)), node);
+  }
+  scan_ = page ? page->cursor : 0;
+  if (scan_ != 0) return;
+  scanned_ = true;
+  end_of_sources();
+}
+
+void Replay::end_of_sources() {
+  step_ = sources_before_ < sources_.size() ? Step::begin : Step::page;
   at_ = 0;
   if (step_ == Step::page) on_all_read();
 }
 
 void Replay::add_source(std::string stream, std::string_view node) {
+  // Only a stream that matches a pattern may be found twice.
+  const auto is_it = [&](const Source& source) { return source.stream == stream; };
+  if (!patterns_.empty() && std::any_of(sources_.begin(), sources_.end(), is_it)) return;
+  if (sources_.size() >= kMostSources) {
+    return parts_.log.error(LogAbout(node),
+                            "a replay would read more than %zu streams: %s is left out",
+                            kMostSources, stream.c_str());
+  }
   Source source;
   source.stream = std::move(stream);
   source.node = node;
@@ -310,8 +400,10 @@ bool Replay::begin(Source& source, redis::Reply info) {
   // Whatever happened within the same millisecond comes from all streams. If the stream has nothing
   // so late, what comes may have a lower id still: the server's clock was set back.
   source.place = StreamId{start_.since.ms, 0}.before();
-  if (!info.is_error() || is_no_stream(info)) {
-    source.place = std::min(source.place, id_in(info, "last-generated-id"));
+  if (!info.is_error() || info.text().starts_with("ERR no such key"sv)) {
+    const StreamId last = id_in(info, "last-generated-id");
+    // One that was found later has at least one event that is new.
+    source.place = std::min(source.place, begun_ ? last.before() : last);
   }
   const StreamId first = id_in(info, "recorded-first-entry-id");
   const bool trimmed = number_in(info, "entries-added") > number_in(info, "length");
@@ -452,7 +544,8 @@ bool Replay::deliver(Entries& entries) {
     Source& source = sources_[entry.source];
     Channel* channel = find(entry.channel);
     if (has_room && entry.id <= bound && channel != nullptr) {
-      const ReplayHost::Event event{entry.channel, entry.payload, source.node, entry.id};
+      const ReplayHost::Event event{entry.channel, entry.payload, source.node, channel->pattern,
+                                    entry.id};
       has_room = parts_.host.on_recorded(*this, event);
     }
     if (!has_room || entry.id > bound) {
@@ -482,7 +575,12 @@ void Replay::on_all_read() {
       more_ = true;
       return;
     }
-    parts_.host.on_unrecorded(*this, message->channel, message->payload);
+    const Channel* channel = find(message->channel);
+    parts_.host.on_unrecorded(*this, {message->channel,
+                                      message->payload,
+                                      {},
+                                      channel != nullptr ? channel->pattern : std::string_view(),
+                                      {}});
     match_.pop();
   }
   if (!gave_up_) return;

@@ -1,5 +1,6 @@
-// Replay: what an event.subscribe with `replay` brings: the recorded events of some channels, out
-// of the streams of all nodes, first those of the past, then the present ones, each once.
+// Replay: what an event.subscribe with `replay` brings: the recorded events of some channels and
+// patterns, out of the streams of all nodes, first those of the past, then the present ones, each
+// once.
 //
 // All of them are read from the streams, in order, so none is left out or comes twice, whatever
 // happens to the connections. A live message only tells that there is something to read; one that
@@ -19,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/glob.h"
 #include "base/log.h"
 #include "cell/live_match.h"
 #include "json/view.h"
@@ -49,6 +51,7 @@ class ReplayHost {
  public:
   struct Event {
     std::string_view channel, payload, node;
+    std::string_view pattern;  // by which it comes; empty: by its channel
     redis::StreamId id;
   };
   // It knows where it begins, or cannot find out now: what is published from now on will come.
@@ -60,8 +63,7 @@ class ReplayHost {
   virtual bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
                          redis::StreamId before) = 0;
   // A live message that is not recorded.
-  virtual void on_unrecorded(const Replay& replay, std::string_view channel,
-                             std::string_view payload) = 0;
+  virtual void on_unrecorded(const Replay& replay, const Event& event) = 0;
   // Such messages may have been lost since then.
   virtual void on_lost(const Replay& replay, WallTime since) = 0;
 
@@ -87,9 +89,9 @@ class Replay {
   Replay& operator=(const Replay&) = delete;
 
   rpc::ClientId client() const { return client_; }
-  void add(std::string_view channel) { channels_.push_back({std::string(channel)}); }
+  void add(std::string_view text, bool is_pattern);
   // True if it was the last one.
-  bool remove(std::string_view channel);
+  bool remove(std::string_view text, bool is_pattern);
   bool has_begun() const { return begun_; }
   // Whether an event of this channel was ever recorded, as far as it has read.
   bool records(std::string_view channel) const;
@@ -98,6 +100,10 @@ class Replay {
 
   // There may be something to read.
   void wake();
+  // Likewise, on this channel.
+  void wake(std::string_view channel);
+  // Likewise, and perhaps of nodes or on channels that nobody has heard of.
+  void wake_after_gap();
   // A live message of one of its channels came from Redis.
   void on_live(std::string_view channel, std::string_view payload, bool repeated);
 
@@ -105,6 +111,7 @@ class Replay {
   using StreamId = redis::StreamId;
   struct Channel {
     std::string name;
+    std::string pattern = {};  // that it matches; empty: it was named itself
     bool recorded = false;
   };
   struct Source {
@@ -122,14 +129,17 @@ class Replay {
     std::string_view channel, payload;
   };
   using Entries = std::vector<Entry>;
-  // Nodes; of each new stream, where the replay begins in it; pages, and between them what has
-  // become of a stream whose entries are gone.
-  enum class Step : uint8_t { nodes, begin, vanished, page };
+  // Nodes; streams whose channels match patterns; of each new stream, where the replay begins in
+  // it; pages, and between them what has become of a stream whose entries are gone.
+  enum class Step : uint8_t { nodes, scan, begin, vanished, page };
 
   void go();
   void ask(Step step, std::span<const std::string_view> command);
   void on_answer(const redis::ReaderAnswer& answer);
   void on_nodes(redis::Reply reply);
+  void on_scan(redis::Reply reply);
+  void end_of_sources();
+  void add_node(std::string_view node);
   void add_source(std::string stream, std::string_view node);
   void ask_where_to_begin();
   void on_last(redis::Reply reply);
@@ -140,7 +150,6 @@ class Replay {
   void on_page(redis::Reply reply);
   // False: not all is in order with this source, and something else has to be done first.
   bool check(Source& source, std::span<const redis::Reply> entries);
-  bool take(size_t source, std::span<const redis::Reply> entries, Entries& all);
   bool deliver(Entries& entries);
   void on_all_read();
   void on_refused(std::string_view words);
@@ -149,19 +158,28 @@ class Replay {
   bool tell_missed(const Source& source, StreamId after, StreamId before);
   void wait(Duration least, Duration most);
   void on_time();
+  // Null: it is none of its channels. One that matches a pattern becomes one.
   Channel* find(std::string_view channel);
 
   Parts parts_;
   rpc::ClientId client_;
   ReplayStart start_;
   std::vector<Channel> channels_;
+  std::vector<std::string> patterns_;
+  GlobText channel_text_;
+  std::vector<std::string> nodes_;
+  size_t channels_asked_ = 0;  // of so many channels the streams of all these nodes are sources
   std::vector<Source> sources_;
 
   uint64_t question_ = 0;
-  Step step_ = Step::nodes;   // of that question, or the next one
-  uint64_t asked_ = 0;        // the number of questions
-  uint64_t nodes_asked_ = 0;  // when the nodes were asked for last
-  uint64_t page_asked_ = 0;   // when the look began that has read all streams, or is about to
+  Step step_ = Step::nodes;    // of that question, or the next one
+  uint64_t asked_ = 0;         // the number of questions
+  uint64_t nodes_asked_ = 0;   // when the nodes were asked for last
+  uint64_t page_asked_ = 0;    // when the look began that has read all streams, or is about to
+  size_t sources_before_ = 0;  // the nodes were asked for last
+  uint64_t scan_ = 0;          // its cursor
+  bool scanned_ = false;
+  bool look_around_ = false;  // for nodes, and streams of patterns
   bool begun_ = false;
   bool wanted_ = false;     // there may be more than the look under way finds
   bool waits_ = false;      // for room, or for Redis

@@ -71,7 +71,6 @@ def test_since_an_id_and_since_a_time(cell, connect):
     ({"channels": ["c"], "replay": {"since": "1-x"}}, "replay.since", "expected the id of an event"),
     ({"channels": ["c"], "replay": {"until": 1}}, "replay.until", "known are: last, since"),
     ({"channels": ["c"], "replay": 7}, "replay", "expected an object"),
-    ({"patterns": ["c*"], "replay": {"last": 1}}, "replay", "goes with channels only"),
 ])
 def test_what_is_wrong_is_named(lonely, params, field, words):
     error = refused(lonely.client, "event.subscribe", params)
@@ -367,6 +366,72 @@ def test_streams_of_other_types_are_left_out(cell, connect):
     publish(cell.client, 2)
     assert numbers(listener, 3) == [0, 1, 2]
     wait_until(lambda: cell.agent.logged("events of stream:events:ook are not replayed: WRONGTYPE"))
+
+
+# --- patterns -----------------------------------------------------------------------------------
+
+
+def test_errors_of_all_kinds_and_nodes(two):
+    for client, category in zip((*two, two[0]), "abc"):
+        client.call("error.report", category=category, message="m", ack="stored")
+    two[1].call("event.subscribe", patterns=["error:events:*"], replay={"since": "0-0"})
+    two[0].call("error.report", category="new", message="m")
+    heard = [two[1].next_event() for _ in range(4)]
+    assert sorted(e["event"]["category"] for e in heard[:3]) == ["a", "b", "c"]
+    assert heard[3]["event"]["category"] == "new" and "id" in heard[3] and heard[3]["remote"]
+    assert all(e["pattern"] == "error:events:*" for e in heard)
+
+
+def test_channels_that_match_are_found_and_new_ones_are_heard(two, redis_server):
+    ook, hog = two
+    publish(ook, 0, channel="x:1")
+    publish(ook, 9, channel="p")
+    publish(hog, 1, channel="x:2")
+    ook.call("event.subscribe", patterns=["x:*"], replay={"last": 10})
+    assert sorted(numbers(ook, 2)) == [0, 1]
+    publish(hog, 2, channel="x:new")  # a channel that had no stream
+    publish(ook, 3, channel="x:own")
+    publish(hog, 9, channel="p")
+    heard = [ook.next_event() for _ in range(2)]
+    assert [(e["event"]["i"], e["pattern"], "id" in e) for e in heard] == [(2, "x:*", True), (3, "x:*", True)]
+    hog.call("event.publish", channel="x:1", event={"i": 4}, record=False)
+    heard = ook.next_event()
+    assert (heard["event"]["i"], heard["pattern"], "id" in heard) == (4, "x:*", False)
+    ook.call("event.unsubscribe", patterns=["x:*"])
+    publish(ook, 5, channel="x:1")
+    assert ook.events() == []
+
+
+def test_by_a_channel_and_a_pattern_it_comes_once(cell):
+    publish(cell.client, 0)
+    cell.client.call("event.subscribe", patterns=["c*"], replay={"since": "0-0"})
+    assert numbers(cell.client, 1) == [0]
+    cell.client.call("event.subscribe", channels=["c"], replay={"last": 1})
+    heard = cell.client.next_event()
+    assert heard["event"]["i"] == 0 and "pattern" not in heard
+    publish(cell.client, 1)
+    publish(cell.client, 2, channel="cc")
+    heard = [cell.client.next_event() for _ in range(2)]
+    assert [(e["event"]["i"], e.get("pattern")) for e in heard] == [(1, None), (2, "c*")]
+    nothing_more(cell, cell.client)
+
+
+def test_channels_and_nodes_that_begin_during_an_outage_are_found(redis_server, make_agent, steady, proxy):
+    way = proxy(redis_server)
+    ook = steady(make_agent(redis_server.url()))
+    hog = steady(make_agent(way.url(), node="hog"))
+    hog.call("event.subscribe", patterns=["x:*"], replay={"last": 1})
+    hog.call("event.subscribe", channels=["c"], replay={"last": 1})
+    way.mode = "refuse"
+    publish(ook, 1, channel="x:1")
+    eek = steady(make_agent(redis_server.url(), node="eek"))
+    publish(eek, 2, channel="x:2")
+    publish(eek, 3)
+    wait_until(lambda: hog.call("agent.stats")["link"]["state"] != "steady")
+    way.mode = "pass"
+    heard = [hog.next_event() for _ in range(3)]
+    assert sorted((e["event"]["i"], e["node"], "id" in e) for e in heard) == [
+        (1, "ook", True), (2, "eek", True), (3, "eek", True)]
 
 
 def test_unsubscribing_ends_it_and_again_begins_anew(cell):
