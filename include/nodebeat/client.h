@@ -97,7 +97,11 @@ enum {
   NB_EVENT_TEXT = 1u << 1,   /* the message was no JSON: `json` is its text as a JSON string */
   NB_EVENT_GAP = 1u << 2, /* messages may have been missed: `channel` is "", `json` tells from when
                              to when, or how many this client had no room for ("lost") */
-  NB_EVENT_OMITTED = 1u << 3 /* too long for a line: `json` is the message's size in bytes */
+  NB_EVENT_OMITTED = 1u << 3, /* too long for a line: `json` is the message's size in bytes */
+  NB_EVENT_STATE = 1u << 4    /* of a state.watch that was called by nb_call() (PROTOCOL.md, 3.3.5):
+                                 `channel` is "state.change", "state.ready" or "state.stale", `json`
+                                 the params. The watch ends with its connection; that there is a new
+                                 one is told by nb_client_stats.connects */
 };
 
 /*

@@ -143,7 +143,7 @@ LineHead read_head(std::string_view line) {
   for (JsonMembers m(line); m.next();) {
     if (m.name() == "method") {
       const std::string_view method = inside(m.value());
-      head.event = method == "event" || method == "event.gap";
+      head.event = method == "event" || method == "event.gap" || method.starts_with("state.");
       break;
     }
     if (m.name() == "id" && read_integer(m.value(), head.id)) break;
@@ -208,6 +208,12 @@ Message read_message(char* line, size_t size) {
     message.flags = NB_EVENT_GAP;
     message.json = reader.terminated(params);
     message.json_size = params.size();
+  } else if (method.starts_with("state.") && is_object(params)) {
+    message.kind = Message::Kind::event;
+    message.flags = NB_EVENT_STATE;
+    message.json_size = params.size();
+    message.json = reader.terminated(params);
+    message.channel = reader.terminated(method);
   } else if (method == "client.error") {
     reader.read_refusal(params);
   } else if (method.empty() && is_object(error)) {

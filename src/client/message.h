@@ -42,7 +42,7 @@ bool read_integer(std::string_view text, int64_t& value);
 // Enough of the beginning of a line to tell who has to handle it. The bytes may be anything, also a
 // part of a line.
 struct LineHead {
-  bool event = false;  // a message of a subscription, or a gap
+  bool event = false;  // a message of a subscription or a watch, or a gap
   int64_t id = 0;      // of an answer to a call of ours, or 0
 };
 LineHead read_head(std::string_view line);

@@ -78,9 +78,9 @@ Answer AgentLink::open() {
   options.on_event = [](void* user, const char* channel, const char* json, uint32_t flags) {
     const Options& own = static_cast<AgentLink*>(user)->options_;
     if (own.on_event == nullptr) return;
-    own.on_event(own.user,
-                 {channel, json, (flags & NB_EVENT_REMOTE) != 0, (flags & NB_EVENT_TEXT) != 0,
-                  (flags & NB_EVENT_GAP) != 0, (flags & NB_EVENT_OMITTED) != 0});
+    own.on_event(own.user, {channel, json, (flags & NB_EVENT_REMOTE) != 0,
+                            (flags & NB_EVENT_TEXT) != 0, (flags & NB_EVENT_GAP) != 0,
+                            (flags & NB_EVENT_STATE) != 0, (flags & NB_EVENT_OMITTED) != 0});
   };
   char error[256] = {};
   if (const int rc = nb_client_open(&options, &client_, error, sizeof error); rc != NB_OK) {
@@ -111,6 +111,12 @@ bool AgentLink::connected() const {
   nb_client_stats stats{};
   stats.size = sizeof stats;
   return nb_client_get_stats(client_, &stats) == NB_OK && stats.connected != 0;
+}
+
+uint64_t AgentLink::connects() const {
+  nb_client_stats stats{};
+  stats.size = sizeof stats;
+  return nb_client_get_stats(client_, &stats) == NB_OK ? stats.connects : 0;
 }
 
 void AgentLink::wait(std::span<pollfd> more, int timeout_ms) {

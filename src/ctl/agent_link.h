@@ -34,8 +34,9 @@ struct Event {
   std::string_view channel;
   std::string_view json;
   bool remote = false;
-  bool text = false;  // the message was no JSON; `json` is a JSON string
-  bool gap = false;   // messages may have been missed; `json` tells from when to when, or how many
+  bool text = false;   // the message was no JSON; `json` is a JSON string
+  bool gap = false;    // messages may have been missed; `json` tells from when to when, or how many
+  bool state = false;  // of a state.watch: `channel` is the notification, `json` its params
   bool omitted = false;  // the message was too long for a line; `json` is its size in bytes
 };
 
@@ -75,6 +76,8 @@ class AgentLink {
   static bool is_pattern(std::string_view channel);
 
   bool connected() const;
+  // How often the connection was made: what was asked of an earlier one is void.
+  uint64_t connects() const;
 
   // Waits for the agent, for `more` (at most 4 descriptors of the caller; their revents are set),
   // or until `timeout_ms` have passed (-1: without a limit). Delivers messages, and connects again

@@ -87,6 +87,9 @@ ExitCode run_push(const Context& context, const PushOptions& options);
 // Ends after `count` messages; 0: runs until it is stopped.
 ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
                    unsigned long count);
+// The values of keys, and of all that begin as one with a * at its end, and how they change.
+ExitCode run_watch_state(const Context& context, const std::vector<std::string>& keys,
+                         unsigned long count);
 // `once` prints a single picture, in plain lines.
 ExitCode run_top(const Context& context, bool once);
 int run_doctor(const Context& context, const std::string& config_file);

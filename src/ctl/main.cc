@@ -46,6 +46,7 @@ struct Commands {
   redis_admin::SetupOptions setup;
   redis_admin::CheckOptions check;
   std::vector<std::string> patterns;
+  bool state = false;  // of watch: PATTERNs are keys
   std::string shell;
   unsigned long count = 0;
   bool once = false;
@@ -88,10 +89,13 @@ void add_looking(CLI::App& app, Commands& c) {
   doctor->add_option("--config", c.config,
                      "configuration file to check, instead of the agent's usual one");
   auto* watch = app.add_subcommand("watch", "print messages as they come");
-  watch->add_option("PATTERN", c.patterns, "channels or patterns: robot:events, 'error:events:*'")
+  watch
+      ->add_option("PATTERN", c.patterns,
+                   "channels or patterns: robot:events, 'error:events:*'; --state: keys, 'cell:*'")
       ->required()
       ->expected(1, 64);
-  watch->add_option("--count", c.count, "end after so many messages");
+  watch->add_flag("--state", c.state, "print the values of keys, and how they change");
+  watch->add_option("--count", c.count, "end after so many messages, or changes");
 }
 
 void add_state(CLI::App& app, Commands& c) {
@@ -332,7 +336,10 @@ int dispatch(const CLI::App& app, Commands& c) {
   if (name == "forget") return run_forget(context, c.node);
   if (name == "top") return run_top(context, c.once);
   if (name == "doctor") return run_doctor(context, c.config);
-  if (name == "watch") return run_watch(context, c.patterns, c.count);
+  if (name == "watch") {
+    return c.state ? run_watch_state(context, c.patterns, c.count)
+                   : run_watch(context, c.patterns, c.count);
+  }
   if (name == "get") return run_get(context, c.get);
   if (name == "set") return run_set(context, c.set);
   if (name == "delete") return run_delete(context, c.remove);

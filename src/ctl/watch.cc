@@ -1,8 +1,8 @@
 // watch: prints messages as they come, one line each.
-#include <algorithm>
-
+#include "base/timestamp.h"
 #include "ctl/commands.h"
 #include "ctl/event_line.h"
+#include "json/view.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
@@ -24,9 +24,49 @@ struct Watcher {
   void on_event(const Event& event) {
     heard = true;
     if (done()) return;
+    if (event.state) return on_state(event);
     const int64_t now = now_us();
     print(context.json ? event_json(event, now) : event_line(event, now, context.style));
     if (limited && !event.gap) --left;
+  }
+
+  // A line of JSON is the notification with the time before it.
+  void on_state(const Event& event) {
+    const json::View params = json::View::of(event.json);
+    const bool change = event.channel == "state.change";
+    const bool ready = event.channel == "state.ready";
+    if (context.json) {
+      ObjectText out;
+      out.text("time", format_timestamp(WallTime(std::chrono::microseconds(now_us()))));
+      if (!change) out.text("notice", ready ? "ready" : "stale");
+      std::string scratch;
+      for (const json::Member& member : params.members()) {
+        out.raw(member.name(scratch), member.value.raw());
+      }
+      print(out.str());
+    } else if (change) {
+      print(change_line(params));
+    } else {
+      std::string words = "Redis cannot be heard: changes may be missing";
+      if (ready) {
+        words = "these were all: " + std::string(params["keys"].raw());
+        if (params["left_out"].exists()) words += "; there are more, for which there is no room";
+      }
+      print(context.style.paint(Colour::yellow, "-- " + local_time_ms(now_us()) + "  " + words));
+    }
+    if (limited && change) --left;
+  }
+
+  std::string change_line(json::View params) const {
+    std::string scratch;
+    std::string line = context.style.paint(Colour::dim, local_time_ms(now_us())) + "  ";
+    const std::string key(params["key"].string(scratch).value_or(""));
+    line += context.style.paint(Colour::blue, pad(printable(key), 22)) + "  ";
+    line += pad(printable(params["source"].string(scratch).value_or("")), 5) + "  ";
+    if (params["value"].exists()) return line + printable(params["value"].raw());
+    if (params["deleted"].exists()) return line + context.style.paint(Colour::yellow, "deleted");
+    const std::string why(params["unreadable"].string(scratch).value_or(""));
+    return line + context.style.paint(Colour::red, "unreadable: " + printable(why));
   }
 
   void on_presence(Presence presence) {
@@ -60,10 +100,10 @@ Presence look(AgentLink& link, Watcher& watcher, Presence before, int64_t patien
   return link.connected() ? Presence::there : Presence::away;
 }
 
-}  // namespace
-
-ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
-                   unsigned long count) {
+// `begin` asks for what is to be printed. What the library does not ask for by itself after the
+// connection was lost is asked for `again`.
+template <class Begin>
+ExitCode follow(const Context& context, unsigned long count, bool again, Begin begin) {
   Watcher watcher{context, count, count > 0};
   AgentLink::Options options = context.link_options();
   options.user = &watcher;
@@ -72,17 +112,52 @@ ExitCode run_watch(const Context& context, const std::vector<std::string>& patte
   };
   AgentLink link(options);
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
-  for (const std::string& pattern : patterns) {
-    const Answer answer = link.subscribe(pattern);
-    if (!answer.ok()) return complain(answer);
-  }
+  uint64_t connects = link.connects();
+  if (const Answer answer = begin(link); !answer.ok()) return complain(answer);
   Presence known = Presence::there;
   while (!watcher.done()) {
     const Presence seen = look(link, watcher, known, context.timeout_ms);
     if (seen != known) watcher.on_presence(seen);
     known = seen;
+    if (!again || !link.connected() || connects == link.connects()) continue;
+    const uint64_t now = link.connects();
+    const Answer answer = begin(link);
+    if (answer.ok()) connects = now;
+    if (answer.exit == kRefused) return complain(answer);
   }
   return watcher.said;
+}
+
+}  // namespace
+
+ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
+                   unsigned long count) {
+  return follow(context, count, false, [&](AgentLink& link) {
+    Answer answer;
+    for (const std::string& pattern : patterns) {
+      answer = link.subscribe(pattern);
+      if (!answer.ok()) break;
+    }
+    return answer;
+  });
+}
+
+ExitCode run_watch_state(const Context& context, const std::vector<std::string>& keys,
+                         unsigned long count) {
+  std::string names;
+  std::string prefixes;
+  for (std::string key : keys) {
+    const size_t star = key.find('*');
+    if (star < key.size() - 1 && star != key.npos) {
+      return complain(kUsage, format("'%s': a * is for the end of a key", printable(key).c_str()));
+    }
+    if (star != key.npos) key.pop_back();
+    std::string& list = star != key.npos ? prefixes : names;
+    list.append(list.empty() ? 0 : 1, ',').append(json_quote(key));
+  }
+  const std::string params = "{\"keys\":[" + names + "],\"prefixes\":[" + prefixes + "]}";
+  return follow(context, count, true,
+                [&](AgentLink& link) { return link.call("state.watch", params); });
 }
 
 }  // namespace nb::ctl

@@ -443,6 +443,47 @@ def test_watch_outlives_the_agent(cell, make_agent, watch, steady):
     assert len([line for line in watching.lines if "notice" in line]) == 2
 
 
+def test_watch_state(cell, follow, say):
+    cell.redis.set("cell:a", '{"x": 1}')
+    words = follow(cell.agent, "watch", "--state", "mode", "cell:*")
+    assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  cell:a +redis  \{\"x\":1\}$", words.wait_for("cell:a"))
+    assert words.wait_for("mode").endswith("  redis  deleted")
+    assert re.match(r"-- [\d:.]{12}  these were all: 2$", words.wait_for("--"))
+    say(cell.agent, "set", "mode", '"auto"')
+    assert words.wait_for('"auto"').endswith('  agent  "auto"')
+    cell.redis.rpush("cell:list", "1")
+    assert "  redis  unreadable: WRONGTYPE " in words.wait_for("cell:list")
+    cell.server.kill()
+    words.wait_for("-- .*  Redis cannot be heard: changes may be missing")
+
+
+def test_watch_state_as_json_and_so_many_changes(cell, follow):
+    lines = follow(cell.agent, "watch", "--state", "--json", "--count", "3", "cell:*")
+    ready = json.loads(lines.wait_for("ready"))
+    assert ready.pop("time") and ready == {"notice": "ready", "keys": 0}
+    for i in range(3):
+        cell.redis.set(f"cell:{i}", f"{i}.50")
+        lines.wait_for(f'"key":"cell:{i}","value":{i}.50,"source":"redis"')
+    assert lines.process.wait(10) == OK
+
+
+def test_watch_state_outlives_the_agent(cell, make_agent, follow):
+    watching = follow(cell.agent, "watch", "--state", "--json", "cell:a")
+    watching.wait_for('"notice":"ready"')
+    restarted(cell, make_agent, lambda: watching.wait_for('{"notice":"agent_away"}'))
+    watching.wait_for('{"notice":"agent_back"}')
+    wait_until(lambda: len([line for line in watching.lines if '"ready"' in line]) == 2)
+    cell.redis.set("cell:a", "1")
+    watching.wait_for('"value":1')
+
+
+def test_watch_state_of_keys_that_are_not_for_it(cell, ctl):
+    done = ctl(cell.agent, "watch", "--state", "cell:*:x")
+    assert done.returncode == USAGE and "'cell:*:x': a * is for the end of a key" in done.stderr
+    done = ctl(cell.agent, "watch", "--state", "robot:*")
+    assert done.returncode == REFUSED and "other programs parse keys" in done.stderr
+
+
 def test_top_while_the_agent_hangs_and_is_restarted(cell, make_agent, follow):
     top = follow(cell.agent, "top")
     top.wait_for("1 of 1 node is up")

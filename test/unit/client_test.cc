@@ -861,9 +861,15 @@ TEST_F(ClientTest, EventsOfEveryKind) {
       R"({"jsonrpc":"2.0","method":"event.gap","params":{"from":"1","to":"2"}})"
       "\n"
       R"({"jsonrpc":"2.0","method":"event","params":{"channel":"z","omitted_bytes":70000}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"state.change","params":{"key":"k","value":[1]}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"state.stale","params":{}})"
+      "\n"
+      R"({"jsonrpc":"2.0","method":"state.change","params":[]})"
       "\n"));
   EXPECT_EQ(nb_client_dispatch(client_), NB_OK);
-  ASSERT_EQ(events_.size(), 4u);
+  ASSERT_EQ(events_.size(), 6u);
   EXPECT_EQ(events_[0].channel, "x");
   EXPECT_EQ(events_[0].json, "{\"b\":1}");
   EXPECT_EQ(events_[0].flags, NB_EVENT_REMOTE);
@@ -875,7 +881,12 @@ TEST_F(ClientTest, EventsOfEveryKind) {
   EXPECT_EQ(events_[3].channel, "z");
   EXPECT_EQ(events_[3].json, "70000");
   EXPECT_EQ(events_[3].flags, NB_EVENT_OMITTED);
-  EXPECT_EQ(stats().events, 4u);
+  EXPECT_EQ(events_[4].channel, "state.change");
+  EXPECT_EQ(events_[4].json, R"({"key":"k","value":[1]})");
+  EXPECT_EQ(events_[4].flags, NB_EVENT_STATE);
+  EXPECT_EQ(events_[5].channel, "state.stale");
+  EXPECT_EQ(events_[5].json, "{}");
+  EXPECT_EQ(stats().events, 6u);
 }
 
 // --- nothing is allocated -----------------------------------------------------------------------
