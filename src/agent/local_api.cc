@@ -223,6 +223,7 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
   const auto time = redis::find_in_info(reply.reply.string(), "server_time_usec");
   if (const auto us = parse_number<int64_t>(time.value_or("")); us && *us > 0) {
     bus_filter_.clock().read(WallTime(std::chrono::microseconds(*us)), info_asked_, loop_.now());
+    outbox_.hear_clock(static_cast<uint64_t>(*us) / 1000, loop_.now());
   }
   constexpr size_t kMostDigits = 64;
   const auto id = redis::find_in_info(reply.reply.string(), "run_id");

@@ -219,8 +219,7 @@ void Outbox::entry_stored(const Unit& unit, uint64_t ms, MonoTime now) {
   // The id is at least Redis' clock, and more where the stream has come further. A row of samples
   // is written by Redis' ids only, so its ids are the clock.
   if (record.sample) {
-    redis_ms_ = ms;
-    redis_ms_at_ = now;
+    hear_clock(ms, now);
   } else {
     streams_.stored(record.db, record.entry().stream, ms);
   }

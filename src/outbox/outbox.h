@@ -155,6 +155,12 @@ class Outbox {
   // When Redis has stored an entry whose id Redis has chosen: its first half, which is Redis'
   // clock.
   void entry_stored(const Unit& unit, uint64_t ms, MonoTime now);
+  // What Redis' clock has shown, in milliseconds since 1970. It is known by samples as well, but
+  // not each agent writes some.
+  void hear_clock(uint64_t ms, MonoTime now) {
+    redis_ms_ = ms;
+    redis_ms_at_ = now;
+  }
   // As settled(), but the stream has an entry with a higher id, and does not have this one. The
   // entry goes again by another id.
   void id_refused(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
@@ -224,7 +230,7 @@ class Outbox {
   Gap told_gap_;
   bool notice_in_flight_ = false;
 
-  // Redis' clock, as the last id that Redis has chosen has told it. 0: not known yet.
+  // Redis' clock, as it was heard last. 0: not known yet.
   uint64_t redis_ms_ = 0;
   MonoTime redis_ms_at_{};
   uint64_t last_id_ms_ = 0;

@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -320,4 +322,20 @@ def test_ids_go_on_where_the_stream_has_come_further(make_redis, make_agent, con
     # Another stream keeps to Redis' clock.
     client.call("event.publish", channel="d", event={}, ack="stored")
     (entry, _), = redis.xrange("stream:events:ook:d")
+    assert abs(int(entry.split("-")[0]) / 1000 - time.time()) < 60
+
+
+@pytest.mark.real_processor("a library is made for the programs of this one")
+def test_ids_are_redis_clock_also_of_an_agent_without_history(make_redis, make_agent, steady, tmp_path):
+    library, shift = tmp_path / "shifted_clock.so", tmp_path / "shift"
+    source = Path(__file__).parent / "support" / "shifted_clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    shift.write_text("86400")
+    server = make_redis()
+    client = steady(make_agent(server.url(), settings={"heartbeat.history": False},
+                               env={"LD_PRELOAD": library, "CLOCK_SHIFT": shift}))
+    health = json.loads(server.client().hget("node:health:ook", "health"))
+    assert health["timestamp"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 80000))
+    client.call("event.publish", channel="c", event={}, ack="stored")
+    (entry, _), = server.client().xrange("stream:events:ook:c")
     assert abs(int(entry.split("-")[0]) / 1000 - time.time()) < 60

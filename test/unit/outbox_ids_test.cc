@@ -108,6 +108,12 @@ TEST_F(IdsTest, AreTheClockOfRedisOnceASampleHasToldIt) {
   EXPECT_EQ(id_of(next_at(250ms, kWall - 1h)), id(60'250, 2));
 }
 
+TEST_F(IdsTest, AreTheClockOfRedisIfItWasHeardOtherwise) {
+  box().hear_clock(kWallMs + 60'000, kStart);
+  fill().event("a");
+  EXPECT_EQ(id_of(next_at(250ms, kWall - 1h)), id(60'250, 1));
+}
+
 TEST_F(IdsTest, ASampleInDoubtIsSentOnceMoreWithoutOne) {
   sample();
   (void)next_at(0s);
