@@ -409,12 +409,19 @@ void Sessions::Run::on_look(redis::Reply reply) {
   const size_t most = all_.operations_.result_bytes(client_) - kLongestCursor;
   size_t done = 0;
   const size_t count = page_.size() / 2;
+  json::Guard guard;
   for (; done < std::min(reply.size(), count); ++done) {
     const redis::Reply look = reply[done];
     const auto ttl = look[2].integer();
     if (!ttl) return refuse_as_malformed();
     if (*ttl == -2) continue;  // it is gone, and the index does not know yet
     const auto version = parse_number<int64_t>(look[0].text());
+    // The text of the time goes into the answer as it stands.
+    constexpr size_t kLongestTime = 64;
+    const bool is_read =
+        version && guard.check(look[1].text(), {kLongestTime, 1}).reason == nullptr;
+    const json::View updated = is_read ? guard.view() : json::View();
+    if (version && !updated.is(json::View::Type::string)) return refuse_as_malformed();
     const std::string& id = page_[2 * done];
     const size_t before = out.size();
     if (out.back() != '[') out += ',';
@@ -422,7 +429,7 @@ void Sessions::Run::on_look(redis::Reply reply) {
     json.begin_object().key("session_id").string(id).key("version");
     version ? json.integer(*version) : json.null();
     json.key("updated_at");
-    version ? json.raw(look[1].text()) : json.null();
+    version ? json.raw(updated.raw()) : json.null();
     json.key("ttl_ms");
     *ttl < 0 ? json.null() : json.integer(*ttl);
     json.end_object();

@@ -285,6 +285,18 @@ TEST_F(SessionTest, AListIsAPageOfTheIndexAndALookAtItsSessions) {
       R"({"session_id":"e","version":null,"updated_at":null,"ttl_ms":null}],"cursor":"8:e"})");
 }
 
+TEST_F(SessionTest, ATimeThatIsNoJsonTextGoesIntoNoAnswer) {
+  for (const char* time : {"", "T", "7", "\"T\",\"x\":\"\""}) {
+    const auto token = call("session.list", R"({"limit":1})");
+    if (*time == '\0') greet();
+    expect(words({"1", "nodebeat:sessions", "page"}));
+    redis_.send("*2\r\n" + bulk("c") + bulk("6"));
+    expect(words({"2", "nodebeat:sessions:seals", "session:c", "look"}));
+    redis_.send("*1\r\n*3\r\n" + bulk("4") + bulk(time) + ":10\r\n");
+    EXPECT_EQ(hears(token), R"(unavailable "link":"malformed")") << time;
+  }
+}
+
 TEST_F(SessionTest, ANotificationIsCarriedOutAndItsRefusalReported) {
   call("session.create", R"({"session_id":"a"})", false);
   call("session.get", R"({"session_id":"a"})", false);  // nobody wants to know
