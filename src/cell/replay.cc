@@ -616,6 +616,7 @@ void Replay::on_refused(std::string_view words) {
 
 void Replay::on_too_large() {
   if (step_ == Step::nodes) return on_nodes({});
+  if (step_ == Step::scan) return on_scan({});
   const bool sized = step_ == Step::page || start_.last > 0;
   if (sized && page_entries_ > 1) {
     page_entries_ = (page_entries_ + 3) / 4;

@@ -308,6 +308,15 @@ TEST_F(CellReplay, WhatIsTooLargeIsReadInSmallerPages) {
   });
 }
 
+TEST_F(CellReplay, KeysThatAreTooLargeEndTheSearchForStreams) {
+  connect();
+  store.answer("SCAN", "$5000000\r\n");
+  EXPECT_EQ(finally("event.subscribe", R"({"patterns":["c*"],"replay":{"since":"0-0"}})"), "{}");
+  wait_for("XREAD", 1);
+  EXPECT_EQ(store.count("XREAD COUNT 65 STREAMS stream:events:ook stream:node_events:ook "), 1);
+  EXPECT_EQ(log.text().find("are not replayed"), std::string::npos) << log.text();
+}
+
 TEST_F(CellReplay, WhereReadingIsRefusedLiveEventsComeAllTheSame) {
   connect();
   store.answer("XREAD", "-NOPERM this user has no permissions to run the 'xread' command\r\n");
