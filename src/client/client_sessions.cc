@@ -23,14 +23,9 @@ int64_t any_below(int64_t most, const void* salt) {
 }  // namespace
 
 int Client::ask_session(SessionCall& call, int64_t deadline_ns) {
-  call.result = {.size = sizeof call.result,
-                 .attempts = call.result.attempts,
-                 .version = -1,
-                 .ttl_ms = -1,
-                 .expected_version = -1,
-                 .actual_version = -1,
-                 .subscribers = -1,
-                 .text_bytes = 0};
+  const uint32_t attempts = call.result.attempts;
+  call.result = kNothingKnown;
+  call.result.attempts = attempts;
   Fate fate{};
   int outcome = NB_OK;
   do {

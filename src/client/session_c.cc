@@ -71,15 +71,12 @@ class AbiCall {
                                    nb_session_result* result)
     : client_(client), result_(result) {
   call_.verb = verb;
-  status_ = check(id, options, takes);
-  ready_ = status_ == NB_OK;
+  ready_ = result == nullptr || nb::is_caller_size<nb_session_result>(result->size);
+  status_ = ready_ ? check(id, options, takes) : static_cast<int>(NB_ERR_ARGUMENT);
 }
 
 int AbiCall::check(const char* id, const nb_session_options* options, Takes takes) {
   if (const int refused = usable(client_); refused != NB_OK) return refused;
-  if (result_ != nullptr && !nb::is_caller_size<nb_session_result>(result_->size)) {
-    return NB_ERR_ARGUMENT;
-  }
   nb_session_options& known = call_.options;
   if (options != nullptr && nb::take_caller_struct(*options, known) != nb::CallerStruct::ok) {
     return NB_ERR_ARGUMENT;

@@ -12,6 +12,16 @@
 
 namespace nb::client {
 
+// Of a call that has had no answer.
+inline constexpr nb_session_result kNothingKnown = {.size = sizeof(nb_session_result),
+                                                    .attempts = 0,
+                                                    .version = -1,
+                                                    .ttl_ms = -1,
+                                                    .expected_version = -1,
+                                                    .actual_version = -1,
+                                                    .subscribers = -1,
+                                                    .text_bytes = 0};
+
 struct SessionCall {
   enum class Verb : uint8_t { create, update, remove, touch, broadcast, get, list };
 
@@ -25,7 +35,7 @@ struct SessionCall {
   std::string_view id;
   std::string_view json;  // the state, or the message; empty: none
   nb_session_options options{};
-  nb_session_result result{};
+  nb_session_result result = kNothingKnown;
 
   // For the state, or what stands in its place; null: nobody wants it.
   char* text = nullptr;

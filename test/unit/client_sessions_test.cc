@@ -222,6 +222,30 @@ TEST_F(ClientSessionsTest, WrongArgumentsAreNotAsked) {
   EXPECT_EQ(lines().size(), 1u);
 }
 
+TEST_F(ClientSessionsTest, AResultSaysNothingOfWhatWasNotAsked) {
+  const auto all = [&] {
+    std::string text;
+    for (const int64_t number : {result_.version, result_.ttl_ms, result_.expected_version,
+                                 result_.actual_version, result_.subscribers}) {
+      text += std::to_string(number) + " ";
+    }
+    return text + std::to_string(result_.attempts) + " " + std::to_string(result_.text_bytes);
+  };
+  const auto used = [&] {
+    result_ = {sizeof result_, 1, 2, 3, 4, 5, 6, 7};
+    return &result_;
+  };
+  EXPECT_EQ(nb_session_update(client_, "a", "[]", nullptr, used()), NB_ERR_ARGUMENT);
+  EXPECT_EQ(all(), "-1 -1 -1 -1 -1 0 0");
+  EXPECT_EQ(nb_session_get(client_, "", nullptr, 0, nullptr, used()), NB_ERR_ARGUMENT);
+  EXPECT_EQ(all(), "-1 -1 -1 -1 -1 0 0");
+  EXPECT_EQ(nb_session_get(client_, "a", memory_, 0, nullptr, used()), NB_ERR_ARGUMENT);
+  EXPECT_EQ(all(), "-1 -1 -1 -1 -1 0 0");
+  EXPECT_EQ(nb_session_change(client_, "a", nullptr, nullptr, memory_, 512, nullptr, used()),
+            NB_ERR_ARGUMENT);
+  EXPECT_EQ(all(), "-1 -1 -1 -1 -1 0 0");
+}
+
 TEST_F(ClientSessionsTest, AListIsWalkedPageByPage) {
   answer([](const std::string& line) {
     if (line.find("cursor") == line.npos) {
