@@ -25,6 +25,7 @@ constexpr Duration kNoRoomMost = std::chrono::milliseconds(640);
 constexpr Duration kSecondLook = std::chrono::milliseconds(100);
 constexpr Duration kNoRedis = std::chrono::milliseconds(50);
 constexpr Duration kNoRedisMost = std::chrono::seconds(2);
+constexpr Duration kRefused = std::chrono::seconds(30);
 
 constexpr rpc::Param kLast{"last", rpc::ParamKind::integer, false, 1, 10'000};
 constexpr rpc::Param kSince{"since", rpc::ParamKind::plain, false, 1, 64};
@@ -136,7 +137,9 @@ bool Replay::remove(std::string_view text, bool is_pattern) {
     const auto is_of = [&](const Channel& one) {
       return is_it(one) && source.stream == wire::channel_events_stream(source.node, one.name);
     };
-    if (std::any_of(channels_.begin(), channels_.end(), is_of)) source.skipped = true;
+    if (std::none_of(channels_.begin(), channels_.end(), is_of)) continue;
+    source.skipped = true;
+    source.again_at = MonoTime::max();
   }
   std::erase_if(channels_, is_it);
   channels_asked_ = std::min(channels_asked_, channels_.size());
@@ -418,6 +421,11 @@ void Replay::ask_page() {
     in_round_ = one_by_one_;
     wanted_ = false;
     page_asked_ = asked_ + 1;
+    for (Source& source : sources_) {
+      if (parts_.loop.now() < source.again_at) continue;
+      source.again_at = MonoTime::max();
+      source.skipped = false;
+    }
   }
   more_ = false;
   while (one_by_one_ && at_ < sources_.size() && sources_[at_].skipped) ++at_;
@@ -462,6 +470,7 @@ void Replay::on_page(redis::Reply reply) {
       if (step_ == Step::vanished) at_ = i;
       return;
     }
+    source.refused = false;
     source.has_more = of_source.size() > page_entries_;
     active += of_source.size() > 1;
     for (const redis::Reply entry : of_source) {
@@ -608,9 +617,13 @@ void Replay::on_refused(std::string_view words) {
     return;
   }
   Source& source = sources_[at_];
+  if (!source.refused && !tell_missed(source, source.place, {})) return;
+  source.refused = true;
   parts_.log.error(LogAbout(source.stream), "events of %s are not replayed: %.*s",
                    source.stream.c_str(), static_cast<int>(words.size()), words.data());
   source.skipped = true;
+  // Without its beginning it would come as a whole.
+  if (step_ == Step::page) source.again_at = parts_.loop.now() + kRefused;
   search_end_.clear();
 }
 

@@ -122,6 +122,8 @@ class Replay {
     bool begun = false;  // `place` is known
     bool has_more = false;
     bool skipped = false;
+    bool refused = false;                 // and the client was told so
+    MonoTime again_at = MonoTime::max();  // when it is tried again, if it was refused
   };
   struct Entry {
     StreamId id;

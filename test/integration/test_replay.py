@@ -367,6 +367,8 @@ def test_streams_of_other_types_are_left_out(cell, connect):
     publish(cell.client, 2)
     assert numbers(listener, 3) == [0, 1, 2]
     wait_until(lambda: cell.agent.logged("events of stream:events:ook are not replayed: WRONGTYPE"))
+    gap = listener.next_message("event.gap")
+    assert (gap["stream"], gap["after"], gap["before"]) == ("stream:events:ook", "0-0", None)
 
 
 # --- patterns -----------------------------------------------------------------------------------
