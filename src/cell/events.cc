@@ -136,8 +136,15 @@ void Events::publish(rpc::Call& call) {
   if (compact.data() != event_.data()) event_ = compact;
   event_.pop_back();
   if (!complete(call, channel, event)) return;
+  // As bus.publish: a replay must not bring an old emergency stop.
+  const bool for_now = wire::is_bus_channel(channel) &&
+                       (wire::is_emergency_stop(event) || event["data"][wire::kBusMaxAge].exists());
+  if (for_now && call[kRecord].boolean().value_or(false)) {
+    return call.refuse(rpc::invalid_params(
+        "record", "an emergency stop, or what has data.max_age_ms, is not recorded"));
+  }
   if (call.is_check()) return;
-  const bool records = call[kRecord].boolean().value_or(true);
+  const bool records = call[kRecord].boolean().value_or(!for_now);
   Publication publication{channel, event_, max_age_,
                           records ? Publication::Record::channel : Publication::Record::no};
   if (const auto age = call[kMaxAge].integer()) {

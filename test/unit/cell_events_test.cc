@@ -318,5 +318,22 @@ TEST_F(CellEventsBudget, ChannelsWithoutAStreamShareOne) {
   EXPECT_EQ(store.count("XADD stream:events:ook:b "), 1) << "of the first that had room for one";
 }
 
+TEST_F(CellEventsBudget, AnEmergencyStopOnTheBusIsNotRecorded) {
+  connect();
+  const std::string stop =
+      R"("channel":"cv:system:broadcast","event":{"type":"system_broadcast","data":)";
+  for (const char* data : {R"({"action":"emergency_stop"})", R"({"action":"x","max_age_ms":5})"}) {
+    EXPECT_EQ(call("event.publish", "{" + stop + data + "}}"), "{}");
+    EXPECT_TRUE(call("event.publish", "{" + stop + data + R"(},"record":true})")
+                    .starts_with("invalid_params: record: an emergency stop"));
+  }
+  settle();
+  EXPECT_EQ(store.count("PUBLISH cv:system:broadcast"), 2);
+  EXPECT_EQ(store.count("XADD stream:events"), 0);
+  EXPECT_EQ(call("event.publish", "{" + stop + R"({"action":"clear_all"}}})"), "{}");
+  settle();
+  EXPECT_EQ(store.count("XADD stream:events"), 1);
+}
+
 }  // namespace
 }  // namespace nb::cell
