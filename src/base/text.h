@@ -34,7 +34,7 @@ char* put_character(char* out, char32_t code);
 // Whether both texts are the same. Where the compiler saves space the library's own comparison is
 // two calls beside the one to memcmp(); each name in each line is compared several times.
 [[gnu::always_inline]] inline bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
 // Without leading and trailing ASCII white space.

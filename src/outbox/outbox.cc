@@ -207,10 +207,13 @@ uint64_t Outbox::next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall) {
     return static_cast<uint64_t>(
         std::max<int64_t>(std::chrono::floor<std::chrono::milliseconds>(since).count(), 1));
   };
+  const bool is_known = redis_ms_ > 0;
   const uint64_t clock =
-      redis_ms_ > 0 ? redis_ms_ + ms(now - redis_ms_at_) : ms(wall.time_since_epoch());
-  last_id_ms_ = std::max(clock, last_id_ms_);
-  return std::max(last_id_ms_, least_ms);
+      is_known ? redis_ms_ + ms(now - redis_ms_at_) : ms(wall.time_since_epoch());
+  // This computer's own clock may be a year ahead: no later id goes by it.
+  uint64_t& last = is_known ? last_id_ms_ : last_wall_ms_;
+  last = std::max(clock, last);
+  return std::max(last, least_ms);
 }
 
 void Outbox::entry_stored(const Unit& unit, uint64_t ms, MonoTime now) {

@@ -233,7 +233,8 @@ class Outbox {
   // Redis' clock, as it was heard last. 0: not known yet.
   uint64_t redis_ms_ = 0;
   MonoTime redis_ms_at_{};
-  uint64_t last_id_ms_ = 0;
+  uint64_t last_id_ms_ = 0;    // by that clock
+  uint64_t last_wall_ms_ = 0;  // before that clock was known
   uint32_t last_number_ = 0;
 
   MonoTime looked_for_expired_{};

@@ -114,6 +114,15 @@ TEST_F(IdsTest, AreTheClockOfRedisIfItWasHeardOtherwise) {
   EXPECT_EQ(id_of(next_at(250ms, kWall - 1h)), id(60'250, 1));
 }
 
+TEST_F(IdsTest, AClockOfThisComputerThatIsAheadSpoilsNoLaterId) {
+  fill().event("a");
+  EXPECT_EQ(id_of(next_at(0s, kWall + 24h)), id(86'400'000, 1));
+  sample();
+  box().entry_stored(next_at(0s), kWallMs, kStart);
+  fill().event("b");
+  EXPECT_EQ(id_of(next_at(1s, kWall + 24h)), id(1000, 3));
+}
+
 TEST_F(IdsTest, ASampleInDoubtIsSentOnceMoreWithoutOne) {
   sample();
   (void)next_at(0s);
