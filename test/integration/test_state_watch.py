@@ -1,6 +1,7 @@
 """state.watch: a snapshot, then each change (PROTOCOL.md 3.3.5)."""
 
 import json
+import random
 import threading
 
 import pytest
@@ -291,6 +292,65 @@ def test_the_connection_is_cut_and_only_what_differs_is_told(cell, connect):
     nothing_more(cell, watcher)
 
 
+def test_whatever_breaks_each_watcher_ends_with_what_redis_has(redis_server, make_agent, steady, connect):
+    """Writers of three kinds, connections cut at random: in the end all know the same, and no watcher
+    was told the same twice in a row."""
+    agents = [make_agent(redis_server.url(), node=node) for node in ("ook", "hog")]
+    clients = [steady(agent) for agent in agents]
+    redis = redis_server.client()
+    watchers = [connect(agents[i % 2]) for i in range(4)]
+    for watcher in watchers:
+        watcher.call("state.watch", keys=["one"], prefixes=["app:", "b"])
+    stop = threading.Event()
+
+    def write(seed, put, delete):
+        dice = random.Random(seed)
+        while not stop.is_set():
+            key = dice.choice(["one", "app:", "b:b", *(f"app:{i}" for i in range(20))])
+            delete(key) if dice.random() < 0.3 else put(key, dice.randrange(5))
+
+    store = redis_server.client()
+    writers = [threading.Thread(target=write, args=args) for args in (
+        (1, store.set, store.delete),
+        *((2 + i, lambda k, v, c=c: c.call("state.set", key=k, value=v),
+           lambda k, c=c: c.call("state.delete", key=k)) for i, c in enumerate(clients)),
+    )]
+    for writer in writers:
+        writer.start()
+    try:
+        dice = random.Random(5)
+        for _ in range(40):
+            before = redis.info("stats")["total_commands_processed"]
+            wait_until(lambda: redis.info("stats")["total_commands_processed"] > before + 300)
+            victims = [c for c in redis.client_list() if c["name"].endswith(("-keys", "-read"))]
+            if victims:
+                redis.client_kill_filter(_id=dice.choice(victims)["id"])
+            if dice.random() < 0.1:
+                redis.flushall()
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    for client in clients:
+        client.call("state.set", key="app:last", value=1, ack="stored")
+    keys = redis.keys("*")
+    final = {key: json.loads(redis.get(key)) for key in keys if key.startswith(("one", "app:", "b:"))}
+    for watcher in watchers:
+        heard = {}
+
+        def know(watcher=watcher, heard=heard):
+            while watcher.messages:
+                what, params = next_change(watcher)
+                if what != "change":
+                    continue
+                value = params.get("value")
+                assert heard.get(params["key"], "never") != value, params
+                heard[params["key"]] = value
+            return {k: v for k, v in heard.items() if v is not None} == final
+
+        wait_until(lambda: watcher.call("agent.stats") and know())
+
+
 def test_a_watch_that_begins_while_redis_is_away(lonely):
     lonely.client.call("state.set", key="app:a", value=1)
     lonely.client.call("state.watch", keys=["app:a", "app:b"], prefixes=["app:x"])
@@ -348,6 +408,17 @@ def test_a_user_who_may_not_hear_of_changes(make_redis, make_agent, steady):
     assert not client.messages, "there is no watch"
     allow("+")
     assert watch(client, keys=["app:a"])[0] == {"app:a": 1}
+    allow("-")
+    redis.client_kill_filter(_id=tracking_id(redis))
+    assert next_change(client) == ("stale", {})
+    client.call("state.set", key="app:a", value=2)
+    assert next_change(client) == value("app:a", 2, "agent"), "of this agent's clients, and of no others"
+    wait_until(lambda: redis.get("app:a") == "2")
+    redis.set("app:a", "3")
+    allow("+")
+    redis.client_kill_filter(_id=tracking_id(redis))
+    assert next_change(client) == value("app:a", 3)
+    assert next_change(client) == ready(1)
 
 
 def test_a_key_that_changes_all_the_time_keeps_no_other_from_being_told(cell, connect):
