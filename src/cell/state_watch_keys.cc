@@ -136,8 +136,8 @@ void StateWatch::Watch::on_answer(const redis::ReaderAnswer& answer) {
   } else if (entry != nullptr && asked_put) {
     // What was read may be older than what the client was told meanwhile.
     entry->state = Entry::State::changed;
-  } else if (entry != nullptr) {
-    on_value(*entry, answer);
+  } else if (entry != nullptr && !on_value(*entry, answer)) {
+    return all->wait();
   }
   go();
 }
@@ -155,20 +155,24 @@ void StateWatch::Watch::on_page(redis::Reply reply) {
   if (cursor == 0) ++page_of;
 }
 
-void StateWatch::Watch::on_value(Entry& entry, const redis::ReaderAnswer& answer) {
+// False: there is no room for it.
+bool StateWatch::Watch::on_value(Entry& entry, const redis::ReaderAnswer& answer) {
   const redis::Reply reply = answer.reply;
   News news{News::What::unreadable, reply.text(), "redis"sv};
   if (reply.is_string()) {
-    if (news.text.empty() && step == Step::range) return ask(Step::value, {"GET"sv, asked});
+    if (news.text.empty() && step == Step::range) {
+      ask(Step::value, {"GET"sv, asked});
+      return true;
+    }
     news.what = News::What::value;
   } else if (reply.is_nil()) {
     news.what = News::What::deleted;
   } else if (!reply.is_error()) {
     news.text = answer.limit ? "too_large"sv : "malformed"sv;
   }
-  if (tell(entry, news)) return;
+  if (tell(entry, news)) return true;
   entry.state = std::max(entry.state, asked_state);
-  all->wait();
+  return false;
 }
 
 // --- telling

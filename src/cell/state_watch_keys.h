@@ -49,7 +49,7 @@ struct StateWatch::Watch {
   void ask(Step step, std::initializer_list<std::string_view> command);
   void on_answer(const redis::ReaderAnswer& answer);
   void on_page(redis::Reply reply);
-  void on_value(Entry& entry, const redis::ReaderAnswer& answer);
+  bool on_value(Entry& entry, const redis::ReaderAnswer& answer);
   bool tell_what_waits(Entry& entry, bool& waits);
   bool tell(Entry& entry, const News& news);
   bool notify(std::string_view method, std::string_view params);

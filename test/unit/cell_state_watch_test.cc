@@ -135,10 +135,43 @@ TEST_F(CellStateWatch, AClientWithoutRoomGetsTheLatestValueWhenItHasRoom) {
   changes("k", "4");
   const auto asked = store.count("GETRANGE");
   changes("k", "5");
+  const std::string_view behind[] = {"ECHO", "x"};
+  reader->ask(behind, {});
+  run_until([&] { return store.count("ECHO") == 1; });
   EXPECT_EQ(store.count("GETRANGE"), asked) << "nothing is read for a client that does not read";
   front.queued = 0;
   EXPECT_EQ(next(), R"(change {"key":"k","value":5,"source":"redis"})");
   expect_nothing_more();
+}
+
+TEST_F(CellStateWatch, WhatFindsNoRoomIsNotAskedForAgainAtOnce) {
+  has("k", "1");
+  watch(R"({"keys":["k"]})");
+  next();
+  next();
+  front.room = 0;
+  changes("k", "2");
+  for (int i = 1; i <= 20; ++i) {
+    const std::string_view behind[] = {"ECHO", "x"};
+    reader->ask(behind, {});
+    run_until([&] { return store.count("ECHO") == i; });
+  }
+  EXPECT_LT(store.count("GETRANGE"), 10);
+  front.room = 1'000'000;
+  EXPECT_EQ(next(), R"(change {"key":"k","value":2,"source":"redis"})");
+}
+
+TEST_F(CellStateWatch, AnOwnValueThatFindsNoRoomComesLaterWithRedisAway) {
+  has("k", "1");
+  watch(R"({"keys":["k"]})");
+  next();
+  next();
+  lose_redis();
+  EXPECT_EQ(next(), "stale {}");
+  front.room = 0;
+  call("state.set", R"({"key":"k","value":2})");
+  front.room = 1'000'000;
+  EXPECT_EQ(next(), R"(change {"key":"k","value":2,"source":"agent"})");
 }
 
 TEST_F(CellStateWatch, AfterAnOutageWhatDiffersIsTold) {
@@ -177,6 +210,16 @@ TEST_F(CellStateWatch, AFlushIsABeginning) {
   store.invalidate("$-1\r\n");
   EXPECT_EQ(next(), R"(change {"key":"k","deleted":true,"source":"redis"})");
   expect_nothing_more();
+}
+
+TEST_F(CellStateWatch, AFlushAnswersNoCallBeforeChangesAreTold) {
+  watch(R"({"keys":["k"]})");
+  store.answer("CLIENT TRACKING OFF", "");
+  EXPECT_EQ(call("state.watch", R"({"keys":["other"]})", 8), "(later)");
+  const rpc::Token token = last_token;
+  run_until([&] { return store.count("CLIENT TRACKING OFF") == 2; });
+  store.invalidate("$-1\r\n");
+  EXPECT_EQ(front.later[token], "");
 }
 
 TEST_F(CellStateWatch, WhatIsNoListOfKeysTellsNothing) {
