@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdint>
@@ -86,13 +87,18 @@ std::string_view trim(std::string_view text) {
 }
 
 std::string human_duration(long long ms) {
-  if (ms < 1000) return format("%lld ms", ms);
-  if (ms < 10 * 1000) return format("%.1f s", static_cast<double>(ms) / 1000);
+  if (ms < 1000) return format("%lld ms", std::max(ms, 0LL));
   const long long s = ms / 1000;
-  if (s < 120) return format("%lld s", s);
-  if (s < 2 * 3600) return format("%lld min", s / 60);
-  if (s < 48 * 3600) return format("%lld h %lld min", s / 3600, s % 3600 / 60);
-  return format("%lld d %lld h", s / 86400, s % 86400 / 3600);
+  if (const long long tenths = ms % 1000 / 100; s < 10 && tenths != 0) {
+    return format("%lld.%lld s", s, tenths);
+  }
+  if (s < 60) return format("%lld s", s);
+  const auto two = [](long long a, const char* unit_a, long long b, const char* unit_b) {
+    return b == 0 ? format("%lld %s", a, unit_a) : format("%lld %s %lld %s", a, unit_a, b, unit_b);
+  };
+  if (s < 3600) return two(s / 60, "min", s % 60, "s");
+  if (s < 86400) return two(s / 3600, "h", s % 3600 / 60, "min");
+  return two(s / 86400, "d", s % 86400 / 3600, "h");
 }
 
 }  // namespace nb

@@ -51,7 +51,7 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
-// "1 h 5 min", "90 s", "250 ms": a duration for a log line, at most two units.
+// A duration for people: "250 ms", "1.5 s", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h".
 std::string human_duration(long long milliseconds);
 
 }  // namespace nb

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/hex.h"
 #include "base/text.h"
 namespace nb::client {
 namespace {
@@ -84,10 +85,6 @@ bool in_range(const char* text, size_t size) {
   if (exponent != 308) return exponent < 308;
   while (count < 17) digits[count++] = '0';
   return std::memcmp(digits, "17976931348623157", 17) <= 0;
-}
-
-int hex_digit(char c) {
-  return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
 uint32_t hex4(const char* text) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/hex.h"
 #include "base/text.h"
 #include "config/endpoint.h"
 #include "config/suggest.h"
@@ -12,13 +13,6 @@ namespace {
 
 constexpr const char* kGrammar =
     "write redis://[user[:password]@]host[:port][/db] or unix://[user[:password]@]/path[?db=N]";
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 std::optional<std::string> percent_decoded(std::string_view text) {
   std::string out;

@@ -149,7 +149,7 @@ Answer AgentLink::failure(int result) const {
       return {kTimeout, 0,
               format("the agent at %s has not answered within %s: it is busy or stopped; try "
                      "--timeout, or systemctl restart nodebeat",
-                     printable(options_.socket).c_str(), duration(options_.timeout_ms).c_str())};
+                     printable(options_.socket).c_str(), human_duration(options_.timeout_ms).c_str())};
     case NB_ERR_AWAY: {
       // The agent may have given a reason before it closed the connection: too many connections, or
       // this user may not connect.

@@ -76,7 +76,7 @@ Findings link_findings(Json stats) {
   if (failures / hours > 10) {
     out.push_back(warning("link history",
                           format("it failed %.0f times in %s", failures,
-                                 duration(stats["uptime_s"].integer_or(0) * 1000).c_str()),
+                                 human_duration(stats["uptime_s"].integer_or(0) * 1000).c_str()),
                           "see what it says each time: journalctl -u nodebeat"));
   }
   return out;

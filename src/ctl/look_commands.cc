@@ -140,7 +140,7 @@ void client_lines(Page& page, Json stats) {
 // In whole seconds, as the agent reports it.
 std::string uptime(Json stats) {
   const int64_t seconds = stats["uptime_s"].integer_or(0);
-  return seconds < 1 ? "less than 1 s" : duration(seconds * 1000);
+  return seconds < 1 ? "less than 1 s" : human_duration(seconds * 1000);
 }
 
 std::string status_page(Json stats, Json health, const Style& style) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/hex.h"
 #include "base/text.h"
 #include "json/bytes.h"
 
@@ -221,11 +222,7 @@ class Scanner {
     }
     int value = 0;
     for (int i = 0; i < 4; ++i) {
-      const char c = text_[at_++];
-      const int digit = is_digit(c)            ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
+      const int digit = hex_digit(text_[at_++]);
       if (digit < 0) return -1;
       value = value * 16 + digit;
     }

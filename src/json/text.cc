@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/hex.h"
 #include "base/text.h"
 
 namespace nb::json {
@@ -10,10 +11,8 @@ namespace {
 uint32_t take_hex4(std::string_view& text) {
   uint32_t value = 0;
   for (int i = 0; i < 4 && !text.empty(); ++i) {
-    const char c = text.front();
+    value = value << 4 | (static_cast<uint32_t>(hex_digit(text.front())) & 15u);
     text.remove_prefix(1);
-    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-    value = value << 4 | (static_cast<uint32_t>(digit) & 15u);
   }
   return value;
 }

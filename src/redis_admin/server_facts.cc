@@ -124,7 +124,7 @@ Findings clock_findings(const ServerFacts& facts) {
   const auto offset = facts.clock_offset_ms;
   if (!offset) return {};
   const double off = std::abs(*offset);
-  const std::string text = "Redis' clock is " + duration(std::llround(off)) +
+  const std::string text = "Redis' clock is " + human_duration(std::llround(off)) +
                            (*offset > 0 ? " ahead of" : " behind") + " this node's";
   const char* advice = "run a time service on both: timedatectl set-ntp true";
   if (off >= kClockProblem) return {problem("clock", text, advice)};

@@ -145,22 +145,10 @@ std::string shell_word(const std::string& text) {
   return out + '\'';
 }
 
-std::string duration(int64_t milliseconds) {
-  if (milliseconds < 1000)
-    return format("%d ms", static_cast<int>(std::max<int64_t>(milliseconds, 0)));
-  const auto seconds = static_cast<long long>(milliseconds / 1000);
-  if (seconds < 60) return format("%lld s", seconds);
-  const auto two = [](long long a, const char* unit_a, long long b, const char* unit_b) {
-    return b == 0 ? format("%lld %s", a, unit_a) : format("%lld %s %lld %s", a, unit_a, b, unit_b);
-  };
-  if (seconds < 3600) return two(seconds / 60, "min", seconds % 60, "s");
-  if (seconds < 86400) return two(seconds / 3600, "h", seconds % 3600 / 60, "min");
-  return two(seconds / 86400, "d", seconds % 86400 / 3600, "h");
-}
-
 std::string ago(int64_t milliseconds) {
-  if (milliseconds <= -1000) return "in " + duration(-milliseconds);
-  return milliseconds < 1000 ? "now" : duration(milliseconds) + " ago";
+  const int64_t whole = milliseconds / 1000 * 1000;
+  if (whole < 0) return "in " + human_duration(-whole);
+  return whole == 0 ? "now" : human_duration(whole) + " ago";
 }
 
 std::string size_text(double bytes) {

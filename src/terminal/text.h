@@ -34,8 +34,6 @@ std::string json_printable(std::string_view json);
 // `text` as one word for a shell, in quotes where it needs them.
 std::string shell_word(const std::string& text);
 
-// "350 ms", "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h": at most two units.
-std::string duration(int64_t milliseconds);
 // "12 s ago", or "now" within the first second; "in 3 s" for what lies ahead.
 std::string ago(int64_t milliseconds);
 // "512 B", "1.5 KiB", "1 MiB"

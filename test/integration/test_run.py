@@ -320,7 +320,7 @@ def test_who_crashes_again_and_again_waits(redis_server, make_agent, run_again, 
     began = time.monotonic()
     agent = make_agent(redis_server.url(), notify=notify,
                        settings={"socket.path": str(tmp_path / "again.sock")})
-    agent.wait_for_log("the last 3 runs ended badly.*waiting 1.0 s")
+    agent.wait_for_log("the last 3 runs ended badly.*waiting 1 s")
     agent.reload()  # it is carried out as soon as it runs
     notify.wait_for("STATUS", lambda words: "waiting" in words)
     assert not notify.with_key("READY")
@@ -329,7 +329,7 @@ def test_who_crashes_again_and_again_waits(redis_server, make_agent, run_again, 
     agent.wait_for_log("the configuration was read again")
     agent.kill()
     later = make_agent(redis_server.url(), settings={"socket.path": str(tmp_path / "again.sock")})
-    later.wait_for_log("the last 4 runs ended badly.*waiting 2.0 s")
+    later.wait_for_log("the last 4 runs ended badly.*waiting 2 s")
     later.stop()  # also while it waits
     assert "again.sock.run" in {p.name for p in tmp_path.glob("again.sock*")}
 

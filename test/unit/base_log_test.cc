@@ -176,6 +176,7 @@ TEST(LogAbout, ANumberOrANameIsNeverNobody) {
   EXPECT_NE(LogAbout(std::string_view("ab")).id, LogAbout(std::string_view("ba")).id);
   EXPECT_EQ(LogAbout(std::string_view("ab")).id, LogAbout(std::string_view("ab")).id);
   EXPECT_EQ(LogAbout().id, 0u);
+  EXPECT_NE(LogAbout(uint64_t{1}).id, 0u);
 }
 
 TEST(LogBudget, OneOfTooManySharesHandsItsCountToItsKind) {

@@ -12,8 +12,10 @@
 #include "base/decimal.h"
 #include "base/foreign_text.h"
 #include "base/glob.h"
+#include "base/hex.h"
 #include "base/line_framer.h"
 #include "base/name.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -184,15 +186,57 @@ TEST(Decimal, HasItsPointWhateverTheLocaleOfTheHost) {
   ::freelocale(comma);
 }
 
+TEST(Hex, ADigitOfEitherCase) {
+  std::string digits;
+  for (int c = 0; c < 256; ++c) {
+    if (hex_digit(static_cast<char>(c)) >= 0) digits += static_cast<char>(c);
+  }
+  EXPECT_EQ(digits, "0123456789ABCDEFabcdef");
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(hex_digit("0123456789abcdef"[i]), i);
+    EXPECT_EQ(hex_digit("0123456789ABCDEF"[i]), i);
+  }
+}
+
+TEST(Nearest, FindsTheNameThatWasMeant) {
+  const std::string_view names[] = {"url", "interval", "command_timeout", "connect_timeout"};
+  const std::pair<const char*, const char*> cases[] = {
+      {"interval", "interval"},
+      {"INTERVAL", "interval"},
+      {"command-timeout", "command_timeout"},
+      {"intervall", "interval"},  // a letter too many
+      {"intrval", "interval"},    // one too few
+      {"intorval", "interval"},   // another one
+      {"itnerval", "interval"},   // two neighbours swapped: one edit
+      {"ivtneral", ""},           // more than a third
+      {"ur", "url"},              // one letter may be wrong in the shortest words
+      {"ulr", "url"},             //
+      {"lru", ""},                // but not two
+      {"kommandtimeout", "command_timeout"},
+      {"komantimeout", ""},  // four letters of fifteen
+      {"timeout", ""},
+      {"", ""},
+  };
+  for (const auto& [word, meant] : cases) EXPECT_EQ(nearest(word, names), meant) << word;
+}
+
+TEST(Nearest, OfEquallyNearNamesTheFirstIsTaken) {
+  const std::string_view names[] = {"abd", "abe"};
+  EXPECT_EQ(nearest("abc", names), "abd");
+}
+
+TEST(Nearest, LongTextsAreNoNames) {
+  const std::string longest(64, 'a');
+  const std::string too_long(65, 'a');
+  const std::string_view names[] = {too_long, longest};
+  EXPECT_EQ(nearest(longest, names), longest);
+  EXPECT_EQ(nearest(too_long, names), "");
+}
+
 TEST(Text, TrimAndFormat) {
   EXPECT_EQ(trim("  a b\n"), "a b");
   EXPECT_EQ(trim(" \n"), "");
   EXPECT_EQ(format("%s", std::string(5000, 'x').c_str()).size(), 5000u);
-  EXPECT_EQ(human_duration(250), "250 ms");
-  EXPECT_EQ(human_duration(1500), "1.5 s");
-  EXPECT_EQ(human_duration(90'000), "90 s");
-  EXPECT_EQ(human_duration(600'000), "10 min");
-  EXPECT_EQ(human_duration(3'900'000 * 2), "2 h 10 min");
 }
 
 TEST(Text, TrimTakesEachKindOfWhiteSpace) {
@@ -209,19 +253,28 @@ TEST(Text, FormatsTextsOfAnyLength) {
 }
 
 TEST(Text, ADurationHasTwoUnitsAtMost) {
-  EXPECT_EQ(human_duration(0), "0 ms");
-  EXPECT_EQ(human_duration(999), "999 ms");
-  EXPECT_EQ(human_duration(1000), "1.0 s");
-  EXPECT_EQ(human_duration(9999), "10.0 s");
-  EXPECT_EQ(human_duration(10'000), "10 s");
-  EXPECT_EQ(human_duration(119'999), "119 s");
-  EXPECT_EQ(human_duration(120'000), "2 min");
-  EXPECT_EQ(human_duration(7'199'999), "119 min");
-  EXPECT_EQ(human_duration(7'200'000), "2 h 0 min");
-  EXPECT_EQ(human_duration(48 * 3'600'000 - 1), "47 h 59 min");
-  EXPECT_EQ(human_duration(48 * 3'600'000), "2 d 0 h");
-  EXPECT_EQ(human_duration((3 * 24 + 5) * 3'600'000), "3 d 5 h");
-  EXPECT_EQ(human_duration(3 * 24 * 3'600'000 - 1), "2 d 23 h");
+  const std::pair<long long, const char*> cases[] = {
+      {-5, "0 ms"},
+      {0, "0 ms"},
+      {999, "999 ms"},
+      {1000, "1 s"},
+      {1099, "1 s"},
+      {1100, "1.1 s"},
+      {9999, "9.9 s"},
+      {10'000, "10 s"},
+      {10'999, "10 s"},
+      {59'999, "59 s"},
+      {60'000, "1 min"},
+      {61'000, "1 min 1 s"},
+      {3'599'999, "59 min 59 s"},
+      {3'600'000, "1 h"},
+      {7'859'000, "2 h 10 min"},
+      {24 * 3'600'000 - 1, "23 h 59 min"},
+      {24 * 3'600'000, "1 d"},
+      {(3 * 24 + 5) * 3'600'000, "3 d 5 h"},
+      {3 * 24 * 3'600'000 - 1, "2 d 23 h"},
+  };
+  for (const auto& [ms, text] : cases) EXPECT_EQ(human_duration(ms), text) << ms;
 }
 
 bool matches(std::string_view pattern, std::string_view text) {
@@ -371,6 +424,14 @@ TEST(Glob, MatchesAlikeWhereverTheWordsOfItsTablesEnd) {
     ASSERT_EQ(does, matches_plainly(pattern, text)) << pattern << " " << text;
   }
   EXPECT_GT(found, 100);
+}
+
+TEST(Glob, TheLastByteOfATextOfAnyLengthIsFound) {
+  for (size_t length = 1; length <= GlobText::kMaxBytes; ++length) {
+    const std::string text = std::string(length - 1, 'a') + 'x';
+    EXPECT_TRUE(matches("*x", text)) << length;
+    EXPECT_FALSE(matches("*a", text)) << length;
+  }
 }
 
 TEST(Glob, KnowsWhatAPatternCosts) {

@@ -96,17 +96,11 @@ TEST(Text, JsonThatIsPrintedIsTheSameJson) {
 }
 
 TEST(Text, Durations) {
-  EXPECT_EQ(duration(0), "0 ms");
-  EXPECT_EQ(duration(999), "999 ms");
-  EXPECT_EQ(duration(1000), "1 s");
-  EXPECT_EQ(duration(59'999), "59 s");
-  EXPECT_EQ(duration(60'000), "1 min");
-  EXPECT_EQ(duration(200'000), "3 min 20 s");
-  EXPECT_EQ(duration(7'500'000), "2 h 5 min");
-  EXPECT_EQ(duration(86'400'000), "1 d");
-  EXPECT_EQ(duration(360'000'000), "4 d 4 h");
   EXPECT_EQ(ago(400), "now");
+  EXPECT_EQ(ago(999), "now");
+  EXPECT_EQ(ago(1999), "1 s ago");
   EXPECT_EQ(ago(12'000), "12 s ago");
+  EXPECT_EQ(ago(-999), "now");
   EXPECT_EQ(ago(-3000), "in 3 s");
 }
 
@@ -290,7 +284,7 @@ constexpr char kStatus[] = R"({"redis_connected":true,"active_stroke_sessions":1
   "eek":null},
   "nodes_last_seen":{"eek":"2026-11-20T13:00:00.000000","hog":null,"ook":null}})";
 
-TEST(Fleet, ReadsWhoIsUpAndSinceWhenNot) {
+TEST(Fleet, ReadsWhichNodesAreUpAndSinceWhenOthersAreNot) {
   const JsonDocument document(kStatus);
   const Fleet fleet = read_fleet(document.root(), 0);
   ASSERT_EQ(fleet.nodes.size(), 3u);

@@ -218,7 +218,7 @@ TEST_P(SlowStarter, IsNotDown) {
   EXPECT_EQ(probes_.report().up, std::nullopt);
   EXPECT_TRUE(probes_.report().detail.starts_with("starting: no answer for "))
       << probes_.report().detail;
-  EXPECT_TRUE(probes_.report().detail.ends_with("(it may take 60 min)"));
+  EXPECT_TRUE(probes_.report().detail.ends_with("(it may take 1 h)"));
   EXPECT_TRUE(probes_.changes().empty());
   char request[4096];
   const ssize_t n = ::recv(connection.get(), request, sizeof request, MSG_DONTWAIT);
@@ -304,7 +304,7 @@ TEST_F(McpProbe, OfTwoErasTheMoreTellingReasonStays) {
   EXPECT_NE(methods(server).find("did"), std::string::npos) << "both are asked, in turns";
 }
 
-TEST_F(McpProbe, WhoIsRefusedKnowsThatSomebodyIsThere) {
+TEST_F(McpProbe, AProbeThatIsRefusedKnowsThatAServerIsThere) {
   FakeServer server([](const std::string&) -> FakeServer::Reply {
     return {{"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n"}};
   });

@@ -334,7 +334,7 @@ TEST(Probe, ATryAsLongAsTheIntervalEndsForTheNext) {
   clock.jump(29min);
   probe.start_try();
   EXPECT_EQ(probe.report().up, false);
-  EXPECT_EQ(probe.report().detail, "no answer within 60 min");
+  EXPECT_EQ(probe.report().detail, "no answer within 1 h");
   EXPECT_TRUE(asked(2));
 }
 
@@ -403,7 +403,7 @@ TEST(Probe, AProcessThatBecomesAnotherProgramIsMissed) {
 }
 
 // What keeps the agent from looking is not what it looks at.
-TEST(Probe, WhoeverCannotLookCallsNothingDown) {
+TEST(Probe, AProbeThatCannotLookCallsNothingDown) {
   TestLoop loop;
   Probes probes(loop);
   ProbeSpec link = once(ProbeType::process, 0);
