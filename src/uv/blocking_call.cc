@@ -11,7 +11,7 @@ namespace nb::uv {
 struct BlockingCall::Shared {
   std::function<void()> work;
   std::mutex mutex;
-  uv_async_t* async = nullptr;  // null: nobody waits any more
+  uv_async_t* async = nullptr;  // null: the caller waits no longer
 };
 
 BlockingCall::BlockingCall(Loop& loop, Delegate<void()> on_done) : loop_(loop), on_done_(on_done) {}

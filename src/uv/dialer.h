@@ -33,7 +33,7 @@ class Dialer {
 
   // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
   // was tried last and the system's reason; it is Fault::blind if nothing was learned of the
-  // target: nobody could look up the name or the path, or there was no permission, descriptor or
+  // target: the name or the path could not be looked up, or there was no permission, descriptor or
   // port to try with.
   void start(const Target& target, Duration deadline);
   // Gives up silently: no answer comes. A look-up that hangs is waited for by the next start().

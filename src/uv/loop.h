@@ -31,7 +31,7 @@ class Loop {
   void stop();
 
   // Runs until all handles that were dropped are closed, then closes the loop. 0, or UV_EBUSY if
-  // a handle is still owned by somebody: a bug.
+  // a handle still has an owner: a bug.
   int close();
 
   const Clock& clock() const { return clock_; }

@@ -11,7 +11,7 @@
 
 namespace nb::uv {
 
-// Shared with the thread. Closes what nobody has taken.
+// Shared with the thread. Closes a descriptor that was not taken.
 struct PathConnector::Attempt {
   explicit Attempt(const std::string& to) : path(to) {}
 

@@ -20,7 +20,7 @@ void Poll::on_poll(uv_poll_t* raw, int status, int events) noexcept {
   auto* self = owner_of<Poll>(raw);
   if (self == nullptr) return;
   if (status < 0) {
-    // libuv stops watching a descriptor with a pending error; whoever reads next learns of it.
+    // libuv stops watching a descriptor with a pending error; the next read returns the error.
     events = self->watched_;
     self->watched_ = 0;
   }

@@ -10,8 +10,8 @@ namespace nb::uv {
 
 class Poll {
  public:
-  // The descriptor becomes non-blocking. It stays the caller's, who closes it after this is gone.
-  // The callback may destroy the poll.
+  // The descriptor becomes non-blocking. It stays the caller's: the caller closes it after this
+  // object has gone. The callback may destroy the poll.
   Poll(Loop& loop, int fd, Delegate<void(int)> on_ready);
 
   // `events`: UV_READABLE, UV_WRITABLE and UV_DISCONNECT, or 0 to watch for nothing. Returns 0 or a

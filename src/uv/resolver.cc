@@ -26,7 +26,7 @@ Result<Addresses> look_up(const std::string& host, int port) {
     rc = ::getaddrinfo(host.c_str(), nullptr, &hints, &list);
   }
   if (rc != 0) {
-    // Only "there is no such name" is about the host. Any other error means that nobody could tell.
+    // Only "there is no such name" is about the host. Any other error leaves it open.
     const bool answered = rc == EAI_NONAME || rc == EAI_ADDRFAMILY;
     return make_error("cannot resolve '%s': %s", host.c_str(),
                       rc == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(rc))

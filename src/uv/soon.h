@@ -1,6 +1,6 @@
 // Soon: calls back once before the loop next waits, after request(). Work that many calls of a turn
-// have gathered is done there. Unlike a Prepare, it may be requested from a Prepare's callback,
-// too: nothing is left until the next wake-up. It does not keep the loop alive.
+// have gathered is done there. It may also be requested from the callback of a uv_prepare_t, such
+// as a host's: nothing is left until the next wake-up. It does not keep the loop alive.
 #pragma once
 
 #include "base/delegate.h"

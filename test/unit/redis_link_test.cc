@@ -10,6 +10,7 @@
 #include "redis/link.h"
 #include "redis/plain_transport.h"
 #include "support/fake_redis.h"
+#include "support/stepped_clock.h"
 #include "support/test_loop.h"
 #include "support/updates.h"
 
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 using outbox::Outbox;
 using test::FakeRedis;
 using test::put_health;
+using test::SteppedClock;
 using test::TestLoop;
 
 struct Watcher {
@@ -87,7 +89,8 @@ class LinkTest : public testing::Test {
     return loop_.run_until([&] { return watch_.last.state == state; });
   }
 
-  TestLoop loop_;
+  SteppedClock clock_;
+  TestLoop loop_{clock_};
   FakeRedis redis_;
   Watcher watch_;
   Log log_{&Watcher::sink, &watch_, LogLevel::debug};
@@ -317,8 +320,7 @@ TEST_F(LinkTest, ASlowServerGetsLessAtATime) {
   for (size_t i = 0; i < 3 * most; ++i) fill.string("k" + std::to_string(i), "v");
   link_->wake();
   ASSERT_TRUE(loop_.run_until([&] { return outbox_.in_flight() == most; }));
-  // Much longer than the first answer took.
-  std::this_thread::sleep_for(200ms);
+  clock_.ahead += 1s;  // much longer than the first answer took
   std::string answers;
   for (size_t i = 0; i < most; ++i) answers += "+OK\r\n";
   redis_.send(answers);

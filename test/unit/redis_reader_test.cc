@@ -8,6 +8,7 @@
 #include "redis/plain_transport.h"
 #include "redis/reader.h"
 #include "support/fake_redis.h"
+#include "support/stepped_clock.h"
 #include "support/test_loop.h"
 
 namespace nb::redis {
@@ -15,9 +16,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::FakeRedis;
+using test::SteppedClock;
 using test::TestLoop;
 
-// One who asks, and what he is told.
+// Asks questions and keeps the answers.
 struct Asker {
   void on_answer(const ReaderAnswer& answer) {
     limit = answer.limit;
@@ -51,17 +53,6 @@ LinkOptions options_for(const FakeRedis& redis) {
   options.backoff = {1h, 1h, 1h};
   return options;
 }
-
-// Real time, and what a test adds to it.
-class SteppedClock final : public Clock {
- public:
-  MonoTime now() const override { return real_.now() + ahead; }
-  WallTime wall_now() const override { return real_.wall_now(); }
-  Duration ahead{};
-
- private:
-  SystemClock real_;
-};
 
 class ReaderTest : public testing::Test {
  protected:
@@ -127,7 +118,7 @@ TEST_F(ReaderTest, ConnectsForTheFirstQuestionAndClosesWhenItIsIdle) {
   ASSERT_TRUE(hears(one_, {"A", "B"}));
 }
 
-TEST_F(ReaderTest, AReplyBeyondTheLimitCostsOnlyTheOneWhoAsked) {
+TEST_F(ReaderTest, AReplyBeyondTheLimitCostsOnlyItsQuestion) {
   ask("a", one_);
   ask("large", one_);
   ask("b", other_);
@@ -242,7 +233,7 @@ TEST_F(ReaderTest, ASilentServerIsGivenUp) {
   EXPECT_NE(reader_->words(), "");
 }
 
-TEST_F(ReaderTest, OneWhoWaitsTooLongBehindOthersIsToldAndTheConnectionLives) {
+TEST_F(ReaderTest, AQuestionThatWaitsTooLongBehindOthersIsAnsweredAndTheConnectionLives) {
   LinkOptions options = options_for(redis_);
   options.command_timeout = 100ms;
   make(options, 1h);
@@ -301,6 +292,17 @@ TEST_F(ReaderTest, MayBeAskedAndStoppedFromAnAnswer) {
   reader_->stop();
   ASSERT_TRUE(loop_.run_until([&] { return redis_.is_closed(); }));
   EXPECT_EQ(one_.heard.size(), 2u);
+}
+
+TEST_F(ReaderTest, NothingRunsOnAfterStop) {
+  ask("a", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  reader_->stop();
+  for (int turn = 0; turn < 10; ++turn) loop_.loop().run_once(false);
+  EXPECT_EQ(uv_loop_alive(loop_.loop().raw()), 0) << "a timer runs";
+  EXPECT_TRUE(redis_.is_closed());
+  EXPECT_TRUE(one_.heard.empty());
 }
 
 TEST_F(ReaderTest, ANewConnectionIsNotJudgedByTheOneBefore) {

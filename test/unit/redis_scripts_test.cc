@@ -9,6 +9,7 @@
 #include "redis/plain_transport.h"
 #include "redis/scripts.h"
 #include "support/fake_redis.h"
+#include "support/fast_clock.h"
 #include "support/test_loop.h"
 
 namespace nb::redis {
@@ -132,8 +133,8 @@ TEST_F(ScriptsTest, AnswersWithTheReasonWhereItMayNotLoadTheScript) {
   EXPECT_TRUE(hears(a, {"NOPERM no SCRIPT LOAD for you"}));
 }
 
-// A proxy, or somebody who flushes scripts all the time: it is asked again after a pause, not at
-// once for ever.
+// A proxy, or a program that flushes the scripts all the time: the script is sent again after a
+// pause, and not at once without end.
 TEST_F(ScriptsTest, AServerThatNeverKnowsTheScriptIsGivenUp) {
   Caller a;
   run("1", a, 300ms);
@@ -292,6 +293,57 @@ TEST_F(ScriptsTest, WhatIsInDoubtIsNotSentToAnotherServer) {
   there.send("+OK\r\n+OK\r\n+PONG\r\n");
   EXPECT_TRUE(loop_.run_until([&] { return there.received_has(sent("2")); }));
   EXPECT_FALSE(there.received_has(sent("1")));
+}
+
+TEST_F(ScriptsTest, AnAnswerBeyondTheLimitIsItsRunsEnd) {
+  Caller a;
+  run("1", a);
+  greet();
+  expect(sent("1"));
+  redis_.send("$4194294\r\nhalf");  // 4 MiB with its first line
+  redis_.close();
+  greet();
+  expect(sent("1"));
+  EXPECT_TRUE(a.heard.empty());
+  redis_.send("$4194295\r\n");
+  EXPECT_TRUE(hears(a, {"in doubt"}));
+  EXPECT_NE(scripts_->words().find("longer than 4 MiB"), std::string::npos) << scripts_->words();
+}
+
+TEST_F(ScriptsTest, AnIdleConnectionIsClosedAndTheNextRunHasAnother) {
+  const test::FastClock clock;
+  TestLoop loop(clock);
+  LinkOptions options;
+  options.target = {"127.0.0.1", redis_.port(), ""};
+  options.greeting = {"", "", "nodebeat:hog", {0}};
+  options.command_timeout = options.connect_timeout = 10h;
+  Scripts scripts(loop.loop(), options, 0, kScript, &make_plain_transport);
+  Caller caller;
+  const std::string_view words[] = {"key", "1"};
+  for (size_t i = 1; i <= 2; ++i) {
+    scripts.run(1, words, 0, clock.now() + 10h, caller.done());
+    ASSERT_TRUE(loop.run_until([&] { return redis_.accept(); })) << i;
+    ASSERT_TRUE(loop.run_until([&] { return redis_.received_has("PING\r\n"); }));
+    redis_.send("+OK\r\n+OK\r\n+PONG\r\n");
+    ASSERT_TRUE(loop.run_until([&] { return redis_.received_has(sent("1")); }));
+    const MonoTime answered = clock.now();
+    redis_.send("+ok\r\n");
+    ASSERT_TRUE(loop.run_until([&] { return caller.heard.size() == i; }));
+    ASSERT_TRUE(loop.run_until([&] { return redis_.is_closed(); }));
+    EXPECT_GE(clock.now() - answered, Scripts::kIdle);
+  }
+}
+
+TEST_F(ScriptsTest, NothingRunsOnAfterStop) {
+  Caller a;
+  run("1", a);
+  greet();
+  expect(sent("1"));
+  scripts_->stop();
+  for (int turn = 0; turn < 10; ++turn) loop_.loop().run_once(false);
+  EXPECT_EQ(uv_loop_alive(loop_.loop().raw()), 0) << "a timer runs";
+  EXPECT_TRUE(redis_.is_closed());
+  EXPECT_TRUE(a.heard.empty());
 }
 
 TEST_F(ScriptsTest, NoNumberIsSentThatTheScriptCouldForget) {

@@ -14,7 +14,7 @@
 #include "support/fake_redis.h"
 #include "support/test_loop.h"
 #include "support/updates.h"
-#include "uv/prepare.h"
+#include "uv/handle.h"
 
 namespace nb::redis {
 namespace {
@@ -203,16 +203,15 @@ TEST_F(QueryTest, AWakeFromAnothersPrepareDoesNotWaitForAnEvent) {
   struct Waker {
     test::Filler* fill;
     Link* link;
-    uv::Prepare* prepare;
-    void on_prepare() {
-      prepare->stop();
-      fill->string("from prepare", "v");
-      link->wake();
-    }
-  } waker{&fill_, &*link_, nullptr};
-  uv::Prepare prepare(loop_.loop(), Delegate<void()>::to<&Waker::on_prepare>(&waker));
-  waker.prepare = &prepare;
-  prepare.start();
+  } waker{&fill_, &*link_};
+  uv::Handle<uv_prepare_t> prepare;
+  prepare.init(&waker, [&](uv_prepare_t* raw) { return uv_prepare_init(loop_.loop().raw(), raw); });
+  uv_prepare_start(prepare.get(), [](uv_prepare_t* raw) {
+    uv_prepare_stop(raw);
+    auto* self = uv::owner_of<Waker>(raw);
+    self->fill->string("from prepare", "v");
+    self->link->wake();
+  });
   // Nothing else happens for an hour (options_for): the first turn may not wait.
   uv::Timer guard(loop_.loop(), {});
   guard.start(20s);
@@ -296,7 +295,7 @@ struct HangingTransport final : Transport {
   static inline int made = 0, connects = 0, cancels = 0;
 };
 
-TEST_F(SubscriberTest, ALookUpThatHangsIsNotBegunAgainByWhoComesAndGoes) {
+TEST_F(SubscriberTest, ALookUpThatHangsIsNotBegunAgainByClientsThatComeAndGo) {
   make(options_for(redis_), [](uv::Loop&, Transport::Events events) -> std::unique_ptr<Transport> {
     return std::make_unique<HangingTransport>(events);
   });
@@ -397,7 +396,7 @@ TEST_F(SubscriberTest, WhatIsGivenUpAtOnceIsNeverSent) {
   EXPECT_EQ(redis_.received(), "*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nend\r\n");
 }
 
-TEST_F(SubscriberTest, WhoSubscribesInALoopDoesNotFillTheMemory) {
+TEST_F(SubscriberTest, AClientThatSubscribesInALoopDoesNotFillTheMemory) {
   listen();
   int turns = 0;
   while (turns < 2000 && watch_.state == LinkState::steady) {

@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "support/fast_clock.h"
 #include "support/listener.h"
 #include "support/test_loop.h"
 #include "uv/async.h"
 #include "uv/blocking_call.h"
 #include "uv/dialer.h"
 #include "uv/poll.h"
-#include "uv/prepare.h"
 #include "uv/resolver.h"
 #include "uv/stream.h"
 #include "uv/timer.h"
@@ -27,6 +27,7 @@ namespace nb::uv {
 namespace {
 
 using namespace std::chrono_literals;
+using test::FastClock;
 using test::Listener;
 using test::TestLoop;
 
@@ -90,18 +91,6 @@ TEST(Timer, ExpiresOnceNotEarlyAndCanBeMoved) {
   EXPECT_FALSE(timer.active());
 }
 
-// A clock on which time runs a thousand times faster than the loop's.
-class FastClock final : public Clock {
- public:
-  MonoTime now() const override { return MonoTime((real_.now() - start_) * 1000); }
-  WallTime wall_now() const override { return real_.wall_now(); }
-  Duration real_delay(Duration delay) const override { return delay / 1000; }
-
- private:
-  SystemClock real_;
-  MonoTime start_ = real_.now();
-};
-
 TEST(Timer, FollowsTheInjectedClock) {
   const FastClock clock;
   TestLoop loop(clock);
@@ -139,19 +128,6 @@ TEST(Async, WakesTheLoopFromASignalHandler) {
   ::raise(SIGUSR1);
   EXPECT_TRUE(loop.run_until([&] { return counter.count == 1; }));
   ::sigaction(SIGUSR1, &before, nullptr);
-}
-
-TEST(Prepare, RunsBeforeEachWaitAndDoesNotKeepTheLoopAlive) {
-  TestLoop loop;
-  Counter counter;
-  Prepare prepare(loop, counter.delegate());
-  prepare.start();
-  Timer timer(loop, {});
-  timer.start(0ms);
-  loop.loop().run_once();
-  EXPECT_GE(counter.count, 1);
-  loop.loop().run();  // returns: nothing is active but the prepare
-  prepare.stop();
 }
 
 TEST(BlockingCall, RunsElsewhereAndReportsOnTheLoop) {
