@@ -103,7 +103,7 @@ TEST_F(SlotSharesTest, WhatIsWrittenOftenIsKept) {
   EXPECT_FALSE(has(1, 0));
 }
 
-TEST_F(SlotSharesTest, WhoComesLaterGetsItsShareFromWhoHasMost) {
+TEST_F(SlotSharesTest, ALaterClientGetsItsShareFromTheOneWithMost) {
   box().connection_opened();
   flood(1, 1000);
   flood(2, 15);
@@ -199,7 +199,7 @@ TEST_F(SlotSharesTest, WhatWaitsTakesTheRoomOfWhatRedisHasAndIsNotForgotten) {
   EXPECT_EQ(store(), waiting);
 }
 
-TEST_F(SlotSharesTest, ManyClientsLeaveRoomForWhoHasLittle) {
+TEST_F(SlotSharesTest, ManyClientsLeaveRoomForClientsWithLittle) {
   make({4 << 20, 1 << 20});
   box().client_came(99, 1000);
   for (Owner owner = 1; owner <= 3; ++owner) EXPECT_EQ(fill(owner), Put::share_full);
@@ -210,7 +210,7 @@ TEST_F(SlotSharesTest, ManyClientsLeaveRoomForWhoHasLittle) {
   EXPECT_LE(shares().bytes(), 4u << 20);
 }
 
-// --- who has gone ---
+// --- clients that have gone ---
 
 TEST_F(SlotSharesTest, WhatAClientLeavesStaysAndCountsForItNoMore) {
   int count = 0;
@@ -252,7 +252,7 @@ TEST_F(SlotSharesTest, ConnectionsThatComeAndGoLeaveRoomForOthers) {
   EXPECT_EQ(set(1000, "who comes later"), Put::accepted);
 }
 
-TEST_F(SlotSharesTest, OfWhoHasGoneTheStoredValuesAreForgottenLikeOthers) {
+TEST_F(SlotSharesTest, StoredValuesOfClientsThatHaveGoneAreForgottenLikeOthers) {
   box().connection_opened();
   for (Owner owner = 1; owner <= 200; ++owner) {
     box().client_came(owner, owner % 2);
@@ -282,9 +282,9 @@ TEST_F(SlotSharesTest, TheAgentsOwnAreNeitherRefusedNorForgotten) {
   EXPECT_EQ(box().find(0, "health")->fields[0].value, large);
 }
 
-// --- who had better wait ---
+// --- clients that should wait ---
 
-TEST_F(SlotSharesTest, WhoHasMuchWaitingIsToldToWaitAndWhenThereIsRoom) {
+TEST_F(SlotSharesTest, AClientWithMuchWaitingIsToldToWaitAndWhenThereIsRoom) {
   box().connection_opened();
   EXPECT_FALSE(box().crowded(1));
   for (int i = 0; !box().crowded(1); ++i) ASSERT_EQ(set(1, key_of(1, i)), Put::accepted);
@@ -300,6 +300,14 @@ TEST_F(SlotSharesTest, WhoHasMuchWaitingIsToldToWaitAndWhenThereIsRoom) {
   EXPECT_EQ(rooms_, 1);
   store();
   EXPECT_EQ(rooms_, 1);
+}
+
+TEST_F(SlotSharesTest, AClientThatHasGoneIsNotToldThatThereIsRoom) {
+  box().connection_opened();
+  for (int i = 0; !box().crowded(1); ++i) ASSERT_EQ(set(1, key_of(1, i)), Put::accepted);
+  box().client_gone(1, 1000);
+  store();
+  EXPECT_EQ(rooms_, 0);
 }
 
 TEST_F(SlotSharesTest, AClientThatWaitsNoMoreLeavesItsPartToTheOthers) {
@@ -339,7 +347,7 @@ TEST_F(SlotSharesTest, RoomThatComesFromWhatHasExpiredIsTold) {
   EXPECT_FALSE(box().crowded(1));
 }
 
-TEST_F(SlotSharesTest, ManyWhoWaitForEachOtherAreNeverRefused) {
+TEST_F(SlotSharesTest, ManyClientsThatWaitForEachOtherAreNeverRefused) {
   make({4 << 20, 1 << 20});
   box().connection_opened();
   for (int i = 0; i < 5000; ++i) {
