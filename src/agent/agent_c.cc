@@ -85,7 +85,7 @@ nb::config::Sources make_sources(const nb_agent_options& options) {
     const size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = text.substr(0, equals);
-    // Kept for reloads: only what matters, not somebody's whole environment.
+    // Kept for reloads: only the variables that matter, not the host's whole environment.
     if (name.starts_with("NODEBEAT_") || name == "CREDENTIALS_DIRECTORY" ||
         name == "NOTIFY_SOCKET" || name.starts_with("WATCHDOG_") || name.starts_with("LISTEN_")) {
       sources.environment.emplace_back(name, text.substr(equals + 1));

@@ -37,7 +37,7 @@ constexpr rpc::Param kWillMethod{"method", rpc::ParamKind::plain, true, 1, 64};
 constexpr rpc::Param kWillParams{"params", rpc::ParamKind::object};
 constexpr auto kWillCallParams = rpc::takes(kWillMethod, kWillParams);
 
-// What becomes of a call in a will: nobody waits for its answer, but why it was refused is kept.
+// What becomes of a call in a will: its answer is not sent, but the reason for a refusal is kept.
 class WillReply final : public rpc::Reply {
  public:
   void answer(std::string_view) override {}
@@ -181,7 +181,7 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
     read_back();
   }
   if (status.state == redis::LinkState::steady) reading_back_ = false;
-  // What came after these answers is another matter: a stranger that answers writes wrongly, say.
+  // Later faults are not meant: for example a server that answers writes wrongly.
   const bool unanswered = !robot_.was_read() || stroke_.is_unread();
   if (status.state == redis::LinkState::waiting && std::exchange(reading_back_, false) &&
       unanswered && status.trouble == redis::Trouble::rubbish &&

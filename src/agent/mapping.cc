@@ -12,8 +12,8 @@
 namespace nb::agent {
 namespace {
 
-// In a user namespace (PrivateUsers= of a systemd unit) whoever is not mapped is "nobody", and not
-// to be told from others.
+// In a user namespace (PrivateUsers= of a systemd unit) all users that are not mapped appear as the
+// same user, "nobody".
 bool is_somebody(uint32_t id, const std::string& map) {
   for (std::string_view rest = map; !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());

@@ -159,7 +159,7 @@ Status Database::connect() {
     next = PQconnectPoll(connection_.get());
   }
   PQsetnonblocking(connection_.get(), 1);
-  // What it has to say beside its errors ("already exists, skipping") interests nobody.
+  // Its notices ("already exists, skipping") are dropped.
   PQsetNoticeProcessor(
       connection_.get(), [](void*, const char*) {}, nullptr);
   Status looked = look();
@@ -167,7 +167,7 @@ Status Database::connect() {
   return fail(looked.error().message);
 }
 
-// Whether what has answered is fit for the audit.
+// Whether the server that answered is fit for the audit.
 Status Database::look() {
   const std::string timeout = std::to_string(ms_of(options_.statement_timeout));
   const auto set =
@@ -187,7 +187,7 @@ Status Database::look() {
   if (!standby) return standby.error();
   if (*standby != "f") {
     return fail(
-        "this server is a standby, to which nobody can write: name the primary, or several "
+        "this server is a standby, which takes no writes: name the primary, or several "
         "hosts and target_session_attrs=read-write");
   }
   return {};
@@ -201,7 +201,7 @@ Status Database::open() {
   }
   const Result<std::string> there = ask(("SELECT " + names).c_str());
   if (!there) return there.error();
-  // Looked at first, since a user who may not make tables may use those that are there.
+  // Looked at first, since a user without the right to make tables may use existing ones.
   if (*there != "t") {
     if (Status made = make_tables(); !made) return made;
   }
@@ -228,7 +228,7 @@ Status Database::read_place() {
   const PGresult* rows = answer->get();
   if (PQntuples(rows) != 1) {
     return fail(
-        "nodebeat_audit_meta has no row: drop this table, it is made anew, and no entry is "
+        "nodebeat_audit_meta has no row: drop this table, it is made again, and no entry is "
         "stored twice");
   }
   const std::string version = PQgetvalue(rows, 0, 0);
@@ -258,7 +258,7 @@ Result<Database::Answer> Database::run(const char* sql, const std::vector<Param>
   std::vector<int> lengths;
   std::vector<int> formats;
   for (const Param& param : params) {
-    // A text ends at its zero byte: what holds one was sorted out before.
+    // A text ends at its zero byte. Entries that contain one were sorted out before.
     values.push_back(param.is_null ? nullptr : param.text.data());
     lengths.push_back(static_cast<int>(param.text.size()));
     formats.push_back(param.is_binary ? 1 : 0);
@@ -305,8 +305,8 @@ Result<Database::Answer> Database::run(const char* sql, const std::vector<Param>
   return answer;
 }
 
-// Of the classes of SQLSTATE: 22 a value, 23 a constraint, 54 a limit of the server. P0001 is what
-// a trigger of somebody else raises.
+// Of the classes of SQLSTATE: 22 a value, 23 a constraint, 54 a limit of the server. P0001 is
+// raised by another program's trigger.
 bool Database::is_about_content() const {
   return state_.starts_with("22") || state_.starts_with("23") || state_.starts_with("54") ||
          state_ == "P0001";

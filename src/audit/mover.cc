@@ -12,7 +12,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often is looked for dead consumers, as a part of the time after which one counts as dead.
+// How often the mover looks for dead consumers, as a part of the time after which one counts as
+// dead.
 constexpr int kLooksATakeover = 4;
 
 MonoTime now() {

@@ -109,7 +109,7 @@ Status Stream::open() {
   open_ = true;
   cursor_ = "0-0";
   newest_ = "$";
-  // To be named in CLIENT LIST; a user who may not do that goes without.
+  // For CLIENT LIST. A user without the right to set a name has none.
   server_.set_deadline(deadline());
   (void)server_.call({"CLIENT", "SETNAME", kGroup}, Form::any);
   if (options_.redis.db != 0) {

@@ -39,7 +39,7 @@ class Stream {
 
   // Entries that this consumer has read and not acknowledged, the oldest first.
   Result<Reading> read_pending(uint64_t count);
-  // Entries that nobody has read.
+  // Entries that no consumer has read.
   Result<Reading> read_new(uint64_t count);
   // Takes over what another consumer has read and not acknowledged for `takeover_after`.
   Result<Reading> take_over(uint64_t count);

@@ -1,4 +1,4 @@
-// The tables, and what is said to them. README.md describes them for who reads them.
+// The tables, and the statements that use them. README.md describes the tables for their readers.
 #pragma once
 
 namespace nb::audit {

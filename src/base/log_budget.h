@@ -1,9 +1,9 @@
-// LogBudget: how many lines of each kind a log takes, so that nobody who can cause a line (a
-// client, Redis, a probe, a file) can fill the log or hide other lines in it. A kind is one call in
+// LogBudget: how many lines of each kind a log takes, so that no cause of lines (a client, Redis, a
+// probe, a file) can fill the log or hide other lines in it. A kind is one call in
 // the source. A kind's lines may further be told apart by what they are about (LogAbout): each
 // client or probe then has a share of its own.
 //
-// What is left out is counted, and told with the beginning of the first such line.
+// Lines that are left out are counted. A later line tells their number and how the first began.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace nb {
 
-// Whom or what a line is about: lines about different ones have different shares.
+// The subject of a line, such as a client. Lines about different subjects have different shares.
 struct LogAbout {
   uint64_t id = 0;  // 0: nothing in particular
 
@@ -38,7 +38,7 @@ class LogLimit {
   void refill(MonoTime now, uint64_t per_minute);
 
   MonoTime asked_{};
-  double tokens_ = -1;  // negative: nobody has asked yet
+  double tokens_ = -1;  // negative: not asked yet
 };
 
 class LogBudget {

@@ -1,4 +1,4 @@
-// What somebody probably meant by a name that does not exist. Pure.
+// Finds the name that was probably meant by a name that does not exist. Pure.
 #pragma once
 
 #include <span>

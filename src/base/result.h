@@ -10,7 +10,7 @@
 
 namespace nb {
 
-// The kinds of trouble that somebody tells apart: each has an exit code.
+// The kinds of trouble that callers tell apart: each has an exit code.
 enum class Fault : uint8_t {
   other,
   in_use,         // by another process

@@ -73,8 +73,8 @@ void Events::append_client_name(const rpc::Call& call, std::string& object) cons
   json::Writer(object).string(name);
 }
 
-// Completes event_, the event without its end, by who has said it, so that no client speaks for
-// another node or another client. False: the call was refused.
+// Completes event_, the event without its end, by the names of its node and its client, so that no
+// client can send an event in the name of another. False: the call was refused.
 bool Events::complete(rpc::Call& call, std::string_view channel, const json::View& event) {
   const bool strict = wire::is_strict_channel(channel);
   json::View type, timestamp, node, client;

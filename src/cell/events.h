@@ -46,8 +46,8 @@ class Events {
 
   static const rpc::Method kMethods[1];
   void publish(rpc::Call& call);
-  // Adds the last member, who has said it, to an object without its end; nothing for a client
-  // without a name.
+  // Adds the last member, the client's name, to an object without its end. Adds nothing for a
+  // client without a name.
   void append_client_name(const rpc::Call& call, std::string& object) const;
 
   // Writes one unit, with the event as its message: `slot` and `entry` may be null. Of an event

@@ -2,7 +2,7 @@
 // to the client that called it: it lives on the heap, owned by Operations, and ends by itself or
 // with that client. It may have several questions under way at once.
 //
-// Each is bounded: in steps, in time, and by what the reader lets through of one answer.
+// Each is bounded: in steps, in time, and by the longest answer that the reader takes.
 #pragma once
 
 #include <array>
@@ -45,14 +45,14 @@ class Operations {
 
   // Begins it; a notification wants no answer, so it is not even asked.
   void begin(rpc::Call& call, std::unique_ptr<Operation> operation);
-  // Nobody waits for what this client asked.
+  // Nobody waits for the answers to this client any more.
   void on_client_closed(rpc::ClientId client);
 
   // Whether one more that this client asks for may begin, when `running` do: of those that do not
   // read their answers, the answers may take only so much memory.
   bool has_room(rpc::ClientId client, size_t running) const;
-  // The longest line that the client gets now: as long as it reads; but where many do not read what
-  // they asked for, long ones have to wait.
+  // The longest line that the client gets now. It is the longest that the client reads, or less
+  // while many clients do not read their answers: then long lines have to wait.
   size_t line_bytes(rpc::ClientId client) const;
   size_t result_bytes(rpc::ClientId client) const { return rpc::result_bytes(line_bytes(client)); }
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }

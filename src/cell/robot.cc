@@ -108,7 +108,7 @@ void Robot::update(rpc::Call& call) {
   if (is_due(last_event_, config_.event_interval, now)) {
     write_event();
     // It is one in a while, however many updates there are; and the state, which it takes along, is
-    // not to wait behind what others publish.
+    // not to wait behind other clients' messages.
     call.urgent |= config_.event_interval > Duration::zero();
     taken = events_.send(call, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
                          samples ? &sample : nullptr);
@@ -169,7 +169,7 @@ void Robot::write_event() {
 void Robot::read_back(redis::Link& link) {
   if (was_read_) return;
   const std::string_view command[] = {"HGET", key_, "state"};
-  // Ahead of what was said meanwhile, which would replace it.
+  // Ahead of the updates that came meanwhile, which would replace it.
   link.query(db_, command, Delegate<void(const redis::QueryReply&)>::to<&Robot::on_read>(this),
              redis::Link::QueryOrder::ahead_of_writes);
 }
@@ -193,7 +193,7 @@ void Robot::on_read(const redis::QueryReply& reply) {
     put_state();
     return on_event_due();
   }
-  // If an update has gone out already, that was without what was only known to Redis.
+  // If an update has gone out already, it lacked the members that only Redis had.
   if (record_.adopt(theirs) && !timestamp_.empty()) put_state();
 }
 

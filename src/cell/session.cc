@@ -66,7 +66,7 @@ constexpr std::string_view kNames[] = {"create",    "update", "touch", "delete",
 // The members that the script writes itself.
 constexpr std::string_view kOwnMembers[] = {"session_id", "version", "created_at", "updated_at"};
 
-// A session as a text says, of whoever wrote it.
+// A session as read from a text. Any program may have written the text.
 struct Stored {
   int64_t version = -1;  // -1: the text is no session
   std::string_view created;
@@ -350,8 +350,8 @@ void Sessions::Run::on_text(std::string_view text) {
   refuse_as_malformed();
 }
 
-// Another program wrote what stands there. What it says is handed to the script, which looks
-// whether it still stands there.
+// Another program wrote the session. Its text is handed to the script, which checks that the text
+// is still there.
 void Sessions::Run::on_foreign(std::string_view text) {
   json::Guard guard;
   const Stored stored = read_stored(text, guard);
@@ -522,7 +522,7 @@ void Sessions::on_client_closed(rpc::ClientId client) {
 }
 
 // A stream is bounded in bytes as well: where its entries are large, it keeps fewer of them. Each
-// agent goes by what it writes itself.
+// agent goes by its own writes.
 uint64_t Sessions::audit_length(size_t state_bytes) {
   const uint64_t length = config_.session.audit_length;
   constexpr uint64_t kAroundState = 256;

@@ -104,8 +104,8 @@ void State::set(rpc::Call& call) {
   if (bytes > 0) new_bytes_.give_back(call.who.user, bytes);
 }
 
-// By how much this value makes Redis larger than ever, as far as the agent knows: what it does not
-// keep is new.
+// By how much this value makes Redis larger than ever, as far as the agent knows: a key that the
+// agent does not keep counts as new.
 uint64_t State::new_bytes(std::string_view key, size_t size) const {
   const auto before = outbox_.find(db_, key);
   if (!before || before->largest == 0) return key.size() + size + kKeyOverhead;

@@ -30,7 +30,7 @@ std::unique_ptr<Operation> make_get_operation(std::string_view key);
 std::unique_ptr<Operation> make_list_operation(std::string_view prefix, const ListCursor& from,
                                                size_t limit);
 
-// The answer of state.get. `source`: who had the value.
+// The answer of state.get. `source`: where the value was found.
 std::string get_result(std::string_view key, std::string_view value_json, const char* source);
 // The one field in which a HASH of the schema holds its object; empty for others.
 std::string_view object_field(std::string_view key);

@@ -33,7 +33,7 @@ constexpr size_t kMaxEnded = 256;
 // Ended sessions that the file names. The oldest are kept, since Redis shows at most one session as
 // running: the one that ran when Redis went away.
 constexpr size_t kMaxEndedNoted = 64;
-constexpr Duration kNow = std::chrono::milliseconds(1);  // a TTL, of what is to go
+constexpr Duration kNow = std::chrono::milliseconds(1);  // a TTL that deletes
 constexpr int kRenewals = 8;                             // of a TTL, before it is over
 // What an entry of the history counts besides its texts.
 constexpr uint64_t kEntryOverhead = 64;
@@ -50,7 +50,7 @@ std::span<const json::View> progress_of(const rpc::Call& call) {
 
 }  // namespace
 
-// Progress is what comes most often.
+// Calls of stroke.update are the most frequent.
 constexpr rpc::Method Stroke::kMethods[] = {
     rpc::method<&Stroke::update>("stroke.update", kUpdateParams, rpc::Right::robot, rpc::kWrites),
     rpc::method<&Stroke::start>("stroke.start", kStartParams, rpc::Right::robot, rpc::kWrites),
@@ -153,7 +153,7 @@ void Stroke::load() {
   record_.adopt(progress);
   if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = parse_timestamp(*at);
   unread_ = true;
-  session_bytes_ = stream_bytes_;  // nobody knows how full its history is
+  session_bytes_ = stream_bytes_;  // it is not known how full its history is
   renew_timer_.start(running_ttl() / kRenewals);
   log_.notice("stroke session %s goes on", session_.c_str());
 }
@@ -167,13 +167,14 @@ void Stroke::read_back(redis::Link& link) {
   }
   if (!goes_on) return;
   const std::string_view command[] = {"HGET", key_, "progress"};
-  // Ahead of what was said meanwhile, which would replace it.
+  // Ahead of the updates that came meanwhile, which would replace it.
   link.query(db_, command, Delegate<void(const redis::QueryReply&)>::to<&Stroke::on_read>(this),
              redis::Link::QueryOrder::ahead_of_writes);
 }
 
 void Stroke::on_read(const redis::QueryReply& reply) {
-  // If the connection is gone, the next one reads; if another session runs now, nobody cares.
+  // If the connection is gone, the next one reads; if another session runs now, the answer is of no
+  // use.
   if (!reply.reply || !unread_) return;
   unread_ = false;
   if (reply.reply.is_error()) return;
@@ -181,8 +182,8 @@ void Stroke::on_read(const redis::QueryReply& reply) {
   json::Guard guard;
   const bool readable = !text.empty() && guard.check(text, {rpc::kLineBytes}).reason == nullptr;
   const json::View theirs = readable ? json::View::of(text) : json::View();
-  // The later one wins: what the agent had noted while Redis was away, or what Redis had got in the
-  // moment before the agent was killed. What an update has said since stays as it is.
+  // The later one wins: the note that the agent made while Redis was away, or the progress that
+  // Redis got just before the agent was killed. Members that an update has set since stay.
   std::string scratch;
   const auto at = theirs["timestamp"].string(scratch);
   const auto stored_at = at ? parse_timestamp(*at) : std::nullopt;
@@ -414,7 +415,7 @@ void Stroke::update(rpc::Call& call) {
 
 void Stroke::end(rpc::Call& call) {
   if (call.is_check()) return;
-  // A will ends what runs, if anything does.
+  // A will ends the running session, if there is one.
   if (call.is_will() && session_.empty()) return;
   if (!is_running(call, call[kSession])) return;
   take_timestamp({});

@@ -26,7 +26,7 @@ std::string partial_answer(AnswerKind kind, std::string_view result,
   if (settled.entry_refused) json.string("entry");
   if (settled.message_refused) json.string("message");
   json.end_array().key("redis").string(settled.words).end_object();
-  // The members of what would have been answered otherwise go first.
+  // The members of the usual answer go first.
   if (kind == AnswerKind::given && result.size() > 2) {
     out.replace(0, 1, std::string(result.substr(0, result.size() - 1)) + ",");
   }
@@ -114,8 +114,8 @@ bool Writes::write(rpc::Call& call, const outbox::SlotUpdate* slot,
   return false;
 }
 
-// While what it puts in leaves for Redis, a client with much here waits and loses nothing. While
-// there is no link nobody waits for it: then its oldest events make room.
+// While there is a link, a client with much here waits until its updates have gone to Redis, and
+// loses nothing. Without a link it does not wait: then its oldest events make room.
 void Writes::hold(rpc::ClientId client) {
   if (client == 0 || !outbox_.crowded(client) || !redis_is_there()) return;
   if (std::find(held_.begin(), held_.end(), client) != held_.end()) return;

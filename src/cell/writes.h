@@ -45,7 +45,7 @@ class Writes {
   void on_room();
   // The link has another state.
   void on_link_status();
-  // Nobody is there any more to hear what became of its calls.
+  // The client has gone, so the outcomes of its calls are not sent.
   void on_client_closed(rpc::ClientId client);
 
   size_t waiting() const { return pending_.size(); }

@@ -164,7 +164,8 @@ void add_bus(CLI::App& app, Commands& c) {
   auto* clear = all->add_subcommand("clear", "tell all programs of the cell to clear all");
   for (auto* one : {stop, clear}) {
     one->add_option("MESSAGE", bus.message, "why, in words");
-    one->add_option("--admin", bus.admin, "who asks for it (the user who is logged in)");
+    one->add_option("--admin", bus.admin,
+                    "the name of the person (default: the user that is logged in)");
   }
   auto* send = all->add_subcommand("send", "send a message of any type");
   send->add_option("TYPE", bus.type, "such as parameter_update")->required();

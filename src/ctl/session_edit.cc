@@ -1,9 +1,9 @@
 // session edit: a session's state in an editor, written back with the version that was read. Where
-// another program has written meanwhile, both changes are united member by member; who edits
-// decides where both have changed the same member.
+// another program has written meanwhile, both changes are united member by member. Where both have
+// changed the same member, the person at the editor decides.
 //
-// The members of the server (version, times) are left out. The text stays in its file unless it was
-// written, or says nothing new.
+// The members of the server (version, times) are left out. The file with the text is removed only
+// if the text was written or changes nothing.
 #include <unistd.h>
 
 #include <algorithm>

@@ -110,7 +110,7 @@ std::string words(const SocketLook& look) {
     case SocketState::missing:
       return format("no agent listens at %s: is nodebeat running? systemctl status nodebeat", p);
     case SocketState::dead:
-      return format("nobody listens at %s: the agent has ended; systemctl restart nodebeat", p);
+      return format("no process listens at %s: the agent has ended; systemctl restart nodebeat", p);
     case SocketState::no_socket:
       return format("%s is not a socket: name the agent's with --socket or NODEBEAT_SOCKET", p);
     case SocketState::overrun:

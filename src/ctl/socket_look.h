@@ -11,8 +11,8 @@ enum class SocketState : uint8_t {
   missing,        // there is nothing at that path
   not_permitted,  // the mode of the file, or of a folder above it, does not allow it
   no_socket,      // something else is there
-  dead,           // nobody listens at that socket
-  overrun,        // somebody listens, but takes no more connections
+  dead,           // no process listens at that socket
+  overrun,        // a process listens, but takes no more connections
   too_long,       // no socket can have such a long path
   other,          // see `error`
 };

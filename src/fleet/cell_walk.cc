@@ -146,7 +146,7 @@ void CellWalk::add_node(std::string_view name, bool registered) {
   node.registered = node.registered || registered;
 }
 
-// Of each node the latest session: what the agents say, and what was found of other programs.
+// The latest session of each node: as the agents report them, and as found of other programs.
 void CellWalk::choose_sessions() {
   discovery_.for_each_session([&](std::string_view name) {
     const auto found = redis::read_session_name(name);
@@ -316,7 +316,7 @@ void CellWalk::finish(bool connected) {
       ++it;
       continue;
     }
-    // Of one that was not asked for nothing is known, but for what this agent itself last beat.
+    // Nothing is known of a node that was not asked for, except of this agent's own: its last beat.
     if (node.own) {
       if (!node.health.empty()) {
         const json::View health = json::View::of(node.health);

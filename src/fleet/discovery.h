@@ -71,7 +71,7 @@ class Discovery {
   int steps_ = 0;
   bool malformed_ = false;
   uint64_t cursor_ = 0;  // where the next step goes on; 0: at the beginning
-  uint32_t pass_ = 0;    // the walk over all keys at hand: what it does not find again has gone
+  uint32_t pass_ = 0;    // the current walk over all keys: names not found again have gone
   Names nodes_;
   Names unnamed_;
   std::map<std::string, Session, std::less<>> sessions_;  // by node

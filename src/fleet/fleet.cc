@@ -13,7 +13,7 @@ namespace {
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
 constexpr int kPagesATurn = 8;
-// After a walk the fleet rests so many times as long as the walk took, so that those who ask
+// After a walk the fleet rests so many times as long as the walk took, so that clients that ask
 // without a pause take a fifth of the agent and of Redis; but not so long that a person would
 // notice.
 constexpr int kRests = 4;
@@ -53,7 +53,7 @@ void Fleet::stop() {
   soon_.cancel();
 }
 
-// Not at once: those who ask in the same turn share the walk.
+// Not at once: all questions of one turn share the walk.
 void Fleet::begin_soon() {
   if (!walk_ && !waiting_.empty()) soon_.request();
 }

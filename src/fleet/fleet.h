@@ -1,6 +1,6 @@
-// Fleet: the status of the whole cell. However many ask, one walk over the cell is under way at a
-// time. All who asked before it began share what it finds, each with a page of their own. After a
-// walk the fleet rests, so that those who ask without a pause take a part of Redis' time only.
+// Fleet: the status of the whole cell. One walk over the cell is under way at a time. All questions
+// that were asked before the walk began share its result; each has a page of its own. After a walk
+// the fleet rests, so that clients that ask without a pause take only a part of Redis' time.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace nb::fleet {
 
 class Fleet {
  public:
-  // What the fleet asks of those who put it together, and how it answers.
+  // What the fleet needs from the agent, and how the fleet answers.
   struct Wiring {
     Delegate<bool()> redis_is_there;
     // This node's health as last beaten, JSON or "null".

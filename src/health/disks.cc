@@ -40,7 +40,7 @@ void DiskReader::mounts_are(const std::vector<Mount>& mounts) {
   for (Disk& disk : disks_) {
     const MountBehind behind = mount_behind(mounts, disk.path, read_link);
     disk.local = behind.mount != nullptr && is_local(behind.mount->type);
-    // Without a mount in the table nobody can tell; in a chroot even "/" has none.
+    // Without a mount in the table this is not known. In a chroot even "/" has none.
     const bool mounted = behind.mount == nullptr || behind.is_point;
     if (mounted && !disk.mounted) {
       disk.problem.clear();

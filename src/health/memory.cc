@@ -166,7 +166,7 @@ std::optional<Memory> MemoryReader::read(Scratch& scratch) {
     // A limit above what the machine has limits nothing.
     if (!limit || *limit <= 0 || (machine && *limit >= machine->total_bytes)) continue;
     const auto memory = read_group(group, *limit, scratch);
-    // The limit holds for the node, but nobody can tell how much is left: the machine's figure
+    // The limit holds for the node, but it is not known how much is left: the machine's figure
     // would be wrong.
     if (!memory) return std::nullopt;
     if (!tightest || memory->available_bytes < tightest->available_bytes) tightest = memory;

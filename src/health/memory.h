@@ -44,8 +44,8 @@ std::optional<int64_t> parse_memory_stat(std::string_view text, std::string_view
 // The limit of the agent's own systemd service is not the node's: nodebeat.service has a small
 // MemoryMax to keep the agent in its place, and the robot process lives outside of it. The agent's
 // own is the innermost "*.service" if the path ends with it, or if it is a nodebeat service; then
-// only what is above counts: slices, and whatever bounds the container. What a container runtime
-// sets is the mount's own root, seen from inside, or a directory below (docker/ID,
+// only the groups above count: slices, and the limits of the container. A container runtime sets
+// its limit at the mount's own root, seen from inside, or in a directory below (docker/ID,
 // docker-ID.scope, k3s.service/kubepods/ID): these do count, and so does their manager's service.
 // `root` is the part of the hierarchy that is mounted; a path outside it leaves only the mount.
 std::vector<std::string> bounding_groups(std::string_view path, std::string_view root);

@@ -21,9 +21,9 @@ class Nvml {
   ~Nvml();
 
   // Appends one reading for each GPU that answers: one that is lost costs the others nothing. Empty
-  // on success, else what went wrong. `may_start`: the library may be loaded and initialised, if
-  // that has not yet succeeded, and anew after a GPU was lost; else nothing but what works is
-  // asked.
+  // on success, else the error. `may_start`: the library may be loaded and initialised, if that has
+  // not yet succeeded, and once more after a GPU was lost. Otherwise only GPUs that work are asked,
+  // and nothing is loaded.
   std::string read(std::vector<GpuReading>& out, bool may_start);
 
  private:

@@ -38,7 +38,7 @@ void SensorReader::look() {
     return;
   }
   if (throttled_) return;
-  throttled_bits_.reset();  // what a device said that has gone
+  throttled_bits_.reset();  // of a device that has gone
   for (const char* path :
        {"/sys/devices/platform/soc/soc:firmware/get_throttled",
         "/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled",

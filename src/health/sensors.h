@@ -79,7 +79,7 @@ class SensorReader {
   const Root root_;
   std::vector<TemperatureFile> found_;
   std::vector<Sensor> sensors_;
-  unsigned generation_ = 0;  // of sensors_: an older batch speaks of other ones
+  unsigned generation_ = 0;  // of sensors_: an older batch is of other sensors
   bool new_sensors_ = false;
   std::string firmware_;                 // "/dev/vcio"
   std::optional<KernelFile> throttled_;  // else get_throttled in /sys

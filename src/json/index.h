@@ -1,6 +1,6 @@
-// An Index says where the values of a text lie. The guard notes it on its one way through, so that
-// whoever looks into the text next need not search for their ends again. It holds what a call is
-// made of; a longer or deeper text is walked over as if there were none, only more slowly.
+// An Index says where the values of a text lie. The guard fills it while it checks the text, so a
+// later reader need not search for the ends of the values again. The index has room for a usual
+// call. A longer or deeper text is read without the index, more slowly.
 #pragma once
 
 #include <array>

@@ -185,7 +185,7 @@ wire::EventSource Heartbeat::source(WallTime wall) const {
 
 void Heartbeat::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   if (slot.key != wire::node_health_key(identity_.node)) return;
-  // A health from before this run is no conflict, whoever has written it.
+  // A health from before this run is no conflict, whichever node wrote it.
   if (ours_was_there_ && echo.existed) look_for_another(echo.previous);
   ours_was_there_ = true;
 }

@@ -27,7 +27,7 @@ class Forgetting {
     forgotten,
     alive,
     unknown,    // it is not in the list
-    kept,       // it has not been away for long enough, or nobody knows since when
+    kept,       // it has not been away for long enough, or the time is not known
     refused,    // by Redis: see words()
     malformed,  // a reply of another form than the command has, which words() names
     no_redis,

@@ -1,5 +1,5 @@
-// Answers: what became of updates, told to whoever waits for it. Answers are gathered while the
-// outbox changes, and given once it is consistent again: who hears one may put something in.
+// Answers: tell each waiter the outcome of its update. Answers are gathered while the outbox
+// changes and given when the outbox is consistent again, because a waiter may put in a new update.
 #pragma once
 
 #include <cstdint>

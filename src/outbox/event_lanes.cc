@@ -57,7 +57,8 @@ void EventLanes::drop_old(MonoTime now) {
 }
 
 Record* EventLanes::next() {
-  // In the order in which they were sent first no record goes ahead of what it has to follow.
+  // Records in doubt go in the order in which they were sent first. So no record goes ahead of one
+  // that it has to follow.
   Record* const doubtful = events_.first_in_doubt();
   Record* const urgent_doubtful = urgent_.first_in_doubt();
   if (doubtful != nullptr || urgent_doubtful != nullptr) {

@@ -41,7 +41,7 @@ class EventLanes {
   void drop_old(MonoTime now);
 
   // The record whose turn it is, or null. Urgent events go first, but let the others have their
-  // turn. A record never goes ahead of what came before it in the other lane for the same value:
+  // turn. A record never goes ahead of an earlier record in the other lane for the same value:
   // first a session's progress, then its end.
   Record* next();
   void mark_sent(Record& record) { lane(record).mark_sent(record); }
@@ -49,12 +49,12 @@ class EventLanes {
   void pop_sent(Record& record);
   // Redis carried out nothing of the oldest sent record of its lane: it waits behind the others.
   void send_again(Record& record) { lane(record).send_again(); }
-  // What was sent is in doubt: it will be sent again.
+  // Sent records are in doubt: they will be sent again.
   void unsend();
-  // The owner puts in no more: what it has not sent yet becomes another's, in whose turns it goes.
+  // The owner puts in no more: its unsent records become the heir's, and go in the heir's turns.
   void leave(Owner owner, Owner heir);
   bool crowded(Owner owner) const { return events_.crowded(owner) || urgent_.crowded(owner); }
-  // Whether somebody has ceased to be crowded since this was last asked.
+  // Whether an owner is no longer crowded since the last call.
   bool take_relief();
 
   bool has_gap() const { return events_.has_gap() || urgent_.has_gap(); }

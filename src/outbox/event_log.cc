@@ -10,7 +10,7 @@ namespace {
 
 // So many owners have chunks of their own, and keep their places while the lane is empty. The
 // events of further owners, such as a client that connects again for each event, have memory of
-// their own: a chunk for each of thousands of owners would be many times what the lane may take.
+// their own: a chunk for each of thousands of owners would be many times the size of the lane.
 constexpr size_t kKeptOwners = 64;
 
 // An owner sends this much before the next owner has its turn.
@@ -333,8 +333,8 @@ void EventLog::release(Record& record) {
 }
 
 void EventLog::unsend() {
-  // What was sent goes first, in the order in which it was sent: the ids of the entries have to
-  // rise. What Redis has aborted lies behind the rest.
+  // Sent records go first, in the order in which they were sent: the ids of the entries have to
+  // rise. Records that Redis has aborted lie behind the rest.
   std::vector<Record*> records;
   records.reserve(size_);
   for (Record* record = first_; record != nullptr; record = record->next) records.push_back(record);

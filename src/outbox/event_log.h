@@ -1,6 +1,6 @@
 // EventLog: one lane of events, bounded in bytes and age. Each owner has a share of the lane. The
-// events of one owner are sent in their order. The owners take turns, so nobody waits behind what
-// others have piled up. When a share is full, its owner's oldest unsent event is dropped. When the
+// events of one owner are sent in their order. The owners take turns, so no owner waits behind all
+// events of another. When a share is full, its owner's oldest unsent event is dropped. When the
 // lane is full, the owner that has most in it loses its oldest unsent event. So an owner with
 // little in the lane loses nothing, whatever others do. The log keeps how many events were lost,
 // and from when to when, until a notice has told it. Records lie packed in chunks and never move,
@@ -170,16 +170,16 @@ class EventLog {
   void pop_sent();
   // Nothing of the oldest sent record was carried out: it waits again, behind all others.
   void send_again();
-  // What was sent is in doubt: it will be sent again.
+  // Sent records are in doubt: they will be sent again.
   void unsend();
-  // The owner puts in no more. What it has not sent yet becomes its heir's, and goes in the heir's
+  // The owner puts in no more. Its unsent records become the heir's, and go in the heir's
   // turns.
   void leave(Owner owner, Owner heir);
   // Whether this owner has so much in the lane that it should wait before it puts in more. That
   // begins at three quarters of its share, or of the part that each owner would have if all with
   // events here and one more had equal parts. It ends at half of that.
   bool crowded(Owner owner) const;
-  // Whether somebody has ceased to be crowded since this was last asked.
+  // Whether an owner is no longer crowded since the last call.
   bool take_relief() { return std::exchange(relief_, false); }
 
   size_t size() const { return size_; }

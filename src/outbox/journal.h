@@ -1,6 +1,6 @@
 // Journal: the seam where a log of events can be kept beyond the life of the process (a spool). The
 // log works without one. Nothing here is called more than a few times an event, and no call may
-// wait: a journal that writes to a disk gathers what it is given and writes elsewhere.
+// wait: a journal that writes to a disk gathers the records and writes them on another thread.
 #pragma once
 
 #include <bit>
@@ -35,8 +35,8 @@ class Journal {
   // The log has taken this record. The sequences rise by one. The record is valid during the call.
   virtual void append(const Record& record) = 0;
   // The log gives up this record unsent, by age or for want of room. A journal that returns true
-  // keeps the event: then the log does not count a loss, nobody who waits hears of it, and the
-  // sequence stays unconfirmed. The journal hands the event back with Outbox::put_back().
+  // keeps the event: then the log does not count a loss, no waiter is told, and the sequence stays
+  // unconfirmed. The journal hands the event back with Outbox::put_back().
   virtual bool keep_dropped(const Record& record) = 0;
   // No event up to this sequence is needed any longer: Redis has stored or refused each of them, or
   // its loss was counted. The sequences rise.

@@ -102,7 +102,7 @@ std::optional<SlotView> Outbox::find(int db, std::string_view key, MonoTime now)
   const Slot* slot = slots_.find(db, key);
   if (slot == nullptr) return std::nullopt;
   const bool stored = slot->stored_version >= slot->version;
-  // Redis refused the value for good, so what Redis has is the value.
+  // Redis refused this value for good, so the value in Redis counts.
   if (!stored && slot->settled()) return std::nullopt;
   if (slot->expired(now)) {
     if (stored) return std::nullopt;
@@ -200,8 +200,8 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
 }
 
 // Ids only grow, also when a clock is set back: Redis takes no entry with an id below that of the
-// stream's last one. So an entry that is sent once more is not stored twice, whatever has become of
-// the first, and even if the first still lingers in a connection that was given up.
+// stream's last one. So an entry that is sent once more is not stored twice, whether or not the
+// first one arrived, and even if it arrives late from a connection that was given up.
 uint64_t Outbox::next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall) {
   const auto ms = [](auto since) {
     return static_cast<uint64_t>(
@@ -373,7 +373,7 @@ void Outbox::settle_record(const Unit& unit, int64_t subscribers, const Refusals
   bool is_settled = true;
   if (record.slot != nullptr) {
     // The value may have gone ahead in another unit. Redis has stored or refused the value there,
-    // or that unit was aborted: then the value goes again, and whoever waits is told then.
+    // or that unit was aborted: then the value goes again, and the waiter is told then.
     Slot& slot = *record.slot;
     if (slot.stored_version < record.slot_version) outcome = Outcome::refused;
     is_settled = std::max(slot.stored_version, slot.refused_version) >= record.slot_version;

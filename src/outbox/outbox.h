@@ -2,8 +2,8 @@
 // and bounded, and have two lanes: urgent events go first. The agent fills the outbox and the link
 // empties it; the outbox knows neither.
 //
-// Nothing leaves the outbox before Redis has confirmed it: what was in flight when a connection
-// died is sent again. In steady state neither filling nor emptying allocates.
+// Nothing leaves the outbox before Redis has confirmed it: updates in flight are sent again when a
+// connection breaks. In steady state neither filling nor emptying allocates.
 #pragma once
 
 #include <optional>
@@ -75,7 +75,7 @@ class Outbox {
   // --- filling ---
 
   // Any of the three may be null. The parts that are given go in one transaction if they can leave
-  // together. `waiter` is told once, through on_settled, what became of the update: at the latest
+  // together. `waiter` is told the outcome of the update once, through on_settled: at the latest
   // when a newer value of the same key is stored.
   Put put(const SlotUpdate* slot, const EntryUpdate* entry, const MessageUpdate* message,
           MonoTime now, WallTime wall, Waiter waiter = 0, Origin origin = {});
@@ -84,8 +84,8 @@ class Outbox {
   bool crowded(Owner owner) const {
     return lanes_.crowded(owner) || slots_.shares().crowded(owner);
   }
-  // A client and its user. When the client has gone, what it has put in stays, but no longer counts
-  // as its own. The events of all clients of one user that have gone share one turn, so a program
+  // A client and its user. When the client has gone, its updates stay, but no longer count as its
+  // own. The events of all clients of one user that have gone share one turn, so a program
   // that connects a thousand times has one turn and not a thousand.
   void client_came(Owner owner, uint32_t user) { slots_.shares().client_came(owner, user); }
   void client_gone(Owner owner, uint32_t user);
@@ -124,9 +124,9 @@ class Outbox {
   // There is a new connection. Every slot is written again, before the events. A shared slot is
   // written again only if its value is not confirmed.
   void connection_opened();
-  // What was in flight waits again.
+  // Units in flight wait again.
   void connection_lost();
-  // Redis has lost what was stored (FLUSHALL, a restart, another server). All slots are written
+  // Redis has lost stored data (FLUSHALL, a restart, another server). All slots are written
   // again, shared ones only where the key is missing. The outbox notices a loss by itself when a
   // HASH of the agent's own is gone before its time. Then it calls `on_lost`, which must not call
   // anything here.
@@ -166,7 +166,7 @@ class Outbox {
   void id_refused(const Unit& unit, MonoTime now, int64_t subscribers, const Refusals& refusals,
                   bool existed = true);
   // Redis carried out nothing of this unit, because of one part of it. The unit goes once more,
-  // `apart`, behind what waits now.
+  // `apart`, behind all that waits now.
   void aborted(const Unit& unit);
 
   // Nothing waits and nothing is in flight.

@@ -1,5 +1,5 @@
-// SlotShares: who takes how much of the room for values whose keys clients choose (`limited`
-// slots).
+// SlotShares: how much each client takes of the room for values whose keys clients choose
+// (`limited` slots).
 //
 // A value that waits for Redis was acknowledged and is never given up, so values are bounded when
 // they come. Each client has a share. Three quarters of the room are for any client; the rest is
@@ -51,7 +51,7 @@ class SlotShares {
     uint32_t user = 0;
     bool gone = false;
     bool crowded = false;
-    size_t inherited = 0;  // what its user's gone clients had waiting when it came
+    size_t inherited = 0;  // bytes that its user's gone clients had waiting when it came
     size_t waiting = 0;    // bytes of the slots that Redis has not answered
     size_t kept_bytes = 0;
     size_t bytes = 0;  // of all its slots
@@ -95,7 +95,7 @@ class SlotShares {
 
   // Whether this client has so much waiting that it should wait: as EventLog::crowded().
   bool crowded(Owner owner) const;
-  // Whether somebody has ceased to be crowded since this was last asked.
+  // Whether an owner is no longer crowded since the last call.
   bool take_relief() { return std::exchange(relief_, false); }
 
   size_t bytes() const { return bytes_; }

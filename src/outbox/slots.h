@@ -165,7 +165,7 @@ class Slots {
   static size_t size_of(const Slot& slot);
 
   // Slots whose numbers are equal in their lowest bits are chained to each other. The number of
-  // buckets is a power of two and grows with the slots. Nobody knows the seed, so nobody can make
+  // buckets is a power of two and grows with the slots. The seed is secret, so no client can make
   // long chains.
   const uint64_t seed_;
   std::vector<Slot*> buckets_;

@@ -1,6 +1,6 @@
-// What the agent hands over for Redis: the latest value of a key, an entry of a stream, a message
-// on a channel. These are views; Outbox::put() copies what they show. The parts of one update go to
-// Redis in one transaction: all or none.
+// The updates that the agent hands over for Redis: the latest value of a key, an entry of a stream,
+// a message on a channel. These are views; Outbox::put() copies what they show. The parts of one
+// update go to Redis in one transaction: all or none.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace nb::outbox {
 
-// Who waits to be told what became of an update; 0: nobody.
+// A caller that wants to know the outcome of its update; 0: none.
 using Waiter = uint64_t;
-// Whose update it is: a client's number, or 0 for the agent's own. What waits is bounded for each
-// owner.
+// The owner of an update: a client's number, or 0 for the agent itself. Each owner's waiting
+// updates are bounded.
 using Owner = uint64_t;
 
 // Where an update comes from.

@@ -9,7 +9,7 @@
 namespace nb::probe {
 
 Outcome not_looked_up(const uv::Target& target, const std::string& limit) {
-  return {Finding::unknown, "nobody has looked up the name '" + target.host + "' within " + limit};
+  return {Finding::unknown, "the name '" + target.host + "' was not looked up within " + limit};
 }
 
 std::unique_ptr<Check> make_check(const CheckContext& context, const ProbeSpec& spec,

@@ -18,7 +18,7 @@ namespace nb::probe {
 
 // The head of a request up to its last header; the caller adds further headers and the blank line.
 // The Host header is the spec's, or names its target, without the zone of a link-local address (RFC
-// 6874). No compression is asked for: nobody here could undo it.
+// 6874). No compression is asked for, since the probes cannot decompress.
 std::string http_head(const char* method, const ProbeSpec& spec, const std::string& agent_version);
 
 class HttpExchange {

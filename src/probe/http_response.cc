@@ -143,7 +143,7 @@ Status HttpResponse::end() {
 
 Status HttpResponse::complain() const {
   if (parser_->raw.status_code == kSwitchingProtocols) {
-    return make_error("the server switched protocols, which nobody asked for");
+    return make_error("the server switched protocols, which was not asked for");
   }
   if (HTTP_PARSER_ERRNO(&parser_->raw) == HPE_CB_body) {
     return make_error("answer is not HTTP: an interim answer with a body");

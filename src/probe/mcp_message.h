@@ -44,7 +44,7 @@ McpSession mcp_session(const HttpResponse& response, std::string_view protocol);
 
 struct McpVerdict {
   bool up = false;
-  // Up, since somebody is there who said no (401, 403): nothing else is known of it.
+  // Up, since a server is there and refused the request (401, 403). Nothing else is known of it.
   bool refused = false;
   // Down, in a way that another question may not meet: one in the other era, or to a ping one that
   // opens a new session.

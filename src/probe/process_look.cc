@@ -58,7 +58,7 @@ constexpr size_t kMaxCommandLine = 32 * 1024;
 // The kernel's highest (PID_MAX_LIMIT): a longer number in a file is something else.
 constexpr pid_t kMaxPid = 4 * 1024 * 1024;
 
-// EPERM: it lives and belongs to somebody else.
+// EPERM: it runs and belongs to another user.
 bool exists(pid_t pid) {
   return ::kill(pid, 0) == 0 || errno == EPERM;
 }

@@ -20,7 +20,7 @@ struct ProcessId {
 
 // The process whose number is the first line of `pidfile`, which is read by read_plain_file(): no
 // link is followed. The error says why there is none, and repeats nothing of the file, whatever
-// file that may be; it is Fault::blind if nobody could look.
+// file that may be; it is Fault::blind if the look itself failed.
 //
 // A number that another process got in the meantime is not noticed: the file's time of writing
 // cannot be compared with a start since boot on machines whose clock is set after booting.

@@ -174,7 +174,7 @@ bool SystemBus::take_message() {
     fail(message.error().message);
     return false;
   }
-  // Signals, and answers to what was given up, are nobody's.
+  // Signals, and answers to questions that were given up, belong to no question.
   if (!message->is_return && !message->is_error) return true;
   const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](const Query* query) {
     return query->serial_ == message->reply_serial;

@@ -1,10 +1,10 @@
 // SystemBus: one connection to the D-Bus system bus, shared by all probes that ask systemd.
 //
-// It is made when the first question is asked and then kept: every connection that comes or goes is
-// announced to all who watch the bus (systemd and logind among them). What is asked while it is
-// being made waits; if it breaks, all who wait get the error and the next question dials again. If
-// a question is given up and the bus has said nothing since it was asked, the connection counts as
-// dead and the others' questions are asked again on a new one.
+// The connection is made for the first question and then kept, since the bus announces each one
+// that comes or goes to all its watchers, such as systemd and logind. Questions that come before it
+// stands wait. If it breaks, all questions get the error, and the next one dials again. If a
+// question is given up and the bus has sent nothing since it was asked, the connection counts as
+// broken, and the other questions are asked again on a new one.
 #pragma once
 
 #include <memory>
@@ -53,7 +53,7 @@ class SystemBus {
 
  private:
   enum class State {
-    idle,            // no connection, and nobody needs one
+    idle,            // no connection, and none is needed
     dialling,        //
     authenticating,  // connected; all is sent that can be, the bus has not agreed yet
     ready,           // messages come and go

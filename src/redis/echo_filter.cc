@@ -12,7 +12,7 @@ constexpr uint16_t kNodes = 8192;  // messages, and the ways they came back by
 constexpr uint16_t kBuckets = 4096;
 constexpr uint16_t kNone = 0;  // node 0 is not used
 
-// Eight bytes a step; not against those who look for collisions, only for those who don't.
+// Eight bytes a step. Not safe against an attacker that searches for collisions.
 uint64_t hash(std::string_view text, uint64_t seed) {
   uint64_t h = seed ^ (text.size() * 0x9e3779b97f4a7c15u);
   const auto mix = [&](uint64_t word) {
@@ -59,7 +59,7 @@ struct EchoFilter::Table {
   }
   bool full() const { return free == kNone && fresh == kNodes; }
 
-  // Not initialised where not yet used: a page that nobody touched costs nothing.
+  // Not initialised where not yet used: an untouched page costs nothing.
   Node nodes[kNodes];
   Sending sendings[kSendings];
   uint16_t buckets[kBuckets];

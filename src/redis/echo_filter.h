@@ -3,8 +3,8 @@
 //
 // Redis does not mark messages with their sender. So a message counts as an echo if the same bytes
 // went out on the same channel within the last 30 s, and have not come back yet as often as they
-// went out. If patterns match the channel as well, one message comes in several copies. So what has
-// come back is counted for each way in (the plain channel, each pattern), and each publication
+// went out. If patterns match the channel as well, one message comes in several copies. So the
+// copies are counted for each way in (the plain channel, each pattern), and each publication
 // accounts for one copy by each way. If a foreign message has the same bytes as ours, one of the
 // two comes through, and it does not matter which. The foreign one is lost only while ours is still
 // on its way, or if ours never came back.

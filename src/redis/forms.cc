@@ -55,8 +55,8 @@ bool is_entries(Reply reply) {
          });
 }
 
-// An entry's id begins with the milliseconds since 1970 at which Redis took it (XADD, redis.io);
-// but whoever adds an entry may name any number.
+// An entry's id begins with the milliseconds since 1970 at which Redis took the entry (XADD,
+// redis.io). But the writer of an entry may choose any number.
 std::optional<WallTime> read_newest_entry(Reply reply) {
   const std::string_view id = reply[0][0].text();
   const auto ms = parse_number<int64_t>(id.substr(0, id.find('-')));

@@ -1,4 +1,4 @@
-// The forms of Redis' replies to reads. Whoever answers at its address is a stranger: each function
+// The forms of Redis' replies to reads. The server at its address is not trusted: each function
 // refuses a reply that has not the form which the command's documentation gives. Pure.
 #pragma once
 

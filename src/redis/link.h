@@ -41,7 +41,7 @@ struct LinkEvents {
   // Of slots with `echo`.
   Delegate<void(const outbox::Slot&, const SlotEcho&)> on_slot_stored;
   // A message goes out; a subscriber of this process may hear it soon. A notice is a message of the
-  // outbox's own, which nobody in this process has heard yet.
+  // outbox's own, which no part of this process has seen yet.
   Delegate<void(std::string_view channel, std::string_view payload, bool is_notice)> on_publish;
 };
 

@@ -250,9 +250,10 @@ std::optional<Failure> Pipeline::on_reply(Reply reply, MonoTime now) {
 
 std::optional<Failure> Pipeline::answer_query(Reply reply) {
   const std::string_view error = reply.error();
-  // A refusal of this user concerns the one who asked; what the server cannot do concerns all. Any
-  // other error, or another form, tells nothing of a key, so it ends the connection. For a question
-  // that is not about a key (INFO) it is an answer like others.
+  // A refusal of this user concerns this question only; a command that the server does not have
+  // concerns all questions. Any other error, or another form of reply, says nothing about a key, so
+  // it ends the connection. For a question that is not about a key (INFO) it is an answer like
+  // others.
   const Trouble trouble = classify(error);
   const bool of_a_key = queries_.front().of_a_key;
   if (!is_refusal(error) && (of_a_key || trouble != Trouble::server_error)) {

@@ -63,8 +63,8 @@ class Pipeline {
 
   // Both add commands to `output`, and return how many replies these will have.
   uint32_t send(const outbox::Unit& unit, std::string& output, MonoTime now);
-  // A command of somebody else. `done` is called once, from on_reply() or give_up(). If the command
-  // is HGET, a reply that Redis does not have for HGET ends the connection.
+  // A command of another part of the agent. `done` is called once, from on_reply() or give_up(). If
+  // the command is HGET, a reply that Redis does not have for HGET ends the connection.
   uint32_t query(uint64_t id, int db, std::span<const std::string_view> command,
                  Delegate<void(const QueryReply&)> done, std::string& output);
   // The answer is no longer wanted.

@@ -1,9 +1,9 @@
 // Reader: questions to the server, on a connection of their own, so that no answer can cost the
 // link anything. The connection is there while something is asked, and a few seconds longer.
 //
-// A reply that is beyond the limit or not the protocol ends the connection, and is told to the one
-// who asked for it; what others had asked meanwhile is asked again. So whoever may get a long
-// answer should ask for its size first. Each question has a time limit.
+// A reply that is beyond the limit or malformed ends the connection. The question of that reply
+// gets an error; the other questions under way are asked again. So before a question that may have
+// a long answer, ask for the answer's size. Each question has a time limit.
 //
 // The answers come on the loop's thread; they may ask, cancel and stop, but must not reconfigure
 // or destroy the reader.

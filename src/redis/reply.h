@@ -1,6 +1,6 @@
 // Reply: an answer of the server as a small value: its kind, and a view of its text or of its
 // elements. These belong to the reader that made the reply; copying a reply copies nothing of them.
-// Whoever answers is a stranger, so no access can fail: a text that is not there is empty, an
+// The server is not trusted, so no access can fail: a text that is not there is empty, an
 // element that is not there is a reply of the kind `none`. Pure.
 #pragma once
 

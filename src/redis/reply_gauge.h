@@ -27,10 +27,10 @@ class ReplyGauge {
   static constexpr const char* kTooLong = "a reply is longer than redis.max_reply allows";
   // hiredis 0.14 counts elements in an int and would allocate 16 GiB for "*2147483647".
   static constexpr size_t kMaxElements = 64 * 1024;
-  // Arrays within arrays. hiredis 1.0 to 1.4.0 have no limit of their own: there a reply nested
-  // deep enough overflows the stack of whoever frees it.
+  // Arrays within arrays. hiredis 1.0 to 1.4.0 have no limit of their own: there, freeing a reply
+  // that is nested deep enough overflows the stack.
   static constexpr size_t kMaxDepth = 7;
-  // The longest simple string or error, and how much of it is handed on: nobody reads more.
+  // The longest simple string or error, and how much of it is handed on: no reader needs more.
   static constexpr size_t kMaxLine = 4 * 1024 * 1024;
   static constexpr size_t kKeptLine = 2048;
 

@@ -44,7 +44,7 @@ void* make_string(const redisReadTask* task, char* text, size_t size) {
                                                        : Reply::Kind::none;
   // RESP3 was not asked for, so its types are refused.
   if (kind == Reply::Kind::none) return nullptr;
-  // "-\r\n": those who look for an error's words have to find some.
+  // "-\r\n" has no words, but an error is told by its words.
   constexpr std::string_view kNoWords = "an error without a text";
   std::string clean;
   if (kind == Reply::Kind::error && size == 0) {

@@ -1,6 +1,6 @@
 // ReplyReader: hiredis' parser behind the limits of ReplyGauge, for hiredis 0.14 and 1.x. Replies
 // are made in an arena of the reader's own, so reading them allocates nothing. The text of a status
-// or an error comes from a stranger, so it is made fit for logs and answers here, where it enters.
+// or an error comes from outside, so it is made fit for logs and answers here, where it enters.
 #pragma once
 
 #include <cstddef>

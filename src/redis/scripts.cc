@@ -10,10 +10,10 @@
 namespace nb::redis {
 namespace {
 
-// No answer of a script is longer than what the script is told to read at most.
+// No answer of a script is longer: the script is told how much to read at most.
 constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
-// In a row, without an answer. Then something is between that knows no scripts, or somebody flushes
-// them all the time: it is asked again by a new connection, after a pause.
+// Loads in a row, without an answer. More mean that a proxy knows no scripts, or that a program
+// flushes them all the time. Then a new connection tries again, after a pause.
 constexpr unsigned kMostLoads = 4;
 
 }  // namespace
@@ -88,7 +88,7 @@ void Scripts::on_server_there() {
 void Scripts::reconfigure(LinkOptions options) {
   if (!connection_.reconfigure(with_database(std::move(options)))) return;
   on_lost({Trouble::closed, "the configuration has changed"}, std::nullopt, true);
-  // Another server does not know their numbers, and would carry out once more what is done.
+  // Another server does not know their numbers, and would carry them out a second time.
   for (const auto& run : runs_) {
     if (run->lost) run->deadline = loop_.now();
   }
@@ -225,7 +225,7 @@ void Scripts::on_time() {
     Runs().swap(again_);
     return;
   }
-  // Whoever is told may cancel others, and run more.
+  // A listener may cancel other runs, and start more.
   while (const auto late = take_late(now)) {
     if (words_.empty()) words_ = "no answer in time";
     late->done({{}, late->lost});

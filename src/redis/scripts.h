@@ -1,9 +1,9 @@
-// Scripts: runs one script on the server, on a connection of its own, so that a script that takes
-// its time holds up neither the link nor what is read.
+// Scripts: runs one script on the server, on a connection of its own, so that a slow script
+// delays neither the link nor the reader.
 //
 // The script has to recognise a run that it has carried out before, by a sequence number among its
-// arguments: a run whose connection broke is sent again on the next one. So the caller hears what
-// became of the run, unless the time is over before. Runs are sent in the order in which they came.
+// arguments: a run whose connection broke is sent again on the next one. So the caller is told the
+// outcome, unless the run's time is over before. Runs are sent in the order in which they came.
 //
 // The answers come on the loop's thread; they may run and cancel, but must not reconfigure, stop or
 // destroy this object.
@@ -55,7 +55,7 @@ class Scripts {
   // and never from within this call. 0, and no call: too many runs wait.
   uint64_t run(size_t keys, std::span<const std::string_view> words, uint64_t sequence,
                MonoTime deadline, Delegate<void(const ScriptAnswer&)> done);
-  // Nobody wants to know any more. A run that was not sent is never sent.
+  // The answer is no longer wanted. A run that was not sent is never sent.
   void cancel(uint64_t run);
   // The link has come to the server: the next try need not wait.
   void on_server_there();
@@ -70,7 +70,7 @@ class Scripts {
  private:
   struct Run {
     uint64_t id = 0;
-    Delegate<void(const ScriptAnswer&)> done;  // empty: nobody wants the answer
+    Delegate<void(const ScriptAnswer&)> done;  // empty: the answer is not wanted
     std::string command;                       // as it is sent
     uint64_t sequence = 0;
     MonoTime deadline{};

@@ -1,6 +1,6 @@
-// SendWindow: how many units may be under way at a time. Whatever comes next has to wait for what
-// is under way. So no more is under way than a slow or busy server answers within some
-// milliseconds, however much waits. Pure.
+// SendWindow: how many units may be under way at a time. A new unit has to wait for all units under
+// way. So no more units are under way than a slow or busy server answers within some milliseconds,
+// however many wait. Pure.
 #pragma once
 
 #include <algorithm>

@@ -19,7 +19,7 @@ std::vector<Need> needs_of(std::string_view node);
 // Commands that an agent does not need and that would harm others. They are only sent to ACL
 // DRYRUN, or into a transaction that is never carried out.
 std::vector<Need> excesses_of(std::string_view node);
-// The same for the user who only looks. Only for ACL DRYRUN.
+// The same for the user that may only read. Only for ACL DRYRUN.
 std::vector<Need> excesses_of_viewer();
 // The same for the user of nodebeat-audit.
 std::vector<Need> excesses_of_audit();

@@ -103,7 +103,7 @@ void logins(const ServerLook& look, Findings& out) {
       out.push_back(
           {Level::problem, check,
            std::string(line.on ? "has no password" : "is off") + ": its agent cannot log in",
-           "nodebeatctl redis setup --force writes its line anew"});
+           "nodebeatctl redis setup --force writes its line again"});
     }
   }
   const auto excess = [&](const char* user, const char* beyond,
@@ -114,7 +114,7 @@ void logins(const ServerLook& look, Findings& out) {
     }
     if (more.empty()) return;
     out.push_back(warning(user, std::string("may do more than ") + beyond + ": " + more,
-                          "nodebeatctl redis setup --force writes its line anew"));
+                          "nodebeatctl redis setup --force writes its line again"));
   };
   excess("user viewer", "look", look.viewer_excess);
   excess("user audit", "move the audit", look.audit_excess);
@@ -138,11 +138,11 @@ void access(const ServerLook& look, Findings& out) {
                           turn_off));
   } else if (look.anonymous == true) {
     out.push_back(problem("access",
-                          "the default user is on and needs no password: whoever reaches it may "
+                          "the default user is on and needs no password: anyone who reaches it may "
                           "do everything",
                           turn_off));
   } else if (look.anonymous == false && !somebody) {
-    out.push_back(fine("access", "nobody gets in without a password"));
+    out.push_back(fine("access", "every user needs a password"));
   } else if (!look.anonymous_unknown.empty()) {
     out.push_back(warning("access",
                           "whether someone without a password gets in could not be looked at: " +
@@ -248,7 +248,7 @@ void users(const ServerLook& look, Findings& out) {
     }
     if (const std::string needed = missing(user, false); !needed.empty()) {
       out.push_back({Level::problem, check, "may not do what an agent does: " + needed,
-                     "nodebeatctl redis setup --force writes its line anew"});
+                     "nodebeatctl redis setup --force writes its line again"});
     }
     if (const std::string wanted = missing(user, true); !wanted.empty()) {
       out.push_back({Level::warning, check, "may not do what an agent is asked to: " + wanted,

@@ -219,7 +219,7 @@ bool Server::receive(Reply& reply) {
         return fail(format("a reply is longer than %zu bytes or %zu items, more than is read here",
                            limits_.bytes, limits_.items));
       case ReplyState::malformed:
-        return fail_stranger("what answers there does not speak Redis' protocol");
+        return fail_stranger("the server there does not speak Redis' protocol");
       case ReplyState::more:
         break;
     }

@@ -25,17 +25,17 @@ bool is_compared(std::string_view name) {
 // Why redis.conf has this setting, in a few words.
 std::string reason(std::string_view name) {
   constexpr std::pair<std::string_view, const char*> kReasons[] = {
-      {"unixsocketperm", "programs of its group get in, and nobody else"},
+      {"unixsocketperm", "only programs of its group may connect"},
       {"maxclients", "an agent has at most four connections"},
       {"tcp-keepalive", "a computer that lost its power is found after two minutes"},
-      {"timeout", "one who subscribes may hear nothing for days"},
+      {"timeout", "a subscriber may receive nothing for days"},
       {"client-output-buffer-limit",
-       "who asks for a lot and does not read it is cut off before the others feel it"},
-      {"maxmemory-clients", "what waits for clients counts against maxmemory"},
+       "a client that does not read its answers is cut off before they take all memory"},
+      {"maxmemory-clients", "answers that wait for clients count against maxmemory"},
       {"appendfsync", "at most the last second is lost with a power cut"},
       {"save", "snapshots write everything again and again, and one that fails stops all writes"},
       {"acllog-max-len", "ACL LOG tells of refused commands"},
-      {"latency-monitor-threshold", "LATENCY LATEST tells of what took longer"},
+      {"latency-monitor-threshold", "LATENCY LATEST tells of slower commands"},
   };
   for (const auto& [of, words] : kReasons) {
     if (of == name) return std::string(": ") + words;

@@ -122,7 +122,7 @@ std::string Setup::admit(const AclLine& line) {
                            (own ? "" : " is none of this setup's and") +
                            " may change the server and its users";
   if (!options_.adopt) {
-    return what + ": " + (own ? "--force writes its line anew; or " : "remove the line, ") +
+    return what + ": " + (own ? "--force writes its line again; or " : "remove the line, ") +
            "turn the user off, or say --adopt to keep it";
   }
   warnings_.push_back(what + ": kept");
@@ -251,7 +251,7 @@ std::string Setup::settle_conf() {
     files_.push_back({"redis.conf", What::kept});
     if (*there != wanted) {
       warnings_.emplace_back(
-          "redis.conf is not what these options would give, and was kept: --force writes it anew");
+          "redis.conf is not what these options would give, and was kept: --force writes it again");
     }
     return {};
   }
@@ -264,16 +264,17 @@ void Setup::warn_of_lines(const std::vector<AclLine>& lines) {
     warnings_.push_back(
         "users.acl has lines that are not what these options would give, and were "
         "kept: " +
-        other_lines_ + "; --force writes them anew");
+        other_lines_ + "; --force writes them again");
   }
   for (const AclLine& line : lines) {
     if (!line.on || !line.nopass) continue;
     const bool own = std::any_of(users_.begin(), users_.end(),
                                  [&](const Done& user) { return user.name == line.user; });
-    warnings_.push_back("user " + line.user +
-                        " is on in users.acl and needs no password: whoever reaches the server " +
-                        "may do what it may; " +
-                        (own ? "--force writes its line anew" : "give it one, or turn it off"));
+    warnings_.push_back(
+        "user " + line.user +
+        " is on in users.acl and needs no password: anyone who reaches the server " +
+        "may do what it may; " +
+        (own ? "--force writes its line again" : "give it one, or turn it off"));
   }
 }
 

@@ -48,7 +48,7 @@ std::optional<uint64_t> size_bytes(std::string_view size);
 
 std::string redis_conf(const StoreOptions& options);
 // The options with which a redis.conf was made: addresses, port, memory and server. In a file that
-// somebody else wrote, the addresses are the words of its bind line as they stand: -10.0.0.2, *.
+// another program wrote, the addresses are the words of its bind line as they stand: -10.0.0.2, *.
 StoreOptions read_redis_conf(std::string_view text);
 
 // Whether this word of a bind line is an address that only the server's own computer reaches.

@@ -1,5 +1,5 @@
-// A Call is one call on its way through a method: who calls, with which params, and where the
-// answer goes. A method answers through the call's Reply and knows nothing of sockets. So a
+// A Call is one call on its way through a method: its caller, its params, and where the answer
+// goes. A method answers through the call's Reply and knows nothing of sockets. So a
 // client's line, a call of a batch, a last will and a unit test call the same method.
 #pragma once
 
@@ -27,24 +27,24 @@ struct Caller {
   ClientLimits* limits = nullptr;  // null: none
 };
 
-// Where the answer to one call goes. A call is answered, refused or put off once; what comes after
-// that is not heard.
+// Where the answer to one call goes. A call is answered, refused or put off once; further calls of
+// these have no effect.
 class Reply {
  public:
   virtual void answer(std::string_view result) = 0;
   virtual void refuse(const Error& error) = 0;
-  // The answer comes later, through the front end (rpc/front_end.h). 0 if nobody waits for it.
+  // The answer comes later, through the front end (rpc/front_end.h). 0 if no answer is wanted.
   // `weight`: as how many calls this one counts while it waits.
   virtual Token put_off(size_t weight) = 0;
-  // Whether anybody waits for an answer: nobody does after a notification or in a last will. A
-  // refusal is heard in any case.
+  // Whether the caller waits for an answer: not after a notification or in a last will. A refusal
+  // is reported in any case.
   virtual bool is_wanted() const = 0;
 
  protected:
   ~Reply() = default;
 };
 
-// For what the agent writes of its own accord.
+// For writes of the agent itself.
 class SilentReply final : public Reply {
  public:
   void answer(std::string_view) override {}

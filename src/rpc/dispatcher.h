@@ -25,7 +25,7 @@ class Dispatcher {
   // The call of a will, whose method has to be one that may be in a will. False: it is not.
   bool dispatch_will(Call& call, json::View params);
 
-  // Tells which socket gives a right, for the error of a caller who has not got it.
+  // Tells which socket gives a right, for the error of a caller without that right.
   using SocketWith = Delegate<std::string_view(Right)>;
   void set_socket_with(SocketWith socket_with) { socket_with_ = socket_with; }
 

@@ -1,5 +1,5 @@
-// FrontEnd: what methods ask of the door that clients come in by, beyond the answer to the call at
-// hand: answers that were put off, messages that nobody asked for, and how much a client can take.
+// FrontEnd: the side towards the clients, as methods see it beyond the answer to the current call:
+// answers that were put off, messages that were not asked for, and how much a client can take.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace nb::rpc {
 
 class FrontEnd {
  public:
-  // Nothing happens if the client has gone, or for 0; true if there was somebody to answer.
+  // Nothing happens if the client has gone, or for 0; true if there was a client to answer.
   virtual bool answer(Token token, std::string_view result_json) = 0;
   virtual bool refuse(Token token, const Error& error) = 0;
 
@@ -21,7 +21,7 @@ class FrontEnd {
   // the client wants to know.
   virtual void report(ClientId client, std::string_view method, const Error& error) = 0;
 
-  // Sends a complete object that nobody has asked for, such as an event, without its newline. A
+  // Sends a complete object that was not asked for, such as an event, without its newline. A
   // client that does not keep up loses it, and is told how many it has lost by one `event.gap`, as
   // soon as there is room and before anything else that is sent this way. So it does for what is
   // longer than max_line_bytes(). False if the client has gone.

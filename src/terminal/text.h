@@ -34,7 +34,9 @@ std::string json_printable(std::string_view json);
 // `text` as one word for a shell, in quotes where it needs them.
 std::string shell_word(const std::string& text);
 
-// "12 s ago", or "now" within the first second; "in 3 s" for what lies ahead.
+// An age for people, in the units of human_duration(): "12 s ago", or "now" within the first
+// second. A time that lies ahead has a negative age: "in 3 s". Parts of a second are left out,
+// since an age is shown once and is not followed.
 std::string ago(int64_t milliseconds);
 // "512 B", "1.5 KiB", "1 MiB"
 std::string size_text(double bytes);

@@ -9,9 +9,9 @@ namespace nb::wire {
 std::string node_health_key(std::string_view node);      // HASH, field "health"
 std::string node_metrics_stream(std::string_view node);  // STREAM of past healths
 std::string node_events_channel(std::string_view node);  // pub/sub
-// STREAMs of events that must not be lost for coming late, with the fields "channel" and "event":
-// of errors, and of starts and ends of sessions; of what was published on one channel; of what was
-// published on channels without a stream of their own.
+// STREAMs of events that must not be lost for coming late, with the fields "channel" and "event".
+// The first has errors, and starts and ends of sessions; the second has the messages of one
+// channel; the third has the messages of channels without a stream of their own.
 std::string node_events_stream(std::string_view node);
 std::string channel_events_stream(std::string_view node, std::string_view channel);
 std::string other_events_stream(std::string_view node);
@@ -28,9 +28,9 @@ std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
-// Sessions with versions: a STRING of JSON for each; of all of them a ZSET by the time at which
-// they expire, a HASH of digests, and a STREAM of who has written what; for each run of an agent a
-// HASH of its last writes.
+// Sessions with versions. Each session is a STRING of JSON. Of all sessions there are a ZSET by the
+// time at which they expire, a HASH of digests, and a STREAM of all writes with their writers. Each
+// run of an agent has a HASH of its last writes.
 std::string session_key(std::string_view id);
 inline constexpr std::string_view kSessionsKey = "nodebeat:sessions";
 inline constexpr std::string_view kSessionSealsKey = "nodebeat:sessions:seals";

@@ -46,7 +46,7 @@ struct Throttling {
 struct ProbeReport {
   std::string name;
   std::string type;                  // "mcp", "http", ...
-  std::optional<bool> up;            // nothing before the first verdict, and while nobody can tell
+  std::optional<bool> up;            // nothing before the first verdict, and while it is not known
   std::optional<double> latency_ms;  // of the last try, if that succeeded
   std::string detail;                // "everything 2.0.0, MCP 2025-11-25", or why it is not up
   std::optional<int> port;           // TCP port it asks, if any

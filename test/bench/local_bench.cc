@@ -648,7 +648,7 @@ int64_t stat_of(std::string_view stats, const char* name) {
 constexpr std::string_view kStats = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.stats\"}\n";
 
 // Lines leave in batches, one send() each. The last of a batch is a request that is answered when
-// it is stored; who calls this sees to it that the lanes have room for what is under way.
+// it is stored; the caller sees to it that the lanes have room for the lines under way.
 int rate(const char* socket, int port, bool is_set, int clients, int count, size_t payload,
          int batches_a_client) {
   std::vector<std::string> lines, requests;

@@ -58,7 +58,7 @@ class Rig {
       const ssize_t n = ::send(client.get(), part.data(), part.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n > 0) input.remove_prefix(static_cast<size_t>(n));
       if (n < 0 && errno != EAGAIN) break;
-      if (n < 0) settle();  // who has too many calls open is not read from
+      if (n < 0) settle();  // a client with too many open calls is not read from
       loop_.run_once(false);
       open = drain(client.get());
     }

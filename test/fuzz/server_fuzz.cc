@@ -5,7 +5,7 @@
 //
 // The first byte says which calls a client makes, the rest is cut at 0x1e. A piece is sent as it
 // is, or by its first byte: '=' a text, '@' an array of texts cut at 0x1f, '%' a cursor and such an
-// array (SCAN), '!' a message to whoever has subscribed (channel, 0x1f, message), '#' bytes that
+// array (SCAN), '!' a message to all subscribers (channel, 0x1f, message), '#' bytes that
 // nobody has asked for. After the last piece the pieces come again, if the first byte says so, else
 // errors.
 //

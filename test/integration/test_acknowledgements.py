@@ -170,7 +170,7 @@ def test_an_event_larger_than_all_events_may_be(redis_server, make_agent, steady
 
 
 def test_a_key_that_holds_another_type(cell):
-    """Redis says no to this one write: whoever waits is told, and the link lives."""
+    """Redis says no to this one write: the client is told, and the link lives."""
     cell.redis.rpush("robot:state:ook", 1)
     error = refused(cell.client, "robot.update", joints_l=[1], ack="stored")
     assert (error.code, error.name) == (-32009, "refused_by_redis")

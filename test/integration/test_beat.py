@@ -97,7 +97,7 @@ def test_nothing_else_is_written(redis_server, make_agent):
     assert sorted(redis_server.client().keys()) == [
         "node:health:hog", "nodebeat:nodes", "stream:node_metrics:hog"
     ]
-    # The agents' own: who was ever here. No reader of the others takes it for one of theirs.
+    # The agents' own list of all nodes that were ever here. It matches no pattern of other readers.
     assert redis_server.client().hkeys("nodebeat:nodes") == ["hog"]
 
 

@@ -115,7 +115,7 @@ def test_a_dead_socket(ctl, socket_path):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(socket_path))
     done = ctl("nodes")
-    assert done.returncode == AWAY and "nobody listens" in done.stderr
+    assert done.returncode == AWAY and "no process listens" in done.stderr
 
 
 def test_something_else_lies_there(ctl, socket_path):

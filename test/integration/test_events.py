@@ -202,8 +202,8 @@ def test_what_patterns_may_cost(cell, connect):
 
 
 def test_listeners_that_share_what_they_listen_to(cell, connect, listening):
-    """Each gets a message once, by the oldest of its own subscriptions that match; who comes and who
-    goes changes nothing for the others."""
+    """Each gets a message once, by the oldest of its own subscriptions that match; clients that come
+    and go change nothing for the others."""
     def by(client):
         event = client.next_event()
         assert event["event"]["type"] == ("y" if "remote" in event else "x")
@@ -339,7 +339,7 @@ def test_a_flood_does_not_push_out_what_others_say(lonely, connect):
 
 
 def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
-    """Nor the one who floods: of that one the agent reads no more until there is room."""
+    """Nor the client that floods: the agent reads no more from it until there is room."""
     flooders = [connect(cell.agent) for _ in range(4)]
     for client in flooders:
         flood(client)

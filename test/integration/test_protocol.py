@@ -115,7 +115,7 @@ def test_an_integer_however_it_is_written(cell, written, number):
     session = cell.client.call("stroke.start", '{"total_strokes":1.0}')["session_id"]
     cell.client.call("stroke.update", f'{{"stroke_idx":{written},"ack":"stored","timeout_ms":2e3}}')
     progress = cell.redis.hget(f"stroke:progress:{session}", "progress")
-    # For whoever reads it, it is one without doubt.
+    # A reader finds a number without doubt.
     assert f'"stroke_idx":{number},' in progress and '"total_strokes":1,' in progress
     (_, entry), = cell.redis.xrange(f"stream:stroke_history:{session}")
     assert entry["stroke_idx"] == str(number)

@@ -114,7 +114,7 @@ def test_what_setup_writes_is_what_check_wants(store, check):
     findings = check(store.url(), code=WELL)
     for user in ("user nodebeat-hog", "user nodebeat-ook"):
         assert findings[user]["text"] == "may do what an agent does, and nothing beyond it"
-    assert findings["access"]["text"] == "nobody gets in without a password"
+    assert findings["access"]["text"] == "every user needs a password"
     assert findings["addresses"]["text"].startswith("it listens on 127.0.0.1")
     assert findings["redis eviction"]["text"].startswith("policy noeviction")
     assert findings["redis persistence"]["text"] == "append-only file is on"
@@ -153,7 +153,7 @@ def test_check_of_users_that_open_the_door(store, check):
     assert "needs no password" in findings["user robot-lab"]["text"]
     assert "write keys" in findings["user viewer"]["text"]
     assert findings["user audit"]["text"].startswith("may do more than move the audit: make up entries, take")
-    assert "access" not in check(store.url(), code=PROBLEMS), "nobody gets in without a password"
+    assert "access" not in check(store.url(), code=PROBLEMS), "every user needs a password"
 
 
 def test_an_agent_lives_on_it(store, cell_users, make_agent, steady):
@@ -418,7 +418,7 @@ def test_check_of_a_careless_server(make_redis, check):
                         maxmemory_policy="allkeys-lru", appendonly="no")
     findings = check(server.url(), user=None, code=PROBLEMS)
     levels = {name: f["level"] for name, f in findings.items()}
-    assert levels["access"] == "problem" and "whoever reaches it" in findings["access"]["text"]
+    assert levels["access"] == "problem" and "anyone who reaches it" in findings["access"]["text"]
     assert levels["redis eviction"] == "problem"
     for name in ("addresses", "protected mode", "redis persistence", "users"):
         assert levels[name] == "warning", name

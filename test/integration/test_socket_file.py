@@ -1,4 +1,4 @@
-"""The file that the local socket is: who may have it, and who has it already."""
+"""The file that the local socket is: which agent may have it, and which has it already."""
 
 import grp
 import json

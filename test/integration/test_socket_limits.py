@@ -447,7 +447,7 @@ def test_clients_that_die_while_their_answers_are_on_the_way(cell, connect):
 
 
 def anonymous_memory(agent):
-    """Without the program's text: whether that is shared depends on who else runs it."""
+    """Without the program's text: that is shared with other processes of the same program."""
     rows = Path(f"/proc/{agent.pid}/smaps_rollup").read_text().splitlines()
     return 1024 * next(int(row.split()[1]) for row in rows if row.startswith("Anonymous:"))
 

@@ -221,7 +221,7 @@ def test_one_client_takes_no_room_from_another_while_redis_is_away(lonely, conne
     lonely.client.call("robot.update", joints_l=[1])  # this does not count
     for i in range(10):
         other.call("state.set", key=f"other{i}", value="x" * 500)
-    # Nor do connections that come and go take it from who was there before.
+    # Nor do connections that come and go take it from clients that were there before.
     for name in "abcde":
         client = connect(lonely.agent)
         taken, error = fill(client, name)

@@ -84,7 +84,7 @@ class FakeStore {
     }
     return false;
   }
-  // A message to whoever has subscribed.
+  // A message to all subscribers.
   void publish(const std::string& channel, const std::string& payload) {
     for (Wire* wire : std::vector<Wire*>(wires_)) {
       if (wire->listens) wire->events.on_data(array_of({"message", channel, payload}));

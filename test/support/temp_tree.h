@@ -36,7 +36,7 @@ class TempTree {
   const std::string& path() const { return path_; }
   std::string operator()(std::string_view inside) const { return path_ + std::string(inside); }
 
-  // Writes a file in place, as the kernel changes its own: who has it open reads the new text.
+  // Writes a file in place, as the kernel changes its own: open descriptors read the new text.
   void write(std::string_view inside, std::string_view text) const {
     const std::string full = (*this)(inside);
     std::error_code error;

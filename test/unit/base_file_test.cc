@@ -77,7 +77,7 @@ TEST(File, APlainFileIsNeitherALinkNorAnythingElse) {
   EXPECT_EQ(why(folder / "link").fault, Fault::blind);
 }
 
-TEST(File, WhoCannotLookIsBlind) {
+TEST(File, AReaderThatCannotLookIsBlind) {
   for (const int error : {EACCES, EPERM, EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL}) {
     EXPECT_TRUE(is_own_trouble(error)) << error;
   }

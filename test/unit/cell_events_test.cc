@@ -78,7 +78,7 @@ TEST_F(CellEvents, TheReadersOfStrictChannelsGetWhatTheyParse) {
 }
 
 // No client speaks for another node, or for another client.
-TEST_F(CellEvents, WhoHasSaidItIsTheAgentsToSay) {
+TEST_F(CellEvents, TheAgentItselfNamesTheClient) {
   connect();
   client_name = "arm \"left\"";
   const auto published = [&](const std::string& channel, const std::string& event) {

@@ -160,7 +160,7 @@ TEST_F(CellStrokeNoted, ARestartGoesOnWithTheSession) {
       << stored(session);
 }
 
-TEST_F(CellStrokeNoted, TheLaterProgressWinsWhoeverHasIt) {
+TEST_F(CellStrokeNoted, TheLaterProgressWinsWhereverItIs) {
   const std::string session = start();
   call("stroke.update", R"({"stroke_idx":2,"timestamp":"2026-11-20T14:00:00"})");
   restart();

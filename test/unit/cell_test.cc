@@ -29,7 +29,7 @@ TEST(HourlyBudget, IsEachUsersAndComesBackBitByBit) {
   EXPECT_TRUE(budget.spend(1, 3600, start + 10h));
 }
 
-TEST(HourlyBudget, ForgetsWhoHasGone) {
+TEST(HourlyBudget, ForgetsClientsThatHaveGone) {
   HourlyBudget budget(10);
   const MonoTime now{std::chrono::hours(5)};
   EXPECT_TRUE(budget.spend(1, 10, now));

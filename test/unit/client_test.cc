@@ -762,7 +762,7 @@ TEST_F(ClientTest, RefusalsAreReadBehindALateAnswerAndOfAPublish) {
   for (int i = 0; i < 100 && stats().rejected == 0; ++i) {
   }
   EXPECT_EQ(last_error(-32003), "event.publish: refused");
-  // A message of a subscription is left to who dispatches.
+  // A message of a subscription stays until the caller dispatches.
   ASSERT_TRUE(
       agent_->send(R"({"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":1}})"
                    "\n"));

@@ -120,7 +120,7 @@ TEST_F(FleetTest, APageHasEachNodeWithItsHealthOrWhenItWasLastSeen) {
   EXPECT_EQ(page(1)["cursor"].type(), json::View::Type::null);
 }
 
-TEST_F(FleetTest, AllWhoAskInATurnShareOneWalk) {
+TEST_F(FleetTest, AllQuestionsOfATurnShareOneWalk) {
   add_node("eek", R"({"is_reachable":true})");
   for (uint64_t token = 1; token <= 20; ++token) ask(token, 1, token % 2 == 0 ? "eek" : "");
   ASSERT_TRUE(answered(20));
@@ -134,7 +134,7 @@ TEST_F(FleetTest, AllWhoAskInATurnShareOneWalk) {
   EXPECT_EQ(page(2)["cursor"].type(), json::View::Type::null);
 }
 
-TEST_F(FleetTest, WhoAsksLaterGetsAWalkOfTheirOwn) {
+TEST_F(FleetTest, ALaterQuestionGetsAWalkOfItsOwn) {
   ask(1);
   ASSERT_TRUE(answered(1));
   ask(2);

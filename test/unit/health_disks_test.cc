@@ -265,7 +265,7 @@ class HungFileSystem {
     device_.reset(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   }
   ~HungFileSystem() {
-    device_.reset();  // aborts the connection: whoever waits gets ENOTCONN
+    device_.reset();  // aborts the connection: callers that wait get ENOTCONN
     if (!point_.empty()) ::umount2(point_.c_str(), MNT_DETACH);
   }
 

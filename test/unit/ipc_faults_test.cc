@@ -519,7 +519,7 @@ TEST_F(IpcFaults, OfFullConnectionsTheOneThatWasIdleForLongestYields) {
   EXPECT_EQ(server->counters().yielded, 2u);
 }
 
-// A connection of whatever user, as far as those who count them can see.
+// A connection of any user, as far as the limits on connections can see.
 class AdmissionTest : public testing::Test, private SessionOwner {
  public:
   void may_yield(ClientId client, bool& is_needed) { is_needed = client <= needed; }

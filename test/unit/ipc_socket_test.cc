@@ -158,7 +158,7 @@ TEST(SocketFile, NeverStealsALiveSocket) {
   const std::string pid = std::to_string(::getpid());
   EXPECT_EQ(failure(second.open(path, 0600, {})),
             path + " is in use: process " + pid + " holds " + path + ".lock");
-  // Somebody else's, who knows of no lock.
+  // The socket of another program, which does not use a lock.
   const std::string other = tree("/other.sock");
   const Listener listener(other);
   EXPECT_EQ(failure(second.open(other, 0600, {})), other + " is in use: process " + pid +

@@ -1,4 +1,5 @@
-// What the unit tests of outbox/ share: an outbox, what goes out of it as text, and who has heard.
+// The fixture of the unit tests of outbox/: an outbox, its output as text, and the outcomes that
+// its waiters were told.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -84,7 +84,7 @@ TEST_F(OwnersTest, TheAgentIsNotToldOfItsOwnLosses) {
   EXPECT_TRUE(losses().empty()) << "a notice tells of them";
 }
 
-TEST_F(OwnersTest, ManyFloodsTakeFromEachOtherAndNotFromWhoHasLittle) {
+TEST_F(OwnersTest, ManyFloodsTakeFromEachOtherAndNotFromOwnersWithLittle) {
   event(9, "quiet", 1);
   event(0, "the agent's", 2);
   for (Owner owner = 1; owner <= 8; ++owner) flood(owner);
@@ -220,7 +220,7 @@ TEST_F(OwnersTest, NobodyWaitsBehindWhatOthersHavePiledUp) {
   EXPECT_EQ(count(Sent(sent.begin(), sent.begin() + 150), "quiet"), 2u);
 }
 
-TEST_F(OwnersTest, WhoComesAndGoesHasOneTurn) {
+TEST_F(OwnersTest, AUserWhoseClientsComeAndGoHasOneTurn) {
   make_shares(1'000'000, 400'000, 400'000);
   for (Owner owner = 10; owner < 110; ++owner) {
     flood(owner, 10);
@@ -284,7 +284,7 @@ TEST_F(OwnersTest, AfterALostConnectionTheOldestGoesFirstAgain) {
   EXPECT_EQ(count(sent, "2"), 1u);
 }
 
-TEST_F(OwnersTest, WhoHasMuchHereIsToldToWaitAndWhenThereIsRoom) {
+TEST_F(OwnersTest, AnOwnerWithMuchHereIsToldToWaitAndWhenThereIsRoom) {
   box().connection_opened();
   EXPECT_FALSE(box().crowded(1));
   while (!box().crowded(1)) ASSERT_EQ(event(1, std::string(200, 'x')), Put::accepted);

@@ -266,7 +266,7 @@ TEST_F(OutboxTest, WhatWasAbortedSurvivesALostConnection) {
   }
 }
 
-// --- who waits ---
+// --- waiters ---
 
 TEST_F(OutboxTest, EachWaiterHearsOnceWithTheAnswerOfPublish) {
   box().connection_opened();
@@ -292,7 +292,7 @@ TEST_F(OutboxTest, AWaiterOfANewerVersionWaitsForThat) {
   EXPECT_EQ(settled_, (Heard{{1, "stored"}, {2, "stored"}}));
 }
 
-TEST_F(OutboxTest, WhoHearsMayPutSomethingIn) {
+TEST_F(OutboxTest, AWaiterThatIsToldMayPutSomethingIn) {
   box().connection_opened();
   fill().event("h1", "", 1);
   fill().event("h2", "", 2);
@@ -307,7 +307,7 @@ TEST_F(OutboxTest, WhoHearsMayPutSomethingIn) {
   EXPECT_EQ(settled_.size(), 14u);
 }
 
-TEST_F(OutboxTest, WhoHasGivenUpIsForgotten) {
+TEST_F(OutboxTest, AWaiterThatHasGivenUpIsForgotten) {
   for (Waiter i = 1; i <= 5000; ++i) fill().hash(i % 2 == 0 ? "a" : "b", "1", "", "", i);
   box().keep_waiters([](void*, Waiter waiter) { return waiter == 5000; }, nullptr);
   box().connection_opened();

@@ -131,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
                  "HTTP/1.1 199 Odd\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n\r\n", true,
                  "answer is not HTTP: an interim answer with a body"},
         HttpCase{"switching", "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-                 false, "the server switched protocols, which nobody asked for"},
+                 false, "the server switched protocols, which was not asked for"},
         HttpCase{"rubbish", "\x16\x03\x01\x02 certainly not", false,
                  "answer is not HTTP: invalid constant string"},
         HttpCase{"nothing", "", true, "the server closed the connection without an answer"}),

@@ -129,7 +129,7 @@ TEST(RedisFiles, BindLinesOfOthers) {
     EXPECT_EQ(host_of_bind(bound), "") << bound;
 }
 
-TEST(SecretFiles, WhoComesSecondWaitsAndIsTold) {
+TEST(SecretFiles, TheSecondProgramWaitsAndIsTold) {
   char folder[] = "/tmp/redis_admin_test.XXXXXX";
   ASSERT_NE(::mkdtemp(folder), nullptr);
   {
@@ -187,7 +187,7 @@ TEST(RedisFiles, FreePatternsReadBack) {
   EXPECT_EQ(usual.keys, (std::vector<std::string>{"cell:*"}));  // tells nothing
 }
 
-TEST(RedisFiles, WhoMayAdminister) {
+TEST(RedisFiles, KnowsTheUsersThatMayAdminister) {
   for (const char* line :
        {"user x on nopass ~* &* +@all", "user x ON ALLKEYS ALLCOMMANDS",
         "user x on -@all +config|set", "user x on +@read +ACL", "user x on -@all +get (~* +@admin)",
@@ -414,7 +414,7 @@ TEST(RedisCheck, InfoByName) {
   EXPECT_FALSE(info_value("", "role"));
 }
 
-TEST(RedisCheck, WhoGetsIn) {
+TEST(RedisCheck, FindsTheUsersThatGetIn) {
   ServerLook look = good();
   look.anonymous = true;
   EXPECT_EQ(level(look, "access"), Level::warning);
@@ -460,7 +460,7 @@ TEST(RedisCheck, EachSettingIsCompared) {
   ServerLook look = good();
   look.config["timeout"] = "2";
   EXPECT_EQ(differences(look),
-            "timeout is 2, recommended is 0: one who subscribes may hear nothing for days -> "
+            "timeout is 2, recommended is 0: a subscriber may receive nothing for days -> "
             "redis-cli CONFIG SET timeout 0, and the same in redis.conf\n");
   for (const auto& [name, value] :
        std::vector<std::pair<const char*, const char*>>{{"maxclients", "20"},
@@ -509,12 +509,12 @@ TEST(RedisCheck, LimitsOfBuffers) {
   EXPECT_FALSE(contains(said, "pubsub"));
 }
 
-TEST(RedisCheck, WhoCanLogIn) {
+TEST(RedisCheck, FindsTheUsersThatCanLogIn) {
   ServerLook look = good();
   look.acl.emplace_back("user robot-lab on nopass sanitize-payload ~* &* +@all");
   EXPECT_EQ(level(look, "user robot-lab"), Level::problem);
   for (const Finding& finding : redis_findings(look)) {
-    EXPECT_NE(finding.text, "nobody gets in without a password");
+    EXPECT_NE(finding.text, "every user needs a password");
   }
   look.acl.back() = "user robot-lab off nopass ~* &* +@all";
   EXPECT_EQ(level(look, "user robot-lab"), Level::ok);

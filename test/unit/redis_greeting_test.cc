@@ -45,7 +45,7 @@ TEST(Greeting, SaysEverythingInOneWrite) {
                          GreetingStep::select, GreetingStep::ping}));
 }
 
-TEST(Greeting, AuthenticatesWhoeverIsNamed) {
+TEST(Greeting, AuthenticatesTheUserThatIsNamed) {
   const auto greet = [](const char* user, const char* password) {
     return commands(Greeter({user, password, "n", {}}).output);
   };
@@ -100,7 +100,7 @@ TEST(Greeting, OnlyOkAndPongLetTheConnectionBeUsed) {
       }
     }
   }
-  // To who subscribes.
+  // The form of PONG on a connection with subscriptions.
   EXPECT_FALSE(greeter.answer("+OK\r\n+OK\r\n+OK\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"));
 }
 

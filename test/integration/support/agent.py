@@ -167,8 +167,8 @@ class Agent:
         return psutil.Process(self.pid).memory_full_info()
 
     def own_memory(self):
-        """Bytes that are nobody else's, the program's text not counted: who else runs it decides
-        whether that is shared."""
+        """Bytes of this process alone, without the program's text: that is shared with other
+        processes of the same program."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024
 
