@@ -146,10 +146,11 @@ Answer AgentLink::failure(int result) const {
       return {kTooMany, code, said + ": try again"};
     case NB_ERR_TIMEOUT:
       if (!connected()) return why_away();
-      return {kTimeout, 0,
-              format("the agent at %s has not answered within %s: it is busy or stopped; try "
-                     "--timeout, or systemctl restart nodebeat",
-                     printable(options_.socket).c_str(), human_duration(options_.timeout_ms).c_str())};
+      return {
+          kTimeout, 0,
+          format("the agent at %s has not answered within %s: it is busy or stopped; try "
+                 "--timeout, or systemctl restart nodebeat",
+                 printable(options_.socket).c_str(), human_duration(options_.timeout_ms).c_str())};
     case NB_ERR_AWAY: {
       // The agent may have given a reason before it closed the connection: too many connections, or
       // this user may not connect.

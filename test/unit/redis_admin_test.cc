@@ -503,7 +503,7 @@ TEST(RedisCheck, LimitsOfBuffers) {
   const std::string said = differences(look);
   EXPECT_TRUE(
       said.starts_with("client-output-buffer-limit is \"normal 1024 1024 1\", recommended "
-                       "is \"normal 64mb 32mb 60\": who asks"))
+                       "is \"normal 64mb 32mb 60\": a client"))
       << said;
   EXPECT_TRUE(contains(said, "CONFIG SET client-output-buffer-limit \"normal 64mb 32mb 60\""));
   EXPECT_FALSE(contains(said, "pubsub"));
