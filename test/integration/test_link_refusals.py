@@ -54,7 +54,7 @@ def test_a_proxy_that_has_lost_its_server_costs_nothing(redis_server, make_agent
     reaches(client, "steady")
     store = redis_server.client()
     wait_until(lambda: store.get("cell:k") == "1" and store.get("cell:l") == "2")
-    wait_until(lambda: {"i": 1} in recorded(store))
+    wait_until(lambda: {"i": 1, "node_id": "ook"} in recorded(store))
     assert client.call("agent.stats")["outbox"]["refused"] == before
 
 
