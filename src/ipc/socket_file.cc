@@ -1,6 +1,7 @@
 #include "ipc/socket_file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +53,16 @@ std::string temporary_name(const std::string& path, int number) {
 // a folder for the socket (systemd/nodebeat.tmpfiles), the socket is made in there.
 constexpr const char* kGroupFolder = ".group";
 constexpr gid_t kNoNumber = 65534;  // what a group without a number here looks like
+
+// chown(), where it can work: only a group that the process is in, and a sandbox may end a process
+// for the call.
+bool give_to(const std::string& path, gid_t group) {
+  gid_t groups[NGROUPS_MAX];
+  gid_t* const end = groups + std::max(::getgroups(NGROUPS_MAX, groups), 0);
+  const bool may = ::geteuid() == 0 || ::getegid() == group || std::find(groups, end, group) != end;
+  if (!may) errno = EPERM;
+  return may && ::chown(path.c_str(), static_cast<uid_t>(-1), group) == 0;
+}
 
 std::string place_to_make(const std::string& path, std::optional<uint32_t> group) {
   const std::string folder = path + kGroupFolder;
@@ -249,7 +260,7 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
   }
   const bool has_group = !group || *group == status.st_gid ||
                          (status.st_gid == kNoNumber && place.size() > path.size());
-  if (!has_group && ::chown(temporary.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+  if (!has_group && !give_to(temporary, *group)) {
     return refuse(
         make_error("cannot give %s to group %u: %s. The agent's user has to be in it; in a "
                    "service of systemd, it has to be the unit's Group=",

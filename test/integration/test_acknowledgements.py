@@ -275,7 +275,7 @@ def test_a_recorded_event_is_stored_once_however_often_links_break(make_redis, m
     def publish(some):
         for _ in range(some):
             for c, client in enumerate(clients):
-                for channel in ("all", f"own{c}"):
+                for channel in ("cell:all", f"cell:own{c}"):
                     waiting[c].append(client.request(
                         "event.publish", channel=channel, event={"c": c, "i": sent[c]},
                         ack="stored", timeout_ms=60000))
@@ -292,7 +292,7 @@ def test_a_recorded_event_is_stored_once_however_often_links_break(make_redis, m
             # Redis carries out what comes, and nobody hears of it.
             between.mode = "swallow"
             publish(5)
-            wait_until(lambda: server.client().xlen("stream:events:ook:all") > 0)
+            wait_until(lambda: server.client().xlen("stream:events:ook:cell:all") > 0)
             between.mode = "pass"
         between.reset_all() if turn % 2 else between.close_all()
         answer(40)
@@ -303,8 +303,8 @@ def test_a_recorded_event_is_stored_once_however_often_links_break(make_redis, m
                 if f["channel"] == channel for e in [json.loads(f["event"])]]
 
     for c in sent:
-        assert stored(f"own{c}") == [(c, i) for i in range(sent[c])]
-        assert [i for who, i in stored("all") if who == c] == list(range(sent[c]))
+        assert stored(f"cell:own{c}") == [(c, i) for i in range(sent[c])]
+        assert [i for who, i in stored("cell:all") if who == c] == list(range(sent[c]))
 
 
 def test_ids_go_on_where_the_stream_has_come_further(make_redis, make_agent, connect):
