@@ -210,7 +210,12 @@ uint64_t Outbox::next_id_ms(uint64_t least_ms, MonoTime now, WallTime wall) {
   const bool is_known = redis_ms_ > 0;
   const uint64_t clock =
       is_known ? redis_ms_ + ms(now - redis_ms_at_) : ms(wall.time_since_epoch());
-  // This computer's own clock may be a year ahead: no later id goes by it.
+  // Until Redis' clock is known, ids go by this computer's own. If that is a little ahead, ids stay
+  // ahead for as long, or Redis would refuse the next ones. It may also be a year ahead: then it
+  // spoils no later ids.
+  constexpr uint64_t kLittleMs = 60'000;
+  if (is_known && last_wall_ms_ <= clock + kLittleMs)
+    last_id_ms_ = std::max(last_id_ms_, last_wall_ms_);
   uint64_t& last = is_known ? last_id_ms_ : last_wall_ms_;
   last = std::max(clock, last);
   return std::max(last, least_ms);

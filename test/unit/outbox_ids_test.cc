@@ -123,6 +123,18 @@ TEST_F(IdsTest, AClockOfThisComputerThatIsAheadSpoilsNoLaterId) {
   EXPECT_EQ(id_of(next_at(1s, kWall + 24h)), id(1000, 3));
 }
 
+// Else Redis would refuse the next ids, and messages would go ahead of their entries.
+TEST_F(IdsTest, AClockOfThisComputerThatIsALittleAheadIsWaitedFor) {
+  fill().event("a");
+  EXPECT_EQ(id_of(next_at(0s, kWall + 5s)), id(5000, 1));
+  sample();
+  box().entry_stored(next_at(0s), kWallMs, kStart);
+  fill().event("b");
+  EXPECT_EQ(id_of(next_at(1s)), id(5000, 3));
+  fill().event("c");
+  EXPECT_EQ(id_of(next_at(6s)), id(6000, 4));
+}
+
 TEST_F(IdsTest, ASampleInDoubtIsSentOnceMoreWithoutOne) {
   sample();
   (void)next_at(0s);
