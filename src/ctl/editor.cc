@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kMostBytes = 2 * 1024 * 1024;
 // What a shell runs where no variable names an editor.
 constexpr char kAnyEditor[] =
-    "for e in sensible-editor editor nano vi; do command -v \"$e\" >/dev/null && exec \"$e\" "
+    "for e in editor nano vi; do command -v \"$e\" >/dev/null && exec \"$e\" "
     "\"$1\"; "
     "done; exit 127";
 

@@ -94,8 +94,8 @@ def test_what_is_not_changed_is_not_written(session):
 def test_visual_then_editor_then_what_is_there(session, tmp_path):
     there = tmp_path / "bin"
     there.mkdir()
-    (there / "sensible-editor").write_text('#!/bin/sh\nsed -i "s/1.10/3/" "$1"\n')
-    (there / "sensible-editor").chmod(0o755)
+    (there / "editor").write_text('#!/bin/sh\nsed -i "s/1.10/3/" "$1"\n')
+    (there / "editor").chmod(0o755)
     env = {"VISUAL": "", "EDITOR": "sed -i s/1e2/5/", "PATH": f"{there}:{os.environ['PATH']}"}
     assert "version 2" in ends(session.edit(":", env=env), OK)
     env["EDITOR"] = ""
