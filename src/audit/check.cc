@@ -23,10 +23,6 @@ using terminal::printable;
 using terminal::problem;
 using terminal::warning;
 
-int64_t ms_of(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 std::string advice_on_redis(std::string_view fault, const Options& options) {
   const auto has = [&](std::string_view word) { return fault.find(word) != fault.npos; };
   if (has("WRONGPASS")) {

@@ -25,10 +25,6 @@ int64_t now_ms() {
       .count();
 }
 
-int64_t ms_of(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 struct FreeOptions {
   void operator()(PQconninfoOption* list) const { PQconninfoFree(list); }
 };
@@ -237,8 +233,8 @@ Status Database::read_place() {
                 ", and this nodebeat-audit knows version " + kTablesVersion +
                 ": install the one that made them, or name another database or schema");
   }
-  const auto id = StreamId::parse(PQgetvalue(rows, 0, 1));
-  place_ = {id.value_or(StreamId()), parse_number<uint64_t>(PQgetvalue(rows, 0, 2))};
+  const auto id = wire::parse_stream_id(PQgetvalue(rows, 0, 1));
+  place_ = {id.value_or(wire::StreamId()), parse_number<uint64_t>(PQgetvalue(rows, 0, 2))};
   return {};
 }
 

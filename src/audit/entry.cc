@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <span>
 
-#include "audit/stream_id.h"
 #include "base/text.h"
+#include "wire/stream_id.h"
 
 namespace nb::audit {
 namespace {
@@ -87,7 +87,7 @@ std::string fill(Entry& entry, std::vector<Reply>& fields) {
 bool add_item(Batch& batch, Reply&& item) {
   using Kind = Reply::Kind;
   if (item.kind != Kind::list || item.items.size() != 2) return false;
-  const auto id = StreamId::parse(item.items[0].text);
+  const auto id = wire::parse_stream_id(item.items[0].text);
   Reply& content = item.items[1];
   if (item.items[0].kind != Kind::text || !id) return false;
   std::string& text = item.items[0].text;

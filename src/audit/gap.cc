@@ -20,7 +20,7 @@ Place where_it_stands(const Place& known, const StreamFacts& facts) {
 }  // namespace
 
 Progress look_for_gap(const Place& known, const StreamFacts& facts, uint64_t read,
-                      StreamId last_read, bool all) {
+                      wire::StreamId last_read, bool all) {
   const Place before = where_it_stands(known, facts);
   const uint64_t trimmed = facts.added - facts.length;
   const bool behind = facts.length > 0 ? before.id < facts.first : before.id < facts.last;

@@ -8,30 +8,30 @@
 #include <cstdint>
 #include <optional>
 
-#include "audit/stream_id.h"
+#include "wire/stream_id.h"
 
 namespace nb::audit {
 
 // A stream and our group of it, looked at together with the reading of new entries, just before it.
 struct StreamFacts {
-  uint64_t added = 0;   // entries that it ever had
-  uint64_t length = 0;  // that it has
-  StreamId first;       // 0-0 if it is empty
-  StreamId last;        // the highest id that it ever had
-  StreamId delivered;   // to the group, the last one
-  uint64_t read = 0;    // by the group, at least; 0: not known
+  uint64_t added = 0;        // entries that it ever had
+  uint64_t length = 0;       // that it has
+  wire::StreamId first;      // 0-0 if it is empty
+  wire::StreamId last;       // the highest id that it ever had
+  wire::StreamId delivered;  // to the group, the last one
+  uint64_t read = 0;         // by the group, at least; 0: not known
 };
 
 // All entries up to `id` have been read, or counted as lost.
 struct Place {
-  StreamId id;
+  wire::StreamId id;
   std::optional<uint64_t> count;  // how many the stream ever had up to `id`; nothing: not known
 
   bool operator==(const Place&) const = default;
 };
 
 struct Gap {
-  StreamId after, before;         // between these two; `before` 0-0: the stream is empty
+  wire::StreamId after, before;   // between these two; `before` 0-0: the stream is empty
   std::optional<uint64_t> count;  // nothing: not known
 
   bool operator==(const Gap&) const = default;
@@ -45,6 +45,6 @@ struct Progress {
 // `known`: the place that was stored last; at the very first, {0-0, 0}. `read` new entries were
 // read, the last with the id `last_read`; `all`: there are no more.
 Progress look_for_gap(const Place& known, const StreamFacts& facts, uint64_t read,
-                      StreamId last_read, bool all);
+                      wire::StreamId last_read, bool all);
 
 }  // namespace nb::audit

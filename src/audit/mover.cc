@@ -109,7 +109,8 @@ Result<Reading> Mover::read(Source source) {
 
 void Mover::note_gap(const StreamFacts& facts, const Reading& reading) {
   const Batch& batch = reading.batch;
-  const StreamId last = batch.is_empty() ? StreamId() : *StreamId::parse(batch.ids.back());
+  const wire::StreamId last =
+      batch.is_empty() ? wire::StreamId() : *wire::parse_stream_id(batch.ids.back());
   const Progress progress =
       look_for_gap(place_.value_or(database_.place()), facts, batch.ids.size(), last, reading.all);
   place_ = progress.place;

@@ -50,4 +50,9 @@ Result<LoadedOptions> parse_options(std::string_view text, const std::string& fi
 // The keys of the file; config/audit.toml describes them.
 std::span<const config::Key> option_keys();
 
+// In whole milliseconds, as libpq, Redis' deadlines and poll() take it.
+inline int64_t ms_of(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
 }  // namespace nb::audit

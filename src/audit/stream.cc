@@ -26,10 +26,6 @@ std::string key() {
   return std::string(wire::kSessionAuditKey);
 }
 
-int64_t ms_of(Duration duration) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 const Reply* value_of(const Reply& map, std::string_view name) {
   for (size_t i = 0; i + 1 < map.items.size(); i += 2) {
     if (map.items[i].text == name) return &map.items[i + 1];
@@ -43,9 +39,9 @@ std::optional<uint64_t> number_of(const Reply& map, std::string_view name) {
   return parse_number<uint64_t>(value->text);
 }
 
-std::optional<StreamId> id_of(const Reply& map, std::string_view name) {
+std::optional<wire::StreamId> id_of(const Reply& map, std::string_view name) {
   const Reply* value = value_of(map, name);
-  return value == nullptr ? std::nullopt : StreamId::parse(value->text);
+  return value == nullptr ? std::nullopt : wire::parse_stream_id(value->text);
 }
 
 Error malformed(const Server::Command& command) {
@@ -68,7 +64,7 @@ std::optional<StreamFacts> stream_facts(const Reply& reply) {
     const Reply* name = value_of(group, "name");
     const auto delivered = id_of(group, "last-delivered-id");
     if (name == nullptr || name->text != kGroup || !delivered) continue;
-    return StreamFacts{*added, *length,    *length > 0 ? *first : StreamId(),
+    return StreamFacts{*added, *length,    *length > 0 ? *first : wire::StreamId(),
                        *last,  *delivered, number_of(group, "entries-read").value_or(0)};
   }
   return std::nullopt;
@@ -235,7 +231,7 @@ Result<Reading> Stream::take_over(uint64_t count) {
   Reading out;
   // The next cursor, the entries, and the ids of what has been trimmed and is not pending any more.
   std::vector<Reply>& items = reply->items;
-  if (items.size() != 3 || !StreamId::parse(items[0].text)) return malformed(command);
+  if (items.size() != 3 || !wire::parse_stream_id(items[0].text)) return malformed(command);
   for (Reply& item : items[1].items) {
     if (!add_item(out.batch, std::move(item))) return malformed(command);
   }
@@ -254,7 +250,7 @@ Result<std::string> Stream::oldest_pending() {
   if (!reply) return reply.error();
   if (reply->items.empty()) return std::string();
   const std::vector<Reply>& first = reply->items[0].items;
-  if (first.empty() || !StreamId::parse(first[0].text)) return malformed(command);
+  if (first.empty() || !wire::parse_stream_id(first[0].text)) return malformed(command);
   return first[0].text;
 }
 

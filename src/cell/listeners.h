@@ -132,8 +132,8 @@ class Listeners final : private ReplayHost {
   void on_begun(Replay& replay) override;
   bool has_room(const Replay& replay) override;
   bool on_recorded(const Replay& replay, const Event& event) override;
-  bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
-                 redis::StreamId before) override;
+  bool on_missed(const Replay& replay, std::string_view stream, wire::StreamId after,
+                 wire::StreamId before) override;
   void on_unrecorded(const Replay& replay, const Event& event) override;
   void on_lost(const Replay& replay, WallTime since) override;
 

@@ -131,9 +131,9 @@ bool Listeners::on_recorded(const Replay& replay, const Event& event) {
   return deliver_one(replay.client(), event.channel, event.payload, rest_, false);
 }
 
-bool Listeners::on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
-                          redis::StreamId before) {
-  const WallTime to = before == redis::StreamId{} ? loop_.clock().wall_now() : before.time();
+bool Listeners::on_missed(const Replay& replay, std::string_view stream, wire::StreamId after,
+                          wire::StreamId before) {
+  const WallTime to = before == wire::StreamId{} ? loop_.clock().wall_now() : before.time();
   rest_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event.gap\",\"params\":{\"from\":\"";
   append_timestamp(after.time(), rest_);
   rest_ += "\",\"to\":\"";
@@ -141,7 +141,7 @@ bool Listeners::on_missed(const Replay& replay, std::string_view stream, redis::
   rest_ += "\",\"stream\":";
   json::Writer(rest_).string(stream);
   rest_.append(",\"after\":\"").append(after.text()).append("\",\"before\":");
-  rest_ += before == redis::StreamId{} ? "null" : '"' + before.text() + '"';
+  rest_ += before == wire::StreamId{} ? "null" : '"' + before.text() + '"';
   rest_ += "}}";
   return front_.notify_if_room(replay.client(), rest_);
 }

@@ -38,8 +38,8 @@ std::string_view field(redis::Reply fields, std::string_view name) {
   return {};
 }
 
-redis::StreamId id_of(redis::Reply entry) {
-  return redis::parse_stream_id(entry[0].text()).value_or(redis::StreamId{});
+wire::StreamId id_of(redis::Reply entry) {
+  return wire::parse_stream_id(entry[0].text()).value_or(wire::StreamId{});
 }
 
 int64_t number_in(redis::Reply info, std::string_view name) {
@@ -49,8 +49,8 @@ int64_t number_in(redis::Reply info, std::string_view name) {
   return 0;
 }
 
-redis::StreamId id_in(redis::Reply info, std::string_view name) {
-  return redis::parse_stream_id(field(info, name)).value_or(redis::StreamId{});
+wire::StreamId id_in(redis::Reply info, std::string_view name) {
+  return wire::parse_stream_id(field(info, name)).value_or(wire::StreamId{});
 }
 
 bool is_no_stream(redis::Reply info) {
@@ -82,7 +82,7 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
   if (const auto time = parse_timestamp(since); time && time->time_since_epoch().count() >= 0) {
     start.since.ms = static_cast<uint64_t>(
         std::chrono::floor<std::chrono::milliseconds>(time->time_since_epoch()).count());
-  } else if (const auto id = redis::parse_stream_id(since)) {
+  } else if (const auto id = wire::parse_stream_start(since)) {
     start.since = *id;
     start.after_it = since.find('-') != since.npos;
   } else {

@@ -26,18 +26,18 @@
 #include "json/view.h"
 #include "redis/reader.h"
 #include "redis/server_clock.h"
-#include "redis/stream_id.h"
 #include "rpc/call.h"
 #include "rpc/error.h"
 #include "uv/loop.h"
 #include "uv/timer.h"
+#include "wire/stream_id.h"
 
 namespace nb::cell {
 
 // Where a replay begins.
 struct ReplayStart {
   uint64_t last = 0;      // at the last events, so many of them; 0:
-  redis::StreamId since;  // at this id; and if it is that of an event,
+  wire::StreamId since;   // at this id; and if it is that of an event,
   bool after_it = false;  // behind that event
 };
 
@@ -52,7 +52,7 @@ class ReplayHost {
   struct Event {
     std::string_view channel, payload, node;
     std::string_view pattern;  // by which it comes; empty: by its channel
-    redis::StreamId id;
+    wire::StreamId id;
   };
   // It knows where it begins, or cannot find out now: what is published from now on will come.
   virtual void on_begun(Replay& replay) = 0;
@@ -60,8 +60,8 @@ class ReplayHost {
   // False: the client has no room now.
   virtual bool on_recorded(const Replay& replay, const Event& event) = 0;
   // Entries of this stream behind `after`, and before `before` if that is not 0-0, are gone.
-  virtual bool on_missed(const Replay& replay, std::string_view stream, redis::StreamId after,
-                         redis::StreamId before) = 0;
+  virtual bool on_missed(const Replay& replay, std::string_view stream, wire::StreamId after,
+                         wire::StreamId before) = 0;
   // A live message that is not recorded.
   virtual void on_unrecorded(const Replay& replay, const Event& event) = 0;
   // Such messages may have been lost since then.
@@ -108,7 +108,7 @@ class Replay {
   void on_live(std::string_view channel, std::string_view payload, bool repeated);
 
  private:
-  using StreamId = redis::StreamId;
+  using StreamId = wire::StreamId;
   struct Channel {
     std::string name;
     std::string pattern = {};  // that it matches; empty: it was named itself

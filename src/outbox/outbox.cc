@@ -178,7 +178,10 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
           record->id_ms = next_id_ms(unit.stream.least_ms, now, wall);
         }
       }
-      if (record->number == 0) record->number = ++last_number_ != 0 ? last_number_ : ++last_number_;
+      if (record->number == 0) {
+        last_number_ = std::max(last_number_ + 1, 1u);  // 0 is what has not been sent
+        record->number = last_number_;
+      }
       unit.id = record->id();
       counters_.replayed += record->was_sent;
       lanes_.mark_sent(*record);

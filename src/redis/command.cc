@@ -2,22 +2,11 @@
 
 #include <array>
 
-#include "base/text.h"
+#include "wire/stream_id.h"
 
 namespace nb::redis {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
-
-namespace {
-
-// The id of an entry: "1700000000000-0".
-bool is_stream_id(std::string_view text) {
-  const size_t dash = text.find('-');
-  return dash != text.npos && parse_number<uint64_t>(text.substr(0, dash)) &&
-         parse_number<uint64_t>(text.substr(dash + 1));
-}
-
-}  // namespace
 
 std::string_view name(Command command) {
   constexpr std::array<std::string_view, kCommands> kNames = {
@@ -41,7 +30,7 @@ bool has_form(Command command, Reply reply) {
     case Command::find_entry:
       return reply.is_array();
     case Command::xadd:
-      return reply.is_string() && is_stream_id(reply.text());
+      return reply.is_string() && wire::parse_stream_id(reply.text());
     case Command::hset:
     case Command::del:
     case Command::pexpire:

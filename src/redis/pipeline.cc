@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "redis/resp_writer.h"
 #include "wire/repeated.h"
+#include "wire/stream_id.h"
 
 namespace nb::redis {
 
@@ -372,8 +373,7 @@ std::optional<Failure> Pipeline::take_result(Command command, Reply reply) {
       progress_.entry_found = is_entry(reply, unit.record->entry());
       break;
     case Command::xadd:
-      progress_.entry_ms =
-          parse_number<uint64_t>(reply.text().substr(0, reply.text().find('-'))).value_or(0);
+      progress_.entry_ms = wire::parse_stream_id(reply.text())->ms;  // has_form() has seen it
       break;
     case Command::hget:
       progress_.echo.previous = reply.text();

@@ -166,21 +166,21 @@ TEST(AuditEntry, AnArrayForPostgreSQL) {
 }
 
 TEST(AuditStreamId, Text) {
-  EXPECT_EQ(StreamId::parse("17-4"), (StreamId{17, 4}));
-  EXPECT_EQ(StreamId::parse("18446744073709551615-18446744073709551615")->text(),
+  EXPECT_EQ(wire::parse_stream_id("17-4"), (wire::StreamId{17, 4}));
+  EXPECT_EQ(wire::parse_stream_id("18446744073709551615-18446744073709551615")->text(),
             "18446744073709551615-18446744073709551615");
   for (const char* wrong : {"", "17", "17-", "-4", "17-4 ", "18446744073709551616-0", "a-b"}) {
-    EXPECT_EQ(StreamId::parse(wrong), std::nullopt) << wrong;
+    EXPECT_EQ(wire::parse_stream_id(wrong), std::nullopt) << wrong;
   }
-  EXPECT_LT((StreamId{9, 9}), (StreamId{10, 0}));
-  EXPECT_LT((StreamId{10, 0}), (StreamId{10, 1}));
+  EXPECT_LT((wire::StreamId{9, 9}), (wire::StreamId{10, 0}));
+  EXPECT_LT((wire::StreamId{10, 0}), (wire::StreamId{10, 1}));
 }
 
 // A stream whose entries have the ids 1-0, 2-0, ...: `trimmed` of them are gone.
 StreamFacts stream_of(uint64_t added, uint64_t trimmed, uint64_t delivered) {
   return {.added = added,
           .length = added - trimmed,
-          .first = trimmed < added ? StreamId{trimmed + 1, 0} : StreamId(),
+          .first = trimmed < added ? wire::StreamId{trimmed + 1, 0} : wire::StreamId(),
           .last = {added, 0},
           .delivered = {delivered, 0}};
 }
@@ -225,7 +225,7 @@ TEST(AuditGap, AGroupThatIsMadeAnewReadsOnceMore) {
   EXPECT_EQ(first.place, place(15, 15));
   const Progress next = look_for_gap(first.place, stream_of(20, 12, 14), 3, {17, 0}, false);
   EXPECT_EQ(next.gap, std::nullopt);
-  EXPECT_EQ(next.place.id, (StreamId{17, 0}));
+  EXPECT_EQ(next.place.id, (wire::StreamId{17, 0}));
   EXPECT_EQ(look_for_gap(place(5, 5), stream_of(20, 12, 0), 8, {20, 0}, true).gap,
             (Gap{{5, 0}, {13, 0}, 7}));
 }
@@ -244,7 +244,7 @@ TEST(AuditGap, AnotherStream) {
 TEST(AuditGap, AnotherConsumerHasReadOn) {
   // It stands in the stream still.
   const Progress progress = look_for_gap(place(5, 5), stream_of(20, 8, 10), 2, {12, 0}, false);
-  EXPECT_EQ(progress.place.id, (StreamId{12, 0}));
+  EXPECT_EQ(progress.place.id, (wire::StreamId{12, 0}));
   StreamFacts behind = stream_of(20, 12, 10);
   EXPECT_EQ(look_for_gap(place(5, 5), behind, 2, {14, 0}, false).gap,
             (Gap{{10, 0}, {13, 0}, std::nullopt}));
@@ -268,11 +268,11 @@ TEST(AuditStream, Facts) {
   ASSERT_TRUE(facts);
   EXPECT_EQ(facts->added, 12u);
   EXPECT_EQ(facts->length, 3u);
-  EXPECT_EQ(facts->first, (StreamId{2, 0}));
-  EXPECT_EQ(facts->last, (StreamId{7, 0}));
-  EXPECT_EQ(facts->delivered, (StreamId{4, 1}));
+  EXPECT_EQ(facts->first, (wire::StreamId{2, 0}));
+  EXPECT_EQ(facts->last, (wire::StreamId{7, 0}));
+  EXPECT_EQ(facts->delivered, (wire::StreamId{4, 1}));
   EXPECT_EQ(facts->read, 9u);
-  EXPECT_EQ(stream_facts(answer(0, 12, "2-0"))->first, StreamId());
+  EXPECT_EQ(stream_facts(answer(0, 12, "2-0"))->first, wire::StreamId());
   EXPECT_FALSE(stream_facts(answer(13, 12, "2-0")));
   EXPECT_FALSE(stream_facts(answer(3, 12, "")));
   EXPECT_FALSE(stream_facts(list({text("length"), number(3)})));  // Redis 6

@@ -1,8 +1,8 @@
 // Unit tests of cell/replay and cell/live_match: event.subscribe with `replay`, over a scripted
 // Redis. test/integration/test_replay.py has the real one.
 #include "cell/live_match.h"
-#include "redis/stream_id.h"
 #include "unit/cell_fixture.h"
+#include "wire/stream_id.h"
 
 namespace nb::cell {
 namespace {
@@ -100,15 +100,15 @@ TEST(LiveMatch, WhatIsGivenUpIsLostUnlessItWasRecorded) {
 }
 
 TEST(StreamId, ReadsWhatRedisWrites) {
-  EXPECT_EQ(redis::parse_stream_id("5-7"), (redis::StreamId{5, 7}));
-  EXPECT_EQ(redis::parse_stream_id("5"), (redis::StreamId{5, 0}));
+  EXPECT_EQ(wire::parse_stream_id("5-7"), (wire::StreamId{5, 7}));
+  EXPECT_EQ(wire::parse_stream_start("5"), (wire::StreamId{5, 0}));
   for (const char* wrong :
        {"", "-", "5-", "-5", "a", "5-a", "+", "18446744073709551616-0", "1-2-3"}) {
-    EXPECT_FALSE(redis::parse_stream_id(wrong)) << wrong;
+    EXPECT_FALSE(wire::parse_stream_id(wrong)) << wrong;
   }
-  EXPECT_EQ((redis::StreamId{5, 0}.before().text()), "4-18446744073709551615");
-  EXPECT_EQ((redis::StreamId{5, 1}.before().text()), "5-0");
-  EXPECT_EQ((redis::StreamId{}.before().text()), "0-0");
+  EXPECT_EQ((wire::StreamId{5, 0}.before().text()), "4-18446744073709551615");
+  EXPECT_EQ((wire::StreamId{5, 1}.before().text()), "5-0");
+  EXPECT_EQ((wire::StreamId{}.before().text()), "0-0");
 }
 
 // --- Replay

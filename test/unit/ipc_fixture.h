@@ -12,6 +12,7 @@
 #include "ipc/rpc_server.h"
 #include "support/captured_log.h"
 #include "support/socket_client.h"
+#include "support/stepped_clock.h"
 #include "support/temp_tree.h"
 #include "support/test_loop.h"
 
@@ -19,17 +20,7 @@ namespace nb::ipc {
 
 using namespace std::chrono_literals;
 using test::SocketClient;
-
-// Real time, and what a test adds to it.
-class SteppedClock final : public Clock {
- public:
-  MonoTime now() const override { return real_.now() + ahead; }
-  WallTime wall_now() const override { return real_.wall_now(); }
-  Duration ahead{};
-
- private:
-  SystemClock real_;
-};
+using test::SteppedClock;
 
 // A server with a few methods of its own.
 class Ipc : public testing::Test {

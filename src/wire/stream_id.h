@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-namespace nb::redis {
+namespace nb::wire {
 
 struct StreamId {
   uint64_t ms = 0;
@@ -34,13 +34,18 @@ struct StreamId {
   std::string text() const { return std::to_string(ms) + '-' + std::to_string(number); }
 };
 
-// Without a number it is the first id of that millisecond.
 inline std::optional<StreamId> parse_stream_id(std::string_view text) {
-  const size_t dash = std::min(text.find('-'), text.size());
+  const size_t dash = text.find('-');
+  if (dash == text.npos) return std::nullopt;
   const auto ms = parse_number<uint64_t>(text.substr(0, dash));
-  if (dash == text.size()) return ms ? std::optional(StreamId{*ms, 0}) : std::nullopt;
   const auto number = parse_number<uint64_t>(text.substr(dash + 1));
   return ms && number ? std::optional(StreamId{*ms, *number}) : std::nullopt;
 }
 
-}  // namespace nb::redis
+// The same, or the milliseconds alone: then it is the first id of that millisecond.
+inline std::optional<StreamId> parse_stream_start(std::string_view text) {
+  if (const auto ms = parse_number<uint64_t>(text)) return StreamId{*ms, 0};
+  return parse_stream_id(text);
+}
+
+}  // namespace nb::wire
