@@ -18,7 +18,8 @@ constexpr int64_t kMargin = 500;
 constexpr int64_t kMostTimeout = 60'000;  // PROTOCOL.md, 3.6
 
 ExitCode no_session(const std::string& id) {
-  return complain(kFound, format("there is no session '%s'", printable(id).c_str()));
+  return complain(
+      kFound, format("there is no session '%s'; session create makes one", printable(id).c_str()));
 }
 
 Answer call(const Context& context, AgentLink& link, const std::string& method,

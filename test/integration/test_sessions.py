@@ -496,7 +496,8 @@ def test_sessions_from_a_shell(cell, tmp_path):
     code, said = ctl("session", "list")
     assert code == OK and re.search(r"a +2 +\d{4}-\S+Z +9 min", said)
     assert json.loads(ctl("--json", "session", "list")[1])["sessions"][0]["version"] == 2
-    assert ctl("session", "set", "b", "{}")[0] == FOUND
+    code, said = ctl("session", "set", "b", "{}")
+    assert code == FOUND and "there is no session 'b'; session create makes one" in said
     assert ctl("session", "set", "b", "{}", "--create") == (OK, "version 1\n")
     assert ctl("session", "set", "b", "{")[0] == USAGE
     assert ctl("session", "delete", "b") == (OK, "version 1\n")
