@@ -45,6 +45,9 @@ std::string channel_events_stream(std::string_view node, std::string_view channe
 std::string other_events_stream(std::string_view node) {
   return join("stream:events:", node);
 }
+std::string lease_key(std::string_view node) {
+  return join("nodebeat:lease:", node);
+}
 std::string robot_telemetry_stream(std::string_view node) {
   return join("stream:robot_telemetry:", node);
 }

@@ -1,0 +1,51 @@
+// The words of a lease (nodebeat:lease:{node}) and of the watch (nodebeat:watch). Each is one line
+// of words with single spaces between them. A later version may add words at the end, which are
+// read over. The views of what was parsed are into the text. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nb::wire {
+
+inline constexpr size_t kLeaseBytes = 384;  // a longer one is malformed; so is a longer watch
+
+// BOOT_ID INSTANCE SEQ INTERVAL_MS PATIENCE_MS
+struct Lease {
+  std::string_view boot_id;  // empty where the kernel has none: written as "-"
+  std::string_view instance;
+  uint64_t seq = 0;  // one more with each renewal
+  uint32_t interval_ms = 0;
+  // How long the lease may stay unchanged. 0: the agent has stopped, has given its reason itself,
+  // and nobody is to wait for its next renewal.
+  uint32_t patience_ms = 0;
+};
+
+// Nothing if the text is malformed: an interval is 10 ms to an hour, a patience is 0, or from one
+// interval to an hour.
+std::optional<Lease> parse_lease(std::string_view text);
+// Replaces `out`.
+void print_lease(const Lease& lease, std::string& out);
+
+// NODE INSTANCE TERM SEQ LOOKED_AT_MS LAG_MS
+struct Watch {
+  std::string_view node;  // the holder
+  std::string_view instance;
+  uint64_t term = 0;  // one more with each taking over
+  uint64_t seq = 0;   // one more with each renewal
+  // For people and for doctor, never for a judgement: the holder's wall clock when its last look
+  // ended, in ms since 1970, 0 before the first; and how late its last looks were.
+  uint64_t looked_at_ms = 0;
+  uint32_t lag_ms = 0;
+};
+
+std::optional<Watch> parse_watch(std::string_view text);
+void print_watch(const Watch& watch, std::string& out);
+// "NODE INSTANCE TERM ": every watch of one term begins with it, and no other does. The scripts
+// compare it, so that a renewal whose answer was lost does not end the term.
+std::string_view watch_term_of(std::string_view watch);
+
+}  // namespace nb::wire
