@@ -62,6 +62,19 @@ struct HeartbeatConfig {
   bool operator==(const HeartbeatConfig&) const = default;
 };
 
+struct LeaseConfig {
+  Duration interval{};
+  Duration patience{};  // at least two intervals
+
+  bool operator==(const LeaseConfig&) const = default;
+};
+
+struct WatchConfig {
+  bool enabled = false;
+
+  bool operator==(const WatchConfig&) const = default;
+};
+
 struct RedisConfig {
   // What the link connects to: from url, with the user and the password that won (secrets.h).
   RedisAddress address;
@@ -187,6 +200,8 @@ struct Config {
   NodeConfig node;
   LogConfig log;
   HeartbeatConfig heartbeat;
+  LeaseConfig lease;
+  WatchConfig watch;
   RedisConfig redis;
   HealthConfig health;
   SocketConfig socket;  // [socket], or the first [[socket]]

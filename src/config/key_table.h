@@ -120,6 +120,32 @@ constexpr Key kKeys[] = {
          "A node of the cell that has not beaten for this long is taken out of the list of its\n"
          "nodes (nodebeat:nodes). 0s: none is; nodebeatctl forget takes one out at once.")},
 
+    {.section = "lease",
+     .name = "interval",
+     NB_CONFIG(lease.interval),
+     .fallback = "1s",
+     .allowed = "250ms..1min",
+     .doc = NB_DOC(
+         "Time from one renewal of this node's lease (nodebeat:lease:<node>) to the next. The\n"
+         "agent that watches the cell takes a node whose lease is not renewed for dead.")},
+    {.section = "lease",
+     .name = "patience",
+     NB_CONFIG(lease.patience),
+     .fallback = "3s",
+     .allowed = "1s..10min",
+     .doc = NB_DOC(
+         "How long the lease may stay as it is before the watcher says that this node is lost. At\n"
+         "least two intervals; three or more are better on a network that loses anything.\n"
+         "\"250ms\" and \"1s\" are for a wired network.")},
+
+    {.section = "watch",
+     .name = "enabled",
+     NB_CONFIG(watch.enabled),
+     .fallback = "true",
+     .doc = NB_DOC(
+         "Whether this agent may watch the leases of the cell's nodes. One agent does, and another\n"
+         "one takes over when that agent dies. Where all are excluded nobody watches.")},
+
     {.section = "redis",
      .name = "url",
      NB_CONFIG(redis.url),

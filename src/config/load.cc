@@ -234,14 +234,19 @@ const Key& set_one(Draft& draft, const Key& first, const Key& second) {
 void check_together(Draft& draft) {
   Config& config = draft.loaded.config;
   const auto set_to = [&](const Key& key) { return field_text(key, field_of(key, config)); };
-  const Key& interval = *find_key("heartbeat", "interval");
-  const Key& ttl = *find_key("heartbeat", "ttl");
-  if (config.heartbeat.ttl < 2 * config.heartbeat.interval) {
-    draft.error_at(set_one(draft, ttl, interval),
-                   "heartbeat.ttl (%s) has to be at least two heartbeat.interval (%s), or a single "
-                   "late beat makes the node disappear",
-                   set_to(ttl).c_str(), set_to(interval).c_str());
-  }
+  const auto at_least_two = [&](const char* section, const char* whole, Duration longer,
+                                Duration interval_of, const char* why) {
+    if (longer >= 2 * interval_of) return;
+    const Key& interval = *find_key(section, "interval");
+    const Key& other = *find_key(section, whole);
+    draft.error_at(set_one(draft, other, interval),
+                   "%s.%s (%s) has to be at least two %s.interval (%s), or a single late %s",
+                   section, whole, set_to(other).c_str(), section, set_to(interval).c_str(), why);
+  };
+  at_least_two("heartbeat", "ttl", config.heartbeat.ttl, config.heartbeat.interval,
+               "beat makes the node disappear");
+  at_least_two("lease", "patience", config.lease.patience, config.lease.interval,
+               "renewal makes the node seem dead");
   const Key& base = *find_key("redis", "backoff_base");
   const Key& cap = *find_key("redis", "backoff_cap");
   if (config.redis.backoff_base > config.redis.backoff_cap) {

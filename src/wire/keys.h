@@ -35,6 +35,8 @@ std::string lease_key(std::string_view node);
 // -> the lease that it was lost with.
 inline constexpr std::string_view kWatchKey = "nodebeat:watch";
 inline constexpr std::string_view kDeadKey = "nodebeat:dead";
+// STREAM of what the watcher has said on the channels of nodes, "channel" and "event".
+inline constexpr std::string_view kCellEventsStream = "stream:cell_events";
 // Sessions with versions. Each session is a STRING of JSON. Of all sessions there are a ZSET by the
 // time at which they expire, a HASH of digests, and a STREAM of all writes with their writers. Each
 // run of an agent has a HASH of its last writes.

@@ -119,6 +119,15 @@ TEST(File, ImpossibleCombinations) {
                   .starts_with("f.toml:2: key 'redis.backoff_base': "));
 }
 
+TEST(ConfigFile, ALeaseHasThePatienceOfTwoRenewals) {
+  EXPECT_EQ(error_of("[lease]\ninterval = \"2s\"\n"),
+            "f.toml:2: key 'lease.interval': lease.patience (\"3s\") has to be at least two "
+            "lease.interval (\"2s\"), or a single late renewal makes the node seem dead");
+  EXPECT_EQ(error_of("[lease]\ninterval = \"250ms\"\npatience = \"1s\"\n"), "");
+  EXPECT_TRUE(contains(error_of("[lease]\npatience = \"900ms\"\n"), "1s to 10min"));
+  EXPECT_TRUE(contains(error_of("[lease]\ninterval = \"200ms\"\n"), "250ms to 1min"));
+}
+
 TEST(File, TextsAreCheckedForWhatTheyStandFor) {
   EXPECT_TRUE(contains(error_of("[node]\nname = \"a:b\"\n"), "letters (a-z, A-Z), digits"));
   EXPECT_TRUE(contains(error_of("[node]\nname = \"\"\n"), "the name is empty"));

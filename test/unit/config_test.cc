@@ -29,6 +29,8 @@ TEST(Defaults, AreThoseOfTheSpecification) {
   EXPECT_EQ(c.log.level, LogLevel::info);
   EXPECT_EQ(c.log.lines_per_minute, 20u);
   EXPECT_EQ(c.heartbeat, (HeartbeatConfig{5s, 15s, true, 5000, 30 * 24h}));
+  EXPECT_EQ(c.lease, (LeaseConfig{1s, 3s}));
+  EXPECT_EQ(c.watch, (WatchConfig{true}));
   EXPECT_EQ(c.redis.address, (RedisAddress{.host = "127.0.0.1", .port = 6379, .db_given = true}));
   EXPECT_EQ(c.redis.connect_timeout, 2s);
   EXPECT_EQ(c.redis.command_timeout, 1900ms);
