@@ -106,7 +106,9 @@ bool Server::on_connection(ServerSocket& entry, UniqueFd& fd, int shortage) {
   auto session = std::make_unique<Session>(loop_, owner, pool_, std::move(fd), last_id_ + 1, *peer,
                                            options_.line_bytes);
   if (session->watch(UV_READABLE | UV_DISCONNECT) < 0) return false;
-  session->last_heard = loop_.now();
+  const MonoTime now = loop_.now();
+  session->last_heard = now;
+  session->spent = Spent(std::max(kStranger, gone_.lately(peer->uid, now)), now);
   session->socket = entry.number();
   ++counters_.accepted;
   const ClientId id = ++last_id_;
@@ -226,7 +228,9 @@ void Server::serve_waiting() {
     turn_.begin(now);
     serve(*session);
     const MonoTime then = loop_.now();
-    session->spent.add(then - now, then);
+    const Duration took = std::min(then - now, kLongestTurn);
+    session->spent.add(took, then);
+    session->taken += took;
     now = then;
     // The will of this client is still to come: all behind it in this round may be its successor.
     round_was_cut_ = wants_turn(*session) && comes_before_strangers(*session, place);
@@ -534,6 +538,8 @@ void Server::retire_ended() {
   while (std::unique_ptr<Session> session = sessions_.take_ended()) {
     const ClientId id = session->id();
     const Departure departure = session->closed_by_agent() ? Departure::agent : Departure::client;
+    const MonoTime now = loop_.now();
+    gone_.add(session->peer().uid, std::min(session->taken, session->spent.lately(now)), now);
     lingering_.add(std::move(session));
     events_.on_close(id, departure);
   }

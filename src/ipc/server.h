@@ -181,6 +181,7 @@ class Server final : private SessionOwner {
   SessionTable sessions_;  // after the pool that they use
   Lingering lingering_;
   ClientId last_id_ = 0;
+  TakenByTheGone gone_;
   uint64_t readings_ = 0;
   TurnEnd turn_;
   bool round_was_cut_ = false;

@@ -61,7 +61,7 @@ void BufferPool::give_back(std::string& buffer) {
 
 Session::Session(uv::Loop& loop, SessionOwner& owner, SessionPool& pool, UniqueFd fd, ClientId id,
                  const Peer& peer, size_t line_bytes)
-    : spent(loop.now()),
+    : spent(kStranger, loop.now()),
       loop_(loop),
       owner_(&owner),
       pool_(pool),

@@ -147,6 +147,7 @@ class Session {
   bool finished = false;        // finish_sending() was called
   std::optional<MonoTime> deadline;
   Spent spent;
+  Duration taken{};            // of the agent's time, in all
   MonoTime last_heard{};       // when a line came last, or the connection
   MonoTime malformed_until{};  // see Server::complain()
   uint64_t faults = 0;         // malformed lines

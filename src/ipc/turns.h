@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -21,13 +23,16 @@ inline constexpr Duration kStranger = std::chrono::milliseconds(1);
 // A client that is gone and has a will comes before new clients, one of which may be its successor;
 // but not if it had taken this time.
 inline constexpr Duration kBusy = 8 * kStranger;
+// No turn counts as longer. Turns end after kTurn and one more call; what is far above, the kernel
+// has given to another process.
+inline constexpr Duration kLongestTurn = 4 * kTurn;
 
 // The time that a client has taken recently: it halves every 100 ms. The client that has taken
 // least is served first, so a client that asks for little never waits for those that ask for all
 // they can.
 class Spent {
  public:
-  explicit Spent(MonoTime now) : taken_(kStranger), since_(now) {}
+  Spent(Duration taken, MonoTime now) : taken_(taken), since_(now) {}
 
   void add(Duration time, MonoTime now) { taken_ = lately(now) + time; }
   Duration lately(MonoTime now) {
@@ -43,6 +48,36 @@ class Spent {
 
   Duration taken_;
   MonoTime since_;
+};
+
+// What clients that have gone had taken lately, by user. A new client of the user begins with it.
+// Otherwise a program that connects anew for each few calls would always be a stranger, and go
+// before a client that has taken a little more than a stranger.
+class TakenByTheGone {
+ public:
+  void add(uint32_t user, Duration time, MonoTime now) {
+    std::erase_if(entries_, [&](Entry& entry) {
+      return entry.user != user && entry.spent.lately(now) < std::chrono::microseconds(1);
+    });
+    for (Entry& entry : entries_) {
+      if (entry.user == user) return entry.spent.add(time, now);
+    }
+    entries_.push_back({user, Spent(time, now)});
+  }
+  Duration lately(uint32_t user, MonoTime now) {
+    for (Entry& entry : entries_) {
+      if (entry.user == user) return entry.spent.lately(now);
+    }
+    return {};
+  }
+
+ private:
+  struct Entry {
+    uint32_t user;
+    Spent spent;
+  };
+
+  std::vector<Entry> entries_;
 };
 
 // Decides when a turn is over. It reads the clock only now and then: where calls are cheap, reading

@@ -471,6 +471,36 @@ TEST_F(Ipc, WhoAsksForLittleComesBeforeThoseWhoAskForAllTheyCan) {
   }
 }
 
+// A program that connects anew for each few calls is a stranger each time. The client that is there
+// has taken a little more than a stranger counts for.
+TEST_F(Ipc, ClientsThatComeAndGoComeBehindThoseWhoAskForLittle) {
+  start();
+  auto other = accepted();
+  const std::string dear = request("dear", "1", R"({"who":"o"})");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(reply(*other, dear), result_line("1", "{}"));
+  const auto send_newcomers = [&] {
+    for (int i = 0; i < 8; ++i) {
+      auto newcomer = connect();
+      newcomer->send(request("dear", "1", R"({"who":"n"})") +
+                     request("dear", "2", R"({"who":"n"})"));
+    }
+  };
+  while (order.size() < 400) {  // 200 ms: until they count as what they are
+    send_newcomers();
+    loop.loop().run_once(false);
+  }
+  for (int i = 0; i < 5; ++i) {
+    order.clear();
+    other->send(dear);
+    for (int turn = 0; turn < 100 && order.find('o') == order.npos; ++turn) {
+      send_newcomers();
+      loop.loop().run_once(false);
+    }
+    EXPECT_LE(order.find('o'), 2u) << order;
+    EXPECT_EQ(lines_of(*other, 1), result_line("1", "{}"));
+  }
+}
+
 TEST_F(Ipc, ABatchIsInterruptedAndGoesOnWhereItWas) {
   start();
   auto client = accepted();
