@@ -1,0 +1,123 @@
+#include "fleet/watch_claim.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "wire/lease.h"
+
+namespace nb::fleet {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kRenewal = 500ms;
+// Three renewals. With one read a second, the watch of a holder that died just behind a read is
+// first read 1 s later; after 1.5 s more and the longest delay it is claimed, before 3 s are over.
+constexpr Duration kStale = 1500ms;
+constexpr Duration kUnwatched = 10s;
+// A claim is put off for up to so long, lest a thousand agents claim in one millisecond.
+constexpr uint64_t kMostDelayMs = 250;
+
+}  // namespace
+
+WatchClaim::WatchClaim(std::string_view node, std::string_view instance, bool enabled,
+                       Random random, MonoTime now)
+    : node_(node), instance_(instance), enabled_(enabled), random_(random), changed_(now) {}
+
+bool WatchClaim::is_watched(MonoTime now) const {
+  return unchanged(now) < kUnwatched;
+}
+
+void WatchClaim::see(std::string_view watch, MonoTime now) {
+  if (was_read_ && same(watch, watch_)) return;
+  watch_ = watch;
+  was_read_ = true;
+  changed_ = now;
+}
+
+// A run of an agent has an instance of its own. So a watch of this instance is this agent's,
+// whichever of its terms it is: the answer to a claim was lost, or the server has lost the claim of
+// another agent.
+bool WatchClaim::hold_if_own(std::string_view text, MonoTime next) {
+  const auto watch = wire::parse_watch(text);
+  if (!watch || !same(watch->node, node_) || !same(watch->instance, instance_)) return false;
+  term_ = watch->term;
+  seq_ = watch->seq;
+  own_term_ = wire::watch_term_of(text);
+  claimed_anew_ = claimed_anew_ || vanished_;
+  holding_ = true;
+  vanished_ = false;
+  read_at_ = MonoTime::max();
+  write_at_ = next;
+  return true;
+}
+
+void WatchClaim::on_read(std::string_view watch, MonoTime asked, MonoTime now) {
+  if (under_way_ == Step::read) under_way_ = Step::nothing;
+  // While this agent writes, what was read may be older than what the write will find.
+  if (holding_ || under_way_ != Step::nothing) return;
+  const bool changed = !was_read_ || !same(watch, watch_);
+  see(watch, now);
+  if (hold_if_own(watch, now)) return;
+  read_at_ = MonoTime::max();
+  if (!enabled_) return;
+  const auto delay = std::chrono::milliseconds(random_.below(kMostDelayMs));
+  if (watch.empty() || (!changed && asked - changed_ >= kStale)) {
+    if (write_at_ == MonoTime::max()) write_at_ = now + delay;
+    return;
+  }
+  write_at_ = MonoTime::max();
+  if (!changed) read_at_ = std::max(changed_ + kStale, now);
+}
+
+MonoTime WatchClaim::next_step() const {
+  return under_way_ == Step::nothing ? std::min(read_at_, write_at_) : MonoTime::max();
+}
+
+WatchClaim::Step WatchClaim::step(MonoTime now) {
+  if (now < next_step()) return Step::nothing;
+  if (now >= write_at_) {
+    under_way_ = holding_ && !vanished_ ? Step::renew : Step::claim;
+    // Where no answer comes, no_answer() says when the next one is.
+    write_at_ = now + kRenewal;
+  } else {
+    under_way_ = Step::read;
+  }
+  read_at_ = MonoTime::max();
+  return under_way_;
+}
+
+WatchClaim::Write WatchClaim::write(uint64_t looked_at_ms, uint32_t lag_ms) {
+  if (under_way_ == Step::claim) {
+    const auto seen = wire::parse_watch(watch_);
+    term_ = std::max(term_, seen ? seen->term : 0) + 1;
+    seq_ = 0;
+  }
+  wire::print_watch({node_, instance_, term_, ++seq_, looked_at_ms, lag_ms}, wanted_);
+  own_term_ = wire::watch_term_of(wanted_);
+  return {under_way_ == Step::claim ? std::string_view(watch_) : std::string_view(own_term_),
+          wanted_};
+}
+
+void WatchClaim::on_written(std::string_view watch, MonoTime now) {
+  const Step done = std::exchange(under_way_, Step::nothing);
+  see(watch, now);
+  if (hold_if_own(watch, std::max(write_at_, now))) return;
+  vanished_ = done == Step::renew && watch.empty() && enabled_;
+  // Nobody has taken it: the server was emptied. What this agent knows of the nodes is worth
+  // keeping.
+  if (vanished_) {
+    write_at_ = now;
+  } else {
+    holding_ = false;
+    write_at_ = MonoTime::max();
+  }
+}
+
+void WatchClaim::no_answer(MonoTime now) {
+  const Step lost = std::exchange(under_way_, Step::nothing);
+  if (lost == Step::claim && !holding_) write_at_ = MonoTime::max();
+  if (holding_) write_at_ = std::max(write_at_, now);
+}
+
+}  // namespace nb::fleet

@@ -1,0 +1,98 @@
+// WatchClaim: who holds the watch of the cell, as one agent sees it, and when this agent claims it
+// or renews it. Pure: it is given what was read and when, and says what is to be written.
+//
+// The watch is a text (wire/lease.h) that its holder renews twice a second. Every agent reads it
+// with the renewal of its own lease, and judges it by its change against the agent's own monotonic
+// clock; the server's clock and times to live play no part. A watch that stays as it was for 1.5 s
+// is claimed by comparing and setting the exact text that was seen, with the next term. So of
+// several candidates one gets it, and the others lose nothing. Reading more often than with the
+// lease begins only when the watch has not changed from one read to the next.
+//
+// Who calls what, and when (fleet/watch does):
+//
+//   the watch was read (GET)              on_read()
+//   a timer at next_step()                step(), and what it says: read; claim (script: if the
+//   watch
+//                                         is `expected`, which is empty where there is none, set it
+//                                         to `wanted`); renew (script: if the watch begins with
+//                                         `expected`, set it to `wanted`)
+//   the script has answered               on_written(), with what the watch is now, or no_answer()
+//   after any of these                    is_holding(): what has changed is for Watcher::begin()
+//   and
+//                                         end(); had_to_claim_anew(): for Watcher::begin_again()
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace nb::fleet {
+
+class WatchClaim {
+ public:
+  enum class Step : uint8_t { nothing, read, claim, renew };
+  struct Write {
+    std::string_view expected;  // valid until the next call
+    std::string_view wanted;
+  };
+
+  // `enabled`: whether this agent may hold the watch ([watch] enabled).
+  WatchClaim(std::string_view node, std::string_view instance, bool enabled, Random random,
+             MonoTime now);
+
+  // What the watch was; empty: there is none. `asked`: when the question was written.
+  void on_read(std::string_view watch, MonoTime asked, MonoTime now);
+
+  // When step() is to be called; MonoTime::max(): not before the next read. What step() has said is
+  // under way until on_read(), on_written() or no_answer().
+  MonoTime next_step() const;
+  Step step(MonoTime now);
+  // After step() has said claim or renew. `looked_at_ms` and `lag_ms` are of the holder's looks.
+  Write write(uint64_t looked_at_ms, uint32_t lag_ms);
+  // What the script found or left: our own text means that the write was done.
+  void on_written(std::string_view watch, MonoTime now);
+  // Of a read or a write: nobody knows whether it was done. The next read tells.
+  void no_answer(MonoTime now);
+
+  bool is_holding() const { return holding_; }
+  uint64_t term() const { return term_; }
+  // "NODE INSTANCE TERM ": what the watch begins with while it is this agent's. For the verdicts.
+  std::string_view own_term() const { return own_term_; }
+  // Whether the watch had vanished and was claimed again since the last call.
+  bool had_to_claim_anew() { return std::exchange(claimed_anew_, false); }
+
+  // For the view of the cell. The watch as last read; how long ago it last changed, and whether
+  // somebody watches: false once the watch has not changed for 10 s. Only of use while the server
+  // answers.
+  std::string_view watch() const { return watch_; }
+  Duration unchanged(MonoTime now) const { return now - changed_; }
+  bool is_watched(MonoTime now) const;
+
+ private:
+  void see(std::string_view watch, MonoTime now);
+  bool hold_if_own(std::string_view text, MonoTime next);
+
+  std::string node_;
+  std::string instance_;
+  bool enabled_;
+  Random random_;
+  std::string watch_;     // as it was last
+  std::string wanted_;    // what is being written
+  std::string own_term_;  // of the latest claim
+  MonoTime changed_{};    // when the answer came that showed the latest change
+  MonoTime read_at_ = MonoTime::max();
+  MonoTime write_at_ = MonoTime::max();  // claim or renew
+  uint64_t term_ = 0;
+  uint64_t seq_ = 0;
+  Step under_way_ = Step::nothing;
+  bool was_read_ = false;
+  bool holding_ = false;
+  bool vanished_ = false;  // while it was held
+  bool claimed_anew_ = false;
+};
+
+}  // namespace nb::fleet

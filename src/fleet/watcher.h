@@ -1,0 +1,237 @@
+// Watcher: judges which nodes of the cell are lost, from their leases, on the one agent that holds
+// the watch (fleet/watch_claim.h). Pure: it is given what was read and when, and gives back what is
+// to be announced. It knows no loop, no server and no wall clock.
+//
+// It never takes a living node that reaches the server for lost, and announces each lost node once:
+// - A node is judged by the change of its lease against the watcher's own monotonic clock. A change
+//   is another boot id or instance, or a higher seq. What counts as silence is proven: from the
+//   answer that showed the last change to the question whose answer shows none.
+// - A node is `suspect` after two thirds of its patience, and lost after all of it. The patience is
+//   the node's own, from its lease. When looks were late, patience is up to four times as long,
+//   until no look was late for some seconds.
+// - After begin() and begin_again() each node has its full patience from the first whole look.
+// - When half of the nodes, and at least three, fall silent at once, the watcher is `uncertain` and
+//   waits one more full patience. Then each node that is still silent is announced alone.
+// - A verdict is a question to the script on the server, which compares the lease with the one that
+// was
+//   judged. So a late verdict cannot hit a node that has come back.
+// - Nobody is judged without a lease that this watcher has seen: not a node of an earlier version,
+// not
+//   a malformed lease. A lease that was seen and is then gone (deleted, expired, evicted) is one
+//   that does not change. An agent that stops cleanly says so with a patience of 0.
+//
+// Who calls what, and when (fleet/watch does):
+//
+//   the watch was claimed         begin()        then the register, then looks
+//   the server restarted, failed  begin_again()  the same; also after each new connection of the
+//     over, was emptied                          reader, and when the watch itself had to be
+//     claimed
+//                                                anew because it was gone
+//   the watch is another's        end()
+//   the register, HASH nodebeat:nodes, was read  begin_register(), add_node() for each,
+//   end_register().
+//     It is read again when its size has changed, and at times. It ends a look that is under way.
+//     Within the first one after begin() and after begin_again(): mark_lost() for each member of
+//     HASH nodebeat:dead, which is read after the claim was accepted.
+//   a look, at next_look()        begin_look(), the leases of node(0) to node(size() - 1) by MGET
+//   in
+//                                 any order, see() for each, end_look(). If any reply is missing:
+//                                 fail_look(), and the next look at next_look()
+//   after end_look(), report()    next() until it is false, or until there is no room for more: the
+//                                 rest waits
+//   the script has answered       report(): each `lost` and `returned` is reported once
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace nb::fleet {
+
+class Watcher {
+ public:
+  static constexpr size_t kMostNodes = 10'000;  // more are not watched, and counted in left_out()
+
+  // What a node is to the watcher.
+  enum class State : uint8_t {
+    unknown,    // this watcher has seen no lease: nobody is judged by that
+    malformed,  // the lease is no lease; so nobody is judged by it
+    stopped,    // has stopped, and said so
+    alive,
+    suspect,  // silent for two thirds of the patience
+    lost,     // announced, by this watcher or by one before
+  };
+
+  enum class Kind : uint8_t {
+    suspect,    // to be shown, not announced
+    unsuspect,  // it has renewed after all, or a grace has begun: to be shown, no alarm
+    lost,       // ask the script to announce it: `lease`, `absent`
+    returned,   // ask the script to withdraw the announcement: `lease`, `before`, `how`
+    malformed,  // to be said in the log: it comes once, until the lease was good again
+    uncertain,  // announce: `silent` of `nodes` nodes seem to be lost at once; nothing else is
+                // announced as lost until `sure`
+    sure,       // announce: the end of that
+  };
+  // How a node comes back.
+  enum class How : uint8_t { network, restarted, rebooted };
+
+  struct Action {
+    Kind kind{};
+    std::string_view node;  // none where it is uncertain or sure
+    // Of `lost`: the lease as it was judged. The script announces the node if this is what the
+    // server has, byte for byte, or, where `absent`, if the server has no lease of the node. Of
+    // `returned`: as it is now; the script withdraws the mark in nodebeat:dead if there is one that
+    // is another lease than this.
+    std::string_view lease;
+    bool absent = false;
+    std::string_view before;  // of `returned`: the lease that it was announced as lost with
+    How how{};
+    uint32_t silent_ms = 0;  // since the last change was seen (suspect, lost)
+    uint32_t silent = 0;     // of `uncertain`
+    uint32_t nodes = 0;
+    // Names this action to report(); 0: nothing is to be reported. The views are valid until the
+    // next call of anything but next().
+    uint32_t ticket = 0;
+  };
+
+  // What became of a `lost` or `returned`.
+  enum class Outcome : uint8_t {
+    announced,
+    already,        // it had been announced, or withdrawn, before: nothing is announced again
+    lease_changed,  // it is another lease than the one that was judged: nothing was announced
+    no_answer,      // nobody knows. The action comes again after a look, if it still holds
+  };
+  // If the script says that the watch is another's: end() instead.
+
+  Watcher() = default;
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  // This agent has the watch. What was known before is forgotten. `own` is never announced as lost.
+  void begin(std::string_view own);
+  // It still has the watch, but the server may have lost what it had. Each node has a full patience
+  // from the next whole look. Without effect where the watch is not held.
+  void begin_again();
+  // The watch is another's. All is forgotten; reports of earlier actions have no effect.
+  void end();
+  bool is_watching() const { return watching_; }
+
+  // The names of all nodes that are known to the cell, in any order. What is no name is left out.
+  // A node that is named no longer is forgotten. But a node that was there before begin_again()
+  // stays if it has not returned: its entry may be what the server has lost.
+  void begin_register();
+  void add_node(std::string_view node);
+  void mark_lost(std::string_view node, std::string_view lease);
+  void end_register();
+  uint32_t left_out() const { return left_out_; }
+
+  // The nodes, in no order. Indexes change with the register only.
+  size_t size() const { return nodes_.size(); }
+  std::string_view node(size_t index) const { return nodes_[index].name; }
+
+  // The questions of a look are now written.
+  void begin_look(MonoTime now);
+  // The lease of this node; empty: there is none. `now`: when the answer came.
+  void see(size_t index, std::string_view lease, MonoTime now);
+  // Every node was seen: judges. A look in which a node was left out judges nobody.
+  void end_look(MonoTime now);
+  void fail_look(MonoTime now);
+  // When the next look is to begin: four times a second; ten times when some node has a patience
+  // below 3 s; and exactly when a suspect's patience ends.
+  MonoTime next_look() const { return next_look_; }
+
+  // Takes one action. Without end_look() or report() in between, each comes once.
+  bool next(Action& action);
+  void report(uint32_t ticket, Outcome outcome, MonoTime now);
+
+  // For the view of the cell and for stats.
+  State state(size_t index) const;
+  // When the latest change of its lease was seen; it may have been earlier than this term's first
+  // look.
+  MonoTime changed(size_t index) const { return nodes_[index].changed; }
+  // The node's index, or size().
+  size_t find(std::string_view node) const;
+  bool is_uncertain() const { return uncertain_; }
+  // When the last whole look ended; MonoTime::min() before the first of a term.
+  MonoTime looked_at() const { return looked_at_; }
+  // By how much the latest look was late, and what that makes of every patience, in percent.
+  Duration lag() const { return lag_; }
+  unsigned widening() const;
+
+ private:
+  struct Node {
+    std::string name;
+    std::string lease;   // the latest that could be read
+    std::string judged;  // the lease with which it was, or may have been, announced as lost
+    MonoTime changed{};  // when the answer came that showed the latest change
+    uint64_t seq = 0;    // these four are of `lease`
+    uint32_t patience_ms = 0;
+    uint32_t interval_ms = 0;
+    uint16_t run_bytes = 0;  // its front: boot id and instance
+    Kind wanted{};           // if it wants an action, or one is under way
+    uint32_t ticket = 0;     // of the action that is under way
+    bool wants = false;
+    bool absent = false;     // the latest look found no lease
+    bool malformed = false;  // the latest look found none that can be read
+    bool told = false;       // that it is malformed
+    bool suspect = false;
+    bool held = false;    // was among those that fell silent at once
+    bool lost = false;    // was announced
+    bool listed = false;  // is in the register
+    bool orphan = false;  // was there before the server may have lost its register
+    bool seen = false;    // in this look
+  };
+  // How long a node is silent, and may be.
+  struct Silence {
+    Duration silent;    // proven
+    Duration patience;  // widened
+    bool is_over() const { return silent >= patience; }
+  };
+
+  Node* add(std::string_view name);
+  uint32_t* slot(std::string_view name);
+  void index_nodes();
+  bool is_judged(const Node& node) const;
+  bool has_returned(const Node& node) const;
+  Silence silence(const Node& node) const;
+  bool is_in_crowd(const Node& node, const Silence& silence) const;
+  void want(Node& node, Kind kind);
+  void note_lateness(MonoTime now);
+  void look_for_crowd();
+  void judge();
+  void plan();
+
+  std::vector<Node> nodes_;
+  std::vector<uint32_t> slots_;  // open hash by name: index + 1
+  std::string own_;
+  MonoTime began_{};                       // this look
+  MonoTime last_began_ = MonoTime::min();  // the whole look before
+  MonoTime looked_at_ = MonoTime::min();
+  MonoTime next_look_ = MonoTime::min();
+  MonoTime since_{};  // silence counts from here at the earliest
+  MonoTime hold_until_{};
+  Duration hold_{};
+  MonoTime window_began_{};
+  Duration period_{};
+  Duration lag_{};
+  Duration longest_{};             // patience of all nodes
+  unsigned late_[2] = {100, 100};  // the widening, in percent: in this window, in the one before
+  size_t seen_ = 0;                // nodes in this look
+  size_t next_ = 0;                // where next() goes on
+  uint32_t last_ticket_ = 0;
+  uint32_t left_out_ = 0;
+  uint32_t crowd_ = 0;  // as told with `uncertain`
+  uint32_t crowd_of_ = 0;
+  bool watching_ = false;
+  bool looking_ = false;
+  bool fresh_ = false;  // there was no whole look since begin() or begin_again()
+  bool uncertain_ = false;
+  bool tell_uncertain_ = false;
+  bool tell_sure_ = false;
+};
+
+}  // namespace nb::fleet
