@@ -132,6 +132,15 @@ typedef struct nb_client_options {
    */
   uint32_t max_line_bytes;
   uint32_t reserved; /* 0 */
+  /*
+   * This program promises to push the robot's state or a stroke's progress at least so often, in
+   * milliseconds: 10 to 3600000; 0: it promises nothing. From the first push of a connection on,
+   * the agent tells when the program is late, on node:events:{node} (PROTOCOL.md, 3.1.6). An agent
+   * that does not know deadlines refuses this, and nb_client_last_error() tells it; nothing else
+   * changes.
+   */
+  uint32_t deadline_ms;
+  uint32_t reserved_2; /* 0 */
 } nb_client_options;
 
 /* For a robot process: both arms are no longer connected, and an error reports the death. */

@@ -12,13 +12,31 @@ void put_count(json::Writer& json, const char* key, uint64_t value) {
   json.key(key).integer(static_cast<int64_t>(value));
 }
 
-void put_latency(json::Writer& json, const char* key, const Histogram& histogram) {
-  const auto us = [](Duration duration) { return static_cast<double>(duration.count()) / 1e3; };
+// The members of an object that the caller ends. `unit`: in nanoseconds.
+void put_quantiles(json::Writer& json, const char* key, const Histogram& histogram, double unit) {
+  const auto value = [&](Duration duration) {
+    return static_cast<double>(duration.count()) / unit;
+  };
   json.key(key).begin_object().key("count").integer(static_cast<int64_t>(histogram.count()));
-  json.key("p50").rounded(us(histogram.quantile(0.5)), 1);
-  json.key("p90").rounded(us(histogram.quantile(0.9)), 1);
-  json.key("p99").rounded(us(histogram.quantile(0.99)), 1);
-  json.key("max").rounded(us(histogram.max()), 1).end_object();
+  json.key("p50").rounded(value(histogram.quantile(0.5)), 1);
+  json.key("p90").rounded(value(histogram.quantile(0.9)), 1);
+  json.key("p99").rounded(value(histogram.quantile(0.99)), 1);
+  json.key("max").rounded(value(histogram.max()), 1);
+}
+
+void put_latency(json::Writer& json, const char* key, const Histogram& histogram) {
+  put_quantiles(json, key, histogram, 1e3);
+  json.end_object();
+}
+
+void put_intervals(json::Writer& json, const Histogram& histogram) {
+  put_quantiles(json, "push_interval_ms", histogram, 1e6);
+  json.key("buckets").begin_array();
+  histogram.for_each_octave([&](Duration up_to, uint64_t count) {
+    json.begin_object().key("up_to").rounded(static_cast<double>(up_to.count()) / 1e6, 3);
+    json.key("count").integer(static_cast<int64_t>(count)).end_object();
+  });
+  json.end_array().end_object();
 }
 
 // Nothing to say is null.
@@ -74,6 +92,7 @@ void append_json(const Figures& figures, json::Writer& json) {
   put_latency(json, "accept", *figures.accept_latency);
   put_latency(json, "store", *figures.store_latency);
   json.end_object();
+  put_intervals(json, *figures.push_intervals);
 
   const ipc::RpcCounters& calls = figures.calls;
   json.key("calls").begin_object();

@@ -41,6 +41,7 @@ struct Figures {
 
   const Histogram* accept_latency = nullptr;
   const Histogram* store_latency = nullptr;
+  const Histogram* push_intervals = nullptr;
 
   ipc::RpcCounters calls;  // and connections
   size_t clients = 0, clients_limit = 0;

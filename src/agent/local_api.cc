@@ -30,7 +30,9 @@ constexpr rpc::Param kErrors{"errors", rpc::ParamKind::boolean};
 constexpr rpc::Param kWill{"will", rpc::ParamKind::array_or_null, false, 0, rpc::kWillCalls};
 constexpr rpc::Param kMaxLine{"max_line_bytes", rpc::ParamKind::integer, false, rpc::kLineBytes,
                               rpc::kMostLineBytes};
-constexpr auto kHelloParams = rpc::takes(kName, kErrors, kWill, kMaxLine);
+constexpr rpc::Param kDeadline{"deadline_ms", rpc::ParamKind::integer_or_null, false,
+                               cell::Deadlines::kLeastMs, cell::Deadlines::kMostMs};
+constexpr auto kHelloParams = rpc::takes(kName, kErrors, kWill, kMaxLine, kDeadline);
 
 // Of one call in a will.
 constexpr rpc::Param kWillMethod{"method", rpc::ParamKind::plain, true, 1, 64};
@@ -93,6 +95,9 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
                  bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config,
               cell::Events::NameOf::to<&LocalApi::name_of>(this)),
+      deadlines_(parts.loop, parts.log, identity_, events_, config,
+                 {Delegate<wire::EventClient(rpc::ClientId)>::to<&LocalApi::about>(this),
+                  Delegate<cell::Deadlines::Unread(rpc::ClientId)>::to<&LocalApi::unread>(this)}),
       bus_(parts.loop, bus_filter_, events_, config),
       robot_(parts.loop, parts.log, identity_, events_, writes_, config,
              note_path(parts.notes, ".robot")),
@@ -119,6 +124,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
   dispatcher_.add(cell::Look::kMethods, &look_);
   dispatcher_.add(kMethods, this);
+  dispatcher_.set_on_push(
+      Delegate<void(const rpc::Call&)>::to<&cell::Deadlines::on_push>(&deadlines_));
   dispatcher_.set_socket_with(rpc::Dispatcher::SocketWith::to<&LocalApi::socket_with>(this));
 }
 
@@ -133,6 +140,7 @@ Status LocalApi::start() {
 
 void LocalApi::stop() {
   robot_.finish();
+  deadlines_.stop();
   rpc_.stop();
   listeners_.stop();
   subscriber_.stop();
@@ -149,6 +157,7 @@ void LocalApi::reconfigure() {
   stroke_.reconfigure(config_);
   errors_.reconfigure(config_);
   events_.reconfigure(config_);
+  deadlines_.reconfigure(config_);
   state_.reconfigure(config_);
   subscriber_.reconfigure(link_options(config_));
   state_watch_.reconfigure(link_options(config_));
@@ -281,11 +290,23 @@ std::string_view LocalApi::name_of(ipc::ClientId id) {
   return client != nullptr ? client->name : std::string_view();
 }
 
-// A client that has a will or subscriptions is connected on purpose, even if it is silent.
+wire::EventClient LocalApi::about(ipc::ClientId id) {
+  const Client* client = find_client(id);
+  return client != nullptr ? wire::EventClient{client->name, client->peer.pid}
+                           : wire::EventClient{};
+}
+
+cell::Deadlines::Unread LocalApi::unread(ipc::ClientId id) {
+  if (rpc_.is_held(id)) return cell::Deadlines::Unread::held;
+  return rpc_.is_unread(id) ? cell::Deadlines::Unread::some : cell::Deadlines::Unread::nothing;
+}
+
+// A client that has a will, a deadline or subscriptions is connected on purpose, even if it is
+// silent.
 void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
   const Client* client = find_client(id);
-  needed = (client != nullptr && !client->will.empty()) || listeners_.subscriptions_of(id) > 0 ||
-           state_watch_.has_watch(id);
+  needed = (client != nullptr && !client->will.empty()) || deadlines_.has_deadline(id) ||
+           listeners_.subscriptions_of(id) > 0 || state_watch_.has_watch(id);
 }
 
 void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
@@ -294,6 +315,7 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   operations_.on_client_closed(id);
   sessions_.on_client_closed(id);
   look_.on_client_closed(id);
+  deadlines_.on_client_closed(id);
   writes_.on_client_closed(id);
   events_.on_client_closed(id);
   if (Client* client = find_client(id)) {
@@ -386,6 +408,11 @@ void LocalApi::tell_losses() {
 void LocalApi::hello(rpc::Call& call) {
   Client* client = find_client(call.who.client);
   if (client == nullptr) return;
+  const json::View deadline = call[kDeadline];
+  if (deadline.integer() && !call.who.rights.has(rpc::Right::robot)) {
+    return call.refuse(rpc::forbidden("deadline_ms of client.hello", rpc::Right::robot,
+                                      socket_with(rpc::Right::robot)));
+  }
   const json::View will = call[kWill];
   if (will.is(json::View::Type::array)) {
     if (const auto error = check_will(call.who, will)) return call.refuse(*error);
@@ -401,6 +428,9 @@ void LocalApi::hello(rpc::Call& call) {
   if (const auto errors = call[kErrors].boolean()) rpc_.set_reports_errors(client->id, *errors);
   if (const auto bytes = call[kMaxLine].integer()) {
     rpc_.set_max_line_bytes(client->id, static_cast<size_t>(*bytes));
+  }
+  if (deadline.exists()) {
+    deadlines_.set(call.who, std::chrono::milliseconds(deadline.integer().value_or(0)));
   }
   std::string out;
   json::Writer json(out);
@@ -455,6 +485,7 @@ void LocalApi::goodbye(rpc::Call& call) {
     client->will.clear();
     rpc_.watch_process(client->id, false);
   }
+  deadlines_.on_goodbye(call.who.client);
   call.answer();
 }
 

@@ -10,6 +10,7 @@
 #include "agent/figures.h"
 #include "cell/bus.h"
 #include "cell/bus_filter.h"
+#include "cell/deadlines.h"
 #include "cell/errors.h"
 #include "cell/events.h"
 #include "cell/listeners.h"
@@ -94,6 +95,8 @@ class LocalApi {
   void carry_out(const Client& gone);
   void tell_losses();
   std::string_view name_of(ipc::ClientId id);
+  wire::EventClient about(ipc::ClientId id);
+  cell::Deadlines::Unread unread(ipc::ClientId id);
   void on_server_info(const redis::QueryReply& reply);
 
   void hello(rpc::Call& call);
@@ -129,6 +132,7 @@ class LocalApi {
   cell::BusFilter bus_filter_;
   cell::Listeners listeners_;
   cell::Events events_;
+  cell::Deadlines deadlines_;
   cell::Bus bus_;
   cell::Robot robot_;
   cell::Stroke stroke_;

@@ -4,6 +4,7 @@
 #include "agent/figures.h"
 #include "agent/local_api.h"
 #include "agent/mapping.h"
+#include "base/timestamp.h"
 #include "json/writer.h"
 
 namespace nb::agent {
@@ -11,6 +12,22 @@ namespace {
 
 // What stands in the answer besides the lists of clients and of probes, and one client.
 constexpr size_t kAroundClients = 1024;
+
+void put_deadline(const std::optional<cell::Deadlines::Report>& report, json::Writer& json) {
+  json.key("deadline");
+  if (!report) return void(json.null());
+  const auto ms = [](Duration duration) {
+    return std::chrono::floor<std::chrono::milliseconds>(duration).count();
+  };
+  json.begin_object().key("deadline_ms").integer(ms(report->deadline));
+  json.key("gap_ms");
+  report->gap ? json.integer(ms(*report->gap)) : json.null();
+  json.key("late").boolean(report->late).key("missed");
+  json.integer(static_cast<int64_t>(report->missed));
+  json.key("longest_gap_ms").integer(ms(report->longest_gap)).key("last_missed");
+  report->last_missed ? json.string(format_timestamp(*report->last_missed)) : json.null();
+  json.end_object();
+}
 
 }  // namespace
 
@@ -36,6 +53,7 @@ Figures LocalApi::figures() const {
                     outbox_.in_flight()};
   figures.accept_latency = &rpc_.accept_latency();
   figures.store_latency = &outbox_.store_latency();
+  figures.push_intervals = &deadlines_.intervals();
   figures.calls = rpc_.counters();
   figures.clients = rpc_.client_count();
   figures.clients_limit = config_.socket.max_clients;
@@ -79,7 +97,9 @@ void LocalApi::stats(rpc::Call& call) {
     json.key("queued_bytes").integer(static_cast<int64_t>(info.queued_bytes));
     const Duration connected = loop_.now() - info.connected;
     json.key("connected_s");
-    json.integer(std::chrono::floor<std::chrono::seconds>(connected).count()).end_object();
+    json.integer(std::chrono::floor<std::chrono::seconds>(connected).count());
+    put_deadline(deadlines_.report(info.id), json);
+    json.end_object();
   }
   json.end_array();
   json.key("clients_left_out").integer(static_cast<int64_t>(left_out));

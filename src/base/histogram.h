@@ -20,6 +20,18 @@ class Histogram {
   // The duration that the fraction `q` of all durations does not exceed, rounded up to the end of
   // its bucket (at most an eighth too much) and never above max(). 0 if nothing was recorded.
   Duration quantile(double q) const;
+  // Calls visit(up_to, count) for each octave in which something was recorded: `count` durations
+  // were at most `up_to`, and longer than half of it.
+  template <class Visit>
+  void for_each_octave(Visit visit) const {
+    uint64_t count = 0;
+    for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
+      count += buckets_[bucket];
+      if (bucket % kSteps != 0) continue;
+      if (count > 0) visit(Duration(static_cast<int64_t>(upper_bound(bucket))), count);
+      count = 0;
+    }
+  }
 
  private:
   static constexpr unsigned kFirstBit = 7;  // everything below 2^7 ns is one bucket

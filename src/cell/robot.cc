@@ -26,7 +26,7 @@ bool is_due(MonoTime last, Duration interval, MonoTime now) {
 
 constexpr rpc::Method Robot::kMethods[] = {
     rpc::method<&Robot::update>("robot.update", kUpdateParams, rpc::Right::robot,
-                                rpc::kWrites | rpc::kInWill),
+                                rpc::kWrites | rpc::kInWill | rpc::kPushes),
 };
 
 Robot::Robot(uv::Loop& loop, const Log& log, const node::Identity& identity, Events& events,

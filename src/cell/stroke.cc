@@ -52,7 +52,8 @@ std::span<const json::View> progress_of(const rpc::Call& call) {
 
 // Calls of stroke.update are the most frequent.
 constexpr rpc::Method Stroke::kMethods[] = {
-    rpc::method<&Stroke::update>("stroke.update", kUpdateParams, rpc::Right::robot, rpc::kWrites),
+    rpc::method<&Stroke::update>("stroke.update", kUpdateParams, rpc::Right::robot,
+                                 rpc::kWrites | rpc::kPushes),
     rpc::method<&Stroke::start>("stroke.start", kStartParams, rpc::Right::robot, rpc::kWrites),
     rpc::method<&Stroke::end>("stroke.end", kEndParams, rpc::Right::robot,
                               rpc::kWrites | rpc::kInWill),

@@ -174,7 +174,7 @@ void Client::refused(const Message& message) {
     remote_size_ += size;
   };
   const bool hello =
-      message.kind == Message::Kind::failure && (message.id == kHelloId || message.id == kWillId);
+      message.kind == Message::Kind::failure && message.id <= kHelloId && message.id >= kDeadlineId;
   if (const std::string_view method = hello ? "client.hello" : message.method; !method.empty()) {
     append(method);
     append(": ");

@@ -33,6 +33,7 @@ struct Settings {
   size_t slot_bytes;
   size_t line_bytes;  // the longest line that is read
   uint32_t reconnect_ms;
+  uint32_t deadline_ms;  // 0: none
   nb_event_fn on_event;
   void* user;
 };
@@ -91,6 +92,7 @@ class Client {
   static constexpr int64_t kHelloId = 0;
   static constexpr int64_t kLineBytesId = -1;
   static constexpr int64_t kWillId = -2;
+  static constexpr int64_t kDeadlineId = -3;
 
   // While an object of this class exists, its thread cannot be cancelled. send(), poll() and
   // similar calls are cancellation points, and the holder of the mutex or the role must give it

@@ -31,6 +31,8 @@ constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
 constexpr size_t kWillBytes = nb::rpc::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
+constexpr uint32_t kLeastDeadlineMs = 10;
+constexpr uint32_t kMostDeadlineMs = 3'600'000;
 constexpr std::string_view kCall = R"({"jsonrpc":"2.0","method":)";
 
 int fail(int code, std::string_view message, char* error, size_t error_size) {
@@ -66,6 +68,7 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
       .slot_bytes = options.slot_bytes == 0 ? 16384 : options.slot_bytes,
       .line_bytes = options.max_line_bytes == 0 ? nb::rpc::kLineBytes : options.max_line_bytes,
       .reconnect_ms = options.reconnect_ms == 0 ? 100 : options.reconnect_ms,
+      .deadline_ms = options.deadline_ms,
       .on_event = options.on_event,
       .user = options.user};
   const struct {
@@ -79,7 +82,14 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
     if (value >= least && value <= most) continue;
     return refuse(error, error_size, "%s must be between %zu and %zu", name, least, most);
   }
-  if (options.reserved != 0) return refuse(error, error_size, "options.reserved must be 0");
+  if (options.reserved != 0 || options.reserved_2 != 0) {
+    return refuse(error, error_size, "options.reserved and reserved_2 must be 0");
+  }
+  if (options.deadline_ms != 0 &&
+      (options.deadline_ms < kLeastDeadlineMs || options.deadline_ms > kMostDeadlineMs)) {
+    return refuse(error, error_size, "deadline_ms must be between %u and %u, or 0 for none",
+                  kLeastDeadlineMs, kMostDeadlineMs);
+  }
   if (options.socket_path != nullptr) {
     settings.path = {options.socket_path, ::strnlen(options.socket_path, kPathBytes + 1)};
     if (settings.path.empty() || settings.path.size() > kPathBytes) {

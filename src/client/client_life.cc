@@ -31,13 +31,18 @@ void Client::write_hello(LineWriter& out, const Settings& settings) {
   out.raw("},\"id\":");
   out.integer(kHelloId);
   out.raw("}\n");
-  if (settings.line_bytes == rpc::kLineBytes) return;
-  out.raw(kHello);
-  out.raw("\"max_line_bytes\":");
-  out.integer(static_cast<int64_t>(settings.line_bytes));
-  out.raw("},\"id\":");
-  out.integer(kLineBytesId);
-  out.raw("}\n");
+  const auto wish = [&](std::string_view name, int64_t value, int64_t id) {
+    out.raw(kHello);
+    out.raw(name);
+    out.integer(value);
+    out.raw("},\"id\":");
+    out.integer(id);
+    out.raw("}\n");
+  };
+  if (settings.line_bytes != rpc::kLineBytes) {
+    wish("\"max_line_bytes\":", static_cast<int64_t>(settings.line_bytes), kLineBytesId);
+  }
+  if (settings.deadline_ms != 0) wish("\"deadline_ms\":", settings.deadline_ms, kDeadlineId);
 }
 
 void Client::write_will(LineWriter& out, const Settings& settings) {

@@ -6,6 +6,7 @@
 #include "ctl/fleet_pages.h"
 #include "ctl/json.h"
 #include "ctl/link_words.h"
+#include "ctl/top_view.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
 #include "terminal/table.h"
@@ -96,6 +97,13 @@ void latency_line(Page& page, Json latencies) {
   page.line("latency", out);
 }
 
+void interval_line(Page& page, Json intervals) {
+  if (intervals["count"].number_or(0) == 0) return;
+  page.line("pushes", format("one every %s (99 of 100 within %s)",
+                             latency(1000 * intervals["p50"].number_or(0)).c_str(),
+                             latency(1000 * intervals["p99"].number_or(0)).c_str()));
+}
+
 void probe_lines(Page& page, Json probes) {
   const char* label = "probes";
   for (const Json probe : probes) {
@@ -133,7 +141,15 @@ void client_lines(Page& page, Json stats) {
     if (client["queued_bytes"].number_or(0) > 0) {
       line += ", " + size_text(client["queued_bytes"].number_or(0)) + " not read yet";
     }
-    page.line("", line, Colour::dim);
+    const auto deadline = read_deadline(client);
+    if (deadline) {
+      line +=
+          ", pushes every " + human_duration(deadline->deadline_ms) + ": " + state_words(*deadline);
+      if (const std::string missed = missed_words(*deadline); !missed.empty()) {
+        line += ", " + missed;
+      }
+    }
+    page.line("", line, deadline && deadline->late ? Colour::red : Colour::dim);
   }
 }
 
@@ -161,6 +177,7 @@ std::string status_page(Json stats, Json health, const Style& style) {
   page.line("health", health_line(health["health"]));
   outbox_lines(page, stats["outbox"]);
   latency_line(page, stats["latency_us"]);
+  interval_line(page, stats["push_interval_ms"]);
   const Json calls = stats["calls"];
   page.line("calls", nonzero(calls, {{"requests", "requests"},
                                      {"notifications", "notifications"},

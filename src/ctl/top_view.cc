@@ -72,6 +72,32 @@ std::string clip_painted(std::string_view line, size_t columns) {
   return out;
 }
 
+std::optional<ClientDeadline> read_deadline(Json client) {
+  const Json deadline = client["deadline"];
+  if (!deadline.is_object()) return std::nullopt;
+  ClientDeadline out;
+  const std::string name = printable(client["name"].text());
+  out.client =
+      (name.empty() ? "(no name)" : name) + format(", pid %.0f", client["pid"].number_or(0));
+  out.deadline_ms = deadline["deadline_ms"].integer_or(0);
+  if (deadline["gap_ms"].number()) out.gap_ms = deadline["gap_ms"].integer_or(0);
+  out.late = deadline["late"].boolean().value_or(false);
+  out.missed = deadline["missed"].integer_or(0);
+  out.longest_gap_ms = deadline["longest_gap_ms"].integer_or(0);
+  return out;
+}
+
+std::string state_words(const ClientDeadline& deadline) {
+  if (!deadline.gap_ms) return "has not begun";
+  return deadline.late ? "late: nothing for " + human_duration(*deadline.gap_ms) : "in time";
+}
+
+std::string missed_words(const ClientDeadline& deadline) {
+  if (deadline.missed == 0) return {};
+  return format("missed %lld time%s, longest gap %s", static_cast<long long>(deadline.missed),
+                deadline.missed == 1 ? "" : "s", human_duration(deadline.longest_gap_ms).c_str());
+}
+
 void TopModel::on_status(Json status, int64_t now) {
   fleet_ = read_fleet(status, now);
 }
@@ -81,6 +107,10 @@ void TopModel::on_stats(Json stats) {
   const LinkWords link = link_words(stats["link"]);
   link_ = link.text;
   link_good_ = link.good;
+  deadlines_.clear();
+  for (const Json client : stats["clients"]) {
+    if (auto deadline = read_deadline(client)) deadlines_.push_back(std::move(*deadline));
+  }
 }
 
 void TopModel::on_progress(const std::string& session, Json progress) {
@@ -188,6 +218,22 @@ std::vector<std::string> TopModel::stroke_lines(const Style& style) const {
   return table.empty() ? std::vector<std::string>{} : table.lines(style);
 }
 
+std::vector<std::string> TopModel::deadline_lines(const Style& style) const {
+  Table table;
+  table.column("PUSHES", Align::left, true);
+  table.column("", Align::right);
+  table.column("", Align::left, true);
+  table.column("", Align::left, true);
+  for (const ClientDeadline& one : deadlines_) {
+    const Colour colour = one.late ? Colour::red : one.gap_ms ? Colour::green : Colour::dim;
+    table.row({{one.client, Colour::bold},
+               {"every " + human_duration(one.deadline_ms)},
+               {state_words(one), colour},
+               {missed_words(one), Colour::yellow}});
+  }
+  return table.empty() ? std::vector<std::string>{} : table.lines(style);
+}
+
 std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_t now) const {
   std::vector<std::string> out;
   const auto add = [&](const std::string& line) {
@@ -202,9 +248,9 @@ std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_
   if (nodes.size() > most) {
     add(style.paint(Colour::dim, format("and %zu more", nodes.size() - most)));
   }
-  if (const std::vector<std::string> strokes = stroke_lines(style); !strokes.empty()) {
-    add("");
-    for (const std::string& line : strokes) add(line);
+  for (const auto& part : {deadline_lines(style), stroke_lines(style)}) {
+    if (!part.empty()) add("");
+    for (const std::string& line : part) add(line);
   }
   add("");
   add(style.paint(Colour::bold, "EVENTS"));
@@ -223,9 +269,10 @@ std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_
 std::string TopModel::page(const Style& style, int64_t now) const {
   std::string out = fleet_table(fleet_with_poses(), self_, style).text(style);
   out += '\n' + fleet_summary(fleet_) + "; " + link_ + "; " + local_time(now, now) + '\n';
-  const std::vector<std::string> strokes = stroke_lines(style);
-  if (!strokes.empty()) out += '\n';
-  for (const std::string& line : strokes) out += line + '\n';
+  for (const auto& part : {deadline_lines(style), stroke_lines(style)}) {
+    if (!part.empty()) out += '\n';
+    for (const std::string& line : part) out += line + '\n';
+  }
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,21 @@ struct RunningStroke {
   bool paused = false;
 };
 
+// A client that has said how often it pushes.
+struct ClientDeadline {
+  std::string client;
+  int64_t deadline_ms = 0, missed = 0, longest_gap_ms = 0;
+  std::optional<int64_t> gap_ms;  // since it pushed last
+  bool late = false;
+};
+
+// Of one in the answer to agent.stats; nothing if it has no deadline.
+std::optional<ClientDeadline> read_deadline(Json client);
+// "late: nothing for 2.3 s"
+std::string state_words(const ClientDeadline& deadline);
+// "missed 3 times, longest gap 2 s"; nothing if it was never late.
+std::string missed_words(const ClientDeadline& deadline);
+
 class TopModel {
  public:
   void on_status(Json system_status, int64_t now);
@@ -45,6 +61,7 @@ class TopModel {
  private:
   std::string head(const Style& style, int64_t now) const;
   std::vector<std::string> stroke_lines(const Style& style) const;
+  std::vector<std::string> deadline_lines(const Style& style) const;
   Fleet fleet_with_poses() const;
 
   struct Recent {
@@ -58,6 +75,7 @@ class TopModel {
   Fleet fleet_;
   std::string self_;
   std::string link_;
+  std::vector<ClientDeadline> deadlines_;  // of this computer's clients
   bool link_good_ = false;
   Presence presence_ = Presence::there;
   std::map<std::string, RunningStroke> strokes_;  // by session

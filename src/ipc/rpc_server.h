@@ -74,6 +74,8 @@ class RpcServer final : public rpc::FrontEnd {
   void notify_gap(ClientId client, WallTime from, WallTime to) override;
   void pause_reading(ClientId client, bool paused) override;
   // As of Server.
+  bool is_unread(ClientId client) const { return server_.is_unread(client); }
+  bool is_held(ClientId client) const { return server_.is_held(client); }
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   // Tells by `client.error` what became of calls that have been answered, or never were to be, if
   // the client wants to know.

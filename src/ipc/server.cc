@@ -373,6 +373,17 @@ bool Server::is_paused(ClientId client) {
   return is_paused(*session);
 }
 
+bool Server::is_unread(ClientId client) const {
+  const Session* session = sessions_.find(client);
+  return session != nullptr && session->is_heard() && !is_paused(*session) &&
+         (session->resume || session->has_input());
+}
+
+bool Server::is_held(ClientId client) const {
+  const Session* session = sessions_.find(client);
+  return session != nullptr && session->held;
+}
+
 void Server::tell_of_room(ClientId client) {
   if (Session* session = sessions_.find(client)) session->waits_for_room = true;
 }

@@ -113,6 +113,11 @@ class Server final : private SessionOwner {
   void hold(ClientId client, bool held);
   // Whether no line would be handed out now: the client is held, or does not read its output.
   bool is_paused(ClientId client);
+  // Whether the client has said something that was not looked at yet, for want of a turn. Not while
+  // it is held, or does not read what it is answered.
+  bool is_unread(ClientId client) const;
+  // Whether nothing more of what it says is looked at, by hold().
+  bool is_held(ClientId client) const;
   void see(MonoTime now) { turn_.see(now); }
   // For a client that is paused, or whose turn is over: on_room is called when that has changed,
   // before the next line is handed out.

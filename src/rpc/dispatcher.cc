@@ -107,6 +107,7 @@ void Dispatcher::run(const Found& found, Call& call, json::View params) {
     if (const auto error = take_ack(call, values.views[own], values.views[own + 1]))
       return call.refuse(*error);
   }
+  if (method.pushes() && call.origin == Call::Origin::client) on_push_(call);
   method.function(found.noun, call);
 }
 

@@ -29,6 +29,9 @@ class Dispatcher {
   using SocketWith = Delegate<std::string_view(Right)>;
   void set_socket_with(SocketWith socket_with) { socket_with_ = socket_with; }
 
+  // Hears of each call of a client to a method that pushes, before it is carried out.
+  void set_on_push(Delegate<void(const Call&)> on_push) { on_push_ = on_push; }
+
   // "a, b and c"
   std::string names_in_will() const;
 
@@ -48,6 +51,7 @@ class Dispatcher {
 
   std::vector<Table> tables_;
   SocketWith socket_with_;
+  Delegate<void(const Call&)> on_push_;
   Found last_;  // what was found last: calls of a method come many at a time
 };
 

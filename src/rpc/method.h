@@ -29,6 +29,7 @@ enum MethodTraits : uint8_t {
   kReads = 0,
   kWrites = 1,  // to Redis: kAck and kAckTimeout are the last params
   kInWill = 2,  // may be in a last will
+  kPushes = 4,  // a client that has a deadline has to call such a method in time
 };
 
 struct Method {
@@ -40,6 +41,7 @@ struct Method {
 
   bool writes() const { return (traits & kWrites) != 0; }
   bool may_be_in_will() const { return (traits & kInWill) != 0; }
+  bool pushes() const { return (traits & kPushes) != 0; }
 };
 
 template <class Noun>

@@ -126,6 +126,9 @@ std::optional<Error> check_param(json::View value, const Param& spec, std::strin
     case ParamKind::boolean:
       if (type != Type::boolean) return wanted(field, "true or false", value);
       break;
+    case ParamKind::integer_or_null:
+      if (type == Type::null) break;
+      [[fallthrough]];
     case ParamKind::integer: {
       if (type != Type::number) return wanted(field, "an integer", value);
       const auto number = value.integer();

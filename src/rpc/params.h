@@ -14,6 +14,7 @@ namespace nb::rpc {
 enum class ParamKind : uint8_t {
   boolean,
   integer,          // from `min` to `max`, however it is written: 1, 1.0, 1e0
+  integer_or_null,  // likewise
   number,           // from `min` to infinity
   numbers_or_null,  // null as a whole, or an array of at most `max`, each a number
   text,             // of `min` to `max` bytes, decoded

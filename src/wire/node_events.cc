@@ -14,6 +14,11 @@ json::Writer begin_event(std::string& out, std::string_view type, const EventSou
   return json;
 }
 
+void put_client(const EventClient& client, json::Writer& json) {
+  if (!client.name.empty()) json.key("client_name").string(client.name);
+  json.key("pid").integer(client.pid);
+}
+
 }  // namespace
 
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
@@ -48,6 +53,21 @@ std::string node_conflict_event(const EventSource& source, std::string_view othe
   std::string out;
   json::Writer json = begin_event(out, "node_conflict", source);
   json.key("other_instance_id").string(other_instance_id).end_object();
+  return out;
+}
+
+std::string deadline_event(const EventSource& source, std::string_view type,
+                           const EventClient& client, const DeadlineReport& report) {
+  const auto ms = [](Duration duration) {
+    return std::chrono::floor<std::chrono::milliseconds>(duration).count();
+  };
+  std::string out;
+  json::Writer json = begin_event(out, type, source);
+  put_client(client, json);
+  json.key("deadline_ms").integer(ms(report.deadline)).key("gap_ms").integer(ms(report.gap));
+  json.key("missed").integer(static_cast<int64_t>(report.missed));
+  if (!report.reason.empty()) json.key("reason").string(report.reason);
+  json.end_object();
   return out;
 }
 

@@ -31,6 +31,23 @@ std::string probe_changed_event(const EventSource& source, const ProbeReport& pr
 // `node_conflict`: another agent writes under the same node name.
 std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id);
 
+// A program that is, or was, a client of the agent.
+struct EventClient {
+  std::string_view name;  // of its hello; empty: it has none, and the event neither
+  int pid = 0;
+};
+
+// `deadline_missed`, `deadline_met`, `deadline_ended`: a client has not pushed for longer than it
+// has said in its hello; it pushes again; its deadline ended before it did.
+struct DeadlineReport {
+  Duration deadline{};
+  Duration gap{};           // since the last push; of `deadline_met` between the two pushes
+  uint64_t missed = 0;      // how often, so far
+  std::string_view reason;  // of the end; else empty
+};
+std::string deadline_event(const EventSource& source, std::string_view type,
+                           const EventClient& client, const DeadlineReport& report);
+
 // `events_lost`: `count` events of that span of time were dropped before they could go to Redis.
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last);

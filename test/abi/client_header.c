@@ -11,6 +11,7 @@ int main(void) {
   nb_client_options options = {.size = sizeof options,
                                .name = "abi",
                                .will = "{}",
+                               .deadline_ms = 100,
                                .socket_path = "/nonexistent/agent.sock"};
   nb_client* client = NULL;
   char error[256] = "";

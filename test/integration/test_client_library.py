@@ -22,7 +22,8 @@ class Options(ctypes.Structure):
                 ("will", ctypes.c_char_p), ("event_ring_bytes", ctypes.c_uint32),
                 ("slot_bytes", ctypes.c_uint32), ("reconnect_ms", ctypes.c_uint32),
                 ("on_event", ctypes.c_void_p), ("user", ctypes.c_void_p),
-                ("max_line_bytes", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+                ("max_line_bytes", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
+                ("deadline_ms", ctypes.c_uint32), ("reserved_2", ctypes.c_uint32)]
 
 nb = ctypes.CDLL(sys.argv[1])
 FORKED = -16
@@ -269,3 +270,21 @@ say(change=[nb.nb_session_change(client, b"a", change, None, memory, 4096, optio
     assert robot.said() == {"listed": 0, "names": [["a", 2], ["b", 1], ["foreign", 1]]}
     assert robot.said() == {"change": [0, 3, 1], "made": [0, 1], "delete": [0, 1]}
     assert '"n":102}' in cell.redis.get("session:a") and '"n":100}' in cell.redis.get("session:new")
+
+
+def test_a_client_that_keeps_no_deadline_is_told_of(cell, script, closing):
+    events = closing(cell.server.subscribe("node:events:ook"))
+    robot = script("""
+client = opened(deadline_ms=20)
+say(stored=stored(client, "cell:before", 1), pushed=nb.nb_notify(client, b"robot.update", b"{}"))
+sys.stdin.readline()
+say(pushed=nb.nb_notify(client, b"robot.update", b"{}"))
+sys.stdin.readline()
+""")
+    assert robot.said() == {"stored": 0, "pushed": 0}
+    missed = events.wait_for("deadline_missed")
+    assert (missed["pid"], missed["client_name"]) == (robot.pid, "robot")
+    assert missed["deadline_ms"] == 20
+    robot.go()
+    assert robot.said() == {"pushed": 0}
+    events.wait_for("deadline_met")

@@ -48,12 +48,19 @@ def check(event, channel):
     assert list(event) == [name for name in expected if name in event or name not in optional]
 
 
-def test_the_members_of_each_event(redis_server, make_agent, steady, closing):
+def test_the_members_of_each_event(redis_server, make_agent, steady, connect, closing):
     heard = closing(redis_server.subscribe(patterns=["*"]))
     target = closing(SilentListener())
     probe = {"name": "port", "type": "tcp", "address": f"127.0.0.1:{target.port}",
              "interval": "100ms"}
-    client = steady(make_agent(redis_server.url(), probes=[probe]))
+    agent = make_agent(redis_server.url(), probes=[probe])
+    client = steady(agent)
+    for name in ("late", "gone"):
+        late = connect(agent)
+        late.call("client.hello", name=name, deadline_ms=10)
+        late.call("robot.update", is_connected_l=True)
+        heard.wait_for("deadline_missed", lambda e, name=name: e["client_name"] == name)
+        late.call("robot.update", is_connected_l=True) if name == "late" else late.close()
     client.call("robot.update", is_connected_l=True)
     client.call("stroke.start", total_strokes=1)
     client.call("stroke.update", stroke_idx=1)

@@ -238,6 +238,19 @@ TEST(Histogram, TheLastBucketHasNoEnd) {
   EXPECT_EQ(bucket_end(Duration(kEnd)), 1h);
 }
 
+TEST(Histogram, TellsHowManyThereAreInEachOctave) {
+  Histogram histogram;
+  for (const int us : {1, 3, 3, 1000, 1010, 1030}) histogram.record(std::chrono::microseconds(us));
+  histogram.record(10ns);
+  histogram.record(1h);
+  std::vector<std::pair<int64_t, uint64_t>> octaves;
+  histogram.for_each_octave(
+      [&](Duration up_to, uint64_t count) { octaves.emplace_back(up_to.count(), count); });
+  EXPECT_EQ(octaves,
+            (std::vector<std::pair<int64_t, uint64_t>>{
+                {127, 1}, {1023, 1}, {4095, 2}, {(1 << 20) - 1, 3}, {(int64_t{1} << 37) - 1, 1}}));
+}
+
 TEST(Histogram, AFractionIsCountedFromTheShortest) {
   Histogram histogram;
   for (const Duration each : {Duration(1us), Duration(10us), Duration(100us), Duration(1ms)}) {

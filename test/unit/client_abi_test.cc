@@ -101,6 +101,15 @@ TEST_F(ClientAbiTest, OptionsOfALaterVersionAreAcceptedIfNothingUnknownIsSet) {
   options_.reserved = 1;
   EXPECT_EQ(open_with(&options_), NB_ERR_ARGUMENT);
   options_.reserved = 0;
+  options_.reserved_2 = 1;
+  EXPECT_EQ(open_with(&options_), NB_ERR_ARGUMENT);
+  options_.reserved_2 = 0;
+  for (const uint32_t ms : {1u, 9u, 3'600'001u}) {
+    options_.deadline_ms = ms;
+    EXPECT_EQ(open_with(&options_), NB_ERR_ARGUMENT) << ms;
+    EXPECT_NE(std::string(error_).find("deadline_ms"), std::string::npos) << error_;
+  }
+  options_.deadline_ms = 0;
   for (const uint32_t bytes : {1u, 65535u, 1048577u}) {
     options_.max_line_bytes = bytes;
     EXPECT_EQ(open_with(&options_), NB_ERR_ARGUMENT) << bytes;

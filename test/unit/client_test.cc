@@ -601,12 +601,15 @@ TEST_F(ClientTest, ALongLineWaitsForTheLimitOfTheAgent) {
 TEST_F(ClientTest, AnAgentMayRefuseAHello) {
   options_.max_line_bytes = 1 << 20;
   options_.will = NB_WILL_ROBOT;
+  options_.deadline_ms = 100;
   start_agent();
   open();
   ASSERT_TRUE(agent_->accept());
   const Lines greeting = agent_->lines();
-  ASSERT_EQ(greeting.size(), 3u);
+  ASSERT_EQ(greeting.size(), 4u);
   EXPECT_EQ(greeting[0], kHello);
+  EXPECT_EQ(greeting[2],
+            R"({"jsonrpc":"2.0","method":"client.hello","params":{"deadline_ms":100},"id":-3})");
   const auto refuse = [&](int id) {
     ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":)" + std::to_string(id) +
                              R"(,"error":{"code":-32602,"message":"not this"}})"
@@ -618,6 +621,8 @@ TEST_F(ClientTest, AnAgentMayRefuseAHello) {
   EXPECT_EQ(stats().rejected, 0u);
   refuse(-2);
   EXPECT_EQ(last_error(-32602), "client.hello: not this");
+  refuse(-3);
+  EXPECT_EQ(stats().rejected, 2u) << "this agent tells of no deadline, which is worth knowing";
   EXPECT_TRUE(agent_->lines().empty());
   ASSERT_TRUE(agent_->send(R"({"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"no"}})"
                            "\n"));

@@ -44,6 +44,7 @@ TEST(Params, AWrongTypeIsNamed) {
   } cases[] = {
       {ParamKind::boolean, "true or false", {"true", "false"}},
       {ParamKind::integer, "an integer", {"1"}},
+      {ParamKind::integer_or_null, "an integer", {"1", "null"}},
       {ParamKind::number, "a number", {"1"}},
       {ParamKind::numbers_or_null, "an array of numbers, or null", {"null", "[]"}},
       {ParamKind::text, "a text", {"\"x\""}},

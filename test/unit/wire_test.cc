@@ -162,6 +162,13 @@ TEST(NodeEventsForm, EachHasItsMembers) {
             R"({"type":"events_lost)" + head +
                 R"("count":3,"from":"2026-11-20T14:03:07.123456",)"
                 R"("to":"2026-11-20T14:03:09.123456"})");
+  EXPECT_EQ(deadline_event(source, "deadline_missed", {"robot", 7},
+                           {std::chrono::milliseconds(100), std::chrono::microseconds(250'900), 3}),
+            R"({"type":"deadline_missed)" + head +
+                R"("client_name":"robot","pid":7,"deadline_ms":100,"gap_ms":250,"missed":3})");
+  EXPECT_EQ(deadline_event(source, "deadline_ended", {{}, 7}, {{}, {}, 0, "closed"}),
+            R"({"type":"deadline_ended)" + head +
+                R"("pid":7,"deadline_ms":0,"gap_ms":0,"missed":0,"reason":"closed"})");
   ProbeReport probe;
   probe.name = "cam";
   probe.type = "tcp";
