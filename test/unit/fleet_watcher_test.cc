@@ -1,0 +1,465 @@
+// Unit tests of fleet/watcher: what becomes of one node.
+#include <gtest/gtest.h>
+
+#include "support/count_allocations.h"
+#include "unit/fleet_watcher_fixture.h"
+
+namespace nb::fleet {
+namespace {
+
+// --- one node ---
+
+TEST_F(WatcherTest, AnnouncesALostNodeOnceWithin3500MsOfItsLastRenewal) {
+  // Wherever in the interval and between two looks it dies.
+  for (Duration phase{}; phase < 1s; phase += 10ms) {
+    const std::string node = "n" + std::to_string(phase / 10ms);
+    said_.clear();
+    add(node, phase);
+    begin();
+    run_for(5s + phase / 3);
+    EXPECT_EQ(said_, Strings()) << "it is alive";
+    EXPECT_EQ(state(node), State::alive);
+    kill(node);
+    run_until("lost " + node);
+    EXPECT_LT(from_renewal_to_announcement(node), 3300ms) << "patience, a look, the clock's ticks";
+    EXPECT_GE(from_renewal_to_announcement(node), 3s);
+    EXPECT_EQ(said_, Strings({"suspect " + node, "lost " + node}));
+    EXPECT_EQ(state(node), State::lost);
+    run_for(20s);
+    EXPECT_EQ(said_.size(), 2u) << "once";
+  }
+}
+
+TEST_F(WatcherTest, InTheFastProfileItTakes1200Ms) {
+  for (Duration phase{}; phase < 250ms; phase += 10ms) {
+    const std::string node = "n" + std::to_string(phase / 10ms);
+    said_.clear();
+    add(node, phase, 250ms, 1s);
+    begin();
+    run_for(3s + phase / 3);
+    kill(node);
+    run_until("lost " + node);
+    EXPECT_LT(from_renewal_to_announcement(node), 1150ms);
+    EXPECT_GE(from_renewal_to_announcement(node), 1s);
+  }
+}
+
+TEST_F(WatcherTest, ASuspectThatRenewsIsNotAnnounced) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  run_until("suspect hog");
+  EXPECT_EQ(state("hog"), State::suspect);
+  EXPECT_GE(now_ - nodes_["hog"].renewed, 2s);
+  EXPECT_LT(now_ - nodes_["hog"].renewed, 2300ms);
+  revive("hog");
+  run_for(20s);
+  EXPECT_EQ(said_, Strings({"suspect hog", "unsuspect hog"}));
+  EXPECT_EQ(state("hog"), State::alive);
+}
+
+TEST_F(WatcherTest, LooksFourTimesASecondAndExactlyWhenAPatienceEnds) {
+  add("hog");
+  begin();
+  run_for(5s);
+  const MonoTime before = watcher_.next_look();
+  run_for(before - now_ + kTick);
+  EXPECT_EQ(watcher_.next_look() - before, 250ms);
+  kill("hog");
+  run_until("suspect hog");
+  const MonoTime seen = watcher_.changed(watcher_.find("hog"));
+  while (watcher_.next_look() < seen + 3s) run_for(watcher_.next_look() - now_ + kTick);
+  EXPECT_EQ(watcher_.next_look(), seen + 3s);
+}
+
+TEST_F(WatcherTest, LooksTenTimesASecondForTheSakeOfOneFastNode) {
+  add("hog");
+  add("ook", 0s, 250ms, 1s);
+  begin();
+  run_for(5s);
+  const MonoTime before = watcher_.next_look();
+  run_for(before - now_ + kTick);
+  EXPECT_EQ(watcher_.next_look() - before, 100ms);
+}
+
+TEST_F(WatcherTest, EachNodeHasItsOwnPatience) {
+  add("fast", 0s, 250ms, 1s);
+  add("slow", 0s, 10s, 1min);
+  begin();
+  run_for(30s);
+  kill("fast");
+  kill("slow");
+  run_until("lost fast");
+  run_for(20s);
+  EXPECT_EQ(count("lost slow"), 0);
+  run_until("lost slow", 60s);
+  EXPECT_GE(from_renewal_to_announcement("slow"), 1min);
+}
+
+TEST_F(WatcherTest, ANewBootOrInstanceIsASignOfLifeAndALowerSeqIsNone) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  run_for(2500ms);
+  nodes_["hog"].run = "i2";
+  nodes_["hog"].seq = 0;
+  renew("hog");
+  run_for(2500ms);
+  nodes_["hog"].boot = "b2";
+  nodes_["hog"].seq = 0;
+  renew("hog");
+  run_for(2500ms);
+  EXPECT_EQ(count("lost"), 0);
+  nodes_["hog"].seq = 50;
+  renew("hog");
+  run_for(2s);
+  // The server has lost something, and has an older lease of the same run.
+  nodes_["hog"].seq = 48;
+  leases_["hog"] = lease_of(nodes_["hog"]);
+  run_for(1300ms);
+  EXPECT_EQ(count("lost hog"), 1);
+  EXPECT_EQ(dead_["hog"], lease_of(nodes_["hog"])) << "judged by what the server has";
+}
+
+TEST_F(WatcherTest, WithoutALeaseNobodyIsJudged) {
+  registered_["old"] = true;  // an agent of an earlier version
+  add("hog");
+  begin();
+  run_for(60s);
+  EXPECT_EQ(said_, Strings());
+  EXPECT_EQ(state("old"), State::unknown);
+}
+
+TEST_F(WatcherTest, ADeletedLeaseIsOneThatDoesNotChange) {
+  add("hog");
+  add("ook", 500ms);
+  begin();
+  run_for(5s);
+  for (int i = 0; i < 50; ++i) {
+    leases_.clear();
+    run_for(990ms);
+  }
+  EXPECT_EQ(count("lost"), 0) << "they are alive, and write it again";
+  kill("hog");
+  leases_.erase("hog");
+  run_until("lost hog");
+  EXPECT_LT(from_renewal_to_announcement("hog"), 3500ms);
+  run_for(20s);
+  EXPECT_EQ(count("lost"), 1);
+  // A lease that comes after the one that was missed is judged by what is there.
+  revive("hog");
+  run_until("returned hog");
+}
+
+TEST_F(WatcherTest, AMalformedLeaseIsSaidOnceAndKillsNobody) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  leases_["hog"] = "{\"seq\": 1}";
+  run_for(30s);
+  EXPECT_EQ(said_, Strings({"malformed hog"}));
+  EXPECT_EQ(state("hog"), State::malformed);
+  // The same lease as before: it was put back now, so it is not silent for half a minute.
+  leases_["hog"] = lease_of(nodes_["hog"]);
+  run_for(2500ms);
+  EXPECT_EQ(count("lost"), 0);
+  run_until("lost hog", 2s);
+  revive("hog");
+  run_for(3s);
+  kill("hog");
+  leases_["hog"] = "x";
+  run_for(3s);
+  EXPECT_EQ(count("malformed"), 2) << "it had been good in between";
+}
+
+TEST_F(WatcherTest, AnAgentThatStopsIsNotWaitedFor) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  nodes_["hog"].patience = 0s;
+  renew("hog");
+  run_for(60s);
+  EXPECT_EQ(said_, Strings());
+  EXPECT_EQ(state("hog"), State::stopped);
+  nodes_["hog"].patience = 3s;
+  revive("hog");
+  run_for(5s);
+  EXPECT_EQ(state("hog"), State::alive);
+  kill("hog");
+  run_until("lost hog");
+}
+
+TEST_F(WatcherTest, ARenamedNodeIsANodeThatStoppedAndAnother) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  nodes_["hog"].patience = 0s;
+  renew("hog");
+  add("hog-2");
+  run_for(1s);
+  read_register();
+  run_for(30s);
+  EXPECT_EQ(said_, Strings());
+  EXPECT_EQ(state("hog-2"), State::alive);
+}
+
+TEST_F(WatcherTest, TwoNodesOfOneNameAreOneThatLives) {
+  add("hog");
+  begin();
+  Node other = nodes_["hog"];
+  other.run = "i7";
+  other.seq = 1000;
+  for (int i = 0; i < 30; ++i) {
+    run_for(400ms);
+    ++other.seq;
+    leases_["hog"] = lease_of(other);
+    run_for(600ms);
+  }
+  kill("hog");  // one of both
+  for (int i = 0; i < 30; ++i) {
+    run_for(1s);
+    ++other.seq;
+    leases_["hog"] = lease_of(other);
+  }
+  EXPECT_EQ(said_, Strings());
+  run_until("lost hog");
+}
+
+TEST_F(WatcherTest, TheWatchersOwnNodeIsNeverAnnounced) {
+  add("self");
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("self");
+  run_for(30s);
+  EXPECT_EQ(said_, Strings()) << "whoever judges is alive";
+}
+
+// --- the return ---
+
+TEST_F(WatcherTest, AReturnWithdrawsAndTellsHow) {
+  add("hog");
+  begin();
+  run_for(5s);
+  const char* how[] = {"network", "restarted", "rebooted"};
+  for (int i = 0; i < 3; ++i) {
+    said_.clear();
+    kill("hog");
+    run_until("lost hog");
+    if (i == 1) nodes_["hog"].run = "i11";  // begins like the one before
+    if (i == 2) nodes_["hog"].boot = "b2", nodes_["hog"].run = "i3";
+    if (i > 0) nodes_["hog"].seq = 0;
+    revive("hog");
+    run_for(10s);
+    EXPECT_EQ(said_, Strings({"suspect hog", "lost hog", std::string("returned hog ") + how[i]}));
+    EXPECT_EQ(state("hog"), State::alive);
+    EXPECT_TRUE(dead_.empty());
+  }
+}
+
+TEST_F(WatcherTest, ALateVerdictDoesNotHitANodeThatHasComeBack) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  answers_ = false;
+  while (scripts_.empty()) run_for(kTick);
+  EXPECT_EQ(scripts_[0].kind, Kind::lost);
+  renew("hog");  // before the script gets there
+  revive("hog");
+  watcher_.report(scripts_[0].ticket, run(scripts_[0]), now_);
+  answers_ = true;
+  run_for(20s);
+  EXPECT_EQ(count("lost"), 0);
+  EXPECT_EQ(count("returned"), 0);
+  EXPECT_EQ(state("hog"), State::alive);
+}
+
+TEST_F(WatcherTest, AReturnThatIsSeenBeforeTheAnswerIsWithdrawnBehindIt) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  answers_ = false;
+  while (scripts_.empty()) run_for(kTick);
+  const Outcome outcome = run(scripts_[0]);  // the answer is on its way
+  EXPECT_EQ(outcome, Outcome::announced);
+  revive("hog");
+  run_for(5s);
+  EXPECT_EQ(scripts_.size(), 1u) << "one at a time";
+  answers_ = true;
+  watcher_.report(scripts_[0].ticket, outcome, now_);
+  run_until("returned hog");
+}
+
+TEST_F(WatcherTest, WithoutAnAnswerAVerdictComesAgainAndIsAnnouncedOnce) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  answers_ = false;
+  for (int i = 0; i < 5; ++i) {
+    while (scripts_.empty()) run_for(kTick);
+    if (i == 2) (void)run(scripts_[0]);  // it was done, and the answer was lost
+    watcher_.report(scripts_[0].ticket, Outcome::no_answer, now_);
+    scripts_.clear();
+    EXPECT_NE(state("hog"), State::lost);
+  }
+  answers_ = true;
+  run_for(20s);
+  EXPECT_EQ(count("lost"), 1);
+  EXPECT_EQ(state("hog"), State::lost);
+}
+
+TEST_F(WatcherTest, WhatMayHaveBeenAnnouncedIsWithdrawnAtTheReturn) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  answers_ = false;
+  while (scripts_.empty()) run_for(kTick);
+  (void)run(scripts_[0]);
+  watcher_.report(scripts_[0].ticket, Outcome::no_answer, now_);
+  answers_ = true;
+  revive("hog");
+  run_for(20s);
+  EXPECT_EQ(count("lost"), 1);
+  EXPECT_EQ(count("returned"), 1);
+  EXPECT_TRUE(dead_.empty());
+  // And if both tries come too late, but the first one was done.
+  kill("hog");
+  run_for(2s);
+  answers_ = false;
+  scripts_.clear();
+  while (scripts_.empty()) run_for(kTick);
+  (void)run(scripts_[0]);
+  watcher_.report(scripts_[0].ticket, Outcome::no_answer, now_);
+  scripts_.clear();
+  while (scripts_.empty()) run_for(kTick);
+  renew("hog");
+  revive("hog");
+  watcher_.report(scripts_[0].ticket, run(scripts_[0]), now_);
+  answers_ = true;
+  run_for(20s);
+  EXPECT_EQ(count("lost"), 2);
+  EXPECT_EQ(count("returned"), 2);
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(WatcherTest, AReturnWhoseAnswerWasLostComesAgain) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  run_until("lost hog");
+  answers_ = false;
+  revive("hog");
+  for (int i = 0; i < 3; ++i) {
+    while (scripts_.empty()) run_for(kTick);
+    EXPECT_EQ(scripts_[0].kind, Kind::returned);
+    watcher_.report(scripts_[0].ticket, Outcome::no_answer, now_);
+    scripts_.clear();
+  }
+  answers_ = true;
+  run_until("returned hog");
+  EXPECT_TRUE(dead_.empty());
+}
+
+TEST_F(WatcherTest, ANodeThatDiesAgainBeforeItsReturnWasWithdrawnIsAnnouncedAgain) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  run_until("lost hog");
+  answers_ = false;
+  revive("hog");
+  while (scripts_.empty()) run_for(kTick);
+  kill("hog");
+  run_for(20s);
+  answers_ = true;
+  watcher_.report(scripts_[0].ticket, run(scripts_[0]), now_);
+  run_for(5s);
+  EXPECT_EQ(count("lost"), 2);
+  EXPECT_EQ(count("returned"), 1);
+}
+
+TEST_F(WatcherTest, WhatIsNotTakenWaitsAndIsJudgedAnew) {
+  add("hog");
+  add("ook", 100ms);
+  begin();
+  run_for(5s);
+  drains_ = false;
+  kill("hog");
+  kill("ook");
+  run_for(10s);
+  // In the midst of a look: one of them was found to be back.
+  ask();
+  renew("hog");
+  watcher_.see(watcher_.find("hog"), leases_["hog"], now_);
+  drain();
+  EXPECT_EQ(count("lost hog"), 0);
+  EXPECT_EQ(count("lost ook"), 1);
+}
+
+// --- bounds ---
+
+TEST_F(WatcherTest, TheRegisterHasNamesAndAnEnd) {
+  watcher_.begin("self");
+  watcher_.begin_register();
+  for (const char* bad : {"", "a b", "-x", "\xff", "a/b"}) watcher_.add_node(bad);
+  watcher_.add_node(std::string(65, 'x'));
+  EXPECT_EQ(watcher_.size(), 0u);
+  for (size_t i = 0; i < Watcher::kMostNodes + 7; ++i) {
+    watcher_.add_node(name(static_cast<int>(i)));
+    watcher_.add_node(name(0));
+  }
+  watcher_.end_register();
+  EXPECT_EQ(watcher_.size(), Watcher::kMostNodes);
+  EXPECT_EQ(watcher_.left_out(), 7u);
+  for (size_t i = 0; i < watcher_.size(); ++i) EXPECT_EQ(watcher_.find(watcher_.node(i)), i);
+}
+
+TEST_F(WatcherTest, AForgottenNodeIsJudgedNoMore) {
+  add_many(50);
+  begin();
+  run_for(5s);
+  for (int i = 0; i < 10; ++i) {
+    kill(name(i));
+    registered_.erase(name(i));
+    leases_.erase(name(i));
+  }
+  run_for(1s);
+  read_register();
+  run_for(30s);
+  EXPECT_EQ(said_, Strings());
+  EXPECT_EQ(watcher_.size(), 40u);
+  for (size_t i = 0; i < watcher_.size(); ++i) EXPECT_EQ(watcher_.find(watcher_.node(i)), i);
+}
+
+TEST_F(WatcherTest, ALookAllocatesNothing) {
+  add_many(500);
+  begin();
+  run_for(3s);
+  long before = 0;
+  Watcher::Action action;
+  std::string lease = "b1 i1 100 1000 3000";
+  for (int i = 0; i < 100; ++i) {
+    if (i == 1) before = test::allocations;
+    lease[7] = static_cast<char>('0' + i / 10);
+    lease[8] = static_cast<char>('0' + i % 10);
+    now_ += 250ms;
+    watcher_.begin_look(now_);
+    for (size_t k = 0; k < watcher_.size(); ++k) watcher_.see(k, lease, now_);
+    watcher_.end_look(now_);
+    EXPECT_FALSE(watcher_.next(action));
+  }
+  EXPECT_TRUE(!test::kCountsAllocations || test::allocations == before);
+}
+
+}  // namespace
+}  // namespace nb::fleet
