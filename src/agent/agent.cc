@@ -6,6 +6,7 @@
 
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
+#include "agent/seldom.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "config/changes.h"
@@ -24,6 +25,9 @@ constexpr size_t kReadStack = 2 * 1024 * 1024;
 constexpr Duration kReadPatience = std::chrono::seconds(5);
 // A message that the service manager's full queue did not take is sent again after so long.
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
+// The first beat that is stored after so long comes when the start is over: what is said when a
+// link has been stable for a while is said.
+constexpr Duration kStart = std::chrono::seconds(5);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {
   for (const auto& [key, value] : sources.environment) {
@@ -367,6 +371,10 @@ void Agent::on_put() {
 void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   heartbeat_->on_slot_stored(slot, echo);
   if (local_) local_->on_beat_stored();
+  if (!started_ && figures().uptime >= kStart) {
+    started_ = true;
+    give_back_seldom_code();
+  }
   update_stats();
 }
 

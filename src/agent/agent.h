@@ -87,6 +87,7 @@ class Agent {
   std::atomic<bool> stop_wanted_{false};
   std::atomic<bool> reload_wanted_{false};
   bool has_run_ = false;
+  bool started_ = false;  // the start is over
   bool stopping_ = false;
   int parts_to_finish_ = 0;  // of a stop: the link, and the probes' sessions
   uint64_t reloads_ = 0;
