@@ -94,10 +94,11 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       listeners_(parts.loop, parts.log, identity_, rpc_, parts.link, subscriber_, reader_,
                  bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config,
-              cell::Events::NameOf::to<&LocalApi::name_of>(this)),
+              cell::Events::About::to<&LocalApi::about>(this)),
       deadlines_(parts.loop, parts.log, identity_, events_, config,
                  {Delegate<wire::EventClient(rpc::ClientId)>::to<&LocalApi::about>(this),
                   Delegate<cell::Deadlines::Unread(rpc::ClientId)>::to<&LocalApi::unread>(this)}),
+      deaths_(parts.loop, parts.log, identity_, outbox_, events_, config),
       bus_(parts.loop, bus_filter_, events_, config),
       robot_(parts.loop, parts.log, identity_, events_, writes_, config,
              note_path(parts.notes, ".robot")),
@@ -141,6 +142,7 @@ Status LocalApi::start() {
 void LocalApi::stop() {
   robot_.finish();
   deadlines_.stop();
+  deaths_.stop();
   rpc_.stop();
   listeners_.stop();
   subscriber_.stop();
@@ -158,6 +160,7 @@ void LocalApi::reconfigure() {
   errors_.reconfigure(config_);
   events_.reconfigure(config_);
   deadlines_.reconfigure(config_);
+  deaths_.reconfigure(config_);
   state_.reconfigure(config_);
   subscriber_.reconfigure(link_options(config_));
   state_watch_.reconfigure(link_options(config_));
@@ -286,8 +289,7 @@ std::string_view LocalApi::socket_with(rpc::Right right) {
 }
 
 std::string_view LocalApi::name_of(ipc::ClientId id) {
-  const Client* client = find_client(id);
-  return client != nullptr ? client->name : std::string_view();
+  return about(id).name;
 }
 
 wire::EventClient LocalApi::about(ipc::ClientId id) {
@@ -310,6 +312,7 @@ void LocalApi::on_may_yield(ipc::ClientId id, bool& needed) {
 }
 
 void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
+  const bool had_deadline = deadlines_.has_deadline(id);
   listeners_.on_client_closed(id);
   state_watch_.on_client_closed(id);
   operations_.on_client_closed(id);
@@ -319,20 +322,22 @@ void LocalApi::on_close(ipc::ClientId id, ipc::Departure departure) {
   writes_.on_client_closed(id);
   events_.on_client_closed(id);
   if (Client* client = find_client(id)) {
-    see_to_will(*client, departure);  // in its name
+    // If the agent has closed the connection, the client's process may live.
+    const bool matters = !client->will.empty() || had_deadline;
+    if (departure == ipc::Departure::client && matters) see_to_death(*client);  // in its name
     outbox_.client_gone(id, client->peer.uid);
     clients_.erase(clients_.begin() + (client - clients_.data()));
   }
 }
 
-void LocalApi::see_to_will(const Client& gone, ipc::Departure departure) {
-  if (gone.will.empty()) return;
-  // The agent closed the connection: the client's process may be alive.
-  if (departure == ipc::Departure::agent) return;
+void LocalApi::see_to_death(const Client& gone) {
+  const bool has_will = !gone.will.empty();
   log_.warning(LogAbout(static_cast<uint64_t>(gone.peer.pid)),
-               "client %s (pid %d) has gone without saying good-bye: its last will is carried out",
-               gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid);
-  carry_out(gone);
+               "client %s (pid %d) has gone without saying good-bye%s",
+               gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid,
+               has_will ? ": its last will is carried out" : "");
+  if (has_will) carry_out(gone);
+  deaths_.add({{gone.id, gone.peer.uid}, gone.name, gone.peer.pid, has_will}, rpc_.take_process());
 }
 
 std::optional<rpc::Error> LocalApi::check_will(const rpc::Caller& who, json::View will) {
@@ -422,7 +427,6 @@ void LocalApi::hello(rpc::Call& call) {
   } else if (will.is(json::View::Type::null)) {
     client->will.clear();
   }
-  rpc_.watch_process(client->id, !client->will.empty());
   std::string scratch;
   if (const auto name = call[kName].string(scratch)) client->name = *name;
   if (const auto errors = call[kErrors].boolean()) rpc_.set_reports_errors(client->id, *errors);
@@ -432,6 +436,7 @@ void LocalApi::hello(rpc::Call& call) {
   if (deadline.exists()) {
     deadlines_.set(call.who, std::chrono::milliseconds(deadline.integer().value_or(0)));
   }
+  rpc_.watch_process(client->id, !client->will.empty() || deadlines_.has_deadline(client->id));
   std::string out;
   json::Writer json(out);
   json.begin_object().key("protocol").integer(1);

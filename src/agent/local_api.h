@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/deaths.h"
 #include "agent/figures.h"
 #include "cell/bus.h"
 #include "cell/bus_filter.h"
@@ -91,7 +92,7 @@ class LocalApi {
   Client* find_client(ipc::ClientId id);
   std::string_view socket_with(rpc::Right right);
   std::optional<rpc::Error> check_will(const rpc::Caller& who, json::View will);
-  void see_to_will(const Client& gone, ipc::Departure departure);
+  void see_to_death(const Client& gone);
   void carry_out(const Client& gone);
   void tell_losses();
   std::string_view name_of(ipc::ClientId id);
@@ -133,6 +134,7 @@ class LocalApi {
   cell::Listeners listeners_;
   cell::Events events_;
   cell::Deadlines deadlines_;
+  Deaths deaths_;
   cell::Bus bus_;
   cell::Robot robot_;
   cell::Stroke stroke_;

@@ -42,7 +42,7 @@ void Errors::report(rpc::Call& call) {
     event_ += "{}";
   }
   event_.append(",\"instance_id\":\"").append(identity_.instance_id) += '"';
-  events_.append_client_name(call, event_);
+  events_.append_client(call, event_);
   event_ += '}';
   events_.send(call, {channel, event_, max_age_, Publication::Record::error});
 }

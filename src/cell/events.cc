@@ -37,12 +37,12 @@ constexpr rpc::Method Events::kMethods[] = {
 };
 
 Events::Events(uv::Loop& loop, const node::Identity& identity, Writes& writes, Listeners& listeners,
-               const config::Config& config, NameOf name_of)
+               const config::Config& config, About about)
     : loop_(loop),
       identity_(identity),
       writes_(writes),
       listeners_(listeners),
-      name_of_(name_of),
+      about_(about),
       db_(config.redis.db_for("health").value()),
       node_stream_(wire::node_events_stream(identity.node)),
       recorded_(identity.node, {}),
@@ -66,11 +66,17 @@ void Events::reconfigure(const config::Config& config) {
 }
 
 void Events::append_client_name(const rpc::Call& call, std::string& object) const {
-  const std::string_view name = name_of_(call.who.client);
+  const std::string_view name = about_(call.who.client).name;
   if (name.empty()) return;
   object += object.back() == '{' ? "\"" : ",\"";
   object.append(kClientName).append("\":");
   json::Writer(object).string(name);
+}
+
+void Events::append_client(const rpc::Call& call, std::string& object) const {
+  append_client_name(call, object);
+  if (!call.is_will()) return;
+  object.append(",\"client_pid\":").append(std::to_string(about_(call.who.client).pid));
 }
 
 // Completes event_, the event without its end, by the names of its node and its client, so that no
@@ -97,7 +103,7 @@ bool Events::complete(rpc::Call& call, std::string_view channel, const json::Vie
     return refuse("event.node_id", "this is node '" + identity_.node +
                                        "', and no client speaks for another one: leave it out");
   }
-  if (client.exists() && !client.string_is(name_of_(call.who.client))) {
+  if (client.exists() && !client.string_is(about_(call.who.client).name)) {
     return refuse("event.client_name",
                   "the agent writes the name of the client's hello here: leave it out");
   }

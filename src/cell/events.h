@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "node/identity.h"
 #include "rpc/method.h"
+#include "wire/node_events.h"
 
 namespace nb::cell {
 
@@ -33,11 +34,11 @@ struct Publication {
 
 class Events {
  public:
-  using NameOf = Delegate<std::string_view(rpc::ClientId)>;
+  using About = Delegate<wire::EventClient(rpc::ClientId)>;
 
-  // All references must outlive it, but for `config`. `name_of`: of a client, as in its hello.
+  // All references must outlive it, but for `config`.
   Events(uv::Loop& loop, const node::Identity& identity, Writes& writes, Listeners& listeners,
-         const config::Config& config, NameOf name_of);
+         const config::Config& config, About about);
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
 
@@ -49,6 +50,8 @@ class Events {
   // Adds the last member, the client's name, to an object without its end. Adds nothing for a
   // client without a name.
   void append_client_name(const rpc::Call& call, std::string& object) const;
+  // Likewise, and behind it the number of its process, if the call is of its last will.
+  void append_client(const rpc::Call& call, std::string& object) const;
 
   // Writes one unit, with the event as its message: `slot` and `entry` may be null. Of an event
   // that is recorded the entry is its own, and `entry` is not looked at. Answers the call; false:
@@ -65,7 +68,7 @@ class Events {
   const node::Identity& identity_;
   Writes& writes_;
   Listeners& listeners_;
-  NameOf name_of_;
+  About about_;
   int db_;
   Duration max_age_{};
   uint64_t events_length_ = 0;

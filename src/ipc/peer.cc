@@ -1,9 +1,11 @@
 #include "ipc/peer.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,6 +57,30 @@ UniqueFd process_of(int fd, const Peer& peer) {
 UniqueFd process_numbered(int pid) {
   if (pid <= 0) return {};
   return if_alive(UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+}
+
+ProcessEnd end_of(int process) {
+  // struct pidfd_info in its first size, since Linux 6.13; PIDFD_INFO_EXIT since 6.15. Debian's
+  // headers do not have it yet.
+  struct Info {
+    uint64_t mask, cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+  } info{};
+  static_assert(sizeof info == 64);
+  constexpr uint64_t kExit = 1u << 3;
+  pollfd gone{process, POLLIN, 0};
+  if (::poll(&gone, 1, 0) != 1) return {};
+  info.mask = kExit;
+  if (::ioctl(process, _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, sizeof info), &info) != 0 ||
+      (info.mask & kExit) == 0) {
+    return {ProcessEnd::How::ended};
+  }
+  // As waitpid() has it.
+  if (WIFSIGNALED(info.exit_code)) {
+    return {ProcessEnd::How::killed, WTERMSIG(info.exit_code), WCOREDUMP(info.exit_code) != 0};
+  }
+  return {ProcessEnd::How::exited, WEXITSTATUS(info.exit_code)};
 }
 
 bool is_allowed(int fd, const Peer& peer, const std::vector<uint32_t>& users,

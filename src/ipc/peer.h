@@ -29,6 +29,22 @@ UniqueFd process_of(int fd, const Peer& peer);
 // process is gone, its number may belong to another process.
 UniqueFd process_numbered(int pid);
 
+// How a process is, or has ended, as far as the kernel tells.
+struct ProcessEnd {
+  enum class How : uint8_t {
+    lives,
+    ended,   // More is not known: it was not waited for by its parent yet, or the kernel does not
+             // tell (before Linux 6.15).
+    exited,  // `number` is its exit code
+    killed,  // by the signal `number`
+  };
+  How how = How::lives;
+  int number = 0;
+  bool dumped_core = false;
+};
+// `process`: a descriptor of process_of().
+ProcessEnd end_of(int process);
+
 // Whether the peer's user is among `users`, or its group, or one of its further groups, among
 // `groups`. Both empty: everybody.
 bool is_allowed(int fd, const Peer& peer, const std::vector<uint32_t>& users,

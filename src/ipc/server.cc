@@ -257,7 +257,7 @@ void Server::serve(Session& session) {
 // The process that connected is gone, and another process holds the connection open. What has come
 // is read to its end first, and carried out.
 void Server::on_process_gone(Session& session) {
-  session.watch_process(false);
+  session.end_process_watch();
   if (!session.become(Session::State::orphaned)) return;
   session.ready = true;
   watch(session);
@@ -551,8 +551,10 @@ void Server::retire_ended() {
     const Departure departure = session->closed_by_agent() ? Departure::agent : Departure::client;
     const MonoTime now = loop_.now();
     gone_.add(session->peer().uid, std::min(session->taken, session->spent.lately(now)), now);
+    departed_ = session->take_process();
     lingering_.add(std::move(session));
     events_.on_close(id, departure);
+    departed_.reset();
   }
 }
 

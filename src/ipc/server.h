@@ -123,10 +123,12 @@ class Server final : private SessionOwner {
   // before the next line is handed out.
   void tell_of_room(ClientId client);
 
-  // For a client with a will. Its connection ends when the process that connected is gone, even if
-  // another process holds it open (a child that inherited it), and what the client has said is read
-  // to its end before new clients are served. Takes a descriptor.
+  // For a client with a will or a deadline. Its connection ends when the process that connected is
+  // gone, even if another process holds it open (a child that inherited it), and what the client
+  // has said is read to its end before new clients are served. Takes a descriptor.
   void watch_process(ClientId client, bool watch);
+  // To be called within on_close: the descriptor of the process of that client, if it was watched.
+  UniqueFd take_process() { return std::move(departed_); }
 
   // Whether the client can no longer be answered, although what it sent is still carried out.
   bool is_deaf(ClientId client) const;
@@ -185,6 +187,7 @@ class Server final : private SessionOwner {
   SessionPool pool_;
   SessionTable sessions_;  // after the pool that they use
   Lingering lingering_;
+  UniqueFd departed_;
   ClientId last_id_ = 0;
   TakenByTheGone gone_;
   uint64_t readings_ = 0;

@@ -97,6 +97,11 @@ void Session::watch_process(bool watch) {
   process_poll_->watch(UV_READABLE);
 }
 
+UniqueFd Session::take_process() {
+  process_poll_.reset();
+  return std::move(process_);
+}
+
 Session::Io Session::receive(uv_buf_t buffer, std::string_view& bytes) {
   ssize_t n;
   do {

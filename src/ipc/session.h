@@ -124,6 +124,10 @@ class Session {
   // Whether on_process_gone is called when the process that connected is gone. It is never called
   // where that cannot be known (process_of()).
   void watch_process(bool watch);
+  // It has been called, and is not called again. The descriptor stays.
+  void end_process_watch() { process_poll_.reset(); }
+  // The descriptor of the process that was watched, if there is one.
+  UniqueFd take_process();
 
   // The caller appends to it, and then calls count_output().
   std::string& output();

@@ -71,6 +71,20 @@ std::string deadline_event(const EventSource& source, std::string_view type,
   return out;
 }
 
+std::string client_lost_event(const EventSource& source, const EventClient& client,
+                              const ClientEnd& end) {
+  std::string out;
+  json::Writer json = begin_event(out, "client_lost", source);
+  put_client(client, json);
+  json.key("cause").string(end.cause);
+  if (!end.signal.empty()) {
+    json.key("signal").string(end.signal).key("core_dump").boolean(end.dumped_core);
+  }
+  if (end.exit_code) json.key("exit_code").integer(*end.exit_code);
+  json.key("had_will").boolean(end.had_will).end_object();
+  return out;
+}
+
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last) {
   std::string out;

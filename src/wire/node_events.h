@@ -2,6 +2,7 @@
 // `timestamp`, as every reader of these channels expects.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,17 @@ struct DeadlineReport {
 };
 std::string deadline_event(const EventSource& source, std::string_view type,
                            const EventClient& client, const DeadlineReport& report);
+
+// `client_lost`: a client that has a will or a deadline has gone without a goodbye.
+struct ClientEnd {
+  std::string_view cause;        // "signal", "exit", "died", "closed", "unknown"
+  std::string_view signal;       // of the first: "KILL"
+  std::optional<int> exit_code;  // of the second
+  bool dumped_core = false;
+  bool had_will = false;
+};
+std::string client_lost_event(const EventSource& source, const EventClient& client,
+                              const ClientEnd& end);
 
 // `events_lost`: `count` events of that span of time were dropped before they could go to Redis.
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,

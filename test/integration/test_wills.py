@@ -1,6 +1,9 @@
 """Last wills: what is said for a client that can say nothing any more."""
 
+import fcntl
+import functools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +11,7 @@ import time
 
 import pytest
 
+from conftest import unshare
 from support import processes
 from support.rpc import Refused
 from support.waiting import wait_until
@@ -55,6 +59,11 @@ def robot(cell, closing):
             begin = time.monotonic()
             process.wait(10)
             return begin
+
+        @staticmethod
+        def leave():
+            process.stdin.close()
+            process.wait(10)
 
         @staticmethod
         def close():
@@ -353,3 +362,124 @@ def test_eight_calls_are_not_too_many(cell, connect):
         {"method": "state.set", "params": {"key": f"k{i}", "value": i}} for i in range(8)])
     client.close()
     wait_until(lambda: cell.redis.exists(*[f"k{i}" for i in range(8)]) == 8)
+
+
+# --- how its process ended -----------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=None)
+def kernel_tells():
+    """Whether this kernel tells how a process has ended (Linux 6.15)."""
+    child = os.fork()
+    if child == 0:
+        os._exit(7)
+    process = os.pidfd_open(child)
+    os.waitpid(child, 0)
+    info = bytearray((1 << 3).to_bytes(8, sys.byteorder) + bytes(56))
+    try:
+        fcntl.ioctl(process, 0xC040FF0B, info)
+    except OSError:
+        return False
+    finally:
+        os.close(process)
+    return bool(int.from_bytes(info[:8], sys.byteorder) & 1 << 3)
+
+
+@pytest.fixture
+def lost(cell, closing):
+    """lost(): the next `client_lost`."""
+    events = closing(cell.server.subscribe("node:events:ook"))
+    return lambda name="robot": events.wait_for(
+        "client_lost", lambda e: e.get("client_name") == name)
+
+
+@pytest.mark.real_processor("an emulator may have no descriptors of processes")
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_the_signal_that_ended_it_is_told(cell, robot, lost, sign):
+    errors = cell.server.subscribe("error:events:robot")
+    robot.end(sign)
+    told = lost()
+    assert told["pid"] == robot.pid and told["had_will"] is True
+    if kernel_tells():
+        assert (told["cause"], told["signal"]) == ("signal", sign.name[3:])
+        assert told["core_dump"] in ((True, False) if sign == signal.SIGSEGV else (False,))
+        assert cell.agent.wait_for_log(rf"client robot \(pid {robot.pid}\) was ended by signal "
+                                       rf"{sign.name[3:]}")
+    else:
+        assert told["cause"] == "died" and "signal" not in told
+    assert errors.wait_for("error")["client_pid"] == robot.pid, "what the will says has it, too"
+    errors.close()
+    wait_until(lambda: any(json.loads(f["event"])["type"] == "client_lost" for _, f in
+                           cell.redis.xrange("stream:node_events:ook")))
+
+
+@pytest.mark.real_processor("an emulator may have no descriptors of processes")
+def test_an_exit_code_is_told(robot, lost):
+    robot.leave()
+    told = lost()
+    assert "signal" not in told
+    if kernel_tells():
+        assert (told["cause"], told["exit_code"]) == ("exit", 0)
+    else:
+        assert told["cause"] == "died" and "exit_code" not in told
+
+
+@pytest.mark.real_processor("an emulator may have no descriptors of processes")
+def test_what_the_kernel_does_not_know_yet_is_not_claimed(robot, lost):
+    os.kill(robot.pid, signal.SIGKILL)  # and nobody waits for it
+    told = lost()
+    assert told["cause"] == "died" and told["pid"] == robot.pid
+    assert "signal" not in told and "exit_code" not in told
+
+
+@pytest.mark.real_processor("an emulator may have no descriptors of processes")
+def test_one_that_lives_has_closed_its_connection(cell, connect, lost):
+    client = connect(cell.agent)
+    client.call("client.hello", name="robot", will=ROBOT)
+    client.close()
+    told = lost()
+    assert told["cause"] == "closed" and told["pid"] == os.getpid()
+
+
+def test_of_a_process_in_another_namespace_nothing_is_known(cell, closing, lost):
+    process = processes.spawn(
+        [*unshare("--pid", "--fork", "--kill-child"), sys.executable, "-c", PROGRAM,
+         cell.agent.socket_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    hello = {"jsonrpc": "2.0", "method": "client.hello", "id": 1,
+             "params": {"name": "robot", "will": ROBOT}}
+    process.stdin.write(json.dumps(hello).encode() + b"\n")
+    process.stdin.flush()
+    peer = json.loads(process.stdout.readline())["result"]["client_id"]
+    pids = {c["client_id"]: c["pid"] for c in cell.client.call("agent.stats")["clients"]}
+    processes.end(process)
+    process.stdin.close()
+    process.stdout.close()
+    told = lost()
+    if pids[peer] == 0:
+        assert told["cause"] == "unknown" and told["pid"] == 0
+    else:  # the agent's is an outer namespace, from which it is seen
+        assert told["cause"] in ("signal", "died")
+
+
+def test_whom_nobody_expects_is_not_missed(cell, connect, lost):
+    """A client has to have said that it matters: by a will, or a deadline."""
+    connect(cell.agent).close()
+    leaving = connect(cell.agent)
+    leaving.call("client.hello", name="leaving", will=ROBOT, deadline_ms=60_000)
+    leaving.call("client.goodbye")
+    leaving.close()
+    gone(cell)
+    matters = connect(cell.agent)
+    matters.call("client.hello", name="matters", deadline_ms=60_000)
+    matters.close()
+    assert lost("matters")["had_will"] is False
+    told = [json.loads(f["event"]) for _, f in cell.redis.xrange("stream:node_events:ook")]
+    assert [e["client_name"] for e in told if e["type"] == "client_lost"] == ["matters"]
+
+
+def test_without_redis_a_loss_is_told_to_local_programs(lonely, connect):
+    listener = connect(lonely.agent)
+    listener.call("event.subscribe", channels=["node:events:ook"])
+    lonely.client.call("client.hello", name="robot", will=ROBOT)
+    lonely.client.close()
+    assert listener.next_event("node:events:ook")["event"]["type"] == "client_lost"

@@ -326,9 +326,9 @@ class CellTest : public testing::Test {
   BusFilter bus_filter{log, identity, config};
   Listeners listeners{loop, log, identity, front, *link, *subscriber, *reader, bus_filter};
   std::string client_name;  // of every client
-  std::string_view name_of(rpc::ClientId) { return client_name; }
+  wire::EventClient about_client(rpc::ClientId) { return {client_name, 4711}; }
   Events events{loop,      identity, writes,
-                listeners, config,   Events::NameOf::to<&CellTest::name_of>(this)};
+                listeners, config,   Events::About::to<&CellTest::about_client>(this)};
   Bus bus{loop, bus_filter, events, config};
   Errors errors{loop, identity, events, config};
   StateWatch state_watch{loop.loop(), front, *link, *reader,

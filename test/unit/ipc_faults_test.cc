@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -795,6 +796,38 @@ TEST(ProcessNumbered, IsWatchedAsLongAsItLives) {
   ::waitpid(pid, nullptr, 0);
   EXPECT_FALSE(process_numbered(pid)) << "gone";
   EXPECT_FALSE(process_numbered(0)) << "of another pid namespace";
+}
+
+// A child that does `act`, and how it has ended: before it was waited for, and after.
+template <class Act>
+std::pair<ProcessEnd, ProcessEnd> ends_of(Act act) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    act();
+    for (;;) ::pause();
+  }
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd gone{process.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&gone, 1, 10'000), 1);
+  const ProcessEnd before = end_of(process.get());
+  ::waitpid(pid, nullptr, 0);
+  return {before, end_of(process.get())};
+}
+
+TEST(ProcessEnd, IsToldWhenTheProcessWasWaitedFor) {
+  if (!can_watch_processes()) GTEST_SKIP() << "this system has no such descriptors";
+  using How = ProcessEnd::How;
+  const auto [before, exited] = ends_of([] { ::_exit(7); });
+  EXPECT_EQ(before.how, How::ended) << "it has, and more is not known";
+  if (exited.how == How::ended) GTEST_SKIP() << "this kernel does not tell (before Linux 6.15)";
+  EXPECT_EQ(exited.how, How::exited);
+  EXPECT_EQ(exited.number, 7);
+  const auto killed = ends_of([] { ::raise(SIGKILL); }).second;
+  EXPECT_EQ(killed.how, How::killed);
+  EXPECT_EQ(killed.number, SIGKILL);
+  EXPECT_FALSE(killed.dumped_core);
+  const UniqueFd own = process_numbered(::getpid());
+  EXPECT_EQ(end_of(own.get()).how, How::lives);
 }
 
 }  // namespace
