@@ -235,7 +235,7 @@ int main(int argc, char** argv) {
     hold_signals(SIG_UNBLOCK);
     code = exit_code(nb_agent_run(g_agent));
   }
-  // Whoever sends SIGTERM twice may do so now: its handler must not find an agent that is gone.
+  // A second SIGTERM may come now: its handler must not find an agent that is gone.
   hold_signals(SIG_BLOCK);
   nb_agent_destroy(g_agent);
   return code;

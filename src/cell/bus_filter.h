@@ -1,5 +1,6 @@
 // BusFilter: which of the bus' messages that come from Redis are for the clients of this node. Not
-// its own, whoever sent them in its name, and none that is older than its sender lets it become.
+// its own, whichever program sent them in its name, and none that is older than its sender lets it
+// become.
 //
 // The clock of Redis decides about the age, since the wall clocks of two computers may differ by
 // hours: the sender writes the time by Redis' clock, and names the `max_age_ms` only if it knows

@@ -1,13 +1,13 @@
-// Listeners: who of the local clients listens to what. Local events go to them at once, Redis or
-// not, and to Redis through the outbox; remote ones come from Redis, without the own echo. Whoever
-// has asked for a replay gets the recorded ones out of the streams instead (cell/replay.h).
+// Listeners: which local client listens to what. Local events go to them at once, Redis or
+// not, and to Redis through the outbox; remote ones come from Redis, without the own echo. A client
+// that asked for a replay gets the recorded ones out of the streams instead (cell/replay.h).
 //
-// What an event costs is bounded, since whoever publishes pays for what others listen to: each
-// distinct pattern is matched once, whoever has subscribed to it; who gets the messages of a
-// channel is remembered until the next channel; an event is checked and written once, and copied
-// for each listener. Redis pays, too, for each pattern that it is asked for, with each message of
-// the whole cell: so an agent asks for few patterns and for none that is dear, and instead of the
-// rest for `*`.
+// What an event costs is bounded, since the publisher pays for what others listen to: each
+// distinct pattern is matched once, however many subscribed to it; which clients get the messages
+// of a channel is remembered until the next channel; an event is checked and written once, and
+// copied for each listener. Redis pays, too, for each pattern that it is asked for, with each
+// message of the whole cell: so an agent asks for few patterns and for none that is dear, and
+// instead of the rest for `*`.
 #pragma once
 
 #include <map>
@@ -40,7 +40,7 @@ class Listeners final : private ReplayHost {
             const BusFilter& bus);
   ~Listeners();
 
-  // To local clients only: what went to Redis by another way. `recorded`: whoever has asked for a
+  // To local clients only: what went to Redis by another way. `recorded`: a client that asked for a
   // replay gets it from there.
   void deliver_local(std::string_view channel, std::string_view payload, bool recorded = false);
 
@@ -68,7 +68,7 @@ class Listeners final : private ReplayHost {
 
  private:
   struct Listener;
-  // One who listens to a topic, and at which place among all subscriptions.
+  // A client that listens to a topic, and at which place among all subscriptions.
   struct Member {
     Listener* listener;
     uint64_t place;
@@ -105,7 +105,7 @@ class Listeners final : private ReplayHost {
   void add_to_route(const Topics::value_type& topic, bool remote);
   void forget_route() { routed_ = false; }
   // Calls visit(member, by which topic, whether it is that topic's first) for those of the route.
-  // Of a remote message, the copy that came by `pattern` is for those who get it that way.
+  // Of a remote message, the copy that came by `pattern` is for the clients that get it that way.
   template <class Visit>
   void for_each_routed(bool remote, std::string_view pattern, Visit visit);
   // Also to those with a replay: at once, or as the replay finds out that it is not recorded, or is

@@ -63,7 +63,7 @@ class HealthOperation final : public Operation {
   void on_reply(int what, redis::Reply reply) override {
     const bool says_no = reply.is_error();
     if (what == kSize) {
-      // Who may not ask for the size reads all the same.
+      // A user that may not ask for the size reads all the same.
       const auto size = redis::read_count(reply);
       if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
       if (size && *size > fleet::CellWalk::kMaxHealth) {

@@ -25,7 +25,7 @@ constexpr size_t kLeastField = 6;
 constexpr size_t kFieldOverhead = 128;
 
 // Asks for the type and the size first: an answer of Redis beyond the reader's limit would end the
-// reader's connection. Who may not ask for the size reads all the same.
+// reader's connection. A user that may not ask for the size reads all the same.
 class GetOperation final : public Operation {
  public:
   explicit GetOperation(std::string_view key) : key_(key), field_(object_field(key)) {}

@@ -1,5 +1,5 @@
 // StateWatch: state.watch: the values of some keys, first as they are, then each time they change,
-// whoever changes them (redis/key_changes.h).
+// whichever client changes them (redis/key_changes.h).
 //
 // What a client is told is the value that state.get would give: one that waits for Redis in the
 // outbox, else that of Redis. Of each key the agent keeps a digest of what the client was told, and

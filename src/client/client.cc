@@ -95,7 +95,7 @@ void Client::drain() {
   }
   size_t room = 0;
   char* const buffer = incoming_.room(room);
-  if (room == 0) return;  // messages for on_event: whoever subscribes has to dispatch
+  if (room == 0) return;  // messages for on_event: a subscriber has to dispatch
   const ptrdiff_t n = link_.receive(buffer, std::min(room, kDrainBytes));
   if (n < 0) {
     if (link_.up()) lost(link_.error() == 0 ? Trouble::closed : Trouble::lost, link_.error());
@@ -382,7 +382,7 @@ void Client::turn() {
     }
     if (!more) return;
     read_lines();
-    if (pending_.answered) return;  // whoever waits for that is told without one more read
+    if (pending_.answered) return;  // the caller that waits for that is told without one more read
   }
 }
 

@@ -41,7 +41,7 @@ struct SessionCall {
   char* text = nullptr;
   size_t text_size = 0;
 
-  // session.list: where the next page begins, and who is told of each session.
+  // session.list: where the next page begins, and what is told of each session.
   static constexpr size_t kCursorBytes = 512;
   char cursor[kCursorBytes];
   size_t cursor_size = 0;

@@ -112,7 +112,7 @@ struct SocketConfig {
   std::string path;  // empty: no socket
   uint32_t mode = 0;
   std::string group;
-  std::vector<std::string> allow_users;   // names or numbers; empty: whoever the mode lets in
+  std::vector<std::string> allow_users;   // names or numbers; empty: all that the mode lets in
   std::vector<std::string> allow_groups;  // likewise
   uint64_t max_clients = 0;
   uint64_t max_clients_per_user = 0;  // 0: three quarters of max_clients

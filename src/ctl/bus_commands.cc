@@ -20,7 +20,7 @@ ExitCode bad_value(const char* flag, const std::string& text, const char* wanted
   return complain(kUsage, format("%s: '%s' is no %s", flag, printable(text).c_str(), wanted));
 }
 
-// Whoever is logged in, as the readers of a broadcast want to know.
+// The user that is logged in, as the readers of a broadcast want to know.
 std::string admin_of(const BusOptions& options) {
   if (!options.admin.empty()) return options.admin;
   for (const char* name : {"SUDO_USER", "USER", "LOGNAME"}) {

@@ -1,5 +1,5 @@
 // RpcServer: JSON-RPC over the local socket. It turns lines into calls, and answers into lines;
-// what the calls mean is the business of whoever is told of them.
+// what the calls mean is the business of the room that is told of them.
 //
 // Each call is answered. Also when the agent closes its connection for a fault: what waits for
 // Redis then is answered first, or refused as `timeout` after a few seconds.

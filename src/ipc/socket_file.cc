@@ -204,8 +204,8 @@ Status SocketFile::adopt(int fd) {
 
 Status SocketFile::lock(const std::string& path) {
   const std::string name = path + ".lock";
-  // Whoever removes a lock file does so while holding it: so what was opened and then locked may
-  // not be what lies there any more. Then again.
+  // A process that removes a lock file does so while holding it: so what was opened and then locked
+  // may not be what lies there any more. Then again.
   for (int attempt = 0; attempt < 100; ++attempt) {
     Result<UniqueFd> opened = open_own_file(name, O_RDWR | O_CREAT, 0600);
     if (!opened && opened.error().fault == Fault::no_place) return opened.error();

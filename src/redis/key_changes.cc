@@ -70,8 +70,8 @@ void KeyChanges::on_turn() {
   refused_ = false;
   if (id_ == 0) return send("CLIENT ID"sv);
   changed_ = false;
-  // Whoever listens may send nothing but this first command (RESP2), and prefixes cannot be taken
-  // back one by one.
+  // A connection that listens may send nothing but this first command (RESP2), and prefixes cannot
+  // be taken back one by one.
   send("UNSUBSCRIBE __redis__:invalidate"sv);
   send("CLIENT TRACKING OFF"sv);
   send(format("CLIENT TRACKING ON REDIRECT %lld BCAST", static_cast<long long>(id_)), arguments_);

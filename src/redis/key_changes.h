@@ -1,9 +1,10 @@
-// KeyChanges: hears which keys of the server change, whoever changes them, on a connection of its
-// own, which is there only while keys are wanted. The server tells it by itself (CLIENT TRACKING of
-// Redis 6 in its broadcasting mode): writers pay nothing for it, and the server needs no setting.
+// KeyChanges: hears which keys of the server change, whichever client changes them, on a connection
+// of its own, which is there only while keys are wanted. The server tells it by itself (CLIENT
+// TRACKING of Redis 6 in its broadcasting mode): writers pay nothing for it, and the server needs
+// no setting.
 //
-// A key that is told may have been written, deleted, expired, or only touched: whoever wants to
-// know reads it again. Databases are not told apart.
+// A key that is told may have been written, deleted, expired, or only touched: a reader that wants
+// to know reads it again. Databases are not told apart.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,7 @@
 
 namespace nb::redis {
 
-// Who hears it, on the loop's thread. It may want other keys meanwhile, but must neither stop,
+// The listener, on the loop's thread. It may want other keys meanwhile, but must neither stop,
 // reconfigure nor destroy the KeyChanges.
 class KeyChangesHost {
  public:

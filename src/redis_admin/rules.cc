@@ -85,7 +85,7 @@ std::vector<AclLine> acl_lines(const ServerLook& look) {
   return out;
 }
 
-// Who can log in, according to ACL LIST.
+// The users that can log in, according to ACL LIST.
 void logins(const ServerLook& look, Findings& out) {
   for (const AclLine& line : acl_lines(look)) {
     const std::string check = "user " + printable(line.user);

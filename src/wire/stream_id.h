@@ -26,7 +26,7 @@ struct StreamId {
     if (number > 0) return {ms, number - 1};
     return ms > 0 ? StreamId{ms - 1, UINT64_MAX} : StreamId{};
   }
-  // When Redis took it; whoever adds an entry may name any number.
+  // When Redis took it; a writer may name any number.
   WallTime time() const {
     constexpr uint64_t kYear10000 = 253'402'300'800'000;
     return WallTime(std::chrono::milliseconds(std::min(ms, kYear10000 - 1)));

@@ -309,7 +309,7 @@ TEST(TicketTable, FindsWhatIsThereAndNothingUnderAnOldTicket) {
   EXPECT_EQ(table.find(tickets[7]), nullptr);
   EXPECT_EQ(*table.find(again), "again");
 
-  // Whoever goes through it may remove what is shown, to the last.
+  // The caller that goes through it may remove what is shown, to the last.
   size_t seen = 0;
   table.for_each([&](uint64_t ticket, const std::string&) {
     ++seen;

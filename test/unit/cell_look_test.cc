@@ -34,7 +34,7 @@ TEST_F(CellLook, AnothersHealthIsRead) {
   store.answer("HGET node:health:eek health",
                test::bulk(R"({"last_heartbeat":"2026-11-20T15:00:00.000000"})"));
   EXPECT_NE(health_of("eek").find("\"age_ms\":0}"), std::string::npos);
-  // Who may not ask for the size reads all the same.
+  // A user that may not ask for the size reads all the same.
   store.answer("HSTRLEN node:health:eek health", "-NOPERM no\r\n");
   EXPECT_NE(health_of("eek").find("\"age_ms\":0}"), std::string::npos);
   store.answer("HGET node:health:eek health", test::bulk("[1]"));

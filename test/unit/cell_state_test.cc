@@ -180,7 +180,7 @@ TEST_F(CellState, WhatIsTooLargeIsNotAskedFor) {
   store.answer("MEMORY USAGE h SAMPLES 0", ":10000000\r\n");
   EXPECT_TRUE(finally("state.get", R"({"key":"h"})").starts_with("too_large: "));
   EXPECT_EQ(store.count("GET") + store.count("HGETALL"), 0);
-  // Who may not ask for the size reads all the same; the answer has to fit.
+  // A user that may not ask for the size reads all the same; the answer has to fit.
   store.answer("STRLEN s", "-NOPERM no\r\n");
   store.answer("GET s", test::bulk('"' + std::string(70'000, 'x') + '"'));
   EXPECT_TRUE(finally("state.get", R"({"key":"s"})").starts_with("too_large: "));

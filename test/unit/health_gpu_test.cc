@@ -153,7 +153,7 @@ TEST_F(GpuDrivers, NvmlTellsOfTheBusiest) {
   EXPECT_EQ(out_.gpu_memory_percent, 75);
   EXPECT_EQ(nvml_.users(), 1);
   reader_.reset();
-  // Whoever lets go of the library last shuts it down: that may be the thread that has just
+  // The thread that lets go of the library last shuts it down: that may be the thread that has just
   // answered.
   EXPECT_TRUE(loop_.run_until([&] { return nvml_.users() == 0; })) << "shut down with the reader";
 }

@@ -573,7 +573,7 @@ TEST(RedisCheck, WhatCouldNotBeLookedAtIsNotWell) {
   EXPECT_EQ(level(look, "settings"), Level::ok);
 }
 
-// Whoever looks as an agent's user queues these: none may be of a kind that cannot be queued.
+// A check as an agent's user queues these: none may be of a kind that cannot be queued.
 TEST(RedisCheck, NothingThatEndsATransactionIsAsked) {
   for (auto list : {needs_of("hog"), excesses_of("hog")}) {
     EXPECT_FALSE(list.empty());

@@ -201,7 +201,7 @@ TEST_F(PipelineEntry, InDoubtIsLookedForInTheTransactionThatAddsIt) {
             "MULTI; XREVRANGE s 1000-1 1000-1 COUNT 1; XADD s MAXLEN ~ 100 1000-1 f v; EXEC");
 }
 
-// Who has read the entry knows by the blank that this may be its message once more.
+// A reader of the entry knows by the blank that this may be its message once more.
 TEST_F(PipelineEntry, InDoubtMarksItsMessage) {
   pipeline_.drop();
   outbox_.settled(unit_, kNow, -1, {}, true);

@@ -361,7 +361,7 @@ TEST(Dialer, TriesTheNextAddressWhenTheFirstRefuses) {
 std::atomic<int> g_full_port;
 
 TEST(Dialer, EachAddressHasItsTurnBeforeTheDeadline) {
-  // Whoever connects to a queue that is full gets no answer, as behind a firewall.
+  // A client that connects to a queue that is full gets no answer, as behind a firewall.
   TestLoop loop;
   Listener full(0);
   Listener listener;
