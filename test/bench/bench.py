@@ -282,6 +282,7 @@ def bench_latency(table, agent, port):
     table.row("a line to the socket, median", seen["agent"][0], seen["bare"][0], at_most=1.3)
     table.row("a line to the socket, p99", seen["agent"][1], seen["bare"][1])
     table.row("nb_session_update(), median", seen["library"][0], seen["bare"][0], at_most=1.3)
+    table.row("the floor: EVALSHA through a relay", seen["relayed"][0], seen["bare"][0])
 
 
 def bench_replay(table, agent, port):
@@ -318,6 +319,7 @@ def bench_delivery(daemon, folder, table, agent, port):
         table.row("an event, median", seen["event"][0], seen["bare"][0], at_most=2.5)
         table.row("an event, p99", seen["event"][1], seen["bare"][1])
         table.row("an event that is recorded, median", seen["recorded"][0], seen["bare"][0])
+        table.row("the floor: through two relays", seen["relayed"][0], seen["bare"][0])
         table.title("an emergency stop until a client has it, microseconds")
         table.row("on another node, median", seen["stop_there"][0], at_most=500)
         table.row("on another node, p99", seen["stop_there"][1])

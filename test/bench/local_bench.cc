@@ -23,7 +23,10 @@
 //                                             not read; ends with its standard input
 //
 // Latencies are in microseconds, the median and p99.
+#include <arpa/inet.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -184,7 +187,8 @@ class Line {
 // Blocking calls, as a control loop would make them without an agent.
 class Redis {
  public:
-  explicit Redis(int port) : context_(::redisConnect("127.0.0.1", port)) {
+  explicit Redis(int port) : Redis(::redisConnect("127.0.0.1", port)) {}
+  explicit Redis(redisContext* context) : context_(context) {
     if (context_ == nullptr || context_->err != 0) die("cannot connect to Redis");
   }
   Redis(const Redis&) = delete;
@@ -252,12 +256,61 @@ std::string_view epoll_read(int poll, int fd, char* buffer, size_t size) {
   return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
 }
 
-int epoll_on(int fd) {
-  const int poll = ::epoll_create1(EPOLL_CLOEXEC);
+void watch(int poll, int fd) {
   epoll_event entry{.events = EPOLLIN, .data = {.fd = fd}};
   ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &entry);
+}
+
+int epoll_on(int fd) {
+  const int poll = ::epoll_create1(EPOLL_CLOEXEC);
+  watch(poll, fd);
   return poll;
 }
+
+int connect_to(int port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    die("cannot connect to Redis");
+  }
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+// The floor of what goes through an agent: a connection to Redis through a process that hands on
+// what comes, and does nothing else. The same processes are woken, and each of them does as little
+// as it can.
+class RelayedRedis {
+ public:
+  explicit RelayedRedis(int port) {
+    child_ = fork_with(fd_, [&](int fd) {
+      const int redis = connect_to(port);
+      const int poll = epoll_on(fd);
+      watch(poll, redis);
+      char buffer[65536];
+      for (;;) {
+        epoll_event ready;
+        if (::epoll_wait(poll, &ready, 1, -1) < 1) continue;
+        const ssize_t n = ::recv(ready.data.fd, buffer, sizeof buffer, 0);
+        if (n <= 0) return;
+        send_all(ready.data.fd == fd ? redis : fd, {buffer, static_cast<size_t>(n)});
+      }
+    });
+  }
+  RelayedRedis(const RelayedRedis&) = delete;
+  ~RelayedRedis() { end(child_); }
+
+  // To be freed by the caller, before this object.
+  redisContext* context() const { return ::redisConnectFd(fd_); }
+
+ private:
+  int fd_ = -1;
+  pid_t child_ = 0;
+};
 
 // With a stamp as its id, and other numbers each time.
 std::string robot_line(int64_t stamp) {
@@ -389,13 +442,17 @@ int deliver(const char* socket, const char* other, int port, int count) {
   if (sends == nullptr || sends->err != 0 || hears == nullptr || hears->err != 0) {
     die("cannot connect to Redis");
   }
+  const RelayedRedis relay_here(port), relay_there(port);
+  redisContext* relayed_sends = relay_here.context();
+  redisContext* relayed_hears = relay_there.context();
   ::freeReplyObject(::redisCommand(hears, "SUBSCRIBE bench:bare"));
+  ::freeReplyObject(::redisCommand(relayed_hears, "SUBSCRIBE bench:relayed"));
   const auto reply_of = [](redisContext* context) {
     void* reply = nullptr;
     if (::redisGetReply(context, &reply) != REDIS_OK) die("redis: %s", context->errstr);
     ::freeReplyObject(reply);
   };
-  Samples stop_here, stop_there, event, recorded, bare;
+  Samples stop_here, stop_there, event, recorded, bare, relayed;
   int64_t at = now_ns();
   const auto through_agents = [&](const std::string& line, Samples* local, Samples& remote) {
     sleep_until(at = std::max(at + kPeriodNs, now_ns()));
@@ -414,23 +471,28 @@ int deliver(const char* socket, const char* other, int port, int count) {
     through_agents(event_line(i, true), nullptr, recorded);
     const std::string payload =
         text("{\"n\":%d,\"filling\":\"%s\"}", i, std::string(200, 'x').c_str());
-    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
-    const int64_t before = now_ns();
-    ::redisAppendCommand(sends, "PUBLISH bench:bare %s", payload.c_str());
-    for (int done = 0; done == 0;) {
-      if (::redisBufferWrite(sends, &done) != REDIS_OK) die("redis: %s", sends->errstr);
-    }
-    reply_of(hears);
-    bare.add(now_ns() - before);
-    reply_of(sends);
+    const auto by_hand = [&](const char* publish, redisContext* from, redisContext* to,
+                             Samples& samples) {
+      sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+      const int64_t before = now_ns();
+      ::redisAppendCommand(from, publish, payload.c_str());
+      for (int done = 0; done == 0;) {
+        if (::redisBufferWrite(from, &done) != REDIS_OK) die("redis: %s", from->errstr);
+      }
+      reply_of(to);
+      samples.add(now_ns() - before);
+      reply_of(from);
+    };
+    by_hand("PUBLISH bench:bare %s", sends, hears, bare);
+    by_hand("PUBLISH bench:relayed %s", relayed_sends, relayed_hears, relayed);
   }
   stop_here.print("stop_here");
   stop_there.print("stop_there");
   event.print("event");
   recorded.print("recorded");
   bare.print("bare");
-  ::redisFree(sends);
-  ::redisFree(hears);
+  relayed.print("relayed");
+  for (redisContext* context : {sends, hears, relayed_sends, relayed_hears}) ::redisFree(context);
   return 0;
 }
 
@@ -596,7 +658,9 @@ int update(const char* socket, int port, int count) {
   redis.call({"SCRIPT", "LOAD", nb::wire::kSessionScript});
   redis.call({"DEL", "session:bare", "session:line", "session:library",
               "nodebeat:sessions:writes:bench:bare"});
-  Samples raw, library, bare;
+  const RelayedRedis relay(port);
+  Redis relayed_redis(relay.context());
+  Samples raw, library, bare, relayed;
   int64_t at = now_ns();
   for (int i = 1; i <= count + kWarmUp; ++i) {
     const std::string state = text(
@@ -623,17 +687,22 @@ int update(const char* socket, int port, int count) {
     }
     library.add(now_ns() - before);
 
-    sleep_until(at = std::max(at + kPeriodNs, now_ns()));
-    const std::vector<std::string> words = update_words(i, state);
-    const std::vector<std::string_view> views(words.begin(), words.end());
-    before = now_ns();
-    const std::string answer = redis.call(views);
-    bare.add(now_ns() - before);
-    if (answer != text("ok %d", i)) die("the script answers %s", answer.c_str());
+    const auto by_hand = [&](Redis& to, int number, Samples& samples) {
+      sleep_until(at = std::max(at + kPeriodNs, now_ns()));
+      const std::vector<std::string> words = update_words(number, state);
+      const std::vector<std::string_view> views(words.begin(), words.end());
+      const int64_t began = now_ns();
+      const std::string answer = to.call(views);
+      samples.add(now_ns() - began);
+      if (answer != text("ok %d", number)) die("the script answers %s", answer.c_str());
+    };
+    by_hand(redis, 2 * i - 1, bare);
+    by_hand(relayed_redis, 2 * i, relayed);
   }
   raw.print("agent");
   library.print("library");
   bare.print("bare");
+  relayed.print("relayed");
   nb_client_close(client);
   return 0;
 }
