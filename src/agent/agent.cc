@@ -164,11 +164,18 @@ int Agent::run() {
           Delegate<std::optional<Duration>()>::to<&Agent::ping>(this),
           Delegate<void()>::to<&Agent::on_put>(this),
           Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_node_event>(this)});
-  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, notes_,
-                                 &redis::make_plain_transport, sources_.environment},
+  lease_.emplace(loop_, log_, outbox_, identity_, config_,
+                 Delegate<void()>::to<&Agent::on_lease_renewed>(this));
+  watch_.emplace(loop_, log_, *link_, link_options(config_),
+                 config_.redis.db_for("health").value(),
+                 fleet::WatchService::Self{identity_.node, identity_.instance_id,
+                                           config_.watch.enabled},
+                 &redis::make_plain_transport);
+  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_,
+                                 *watch_, notes_, &redis::make_plain_transport,
+                                 sources_.environment},
                  config_);
-  outbox_.set_on_settled(
-      Delegate<void(const outbox::Settled&)>::to<&LocalApi::on_settled>(&*local_));
+  outbox_.set_on_settled(Delegate<void(const outbox::Settled&)>::to<&Agent::on_settled>(this));
   outbox_.set_on_room(Delegate<void()>::to<&LocalApi::on_room>(&*local_));
   outbox_.set_on_losses(Delegate<void()>::to<&LocalApi::on_losses>(&*local_));
   outbox_.set_on_lost(Delegate<void()>::to<&LocalApi::on_lost>(&*local_));
@@ -186,6 +193,7 @@ int Agent::run() {
   }
   link_->start();
   heartbeat_->start(run_note_.last_run());
+  lease_->start();
   if (notify_.watchdog_period() > Duration::zero()) {
     watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));
     watchdog_->start(notify_.watchdog_period());
@@ -228,6 +236,8 @@ void Agent::take_down() {
   outbox_.set_on_losses({});
   outbox_.set_on_lost({});
   local_.reset();
+  watch_.reset();
+  lease_.reset();
   heartbeat_.reset();
   link_.reset();
   const std::lock_guard lock(stats_mutex_);
@@ -277,6 +287,8 @@ void Agent::begin_stop() {
   local_->stop();
   const auto on_part_done = Delegate<void()>::to<&Agent::on_part_done>(this);
   parts_to_finish_ = 2;
+  lease_->finish();
+  watch_->stop();
   heartbeat_->say_goodbye("stopped", on_part_done);
   link_->finish(kGoodbyeDeadline, on_part_done);
 }
@@ -346,6 +358,8 @@ void Agent::swap_config(config::Loaded&& loaded) {
   outbox_.set_slot_limits(slot_limits(config_));
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
+  lease_->reconfigure(config_.lease);
+  watch_->reconfigure(link_options(config_));
   local_->reconfigure();
   ++reloads_;
   update_stats();
@@ -368,6 +382,16 @@ void Agent::on_put() {
   update_stats();
 }
 
+void Agent::on_lease_renewed() {
+  link_->wake();
+  watch_->read();
+}
+
+void Agent::on_settled(const outbox::Settled& settled) {
+  lease_->on_settled(settled);
+  local_->on_settled(settled);
+}
+
 void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {
   heartbeat_->on_slot_stored(slot, echo);
   if (local_) local_->on_beat_stored();
@@ -384,6 +408,7 @@ void Agent::on_publish(std::string_view channel, std::string_view payload, bool 
 
 void Agent::on_link_status(const redis::LinkStatus& status) {
   if (!local_) return;
+  if (status.state == redis::LinkState::replaying) lease_->on_connected();
   local_->on_link_status(status);
   // The steps between are over in a moment, and are not told.
   if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {

@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "config/load.h"
 #include "node/heartbeat.h"
+#include "fleet/watch.h"
 #include "node/identity.h"
+#include "node/lease.h"
 #include "node/run_note.h"
 #include "nodebeat/agent.h"
 #include "outbox/outbox.h"
@@ -56,6 +58,8 @@ class Agent {
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   std::optional<Duration> ping() const;
   void on_put();
+  void on_lease_renewed();
+  void on_settled(const outbox::Settled& settled);
   void on_node_event(std::string_view channel, std::string_view payload);
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);
   void on_part_done();
@@ -94,6 +98,8 @@ class Agent {
 
   std::optional<redis::Link> link_;
   std::optional<node::Heartbeat> heartbeat_;
+  std::optional<node::LeaseRenewal> lease_;
+  std::optional<fleet::WatchService> watch_;
   std::optional<LocalApi> local_;
   std::optional<uv::Timer> watchdog_;
 

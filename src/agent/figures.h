@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "fleet/watch.h"
 #include "ipc/rpc_server.h"
 #include "json/writer.h"
 #include "nodebeat/agent.h"
@@ -52,6 +53,8 @@ struct Figures {
     uint64_t delivered = 0, echoes_dropped = 0, gaps = 0, too_late = 0;
   } subscriptions;
 
+  fleet::WatchFigures watch;
+  std::string_view lease_refusal;  // Redis' words; empty: it takes this node's lease
   std::string_view stroke_session;  // empty: none runs
 };
 

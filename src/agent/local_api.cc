@@ -65,6 +65,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       outbox_(parts.outbox),
       link_(parts.link),
       heartbeat_(parts.heartbeat),
+      lease_(parts.lease),
+      watch_(parts.watch),
       config_(config),
       enabled_(!config.socket.path.empty()),
       db_(config.redis.db_for("health").value()),
@@ -204,6 +206,18 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
         status.words.c_str());
   }
   was_steady_ = status.state >= redis::LinkState::replaying;
+  tell_of_redis(status);
+}
+
+// The programs of this computer hear at once that Redis is gone. Nobody else can be told.
+void LocalApi::tell_of_redis(const redis::LinkStatus& status) {
+  const bool gone = status.state == redis::LinkState::waiting && status.failures > 0;
+  if (gone == gone_said_ || (!gone && status.state < redis::LinkState::steady)) return;
+  gone_said_ = gone;
+  const wire::EventSource source{identity_.node, identity_.instance_id, loop_.clock().wall_now()};
+  on_node_event(wire::node_events_channel(identity_.node),
+                gone ? wire::redis_gone_event(source, status.words)
+                     : wire::redis_back_event(source));
 }
 
 // These questions go out on the link itself, since they have to be answered before the first
@@ -243,12 +257,14 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
   const bool first = run_id_.empty();
   run_id_ = *id;
   if (first) return;
+  watch_.on_server_changed();
   outbox_.rewrite_all();
   link_.wake();
 }
 
 // Logged once, and not at each beat, for a server that evicts or deletes all the time.
 void LocalApi::on_lost() {
+  watch_.on_server_changed();
   constexpr Duration kQuiet = std::chrono::minutes(10);
   const MonoTime now = loop_.now();
   if (lost_said_ != MonoTime::min() && now - lost_said_ < kQuiet) return;

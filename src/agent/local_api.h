@@ -23,9 +23,11 @@
 #include "cell/state_watch.h"
 #include "cell/stroke.h"
 #include "cell/writes.h"
+#include "fleet/watch.h"
 #include "ipc/rpc_server.h"
 #include "json/writer.h"
 #include "node/heartbeat.h"
+#include "node/lease.h"
 #include "node/node_register.h"
 #include "rpc/dispatcher.h"
 #include "rpc/method.h"
@@ -41,6 +43,8 @@ class LocalApi {
     outbox::Outbox& outbox;
     redis::Link& link;
     const node::Heartbeat& heartbeat;
+    const node::LeaseRenewal& lease;
+    fleet::WatchService& watch;
     const std::string& notes;  // the path beside which the running session is noted; empty: nowhere
     redis::MakeTransport make_transport;
     const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
@@ -107,6 +111,7 @@ class LocalApi {
   void put_probes(std::string& out) const;
   void put_limits(json::Writer& json, ipc::ClientId client);
 
+  void tell_of_redis(const redis::LinkStatus& status);
   void register_node();
   void read_back();
   void ask_for_info();
@@ -117,6 +122,8 @@ class LocalApi {
   outbox::Outbox& outbox_;
   redis::Link& link_;
   const node::Heartbeat& heartbeat_;
+  const node::LeaseRenewal& lease_;
+  fleet::WatchService& watch_;
   const config::Config& config_;
   bool enabled_;
   int db_;
@@ -147,7 +154,8 @@ class LocalApi {
   uv::Timer losses_timer_;  // runs while clients have lost events and have not been told
   MonoTime losses_told_ = MonoTime::min();
   MonoTime lost_said_ = MonoTime::min();
-  std::string run_id_;  // of the server that was there last
+  bool gone_said_ = false;  // that Redis is gone
+  std::string run_id_;      // of the server that was there last
   MonoTime info_asked_{};
   std::vector<Client> clients_;
   bool was_steady_ = false;

@@ -63,6 +63,8 @@ Figures LocalApi::figures() const {
   const auto& events = listeners_.counters();
   figures.subscriptions = {listeners_.subscriptions(), subscriber_.state(), events.delivered,
                            events.echoes_dropped,      events.gaps,         events.too_late};
+  figures.watch = watch_.figures();
+  figures.lease_refusal = lease_.refusal();
   figures.stroke_session = stroke_.session();
   return figures;
 }

@@ -14,7 +14,7 @@ namespace nb::config {
 std::vector<std::string> changed_keys(const Config& before, const Config& after);
 
 // True for a key, as changed_keys() names it, that takes effect only at the next start: the node's
-// name, the socket, the databases.
+// name, the socket, the databases, who may watch.
 bool needs_restart(std::string_view key);
 
 // Moves what needs a restart from `running`, which is over, into `next`, so that this can take its

@@ -141,6 +141,7 @@ constexpr Key kKeys[] = {
     {.section = "watch",
      .name = "enabled",
      NB_CONFIG(watch.enabled),
+     .needs_restart = true,
      .fallback = "true",
      .doc = NB_DOC(
          "Whether this agent may watch the leases of the cell's nodes. One agent does, and another\n"

@@ -79,8 +79,8 @@ constexpr const char* kPreface =
 # as health=0,sessions=2; an empty one counts as not set. NODEBEAT_CONFIG names another file.
 #
 # nodebeatd --check-config says whether a file is right; --print-config shows what is in force and
-# where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket] and
-# redis.db take effect at the next start.
+# where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
+# [watch] and redis.db take effect at the next start.
 
 # The version of this file: an agent that reads another one says so, and what to do, instead of
 # naming keys. It may be left out.

@@ -52,6 +52,7 @@ void look_at_agent(AgentLink& link, Findings& findings) {
   const JsonDocument first(before);
   const JsonDocument second(after);
   add(findings, name_findings(root, {first.root(), second.root()}));
+  add(findings, watch_findings(root));
   add(findings, probe_findings(root));
   add(findings, outbox_findings(root));
   add(findings, client_findings(root));

@@ -27,6 +27,7 @@ Findings socket_findings(const SocketLook& look);
 
 // From agent.stats.
 Findings link_findings(Json stats);
+Findings watch_findings(Json stats);
 Findings outbox_findings(Json stats);
 Findings probe_findings(Json stats);
 Findings client_findings(Json stats);

@@ -84,6 +84,27 @@ void outbox_lines(Page& page, Json outbox) {
             Colour::red);
 }
 
+void watch_line(Page& page, Json watch) {
+  const std::string_view role = watch["role"].text();
+  const std::string node = printable(watch["node"].text());
+  if (role == "watching") {
+    page.line("watch", "watches " + counted(watch["nodes"], "nodes") + " of the cell");
+    page.line("",
+              nonzero(watch, {{"lost", "announced as lost"},
+                              {"returned", "returned"},
+                              {"uncertain", "times held back"}}),
+              Colour::yellow);
+  } else if (role == "watched") {
+    page.line("watch", node + " watches the cell");
+  } else if (role == "nobody") {
+    page.line("watch", "nobody watches the cell; see nodebeatctl doctor", Colour::red);
+  } else if (role == "unknown") {
+    page.line("watch", "not known" + (node.empty() ? "" : "; last it was " + node), Colour::dim);
+  }
+  page.line("", printable(watch["lease_trouble"].text()), Colour::red);
+  page.line("", printable(watch["trouble"].text()), Colour::red);
+}
+
 void latency_line(Page& page, Json latencies) {
   std::string out;
   for (const auto& [name, what] :
@@ -175,6 +196,7 @@ std::string status_page(Json stats, Json health, const Style& style) {
               Colour::dim);
   }
   page.line("health", health_line(health["health"]));
+  watch_line(page, stats["watch"]);
   outbox_lines(page, stats["outbox"]);
   latency_line(page, stats["latency_us"]);
   interval_line(page, stats["push_interval_ms"]);

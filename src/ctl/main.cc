@@ -227,6 +227,8 @@ void add_redis(CLI::App& app, Commands& c) {
   many("--keys", c.setup.keys, "what agents may set for their clients (cell:*); repeatable");
   many("--channels", c.setup.channels,
        "what they may publish on for their clients (cell:*); repeatable");
+  setup->add_flag("--no-watch", c.setup.no_watch,
+                  "the nodes may not watch the cell ([watch] enabled = false)");
   setup->add_option("--server", c.setup.server, "redis or valkey: whose folders are named (redis)")
       ->check(CLI::IsMember({"redis", "valkey"}));
   setup->add_flag("--force", c.setup.force, "write anew what is there; passwords stay");

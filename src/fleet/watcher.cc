@@ -360,6 +360,7 @@ bool Watcher::next(Action& action) {
   node.wants = false;
   action.kind = node.wanted;
   action.node = node.name;
+  action.lease = node.lease;
   action.silent_ms = static_cast<uint32_t>(std::max(silence(node).silent, Duration()) / 1ms);
   switch (node.wanted) {
     case Kind::malformed:
@@ -380,7 +381,6 @@ bool Watcher::next(Action& action) {
     default:
       return true;
   }
-  action.lease = node.lease;
   action.absent = node.absent;
   if (++last_ticket_ == 0) ++last_ticket_;
   action.ticket = node.ticket = last_ticket_;

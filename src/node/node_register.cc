@@ -6,6 +6,7 @@
 #include "base/name.h"
 #include "redis/forms.h"
 #include "wire/keys.h"
+#include "wire/lease.h"
 
 namespace nb::node {
 
@@ -19,6 +20,8 @@ constexpr Duration kLeastPeriod = std::chrono::seconds(1);
 constexpr Duration kMostPeriod = std::chrono::hours(24);
 // An agent's entry is shorter. Of a longer one only the beginning would be put back.
 constexpr size_t kMaxEntry = 4096;
+constexpr std::string_view kLeaseEnd = "384";
+static_assert(wire::kLeaseBytes == 384);
 
 }  // namespace
 
@@ -27,6 +30,7 @@ Forgetting::Forgetting(redis::Reader& reader, std::string_view node,
     : reader_(reader),
       node_(node),
       health_key_(wire::node_health_key(node)),
+      lease_key_(wire::lease_key(node)),
       stream_(wire::node_metrics_stream(node)),
       older_than_(older_than),
       on_done_(on_done) {}
@@ -48,16 +52,22 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
   if (!answer.reply) return on_done_(Outcome::no_redis);
   const redis::Reply reply = answer.reply;
-  if (reply.is_error() && step_ != Step::stroke) {
+  if (reply.is_error() && (step_ < Step::stroke || step_ > Step::lost_health)) {
     words_ = reply.text();
     return on_done_(Outcome::refused);
   }
   if (!reply.is_error() && !has_form(step_, reply)) return on_done_(Outcome::malformed);
   switch (step_) {
     case Step::health:
-      if (reply.text() != "none"sv) return on_done_(Outcome::alive);
-      if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
-      return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+      if (reply.text() == "none"sv) return ask_about();
+      return ask(Step::known_mark, {"HGET", wire::kDeadKey, node_});
+    case Step::known_mark:
+      if (reply.is_nil()) return on_done_(Outcome::alive);
+      mark_ = reply.text().substr(0, wire::kLeaseBytes);
+      return ask(Step::known_lease, {"GETRANGE", lease_key_, "0", kLeaseEnd});
+    case Step::known_lease:
+      lost_ = reply.text() == mark_;
+      return lost_ ? ask_about() : on_done_(Outcome::alive);
     case Step::history: {
       const auto seen = redis::read_newest_entry(reply);
       if (!seen || *seen >= *older_than_) return on_done_(Outcome::kept);
@@ -70,8 +80,15 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
     case Step::removal:
       return ask(Step::stroke, {"HDEL", wire::kStrokesKey, node_});
     case Step::stroke:
-      return ask(Step::health_again, {"TYPE", health_key_});
-    case Step::health_again:
+      return ask(Step::lease, {"DEL", lease_key_});
+    case Step::lease:
+      return ask(Step::mark, {"HDEL", wire::kDeadKey, node_});
+    case Step::mark:
+      if (lost_) return ask(Step::lost_health, {"HDEL", health_key_, "health"});
+      return ask(Step::again, {"TYPE", health_key_});
+    case Step::lost_health:
+      return ask(Step::again, {"TYPE", lease_key_});
+    case Step::again:
       if (reply.text() == "none"sv) return on_done_(Outcome::forgotten);
       // The node's agent may have noted itself before the removal, and then its entry is put back.
       // An entry that was noted after the removal stays as it is.
@@ -81,21 +98,25 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   }
 }
 
+void Forgetting::ask_about() {
+  if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
+  ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+}
+
 bool Forgetting::has_form(Step step, redis::Reply reply) {
   switch (step) {
     case Step::health:
-    case Step::health_again:
+    case Step::again:
       return redis::read_type(reply).has_value();
     case Step::history:
       return redis::is_entries(reply);
+    case Step::known_mark:
+    case Step::known_lease:
     case Step::entry:
       return redis::read_value(reply).has_value();
-    case Step::removal:
-    case Step::stroke:
-    case Step::put_back:
+    default:
       return redis::read_count(reply).has_value();
   }
-  return false;
 }
 
 // --- now and then --------------------------------------------------------------------------------

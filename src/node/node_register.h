@@ -46,19 +46,38 @@ class Forgetting {
   const std::string& node() const { return node_; }
 
  private:
-  enum class Step : uint8_t { health, history, entry, removal, stroke, health_again, put_back };
+  enum class Step : uint8_t {
+    health,
+    // Of a node with a health: whether that is the one of a lost node.
+    known_mark,
+    known_lease,
+    history,
+    entry,
+    removal,
+    // These may be refused: not every user has the rights for them.
+    stroke,
+    lease,
+    mark,
+    lost_health,
+    again,  // its health, or of a lost node its lease
+    put_back
+  };
 
   void ask(Step step, std::initializer_list<std::string_view> command);
   void on_answer(const redis::ReaderAnswer& answer);
+  void ask_about();
   static bool has_form(Step step, redis::Reply reply);
 
   redis::Reader& reader_;
   std::string node_;
   std::string health_key_;
+  std::string lease_key_;
   std::string stream_;
   std::optional<WallTime> older_than_;
   Delegate<void(Outcome)> on_done_;
   std::string about_;  // its entry
+  std::string mark_;   // the lease with which it was announced as lost
+  bool lost_ = false;
   std::string words_;
   Step step_ = Step::health;
   uint64_t question_ = 0;

@@ -114,6 +114,7 @@ void Reader::on_state(LinkState state) {
   window_.reset();
   answered_sent_at_ = MonoTime::min();
   words_.clear();
+  ++connects_;
   connection_.set_steady();
   connection_.flush_soon();
 }

@@ -54,6 +54,8 @@ class Reader {
   // Cancels all questions and closes.
   void stop();
 
+  // How often it has connected so far: another server may answer then.
+  uint64_t connects() const { return connects_; }
   // For a person: why there was no answer; empty while all is well.
   const std::string& words() const { return words_; }
 
@@ -91,6 +93,7 @@ class Reader {
       MonoTime::min();  // when the question that was answered last was sent
   Questions failed_;    // are being told that there is no answer
   uint64_t last_id_ = 0;
+  uint64_t connects_ = 0;
   std::string words_;
   MonoTime idle_since_{};  // since when nothing is asked
   uv::Timer time_;         // the next deadline, or the end of an idle connection

@@ -17,6 +17,7 @@ struct SetupOptions {
   std::string host;               // by which the nodes reach it; empty: the first of `binds`
   std::string server, maxmemory;  // empty: as it was, or the usual value
   std::optional<long long> port;
+  bool no_watch = false;  // the nodes whose lines are written may not watch the cell
   bool force = false;
   bool adopt = false;  // take over files of other users, and users who may administer
 };

@@ -2,6 +2,7 @@
 
 #include "wire/keys.h"
 #include "wire/session_script.h"
+#include "wire/watch_script.h"
 
 namespace nb::redis_admin {
 
@@ -14,6 +15,9 @@ std::vector<Need> needs_of(std::string_view name) {
   const std::string seals(wire::kSessionSealsKey);
   const std::string audit(wire::kSessionAuditKey);
   const std::string writes = wire::session_writes_key(node, node + "-1");
+  const std::string watch(wire::kWatchKey);
+  const std::string dead(wire::kDeadKey);
+  const std::string cell_events(wire::kCellEventsStream);
   return {
       {{"PING"}, "to notice a silent server"},
       {{"SELECT", "0"}, "to choose its database"},
@@ -43,12 +47,27 @@ std::vector<Need> needs_of(std::string_view name) {
       {{"XADD", "stream:events:" + node + ":cell:a", "*", "event", "{}"}, "event.publish"},
       {{"PEXPIRE", "stream:events:" + node + ":cell:a", "1"}, "event.publish"},
       {{"HSET", "nodebeat:strokes", node, session}, "the list of sessions"},
+      {{"SET", wire::lease_key(node), "-"}, "its lease, by which others see that it is there"},
+      {{"GETRANGE", watch, "0", "1"}, "to see whether somebody watches"},
+      {{"EVALSHA", wire::kWatchScriptSha1, "7", watch, wire::lease_key("another"), dead, sessions,
+        seals, "node:health:another", cell_events, "look"},
+       "to watch the cell", true},
+      {{"SET", watch, "-"}, "to watch the cell", true},
+      {{"DEL", watch}, "to watch the cell", true},
+      {{"HSET", dead, node, "-"}, "to watch the cell", true},
+      {{"HSET", "node:health:another", "health", "{}"}, "to watch the cell", true},
+      {{"HDEL", "node:health:another", "health"}, "to watch the cell", true},
+      {{"PEXPIRE", "node:health:another", "1"}, "to watch the cell", true},
+      {{"XADD", cell_events, "*", "event", "{}"}, "to watch the cell", true},
+      {{"PUBLISH", "node:events:another", "{}"}, "to watch the cell", true},
       {{"HLEN", "nodebeat:nodes"}, "the status of the cell"},
       {{"HSCAN", "nodebeat:nodes", "0", "COUNT", "1"}, "the status of the cell"},
       {{"HSTRLEN", "node:health:another", "health"}, "the status of the cell", true},
       {{"HDEL", "nodebeat:nodes", node}, "to forget a node", true},
       {{"HSETNX", "nodebeat:nodes", node, "{}"}, "to forget a node", true},
       {{"HDEL", "nodebeat:strokes", node}, "to forget a node", true},
+      {{"HDEL", dead, node}, "to forget a node", true},
+      {{"DEL", wire::lease_key("another")}, "to forget a node", true},
       {{"HGET", "nodebeat:nodes", node}, "the status of the cell"},
       {{"SCAN", "0", "MATCH", "node:health:*", "COUNT", "1"}, "the status of the cell"},
       {{"HGET", "node:health:another", "health"}, "the health of other nodes"},
@@ -109,14 +128,13 @@ std::vector<Need> excesses_of(std::string_view name) {
   const std::string node(name);
   const std::string audit(wire::kSessionAuditKey);
   return {
-      {{"HSET", "node:health:" + node + "-2", "health", "{}"}, "write another node's health"},
+      {{"SET", wire::lease_key(node + "-2"), "-"}, "renew another node's lease"},
       {{"HSET", "robot:state:" + node + "-2", "state", "{}"}, "write another robot's state"},
       {{"XADD", "stream:node_events:" + node + "-2", "*", "a", "b"}, "write another node's events"},
-      {{"PUBLISH", "node:events:" + node + "-2", "{}"}, "speak for another node"},
       {{"SET", "node:health:" + node, "{}"}, "put something else under a key that readers parse"},
       {{"DEL", "stream:node_metrics:" + node}, "delete its history"},
       {{"EVALSHA", "0000000000000000000000000000000000000000", "0"},
-       "run other scripts than that of the sessions, one of which could stop the server"},
+       "run other scripts than the agents', one of which could stop the server"},
       {{"EVAL", "return 1", "0"}, "run scripts of its own, one of which could stop the server"},
       {{"HSET", wire::session_writes_key(node + "-2", "1"), "1", "1"},
        "make another node's writes to sessions come twice"},

@@ -41,6 +41,7 @@ class Setup {
     store_.binds = options.binds;
     store_.keys = options.keys;
     store_.channels = options.channels;
+    store_.watch = !options.no_watch;
     if (!options.server.empty()) store_.server = options.server;
     if (!options.maxmemory.empty()) store_.maxmemory = options.maxmemory;
     if (options.port) store_.port = *options.port;
@@ -209,8 +210,12 @@ std::string Setup::settle(const std::string& user) {
     if (std::string fault = settle_password(user, known, hashes); !fault.empty()) return fault;
   }
   if (known && !options_.force) {
-    // warn_of_lines() handles a user who needs no password.
-    if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes)) {
+    // warn_of_lines() handles a user who needs no password. Whether a node may watch the cell was
+    // said when its line was written.
+    StoreOptions other = store_;
+    other.watch = !store_.watch;
+    if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes) &&
+        at->text != acl_line(other, user, at->hashes)) {
       other_lines_ += (other_lines_.empty() ? "" : ", ") + user;
     }
     users_.push_back({user, What::kept});

@@ -13,6 +13,7 @@
 #include "redis_admin/words.h"
 #include "terminal/text.h"
 #include "wire/session_script.h"
+#include "wire/watch_script.h"
 
 namespace nb::redis_admin {
 
@@ -22,6 +23,9 @@ namespace {
 constexpr std::string_view kUserPrefix = "nodebeat-";
 constexpr std::string_view kNodePlaceholder = "NODE";
 constexpr std::string_view kScriptPlaceholder = "SESSION_SCRIPT";
+constexpr std::string_view kWatchPlaceholder = "WATCH_SCRIPT";
+// What a node may do that may watch the cell stands at the end of its line.
+constexpr std::string_view kFirstOfWatch = "+evalsha|WATCH_SCRIPT";
 constexpr std::string_view kFreeKeys = "~cell:*";
 constexpr std::string_view kFreeChannels = "&cell:*";
 
@@ -272,6 +276,10 @@ std::string acl_line(const StoreOptions& options, std::string_view user,
     if (tokens.size() < 2 || tokens[1] != wanted) continue;
     std::string out;
     for (const std::string_view token : tokens) {
+      if (token == kFirstOfWatch && !options.watch) {
+        out.resize(out.rfind(" ("));
+        break;
+      }
       std::string text(token);
       const bool ends_selector = text.ends_with(')');
       if (ends_selector) text.pop_back();
@@ -282,6 +290,7 @@ std::string acl_line(const StoreOptions& options, std::string_view user,
       } else if (!node.empty()) {
         replace_all(text, kNodePlaceholder, node);
         replace_all(text, kScriptPlaceholder, wire::kSessionScriptSha1);
+        replace_all(text, kWatchPlaceholder, wire::kWatchScriptSha1);
       }
       out += (out.empty() ? "" : " ") + text + (ends_selector ? ")" : "");
       if (token != "resetpass") continue;

@@ -18,6 +18,7 @@ struct StoreOptions {
   std::vector<std::string> binds;     // addresses beside this computer's own
   std::vector<std::string> keys;      // what state.set may write; empty: cell:*
   std::vector<std::string> channels;  // what event.publish may publish on besides; empty: cell:*
+  bool watch = true;                  // nodes may watch the cell
   std::string server = "redis";       // or "valkey"
   std::string maxmemory = "256mb";
   long long port = 6379;

@@ -85,6 +85,58 @@ std::string client_lost_event(const EventSource& source, const EventClient& clie
   return out;
 }
 
+std::string node_suspect_event(const EventSource& source, bool suspect, uint32_t silent_ms,
+                               std::string_view watcher) {
+  std::string out;
+  json::Writer json = begin_event(out, suspect ? "node_suspect" : "node_cleared", source);
+  if (suspect) json.key("last_change_ms").integer(silent_ms);
+  json.key("watcher").string(watcher).end_object();
+  return out;
+}
+
+std::string node_lost_event(const EventSource& source, std::string_view boot_id, uint32_t silent_ms,
+                            std::string_view watcher) {
+  std::string out;
+  json::Writer json = begin_event(out, "node_lost", source);
+  json.key("boot_id").string(boot_id).key("cause").string("lease not renewed");
+  json.key("last_change_ms").integer(silent_ms).key("watcher").string(watcher).end_object();
+  return out;
+}
+
+std::string node_returned_event(const EventSource& source, std::string_view boot_id,
+                                std::string_view how, std::string_view watcher) {
+  std::string out;
+  json::Writer json = begin_event(out, "node_returned", source);
+  json.key("boot_id").string(boot_id).key("how").string(how);
+  json.key("watcher").string(watcher).end_object();
+  return out;
+}
+
+std::string watcher_uncertain_event(const EventSource& source, uint32_t silent, uint32_t nodes) {
+  std::string out;
+  json::Writer json = begin_event(out, "watcher_uncertain", source);
+  json.key("silent").integer(silent).key("nodes").integer(nodes).end_object();
+  return out;
+}
+
+std::string watcher_sure_event(const EventSource& source) {
+  std::string out;
+  begin_event(out, "watcher_sure", source).end_object();
+  return out;
+}
+
+std::string redis_gone_event(const EventSource& source, std::string_view reason) {
+  std::string out;
+  begin_event(out, "redis_gone", source).key("reason").string(reason).end_object();
+  return out;
+}
+
+std::string redis_back_event(const EventSource& source) {
+  std::string out;
+  begin_event(out, "redis_back", source).end_object();
+  return out;
+}
+
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last) {
   std::string out;

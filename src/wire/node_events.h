@@ -60,6 +60,26 @@ struct ClientEnd {
 std::string client_lost_event(const EventSource& source, const EventClient& client,
                               const ClientEnd& end);
 
+// What the watcher of the cell says of another node, whose names `source` has. `watcher`: its node.
+// `node_suspect`, `node_cleared`: the lease was not renewed for a while; it was after all.
+std::string node_suspect_event(const EventSource& source, bool suspect, uint32_t silent_ms,
+                               std::string_view watcher);
+// `node_lost`: the lease was not renewed for so long. `node_returned` withdraws that; `how` says
+// what the leases tell: "network", "restarted", "rebooted".
+std::string node_lost_event(const EventSource& source, std::string_view boot_id, uint32_t silent_ms,
+                            std::string_view watcher);
+std::string node_returned_event(const EventSource& source, std::string_view boot_id,
+                                std::string_view how, std::string_view watcher);
+// What the watcher says of itself. `watcher_uncertain`: of so many nodes so many are silent at
+// once, which it does not believe yet. `watcher_sure`: the end of that.
+std::string watcher_uncertain_event(const EventSource& source, uint32_t silent, uint32_t nodes);
+std::string watcher_sure_event(const EventSource& source);
+
+// What an agent says to the programs of its own computer only: `redis_gone` with the reason in
+// words, and `redis_back`.
+std::string redis_gone_event(const EventSource& source, std::string_view reason);
+std::string redis_back_event(const EventSource& source);
+
 // `events_lost`: `count` events of that span of time were dropped before they could go to Redis.
 std::string events_lost_event(const EventSource& source, uint64_t count, WallTime first,
                               WallTime last);

@@ -175,6 +175,8 @@ if refusal then
   return refusal
 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', number(ms), 'LIMIT', 0, 2)
+-- It was there, and nobody has said yet that its time was over.
+local was_there = not text and redis.call('ZSCORE', KEYS[2], id)
 if audit_length > 0 then
   redis.call('XLEN', KEYS[5])
 end
@@ -240,9 +242,23 @@ if starved then
   note()
 end
 
+-- As the holder of the watch does (watch.lua): whoever takes a session out of the index says so.
+local function say_expired(session)
+  redis.call('PUBLISH', 'session-updates', '{"sessionId":' .. cjson.encode(session) ..
+    ',"expired":true,"timestamp":' .. number(ms) .. '}')
+end
 for i = 1, #expired do
-  redis.call('ZREM', KEYS[2], expired[i])
-  redis.call('HDEL', KEYS[3], expired[i])
+  local left = expired[i] ~= id and redis.call('PTTL', 'session:' .. expired[i])
+  if left == -2 then
+    redis.call('ZREM', KEYS[2], expired[i])
+    redis.call('HDEL', KEYS[3], expired[i])
+    say_expired(expired[i])
+  elseif left then
+    redis.call('ZADD', KEYS[2], number(ms + (left < 0 and 3600000 or left)), expired[i])
+  end
+end
+if was_there then
+  say_expired(id)
 end
 if op == 'delete' then
   redis.call('ZREM', KEYS[2], id)

@@ -290,8 +290,11 @@ class Rig {
                       this)},
               &make_wire),
         heartbeat_(loop_, log_, outbox_, identity_, config_, {}),
-        local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, nowhere_,
-                                      &make_wire, environment_},
+        lease_(loop_, log_, outbox_, identity_, config_, {}),
+        watch_(loop_, log_, link_, agent::link_options(config_), 0, {"ook", "ook-1", true},
+               &make_wire),
+        local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, lease_,
+                                      watch_, nowhere_, &make_wire, environment_},
                config_) {
     outbox_.set_on_settled(
         Delegate<void(const outbox::Settled&)>::to<&agent::LocalApi::on_settled>(&local_));
@@ -321,6 +324,8 @@ class Rig {
   outbox::Outbox outbox_;
   redis::Link link_;
   node::Heartbeat heartbeat_;
+  node::LeaseRenewal lease_;
+  fleet::WatchService watch_;
   agent::LocalApi local_;
 };
 

@@ -94,8 +94,9 @@ def test_timestamps_are_utc(redis_server, make_agent):
 def test_nothing_else_is_written(redis_server, make_agent):
     make_agent(redis_server.url(), "hog")
     redis_server.wait_for_beat("hog", lambda h: h["seq"] >= 5)
+    wait_until(lambda: redis_server.client().exists("nodebeat:watch"))
     assert sorted(redis_server.client().keys()) == [
-        "node:health:hog", "nodebeat:nodes", "stream:node_metrics:hog"
+        "node:health:hog", "nodebeat:lease:hog", "nodebeat:nodes", "nodebeat:watch", "stream:node_metrics:hog"
     ]
     # The agents' own list of all nodes that were ever here. It matches no pattern of other readers.
     assert redis_server.client().hkeys("nodebeat:nodes") == ["hog"]
@@ -288,9 +289,9 @@ def test_history_is_bounded(make_redis, make_agent):
 
 
 def test_history_can_be_switched_off(redis_server, make_agent):
-    make_agent(redis_server.url(), settings={"heartbeat.history": False})
+    make_agent(redis_server.url(), settings={"heartbeat.history": False, "watch.enabled": False})
     redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 5)
-    assert sorted(redis_server.client().keys()) == ["node:health:ook", "nodebeat:nodes"]
+    assert sorted(redis_server.client().keys()) == ["node:health:ook", "nodebeat:lease:ook", "nodebeat:nodes"]
 
 
 # --- comings and goings -------------------------------------------------------------------------

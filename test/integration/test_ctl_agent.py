@@ -599,13 +599,14 @@ def problems(findings):
 def test_doctor_when_all_is_well(make_redis, make_agent, steady, doctor, ctl, users):
     server = make_redis(maxmemory_policy="noeviction", appendonly="yes")
     agent = make_agent(server.url())
-    steady(agent)
+    client = steady(agent)
     server.wait_for_beat("ook", lambda h: h["seq"] >= 3)
+    wait_until(lambda: client.call("agent.stats")["watch"]["role"] == "watching")
     code, findings = doctor(agent)
     assert code == 0, findings
     assert {f["level"] for f in findings.values()} == {"ok"}
     checks = {"configuration", "socket", "link", "redis", "redis eviction", "redis memory",
-              "redis access", "redis persistence", "clock", "node name", "queue", "clients"}
+              "redis access", "redis persistence", "clock", "node name", "watch", "queue", "clients"}
     # CONFIG GET shows passwords, so a node's user may not use it.
     assert set(findings) == (checks - {"redis access"} if users else checks)
     text = ctl(agent, "doctor", "--config", agent.config).stdout

@@ -335,12 +335,12 @@ def test_what_a_user_needs(redis_server, make_agent):
     """No more than this; it stands in the documentation."""
     redis_server.client().execute_command(
         "ACL", "SETUSER", "agent", "reset", "on", f">{SECRET}",
-        "~node:health:ook", "~stream:node_metrics:ook", "~nodebeat:nodes", "&node:events:ook",
-        "-@all",
+        "~node:health:ook", "~stream:node_metrics:ook", "~nodebeat:nodes", "~nodebeat:lease:ook",
+        "~nodebeat:watch", "&node:events:ook", "-@all",
         "+auth", "+ping", "+select", "+client|setname", "+multi", "+exec", "+hget", "+hset",
-        "+pexpire", "+xadd", "+publish",
+        "+pexpire", "+xadd", "+publish", "+set", "+getrange",
     )
-    agent = make_agent(redis_server.url(f"agent:{QUOTED}@"))
+    agent = make_agent(redis_server.url(f"agent:{QUOTED}@"), settings={"watch.enabled": False})
     redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 5)
     assert len(redis_server.history("ook")) >= 5
     assert not agent.logged(TRYING) and not agent.logged("refuses")

@@ -251,7 +251,8 @@ def test_a_reader_of_the_log_that_has_gone(redis_server, make_agent):
 
 def test_descriptors_do_not_grow(redis_server, make_agent, proxy):
     way = proxy(redis_server)
-    agent = make_agent(way.url(), settings={"redis.backoff_base": "1ms", "redis.backoff_cap": "5ms"})
+    agent = make_agent(way.url(), settings={"redis.backoff_base": "1ms", "redis.backoff_cap": "5ms",
+                                            "watch.enabled": False})
     agent.wait_for_log(": connected")
     redis_server.wait_for_beat("ook", lambda h: h["seq"] >= 3)
     before = agent.descriptors()

@@ -10,11 +10,13 @@
 #include "json/view.h"
 #include "node/heartbeat.h"
 #include "node/identity.h"
+#include "node/lease.h"
 #include "node/node_register.h"
 #include "node/run_note.h"
 #include "redis/reader.h"
 #include "support/captured_log.h"
 #include "support/fake_store.h"
+#include "support/stepped_clock.h"
 #include "support/temp_tree.h"
 #include "support/test_loop.h"
 
@@ -170,6 +172,91 @@ TEST_F(HeartbeatTest, AfterAGoodbyeTheNodeIsNotReachable) {
   EXPECT_NE(events_[1].find("node_down"), std::string::npos) << events_[1];
 }
 
+// --- the lease -----------------------------------------------------------------------------------
+
+class LeaseTest : public testing::Test {
+ protected:
+  LeaseTest()
+      : config_(config::default_config("hog")),
+        outbox_({"hog", "hog-1", {}, {}}),
+        lease_(loop_.loop(), log_, outbox_, me_, config_,
+               Delegate<void()>::to<&LeaseTest::on_renewed>(this)) {
+    outbox_.set_on_settled(
+        Delegate<void(const outbox::Settled&)>::to<&LeaseRenewal::on_settled>(&lease_));
+    outbox_.connection_opened();
+  }
+  ~LeaseTest() override { lease_.finish(); }
+
+  void on_renewed() { ++renewed_; }
+  std::string text() {
+    const outbox::Slot* slot = outbox_.slots().find(0, "nodebeat:lease:hog");
+    return slot != nullptr ? std::string(slot->fields[0].value) : "";
+  }
+  // What Redis says to what waits; empty: it stores it. Nothing waits: false.
+  bool answer(std::string_view refusal = {}) {
+    outbox::Unit unit;
+    const MonoTime now = loop_.loop().now();
+    if (!outbox_.next(unit, now, {})) return false;
+    outbox_.settled(unit, now, -1, {refusal, {}, {}});
+    return true;
+  }
+  bool renewed(int times) {
+    return loop_.run_until([&] { return renewed_ >= times; });
+  }
+
+  test::SteppedClock clock_;
+  test::TestLoop loop_{clock_};
+  test::CapturedLog log_;
+  config::Config config_;
+  const Identity me_{"hog", "boot", "hog-1"};
+  outbox::Outbox outbox_;
+  int renewed_ = 0;
+  LeaseRenewal lease_;
+};
+
+TEST_F(LeaseTest, EachRenewalHasAHigherSequence) {
+  lease_.start();
+  EXPECT_EQ(text(), "boot hog-1 1 1000 3000");
+  lease_.reconfigure({250ms, 1s});
+  EXPECT_EQ(text(), "boot hog-1 2 250 1000");
+  ASSERT_TRUE(renewed(3));
+  EXPECT_EQ(text(), "boot hog-1 3 250 1000");
+}
+
+TEST_F(LeaseTest, TheLastOneSaysThatNobodyIsToWait) {
+  lease_.start();
+  lease_.finish();
+  EXPECT_EQ(text(), "boot hog-1 2 1000 0");
+  EXPECT_TRUE(answer());
+}
+
+TEST_F(LeaseTest, ARefusalIsSaidOnceAndTriedAgainLater) {
+  lease_.start();
+  ASSERT_TRUE(answer("NOPERM not you"));
+  EXPECT_EQ(lease_.refusal(), "NOPERM not you");
+  EXPECT_EQ(log_.count(LogLevel::error, "refuses the lease of this node: NOPERM not you"), 1);
+  ASSERT_TRUE(renewed(2)) << "the watch is read all the same";
+  EXPECT_FALSE(answer()) << "it was sent again";
+  clock_.ahead += 1min;
+  ASSERT_TRUE(renewed(3));
+  ASSERT_TRUE(answer("NOPERM not you"));
+  EXPECT_EQ(log_.count(LogLevel::error), 1);
+  lease_.on_connected();
+  ASSERT_TRUE(renewed(4));
+  ASSERT_TRUE(answer());
+  EXPECT_EQ(lease_.refusal(), "");
+  EXPECT_EQ(log_.count(LogLevel::notice, "takes the lease of this node again"), 1);
+}
+
+TEST_F(LeaseTest, AnOutageKeepsNothingButTheLatest) {
+  outbox_.connection_lost();
+  config_.lease.interval = 250ms;
+  lease_.reconfigure(config_.lease);
+  ASSERT_TRUE(renewed(4));
+  EXPECT_EQ(outbox_.slots().size(), 1u);
+  EXPECT_EQ(outbox_.slots().find(0, "nodebeat:lease:hog")->waits.size(), 1u);
+}
+
 // --- the list of nodes ---------------------------------------------------------------------------
 
 class ForgettingTest : public testing::Test {
@@ -206,16 +293,50 @@ class ForgettingTest : public testing::Test {
   std::optional<Forgetting::Outcome> outcome_;
 };
 
-TEST_F(ForgettingTest, ANodeThatIsGoneLeavesBothLists) {
+TEST_F(ForgettingTest, ANodeThatIsGoneLeavesAllLists) {
   EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
   EXPECT_EQ(store_.commands(),
             (std::vector<std::string>{"TYPE node:health:eek", "HGET nodebeat:nodes eek",
                                       "HDEL nodebeat:nodes eek", "HDEL nodebeat:strokes eek",
+                                      "DEL nodebeat:lease:eek", "HDEL nodebeat:dead eek",
                                       "TYPE node:health:eek"}));
+}
+
+TEST_F(ForgettingTest, AHealthThatTheWatcherHasLeftIsNoLife) {
+  store_.answer("TYPE node:health:eek", "+hash\r\n");
+  store_.answer("HGET nodebeat:dead eek", bulk("b i 7 1000 3000"));
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk("b i 7 1000 3000"));
+  EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
+  EXPECT_EQ(store_.count("HDEL node:health:eek health"), 1);
+  EXPECT_EQ(store_.count("TYPE nodebeat:lease:eek"), 1);
+}
+
+TEST_F(ForgettingTest, ALostNodeThatHasRenewedItsLeaseIsAlive) {
+  store_.answer("TYPE node:health:eek", "+hash\r\n");
+  store_.answer("HGET nodebeat:dead eek", bulk("b i 7 1000 3000"));
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk("b i 8 1000 3000"));
+  EXPECT_EQ(forget(), Forgetting::Outcome::alive);
+  EXPECT_EQ(store_.count("HDEL"), 0);
+}
+
+TEST_F(ForgettingTest, ALostNodeThatReturnsMeanwhileIsPutBack) {
+  store_.answer("TYPE node:health:eek", "+hash\r\n");
+  store_.answer("HGET nodebeat:dead eek", bulk("b i 7 1000 3000"));
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk("b i 7 1000 3000"));
+  store_.answer("TYPE nodebeat:lease:eek", "+string\r\n");
+  EXPECT_EQ(forget(), Forgetting::Outcome::alive);
+  EXPECT_EQ(store_.count("HSETNX nodebeat:nodes eek {\"since\":1}"), 1);
+}
+
+TEST_F(ForgettingTest, AUserWithoutTheRightsForTheWatchForgetsTheRest) {
+  store_.answer("DEL", "-NOPERM not you\r\n");
+  store_.answer("HDEL nodebeat:dead eek", "-NOPERM not you\r\n");
+  EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
 }
 
 TEST_F(ForgettingTest, ALivingNodeStays) {
   store_.answer("TYPE", "+hash\r\n");
+  store_.answer("HGET nodebeat:dead eek", "$-1\r\n");
   EXPECT_EQ(forget(), Forgetting::Outcome::alive);
   EXPECT_EQ(store_.count("HDEL"), 0);
 }

@@ -107,8 +107,7 @@ class RedisServer:
                 db=db,
                 decode_responses=True,
                 socket_timeout=5,
-                **self._login(),
-                **options,
+                **{**self._login(), **options},
             )
         return self._clients[key]
 

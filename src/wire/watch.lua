@@ -1,0 +1,165 @@
+-- What the agent that watches the cell does on the server (PROTOCOL.md 4.10), so that a verdict and what
+-- it rests on cannot fall apart: the watch is still this agent's, the lease is still the one that was
+-- judged, nobody has announced it before. Each operation may come twice, since a run whose connection
+-- broke is sent again: the second one finds what the first has left.
+--
+-- Before the first write everything was read and the user's rights were checked. The first write is
+-- refused when the server is out of memory or a replica, those behind it are not.
+local op = ARGV[1]
+
+local function is_error(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
+-- No lease and no watch is longer than what is read here: a long text of somebody else costs no more than
+-- a short one. Another type counts as nothing.
+local function line(key)
+  local text = redis.pcall('GETRANGE', key, 0, 384)
+  return is_error(text) and '' or text
+end
+
+-- KEYS: leases. Returns them.
+if op == 'look' then
+  local out = {}
+  for i = 1, #KEYS do
+    out[i] = line(KEYS[i])
+  end
+  return out
+end
+
+-- All others: KEYS[1] is the watch, ARGV[2] what it has to be, or for all but `claim` what it has to begin
+-- with: it is this agent's then. Those of the watch alone return what it is now.
+local watch = line(KEYS[1])
+
+-- ARGV[3]: the new watch.
+if op == 'claim' then
+  if watch == ARGV[2] then
+    watch = ARGV[3]
+    redis.call('SET', KEYS[1], watch)
+  end
+  return watch
+end
+if watch:sub(1, #ARGV[2]) ~= ARGV[2] then
+  return op == 'renew' and watch or 'moved'
+end
+
+if op == 'leave' then
+  return redis.call('DEL', KEYS[1])
+end
+
+local now = redis.call('TIME')
+local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+
+local function forbidden(...)
+  if not redis.acl_check_cmd(...) then
+    return redis.error_reply('NOPERM a script of this user may not run ' .. table.concat({...}, ' ', 1, 2))
+  end
+end
+
+-- KEYS: watch, sessions, seals. ARGV[3]: the new watch; ARGV[4]: how many sessions at most. A session whose
+-- time is over and whose key is gone leaves the index, and that is said. One that another program has
+-- prolonged gets its time.
+if op == 'renew' then
+  redis.call('SET', KEYS[1], ARGV[3])
+  local over = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', ms, 'LIMIT', 0, ARGV[4])
+  if is_error(over) or #over == 0 or forbidden('ZREM', KEYS[2], '') or forbidden('ZADD', KEYS[2], '0', '') or
+    forbidden('HDEL', KEYS[3], '') or forbidden('PUBLISH', 'session-updates', '') then
+    return ARGV[3]
+  end
+  for i = 1, #over do
+    local left = redis.call('PTTL', 'session:' .. over[i])
+    if left == -2 then
+      redis.call('ZREM', KEYS[2], over[i])
+      redis.pcall('HDEL', KEYS[3], over[i])
+      redis.call('PUBLISH', 'session-updates',
+        '{"sessionId":' .. cjson.encode(over[i]) .. ',"expired":true,"timestamp":' .. ms .. '}')
+    else
+      redis.call('ZADD', KEYS[2], string.format('%.0f', ms + (left < 0 and 3600000 or left)), over[i])
+    end
+  end
+  return ARGV[3]
+end
+
+-- ARGV[3], ARGV[4]: the channel and the event.
+local function tell(stream)
+  if stream then
+    redis.pcall('XADD', stream, 'MAXLEN', '~', 10000, '*', 'channel', ARGV[3], 'event', ARGV[4])
+  end
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  return 'announced'
+end
+local refusal = forbidden('PUBLISH', ARGV[3], '')
+
+-- KEYS: watch, stream. ARGV[5]: whether it is recorded. The time in an event makes it another one than
+-- those before.
+if op == 'say' then
+  if ARGV[5] == '' then
+    return refusal or tell()
+  end
+  local latest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 16)
+  refusal = refusal or forbidden('XADD', KEYS[2], '*', 'event', '')
+  for i = 1, refusal and 0 or #latest do
+    if latest[i][2][4] == ARGV[4] then
+      return 'already'
+    end
+  end
+  return refusal or tell(KEYS[2])
+end
+
+-- KEYS: watch, stream, dead, health, lease. ARGV[5]: the node; ARGV[6]: its lease.
+local node, lease = ARGV[5], ARGV[6]
+local known = redis.call('HGET', KEYS[3], node)
+local health = redis.pcall('HGET', KEYS[4], 'health')
+refusal = refusal or forbidden('XADD', KEYS[2], '*', 'event', '') or forbidden('HSET', KEYS[3], node, '') or
+  forbidden('HDEL', KEYS[3], node) or forbidden('HSET', KEYS[4], 'health', '') or
+  forbidden('PEXPIRE', KEYS[4], '1')
+if refusal then
+  return refusal
+end
+local function keep(text, ttl)
+  if not is_error(health) then
+    redis.call('HSET', KEYS[4], 'health', text)
+    redis.call('PEXPIRE', KEYS[4], ttl)
+  end
+end
+
+-- ARGV[7]: whether the lease has to be gone; ARGV[8]: `is_reachable` and what follows of the health, ARGV[9]:
+-- its timestamp, ARGV[10]: a whole health, if there is none. The last known figures stay.
+if op == 'lost' then
+  if line(KEYS[5]) ~= (ARGV[7] ~= '' and '' or lease) then
+    return 'changed'
+  elseif known == lease then
+    return 'already'
+  end
+  redis.call('HSET', KEYS[3], node, lease)
+  local down = ARGV[10]
+  if type(health) == 'string' then
+    local text, changed = health:gsub('"is_reachable"%s*:%s*true', function() return ARGV[8] end, 1)
+    if changed == 1 then
+      down = text:gsub('"timestamp"%s*:%s*"[^"]*"', function() return ARGV[9] end, 1)
+    elseif health:find('"is_reachable"%s*:%s*false') then
+      down = health
+    end
+  end
+  keep(down, 86400000)
+  return tell(KEYS[2])
+end
+
+-- returned: ARGV[6] is the lease as it was seen. The mark is withdrawn if it is another one than both that and
+-- the lease as it is now. The node's own next beat comes soon.
+if not known then
+  return 'already'
+elseif known == lease or known == line(KEYS[5]) then
+  return 'changed'
+end
+redis.call('HDEL', KEYS[3], node)
+if type(health) == 'string' then
+  local changed
+  health, changed = health:gsub('"is_reachable":false,"reason":"lease not renewed[^"]*"', '"is_reachable":true', 1)
+  if changed == 1 then
+    keep(health, 60000)
+  elseif health:find('"reason":"lease not renewed', 1, true) then
+    redis.call('HDEL', KEYS[4], 'health')
+  end
+end
+return tell(KEYS[2])
