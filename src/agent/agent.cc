@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/changes.h"
 #include "config/print.h"
+#include "node/boot_reason.h"
 #include "node/version.h"
 #include "redis/plain_transport.h"
 
@@ -192,7 +193,10 @@ int Agent::run() {
     log_.warning("if this run crashes, the next cannot tell: %s", noted.error().message.c_str());
   }
   link_->start();
-  heartbeat_->start(run_note_.last_run());
+  wire::BootReason boot = node::find_boot_reason(health::Root("/"));
+  log_.info("why this computer was started: %.*s%s%s", static_cast<int>(boot.reason.size()),
+            boot.reason.data(), boot.detail.empty() ? "" : ", ", boot.detail.c_str());
+  heartbeat_->start(run_note_.last_run(), std::move(boot));
   lease_->start();
   if (notify_.watchdog_period() > Duration::zero()) {
     watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));

@@ -46,8 +46,9 @@ Heartbeat::Heartbeat(uv::Loop& loop, const Log& log, outbox::Outbox& outbox,
   probes_.set(probe_specs(config));
 }
 
-void Heartbeat::start(std::optional<wire::LastRun> last_run) {
+void Heartbeat::start(std::optional<wire::LastRun> last_run, wire::BootReason boot) {
   health_.last_run = std::move(last_run);
+  health_.boot = std::move(boot);
   timer_.start(kFirstBeatAfter);
 }
 
@@ -87,10 +88,11 @@ void Heartbeat::on_beat() {
   std::string up;
   if (beats_++ == 0) {
     up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id,
-                             health_.last_run);
+                             *health_.boot, health_.last_run);
   }
   put(up, kAlways, config_.history);
   health_.last_run.reset();
+  health_.boot.reset();
   schedule();
 }
 

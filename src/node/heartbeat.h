@@ -37,8 +37,8 @@ class Heartbeat {
             const config::Config& config, Wiring wiring);
 
   // The first beat comes after a fifth of a second, in which two samples make a CPU figure. The
-  // beat and its node_up have `last_run`.
-  void start(std::optional<wire::LastRun> last_run);
+  // beat and its node_up have both.
+  void start(std::optional<wire::LastRun> last_run, wire::BootReason boot = {});
   // Takes over interval, TTL, history, disks, GPU and probes.
   void reconfigure(const config::Config& config);
   // The last beat: it says that the node is no longer reachable, and why. The probes end their

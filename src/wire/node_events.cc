@@ -22,10 +22,12 @@ void put_client(const EventClient& client, json::Writer& json) {
 }  // namespace
 
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
-                          std::string_view boot_id, const std::optional<LastRun>& last_run) {
+                          std::string_view boot_id, const BootReason& boot,
+                          const std::optional<LastRun>& last_run) {
   std::string out;
   json::Writer json = begin_event(out, "node_up", source);
   json.key("agent_version").string(agent_version).key("boot_id").string(boot_id);
+  append_boot(boot, json);
   if (last_run) {
     std::string text;
     append_json(*last_run, text);

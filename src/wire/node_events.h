@@ -20,7 +20,7 @@ struct EventSource {
 // `node_up`: the agent runs. `boot_id` tells a restart of the agent from a reboot of the node.
 // `last_run`: the run before did not end cleanly.
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
-                          std::string_view boot_id,
+                          std::string_view boot_id, const BootReason& boot,
                           const std::optional<LastRun>& last_run = std::nullopt);
 
 // `node_down`: a clean stop; `reason` in words.

@@ -109,6 +109,7 @@ void append_own_fields(json::Writer& json, const NodeHealth& h) {
     append_json(*h.last_run, text);
     json.key("last_run").raw(text);
   }
+  if (h.boot) append_boot(*h.boot, json);
   optional_number(json, "load_1", h.load_1);
   optional_number(json, "load_5", h.load_5);
   optional_number(json, "load_15", h.load_15);
@@ -160,6 +161,11 @@ void append_own_fields(json::Writer& json, const NodeHealth& h) {
 }
 
 }  // namespace
+
+void append_boot(const BootReason& boot, json::Writer& json) {
+  json.key("boot_reason").string(boot.reason);
+  optional_text(json, "boot_detail", boot.detail);
+}
 
 void append_json(const LastRun& last_run, std::string& out) {
   json::Writer json(out);

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "json/writer.h"
 
 namespace nb::wire {
 
@@ -63,6 +65,15 @@ struct LastRun {
 
 void append_json(const LastRun& last_run, std::string& out);
 
+// Why the node's computer was started.
+struct BootReason {
+  std::string_view reason = "unknown";  // one of a few words (node/boot_reason.h)
+  std::string detail;                   // what tells so; empty: nothing more is known
+};
+
+// The members `boot_reason` and `boot_detail` of an object that the caller has begun, and ends.
+void append_boot(const BootReason& boot, json::Writer& json);
+
 struct NodeHealth {
   // The schema's fields, in its order.
   WallTime timestamp{};
@@ -82,6 +93,7 @@ struct NodeHealth {
   // Ours; readers of the schema ignore them. What a node does not have is left out of the JSON.
   std::string reason;               // why it is not reachable: "stopped"
   std::optional<LastRun> last_run;  // in the first beat after a crash
+  std::optional<BootReason> boot;   // in the first beat
   std::optional<double> load_1, load_5, load_15;
   std::optional<int64_t> uptime_s;
   std::optional<int64_t> memory_total_bytes, memory_available_bytes;

@@ -111,6 +111,11 @@ def test_it_beats_as_soon_as_redis_is_there(machine, server):
     wait_until(lambda: "connected" in machine.show("nodebeat.service", "StatusText"))
 
 
+def test_how_this_boot_ends_will_be_known_to_the_next(machine):
+    assert machine.show("nodebeat-boot.service", "ActiveState") == "active"
+    assert machine.run("cat", "/var/lib/nodebeat-boot/state").stdout.startswith("running ")
+
+
 def test_it_runs_as_its_own_user(machine):
     pid = machine.show("nodebeat.service", "MainPID")
     status = machine.run("cat", f"/proc/{pid}/status").stdout

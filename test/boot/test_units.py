@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ("nodebeat.service", "nodebeat@.service", "nodebeat.socket", "nodebeat-audit.service")
+UNITS = ("nodebeat.service", "nodebeat@.service", "nodebeat.socket", "nodebeat-audit.service",
+         "nodebeat-boot.service")
 
 
 @pytest.fixture(scope="module")

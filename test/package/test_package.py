@@ -310,7 +310,8 @@ def test_removing_stops_and_keeps_the_configuration(tree, packages):
     tree.path("/run/nodebeat-left").mkdir()
     tree.run("dpkg", "--remove", "nodebeat")
     stops = [line for line in tree.asked() if line.startswith("invoke stop")]
-    assert stops == ["invoke stop nodebeat.socket nodebeat.service nodebeat@*.service"]
+    assert stops == ["invoke stop nodebeat.socket nodebeat.service nodebeat@*.service "
+                     "nodebeat-boot.service"]
     assert "hog.local" in tree.path(CONFIG).read_text()
     assert not tree.path("/usr/sbin/nodebeatd").exists()
     assert not list(tree.path("/run").glob("nodebeat*"))

@@ -154,11 +154,15 @@ TEST_F(HeartbeatTest, ARunThatDidNotEndCleanlyIsToldOnce) {
   last.instance_id = "hog-0";
   config_.heartbeat.interval = 100ms;
   heartbeat_.reconfigure(config_);
-  heartbeat_.start(last);
+  heartbeat_.start(last, {"panic", "dmesg-1"});
   ASSERT_TRUE(beats(1));
   EXPECT_TRUE(health()["last_run"].exists());
+  EXPECT_EQ(health()["boot_reason"].raw(), "\"panic\"");
   EXPECT_NE(events_.at(0).find("hog-0"), std::string::npos);
+  EXPECT_NE(events_.at(0).find(R"("boot_reason":"panic","boot_detail":"dmesg-1")"),
+            std::string::npos);
   ASSERT_TRUE(beats(2));
+  EXPECT_FALSE(health()["boot_reason"].exists());
   EXPECT_FALSE(health()["last_run"].exists());
   EXPECT_EQ(events_.size(), 1u);
 }

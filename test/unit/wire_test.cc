@@ -149,11 +149,20 @@ TEST(NodeEventsForm, EachHasItsMembers) {
   const EventSource source{"hog", "hog-1", kWall};
   const std::string head = R"(","node_id":"hog","timestamp":"2026-11-20T14:03:07.123456",)"
                            R"("instance_id":"hog-1",)";
-  EXPECT_EQ(node_up_event(source, "1.2.3", "boot", LastRun{}),
+  EXPECT_EQ(node_up_event(source, "1.2.3", "boot", {"panic", "dmesg-1"}, LastRun{}),
             R"({"type":"node_up)" + head +
-                R"("agent_version":"1.2.3","boot_id":"boot","last_run":{"clean":false}})");
-  EXPECT_EQ(node_up_event(source, "1.2.3", "boot"),
-            R"({"type":"node_up)" + head + R"("agent_version":"1.2.3","boot_id":"boot"})");
+                R"("agent_version":"1.2.3","boot_id":"boot","boot_reason":"panic",)"
+                R"("boot_detail":"dmesg-1","last_run":{"clean":false}})");
+  EXPECT_EQ(node_up_event(source, "1.2.3", "boot", {}),
+            R"({"type":"node_up)" + head +
+                R"("agent_version":"1.2.3","boot_id":"boot","boot_reason":"unknown"})");
+  EXPECT_EQ(client_lost_event(source, {"robot", 7}, {"signal", "SEGV", {}, true, true}),
+            R"({"type":"client_lost)" + head +
+                R"("client_name":"robot","pid":7,"cause":"signal","signal":"SEGV",)"
+                R"("core_dump":true,"had_will":true})");
+  EXPECT_EQ(client_lost_event(source, {{}, 7}, {"exit", {}, 3}),
+            R"({"type":"client_lost)" + head +
+                R"("pid":7,"cause":"exit","exit_code":3,"had_will":false})");
   EXPECT_EQ(node_down_event(source, "stopped"),
             R"({"type":"node_down)" + head + R"("reason":"stopped"})");
   EXPECT_EQ(node_conflict_event(source, "hog-9"),
