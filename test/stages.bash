@@ -171,7 +171,7 @@ names_matching() {
     sed -n "s/^  '\([a-z_]*\)': \[.*/\1/p" test/unit/meson.build
     sed -n "s/^  '\([a-z_]*\)': \[.*/\1_corpus/p" test/fuzz/meson.build
     sed -n "s/^ *'\([a-z-]*\)',$/\1/p; s/.*test('\([a-z-]*\)'.*/\1/p" meson.build test/meson.build \
-      test/abi/meson.build src/*/meson.build 2>/dev/null
+      test/abi/meson.build test/sim/meson.build src/*/meson.build 2>/dev/null
   } | grep -iF -- "$filter"
   NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only -q -k "$filter" 2>/dev/null |
     grep '::'

@@ -192,6 +192,7 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   if (status.state >= redis::LinkState::replaying && !was_steady_) {
     reader_.on_server_there();
     scripts_.on_server_there();
+    watch_.on_connected();
     read_back();
   }
   if (status.state == redis::LinkState::steady) reading_back_ = false;

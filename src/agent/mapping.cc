@@ -117,8 +117,9 @@ redis::LinkOptions link_options(const config::Config& config) {
   options.connect_timeout = from.connect_timeout;
   options.command_timeout = from.command_timeout;
   options.ping_after = from.ping_after;
-  options.backoff.base = from.backoff_base;
-  options.backoff.cap = from.backoff_cap;
+  // An agent that is back later than its lease allows is taken for lost.
+  options.backoff.cap = std::min(from.backoff_cap, config.lease.patience / 2);
+  options.backoff.base = std::min(from.backoff_base, options.backoff.cap);
   options.stable_after = from.stable_after;
   options.max_reply_bytes = static_cast<size_t>(from.max_reply);
   options.max_output_bytes = static_cast<size_t>(from.max_output);

@@ -101,7 +101,7 @@ void WatchService::on_read(const redis::QueryReply& reply) {
     say_nobody(now);
   } else {
     (void)is_refusal(reply.reply);
-    claim_.no_answer(now);
+    claim_.not_read();
   }
   after_claim();
 }
@@ -125,7 +125,7 @@ void WatchService::on_timer() {
     switch (claim_.step(std::max(now, step_at))) {
       case WatchClaim::Step::read:
         read();
-        if (read_ == 0) claim_.no_answer(now);
+        if (read_ == 0) claim_.not_read();
         break;
       case WatchClaim::Step::claim:
         write(false);
@@ -167,7 +167,7 @@ void WatchService::write(bool renews) {
   } else {
     write_ = run_script("claim", {wire::kWatchKey}, {write.expected, write.wanted}, done);
   }
-  if (write_ == 0) claim_.no_answer(now);
+  if (write_ == 0) claim_.not_written(now);
 }
 
 void WatchService::on_written(const redis::ReaderAnswer& answer) {
@@ -180,7 +180,7 @@ void WatchService::on_written(const redis::ReaderAnswer& answer) {
     claim_.on_written(answer.reply.string(), now);
   } else {
     if (is_refusal(answer.reply)) refused_until_ = now + kRefused;
-    claim_.no_answer(now);
+    claim_.not_written(now);
   }
   after_claim();
 }
@@ -235,6 +235,10 @@ bool WatchService::is_refusal(redis::Reply reply) {
   return true;
 }
 
+void WatchService::on_connected() {
+  claim_.on_connected(loop_.now());
+}
+
 void WatchService::on_server_changed() {
   script_sent_ = false;
   refused_until_ = MonoTime::min();
@@ -269,7 +273,7 @@ void WatchService::begin() {
               static_cast<unsigned long long>(claim_.term()));
   nobody_said_ = false;
   (void)claim_.had_to_claim_anew();
-  watcher_.begin(node_);
+  watcher_.begin(node_, claim_.was_away(loop_.now()));
   connects_ = reader_ ? reader_->connects() : 0;
   looked_at_ms_ = 0;
   register_due_ = marks_due_ = true;

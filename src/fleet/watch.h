@@ -61,6 +61,8 @@ class WatchService {
 
   // The lease was renewed: reads the watch in the same turn.
   void read();
+  // The link has a new connection.
+  void on_connected();
   // The server is another one than before, or was started again.
   void on_server_changed();
   void reconfigure(redis::LinkOptions options);

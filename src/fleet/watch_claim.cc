@@ -15,6 +15,7 @@ constexpr Duration kRenewal = 500ms;
 // first read 1 s later; after 1.5 s more and the longest delay it is claimed, before 3 s are over.
 constexpr Duration kStale = 1500ms;
 constexpr Duration kUnwatched = 10s;
+constexpr Duration kAway = 10s;
 // A claim is put off for up to so long, lest a thousand agents claim in one millisecond.
 constexpr uint64_t kMostDelayMs = 250;
 
@@ -26,6 +27,15 @@ WatchClaim::WatchClaim(std::string_view node, std::string_view instance, bool en
 
 bool WatchClaim::is_watched(MonoTime now) const {
   return unchanged(now) < kUnwatched;
+}
+
+void WatchClaim::on_connected(MonoTime now) {
+  connected_again_ = connected_ != MonoTime::min();
+  connected_ = now;
+}
+
+bool WatchClaim::was_away(MonoTime now) const {
+  return connected_again_ && now - connected_ < kAway;
 }
 
 void WatchClaim::see(std::string_view watch, MonoTime now) {
@@ -62,12 +72,13 @@ void WatchClaim::on_read(std::string_view watch, MonoTime asked, MonoTime now) {
   read_at_ = MonoTime::max();
   if (!enabled_) return;
   const auto delay = std::chrono::milliseconds(random_.below(kMostDelayMs));
-  if (watch.empty() || (!changed && asked - changed_ >= kStale)) {
+  const MonoTime since = std::max(changed_, connected_);
+  if (watch.empty() || (!changed && asked - since >= kStale)) {
     if (write_at_ == MonoTime::max()) write_at_ = now + delay;
     return;
   }
   write_at_ = MonoTime::max();
-  if (!changed) read_at_ = std::max(changed_ + kStale, now);
+  if (!changed) read_at_ = std::max(since + kStale, now);
 }
 
 MonoTime WatchClaim::next_step() const {
@@ -78,7 +89,7 @@ WatchClaim::Step WatchClaim::step(MonoTime now) {
   if (now < next_step()) return Step::nothing;
   if (now >= write_at_) {
     under_way_ = holding_ && !vanished_ ? Step::renew : Step::claim;
-    // Where no answer comes, no_answer() says when the next one is.
+    // Of the next one, where this one is not answered.
     write_at_ = now + kRenewal;
   } else {
     under_way_ = Step::read;
@@ -100,6 +111,7 @@ WatchClaim::Write WatchClaim::write(uint64_t looked_at_ms, uint32_t lag_ms) {
 }
 
 void WatchClaim::on_written(std::string_view watch, MonoTime now) {
+  if (!writes()) return;
   const Step done = std::exchange(under_way_, Step::nothing);
   see(watch, now);
   if (hold_if_own(watch, std::max(write_at_, now))) return;
@@ -114,10 +126,14 @@ void WatchClaim::on_written(std::string_view watch, MonoTime now) {
   }
 }
 
-void WatchClaim::no_answer(MonoTime now) {
-  const Step lost = std::exchange(under_way_, Step::nothing);
-  if (lost == Step::claim && !holding_) write_at_ = MonoTime::max();
-  if (holding_) write_at_ = std::max(write_at_, now);
+void WatchClaim::not_read() {
+  if (under_way_ == Step::read) under_way_ = Step::nothing;
+}
+
+void WatchClaim::not_written(MonoTime now) {
+  if (!writes()) return;
+  under_way_ = Step::nothing;
+  write_at_ = holding_ ? std::max(write_at_, now) : MonoTime::max();
 }
 
 }  // namespace nb::fleet

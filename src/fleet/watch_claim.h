@@ -10,13 +10,15 @@
 //
 // Who calls what, and when (fleet/watch does):
 //
-//   the watch was read (GET)              on_read()
+//   the link has a new connection         on_connected(): how old the watch is counts from here
+//   the watch was read                    on_read()
 //   a timer at next_step()                step(), and what it says: read; claim (script: if the
 //   watch
 //                                         is `expected`, which is empty where there is none, set it
 //                                         to `wanted`); renew (script: if the watch begins with
 //                                         `expected`, set it to `wanted`)
-//   the script has answered               on_written(), with what the watch is now, or no_answer()
+//   the script has answered               on_written(), with what the watch is now
+//   there was no answer                   not_read(), not_written()
 //   after any of these                    is_holding(): what has changed is for Watcher::begin()
 //   and
 //                                         end(); had_to_claim_anew(): for Watcher::begin_again()
@@ -44,19 +46,21 @@ class WatchClaim {
   WatchClaim(std::string_view node, std::string_view instance, bool enabled, Random random,
              MonoTime now);
 
+  void on_connected(MonoTime now);
   // What the watch was; empty: there is none. `asked`: when the question was written.
   void on_read(std::string_view watch, MonoTime asked, MonoTime now);
 
   // When step() is to be called; MonoTime::max(): not before the next read. What step() has said is
-  // under way until on_read(), on_written() or no_answer().
+  // under way until it is answered, or will not be.
   MonoTime next_step() const;
   Step step(MonoTime now);
   // After step() has said claim or renew. `looked_at_ms` and `lag_ms` are of the holder's looks.
   Write write(uint64_t looked_at_ms, uint32_t lag_ms);
   // What the script found or left: our own text means that the write was done.
   void on_written(std::string_view watch, MonoTime now);
-  // Of a read or a write: nobody knows whether it was done. The next read tells.
-  void no_answer(MonoTime now);
+  void not_read();
+  // Nobody knows whether it was done. The next read or write tells.
+  void not_written(MonoTime now);
 
   bool is_holding() const { return holding_; }
   uint64_t term() const { return term_; }
@@ -64,6 +68,10 @@ class WatchClaim {
   std::string_view own_term() const { return own_term_; }
   // Whether the watch had vanished and was claimed again since the last call.
   bool had_to_claim_anew() { return std::exchange(claimed_anew_, false); }
+
+  // Whether this agent had lost the server in the last 10 s. Other agents may have, too, and may
+  // not be back: for Watcher::begin().
+  bool was_away(MonoTime now) const;
 
   // For the view of the cell. The watch as last read; how long ago it last changed, and whether
   // somebody watches: false once the watch has not changed for 10 s. Only of use while the server
@@ -75,6 +83,7 @@ class WatchClaim {
  private:
   void see(std::string_view watch, MonoTime now);
   bool hold_if_own(std::string_view text, MonoTime next);
+  bool writes() const { return under_way_ == Step::claim || under_way_ == Step::renew; }
 
   std::string node_;
   std::string instance_;
@@ -84,12 +93,14 @@ class WatchClaim {
   std::string wanted_;    // what is being written
   std::string own_term_;  // of the latest claim
   MonoTime changed_{};    // when the answer came that showed the latest change
+  MonoTime connected_ = MonoTime::min();
   MonoTime read_at_ = MonoTime::max();
   MonoTime write_at_ = MonoTime::max();  // claim or renew
   uint64_t term_ = 0;
   uint64_t seq_ = 0;
   Step under_way_ = Step::nothing;
   bool was_read_ = false;
+  bool connected_again_ = false;
   bool holding_ = false;
   bool vanished_ = false;  // while it was held
   bool claimed_anew_ = false;

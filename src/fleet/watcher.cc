@@ -16,7 +16,7 @@ constexpr Duration kPeriod = 250ms;
 constexpr Duration kFastPeriod = 100ms;
 constexpr Duration kFastPatience = 3s;  // below it, looks are fast
 // Until so long after a late look patience is wider: as long as the longest patience, within these.
-constexpr Duration kLeastWindow = 1s;
+constexpr Duration kLeastWindow = 2s;
 constexpr Duration kMostWindow = 10s;
 constexpr unsigned kPercent = 100;
 constexpr unsigned kLate = 150;  // of the period: what is later is late
@@ -43,11 +43,12 @@ std::string_view run_of(const wire::Lease& lease, std::string_view text) {
 
 // --- the term and the register ---
 
-void Watcher::begin(std::string_view own) {
+void Watcher::begin(std::string_view own, bool wide) {
   end();
   own_ = own;
   watching_ = true;
   fresh_ = true;
+  wide_ = wide;
 }
 
 void Watcher::end() {
@@ -63,6 +64,7 @@ void Watcher::end() {
 void Watcher::begin_again() {
   if (!watching_) return;
   fresh_ = true;
+  wide_ = true;
   looking_ = false;
   last_began_ = next_look_ = MonoTime::min();
   for (Node& node : nodes_) {
@@ -169,8 +171,12 @@ void Watcher::see(size_t index, std::string_view text, MonoTime now) {
   if (!std::exchange(node.seen, true)) ++seen_;
   // What waits to be taken was judged by what is now no longer so.
   if (text.empty() != node.absent || !same(text, node.lease)) node.wants = false;
-  node.absent = text.empty();
-  if (node.absent) return;
+  if (text.empty()) {
+    // It was deleted, and perhaps renewed just before.
+    if (!std::exchange(node.absent, true)) node.changed = now;
+    return;
+  }
+  node.absent = false;
   const bool was_malformed = node.malformed;
   if (same(text, node.lease)) {
     node.malformed = false;
@@ -200,6 +206,7 @@ void Watcher::end_look(MonoTime now) {
   if (seen_ != size()) return fail_look(now);
   looking_ = false;
   longest_ = {};
+  paced_ = period_;
   period_ = kPeriod;
   for (const Node& node : nodes_) {
     if (!is_judged(node)) continue;
@@ -209,6 +216,7 @@ void Watcher::end_look(MonoTime now) {
   note_lateness(now);
   if (std::exchange(fresh_, false)) {
     since_ = now;
+    if (wide_) late_[0] = kMostWidening;
     if (uncertain_) hold_until_ = now + hold_;
   }
   last_began_ = began_;
@@ -222,15 +230,17 @@ void Watcher::end_look(MonoTime now) {
 void Watcher::note_lateness(MonoTime now) {
   Duration took = now - began_;
   if (last_began_ != MonoTime::min()) took = std::max(took, began_ - last_began_);
-  lag_ = std::max(took - period_, Duration());
+  // The slower one, where the period has just changed.
+  const Duration period = std::max(paced_, period_);
+  lag_ = std::max(took - period, Duration());
   const Duration window = std::clamp(longest_, kLeastWindow, kMostWindow);
   const Duration age = began_ - window_began_;
-  if (age >= window) {
+  if (age >= window || (fresh_ && wide_)) {
     late_[1] = age < 2 * window ? late_[0] : kPercent;
     late_[0] = kPercent;
     window_began_ = began_;
   }
-  const auto percent = std::min<int64_t>(took * kPercent / period_, kMostWidening);
+  const auto percent = std::min<int64_t>(took * kPercent / period, kMostWidening);
   if (percent > kLate) late_[0] = std::max(late_[0], static_cast<unsigned>(percent));
 }
 

@@ -10,6 +10,9 @@
 //   the node's own, from its lease. When looks were late, patience is up to four times as long,
 //   until no look was late for some seconds.
 // - After begin() and begin_again() each node has its full patience from the first whole look.
+// After
+//   begin_again() it is widened as well: the links of other agents may need some seconds to notice
+//   that the server has changed, and to find it again.
 // - When half of the nodes, and at least three, fall silent at once, the watcher is `uncertain` and
 //   waits one more full patience. Then each node that is still silent is announced alone.
 // - A verdict is a question to the script on the server, which compares the lease with the one that
@@ -82,7 +85,7 @@ class Watcher {
   struct Action {
     Kind kind{};
     std::string_view node;  // none where it is uncertain or sure
-    // Of `lost`: the lease as it was judged. The script announces the node if this is what the
+    // The latest that could be read. Of `lost`: as it was judged. The script announces the node if this is what the
     // server has, byte for byte, or, where `absent`, if the server has no lease of the node. Of
     // `returned`: as it is now; the script withdraws the mark in nodebeat:dead if there is one that
     // is another lease than this.
@@ -112,9 +115,11 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   // This agent has the watch. What was known before is forgotten. `own` is never announced as lost.
-  void begin(std::string_view own);
-  // It still has the watch, but the server may have lost what it had. Each node has a full patience
-  // from the next whole look. Without effect where the watch is not held.
+  // `wide`: the server was away until a moment ago (WatchClaim::was_away()). Then patience is four
+  // times as long at first, since other agents may need some seconds to find it again.
+  void begin(std::string_view own, bool wide = false);
+  // It still has the watch, but the server may have lost what it had, and all agents may have lost
+  // the server. Without effect where the watch is not held.
   void begin_again();
   // The watch is another's. All is forgotten; reports of earlier actions have no effect.
   void end();
@@ -216,7 +221,8 @@ class Watcher {
   MonoTime hold_until_{};
   Duration hold_{};
   MonoTime window_began_{};
-  Duration period_{};
+  Duration period_{};  // of looks
+  Duration paced_{};   // the one by which this look was planned
   Duration lag_{};
   Duration longest_{};             // patience of all nodes
   unsigned late_[2] = {100, 100};  // the widening, in percent: in this window, in the one before
@@ -229,6 +235,7 @@ class Watcher {
   bool watching_ = false;
   bool looking_ = false;
   bool fresh_ = false;  // there was no whole look since begin() or begin_again()
+  bool wide_ = false;   // the first one widens patience
   bool uncertain_ = false;
   bool tell_uncertain_ = false;
   bool tell_sure_ = false;

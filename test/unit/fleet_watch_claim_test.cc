@@ -174,7 +174,7 @@ TEST_F(WatchClaimTest, AClaimWhoseAnswerWasLostIsFoundByTheNextRead) {
   ASSERT_EQ(agent.claim.step(now_), Step::claim);
   watch_ = agent.claim.write(0, 0).wanted;
   EXPECT_EQ(agent.claim.next_step(), MonoTime::max()) << "one thing at a time";
-  agent.claim.no_answer(now_);
+  agent.claim.not_written(now_);
   EXPECT_FALSE(agent.claim.is_holding());
   run_for(1s);
   EXPECT_TRUE(agent.claim.is_holding());
@@ -191,7 +191,7 @@ TEST_F(WatchClaimTest, ARenewalWhoseAnswerWasLostDoesNotEndTheTerm) {
     const auto write = agent.claim.write(0, 0);
     ASSERT_TRUE(watch_.starts_with(write.expected));
     if (i % 2 == 0) watch_ = write.wanted;
-    agent.claim.no_answer(now_);
+    agent.claim.not_written(now_);
     EXPECT_TRUE(agent.claim.is_holding());
     EXPECT_EQ(agent.claim.next_step(), now_ + 500ms);
   }
@@ -245,6 +245,31 @@ TEST_F(WatchClaimTest, AServerThatHasLostAClaimGivesTheWatchBack) {
   EXPECT_EQ(first.claim.own_term(), wire::watch_term_of(watch_));
 }
 
+TEST_F(WatchClaimTest, AReadThatIsNotAnsweredDoesNotEndAWrite) {
+  Agent& agent = add("hog");
+  run_for(2s);
+  while (agent.claim.next_step() > now_) now_ += kTick;
+  ASSERT_EQ(agent.claim.step(now_), Step::renew);
+  agent.claim.not_read();
+  EXPECT_EQ(agent.claim.next_step(), MonoTime::max());
+}
+
+TEST_F(WatchClaimTest, AServerThatWasAwayLeavesTheHolderTime) {
+  Agent& agent = add("ook");
+  watch_ = "hog hog-1 4 1 0 0";
+  agent.claim.on_connected(now_);
+  EXPECT_FALSE(agent.claim.was_away(now_));
+  agent.claim.on_read(watch_, now_, now_);
+  now_ += 1min;
+  agent.claim.on_connected(now_);
+  EXPECT_TRUE(agent.claim.was_away(now_));
+  agent.claim.on_read(watch_, now_, now_);
+  EXPECT_EQ(agent.claim.next_step(), now_ + 1500ms);
+  EXPECT_EQ(agent.claim.step(now_ + 1500ms), Step::read) << "the holder may not be back";
+  now_ += 11s;
+  EXPECT_FALSE(agent.claim.was_away(now_));
+}
+
 TEST_F(WatchClaimTest, AMalformedWatchIsClaimedOnceItIsStale) {
   Agent& agent = add("hog");
   for (const std::string text : {"x", "hog", "hog hog-1 x 1 0 0"}) {
@@ -253,7 +278,9 @@ TEST_F(WatchClaimTest, AMalformedWatchIsClaimedOnceItIsStale) {
     EXPECT_EQ(watch_, text);
     run_for(3s);
     EXPECT_TRUE(agent.claim.is_holding());
-    agent.claim.on_written("somebody ruins it", now_);
+    watch_ = "somebody ruins it";
+    run_for(1s);
+    EXPECT_FALSE(agent.claim.is_holding());
   }
 }
 

@@ -158,20 +158,36 @@ TEST_F(WatcherTest, AfterTakingOverEachNodeHasAFullPatience) {
   EXPECT_LE(now_ - began, 3300ms);
 }
 
-TEST_F(WatcherTest, AfterTheServerHasChangedEachNodeHasAFullPatience) {
+TEST_F(WatcherTest, AfterTheServerHasChangedLinksHaveTimeToComeBack) {
   add("hog");
+  add("ook");
   begin();
   run_for(5s);
   kill("hog");
   for (int i = 0; i < 4; ++i) {
-    run_for(2900ms);
     begin_again();
+    run_for(i < 3 ? 5s : 0s);
   }
   EXPECT_EQ(count("lost"), 0);
+  // A link that has noticed nothing for a while, and then needed some tries.
+  nodes_["ook"].due = now_ + 5500ms;
   const MonoTime began = now_;
   run_until("lost hog");
   EXPECT_GE(now_ - began, 3s);
-  EXPECT_LE(now_ - began, 3300ms);
+  EXPECT_LE(now_ - began, 6300ms);
+  EXPECT_EQ(count("lost ook"), 0);
+}
+
+TEST_F(WatcherTest, ATakingOverInTroubleLeavesThemTime) {
+  add("hog");
+  add("ook", 5500ms);
+  tick();
+  kill("hog");
+  renew("ook");
+  watcher_.begin("self", true);
+  read_register(true);
+  run_until("lost hog");
+  EXPECT_EQ(count("lost"), 1);
 }
 
 TEST_F(WatcherTest, GraceBeginsWithAWholeLook) {
@@ -253,7 +269,7 @@ TEST_F(WatcherTest, AServerThatWasEmptiedKillsNobodyAndHidesNobody) {
   run_for(30s);
   EXPECT_EQ(count("lost n0"), 1) << "it was announced, and nobody knows it any more";
   EXPECT_EQ(count("lost n1"), 1) << "this watcher had seen it";
-  EXPECT_LE(announced_[name(1)] - died, 6s);
+  EXPECT_LE(announced_[name(1)] - died, 8s);
   EXPECT_EQ(count("lost"), 2);
   EXPECT_EQ(watcher_.find(name(0)), watcher_.size());
 }
@@ -268,11 +284,11 @@ TEST_F(WatcherTest, AfterAFailoverThatLostAnAnnouncementItIsMadeAgain) {
   said_.clear();
   begin_again();
   run_for(20s);
-  EXPECT_EQ(said_, Strings({"suspect hog", "lost hog"}));
+  EXPECT_EQ(count("lost hog"), 1);
   // One that was not lost is not made again.
   begin_again();
   run_for(20s);
-  EXPECT_EQ(said_.size(), 2u);
+  EXPECT_EQ(count("lost hog"), 1);
 }
 
 TEST_F(WatcherTest, AVerdictThatIsUnderWayWhenTheServerChangesIsReported) {
