@@ -209,8 +209,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(redis.backoff_cap),
      .fallback = "5s",
      .allowed = "1ms..1h",
-     .doc = NB_DOC("Longest pause between two attempts, which go on for ever; never longer than half "
-                   "of lease.patience, or the node would be taken for lost.")},
+     .doc = NB_DOC("Longest pause between two attempts, which go on for ever. It is never longer than\n"
+                   "half of lease.patience: an agent that comes back later is taken for lost.")},
     {.section = "redis",
      .name = "stable_after",
      NB_CONFIG(redis.stable_after),
