@@ -82,12 +82,14 @@ void StateWatch::Watch::go() {
   // In turns, or a key that changes all the time would keep the others from being found.
   const bool page_first = has_page && step != Step::page;
   if (reads && !has_page && !tell_ready()) return all->wait();
+  bool some_wait = false;  // in the outbox
   for (size_t left = page_first ? 0 : entries.size(); left > 0; --left) {
     Entry& entry = entries.front();
     entries.splice(entries.end(), entries, entries.begin());
     if (entry.state == Entry::State::told) continue;
     bool waits = false;
     if (!tell_what_waits(entry, waits)) return all->wait();
+    some_wait |= waits;
     if (waits || !reads) continue;
     if (all->front_.queued_bytes(client) >= kUnread) return all->wait();
     asked = entry.key;
@@ -96,6 +98,7 @@ void StateWatch::Watch::go() {
     const std::string end = format("%zu", all->front_.max_line_bytes(client));
     return ask(Step::range, {"GETRANGE"sv, asked, "0"sv, end});
   }
+  if (some_wait && reads) all->wait();
   if (!has_page) return;
   const std::string pattern = glob_of_prefix(prefixes[page_of]);
   const std::string from = format("%llu", static_cast<unsigned long long>(cursor));
@@ -177,8 +180,10 @@ bool StateWatch::Watch::on_value(Entry& entry, const redis::ReaderAnswer& answer
 
 // --- telling
 
-// False: there is no room. `waits`: the value waits in the outbox, and the client knows it; the
-// entry may be gone then.
+// False: there is no room. `waits`: the value waits in the outbox, and the client knows it; without
+// a connection that tells of changes the entry may be gone then. The key stays to be read: another
+// program may write it before Redis has confirmed our value, and tells of that once; or Redis may
+// refuse ours.
 bool StateWatch::Watch::tell_what_waits(Entry& entry, bool& waits) {
   const auto slot = all->outbox_.find(all->db_, entry.key, all->loop_.now());
   waits = slot && !slot->stored;
@@ -188,10 +193,9 @@ bool StateWatch::Watch::tell_what_waits(Entry& entry, bool& waits) {
     news.what = News::What::value;
     news.text = slot->fields[0].value;
   }
-  const Entry::State before = std::exchange(entry.state, Entry::State::told);
-  if (tell(entry, news)) return true;
-  entry.state = before;
-  return false;
+  if (!tell(entry, news)) return false;
+  if (all->changes_.is_telling()) entry.state = Entry::State::changed;
+  return true;
 }
 
 // What the client knows already counts as told. The entry is gone if the key is.
@@ -227,7 +231,8 @@ bool StateWatch::Watch::tell(Entry& entry, const News& news) {
     entry.hash = hash;
     entry.size = size;
   }
-  if (gone && !entry.named) erase(entry);
+  const bool is_sure = news.source == "redis"sv || !all->changes_.is_telling();
+  if (gone && !entry.named && is_sure) erase(entry);
   return true;
 }
 

@@ -348,7 +348,7 @@ def test_whatever_breaks_each_watcher_ends_with_what_redis_has(redis_server, mak
                 heard[params["key"]] = value
             return {k: v for k, v in heard.items() if v is not None} == final
 
-        wait_until(lambda: watcher.call("agent.stats") and know())
+        wait_until(lambda: watcher.call("agent.stats") and know(), what=lambda: f"{heard} == {final}")
 
 
 def test_a_watch_that_begins_while_redis_is_away(lonely):

@@ -120,6 +120,30 @@ TEST_F(CellStateWatch, WhatWasReadBeforeAnOwnValueDoesNotGoOverIt) {
   expect_nothing_more();
 }
 
+// Another program writes the key behind this agent's value, and the server tells of it before it
+// has answered the agent. It tells of it once.
+TEST_F(CellStateWatch, AChangeThatIsToldBeforeTheOwnValueIsConfirmedIsNotLost) {
+  has("k", "1");
+  has("p:a", "1");
+  store.answer("SCAN", page({"p:a"}));
+  watch(R"({"keys":["k"],"prefixes":["p:"]})");
+  for (int i = 0; i < 3; ++i) next();
+  call("state.set", R"({"key":"k","value":4})");
+  EXPECT_EQ(next(), R"(change {"key":"k","value":4,"source":"agent"})");
+  call("state.delete", R"({"key":"p:a"})");
+  EXPECT_EQ(next(), R"(change {"key":"p:a","deleted":true,"source":"agent"})");
+  changes("k", "2");
+  changes("p:a", "3");
+  const std::string_view behind[] = {"ECHO", "x"};
+  reader->ask(behind, {});
+  run_until([&] { return store.count("ECHO") == 1; });
+  EXPECT_EQ(heard_, front.heard.size()) << "the values that wait are newer, as far as is known";
+  settle();
+  EXPECT_EQ(next(), R"(change {"key":"k","value":2,"source":"redis"})");
+  EXPECT_EQ(next(), R"(change {"key":"p:a","value":3,"source":"redis"})");
+  expect_nothing_more();
+}
+
 TEST_F(CellStateWatch, AClientWithoutRoomGetsTheLatestValueWhenItHasRoom) {
   has("k", "1");
   watch(R"({"keys":["k"]})");
