@@ -727,11 +727,16 @@ def test_wills_by_the_hundred_push_out_nothing_that_others_reported(
             {"method": "error.report", "params": {"category": "bulk", "message": str(i)}}])
         dying.close()
 
-    def messages(stream):
-        return [json.loads(f["event"])["message"] for _, f in redis_server.client().xrange(stream)]
+    def events(stream):
+        return [json.loads(f["event"]) for _, f in redis_server.client().xrange(stream)]
 
-    wait_until(lambda: len(messages("stream:events:ook")) == 31)
-    assert messages("stream:node_events:ook") == ["calm", *(str(i) for i in range(19))]
+    # Each is told of twice: what it has left to say, and that it has gone.
+    wait_until(lambda: len(events("stream:events:ook")) == 1 + 2 * 50 - 20)
+    kept = events("stream:node_events:ook")
+    assert len(kept) == 20 and kept[0]["message"] == "calm"
+    said = [e["message"] for e in kept[1:] if e["type"] == "error"]
+    assert said == [str(i) for i in range(len(said))] and len(said) >= 9
+    assert {e["type"] for e in kept} <= {"error", "client_lost"}
 
 
 def test_a_flood_of_errors_leaves_of_the_users_budget_for_others(

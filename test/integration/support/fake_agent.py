@@ -313,9 +313,9 @@ class FakeAgent:
             if self.greeting is not None:
                 client.turn_away(self.greeting)
                 continue
-            with self._lock:
+            with self._lock:  # a thread that is in the list can be joined
                 self._clients.append(client)
-            client.thread.start()
+                client.thread.start()
 
     def forget(self, client):
         with self._lock:

@@ -26,6 +26,9 @@ class RedisServer:
         self.log = folder / "redis.log"
         self.port = free_port()
         self.directives = {k.replace("_", "-"): v for k, v in directives.items()}
+        if "cluster-enabled" in self.directives:
+            # By default the port that is 10000 higher, where outgoing connections have theirs.
+            self.directives["cluster-port"] = free_port()
         self.process = None
         self._clients = {}
         if users is not None:
