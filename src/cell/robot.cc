@@ -6,8 +6,6 @@
 
 #include "base/own_file.h"
 #include "base/timestamp.h"
-#include "json/guard.h"
-#include "rpc/line_limits.h"
 #include "wire/keys.h"
 
 namespace nb::cell {
@@ -61,14 +59,11 @@ void Robot::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
-  json::Guard guard;
-  if (guard.check(*text, {rpc::kLineBytes}).reason != nullptr) return;
-  const json::View state = json::View::of(*text);
+  const json::View state = wire::stored_record(*text);
   std::string scratch;
   const auto node = state["node_id"].string(scratch);
   if (!node || *node != identity_.node) return;
-  const auto at = state["timestamp"].string(scratch);
-  noted_at_ = at ? parse_timestamp(*at) : std::nullopt;
+  noted_at_ = wire::time_of(state);
   if (noted_at_) record_.adopt(state);
 }
 
@@ -178,13 +173,8 @@ void Robot::on_read(const redis::QueryReply& reply) {
   if (!reply.reply) return;  // the connection is gone: the next one reads
   was_read_ = true;
   if (reply.reply.is_error()) return;
-  const std::string_view text = reply.reply.text();
-  json::Guard guard;
-  const bool readable = !text.empty() && guard.check(text, {rpc::kLineBytes}).reason == nullptr;
-  const json::View theirs = readable ? json::View::of(text) : json::View();
-  std::string scratch;
-  const auto at = theirs["timestamp"].string(scratch);
-  const auto stored_at = at ? parse_timestamp(*at) : std::nullopt;
+  const json::View theirs = wire::stored_record(reply.reply.text());
+  const auto stored_at = wire::time_of(theirs);
   const auto noted_at = std::exchange(noted_at_, std::nullopt);
   if (noted_at) ::unlink(file_.c_str());
   if (noted_at && (!stored_at || *noted_at >= *stored_at)) {

@@ -11,9 +11,7 @@
 #include "base/text.h"
 #include "base/timestamp.h"
 #include "base/unique_fd.h"
-#include "json/guard.h"
 #include "json/writer.h"
-#include "rpc/line_limits.h"
 #include "wire/keys.h"
 
 namespace nb::cell {
@@ -132,9 +130,7 @@ void Stroke::load() {
   if (file_.empty()) return;
   const auto text = read_own_file(file_);
   if (!text) return;
-  json::Guard guard;
-  if (guard.check(*text, {rpc::kLineBytes}).reason != nullptr) return;
-  const json::View root = json::View::of(*text);
+  const json::View root = wire::stored_record(*text);
   std::string scratch;
   for (const json::Member& member : root["ended"].members()) {
     Ended ended{std::string(member.name(scratch)), {}};
@@ -152,7 +148,7 @@ void Stroke::load() {
   history_ = wire::stroke_history_stream(session_);
   const json::View progress = root["progress"];
   record_.adopt(progress);
-  if (const auto at = progress["timestamp"].string(scratch)) noted_at_ = parse_timestamp(*at);
+  noted_at_ = wire::time_of(progress);
   unread_ = true;
   session_bytes_ = stream_bytes_;  // it is not known how full its history is
   renew_timer_.start(running_ttl() / kRenewals);
@@ -179,15 +175,10 @@ void Stroke::on_read(const redis::QueryReply& reply) {
   if (!reply.reply || !unread_) return;
   unread_ = false;
   if (reply.reply.is_error()) return;
-  const std::string_view text = reply.reply.text();
-  json::Guard guard;
-  const bool readable = !text.empty() && guard.check(text, {rpc::kLineBytes}).reason == nullptr;
-  const json::View theirs = readable ? json::View::of(text) : json::View();
+  const json::View theirs = wire::stored_record(reply.reply.text());
   // The later one wins: the note that the agent made while Redis was away, or the progress that
   // Redis got just before the agent was killed. Members that an update has set since stay.
-  std::string scratch;
-  const auto at = theirs["timestamp"].string(scratch);
-  const auto stored_at = at ? parse_timestamp(*at) : std::nullopt;
+  const auto stored_at = wire::time_of(theirs);
   if (noted_at_ && (!stored_at || *noted_at_ >= *stored_at)) {
     if (!timestamp_.empty()) return;  // an update has gone out already, with all that was noted
     timestamp_ = format_timestamp(*noted_at_);
@@ -212,12 +203,8 @@ void Stroke::on_ended_read(const redis::QueryReply& reply) {
   }
   const Ended ended = std::move(ended_before_.front());
   ended_before_.erase(ended_before_.begin());
-  const std::string_view text = reply.reply.text();
-  json::Guard guard;
-  if (!reply.reply.is_error() && !text.empty() &&
-      guard.check(text, {rpc::kLineBytes}).reason == nullptr) {
-    end_in_redis(ended, json::View::of(text));
-  }
+  const json::View stored = wire::stored_record(reply.reply.text());
+  if (!reply.reply.is_error() && stored.exists()) end_in_redis(ended, stored);
   save();
   if (!ended_before_.empty()) ask_about_ended();
 }

@@ -1,7 +1,9 @@
 #include "wire/record.h"
 
 #include "base/timestamp.h"
+#include "json/guard.h"
 #include "json/writer.h"
+#include "rpc/line_limits.h"
 
 namespace nb::wire {
 namespace {
@@ -17,6 +19,18 @@ void append_member(json::View value, const rpc::Param& param, std::string& out) 
 }
 
 }  // namespace
+
+json::View stored_record(std::string_view text) {
+  if (text.empty()) return {};
+  return json::Guard().check(text, {rpc::kLineBytes}).reason == nullptr ? json::View::of(text)
+                                                                        : json::View();
+}
+
+std::optional<WallTime> time_of(json::View record) {
+  std::string scratch;
+  const auto text = record["timestamp"].string(scratch);
+  return text ? parse_timestamp(*text) : std::nullopt;
+}
 
 void take_timestamp(json::View given, WallTime now, std::string& out) {
   out.clear();

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,12 @@
 #include "rpc/params.h"
 
 namespace nb::wire {
+
+// What stands in a record that another program, or an earlier run, has stored; a view of nothing if
+// that is not JSON. The text must outlive the view.
+json::View stored_record(std::string_view text);
+// Its time; none if there is none.
+std::optional<WallTime> time_of(json::View record);
 
 struct RecordField {
   rpc::Param param;          // what an update may set it to
