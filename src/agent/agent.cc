@@ -164,18 +164,18 @@ int Agent::run() {
       node::Heartbeat::Wiring{
           Delegate<std::optional<Duration>()>::to<&Agent::ping>(this),
           Delegate<void()>::to<&Agent::on_put>(this),
-          Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_node_event>(this)});
+          Delegate<void(std::string_view, std::string_view)>::to<&Agent::on_node_event>(this),
+          Delegate<const redis::ServerClock*()>::to<&Agent::server_clock>(this)});
   lease_.emplace(loop_, log_, outbox_, identity_, config_,
                  Delegate<void()>::to<&Agent::on_lease_renewed>(this));
-  watch_.emplace(loop_, log_, *link_, link_options(config_),
-                 config_.redis.db_for("health").value(),
-                 fleet::WatchService::Self{identity_.node, identity_.instance_id,
-                                           config_.watch.enabled},
-                 &redis::make_plain_transport);
-  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_,
-                                 *watch_, notes_, &redis::make_plain_transport,
-                                 sources_.environment},
-                 config_);
+  watch_.emplace(
+      loop_, log_, *link_, link_options(config_), config_.redis.db_for("health").value(),
+      fleet::WatchService::Self{identity_.node, identity_.instance_id, config_.watch.enabled},
+      &redis::make_plain_transport);
+  local_.emplace(
+      LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_, *watch_,
+                      notes_, &redis::make_plain_transport, sources_.environment},
+      config_);
   outbox_.set_on_settled(Delegate<void(const outbox::Settled&)>::to<&Agent::on_settled>(this));
   outbox_.set_on_room(Delegate<void()>::to<&LocalApi::on_room>(&*local_));
   outbox_.set_on_losses(Delegate<void()>::to<&LocalApi::on_losses>(&*local_));
@@ -372,6 +372,10 @@ void Agent::swap_config(config::Loaded&& loaded) {
 
 std::optional<Duration> Agent::ping() const {
   return link_->status().round_trip;
+}
+
+const redis::ServerClock* Agent::server_clock() const {
+  return local_ ? &local_->server_clock() : nullptr;
 }
 
 void Agent::on_node_event(std::string_view channel, std::string_view payload) {

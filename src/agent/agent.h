@@ -14,8 +14,8 @@
 #include "agent/service_notify.h"
 #include "base/log.h"
 #include "config/load.h"
-#include "node/heartbeat.h"
 #include "fleet/watch.h"
+#include "node/heartbeat.h"
 #include "node/identity.h"
 #include "node/lease.h"
 #include "node/run_note.h"
@@ -57,6 +57,7 @@ class Agent {
   void on_link_status(const redis::LinkStatus& status);
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
   std::optional<Duration> ping() const;
+  const redis::ServerClock* server_clock() const;
   void on_put();
   void on_lease_renewed();
   void on_settled(const outbox::Settled& settled);

@@ -66,6 +66,8 @@ class LocalApi {
   // The configuration has changed.
   void reconfigure();
 
+  const redis::ServerClock& server_clock() const { return bus_filter_.clock(); }
+
   // All figures but how often the configuration was swapped.
   Figures figures() const;
 

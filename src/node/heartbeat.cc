@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/foreign_text.h"
+#include "base/text.h"
 #include "json/guard.h"
 #include "json/view.h"
 #include "node/options.h"
@@ -19,6 +20,8 @@ namespace {
 constexpr Duration kFirstBeatAfter = std::chrono::milliseconds(200);
 // After so many own beats without a foreign health, the other agent is gone.
 constexpr int kQuietBeats = 3;
+// The server's clock is read once a minute.
+constexpr Duration kClockAge = std::chrono::minutes(3);
 // The age of an event that stays true, and is published however late.
 constexpr Duration kAlways = Duration::max();
 
@@ -85,15 +88,60 @@ void Heartbeat::on_beat() {
   const Duration lag = std::max(now - timer_.due(), Duration::zero());
   sampler_->sample(now, health_);
   health_.loop_lag_ms = static_cast<double>(lag.count()) / 1e6;
-  std::string up;
+  std::string news;
+  const auto step = look_at_clocks();
   if (beats_++ == 0) {
-    up = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id,
-                             *health_.boot, health_.last_run);
+    news = wire::node_up_event(source(loop_.clock().wall_now()), kVersion, identity_.boot_id,
+                               *health_.boot, health_.last_run);
+  } else if (step) {
+    news = wire::clock_stepped_event(source(loop_.clock().wall_now()), *step);
   }
-  put(up, kAlways, config_.history);
+  put(news, kAlways, config_.history);
   health_.last_run.reset();
   health_.boot.reset();
   schedule();
+}
+
+// With each beat, which wakes the agent anyway: how far this computer's clock was set since the one
+// before, and how far it is from Redis'.
+std::optional<Duration> Heartbeat::look_at_clocks() {
+  ClockWatch::Look look;
+  look.before = loop_.now();
+  look.wall = loop_.clock().wall_now();
+  look.after = loop_.now();
+  const auto step = clocks_.step(look);
+  const auto ms = [](Duration duration) {
+    return std::chrono::round<std::chrono::milliseconds>(std::chrono::abs(duration)).count();
+  };
+  if (step) {
+    log_.warning("this computer's clock was set %s by %s",
+                 *step > Duration::zero() ? "forward" : "back", human_duration(ms(*step)).c_str());
+  }
+  health_.clock_offset_ms.reset();
+  const redis::ServerClock* server = wiring_.server_clock();
+  // Later than that, two clocks that were equal may have drifted apart.
+  if (server == nullptr || server->read_at() == MonoTime::min() ||
+      look.after - server->read_at() > kClockAge) {
+    return step;
+  }
+  const Duration offset = *server->now(look.after) - look.wall;
+  health_.clock_offset_ms = static_cast<double>(offset.count()) / 1e6;
+  switch (clocks_.judge(offset, server->uncertainty())) {
+    case ClockWatch::Verdict::wrong:
+      log_.warning(
+          "this computer's clock is %s %s that of Redis, more than %lld ms: the times that "
+          "programs of several computers write do not match, and one of the two clocks needs NTP",
+          human_duration(ms(offset)).c_str(), offset > Duration::zero() ? "behind" : "ahead of",
+          static_cast<long long>(ms(ClockWatch::kMostOffset)));
+      break;
+    case ClockWatch::Verdict::right:
+      log_.notice("this computer's clock and that of Redis are the same again, but for %lld ms",
+                  static_cast<long long>(ms(offset)));
+      break;
+    case ClockWatch::Verdict::same:
+      break;
+  }
+  return step;
 }
 
 // Publishes at once, and not at the next beat. The measured figures stay as they were: two samples

@@ -11,10 +11,12 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "health/sampler.h"
+#include "node/clock_watch.h"
 #include "node/identity.h"
 #include "outbox/outbox.h"
 #include "probe/probe_set.h"
 #include "redis/pipeline.h"
+#include "redis/server_clock.h"
 #include "uv/timer.h"
 #include "wire/node_events.h"
 
@@ -30,6 +32,8 @@ class Heartbeat {
     Delegate<void()> on_put;
     // An event was said on the node's channel: local programs hear it without Redis.
     Delegate<void(std::string_view channel, std::string_view payload)> on_event;
+    // What is known of Redis' clock; null: nothing.
+    Delegate<const redis::ServerClock*()> server_clock;
   };
 
   // All references must outlive the heartbeat.
@@ -63,6 +67,7 @@ class Heartbeat {
   void put(std::string_view payload, Duration max_age, bool with_history);
   void post(std::string_view payload, Duration max_age);
   wire::EventSource source(WallTime wall) const;
+  std::optional<Duration> look_at_clocks();
   void look_for_another(std::string_view previous);
 
   uv::Loop& loop_;
@@ -81,6 +86,7 @@ class Heartbeat {
   wire::NodeHealth health_;
   uv::Timer timer_;
   std::string json_;  // of the last beat: kept for its room
+  ClockWatch clocks_;
   uint64_t beats_ = 0;
   bool stopped_ = false;
   bool history_missed_ = false;  // it was logged that beats are too large for the history

@@ -13,7 +13,8 @@ class ServerClock {
   // The server said `at` when it was asked between `asked` and `answered`. The reading is off by at
   // most half of that time.
   void read(WallTime at, MonoTime asked, MonoTime answered) {
-    base_ = at + std::chrono::duration_cast<WallTime::duration>((answered - asked) / 2);
+    uncertainty_ = (answered - asked) / 2;
+    base_ = at + std::chrono::duration_cast<WallTime::duration>(uncertainty_);
     read_ = answered;
   }
   // Nothing as long as the server has not told its time.
@@ -21,9 +22,14 @@ class ServerClock {
     if (read_ == MonoTime::min()) return std::nullopt;
     return base_ + std::chrono::duration_cast<WallTime::duration>(now - read_);
   }
+  // How far off that may be.
+  Duration uncertainty() const { return uncertainty_; }
+  // When the server has told its time; MonoTime::min(): never.
+  MonoTime read_at() const { return read_; }
 
  private:
   WallTime base_{};  // on the server when it was read
+  Duration uncertainty_{};
   MonoTime read_ = MonoTime::min();
 };
 

@@ -58,6 +58,14 @@ std::string node_conflict_event(const EventSource& source, std::string_view othe
   return out;
 }
 
+std::string clock_stepped_event(const EventSource& source, Duration step) {
+  std::string out;
+  json::Writer json = begin_event(out, "clock_stepped", source);
+  json.key("step_ms").integer(std::chrono::round<std::chrono::milliseconds>(step).count());
+  json.end_object();
+  return out;
+}
+
 std::string deadline_event(const EventSource& source, std::string_view type,
                            const EventClient& client, const DeadlineReport& report) {
   const auto ms = [](Duration duration) {

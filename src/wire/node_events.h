@@ -32,6 +32,9 @@ std::string probe_changed_event(const EventSource& source, const ProbeReport& pr
 // `node_conflict`: another agent writes under the same node name.
 std::string node_conflict_event(const EventSource& source, std::string_view other_instance_id);
 
+// `clock_stepped`: the node's clock was set forward, or back (negative).
+std::string clock_stepped_event(const EventSource& source, Duration step);
+
 // A program that is, or was, a client of the agent.
 struct EventClient {
   std::string_view name;  // of its hello; empty: it has none, and the event neither

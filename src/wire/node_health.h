@@ -109,7 +109,8 @@ struct NodeHealth {
   std::string boot_id;
   std::string instance_id;
   uint64_t seq = 0;
-  std::optional<double> loop_lag_ms;  // the longest since the beat before
+  std::optional<double> loop_lag_ms;      // the longest since the beat before
+  std::optional<double> clock_offset_ms;  // Redis' clock minus this node's
 };
 
 // Appends the canonical JSON. Percentages are clamped to 0..100 and are never null.
