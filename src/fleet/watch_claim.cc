@@ -43,6 +43,8 @@ void WatchClaim::see(std::string_view watch, MonoTime now) {
   watch_ = watch;
   was_read_ = true;
   changed_ = now;
+  // Also of a watch that its holder has given up meanwhile: terms rise.
+  if (const auto seen = wire::parse_watch(watch)) term_ = std::max(term_, seen->term);
 }
 
 // A run of an agent has an instance of its own. So a watch of this instance is this agent's,
@@ -100,8 +102,7 @@ WatchClaim::Step WatchClaim::step(MonoTime now) {
 
 WatchClaim::Write WatchClaim::write(uint64_t looked_at_ms, uint32_t lag_ms) {
   if (under_way_ == Step::claim) {
-    const auto seen = wire::parse_watch(watch_);
-    term_ = std::max(term_, seen ? seen->term : 0) + 1;
+    ++term_;
     seq_ = 0;
   }
   wire::print_watch({node_, instance_, term_, ++seq_, looked_at_ms, lag_ms}, wanted_);
