@@ -20,6 +20,7 @@ from support.ctl import find_ctl  # noqa: E402
 from support.fake_redis import FakeRedis  # noqa: E402
 from support.fault_proxy import FaultProxy  # noqa: E402
 from support.notify import NotifySocket  # noqa: E402
+from support import python_package  # noqa: E402, F401: `import nodebeat` finds the tree's
 from support.redis_server import RedisServer  # noqa: E402
 from support.rpc import Client  # noqa: E402
 from support.waiting import SLOWNESS, Conditions, wait_until  # noqa: E402

@@ -1,0 +1,450 @@
+"""The client's side of the socket, without the socket (include/nodebeat/PROTOCOL.md).
+
+A Conversation makes the lines that go to the agent and understands those that come. It lives longer than
+a connection: it knows what each new one begins with, which is the hello, the will, the subscriptions and
+the watch. The blocking and the asyncio client differ only in how they move bytes and wait.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Final, Protocol
+
+from nodebeat.errors import (CallError, ConnectionLost, DeadlineExceeded, Forbidden, NodebeatError, NotPermitted,
+                             WrongProtocol, error_of)
+
+DEFAULT_SOCKET: Final = "/run/nodebeat/agent.sock"
+VERSION: Final = 1
+# What an agent takes before it has told its limits (1.3).
+FIRST_LINE_BYTES: Final = 4096
+
+Params = Mapping[str, object]
+Result = dict[str, Any]
+
+# Calls that may be made again when the connection broke before their answer: they change nothing, or
+# only what belongs to the connection.
+REPEATABLE: Final = frozenset((
+    "state.get", "state.list", "state.watch", "state.unwatch", "event.subscribe", "event.unsubscribe", "health.get",
+    "system.status", "agent.stats", "redis.inspect", "session.get", "session.list", "client.hello",
+))
+
+_encode: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def utc_now() -> str:
+    """The time as the cell writes it: 2026-11-20T14:03:07.123456."""
+    return datetime.now(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def socket_path(path: str | os.PathLike[str] | None = None) -> str:
+    """The agent's socket: `path`, else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock."""
+    return os.fspath(path) if path is not None else os.environ.get("NODEBEAT_SOCKET") or DEFAULT_SOCKET
+
+
+def to_json(value: object) -> str:
+    """Compact JSON. ValueError for NaN and infinity, which JSON does not have; TypeError for what is no JSON."""
+    return _encode(value)
+
+
+def line(method: str, params: Params | None = None, call_id: int | None = None) -> bytes:
+    """One call as it goes to the agent; without an id it is a notification."""
+    text = f'{{"jsonrpc":"2.0","method":{_encode(method)}'
+    if params:
+        text += f',"params":{_encode(params)}'
+    text += "}\n" if call_id is None else f',"id":{call_id}}}\n'
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text has an unpaired surrogate, which UTF-8 does not have") from None
+
+
+# --- what comes without being an answer ------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Event:
+    """A message of a subscription (PROTOCOL.md, 3.4.2)."""
+
+    channel: str
+    event: Any  # JSON; None with `text` or `omitted_bytes`
+    pattern: str | None = None  # by which it came
+    remote: bool = False  # from another computer or program
+    id: str | None = None  # of its entry, if it came by a replay
+    node: str | None = None  # that recorded it, if it came by a replay
+    text: str | None = None  # a message that is no JSON
+    omitted_bytes: int | None = None  # the size of one that is too long for a line
+
+
+@dataclass(slots=True)
+class Gap:
+    """Messages may have been missed: read again what matters (3.4.3, 3.4.5.2)."""
+
+    from_: str | None = None  # timestamps, UTC
+    to: str | None = None
+    lost: int | None = None  # how many this client had no room for
+    stream: str | None = None  # a replay's, that no longer holds what lies between `after` and `before`
+    after: str | None = None
+    before: str | None = None
+    reconnected: bool = False  # the connection to the agent was broken
+
+
+@dataclass(slots=True)
+class StateChange:
+    """A key of `state.watch` has this value (3.3.5)."""
+
+    key: str
+    source: str  # "agent" or "redis"
+    value: Any = None
+    deleted: bool = False
+    unreadable: str | None = None  # why its value cannot be told
+
+
+@dataclass(slots=True)
+class StateReady:
+    """All that `state.watch` asked for has been told."""
+
+    keys: int
+    left_out: bool = False
+
+
+@dataclass(slots=True)
+class StateStale:
+    """Changes of others may be missing until StateReady comes again."""
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A notification, or what a reconnect restores, was refused (2.6)."""
+
+    method: str
+    error: CallError
+
+
+Notice = Event | Gap | StateChange | StateReady | StateStale | Refusal
+
+
+def _event(p: Result) -> Event:
+    return Event(p["channel"], p.get("event"), p.get("pattern"), p.get("remote", False), p.get("id"), p.get("node"),
+                 p.get("text"), p.get("omitted_bytes"))
+
+
+def _gap(p: Result) -> Gap:
+    return Gap(p.get("from"), p.get("to"), p.get("lost"), p.get("stream"), p.get("after"), p.get("before"))
+
+
+_NOTICES: Final[Mapping[str, Callable[[Result], Notice]]] = {
+    "event": _event,
+    "event.gap": _gap,
+    "state.change": lambda p: StateChange(p["key"], p["source"], p.get("value"), p.get("deleted", False),
+                                          p.get("unreadable")),
+    "state.ready": lambda p: StateReady(p["keys"], p.get("left_out", False)),
+    "state.stale": lambda p: StateStale(),
+    "client.error": lambda p: Refusal(p["method"], error_of(p["error"])),
+}
+
+
+class Inbox:
+    """Notices that nobody has taken yet, at most `limit`. What has no room is told by a Gap, in its place."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._notices: collections.deque[Notice] = collections.deque()
+        self._lost = 0
+
+    def put(self, notices: Iterable[Notice]) -> None:
+        for notice in notices:
+            if len(self._notices) >= self._limit:
+                self._lost += 1
+                continue
+            self._tell_loss()
+            self._notices.append(notice)
+
+    def take(self) -> Notice | None:
+        """The next one, or None."""
+        if not self._notices:
+            self._tell_loss()
+        return self._notices.popleft() if self._notices else None
+
+    def _tell_loss(self) -> None:
+        if self._lost:
+            self._notices.append(Gap(lost=self._lost))
+            self._lost = 0
+
+
+# --- subscriptions, which outlive their connection ---------------------------------------------------
+
+
+@dataclass
+class _Subscription:
+    channels: list[str]
+    patterns: list[str]
+    replay: Params | None
+    last_ms: str = ""
+    seen: set[tuple[str, str | None, str]] = field(default_factory=set)  # of last_ms
+
+    def params(self) -> Params:
+        found: dict[str, object] = {"channels": self.channels, "patterns": self.patterns, "replay": self.replay}
+        return {name: value for name, value in found.items() if value}
+
+    def is_new(self, event: Event) -> bool:
+        """Notes how far the replay is. After a reconnect the events of one millisecond may come again (3.4.5.4)."""
+        if event.id is None or self.replay is None:
+            return True
+        ms = event.id.partition("-")[0]
+        name = (event.channel, event.node, event.id)
+        if name in self.seen:
+            return False
+        if ms != self.last_ms:
+            self.last_ms = ms
+            self.seen.clear()
+        self.seen.add(name)
+        self.replay = {"since": event.id}
+        return True
+
+
+def _texts(params: Params, name: str) -> list[str]:
+    given = params.get(name) or ()
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} has to be a list of texts")
+    return list(given)
+
+
+# --- the conversation -----------------------------------------------------------------------------------
+
+
+class Waiter(Protocol):
+    """Who waits for an answer: a future of concurrent.futures or of asyncio."""
+
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: Exception, /) -> None: ...
+    def done(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A call that has no answer yet. `waiter`: whom to tell; None if nobody waits any more."""
+
+    method: str
+    params: Params
+    waiter: Waiter | Callable[[Result | CallError], None] | None
+
+
+class Conversation:
+    """Not thread-safe: whoever moves the bytes guards it.
+
+    begin() makes what a new connection says first, receive() takes what comes, end() tells that the
+    connection has gone. `hello` is the agent's answer to the greeting: None as long as there is none.
+    receive() may leave something to send in `outgoing`.
+    """
+
+    def __init__(self, hello: Params, deadline_ms: int | None) -> None:
+        self._hello = dict(hello)
+        self._deadline_ms = deadline_ms
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, _Asked] = {}
+        self._rest = b""
+        self._subscriptions: list[_Subscription] = []
+        self._watch: Params | None = None
+        self._notices: list[Notice] = []
+        self._lost_at: str | None = None  # when the connection before broke
+        self.outgoing = b""
+        self.hello: Result | None = None
+        self.refused: NodebeatError | None = None  # for good: the will is wrong, the protocol is another one
+        self.last_words: CallError | None = None  # that belongs to no call: why the agent closes
+        self.malformed = 0  # lines that could not be understood
+
+    @property
+    def client_id(self) -> int | None:
+        return self.hello["client_id"] if self.hello else None
+
+    # --- saying ---------------------------------------------------------------------------------
+
+    def begin(self) -> bytes:
+        """What a new connection says first."""
+        self._rest = self.outgoing = b""
+        self.hello = self.last_words = None
+        greeting = self._ask("client.hello", self._hello, self._greeted)
+        if self._deadline_ms is not None:
+            # By itself: an older agent refuses it, and shall not refuse the will with it.
+            greeting += self._ask("client.hello", {"deadline_ms": self._deadline_ms}, self._restored("client.hello"))
+        return greeting
+
+    def request(self, method: str, params: Params, waiter: Waiter) -> tuple[int, bytes]:
+        """The line of a call, whose answer goes to `waiter`; and its id, for forget()."""
+        text = self._ask(method, params, waiter)
+        call_id = next(reversed(self._waiting))
+        limit = (self.hello or {}).get("limits", {}).get("line_bytes", FIRST_LINE_BYTES)
+        if len(text) > limit + 1:
+            del self._waiting[call_id]
+            raise error_of({"code": -32000, "message": f"the call has {len(text) - 1} bytes, and a line at most {limit}",
+                            "data": {"name": "too_large", "limit_bytes": limit}})
+        return call_id, text
+
+    def forget(self, call_id: int) -> None:
+        """Nobody waits for that answer any more."""
+        if asked := self._waiting.get(call_id):
+            asked.waiter = None
+
+    def _ask(self, method: str, params: Params, waiter: Waiter | Callable[[Result | CallError], None]) -> bytes:
+        call_id = next(self._ids)
+        text = line(method, params, call_id)
+        self._waiting[call_id] = _Asked(method, params, waiter)
+        return text
+
+    def _restored(self, method: str, live: bool = False) -> Callable[[Result | CallError], None]:
+        def on_answer(answer: Result | CallError) -> None:
+            if isinstance(answer, CallError):
+                self._notices.append(Refusal(method, answer))
+            elif live and self._lost_at is not None:
+                self._notices.append(Gap(self._lost_at, utc_now(), reconnected=True))
+                self._lost_at = None
+
+        return on_answer
+
+    def _restore(self) -> bytes:
+        """Subscriptions and the watch of the connection before."""
+        text = b"".join(self._ask("event.subscribe", s.params(), self._restored("event.subscribe", s.replay is None))
+                        for s in self._subscriptions)
+        if self._watch is not None:
+            text += self._ask("state.watch", self._watch, self._restored("state.watch"))
+        return text
+
+    def _note(self, method: str, params: Params) -> None:
+        """What the next connection has to begin with, now that this call was carried out."""
+        if method == "client.hello":
+            self._deadline_ms = params.get("deadline_ms", self._deadline_ms)  # type: ignore[assignment]
+            self._hello.update((k, v) for k, v in params.items() if k != "deadline_ms")
+        elif method == "client.goodbye":
+            self._hello.pop("will", None)
+            self._deadline_ms = None
+        elif method == "state.watch":
+            self._watch = params
+        elif method == "state.unwatch":
+            self._watch = None
+        elif method == "event.subscribe":
+            channels, patterns = _texts(params, "channels"), _texts(params, "patterns")
+            replay = params.get("replay")
+            if isinstance(replay, Mapping):
+                self._drop(channels, patterns)
+                self._subscriptions.append(_Subscription(channels, patterns, replay))
+            else:
+                for s in self._subscriptions:  # what has a replay keeps it
+                    channels = [c for c in channels if c not in s.channels]
+                    patterns = [p for p in patterns if p not in s.patterns]
+                if channels or patterns:
+                    self._subscriptions.append(_Subscription(channels, patterns, None))
+        elif method == "event.unsubscribe":
+            channels, patterns = _texts(params, "channels"), _texts(params, "patterns")
+            if channels or patterns:
+                self._drop(channels, patterns)
+            else:
+                self._subscriptions.clear()
+
+    def _drop(self, channels: list[str], patterns: list[str]) -> None:
+        for s in self._subscriptions:
+            s.channels = [c for c in s.channels if c not in channels]
+            s.patterns = [p for p in s.patterns if p not in patterns]
+        self._subscriptions = [s for s in self._subscriptions if s.channels or s.patterns]
+
+    # --- hearing --------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Notice]:
+        """Takes bytes, however they were cut; gives answers to who waits, and returns the rest.
+
+        A line that cannot be understood is skipped and counted.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for text in lines:
+            try:
+                self._take(json.loads(text))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                self.malformed += bool(text.strip())
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _take(self, message: Any) -> None:
+        method = message.get("method")
+        if method is not None:
+            make = _NOTICES.get(method)
+            if make is not None:
+                notice = make(message["params"])
+                if not isinstance(notice, Event) or notice.id is None or self._is_new(notice):
+                    self._notices.append(notice)
+            return
+        answer: Result | CallError
+        answer = error_of(message["error"]) if "error" in message else message["result"]
+        if message["id"] is None:
+            if isinstance(answer, CallError):
+                self.last_words = answer
+            return
+        asked = self._waiting.pop(message["id"], None)
+        if asked is None:
+            return
+        waiter = asked.waiter
+        if callable(waiter):
+            waiter(answer)
+            return
+        if not isinstance(answer, CallError):
+            self._note(asked.method, asked.params)
+        if waiter is not None and not waiter.done():
+            if isinstance(answer, CallError):
+                waiter.set_exception(answer)
+            else:
+                waiter.set_result(answer)
+
+    def _is_new(self, event: Event) -> bool:
+        for s in self._subscriptions:
+            if event.pattern in s.patterns if event.pattern is not None else event.channel in s.channels:
+                return s.is_new(event)
+        return True
+
+    def _greeted(self, answer: Result | CallError) -> None:
+        if isinstance(answer, CallError):
+            # A name or a will that is wrong now is wrong the next time; a crowd may have gone.
+            self.last_words = answer
+            if answer.name in ("invalid_params", "forbidden", "refused_key", "invalid_request", "unknown_method"):
+                self.refused = answer
+        elif answer.get("protocol") != VERSION:
+            self.refused = WrongProtocol(
+                f"the agent {answer.get('agent_version', '')} speaks protocol {answer.get('protocol')}, and this "
+                f"package speaks {VERSION}: bring nodebeat and python3-nodebeat to one version")
+        else:
+            self.hello = answer
+            self.outgoing += self._restore()
+
+    def end(self, why: str) -> list[Notice]:
+        """The connection has gone: tells all who wait, and returns what subscribers have to know."""
+        words = f"{why}: {self.last_words}" if self.last_words else why
+        waiting, self._waiting = list(self._waiting.values()), {}
+        for asked in waiting:
+            waiter = asked.waiter
+            if waiter is not None and not callable(waiter) and not waiter.done():
+                waiter.set_exception(ConnectionLost(
+                    f"{words}; {asked.method} may have been carried out, or not"))
+        if isinstance(self.last_words, Forbidden) and self.hello is None:
+            self.refused = self.refused or NotPermitted(str(self.last_words))
+        notices, self._notices = self._notices, []
+        if self.hello is not None:
+            if any(s.replay is None for s in self._subscriptions):
+                self._lost_at = self._lost_at or utc_now()
+            if self._watch is not None:
+                notices.append(StateStale())
+        self.hello = None
+        return notices
+
+
+def deadline_exceeded(method: str, seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{method}: no answer within {seconds:g} s; it may still be carried out")
+
+
+def answer_within(params: Params, seconds: float) -> float:
+    """How long to wait for the answer to a call that itself waits for Redis, in seconds."""
+    own = params.get("timeout_ms")
+    own = own if isinstance(own, (int, float)) else 2000 if params.get("ack") == "stored" else 0
+    return max(seconds, own / 1000 + 1) if own else seconds

@@ -1,0 +1,104 @@
+"""The Python package under test, and its asyncio client with the blocking one's interface, so that one
+test holds for both."""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from support.agent import ROOT
+
+SOURCE = ROOT / "src" / "python"
+if str(SOURCE) not in sys.path:
+    sys.path.insert(0, str(SOURCE))
+
+
+def environment(**more):
+    """For a process that imports the package from the tree."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("NODEBEAT")}
+    return {**env, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1", **{k: str(v) for k, v in more.items()}}
+
+
+def start(script, *args, **options):
+    """A process that runs a script, a text or a path, with the package of the tree."""
+    script = [str(script)] if isinstance(script, Path) else ["-c", script]
+    env = environment(**options.pop("env", {}))
+    return subprocess.Popen([sys.executable, *script, *map(str, args)], env=env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process, within=20):
+    """Its output; it has to end well."""
+    out, err = process.communicate(timeout=within)
+    assert process.returncode == 0, f"{process.returncode}: {out}\n{err}"
+    return out
+
+
+class Loop:
+    """An event loop in a thread."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, awaitable, timeout=25):
+        async def wait():
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(timeout)
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+
+class Blocking:
+    """What an asyncio object has, for a thread outside its loop."""
+
+    def __init__(self, made, loop):
+        self._made, self._loop = made, loop
+
+    def __getattr__(self, name):
+        found = getattr(self._made, name)
+        if not callable(found):
+            return found
+
+        def call(*args, **kwargs):
+            async def make():
+                answer = found(*args, **kwargs)
+                return await answer if inspect.isawaitable(answer) else answer
+
+            answer = self._loop.run(make())
+            if hasattr(answer, "__anext__"):
+                return self._iterate(answer)
+            return self._manage(answer) if hasattr(answer, "__aenter__") else answer
+
+        return call
+
+    @property
+    def hello(self):
+        return self._loop.run(self._made.greeting())
+
+    def _iterate(self, iterator):
+        while True:
+            try:
+                yield self._loop.run(anext(iterator))
+            except StopAsyncIteration:
+                return
+
+    @contextlib.contextmanager
+    def _manage(self, manager):
+        value = self._loop.run(manager.__aenter__())
+        try:
+            yield value
+        except BaseException as error:
+            if not self._loop.run(manager.__aexit__(type(error), error, error.__traceback__)):
+                raise
+        else:
+            self._loop.run(manager.__aexit__(None, None, None))

@@ -1,0 +1,642 @@
+"""nodebeat.Client and nodebeat.aio.Client (src/python): one test for both, wherever both can do it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from support import python_package
+from support.fake_agent import FakeAgent, Refusal
+from support.python_package import Blocking, Loop
+from support.waiting import wait_until
+
+import nodebeat  # noqa: E402
+import nodebeat.aio  # noqa: E402
+from nodebeat import errors  # noqa: E402
+from nodebeat.protocol import Conversation, line  # noqa: E402
+
+PROTOCOL = (python_package.ROOT / "include" / "nodebeat" / "PROTOCOL.md").read_text()
+HELLO = {"protocol": 1, "client_id": 7, "node_id": "ook", "instance_id": "ook-1", "agent_version": "0.1.0",
+         "rights": ["read"], "limits": {"line_bytes": 65536}}
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def open_client(request, closing):
+    """open_client(socket, **options): a client of either kind; closed after the test."""
+    loop = closing(Loop()) if request.param == "asyncio" else None
+
+    def make(path, **options):
+        path = getattr(path, "socket_path", path)
+        if loop is None:
+            return closing(nodebeat.Client(path, **options))
+        return closing(Blocking(nodebeat.aio.Client(path, **options), loop))
+
+    return make
+
+
+@pytest.fixture
+def fake(closing, tmp_path):
+    """fake(**answers): an agent of the protocol's words, which answers what the test says."""
+
+    def make(**answers):
+        answers = {"client.hello": HELLO, "client.goodbye": {}, **{k.replace("__", "."): v for k, v in answers.items()}}
+        agent = closing(FakeAgent(tmp_path / "fake.sock"))
+        agent.answers = answers
+        return agent
+
+    return make
+
+
+def another_agent(make_agent, agent, server):
+    """After the first has gone, at the same socket."""
+    return make_agent(server.url(), settings={"socket.path": agent.socket_path})
+
+
+def next_of(events, kind, wanted=lambda notice: True):
+    return next(e for e in events if isinstance(e, kind) and wanted(e))
+
+
+# --- calls -----------------------------------------------------------------------------------------------
+
+
+def test_every_method_of_the_protocol_has_its_name():
+    methods = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PROTOCOL, re.M))
+    assert len(methods) > 25 and "bus.publish" in methods
+    for method in methods:
+        for kind in (nodebeat.Client, nodebeat.aio.Client):
+            assert callable(getattr(kind, method.replace(".", "_"))), method
+
+
+def test_what_it_writes_is_there(cell, open_client):
+    client = open_client(cell.agent, name="planner")
+    assert client.hello["node_id"] == "ook" and client.hello["protocol"] == 1
+    client.robot_update(joints_l=[0.1, 2], is_connected_l=True, current_pose="ready", ack="stored")
+    state = json.loads(cell.redis.hget("robot:state:ook", "state"))
+    assert state["joints_l"] == [0.1, 2.0] and state["is_connected_l"] and state["current_pose"] == "ready"
+    client.robot_update(joints_l=None, ack="stored")
+    assert json.loads(cell.redis.hget("robot:state:ook", "state"))["joints_l"] is None
+    client.state_set("cell:x", None, ack="stored")
+    assert client.state_get("cell:x")["value"] is None
+    session = client.stroke_start(total_strokes=3, scene_name="a", ack="stored")["session_id"]
+    client.stroke_update(session_id=session, stroke_idx=1, dataset_name=None, ack="stored")
+    assert json.loads(cell.redis.hget(f"stroke:progress:{session}", "progress"))["stroke_idx"] == 1
+    client.stroke_end()
+    assert client.system_status()["nodes_online"] >= 1
+    assert client.call("health.get", {"node": "ook"})["health"]["node_id"] == "ook"
+
+
+def test_errors_have_types_and_data(cell, open_client):
+    client = open_client(cell.agent)
+    with pytest.raises(errors.NotFound) as found:
+        client.state_get("cell:none")
+    assert found.value.name == "not_found" and found.value.code == -32001
+    with pytest.raises(errors.InvalidParams) as found:
+        client.robot_update(timestamp="yesterday")
+    assert found.value.data["field"] == "timestamp" and isinstance(found.value, ValueError)
+    with pytest.raises(errors.RefusedKey) as found:
+        client.state_set("robot:mine", 1)
+    assert found.value.data["key"] == "robot:mine"
+    with pytest.raises(errors.UnknownMethod, match="upgrade nodebeat"):
+        client.call("robot.fly")
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"joints_l\[1\]"):
+            client.robot_update(joints_l=[0, number])
+    with pytest.raises(ValueError):
+        client.state_set("cell:x", {"a": float("nan")})
+    with pytest.raises(errors.TooLarge) as found:
+        client.state_set("cell:x", "x" * 100_000)
+    assert found.value.data["limit_bytes"] == client.hello["limits"]["line_bytes"]
+
+
+def test_each_error_of_the_protocol_has_a_class():
+    rows = re.findall(r"^\| (-32\d+) \| `(\w+)` \|", PROTOCOL, re.M)
+    assert len(rows) > 20
+    for code, name in rows:
+        error = errors.error_of({"code": int(code), "message": "m", "data": {"name": name, "field": "f"}})
+        kind = {"timeout": "AgentTimeout"}.get(name, name.title().replace("_", ""))
+        assert type(error).__name__ == kind and error.data["field"] == "f"
+    assert type(errors.error_of({"code": -1, "message": "m"})) is errors.CallError
+
+
+def test_a_deadline_ends_a_call(fake, open_client):
+    client = open_client(fake(health__get=None).path)
+    assert client.hello
+    with pytest.raises(nodebeat.DeadlineExceeded, match="health.get") as found:
+        client.health_get(timeout=0.05)
+    assert isinstance(found.value, TimeoutError)
+    assert client.hello, "the connection lives"
+
+
+def test_many_threads_share_a_client(cell):
+    with nodebeat.Client(cell.agent.socket_path) as client:
+        wrong = []
+
+        def work(number):
+            for i in range(50):
+                client.state_set(f"cell:{number}", [number, i])
+                if client.state_get(f"cell:{number}")["value"] != [number, i]:
+                    wrong.append((number, i))
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong and client.state_get("cell:7")["value"] == [7, 49]
+
+
+# --- the connection --------------------------------------------------------------------------------------
+
+
+def test_no_agent_is_told_with_what_to_do(tmp_path, open_client):
+    with pytest.raises(nodebeat.AgentAway, match="systemctl status nodebeat") as found:
+        open_client(tmp_path / "none.sock").agent_stats(timeout=0.1)
+    assert isinstance(found.value, ConnectionError)
+    (tmp_path / "file").write_text("no socket")
+    with pytest.raises(nodebeat.AgentAway, match="not a socket: name the agent's by socket= or NODEBEAT_SOCKET"):
+        open_client(tmp_path / "file").agent_stats(timeout=0.1)
+    with pytest.raises(nodebeat.AgentAway, match="too long"):
+        open_client("/x" * 100).agent_stats(timeout=0.1)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead"))
+    with pytest.raises(nodebeat.AgentAway, match="the agent has ended"):
+        open_client(tmp_path / "dead").agent_stats(timeout=0.1)
+
+
+def test_a_socket_that_is_not_ones_own_is_told_at_once(tmp_path):
+    """By the words of connect() itself, since the tests may be root's, whom no mode keeps out."""
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        told = errors.why_away(str(path), PermissionError(13, "Permission denied"))
+    assert isinstance(told, errors.NotPermitted) and isinstance(told, PermissionError)
+    assert "usermod -aG" in str(told) and "view.sock" in str(told)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody whom a mode keeps out")
+def test_no_permission_does_not_wait(cell, tmp_path):
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0o600)
+        script = """
+import os, sys, time
+import nodebeat
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+began = time.monotonic()
+try:
+    nodebeat.Client(sys.argv[1], timeout=60).agent_stats()
+except nodebeat.errors.NotPermitted as error:
+    print(time.monotonic() - began < 30, error)
+"""
+        for folder in (tmp_path, *tmp_path.parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                os.chmod(folder, folder.stat().st_mode | stat.S_IXOTH)
+        assert "True" in python_package.finish(python_package.start(script, path))
+
+
+def test_rights_are_told_by_the_one_that_is_missing(redis_server, make_agent, tmp_path, open_client):
+    view = tmp_path / "looking.sock"
+    agent = make_agent(redis_server.url(), sockets=[{"path": str(view), "rights": ["read"]}])
+    client = open_client(wait_until(lambda: view.exists() and view))
+    assert client.hello["rights"] == ["read"]
+    with pytest.raises(errors.Forbidden) as found:
+        client.state_set("cell:x", 1)
+    assert found.value.data["right"] == "state" and found.value.data["socket"] == agent.socket_path
+
+
+def test_it_finds_the_socket_as_nodebeatctl_does(cell):
+    script = "import nodebeat; print(nodebeat.Client().agent_stats()['node_id'])"
+    named = {"NODEBEAT_SOCKET": cell.agent.socket_path}
+    assert python_package.finish(python_package.start(script, env=named)) == "ook\n"
+    assert nodebeat.protocol.socket_path("/a") == "/a"
+    assert nodebeat.protocol.DEFAULT_SOCKET == "/run/nodebeat/agent.sock"
+
+
+def test_an_agent_that_comes_back_is_the_same_to_the_program(redis_server, make_agent, connect, open_client):
+    agent = make_agent(redis_server.url())
+    connect(agent)
+    client = open_client(agent, name="planner", will=[{"method": "state.set", "params": {"key": "cell:w", "value": 1}}],
+                         deadline_ms=60000)
+    client.event_subscribe(["cell:news"])
+    events = client.events(timeout=10)
+    client.event_publish("cell:news", {"n": 1})
+    assert next_of(events, nodebeat.Event).event["n"] == 1
+    client.state_watch(["cell:mode"])
+    next_of(events, nodebeat.StateReady)
+    agent.kill()
+    again = another_agent(make_agent, agent, redis_server)
+    other = connect(again)
+    gap = next_of(events, nodebeat.Gap)
+    assert gap.reconnected and gap.from_ < gap.to
+    mine = next(c for c in other.call("agent.stats")["clients"] if c["name"] == "planner")
+    assert mine["subscriptions"] == 1 and mine["deadline"]["deadline_ms"] == 60000
+    other.call("event.publish", channel="cell:news", event={"n": 2})
+    assert next_of(events, nodebeat.Event).event["n"] == 2
+    other.call("state.set", key="cell:mode", value="auto")
+    assert next_of(events, nodebeat.StateChange, lambda c: not c.deleted).value == "auto"
+
+
+def test_a_call_that_changes_nothing_goes_again(fake, open_client):
+    asked = []
+    agent = fake()
+
+    def stats(params):
+        asked.append(params)
+        if len(asked) == 1:
+            agent.hang_up()
+            return None
+        return {"n": len(asked)}
+
+    agent.answers["agent.stats"] = stats
+    agent.answers["state.set"] = lambda params: agent.hang_up()
+    client = open_client(agent.path)
+    assert client.agent_stats() == {"n": 2}
+    with pytest.raises(nodebeat.ConnectionLost, match="state.set may have been carried out, or not"):
+        client.state_set("cell:x", 1)
+
+
+def test_an_answer_may_be_cut_anywhere(closing, tmp_path, open_client):
+    """Cut at each byte by the end of the connection: the call is made again, and gets the whole answer."""
+    answers = {m: json.dumps({"jsonrpc": "2.0", "id": "ID", "result": r}, ensure_ascii=False).replace('"ID"', "%d") + "\n"
+               for m, r in (("client.hello", HELLO), ("agent.stats", {"words": "größer"}))}
+    length = len((answers["agent.stats"] % 1).encode())
+    cut = iter(range(1, length))
+    path = tmp_path / "cutting.sock"
+    listener = closing(socket.socket(socket.AF_UNIX))
+    listener.bind(str(path))
+    listener.listen(8)
+
+    def serve():
+        while True:
+            try:
+                stream, _ = listener.accept()
+            except OSError:
+                return
+            with stream, stream.makefile("rb") as lines:
+                for text in lines:
+                    call = json.loads(text)
+                    answer = answers.get(call["method"], answers["client.hello"]) % call["id"]
+                    size = next(cut, None) if call["method"] == "agent.stats" else None
+                    stream.sendall(answer.encode()[:size])
+                    if size is not None:
+                        break
+
+    threading.Thread(target=serve, daemon=True).start()
+    client = open_client(path, timeout=28)
+    assert client.agent_stats() == {"words": "größer"}
+    assert next(cut, None) is None, "each byte was a place to cut at"
+    listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_lines_may_come_in_any_pieces():
+    whole = b'{"jsonrpc":"2.0","id":1,"result":' + json.dumps(HELLO).encode() + b"}\n" + (
+        '{"jsonrpc":"2.0","method":"event","params":{"channel":"c","event":{"a":"ä"}}}\n'.encode())
+    for cut in range(len(whole) + 1):
+        conversation = Conversation({}, None)
+        conversation.begin()
+        notices = conversation.receive(whole[:cut]) + conversation.receive(whole[cut:])
+        assert conversation.hello == HELLO
+        assert notices == [nodebeat.Event("c", {"a": "ä"})]
+    for rubbish in (b"[1,2]\n", b"5\n", b"\xff\n", b'{"id":1}\n', b'{"method":"event","params":{}}\n', b"[" * 100_000 + b"\n"):
+        assert conversation.receive(rubbish) == []
+    assert conversation.malformed == 6
+    assert conversation.receive(whole[whole.index(b"\n") + 1:]) == [nodebeat.Event("c", {"a": "ä"})]
+
+
+def test_an_agent_of_an_older_version(fake, open_client):
+    """It does not know deadlines: the rest of the hello stands all the same."""
+
+    def hello(params):
+        if "deadline_ms" in params:
+            raise Refusal(-32602, "invalid_params", "deadline_ms is unknown", field="deadline_ms")
+        return HELLO
+
+    agent = fake(client__hello=hello)
+    client = open_client(agent.path, will=[{"method": "stroke.end"}], deadline_ms=100)
+    assert client.hello["client_id"] == 7
+    told = next_of(client.events(timeout=5), nodebeat.Refusal)
+    assert told.method == "client.hello" and told.error.data["field"] == "deadline_ms"
+    with pytest.raises(errors.UnknownMethod, match="upgrade nodebeat"):
+        client.session_list()
+
+
+def test_an_agent_of_another_protocol(fake, open_client):
+    client = open_client(fake(client__hello={**HELLO, "protocol": 0}).path)
+    with pytest.raises(errors.WrongProtocol) as found:
+        client.agent_stats()
+    assert "speaks protocol 0" in str(found.value) and "bring nodebeat and python3-nodebeat to one" in str(found.value)
+
+
+def test_a_will_that_is_wrong_is_told(cell, open_client):
+    client = open_client(cell.agent, will=[{"method": "robot.fly", "params": {}}])
+    with pytest.raises(errors.CallError) as found:
+        client.agent_stats()
+    assert found.value.data["field"] == "will[0].method"
+
+
+def test_a_disk_that_is_full_is_told(redis_server, make_agent, connect, open_client):
+    """Redis cannot save and refuses to write (MISCONF), as it does when its disk is full."""
+    agent = make_agent(redis_server.url())
+    connect(agent)
+    redis = redis_server.client()
+    client = open_client(agent)
+    client.state_set("cell:x", 1, ack="stored")
+    dump = Path(redis.config_get("dir")["dir"]) / redis.config_get("dbfilename")["dbfilename"]
+    dump.mkdir()
+    redis.config_set("save", "1 1")
+    redis.bgsave()
+    wait_until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err")
+    with pytest.raises(errors.NotStored, match="nodebeatctl doctor"):
+        client.state_set("cell:x", 2, ack="stored", timeout_ms=300)
+    dump.rmdir()
+    redis.config_set("save", "")
+    client.state_set("cell:x", 3, ack="stored", timeout_ms=9000)
+
+
+# --- events ----------------------------------------------------------------------------------------------
+
+
+def test_events_and_patterns(cell, open_client):
+    client = open_client(cell.agent, name="talker")
+    client.event_subscribe(["cell:a"], patterns=["cell:b*"])
+    events = client.events(timeout=10)
+    cell.client.call("event.publish", channel="cell:none", event={})
+    cell.client.call("event.publish", channel="cell:a", event={"n": 1})
+    cell.client.call("event.publish", channel="cell:b2", event={"n": 2})
+    one, two = next(events), next(events)
+    assert (one.channel, one.event["n"], one.pattern, one.remote) == ("cell:a", 1, None, False)
+    assert (two.channel, two.pattern, two.event["node_id"]) == ("cell:b2", "cell:b*", "ook")
+    cell.redis.publish("cell:a", "no json")
+    text = next(events)
+    assert text.text == "no json" and text.remote and text.event is None
+    client.event_unsubscribe()
+    cell.client.call("event.publish", channel="cell:a", event={"n": 3})
+    assert not list(client.events(timeout=0.1))
+    with pytest.raises(TypeError, match="channels has to be a list"):
+        client.event_subscribe("cell:a")
+
+
+def test_events_subscribes_to_what_it_names(cell, open_client):
+    client = open_client(cell.agent)
+    cell.client.call("event.publish", channel="cell:a", event={"n": 1}, ack="stored")
+    # What is recorded comes to whoever asks, so this does not depend on who is first.
+    events = client.events("cell:a", "cell:*", replay={"last": 1}, timeout=10)
+    assert next(events).event["n"] == 1
+    assert cell.client.call("agent.stats")["subscriptions"]["local"] == 2
+
+
+def test_a_subscriber_that_is_slow_is_told_what_it_has_lost(cell, open_client):
+    client = open_client(cell.agent, max_queued=10)
+    client.event_subscribe(["cell:fast"])
+    for i in range(30):
+        cell.client.call("event.publish", channel="cell:fast", event={"n": i})
+    # The answer to this comes behind all of them.
+    client.agent_stats()
+    heard = list(client.events(timeout=0.2))
+    assert [e.event["n"] for e in heard if isinstance(e, nodebeat.Event)] == list(range(10))
+    assert heard[10] == nodebeat.Gap(lost=20)
+
+
+def test_a_replay_goes_on_where_it_ended(redis_server, make_agent, steady, open_client):
+    agent = make_agent(redis_server.url())
+    talker = steady(agent)
+    for i in range(5):
+        talker.call("event.publish", channel="cell:log", event={"n": i}, ack="stored")
+    client = open_client(agent)
+    events = client.events("cell:log", replay={"last": 3}, timeout=10)
+    assert [next_of(events, nodebeat.Event).event["n"] for _ in range(3)] == [2, 3, 4]
+    agent.stop()
+    again = another_agent(make_agent, agent, redis_server)
+    talker = steady(again)
+    for i in range(5, 9):
+        talker.call("event.publish", channel="cell:log", event={"n": i}, ack="stored")
+    came = [next(events) for _ in range(4)]
+    assert [e.event["n"] for e in came] == [5, 6, 7, 8], "each once, and no gap: nothing was missed"
+    assert all(e.id and e.node == "ook" for e in came)
+
+
+def test_what_was_unsubscribed_does_not_come_back(redis_server, make_agent, connect, open_client):
+    agent = make_agent(redis_server.url())
+    connect(agent)
+    client = open_client(agent, name="fickle")
+    client.event_subscribe(["cell:a", "cell:b"], patterns=["cell:c*"])
+    client.event_unsubscribe(["cell:a"], patterns=["cell:c*"])
+    with pytest.raises(errors.InvalidParams):
+        client.event_subscribe([""])
+    agent.kill()
+    other = connect(another_agent(make_agent, agent, redis_server))
+
+    def restored():
+        mine = [c for c in other.call("agent.stats")["clients"] if c["name"] == "fickle"]
+        return mine and mine[0]["subscriptions"] == 1
+
+    wait_until(restored)
+
+
+# --- sessions --------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_read_changed_and_written(cell, open_client):
+    client = open_client(cell.agent)
+    with client.session("s", create=True) as s:
+        s["x"] = 1
+        s["list"] = [1]
+    assert s.version == 1
+    with client.session("s") as s:
+        s["x"] += 1
+        s["list"].append(2)
+    found = client.session_get("s")
+    assert found["version"] == 2 and found["state"]["x"] == 2 and found["state"]["list"] == [1, 2]
+    with client.session("s") as s:
+        assert s["x"] == 2
+    assert client.session_get("s")["version"] == 2, "nothing was changed, so nothing was written"
+    with pytest.raises(ZeroDivisionError):
+        with client.session("s") as s:
+            s["x"] = 1 / 0
+    assert client.session_get("s")["version"] == 2
+    with pytest.raises(errors.NotFound):
+        with client.session("none"):
+            pass
+
+
+def test_a_faster_writer_is_not_overwritten(cell, open_client):
+    client = open_client(cell.agent)
+    client.session_create("s", {"x": 1, "mode": "auto", "y": 1})
+    with client.session("s") as s:
+        s["x"] += 10
+        s["mine"] = True
+        cell.client.call("session.update", session_id="s", state={"x": 2, "mode": "auto", "y": 5, "theirs": True})
+    assert s.attempts == 1
+    state = client.session_get("s")["state"]
+    assert state["x"] == 12 and state["mine"] and state["theirs"] and state["y"] == 5
+    # What the block has decided by has changed: nobody but the block can know what would be right.
+    with pytest.raises(errors.Conflict) as found:
+        with client.session("s") as s:
+            if s["mode"] == "auto":
+                s["z"] = 1
+            cell.client.call("session.update", session_id="s", state={"x": 2, "mode": "manual"})
+    assert found.value.actual == 4 and found.value.expected == 3
+    for body in (lambda s: s.update(x=max(s["x"], 1)), lambda s: s.update(z=s["x"] * 2), lambda s: s.update(n=len(s)),
+                 lambda s: s.update(z=s["x"] + 1), lambda s: s.update(z=f"{s['x']}")):
+        with pytest.raises(errors.Conflict):
+            with client.session("s") as s:
+                body(s)
+                cell.client.call("session.update", session_id="s", state={"x": 100 + s.version})
+
+
+def test_contended_increments_are_all_counted(cell, open_client):
+    clients = [open_client(cell.agent) for _ in range(4)]
+    clients[0].session_create("s", {"x": 0, "y": 0})
+
+    def count(client):
+        for i in range(25):
+            if i % 2:
+                with client.session("s", timeout=20) as s:
+                    s["x"] += 1
+            else:
+                client.session_change("s", lambda state: {**state, "x": state["x"] + 1}, timeout=20)
+
+    threads = [threading.Thread(target=count, args=(c,)) for c in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = clients[0].session_get("s")
+    assert found["state"]["x"] == 100 and found["version"] == 101
+
+
+def test_a_write_in_doubt_is_not_applied_twice(fake, open_client):
+    asked = []
+    agent = fake(session__get={"version": 4, "ttl_ms": None, "state": {"x": 1}})
+
+    def update(params):
+        asked.append(params)
+        if len(asked) == 1:
+            raise Refusal(-32013, "in_doubt", "nobody knows", redis="it broke")
+        raise Refusal(-32002, "conflict", "it has another version", actual=5, expected=4)
+
+    agent.answers["session.update"] = update
+    with pytest.raises(errors.InDoubt):
+        with open_client(agent.path).session("s") as s:
+            s["x"] += 1
+    assert len(asked) == 2 and all(a["expected_version"] == 4 and a["state"] == {"x": 2} for a in asked)
+
+
+# --- the process -----------------------------------------------------------------------------------------
+
+
+def test_a_will_is_carried_out_and_a_goodbye_cancels_it(cell):
+    script = """
+import os, signal, sys, nodebeat
+will = [{"method": "state.set", "params": {"key": "cell:" + sys.argv[2], "value": 1}}]
+client = nodebeat.Client(sys.argv[1], will=will)
+client.agent_stats()
+if sys.argv[2] == "closed":
+    client.close()
+    try:
+        client.agent_stats()
+    except nodebeat.errors.Closed:
+        print("closed")
+elif sys.argv[2] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = cell.agent.socket_path
+    assert python_package.finish(python_package.start(script, path, "closed")) == "closed\n"
+    # The interpreter's end without close() is no goodbye.
+    python_package.finish(python_package.start(script, path, "ended"))
+    killed = python_package.start(script, path, "killed")
+    killed.communicate(timeout=20)
+    wait_until(lambda: cell.redis.get("cell:killed") and cell.redis.get("cell:ended"))
+    assert cell.redis.get("cell:closed") is None
+
+
+def test_a_child_has_nothing_of_its_parents_client(cell):
+    script = """
+import multiprocessing, os, sys, nodebeat
+client = nodebeat.Client(sys.argv[1], name="parent")
+client.agent_stats()
+
+def sockets():
+    return [l for fd in os.listdir("/proc/self/fd") if (l := read(fd)).startswith(("socket", "pipe"))]
+def read(fd):
+    try: return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError: return ""
+before = set(sockets())
+def work(queue):
+    try:
+        client.agent_stats()
+    except nodebeat.errors.Forked as error:
+        queue.put(str(error))
+    queue.put(len(before & set(sockets())))
+    with nodebeat.Client(sys.argv[1], name="child") as own:
+        queue.put(own.agent_stats()["node_id"])
+    client.close()
+context = multiprocessing.get_context("fork")
+before = set(sockets())
+queue = context.SimpleQueue()
+child = context.Process(target=work, args=(queue,))
+child.start()
+print(queue.get(), queue.get(), queue.get(), sep="|")
+child.join()
+assert child.exitcode == 0
+assert client.agent_stats()["node_id"] == "ook"
+client.close()
+"""
+    said = python_package.finish(python_package.start(script, cell.agent.socket_path)).strip().split("|")
+    assert "belongs to the process that forked" in said[0] and said[2] == "ook"
+    assert int(said[1]) <= 2, "its standard streams at most"
+
+
+def test_a_signal_handler_may_call_and_interrupt(cell):
+    script = """
+import os, signal, sys, threading, nodebeat
+client = nodebeat.Client(sys.argv[1])
+client.event_subscribe(["cell:nothing"])
+def on_usr1(*_):
+    print(client.agent_stats()["node_id"], flush=True)
+signal.signal(signal.SIGUSR1, on_usr1)
+try:
+    print("ready", flush=True)
+    for _ in client.events():
+        pass
+except KeyboardInterrupt:
+    print("interrupted")
+    client.close()
+"""
+    process = python_package.start(script, cell.agent.socket_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGUSR1)
+    assert process.stdout.readline() == "ook\n"
+    process.send_signal(signal.SIGINT)
+    assert python_package.finish(process) == "interrupted\n"
+
+
+def test_the_asyncio_client_lets_a_child_go(cell):
+    script = """
+import asyncio, os, sys, nodebeat.aio
+async def main():
+    async with nodebeat.aio.Client(sys.argv[1]) as client:
+        await client.agent_stats()
+        pid = os.fork()
+        if pid == 0:
+            links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd > "2" and
+                     os.path.islink(f"/proc/self/fd/{fd}")]
+            mine = client._transport.get_extra_info("socket")
+            try:
+                os.fstat(mine.fileno())
+            except OSError:
+                os._exit(7)
+            os._exit(1)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), (await client.agent_stats())["node_id"])
+asyncio.run(main())
+"""
+    assert python_package.finish(python_package.start(script, cell.agent.socket_path)) == "7 ook\n"

@@ -1,0 +1,47 @@
+"""The type hints of the Python package, as its users' mypy sees them (Debian's mypy)."""
+
+import subprocess
+import sys
+
+from support.python_package import SOURCE, environment
+
+USER = """
+import asyncio
+import nodebeat
+import nodebeat.aio
+
+
+def main() -> None:
+    with nodebeat.Client(name="typed") as client:
+        reveal_type(client.session_get("x"))
+        for notice in client.events("a"):
+            if isinstance(notice, nodebeat.Event):
+                reveal_type(notice.channel)
+        client.state_set("cell:x", 1, ack="stord")
+
+
+async def other() -> None:
+    async with nodebeat.aio.Client() as client:
+        reveal_type(client.session_get("x"))
+        reveal_type(await client.session_get("x"))
+"""
+
+
+def mypy(*args, cwd):
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", "/dev/null", *map(str, args)]
+    env = environment(MYPYPATH=SOURCE)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
+
+
+def test_the_package_is_typed_strictly(tmp_path):
+    done = mypy("-p", "nodebeat", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_users_program_is_checked_against_it(tmp_path):
+    (tmp_path / "user.py").write_text(USER)
+    said = mypy("user.py", cwd=tmp_path).stdout
+    revealed = [line.split("is ")[1].strip('"').replace("builtins.", "").replace("typing.", "")
+                for line in said.splitlines() if "Revealed" in line]
+    assert revealed == ["dict[str, Any]", "str", "Awaitable[dict[str, Any]]", "dict[str, Any]"], said
+    assert said.count("error:") == 1 and "'stord'" in said, said
