@@ -3,7 +3,7 @@
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each, and the sessions:
+Without a name all of it runs but the attacks, which take a minute each, the sessions and the hosts:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -15,6 +15,7 @@ Without a name all of it runs but the attacks, which take a minute each, and the
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
   attacks  what another client notices while one is hostile (attacks.py)
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
+  hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
 checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
@@ -40,14 +41,15 @@ import threading
 import time
 
 import attacks
+import host_loss
 import sessions
 from rig import Agent, Process, Redis, agent_argv, memory_kb, read
 
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
-PARTS = ("beats", "day", "push", "local", "attacks", "sessions")
-LONG = ("attacks", "sessions")
+PARTS = ("beats", "day", "push", "local", "attacks", "sessions", "hosts")
+LONG = ("attacks", "sessions", "hosts")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
@@ -528,22 +530,29 @@ def compare(daemon, other, parts, folder, table, arguments):
 
 
 def bench_beats(daemon, folder, seconds):
+    """Of the agents one watches the cell, as in each cell one does; the other is as all others are."""
     figures = {}
     with_redis = Redis(folder)
     with with_redis:
-        argv = agent_argv(daemon, with_redis.port, folder, with_redis.port)
+        argv = agent_argv(daemon, with_redis.port, folder, with_redis.port, watches=False)
         ready = [time_to_ready(argv, folder) for _ in range(STARTS)]
-        with Process(argv, stderr=subprocess.DEVNULL) as agent, Process(
+        own = os.path.join(folder, "watcher")
+        os.mkdir(own)
+        watching = agent_argv(daemon, with_redis.port, own, with_redis.port, "watcher")
+        with Process(watching, stderr=subprocess.DEVNULL) as watcher, Process(
+            argv, stderr=subprocess.DEVNULL
+        ) as agent, Process(
             collectd_argv(with_redis.port, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as collectd:
             time.sleep(WARM_UP_S)
-            # Side by side, both watched over the same span.
-            before = {p.pid: (switches(p.pid), cpu_ns(p.pid)) for p in (agent, collectd)}
+            # Side by side, all watched over the same span.
+            processes = {"nodebeatd": agent, "collectd": collectd, "watcher": watcher}
+            before = {name: (switches(p.pid), cpu_ns(p.pid)) for name, p in processes.items()}
             start = time.monotonic()
             time.sleep(seconds)
             elapsed = time.monotonic() - start
-            for name, process in (("nodebeatd", agent), ("collectd", collectd)):
-                woken, cpu = before[process.pid]
+            for name, process in processes.items():
+                woken, cpu = before[name]
                 figures[name] = memory_kb(process.pid)
                 figures[name]["wakeups_per_s"] = round((switches(process.pid) - woken) / elapsed, 2)
                 figures[name]["cpu_percent"] = round((cpu_ns(process.pid) - cpu) / elapsed / 1e7, 4)
@@ -555,6 +564,7 @@ def bench_beats(daemon, folder, seconds):
         figures,
         {"private_kb": 1024, "rss_kb": 6144, "wakeups_per_s": 5, "cpu_percent": 0.1, "ready_ms_median": 50, "stripped_kb": 512},
     )
+    show("the agent that watches the cell", {"nodebeatd": figures["watcher"]}, {"wakeups_per_s": 10})
     return figures
 
 
@@ -569,11 +579,12 @@ def bench_day(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks and sessions)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks, sessions and hosts)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
     parser.add_argument("--attack", action="append", help="only this one; may be given several times")
+    parser.add_argument("--trials", type=int, default=100, help="of lost hosts, of each profile (default: 100)")
     parser.add_argument("--beside", metavar="FOLDER", help="another checkout's build/release, to measure in turns with this one")
     parser.add_argument("--skip-day", action="store_true", help="without the accelerated day of beats")
     parser.add_argument("--json", help="write the figures to this file too")
@@ -607,6 +618,8 @@ def main():
             figures["attacks"] = attacks.bench(daemon, folder, arguments.attack_seconds, arguments.attack)
         if "sessions" in parts:
             figures["sessions"] = sessions.bench(daemon, os.environ["BENCH_FOLDER"], folder)
+        if "hosts" in parts:
+            figures["hosts"] = host_loss.bench(daemon, folder, arguments.trials)
         figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:

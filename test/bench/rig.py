@@ -74,12 +74,14 @@ def memory_kb(pid):
     }
 
 
-def agent_argv(daemon, port, folder, probe_port, node="bench"):
+def agent_argv(daemon, port, folder, probe_port, node="bench", watches=None):
+    """`watches`: whether it may watch the cell, if that is to be said: an earlier build knows no such key."""
     config = os.path.join(folder, "nodebeat.toml")
     with open(config, "w", encoding="utf-8") as f:
         f.write(
             '[heartbeat]\ninterval = "1s"\n'
-            f'[[probe]]\nname = "redis"\ntype = "tcp"\naddress = "127.0.0.1:{probe_port}"\n'
+            + ("" if watches is None else f"[watch]\nenabled = {str(watches).lower()}\n")
+            + f'[[probe]]\nname = "redis"\ntype = "tcp"\naddress = "127.0.0.1:{probe_port}"\n'
         )
     return [daemon, "--config", config, "--node", node, "--socket", os.path.join(folder, "agent.sock"),
             *(["--redis", f"redis://127.0.0.1:{port}"] if port else [])]

@@ -9,6 +9,7 @@ import pytest
 
 from support import processes
 from support.ctl import find_ctl
+from support.network import Network, allowed, fill_with_foreign_keys
 from support.schema import TIMESTAMP
 from support.waiting import wait_until
 from support.watch import (DEAD, FAST, NODES, WATCH, PaperNode, holder, lease, told, wait_for_holder,
@@ -139,6 +140,31 @@ def test_a_forgotten_node_leaves_nothing(watched, connect):
     assert not redis.exists(DEAD, "nodebeat:lease:ook", "node:health:ook")
     assert redis.hkeys(NODES) == ["hog"]
     assert "ook" not in client.call("system.status")["nodes_health"]
+
+
+@pytest.mark.time_limit(60)
+@pytest.mark.own_users("its server is not where the users are known")
+def test_a_host_whose_cable_is_pulled_is_lost(make_redis, make_agent, closing):
+    """With the usual lease. ./dev bench hosts measures how long it takes."""
+    if not allowed():
+        pytest.skip("only root may make network namespaces")
+    network = closing(Network())
+    store, node = network.add("store"), network.add("node")
+    server = make_redis(program=(*store.wrapper, "redis-server"), bind="0.0.0.0", protected_mode="no")
+    redis = server.client()
+    fill_with_foreign_keys(redis)
+    heard = closing(server.subscribe(patterns=CHANNELS))
+    url = f"redis://{store.address}:{server.port}"
+    make_agent(url, "hog", wrapper=store.wrapper)
+    wait_for_holder(redis, "hog")
+    make_agent(url, "ook", wrapper=node.wrapper)
+    wait_until(lambda: lease(redis, "ook"))
+    network.cut("node")
+    assert heard.wait_for("node_lost", timeout=30)["node_id"] == "ook"
+    assert health(redis, "ook")["is_reachable"] is False
+    network.join("node")
+    assert heard.wait_for("node_returned", timeout=30)["how"] == "network"
+    assert told(redis) == [("node_lost", "ook"), ("node_returned", "ook")]
 
 
 # --- the watch moves ----------------------------------------------------------------------------
