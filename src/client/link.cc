@@ -42,9 +42,12 @@ void Link::abandon() {
 bool Link::leads_to_agent(int fd) const {
   sockaddr_un peer{};
   socklen_t size = sizeof peer;
+  // The folder only: the agent binds another name there, and renames the socket to its own.
+  const char* const slash = std::strrchr(address_.sun_path, '/');
+  const size_t folder = slash == nullptr ? 0 : slash + 1 - address_.sun_path;
   return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
          size > offsetof(sockaddr_un, sun_path) &&
-         std::strncmp(peer.sun_path, address_.sun_path, sizeof peer.sun_path) == 0;
+         std::strncmp(peer.sun_path, address_.sun_path, folder) == 0;
 }
 
 Link::Step Link::advance(int64_t now_ns) {

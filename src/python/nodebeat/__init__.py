@@ -15,6 +15,8 @@ from nodebeat.client import Client
 from nodebeat.errors import AgentAway, CallError, ConnectionLost, DeadlineExceeded, NodebeatError
 from nodebeat.methods import WILL_ROBOT
 from nodebeat.protocol import Event, Gap, Refusal, StateChange, StateReady, StateStale
+from nodebeat.pushing import Pushed, RobotStats
+from nodebeat.robot import Robot
 
 if TYPE_CHECKING:
     from nodebeat import aio
@@ -23,7 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AgentAway", "CallError", "Client", "ConnectionLost", "DeadlineExceeded", "Event", "Gap", "NodebeatError",
-    "Refusal", "StateChange", "StateReady", "StateStale", "WILL_ROBOT", "aio", "errors",
+    "Pushed", "Refusal", "Robot", "RobotStats", "StateChange", "StateReady", "StateStale", "WILL_ROBOT", "aio", "errors",
 ]
 
 

@@ -12,25 +12,16 @@ ConnectionLost, DeadlineExceeded, and ValueError for NaN and infinity.
 from __future__ import annotations
 
 import abc
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from nodebeat.numbers import Numbers, finite, floats
+from nodebeat.numbers import LISTS, UNSET, Numbers, Unset, finite, floats
 from nodebeat.protocol import Params
 
 R = TypeVar("R", covariant=True)
 
 Ack = Literal["accepted", "stored"]
 
-
-class Unset(enum.Enum):
-    """Stands for what was not said, where None means null."""
-
-    UNSET = 0
-
-
-UNSET: Final = Unset.UNSET
 
 # What the agent does if a robot's process dies: both arms are no longer connected, its stroke session has
 # ended, and an error reports the death.
@@ -39,8 +30,6 @@ WILL_ROBOT: Final[Sequence[Mapping[str, object]]] = (
     {"method": "stroke.end", "params": {}},
     {"method": "error.report", "params": {"category": "robot", "message": "the robot process has died"}},
 )
-
-_LISTS: Final = ("joints_l", "joints_r", "velocities_l", "velocities_r")
 
 
 def robot_params(
@@ -58,7 +47,7 @@ def robot_params(
     """The params of robot.update."""
     params = given(is_connected_l=is_connected_l, is_connected_r=is_connected_r, current_pose=current_pose,
                    timestamp=timestamp)
-    for name, value in zip(_LISTS, (joints_l, joints_r, velocities_l, velocities_r)):
+    for name, value in zip(LISTS, (joints_l, joints_r, velocities_l, velocities_r)):
         if not isinstance(value, Unset):
             params[name] = None if value is None else floats(name, value).tolist()
     for name, number in (("goal_time_slow", goal_time_slow), ("goal_time_fast", goal_time_fast)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import math
+import operator
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol, SupportsFloat
+from typing import Any, Final, Protocol, SupportsFloat, SupportsIndex
 
 MOST: Final = 64  # numbers in one list (PROTOCOL.md, 3)
 
@@ -17,6 +19,19 @@ class HasToList(Protocol):
 
 
 Numbers = Iterable[SupportsFloat] | HasToList
+
+
+class Unset(enum.Enum):
+    """Stands for what was not said, where None means null."""
+
+    UNSET = 0
+
+
+UNSET: Final = Unset.UNSET
+
+# Of both arms: None is null, not known.
+LISTS: Final = ("joints_l", "joints_r", "velocities_l", "velocities_r")
+Lists = tuple[Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None]
 
 
 def floats(name: str, values: Numbers) -> array[float]:
@@ -49,6 +64,24 @@ def finite(name: str, value: SupportsFloat) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}: JSON has no such number")
     return number
+
+
+def whole(name: str, value: SupportsIndex) -> int:
+    """An integer that a double holds exactly; numpy's are taken as well."""
+    number = operator.index(value)
+    if abs(number) >= 1 << 53:
+        raise ValueError(f"{name} is {number}, and JSON's integers end at 2^53")
+    return number
+
+
+def text(name: str, value: str, most: int) -> str:
+    """A text of at most so many bytes of UTF-8."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} has to be a text, not {_short(value)}")
+    size = len(value.encode())  # UnicodeEncodeError, a ValueError, for an unpaired surrogate
+    if size > most or "\0" in value:
+        raise ValueError(f"{name} has {size} bytes, and {most} without a NUL are the most")
+    return value
 
 
 def _short(value: object) -> str:

@@ -1,0 +1,244 @@
+"""libnodebeat (client.h) through ctypes: what a Robot pushes with where libnodebeat0 is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from ctypes import c_char_p, c_double, c_int64, c_uint8, c_uint32, c_uint64, c_void_p
+from math import isfinite
+from typing import Any, Final, NoReturn
+
+from nodebeat import dialling
+from nodebeat.errors import Closed, Forked
+from nodebeat.numbers import LISTS, MOST as _MOST, UNSET, Lists, floats, refuse_not_finite
+from nodebeat.protocol import to_json
+from nodebeat.pushing import Pushed, RobotStats
+
+NAME: Final = "libnodebeat.so.0"
+OK, KEPT, ERR_FULL, ERR_TOO_LARGE, ERR_FORKED = 0, 1, -5, -6, -16
+_OUTCOME: Final = {OK: Pushed.SENT, KEPT: Pushed.KEPT, ERR_FULL: Pushed.LOST}
+
+
+class _Options(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint32), ("flags", c_uint32), ("socket_path", c_char_p), ("name", c_char_p), ("will", c_char_p),
+        ("event_ring_bytes", c_uint32), ("slot_bytes", c_uint32), ("reconnect_ms", c_uint32), ("on_event", c_void_p),
+        ("user", c_void_p), ("max_line_bytes", c_uint32), ("reserved", c_uint32), ("deadline_ms", c_uint32),
+        ("reserved_2", c_uint32),
+    ]
+
+
+class _State(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint32), ("has", c_uint32), ("is_connected_l", c_uint8), ("is_connected_r", c_uint8),
+        ("counts", c_uint8 * 4), ("reserved", c_uint8 * 2), ("lists", c_void_p * 4), ("current_pose", c_char_p),
+        ("goal_time_slow", c_double), ("goal_time_fast", c_double), ("timestamp_us", c_int64),
+    ]
+
+
+# The bits of nb_robot_state.has and nb_stroke.has, in their order.
+_STATE_BITS: Final = {name: 1 << i for i, name in enumerate((
+    "is_connected_l", "is_connected_r", *LISTS, "current_pose", "goal_time_slow", "goal_time_fast", "timestamp_us"))}
+_STROKE_NAMES: Final = (
+    ("stroke_idx", "stroke_idx"), ("pose_idx", "pose_idx"), ("total_strokes", "total_strokes"),
+    ("stroke_length", "stroke_length"), ("offset_idx_l", "offset_idx_l"), ("offset_idx_r", "offset_idx_r"),
+    ("stroke_description_l", "description_l"), ("stroke_description_r", "description_r"),
+    ("is_executing", "is_executing"), ("is_paused", "is_paused"), ("scene_name", "scene_name"),
+    ("dataset_name", "dataset_name"), ("timestamp_us", "timestamp_us"))
+_STROKE_BITS: Final = {name: (field, 1 << i) for i, (name, field) in enumerate(_STROKE_NAMES)}
+
+
+class _Stroke(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint32), ("has", c_uint32), ("stroke_idx", c_int64), ("pose_idx", c_int64),
+        ("total_strokes", c_int64), ("stroke_length", c_int64), ("offset_idx_l", c_int64), ("offset_idx_r", c_int64),
+        ("description_l", c_char_p), ("description_r", c_char_p), ("scene_name", c_char_p),
+        ("dataset_name", c_char_p), ("timestamp_us", c_int64), ("is_executing", c_uint8), ("is_paused", c_uint8),
+        ("reserved", c_uint8 * 6),
+    ]
+
+
+class _Stats(ctypes.Structure):
+    _fields_ = [("size", c_uint32), ("connected", c_uint32), *((name, c_uint64) for name in (
+        "pushed", "sent", "kept", "coalesced", "refused_full", "rejected", "connects", "disconnects", "events",
+        "waiting_bytes"))]
+
+
+_STATE_SIZE: Final = ctypes.sizeof(_State)
+_LIST_BITS: Final = tuple(_STATE_BITS[name] for name in LISTS)
+_HEAD: Final = struct.Struct("=II8B").pack_into
+_UNPACK: Final = [struct.Struct(f"{n}d").unpack_from for n in range(_MOST + 1)]
+_FOUR: Final = range(4)
+_NAN: Final = float("nan")
+
+
+class _Frame:
+    """One nb_robot_state with room for its lists. A push takes one that is free, so pushes of several threads, and
+    of a signal handler in the middle of another push, have one each."""
+
+    def __init__(self) -> None:
+        self.state = _State(size=ctypes.sizeof(_State))
+        self.numbers = (c_double * (4 * _MOST))()
+        self.view = memoryview(self.numbers).cast("B").cast("d")
+        begin = ctypes.addressof(self.numbers)
+        for i in range(4):
+            self.state.lists[i] = begin + 8 * _MOST * i
+        self.bytes = memoryview(self.state).cast("B")
+        self.address = ctypes.addressof(self.state)
+
+
+class LibraryPusher:
+    """The pushes of libnodebeat. While it pushes, the interpreter's lock stays with the caller: a push waits for
+    nothing, and to get that lock back may take milliseconds where another thread calculates."""
+
+    def __init__(self, path: str, hello: Mapping[str, object], deadline_ms: int | None, library: str = NAME) -> None:
+        self._quick = ctypes.PyDLL(library)
+        self._slow = ctypes.CDLL(library)
+        options = _Options(
+            size=ctypes.sizeof(_Options), socket_path=path.encode(), name=str(hello["name"]).encode(),
+            will=to_json(hello["will"]).encode() if hello.get("will") else None, deadline_ms=deadline_ms or 0)
+        client, words = c_void_p(), ctypes.create_string_buffer(256)
+        if self._slow.nb_client_open(ctypes.byref(options), ctypes.byref(client), words,
+                                     ctypes.c_size_t(len(words))) != OK:
+            raise ValueError(words.value.decode(errors="replace"))
+        self._client: int | None = client.value
+        self._push_state = self._quick.nb_push_robot_state
+        self._push_state.argtypes = [c_void_p, c_void_p]
+        self._frames = [_Frame()]
+        self._waiting = threading.Lock()  # only one thread may flush
+        self._forked = False
+        dialling.keep_from_children(self)
+
+    # --- pushes -----------------------------------------------------------------------------------
+
+    def push_state(self, lists: Lists, is_connected_l: bool | None, is_connected_r: bool | None,
+                   rest: Mapping[str, Any]) -> Pushed:
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame()
+        try:
+            has, counts = 0, [0, 0, 0, 0]
+            view: Any = frame.view
+            for i in _FOUR:
+                values: Any = lists[i]
+                if values is UNSET:
+                    continue
+                begin = _MOST * i
+                if values is None:
+                    view[begin], count = _NAN, 1  # a list with a NaN goes out as null
+                else:
+                    try:
+                        count = len(values)
+                        view[begin:begin + (count if count <= _MOST else 0)] = values
+                    except (TypeError, ValueError, BufferError, NotImplementedError):
+                        copied = floats(LISTS[i], values)
+                        count = len(copied)
+                        view[begin:begin + count] = copied
+                    numbers = _UNPACK[count](frame.numbers, 8 * begin)
+                    if not isfinite(sum(numbers)):
+                        refuse_not_finite(LISTS[i], numbers)
+                has |= _LIST_BITS[i]
+                counts[i] = count
+            if is_connected_l is not None:
+                has |= 1
+            if is_connected_r is not None:
+                has |= 2
+            if rest:
+                for name, value in rest.items():
+                    setattr(frame.state, name, value.encode() if isinstance(value, str) else value)
+                    has |= _STATE_BITS[name]
+            _HEAD(frame.bytes, 0, _STATE_SIZE, has, bool(is_connected_l), bool(is_connected_r), *counts, 0, 0)
+            result = self._push_state(self._client, frame.address)
+        finally:
+            self._frames.append(frame)
+        return _OUTCOME.get(result) or self._refused(result)
+
+    def start_stroke(self, params: Mapping[str, Any]) -> Pushed:
+        return self._event(self._quick.nb_stroke_start, ctypes.byref(_stroke(params)))
+
+    def update_stroke(self, params: Mapping[str, Any]) -> Pushed:
+        return self._done(self._quick.nb_stroke_update(c_void_p(self._client), ctypes.byref(_stroke(params))))
+
+    def end_stroke(self) -> Pushed:
+        return self._event(self._quick.nb_stroke_end)
+
+    def error(self, category: str, message: str, details: Mapping[str, object] | None) -> Pushed:
+        return self._event(self._quick.nb_report_error, category.encode(), message.encode(),
+                           None if details is None else to_json(details).encode())
+
+    def publish(self, channel: str, event: Mapping[str, object]) -> Pushed:
+        return self._event(self._quick.nb_publish, channel.encode(), to_json(event).encode())
+
+    def _event(self, function: Any, *args: Any) -> Pushed:
+        outcome = self._done(function(c_void_p(self._client), *args))
+        # A reconnect takes several pushes: an event shall not wait for them.
+        if outcome is Pushed.KEPT and self.dispatch():
+            return Pushed.SENT
+        return outcome
+
+    def _done(self, result: int) -> Pushed:
+        return _OUTCOME.get(result) or self._refused(result)
+
+    def _refused(self, result: int) -> NoReturn:
+        if self._client is None and not self._forked:
+            raise Closed("this Robot has been closed")
+        if result == ERR_FORKED or self._forked:
+            raise Forked("this Robot belongs to the process that forked this one: open one here")
+        self._quick.nb_result_text.restype = c_char_p
+        raise ValueError(f"{self._quick.nb_result_text(result).decode()}: {self.last_error()}")
+
+    # --- the rest -----------------------------------------------------------------------------------
+
+    def dispatch(self) -> bool:
+        return bool(self._quick.nb_client_dispatch(c_void_p(self._client)) == OK)
+
+    def flush(self, seconds: float) -> bool:
+        if self._client is None:
+            self._refused(0)
+        milliseconds = c_uint32(max(0, min(int(seconds * 1000), 0xFFFFFFFF)))
+        with self._waiting:
+            return bool(self._slow.nb_client_flush(c_void_p(self._client), milliseconds) == OK)
+
+    def stats(self) -> RobotStats:
+        raw = _Stats(size=ctypes.sizeof(_Stats))
+        self._quick.nb_client_get_stats(c_void_p(self._client), ctypes.byref(raw))
+        return RobotStats(bool(raw.connected), raw.pushed, raw.sent, raw.kept, raw.coalesced, raw.refused_full,
+                          raw.rejected, raw.connects, raw.disconnects)
+
+    def last_error(self) -> str:
+        words = ctypes.create_string_buffer(1024)
+        self._quick.nb_client_last_error(c_void_p(self._client), words, ctypes.c_size_t(len(words)))
+        return words.value.decode(errors="replace")
+
+    def close(self, goodbye: bool) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        fd = self._quick.nb_client_get_fd(c_void_p(client))
+        if not goodbye and fd >= 0 and not self._forked:
+            # So that the goodbye, which nb_client_close() says, does not arrive: the will is carried out.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+                sock.shutdown(socket.SHUT_WR)
+        self._quick.nb_client_close(c_void_p(client))
+
+    def on_fork(self) -> None:
+        """In the child: nb_client_close() lets go of its copies, and says nothing to the agent."""
+        self._forked = True
+        client, self._client = self._client, None
+        if client is not None:
+            self._quick.nb_client_close(c_void_p(client))
+
+
+def _stroke(params: Mapping[str, Any]) -> _Stroke:
+    stroke = _Stroke(size=ctypes.sizeof(_Stroke))
+    for name, value in params.items():
+        field, bit = _STROKE_BITS[name]
+        setattr(stroke, field, value.encode() if isinstance(value, str) else value)
+        stroke.has |= bit
+    return stroke
