@@ -3,7 +3,7 @@
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each, the sessions and the hosts:
+Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts and the watching:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -16,6 +16,7 @@ Without a name all of it runs but the attacks, which take a minute each, the ses
   attacks  what another client notices while one is hostile (attacks.py)
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
   hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
+  watching what it takes to watch 5,000 nodes (watching.py)
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
 checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
@@ -43,13 +44,14 @@ import time
 import attacks
 import host_loss
 import sessions
+import watching
 from rig import Agent, Process, Redis, agent_argv, memory_kb, read
 
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
-PARTS = ("beats", "day", "push", "local", "attacks", "sessions", "hosts")
-LONG = ("attacks", "sessions", "hosts")
+PARTS = ("beats", "day", "push", "local", "attacks", "sessions", "hosts", "watching")
+LONG = ("attacks", "sessions", "hosts", "watching")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
@@ -579,7 +581,8 @@ def bench_day(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS) + " (default: all but attacks, sessions and hosts)")
+    parser.add_argument("parts", nargs="*", metavar="PART",
+                        help=", ".join(PARTS) + " (default: all but attacks, sessions, hosts and watching)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
@@ -620,6 +623,8 @@ def main():
             figures["sessions"] = sessions.bench(daemon, os.environ["BENCH_FOLDER"], folder)
         if "hosts" in parts:
             figures["hosts"] = host_loss.bench(daemon, folder, arguments.trials)
+        if "watching" in parts:
+            figures["watching"] = watching.bench(daemon, os.environ["BENCH_FOLDER"], folder)
         figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:

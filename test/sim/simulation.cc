@@ -301,6 +301,7 @@ std::string Simulation::run() {
   std::string wrong = "-";
   for (int well = 0; world_.now() < latest && well < 3; well = wrong.empty() ? well + 1 : 0) {
     run_until(world_.now() + 1s);
+    if (!world_.failure().empty()) break;
     wrong = what_is_wrong();
   }
   if (!wrong.empty()) world_.fail("%s at the end", wrong.c_str());
@@ -444,7 +445,6 @@ void Simulation::on_claimed(int agent) {
 
 // What is not as it has to be in the end; empty if all is.
 std::string Simulation::what_is_wrong() {
-  if (!world_.failure().empty()) return world_.failure();
   if (!has_candidate(kTakeover + 15s, 2s)) return {};
   int holders = 0;
   for (const auto& agent : agents_) {

@@ -174,6 +174,11 @@ class WatcherTest : public testing::Test {
       if (watcher_.next_look() <= now_) look();
     }
   }
+  // Runs until the watcher has asked the script for something.
+  bool is_asked() {
+    for (const MonoTime end = now_ + 60s; scripts_.empty() && now_ < end;) run_for(kTick);
+    return !scripts_.empty();
+  }
   void run_until(const std::string& said, Duration most = 60s) {
     for (const MonoTime end = now_ + most; now_ < end && count(said) == 0; tick()) {
       if (watcher_.next_look() <= now_) look();
