@@ -165,6 +165,8 @@ void Agent::open(Channel& channel) {
   channel.state = State::opens;
   ++channel.epoch;
   channel.generation = server_.generation();
+  channel.ended = false;
+  channel.silent = world_.chance(network_.silent_percent);
   channel.out = channel.in = world_.now();
   channel.opened = local();
   const Question hello{0, {Request::Op::hello, options_.index}, local(), {}, {}};
@@ -243,7 +245,7 @@ void Agent::arrive(bool reader, int epoch, int generation, uint64_t id, const Re
   if (cut_) return held_.push_back(again);
   Channel& channel = this->channel(reader);
   if (!server_.is_up() || generation != server_.generation()) {
-    if (network_.closes_silently) {
+    if (channel.silent) {
       if (request.op == Request::Op::hello) world_.after(1s, again);  // as the kernel does
       return;
     }
@@ -254,6 +256,7 @@ void Agent::arrive(bool reader, int epoch, int generation, uint64_t id, const Re
     });
     return;
   }
+  if (epoch == channel.epoch && channel.ended) return;
   if (server_.is_stopped()) return server_.wait(again);
   // What was sent on a connection that has ended may get there all the same.
   if (epoch != channel.epoch && !world_.chance(network_.lingers_percent)) return;
@@ -262,6 +265,18 @@ void Agent::arrive(bool reader, int epoch, int generation, uint64_t id, const Re
   }
   const Reply reply = server_.execute(request);
   if (epoch != channel.epoch) return;
+  const bool matters = request.op == Request::Op::lost || request.op == Request::Op::returned ||
+                       request.op == Request::Op::claim || world_.chance(10);
+  if (channel.is_reader && matters && world_.chance(network_.spite_percent)) {
+    server_.note_cut();
+    channel.ended = true;
+    world_.after(delay(), [this, epoch, life = life_] {
+      run(life, true, [this, epoch] {
+        if (!cut_ && reader_.epoch == epoch) close(reader_, "cut off before an answer");
+      });
+    });
+    return;
+  }
   channel.in = std::max(channel.in, world_.now() + delay());
   world_.at(channel.in, [this, reader, epoch, id, reply] { respond(reader, epoch, id, reply); });
 }
@@ -274,12 +289,11 @@ void Agent::respond(bool reader, int epoch, uint64_t id, const Reply& reply) {
     Channel& channel = this->channel(reader);
     if (channel.epoch != epoch) return;
     if (channel.state == State::opens) return on_open(channel);
-    // Answers come in the order of the questions; one before may have been given up.
-    while (!channel.questions.empty() && channel.questions.front().id <= id) {
-      const Question question = std::move(channel.questions.front());
-      channel.questions.pop_front();
-      if (question.id == id) question.done(&reply);
-    }
+    // Answers come in the order of the questions; the one of this answer may have been given up.
+    if (channel.questions.empty() || channel.questions.front().id != id) return;
+    const Question question = std::move(channel.questions.front());
+    channel.questions.pop_front();
+    question.done(&reply);
   });
 }
 

@@ -23,9 +23,10 @@ struct Network {
   Duration most = 5ms;
   unsigned loss_percent = 0;  // a message comes later by `again`
   Duration again = 200ms;
-  bool closes_silently = false;   // a server that goes does not say so
+  unsigned silent_percent = 0;    // of connections: a server that goes does not say so
   bool asks_again = true;         // the reader, on its next connection
   unsigned lingers_percent = 50;  // what was sent on a connection that its owner has given up
+  unsigned spite_percent = 0;     // a connection ends when something was done, before its answer
 };
 
 class Agent {
@@ -96,6 +97,8 @@ class Agent {
     int failures = 0;
     MonoTime out{}, in{};  // when the latest message arrives
     MonoTime opened{}, used{};
+    bool silent = false;  // if the server goes
+    bool ended = false;   // by the server
     bool checks = false;  // a timer looks at the deadlines
     std::deque<Question> questions = {};
   };

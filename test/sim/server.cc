@@ -61,7 +61,7 @@ Reply Server::execute(const Request& request) {
       if (watch_ == request.text) {
         set(What::watch, 0, watch_, request.more);
         world_.say("redis: the watch is now '%s'", watch_.c_str());
-        observer_.on_claimed(request.agent);
+        observer_.on_claimed(request.agent, request.text);
       }
       reply.text = watch_;
       break;

@@ -57,7 +57,8 @@ class Server {
     virtual void on_lost(int node, const std::string& lease, int agent) = 0;
     virtual void on_returned(int node, const std::string& lease, const std::string& before) = 0;
     virtual void on_said(const std::string& text) = 0;
-    virtual void on_claimed(int agent) = 0;
+    virtual void on_claimed(int agent, const std::string& before) = 0;
+    virtual void on_cut() = 0;
   };
   struct Entry {
     char kind;  // 'l'ost, 'r'eturned, 'f'orgotten
@@ -81,6 +82,8 @@ class Server {
   bool is_stopped() const { return stopped_; }
 
   Reply execute(const Request& request);
+  // A connection ends before an answer.
+  void note_cut() { observer_.on_cut(); }
   // While it is stopped, what arrives waits.
   void wait(std::function<void()> what) { waiting_.push_back(std::move(what)); }
 

@@ -42,7 +42,8 @@ void Simulation::make_cell() {
                                    {1s, 2s}, {2s, 6s},    {1s, 10s}};
   network_.least = world_.between(100us, 1ms);
   network_.most = network_.least + world_.upto(10ms);
-  network_.closes_silently = world_.chance(30);
+  network_.silent_percent = static_cast<unsigned>(50 * world_.below(3));
+  network_.spite_percent = world_.chance(85) ? 0 : 20;
   network_.asks_again = world_.chance(70);
   network_.lingers_percent = static_cast<unsigned>(world_.below(101));
   calm_ = network_;
@@ -278,6 +279,7 @@ void Simulation::end_faults() {
   server_.go_on();
   network_.most = calm_.most;
   network_.loss_percent = 0;
+  network_.spite_percent = 0;
   for (const auto& agent : agents_) {
     agent->load({});
     if (world_.chance(60)) agent->heal();
@@ -425,7 +427,7 @@ void Simulation::on_said(const std::string& text) {
   }
 }
 
-void Simulation::on_claimed(int agent) {
+void Simulation::on_claimed(int agent, const std::string& before) {
   ++tally_.claims;
   claimed_ = world_.now();
   int holders = 0;
@@ -435,6 +437,13 @@ void Simulation::on_claimed(int agent) {
   }
   if (holders > 0) {
     world_.fail("a%d has claimed the watch, and another agent has it", agent);
+  }
+  for (const auto& each : agents_) {
+    if (each->is_there() && each->holds() && before.starts_with(each->own_term()) &&
+        is_undisturbed(world_.now())) {
+      return world_.fail("a%d has claimed the watch, and a%d is well", agent,
+                         each->options().index);
+    }
   }
   if (takeover_from_ != MonoTime::max()) {
     ++tally_.takeovers;

@@ -61,7 +61,8 @@ class Simulation final : private Server::Observer {
   void on_lost(int node, const std::string& lease, int agent) override;
   void on_returned(int node, const std::string& lease, const std::string& before) override;
   void on_said(const std::string& text) override;
-  void on_claimed(int agent) override;
+  void on_claimed(int agent, const std::string& before) override;
+  void on_cut() override { disturb(3s); }
 
   Agent& some_agent() { return *agents_[world_.below(agents_.size())]; }
   bool is_there(int node) const;
