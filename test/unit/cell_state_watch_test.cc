@@ -288,6 +288,15 @@ TEST_F(CellStateWatch, AServerThatDoesNotAllowItSaysSo) {
   store.answer("CLIENT TRACKING ON REDIRECT 7 BCAST PREFIX k", "-NOPERM no\r\n");
   EXPECT_TRUE(finally("state.watch", R"({"keys":["k"]})").starts_with("refused_by_redis: "));
   EXPECT_FALSE(state_watch.has_watch(7));
+  // In words that no list has; and what is no answer to this, but the state of the server.
+  store.answer("CLIENT TRACKING ON REDIRECT 7 BCAST PREFIX k", "-ERR this server is too old\r\n");
+  EXPECT_TRUE(finally("state.watch", R"({"keys":["k"]})").starts_with("refused_by_redis: "));
+  store.answer("CLIENT TRACKING ON REDIRECT 7 BCAST PREFIX k", "-LOADING from disk\r\n");
+  const auto connections = store.count("CLIENT ID");
+  EXPECT_EQ(call("state.watch", R"({"keys":["k"]})"), "(later)");
+  run_until([&] { return store.count("CLIENT ID") > connections; });
+  EXPECT_TRUE(state_watch.has_watch(7));
+  EXPECT_EQ(call("state.unwatch"), "{}");
   store.answer("CLIENT TRACKING ON REDIRECT 7 BCAST PREFIX k", "+OK\r\n");
   has("k", "1");
   watch(R"({"keys":["k"]})");

@@ -170,6 +170,14 @@ TEST_F(SlotSharesTest, WhatRedisRefusesTakesNoRoomForEver) {
 
 // --- what waits ---
 
+TEST_F(SlotSharesTest, AShareMayBeFullToTheLastByte) {
+  ASSERT_EQ(set(1, "first"), Put::accepted);
+  const size_t size = shares().bytes();  // of the key too, which is as long each time
+  make({100'000, 3 * size});
+  for (const char* key : {"first", "secnd", "third"}) EXPECT_EQ(set(1, key), Put::accepted) << key;
+  EXPECT_EQ(set(1, "forth"), Put::share_full);
+}
+
 TEST_F(SlotSharesTest, WhatWaitsIsBoundedForEachClient) {
   int first = 0;
   int second = 0;

@@ -228,6 +228,18 @@ TEST_F(LinkTest, AMissingXaddCostsTheHistoryNotTheHealth) {
   EXPECT_TRUE(outbox_.drained());
 }
 
+TEST_F(LinkTest, AServerThatRefusesTheOnlyEventIsNotTakenForOneThatStores) {
+  test::Filler{outbox_, loop_.loop().now()}.event({}, "m");
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("PUBLISH"); }));
+  redis_.send("-NOPERM no channel\r\n");
+  ASSERT_TRUE(reaches(LinkState::degraded));
+  EXPECT_EQ(std::ranges::count(watch_.states, LinkState::steady), 0);
+}
+
 TEST_F(LinkTest, ARefusalIsLoggedOnceAndOfAFewKeysHoweverManyThereAre) {
   LinkOptions quiet = options();
   quiet.ping_after = quiet.command_timeout = 1h;
