@@ -1,0 +1,319 @@
+"""The StateManager of existing programs, over the agent: change the import line and nothing else.
+
+    from nodebeat.tatbot import RobotState, StateManager
+
+    async with StateManager(node_id="ook") as state:
+        session = await state.start_stroke_session(total_strokes=3, stroke_length=40)
+        await state.update_stroke_progress(stroke_idx=0, pose_idx=1)
+
+What a control loop calls (update_robot_state, update_stroke_progress, end_stroke_session, report_error,
+publish_event) awaits nothing: it hands the call to a Robot, which keeps it while the agent is away. So these cost
+microseconds, and neither Redis nor the agent makes them wait or fail. What reads waits at most `timeout`, and is
+None, or empty, where there is nothing or nobody answers; the log (logger "nodebeat") tells which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import timezone
+from typing import Any, Final, TypeVar
+
+from nodebeat.aio import Client
+from nodebeat.errors import NodebeatError, NotFound
+from nodebeat.models import Model, NodeHealth, RobotState, StrokeProgress
+from nodebeat.protocol import Event, Gap, Result
+from nodebeat.robot import Robot
+
+__all__ = ["NodeHealth", "RobotState", "StateManager", "StrokeProgress"]
+
+SESSION_CHANNEL: Final = "stroke:events:session"
+DISPATCH_S: Final = 0.1  # how often what is kept is tried again while the program pushes nothing
+_log: Final = logging.getLogger("nodebeat")
+_M = TypeVar("_M", bound=Model)
+
+
+class StateManager:
+    """State of the robot, its strokes, the nodes and their events.
+
+    node_id: the node of this computer; another one is a ValueError of connect(), since the agent writes for its
+    own node. None: the agent's. socket: see nodebeat.Client. timeout: seconds that a reading call may take.
+    answer_s: seconds that start_stroke_session() waits for the session's name. deadline_ms: see nodebeat.Robot.
+    """
+
+    def __init__(self, node_id: str | None = None, *, socket: str | os.PathLike[str] | None = None,
+                 timeout: float = 1.0, answer_s: float = 0.25, deadline_ms: int | None = None) -> None:
+        self._given_node = node_id
+        self._socket = socket
+        self._timeout = timeout
+        self._answer_s = answer_s
+        self._deadline_ms = deadline_ms
+        self._robot: Robot | None = None
+        self._client: Client | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._session: str | None = None  # as the program knows it
+        self._names: dict[str, str] = {}  # of a session that this class had to name: what the agent calls it
+        self._started: asyncio.Future[str] | None = None
+
+    @property
+    def node_id(self) -> str | None:
+        """This computer's node, as far as it is known."""
+        return self._given_node
+
+    @property
+    def current_session_id(self) -> str | None:
+        """The session that this program has started and not ended."""
+        return self._session
+
+    # --- the connection ---------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Begins to talk to the agent. It is no error if there is none yet: what is said is kept."""
+        if self._client is not None:
+            return
+        self._robot = Robot(self._socket, name="state-manager", deadline_ms=self._deadline_ms)
+        self._client = Client(self._socket, name="state-manager-reads", timeout=self._timeout)
+        try:
+            hello = await self._client.greeting()
+            await self._client.event_subscribe([SESSION_CHANNEL])
+        except NodebeatError as error:
+            _log.warning("no agent yet, what is said is kept: %s", error)
+        else:
+            if self._given_node not in (None, hello["node_id"]):
+                node = self._given_node
+                await self.disconnect()
+                raise ValueError(f"the agent of this computer is the node {hello['node_id']!r}, not {node!r}: it writes for "
+                                 "its own node; see [node] name in nodebeat.toml")
+            self._given_node = hello["node_id"]
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
+
+    async def disconnect(self) -> None:
+        """Says goodbye, so that the agent does not take this program for dead."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._robot is not None:
+            self._robot.close()
+        if self._client is not None:
+            await self._client.close()
+        self._robot = self._client = None
+
+    async def __aenter__(self) -> StateManager:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.disconnect()
+
+    @property
+    def _pushes(self) -> Robot:
+        if self._robot is None:
+            raise RuntimeError("not connected: use `async with StateManager(...)`, or await connect()")
+        return self._robot
+
+    async def _dispatch(self) -> None:
+        while True:
+            await asyncio.sleep(DISPATCH_S)
+            self._pushes.dispatch()
+
+    async def _listen(self) -> None:
+        """How the agent calls the sessions that are started here."""
+        assert self._client is not None
+        while True:
+            try:
+                await self._client.event_subscribe([SESSION_CHANNEL])
+                break
+            except NodebeatError:
+                await asyncio.sleep(DISPATCH_S)
+        async for notice in self._client.events():
+            if isinstance(notice, Event) and isinstance(notice.event, dict) and not notice.remote:
+                if notice.event.get("type") == "session_start":
+                    self._on_started(notice.event["session_id"])
+
+    def _on_started(self, session_id: str) -> None:
+        if self._started is not None and not self._started.done():
+            self._started.set_result(session_id)
+        elif self._session is not None and self._session not in (session_id, *self._names.values()):
+            self._names.setdefault(self._session, session_id)
+
+    # --- the robot --------------------------------------------------------------------------------
+
+    async def update_robot_state(self, robot_state: RobotState) -> bool:
+        """Hands the state over; never waits. True: to the agent's socket; false: it is kept."""
+        s = robot_state
+        outcome = self._pushes.push_state(
+            s.joints_l, s.joints_r, s.velocities_l, s.velocities_r, is_connected_l=s.is_connected_l,
+            is_connected_r=s.is_connected_r, current_pose=s.current_pose, goal_time_slow=s.goal_time_slow,
+            goal_time_fast=s.goal_time_fast, timestamp_us=_microseconds(s))
+        return outcome.value == "sent"
+
+    async def get_robot_state(self, node_id: str | None = None) -> RobotState | None:
+        """The last state of this node's robot, or of another's."""
+        return await self._model(RobotState, f"robot:state:{node_id or await self._node()}")
+
+    # --- strokes ----------------------------------------------------------------------------------
+
+    async def start_stroke_session(self, total_strokes: int, stroke_length: int, scene_name: str = "default",
+                                   **more: Any) -> str:
+        """Starts a session and returns its name. If the agent does not answer within `answer_s`, the session is
+        started when the agent is there, and has until then a name that this class gives it."""
+        self._started = asyncio.get_running_loop().create_future()
+        self._pushes.start_stroke(total_strokes, stroke_length=stroke_length, scene_name=scene_name, **more)
+        assert self._client is not None
+        try:
+            if not self._client.is_connected:
+                raise TimeoutError
+            self._session = await asyncio.wait_for(self._started, self._answer_s)
+        except (TimeoutError, asyncio.TimeoutError):
+            seconds, rest = divmod(time.time_ns() // 1000, 1_000_000)
+            self._session = f"stroke_{self._given_node or 'node'}_{seconds}_{rest:06}"
+            _log.warning("the agent has not answered: the session has the name %s here", self._session)
+        finally:
+            self._started = None
+        return self._session
+
+    async def update_stroke_progress(self, stroke_idx: int | None = None, pose_idx: int | None = None,
+                                     session_id: str | None = None, **more: Any) -> bool:
+        """The running session's progress; never waits. `more`: other fields of StrokeProgress. False: it is kept, or
+        the session is not the one that runs."""
+        if session_id is not None and self._session not in (None, session_id):
+            _log.warning("progress of %s, but %s runs: not sent", session_id, self._session)
+            return False
+        for name in ("timestamp", "node_id"):
+            more.pop(name, None)
+        return self._pushes.update_stroke(stroke_idx=stroke_idx, pose_idx=pose_idx, **more).value == "sent"
+
+    async def get_stroke_progress(self, session_id: str | None = None) -> StrokeProgress | None:
+        """How far a session is; without a name the one that runs on this node."""
+        session = session_id or self._session
+        if session is None:
+            stats = await self._read("agent.stats", {})
+            session = stats["stroke"]["session_id"] if stats else None
+        if session is None:
+            return None
+        return await self._model(StrokeProgress, f"stroke:progress:{self._names.get(session, session)}")
+
+    async def end_stroke_session(self, session_id: str | None = None) -> bool:
+        """Ends the running session; never waits."""
+        if session_id is not None and self._session not in (None, session_id):
+            _log.warning("%s is to end, but %s runs: not ended", session_id, self._session)
+            return False
+        self._session = None
+        return self._pushes.end_stroke().value != "lost"
+
+    # --- nodes ------------------------------------------------------------------------------------
+
+    async def update_node_health(self, health: NodeHealth) -> bool:
+        """Does nothing and is true: the agent measures this node's health and writes it, every few seconds."""
+        return isinstance(health, NodeHealth)
+
+    async def get_node_health(self, node_id: str | None = None) -> NodeHealth | None:
+        """A node's health; None if it is down or unknown."""
+        found = await self._read("health.get", {"node": node_id} if node_id else {})
+        return None if not found or found["health"] is None else _valid(NodeHealth, found["health"])
+
+    async def get_all_nodes_health(self) -> dict[str, NodeHealth | None]:
+        """Every node that was ever seen; None: it is down."""
+        nodes = (await self.get_system_status())["nodes_health"]
+        return {node: None if health is None else _valid(NodeHealth, health) for node, health in nodes.items()}
+
+    async def get_system_status(self) -> dict[str, Any]:
+        """`redis_connected`, `active_stroke_sessions`, `nodes_online`, `total_nodes`, `nodes_health`, ..."""
+        status: Result = {"redis_connected": False, "active_stroke_sessions": 0, "nodes_online": 0, "total_nodes": 0,
+                          "nodes_health": {}, "nodes_last_seen": {}}
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self._read("system.status", {"cursor": cursor} if cursor else {})
+            if page is None:
+                break
+            for name in ("nodes_health", "nodes_last_seen"):
+                page[name] = status[name] | page.get(name, {})
+            status, cursor = page, page.get("cursor")
+        status.pop("cursor", None)
+        return status
+
+    # --- events and other state -------------------------------------------------------------------
+
+    async def subscribe_events(self, *channels: str) -> AsyncIterator[dict[str, Any]]:
+        """Yields {"channel", "data", "pattern"}; a channel with `*`, `?` or `[` is a pattern. Reconnects by itself;
+        that events may have been missed is a warning in the log."""
+        patterns = [c for c in channels if any(sign in c for sign in "*?[")]
+        async with Client(self._socket, name="state-manager-events", timeout=3600) as client:
+            await client.event_subscribe([c for c in channels if c not in patterns], patterns=patterns)
+            async for notice in client.events():
+                if isinstance(notice, Gap):
+                    _log.warning("events may have been missed: %s", notice)
+                elif isinstance(notice, Event):
+                    data = notice.event if notice.text is None else notice.text
+                    yield {"channel": notice.channel, "data": data, "pattern": notice.pattern}
+
+    async def publish_event(self, channel: str, event_data: Mapping[str, Any]) -> bool:
+        """Publishes an event; never waits. False: it is kept, or lost after a long time without an agent."""
+        return self._pushes.publish(channel, event_data).value == "sent"
+
+    async def report_error(self, category: str, message: str, details: Mapping[str, Any] | None = None) -> bool:
+        """Publishes an error on `error:events:{category}`; never waits."""
+        return self._pushes.error(category, message, details).value == "sent"
+
+    async def get_state(self, key: str, node_id: str | None = None) -> dict[str, Any] | None:
+        """`robot:state`, `stroke:progress` and `node:health` as objects, any other key as {"key", "value"}."""
+        model: Model | None
+        if key == "robot:state":
+            model = await self.get_robot_state(node_id)
+        elif key == "node:health":
+            model = await self.get_node_health(node_id)
+        elif key == "stroke:progress":
+            model = await self.get_stroke_progress()
+        else:
+            found = await self._read("state.get", {"key": key})
+            return None if found is None else {"key": key, "value": found["value"]}
+        return None if model is None else model.model_dump(mode="json")
+
+    async def set_state(self, key: str, data: Any, ttl: float | None = None) -> bool:
+        """Writes a value, for `ttl` seconds. RefusedKey for keys that other programs parse. False: no agent."""
+        assert self._client is not None
+        try:
+            await self._client.state_set(key, data, ttl_ms=None if ttl is None else int(ttl * 1000))
+        except OSError as error:  # AgentAway, DeadlineExceeded
+            _log.warning("%s is not set: %s", key, error)
+            return False
+        return True
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _node(self) -> str:
+        if self._given_node is None:
+            stats = await self._read("agent.stats", {})
+            self._given_node = stats["node_id"] if stats else None
+        return self._given_node or ""
+
+    async def _read(self, method: str, params: dict[str, object]) -> Result | None:
+        if self._client is None:
+            raise RuntimeError("not connected: use `async with StateManager(...)`, or await connect()")
+        try:
+            return await self._client.call(method, params)
+        except NotFound:
+            return None
+        except NodebeatError as error:
+            _log.warning("%s: %s", method, error)
+            return None
+
+    async def _model(self, kind: type[_M], key: str) -> _M | None:
+        found = await self._read("state.get", {"key": key})
+        return None if found is None else _valid(kind, found["value"])
+
+
+def _valid(kind: type[_M], value: Any) -> _M | None:
+    try:
+        return kind.model_validate(value)
+    except ValueError as error:
+        _log.warning("what another program wrote is no %s: %s", kind.__name__, error)
+        return None
+
+
+def _microseconds(state: Model) -> int:
+    return round(state.timestamp.replace(tzinfo=timezone.utc).timestamp() * 1_000_000)

@@ -1,0 +1,234 @@
+"""nodebeat.tatbot.StateManager (src/python): the interface of existing programs, over the agent."""
+
+import asyncio
+import json
+import time
+from datetime import datetime
+
+import pytest
+
+from support import processes
+from support.python_package import Loop
+from support.waiting import wait_until
+
+from nodebeat import errors  # noqa: E402
+from nodebeat.tatbot import NodeHealth, RobotState, StateManager, StrokeProgress  # noqa: E402
+
+
+@pytest.fixture
+def loop(closing):
+    return closing(Loop())
+
+
+@pytest.fixture
+def open_manager(loop):
+    """open_manager(agent or path, **options): a connected StateManager; disconnected after the test."""
+    made = []
+
+    def make(agent, node_id="ook", **options):
+        manager = StateManager(node_id=node_id, socket=getattr(agent, "socket_path", agent), **options)
+        made.append(manager)
+        loop.run(manager.connect())
+        return manager
+
+    yield make
+    for manager in made:
+        loop.run(manager.disconnect())
+
+
+def progress_of(cell, session):
+    return json.loads(cell.redis.hget(f"stroke:progress:{session}", "progress") or "{}")
+
+
+# --- the models -------------------------------------------------------------------------------------------
+
+
+def test_the_models_are_what_stands_in_redis(cell, loop, open_manager):
+    manager = open_manager(cell.agent)
+    session = loop.run(manager.start_stroke_session(total_strokes=3, stroke_length=40))
+    loop.run(manager.update_robot_state(RobotState(node_id="ook", joints_l=[0.5])))
+    for kind, key, field in ((RobotState, "robot:state:ook", "state"), (NodeHealth, "node:health:ook", "health"),
+                             (StrokeProgress, f"stroke:progress:{session}", "progress")):
+        text = wait_until(lambda: cell.redis.hget(key, field))
+        ours = kind.model_validate_json(text)
+        dumped, stored = ours.model_dump(mode="json"), json.loads(text)
+        assert list(dumped) == [k for k in stored if k in dumped], "the same members in the same order"
+        assert all(stored[k] == v for k, v in dumped.items())
+        assert kind.model_validate_json(ours.model_dump_json()) == ours
+    # Nothing else is set here: these are the defaults that the agent writes, too.
+    defaults = RobotState(node_id="ook", joints_l=[0.5], timestamp=json.loads(text)["timestamp"]).model_dump()
+    stored = json.loads(cell.redis.hget("robot:state:ook", "state"))
+    assert all(stored[k] == v for k, v in defaults.items() if k not in ("timestamp",))
+
+
+def test_the_models_check_their_types():
+    state = RobotState(node_id="ook", timestamp="2026-11-20T14:03:07.123456+01:00", goal_time_slow=3)
+    assert state.timestamp == datetime(2026, 11, 20, 13, 3, 7, 123456)
+    assert '"timestamp":"2026-11-20T13:03:07.123456","node_id":"ook","is_connected_l":false' in state.model_dump_json()
+    assert RobotState(node_id="x", timestamp=datetime(2026, 1, 1)).model_dump_json().count(".000000") == 1
+    for wrong in ({}, {"node_id": 5}, {"node_id": "x", "joints_l": [None]}, {"node_id": "x", "goal_time_slow": "2"},
+                  {"node_id": "x", "is_connected_l": 1}, {"node_id": "x", "joints_l": [float("nan")]}, []):
+        with pytest.raises(ValueError):
+            RobotState.model_validate(wrong)
+    assert StrokeProgress.model_validate({"node_id": "x", "stroke_idx": 2.0, "unknown": 1}).stroke_idx == 2
+    with pytest.raises(ValueError):
+        StrokeProgress(node_id="x", stroke_idx=1.5)
+    with pytest.raises(ValueError):
+        RobotState.model_validate_json("no json")
+
+
+# --- what a program does with it ---------------------------------------------------------------------------
+
+
+def test_a_program_of_today(cell, loop):
+    """As it stands in the robots' programs: only the import line is another."""
+
+    async def program():
+        heard = []
+        async with StateManager(node_id="ook", socket=cell.agent.socket_path, timeout=10, answer_s=10) as state:
+
+            async def listen():
+                async for event in state.subscribe_events("stroke:events:*", "error:events:robot"):
+                    heard.append(event)
+                    if event["data"]["type"] == "session_end":
+                        return
+
+            listener = asyncio.create_task(listen())
+            while not cell.client.call("agent.stats")["subscriptions"]["local"] >= 3:
+                await asyncio.sleep(0.01)
+            await state.update_robot_state(RobotState(node_id="ook", is_connected_l=True, joints_l=[0.1] * 7))
+            session = await state.start_stroke_session(total_strokes=2, stroke_length=40, scene_name="portrait")
+            await state.update_stroke_progress(stroke_idx=1, pose_idx=5, session_id=session, stroke_description_l="curve",
+                                               is_paused=True)
+            await state.report_error("robot", "worn", {"brush": 1})
+            progress = await state.get_stroke_progress(session)
+            assert await state.get_stroke_progress() == progress
+            await state.end_stroke_session(session)
+            await asyncio.wait_for(listener, 20)
+            return session, progress, await state.get_robot_state(), heard
+
+    session, progress, robot, heard = loop.run(program())
+    assert session.startswith("stroke_ook_") and (progress.stroke_idx, progress.pose_idx, progress.is_paused) == (1, 5, True)
+    assert progress.scene_name == "portrait" and progress.total_strokes == 2 and progress.stroke_description_l == "curve"
+    assert robot.joints_l == [0.1] * 7 and robot.is_connected_l
+    assert [h["data"]["type"] for h in heard] == ["session_start", "progress_update", "error", "session_end"]
+    assert heard[0] == {"channel": "stroke:events:session", "data": heard[0]["data"], "pattern": "stroke:events:*"}
+    assert heard[0]["data"]["session_id"] == session and heard[2]["pattern"] is None
+    assert not progress_of(cell, session)["is_executing"]
+
+
+def test_what_it_reads(cell, loop, open_manager):
+    manager = open_manager(cell.agent, timeout=10)
+    assert loop.run(manager.get_node_health()).node_id == "ook"
+    assert loop.run(manager.get_node_health("nobody")) is None
+    nodes = wait_until(lambda: loop.run(manager.get_all_nodes_health()))
+    assert nodes["ook"].is_reachable and isinstance(nodes["ook"], NodeHealth)
+    status = loop.run(manager.get_system_status())
+    assert status["redis_connected"] and status["nodes_online"] == 1 and status["total_nodes"] == 1
+    assert loop.run(manager.get_robot_state("nobody")) is None and loop.run(manager.get_stroke_progress()) is None
+    assert loop.run(manager.update_node_health(NodeHealth(node_id="ook", cpu_percent=99.0)))
+    assert loop.run(manager.set_state("cell:mode", {"a": [1]}, ttl=60))
+    assert loop.run(manager.get_state("cell:mode")) == {"key": "cell:mode", "value": {"a": [1]}}
+    wait_until(lambda: 0 < cell.redis.pttl("cell:mode") <= 60_000)
+    assert loop.run(manager.get_state("cell:none")) is None
+    assert loop.run(manager.get_state("node:health", "ook"))["node_id"] == "ook"
+    with pytest.raises(errors.RefusedKey):
+        loop.run(manager.set_state("robot:state:ook", {}))
+    cell.client.call("event.subscribe", channels=["cell:news"])
+    assert loop.run(manager.publish_event("cell:news", {"n": 1}))
+    assert cell.client.next_event("cell:news")["event"]["n"] == 1
+
+
+def test_the_node_has_to_be_the_agents(cell, loop, open_manager):
+    with pytest.raises(ValueError, match="the agent of this computer is the node 'ook', not 'eek'"):
+        open_manager(cell.agent, node_id="eek")
+    assert open_manager(cell.agent, node_id=None).node_id == "ook"
+    with pytest.raises(RuntimeError, match="not connected"):
+        loop.run(StateManager().update_robot_state(RobotState(node_id="x")))
+
+
+def test_a_session_that_nobody_answers_for_is_started_later(cell, loop, open_manager):
+    manager = open_manager(cell.agent)
+    processes.pause(cell.agent.process)
+    session = loop.run(manager.start_stroke_session(total_strokes=2, stroke_length=1))
+    assert session.startswith("stroke_ook_")
+    loop.run(manager.update_stroke_progress(stroke_idx=1, pose_idx=3, session_id=session))
+    assert not loop.run(manager.update_stroke_progress(stroke_idx=0, session_id="another"))
+    assert not loop.run(manager.end_stroke_session("another"))
+    processes.resume(cell.agent.process)
+    progress = wait_until(lambda: loop.run(manager.get_stroke_progress(session)))
+    assert progress.total_strokes == 2
+    wait_until(lambda: loop.run(manager.get_stroke_progress(session)).pose_idx == 3)
+    loop.run(manager.end_stroke_session(session))
+    wait_until(lambda: cell.client.call("agent.stats")["stroke"]["session_id"] is None)
+
+
+# --- the control loop ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["redis stopped", "redis silent", "redis gone", "agent stopped", "agent gone"])
+def trouble(request, redis_server, proxy, make_agent, steady):
+    """An agent, and a function that brings the trouble about."""
+    way = proxy(redis_server)
+    agent = make_agent(way.url())
+    steady(agent)
+
+    def bring():
+        if request.param == "redis stopped":
+            processes.pause(redis_server.process)
+        elif request.param == "redis silent":
+            way.mode = "black_hole"
+        elif request.param == "redis gone":
+            way.mode = "refuse"
+            redis_server.kill()
+        elif request.param == "agent stopped":
+            processes.pause(agent.process)
+        else:
+            agent.kill()
+
+    yield agent, bring
+    if request.param == "redis stopped":
+        processes.resume(redis_server.process)
+    elif request.param == "redis silent":
+        way.mode = "pass"
+
+
+@pytest.mark.own_users("the proxy's port is none that they know")
+def test_no_trouble_stalls_the_control_loop(trouble, open_manager, loop):
+    agent, bring = trouble
+    manager = open_manager(agent)
+
+    async def control(steps):
+        """A thousand steps; what one waits is what the clock has more than the processor."""
+        waited = 0.0
+        for i in range(steps):
+            began, worked = time.monotonic(), time.thread_time()
+            await manager.update_robot_state(RobotState(node_id="ook", joints_l=[float(i)] * 7, velocities_l=[0.5] * 7))
+            await manager.update_stroke_progress(stroke_idx=i // 10, pose_idx=i % 10, session_id=session)
+            waited += time.monotonic() - began - (time.thread_time() - worked)
+        return waited
+
+    session = loop.run(manager.start_stroke_session(total_strokes=3, stroke_length=40))
+    loop.run(control(100))
+    bring()
+    # A call that waits for what does not answer waits for ever, or for a timeout of a second.
+    assert loop.run(control(3000)) < 10
+    assert loop.run(manager.report_error("robot", "trouble")) in (True, False)
+    assert loop.run(manager.end_stroke_session(session))
+    began = time.monotonic()
+    loop.run(manager.start_stroke_session(total_strokes=1, stroke_length=1))
+    assert time.monotonic() - began < 10
+
+
+def test_without_an_agent_it_keeps_the_latest(tmp_path, redis_server, make_agent, open_manager, loop):
+    path = tmp_path / "later.sock"
+    manager = open_manager(path, timeout=0.2)
+    for i in range(10):
+        loop.run(manager.update_robot_state(RobotState(node_id="ook", joints_l=[float(i)])))
+    assert loop.run(manager.get_robot_state()) is None and loop.run(manager.get_all_nodes_health()) == {}
+    assert loop.run(manager.get_system_status())["redis_connected"] is False
+    assert loop.run(manager.set_state("cell:x", 1)) is False
+    make_agent(redis_server.url(), settings={"socket.path": str(path)})
+    redis = redis_server.client()
+    # Nothing more is pushed: it goes out by itself.
+    wait_until(lambda: json.loads(redis.hget("robot:state:ook", "state") or "{}").get("joints_l") == [9.0])
