@@ -1,9 +1,11 @@
 """nodebeat: the agent of a robot cell's computer, from Python.
 
     Robot           for a control loop: pushes that never wait
+    Bus             messages between the instances of the cell's programs, for asyncio
     Client          every method of the agent's protocol, blocking; aio.Client: for asyncio
     Event, Gap, ... what Client.events() iterates
     errors          what can go wrong
+    tatbot          the StateManager of existing programs; sessions: their RedisStateManager
 
 The protocol itself is /usr/include/nodebeat/PROTOCOL.md (package libnodebeat-dev).
 """
@@ -19,20 +21,24 @@ from nodebeat.pushing import Pushed, RobotStats
 from nodebeat.robot import Robot
 
 if TYPE_CHECKING:
-    from nodebeat import aio
+    from nodebeat import aio, sessions, tatbot
+    from nodebeat.bus import Bus, BusMessage
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "AgentAway", "CallError", "Client", "ConnectionLost", "DeadlineExceeded", "Event", "Gap", "NodebeatError",
+    "AgentAway", "Bus", "BusMessage", "CallError", "Client", "ConnectionLost", "DeadlineExceeded", "Event", "Gap", "NodebeatError",
     "Pushed", "Refusal", "Robot", "RobotStats", "StateChange", "StateReady", "StateStale", "WILL_ROBOT", "aio", "errors",
+    "sessions", "tatbot",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """What takes asyncio is loaded when it is asked for: a robot's process may do without."""
-    if name == "aio":
-        import importlib
+    import importlib
 
-        return importlib.import_module("nodebeat.aio")
+    if name in ("aio", "sessions", "tatbot"):
+        return importlib.import_module(f"nodebeat.{name}")
+    if name in ("Bus", "BusMessage"):
+        return getattr(importlib.import_module("nodebeat.bus"), name)
     raise AttributeError(f"module 'nodebeat' has no attribute {name!r}")

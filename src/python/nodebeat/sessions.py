@@ -1,0 +1,216 @@
+"""Sessions with versions, in the interface of existing programs: RedisStateManager, over the agent.
+
+    async with RedisStateManager() as manager:
+        await manager.create_session("game-1", {"score": 0})
+        state = await manager.get_session("game-1")
+        await manager.update_session("game-1", {**state.data, "score": 1}, expected_version=state.version)
+
+Unlike today's, no update is lost, create refuses what exists, update refuses what is gone, and a write is never
+applied twice (PROTOCOL.md, 3.6). Client.session() is the shorter way for new programs.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from nodebeat import editing, errors
+from nodebeat.aio import Client
+from nodebeat.protocol import Event, Gap, Result
+
+UPDATES = "session-updates"
+
+
+class SessionError(Exception):
+    """The base of the errors of sessions."""
+
+    def __init__(self, session_id: str, words: str) -> None:
+        super().__init__(f"session {session_id!r} {words}")
+        self.session_id = session_id
+
+
+class SessionNotFoundError(SessionError, LookupError):
+    """There is no such session."""
+
+
+class ConcurrencyError(SessionError):
+    """The session exists or has another version than was expected. Nothing was changed."""
+
+    def __init__(self, session_id: str, expected_version: int | None, actual_version: int | None) -> None:
+        words = "exists" if expected_version is None else f"was expected to have version {expected_version}"
+        super().__init__(session_id, f"{words}, and has version {actual_version}")
+        self.expected_version = expected_version
+        self.actual_version = actual_version
+
+
+class StateDeserializationError(SessionError, ValueError):
+    """What stands there is no session: `stored` is its text, or the beginning of it."""
+
+    def __init__(self, session_id: str, stored: str) -> None:
+        super().__init__(session_id, f"is no JSON object with a version: {stored[:80]!r}")
+        self.stored = stored
+
+
+@dataclass
+class SessionState:
+    """A session: `data` is the programs' own, the rest is the server's."""
+
+    session_id: str
+    version: int
+    created_at: datetime | None = None  # UTC, with its zone
+    updated_at: datetime | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_stored(cls, session_id: str, state: Mapping[str, Any]) -> SessionState:
+        """From the object that stands in Redis."""
+        return cls(session_id, int(state.get("version", 0)), _time(state.get("created_at")), _time(state.get("updated_at")),
+                   {k: v for k, v in state.items() if k not in editing.OWN})
+
+
+class UpdateKind(enum.Enum):
+    """What has become of a session."""
+
+    UPDATED = "updated"
+    DELETED = "deleted"
+    EXPIRED = "expired"  # its time was over
+
+
+@dataclass
+class SessionUpdate:
+    """A message on `session-updates`."""
+
+    session_id: str
+    kind: UpdateKind
+    timestamp: datetime  # UTC, with its zone
+    state: SessionState | None = None  # of UPDATED
+
+
+@dataclass
+class WebSocketMessage:
+    """A message on `ws:{id}`."""
+
+    session_id: str
+    message: Any
+    timestamp: datetime  # UTC, with its zone
+
+
+@dataclass
+class UpdatesMissed:
+    """Messages may have been missed: read again what matters."""
+
+
+class RedisStateManager:
+    """Each call waits for Redis, at most `timeout` seconds. Beside the errors above it raises those of
+    nodebeat.errors: Unavailable (Redis is away, nothing was changed), InDoubt, AgentAway, ...
+
+    ttl_ms: how long a session lives after each write.
+    """
+
+    def __init__(self, *, socket: str | os.PathLike[str] | None = None, ttl_ms: int = 3_600_000,
+                 timeout: float = 5.0) -> None:
+        self._socket = socket
+        self._ttl_ms = ttl_ms
+        self._client = Client(socket, name="session-manager", timeout=timeout)
+
+    async def get_session(self, session_id: str) -> SessionState:
+        """SessionNotFoundError, StateDeserializationError."""
+        found = await self._call("session.get", session_id)
+        return SessionState.from_stored(session_id, found["state"])
+
+    async def create_session(self, session_id: str, state: Mapping[str, Any] | None = None) -> SessionState:
+        """ConcurrencyError if it exists."""
+        await self._call("session.create", session_id, state=dict(state or {}), ttl_ms=self._ttl_ms)
+        return await self.get_session(session_id)
+
+    async def update_session(self, session_id: str, state: Mapping[str, Any] | SessionState,
+                             expected_version: int | None = None) -> SessionState:
+        """Replaces the whole state. ConcurrencyError if it has another version than was expected; without one
+        expected the last writer wins. SessionNotFoundError if it is gone."""
+        data = state.data if isinstance(state, SessionState) else dict(state)
+        more = {} if expected_version is None else {"expected_version": expected_version}
+        done = await self._call("session.update", session_id, state=data, ttl_ms=self._ttl_ms, **more)
+        return SessionState(session_id, done["version"], data={k: v for k, v in data.items() if k not in editing.OWN})
+
+    async def delete_session(self, session_id: str, expected_version: int | None = None) -> None:
+        """SessionNotFoundError, ConcurrencyError."""
+        more = {} if expected_version is None else {"expected_version": expected_version}
+        await self._call("session.delete", session_id, **more)
+
+    async def broadcast_to_session(self, session_id: str, message: Any) -> int:
+        """Publishes any JSON to those who listen to the session; returns how many heard it at Redis."""
+        done = await self._call("session.broadcast", session_id, message=message)
+        return int(done["subscribers"])
+
+    async def subscribe_to_updates(self) -> AsyncIterator[SessionUpdate | UpdatesMissed]:
+        """What happens to all sessions, whoever does it."""
+        async for body in self._messages(UPDATES):
+            update = None if body is None else _update(body)
+            if body is None or update is not None:
+                yield update or UpdatesMissed()
+
+    async def subscribe_to_websocket(self, session_id: str) -> AsyncIterator[WebSocketMessage | UpdatesMissed]:
+        """What is broadcast to one session."""
+        async for body in self._messages(f"ws:{session_id}"):
+            if body is None:
+                yield UpdatesMissed()
+            elif "message" in body:
+                yield WebSocketMessage(session_id, body["message"], _moment(body.get("timestamp")))
+
+    async def _messages(self, channel: str) -> AsyncIterator[dict[str, Any] | None]:
+        """None: messages may have been missed."""
+        async with Client(self._socket, name="session-listener", timeout=3600) as client:
+            async for notice in client.events(channel):
+                if isinstance(notice, Gap):
+                    yield None
+                elif isinstance(notice, Event) and isinstance(notice.event, dict):
+                    yield notice.event
+
+    async def _call(self, method: str, session_id: str, **params: Any) -> Result:
+        try:
+            return await self._client.call(method, {"session_id": session_id, **params})
+        except errors.NotFound:
+            raise SessionNotFoundError(session_id, "is not there") from None
+        except errors.Conflict as error:
+            raise ConcurrencyError(session_id, error.expected, error.actual) from None
+        except errors.Corrupt as error:
+            raise StateDeserializationError(session_id, str(error.data.get("stored", ""))) from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def __aenter__(self) -> RedisStateManager:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _moment(ms: object) -> datetime:
+    return datetime.fromtimestamp(ms / 1000 if isinstance(ms, (int, float)) else 0, timezone.utc)
+
+
+def _update(body: dict[str, Any]) -> SessionUpdate | None:
+    session_id, when = body.get("sessionId"), _moment(body.get("timestamp"))
+    if not isinstance(session_id, str):
+        return None
+    for kind in (UpdateKind.DELETED, UpdateKind.EXPIRED):
+        if body.get(kind.value) is True:
+            return SessionUpdate(session_id, kind, when)
+    try:
+        return SessionUpdate(session_id, UpdateKind.UPDATED, when,
+                             SessionState.from_stored(session_id, json.loads(body["state"])))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # another program's, of which nothing can be known

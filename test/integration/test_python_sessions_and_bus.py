@@ -1,0 +1,201 @@
+"""nodebeat.sessions.RedisStateManager and nodebeat.Bus (src/python)."""
+
+import asyncio
+import json
+
+import pytest
+
+from support import processes
+from support.python_package import Loop
+from support.waiting import wait_until
+
+import nodebeat  # noqa: E402
+from nodebeat import errors, sessions  # noqa: E402
+from nodebeat.sessions import RedisStateManager, SessionState, UpdateKind  # noqa: E402
+
+
+@pytest.fixture
+def loop(closing):
+    return closing(Loop())
+
+
+@pytest.fixture
+def manager(cell, loop):
+    made = RedisStateManager(socket=cell.agent.socket_path, timeout=10)
+    yield made
+    loop.run(made.close())
+
+
+def listening(cell, count):
+    wait_until(lambda: cell.client.call("agent.stats")["subscriptions"]["local"] >= count)
+
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+def test_a_session_from_its_beginning_to_its_end(cell, loop, manager):
+    made = loop.run(manager.create_session("game", {"score": 0}))
+    assert made.version == 1 and made.data == {"score": 0} and made.created_at.tzinfo is not None
+    assert cell.redis.pttl("session:game") > 3_500_000
+    found = loop.run(manager.get_session("game"))
+    assert found == made
+    written = loop.run(manager.update_session("game", {**found.data, "score": 1}, expected_version=1))
+    assert written.version == 2
+    with pytest.raises(sessions.ConcurrencyError, match="expected to have version 1, and has version 2") as stale:
+        loop.run(manager.update_session("game", found, expected_version=1))
+    assert (stale.value.expected_version, stale.value.actual_version) == (1, 2)
+    with pytest.raises(sessions.ConcurrencyError, match="exists") as there:
+        loop.run(manager.create_session("game"))
+    assert (there.value.expected_version, there.value.actual_version) == (None, 2)
+    assert loop.run(manager.update_session("game", {"score": 5})).version == 3
+    stored = json.loads(cell.redis.get("session:game"))
+    assert list(stored) == ["session_id", "version", "created_at", "updated_at", "score"] and stored["score"] == 5
+    loop.run(manager.delete_session("game"))
+    for call in (manager.get_session("game"), manager.delete_session("game"), manager.update_session("game", {})):
+        with pytest.raises(sessions.SessionNotFoundError) as gone:
+            loop.run(call)
+        assert gone.value.session_id == "game" and isinstance(gone.value, LookupError)
+
+
+@pytest.mark.own_users("writes what only another program would")
+def test_what_is_no_session_is_told(cell, loop, manager):
+    cell.redis.set("session:odd", "no json")
+    with pytest.raises(sessions.StateDeserializationError) as odd:
+        loop.run(manager.get_session("odd"))
+    assert odd.value.stored == "no json"
+
+
+def test_redis_away_is_told(cell, loop):
+    processes.pause(cell.server.process)
+    try:
+        impatient = RedisStateManager(socket=cell.agent.socket_path, timeout=0.3)
+        with pytest.raises((errors.Unavailable, errors.DeadlineExceeded)) as away:
+            loop.run(impatient.get_session("x"))
+        assert str(away.value)
+        loop.run(impatient.close())
+    finally:
+        processes.resume(cell.server.process)
+
+
+def test_updates_are_heard(cell, loop, manager):
+    async def listen(iterator, count):
+        return [await anext(iterator) for _ in range(count)]
+
+    updates = asyncio.run_coroutine_threadsafe(listen(manager.subscribe_to_updates(), 3), loop.loop)
+    listening(cell, 1)
+    loop.run(manager.create_session("game", {"a": 1}))
+    loop.run(manager.update_session("game", {"a": 2}))
+    loop.run(manager.delete_session("game"))
+    one, two, three = updates.result(20)
+    assert (one.kind, one.session_id, one.state.version, one.state.data) == (UpdateKind.UPDATED, "game", 1, {"a": 1})
+    assert isinstance(two.state, SessionState) and two.state.data == {"a": 2} and two.timestamp.tzinfo is not None
+    assert three.kind is UpdateKind.DELETED and three.state is None
+
+
+def test_what_is_broadcast_is_heard(cell, loop, manager):
+    messages = asyncio.run_coroutine_threadsafe(anext(manager.subscribe_to_websocket("game")), loop.loop)
+    listening(cell, 1)
+    assert loop.run(manager.broadcast_to_session("game", {"say": "hello"})) >= 1
+    heard = messages.result(20)
+    assert heard.message == {"say": "hello"} and heard.session_id == "game" and heard.timestamp.year > 2020
+
+
+# --- the bus ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def open_bus(loop):
+    """open_bus(agent): a bus that notes what it hears, as (type, data, remote), in .heard."""
+    made = []
+
+    def make(agent, **options):
+        async def begin():
+            bus = nodebeat.Bus(socket=agent.socket_path, timeout=10, **options)
+            bus.heard = []
+
+            @bus.on("*")
+            async def note(message):
+                bus.heard.append((message.type, message.data, message.remote))
+
+            await bus.subscribe()
+            made.append((bus, asyncio.create_task(bus.run())))
+            return bus
+
+        return loop.run(begin())
+
+    yield make
+
+    async def end():
+        for bus, task in made:
+            task.cancel()
+            await bus.close()
+
+    loop.run(end())
+
+
+def test_messages_reach_the_other_instances_and_not_oneself(redis_server, make_agent, steady, open_bus, loop):
+    here, there = make_agent(redis_server.url()), make_agent(redis_server.url(), node="eek")
+    steady(here), steady(there)
+    mine, beside, far = open_bus(here), open_bus(here), open_bus(there)
+
+    async def say():
+        await mine.publish_parameter_update("speed", 5, user="ann", ack="stored")
+        await mine.publish_routing_change({"a": [1]}, admin="ann", ack="stored")
+        await mine.publish_system_broadcast("overlay_toggle", "ann", enabled=True, message="now", ack="stored")
+        await mine.publish_admin_command("restart", "ann", ack="stored")
+        await mine.publish("greeting", {"text": "hello"}, channel="cv:parameter:update:x", ack="stored")
+        await beside.publish_parameter_update("speed", 5, user="ann", ack="stored")
+
+    loop.run(say())
+    wait_until(lambda: len(far.heard) >= 5 and len(beside.heard) >= 4 and mine.heard)
+    types = ["parameter_update", "routing_change", "system_broadcast", "admin_command"]
+    assert [h[0] for h in beside.heard] == types and not any(h[2] for h in beside.heard)
+    assert [h[0] for h in far.heard] == [*types, "parameter_update"] and all(h[2] for h in far.heard)
+    assert far.heard[0][1]["variable"] == "speed" and far.heard[0][1]["source_instance"]
+    assert far.heard[2][1]["enabled"] is True and far.heard[2][1]["message"] == "now"
+    assert [h[0] for h in mine.heard] == ["parameter_update"], "the one of the program beside, and nothing of its own"
+
+
+def test_handlers_by_decorator(cell, open_bus, loop):
+    bus, other = open_bus(cell.agent), open_bus(cell.agent)
+    stops, commands = [], []
+
+    @bus.on("system_broadcast")
+    def stop(message):
+        stops.append(message)
+        raise ArithmeticError("a handler that fails ends nothing")
+
+    @bus.on("admin_command")
+    async def command(message):
+        commands.append(message.data["command"])
+
+    loop.run(other.publish_system_broadcast("emergency_stop", "ann", message="smoke"))
+    loop.run(other.publish_admin_command("restart", "ann", enabled=False))
+    wait_until(lambda: commands == ["restart"])
+    assert stops[0].data["action"] == "emergency_stop" and not stops[0].remote and stops[0].timestamp.year > 2020
+    assert stops[0].channel == "cv:system:broadcast" and stops[0].source_instance
+    with pytest.raises(errors.InvalidParams):
+        loop.run(bus.publish_parameter_update("speed", 1.5, user="ann"))
+    assert not bus._said, "what was refused does not come back"
+
+
+def test_the_bus_works_alone_while_redis_is_away(lonely, open_bus, loop):
+    one, other = open_bus(lonely.agent), open_bus(lonely.agent)
+    loop.run(one.publish_system_broadcast("emergency_stop", "ann"))
+    wait_until(lambda: [h[1]["action"] for h in other.heard] == ["emergency_stop"])
+    assert not one.heard
+
+
+def test_what_another_program_sends_is_handed_on(cell, make_agent, open_bus, loop):
+    bus, missed = open_bus(cell.agent), []
+    bus.on_missed(missed.append)
+    old = {"timestamp": 1, "type": "parameter_update", "data": {"variable": "x", "value": 1, "user": "bob"}}
+    wait_until(lambda: cell.client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    for text in (json.dumps(old), "no json", '{"type":5,"data":{}}', '{"type":"x"}'):
+        cell.redis.publish("cv:parameter:update", text)
+    loop.run(bus.publish_admin_command("end", "x"))
+    wait_until(lambda: bus.heard)
+    assert bus.heard == [("parameter_update", old["data"], True)]
+    cell.agent.kill()
+    make_agent(cell.server.url(), settings={"socket.path": cell.agent.socket_path})
+    wait_until(lambda: missed and missed[0].reconnected)
