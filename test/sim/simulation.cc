@@ -429,6 +429,7 @@ void Simulation::on_said(const std::string& text) {
 
 void Simulation::on_claimed(int agent, const std::string& before) {
   ++tally_.claims;
+  if (!agents_[agent]->options().enabled) return world_.fail("a%d is excluded, and claims", agent);
   claimed_ = world_.now();
   int holders = 0;
   for (const auto& each : agents_) {
