@@ -83,6 +83,25 @@ TEST_F(IdsTest, WhatIsInDoubtGoesAgainInTheOrderInWhichItWasSent) {
   }
 }
 
+TEST_F(IdsTest, AnUrgentEventInDoubtDoesNotOvertakeWhatWasSentBefore) {
+  const auto sent = [&](std::string_view text, bool urgent) {
+    const FieldView field{"f", text};
+    const EntryUpdate entry{.stream = "s", .fields = {&field, 1}};
+    EXPECT_EQ(box().put(nullptr, &entry, nullptr, kStart, kWall, 0, {1, urgent}), Put::accepted);
+    return next_at(0s);
+  };
+  const Unit usual = sent("usual", false);
+  (void)sent("urgent", true);
+  box().connection_lost();
+  box().connection_opened();
+  EXPECT_EQ(id_of(next_at(0s)), id(0, 1) + "?");
+  EXPECT_EQ(id_of(next_at(0s)), id(0, 2) + "?");
+  box().stored(usual, kStart);
+  box().connection_lost();
+  box().connection_opened();
+  EXPECT_EQ(id_of(next_at(0s)), id(0, 2) + "?") << "alone";
+}
+
 TEST_F(IdsTest, OfWhatWasAbortedNothingIsInDoubt) {
   fill().event("a", "m");
   box().aborted(next_at(0s));
