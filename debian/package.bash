@@ -40,7 +40,7 @@ make_packages() {
 show_packages() {
   local deb download installed sum_download=0 sum_installed=0
   printf '  %-42s %14s %14s\n' '' 'download' 'installed'
-  for deb in "$1"/*_"$2".deb; do
+  for deb in "$1"/*_"$2".deb "$1"/*_all.deb; do
     download=$(stat -c %s "$deb")
     installed=$(dpkg-deb -f "$deb" Installed-Size)
     printf '  %-42s %10d B %11d KiB\n' "${deb##*/}" "$download" "$installed"
@@ -73,7 +73,7 @@ package_one() {
     return 1
   fi
   mkdir -p "$build/packages"
-  rm -f "$build"/packages/*_"$arch".deb
+  rm -f "$build"/packages/*_{"$arch",all}.deb
   mv "$work"/*.deb "$build/packages/" || return
   show_packages "$build/packages" "$arch"
 }
@@ -97,7 +97,7 @@ check_one() {
     tail -n 40 "$logs/package-again-$arch.log"
     return 1
   fi
-  for deb in "$build"/packages/*_"$arch".deb; do
+  for deb in "$build"/packages/*_{"$arch",all}.deb; do
     if cmp -s "$deb" "$again/${deb##*/}"; then
       say "  same: $(sha256sum <"$deb" | cut -c1-16)... ${deb##*/}"
     else
@@ -140,8 +140,8 @@ package() {
 make_tree() {
   local dir=$1 suite depends want
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
-  depends=$(for deb in "$build"/packages/*_"$host_arch".deb; do dpkg-deb -f "$deb" Depends; done |
-    tr ',|' '\n\n' | sed 's/(.*//; s/ //g' | grep '^lib' | grep -v nodebeat | sort -u | paste -sd,)
+  depends=$(for deb in "$build"/packages/*_{"$host_arch",all}.deb; do dpkg-deb -f "$deb" Depends; done |
+    tr ',|' '\n\n' | sed 's/[(:].*//; s/ //g' | grep -E '^(lib|python3$)' | grep -v nodebeat | sort -u | paste -sd,)
   want="$suite tmpfiles $depends, made by $EUID"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
   "${as_root[@]}" rm -rf --one-file-system "$dir" "$dir.complete" || return

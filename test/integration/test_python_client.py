@@ -491,6 +491,11 @@ def test_a_faster_writer_is_not_overwritten(cell, open_client):
             with client.session("s") as s:
                 body(s)
                 cell.client.call("session.update", session_id="s", state={"x": 100 + s.version})
+    # That a key is not there was seen as well.
+    with pytest.raises(errors.Conflict):
+        with client.session("s") as s:
+            s["n"] = s.get("fresh", 0) + 1
+            cell.client.call("session.update", session_id="s", state={"fresh": 5})
 
 
 def test_contended_increments_are_all_counted(cell, open_client):

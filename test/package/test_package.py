@@ -18,7 +18,7 @@ import pytest
 CONFIG = "/etc/nodebeat/nodebeat.toml"
 # systemd-sysusers locks them, and keeps a copy of each that it changes.
 ACCOUNTS = r"/etc/((passwd|group|shadow|gshadow)-?|\.pwd\.lock)$"
-OURS = ["nodebeat", "nodebeat-tools", "nodebeat-audit", "libnodebeat0", "libnodebeat-dev"]
+OURS = ["nodebeat", "nodebeat-tools", "nodebeat-audit", "libnodebeat0", "libnodebeat-dev", "python3-nodebeat"]
 
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >>/systemctl.log
@@ -99,7 +99,8 @@ class Tree:
 @pytest.fixture(scope="session")
 def packages():
     folder = Path(os.environ["NODEBEAT_TEST_PACKAGES"])
-    found = {name: sorted(folder.glob(f"{name}_*_{os.environ['NODEBEAT_TEST_ARCH']}.deb")) for name in OURS}
+    arches = {"python3-nodebeat": "all"}
+    found = {name: sorted(folder.glob(f"{name}_*_{arches.get(name, os.environ['NODEBEAT_TEST_ARCH'])}.deb")) for name in OURS}
     assert all(len(files) == 1 for files in found.values()), f"one of each is wanted in {folder}: {found}"
     return {name: files[0] for name, files in found.items()}
 
@@ -347,6 +348,31 @@ def test_the_audit_waits_for_what_somebody_has_to_make(tree, packages):
     tree.run("dpkg", "--purge", "nodebeat-audit")
     assert "invoke stop nodebeat-audit.service" in tree.asked()
     assert not secret.parent.exists()
+
+
+ROBOT = """
+import nodebeat, nodebeat.tatbot, nodebeat.sessions
+robot = nodebeat.Robot("/run/nodebeat/agent.sock")
+print(robot.uses_library, robot.push_state([0.5]).value, nodebeat.__version__, nodebeat.Bus.__name__)
+try:
+    nodebeat.Client(timeout=0.1).agent_stats()
+except nodebeat.AgentAway as error:
+    print(error)
+"""
+
+
+def test_python_pushes_with_the_library_and_without(tree, packages):
+    version = packages["nodebeat"].name.split("_")[1]
+    tree.install(packages["python3-nodebeat"])
+    said = tree.run("python3", "-c", ROBOT)
+    assert said.startswith(f"False kept {version} Bus\n") and "is nodebeat running? systemctl status nodebeat" in said
+    tree.install(packages["libnodebeat0"])
+    assert tree.run("python3", "-c", ROBOT).startswith(f"True kept {version} Bus\n")
+    for name in ("nodebeat/py.typed", "nodebeat/aio/client.py"):
+        assert tree.path(f"/usr/lib/python3/dist-packages/{name}").exists()
+    assert tree.path("/usr/share/doc/python3-nodebeat/examples/control_loop.py").exists()
+    needed = re.split(r",\s*", re.sub(r" \([^)]*\)", "", field(packages["python3-nodebeat"], "Depends")))
+    assert needed == ["python3:any"], "the standard library and nothing else"
 
 
 def test_lintian_finds_nothing(packages):

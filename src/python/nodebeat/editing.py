@@ -98,6 +98,8 @@ class SessionEdit(MutableMapping[str, Any]):
         self._open: dict[object, str] = {}  # readings that were not written back: which key each is of
 
     def __getitem__(self, key: str) -> Any:
+        if key not in self._state:
+            self.seen.add(key)  # that it is not there
         value = self._state[key]
         if type(value) in (int, float):
             read = object()
