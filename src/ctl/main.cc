@@ -29,6 +29,8 @@ constexpr char kFooter[] =
     "in time, 6 refused by Redis, 7 standard output cannot be written, 8 the socket does not give "
     "the\n"
     "right, 9 too many calls in a second. doctor, redis check: 0 healthy, 1 warnings, 2 problems.\n"
+    "From programs: in C nodebeat/client.h (libnodebeat-dev), in Python nodebeat "
+    "(python3-nodebeat).\n"
     "More: man nodebeatctl";
 
 struct Commands {

@@ -13,6 +13,8 @@ Without a name all of it runs but the attacks, which take a minute each, the ses
          the agent stopped
   local  what the socket adds on the way to Redis, to another client and to another node, how much it carries, what
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
+  python what the Python package's pushes cost, over libnodebeat and without, beside redis-py, with all well and
+         in trouble, and what one subscriber of it receives (python_client.py)
   attacks  what another client notices while one is hostile (attacks.py)
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
   hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
@@ -50,7 +52,9 @@ from rig import Agent, Process, Redis, agent_argv, memory_kb, read
 COLLECTD = "/usr/sbin/collectd"
 WARM_UP_S = 5
 STARTS = 21
-PARTS = ("beats", "day", "push", "local", "attacks", "sessions", "hosts", "watching")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PYTHON_EVENTS = 20_000  # a second
+PARTS = ("beats", "day", "push", "local", "python", "attacks", "sessions", "hosts", "watching")
 LONG = ("attacks", "sessions", "hosts", "watching")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
@@ -203,11 +207,16 @@ def benchmark_rate(port, clients, *command):
     return float(list(csv.reader(out.splitlines()))[-1][1])
 
 
-def bench_push(daemon, folder, table, pushes):
-    cases = ("healthy", "redis_stopped", "redis_silent", "redis_gone", "agent_stopped")
+CASES = ("healthy", "redis_stopped", "redis_silent", "redis_gone", "agent_stopped")
+
+
+@contextlib.contextmanager
+def troubled_agents(daemon, folder):
+    """An agent for each of CASES, which has that trouble: name=socket."""
     with contextlib.ExitStack() as stack:
         servers, agents = {}, {}
-        for case in cases:
+        folder = tempfile.mkdtemp(dir=folder)
+        for case in CASES:
             servers[case] = Redis(folder)
             stack.enter_context(servers[case])
             way = Forwarder(servers[case].port) if case == "redis_silent" else servers[case]
@@ -219,10 +228,13 @@ def bench_push(daemon, folder, table, pushes):
         for process in (servers["redis_stopped"].process, agents["agent_stopped"].process):
             process.send_signal(signal.SIGSTOP)
             stack.callback(process.send_signal, signal.SIGCONT)
-        argv = [program("push"), "--pushes", pushes, "--fifo"]
-        for case in cases:
-            argv += ["--socket", f"{case}={agents[case].socket}"]
-        out = run(*argv)
+        yield [f"{case}={agents[case].socket}" for case in CASES]
+
+
+def bench_push(daemon, folder, table, pushes):
+    argv = [program("push"), "--pushes", pushes, "--fifo"]
+    with troubled_agents(daemon, folder) as cases:
+        out = run(*argv, *(word for case in cases for word in ("--socket", case)))
     print(f"\n{out}", end="")
     side = {}
     for name, numbers in re.findall(r"^(\w+)((?: +[\d.]+){5})$", out, re.M):
@@ -230,8 +242,38 @@ def bench_push(daemon, folder, table, pushes):
     table.title(f"a push of 4 x 7 numbers, microseconds, {pushes:,} each, beside a bare send() and the healthy case")
     for quantile in ("median", "p99.99"):
         table.row(f"push / bare, {quantile}", side["healthy"][quantile], side["bare"][quantile], at_most=2)
-    for case in cases[1:]:
+    for case in CASES[1:]:
         table.row(f"{case} / healthy, p99.99", side[case]["p99.99"], side["healthy"]["p99.99"], at_most=1.2)
+
+
+def bench_python(daemon, folder, table, pushes):
+    """The Python package: Robot.push_state over libnodebeat and in pure Python, and one subscriber."""
+    python = (sys.executable, os.path.join(ROOT, "test", "bench", "python_client.py"))
+    os.environ["PYTHONPATH"] = os.path.join(ROOT, "src", "python")
+    library = program("../../src/client/libnodebeat.so.0")
+    redis = Redis(folder)
+    with redis:
+        theirs = figures_of(run(*python, "redis", redis.port, UPDATES))["redis_py"]
+        agent = Agent(daemon, redis.port, folder, "python")
+        with agent:
+            heard = figures_of(run(*python, "events", agent.socket, PYTHON_EVENTS, FLOW_S))
+    with troubled_agents(daemon, folder) as cases:
+        ours = figures_of(run(*python, "push", "--library", library, "--pushes", pushes, "--fifo", *cases))
+    ways = {"library": ("over libnodebeat", 15), "python": ("in pure Python", 40)}
+    table.title(f"Robot.push_state of 4 x 7 numbers, microseconds, {pushes:,} each")
+    for way, (words, limit) in ways.items():
+        table.row(f"{words}, median", ours[f"{way}_healthy"][0], at_most=limit)
+    table.title("the same beside redis-py: HGET, HSET, XADD, PUBLISH")
+    for way, (words, _) in ways.items():
+        table.row(f"{words}, median", ours[f"{way}_healthy"][0], theirs[0])
+        table.row(f"{words}, p99", ours[f"{way}_healthy"][1], theirs[1])
+    table.title("the same under each fault, p99.99, beside the healthy one")
+    for way, (words, _) in ways.items():
+        for case in CASES[1:]:
+            table.row(f"{words}: {case}", ours[f"{way}_{case}"][3], ours[f"{way}_healthy"][3], at_most=1.5)
+    table.title(f"one nodebeat.Client, subscribed to {PYTHON_EVENTS:,} events a second for {FLOW_S} s")
+    table.row("came, of those that were said", heard["came"][0], heard["said"][0], at_least=1)
+    table.row("a second", heard["per_second"][0])
 
 
 def redis_py_strokes(port):
@@ -617,6 +659,8 @@ def main():
             bench_push(daemon, folder, table, arguments.pushes)
         if "local" in parts:
             bench_local(daemon, folder, table)
+        if "python" in parts:
+            bench_python(daemon, folder, table, arguments.pushes)
         if "attacks" in parts:
             figures["attacks"] = attacks.bench(daemon, folder, arguments.attack_seconds, arguments.attack)
         if "sessions" in parts:

@@ -6,12 +6,14 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from support import python_package
+from support.ctl import find_ctl
 from support.fake_agent import FakeAgent, Refusal
 from support.python_package import Blocking, Loop
 from support.waiting import wait_until
@@ -60,6 +62,16 @@ def another_agent(make_agent, agent, server):
 
 def next_of(events, kind, wanted=lambda notice: True):
     return next(e for e in events if isinstance(e, kind) and wanted(e))
+
+
+def test_the_version_is_that_of_the_packages():
+    changelog = (python_package.ROOT / "debian" / "changelog").read_text()
+    assert changelog.startswith(f"nodebeat ({nodebeat.__version__}) ")
+
+
+def test_nodebeatctl_shows_python_beside_c(program):
+    said = subprocess.run([find_ctl(), "--help"], capture_output=True, text=True).stdout
+    assert "in C nodebeat/client.h (libnodebeat-dev), in Python nodebeat (python3-nodebeat)" in said
 
 
 # --- calls -----------------------------------------------------------------------------------------------

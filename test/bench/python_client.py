@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""What the Python package costs and carries; bench.py runs it, with the package in PYTHONPATH.
+
+    python_client.py push --library PATH --pushes N [--fifo] NAME=SOCKET...   microseconds of Robot.push_state of 4 x 7
+        numbers, to each agent over libnodebeat and in pure Python, in turns, each at 1 kHz; the first is the healthy one
+    python_client.py events SOCKET RATE SECONDS   one nodebeat.Client receives so many events a second
+    python_client.py redis PORT N                 redis-py's four round trips for the same state, microseconds
+
+Prints lines of a name and figures."""
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import socket
+import sys
+import threading
+import time
+
+import nodebeat
+
+PERIOD_NS = 1_000_000
+QUANTILES = (0.5, 0.99, 0.999, 0.9999)
+
+
+def quantiles(took):
+    took.sort()
+    return [took[min(int(len(took) * q), len(took) - 1)] / 1000 for q in QUANTILES] + [took[-1] / 1000]
+
+
+def as_in_a_control_loop():
+    """Real-time priority, memory that stays, no garbage that moves: as far as this user may."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    ctypes.CDLL(None).mlockall(3)
+    gc.freeze()
+
+
+def push(options):
+    import numpy as np  # pylint: disable=import-outside-toplevel
+
+    robots = {}
+    for case in options.cases:
+        name, _, path = case.partition("=")
+        robots[f"library_{name}"] = nodebeat.Robot(path, library=options.library)
+        robots[f"python_{name}"] = nodebeat.Robot(path, library=False)
+    arms = np.zeros((4, 7))
+    phase = np.arange(28).reshape(4, 7)
+    if options.fifo:
+        as_in_a_control_loop()
+    took = {name: [] for name in robots}
+    gap = PERIOD_NS // len(robots)
+    begin = time.monotonic_ns() + PERIOD_NS
+    for step in range(options.pushes):
+        np.sin(step * 1e-3 + phase, out=arms)
+        q, dq, r, dr = arms
+        for i, (name, robot) in enumerate(robots.items()):
+            wait = begin + step * PERIOD_NS + i * gap - time.monotonic_ns()
+            if wait > 0:
+                time.sleep(wait / 1e9)
+            started = time.perf_counter_ns()
+            robot.push_state(q, dq, r, dr)
+            took[name].append(time.perf_counter_ns() - started)
+    for name, times in took.items():
+        print(name, *(f"{value:.2f}" for value in quantiles(times)))
+
+
+def events(options):
+    wanted = options.rate * options.seconds
+    with nodebeat.Client(options.socket, name="bench") as client:
+        client.event_subscribe(["bench:python"])
+        threading.Thread(target=lambda: os.spawnv(os.P_WAIT, sys.executable, [
+            sys.executable, __file__, "say", options.socket, str(options.rate), str(options.seconds)])).start()
+        came = lost = 0
+        first = last = time.monotonic()
+        for notice in client.events(timeout=3):
+            if isinstance(notice, nodebeat.Event):
+                last = time.monotonic()
+                first = last if came == 0 else first
+                came += 1
+                if came == wanted:
+                    break
+            elif isinstance(notice, nodebeat.Gap):
+                lost += notice.lost or 0
+    print("said", wanted)
+    print("came", came)
+    print("lost", lost)
+    print("per_second", f"{came / max(last - first, 1e-9):.0f}")
+
+
+def say(options):
+    """The other side: lines in portions of 10 ms."""
+    event = {"n": 1, "filling": "x" * 200}
+    params = {"channel": "bench:python", "event": event, "record": False}
+    text = json.dumps({"jsonrpc": "2.0", "method": "event.publish", "params": params}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(options.socket)
+        began = time.monotonic()
+        for i in range(options.seconds * 100):
+            s.sendall(text * (options.rate // 100))
+            time.sleep(max(0.0, began + (i + 1) / 100 - time.monotonic()))
+
+
+def redis_py(options):
+    import redis  # pylint: disable=import-outside-toplevel
+
+    client, took = redis.Redis(port=options.port), []
+    state = {"timestamp": "2026-11-20T14:03:07.123456", "node_id": "bench", "is_connected_l": True, "is_connected_r": True,
+             **{name: [0.123456789012345 * i for i in range(7)] for name in ("joints_l", "joints_r", "velocities_l", "velocities_r")},
+             "current_pose": "executing", "goal_time_slow": 2.0, "goal_time_fast": 0.5}
+    for _ in range(options.updates):
+        time.sleep(0.001)
+        started = time.perf_counter_ns()
+        text = json.dumps(state)
+        client.hget("bench:robot", "state")
+        client.hset("bench:robot", mapping={"state": text, "last_updated": state["timestamp"]})
+        client.xadd("bench:telemetry", {"node_id": "bench", "state": text}, maxlen=5000)
+        client.publish("bench:robot", text)
+        took.append(time.perf_counter_ns() - started)
+    print("redis_py", *(f"{value:.2f}" for value in quantiles(took)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("push")
+    one.add_argument("--library", required=True)
+    one.add_argument("--pushes", type=int, required=True)
+    one.add_argument("--fifo", action="store_true")
+    one.add_argument("cases", nargs="+")
+    one.set_defaults(run=push)
+    for name, function in (("events", events), ("say", say)):
+        one = commands.add_parser(name)
+        one.add_argument("socket")
+        one.add_argument("rate", type=int)
+        one.add_argument("seconds", type=int)
+        one.set_defaults(run=function)
+    one = commands.add_parser("redis")
+    one.add_argument("port", type=int)
+    one.add_argument("updates", type=int)
+    one.set_defaults(run=redis_py)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
