@@ -113,7 +113,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       sessions_(parts.loop, rpc_, operations_, scripts_, identity_, config,
                 cell::Sessions::NameOf::to<&LocalApi::name_of>(this)),
       look_(parts.loop, reader_, rpc_, operations_, identity_.node,
-            Delegate<std::string_view()>::to<&LocalApi::own_health>(this)),
+            Delegate<std::string_view()>::to<&LocalApi::own_health>(this),
+            Delegate<bool()>::to<&fleet::WatchService::is_watched>(&parts.watch)),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {
   // In the order in which a client is told what its will may hold.
   dispatcher_.add(cell::Robot::kMethods, &robot_);
@@ -216,9 +217,9 @@ void LocalApi::tell_of_redis(const redis::LinkStatus& status) {
   if (gone == gone_said_ || (!gone && status.state < redis::LinkState::steady)) return;
   gone_said_ = gone;
   const wire::EventSource source{identity_.node, identity_.instance_id, loop_.clock().wall_now()};
-  on_node_event(wire::node_events_channel(identity_.node),
-                gone ? wire::redis_gone_event(source, status.words)
-                     : wire::redis_back_event(source));
+  on_node_event(
+      wire::node_events_channel(identity_.node),
+      gone ? wire::redis_gone_event(source, status.words) : wire::redis_back_event(source));
 }
 
 // These questions go out on the link itself, since they have to be answered before the first

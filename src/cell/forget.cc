@@ -10,7 +10,8 @@ namespace {
 
 class ForgetOperation final : public Operation {
  public:
-  explicit ForgetOperation(std::string_view node) : node_(node) {}
+  ForgetOperation(std::string_view node, Delegate<void(std::string_view)> on_forgotten)
+      : node_(node), on_forgotten_(on_forgotten) {}
 
  private:
   void begin() override {
@@ -26,6 +27,7 @@ class ForgetOperation final : public Operation {
   void on_done(node::Forgetting::Outcome outcome) {
     switch (outcome) {
       case node::Forgetting::Outcome::forgotten:
+        on_forgotten_(node_);
         return answer("{}");
       case node::Forgetting::Outcome::alive:
         return refuse(rpc::conflict(
@@ -45,13 +47,15 @@ class ForgetOperation final : public Operation {
   }
 
   std::string node_;
+  Delegate<void(std::string_view)> on_forgotten_;
   std::unique_ptr<node::Forgetting> forgetting_;
 };
 
 }  // namespace
 
-std::unique_ptr<Operation> make_forget_operation(std::string_view node) {
-  return std::make_unique<ForgetOperation>(node);
+std::unique_ptr<Operation> make_forget_operation(std::string_view node,
+                                                 Delegate<void(std::string_view)> on_forgotten) {
+  return std::make_unique<ForgetOperation>(node, on_forgotten);
 }
 
 }  // namespace nb::cell

@@ -8,6 +8,7 @@
 
 namespace nb::cell {
 
-std::unique_ptr<Operation> make_forget_operation(std::string_view node);
+std::unique_ptr<Operation> make_forget_operation(std::string_view node,
+                                                 Delegate<void(std::string_view)> on_forgotten);
 
 }  // namespace nb::cell

@@ -26,42 +26,55 @@ constexpr auto kHealthParams = rpc::takes(kNode);
 constexpr auto kStatusParams = rpc::takes(kLimit, kCursor);
 constexpr auto kForgetParams = rpc::takes(kGoneNode);
 
-// {"node_id":...,"health":...,"age_ms":...}; `health` is JSON or empty for none.
-std::string health_result(std::string_view node, std::string_view health, WallTime now) {
+// {"node_id":...,"health":...,"age_ms":...,"state":...}; `health` is JSON, "null" for none.
+std::string health_result(std::string_view name, const fleet::KnownNode& node,
+                          std::string_view health, std::optional<WallTime> lost_since,
+                          const Clock& clock) {
   std::string out;
   json::Writer json(out);
-  json.begin_object().key("node_id").string(node).key("health");
-  if (health.empty()) {
-    json.null().key("age_ms").null().end_object();
-    return out;
-  }
-  json.raw(health).key("age_ms");
-  std::string scratch;
-  const auto text = json::View::of(health)["last_heartbeat"].string(scratch);
-  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
-  if (beat) {
+  json.begin_object().key("node_id").string(name).key("health").raw(health).key("age_ms");
+  if (const auto beat = fleet::last_beat(health)) {
     // Two computers' clocks are compared: a beat from the future is a fresh one.
-    const auto age = std::chrono::floor<std::chrono::milliseconds>(now - *beat);
+    const auto age = std::chrono::floor<std::chrono::milliseconds>(clock.wall_now() - *beat);
     json.integer(std::max<int64_t>(age.count(), 0));
   } else {
     json.null();
   }
+  append_standing(node, lost_since, std::nullopt, json);
   json.end_object();
   return out;
 }
 
+std::string_view or_null(std::string_view json) {
+  return json.empty() ? std::string_view("null") : json;
+}
+
 class HealthOperation final : public Operation {
  public:
-  HealthOperation(const Clock& clock, std::string_view node)
-      : clock_(clock), node_(node), key_(wire::node_health_key(node)) {}
+  HealthOperation(const Clock& clock, fleet::Fleet& fleet, std::string_view node)
+      : clock_(clock), fleet_(fleet), name_(node), key_(wire::node_health_key(node)) {}
 
  private:
-  enum What { kSize, kHealth, kKnown };
+  enum What { kMark, kLease, kSize, kHealth, kKnown };
 
-  void begin() override { ask(kSize, {"HSTRLEN", key_, "health"}); }
+  void begin() override { ask(kMark, {"HGET", wire::kDeadKey, name_}); }
 
   void on_reply(int what, redis::Reply reply) override {
     const bool says_no = reply.is_error();
+    node_.answered = clock_.now();
+    if (what == kMark || what == kLease) {
+      const auto value = redis::read_value(reply);
+      if (!value && !says_no) return refuse_as_malformed(what == kMark ? "HGET" : "GETRANGE");
+      // To a user that may not read it a node has no lease.
+      const std::string_view text = value.value_or("");
+      if (what == kMark) {
+        mark_ = text.empty() ? 0 : fleet::digest_of(text);
+        node_.asked = clock_.now();
+        return ask(kLease, {"GETRANGE", wire::lease_key(name_), "0", "384"});
+      }
+      take_lease(node_, text, mark_);
+      return ask(kSize, {"HSTRLEN", key_, "health"});
+    }
     if (what == kSize) {
       // A user that may not ask for the size reads all the same.
       const auto size = redis::read_count(reply);
@@ -76,23 +89,29 @@ class HealthOperation final : public Operation {
     const auto value = redis::read_value(reply);
     if (!value) return refuse_as_malformed("HGET");
     if (what == kKnown) {
-      if (reply.is_nil()) {
-        return refuse(rpc::not_found("no node '" + node_ + "' was ever seen"));
+      if (reply.is_nil() && node_.lease == 0) {
+        return refuse(rpc::not_found("no node '" + name_ + "' was ever seen"));
       }
-      return answer(health_result(node_, {}, clock_.wall_now()));
+      return answer_node();
     }
-    const std::string_view text = *value;
-    if (text.empty()) return ask_whether_known();
-    std::string health;
-    if (fleet::is_health(text)) append_compact(json::View::of(text), health);
-    answer(health_result(node_, health, clock_.wall_now()));
+    if (value->empty()) return ask_whether_known();
+    take_health(node_, *value);
+    answer_node();
   }
 
-  void ask_whether_known() { ask(kKnown, {"HGET", wire::kNodesKey, node_}); }
+  void ask_whether_known() { ask(kKnown, {"HGET", wire::kNodesKey, name_}); }
+
+  void answer_node() {
+    const fleet::KnownNode& known = fleet_.learn(name_, std::move(node_));
+    answer(health_result(name_, known, or_null(known.health), {}, clock_));
+  }
 
   const Clock& clock_;
-  std::string node_;
+  fleet::Fleet& fleet_;
+  std::string name_;
   std::string key_;
+  uint64_t mark_ = 0;
+  fleet::KnownNode node_;
 };
 
 }  // namespace
@@ -105,26 +124,33 @@ constexpr rpc::Method Look::kMethods[] = {
 };
 
 Look::Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operations& operations,
-           const std::string& own_node, Delegate<std::string_view()> own_health)
+           const std::string& own_node, Delegate<std::string_view()> own_health,
+           Delegate<bool()> is_watched)
     : clock_(loop.clock()),
       front_(front),
       operations_(operations),
       own_node_(own_node),
       own_health_(own_health),
-      fleet_(loop, reader, own_node,
-             fleet::Fleet::Wiring{
-                 Delegate<bool()>::to<&Operations::redis_is_there>(&operations), own_health,
-                 Delegate<bool(uint64_t, size_t)>::to<&Operations::has_room>(&operations),
-                 Delegate<size_t(uint64_t)>::to<&Operations::result_bytes>(&operations),
-                 Delegate<void(uint64_t, std::string_view)>::to<&Look::answer_status>(this)}) {}
+      fleet_(
+          loop, reader, own_node,
+          fleet::Fleet::Wiring{
+              Delegate<bool()>::to<&Operations::redis_is_there>(&operations), is_watched,
+              own_health, Delegate<bool(uint64_t, size_t)>::to<&Operations::has_room>(&operations),
+              Delegate<size_t(uint64_t)>::to<&Operations::result_bytes>(&operations),
+              Delegate<void(uint64_t, std::string_view)>::to<&Look::answer_status>(this)}) {}
 
 void Look::health(rpc::Call& call) {
   std::string scratch;
   const auto node = call[kNode].string(scratch);
   if (!node || *node == own_node_) {
-    return call.answer(health_result(own_node_, own_health_(), clock_.wall_now()));
+    return call.answer(health_result(own_node_, fleet_.own(), or_null(own_health_()), {}, clock_));
   }
-  operations_.begin(call, std::make_unique<HealthOperation>(clock_, *node));
+  if (const fleet::KnownNode* known = fleet_.find(*node)) {
+    const auto lost = fleet_.lost_since();
+    const std::string_view health = or_null(lost ? std::string_view() : known->health);
+    return call.answer(health_result(*node, *known, health, lost, clock_));
+  }
+  operations_.begin(call, std::make_unique<HealthOperation>(clock_, fleet_, *node));
 }
 
 void Look::status(rpc::Call& call) {
@@ -144,7 +170,9 @@ void Look::forget(rpc::Call& call) {
   if (node == own_node_) {
     return call.refuse(rpc::conflict("this is the node that this agent runs on"));
   }
-  operations_.begin(call, make_forget_operation(node));
+  operations_.begin(
+      call, make_forget_operation(
+                node, Delegate<void(std::string_view)>::to<&fleet::Fleet::forget>(&fleet_)));
 }
 
 void Look::inspect(rpc::Call& call) {

@@ -15,9 +15,12 @@ namespace nb::cell {
 
 class Look {
  public:
-  // All references must outlive it. `own_health`: of this node, as last beaten, JSON or "null".
+  // All references must outlive it. `own_health`: of this node, as last beaten, JSON; "null" or
+  // empty before the first beat.
+  // `is_watched`: whether somebody watches the leases of the cell.
   Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operations& operations,
-       const std::string& own_node, Delegate<std::string_view()> own_health);
+       const std::string& own_node, Delegate<std::string_view()> own_health,
+       Delegate<bool()> is_watched);
 
   static const rpc::Method kMethods[4];
   void health(rpc::Call& call);

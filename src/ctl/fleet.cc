@@ -9,8 +9,29 @@
 namespace nb::ctl {
 namespace {
 
+using State = FleetNode::State;
+
+// What the agent makes of all that it knows of the node. An agent of an earlier version tells the
+// health only.
+void read_standing(Json standing, FleetNode& node) {
+  const std::string_view text = standing["state"].text();
+  node.since = standing["since"].timestamp_us();
+  if (text.empty()) {
+    node.state = node.up ? State::up : node.last_seen ? State::down : State::not_seen;
+  } else {
+    node.state = text == "up"        ? State::up
+                 : text == "suspect" ? State::suspect
+                 : text == "down"    ? State::down
+                                     : State::unknown;
+    node.reason = printable(standing["cause"].text());
+    node.up = node.state == State::up || node.state == State::suspect;
+  }
+  if (node.state == State::down && !node.since) node.since = node.last_seen;
+  if (node.state == State::unknown && !node.since && !node.last_seen) node.state = State::not_seen;
+}
+
 FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> last_seen,
-                    int64_t now) {
+                    Json standing, int64_t now) {
   FleetNode node;
   node.name = printable(name);
   node.last_seen = last_seen;
@@ -32,6 +53,7 @@ FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> l
       (up ? node.probes_down : node.probes_unknown).push_back(printable(probe["name"].text()));
     }
   }
+  read_standing(standing, node);
   if (node.last_seen) node.age_ms = (now - *node.last_seen) / 1000;
   return node;
 }
@@ -44,11 +66,14 @@ Cell level(const std::optional<double>& value, bool up, const Style& style, size
 }
 
 Cell state(const FleetNode& node, int64_t now) {
-  if (node.up) return {"up", Colour::green};
-  if (!node.last_seen) return {"not seen yet", Colour::dim};
-  std::string text = "down since " + local_time(*node.last_seen, now);
+  if (node.state == State::up) return {"up", Colour::green};
+  if (node.state == State::not_seen) return {"not seen yet", Colour::dim};
+  std::string text = node.state == State::suspect ? "suspect"
+                     : node.state == State::down  ? "down"
+                                                  : "unknown";
+  if (node.since) text += " since " + local_time(*node.since, now);
   if (!node.reason.empty()) text += " (" + node.reason + ")";
-  return {std::move(text), Colour::red};
+  return {std::move(text), node.state == State::down ? Colour::red : Colour::yellow};
 }
 
 Cell mcp(const FleetNode& node) {
@@ -88,7 +113,7 @@ Fleet read_fleet(Json status, int64_t now) {
   for (const Json health : status["nodes_health"]) {
     const std::string name(health.name());
     const auto seen = status["nodes_last_seen"][name.c_str()].timestamp_us();
-    fleet.nodes.push_back(read_node(name, health, seen, fleet.now));
+    fleet.nodes.push_back(read_node(name, health, seen, status["nodes"][name.c_str()], fleet.now));
   }
   std::sort(fleet.nodes.begin(), fleet.nodes.end(),
             [](const FleetNode& a, const FleetNode& b) { return a.name < b.name; });

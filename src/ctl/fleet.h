@@ -15,8 +15,11 @@ using namespace terminal;
 
 struct FleetNode {
   std::string name;
-  bool up = false;
-  std::string reason;                // why the node is down, if its agent told
+  enum class State : uint8_t { not_seen, up, suspect, down, unknown };
+  State state = State::not_seen;
+  bool up = false;                   // or suspect
+  std::optional<int64_t> since;      // microseconds since 1970: when that state began
+  std::string reason;                // why the node is not up
   std::optional<int64_t> age_ms;     // the age of the last beat
   std::optional<int64_t> last_seen;  // microseconds since 1970
   std::optional<double> cpu, memory, disk, temperature;

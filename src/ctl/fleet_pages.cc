@@ -24,6 +24,7 @@ std::string StatusPages::add(std::string_view page) {
   if (first_.empty()) first_ = page;
   health_.add(json::View::of(page)["nodes_health"].raw());
   last_seen_.add(json::View::of(page)["nodes_last_seen"].raw());
+  standings_.add(json::View::of(page)["nodes"].raw());
   const JsonDocument cursor(json::View::of(page)["cursor"].raw());
   return std::string(cursor.root().text());
 }
@@ -35,6 +36,8 @@ std::string StatusPages::joined() const {
       out.raw("nodes_health", '{' + health_.body + '}');
     } else if (member.name_is("nodes_last_seen")) {
       out.raw("nodes_last_seen", '{' + last_seen_.body + '}');
+    } else if (member.name_is("nodes")) {
+      out.raw("nodes", '{' + standings_.body + '}');
     } else if (!member.name_is("cursor")) {
       out.raw(member.raw_name, member.value.raw());
     }

@@ -30,7 +30,7 @@ class StatusPages {
     std::set<std::string, std::less<>> names;
     void add(std::string_view object);
   };
-  Members health_, last_seen_;
+  Members health_, last_seen_, standings_;
 };
 
 }  // namespace nb::ctl

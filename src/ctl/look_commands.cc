@@ -250,9 +250,9 @@ ExitCode run_nodes(const Context& context) {
   std::string out = fleet_table(fleet, self["node_id"].text(), context.style).text(context.style);
   out += '\n' + fleet_summary(fleet) + "; * is this one\n";
   if (!fleet.redis_connected) {
-    out += context.style.paint(
-               Colour::red,
-               "Redis is not connected: only this node is known; see nodebeatctl doctor") +
+    out += context.style.paint(Colour::red,
+                               "Redis is not connected: how the other nodes are is not known; see "
+                               "nodebeatctl doctor") +
            '\n';
   }
   return say(out);

@@ -53,7 +53,7 @@ class Follower {
     if (!first.ok()) return first;
     find_strokes();
     // Later changes are found by comparison with this.
-    for (const FleetNode& node : model_.fleet().nodes) was_up_[node.name] = node.up;
+    for (const FleetNode& node : model_.fleet().nodes) states_[node.name] = node.state;
     return first;
   }
 
@@ -152,10 +152,14 @@ class Follower {
   }
 
   void print_changes() {
+    using State = FleetNode::State;
     for (const FleetNode& node : model_.fleet().nodes) {
-      bool& was_up = was_up_[node.name];
-      if (was_up != node.up) print_notice(node.name + (node.up ? " is up" : " is down"));
-      was_up = node.up;
+      // Of a node that is unknown or suspect nothing new is known, and a thousand may be.
+      if (node.state == State::unknown || node.state == State::suspect) continue;
+      State& was = states_[node.name];
+      const bool news = (was == State::up) != (node.state == State::up);
+      if (news) print_notice(node.name + (node.state == State::up ? " is up" : " is down"));
+      was = node.state;
     }
   }
 
@@ -163,7 +167,7 @@ class Follower {
   const bool prints_;
   AgentLink link_;
   TopModel model_;
-  std::map<std::string, bool> was_up_;
+  std::map<std::string, FleetNode::State> states_;  // as they were told last
   Presence presence_ = Presence::there;
   int unanswered_ = 0;  // refreshes in a row that got no answer
   bool changed_ = false;

@@ -8,14 +8,13 @@
 #include "json/guard.h"
 #include "json/view.h"
 #include "wire/keys.h"
+#include "wire/lease.h"
 
 namespace nb::fleet {
 
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
 
-// A cell has fewer. Of nodes beyond this number, only the count is told.
-constexpr size_t kMaxNodes = 4000;
 // Of the healths of one walk. The next page has those for which there was no room.
 constexpr size_t kMaxKeptBytes = 1024 * 1024;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
@@ -23,17 +22,12 @@ constexpr std::string_view kPage = "500";
 // Of HSCAN: a server whose cursor never becomes 0 is not asked for ever.
 constexpr int kMaxPages = 100;
 constexpr size_t kMaxSessionName = 256;
+// One byte more than a lease has.
+constexpr std::string_view kLastLeaseByte = "384";
+static_assert(wire::kLeaseBytes == 384);
 
 bool is_executing(std::string_view progress) {
   return is_health(progress) && json::View::of(progress)["is_executing"].boolean().value_or(false);
-}
-
-// As a timestamp in our form; empty if the health does not tell one.
-std::string last_beat(json::View health) {
-  std::string scratch;
-  const auto text = health["last_heartbeat"].string(scratch);
-  const auto beat = text ? parse_timestamp(*text) : std::nullopt;
-  return beat ? format_timestamp(*beat) : std::string();
 }
 
 }  // namespace
@@ -46,8 +40,7 @@ bool is_health(std::string_view json) {
 }
 
 CellWalk::CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery,
-                   std::string_view own_node, std::string_view own_health, std::string_view from,
-                   Delegate<void()> on_done)
+                   std::string_view own_node, std::string_view from, Delegate<void()> on_done)
     : loop_(loop),
       reader_(reader),
       discovery_(discovery),
@@ -55,10 +48,7 @@ CellWalk::CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery,
       on_done_(on_done),
       began_(loop.now()),
       next_node_(cell_.nodes.end()) {
-  Cell::Node& own = cell_.nodes[std::string(own_node)];
-  own.own = true;
-  own.registered = true;
-  if (own_health != "null"sv) own.health = own_health;
+  cell_.nodes[std::string(own_node)].own = true;
   for (Lane& lane : lanes_) lane.walk = this;
 }
 
@@ -115,16 +105,21 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   for (size_t i = 0; page && i + 1 < page->elements.size(); i += 2) {
     if (step_ == Step::nodes) {
       add_node(page->text(i), true);
+    } else if (step_ == Step::marks) {
+      if (cell_.nodes.contains(page->text(i))) {
+        marks_.insert_or_assign(std::string(page->text(i)), digest_of(page->text(i + 1)));
+      }
     } else if (running_.size() < kMaxNodes && is_name(page->text(i)) &&
                page->text(i + 1).size() <= kMaxSessionName && !page->text(i + 1).empty()) {
       running_.insert_or_assign(std::string(page->text(i)), std::string(page->text(i + 1)));
     }
   }
   cursor_ = page ? page->cursor : 0;
-  const bool full =
-      step_ == Step::nodes ? cell_.nodes.size() >= kMaxNodes : running_.size() >= kMaxNodes;
+  const bool full = step_ == Step::nodes      ? cell_.nodes.size() >= kMaxNodes
+                    : step_ == Step::sessions ? running_.size() >= kMaxNodes
+                                              : false;
   const bool more = cursor_ != 0 && ++pages_ < kMaxPages && !full;
-  if (more) return ask_page(step_ == Step::nodes ? wire::kNodesKey : wire::kStrokesKey);
+  if (more) return ask_page(page_key());
   cursor_ = 0;
   pages_ = 0;
   if (step_ == Step::nodes) {
@@ -133,16 +128,24 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
     // Our own may not be in it yet.
     if (full || more) cell_.nodes_left_out = known_ - std::min<uint64_t>(known_, registered);
     discovery_.for_each_node([&](std::string_view name) { add_node(name, false); });
-    step_ = Step::sessions;
-    return ask_page(wire::kStrokesKey);
+  }
+  if (step_ < Step::sessions) {
+    step_ = step_ == Step::nodes ? Step::marks : Step::sessions;
+    return ask_page(page_key());
   }
   choose_sessions();
   begin_lanes();
 }
 
+std::string_view CellWalk::page_key() const {
+  return step_ == Step::nodes   ? wire::kNodesKey
+         : step_ == Step::marks ? wire::kDeadKey
+                                : wire::kStrokesKey;
+}
+
 void CellWalk::add_node(std::string_view name, bool registered) {
   if (cell_.nodes.size() >= kMaxNodes || !is_name(name)) return;
-  Cell::Node& node = cell_.nodes[std::string(name)];
+  KnownNode& node = cell_.nodes[std::string(name)];
   node.registered = node.registered || registered;
 }
 
@@ -185,9 +188,11 @@ bool CellWalk::next_in_lane(Lane& lane) {
     lane.name = next_node_->first;
     lane.node = &next_node_->second;
     ++next_node_;
-    const std::string key = wire::node_health_key(lane.name);
-    const std::string_view command[] = {"HSTRLEN", key, "health"};
-    return ask_in_lane(lane, Lane::Asked::size, command);
+    if (lane.node->own) return next_in_lane(lane);
+    const std::string key = wire::lease_key(lane.name);
+    const std::string_view command[] = {"GETRANGE", key, "0", kLastLeaseByte};
+    lane.node->asked = loop_.now();
+    return ask_in_lane(lane, Lane::Asked::lease, command);
   }
   if (!late && !sessions_.empty()) {
     lane.name = std::move(sessions_.back());
@@ -225,7 +230,16 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
   if (!answer.reply && !answer.limit) return finish(false);
   const redis::Reply reply = answer.reply;
   if (reply && !reply.is_error() && !has_form(lane.asked, reply)) return finish(false);
+  if (lane.node != nullptr) lane.node->answered = loop_.now();
   switch (lane.asked) {
+    case Asked::lease: {
+      const auto mark = marks_.find(lane.name);
+      // To a user that may not read it a node has no lease.
+      take_lease(*lane.node, reply.text(), mark == marks_.end() ? 0 : mark->second);
+      const std::string key = wire::node_health_key(lane.name);
+      const std::string_view command[] = {"HSTRLEN", key, "health"};
+      return (void)ask_in_lane(lane, Asked::size, command);
+    }
     case Asked::size: {
       const auto size = redis::read_count(reply);
       // If the size may not be asked for, the value is read all the same.
@@ -234,8 +248,8 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
         const std::string_view command[] = {"HGET", key, "health"};
         return (void)ask_in_lane(lane, Asked::health, command);
       }
-      lane.node->health.clear();
-      if (*size > kMaxHealth || lane.node->registered) return (void)ask_history(lane);
+      lane.node->too_long = *size > kMaxHealth;
+      if (lane.node->too_long || lane.node->registered) return (void)ask_history(lane);
       // It may have gone since it was found; or it is there, and empty.
       const std::string key = wire::node_health_key(lane.name);
       const std::string_view command[] = {"TYPE", key};
@@ -278,6 +292,7 @@ bool CellWalk::has_form(Lane::Asked asked, redis::Reply reply) {
       return redis::read_count(reply).has_value();
     case Asked::type:
       return redis::read_type(reply).has_value();
+    case Asked::lease:
     case Asked::health:
     case Asked::progress:
       return redis::read_value(reply).has_value();
@@ -291,18 +306,15 @@ bool CellWalk::has_form(Lane::Asked asked, redis::Reply reply) {
 
 // False: it has none.
 bool CellWalk::on_health(Lane& lane, std::string_view text) {
-  Cell::Node& node = *lane.node;
-  node.health.clear();
-  if (!is_health(text)) return false;
-  const json::View health = json::View::of(text);
-  cell_.online += health["is_reachable"].boolean().value_or(true);
-  node.last_seen = last_beat(health);
-  if (lane.name <= from_ || kept_bytes_ + text.size() > kMaxKeptBytes) {
+  KnownNode& node = *lane.node;
+  if (!take_health(node, text)) return false;
+  if (lane.name <= from_ || kept_bytes_ + node.health.size() > kMaxKeptBytes) {
     node.left_out = true;
+    std::string().swap(node.health);
     return true;
   }
-  append_compact(health, node.health);
   kept_bytes_ += node.health.size();
+  node.health.shrink_to_fit();
   return true;
 }
 
@@ -310,25 +322,13 @@ void CellWalk::finish(bool connected) {
   if (std::exchange(done_, true)) return;
   cancel();
   cell_.connected = connected;
-  for (auto it = cell_.nodes.begin(); it != cell_.nodes.end();) {
-    Cell::Node& node = it->second;
-    if (node.looked_at && !node.gone) {
-      ++it;
-      continue;
-    }
-    // Nothing is known of a node that was not asked for, except of this agent's own: its last beat.
-    if (node.own) {
-      if (!node.health.empty()) {
-        const json::View health = json::View::of(node.health);
-        cell_.online += health["is_reachable"].boolean().value_or(true);
-        node.last_seen = last_beat(health);
-      }
-      ++it;
-      continue;
-    }
-    if (connected && !node.gone) ++cell_.nodes_left_out;
-    it = cell_.nodes.erase(it);
-  }
+  // Nothing is known of a node that was not asked for, except of this agent's own.
+  std::erase_if(cell_.nodes, [&](const auto& item) {
+    const KnownNode& node = item.second;
+    const bool known = node.own || (node.looked_at && !node.gone);
+    if (!known && connected && !node.gone) ++cell_.nodes_left_out;
+    return !known;
+  });
   on_done_();
 }
 

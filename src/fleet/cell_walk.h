@@ -1,6 +1,6 @@
-// CellWalk: one look at the whole cell in Redis: which nodes there are, the health of each, or when
-// each was last seen, and how many stroke sessions run. Many questions are under way at once. The
-// walk is bounded in nodes, in the size of each health, in memory, and in time.
+// CellWalk: one look at the whole cell in Redis: which nodes there are, the lease and the health of
+// each, or when each was last seen, and how many stroke sessions run. Many questions are under way
+// at once. The walk is bounded in nodes, in the size of each health, in memory, and in time.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fleet/discovery.h"
+#include "fleet/known_node.h"
 #include "redis/reader.h"
 #include "uv/loop.h"
 
@@ -17,17 +18,7 @@ namespace nb::fleet {
 
 // What was found.
 struct Cell {
-  struct Node {
-    std::string health;     // JSON; empty: none
-    std::string last_seen;  // bare timestamp; empty: unknown
-    bool own = false;
-    bool registered = false;  // in nodebeat:nodes
-    bool looked_at = false;
-    bool left_out = false;  // its health is known, but there was no room to keep it
-    bool gone = false;      // only a key named it, and the key is gone
-  };
-  std::map<std::string, Node, std::less<>> nodes;
-  int64_t online = 0;
+  std::map<std::string, KnownNode, std::less<>> nodes;
   int64_t active_sessions = 0;
   uint64_t nodes_left_out = 0;  // beyond the number that one walk takes
   bool connected = false;       // Redis answered to the end
@@ -38,29 +29,40 @@ class CellWalk {
   // A health that is longer is shown as none.
   static constexpr size_t kMaxHealth = 32 * 1024;
 
-  // `own_node` and `own_health` (JSON or "null") are this node's name and last beat, which are
-  // known without Redis. The walk keeps the healths of nodes behind `from`, in the order of their
-  // names, as far as there is room. Calls `on_done` once, perhaps from within start().
+  // A cell has fewer nodes. Of those beyond this number, only the count is told.
+  static constexpr size_t kMaxNodes = 4000;
+
+  // Of `own_node` nothing is read. The walk keeps the healths of nodes behind `from`, in the order
+  // of their names, as far as there is room. Calls `on_done` once, perhaps from within start().
   CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery, std::string_view own_node,
-           std::string_view own_health, std::string_view from, Delegate<void()> on_done);
+           std::string_view from, Delegate<void()> on_done);
   CellWalk(const CellWalk&) = delete;
   CellWalk& operator=(const CellWalk&) = delete;
   ~CellWalk();
 
   // Without Redis nothing is asked.
   void start(bool redis_is_there);
-  const Cell& cell() const { return cell_; }
+  Cell& cell() { return cell_; }
   MonoTime began() const { return began_; }
 
  private:
-  enum class Step : uint8_t { size, nodes, sessions, lanes };
+  enum class Step : uint8_t { size, nodes, marks, sessions, lanes };
   // One of the questions that are under way at once: the steps about one node, or one session.
   struct Lane {
     CellWalk* walk = nullptr;
     uint64_t question = 0;
-    enum class Asked : uint8_t { nothing, size, health, type, history, progress_size, progress };
+    enum class Asked : uint8_t {
+      nothing,
+      lease,
+      size,
+      health,
+      type,
+      history,
+      progress_size,
+      progress
+    };
     Asked asked = Asked::nothing;
-    Cell::Node* node = nullptr;
+    KnownNode* node = nullptr;
     std::string name;  // of the node, or the session
 
     void on_answer(const redis::ReaderAnswer& answer) { walk->on_lane(*this, answer); }
@@ -73,6 +75,7 @@ class CellWalk {
   void add_node(std::string_view name, bool registered);
   void choose_sessions();
   void begin_lanes();
+  std::string_view page_key() const;
   bool next_in_lane(Lane& lane);
   void on_lane(Lane& lane, const redis::ReaderAnswer& answer);
   bool ask_in_lane(Lane& lane, Lane::Asked asked, std::span<const std::string_view> command);
@@ -95,9 +98,10 @@ class CellWalk {
   uint64_t cursor_ = 0;
   int pages_ = 0;
   size_t kept_bytes_ = 0;
+  std::map<std::string, uint64_t, std::less<>> marks_;       // digests of nodebeat:dead
   std::map<std::string, std::string, std::less<>> running_;  // of nodebeat:strokes
   std::vector<std::string> sessions_;                        // to be looked at
-  std::map<std::string, Cell::Node, std::less<>>::iterator next_node_;
+  std::map<std::string, KnownNode, std::less<>>::iterator next_node_;
   std::array<Lane, kLanes> lanes_;
   size_t lanes_busy_ = 0;
   bool discovering_ = false;

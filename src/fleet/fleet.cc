@@ -1,5 +1,7 @@
 #include "fleet/fleet.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,12 +14,23 @@ namespace {
 
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
+// What a node has on a page beside its name, its health and texts of its own.
+constexpr size_t kAroundNode = 160;
 constexpr int kPagesATurn = 8;
 // After a walk the fleet rests so many times as long as the walk took, so that clients that ask
 // without a pause take a fifth of the agent and of Redis; but not so long that a person would
-// notice.
+// notice. So it does after pages.
 constexpr int kRests = 4;
 constexpr Duration kMaxRest = std::chrono::milliseconds(500);
+
+// The view of a thousand nodes is some megabytes in small pieces. What lies between other pieces is
+// not given back by itself. In a program with a large heap of its own that would take long.
+void give_memory_back() {
+#ifdef __GLIBC__
+  constexpr size_t kSmallHeap = 64 << 20;
+  if (::mallinfo2().arena < kSmallHeap) ::malloc_trim(0);
+#endif
+}
 
 }  // namespace
 
@@ -28,7 +41,13 @@ Fleet::Fleet(uv::Loop& loop, redis::Reader& reader, std::string_view own_node, c
       wiring_(wiring),
       discovery_(loop, reader),
       soon_(loop, Delegate<void()>::to<&Fleet::on_turn>(this)),
-      rest_(loop, Delegate<void()>::to<&Fleet::begin_soon>(this)) {}
+      rest_(loop, Delegate<void()>::to<&Fleet::begin_soon>(this)),
+      idle_(loop, Delegate<void()>::to<&Fleet::on_idle>(this)) {
+  own_.own = true;
+  own_.state = NodeState::up;
+  own_.source = NodeSource::own;
+  own_.since = loop.clock().wall_now();
+}
 
 void Fleet::ask(Wish wish) {
   waiting_.push_back(std::move(wish));
@@ -38,7 +57,8 @@ void Fleet::ask(Wish wish) {
 void Fleet::on_client_closed(uint64_t client) {
   const auto is_gone = [&](const Wish& wish) { return wish.client == client; };
   std::erase_if(waiting_, is_gone);
-  if (std::erase_if(served_, is_gone) == 0 || !served_.empty()) return;
+  std::erase_if(ready_, is_gone);
+  if (std::erase_if(walking_, is_gone) == 0 || !walking_.empty()) return;
   walk_.reset();
   done_ = false;
   begin_soon();
@@ -46,56 +66,94 @@ void Fleet::on_client_closed(uint64_t client) {
 
 void Fleet::stop() {
   waiting_.clear();
-  served_.clear();
+  walking_.clear();
+  ready_.clear();
   walk_.reset();
+  view_.reset();
   done_ = false;
   rest_.stop();
+  idle_.stop();
   soon_.cancel();
 }
 
 // Not at once: all questions of one turn share the walk.
 void Fleet::begin_soon() {
-  if (!walk_ && !waiting_.empty()) soon_.request();
+  if (!waiting_.empty()) soon_.request();
 }
 
 void Fleet::on_turn() {
-  if (!walk_) return begin();
-  if (!done_) return;
-  // Not all in one turn: a page is some 50 us of work, and there may be two hundred of them.
-  for (int i = 0; i < kPagesATurn && !served_.empty(); ++i) {
-    const Wish wish = std::move(served_.back());
-    served_.pop_back();
-    wiring_.answer(wish.token, page(walk_->cell(), wish));
+  if (walk_ && done_) adopt();
+  if (!ready_.empty()) {
+    // Not all in one turn: a page is some 50 us of work, and there may be two hundred of them.
+    for (int i = 0; i < kPagesATurn && !ready_.empty(); ++i) {
+      const Wish wish = std::move(ready_.back());
+      ready_.pop_back();
+      wiring_.answer(wish.token, page(wish));
+    }
+    if (!ready_.empty()) return soon_.request();
+    const MonoTime now = loop_.now();
+    no_page_before_ = now + std::min(kRests * (now - serving_), kMaxRest);
   }
-  if (!served_.empty()) return soon_.request();
-  done_ = false;
-  const MonoTime now = loop_.now();
-  rest_until_ = now + std::min(kRests * (now - walk_->began()), kMaxRest);
-  walk_.reset();
   begin();
 }
 
+// A question that may be answered from the view is; the others wait for a walk.
 void Fleet::begin() {
   if (waiting_.empty()) return;
-  const MonoTime now = loop_.now();
-  if (now < rest_until_) return rest_.start(rest_until_ - now);
-  // A client that does not read its pages waits until it does.
+  const MonoTime now = asked_ = loop_.now();
+  if (!idle_.active()) idle_.start(kIdle);
+  if (now < no_page_before_) return rest_.start(no_page_before_ - now);
   std::vector<Wish> left;
+  std::vector<Wish> for_walk;
   for (Wish& wish : waiting_) {
-    const auto pages = std::count_if(served_.begin(), served_.end(), [&](const Wish& other) {
-      return other.client == wish.client;
-    });
+    const auto is_ours = [&](const Wish& other) { return other.client == wish.client; };
+    const auto pages = std::count_if(ready_.begin(), ready_.end(), is_ours) +
+                       std::count_if(for_walk.begin(), for_walk.end(), is_ours) +
+                       std::count_if(walking_.begin(), walking_.end(), is_ours);
+    // A client that does not read its pages waits until it does.
     const bool room = wiring_.has_room(wish.client, static_cast<size_t>(pages));
-    (room ? served_ : left).push_back(std::move(wish));
+    const bool at_once = room && can_answer(wish, now);
+    (at_once ? ready_ : room ? for_walk : left).push_back(std::move(wish));
   }
   waiting_ = std::move(left);
-  if (served_.empty()) return rest_.start(pause_.next());
+  if (!ready_.empty()) {
+    serving_ = now;
+    soon_.request();
+  }
+  if (!for_walk.empty() && !walk_ && now >= no_walk_before_) {
+    // Of the healths, those are kept that a page may show.
+    std::string from = for_walk.front().from;
+    for (const Wish& wish : for_walk) from = std::min(from, wish.from);
+    walking_ = std::move(for_walk);
+    return walk(from);
+  }
+  const bool crowded = !waiting_.empty() && ready_.empty() && for_walk.empty() && !walk_;
+  waiting_.insert(waiting_.end(), std::make_move_iterator(for_walk.begin()),
+                  std::make_move_iterator(for_walk.end()));
+  if (waiting_.empty()) return;
+  if (crowded) return rest_.start(pause_.next());
   pause_.reset();
-  // Of the healths, those are kept that a page may show.
-  std::string from = served_.front().from;
-  for (const Wish& wish : served_) from = std::min(from, wish.from);
-  walk_ = std::make_unique<CellWalk>(loop_, reader_, discovery_, own_node_, wiring_.own_health(),
-                                     from, Delegate<void()>::to<&Fleet::on_walk_done>(this));
+  if (!walk_ && now < no_walk_before_) rest_.start(no_walk_before_ - now);
+}
+
+bool Fleet::can_answer(const Wish& wish, MonoTime now) const {
+  if (!view_ || walked_ == MonoTime::min()) return false;
+  if (!wiring_.redis_is_there()) return true;
+  if (!view_->connected || now - walked_ >= kFresh) return false;
+  // Of the first node of the page the health is kept.
+  const auto first = view_->nodes.upper_bound(wish.from);
+  return first == view_->nodes.end() || !first->second.left_out;
+}
+
+void Fleet::walk(const std::string& from) {
+  pause_.reset();
+  // Its healths will not be shown any more: two views at a time would take twice the memory.
+  if (view_) {
+    for (auto& [name, node] : view_->nodes) std::string().swap(node.health);
+    walked_ = MonoTime::min();
+  }
+  walk_ = std::make_unique<CellWalk>(loop_, reader_, discovery_, own_node_, from,
+                                     Delegate<void()>::to<&Fleet::on_walk_done>(this));
   walk_->start(wiring_.redis_is_there());
 }
 
@@ -105,46 +163,156 @@ void Fleet::on_walk_done() {
   soon_.request();
 }
 
-std::string Fleet::page(const Cell& cell, const Wish& wish) const {
+// What the walk has found is the view, judged by what the view was.
+void Fleet::adopt() {
+  const MonoTime now = loop_.now();
+  Cell& found = walk_->cell();
+  if (found.connected) {
+    const Circumstances circumstances = now_here();
+    connects_ = reader_.connects();
+    for (auto& [name, node] : found.nodes) {
+      if (node.own) continue;
+      const auto known = view_ ? view_->nodes.find(name) : found.nodes.end();
+      const bool has_before = view_ && known != view_->nodes.end();
+      judge(node, has_before ? &known->second : nullptr, circumstances);
+    }
+    view_ = std::make_unique<Cell>(std::move(found));
+    read_wall_ = circumstances.wall;
+  } else if (view_) {
+    view_->connected = false;
+    view_->nodes[own_node_].own = true;
+  } else {
+    view_ = std::make_unique<Cell>(std::move(found));
+  }
+  walked_ = now;
+  no_walk_before_ = now + std::min(kRests * (now - walk_->began()), kMaxRest);
+  if (ready_.empty()) serving_ = now;
+  ready_.insert(ready_.end(), std::make_move_iterator(walking_.begin()),
+                std::make_move_iterator(walking_.end()));
+  walking_.clear();
+  walk_.reset();
+  done_ = false;
+}
+
+void Fleet::on_idle() {
+  const MonoTime now = loop_.now();
+  const Duration left = asked_ + kIdle - now;
+  if (left > Duration::zero() || walk_ || !ready_.empty()) {
+    return idle_.start(std::max(left, Duration(std::chrono::seconds(1))));
+  }
+  view_.reset();
+  walked_ = MonoTime::min();
+  give_memory_back();
+}
+
+Circumstances Fleet::now_here() const {
+  return {wiring_.is_watched(), connects_ == reader_.connects(), loop_.clock().wall_now()};
+}
+
+const KnownNode& Fleet::own() {
+  const auto beat = last_beat(wiring_.own_health());
+  own_.has_changed = beat.has_value();
+  if (beat) own_.changed = loop_.now() - (loop_.clock().wall_now() - *beat);
+  return own_;
+}
+
+std::optional<WallTime> Fleet::lost_since() const {
+  const bool lost = !wiring_.redis_is_there() || (walked_ != MonoTime::min() && !view_->connected);
+  return lost ? std::optional(read_wall_) : std::nullopt;
+}
+
+const KnownNode* Fleet::find(std::string_view node) {
+  if (!view_) return nullptr;
+  const MonoTime now = asked_ = loop_.now();
+  const auto at = view_->nodes.find(node);
+  if (at == view_->nodes.end() || at->second.own) return nullptr;
+  if (!wiring_.redis_is_there()) return &at->second;
+  const KnownNode& known = at->second;
+  const bool is_whole = !known.too_long && known.has_health() == !known.health.empty();
+  return is_whole && now - known.answered < kFresh ? &known : nullptr;
+}
+
+const KnownNode& Fleet::learn(std::string_view node, KnownNode&& read) {
+  if (!view_) view_ = std::make_unique<Cell>();
+  asked_ = loop_.now();
+  if (!idle_.active()) idle_.start(kIdle);
+  if (read_wall_ == WallTime{} || walked_ == MonoTime::min()) {
+    read_wall_ = loop_.clock().wall_now();
+  }
+  KnownNode& known = view_->nodes[std::string(node)];
+  const bool has_before = known.answered != MonoTime::min();
+  judge(read, has_before ? &known : nullptr, now_here());
+  known = std::move(read);
+  return known;
+}
+
+void Fleet::forget(std::string_view node) {
+  if (!view_) return;
+  const auto at = view_->nodes.find(node);
+  if (at != view_->nodes.end()) view_->nodes.erase(at);
+}
+
+std::string Fleet::page(const Wish& wish) {
   const size_t room = wiring_.page_bytes(wish.client) - kAroundNodes;
+  const MonoTime now = loop_.now();
+  const WallTime wall = loop_.clock().wall_now();
+  const auto lost = lost_since();
+  const std::string_view own_health = wiring_.own_health();
   std::string healths;
   std::string seen;
+  std::string standings;
   json::Writer health_json(healths);
   json::Writer seen_json(seen);
+  json::Writer standing_json(standings);
   health_json.begin_object();
   seen_json.begin_object();
+  standing_json.begin_object();
   std::string_view last;
   bool complete = true;
   size_t count = 0;
-  for (auto at = cell.nodes.upper_bound(wish.from); at != cell.nodes.end(); ++at) {
+  for (auto at = view_->nodes.upper_bound(wish.from); at != view_->nodes.end(); ++at) {
     const auto& [name, node] = *at;
-    // "name":null,"name":"2026-11-20T14:03:07.123456", with what an escape adds to a text.
-    const size_t size = 2 * name.size() + node.health.size() + 6 * node.last_seen.size() + 20;
-    if (count == wish.limit || node.left_out || healths.size() + seen.size() + size > room) {
+    const std::string_view health = node.own ? own_health : std::string_view(node.health);
+    // Of a text with what an escape adds.
+    const size_t size = 3 * name.size() + health.size() + 6 * node.last_seen.size() +
+                        6 * node.cause.size() + kAroundNode;
+    if (count == wish.limit || (node.left_out && !lost) ||
+        healths.size() + seen.size() + standings.size() + size > room) {
       complete = false;
       break;
     }
     ++count;
     last = name;
     health_json.key(name);
-    node.health.empty() ? health_json.null() : health_json.raw(node.health);
+    health.empty() || (lost && !node.own) ? health_json.null() : health_json.raw(health);
     seen_json.key(name);
-    node.last_seen.empty() ? seen_json.null() : seen_json.string(node.last_seen);
+    const auto own_beat = node.own ? last_beat(own_health) : std::nullopt;
+    const std::string last_seen = own_beat ? format_timestamp(*own_beat) : node.last_seen;
+    last_seen.empty() ? seen_json.null() : seen_json.string(last_seen);
+    standing_json.key(name).begin_object();
+    append_standing(node.own ? own() : node, lost, now, standing_json);
+    standing_json.end_object();
   }
   health_json.end_object();
   seen_json.end_object();
+  standing_json.end_object();
+  const auto online =
+      lost ? 1 : std::count_if(view_->nodes.begin(), view_->nodes.end(), [](const auto& item) {
+        return item.second.own || item.second.counts_as_online();
+      });
   std::string out;
   json::Writer json(out);
-  json.begin_object().key("redis_connected").boolean(cell.connected);
-  json.key("active_stroke_sessions").integer(cell.active_sessions);
-  json.key("nodes_online").integer(cell.online);
-  json.key("total_nodes").integer(static_cast<int64_t>(cell.nodes.size() + cell.nodes_left_out));
+  json.begin_object().key("redis_connected").boolean(!lost);
+  json.key("active_stroke_sessions").integer(lost ? 0 : view_->active_sessions);
+  json.key("nodes_online").integer(online);
+  json.key("total_nodes")
+      .integer(static_cast<int64_t>(view_->nodes.size() + view_->nodes_left_out));
   json.key("nodes_health").raw(healths).key("nodes_last_seen").raw(seen);
-  json.key("timestamp").string(format_timestamp(loop_.clock().wall_now()));
-  json.key("cursor");
+  json.key("nodes").raw(standings);
+  json.key("timestamp").string(format_timestamp(wall)).key("cursor");
   // If no node had room on this page, the walk of the next call keeps more healths.
   complete ? json.null() : json.string(count > 0 ? last : std::string_view(wish.from));
-  json.key("nodes_left_out").integer(static_cast<int64_t>(cell.nodes_left_out)).end_object();
+  json.key("nodes_left_out").integer(static_cast<int64_t>(view_->nodes_left_out)).end_object();
   return out;
 }
 

@@ -1,10 +1,16 @@
-// Fleet: the status of the whole cell. One walk over the cell is under way at a time. All questions
-// that were asked before the walk began share its result; each has a page of its own. After a walk
-// the fleet rests, so that clients that ask without a pause take only a part of Redis' time.
+// Fleet: the one view that this agent has of its cell. It is what the last walk over the cell has
+// found, with what has changed from one walk to the next, and it is kept for as long as somebody
+// asks. A question is answered from it at once if it is younger than a second. Otherwise all
+// questions that wait share one walk. After a walk, and after pages, the fleet rests, so that
+// clients that ask without a pause take only a part of the agent's and of Redis' time.
+//
+// Without Redis the view stays, and says of each other node that it is unknown since it was last
+// read.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +29,9 @@ class Fleet {
   // What the fleet needs from the agent, and how the fleet answers.
   struct Wiring {
     Delegate<bool()> redis_is_there;
-    // This node's health as last beaten, JSON or "null".
+    // Whether some agent watches the leases of the cell.
+    Delegate<bool()> is_watched;
+    // This node's health as last beaten, JSON; "null" or empty before the first.
     Delegate<std::string_view()> own_health;
     // Whether a client that gets so many pages already may get one more: one that does not read
     // has to wait.
@@ -40,6 +48,9 @@ class Fleet {
     std::string from;    // the page begins behind this node
   };
   static constexpr size_t kMostNodes = 1000;  // on a page
+  static constexpr Duration kFresh = std::chrono::seconds(1);
+  // So long after the last question the view is given up.
+  static constexpr Duration kIdle = std::chrono::seconds(10);
 
   // `loop` and `reader` must outlive it.
   Fleet(uv::Loop& loop, redis::Reader& reader, std::string_view own_node, const Wiring& wiring);
@@ -51,26 +62,54 @@ class Fleet {
   // Nobody is answered any more.
   void stop();
 
+  // What the view has of another node than the own one: if that is young enough to be an answer, or
+  // if Redis cannot be read. Null: Redis is to be asked. Valid during this turn.
+  const KnownNode* find(std::string_view node);
+  // When Redis was last read, if it cannot be read now.
+  std::optional<WallTime> lost_since() const;
+  // What was read of one node is judged, and kept as well.
+  const KnownNode& learn(std::string_view node, KnownNode&& read);
+  // The node was taken out of the cell's list.
+  void forget(std::string_view node);
+  // The own node, of which nothing is read.
+  const KnownNode& own();
+
  private:
   void begin_soon();
   void begin();
+  void walk(const std::string& from);
   void on_walk_done();
   void on_turn();
-  std::string page(const Cell& cell, const Wish& wish) const;
+  void adopt();
+  void on_idle();
+  bool can_answer(const Wish& wish, MonoTime now) const;
+  Circumstances now_here() const;
+  std::string page(const Wish& wish);
 
   uv::Loop& loop_;
   redis::Reader& reader_;
   std::string own_node_;
+  KnownNode own_;
   Wiring wiring_;
   Discovery discovery_;
-  std::vector<Wish> waiting_;  // for the next walk
-  std::vector<Wish> served_;   // by the walk at hand
+  std::vector<Wish> waiting_;  // until it is decided how they are answered
+  std::vector<Wish> walking_;  // for the walk at hand
+  std::vector<Wish> ready_;    // for their turn, with a page of the view
   std::unique_ptr<CellWalk> walk_;
   bool done_ = false;  // the walk is
-  MonoTime rest_until_ = MonoTime::min();
+
+  std::unique_ptr<Cell> view_;
+  MonoTime walked_ = MonoTime::min();  // when the walk ended that the view is of
+  WallTime read_wall_{};               // when Redis was last read
+  uint64_t connects_ = 0;              // of the reader, at that walk
+  MonoTime asked_{};                   // when somebody has asked last
+  MonoTime serving_{};                 // since when the pages at hand are made
+  MonoTime no_walk_before_ = MonoTime::min();
+  MonoTime no_page_before_ = MonoTime::min();
   RoomPause pause_;
   uv::Soon soon_;
   uv::Timer rest_;
+  uv::Timer idle_;
 };
 
 }  // namespace nb::fleet

@@ -3,9 +3,9 @@
 // holder is gone. The holder looks at all leases and announces what it finds.
 //
 // What is decided stands in two pure classes: who holds the watch in WatchClaim, which node is lost
-// in Watcher. This one reads for them, and has the script (wire/watch.lua) write what they want. The
-// watch is read over the link, behind the lease. Everything else goes over a connection of its own,
-// which is there only while this agent holds the watch or claims it.
+// in Watcher. This one reads for them, and has the script (wire/watch.lua) write what they want.
+// The watch is read over the link, behind the lease. Everything else goes over a connection of its
+// own, which is there only while this agent holds the watch or claims it.
 #pragma once
 
 #include <memory>
@@ -70,6 +70,11 @@ class WatchService {
   void stop();
 
   WatchFigures figures() const;
+  // Whether this agent or another one is known to watch.
+  bool is_watched() const {
+    const WatchRole role = figures().role;
+    return role == WatchRole::watching || role == WatchRole::watched;
+  }
 
  private:
   // One run of the script that announces something.

@@ -218,6 +218,32 @@ def test_nodes(ctl, fake):
     assert lines[2][heads[0]:].startswith("up") and lines[2][heads[1]:] == "1 up"
 
 
+def test_nodes_are_shown_as_the_agent_judges_them(ctl, fake):
+    """Whatever their healths say."""
+    nodes = {
+        "hog": {"state": "up", "since": None, "age_ms": 300, "source": "own"},
+        "ook": {"state": "suspect", "since": "2026-11-20T14:03:08.000000", "age_ms": 2100, "source": "lease",
+                "cause": "lease not renewed for 2.1 s"},
+        "eek": {"state": "down", "since": "2026-11-20T14:02:00.000000", "age_ms": None, "source": "lease",
+                "cause": "lease not renewed for 3.1 s (seen by hog)"},
+        "ant": {"state": "unknown", "since": "2026-11-20T14:01:00.000000", "age_ms": 1, "source": "lease",
+                "cause": "Redis cannot be read"},
+        "bee": {"state": "unknown", "since": None, "age_ms": None, "source": "health", "cause": "not seen yet"},
+    }
+    fake.answers["system.status"] = {
+        **STATUS, "nodes": nodes,
+        "nodes_health": {**STATUS["nodes_health"], "ant": None, "bee": None},
+        "nodes_last_seen": {**STATUS["nodes_last_seen"], "ant": "2026-11-20T14:01:00.000000", "bee": None}}
+    lines = {line.split()[0].rstrip("*"): line for line in ctl("nodes").stdout.splitlines() if line}
+    assert re.match(r"hog\*? +up ", lines["hog"])
+    assert re.match(r"ook +suspect since 14:03:08 \(lease not renewed for 2.1 s\)", lines["ook"])
+    assert re.match(r"eek +down since 14:02:00 \(lease not renewed for 3.1 s \(seen by hog\)\)", lines["eek"])
+    assert re.match(r"ant +unknown since 14:01:00 \(Redis cannot be read\)", lines["ant"])
+    assert re.match(r"bee +not seen yet", lines["bee"])
+    assert "2 of 5 nodes are up" in ctl("nodes").stdout
+    assert json.loads(ctl("nodes", "--json").stdout)["nodes"] == nodes
+
+
 def test_nodes_without_utf8_are_ascii(ctl, fake):
     text = ctl("nodes", LC_ALL="C").stdout
     assert text.isascii() and "####------" in text

@@ -188,8 +188,8 @@ def test_all_who_ask_at_once_share_one_look(cell, connect):
     for client in clients:
         for request_id in range(1, 5):
             assert client.answer(request_id)["total_nodes"] == 51
-    calls = cell.redis.info("commandstats")["cmdstat_hstrlen"]["calls"]
-    assert calls < 51 * 40, "80 asked; without sharing each would ask for each node"
+    calls = cell.redis.info("commandstats").get("cmdstat_hstrlen", {}).get("calls", 0)
+    assert calls < 51 * 10, "80 asked; without sharing each would ask for each node"
 
 
 def test_a_status_does_not_look_through_the_past(cell):
@@ -202,7 +202,7 @@ def test_a_status_does_not_look_through_the_past(cell):
     assert cell.client.call("system.status")["active_stroke_sessions"] == 3
     assert cell.redis.info("commandstats")["cmdstat_hget"]["calls"] < 60
     cell.client.call("stroke.end", ack="stored")
-    assert cell.client.call("system.status")["active_stroke_sessions"] == 2
+    wait_until(lambda: cell.client.call("system.status")["active_stroke_sessions"] == 2)
     assert cell.redis.hget("nodebeat:strokes", "ook") == ""
 
 
@@ -214,7 +214,7 @@ def test_what_others_write_is_found_soon(cell):
     assert status["nodes_health"]["python"]["node_id"] == "python"
     assert status["active_stroke_sessions"] == 1
     cell.redis.delete("node:health:python")
-    assert cell.client.call("system.status")["total_nodes"] == 1, "nobody has listed it"
+    wait_until(lambda: cell.client.call("system.status")["total_nodes"] == 1)  # nobody has listed it
 
 
 def test_a_fleet_in_pages(cell):
@@ -288,7 +288,8 @@ def test_a_scan_page_of_other_keys_than_were_asked_for(strange):
 
     def answer(command):
         return {"SCAN": page, "HSCAN": b"*2\r\n$1\r\n0\r\n*0\r\n", "HLEN": b":0\r\n",
-                "HSTRLEN": b":0\r\n", "TYPE": b"+hash\r\n", "XREVRANGE": b"*0\r\n"}.get(command[0])
+                "HSTRLEN": b":0\r\n", "TYPE": b"+hash\r\n", "XREVRANGE": b"*0\r\n",
+                "GETRANGE": b"$0\r\n\r\n"}.get(command[0])
 
     status = strange(answer).call("system.status")
     assert status["redis_connected"] and set(status["nodes_health"]) == {"ook", "ok"}
@@ -323,7 +324,8 @@ def test_a_walk_without_an_end_is_ended(strange, sanitized):
                 b"$%d\r\n%s\r\n" % (len(key), key.encode()) for key in keys)
         if command[0] == "HSCAN":
             return b"*2\r\n$1\r\n7\r\n*0\r\n"
-        return {"HLEN": b":0\r\n", "HSTRLEN": b":0\r\n", "TYPE": b"+none\r\n"}.get(command[0])
+        return {"HLEN": b":0\r\n", "HSTRLEN": b":0\r\n", "TYPE": b"+none\r\n",
+                "GETRANGE": b"$0\r\n\r\n"}.get(command[0])
 
     client = strange(answer)
     status = client.call("system.status", timeout=20)
@@ -360,7 +362,8 @@ STRANGE = {
                                          ("HGETALL", b"*2\r\n$1\r\na\r\n$1\r\nb\r\n")]),
     "object": ("state.get", {"key": "robot:state:x"},
                [("TYPE", b"+hash\r\n"), ("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
-    "health": ("health.get", {"node": "hog"}, [("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
+    "health": ("health.get", {"node": "hog"},
+               [("GETRANGE", b"$0\r\n\r\n"), ("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
     "inspect": ("redis.inspect", {}, [("INFO", b"$3\r\na:b\r\n"), ("CONFIG", b"*2\r\n$1\r\na\r\n$2\r\nno\r\n"),
                                       ("ACL", b"$7\r\ndefault\r\n"), ("TIME", b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n")]),
     "forget": ("node.forget", {"node": "hog"}, [("TYPE", b"+none\r\n"), ("HGET", b"$2\r\n{}\r\n"), ("HDEL", b":1\r\n")]),
@@ -375,6 +378,7 @@ def test_a_reply_of_another_form_is_no_value_and_no_absence(strange, what):
     method, params, steps = STRANGE[what]
     replies = dict(steps)
     client = strange(lambda command: replies.get(command[0]))
+    others = itertools.count()
     assert client.call(method, params) is not None
     for name, right in steps:
         for wrong in FORMS:
@@ -383,15 +387,18 @@ def test_a_reply_of_another_form_is_no_value_and_no_absence(strange, what):
             if name == "TIME" and wrong[:1] == b"*":
                 continue  # a time that cannot be read is null
             replies[name] = wrong
+            if method == "health.get":
+                params = {"node": f"n{next(others)}"}  # what is known for less than a second is not asked for
             error = refused(client, method, params)
             assert error.name == "unavailable" and "documentation" in error.message, (name, wrong)
         replies[name] = right
 
 
-@pytest.mark.parametrize("name", ["HLEN", "HSCAN", "SCAN", "HSTRLEN", "HGET", "XREVRANGE"])
+@pytest.mark.parametrize("name", ["HLEN", "HSCAN", "SCAN", "GETRANGE", "HSTRLEN", "HGET", "XREVRANGE"])
 def test_a_status_of_a_stranger_knows_of_no_other_node(strange, name):
     nodes = b"*2\r\n$1\r\n0\r\n*2\r\n$3\r\nhog\r\n$2\r\n{}\r\n"
     replies = {"HLEN": b":1\r\n", "SCAN": b"*2\r\n$1\r\n0\r\n*0\r\n", "HSTRLEN": b":2\r\n",
+               "GETRANGE": b"$0\r\n\r\n",
                "HGET": b"$2\r\n{}\r\n", "XREVRANGE": b"*0\r\n"}
 
     def answer(command):

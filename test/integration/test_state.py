@@ -377,9 +377,11 @@ STATS = {
     "clients_left_out": int,
     "probes": [{"name": str, "type": str, "up": (bool, NULL), "detail": str}],
 }
-HEALTH = {"node_id": str, "health": (dict, NULL), "age_ms": (int, NULL)}
+HEALTH = {"node_id": str, "health": (dict, NULL), "age_ms": (int, NULL), "state": str,
+          "since": (str, NULL), "source": str}
 STATUS = {"redis_connected": bool, "active_stroke_sessions": int, "nodes_online": int,
-          "total_nodes": int, "nodes_health": dict, "nodes_last_seen": dict, "timestamp": str,
+          "total_nodes": int, "nodes_health": dict, "nodes_last_seen": dict, "nodes": dict,
+          "timestamp": str,
           "cursor": (str, NULL), "nodes_left_out": int}
 INSPECT = {"version": str, "role": str, "maxmemory_bytes": int, "used_memory_bytes": int,
            "maxmemory_policy": str, "loading": bool, "aof_enabled": bool, "rdb_last_save_ok": bool,
@@ -479,14 +481,13 @@ def test_status_of_a_cell(cell, make_agent, steady):
     cell.client.call("stroke.start", total_strokes=1)
     cell.client.call("stroke.start", total_strokes=2, ack="stored")
     dead.kill()
-    wait_until(lambda: not cell.redis.exists("node:health:eek"))
-
-    status = cell.client.call("system.status")
+    # Its health has expired, and its lease was not renewed.
+    status = wait_until(lambda: (s := cell.client.call("system.status"))["nodes"].get("eek", {}).get(
+        "state") == "down" and set(s["nodes"]) >= {"ook", "hog", "python"} and s)
     assert_shape(status, STATUS)
     assert status["redis_connected"] is True
     assert set(status["nodes_health"]) == {"ook", "hog", "eek", "python"}
     assert set(status["nodes_last_seen"]) == set(status["nodes_health"])
-    assert status["nodes_health"]["eek"] is None
     assert TIMESTAMP.fullmatch(status["nodes_last_seen"]["eek"])
     assert status["nodes_health"]["hog"]["node_id"] == "hog"
     assert status["nodes_health"]["python"]["is_reachable"] is True
@@ -497,11 +498,16 @@ def test_status_of_a_cell(cell, make_agent, steady):
 
     assert cell.client.call("health.get", node="hog")["health"]["node_id"] == "hog"
     gone = cell.client.call("health.get", node="eek")
-    assert gone == {"node_id": "eek", "health": None, "age_ms": None}
+    assert gone["state"] == "down" and gone["source"] == "lease" and "lease not renewed" in gone["cause"]
+    assert gone["health"]["is_reachable"] is False, "the watcher has written that"
+    states = {name: (n["state"], n["source"]) for name, n in status["nodes"].items()}
+    assert states == {"ook": ("up", "own"), "hog": ("up", "lease"), "eek": ("down", "lease"),
+                      "python": ("up", "health")}
     assert refused(cell.client, "health.get", node="nobody").name == "not_found"
     other.stop()
-    status = cell.client.call("system.status")
-    assert status["nodes_online"] == 2 and status["nodes_health"]["hog"]["is_reachable"] is False
+    status = wait_until(lambda: (s := cell.client.call("system.status"))["nodes_online"] == 2 and s)
+    assert status["nodes_health"]["hog"]["is_reachable"] is False
+    assert status["nodes"]["hog"]["state"] == "down" and status["nodes"]["hog"]["cause"] == "stopped"
     cell.redis.config_resetstat()
     cell.client.call("system.status")
     assert "cmdstat_keys" not in cell.redis.info("commandstats")

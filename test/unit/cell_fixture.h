@@ -174,7 +174,8 @@ class CellTest : public testing::Test {
     robot.emplace(loop, log, identity, events, writes, config, note("/agent.sock.robot"));
     stroke.emplace(loop, log, identity, events, writes, config, note("/agent.sock.session"));
     look.emplace(loop, *reader, front, operations, identity.node,
-                 Delegate<std::string_view()>::to<&CellTest::own_health>(this));
+                 Delegate<std::string_view()>::to<&CellTest::own_health>(this),
+                 Delegate<bool()>::to<&CellTest::is_watched>(this));
     dispatcher.emplace();
     dispatcher->add(Robot::kMethods, &*robot);
     dispatcher->add(Stroke::kMethods, &*stroke);
@@ -189,6 +190,7 @@ class CellTest : public testing::Test {
   }
   std::string note(const char* name) { return keeps_notes ? tree(name) : std::string(); }
   std::string_view own_health() { return health; }
+  bool is_watched() { return watched; }
 
   // --- calls
 
@@ -292,6 +294,7 @@ class CellTest : public testing::Test {
   bool keeps_notes = false;
   bool reads_back = false;
   rpc::Rights rights = rpc::Rights::all();
+  bool watched = true;
   std::string health = R"({"last_heartbeat":"2026-11-20T14:03:06.000000"})";
   node::Identity identity{"ook", "boot", "ook-1"};
   outbox::Outbox outbox{{"ook", "ook-1", {}, {}}};

@@ -8,18 +8,26 @@ class CellLook : public CellTest {
  protected:
   static constexpr std::string_view kMalformed = "unavailable: Redis answers ";
 
+  // Of a view that is too old to be the answer.
   std::string health_of(const std::string& node) {
+    clock.ahead += 1s;
+    return health_within_a_second(node);
+  }
+  std::string health_within_a_second(const std::string& node) {
     return finally("health.get", "{\"node\":\"" + node + "\"}");
   }
 };
 
 TEST_F(CellLook, TheOwnHealthNeedsNoRedis) {
   for (const char* params : {"", "{}", R"({"node":"ook"})"}) {
-    EXPECT_EQ(call("health.get", params),
-              "{\"node_id\":\"ook\",\"health\":" + health + ",\"age_ms\":1000}");
+    const std::string answer = call("health.get", params);
+    EXPECT_TRUE(answer.starts_with("{\"node_id\":\"ook\",\"health\":" + health +
+                                   ",\"age_ms\":1000,\"state\":\"up\",\"since\":\""))
+        << answer;
+    EXPECT_TRUE(answer.ends_with(R"(,"source":"own"})")) << answer;
   }
   health = "null";
-  EXPECT_EQ(call("health.get"), R"({"node_id":"ook","health":null,"age_ms":null})");
+  EXPECT_TRUE(call("health.get").starts_with(R"({"node_id":"ook","health":null,"age_ms":null,)"));
 }
 
 TEST_F(CellLook, AnothersHealthIsRead) {
@@ -29,16 +37,17 @@ TEST_F(CellLook, AnothersHealthIsRead) {
                test::bulk(R"({"a": 1, "last_heartbeat":"2026-11-20T14:03:06.500000"})"));
   EXPECT_EQ(health_of("eek"),
             R"({"node_id":"eek","health":{"a":1,"last_heartbeat":"2026-11-20T14:03:06.500000"},)"
-            R"("age_ms":500})");
+            R"("age_ms":500,"state":"up","since":null,"source":"health"})");
   // Its clock is ahead.
   store.answer("HGET node:health:eek health",
                test::bulk(R"({"last_heartbeat":"2026-11-20T15:00:00.000000"})"));
-  EXPECT_NE(health_of("eek").find("\"age_ms\":0}"), std::string::npos);
+  EXPECT_NE(health_of("eek").find("\"age_ms\":0,"), std::string::npos);
   // A user that may not ask for the size reads all the same.
   store.answer("HSTRLEN node:health:eek health", "-NOPERM no\r\n");
-  EXPECT_NE(health_of("eek").find("\"age_ms\":0}"), std::string::npos);
+  EXPECT_NE(health_of("eek").find("\"age_ms\":0,"), std::string::npos);
   store.answer("HGET node:health:eek health", test::bulk("[1]"));
-  EXPECT_EQ(health_of("eek"), R"({"node_id":"eek","health":null,"age_ms":null})");
+  EXPECT_TRUE(health_of("eek").starts_with(
+      R"({"node_id":"eek","health":null,"age_ms":null,"state":"unknown",)"));
 }
 
 TEST_F(CellLook, ANodeWithoutAHealthIsKnownOrNot) {
@@ -46,11 +55,41 @@ TEST_F(CellLook, ANodeWithoutAHealthIsKnownOrNot) {
   store.answer("HSTRLEN node:health:eek health", ":0\r\n");
   EXPECT_EQ(health_of("eek"), "not_found: no node 'eek' was ever seen");
   store.answer("HGET nodebeat:nodes eek", test::bulk("{}"));
-  EXPECT_EQ(health_of("eek"), R"({"node_id":"eek","health":null,"age_ms":null})");
+  EXPECT_EQ(health_of("eek"),
+            R"({"node_id":"eek","health":null,"age_ms":null,"state":"unknown","since":null,)"
+            R"("source":"health","cause":"not seen yet"})");
   // It expires between the two questions.
   store.answer("HSTRLEN node:health:eek health", ":60\r\n");
   store.answer("HGET node:health:eek health", "$-1\r\n");
-  EXPECT_EQ(health_of("eek"), R"({"node_id":"eek","health":null,"age_ms":null})");
+  EXPECT_TRUE(health_of("eek").starts_with(R"({"node_id":"eek","health":null,"age_ms":null,)"));
+}
+
+TEST_F(CellLook, AHealthThatIsKnownIsNotAskedFor) {
+  connect();
+  store.answer("HSTRLEN node:health:eek health", ":60\r\n");
+  store.answer("HGET node:health:eek health", test::bulk(R"({"is_reachable":true})"));
+  store.answer("GETRANGE nodebeat:lease:eek 0 384", test::bulk("boot eek-1 7 1000 3000"));
+  const std::string first = health_of("eek");
+  EXPECT_NE(first.find(R"("state":"up","since":null,"source":"lease")"), first.npos) << first;
+  const long asked = store.count("HGET node:health:eek");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(health_within_a_second("eek"), first);
+  EXPECT_EQ(store.count("HGET node:health:eek"), asked);
+  store.answer("HGET nodebeat:dead eek", test::bulk("boot eek-1 7 1000 3000"));
+  const std::string later = health_of("eek");
+  EXPECT_NE(later.find(R"("state":"down")"), later.npos) << later;
+  EXPECT_EQ(store.count("HGET node:health:eek"), asked + 1);
+}
+
+TEST_F(CellLook, WithoutRedisAHealthThatWasKnownIsUnknownSinceThen) {
+  connect();
+  store.answer("HSTRLEN node:health:eek health", ":60\r\n");
+  store.answer("HGET node:health:eek health", test::bulk(R"({"is_reachable":true})"));
+  EXPECT_NE(health_of("eek").find(R"("state":"up")"), std::string::npos);
+  lose_redis();
+  EXPECT_EQ(health_of("eek"), R"({"node_id":"eek","health":null,"age_ms":null,"state":"unknown",)"
+                              R"("since":"2026-11-20T14:03:07.000000","source":"health",)"
+                              R"("cause":"Redis cannot be read"})");
+  EXPECT_TRUE(health_of("hog").starts_with("unavailable: "));
 }
 
 TEST_F(CellLook, AHealthOfAnotherFormIsRefused) {
@@ -87,6 +126,7 @@ TEST_F(CellLook, AStatusIsAPageOfNodes) {
   store.answer("HLEN nodebeat:nodes", ":2\r\n");
   store.answer("HSCAN nodebeat:nodes 0 COUNT 500",
                "*2\r\n$1\r\n0\r\n" + test::array_of({"eek", "{}", "hog", "{}"}));
+  store.answer("HSCAN nodebeat:dead 0 COUNT 500", "*2\r\n$1\r\n0\r\n*0\r\n");
   store.answer("HSCAN nodebeat:strokes 0 COUNT 500", "*2\r\n$1\r\n0\r\n*0\r\n");
   store.answer("HSTRLEN", ":60\r\n");
   store.answer("HGET node:health:ook health", test::bulk(health));

@@ -11,6 +11,8 @@
 #include "json/view.h"
 #include "redis/reader.h"
 #include "support/fake_store.h"
+#include "support/fast_clock.h"
+#include "support/stepped_clock.h"
 #include "support/test_loop.h"
 
 namespace nb::fleet {
@@ -26,7 +28,7 @@ std::string scan_page(const std::vector<std::string>& texts) {
 }
 
 class FleetTest : public testing::Test {
- protected:
+ public:
   FleetTest() {
     redis::LinkOptions options;
     options.greeting.databases = {0};
@@ -37,6 +39,7 @@ class FleetTest : public testing::Test {
     fleet_.emplace(
         loop_.loop(), *reader_, "ook",
         Fleet::Wiring{Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
+                      Delegate<bool()>::to<&FleetTest::is_watched>(this),
                       Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
                       Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
                       Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
@@ -44,12 +47,14 @@ class FleetTest : public testing::Test {
     store_.answer("SCAN", scan_page({}));
     store_.answer("HLEN", ":0\r\n");
     store_.answer("HSCAN", scan_page({}));
+    store_.answer("GETRANGE", "$0\r\n\r\n");
     store_.answer("HSTRLEN", ":0\r\n");
     store_.answer("XREVRANGE", "*0\r\n");
     store_.answer("TYPE", "+none\r\n");
   }
 
   bool redis_is_there() { return there_; }
+  bool is_watched() { return watched_; }
   std::string_view own_health() { return own_health_; }
   bool has_room(uint64_t client, size_t pages) { return client != crowded_ && pages < most_pages_; }
   size_t page_bytes(uint64_t) { return page_bytes_; }
@@ -89,14 +94,38 @@ class FleetTest : public testing::Test {
     return std::string(view.string(scratch).value_or("(none)"));
   }
 
-  test::TestLoop loop_;
+  // What the page says of how a node is.
+  json::View of(uint64_t token, const std::string& node) {
+    for (const json::Member& member : page(token)["nodes"].members()) {
+      if (member.name_is(node)) return member.value;
+    }
+    return {};
+  }
+  void lease(const std::string& node, int seq, int patience_ms = 3000) {
+    store_.answer("GETRANGE nodebeat:lease:" + node + " 0 384",
+                  bulk(words(node, seq, patience_ms)));
+  }
+  static std::string words(const std::string& node, int seq, int patience_ms = 3000) {
+    return "boot " + node + "-1 " + std::to_string(seq) + " 1000 " + std::to_string(patience_ms);
+  }
+  // One question after `later`, on a page of its own.
+  void look_again(Duration later) {
+    clock_.ahead += later;
+    ask(++token_);
+    ASSERT_TRUE(answered(pages_.size() + 1));
+  }
+
+  test::SteppedClock clock_;
+  test::TestLoop loop_{clock_};
   FakeStore store_;
   std::optional<redis::Reader> reader_;
   std::optional<Fleet> fleet_;
   std::vector<std::string> registered_;
   std::map<uint64_t, std::string> pages_;
   bool there_ = true;
+  bool watched_ = true;
   std::string own_health_ = "null";
+  uint64_t token_ = 100;
   uint64_t crowded_ = 0;
   size_t most_pages_ = 100;
   size_t page_bytes_ = 60'000;
@@ -112,12 +141,20 @@ TEST_F(FleetTest, APageHasEachNodeWithItsHealthOrWhenItWasLastSeen) {
   ASSERT_TRUE(answered(1));
   EXPECT_EQ(page(1)["redis_connected"].boolean(), true);
   EXPECT_EQ(page(1)["total_nodes"].integer(), 3);
-  EXPECT_EQ(page(1)["nodes_online"].integer(), 1);
+  EXPECT_EQ(page(1)["nodes_online"].integer(), 2);
   EXPECT_EQ(page(1)["nodes_health"]["eek"]["is_reachable"].boolean(), true);
   EXPECT_EQ(page(1)["nodes_health"]["hog"].type(), json::View::Type::null);
   EXPECT_EQ(text_of(page(1)["nodes_last_seen"]["eek"]), "2026-11-20T14:03:07.123456");
   EXPECT_EQ(text_of(page(1)["nodes_last_seen"]["hog"]), "2023-11-14T22:13:20.000000");
   EXPECT_EQ(page(1)["cursor"].type(), json::View::Type::null);
+  EXPECT_EQ(of(1, "eek").raw(), R"({"state":"up","since":null,"age_ms":null,"source":"health"})");
+  EXPECT_EQ(of(1, "hog").raw(),
+            R"({"state":"down","since":"2023-11-14T22:13:20.000000","age_ms":null,)"
+            R"("source":"health","cause":"its health has expired"})");
+  EXPECT_EQ(text_of(of(1, "ook")["state"]), "up");
+  EXPECT_EQ(text_of(of(1, "ook")["source"]), "own");
+  EXPECT_EQ(page(1)["nodes_health"]["ook"].raw(), own_health_);
+  EXPECT_EQ(store_.count("HSTRLEN node:health:ook"), 0) << "of itself it knows more than Redis";
 }
 
 TEST_F(FleetTest, AllQuestionsOfATurnShareOneWalk) {
@@ -134,18 +171,186 @@ TEST_F(FleetTest, AllQuestionsOfATurnShareOneWalk) {
   EXPECT_EQ(page(2)["cursor"].type(), json::View::Type::null);
 }
 
-TEST_F(FleetTest, ALaterQuestionGetsAWalkOfItsOwn) {
+TEST_F(FleetTest, AQuestionWithinASecondIsAnsweredFromTheView) {
+  add_node("eek", R"({"is_reachable":true})");
   ask(1);
   ASSERT_TRUE(answered(1));
-  ask(2);
-  ASSERT_TRUE(answered(2));
+  for (uint64_t token = 2; token <= 20; ++token) {
+    ask(token);
+    ASSERT_TRUE(answered(token));
+    EXPECT_EQ(page(token)["nodes_health"]["eek"].raw(), R"({"is_reachable":true})");
+  }
+  EXPECT_EQ(store_.count("HLEN"), 1) << "one walk";
+  look_again(1s);
   EXPECT_EQ(store_.count("HLEN"), 2);
+}
+
+TEST_F(FleetTest, AViewIsGivenUpWhenNobodyAsks) {
+  test::FastClock fast;
+  test::TestLoop loop(fast);
+  redis::LinkOptions options;
+  options.greeting.databases = {0};
+  redis::Reader reader(loop.loop(), options, 0, &FakeStore::make);
+  Fleet fleet(loop.loop(), reader, "ook",
+              {Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
+               Delegate<bool()>::to<&FleetTest::is_watched>(this),
+               Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
+               Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
+               Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
+               Delegate<void(uint64_t, std::string_view)>::to<&FleetTest::on_answer>(this)});
+  const auto turn = [&](size_t pages) {
+    return loop.run_until([&] {
+      while (store_.pump()) {
+      }
+      return pages_.size() >= pages;
+    });
+  };
+  add_node("eek", R"({"is_reachable":true})");
+  fleet.ask({1, 1, 10, ""});
+  ASSERT_TRUE(turn(1));
+  EXPECT_TRUE(page(1)["nodes_health"]["eek"].exists());
+  there_ = false;
+  const MonoTime later = fast.now() + 3 * Fleet::kIdle;
+  ASSERT_TRUE(loop.run_until([&] { return fast.now() > later; }));
+  EXPECT_EQ(fleet.find("eek"), nullptr);
+  fleet.ask({1, 2, 10, ""});
+  ASSERT_TRUE(turn(2));
+  EXPECT_FALSE(page(2)["nodes_health"]["eek"].exists());
+  EXPECT_TRUE(page(2)["nodes_health"]["ook"].exists());
+  reader.stop();
+}
+
+TEST_F(FleetTest, ALeaseIsJudgedByItsChangeBetweenTwoLooks) {
+  add_node("eek", R"({"is_reachable":true})");
+  lease("eek", 1);
+  look_again(0s);
+  EXPECT_EQ(of(token_, "eek").raw(),
+            R"({"state":"up","since":null,"age_ms":null,"source":"lease"})")
+      << "there was one look: nobody has announced anything";
+  lease("eek", 2);
+  look_again(1s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up");
+  EXPECT_GE(of(token_, "eek")["age_ms"].integer(), 0) << "it has been seen to change";
+  look_again(1s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up") << "a third of its patience";
+  EXPECT_GE(of(token_, "eek")["age_ms"].integer(), 1000);
+  look_again(1100ms);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "suspect");
+  EXPECT_TRUE(text_of(of(token_, "eek")["cause"]).starts_with("lease not renewed for 2"));
+  EXPECT_NE(of(token_, "eek")["since"].type(), json::View::Type::null);
+  EXPECT_EQ(page(token_)["nodes_online"].integer(), 2) << "a suspect is not lost";
+  look_again(10s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "suspect") << "the watcher decides who is lost";
+  watched_ = false;
+  look_again(1s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "down") << "there is none";
+  lease("eek", 3);
+  look_again(1s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up");
+}
+
+TEST_F(FleetTest, WhomTheWatcherHasAnnouncedIsDownAsLongAsItsLeaseIsThat) {
+  add_node("eek", R"j({"is_reachable":false,"reason":"lease not renewed for 3.1 s (seen by hog)",)j"
+                  R"("timestamp":"2026-11-20T14:03:07.5","last_heartbeat":"2026-11-20T14:03:04"})");
+  lease("eek", 7);
+  const auto mark = [&](const std::string& text) {
+    store_.answer("HSCAN nodebeat:dead 0 COUNT 500", scan_page({"eek", text, "stranger", text}));
+  };
+  mark(words("eek", 7));
+  look_again(0s);
+  EXPECT_EQ(of(token_, "eek").raw(),
+            R"({"state":"down","since":"2026-11-20T14:03:07.500000","age_ms":null,)"
+            R"j("source":"lease","cause":"lease not renewed for 3.1 s (seen by hog)"})j");
+  EXPECT_EQ(page(token_)["nodes_online"].integer(), 1);
+  mark(words("eek", 6));
+  look_again(1s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up") << "that was an earlier death";
+}
+
+TEST_F(FleetTest, ACleanStopIsALeaseWithoutPatience) {
+  add_node("eek", R"({"is_reachable":false,"reason":"stopped"})");
+  lease("eek", 7, 0);
+  look_again(0s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "down");
+  EXPECT_EQ(text_of(of(token_, "eek")["cause"]), "stopped");
+}
+
+TEST_F(FleetTest, WithoutRedisEveryOtherNodeIsUnknownSinceThen) {
+  const std::string health =
+      R"({"is_reachable":true,"last_heartbeat":"2026-11-20T14:03:07.000000"})";
+  add_node("eek", health);
+  lease("eek", 1);
+  own_health_ = R"({"cpu_percent":1})";
+  look_again(0s);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up");
+  there_ = false;
+  const size_t asked = store_.commands().size();
+  for (const Duration later : {Duration(0s), Duration(1h)}) {
+    look_again(later);
+    EXPECT_EQ(page(token_)["redis_connected"].boolean(), false);
+    EXPECT_EQ(page(token_)["nodes_online"].integer(), 1);
+    EXPECT_EQ(page(token_)["total_nodes"].integer(), 2);
+    EXPECT_EQ(text_of(of(token_, "eek")["state"]), "unknown");
+    EXPECT_NE(of(token_, "eek")["since"].type(), json::View::Type::null);
+    EXPECT_EQ(text_of(of(token_, "eek")["cause"]), "Redis cannot be read");
+    EXPECT_EQ(page(token_)["nodes_health"]["eek"].type(), json::View::Type::null)
+        << "never its last colour";
+    EXPECT_EQ(text_of(page(token_)["nodes_last_seen"]["eek"]), "2026-11-20T14:03:07.000000");
+    EXPECT_EQ(text_of(of(token_, "ook")["state"]), "up");
+    EXPECT_EQ(page(token_)["nodes_health"]["ook"].raw(), own_health_);
+  }
+  EXPECT_EQ(store_.commands().size(), asked);
+  there_ = true;
+  lease("eek", 2);
+  look_again(0s);
+  EXPECT_EQ(page(token_)["redis_connected"].boolean(), true) << "at once, when it is back";
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "up");
+}
+
+TEST_F(FleetTest, AWalkThatFailsLeavesWhatWasKnownAsUnknown) {
+  add_node("eek", R"({"is_reachable":true})");
+  look_again(0s);
+  store_.answer("HLEN", "*0\r\n");  // no Redis
+  look_again(1s);
+  EXPECT_EQ(page(token_)["redis_connected"].boolean(), false);
+  EXPECT_EQ(text_of(of(token_, "eek")["state"]), "unknown");
+  EXPECT_EQ(text_of(of(token_, "ook")["state"]), "up");
+}
+
+TEST_F(FleetTest, ANodeThatIsForgottenLeavesTheView) {
+  add_node("eek", R"({"is_reachable":true})");
+  add_node("hog", R"({"is_reachable":true})");
+  look_again(0s);
+  EXPECT_NE(fleet_->find("eek"), nullptr);
+  EXPECT_EQ(fleet_->find("ook"), nullptr) << "of itself the agent knows better";
+  fleet_->forget("eek");
+  EXPECT_EQ(fleet_->find("eek"), nullptr);
+  look_again(0s);
+  EXPECT_FALSE(page(token_)["nodes_health"]["eek"].exists());
+  EXPECT_TRUE(page(token_)["nodes_health"]["hog"].exists());
+}
+
+TEST_F(FleetTest, APageWithoutItsHealthsIsNotMadeOfTheView) {
+  const std::string health = R"({"text":")" + std::string(30'000, 'x') + R"("})";
+  for (int i = 0; i < 60; ++i) add_node("n" + std::to_string(100 + i), health);
+  look_again(0s);
+  EXPECT_EQ(store_.count("HLEN"), 1);
+  std::string from = text_of(page(token_)["cursor"]);
+  size_t pages = 1;
+  for (; from != "(none)"; ++pages) {
+    ask(++token_, Fleet::kMostNodes, from);
+    ASSERT_TRUE(answered(pages_.size() + 1));
+    ASSERT_NE(text_of(page(token_)["cursor"]), from) << "each page has a node";
+    from = text_of(page(token_)["cursor"]);
+  }
+  EXPECT_GT(pages, 30u);
+  EXPECT_LE(store_.count("HLEN"), 4) << "a megabyte of healths is kept at a time";
 }
 
 TEST_F(FleetTest, APageThatHasNoRoomForAllGoesOnBehindItsLastNode) {
   const std::string health = R"({"text":")" + std::string(300, 'x') + R"("})";
   for (const char* name : {"a", "b", "c"}) add_node(name, health);
-  page_bytes_ = 384 + 2 * 400;
+  page_bytes_ = 384 + 2 * 500;
   ask(1);
   ASSERT_TRUE(answered(1));
   EXPECT_LE(pages_[1].size(), page_bytes_);
