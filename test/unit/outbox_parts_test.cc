@@ -285,14 +285,16 @@ TEST_F(LaneTest, AGapSpansAllThatWasLost) {
   gap.add({2, kWall + 3s, kWall + 4s});
   gap.add({});
   gap.add({1, kWall + 1s, kWall + 2s});
+  EXPECT_EQ(gap.last, kWall + 4s);
   gap.add({1, kWall + 5s, kWall + 6s});
-  EXPECT_EQ(gap.count, 4u);
+  gap.add({1, kWall + 2s, kWall + 3s});
+  EXPECT_EQ(gap.count, 5u);
   EXPECT_EQ(gap.first, kWall + 1s);
   EXPECT_EQ(gap.last, kWall + 6s);
   EXPECT_FALSE(log_->has_gap());
   log_->put_back(gap);
   EXPECT_TRUE(log_->has_gap());
-  EXPECT_EQ(log_->take_gap().count, 4u);
+  EXPECT_EQ(log_->take_gap().count, 5u);
   EXPECT_FALSE(log_->has_gap());
 }
 
