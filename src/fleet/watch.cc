@@ -31,11 +31,8 @@ constexpr Duration kRefused = 1min;
 // So many expired sessions are announced with one renewal of the watch, of which there are two a
 // second.
 constexpr std::string_view kSessions = "500";
-// Looks lie on the grid of the renewals and beats where that is nearly so anyway, and the watch is
-// renewed with a look: each wake-up serves all that is due.
-constexpr Duration kGrid = 50ms;
-constexpr Duration kNear = 10ms;
-constexpr Duration kEarly = 125ms;
+// The watch is renewed with a look, so much earlier or later than it has to be: one wake-up serves both.
+constexpr Duration kNear = 125ms;
 constexpr Duration kUnwatched = 10s;
 // When two readings are further apart, nobody knows what was between them.
 constexpr Duration kGap = 5s;
@@ -118,10 +115,9 @@ void WatchService::say_nobody(MonoTime now) {
 
 void WatchService::on_timer() {
   const MonoTime now = loop_.now();
-  const bool look_is_due = holding_ && parts_ == 0 && page_ == Page::none &&
-                           now + kNear >= std::max(watcher_.next_look(), not_before_);
+  const bool look_is_due = now >= look_at();
   const MonoTime step_at = claim_.next_step();
-  if (step_at <= now || (look_is_due && step_at - now <= kEarly)) {
+  if (step_at <= now || (look_is_due && step_at - now <= kNear)) {
     switch (claim_.step(std::max(now, step_at))) {
       case WatchClaim::Step::read:
         read();
@@ -142,15 +138,25 @@ void WatchService::on_timer() {
 }
 
 void WatchService::arm() {
-  MonoTime at = claim_.next_step();
-  if (holding_ && parts_ == 0 && page_ == Page::none) {
-    MonoTime next = std::max({watcher_.next_look(), not_before_, loop_.now()});
-    const Duration behind = next.time_since_epoch() % kGrid;
-    if (behind <= kNear) next -= behind;
-    at = std::min(at, next);
-  }
+  const MonoTime step = claim_.next_step();
+  const MonoTime look = look_at();
+  const MonoTime at = look > step && look - step <= kNear ? look : std::min(look, step);
   if (at == MonoTime::max()) return timer_.stop();
   timer_.start(at - loop_.now());
+}
+
+// MonoTime::max() while none can begin. A look that is one period behind the one before lies on
+// multiples of the period, as leases and beats do on theirs, so that one wake-up serves all.
+MonoTime WatchService::look_at() const {
+  if (!holding_ || parts_ > 0 || page_ != Page::none) return MonoTime::max();
+  MonoTime at = std::max(watcher_.next_look(), not_before_);
+  if (at <= looked_) return looked_;
+  const Duration period = at - looked_;
+  if (period == 250ms || period == 100ms) {
+    at -= at.time_since_epoch() % period;
+    if (at - looked_ < period / 4) at += period;
+  }
+  return at;
 }
 
 void WatchService::write(bool renews) {
@@ -370,7 +376,8 @@ void WatchService::look() {
   const size_t nodes = watcher_.size();
   batches_.clear();
   batches_.reserve((nodes + kBatch - 1) / kBatch);
-  watcher_.begin_look(loop_.now());
+  looked_ = loop_.now();
+  watcher_.begin_look(looked_);
   const std::string_view size[] = {"HLEN", wire::kNodesKey};
   size_question_ = reader_->ask(
       size, Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_size>(this));

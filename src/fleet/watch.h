@@ -103,6 +103,7 @@ class WatchService {
   void on_timer();
   void after_claim();
   void arm();
+  MonoTime look_at() const;
 
   void write(bool renews);
   void on_written(const redis::ReaderAnswer& answer);
@@ -165,6 +166,7 @@ class WatchService {
   uint64_t registered_size_ = 0, size_ = 0;
   std::vector<Batch> batches_;
   size_t parts_ = 0;  // of the look that are not answered
+  MonoTime looked_{};  // when the last look began
   MonoTime not_before_ = MonoTime::min();
   uint64_t looked_at_ms_ = 0;
   std::vector<std::unique_ptr<Run>> runs_;
