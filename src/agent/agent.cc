@@ -168,10 +168,11 @@ int Agent::run() {
           Delegate<const redis::ServerClock*()>::to<&Agent::server_clock>(this)});
   lease_.emplace(loop_, log_, outbox_, identity_, config_,
                  Delegate<void()>::to<&Agent::on_lease_renewed>(this));
-  watch_.emplace(
-      loop_, log_, *link_, link_options(config_), config_.redis.db_for("health").value(),
-      fleet::WatchService::Self{identity_.node, identity_.instance_id, config_.watch.enabled},
-      &redis::make_plain_transport);
+  watch_.emplace(loop_, log_, *link_, Delegate<redis::LinkOptions()>::to<&Agent::way_to_redis>(this),
+                 config_.redis.db_for("health").value(),
+                 fleet::WatchService::Self{identity_.node, identity_.instance_id,
+                                           config_.watch.enabled},
+                 &redis::make_plain_transport);
   local_.emplace(
       LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_, *watch_,
                       notes_, &redis::make_plain_transport, sources_.environment},
@@ -363,7 +364,7 @@ void Agent::swap_config(config::Loaded&& loaded) {
   link_->reconfigure(link_options(config_));
   heartbeat_->reconfigure(config_);
   lease_->reconfigure(config_.lease);
-  watch_->reconfigure(link_options(config_));
+  watch_->reconfigure();
   local_->reconfigure();
   ++reloads_;
   update_stats();
@@ -390,14 +391,17 @@ void Agent::on_put() {
   update_stats();
 }
 
+redis::LinkOptions Agent::way_to_redis() {
+  return link_options(config_);
+}
+
 void Agent::on_lease_renewed() {
   link_->wake();
   watch_->read();
 }
 
 void Agent::on_settled(const outbox::Settled& settled) {
-  lease_->on_settled(settled);
-  local_->on_settled(settled);
+  if (!lease_->on_settled(settled)) local_->on_settled(settled);
 }
 
 void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {

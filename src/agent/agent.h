@@ -60,6 +60,7 @@ class Agent {
   const redis::ServerClock* server_clock() const;
   void on_put();
   void on_lease_renewed();
+  redis::LinkOptions way_to_redis();
   void on_settled(const outbox::Settled& settled);
   void on_node_event(std::string_view channel, std::string_view payload);
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice);

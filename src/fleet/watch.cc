@@ -37,6 +37,11 @@ constexpr Duration kUnwatched = 10s;
 // When two readings are further apart, nobody knows what was between them.
 constexpr Duration kGap = 5s;
 
+// Of Watcher::Kind: the event, and what the script calls it.
+constexpr std::string_view kTypes[] = {"node_suspect",  "node_cleared", "node_lost",
+                                       "node_returned", "",             "watcher_uncertain",
+                                       "watcher_sure"};
+constexpr std::string_view kOps[] = {"say", "say", "lost", "returned"};
 constexpr std::string_view kHows[] = {"network", "restarted", "rebooted"};
 
 uint64_t wall_ms(WallTime wall) {
@@ -57,12 +62,12 @@ std::string_view name(WatchRole role) {
 }
 
 WatchService::WatchService(uv::Loop& loop, const Log& log, redis::Link& link,
-                           redis::LinkOptions options, int database, const Self& self,
-                           redis::MakeTransport make_transport)
+                           Delegate<redis::LinkOptions()> options, int database,
+                           const Self& self, redis::MakeTransport make_transport)
     : loop_(loop),
       log_(log),
       link_(link),
-      options_(std::move(options)),
+      options_(options),
       database_(database),
       node_(self.node),
       instance_(self.instance),
@@ -205,7 +210,7 @@ void WatchService::after_claim() {
 uint64_t WatchService::run_script(std::string_view op, std::initializer_list<std::string_view> keys,
                                   std::initializer_list<std::string_view> words,
                                   Delegate<void(const redis::ReaderAnswer&)> done) {
-  if (!reader_) reader_.emplace(loop_, options_, database_, make_transport_);
+  if (!reader_) reader_.emplace(loop_, options_(), database_, make_transport_);
   if (!std::exchange(script_sent_, true)) {
     const std::string_view load[] = {"SCRIPT", "LOAD",
                                      {wire::kWatchScript, sizeof wire::kWatchScript - 1}};
@@ -252,9 +257,8 @@ void WatchService::on_server_changed() {
   arm();
 }
 
-void WatchService::reconfigure(redis::LinkOptions options) {
-  options_ = std::move(options);
-  if (reader_) reader_->reconfigure(options_);
+void WatchService::reconfigure() {
+  if (reader_) reader_->reconfigure(options_());
   refused_until_ = MonoTime::min();
 }
 
@@ -458,45 +462,31 @@ void WatchService::announce(const Watcher::Action& action) {
     return log_.warning("the lease of node '%.*s' is malformed: nobody will notice when it is lost",
                         length(action.node), action.node.data());
   }
-  const WallTime wall = loop_.clock().wall_now();
-  const bool of_a_node = !action.node.empty();
+  const bool of_a_node = action.kind < Kind::uncertain;
   const std::string_view node = of_a_node ? action.node : std::string_view(node_);
   const auto lease = wire::parse_lease(action.lease).value_or(wire::Lease{});
-  const wire::EventSource source{
-      node, of_a_node ? lease.instance : std::string_view(instance_), wall};
-  const std::string channel = wire::node_events_channel(node);
-  std::string event;
-  switch (action.kind) {
-    case Kind::suspect:
-    case Kind::unsuspect:
-      event = wire::node_suspect_event(source, action.kind == Kind::suspect, action.silent_ms,
-                                       node_);
-      break;
-    case Kind::lost:
-      event = wire::node_lost_event(source, lease.boot_id, action.silent_ms, node_);
-      break;
-    case Kind::returned:
-      event = wire::node_returned_event(source, lease.boot_id,
-                                        kHows[static_cast<size_t>(action.how)], node_);
-      break;
-    case Kind::uncertain:
-      event = wire::watcher_uncertain_event(source, action.silent, action.nodes);
-      break;
-    default:
-      event = wire::watcher_sure_event(source);
+  const WallTime wall = loop_.clock().wall_now();
+  wire::WatchNews news{.type = kTypes[static_cast<size_t>(action.kind)]};
+  if (of_a_node) news.watcher = node_;
+  if (action.ticket != 0) news.boot_id = lease.boot_id;
+  if (action.kind == Kind::suspect || action.kind == Kind::lost) {
+    news.last_change_ms = action.silent_ms;
   }
+  if (action.kind == Kind::lost) news.cause = "lease not renewed";
+  if (action.kind == Kind::returned) news.how = kHows[static_cast<size_t>(action.how)];
+  news.silent = action.silent;
+  news.nodes = action.nodes;
+  const std::string_view instance = of_a_node ? lease.instance : std::string_view(instance_);
+  const std::string event = wire::watch_event({node, instance, wall}, news);
+  const std::string channel = wire::node_events_channel(node);
   auto run = std::make_unique<Run>(
       Run{this, 0, action.ticket, action.kind, std::string(node), action.silent_ms});
   const auto done = Delegate<void(const redis::ReaderAnswer&)>::to<&Run::on_answer>(run.get());
   const std::string_view term = claim_.own_term();
   if (action.ticket == 0) {
-    const bool recorded = !of_a_node;
     run->question = run_script("say", {wire::kWatchKey, wire::kCellEventsStream},
-                               {term, channel, event, recorded ? "1"sv : ""sv}, done);
+                               {term, channel, event, of_a_node ? ""sv : "1"sv}, done);
   } else {
-    const std::string health_key = wire::node_health_key(node);
-    const std::string lease_key = wire::lease_key(node);
-    const std::string op = action.kind == Kind::lost ? "lost" : "returned";
     // What is put into a health, and a health where there is none.
     wire::NodeHealth health;
     health.node_id = node;
@@ -507,12 +497,13 @@ void WatchService::announce(const Watcher::Action& action) {
                            human_duration(action.silent_ms).c_str(), node_.c_str());
     std::string whole;
     append_json(health, whole);
-    const std::string stamp = "\"timestamp\":\"" + format_timestamp(wall) + '"';
-    const std::string down = "\"is_reachable\":false,\"reason\":\"" + health.reason + '"';
+    const std::string stamp = format_timestamp(wall);
     run->question = run_script(
-        op, {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey, health_key, lease_key},
-        {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv, down, stamp,
-         whole},
+        kOps[static_cast<size_t>(action.kind)],
+        {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey, wire::node_health_key(node),
+         wire::lease_key(node)},
+        {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv, health.reason,
+         stamp, whole},
         done);
   }
   if (run->question == 0) {

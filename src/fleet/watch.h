@@ -53,9 +53,10 @@ class WatchService {
     bool enabled;  // whether it may hold the watch
   };
 
-  // All references must outlive it.
-  WatchService(uv::Loop& loop, const Log& log, redis::Link& link, redis::LinkOptions options,
-               int database, const Self& self, redis::MakeTransport make_transport);
+  // All references must outlive it. `options`: the way to the server now.
+  WatchService(uv::Loop& loop, const Log& log, redis::Link& link,
+               Delegate<redis::LinkOptions()> options, int database, const Self& self,
+               redis::MakeTransport make_transport);
   WatchService(const WatchService&) = delete;
   WatchService& operator=(const WatchService&) = delete;
 
@@ -65,7 +66,8 @@ class WatchService {
   void on_connected();
   // The server is another one than before, or was started again.
   void on_server_changed();
-  void reconfigure(redis::LinkOptions options);
+  // The options may be other ones now.
+  void reconfigure();
   // Gives the watch up, so that another agent takes it at once.
   void stop();
 
@@ -133,7 +135,7 @@ class WatchService {
   uv::Loop& loop_;
   const Log& log_;
   redis::Link& link_;
-  redis::LinkOptions options_;
+  Delegate<redis::LinkOptions()> options_;
   int database_;
   std::string node_, instance_;
   bool enabled_;

@@ -28,9 +28,11 @@ class LeaseRenewal {
   // The last lease, which says that the agent stops and that nobody is to wait for another one.
   void finish();
 
-  // From the outbox, of every update that somebody waits for.
-  void on_settled(const outbox::Settled& settled) {
-    if (settled.waiter == kWaiter) on_answer(settled);
+  // From the outbox, of every update that somebody waits for. Whether it was the lease.
+  bool on_settled(const outbox::Settled& settled) {
+    if (settled.waiter != kWaiter) return false;
+    on_answer(settled);
+    return true;
   }
   // There is a new connection: perhaps Redis takes the lease now.
   void on_connected() { refused_until_ = MonoTime::min(); }

@@ -95,43 +95,19 @@ std::string client_lost_event(const EventSource& source, const EventClient& clie
   return out;
 }
 
-std::string node_suspect_event(const EventSource& source, bool suspect, uint32_t silent_ms,
-                               std::string_view watcher) {
+std::string watch_event(const EventSource& source, const WatchNews& news) {
   std::string out;
-  json::Writer json = begin_event(out, suspect ? "node_suspect" : "node_cleared", source);
-  if (suspect) json.key("last_change_ms").integer(silent_ms);
-  json.key("watcher").string(watcher).end_object();
-  return out;
-}
-
-std::string node_lost_event(const EventSource& source, std::string_view boot_id, uint32_t silent_ms,
-                            std::string_view watcher) {
-  std::string out;
-  json::Writer json = begin_event(out, "node_lost", source);
-  json.key("boot_id").string(boot_id).key("cause").string("lease not renewed");
-  json.key("last_change_ms").integer(silent_ms).key("watcher").string(watcher).end_object();
-  return out;
-}
-
-std::string node_returned_event(const EventSource& source, std::string_view boot_id,
-                                std::string_view how, std::string_view watcher) {
-  std::string out;
-  json::Writer json = begin_event(out, "node_returned", source);
-  json.key("boot_id").string(boot_id).key("how").string(how);
-  json.key("watcher").string(watcher).end_object();
-  return out;
-}
-
-std::string watcher_uncertain_event(const EventSource& source, uint32_t silent, uint32_t nodes) {
-  std::string out;
-  json::Writer json = begin_event(out, "watcher_uncertain", source);
-  json.key("silent").integer(silent).key("nodes").integer(nodes).end_object();
-  return out;
-}
-
-std::string watcher_sure_event(const EventSource& source) {
-  std::string out;
-  begin_event(out, "watcher_sure", source).end_object();
+  json::Writer json = begin_event(out, news.type, source);
+  const auto text = [&](const char* key, std::string_view value) {
+    if (!value.empty()) json.key(key).string(value);
+  };
+  text("boot_id", news.boot_id);
+  text("cause", news.cause);
+  text("how", news.how);
+  if (news.last_change_ms) json.key("last_change_ms").integer(*news.last_change_ms);
+  if (news.nodes > 0) json.key("silent").integer(news.silent).key("nodes").integer(news.nodes);
+  text("watcher", news.watcher);
+  json.end_object();
   return out;
 }
 

@@ -63,20 +63,25 @@ struct ClientEnd {
 std::string client_lost_event(const EventSource& source, const EventClient& client,
                               const ClientEnd& end);
 
-// What the watcher of the cell says of another node, whose names `source` has. `watcher`: its node.
-// `node_suspect`, `node_cleared`: the lease was not renewed for a while; it was after all.
-std::string node_suspect_event(const EventSource& source, bool suspect, uint32_t silent_ms,
-                               std::string_view watcher);
-// `node_lost`: the lease was not renewed for so long. `node_returned` withdraws that; `how` says
-// what the leases tell: "network", "restarted", "rebooted".
-std::string node_lost_event(const EventSource& source, std::string_view boot_id, uint32_t silent_ms,
-                            std::string_view watcher);
-std::string node_returned_event(const EventSource& source, std::string_view boot_id,
-                                std::string_view how, std::string_view watcher);
-// What the watcher says of itself. `watcher_uncertain`: of so many nodes so many are silent at
-// once, which it does not believe yet. `watcher_sure`: the end of that.
-std::string watcher_uncertain_event(const EventSource& source, uint32_t silent, uint32_t nodes);
-std::string watcher_sure_event(const EventSource& source);
+// What the watcher of the cell says: of another node, whose names `source` has, or of itself. Members
+// that are empty or not set are left out.
+//   node_suspect       last_change_ms, watcher: the lease was not renewed for a while
+//   node_cleared       watcher: it was after all
+//   node_lost          boot_id, cause, last_change_ms, watcher: it was not for too long
+//   node_returned      boot_id, how, watcher: withdraws that; how it comes back
+//   watcher_uncertain  silent, nodes: so many of so many are silent at once, which it does not believe
+//   watcher_sure       the end of that
+struct WatchNews {
+  std::string_view type;
+  std::string_view boot_id = {};
+  std::string_view cause = {};
+  std::string_view how = {};
+  std::optional<uint32_t> last_change_ms = std::nullopt;
+  uint32_t silent = 0;
+  uint32_t nodes = 0;  // 0: neither of the two is told
+  std::string_view watcher = {};
+};
+std::string watch_event(const EventSource& source, const WatchNews& news);
 
 // What an agent says to the programs of its own computer only: `redis_gone` with the reason in
 // words, and `redis_back`.

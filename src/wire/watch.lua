@@ -123,8 +123,8 @@ local function keep(text, ttl)
   end
 end
 
--- ARGV[7]: whether the lease has to be gone; ARGV[8]: `is_reachable` and what follows of the health, ARGV[9]:
--- its timestamp, ARGV[10]: a whole health, if there is none. The last known figures stay.
+-- ARGV[7]: whether the lease has to be gone; ARGV[8], ARGV[9]: the reason and the timestamp for the health;
+-- ARGV[10]: a whole health, if there is none. The last known figures stay.
 if op == 'lost' then
   if line(KEYS[5]) ~= (ARGV[7] ~= '' and '' or lease) then
     return 'changed'
@@ -134,9 +134,13 @@ if op == 'lost' then
   redis.call('HSET', KEYS[3], node, lease)
   local down = ARGV[10]
   if type(health) == 'string' then
-    local text, changed = health:gsub('"is_reachable"%s*:%s*true', function() return ARGV[8] end, 1)
+    local text, changed = health:gsub('"is_reachable"%s*:%s*true', function()
+      return '"is_reachable":false,"reason":"' .. ARGV[8] .. '"'
+    end, 1)
     if changed == 1 then
-      down = text:gsub('"timestamp"%s*:%s*"[^"]*"', function() return ARGV[9] end, 1)
+      down = text:gsub('"timestamp"%s*:%s*"[^"]*"', function()
+        return '"timestamp":"' .. ARGV[9] .. '"'
+      end, 1)
     elseif health:find('"is_reachable"%s*:%s*false') then
       down = health
     end

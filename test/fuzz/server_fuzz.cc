@@ -291,8 +291,8 @@ class Rig {
               &make_wire),
         heartbeat_(loop_, log_, outbox_, identity_, config_, {}),
         lease_(loop_, log_, outbox_, identity_, config_, {}),
-        watch_(loop_, log_, link_, agent::link_options(config_), 0, {"ook", "ook-1", true},
-               &make_wire),
+        watch_(loop_, log_, link_, Delegate<redis::LinkOptions()>::to<&Rig::options>(this), 0,
+               {"ook", "ook-1", true}, &make_wire),
         local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, lease_,
                                       watch_, nowhere_, &make_wire, environment_},
                config_) {
@@ -310,6 +310,7 @@ class Rig {
   static std::unique_ptr<redis::Transport> make_wire(uv::Loop&, redis::Transport::Events events) {
     return std::make_unique<Wire>(events);
   }
+  redis::LinkOptions options() { return agent::link_options(config_); }
   void on_status(const redis::LinkStatus& status) { local_.on_link_status(status); }
   void on_publish(std::string_view channel, std::string_view payload, bool is_notice) {
     local_.on_publish(channel, payload, is_notice);

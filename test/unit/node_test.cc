@@ -186,12 +186,13 @@ class LeaseTest : public testing::Test {
         lease_(loop_.loop(), log_, outbox_, me_, config_,
                Delegate<void()>::to<&LeaseTest::on_renewed>(this)) {
     outbox_.set_on_settled(
-        Delegate<void(const outbox::Settled&)>::to<&LeaseRenewal::on_settled>(&lease_));
+        Delegate<void(const outbox::Settled&)>::to<&LeaseTest::on_settled>(this));
     outbox_.connection_opened();
   }
   ~LeaseTest() override { lease_.finish(); }
 
   void on_renewed() { ++renewed_; }
+  void on_settled(const outbox::Settled& settled) { EXPECT_TRUE(lease_.on_settled(settled)); }
   std::string text() {
     const outbox::Slot* slot = outbox_.slots().find(0, "nodebeat:lease:hog");
     return slot != nullptr ? std::string(slot->fields[0].value) : "";

@@ -171,21 +171,22 @@ TEST(NodeEventsForm, EachHasItsMembers) {
             R"({"type":"events_lost)" + head +
                 R"("count":3,"from":"2026-11-20T14:03:07.123456",)"
                 R"("to":"2026-11-20T14:03:09.123456"})");
-  EXPECT_EQ(node_suspect_event(source, true, 2001, "ook"),
-            R"({"type":"node_suspect)" + head + R"("last_change_ms":2001,"watcher":"ook"})");
-  EXPECT_EQ(node_suspect_event(source, false, 0, "ook"),
-            R"({"type":"node_cleared)" + head + R"("watcher":"ook"})");
-  EXPECT_EQ(node_lost_event(source, "boot", 3001, "ook"),
+  EXPECT_EQ(watch_event(source, {.type = "node_suspect", .last_change_ms = 0, .watcher = "ook"}),
+            R"({"type":"node_suspect)" + head + R"("last_change_ms":0,"watcher":"ook"})");
+  EXPECT_EQ(watch_event(source, {.type = "node_lost",
+                                 .boot_id = "boot",
+                                 .cause = "lease not renewed",
+                                 .last_change_ms = 3001,
+                                 .watcher = "ook"}),
             R"({"type":"node_lost)" + head + R"("boot_id":"boot","cause":"lease not renewed",)" +
                 R"("last_change_ms":3001,"watcher":"ook"})");
-  EXPECT_EQ(node_returned_event(source, "boot", "rebooted", "ook"),
-            R"({"type":"node_returned)" + head +
-                R"("boot_id":"boot","how":"rebooted","watcher":"ook"})");
-  EXPECT_EQ(watcher_uncertain_event(source, 3, 4),
+  EXPECT_EQ(watch_event(source, {.type = "node_returned", .how = "rebooted", .watcher = "ook"}),
+            R"({"type":"node_returned)" + head + R"("how":"rebooted","watcher":"ook"})");
+  EXPECT_EQ(watch_event(source, {.type = "watcher_uncertain", .silent = 3, .nodes = 4}),
             R"({"type":"watcher_uncertain)" + head + R"("silent":3,"nodes":4})");
   std::string bare = R"({"type":"watcher_sure)" + head;
   bare.back() = '}';
-  EXPECT_EQ(watcher_sure_event(source), bare);
+  EXPECT_EQ(watch_event(source, {.type = "watcher_sure"}), bare);
   EXPECT_EQ(redis_gone_event(source, "silent"),
             R"({"type":"redis_gone)" + head + R"("reason":"silent"})");
   EXPECT_EQ(deadline_event(source, "deadline_missed", {"robot", 7},

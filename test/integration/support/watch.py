@@ -107,8 +107,7 @@ class Holder:
 
     def lost(self, node, lease, absent=False, event='{"type":"node_lost"}', down="for 1 s", whole='{"whole":1}'):
         return self.run("lost", self.keys(node), self.term, f"node:events:{node}", event, node, lease,
-                        "1" if absent else "", f'"is_reachable":false,"reason":"lease not renewed {down}"',
-                        '"timestamp":"now"', whole)
+                        "1" if absent else "", f"lease not renewed {down}", "now", whole)
 
     def returned(self, node, lease, event='{"type":"node_returned"}'):
         return self.run("returned", self.keys(node), self.term, f"node:events:{node}", event, node, lease)
