@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import python_package
+from support import processes, python_package
 from support.ctl import find_ctl
 from support.fake_agent import FakeAgent, Refusal
 from support.python_package import Blocking, Loop
@@ -21,7 +21,7 @@ from support.waiting import wait_until
 import nodebeat  # noqa: E402
 import nodebeat.aio  # noqa: E402
 from nodebeat import errors  # noqa: E402
-from nodebeat.protocol import Conversation, line  # noqa: E402
+from nodebeat.protocol import Conversation  # noqa: E402
 
 PROTOCOL = (python_package.ROOT / "include" / "nodebeat" / "PROTOCOL.md").read_text()
 HELLO = {"protocol": 1, "client_id": 7, "node_id": "ook", "instance_id": "ook-1", "agent_version": "0.1.0",
@@ -143,6 +143,25 @@ def test_a_deadline_ends_a_call(fake, open_client):
         client.health_get(timeout=0.05)
     assert isinstance(found.value, TimeoutError)
     assert client.hello, "the connection lives"
+
+
+def test_an_agent_that_does_not_read_is_not_flooded(cell, open_client):
+    client = open_client(cell.agent, timeout=0.2)
+    assert client.hello
+    processes.pause(cell.agent.process)
+    with pytest.raises(nodebeat.DeadlineExceeded) as found:
+        for _ in range(10_000):
+            client.notify("event.publish", {"channel": "cell:x", "event": {"fill": "x" * 10_000}})
+    assert "reads nothing: this call was not sent" in str(found.value)
+    processes.resume(cell.agent.process)
+    wait_until(lambda: client.agent_stats(timeout=10))
+
+
+def test_a_client_that_is_dropped_lets_go_of_its_connection(cell):
+    client = nodebeat.Client(cell.agent.socket_path)
+    assert client.agent_stats()["socket"]["clients"] == 2
+    del client
+    wait_until(lambda: cell.client.call("agent.stats")["socket"]["clients"] == 1)
 
 
 def test_many_threads_share_a_client(cell):

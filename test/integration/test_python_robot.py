@@ -170,8 +170,9 @@ def test_a_stroke(cell, open_robot, connect):
             robot.update_stroke(**wrong)
     with pytest.raises(TypeError, match="no 'colour'"):
         robot.start_stroke(1, colour="red")
-    with pytest.raises(ValueError):
-        robot.error("robot", "x", {"a": float("nan")})
+    for wrong in ({"a": float("nan")}, {"a": "\ud800"}):
+        with pytest.raises(ValueError):
+            robot.error("robot", "x", wrong)
     with pytest.raises(ValueError):
         robot.start_stroke(-1)
 
@@ -344,6 +345,15 @@ def test_how_a_program_ends_decides_about_the_will(cell, library, how, dead):
         cell.agent.wait_for_log("last will")
     else:
         assert state["is_connected_l"] and not cell.agent.logged("last will")
+
+
+def test_a_robot_that_is_dropped_lets_go_of_its_connection(cell, library):
+    robot = nodebeat.Robot(cell.agent.socket_path, library=library)
+    push_until(robot, robot.dispatch, is_connected_l=True)
+    del robot
+    gc.collect()
+    cell.agent.wait_for_log("last will")
+    assert cell.client.call("agent.stats")["socket"]["clients"] == 1
 
 
 def test_a_closed_robot_says_so(cell, open_robot):

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from nodebeat import dialling, editing
-from nodebeat.errors import AgentAway, Closed, ConnectionLost, Forked, NodebeatError, NotFound, NotPermitted
+from nodebeat.errors import (AgentAway, Closed, ConnectionLost, DeadlineExceeded, Forked, NodebeatError, NotFound,
+                             NotPermitted)
 from nodebeat.methods import Methods, given
 from nodebeat.protocol import (REPEATABLE, Conversation, Inbox, Notice, Params, Result, answer_within, deadline_exceeded,
                                line, socket_path)
@@ -160,6 +161,11 @@ class Client(Methods[Result]):
         """Says goodbye, so that the will is not carried out, and ends. Waits at most a second for the agent."""
         self._link.close()
 
+    def __del__(self) -> None:
+        # Dropped without close(): no goodbye, so a will is carried out. The thread holds the link only.
+        if hasattr(self, "_link"):
+            self._link.abandon()
+
     def __enter__(self) -> Client:
         return self
 
@@ -241,12 +247,16 @@ class _Link:
         if self.is_ready:
             with contextlib.suppress(NodebeatError):
                 self.ask("client.goodbye", {}, dialling.GOODBYE_S, time.monotonic() + dialling.GOODBYE_S)
-        with self._changed:
-            self._ended = Closed("this client has been closed")
-            self._changed.notify_all()
-        self._wake()
+        self.abandon()
         if threading.current_thread() is not self._thread:
             self._thread.join(dialling.GOODBYE_S)  # not for ever: a signal handler may have what it waits for
+
+    def abandon(self) -> None:
+        """Ends without a goodbye; does not wait."""
+        with self._changed:
+            self._ended = self._ended or Closed("this client has been closed")
+            self._changed.notify_all()
+        self._wake()
 
     def _check(self) -> None:
         """Raises what waiting does not change."""
@@ -258,9 +268,12 @@ class _Link:
     def _wait_ready(self, deadline: float) -> None:
         while True:
             self._check()
-            if self._conversation.hello is not None:
+            ready = self._conversation.hello is not None
+            if ready and len(self._unsent) < dialling.UNSENT_BYTES:
                 return
             left = deadline - time.monotonic()
+            if ready and left <= 0:
+                raise DeadlineExceeded("the agent reads nothing: this call was not sent")
             if isinstance(self._why, NotPermitted) or left <= 0:
                 raise copy.copy(self._why)
             self._changed.wait(left)
@@ -342,6 +355,7 @@ class _Link:
                 if happened & select.POLLOUT:
                     with self._changed:
                         self._unsent = self._unsent[sock.send(self._unsent, socket.MSG_NOSIGNAL):]
+                        self._changed.notify_all()
                 if happened & ~select.POLLOUT:
                     data = sock.recv(dialling.READ_BYTES)
                     if not data:

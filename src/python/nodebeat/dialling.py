@@ -15,6 +15,7 @@ LONGEST_PAUSE_S: Final = 2.0
 READ_BYTES: Final = 1 << 18
 LINE_BYTES: Final = 1 << 20  # of the agent, the most that the protocol has
 QUEUED_NOTICES: Final = 65536
+UNSENT_BYTES: Final = 1 << 20  # for an agent that does not read; a further call waits
 DEFAULT_TIMEOUT_S: Final = 5.0
 GOODBYE_S: Final = 1.0
 

@@ -114,6 +114,11 @@ class LibraryPusher:
         self._forked = False
         dialling.keep_from_children(self)
 
+    def __del__(self) -> None:
+        # Dropped without close(): no goodbye, as when the process dies.
+        if getattr(self, "_client", None) is not None:
+            self.close(False)
+
     # --- pushes -----------------------------------------------------------------------------------
 
     def push_state(self, lists: Lists, is_connected_l: bool | None, is_connected_r: bool | None,

@@ -318,7 +318,7 @@ class PythonPusher:
 
 def json_of(value: Mapping[str, object]) -> Mapping[str, object]:
     """ValueError and TypeError come from the call that brings what is no JSON; and what is kept is a copy."""
-    copied: dict[str, object] = json.loads(to_json(value))
+    copied: dict[str, object] = json.loads(to_json(value).encode())
     return copied
 
 

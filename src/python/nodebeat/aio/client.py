@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequenc
 from typing import NoReturn
 
 from nodebeat import dialling, editing
-from nodebeat.errors import AgentAway, Closed, ConnectionLost, Forked, NodebeatError, NotFound, NotPermitted
+from nodebeat.errors import (AgentAway, Closed, ConnectionLost, DeadlineExceeded, Forked, NodebeatError, NotFound,
+                             NotPermitted)
 from nodebeat.methods import Methods, given
 from nodebeat.protocol import (REPEATABLE, Conversation, Inbox, Notice, Params, Result, answer_within, deadline_exceeded,
                                line, socket_path)
@@ -44,6 +45,7 @@ class Client(Methods[Awaitable[Result]]):
         self._task: asyncio.Task[None] | None = None
         self._changes = asyncio.Event()  # set, and replaced by a new one, with each change
         self._transport: asyncio.Transport | None = None
+        self._is_full = False  # the agent does not read what is sent
         dialling.keep_from_children(self)
 
     # --- calls ------------------------------------------------------------------------------------
@@ -93,9 +95,12 @@ class Client(Methods[Awaitable[Result]]):
         self._start()
         while True:
             self._check()
-            if self._conversation.hello is not None:
+            ready = self._conversation.hello is not None
+            if ready and not self._is_full:
                 return
             left = deadline - time.monotonic()
+            if ready and left <= 0:
+                raise DeadlineExceeded("the agent reads nothing: this call was not sent")
             if isinstance(self._why, NotPermitted) or left <= 0:
                 raise copy.copy(self._why)
             await self._change(left)
@@ -212,6 +217,7 @@ class Client(Methods[Awaitable[Result]]):
 
     def _on_connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        transport.set_write_buffer_limits(high=dialling.UNSENT_BYTES)
         transport.write(self._conversation.begin())
 
     def _on_data(self, data: bytes, pauses: dialling.Pauses) -> None:
@@ -223,8 +229,12 @@ class Client(Methods[Awaitable[Result]]):
             pauses.reset()
         self._tell()
 
+    def _on_full(self, is_full: bool) -> None:
+        self._is_full = is_full
+        self._tell()
+
     def _on_lost(self, why: str) -> None:
-        self._transport = None
+        self._transport, self._is_full = None, False
         self._inbox.put(self._conversation.end(why))
         words = self._conversation.last_words
         self._why = AgentAway(f"{why}: {words}" if words else why)
@@ -279,6 +289,12 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._client._on_data(data, self._pauses)
+
+    def pause_writing(self) -> None:
+        self._client._on_full(True)
+
+    def resume_writing(self) -> None:
+        self._client._on_full(False)
 
     def connection_lost(self, error: Exception | None) -> None:
         why = f"the connection to the agent broke ({error})" if error else "the agent has closed the connection"
