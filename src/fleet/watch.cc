@@ -94,7 +94,7 @@ void WatchService::on_read(const redis::QueryReply& reply) {
   // Another type counts as nothing: whoever takes the watch overwrites it.
   const bool other_type = reply.reply.error().starts_with("WRONGTYPE");
   if (reply.reply.is_string() || other_type) {
-    if (now - read_well_ > kGap || read_well_ == MonoTime::min() ||
+    if (read_well_ == MonoTime::min() || now - read_well_ > kGap ||
         !same(reply.reply.string(), claim_.watch())) {
       renewed_ = now;
     }

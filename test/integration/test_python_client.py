@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import signal
 import socket
@@ -347,13 +348,15 @@ def test_an_agent_of_an_older_version(fake, open_client):
     """It does not know deadlines: the rest of the hello stands all the same."""
 
     def hello(params):
-        if "deadline_ms" in params:
-            raise Refusal(-32602, "invalid_params", "deadline_ms is unknown", field="deadline_ms")
+        for name in ("max_line_bytes", "deadline_ms"):
+            if name in params:
+                raise Refusal(-32602, "invalid_params", f"{name} is unknown", field=name)
         return HELLO
 
     agent = fake(client__hello=hello)
     client = open_client(agent.path, will=[{"method": "stroke.end"}], deadline_ms=100)
     assert client.hello["client_id"] == 7
+    assert b"stroke.end" in agent.lines[-1] and b"max_line_bytes" not in agent.lines[-1]
     told = next_of(client.events(timeout=5), nodebeat.Refusal)
     assert told.method == "client.hello" and told.error.data["field"] == "deadline_ms"
     with pytest.raises(errors.UnknownMethod, match="upgrade nodebeat"):
@@ -630,6 +633,16 @@ client.close()
     said = python_package.finish(python_package.start(script, cell.agent.socket_path)).strip().split("|")
     assert "belongs to the process that forked" in said[0] and said[2] == "ook"
     assert int(said[1]) <= 2, "its standard streams at most"
+
+
+def test_no_other_process_gets_one_by_pickle(cell):
+    things = [nodebeat.Client(cell.agent.socket_path), nodebeat.Robot(cell.agent.socket_path), nodebeat.aio.Client("/x")]
+    for thing in things:
+        with pytest.raises(TypeError) as told:
+            pickle.dumps(thing)
+        assert "another process, which opens one of its own" in str(told.value)
+    for thing in things[:2]:
+        thing.close()
 
 
 def test_a_signal_handler_may_call_and_interrupt(cell):

@@ -406,10 +406,11 @@ class Conversation:
 
     def _greeted(self, answer: Result | CallError) -> None:
         if isinstance(answer, CallError):
-            # A name or a will that is wrong now is wrong the next time; a crowd may have gone.
-            self.last_words = answer
-            if answer.name in ("invalid_params", "forbidden", "refused_key", "invalid_request", "unknown_method"):
-                self.refused = answer
+            if answer.data.get("field") == "max_line_bytes" and self._hello.pop("max_line_bytes", None):
+                # An older agent: its lines are short.
+                self.outgoing += self._ask("client.hello", self._hello, self._greeted)
+            else:
+                self.refused = answer  # a name or a will that is wrong now is wrong the next time
         elif answer.get("protocol") != VERSION:
             self.refused = WrongProtocol(
                 f"the agent {answer.get('agent_version', '')} speaks protocol {answer.get('protocol')}, and this "
