@@ -310,8 +310,24 @@ TEST_F(ScriptsTest, AnAnswerBeyondTheLimitIsItsRunsEnd) {
   EXPECT_NE(scripts_->words().find("longer than 4 MiB"), std::string::npos) << scripts_->words();
 }
 
+// Counts the timers that are started for less than a second.
+class CountingClock final : public Clock {
+ public:
+  MonoTime now() const override { return fast_.now(); }
+  WallTime wall_now() const override { return fast_.wall_now(); }
+  Duration real_delay(Duration delay) const override {
+    short_waits += delay < 1s;
+    return fast_.real_delay(delay);
+  }
+
+  mutable int short_waits = 0;
+
+ private:
+  test::FastClock fast_;
+};
+
 TEST_F(ScriptsTest, AnIdleConnectionIsClosedAndTheNextRunHasAnother) {
-  const test::FastClock clock;
+  const CountingClock clock;
   TestLoop loop(clock);
   LinkOptions options;
   options.target = {"127.0.0.1", redis_.port(), ""};
@@ -332,6 +348,7 @@ TEST_F(ScriptsTest, AnIdleConnectionIsClosedAndTheNextRunHasAnother) {
     ASSERT_TRUE(loop.run_until([&] { return redis_.is_closed(); }));
     EXPECT_GE(clock.now() - answered, Scripts::kIdle);
   }
+  EXPECT_LE(clock.short_waits, 10) << "an idle connection wakes nobody";
 }
 
 TEST_F(ScriptsTest, NothingRunsOnAfterStop) {
