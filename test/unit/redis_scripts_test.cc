@@ -348,7 +348,7 @@ TEST_F(ScriptsTest, AnIdleConnectionIsClosedAndTheNextRunHasAnother) {
     ASSERT_TRUE(loop.run_until([&] { return redis_.is_closed(); }));
     EXPECT_GE(clock.now() - answered, Scripts::kIdle);
   }
-  EXPECT_LE(clock.short_waits, 10) << "an idle connection wakes nobody";
+  EXPECT_LE(clock.short_waits, 4) << "an idle connection wakes nobody";
 }
 
 TEST_F(ScriptsTest, NothingRunsOnAfterStop) {
