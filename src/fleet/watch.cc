@@ -45,9 +45,8 @@ constexpr std::string_view kOps[] = {"say", "say", "lost", "returned"};
 constexpr std::string_view kHows[] = {"network", "restarted", "rebooted"};
 
 uint64_t wall_ms(WallTime wall) {
-  return static_cast<uint64_t>(std::chrono::floor<std::chrono::milliseconds>(wall)
-                                   .time_since_epoch()
-                                   .count());
+  return static_cast<uint64_t>(
+      std::chrono::floor<std::chrono::milliseconds>(wall).time_since_epoch().count());
 }
 
 int length(std::string_view text) {
@@ -168,8 +167,7 @@ void WatchService::write(bool renews) {
   const MonoTime now = loop_.now();
   const auto lag = static_cast<uint32_t>(watcher_.lag() / 1ms);
   const WatchClaim::Write write = claim_.write(looked_at_ms_, lag);
-  const auto done =
-      Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_written>(this);
+  const auto done = Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_written>(this);
   if (now < refused_until_) {
     // Nothing is asked.
   } else if (renews) {
@@ -205,15 +203,16 @@ void WatchService::after_claim() {
   arm();
 }
 
-// The script is sent before the first run of it, and when the server does not know it. 0: the server
-// cannot be reached now.
+// The script is sent before the first run of it, and when the server does not know it. 0: the
+// server cannot be reached now.
 uint64_t WatchService::run_script(std::string_view op, std::initializer_list<std::string_view> keys,
                                   std::initializer_list<std::string_view> words,
-                                  Delegate<void(const redis::ReaderAnswer&)> done) {
+                                  Delegate<void(const redis::ReaderAnswer&)> done,
+                                  redis::Reader::On on) {
   if (!reader_) reader_.emplace(loop_, options_(), database_, make_transport_);
   if (!std::exchange(script_sent_, true)) {
-    const std::string_view load[] = {"SCRIPT", "LOAD",
-                                     {wire::kWatchScript, sizeof wire::kWatchScript - 1}};
+    const std::string_view load[] = {
+        "SCRIPT", "LOAD", {wire::kWatchScript, sizeof wire::kWatchScript - 1}};
     script_sent_ =
         reader_->ask(load, Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_loaded>(
                                this)) != 0;
@@ -223,7 +222,7 @@ uint64_t WatchService::run_script(std::string_view op, std::initializer_list<std
   command.insert(command.end(), keys);
   command.push_back(op);
   command.insert(command.end(), words);
-  return reader_->ask(command, done);
+  return reader_->ask(command, done, on);
 }
 
 void WatchService::on_loaded(const redis::ReaderAnswer& answer) {
@@ -239,9 +238,10 @@ bool WatchService::is_refusal(redis::Reply reply) {
   const bool news = trouble_.empty();
   trouble_ = format("redis refuses the watch: %.*s", length(words), words.data());
   if (news) {
-    log_.error("%s: this agent cannot watch the cell (nodebeatctl redis setup --force writes the "
-               "rights of its user anew)",
-               trouble_.c_str());
+    log_.error(
+        "%s: this agent cannot watch the cell (nodebeatctl redis setup --force writes the "
+        "rights of its user anew)",
+        trouble_.c_str());
   }
   return true;
 }
@@ -286,7 +286,7 @@ void WatchService::begin() {
   watcher_.begin(node_, claim_.was_away(loop_.now()));
   connects_ = reader_ ? reader_->connects() : 0;
   looked_at_ms_ = 0;
-  register_due_ = marks_due_ = true;
+  register_due_ = true;
   not_before_ = MonoTime::min();
 }
 
@@ -308,7 +308,7 @@ void WatchService::end() {
 void WatchService::begin_again() {
   cancel_look();
   watcher_.begin_again();
-  register_due_ = marks_due_ = true;
+  register_due_ = true;
   arm();
 }
 
@@ -364,13 +364,13 @@ void WatchService::on_page(const redis::ReaderAnswer& answer) {
     cursor_ = std::to_string(page->cursor);
     return ask_page();
   }
-  if (page_ == Page::nodes && marks_due_) {
+  if (page_ == Page::nodes) {
     page_ = Page::dead;
     cursor_ = "0";
     return ask_page();
   }
   page_ = Page::none;
-  register_due_ = marks_due_ = false;
+  register_due_ = false;
   registered_ = loop_.now();
   watcher_.end_register();
   arm();
@@ -504,7 +504,9 @@ void WatchService::announce(const Watcher::Action& action) {
          wire::lease_key(node)},
         {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv, health.reason,
          stamp, whole},
-        done);
+        // Another server may have lost what was judged: the lease there is older, and would be the
+        // same again as the one that the node was lost with.
+        done, redis::Reader::On::this_one);
   }
   if (run->question == 0) {
     watcher_.report(action.ticket, Watcher::Outcome::no_answer, loop_.now());
@@ -535,8 +537,9 @@ void WatchService::on_run(Run& run, const redis::ReaderAnswer& answer) {
     log_.notice("node '%s' has returned", run.node.c_str());
   } else if (run.kind == Kind::uncertain) {
     ++uncertain_;
-    log_.warning("so many nodes are silent at once that perhaps it is not they who are lost: "
-                 "waiting as long again before any is said to be");
+    log_.warning(
+        "so many nodes are silent at once that perhaps it is not they who are lost: "
+        "waiting as long again before any is said to be");
   }
   watcher_.report(run.ticket, outcome, loop_.now());
   act();

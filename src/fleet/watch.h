@@ -111,7 +111,8 @@ class WatchService {
   void on_written(const redis::ReaderAnswer& answer);
   uint64_t run_script(std::string_view op, std::initializer_list<std::string_view> keys,
                       std::initializer_list<std::string_view> words,
-                      Delegate<void(const redis::ReaderAnswer&)> done);
+                      Delegate<void(const redis::ReaderAnswer&)> done,
+                      redis::Reader::On on = redis::Reader::On::any);
   void on_loaded(const redis::ReaderAnswer& answer);
   bool is_refusal(redis::Reply reply);
 
@@ -163,7 +164,6 @@ class WatchService {
   uint64_t page_question_ = 0, size_question_ = 0;
   std::string cursor_;
   bool register_due_ = false;
-  bool marks_due_ = false;
   MonoTime registered_{};
   uint64_t registered_size_ = 0, size_ = 0;
   std::vector<Batch> batches_;

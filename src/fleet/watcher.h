@@ -31,17 +31,17 @@
 //     claimed
 //                                                anew because it was gone
 //   the watch is another's        end()
-//   the register, HASH nodebeat:nodes, was read  begin_register(), add_node() for each,
-//   end_register().
-//     It is read again when its size has changed, and at times. It ends a look that is under way.
-//     Within the first one after begin() and after begin_again(): mark_lost() for each member of
-//     HASH nodebeat:dead, which is read after the claim was accepted.
+//   the register was read        begin_register(); add_node() for each node of HASH nodebeat:nodes, then
+//                                 mark_lost() for each member of HASH nodebeat:dead; end_register(). Both
+//                                 are read after the claim was accepted, again when the size of the first
+//                                 has changed, and at times. That ends a look that is under way
 //   a look, at next_look()        begin_look(), the leases of node(0) to node(size() - 1) by MGET
 //   in
 //                                 any order, see() for each, end_look(). If any reply is missing:
 //                                 fail_look(), and the next look at next_look()
 //   after end_look(), report()    next() until it is false, or until there is no room for more: the
-//                                 rest waits
+//                                 rest waits. What it wants of the script is not to be asked again on
+//                                 another connection: that may be another server
 //   the script has answered       report(): each `lost` and `returned` is reported once
 #pragma once
 

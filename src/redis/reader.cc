@@ -64,11 +64,13 @@ ConnectionEvents Reader::connection_events() {
 }
 
 uint64_t Reader::ask(std::span<const std::string_view> command,
-                     Delegate<void(const ReaderAnswer&)> done) {
+                     Delegate<void(const ReaderAnswer&)> done, On on) {
+  if (on == On::this_one && !connection_.greeted()) return 0;
   if (questions_.size() >= kMaxQuestions || !connection_.open()) return 0;
   auto question = std::make_unique<Question>();
   question->id = ++last_id_;
   question->done = done;
+  question->on = on;
   RespWriter resp(question->command);
   resp.command(command.size());
   for (const std::string_view word : command) resp.arg(word);
@@ -169,7 +171,7 @@ void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, boo
     if (!question->done) continue;
     if (i < sent_ && culprit && culprit->command == i) {
       blamed = std::move(question);
-    } else if (again && (i >= sent_ || question->tries < kMaxTries)) {
+    } else if (again && question->on == On::any && (i >= sent_ || question->tries < kMaxTries)) {
       kept.push_back(std::move(question));
     } else {
       failed_.push_back(std::move(question));

@@ -44,8 +44,11 @@ class Reader {
 
   // Asks one command (its words). `done` is called exactly once, on a later turn; not after
   // cancel(), nor when the reader is destroyed. 0 means that `done` will not be called: the server
-  // could not be reached a moment ago, or too many questions wait.
-  uint64_t ask(std::span<const std::string_view> command, Delegate<void(const ReaderAnswer&)> done);
+  // could not be reached a moment ago, or too many questions wait. `on` says whether it may be
+  // asked on any connection, also again on the next one, or on the one that is there only.
+  enum class On : uint8_t { any, this_one };
+  uint64_t ask(std::span<const std::string_view> command, Delegate<void(const ReaderAnswer&)> done,
+               On on = On::any);
   void cancel(uint64_t question);
   // The link has reached the server: the next question need not wait.
   void on_server_there() { connection_.forgive(); }
@@ -67,6 +70,7 @@ class Reader {
     MonoTime deadline{};
     MonoTime sent_at{};
     int tries = 0;
+    On on = On::any;
   };
   using Questions = std::vector<std::unique_ptr<Question>>;
 

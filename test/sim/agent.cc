@@ -68,6 +68,7 @@ void Agent::start(bool reboot) {
   stopping_ = false;
   seq_ = 0;
   begun_ = world_.now();
+  server_known_ = server_.generation();
   claim_.emplace(node_name(node()), name_ + "-" + std::to_string(life_), options_.enabled,
                  Random(world_.below(UINT64_MAX)), local());
   note_whether_there();
@@ -189,8 +190,11 @@ void Agent::close(Channel& channel, const char* why) {
   const Duration pause = world_.upto(window < cap ? std::min<Duration>(window, 900ms) : cap);
   auto questions = std::exchange(channel.questions, {});
   if (channel.is_reader && network_.asks_again) {
-    channel.questions = std::move(questions);
-    questions.clear();
+    // But not what is to be asked on one connection only.
+    for (Question& question : std::exchange(questions, {})) {
+      (question.request.is_verdict() ? questions : channel.questions)
+          .push_back(std::move(question));
+    }
   }
   at(local() + pause, [this, reader = channel.is_reader, epoch = channel.epoch] {
     if (this->channel(reader).epoch == epoch) open(this->channel(reader));
@@ -199,7 +203,8 @@ void Agent::close(Channel& channel, const char* why) {
 }
 
 bool Agent::ask(Channel& channel, Request request, Done done) {
-  if (!channel.is_reader && channel.state != State::open) return false;
+  const bool on_this_one = !channel.is_reader || request.is_verdict();
+  if (on_this_one && channel.state != State::open) return false;
   // An idle connection of the reader is closed.
   if (channel.is_reader && channel.questions.empty() && channel.state == State::open &&
       local() - channel.used > kIdle) {
@@ -309,6 +314,8 @@ void Agent::on_open(Channel& channel) {
     return;
   }
   claim_->on_connected(local());
+  // The run id of the server says that it is another one.
+  if (std::exchange(server_known_, link_.generation) != link_.generation && holding_) begin_again();
   put_lease();
   (void)ask(link_, {Request::Op::entry, 0, node()}, [](const Reply*) {});
 }
@@ -403,12 +410,13 @@ void Agent::after_claim() {
     holding_ = claim_->is_holding();
     busy_ = false;
     ++looks_;
+    ++terms_;
     (void)claim_->had_to_claim_anew();
     if (holding_) {
       trace("watches");
       watcher_.begin(node_name(node()), claim_->was_away(local()));
       look_connects_ = connects_;
-      register_due_ = marks_due_ = true;
+      register_due_ = true;
     } else {
       trace("no longer watches");
       watcher_.end();
@@ -424,7 +432,7 @@ void Agent::begin_again() {
   busy_ = false;
   ++looks_;
   watcher_.begin_again();
-  register_due_ = marks_due_ = true;
+  register_due_ = true;
 }
 
 void Agent::read_register() {
@@ -448,13 +456,13 @@ void Agent::on_register(const Reply* reply, bool marks, int token) {
       watcher_.add_node(node_name(node));
     }
   }
-  if (!marks && marks_due_) {
+  if (!marks) {
     (void)ask(reader_, {Request::Op::marks},
               [this, token](const Reply* marked) { on_register(marked, true, token); });
     return;
   }
   watcher_.end_register();
-  register_due_ = marks_due_ = false;
+  register_due_ = false;
   registered_ = local();
   busy_ = false;
   arm();
@@ -526,20 +534,23 @@ void Agent::act() {
       request.absent = action.absent;
     }
     ++runs_;
-    (void)ask(reader_, std::move(request),
-              [this, ticket = action.ticket, term = claim_->term()](const Reply* reply) {
-                --runs_;
-                if (!holding_ || claim_->term() != term) return;
-                const std::string_view text = reply != nullptr ? reply->text : "";
-                watcher_.report(ticket,
-                                text == "announced" ? Outcome::announced
-                                : text == "already" ? Outcome::already
-                                : text == "changed" ? Outcome::lease_changed
-                                                    : Outcome::no_answer,
-                                local());
-                act();
-                arm();
-              });
+    const bool asked = ask(reader_, std::move(request),
+                           [this, ticket = action.ticket, term = terms_](const Reply* reply) {
+                             --runs_;
+                             if (!holding_ || term != terms_) return;
+                             const std::string_view text = reply != nullptr ? reply->text : "";
+                             watcher_.report(ticket,
+                                             text == "announced" ? Outcome::announced
+                                             : text == "already" ? Outcome::already
+                                             : text == "changed" ? Outcome::lease_changed
+                                                                 : Outcome::no_answer,
+                                             local());
+                             act();
+                             arm();
+                           });
+    if (asked) continue;
+    --runs_;
+    watcher_.report(action.ticket, Outcome::no_answer, local());
   }
 }
 

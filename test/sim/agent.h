@@ -172,12 +172,13 @@ class Agent {
   bool holding_ = false;
   bool reading_ = false;
   int timer_ = 0;
+  int terms_ = 0;  // that it has held the watch for, or not
   int looks_ = 0;  // names a look or a reading of the register
   bool busy_ = false;
   size_t parts_ = 0;
   int look_connects_ = 0;
   bool register_due_ = false;
-  bool marks_due_ = false;
+  int server_known_ = 0;  // its generation, by the link
   MonoTime registered_{};
   int registered_size_ = 0;
   int runs_ = 0;

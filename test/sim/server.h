@@ -37,6 +37,8 @@ struct Request {
   std::string more = {};
   bool absent = false;
   std::vector<uint8_t> nodes = {};
+
+  bool is_verdict() const { return op == Op::lost || op == Op::returned; }
 };
 
 struct Reply {

@@ -39,6 +39,9 @@ class Simulation final : private Server::Observer {
     MonoTime renewed{};       // when the server took it
     Duration interval{};
     Duration patience{};
+    MonoTime returned{};   // when it was announced as returned
+    MonoTime deleted{};    // when somebody deleted its lease
+    bool unseen = false;   // and did so again, so that nobody has seen the renewal
     bool meddled = false;  // somebody has written or deleted its lease
   };
 
@@ -50,6 +53,7 @@ class Simulation final : private Server::Observer {
   void strike_crowd();
   void strike_server(uint64_t how);
   void meddle();
+  void delete_lease(int node);
   void note_loss_of(const Agent& agent);
   void end_faults();
   void check_crowd(int node);

@@ -183,6 +183,21 @@ TEST_F(ReaderTest, AReplyThatIsNotTheProtocolIsNoLongOne) {
   ASSERT_TRUE(hears(other_, {"B"}));
 }
 
+TEST_F(ReaderTest, AQuestionForOneConnectionIsNotAskedOnAnother) {
+  const std::string_view command[] = {"GET", "b"};
+  EXPECT_EQ(reader_->ask(command, other_.done(), Reader::On::this_one), 0u) << "there is none";
+  ask("a", one_);
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  EXPECT_NE(reader_->ask(command, other_.done(), Reader::On::this_one), 0u);
+  ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+  redis_.close();
+  ASSERT_TRUE(hears(other_, {"none"}));
+  greet();
+  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+  EXPECT_FALSE(redis_.received_has("GET\r\n$1\r\nb\r\n"));
+}
+
 TEST_F(ReaderTest, AQuestionUnderWhichTheConnectionBreaksIsAskedAgainButNotForEver) {
   ask("a", one_);
   for (int i = 0; i < 3; ++i) {
