@@ -225,6 +225,39 @@ def test_the_latest_value_is_kept_while_the_agent_is_away(cell, make_agent, tmp_
     assert json.loads(cell.redis.hget(key, "progress"))["stroke_idx"] == 1, "progress went out before the end"
 
 
+def test_a_time_belongs_to_the_state_that_it_was_given_with(tmp_path, open_robot, closing):
+    path = tmp_path / "agent.sock"
+    robot = open_robot(path)
+    robot.push_state([1.0], timestamp_us=1_700_000_000_000_000)
+    robot.push_state([2.0])
+    agent = FakeAgent(path, robot__update={})
+    wait_until(robot.dispatch)
+    assert wait_until(lambda: agent.called("robot.update"))[-1] == {"joints_l": [2.0]}
+    robot.push_state([3.0], timestamp_us=1_700_000_000_000_000)
+    push_until(robot, lambda: agent.called("robot.update")[-1].get("joints_l") == [4.0], joints_l=[4.0])
+    agent.close()
+    again = closing(FakeAgent(path, robot__update={}))
+    push_until(robot, lambda: again.called("robot.update"), velocities_l=[1.0])
+    assert all("timestamp" not in params for params in again.called("robot.update"))
+
+
+def test_what_is_kept_keeps_its_order(tmp_path, open_robot, closing):
+    path = tmp_path / "agent.sock"
+    robot = open_robot(path)
+    robot.push_state()
+    robot.push_state()
+    for session in (1, 2):
+        robot.start_stroke(session)
+        robot.update_stroke(stroke_idx=0)
+        robot.update_stroke(stroke_idx=session, pose_idx=5)
+        robot.end_stroke()
+    agent = closing(FakeAgent(path, robot__update={}, stroke__start={}, stroke__update={}, stroke__end={}))
+    wait_until(robot.dispatch)
+    wanted = [("stroke.start", {"total_strokes": 1}), ("stroke.update", {"stroke_idx": 1, "pose_idx": 5}), ("stroke.end", {}),
+              ("stroke.start", {"total_strokes": 2}), ("stroke.update", {"stroke_idx": 2, "pose_idx": 5}), ("stroke.end", {})]
+    wait_until(lambda: [c for c in agent.calls if c[0].startswith("stroke")] == wanted, what=lambda: str(agent.calls))
+
+
 def test_events_beyond_the_room_are_lost_and_counted(tmp_path, open_robot):
     robot = open_robot(tmp_path / "none.sock")
     outcomes = {robot.error("robot", "x" * 4000) for _ in range(100)}

@@ -79,6 +79,7 @@ class PythonPusher:
         self._next_try = 0.0
         self._half = b""  # the rest of what was sent in part
         self._queue: collections.deque[str | bytes] = collections.deque()  # slots by name, events as lines
+        self._waiting: set[str] = set()  # the slots that are in it
         self._event_bytes = 0
         self._known: dict[str, dict[str, object]] = {STATE: {}, STROKE: {}}
         self._pending: dict[str, dict[str, object]] = {STATE: {}, STROKE: {}}  # what of it is not sent
@@ -198,10 +199,13 @@ class PythonPusher:
         self._stats.pushed += 1
         known = self._known.get(method)
         if known is not None:
-            known.update(params)
             pending = self._pending[method]
-            if not pending:
+            for earlier in (known, pending):
+                earlier.pop("timestamp", None)  # it was that of the state before
+            known.update(params)
+            if method not in self._waiting:
                 self._queue.append(method)
+                self._waiting.add(method)
             elif params.keys() & pending.keys():
                 self._stats.coalesced += 1
             pending.update(params)
@@ -213,9 +217,11 @@ class PythonPusher:
             return False
         if method in ("stroke.start", "stroke.end"):
             # What waits is of the session before, and goes before this; a later one begins anew.
-            pending = self._pending[STROKE]
-            if pending:
-                self._queue[self._queue.index(STROKE)] = line(STROKE, pending)
+            if STROKE in self._waiting:
+                place = next(i for i, head in enumerate(self._queue) if isinstance(head, str) and head == STROKE)
+                self._queue[place] = progress = line(STROKE, self._pending[STROKE])
+                self._event_bytes += len(progress)
+                self._waiting.remove(STROKE)
                 self._pending[STROKE] = {}
             self._known[STROKE] = {}
         self._queue.append(text)
@@ -245,8 +251,9 @@ class PythonPusher:
                     return
                 self._queue.popleft()
                 if isinstance(head, bytes):
-                    self._event_bytes = max(self._event_bytes - len(text), 0)
+                    self._event_bytes -= len(text)
                 else:
+                    self._waiting.remove(head)
                     self._pending[head] = {}
         except BlockingIOError:
             if self._unread > 1:
@@ -277,10 +284,11 @@ class PythonPusher:
         self._stats.connects += 1
         self._half = self._conversation.begin()
         for slot, known in self._known.items():
-            if known and not self._pending[slot]:
-                self._queue.appendleft(slot)
             if known:
                 self._pending[slot] = dict(known)
+                if slot not in self._waiting:
+                    self._queue.appendleft(slot)
+                    self._waiting.add(slot)
         return True
 
     def _read(self) -> None:
