@@ -107,6 +107,8 @@ Findings watch_findings(Json stats) {
     out.push_back(fine(name, format("this agent watches %.0f nodes", watch["nodes"].number_or(0))));
   } else if (role == "watched") {
     out.push_back(fine(name, "node " + printable(watch["node"].text()) + " watches the cell"));
+  } else if (!role.empty()) {
+    out.push_back(fine(name, "it is not known yet who watches the cell"));
   }
   return out;
 }

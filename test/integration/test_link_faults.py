@@ -173,7 +173,7 @@ class Faults:
 @pytest.mark.own_users("for 40 s it tries the link, which is the same for every user")
 def test_two_hundred_faults_in_a_row(redis_server, make_agent, proxy, sanitized):
     way = proxy(redis_server)
-    agent = make_agent(way.url(), settings=IMPATIENT)
+    agent = make_agent(way.url(), settings={**IMPATIENT, "watch.enabled": False})
     redis_server.wait_for_beat("ook")
     faults = Faults(redis_server, way, agent)
     for turn in range(200):

@@ -196,20 +196,28 @@ def as_user(server, cell_users, user):
 
 
 REFUSED_TO_AN_AGENT = [
-    "HSET node:health:hog health {}", "HSET robot:state:hog state {}", "PEXPIRE node:health:hog 1",
+    "HSET robot:state:hog state {}", "SET nodebeat:lease:hog x", "HSET nodebeat:watch a b",
     "HSET stroke:progress:stroke_hog_1700000000_000001 progress {}",
     # Of a node whose name begins alike.
     "HSET stroke:progress:stroke_ook_2_1700000000_000001 progress {}",
-    "HSET node:health:ook2 health {}", "XADD stream:node_metrics:hog * a b",
+    "XADD stream:node_metrics:hog * a b", "DEL nodebeat:dead", "XTRIM stream:cell_events MAXLEN 0",
     "XADD stream:robot_telemetry:hog * a b", "XADD stream:robot_telemetry * a b",
     "XADD stream:events:hog:cell:a * a b", "PEXPIRE stream:node_events:ook 1",
     "SET node:health:ook x", "SET free 1", "DEL node:health:ook", "DEL stream:node_metrics:ook",
-    "XTRIM stream:node_events:ook MAXLEN 0", "HDEL node:health:ook health", "DEL nodebeat:nodes",
+    "XTRIM stream:node_events:ook MAXLEN 0", "DEL nodebeat:nodes",
     "EXPIRE stream:node_metrics:ook 1", "RENAME cell:a cell:b", "LPUSH cell:a x",
-    "PUBLISH node:events:hog {}", "PUBLISH free {}", "KEYS *", "FLUSHALL", "FLUSHDB",
+    "PUBLISH free {}", "KEYS *", "FLUSHALL", "FLUSHDB",
     "CONFIG GET requirepass", "CONFIG SET maxmemory 1", "ACL LIST", "ACL SETUSER ook on",
     "CLIENT LIST", "CLIENT KILL ID 1", "EVAL return(1) 0", "SCRIPT FLUSH", "SHUTDOWN NOSAVE",
     "REPLICAOF NO ONE", "MONITOR", "SAVE", "BGREWRITEAOF", "MODULE LIST",
+]
+
+
+# Whoever watches the cell has to.
+OF_A_WATCHER = [
+    "HSET node:health:hog health {}", "PEXPIRE node:health:hog 1", "HDEL node:health:ook health",
+    "PUBLISH node:events:hog {}", "SET nodebeat:watch x", "DEL nodebeat:watch", "HSET nodebeat:dead a b",
+    "XADD stream:cell_events * a b",
 ]
 
 
@@ -224,6 +232,13 @@ def refused(client, command):
 def test_what_an_agent_may_not(store, cell_users):
     client = as_user(store, cell_users, "nodebeat-ook")
     assert [c for c in REFUSED_TO_AN_AGENT if not refused(client, c)] == []
+    assert [c for c in OF_A_WATCHER if refused(client, c)] == []
+    line = next(line for line in (cell_users.folder / "users.acl").read_text().splitlines() if "nodebeat-ook " in line)
+    without = line[: line.index(" (-@all +evalsha|", line.index("+evalsha|") + 1)]  # what --no-watch leaves
+    rules = re.findall(r"\([^)]*\)|\S+", without)[2:]
+    store.client().execute_command("ACL", "SETUSER", "nodebeat-ook", "reset", *rules)
+    client = as_user(store, cell_users, "nodebeat-ook")
+    assert [c for c in OF_A_WATCHER if not refused(client, c)] == []
 
 
 def test_a_viewer_sees_sessions_streams_and_the_bus(store, cell_users):

@@ -30,8 +30,9 @@ def test_an_agent_may_use_what_it_uses():
         # Whole commands (redis/key_changes).
         for words in re.findall(r'send\((?:format\()?"([A-Z]+(?: [A-Z]+)?)', text):
             used.add(words.lower().replace(" ", "|") if words.startswith("CLIENT") else words.split()[0].lower())
-    script = (ROOT / "src/wire/session.lua").read_text()
-    used |= {word.lower() for word in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
+    for script in ("session.lua", "watch.lua"):
+        text = (ROOT / "src/wire" / script).read_text()
+        used |= {word.lower() for word in re.findall(r"redis\.p?call\('([A-Z]+)'", text)}
     arguments = {"setname", "maxlen", "load", "count", "prefix"}
     with_subcommand = {"client": "client|setname", "acl": "acl|whoami", "memory": "memory|usage",
                        "script": "script|load", "evalsha": "evalsha|"}
@@ -39,6 +40,20 @@ def test_an_agent_may_use_what_it_uses():
     used = {with_subcommand.get(word, word) for word in used} - arguments - {"auth", "config"}
     line = users(ROOT / "config" / "redis")["nodebeat-NODE"]
     assert set(re.findall(r"\+([a-z|]+)", line)) == used
+
+
+def test_a_node_may_be_kept_from_watching(setup, folder):
+    """Also by later calls, which say nothing of it."""
+    setup("hog")
+    setup("ook", "--no-watch")
+    lines = users(folder)
+    assert "&node:events:*" in lines["nodebeat-hog"] and "~nodebeat:watch" in lines["nodebeat-hog"]
+    assert "&node:events:*" not in lines["nodebeat-ook"] and "~nodebeat:watch" not in lines["nodebeat-ook"]
+    assert lines["nodebeat-ook"].endswith("+psubscribe)")
+    assert "were kept" not in setup("eek")
+    assert users(folder)["nodebeat-ook"] == lines["nodebeat-ook"]
+    setup("ook", "--force")
+    assert "~nodebeat:watch" in users(folder)["nodebeat-ook"]
 
 
 @pytest.fixture

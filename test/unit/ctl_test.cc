@@ -438,6 +438,25 @@ TEST(Doctor, EveryReasonWhyASocketCannotBeUsedIsASentence) {
   }
 }
 
+TEST(Doctor, WhoWatches) {
+  const auto watch = [](const char* members) {
+    return from(watch_findings, (std::string(R"({"watch":{)") + members + "}}").c_str());
+  };
+  EXPECT_EQ(only(watch(R"("role":"watching","nodes":12)"), "watch").text,
+            "this agent watches 12 nodes");
+  EXPECT_EQ(only(watch(R"("role":"watched","node":"hog")"), "watch").text,
+            "node hog watches the cell");
+  EXPECT_EQ(doctor_code(watch(R"("role":"unknown")")), 0);
+  EXPECT_EQ(only(watch(R"("role":"nobody","enabled":true)"), "watch").level, Level::problem);
+  EXPECT_NE(only(watch(R"("role":"nobody","enabled":false)"), "watch").advice.find("[watch] enabled"),
+            std::string::npos);
+  const Findings refused = watch(R"("role":"unknown","lease_trouble":"NOPERM","trouble":"NOPERM x")");
+  EXPECT_EQ(only(refused, "lease").level, Level::problem);
+  EXPECT_NE(refused[1].text.find("NOPERM x"), std::string::npos);
+  EXPECT_NE(refused[1].advice.find("redis setup --force"), std::string::npos);
+  EXPECT_TRUE(from(watch_findings, "{}").empty()) << "an agent of an earlier version says nothing";
+}
+
 TEST(Doctor, Link) {
   Findings findings =
       from(link_findings, R"({"link":{"state":"steady","trouble":null,"ping_ms":0.21,
