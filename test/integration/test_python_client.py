@@ -344,6 +344,52 @@ def test_lines_may_come_in_any_pieces():
     assert conversation.receive(whole[whole.index(b"\n") + 1:]) == [nodebeat.Event("c", {"a": "ä"})]
 
 
+class Told:
+    """Who waits for an answer, for a Conversation without a client."""
+
+    def __init__(self):
+        self.result = None
+
+    def set_result(self, result):
+        self.result = result
+
+    set_exception = set_result
+
+    def done(self):
+        return False
+
+
+def as_line(**message):
+    return json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
+
+
+def test_of_the_millisecond_at_which_a_replay_broke_each_event_comes_once():
+    """Other streams' events of that millisecond are told again by the agent (PROTOCOL.md, 3.4.5.4)."""
+    conversation = Conversation({}, None)
+
+    def connect():
+        conversation.begin()
+        greeting_id = max(conversation._waiting)
+        conversation.receive(as_line(id=greeting_id, result=HELLO))
+        said, conversation.outgoing = conversation.outgoing, b""
+        return said
+
+    def hear(*events):
+        lines = b"".join(as_line(method="event", params={"channel": "c", "node": node, "id": i, "event": {}}) for node, i in events)
+        return [(e.node, e.id) for e in conversation.receive(lines)]
+
+    connect()
+    told = Told()
+    call_id, _ = conversation.request("event.subscribe", {"channels": ["c"], "replay": {"last": 5}}, told)
+    conversation.receive(as_line(id=call_id, result={}))
+    assert told.result == {}
+    assert len(hear(("ook", "7-1"), ("ook", "8-1"), ("eek", "8-1"))) == 3
+    assert conversation.end("gone") == [], "a replay misses nothing"
+    assert json.loads(connect())["params"] == {"channels": ["c"], "replay": {"since": "8-1"}}
+    assert hear(("ook", "8-1"), ("eek", "8-1"), ("eek", "8-2"), ("ook", "9-1")) == [("eek", "8-2"), ("ook", "9-1")]
+    assert conversation._subscriptions[0].seen == {("c", "ook", "9-1")}, "only of the latest millisecond"
+
+
 def test_an_agent_of_an_older_version(fake, open_client):
     """It does not know deadlines: the rest of the hello stands all the same."""
 

@@ -154,6 +154,10 @@ def test_messages_reach_the_other_instances_and_not_oneself(redis_server, make_a
     assert far.heard[0][1]["variable"] == "speed" and far.heard[0][1]["source_instance"]
     assert far.heard[2][1]["enabled"] is True and far.heard[2][1]["message"] == "now"
     assert [h[0] for h in mine.heard] == ["parameter_update"], "the one of the program beside, and nothing of its own"
+    # Another instance may say what this one has said as well, while that has not come back.
+    mine._said = [("admin_command", {"command": "restart", "admin": "bob"})]
+    loop.run(far.publish_admin_command("restart", "bob", ack="stored"))
+    wait_until(lambda: mine.heard[1:] and mine.heard[1][1]["admin"] == "bob" and mine.heard[1][2])
 
 
 def test_handlers_by_decorator(cell, open_bus, loop):
