@@ -303,6 +303,8 @@ class StateManager:
             return None
 
     async def _model(self, kind: type[_M], key: str) -> _M | None:
+        # The agent reads two connections in either order: with this answer it has read what was pushed before.
+        await self._read("client.hello", {})
         found = await self._read("state.get", {"key": key})
         return None if found is None else _valid(kind, found["value"])
 
