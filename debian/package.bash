@@ -50,8 +50,8 @@ show_packages() {
   done
   printf '  %-42s %10d B %11d KiB\n' 'a robot: nodebeat, libnodebeat0' $sum_download $sum_installed
   deb=$(compgen -G "$1/nodebeat_*_$2.deb")
-  if (($(stat -c %s "$deb") > 360000 || $(dpkg-deb -f "$deb" Installed-Size) * 1024 > 1000000)); then
-    say "${deb##*/} is too large: at most 360,000 bytes to fetch, 1,000,000 installed"
+  if (($(stat -c %s "$deb") > 400000 || $(dpkg-deb -f "$deb" Installed-Size) * 1024 > 1000000)); then
+    say "${deb##*/} is too large: at most 400,000 bytes to fetch, 1,000,000 installed"
     return 1
   fi
 }
