@@ -31,16 +31,17 @@ constexpr Duration kRefused = 1min;
 // So many expired sessions are announced with one renewal of the watch, of which there are two a
 // second.
 constexpr std::string_view kSessions = "500";
-// The watch is renewed with a look, so much earlier or later than it has to be: one wake-up serves both.
+// The watch is renewed with a look, so much earlier or later than it has to be: one wake-up serves
+// both.
 constexpr Duration kNear = 125ms;
 constexpr Duration kUnwatched = 10s;
 // When two readings are further apart, nobody knows what was between them.
 constexpr Duration kGap = 5s;
 
 // Of Watcher::Kind: the event, and what the script calls it.
-constexpr std::string_view kTypes[] = {"node_suspect",  "node_cleared", "node_lost",
-                                       "node_returned", "",             "watcher_uncertain",
-                                       "watcher_sure"};
+constexpr std::string_view kTypes[] = {
+    "node_suspect",      "node_cleared", "node_lost", "node_returned", "",
+    "watcher_uncertain", "watcher_sure"};
 constexpr std::string_view kOps[] = {"say", "say", "lost", "returned"};
 constexpr std::string_view kHows[] = {"network", "restarted", "rebooted"};
 
@@ -61,8 +62,8 @@ std::string_view name(WatchRole role) {
 }
 
 WatchService::WatchService(uv::Loop& loop, const Log& log, redis::Link& link,
-                           Delegate<redis::LinkOptions()> options, int database,
-                           const Self& self, redis::MakeTransport make_transport)
+                           Delegate<redis::LinkOptions()> options, int database, const Self& self,
+                           redis::MakeTransport make_transport)
     : loop_(loop),
       log_(log),
       link_(link),
@@ -498,15 +499,15 @@ void WatchService::announce(const Watcher::Action& action) {
     std::string whole;
     append_json(health, whole);
     const std::string stamp = format_timestamp(wall);
-    run->question = run_script(
-        kOps[static_cast<size_t>(action.kind)],
-        {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey, wire::node_health_key(node),
-         wire::lease_key(node)},
-        {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv, health.reason,
-         stamp, whole},
-        // Another server may have lost what was judged: the lease there is older, and would be the
-        // same again as the one that the node was lost with.
-        done, redis::Reader::On::this_one);
+    run->question =
+        run_script(kOps[static_cast<size_t>(action.kind)],
+                   {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey,
+                    wire::node_health_key(node), wire::lease_key(node)},
+                   {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv,
+                    health.reason, stamp, whole},
+                   // Another server may have lost what was judged: the lease there is older, and
+                   // would be the same again as the one that the node was lost with.
+                   done, redis::Reader::On::this_one);
   }
   if (run->question == 0) {
     watcher_.report(action.ticket, Watcher::Outcome::no_answer, loop_.now());

@@ -167,7 +167,7 @@ class WatchService {
   MonoTime registered_{};
   uint64_t registered_size_ = 0, size_ = 0;
   std::vector<Batch> batches_;
-  size_t parts_ = 0;  // of the look that are not answered
+  size_t parts_ = 0;   // of the look that are not answered
   MonoTime looked_{};  // when the last look began
   MonoTime not_before_ = MonoTime::min();
   uint64_t looked_at_ms_ = 0;

@@ -69,11 +69,14 @@ void Watcher::begin_again() {
   last_began_ = next_look_ = MonoTime::min();
   for (Node& node : nodes_) {
     node.wants = false;
-    // What was announced is what the server says now: it may have lost that, and be told again.
-    if (node.lost && node.ticket == 0) node.judged.clear();
-    node.orphan = is_judged(node);
-    node.lost = false;
+    // Who was announced is what the server says now: it may have lost that, and be told again.
+    if (node.lost && node.ticket == 0) {
+      node.listed = node.orphan = false;
+    } else if (is_judged(node)) {
+      node.orphan = true;
+    }
   }
+  drop_unlisted();
 }
 
 void Watcher::index_nodes() {
@@ -139,7 +142,7 @@ void Watcher::mark_lost(std::string_view name, std::string_view lease) {
   node->judged = lease;
 }
 
-void Watcher::end_register() {
+void Watcher::drop_unlisted() {
   size_t kept = 0;
   for (size_t i = 0; i < size(); ++i) {
     if (!nodes_[i].listed && !nodes_[i].orphan) continue;

@@ -10,39 +10,34 @@
 //   the node's own, from its lease. When looks were late, patience is up to four times as long,
 //   until no look was late for some seconds.
 // - After begin() and begin_again() each node has its full patience from the first whole look.
-// After
-//   begin_again() it is widened as well: the links of other agents may need some seconds to notice
-//   that the server has changed, and to find it again.
+//   After begin_again() patience is four times as long for some seconds as well: the links of other
+//   agents need time to notice that the server has changed, and to find it again.
 // - When half of the nodes, and at least three, fall silent at once, the watcher is `uncertain` and
 //   waits one more full patience. Then each node that is still silent is announced alone.
 // - A verdict is a question to the script on the server, which compares the lease with the one that
-// was
-//   judged. So a late verdict cannot hit a node that has come back.
+//   was judged. So a late verdict cannot hit a node that has come back.
 // - Nobody is judged without a lease that this watcher has seen: not a node of an earlier version,
-// not
-//   a malformed lease. A lease that was seen and is then gone (deleted, expired, evicted) is one
-//   that does not change. An agent that stops cleanly says so with a patience of 0.
+//   not one whose lease is malformed. Where a lease that was seen is gone (deleted, expired,
+//   evicted), the node has its full patience to write it again. An agent that stops cleanly says so
+//   with a patience of 0.
 //
 // Who calls what, and when (fleet/watch does):
 //
-//   the watch was claimed         begin()        then the register, then looks
-//   the server restarted, failed  begin_again()  the same; also after each new connection of the
-//     over, was emptied                          reader, and when the watch itself had to be
-//     claimed
-//                                                anew because it was gone
-//   the watch is another's        end()
-//   the register was read        begin_register(); add_node() for each node of HASH nodebeat:nodes, then
-//                                 mark_lost() for each member of HASH nodebeat:dead; end_register(). Both
-//                                 are read after the claim was accepted, again when the size of the first
-//                                 has changed, and at times. That ends a look that is under way
-//   a look, at next_look()        begin_look(), the leases of node(0) to node(size() - 1) by MGET
-//   in
-//                                 any order, see() for each, end_look(). If any reply is missing:
-//                                 fail_look(), and the next look at next_look()
-//   after end_look(), report()    next() until it is false, or until there is no room for more: the
-//                                 rest waits. What it wants of the script is not to be asked again on
-//                                 another connection: that may be another server
-//   the script has answered       report(): each `lost` and `returned` is reported once
+//   the watch was claimed       begin(), then the register, then looks
+//   the server restarted,       begin_again(), then the same. Also after each new connection of the
+//     failed over, was emptied  reader, and when the watch was gone and had to be claimed anew
+//   the watch is another's      end()
+//   the register was read       begin_register(); add_node() for each node of nodebeat:nodes, then
+//                               mark_lost() for each member of nodebeat:dead; end_register(). Both
+//                               are read after the claim was accepted; again when the size of the
+//                               first has changed, and at times. That ends a look under way
+//   a look, at next_look()      begin_look(); the leases of node(0) to node(size() - 1), in any
+//                               order: see() for each; end_look(). If a reply is missing:
+//                               fail_look(), and the next look at next_look()
+//   after end_look(), report()  next() until it is false, or until there is no room for more: the
+//                               rest waits. What is wanted of the script is not to be asked again
+//                               on another connection: that may be another server
+//   the script has answered     report(): each `lost` and `returned` is reported once
 #pragma once
 
 #include <cstddef>
@@ -85,10 +80,10 @@ class Watcher {
   struct Action {
     Kind kind{};
     std::string_view node;  // none where it is uncertain or sure
-    // The latest that could be read. Of `lost`: as it was judged. The script announces the node if this is what the
-    // server has, byte for byte, or, where `absent`, if the server has no lease of the node. Of
-    // `returned`: as it is now; the script withdraws the mark in nodebeat:dead if there is one that
-    // is another lease than this.
+    // The latest that could be read. Of `lost`: as it was judged. The script announces the node if
+    // this is what the server has, byte for byte, or, where `absent`, if the server has no lease of
+    // the node. Of `returned`: as it is now; the script withdraws the mark in nodebeat:dead if
+    // there is one that is another lease than this.
     std::string_view lease;
     bool absent = false;
     std::string_view before;  // of `returned`: the lease that it was announced as lost with
@@ -131,10 +126,10 @@ class Watcher {
   void begin_register();
   void add_node(std::string_view node);
   void mark_lost(std::string_view node, std::string_view lease);
-  void end_register();
+  void end_register() { drop_unlisted(); }
   uint32_t left_out() const { return left_out_; }
 
-  // The nodes, in no order. Indexes change with the register only.
+  // The nodes, in no order. Indexes change with the register and with begin_again().
   size_t size() const { return nodes_.size(); }
   std::string_view node(size_t index) const { return nodes_[index].name; }
 
@@ -200,6 +195,7 @@ class Watcher {
   Node* add(std::string_view name);
   uint32_t* slot(std::string_view name);
   void index_nodes();
+  void drop_unlisted();
   bool is_judged(const Node& node) const;
   bool has_returned(const Node& node) const;
   Silence silence(const Node& node) const;

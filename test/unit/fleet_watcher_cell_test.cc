@@ -274,6 +274,22 @@ TEST_F(WatcherTest, AServerThatWasEmptiedKillsNobodyAndHidesNobody) {
   EXPECT_EQ(watcher_.find(name(0)), watcher_.size());
 }
 
+TEST_F(WatcherTest, ALostNodeThatIsForgottenMeanwhileIsNotAnnouncedAgain) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  run_until("lost hog");
+  dead_.clear();
+  leases_.clear();
+  registered_.clear();
+  watcher_.begin_again();
+  begin_again();
+  run_for(30s);
+  EXPECT_EQ(count("lost"), 1);
+  EXPECT_EQ(watcher_.size(), 0u);
+}
+
 TEST_F(WatcherTest, AfterAFailoverThatLostAnAnnouncementItIsMadeAgain) {
   add("hog");
   begin();
