@@ -538,7 +538,7 @@ void Agent::act() {
                            [this, ticket = action.ticket, term = terms_](const Reply* reply) {
                              --runs_;
                              if (!holding_ || term != terms_) return;
-                             const std::string_view text = reply != nullptr ? reply->text : "";
+                             const std::string text = reply != nullptr ? reply->text : "";
                              watcher_.report(ticket,
                                              text == "announced" ? Outcome::announced
                                              : text == "already" ? Outcome::already
