@@ -146,7 +146,7 @@ void Look::health(rpc::Call& call) {
     return call.answer(health_result(own_node_, fleet_.own(), or_null(own_health_()), {}, clock_));
   }
   if (const fleet::KnownNode* known = fleet_.find(*node)) {
-    const auto lost = fleet_.lost_since();
+    const auto lost = operations_.redis_is_there() ? std::nullopt : fleet_.lost_since();
     const std::string_view health = or_null(lost ? std::string_view() : known->health);
     return call.answer(health_result(*node, *known, health, lost, clock_));
   }

@@ -15,8 +15,6 @@ namespace nb::fleet {
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
 
-// Of the healths of one walk. The next page has those for which there was no room.
-constexpr size_t kMaxKeptBytes = 1024 * 1024;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
 constexpr std::string_view kPage = "500";
 // Of HSCAN: a server whose cursor never becomes 0 is not asked for ever.

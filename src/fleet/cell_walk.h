@@ -29,6 +29,8 @@ class CellWalk {
   // A health that is longer is shown as none.
   static constexpr size_t kMaxHealth = 32 * 1024;
 
+  // Of the healths of one walk. The next page has those for which there was no room.
+  static constexpr size_t kMaxKeptBytes = 1024 * 1024;
   // A cell has fewer nodes. Of those beyond this number, only the count is told.
   static constexpr size_t kMaxNodes = 4000;
 

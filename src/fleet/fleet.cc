@@ -177,6 +177,7 @@ void Fleet::adopt() {
       judge(node, has_before ? &known->second : nullptr, circumstances);
     }
     view_ = std::make_unique<Cell>(std::move(found));
+    learned_bytes_ = 0;
     read_wall_ = circumstances.wall;
   } else if (view_) {
     view_->connected = false;
@@ -201,6 +202,8 @@ void Fleet::on_idle() {
     return idle_.start(std::max(left, Duration(std::chrono::seconds(1))));
   }
   view_.reset();
+  learned_ = {};
+  learned_bytes_ = 0;
   walked_ = MonoTime::min();
   give_memory_back();
 }
@@ -236,14 +239,20 @@ const KnownNode& Fleet::learn(std::string_view node, KnownNode&& read) {
   if (!view_) view_ = std::make_unique<Cell>();
   asked_ = loop_.now();
   if (!idle_.active()) idle_.start(kIdle);
-  if (read_wall_ == WallTime{} || walked_ == MonoTime::min()) {
-    read_wall_ = loop_.clock().wall_now();
-  }
+  if (walked_ == MonoTime::min()) read_wall_ = loop_.clock().wall_now();
+  const auto at = view_->nodes.find(node);
+  const bool has_before = at != view_->nodes.end() && at->second.answered != MonoTime::min();
+  judge(read, has_before ? &at->second : nullptr, now_here());
+  learned_ = std::move(read);
+  if (at == view_->nodes.end() && view_->nodes.size() >= CellWalk::kMaxNodes) return learned_;
   KnownNode& known = view_->nodes[std::string(node)];
-  const bool has_before = known.answered != MonoTime::min();
-  judge(read, has_before ? &known : nullptr, now_here());
-  known = std::move(read);
-  return known;
+  known = learned_;
+  learned_bytes_ += known.health.size();
+  if (learned_bytes_ > CellWalk::kMaxKeptBytes) {
+    known.left_out = true;
+    std::string().swap(known.health);
+  }
+  return learned_;
 }
 
 void Fleet::forget(std::string_view node) {

@@ -67,7 +67,8 @@ class Fleet {
   const KnownNode* find(std::string_view node);
   // When Redis was last read, if it cannot be read now.
   std::optional<WallTime> lost_since() const;
-  // What was read of one node is judged, and kept as well.
+  // What was read of one node is judged, and kept as well, as far as there is room. Valid until the
+  // next call.
   const KnownNode& learn(std::string_view node, KnownNode&& read);
   // The node was taken out of the cell's list.
   void forget(std::string_view node);
@@ -99,6 +100,8 @@ class Fleet {
   bool done_ = false;  // the walk is
 
   std::unique_ptr<Cell> view_;
+  KnownNode learned_;                  // the last one
+  size_t learned_bytes_ = 0;           // of healths, since the last walk
   MonoTime walked_ = MonoTime::min();  // when the walk ended that the view is of
   WallTime read_wall_{};               // when Redis was last read
   uint64_t connects_ = 0;              // of the reader, at that walk

@@ -317,6 +317,22 @@ TEST_F(FleetTest, AWalkThatFailsLeavesWhatWasKnownAsUnknown) {
   EXPECT_EQ(text_of(of(token_, "ook")["state"]), "up");
 }
 
+TEST_F(FleetTest, NodesThatAreReadOneByOneTakeABoundedRoom) {
+  const std::string health = R"({"text":")" + std::string(30'000, 'x') + R"("})";
+  for (int i = 0; i < 100; ++i) {
+    KnownNode node;
+    ASSERT_TRUE(take_health(node, health));
+    node.answered = clock_.now();
+    EXPECT_EQ(fleet_->learn("n" + std::to_string(i), std::move(node)).health, health);
+  }
+  int kept = 0;
+  for (int i = 0; i < 100; ++i) kept += fleet_->find("n" + std::to_string(i)) != nullptr;
+  EXPECT_GT(kept, 30);
+  EXPECT_LT(kept, 36) << "a megabyte; the others are read again";
+  there_ = false;
+  for (int i = 0; i < 100; ++i) EXPECT_NE(fleet_->find("n" + std::to_string(i)), nullptr);
+}
+
 TEST_F(FleetTest, ANodeThatIsForgottenLeavesTheView) {
   add_node("eek", R"({"is_reachable":true})");
   add_node("hog", R"({"is_reachable":true})");
