@@ -168,11 +168,11 @@ int Agent::run() {
           Delegate<const redis::ServerClock*()>::to<&Agent::server_clock>(this)});
   lease_.emplace(loop_, log_, outbox_, identity_, config_,
                  Delegate<void()>::to<&Agent::on_lease_renewed>(this));
-  watch_.emplace(loop_, log_, *link_, Delegate<redis::LinkOptions()>::to<&Agent::way_to_redis>(this),
-                 config_.redis.db_for("health").value(),
-                 fleet::WatchService::Self{identity_.node, identity_.instance_id,
-                                           config_.watch.enabled},
-                 &redis::make_plain_transport);
+  watch_.emplace(
+      loop_, log_, *link_, Delegate<redis::LinkOptions()>::to<&Agent::way_to_redis>(this),
+      config_.redis.db_for("health").value(),
+      fleet::WatchService::Self{identity_.node, identity_.instance_id, config_.watch.enabled},
+      &redis::make_plain_transport);
   local_.emplace(
       LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_, *watch_,
                       notes_, &redis::make_plain_transport, sources_.environment},

@@ -54,7 +54,7 @@ struct Figures {
   } subscriptions;
 
   fleet::WatchFigures watch;
-  std::string_view lease_refusal;  // Redis' words; empty: it takes this node's lease
+  std::string_view lease_refusal;   // Redis' words; empty: it takes this node's lease
   std::string_view stroke_session;  // empty: none runs
 };
 

@@ -143,9 +143,10 @@ constexpr Key kKeys[] = {
      NB_CONFIG(watch.enabled),
      .needs_restart = true,
      .fallback = "true",
-     .doc = NB_DOC(
-         "Whether this agent may watch the leases of the cell's nodes. One agent does, and another\n"
-         "one takes over when that agent dies. Where all are excluded nobody watches.")},
+     .doc =
+         NB_DOC("Whether this agent may watch the leases of the cell's nodes. One agent does,\n"
+                "and another one takes over when that agent dies. Where all are excluded nobody\n"
+                "watches.")},
 
     {.section = "redis",
      .name = "url",
@@ -209,8 +210,9 @@ constexpr Key kKeys[] = {
      NB_CONFIG(redis.backoff_cap),
      .fallback = "5s",
      .allowed = "1ms..1h",
-     .doc = NB_DOC("Longest pause between two attempts, which go on for ever. It is never longer than\n"
-                   "half of lease.patience: an agent that comes back later is taken for lost.")},
+     .doc = NB_DOC(
+         "Longest pause between two attempts, which go on for ever. It is never longer than\n"
+         "half of lease.patience: an agent that comes back later is taken for lost.")},
     {.section = "redis",
      .name = "stable_after",
      NB_CONFIG(redis.stable_after),

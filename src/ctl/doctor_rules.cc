@@ -90,7 +90,8 @@ Findings watch_findings(Json stats) {
   if (const auto words = watch["lease_trouble"].text(); !words.empty()) {
     out.push_back(problem("lease",
                           "Redis does not take this node's lease, so nobody will notice when this "
-                          "node is lost: " + printable(words),
+                          "node is lost: " +
+                              printable(words),
                           rights));
   }
   if (const auto words = watch["trouble"].text(); !words.empty()) {
@@ -99,10 +100,10 @@ Findings watch_findings(Json stats) {
   const std::string_view role = watch["role"].text();
   if (role == "nobody") {
     const bool may = watch["enabled"].boolean() != false;
-    out.push_back(problem(
-        name, "nobody watches the nodes of this cell: nobody will notice when one is lost",
-        may ? "see why no agent does: journalctl -u nodebeat, on each node"
-            : "this agent may not: set [watch] enabled = true here, or on another node"));
+    out.push_back(
+        problem(name, "nobody watches the nodes of this cell: nobody will notice when one is lost",
+                may ? "see why no agent does: journalctl -u nodebeat, on each node"
+                    : "this agent may not: set [watch] enabled = true here, or on another node"));
   } else if (role == "watching") {
     out.push_back(fine(name, format("this agent watches %.0f nodes", watch["nodes"].number_or(0))));
   } else if (role == "watched") {

@@ -10,18 +10,16 @@
 //
 // Who calls what, and when (fleet/watch does):
 //
-//   the link has a new connection         on_connected(): how old the watch is counts from here
-//   the watch was read                    on_read()
-//   a timer at next_step()                step(), and what it says: read; claim (script: if the
-//   watch
-//                                         is `expected`, which is empty where there is none, set it
-//                                         to `wanted`); renew (script: if the watch begins with
-//                                         `expected`, set it to `wanted`)
-//   the script has answered               on_written(), with what the watch is now
-//   there was no answer                   not_read(), not_written()
-//   after any of these                    is_holding(): what has changed is for Watcher::begin()
-//   and
-//                                         end(); had_to_claim_anew(): for Watcher::begin_again()
+//   the link has a new connection  on_connected(): how old the watch is counts from here
+//   the watch was read             on_read()
+//   a timer at next_step()         step(), and what it says: read; claim (script: if the watch is
+//                                  `expected`, which is empty where there is none, set it to
+//                                  `wanted`); renew (script: if the watch begins with `expected`,
+//                                  set it to `wanted`)
+//   the script has answered        on_written(), with what the watch is now
+//   there was no answer            not_read(), not_written()
+//   after any of these             is_holding(): what has changed is for Watcher::begin() and
+//                                  end(); had_to_claim_anew(): for Watcher::begin_again()
 #pragma once
 
 #include <cstdint>

@@ -76,8 +76,8 @@ void Heartbeat::schedule() {
   const auto since_epoch = loop_.now().time_since_epoch();
   Duration wait = (since_epoch / config_.interval + 1) * config_.interval - since_epoch;
   // The first beat lies off the grid. If the next point of the grid is close, the second beat lies
-  // between two points, so that there is about half an interval to measure between any two beats. The
-  // third one lies on the grid, though the second was a little late.
+  // between two points, so that there is about half an interval to measure between any two beats.
+  // The third one lies on the grid, though the second was a little late.
   if (wait < config_.interval * 2 / 5) wait += config_.interval / 2;
   timer_.start(wait);
 }

@@ -28,11 +28,11 @@ std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
-// STRING: the lease of a node, one line of words (wire/lease.h), with a time to live that only tidies
-// up. Nobody judges by whether it exists.
+// STRING: the lease of a node, one line of words (wire/lease.h), with a time to live that only
+// tidies up. Nobody judges by whether it exists.
 std::string lease_key(std::string_view node);
-// STRING: who watches the leases (wire/lease.h). HASH of the nodes that were announced as lost: node
-// -> the lease that it was lost with.
+// STRING: which agent watches the leases (wire/lease.h). HASH of the nodes that were announced as
+// lost: node -> the lease that it was lost with.
 inline constexpr std::string_view kWatchKey = "nodebeat:watch";
 inline constexpr std::string_view kDeadKey = "nodebeat:dead";
 // STREAM of what the watcher has said on the channels of nodes, "channel" and "event".

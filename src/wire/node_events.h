@@ -63,14 +63,14 @@ struct ClientEnd {
 std::string client_lost_event(const EventSource& source, const EventClient& client,
                               const ClientEnd& end);
 
-// What the watcher of the cell says: of another node, whose names `source` has, or of itself. Members
-// that are empty or not set are left out.
+// What the watcher of the cell says: of another node, whose names `source` has, or of itself.
+// Members that are empty or not set are left out.
 //   node_suspect       last_change_ms, watcher: the lease was not renewed for a while
 //   node_cleared       watcher: it was after all
 //   node_lost          boot_id, cause, last_change_ms, watcher: it was not for too long
 //   node_returned      boot_id, how, watcher: withdraws that; how it comes back
-//   watcher_uncertain  silent, nodes: so many of so many are silent at once, which it does not believe
-//   watcher_sure       the end of that
+//   watcher_uncertain  silent, nodes: so many of so many are silent at once, which it does not
+//   believe watcher_sure       the end of that
 struct WatchNews {
   std::string_view type;
   std::string_view boot_id = {};

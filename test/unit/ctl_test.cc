@@ -448,9 +448,11 @@ TEST(Doctor, WhoWatches) {
             "node hog watches the cell");
   EXPECT_EQ(doctor_code(watch(R"("role":"unknown")")), 0);
   EXPECT_EQ(only(watch(R"("role":"nobody","enabled":true)"), "watch").level, Level::problem);
-  EXPECT_NE(only(watch(R"("role":"nobody","enabled":false)"), "watch").advice.find("[watch] enabled"),
-            std::string::npos);
-  const Findings refused = watch(R"("role":"unknown","lease_trouble":"NOPERM","trouble":"NOPERM x")");
+  EXPECT_NE(
+      only(watch(R"("role":"nobody","enabled":false)"), "watch").advice.find("[watch] enabled"),
+      std::string::npos);
+  const Findings refused =
+      watch(R"("role":"unknown","lease_trouble":"NOPERM","trouble":"NOPERM x")");
   EXPECT_EQ(only(refused, "lease").level, Level::problem);
   EXPECT_NE(refused[1].text.find("NOPERM x"), std::string::npos);
   EXPECT_NE(refused[1].advice.find("redis setup --force"), std::string::npos);
