@@ -233,7 +233,10 @@ void Server::serve_waiting() {
     session->taken += took;
     now = then;
     // The will of this client is still to come: all behind it in this round may be its successor.
-    round_was_cut_ = wants_turn(*session) && comes_before_strangers(*session, place);
+    // One that has ended in this turn is told of as gone in the next one.
+    round_was_cut_ =
+        session->end_matters &&
+        (!session->is_live() || (wants_turn(*session) && comes_before_strangers(*session, place)));
     if (round_was_cut_) break;
   }
   if (round_was_cut_) soon_.request();
