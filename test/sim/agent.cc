@@ -522,8 +522,13 @@ void Agent::act() {
     if (action.kind == Kind::uncertain) request.text = "uncertain";
     if (action.kind == Kind::sure) request.text = "sure";
     if (!action.node.empty() && world_.traces()) {
-      constexpr const char* kWords[] = {"is suspect", "is no longer suspect", "is to be lost",
-                                        "is to be returned", "is malformed"};
+      constexpr const char* kWords[] = {"is suspect",
+                                        "is no longer suspect",
+                                        "is to be lost",
+                                        "is to be returned",
+                                        "is malformed",
+                                        "",
+                                        ""};
       trace((std::string(action.node) + " " + kWords[static_cast<size_t>(action.kind)]).c_str());
     }
     if (action.ticket == 0 && request.text.empty()) continue;
