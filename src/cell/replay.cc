@@ -419,7 +419,9 @@ void Replay::ask_page() {
   if (!in_round_) {
     at_ = 0;
     in_round_ = one_by_one_;
-    wanted_ = false;
+    // A channel may have come up while it was asked where streams begin: its streams are not read
+    // by this page.
+    wanted_ = channels_asked_ < channels_.size();
     page_asked_ = asked_ + 1;
     for (Source& source : sources_) {
       if (parts_.loop.now() < source.again_at) continue;

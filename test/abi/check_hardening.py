@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-CODE = re.compile(r"\.(text|init|fini|plt)($|\.)")
+CODE = re.compile(r"\.(text|text_often|text_seldom|init|fini|plt)($|\.)")
 MARKS = {"x86_64": "endbr64", "x86": "endbr32", "aarch64": r"(bti|paciasp)"}
 
 

@@ -19,6 +19,8 @@ from support.fault_proxy import FaultProxy
 from support.postgres import PostgresServer, find_bin
 from support.waiting import wait_until
 
+TAKEN_OVER = re.compile(r"took over (\d+) entries that another consumer had left for 1 s")
+
 PROGRAM = find_audit()
 BIN = find_bin()
 if PROGRAM is None:
@@ -323,7 +325,10 @@ def test_a_dead_consumers_entries_are_taken_over(make_audit, database, redis, wr
     audit = make_audit(audit__batch=100)
     all_there(database, ids)
     nothing_pending(redis)
-    audit.wait_for_log("took over 1200 entries that another consumer had left for 1 s")
+    def taken_over():
+        return sum(int(m[1]) for line in audit.lines if (m := TAKEN_OVER.search(line)))
+
+    wait_until(lambda: taken_over() == 1200, 15, lambda: str(audit.lines))
 
 
 def test_it_goes_on_with_what_it_had_read(make_audit, database, redis, writes):
