@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -339,6 +341,47 @@ def test_a_silent_redis_is_gone_too(redis_server, make_agent, connect, proxy):
     while event["type"] != "redis_gone":
         event = client.next_event("node:events:ook")["event"]
     assert "no answer" in event["reason"]
+
+
+# --- clocks that are set --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shifted(tmp_path):
+    """shifted(name): the words before a program whose wall clock goes as many seconds ahead as the file says
+    that comes with them."""
+    library = tmp_path / "shifted_clock.so"
+    source = Path(__file__).parent / "support" / "shifted_clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+
+    def words(name):
+        file = tmp_path / f"shift-{name}"
+        file.write_text("0")
+        return ["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={file}"], file
+
+    return words
+
+
+@pytest.mark.real_processor("a library is made for the programs of this one")
+def test_clocks_that_are_set_kill_nobody(make_redis, make_agent, plain_program, shifted):
+    """Redis' by an hour, those of the watcher and of a watched node by a day, there and back."""
+    before_redis, clock = shifted("redis")
+    server = make_redis(program=(*before_redis, "redis-server"))
+    redis = server.client()
+    clocks = [clock]
+    for name in ("hog", "ook"):
+        wrapper, file = shifted(name)
+        clocks.append(file)
+        make_agent(server.url(), name, settings=FAST, wrapper=wrapper, program=plain_program)
+        wait_until(lambda: lease(redis, name))
+        wait_for_holder(redis, "hog")
+    for shifts in (("3600", "86400", "-86400"), ("-3600", "-86400", "86400"), ("0", "0", "0")):
+        for file, shift in zip(clocks, shifts):
+            file.write_text(shift)
+        seen = int(lease(redis, "ook")[2]) if lease(redis, "ook") else 0
+        wait_until(lambda: lease(redis, "ook") and int(lease(redis, "ook")[2]) > seen + 8)
+    assert_only_this_dies(SimpleNamespace(redis=redis))
+    assert holder(redis) == ("hog", 1)
 
 
 # --- many at once -------------------------------------------------------------------------------
