@@ -128,7 +128,7 @@ void Watcher::begin_register() {
 void Watcher::add_node(std::string_view name) {
   if (Node* node = watching_ ? add(name) : nullptr) {
     node->listed = true;
-    node->orphan = false;
+    if (std::exchange(node->orphan, false)) node->appeared = true;
   }
 }
 
@@ -174,6 +174,7 @@ void Watcher::see(size_t index, std::string_view text, MonoTime now) {
   if (!std::exchange(node.seen, true)) ++seen_;
   // What waits to be taken was judged by what is now no longer so.
   if (text.empty() != node.absent || !same(text, node.lease)) node.wants = false;
+  if (std::exchange(node.appeared, false)) node.changed = now;
   if (text.empty()) {
     // It was deleted, and perhaps renewed just before.
     if (!std::exchange(node.absent, true)) node.changed = now;

@@ -179,11 +179,12 @@ class Watcher {
     bool malformed = false;  // the latest look found none that can be read
     bool told = false;       // that it is malformed
     bool suspect = false;
-    bool held = false;    // was among those that fell silent at once
-    bool lost = false;    // was announced
-    bool listed = false;  // is in the register
-    bool orphan = false;  // was there before the server may have lost its register
-    bool seen = false;    // in this look
+    bool held = false;      // was among those that fell silent at once
+    bool lost = false;      // was announced
+    bool listed = false;    // is in the register
+    bool appeared = false;  // in the register again: the agent has written that
+    bool orphan = false;    // was there before the server may have lost its register
+    bool seen = false;      // in this look
   };
   // How long a node is silent, and may be.
   struct Silence {

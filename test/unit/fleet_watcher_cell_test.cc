@@ -274,6 +274,22 @@ TEST_F(WatcherTest, AServerThatWasEmptiedKillsNobodyAndHidesNobody) {
   EXPECT_EQ(watcher_.find(name(0)), watcher_.size());
 }
 
+TEST_F(WatcherTest, AnEntryThatComesBackIsASignOfLife) {
+  add("hog");
+  begin();
+  run_for(5s);
+  kill("hog");
+  leases_.clear();
+  registered_.clear();
+  begin_again();
+  run_for(5s);
+  registered_["hog"] = true;
+  read_register();
+  run_for(2500ms);
+  EXPECT_EQ(count("lost"), 0);
+  run_until("lost hog", 5s);
+}
+
 TEST_F(WatcherTest, ALostNodeThatIsForgottenMeanwhileIsNotAnnouncedAgain) {
   add("hog");
   begin();
