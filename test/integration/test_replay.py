@@ -409,11 +409,11 @@ def test_channels_that_match_are_found_and_new_ones_are_heard(two, redis_server)
 def test_a_channel_that_comes_up_while_another_is_looked_for_is_heard(two):
     """Nothing follows that would wake the replay again."""
     ook, hog = two
-    ook.call("event.subscribe", patterns=["y:*"], replay={"last": 10})
+    ook.call("event.subscribe", patterns=["x:*"], replay={"last": 10})
     for i in range(0, 80, 4):
         for n in range(i, i + 3):
-            hog.notify("event.publish", channel=f"y:{n}", event={"i": n})
-        publish(ook, i + 3, channel=f"y:{i + 3}")
+            hog.notify("event.publish", channel=f"x:{n}", event={"i": n})
+        publish(ook, i + 3, channel=f"x:{i + 3}")
         assert sorted(numbers(ook, 4)) == list(range(i, i + 4))
 
 
