@@ -9,19 +9,13 @@
 // length and all answers have one, so the relay finds their ends by counting.
 //
 // Prints "said N" and "seconds S": the time from the first message to the answer of the last one.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -31,35 +25,15 @@
 #include <string_view>
 #include <vector>
 
+#include "bench_tools.h"
+
 namespace {
+
+using namespace nb::bench;
 
 constexpr int kBatch = 64;       // messages that leave a client in one send(), as in local_bench
 constexpr int kKeys = 8192;      // likewise, of "set"
 constexpr size_t kRead = 65536;  // bytes that the relay takes from one client in one turn
-
-[[noreturn, gnu::format(printf, 1, 2)]] void die(const char* words, ...) {
-  va_list arguments;
-  va_start(arguments, words);
-  std::fputs("bare_relay: ", stderr);
-  std::vfprintf(stderr, words, arguments);
-  std::fputc('\n', stderr);
-  std::exit(1);
-}
-
-double now_s() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
-
-void send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) die("send: %s", std::strerror(errno));
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-}
 
 // Appends what there is, at most `most` bytes.
 void receive(int fd, std::string& out, size_t most) {
@@ -70,25 +44,6 @@ void receive(int fd, std::string& out, size_t most) {
   }
   if (n <= 0) die("a connection has ended");
   out.resize(before + static_cast<size_t>(n));
-}
-
-void watch(int poll, int fd, int number) {
-  epoll_event entry{.events = EPOLLIN, .data = {.fd = number}};
-  if (::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &entry) != 0) die("epoll_ctl: %s", std::strerror(errno));
-}
-
-int connect_to_redis(int port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    die("cannot connect to Redis: %s", std::strerror(errno));
-  }
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return fd;
 }
 
 struct Sizes {
@@ -202,7 +157,7 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
   };
   const size_t batch_answer = kBatch * answer.size();
   std::string heard;
-  const double began = now_s();
+  const int64_t began = now_ns();
   for (Client& client : ours) feed(client);
   while (open > 0) {
     epoll_event ready[64];
@@ -220,7 +175,7 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
       feed(client);
     }
   }
-  std::printf("said %d\nseconds %.4f\n", said, now_s() - began);
+  std::printf("said %d\nseconds %.4f\n", said, static_cast<double>(now_ns() - began) / 1e9);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
 }

@@ -23,18 +23,13 @@
 //                                             not read; ends with its standard input
 //
 // Latencies are in microseconds, the median and p99.
-#include <arpa/inet.h>
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,7 +37,6 @@
 #include <cerrno>
 #include <cinttypes>
 #include <cmath>
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -52,46 +46,18 @@
 #include <string_view>
 #include <vector>
 
+#include "bench_tools.h"
 #include "nodebeat/client.h"
 #include "wire/session_script.h"
 
 namespace {
 
+using namespace nb::bench;
+
 constexpr int64_t kPeriodNs = 1'000'000;  // between two measured updates
 constexpr int kWarmUp = 200;              // updates that do not count
 constexpr int kKeys = 8192;               // of `rate ... set`: more than are under way
 constexpr int kBatch = 64;                // messages of `rate` that leave in one send()
-
-[[noreturn, gnu::format(printf, 1, 2)]] void die(const char* words, ...) {
-  va_list arguments;
-  va_start(arguments, words);
-  std::fputs("local_bench: ", stderr);
-  std::vfprintf(stderr, words, arguments);
-  std::fputc('\n', stderr);
-  std::exit(1);
-}
-
-int64_t now_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-void sleep_until(int64_t time_ns) {
-  const timespec until{static_cast<time_t>(time_ns / 1'000'000'000),
-                       static_cast<long>(time_ns % 1'000'000'000)};
-  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
-  }
-}
-
-[[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
-  char buffer[4096];
-  va_list arguments;
-  va_start(arguments, format);
-  const int n = std::vsnprintf(buffer, sizeof buffer, format, arguments);
-  va_end(arguments);
-  return {buffer, static_cast<size_t>(n)};
-}
 
 class Samples {
  public:
@@ -111,15 +77,6 @@ class Samples {
   int seen_ = 0;
   std::vector<double> us_;
 };
-
-void send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) die("send: %s", std::strerror(errno));
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-}
 
 // A connection that says JSON lines.
 class Line {
@@ -222,31 +179,6 @@ class Redis {
   redisContext* context_;
 };
 
-// Another process with one end of a socket pair, that dies with this one.
-template <typename Run>
-pid_t fork_with(int& fd, const Run& run) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) die("socketpair");
-  const pid_t parent = ::getpid();
-  const pid_t child = ::fork();
-  if (child < 0) die("fork");
-  if (child == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) ::_exit(0);
-    ::close(ends[0]);
-    run(ends[1]);
-    ::_exit(0);
-  }
-  ::close(ends[1]);
-  fd = ends[0];
-  return child;
-}
-
-void end(pid_t child) {
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-}
-
 // Waits by epoll as a server would; the bytes that came, or none at the end.
 std::string_view epoll_read(int poll, int fd, char* buffer, size_t size) {
   epoll_event ready;
@@ -256,29 +188,10 @@ std::string_view epoll_read(int poll, int fd, char* buffer, size_t size) {
   return {buffer, static_cast<size_t>(std::max<ssize_t>(n, 0))};
 }
 
-void watch(int poll, int fd) {
-  epoll_event entry{.events = EPOLLIN, .data = {.fd = fd}};
-  ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &entry);
-}
-
 int epoll_on(int fd) {
   const int poll = ::epoll_create1(EPOLL_CLOEXEC);
-  watch(poll, fd);
+  watch(poll, fd, fd);
   return poll;
-}
-
-int connect_to(int port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    die("cannot connect to Redis");
-  }
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return fd;
 }
 
 // The floor of what goes through an agent: a connection to Redis through a process that hands on
@@ -288,9 +201,9 @@ class RelayedRedis {
  public:
   explicit RelayedRedis(int port) {
     child_ = fork_with(fd_, [&](int fd) {
-      const int redis = connect_to(port);
+      const int redis = connect_to_redis(port);
       const int poll = epoll_on(fd);
-      watch(poll, redis);
+      watch(poll, redis, redis);
       char buffer[65536];
       for (;;) {
         epoll_event ready;
