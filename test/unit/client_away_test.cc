@@ -1,10 +1,6 @@
 // Unit tests of client/: an agent that is away, comes back, or has other limits.
 #include <sys/resource.h>
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
 #include "unit/client_fixture.h"
 
 namespace nb::client {

@@ -3,12 +3,9 @@
 // several threads, client_calls_test.cc.
 #include "nodebeat/client.h"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <thread>
 
 #include "support/count_mallocs.h"
 #include "support/count_system_calls.h"
