@@ -109,7 +109,7 @@ Client* Client::create(const Settings& settings) {
     return nullptr;
   }
   const NoCancel no_cancel;
-  for (int i = 0; i < 3; ++i) client->step();  // a socket, a connection, the hello
+  for (int i = 0; i < 4; ++i) client->step();  // a socket, its number, a connection, the hello
   return client;
 }
 

@@ -1,10 +1,11 @@
 #include "client/link.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace nb::client {
 namespace {
@@ -22,54 +23,47 @@ Link::Link(std::string_view path, int64_t pause_ns) : pause_ns_(pause_ns) {
 }
 
 Link::~Link() {
-  if (dead_ >= 0) ::close(dead_);
-  if (fd_ >= 0) ::close(fd_);
-  if (spare_ >= 0) ::close(spare_);
+  for (const Socket* const one : {&dead_, &socket_, &spare_}) {
+    if (one->fd >= 0) ::close(one->fd);
+  }
 }
 
 void Link::abandon() {
-  for (int* const fd : {&dead_, &fd_, &spare_}) {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    if (*fd >= 0 && ::getsockopt(*fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
-        domain == AF_UNIX && (fd == &spare_ || leads_to_agent(*fd))) {
-      ::close(*fd);
+  for (Socket* const one : {&dead_, &socket_, &spare_}) {
+    struct stat now {};
+    if (one->fd >= 0 && one->id != 0 && ::fstat(one->fd, &now) == 0 && S_ISSOCK(now.st_mode) &&
+        now.st_ino == one->id) {
+      ::close(one->fd);
     }
-    *fd = -1;
+    *one = {};
   }
-}
-
-bool Link::leads_to_agent(int fd) const {
-  sockaddr_un peer{};
-  socklen_t size = sizeof peer;
-  // The folder only: the agent binds another name there, and renames the socket to its own.
-  const char* const slash = std::strrchr(address_.sun_path, '/');
-  const size_t folder = slash == nullptr ? 0 : slash + 1 - address_.sun_path;
-  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
-         size > offsetof(sockaddr_un, sun_path) &&
-         std::strncmp(peer.sun_path, address_.sun_path, folder) == 0;
 }
 
 Link::Step Link::advance(int64_t now_ns) {
-  if (dead_ >= 0) {
-    ::close(dead_);
-    dead_ = -1;
+  if (dead_.fd >= 0) {
+    ::close(dead_.fd);
+    dead_ = {};
     return Step::busy;
   }
   if (now_ns < next_try_ns_) return Step::idle;
-  if (spare_ < 0) {
-    spare_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (spare_ >= 0) return Step::busy;
+  if (spare_.fd < 0) {
+    spare_.fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (spare_.fd >= 0) return Step::busy;
     return failed(now_ns);
+  }
+  if (spare_.id == 0) {
+    struct stat status {};
+    if (::fstat(spare_.fd, &status) != 0) return failed(now_ns);
+    spare_.id = status.st_ino;
+    return Step::busy;
   }
   // connect() of a Unix socket succeeds or fails at once. With a full backlog it fails (EAGAIN),
   // and is tried again with the same socket.
-  if (::connect(spare_, reinterpret_cast<const sockaddr*>(&address_), sizeof address_) != 0) {
+  if (::connect(spare_.fd, reinterpret_cast<const sockaddr*>(&address_), sizeof address_) != 0) {
     return failed(now_ns);
   }
   next_try_ns_ = now_ns + pause_ns_;
-  fd_ = spare_;
-  spare_ = -1;
+  socket_ = std::exchange(spare_, {});
   state_ = State::up;
   return Step::connected;
 }
@@ -84,12 +78,12 @@ ptrdiff_t Link::send(const iovec* pieces, size_t count) {
   constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
   ssize_t n = 0;
   if (count == 1) {
-    n = ::send(fd_, pieces->iov_base, pieces->iov_len, kFlags);
+    n = ::send(socket_.fd, pieces->iov_base, pieces->iov_len, kFlags);
   } else {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces);
     message.msg_iovlen = count;
-    n = ::sendmsg(fd_, &message, kFlags);
+    n = ::sendmsg(socket_.fd, &message, kFlags);
   }
   if (n >= 0) return n;
   if (is_for_now(errno)) return 0;
@@ -98,7 +92,7 @@ ptrdiff_t Link::send(const iovec* pieces, size_t count) {
 }
 
 ptrdiff_t Link::receive(char* buffer, size_t size) {
-  const ssize_t n = ::recv(fd_, buffer, size, MSG_DONTWAIT);
+  const ssize_t n = ::recv(socket_.fd, buffer, size, MSG_DONTWAIT);
   if (n > 0) return n;
   if (n < 0 && is_for_now(errno)) return 0;
   error_ = n == 0 ? 0 : errno;
@@ -107,8 +101,7 @@ ptrdiff_t Link::receive(char* buffer, size_t size) {
 
 void Link::drop() {
   state_ = State::down;
-  dead_ = fd_;
-  fd_ = -1;
+  dead_ = std::exchange(socket_, {});
 }
 
 }  // namespace nb::client

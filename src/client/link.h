@@ -8,6 +8,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 
@@ -39,14 +40,14 @@ class Link {
 
   State state() const { return state_; }
   bool up() const { return state_ == State::up; }
-  int fd() const { return fd_; }
+  int fd() const { return socket_.fd; }
   int error() const { return error_; }
   const char* path() const { return address_.sun_path; }
 
   // One step towards a connection; only while it is down.
   Step advance(int64_t now_ns);
   // The time at which advance() has something to do, while the link is down.
-  int64_t due_ns() const { return dead_ >= 0 ? 0 : next_try_ns_; }
+  int64_t due_ns() const { return dead_.fd >= 0 ? 0 : next_try_ns_; }
 
   // The number of bytes that the kernel took; 0 if it has no room now; -1 if the connection is lost
   // (error()).
@@ -64,16 +65,22 @@ class Link {
   void abandon();
 
  private:
+  // A socket of ours, and the number by which the kernel knows it: a descriptor's number may belong
+  // to another socket by now.
+  struct Socket {
+    int fd = -1;
+    ino_t id = 0;  // 0: not asked for yet
+  };
+
   Step failed(int64_t now_ns);
-  bool leads_to_agent(int fd) const;
 
   sockaddr_un address_{};
   int64_t pause_ns_;
   int64_t next_try_ns_ = 0;
   State state_ = State::down;
-  int fd_ = -1;
-  int spare_ = -1;  // a socket for the next connection
-  int dead_ = -1;   // the socket of the last connection, which must be closed
+  Socket socket_;
+  Socket spare_;  // for the next connection
+  Socket dead_;   // of the last connection, which must be closed
   int error_ = 0;
 };
 

@@ -289,6 +289,20 @@ TEST_F(ClientAbiTest, AChildOpensAClientOfItsOwn) {
   EXPECT_EQ(agent_->lines().size(), 4u);  // hello, two notes, goodbye
 }
 
+TEST_F(ClientAbiTest, AChildsCopyIsClosedAlsoIfThePathIsALinkToTheSocket) {
+  const std::string link = path_ + ".link";
+  ASSERT_EQ(::symlink(path_.c_str(), link.c_str()), 0);
+  options_.socket_path = link.c_str();
+  open();
+  const int fd = nb_client_get_fd(client_);
+  EXPECT_EQ(in_child([&] {
+              nb_client_close(client_);
+              return ::fcntl(fd, F_GETFD) == -1 ? 0 : 1;
+            }),
+            0);
+  ::unlink(link.c_str());
+}
+
 // A child that has closed everything, as daemons do: the number is another file's by then.
 TEST_F(ClientAbiTest, AChildsOtherDescriptorsAreLeftAlone) {
   open();
@@ -296,7 +310,15 @@ TEST_F(ClientAbiTest, AChildsOtherDescriptorsAreLeftAlone) {
   EXPECT_EQ(in_child([&] {
               int pair[2];
               if (::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) return 1;
-              for (const int other : {::open("/dev/null", O_RDONLY), pair[0]}) {
+              // The last one has connected to the same agent by itself.
+              const int beside = ::socket(AF_UNIX, SOCK_STREAM, 0);
+              sockaddr_un address{};
+              address.sun_family = AF_UNIX;
+              path_.copy(address.sun_path, sizeof address.sun_path - 1);
+              if (::connect(beside, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+                return 4;
+              }
+              for (const int other : {::open("/dev/null", O_RDONLY), pair[0], beside}) {
                 if (::dup2(other, fd) != fd) return 2;
                 const pid_t grandchild = ::fork();
                 if (grandchild == 0) {
