@@ -27,4 +27,8 @@ WallTime SystemClock::wall_now() const {
   return WallTime(std::chrono::floor<std::chrono::microseconds>(read_clock(CLOCK_REALTIME)));
 }
 
+Duration since_boot() {
+  return read_clock(CLOCK_BOOTTIME);
+}
+
 }  // namespace nb

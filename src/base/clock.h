@@ -1,5 +1,6 @@
 // Injected clocks. The agent reads the time through one of these only, so that a test can step the
-// wall clock by a day or run a day of beats in a minute.
+// wall clock by a day or run a day of beats in a minute; but for since_boot(), which nothing waits
+// for.
 #pragma once
 
 #include <chrono>
@@ -29,5 +30,9 @@ class SystemClock final : public Clock {
   MonoTime now() const override;
   WallTime wall_now() const override;
 };
+
+// Since the computer was started, with the time in which it was suspended, which monotonic time
+// leaves out (CLOCK_BOOTTIME).
+Duration since_boot();
 
 }  // namespace nb

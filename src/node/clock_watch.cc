@@ -6,8 +6,7 @@ namespace nb::node {
 
 std::optional<Duration> ClockWatch::step(const Look& look) {
   const Duration span = look.after - look.before;
-  const Duration difference =
-      look.wall.time_since_epoch() - (look.before + span / 2).time_since_epoch();
+  const Duration difference = look.wall.time_since_epoch() - look.since_boot;
   const Duration step = difference - std::exchange(difference_, difference);
   // This thread may have been stopped within a look.
   const Duration unsure = span + std::exchange(span_, span);

@@ -13,14 +13,16 @@ class ClockWatch {
  public:
   static constexpr Duration kMostOffset = std::chrono::milliseconds(25);
 
-  // The wall clock was read between the two.
+  // The two other clocks were read between `before` and `after`.
   struct Look {
     MonoTime before{};
+    Duration since_boot{};
     WallTime wall{};
     MonoTime after{};
   };
   // How far the clock was set since the look before; nothing if it was not. A clock that is slowed
-  // or hurried, as NTP does, takes CLOCK_MONOTONIC along, and is not set.
+  // or hurried, as NTP does, takes the time since boot along, and is not set. Nor is that of a
+  // computer that was suspended.
   std::optional<Duration> step(const Look& look);
 
   enum class Verdict : uint8_t { same, wrong, right };

@@ -107,6 +107,7 @@ void Heartbeat::on_beat() {
 std::optional<Duration> Heartbeat::look_at_clocks() {
   ClockWatch::Look look;
   look.before = loop_.now();
+  look.since_boot = since_boot();
   look.wall = loop_.clock().wall_now();
   look.after = loop_.now();
   const auto step = clocks_.step(look);

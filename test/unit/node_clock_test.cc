@@ -16,15 +16,27 @@ class ClockSteps : public testing::Test {
     ClockWatch::Look look;
     look.before = MonoTime(time_);
     look.after = look.before + span;
-    look.wall =
-        WallTime(std::chrono::round<WallTime::duration>(1'700'000'000s + time_ + span / 2 + ahead));
+    // The thread may be stopped between the two.
+    look.since_boot = time_ + asleep_ + span / 4;
+    look.wall = WallTime(std::chrono::round<WallTime::duration>(1'700'000'000s + time_ + asleep_ +
+                                                                span * 3 / 4 + ahead));
     time_ += 5s;
     return clocks_.step(look);
   }
 
   ClockWatch clocks_;
   Duration time_ = 1000s;
+  Duration asleep_{};
 };
+
+TEST_F(ClockSteps, ASuspendedComputersClockWasNotSet) {
+  look(0s);
+  asleep_ = 8h;
+  EXPECT_FALSE(look(0s));
+  const auto step = look(1h);
+  ASSERT_TRUE(step);
+  EXPECT_LT(std::chrono::abs(*step - 1h), 1ms);
+}
 
 TEST_F(ClockSteps, AreToldOnceWithTheirDirection) {
   EXPECT_FALSE(look(0s)) << "the first look has nothing to compare with";
