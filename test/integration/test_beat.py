@@ -395,7 +395,7 @@ def test_a_database_that_the_server_lacks_is_never_database_0(make_redis, make_a
 
 
 def test_no_beat_follows_on_the_heels_of_another(redis_server, make_agent):
-    """Each processor figure spans half an interval at least, wherever on the grid a start falls."""
+    """Each processor figure spans 2/5 of an interval at least, wherever on the grid a start falls."""
     interval = 0.4
     for i in range(5):
         node = f"grid-{i}"
@@ -406,8 +406,9 @@ def test_no_beat_follows_on_the_heels_of_another(redis_server, make_agent):
             datetime.fromisoformat(json.loads(fields["health"])["timestamp"])
             for _, fields in redis_server.client().xrange(stream, count=2)
         )
-        # And none is left out: after the last beat before an outage the next is never far.
-        assert interval * 0.45 < (second - first).total_seconds() < interval * 1.25
+        # And none is left out: after the last beat before an outage the next is never far. It is due
+        # after 0.4 to 0.9 intervals.
+        assert interval * 0.39 < (second - first).total_seconds() < interval * 1.4
 
 
 def test_a_server_that_deletes_in_a_loop_causes_one_rewrite_a_beat(redis_server, make_agent, steady):
