@@ -57,7 +57,10 @@ class HealthOperation final : public Operation {
  private:
   enum What { kMark, kLease, kSize, kHealth, kKnown };
 
-  void begin() override { ask(kMark, {"HGET", wire::kDeadKey, name_}); }
+  void begin() override {
+    node_.server = fleet_.server();
+    ask(kMark, {"HGET", wire::kDeadKey, name_});
+  }
 
   void on_reply(int what, redis::Reply reply) override {
     const bool says_no = reply.is_error();
@@ -134,7 +137,8 @@ Look::Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operatio
       fleet_(
           loop, reader, own_node,
           fleet::Fleet::Wiring{
-              Delegate<bool()>::to<&Operations::redis_is_there>(&operations), is_watched,
+              Delegate<bool()>::to<&Operations::redis_is_there>(&operations),
+              Delegate<uint64_t()>::to<&Operations::link_connects>(&operations), is_watched,
               own_health, Delegate<bool(uint64_t, size_t)>::to<&Operations::has_room>(&operations),
               Delegate<size_t(uint64_t)>::to<&Operations::result_bytes>(&operations),
               Delegate<void(uint64_t, std::string_view)>::to<&Look::answer_status>(this)}) {}

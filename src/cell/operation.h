@@ -56,6 +56,7 @@ class Operations {
   size_t line_bytes(rpc::ClientId client) const;
   size_t result_bytes(rpc::ClientId client) const { return rpc::result_bytes(line_bytes(client)); }
   bool redis_is_there() const { return link_.status().state >= redis::LinkState::replaying; }
+  uint64_t link_connects() const { return link_.status().connects; }
   // Why there is no answer, in words.
   rpc::Error unavailable() const;
   size_t running() const { return running_.size(); }

@@ -150,8 +150,10 @@ void Fleet::walk(const std::string& from) {
   // Its healths will not be shown any more: two views at a time would take twice the memory.
   if (view_) {
     for (auto& [name, node] : view_->nodes) std::string().swap(node.health);
+    kept_bytes_ = 0;
     walked_ = MonoTime::min();
   }
+  walk_server_ = server();
   walk_ = std::make_unique<CellWalk>(loop_, reader_, discovery_, own_node_, from,
                                      Delegate<void()>::to<&Fleet::on_walk_done>(this));
   walk_->start(wiring_.redis_is_there());
@@ -169,15 +171,16 @@ void Fleet::adopt() {
   Cell& found = walk_->cell();
   if (found.connected) {
     const Circumstances circumstances = now_here();
-    connects_ = reader_.connects();
+    kept_bytes_ = 0;
     for (auto& [name, node] : found.nodes) {
       if (node.own) continue;
+      node.server = walk_server_;
+      kept_bytes_ += node.health.size();
       const auto known = view_ ? view_->nodes.find(name) : found.nodes.end();
       const bool has_before = view_ && known != view_->nodes.end();
       judge(node, has_before ? &known->second : nullptr, circumstances);
     }
     view_ = std::make_unique<Cell>(std::move(found));
-    learned_bytes_ = 0;
     read_wall_ = circumstances.wall;
   } else if (view_) {
     view_->connected = false;
@@ -203,13 +206,13 @@ void Fleet::on_idle() {
   }
   view_.reset();
   learned_ = {};
-  learned_bytes_ = 0;
+  kept_bytes_ = 0;
   walked_ = MonoTime::min();
   give_memory_back();
 }
 
 Circumstances Fleet::now_here() const {
-  return {wiring_.is_watched(), connects_ == reader_.connects(), loop_.clock().wall_now()};
+  return {wiring_.is_watched(), loop_.clock().wall_now()};
 }
 
 const KnownNode& Fleet::own() {
@@ -246,19 +249,22 @@ const KnownNode& Fleet::learn(std::string_view node, KnownNode&& read) {
   learned_ = std::move(read);
   if (at == view_->nodes.end() && view_->nodes.size() >= CellWalk::kMaxNodes) return learned_;
   KnownNode& known = view_->nodes[std::string(node)];
+  kept_bytes_ -= known.health.size();
   known = learned_;
-  learned_bytes_ += known.health.size();
-  if (learned_bytes_ > CellWalk::kMaxKeptBytes) {
+  if (kept_bytes_ + known.health.size() > CellWalk::kMaxKeptBytes) {
     known.left_out = true;
     std::string().swap(known.health);
   }
+  kept_bytes_ += known.health.size();
   return learned_;
 }
 
 void Fleet::forget(std::string_view node) {
   if (!view_) return;
   const auto at = view_->nodes.find(node);
-  if (at != view_->nodes.end()) view_->nodes.erase(at);
+  if (at == view_->nodes.end()) return;
+  kept_bytes_ -= at->second.health.size();
+  view_->nodes.erase(at);
 }
 
 std::string Fleet::page(const Wish& wish) {

@@ -29,6 +29,8 @@ class Fleet {
   // What the fleet needs from the agent, and how the fleet answers.
   struct Wiring {
     Delegate<bool()> redis_is_there;
+    // Counts the link's connections: after another one another server may be there.
+    Delegate<uint64_t()> link_connects;
     // Whether some agent watches the leases of the cell.
     Delegate<bool()> is_watched;
     // This node's health as last beaten, JSON; "null" or empty before the first.
@@ -67,6 +69,9 @@ class Fleet {
   const KnownNode* find(std::string_view node);
   // When Redis was last read, if it cannot be read now.
   std::optional<WallTime> lost_since() const;
+  // The number of the server that is asked now, for KnownNode::server. It changes when another one
+  // may be there; not when the reader closes its idle connection.
+  uint64_t server() const { return wiring_.link_connects() + reader_.losses(); }
   // What was read of one node is judged, and kept as well, as far as there is room. Valid until the
   // next call.
   const KnownNode& learn(std::string_view node, KnownNode&& read);
@@ -97,14 +102,14 @@ class Fleet {
   std::vector<Wish> walking_;  // for the walk at hand
   std::vector<Wish> ready_;    // for their turn, with a page of the view
   std::unique_ptr<CellWalk> walk_;
-  bool done_ = false;  // the walk is
+  bool done_ = false;         // the walk is
+  uint64_t walk_server_ = 0;  // which it asks
 
   std::unique_ptr<Cell> view_;
   KnownNode learned_;                  // the last one
-  size_t learned_bytes_ = 0;           // of healths, since the last walk
+  size_t kept_bytes_ = 0;              // of the view's healths
   MonoTime walked_ = MonoTime::min();  // when the walk ended that the view is of
   WallTime read_wall_{};               // when Redis was last read
-  uint64_t connects_ = 0;              // of the reader, at that walk
   MonoTime asked_{};                   // when somebody has asked last
   MonoTime serving_{};                 // since when the pages at hand are made
   MonoTime no_walk_before_ = MonoTime::min();

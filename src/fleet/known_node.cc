@@ -109,9 +109,9 @@ std::optional<WallTime> last_beat(std::string_view health) {
 void judge(KnownNode& node, const KnownNode* before, const Circumstances& now) {
   const bool has_lease = node.lease != 0;
   const uint64_t digest = has_lease ? node.lease : node.health_digest;
-  const uint64_t digest_before = before == nullptr || !now.same_server ? 0
-                                 : before->lease != 0                  ? before->lease
-                                                                       : before->health_digest;
+  const uint64_t digest_before = before == nullptr || before->server != node.server ? 0
+                                 : before->lease != 0                               ? before->lease
+                                                      : before->health_digest;
   const bool twice = digest != 0 && digest == digest_before;
   node.changed = twice ? before->changed : node.answered;
   node.has_changed = twice ? before->has_changed : digest_before != 0;

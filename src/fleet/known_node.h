@@ -42,6 +42,7 @@ struct KnownNode {
   bool left_out = false;  // its health is known, but there was no room to keep it
   bool too_long = false;  // what stands there is too long for a health
   bool gone = false;      // only a key named it, and the key is gone
+  uint64_t server = 0;    // which was asked, as Fleet::server() numbers them
   MonoTime asked{};       // for the lease, or else for the health
   MonoTime answered = MonoTime::min();
 
@@ -69,11 +70,11 @@ std::optional<WallTime> last_beat(std::string_view health);
 
 // What is known besides of what was read.
 struct Circumstances {
-  bool is_watched = false;   // somebody watches the leases of the cell
-  bool same_server = false;  // which the look before has read; another one may have older leases
+  bool is_watched = false;  // somebody watches the leases of the cell
   WallTime wall{};
 };
 // What is made of what was read. `before`: the same node at the last look; null: there was none.
+// If another server was asked then, that one may have had newer leases: patience begins anew.
 void judge(KnownNode& node, const KnownNode* before, const Circumstances& now);
 
 // The members of an object that the caller has begun and ends: state, since, age_ms (only with

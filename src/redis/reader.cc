@@ -159,6 +159,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
 }
 
 void Reader::on_lost(const Failure& failure, std::optional<Culprit> culprit, bool) {
+  ++losses_;
   words_ = format("%.*s (%s)", static_cast<int>(redis::words(failure.trouble).size()),
                   redis::words(failure.trouble).data(), failure.words.c_str());
   // The connection had worked, so the other questions are worth a new one at once.

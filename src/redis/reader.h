@@ -59,6 +59,8 @@ class Reader {
 
   // How often it has connected so far: another server may answer then.
   uint64_t connects() const { return connects_; }
+  // How often it has lost a connection that it had not closed itself.
+  uint64_t losses() const { return losses_; }
   // For a person: why there was no answer; empty while all is well.
   const std::string& words() const { return words_; }
 
@@ -98,6 +100,7 @@ class Reader {
   Questions failed_;    // are being told that there is no answer
   uint64_t last_id_ = 0;
   uint64_t connects_ = 0;
+  uint64_t losses_ = 0;
   std::string words_;
   MonoTime idle_since_{};  // since when nothing is asked
   uv::Timer time_;         // the next deadline, or the end of an idle connection

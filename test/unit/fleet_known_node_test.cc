@@ -35,7 +35,7 @@ class KnownNodeTest : public testing::Test {
     json.end_object();
     return out;
   }
-  Circumstances now{true, true, WallTime(1'700'000'000s)};
+  Circumstances now{true, WallTime(1'700'000'000s)};
 };
 
 TEST_F(KnownNodeTest, AtTheFirstLookTheWatcherIsBelieved) {
@@ -85,13 +85,13 @@ TEST_F(KnownNodeTest, SilenceIsFromTheFirstAnswerToTheLastQuestion) {
 TEST_F(KnownNodeTest, AnotherServerMayHaveAnOlderLease) {
   KnownNode first = look(1s, kLease, kHealth);
   judge(first, nullptr, now);
-  now.same_server = false;
   KnownNode second = look(60s, kLease, kHealth);
+  second.server = 1;
   judge(second, &first, now);
   EXPECT_EQ(second.state, NodeState::up) << "its patience begins anew";
   EXPECT_FALSE(second.has_changed);
-  now.same_server = true;
   KnownNode third = look(62s + 20ms, kLease, kHealth);
+  third.server = 1;
   judge(third, &second, now);
   EXPECT_EQ(third.state, NodeState::suspect);
 }

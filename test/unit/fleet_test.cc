@@ -36,14 +36,7 @@ class FleetTest : public testing::Test {
     options.connect_timeout = 1h;
     options.backoff = {1h, 1h, 1h};
     reader_.emplace(loop_.loop(), options, 0, &FakeStore::make);
-    fleet_.emplace(
-        loop_.loop(), *reader_, "ook",
-        Fleet::Wiring{Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
-                      Delegate<bool()>::to<&FleetTest::is_watched>(this),
-                      Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
-                      Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
-                      Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
-                      Delegate<void(uint64_t, std::string_view)>::to<&FleetTest::on_answer>(this)});
+    fleet_.emplace(loop_.loop(), *reader_, "ook", wiring());
     store_.answer("SCAN", scan_page({}));
     store_.answer("HLEN", ":0\r\n");
     store_.answer("HSCAN", scan_page({}));
@@ -53,7 +46,17 @@ class FleetTest : public testing::Test {
     store_.answer("TYPE", "+none\r\n");
   }
 
+  Fleet::Wiring wiring() {
+    return {Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
+            Delegate<uint64_t()>::to<&FleetTest::link_connects>(this),
+            Delegate<bool()>::to<&FleetTest::is_watched>(this),
+            Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
+            Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
+            Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
+            Delegate<void(uint64_t, std::string_view)>::to<&FleetTest::on_answer>(this)};
+  }
   bool redis_is_there() { return there_; }
+  uint64_t link_connects() { return link_connects_; }
   bool is_watched() { return watched_; }
   std::string_view own_health() { return own_health_; }
   bool has_room(uint64_t client, size_t pages) { return client != crowded_ && pages < most_pages_; }
@@ -123,6 +126,7 @@ class FleetTest : public testing::Test {
   std::vector<std::string> registered_;
   std::map<uint64_t, std::string> pages_;
   bool there_ = true;
+  uint64_t link_connects_ = 1;
   bool watched_ = true;
   std::string own_health_ = "null";
   uint64_t token_ = 100;
@@ -191,13 +195,7 @@ TEST_F(FleetTest, AViewIsGivenUpWhenNobodyAsks) {
   redis::LinkOptions options;
   options.greeting.databases = {0};
   redis::Reader reader(loop.loop(), options, 0, &FakeStore::make);
-  Fleet fleet(loop.loop(), reader, "ook",
-              {Delegate<bool()>::to<&FleetTest::redis_is_there>(this),
-               Delegate<bool()>::to<&FleetTest::is_watched>(this),
-               Delegate<std::string_view()>::to<&FleetTest::own_health>(this),
-               Delegate<bool(uint64_t, size_t)>::to<&FleetTest::has_room>(this),
-               Delegate<size_t(uint64_t)>::to<&FleetTest::page_bytes>(this),
-               Delegate<void(uint64_t, std::string_view)>::to<&FleetTest::on_answer>(this)});
+  Fleet fleet(loop.loop(), reader, "ook", wiring());
   const auto turn = [&](size_t pages) {
     return loop.run_until([&] {
       while (store_.pump()) {
@@ -335,6 +333,35 @@ TEST_F(FleetTest, NodesThatAreReadOneByOneTakeABoundedRoom) {
   EXPECT_LT(kept, 36) << "a megabyte; the others are read again";
   there_ = false;
   for (int i = 0; i < 100; ++i) EXPECT_NE(fleet_->find("n" + std::to_string(i)), nullptr);
+}
+
+TEST_F(FleetTest, ANodeThatIsReadAgainTakesItsRoomOnce) {
+  const std::string health = R"({"text":")" + std::string(30'000, 'x') + R"("})";
+  for (int i = 0; i < 100; ++i) {
+    KnownNode node;
+    ASSERT_TRUE(take_health(node, health));
+    node.answered = clock_.now();
+    fleet_->learn("eek", std::move(node));
+    ASSERT_NE(fleet_->find("eek"), nullptr) << i;
+    if (i % 2 == 1) fleet_->forget("eek");
+  }
+}
+
+TEST_F(FleetTest, ANodeThatIsReadAloneIsSuspectAsInAWalk) {
+  const auto learn = [&] {
+    KnownNode node;
+    node.server = fleet_->server();
+    node.asked = node.answered = clock_.now();
+    take_lease(node, words("eek", 7), 0);
+    return fleet_->learn("eek", std::move(node)).state;
+  };
+  EXPECT_EQ(learn(), NodeState::up);
+  clock_.ahead += 2s;
+  EXPECT_EQ(learn(), NodeState::suspect);
+  ++link_connects_;
+  EXPECT_EQ(learn(), NodeState::up) << "another server may have an older lease";
+  clock_.ahead += 2s;
+  EXPECT_EQ(learn(), NodeState::suspect);
 }
 
 TEST_F(FleetTest, ANodeThatIsForgottenLeavesTheView) {
