@@ -18,7 +18,7 @@ import pytest
 CONFIG = "/etc/nodebeat/nodebeat.toml"
 # systemd-sysusers locks them, and keeps a copy of each that it changes.
 ACCOUNTS = r"/etc/((passwd|group|shadow|gshadow)-?|\.pwd\.lock)$"
-OURS = ["nodebeat", "nodebeat-tools", "nodebeat-audit", "libnodebeat0", "libnodebeat-dev", "python3-nodebeat"]
+OURS = ["nodebeat", "nodebeat-tools", "nodebeat-audit", "nodebeat-gate", "libnodebeat0", "libnodebeat-dev", "python3-nodebeat"]
 
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >>/systemctl.log

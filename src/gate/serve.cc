@@ -1,0 +1,52 @@
+#include "gate/serve.h"
+
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "gate/agent.h"
+#include "gate/ending.h"
+#include "uv/loop.h"
+
+namespace nb::gate {
+namespace {
+
+class Service {
+ public:
+  Service(uv::Loop& loop, const Options& options, const Log& log)
+      : loop_(loop),
+        log_(log),
+        ending_(loop, Delegate<void()>::to<&Service::on_ending>(this)),
+        agent_(loop, {.socket = options.socket}, log) {}
+
+  int run() {
+    if (!ending_.ok()) {
+      log_.every(LogLevel::error, "the system gives no descriptor for signals");
+      return EX_OSERR;
+    }
+    agent_.start();
+    loop_.run();
+    return EX_OK;
+  }
+
+ private:
+  void on_ending() { loop_.stop(); }
+
+  uv::Loop& loop_;
+  const Log& log_;
+  Ending ending_;
+  Agent agent_;
+};
+
+}  // namespace
+
+int serve(const Options& options, const Log& log) {
+  const SystemClock clock;
+  uv::Loop loop(clock);
+  if (!loop.ok()) {
+    log.every(LogLevel::error, "the system gives no descriptor for an event loop");
+    return EX_OSERR;
+  }
+  return Service(loop, options, log).run();
+}
+
+}  // namespace nb::gate
