@@ -1,0 +1,57 @@
+// What a tool takes, written once: the JSON Schema that tools/list tells, and the check of each
+// call come from the same table. Pure.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "json/view.h"
+
+namespace nb::mcp {
+
+enum class Type : uint8_t { text, texts, integer, boolean, object, any };
+
+struct Argument {
+  std::string_view name;
+  Type type = Type::text;
+  std::string_view words;  // for the model: what it is, in which unit
+  bool required = false;
+  // Of an integer its value, of a text its characters, of texts their number.
+  int64_t least = 0;
+  int64_t most = std::numeric_limits<int64_t>::max();
+  std::span<const std::string_view> choices{};  // of a text; none: any
+  std::string_view fallback{};                  // as JSON: what holds without it
+};
+
+using Arguments = std::span<const Argument>;
+
+// The JSON Schema (2020-12) of an object with these members and no others.
+std::string input_schema(Arguments arguments);
+
+// What is wrong with `given`, which is an object or missing, in words that a model can act on:
+// which argument, what is expected, what was found, what else there is. Nothing if all is right.
+// null stands for an argument that is left out, unless any JSON is taken.
+std::optional<std::string> fault_in(Arguments arguments, json::View given);
+
+// The arguments of a call that fault_in() has accepted.
+class Given {
+ public:
+  explicit Given(json::View object) : object_(object) {}
+
+  bool has(std::string_view name) const;
+  std::string text(std::string_view name, std::string_view otherwise = {}) const;
+  int64_t integer(std::string_view name, int64_t otherwise) const;
+  bool boolean(std::string_view name, bool otherwise) const;
+  // Its bytes, as they came; empty if it is left out.
+  std::string_view raw(std::string_view name) const { return object_[name].raw(); }
+  json::View operator[](std::string_view name) const { return object_[name]; }
+
+ private:
+  json::View object_;
+};
+
+}  // namespace nb::mcp

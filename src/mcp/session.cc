@@ -1,0 +1,518 @@
+#include "mcp/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/foreign_text.h"
+#include "base/text.h"
+#include "json/writer.h"
+
+namespace nb::mcp {
+namespace {
+
+using View = json::View;
+
+constexpr std::string_view kModern = "2026-07-28";
+constexpr std::string_view kOlder[] = {"2025-11-25", "2025-06-18"};  // the newest first
+constexpr char kVersionKey[] = "io.modelcontextprotocol/protocolVersion";
+constexpr char kCapabilitiesKey[] = "io.modelcontextprotocol/clientCapabilities";
+constexpr char kSupported[] = R"({"supported":["2026-07-28"],"requested":)";
+constexpr size_t kMaxCompletions = 100;
+constexpr size_t kMaxEcho = 200;
+
+constexpr std::string_view kLogWords[] = {"debug", "info",     "notice", "warning",
+                                          "error", "critical", "alert",  "emergency"};
+
+std::string quoted(std::string_view text) {
+  return '"' + foreign_text(text, kMaxEcho) + '"';
+}
+
+std::string json_string(std::string_view text) {
+  std::string out;
+  json::Writer(out).string(text);
+  return out;
+}
+
+void append_text(json::Writer& writer, const char* key, std::string_view text) {
+  if (!text.empty()) writer.key(key).string(text);
+}
+
+void append_tool(json::Writer& writer, const Tool& tool) {
+  writer.begin_object().key("name").string(tool.name);
+  append_text(writer, "title", tool.title);
+  append_text(writer, "description", tool.words);
+  writer.key("inputSchema").raw(input_schema(tool.arguments));
+  if (!tool.output_schema.empty()) writer.key("outputSchema").raw(tool.output_schema);
+  writer.key("annotations").begin_object();
+  append_text(writer, "title", tool.title);
+  writer.key("readOnlyHint").boolean(tool.reads_only);
+  writer.key("destructiveHint").boolean(tool.destroys);
+  writer.key("idempotentHint").boolean(tool.is_idempotent);
+  writer.key("openWorldHint").boolean(false).end_object().end_object();
+}
+
+std::string cursor_at(size_t place) {
+  return "at-" + std::to_string(place);
+}
+
+// Where a list goes on. Nothing if no answer has named such a cursor.
+std::optional<size_t> place_of(std::string_view cursor, size_t entries) {
+  if (!cursor.starts_with("at-")) return std::nullopt;
+  const auto place = parse_number<size_t>(cursor.substr(3));
+  if (!place || *place == 0 || *place >= entries || cursor_at(*place) != cursor)
+    return std::nullopt;
+  return place;
+}
+
+bool has_variable(const Resource& uri_template, std::string_view name) {
+  return !name.empty() &&
+         uri_template.uri.find('{' + std::string(name) + '}') != std::string_view::npos;
+}
+
+}  // namespace
+
+struct Session::Method {
+  enum In : uint8_t { older = 1, modern = 2, both = 3 };
+  std::string_view name;
+  In in;
+  void (Session::*run)(const Call&);
+};
+
+const Session::Method Session::kMethods[] = {
+    {"server/discover", Method::modern, &Session::discover},
+    {"subscriptions/listen", Method::modern, &Session::listen},
+    {"initialize", Method::older, &Session::initialize},
+    {"ping", Method::older, &Session::ping},
+    {"logging/setLevel", Method::older, &Session::set_log_level},
+    {"resources/subscribe", Method::older, &Session::subscribe},
+    {"resources/unsubscribe", Method::older, &Session::unsubscribe},
+    {"tools/list", Method::both, &Session::list_tools},
+    {"tools/call", Method::both, &Session::call_tool},
+    {"resources/list", Method::both, &Session::list_resources},
+    {"resources/templates/list", Method::both, &Session::list_templates},
+    {"resources/read", Method::both, &Session::read_resource},
+    {"completion/complete", Method::both, &Session::complete},
+};
+
+Session::Session(Toolbox& toolbox, const Clock& clock, Events events, Options options)
+    : toolbox_(toolbox),
+      events_(events),
+      options_(options),
+      subscriptions_(toolbox, clock, {events.on_line, events.on_wait}) {}
+
+Session::~Session() = default;
+
+void Session::receive(std::string_view line) {
+  if (trim(line).empty()) return;
+  if (const json::Fault fault = guard_.check(line); fault.reason != nullptr) {
+    return refuse({}, kParseError,
+                  "not JSON that is accepted here: " + std::string(fault.reason) + ", at byte " +
+                      std::to_string(fault.offset));
+  }
+  Message message;
+  if (const auto error = parse_message(guard_.view(), message)) {
+    return send(error_line(message.id, *error));
+  }
+  if (message.kind == Message::Kind::request) on_request(message);
+  if (message.kind == Message::Kind::notification) on_notification(message);
+}
+
+void Session::receive_too_long(size_t limit) {
+  refuse({}, kParseError, "a line has at most " + std::to_string(limit) + " bytes");
+}
+
+void Session::on_request(const Message& message) {
+  if (is_under_way(message.id)) {
+    return refuse(message.id, kInvalidRequest, "a request with this `id` is under way");
+  }
+  Era era{};
+  if (const auto error = era_of(message, era)) return send(error_line(message.id, *error));
+  const Method* const method = method_of(message.method, era);
+  if (method == nullptr) {
+    return refuse(message.id, kMethodNotFound, "there is no method " + quoted(message.method));
+  }
+  (this->*method->run)({message.id, era, message.params});
+}
+
+// Which revision a request speaks: what it says itself, else what the handshake has settled.
+std::optional<ErrorWords> Session::era_of(const Message& message, Era& era) const {
+  const View meta = message.params["_meta"];
+  const View version = meta[kVersionKey];
+  if (!version.exists()) {
+    era = Era::older;
+    if (has_begun_ || message.method == "initialize") return std::nullopt;
+    return ErrorWords{kInvalidParams,
+                      "`_meta` lacks `" + std::string(kVersionKey) +
+                          "`: name the revision in each request (2026-07-28), or begin with "
+                          "`initialize` (2025-11-25, 2025-06-18)",
+                      {}};
+  }
+  era = Era::modern;
+  if (!version.is(View::Type::string)) {
+    return ErrorWords{kInvalidParams, '`' + std::string(kVersionKey) + "`: expected a string", {}};
+  }
+  if (!version.string_is(kModern)) {
+    return ErrorWords{kUnsupportedVersion, "this revision is not served",
+                      kSupported + std::string(version.raw()) + '}'};
+  }
+  if (!meta[kCapabilitiesKey].is(View::Type::object)) {
+    return ErrorWords{kInvalidParams,
+                      '`' + std::string(kCapabilitiesKey) + "`: expected an object in `_meta`",
+                      {}};
+  }
+  return std::nullopt;
+}
+
+const Session::Method* Session::method_of(std::string_view name, Era era) {
+  const uint8_t in = era == Era::modern ? Method::modern : Method::older;
+  for (const Method& method : kMethods) {
+    if (method.name == name && (method.in & in) != 0) return &method;
+  }
+  return nullptr;
+}
+
+void Session::on_notification(const Message& message) {
+  if (message.method != "notifications/cancelled") return;
+  const std::string_view id = message.params["requestId"].raw();
+  if (subscriptions_.cancel(id)) return;
+  const auto found = std::find_if(requests_.begin(), requests_.end(),
+                                  [&](const auto& entry) { return entry.second.id == id; });
+  if (found != requests_.end()) requests_.erase(found);
+}
+
+// --- what a client asks first
+
+void Session::discover(const Call& call) {
+  std::string out =
+      R"("supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},)"
+      R"("resources":{"subscribe":true},"completions":{}},"instructions":)";
+  json::Writer(out).string(toolbox_.info().instructions);
+  send_result(call.id, call.era, std::move(out), true);
+}
+
+void Session::initialize(const Call& call) {
+  const auto asked = text_of(call, "protocolVersion");
+  if (!asked) return;
+  const bool served = std::find(std::begin(kOlder), std::end(kOlder), *asked) != std::end(kOlder);
+  has_begun_ = true;
+  const ServerInfo info = toolbox_.info();
+  std::string out;
+  json::Writer writer(out);
+  writer.key("protocolVersion").string(served ? *asked : kOlder[0]);
+  writer.key("capabilities")
+      .raw(R"({"tools":{"listChanged":true},"resources":{"subscribe":true},"completions":{},)"
+           R"("logging":{}})");
+  writer.key("serverInfo").begin_object().key("name").string(info.name);
+  append_text(writer, "title", info.title);
+  writer.key("version").string(info.version).end_object();
+  append_text(writer, "instructions", info.instructions);
+  send_result(call.id, call.era, std::move(out));
+}
+
+void Session::ping(const Call& call) {
+  send_result(call.id, call.era, {});
+}
+
+void Session::set_log_level(const Call& call) {
+  const auto level = text_of(call, "level");
+  if (!level) return;
+  const auto found = std::find(std::begin(kLogWords), std::end(kLogWords), *level);
+  if (found == std::end(kLogWords)) {
+    return refuse(call.id, kInvalidParams,
+                  "`level`: expected debug, info, notice, warning, error, critical, alert or "
+                  "emergency, found " +
+                      quoted(*level));
+  }
+  log_level_ = static_cast<LogWord>(found - std::begin(kLogWords));
+  send_result(call.id, call.era, {});
+}
+
+// --- tools
+
+void Session::list_tools(const Call& call) {
+  send_page(call, "tools", toolbox_.tools(),
+            [](json::Writer& writer, const Tool* tool) { append_tool(writer, *tool); });
+}
+
+void Session::call_tool(const Call& call) {
+  const auto name = text_of(call, "name");
+  if (!name) return;
+  const View arguments = call.params["arguments"];
+  if (arguments.exists() && !arguments.is(View::Type::object)) {
+    return refuse(call.id, kInvalidParams, "`arguments`: expected an object");
+  }
+  const std::vector<const Tool*> tools = toolbox_.tools();
+  const auto found = std::find_if(tools.begin(), tools.end(),
+                                  [&](const Tool* tool) { return tool->name == *name; });
+  if (found == tools.end()) {
+    return refuse(call.id, kInvalidParams,
+                  "there is no tool " + quoted(*name) + ": tools/list names those that there are");
+  }
+  const Tool& tool = **found;
+  work(call, [&](Reply reply) -> WorkPtr {
+    if (const auto fault = fault_in(tool.arguments, arguments)) {
+      reply.tool(R"({"success":false,"message":)" + json_string(*fault) + '}', true);
+      return nullptr;
+    }
+    return toolbox_.call(tool, Given(arguments), reply);
+  });
+}
+
+void Reply::tool(std::string_view json, bool is_error) const {
+  std::string out;
+  json::Writer writer(out);
+  writer.key("content").begin_array().begin_object().key("type").string("text");
+  writer.key("text").string(json).end_object().end_array();
+  writer.key("structuredContent").raw(json);
+  writer.key("isError").boolean(is_error);
+  if (out.size() > Session::kMaxResultBytes) {
+    return tool(
+        R"({"success":false,"message":"The result is larger than the 64 KiB that an answer )"
+        R"(may have. Ask for less: a smaller limit, or one thing at a time."})",
+        true);
+  }
+  session_->finish(ticket_, std::move(out), false);
+}
+
+// --- resources
+
+void Session::list(const Call& call, const char* name, const char* uri_name,
+                   std::span<const Resource> resources) {
+  const std::vector<Resource> entries(resources.begin(), resources.end());
+  send_page(call, name, entries, [&](json::Writer& writer, const Resource& resource) {
+    writer.begin_object().key(uri_name).string(resource.uri).key("name").string(resource.name);
+    append_text(writer, "title", resource.title);
+    append_text(writer, "description", resource.words);
+    append_text(writer, "mimeType", resource.mime_type);
+    writer.end_object();
+  });
+}
+
+void Session::list_resources(const Call& call) {
+  list(call, "resources", "uri", toolbox_.resources());
+}
+
+void Session::list_templates(const Call& call) {
+  list(call, "resourceTemplates", "uriTemplate", toolbox_.templates());
+}
+
+void Session::read_resource(const Call& call) {
+  const auto uri = text_of(call, "uri");
+  if (uri) work(call, [&](Reply reply) { return toolbox_.read(*uri, reply); });
+}
+
+void Reply::resource(std::string_view uri, std::string_view mime_type,
+                     std::string_view text) const {
+  std::string out;
+  json::Writer writer(out);
+  writer.key("contents").begin_array().begin_object().key("uri").string(uri);
+  writer.key("mimeType").string(mime_type).key("text").string(text).end_object().end_array();
+  if (out.size() > Session::kMaxResultBytes) {
+    return internal_error("the resource is larger than the 64 KiB that an answer may have");
+  }
+  session_->finish(ticket_, std::move(out), true);
+}
+
+void Reply::no_such_resource(std::string_view uri) const {
+  const bool modern = session_->era_of(ticket_) == Session::Era::modern;
+  session_->finish(
+      ticket_, {modern ? kInvalidParams : kNoSuchResource, "there is no resource " + quoted(uri),
+                "{\"uri\":" + json_string(uri) + '}'});
+}
+
+// --- completion
+
+void Session::complete(const Call& call) {
+  const View ref = call.params["ref"];
+  const View argument = call.params["argument"];
+  if (!ref["type"].string_is("ref/resource")) {
+    return refuse(call.id, kInvalidParams,
+                  "`ref`: expected {\"type\":\"ref/resource\",\"uri\":…}: there are no prompts");
+  }
+  const std::string uri(ref["uri"].string(scratch_).value_or(""));
+  const std::string name(argument["name"].string(scratch_).value_or(""));
+  if (!argument["value"].is(View::Type::string)) {
+    return refuse(call.id, kInvalidParams, "`argument.value`: expected a string");
+  }
+  const std::string begin(argument["value"].string(scratch_).value_or(""));
+  const auto templates = toolbox_.templates();
+  const auto found = std::find_if(templates.begin(), templates.end(),
+                                  [&](const Resource& one) { return one.uri == uri; });
+  if (found == templates.end() || !has_variable(*found, name)) {
+    return refuse(call.id, kInvalidParams,
+                  "no template has this `ref.uri` and this `argument.name`: "
+                  "resources/templates/list names those that there are");
+  }
+  work(call, [&](Reply reply) { return toolbox_.complete(*found, name, begin, reply); });
+}
+
+void Reply::completions(const std::vector<std::string>& values) const {
+  std::string out;
+  json::Writer writer(out);
+  writer.key("completion").begin_object().key("values").begin_array();
+  const size_t told = std::min(values.size(), kMaxCompletions);
+  for (size_t i = 0; i < told; ++i) writer.string(values[i]);
+  writer.end_array().key("total").integer(static_cast<int64_t>(values.size()));
+  writer.key("hasMore").boolean(told < values.size()).end_object();
+  session_->finish(ticket_, std::move(out), false);
+}
+
+void Reply::internal_error(std::string_view words) const {
+  session_->finish(ticket_, {kInternalError, std::string(words), {}});
+}
+
+// --- subscriptions
+
+void Session::subscribe(const Call& call) {
+  const auto uri = text_of(call, "uri");
+  if (!uri) return;
+  if (!subscriptions_.subscribe(*uri)) {
+    return refuse(call.id, kNoSuchResource,
+                  "there is no resource " + quoted(*uri) + ", or too many are subscribed to",
+                  "{\"uri\":" + json_string(*uri) + '}');
+  }
+  send_result(call.id, call.era, {});
+}
+
+void Session::unsubscribe(const Call& call) {
+  const auto uri = text_of(call, "uri");
+  if (!uri) return;
+  subscriptions_.unsubscribe(*uri);
+  send_result(call.id, call.era, {});
+}
+
+void Session::listen(const Call& call) {
+  const View wanted = call.params["notifications"];
+  if (!wanted.is(View::Type::object)) {
+    return refuse(call.id, kInvalidParams, "`notifications`: expected an object");
+  }
+  std::vector<std::string> uris;
+  for (const View uri : wanted["resourceSubscriptions"].elements()) {
+    const auto text = uri.string(scratch_);
+    if (!text) {
+      return refuse(call.id, kInvalidParams,
+                    "`notifications.resourceSubscriptions`: expected an array of strings");
+    }
+    uris.emplace_back(*text);
+  }
+  const bool tools = wanted["toolsListChanged"].boolean().value_or(false);
+  if (!subscriptions_.listen(call.id, uris, tools)) {
+    refuse(call.id, kInternalError, "too many subscriptions: cancel one first");
+  }
+}
+
+void Session::end_subscriptions() {
+  for (const std::string& id : subscriptions_.listens()) {
+    subscriptions_.cancel(id);
+    send(notification_line("notifications/cancelled",
+                           "{\"requestId\":" + id + ",\"reason\":\"the server ends\"}"));
+    send(result_line(
+        id, R"("resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":)" + id +
+                '}'));
+  }
+}
+
+void Session::tools_changed() {
+  subscriptions_.tools_changed(has_begun_);
+}
+
+void Session::log(LogWord level, std::string_view words) {
+  if (log_level_ > level) return;
+  std::string params;
+  json::Writer(params)
+      .begin_object()
+      .key("level")
+      .string(kLogWords[static_cast<size_t>(level)])
+      .key("logger")
+      .string(toolbox_.info().name)
+      .key("data")
+      .string(words)
+      .end_object();
+  send(notification_line("notifications/message", params));
+}
+
+// --- common parts
+
+std::optional<std::string> Session::text_of(const Call& call, const char* name) {
+  const auto text = call.params[name].string(scratch_);
+  if (text) return std::string(*text);
+  refuse(call.id, kInvalidParams, '`' + std::string(name) + "`: expected a string");
+  return std::nullopt;
+}
+
+template <class Entry, class Append>
+void Session::send_page(const Call& call, const char* name, const std::vector<Entry>& entries,
+                        Append append) {
+  size_t place = 0;
+  if (const View cursor = call.params["cursor"]; cursor.exists()) {
+    const auto found = place_of(cursor.string(scratch_).value_or(""), entries.size());
+    if (!found) {
+      return refuse(call.id, kInvalidParams,
+                    "`cursor`: no answer has named it: begin anew without a cursor");
+    }
+    place = *found;
+  }
+  const size_t end = std::min(entries.size(), place + options_.page);
+  std::string out;
+  json::Writer writer(out);
+  writer.key(name).begin_array();
+  for (; place < end; ++place) append(writer, entries[place]);
+  writer.end_array();
+  if (end < entries.size()) writer.key("nextCursor").string(cursor_at(end));
+  send_result(call.id, call.era, std::move(out), true);
+}
+
+template <class Begin>
+void Session::work(const Call& call, Begin begin) {
+  if (requests_.size() >= kMaxRequests) {
+    return refuse(call.id, kInternalError, "too many requests are under way: wait for an answer");
+  }
+  const uint64_t ticket = ++last_ticket_;
+  requests_[ticket] = {std::string(call.id), call.era, nullptr};
+  WorkPtr work = begin(Reply(*this, ticket));
+  const auto found = requests_.find(ticket);
+  if (found != requests_.end()) found->second.work = std::move(work);
+}
+
+Session::Era Session::era_of(uint64_t ticket) const {
+  const auto found = requests_.find(ticket);
+  return found != requests_.end() ? found->second.era : Era::older;
+}
+
+void Session::finish(uint64_t ticket, std::string members, bool may_be_kept) {
+  auto node = requests_.extract(ticket);  // its work ends with it
+  if (node.empty()) return;
+  send_result(node.mapped().id, node.mapped().era, std::move(members), may_be_kept);
+}
+
+void Session::finish(uint64_t ticket, const ErrorWords& error) {
+  auto node = requests_.extract(ticket);
+  if (!node.empty()) send(error_line(node.mapped().id, error));
+}
+
+bool Session::is_under_way(std::string_view id) const {
+  return subscriptions_.is_listening(id) ||
+         std::any_of(requests_.begin(), requests_.end(),
+                     [&](const auto& entry) { return entry.second.id == id; });
+}
+
+// What a client may keep must say for how long: not at all, since everything here changes by the
+// second, and differs by rights.
+void Session::send_result(std::string_view id, Era era, std::string members, bool may_be_kept) {
+  if (era == Era::modern) {
+    std::string more = R"("resultType":"complete")";
+    if (may_be_kept) more += R"(,"ttlMs":0,"cacheScope":"private")";
+    const ServerInfo info = toolbox_.info();
+    more += R"(,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":)" + json_string(info.name) +
+            ",\"version\":" + json_string(info.version) + "}}";
+    if (!members.empty()) more += ',';
+    members = more + members;
+  }
+  send(result_line(id, members));
+}
+
+void Session::refuse(std::string_view id, int code, std::string words, std::string data) {
+  send(error_line(id, {code, std::move(words), std::move(data)}));
+}
+
+}  // namespace nb::mcp

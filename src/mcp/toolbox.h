@@ -1,0 +1,95 @@
+// What a server offers, seen from the protocol: tools, resources, and who is told when they change.
+// The protocol knows nothing of what they do.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/delegate.h"
+#include "json/view.h"
+#include "mcp/schema.h"
+
+namespace nb::mcp {
+
+class Session;
+
+struct ServerInfo {
+  std::string_view name;
+  std::string_view title;
+  std::string_view version;
+  std::string_view instructions;  // for the model
+};
+
+struct Tool {
+  std::string_view name;
+  std::string_view title;
+  std::string_view words;  // for the model
+  Arguments arguments;
+  std::string_view output_schema;  // JSON; its root is an object, as older revisions want it
+  bool reads_only = true;
+  bool destroys = false;
+  bool is_idempotent = true;
+};
+
+struct Resource {
+  std::string_view uri;  // of a template the URI template (RFC 6570)
+  std::string_view name;
+  std::string_view title;
+  std::string_view words;
+  std::string_view mime_type = "application/json";
+};
+
+// A request that is being worked on. Destroying it cancels the work.
+class Work {
+ public:
+  virtual ~Work() = default;
+};
+using WorkPtr = std::unique_ptr<Work>;
+
+// Where the answer to one request goes, exactly once. The answer may be given before the function
+// that begins the work has returned. It destroys the work, so it is the last thing the work does.
+class Reply {
+ public:
+  Reply(Session& session, uint64_t ticket) : session_(&session), ticket_(ticket) {}
+
+  // The result of a tool: a JSON object.
+  void tool(std::string_view json, bool is_error = false) const;
+  // The content of a resource.
+  void resource(std::string_view uri, std::string_view mime_type, std::string_view text) const;
+  void no_such_resource(std::string_view uri) const;
+  // At most 100 of them are told, and how many there are.
+  void completions(const std::vector<std::string>& values) const;
+  // A fault that concerns neither the arguments nor the state of the world.
+  void internal_error(std::string_view words) const;
+
+ private:
+  Session* session_;
+  uint64_t ticket_;
+};
+
+class Toolbox {
+ public:
+  virtual ~Toolbox() = default;
+
+  virtual ServerInfo info() const = 0;
+  // In an order that stays the same.
+  virtual std::vector<const Tool*> tools() const = 0;
+  // `arguments` fit the tool's schema; the view is valid during the call only.
+  virtual WorkPtr call(const Tool& tool, Given arguments, Reply reply) = 0;
+
+  virtual std::span<const Resource> resources() const = 0;
+  virtual std::span<const Resource> templates() const = 0;
+  virtual WorkPtr read(std::string_view uri, Reply reply) = 0;
+  // What may stand for `variable` of a template and begins with `begin`.
+  virtual WorkPtr complete(const Resource& uri_template, std::string_view variable,
+                           std::string_view begin, Reply reply) = 0;
+  // Calls back whenever the resource may have changed, as long as the work lives. Null: there is no
+  // such resource, or nothing tells of its changes.
+  virtual WorkPtr watch(std::string_view uri, Delegate<void()> on_change) = 0;
+};
+
+}  // namespace nb::mcp
