@@ -8,32 +8,27 @@
 namespace nb::agent {
 namespace {
 
+constexpr double kMicrosecond = 1e3;
+constexpr double kMillisecond = 1e6;
+
 void put_count(json::Writer& json, const char* key, uint64_t value) {
   json.key(key).integer(static_cast<int64_t>(value));
 }
 
-// The members of an object that the caller ends. `unit`: in nanoseconds.
-void put_quantiles(json::Writer& json, const char* key, const Histogram& histogram, double unit) {
+// `unit`: in nanoseconds.
+void put_histogram(json::Writer& json, const char* key, const Histogram& histogram, double unit) {
   const auto value = [&](Duration duration) {
     return static_cast<double>(duration.count()) / unit;
   };
   json.key(key).begin_object().key("count").integer(static_cast<int64_t>(histogram.count()));
+  json.key("sum").rounded(value(histogram.sum()), 1);
   json.key("p50").rounded(value(histogram.quantile(0.5)), 1);
   json.key("p90").rounded(value(histogram.quantile(0.9)), 1);
   json.key("p99").rounded(value(histogram.quantile(0.99)), 1);
   json.key("max").rounded(value(histogram.max()), 1);
-}
-
-void put_latency(json::Writer& json, const char* key, const Histogram& histogram) {
-  put_quantiles(json, key, histogram, 1e3);
-  json.end_object();
-}
-
-void put_intervals(json::Writer& json, const Histogram& histogram) {
-  put_quantiles(json, "push_interval_ms", histogram, 1e6);
   json.key("buckets").begin_array();
   histogram.for_each_octave([&](Duration up_to, uint64_t count) {
-    json.begin_object().key("up_to").rounded(static_cast<double>(up_to.count()) / 1e6, 3);
+    json.begin_object().key("up_to").rounded(value(up_to), 3);
     json.key("count").integer(static_cast<int64_t>(count)).end_object();
   });
   json.end_array().end_object();
@@ -89,10 +84,10 @@ void append_json(const Figures& figures, json::Writer& json) {
   json.end_object();
 
   json.key("latency_us").begin_object();
-  put_latency(json, "accept", *figures.accept_latency);
-  put_latency(json, "store", *figures.store_latency);
+  put_histogram(json, "accept", *figures.accept_latency, kMicrosecond);
+  put_histogram(json, "store", *figures.store_latency, kMicrosecond);
   json.end_object();
-  put_intervals(json, *figures.push_intervals);
+  put_histogram(json, "push_interval_ms", *figures.push_intervals, kMillisecond);
 
   const ipc::RpcCounters& calls = figures.calls;
   json.key("calls").begin_object();

@@ -28,6 +28,7 @@ void Histogram::record(Duration duration) {
   }
   ++bucket;
   ++count_;
+  sum_ += positive;
   if (positive > max_) max_ = positive;
 }
 

@@ -17,6 +17,7 @@ class Histogram {
 
   uint64_t count() const { return count_; }
   Duration max() const { return max_; }
+  Duration sum() const { return sum_; }
   // The duration that the fraction `q` of all durations does not exceed, rounded up to the end of
   // its bucket (at most an eighth too much) and never above max(). 0 if nothing was recorded.
   Duration quantile(double q) const;
@@ -43,6 +44,7 @@ class Histogram {
   std::array<uint32_t, kBuckets> buckets_{};
   uint64_t count_ = 0;
   Duration max_{};
+  Duration sum_{};
 };
 
 static_assert(sizeof(Histogram) < 1024);

@@ -351,6 +351,8 @@ def test_reading_needs_redis(lonely):
 # --- looking ------------------------------------------------------------------------------------
 
 NUMBER, NULL = (int, float), type(None)
+HISTOGRAM = {"count": int, **dict.fromkeys(["sum", "p50", "p90", "p99", "max"], NUMBER),
+             "buckets": [{"up_to": NUMBER, "count": int}]}
 STATS = {
     "node_id": str, "instance_id": str, "agent_version": str, "pid": int, "uptime_s": int,
     "conflict": (str, NULL),
@@ -359,10 +361,8 @@ STATS = {
     "outbox": dict.fromkeys(
         ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "urgent_bytes",
          "urgent_bytes_limit", "accepted", "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
-    "latency_us": {side: {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER}
-                   for side in ("accept", "store")},
-    "push_interval_ms": {"count": int, "p50": NUMBER, "p90": NUMBER, "p99": NUMBER, "max": NUMBER,
-                         "buckets": [{"up_to": NUMBER, "count": int}]},
+    "latency_us": {"accept": HISTOGRAM, "store": HISTOGRAM},
+    "push_interval_ms": HISTOGRAM,
     "calls": dict.fromkeys(["requests", "notifications", "errors", "forbidden", "rate_limited"], int),
     "socket": dict.fromkeys(["clients", "clients_limit", "accepted", "refused", "cut_off",
                              "yielded"], int),

@@ -251,6 +251,15 @@ TEST(Histogram, TellsHowManyThereAreInEachOctave) {
                 {127, 1}, {1023, 1}, {4095, 2}, {(1 << 20) - 1, 3}, {(int64_t{1} << 37) - 1, 1}}));
 }
 
+TEST(Histogram, SumsUpWhatItWasTold) {
+  Histogram histogram;
+  EXPECT_EQ(histogram.sum(), 0ns);
+  for (const Duration each : {Duration(3us), Duration(10ns), Duration(-5ms), Duration(1h)}) {
+    histogram.record(each);
+  }
+  EXPECT_EQ(histogram.sum(), 1h + 3us + 10ns);
+}
+
 TEST(Histogram, AFractionIsCountedFromTheShortest) {
   Histogram histogram;
   for (const Duration each : {Duration(1us), Duration(10us), Duration(100us), Duration(1ms)}) {

@@ -1,0 +1,37 @@
+// The agent's answers as metrics: what each of them tells, and all of them as one text. What is not
+// known is left out, never told as it was last. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json/view.h"
+#include "metrics/exposition.h"
+
+namespace nb::metrics {
+
+// What a scrape has gathered. A view is missing where the agent has not answered.
+struct Answers {
+  std::string_view gate_version;
+  bool agent_is_there = false;
+  json::View stats;                // agent.stats
+  json::View health;               // `health` of health.get of the agent's own node
+  std::vector<json::View> status;  // the pages of system.status
+  json::View redis;                // redis.inspect
+};
+
+// The whole text.
+std::string render(const Answers& answers, Format format);
+
+// The state of the link in agent.stats: connected to Redis.
+bool link_is_up(json::View link);
+
+void put_agent(json::View stats, Exposition& out);
+// The verdicts of the probes are the agent's present ones, the figures those of the last beat.
+void put_health(json::View health, json::View probes, Exposition& out);
+void put_cell(const std::vector<json::View>& pages, Exposition& out);
+// Under the names of redis_exporter. Without stats nothing is known of Redis.
+void put_redis(json::View stats, json::View inspect, Exposition& out);
+
+}  // namespace nb::metrics
