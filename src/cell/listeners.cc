@@ -227,6 +227,11 @@ void Listeners::on_publish(std::string_view channel, std::string_view payload, b
 
 void Listeners::on_remote_state(redis::LinkState state) {
   if (state == redis::LinkState::stopped) echo_.clear();
+  if (remote_.will_tell_gap()) {
+    for (const auto& listener : listeners_) {
+      for (const auto& replay : listener->replays) replay->on_outage();
+    }
+  }
   forget_route();
   for (const auto& listener : listeners_) {
     answer_waiting(*listener);

@@ -23,8 +23,8 @@ size_t LiveMatch::Queue<Item>::find(size_t hash) const {
 
 template <class Item>
 void LiveMatch::Queue<Item>::finish(size_t at) {
-  items[at].done = true;
-  while (first < items.size() && items[first].done) items[first++] = Item{0, true};
+  items[at] = Item{0, true};
+  while (first < items.size() && items[first].done) ++first;
   if (first == items.size()) {
     items.clear();
     first = 0;
@@ -44,7 +44,8 @@ bool LiveMatch::hold(std::string_view channel, std::string_view payload, uint64_
     entries_.finish(at);
     return false;
   }
-  held_.items.push_back({hash, false, repeated, look, std::string(channel), std::string(payload)});
+  held_.items.push_back(
+      {hash, false, repeated, look, std::string(channel), std::string(payload), MonoTime::min()});
   held_bytes_ += payload.size();
   while (held_.size() > kMostHeld || (held_bytes_ > kMostHeldBytes && held_.size() > 1)) {
     if (given_up_.size() >= kMostEntries) {
@@ -53,7 +54,7 @@ bool LiveMatch::hold(std::string_view channel, std::string_view payload, uint64_
     }
     const Message& oldest = held_.items[held_.first];
     given_up_.items.push_back({oldest.hash, false, oldest.look, now});
-    pop();
+    drop(held_.first);
   }
   return true;
 }
@@ -66,10 +67,7 @@ void LiveMatch::on_entry(std::string_view channel, std::string_view payload, Dur
     known_[next_known_] = {hash, now};
     next_known_ = (next_known_ + 1) % kMostEntries;
   }
-  if (const size_t at = held_.find(hash); at < held_.items.size()) {
-    held_bytes_ -= held_.items[at].payload.size();
-    return held_.finish(at);
-  }
+  if (const size_t at = held_.find(hash); at < held_.items.size()) return drop(at);
   if (const size_t at = given_up_.find(hash); at < given_up_.items.size()) {
     return given_up_.finish(at);
   }
@@ -78,22 +76,50 @@ void LiveMatch::on_entry(std::string_view channel, std::string_view payload, Dur
   entries_.items.push_back({hash, false, 0, now});
 }
 
+void LiveMatch::on_outage() {
+  for (Message& message : held_.items) message.not_before = MonoTime::max();
+}
+
+void LiveMatch::on_recovery(MonoTime now) {
+  for (Message& message : held_.items) {
+    if (message.not_before == MonoTime::max()) message.not_before = now + kStoredAnew;
+  }
+}
+
 const LiveMatch::Message* LiveMatch::unrecorded(uint64_t look, MonoTime now) {
-  while (!held_.empty()) {
-    const Message& oldest = held_.items[held_.first];
-    if (oldest.look >= look) break;
+  for (size_t at = held_.first; at < held_.items.size();) {
+    const Message& message = held_.items[at];
+    if (message.look >= look && !message.done) break;
+    if (message.done || message.not_before > now) {
+      ++at;
+      continue;
+    }
     const auto is_its = [&](const Known& known) {
-      return known.hash == oldest.hash && now - known.read <= kKnown;
+      return known.hash == message.hash && now - known.read <= kKnown;
     };
-    if (!oldest.repeated || std::none_of(known_.begin(), known_.end(), is_its)) return &oldest;
-    pop();
+    if (!message.repeated || std::none_of(known_.begin(), known_.end(), is_its)) return &message;
+    drop(at);
+    at = held_.first;
   }
   return nullptr;
 }
 
-void LiveMatch::pop() {
-  held_bytes_ -= held_.items[held_.first].payload.size();
-  held_.finish(held_.first);
+void LiveMatch::pop(const Message& message) {
+  drop(static_cast<size_t>(&message - held_.items.data()));
+}
+
+MonoTime LiveMatch::next_due() const {
+  MonoTime due = MonoTime::max();
+  for (const Message& message : held_.items) {
+    const bool waits = !message.done && message.not_before != MonoTime::min();
+    if (waits) due = std::min(due, message.not_before);
+  }
+  return due;
+}
+
+void LiveMatch::drop(size_t at) {
+  held_bytes_ -= held_.items[at].payload.size();
+  held_.finish(at);
 }
 
 bool LiveMatch::take_lost(uint64_t look) {

@@ -7,7 +7,11 @@
 // so entries are remembered for 30 s. A message that was not recorded is lost only if it has the
 // bytes of such an entry whose message never came. An agent whose link broke may publish the
 // message of an entry once more, as late as it keeps events, and marks it (wire/repeated.h): the
-// last entries are known for that long. Pure.
+// last entries are known for that long.
+//
+// After an outage the server may have lost the entry of a message that it still sent. The event's
+// agent stores such an entry anew, unless it was told that the entry is stored. So what is held
+// when the outage begins waits for its entry for some seconds longer. Pure.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +33,8 @@ class LiveMatch {
   static constexpr size_t kMostEntries = 4096;
   static constexpr Duration kRemembered = std::chrono::seconds(30);
   static constexpr Duration kKnown = std::chrono::minutes(10);
+  // So long after an outage the other agents have come back and written what was not confirmed.
+  static constexpr Duration kStoredAnew = std::chrono::seconds(10);
 
   struct Message {
     size_t hash = 0;
@@ -36,6 +42,7 @@ class LiveMatch {
     bool repeated = false;  // it may be an entry's second one
     uint64_t look = 0;      // the last look that had begun when it came
     std::string channel, payload;
+    MonoTime not_before = MonoTime::min();  // its entry may be stored until then
   };
 
   // A live message came, after so many looks had begun. False: its entry was read already.
@@ -43,9 +50,15 @@ class LiveMatch {
             bool repeated = false);
   // An entry was read that is so old. Its message may be on its way still, or come once more.
   void on_entry(std::string_view channel, std::string_view payload, Duration age, MonoTime now);
+  // The connection by which messages come has broken; they come again.
+  void on_outage();
+  void on_recovery(MonoTime now);
   // The oldest message that came before this look began, and is no entry's second one; or null.
+  // Those whose entry may still be stored anew are passed over.
   const Message* unrecorded(uint64_t look, MonoTime now);
-  void pop();
+  void pop(const Message& message);
+  // When the first of those is due that are passed over; max(): there is none, or no recovery yet.
+  MonoTime next_due() const;
   // Messages were given up, and not all of them have turned out to be recorded.
   bool has_given_up() const { return overflowed_ || !given_up_.empty(); }
   // Whether that is certain of some that came before this look began. They are forgotten.
@@ -74,6 +87,8 @@ class LiveMatch {
     size_t find(size_t hash) const;
     void finish(size_t at);
   };
+
+  void drop(size_t at);
 
   Queue<Message> held_;
   size_t held_bytes_ = 0;

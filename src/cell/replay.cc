@@ -29,7 +29,8 @@ constexpr Duration kRefused = std::chrono::seconds(30);
 
 constexpr rpc::Param kLast{"last", rpc::ParamKind::integer, false, 1, 10'000};
 constexpr rpc::Param kSince{"since", rpc::ParamKind::plain, false, 1, 64};
-constexpr auto kReplayParams = rpc::takes(kLast, kSince);
+constexpr rpc::Param kNode{"node", rpc::ParamKind::word, false, 1, 64};
+constexpr auto kReplayParams = rpc::takes(kLast, kSince, kNode);
 
 std::string_view field(redis::Reply fields, std::string_view name) {
   for (size_t i = 0; i + 1 < fields.size(); i += 2) {
@@ -74,10 +75,14 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
     return rpc::invalid_params("replay", "expected either last or since");
   }
   if (values[0].exists()) {
+    if (values[2].exists()) {
+      return rpc::invalid_params("replay.node", "expected only with since");
+    }
     start.last = static_cast<uint64_t>(*values[0].integer());
     return std::nullopt;
   }
   std::string scratch;
+  if (values[2].exists()) start.node = *values[2].string(scratch);
   const std::string_view since = *values[1].string(scratch);
   if (const auto time = parse_timestamp(since); time && time->time_since_epoch().count() >= 0) {
     start.since.ms = static_cast<uint64_t>(
@@ -164,6 +169,7 @@ void Replay::wake(std::string_view channel) {
 
 void Replay::wake_after_gap() {
   look_around_ = true;
+  match_.on_recovery(parts_.loop.now());
   wake();
 }
 
@@ -495,7 +501,8 @@ void Replay::on_page(redis::Reply reply) {
     if (!has_more(sources_[at_])) ++at_;
   } else if (std::none_of(sources_.begin(), sources_.end(), has_more)) {
     const bool second = std::exchange(second_, false);
-    if (entries.empty() && !second && !timer_.active()) timer_.start(kSecondLook);
+    const bool comes_soon = timer_.active() && timer_.due() <= parts_.loop.now() + kSecondLook;
+    if (entries.empty() && !second && !comes_soon) timer_.start(kSecondLook);
     on_all_read();
   }
 }
@@ -503,7 +510,9 @@ void Replay::on_page(redis::Reply reply) {
 bool Replay::check(Source& source, std::span<const redis::Reply> entries) {
   if (!source.proof) {
     if (!start_.after_it || entries.empty() || source.place >= start_.since) return true;
-    // If the event is in this stream, the replay goes on behind it.
+    // If the event is in this stream, the replay goes on behind it. Two nodes may have given one
+    // id.
+    if (!start_.node.empty() && start_.node != source.node) return true;
     for (const redis::Reply entry : entries) {
       if (id_of(entry) != start_.since) continue;
       source.place = start_.since;
@@ -592,7 +601,11 @@ void Replay::on_all_read() {
                                       {},
                                       channel != nullptr ? channel->pattern : std::string_view(),
                                       {}});
-    match_.pop();
+    match_.pop(*message);
+  }
+  const MonoTime due = match_.next_due();
+  if (due != MonoTime::max() && !timer_.active()) {
+    timer_.start(std::max(due - parts_.loop.now(), Duration::zero()));
   }
   if (!gave_up_) return;
   if (match_.take_lost(page_asked_)) parts_.host.on_lost(*this, *gave_up_);

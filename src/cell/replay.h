@@ -39,6 +39,7 @@ struct ReplayStart {
   uint64_t last = 0;      // at the last events, so many of them; 0:
   wire::StreamId since;   // at this id; and if it is that of an event,
   bool after_it = false;  // behind that event
+  std::string node;       // which has recorded that event; empty: any
 };
 
 // Reads the `replay` of a call; an error says what is wrong with it.
@@ -104,6 +105,8 @@ class Replay {
   void wake(std::string_view channel);
   // Likewise, and perhaps of nodes or on channels that nobody has heard of.
   void wake_after_gap();
+  // Live messages do not come any more, until wake_after_gap().
+  void on_outage() { match_.on_outage(); }
   // A live message of one of its channels came from Redis.
   void on_live(std::string_view channel, std::string_view payload, bool repeated);
 

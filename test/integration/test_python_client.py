@@ -385,7 +385,7 @@ def test_of_the_millisecond_at_which_a_replay_broke_each_event_comes_once():
     assert told.result == {}
     assert len(hear(("ook", "7-1"), ("ook", "8-1"), ("eek", "8-1"))) == 3
     assert conversation.end("gone") == [], "a replay misses nothing"
-    assert json.loads(connect())["params"] == {"channels": ["c"], "replay": {"since": "8-1"}}
+    assert json.loads(connect())["params"] == {"channels": ["c"], "replay": {"since": "8-1", "node": "eek"}}
     assert hear(("ook", "8-1"), ("eek", "8-1"), ("eek", "8-2"), ("ook", "9-1")) == [("eek", "8-2"), ("ook", "9-1")]
     assert conversation._subscriptions[0].seen == {("c", "ook", "9-1")}, "only of the latest millisecond"
 

@@ -18,7 +18,7 @@ std::string unrecorded(LiveMatch& match, uint64_t look, MonoTime now = kNow) {
   std::string all;
   while (const LiveMatch::Message* message = match.unrecorded(look, now)) {
     all += message->channel + " " + message->payload + "\n";
-    match.pop();
+    match.pop(*message);
   }
   return all;
 }
@@ -67,6 +67,23 @@ TEST(LiveMatch, AMessageThatIsPublishedOnceMoreIsNoOtherOne) {
   EXPECT_EQ(unrecorded(match, 4, kNow + 600s), "");
   repeat("1", 4, kNow + 601s);
   EXPECT_EQ(unrecorded(match, 5, kNow + 601s), "c 1\n") << "no agent keeps an event for so long";
+}
+
+TEST(LiveMatch, WhatIsHeldInAnOutageWaitsForItsEntryToBeStoredAnew) {
+  LiveMatch match;
+  match.hold("c", "1", 1, kNow);
+  match.hold("c", "2", 1, kNow);
+  match.on_outage();
+  EXPECT_EQ(unrecorded(match, 9, kNow + 1h), "") << "nobody knows what the server has kept";
+  EXPECT_EQ(match.next_due(), MonoTime::max());
+  match.on_recovery(kNow);
+  match.hold("c", "3", 1, kNow);
+  EXPECT_EQ(unrecorded(match, 9), "c 3\n") << "it came afterwards, and does not wait";
+  EXPECT_EQ(match.next_due(), kNow + 10s);
+  match.on_entry("c", "1", 0s, kNow + 9s);
+  EXPECT_EQ(unrecorded(match, 9, kNow + 9s), "");
+  EXPECT_EQ(unrecorded(match, 9, kNow + 10s), "c 2\n");
+  EXPECT_EQ(match.next_due(), MonoTime::max());
 }
 
 TEST(LiveMatch, SoManyEntriesAreKnown) {
@@ -202,6 +219,40 @@ TEST_F(CellReplay, WithoutRedisItIsAnsweredAtOnceAndBeginsLater) {
   store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
   connect();
   EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+}
+
+TEST_F(CellReplay, AnEntryThatItsServerHasLostAndThatIsStoredAnewComesOnce) {
+  connect();
+  EXPECT_EQ(subscribe(), "{}");
+  store.answer("XREAD", "");  // held back
+  store.publish("c", R"({"i":1})");
+  wait_for("XREAD", 2);
+  lose_redis();
+  store.answer("XREAD", "*-1\r\n");  // it has come back empty
+  store.forget();
+  store.come_back();
+  run_until([&] { return is_connected() && !subscriber->will_tell_gap(); });
+  wait_for("XREAD", 2);
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  store.publish("c", R"("end")");
+  EXPECT_EQ(heard_until("true}}"), std::string("7: gap\n") + kFirst +
+                                       "{\"channel\":\"c\",\"event\":\"end\",\"remote\":true}\n");
+}
+
+TEST_F(CellReplay, TwoNodesMayHaveGivenOneId) {
+  connect();
+  store.answer("HGETALL", array_of({"hog", "{}"}));
+  const std::string hog = "stream:events:hog:c";
+  store.answer("XREAD",
+               array({array({bulk("stream:events:ook:c"), array({entry("5-0", R"({"i":1})")})}),
+                      array({bulk(hog), array({entry("5-0", R"({"i":2})")})})}));
+  EXPECT_EQ(subscribe(R"({"since":"5-0","node":"ook"})"), "{}");
+  EXPECT_EQ(heard_until("true}}"),
+            R"({"channel":"c","event":{"i":2},"id":"5-0","node":"hog","remote":true})"
+            "\n");
+  EXPECT_NE(call("event.subscribe", R"({"channels":["d"],"replay":{"last":1,"node":"ook"}})")
+                .find("replay.node: expected only with since"),
+            std::string::npos);
 }
 
 TEST_F(CellReplay, WhatHasNoRoomComesLaterAndOnce) {

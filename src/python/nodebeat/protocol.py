@@ -204,7 +204,7 @@ class _Subscription:
             self.last_ms = ms
             self.seen.clear()
         self.seen.add(name)
-        self.replay = {"since": event.id}
+        self.replay = {"since": event.id, **({"node": event.node} if event.node else {})}
         return True
 
 
