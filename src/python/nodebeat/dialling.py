@@ -8,7 +8,7 @@ import socket
 import weakref
 from typing import Final, Protocol
 
-from nodebeat.errors import AgentAway, why_away
+from nodebeat.errors import why_away
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
@@ -20,19 +20,23 @@ DEFAULT_TIMEOUT_S: Final = 5.0
 GOODBYE_S: Final = 1.0
 
 
-def dial(path: str) -> socket.socket:
-    """A connected, non-blocking socket; never waits. AgentAway says why there is none."""
+def connect(path: str) -> socket.socket:
+    """A connected, non-blocking socket; never waits. OSError as it comes."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.connect(path)
-    except OSError as error:
-        sock.close()
-        # Python says this of a path of more than 107 bytes without an errno.
-        raise (why_away(path, error) if error.errno else AgentAway(f"{path}: {error}")) from None
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def dial(path: str) -> socket.socket:
+    """The same; AgentAway says why there is none, and what to do."""
+    try:
+        return connect(path)
+    except OSError as error:
+        raise why_away(path, error) from None
 
 
 class Pauses:

@@ -209,6 +209,8 @@ def error_of(error: Mapping[str, Any]) -> CallError:
 def why_away(path: str, error: OSError) -> AgentAway:
     """Why connect() failed, in words that say what to do."""
     number = error.errno
+    if number is None:  # Python says this of a path of more than 107 bytes without an errno
+        return AgentAway(f"{path}: {error}")
     if number in (errno.EACCES, errno.EPERM):
         return NotPermitted(number, f"you may not use {path}: {_who_may(path)}")
     if number in (errno.ENOENT, errno.ENOTDIR):
@@ -234,15 +236,19 @@ def _is_socket(path: str) -> bool:
 
 
 def _who_may(path: str) -> str:
-    import grp  # Not needed until now, and not cheap to load.
-
     try:
-        group = os.stat(path).st_gid
+        name = _group_name(os.stat(path).st_gid)
     except OSError:
         return "its folder is closed to you; ask its owner"
-    try:
-        name = grp.getgrgid(group).gr_name
-    except KeyError:
-        name = str(group)
     return (f"it is for the group {name}: `sudo usermod -aG {name} $USER` and log in anew; "
             "who only looks may use /run/nodebeat/view.sock, in the group nodebeat-view")
+
+
+def _group_name(number: int) -> str:
+    """From the file: getgrgid() asks whatever NSS names, a server of the network too, and that may take long."""
+    try:
+        with open("/etc/group", encoding="utf-8", errors="replace") as groups:
+            rows = (row.split(":") for row in groups)
+            return next((row[0] for row in rows if len(row) > 2 and row[2] == str(number)), str(number))
+    except OSError:
+        return str(number)

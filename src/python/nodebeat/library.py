@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import socket
 import struct
-import threading
 from collections.abc import Mapping
-from ctypes import c_char_p, c_double, c_int64, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_double, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from math import isfinite
+from threading import get_ident
 from typing import Any, Final, NoReturn
 
 from nodebeat import dialling
-from nodebeat.errors import Closed, Forked
+from nodebeat.errors import Closed
 from nodebeat.numbers import LISTS, MOST as _MOST, UNSET, Lists, floats, refuse_not_finite
 from nodebeat.protocol import to_json
-from nodebeat.pushing import Pushed, RobotStats
+from nodebeat.pushing import Pushed, Pusher, RobotStats, closed, forked, object_text
 
 NAME: Final = "libnodebeat.so.0"
 OK, KEPT, ERR_FULL, ERR_TOO_LARGE, ERR_FORKED = 0, 1, -5, -6, -16
 _OUTCOME: Final = {OK: Pushed.SENT, KEPT: Pushed.KEPT, ERR_FULL: Pushed.LOST}
+
+
+_FUNCTIONS: Final = {
+    "nb_client_open": [c_void_p, c_void_p, c_char_p, c_size_t],
+    "nb_client_close": [c_void_p],
+    "nb_client_dispatch": [c_void_p],
+    "nb_client_get_fd": [c_void_p],
+    "nb_client_get_events": [c_void_p],
+    "nb_client_get_stats": [c_void_p, c_void_p],
+    "nb_client_last_error": [c_void_p, c_char_p, c_size_t],
+    "nb_push_robot_state": [c_void_p, c_void_p],
+    "nb_stroke_start": [c_void_p, c_void_p],
+    "nb_stroke_update": [c_void_p, c_void_p],
+    "nb_stroke_end": [c_void_p],
+    "nb_report_error": [c_void_p, c_char_p, c_char_p, c_char_p],
+    "nb_publish": [c_void_p, c_char_p, c_char_p],
+    "nb_result_text": [ctypes.c_int],
+}
 
 
 class _Options(ctypes.Structure):
@@ -92,32 +111,94 @@ class _Frame:
         self.address = ctypes.addressof(self.state)
 
 
-class LibraryPusher:
+class LibraryPusher(Pusher):
     """The pushes of libnodebeat. While it pushes, the interpreter's lock stays with the caller: a push waits for
-    nothing, and to get that lock back may take milliseconds where another thread calculates."""
+    nothing, and to get that lock back may take milliseconds where another thread calculates.
+
+    The client's memory goes with the last one who is inside: who enters is noted before the client is looked up, and
+    close() takes the client away before it looks who is inside.
+    """
 
     def __init__(self, path: str, hello: Mapping[str, object], deadline_ms: int | None, library: str = NAME) -> None:
-        self._quick = ctypes.PyDLL(library)
-        self._slow = ctypes.CDLL(library)
+        self._client: int | None = None
+        self._handles: list[int] = []  # the client, until it is closed
+        self._inside: list[int] = []  # threads; one more than once, if a signal handler has interrupted it
+        self._library = ctypes.PyDLL(library)
+        for name, types in _FUNCTIONS.items():
+            getattr(self._library, name).argtypes = types
+        self._library.nb_result_text.restype = c_char_p
         options = _Options(
             size=ctypes.sizeof(_Options), socket_path=path.encode(), name=str(hello["name"]).encode(),
             will=to_json(hello["will"]).encode() if hello.get("will") else None, deadline_ms=deadline_ms or 0)
         client, words = c_void_p(), ctypes.create_string_buffer(256)
-        if self._slow.nb_client_open(ctypes.byref(options), ctypes.byref(client), words,
-                                     ctypes.c_size_t(len(words))) != OK:
+        if self._library.nb_client_open(ctypes.byref(options), ctypes.byref(client), words, len(words)) != OK:
             raise ValueError(words.value.decode(errors="replace"))
-        self._client: int | None = client.value
-        self._push_state = self._quick.nb_push_robot_state
-        self._push_state.argtypes = [c_void_p, c_void_p]
+        assert client.value is not None
+        self._push_state = self._library.nb_push_robot_state
         self._frames = [_Frame()]
-        self._waiting = threading.Lock()  # only one thread may flush
+        self._goodbye = False
         self._forked = False
+        self._last_stats, self._last_words = RobotStats(), ""  # when it was closed
+        self._handles.append(client.value)
+        self._client = client.value
         dialling.keep_from_children(self)
 
     def __del__(self) -> None:
         # Dropped without close(): no goodbye, as when the process dies.
         if getattr(self, "_client", None) is not None:
             self.close(False)
+
+    # --- who is inside ----------------------------------------------------------------------------
+
+    def _call(self, function: Any, *args: Any) -> int:
+        """A function of the library that takes the client and more; raises Closed and Forked."""
+        self._inside.append(get_ident())
+        try:
+            client = self._client
+            if client is None:
+                self._refuse()
+            return int(function(client, *args))
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._inside.pop()
+        if self._client is None and not self._inside:
+            self._end()
+
+    def _refuse(self) -> NoReturn:
+        raise forked() if self._forked else closed()
+
+    def close(self, goodbye: bool) -> None:
+        if self._client is None:
+            return
+        self._goodbye = goodbye
+        self._last_stats, self._last_words = dataclasses.replace(self.stats(), connected=False), self.last_error()
+        self._client = None
+        if not self._inside:
+            self._end()
+
+    def on_fork(self) -> None:
+        """In the child: nb_client_close() lets go of its copies, and says nothing to the agent."""
+        self._forked = True
+        self._client = None
+        # The other threads are not there. This one may have forked in the middle of a push.
+        self._inside = [thread for thread in self._inside if thread == get_ident()]
+        if not self._inside:
+            self._end()
+
+    def _end(self) -> None:
+        try:
+            client = self._handles.pop()
+        except IndexError:
+            return  # somebody else does it
+        if not self._goodbye and not self._forked:
+            fd = self._library.nb_client_get_fd(client)
+            if fd >= 0:
+                # So that the goodbye, which nb_client_close() says, does not arrive: the will is carried out.
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+                    sock.shutdown(socket.SHUT_WR)
+        self._library.nb_client_close(client)
 
     # --- pushes -----------------------------------------------------------------------------------
 
@@ -127,7 +208,11 @@ class LibraryPusher:
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame()
+        self._inside.append(get_ident())
         try:
+            client = self._client
+            if client is None:
+                self._refuse()
             has, counts = 0, [0, 0, 0, 0]
             view: Any = frame.view
             for i in _FOUR:
@@ -159,31 +244,32 @@ class LibraryPusher:
                     setattr(frame.state, name, value.encode() if isinstance(value, str) else value)
                     has |= _STATE_BITS[name]
             _HEAD(frame.bytes, 0, _STATE_SIZE, has, bool(is_connected_l), bool(is_connected_r), *counts, 0, 0)
-            result = self._push_state(self._client, frame.address)
+            result = self._push_state(client, frame.address)
         finally:
             self._frames.append(frame)
+            self._leave()
         return _OUTCOME.get(result) or self._refused(result)
 
     def start_stroke(self, params: Mapping[str, Any]) -> Pushed:
-        return self._event(self._quick.nb_stroke_start, ctypes.byref(_stroke(params)))
+        return self._event(self._library.nb_stroke_start, ctypes.byref(_stroke(params)))
 
     def update_stroke(self, params: Mapping[str, Any]) -> Pushed:
-        return self._done(self._quick.nb_stroke_update(c_void_p(self._client), ctypes.byref(_stroke(params))))
+        return self._done(self._call(self._library.nb_stroke_update, ctypes.byref(_stroke(params))))
 
     def end_stroke(self) -> Pushed:
-        return self._event(self._quick.nb_stroke_end)
+        return self._event(self._library.nb_stroke_end)
 
     def error(self, category: str, message: str, details: Mapping[str, object] | None) -> Pushed:
-        return self._event(self._quick.nb_report_error, category.encode(), message.encode(),
-                           None if details is None else to_json(details).encode())
+        return self._event(self._library.nb_report_error, category.encode(), message.encode(),
+                           None if details is None else object_text(details))
 
     def publish(self, channel: str, event: Mapping[str, object]) -> Pushed:
-        return self._event(self._quick.nb_publish, channel.encode(), to_json(event).encode())
+        return self._event(self._library.nb_publish, channel.encode(), object_text(event))
 
     def _event(self, function: Any, *args: Any) -> Pushed:
-        outcome = self._done(function(c_void_p(self._client), *args))
+        outcome = self._done(self._call(function, *args))
         # A reconnect takes several pushes: an event shall not wait for them.
-        if outcome is Pushed.KEPT and self.dispatch():
+        if outcome is Pushed.KEPT and self._call(self._library.nb_client_dispatch) == OK:
             return Pushed.SENT
         return outcome
 
@@ -191,53 +277,38 @@ class LibraryPusher:
         return _OUTCOME.get(result) or self._refused(result)
 
     def _refused(self, result: int) -> NoReturn:
-        if self._client is None and not self._forked:
-            raise Closed("this Robot has been closed")
-        if result == ERR_FORKED or self._forked:
-            raise Forked("this Robot belongs to the process that forked this one: open one here")
-        self._quick.nb_result_text.restype = c_char_p
-        raise ValueError(f"{self._quick.nb_result_text(result).decode()}: {self.last_error()}")
+        if result == ERR_FORKED:
+            raise forked()
+        raise ValueError(f"{self._library.nb_result_text(result).decode()}: {self.last_error()}")
 
     # --- the rest -----------------------------------------------------------------------------------
 
     def dispatch(self) -> bool:
-        return bool(self._quick.nb_client_dispatch(c_void_p(self._client)) == OK)
+        return self._call(self._library.nb_client_dispatch) == OK
 
-    def flush(self, seconds: float) -> bool:
-        if self._client is None:
-            self._refused(0)
-        milliseconds = c_uint32(max(0, min(int(seconds * 1000), 0xFFFFFFFF)))
-        with self._waiting:
-            return bool(self._slow.nb_client_flush(c_void_p(self._client), milliseconds) == OK)
+    def wanted(self) -> tuple[int, int]:
+        return self._call(self._library.nb_client_get_fd), self._call(self._library.nb_client_get_events)
 
     def stats(self) -> RobotStats:
         raw = _Stats(size=ctypes.sizeof(_Stats))
-        self._quick.nb_client_get_stats(c_void_p(self._client), ctypes.byref(raw))
+        if not self._looked(self._library.nb_client_get_stats, ctypes.byref(raw)):
+            return dataclasses.replace(self._last_stats)
         return RobotStats(bool(raw.connected), raw.pushed, raw.sent, raw.kept, raw.coalesced, raw.refused_full,
                           raw.rejected, raw.connects, raw.disconnects)
 
     def last_error(self) -> str:
         words = ctypes.create_string_buffer(1024)
-        self._quick.nb_client_last_error(c_void_p(self._client), words, ctypes.c_size_t(len(words)))
+        if not self._looked(self._library.nb_client_last_error, words, len(words)):
+            return self._last_words
         return words.value.decode(errors="replace")
 
-    def close(self, goodbye: bool) -> None:
-        client, self._client = self._client, None
-        if client is None:
-            return
-        fd = self._quick.nb_client_get_fd(c_void_p(client))
-        if not goodbye and fd >= 0 and not self._forked:
-            # So that the goodbye, which nb_client_close() says, does not arrive: the will is carried out.
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
-                sock.shutdown(socket.SHUT_WR)
-        self._quick.nb_client_close(c_void_p(client))
-
-    def on_fork(self) -> None:
-        """In the child: nb_client_close() lets go of its copies, and says nothing to the agent."""
-        self._forked = True
-        client, self._client = self._client, None
-        if client is not None:
-            self._quick.nb_client_close(c_void_p(client))
+    def _looked(self, function: Any, *args: Any) -> bool:
+        """False if the client is closed."""
+        try:
+            self._call(function, *args)
+        except Closed:
+            return False
+        return True
 
 
 def _stroke(params: Mapping[str, Any]) -> _Stroke:

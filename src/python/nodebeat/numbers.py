@@ -38,12 +38,15 @@ def floats(name: str, values: Numbers) -> array[float]:
     """A copy as doubles. TypeError if there is something that is no number, or a list of lists; ValueError if
     there are more than 64, or one is NaN or infinite: the name says which."""
     try:
-        if isinstance(values, (str, bytes)):
+        # array() would take a bytearray for doubles of the machine; what has no order is no list.
+        if isinstance(values, (str, bytes, bytearray, dict, set, frozenset)):
             raise TypeError
         given: Any = values.tolist() if hasattr(values, "tolist") else values
         found = array("d", given)
     except TypeError:
         raise TypeError(f"{name} has to be a flat list of numbers, not {_short(values)}") from None
+    except OverflowError:
+        raise ValueError(f"{name} has an integer that no double holds: {_short(values)}") from None
     if len(found) > MOST:
         raise ValueError(f"{name} has {len(found)} numbers, and {MOST} is the most")
     if not math.isfinite(sum(found)):
@@ -59,8 +62,15 @@ def refuse_not_finite(name: str, values: Sequence[float]) -> None:
 
 
 def finite(name: str, value: SupportsFloat) -> float:
-    """One number; ValueError if it is NaN or infinite."""
-    number = float(value)
+    """One number; TypeError if it is none, ValueError if it is NaN, infinite, or an integer that no double holds."""
+    if isinstance(value, (str, bytes, bytearray)):
+        raise TypeError(f"{name} has to be a number, not {_short(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer that no double holds: {_short(value)}") from None
+    except TypeError:
+        raise TypeError(f"{name} has to be a number, not {_short(value)}") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}: JSON has no such number")
     return number
@@ -68,9 +78,12 @@ def finite(name: str, value: SupportsFloat) -> float:
 
 def whole(name: str, value: SupportsIndex) -> int:
     """An integer that a double holds exactly; numpy's are taken as well."""
-    number = operator.index(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} has to be an integer, not {_short(value)}") from None
     if abs(number) >= 1 << 53:
-        raise ValueError(f"{name} is {number}, and JSON's integers end at 2^53")
+        raise ValueError(f"{name} is {_short(number)}, and JSON's integers end at 2^53")
     return number
 
 
@@ -85,5 +98,8 @@ def text(name: str, value: str, most: int) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a {type(value).__name__}"
     return text if len(text) < 80 else text[:77] + "..."

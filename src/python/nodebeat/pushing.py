@@ -1,12 +1,14 @@
 """What a Robot pushes with where libnodebeat is not installed: the same promises, in Python.
 
-Nothing here waits: each system call is non-blocking, and who finds the lock taken leaves the message for who has
-it. So a signal handler, a destructor or another thread may push at any time.
+No push waits: each system call is non-blocking, and a caller that finds the lock taken leaves its message for the
+one that has the lock. So a signal handler, a destructor or another thread may push at any time.
 """
 
 from __future__ import annotations
 
+import abc
 import collections
+import dataclasses
 import json
 import select
 import socket
@@ -15,10 +17,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from nodebeat import dialling
-from nodebeat.errors import AgentAway, Closed, Forked
+from nodebeat.errors import Closed, Forked, why_away
 from nodebeat.numbers import LISTS, UNSET, Lists, floats
 from nodebeat.protocol import FIRST_LINE_BYTES, Conversation, Params, Refusal, line, to_json
 
@@ -26,6 +28,7 @@ EVENT_BYTES: Final = 65536  # of events that wait
 RECONNECT_S: Final = 0.1
 STATE, STROKE = "robot.update", "stroke.update"
 _READ_EVERY: Final = 64  # pushes: the agent's refusals shall not pile up
+_STATE_BEGIN: Final = line(STATE)[:-2]
 
 
 class Pushed(Enum):
@@ -38,37 +41,103 @@ class Pushed(Enum):
 
 @dataclass(slots=True)
 class RobotStats:
-    """Counters of a Robot since it was made."""
+    """Counters of a Robot since it was made, as they were when stats() was called."""
 
     connected: bool = False
     pushed: int = 0  # taken
     sent: int = 0  # messages given to the agent, repeated ones included
-    kept: int = 0  # could not be sent at once
-    coalesced: int = 0  # kept values that a newer one replaced
+    kept: int = 0  # pushes that could not be sent at once
+    coalesced: int = 0  # pushes that went into a kept one
     lost: int = 0  # events for which there was no room
     rejected: int = 0  # that the agent refused
     connects: int = 0
     disconnects: int = 0
 
 
-class Pusher(Protocol):
-    """What a Robot stands on: libnodebeat or the class below."""
+class Pusher(abc.ABC):
+    """What a Robot stands on: libnodebeat (nodebeat.library) or PythonPusher. Both keep these rules.
 
+    After close() a push, dispatch() and flush() raise Closed; stats() and last_error() tell what was last. In a child
+    of fork() all but close() raise Forked. close() may come while other threads, or the code that a signal handler
+    has interrupted, are inside: the last one to leave closes.
+    """
+
+    @abc.abstractmethod
     def push_state(self, lists: Lists, is_connected_l: bool | None, is_connected_r: bool | None,
                    rest: Mapping[str, Any], /) -> Pushed: ...
+    @abc.abstractmethod
     def start_stroke(self, params: Mapping[str, Any], /) -> Pushed: ...
+    @abc.abstractmethod
     def update_stroke(self, params: Mapping[str, Any], /) -> Pushed: ...
+    @abc.abstractmethod
     def end_stroke(self) -> Pushed: ...
+    @abc.abstractmethod
     def error(self, category: str, message: str, details: Mapping[str, object] | None, /) -> Pushed: ...
+    @abc.abstractmethod
     def publish(self, channel: str, event: Mapping[str, object], /) -> Pushed: ...
+    @abc.abstractmethod
     def dispatch(self) -> bool: ...
-    def flush(self, seconds: float) -> bool: ...
+    @abc.abstractmethod
     def stats(self) -> RobotStats: ...
+    @abc.abstractmethod
     def last_error(self) -> str: ...
+    @abc.abstractmethod
     def close(self, goodbye: bool) -> None: ...
+    @abc.abstractmethod
+    def wanted(self) -> tuple[int, int]:
+        """The descriptor, or -1, and the events of poll() after which dispatch() has something to do."""
+
+    def is_interrupted(self) -> bool:
+        """Whether the caller is a signal handler that has interrupted a push, which cannot go on before it."""
+        return False
+
+    def flush(self, seconds: float) -> bool:
+        """Waits in Python, and holds no lock: close(), a signal handler and other threads may come meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not self.dispatch():
+            left = deadline - time.monotonic()
+            if left <= 0 or self.is_interrupted():
+                return False
+            poll = select.poll()
+            fd, events = self.wanted()
+            if fd >= 0:
+                poll.register(fd, events)
+            poll.poll(min(left, RECONNECT_S / 4) * 1000)
+        return True
 
 
-class PythonPusher:
+def forked() -> Forked:
+    return Forked("this Robot belongs to the process that forked this one: open one here")
+
+
+def closed() -> Closed:
+    return Closed("this Robot has been closed")
+
+
+class _Line:
+    """A line on its way. `head`: what of the queue it was made of. How much of the line the socket has taken is noted
+    within the call that sends: a KeyboardInterrupt comes before both or after both, and no line is torn by it."""
+
+    __slots__ = ("text", "head", "_taken")
+
+    def __init__(self, text: bytes, head: str | bytes | None = None) -> None:
+        self.text = text
+        self.head = head
+        self._taken: list[int] = []
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self._taken)
+
+    def send(self, sock: socket.socket) -> bool:
+        """True if all of the line is sent; BlockingIOError."""
+        rest = self.text[sum(self._taken):] if self._taken else self.text
+        if rest:
+            self._taken.extend(map(sock.send, (rest,), (socket.MSG_NOSIGNAL,)))
+        return sum(self._taken) == len(self.text)
+
+
+class PythonPusher(Pusher):
     """Keeps of each slot the latest value, and events in order; a slot goes out at the place among the events at
     which it began to wait. After a reconnect the slots go again with all that is known of them."""
 
@@ -77,7 +146,8 @@ class PythonPusher:
         self._conversation = Conversation(hello, deadline_ms)
         self._sock: socket.socket | None = None
         self._next_try = 0.0
-        self._half = b""  # the rest of what was sent in part
+        self._greeting: _Line | None = None  # that has not gone out yet
+        self._current: _Line | None = None  # that has gone out in part
         self._queue: collections.deque[str | bytes] = collections.deque()  # slots by name, events as lines
         self._waiting: set[str] = set()  # the slots that are in it
         self._event_bytes = 0
@@ -85,13 +155,21 @@ class PythonPusher:
         self._pending: dict[str, dict[str, object]] = {STATE: {}, STROKE: {}}  # what of it is not sent
         self._inbox: collections.deque[tuple[str, Params]] = collections.deque()
         self._lock = threading.Lock()
+        self._owner = 0  # the thread that has it
         self._stats = RobotStats()
-        self._words = ""
+        self._trouble: object = ""  # the words, or an OSError of connect(), which are made when they are asked for
         self._unread = 0  # pushes since the agent was read
         self._forked = False
-        self._closed = False
+        self._closed = False  # nothing more is taken
+        self._finished = False  # and the connection is gone
+        self._goodbye = False
         dialling.keep_from_children(self)
         self._enter()
+
+    def __del__(self) -> None:
+        # Dropped without close(): no goodbye, as when the process dies.
+        if hasattr(self, "_goodbye"):
+            self.close(False)
 
     def push_state(self, lists: Lists, is_connected_l: bool | None, is_connected_r: bool | None,
                    rest: Mapping[str, Any]) -> Pushed:
@@ -122,49 +200,41 @@ class PythonPusher:
         return self._say("event.publish", {"channel": channel, "event": json_of(event)})
 
     def _say(self, method: str, params: Params) -> Pushed:
-        if self._closed:
-            raise Closed("this Robot has been closed")
+        self._refuse_if_over()
         self._inbox.append((method, params))
         return self._enter()
 
     def dispatch(self) -> bool:
         """Reads and sends what there is; true if nothing is kept."""
+        self._refuse_if_over()
         self._unread = _READ_EVERY
-        return self._enter() is Pushed.SENT
+        self._enter()
+        return not (self._inbox or self._is_waiting())
 
-    def flush(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.dispatch():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            poll = select.poll()
-            if self._sock is not None:
-                poll.register(self._sock, select.POLLIN | select.POLLOUT if self._half else select.POLLIN)
-            poll.poll(min(left, RECONNECT_S / 4) * 1000)
-        return True
+    def wanted(self) -> tuple[int, int]:
+        sock = self._sock
+        return (-1, 0) if sock is None else (
+            sock.fileno(), select.POLLIN | select.POLLOUT if self._greeting or self._current else select.POLLIN)
+
+    def is_interrupted(self) -> bool:
+        return self._lock.locked() and self._owner == threading.get_ident()
 
     def stats(self) -> RobotStats:
-        self.dispatch()
-        self._stats.connected = self._sock is not None
-        return self._stats
+        self._look()
+        return dataclasses.replace(self._stats, connected=self._sock is not None)
 
     def last_error(self) -> str:
-        self.dispatch()
-        return self._words
+        self._look()
+        trouble = self._trouble
+        return str(why_away(self._path, trouble) if isinstance(trouble, OSError) else trouble)
 
     def close(self, goodbye: bool) -> None:
-        self._closed = True
-        if self._sock is None:
+        if self._finished or self._forked:
             return
-        if self._enter() is Pushed.SENT and goodbye and self._sock is not None:
-            try:
-                self._sock.send(line("client.goodbye"), socket.MSG_NOSIGNAL)
-            except OSError:
-                pass  # it has gone before
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if not self._closed:
+            self._goodbye = goodbye
+            self._closed = True
+        self._enter()
 
     def on_fork(self) -> None:
         self._forked = True
@@ -172,33 +242,61 @@ class PythonPusher:
         if sock is not None:
             sock.close()
 
+    def _refuse_if_over(self) -> None:
+        if self._forked:
+            raise forked()
+        if self._closed:
+            raise closed()
+
+    def _look(self) -> None:
+        """Reads what the agent has refused, where nobody is inside."""
+        if self._forked:
+            raise forked()
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._sock is not None:
+                    self._read(self._sock)
+            finally:
+                self._lock.release()
+
     # --- one at a time ----------------------------------------------------------------------------
 
     def _enter(self) -> Pushed:
         """Does what waits, unless somebody does it already, who will see what has been left there."""
-        if self._forked:
-            raise Forked("this Robot belongs to the process that forked this one: open one here")
         outcome = Pushed.KEPT
         while self._lock.acquire(blocking=False):
+            self._owner = threading.get_ident()
             try:
-                outcome = Pushed.SENT
-                while self._inbox:
-                    taken = self._take(*self._inbox.popleft())
-                    outcome = outcome if taken else Pushed.LOST
-                self._pump()
-                if outcome is Pushed.SENT and (self._queue or self._half):
-                    self._stats.kept += 1
-                    outcome = Pushed.KEPT
+                outcome = self._work()
+                if self._closed:
+                    self._finish()
             finally:
                 self._lock.release()
-            if not self._inbox:
+            if not self._inbox and self._closed == self._finished:
                 break
         return outcome
 
+    def _work(self) -> Pushed:
+        taken, outcome = 0, Pushed.SENT
+        while self._inbox:
+            method, params = self._inbox.popleft()
+            if self._take(method, params):
+                taken += 1
+            else:
+                outcome = Pushed.LOST
+        self._pump()
+        if taken and self._is_waiting():
+            self._stats.kept += taken
+            return Pushed.KEPT if outcome is Pushed.SENT else outcome
+        return outcome
+
+    def _is_waiting(self) -> bool:
+        return bool(self._queue or self._current or self._greeting)
+
     def _take(self, method: str, params: Params) -> bool:
-        self._stats.pushed += 1
         known = self._known.get(method)
         if known is not None:
+            self._stats.pushed += 1
             pending = self._pending[method]
             for earlier in (known, pending):
                 earlier.pop("timestamp", None)  # it was that of the state before
@@ -206,15 +304,15 @@ class PythonPusher:
             if method not in self._waiting:
                 self._queue.append(method)
                 self._waiting.add(method)
-            elif params.keys() & pending.keys():
+            else:
                 self._stats.coalesced += 1
             pending.update(params)
             return True
         text = line(method, params)
         if self._event_bytes + len(text) > EVENT_BYTES:
-            self._stats.pushed -= 1
             self._stats.lost += 1
             return False
+        self._stats.pushed += 1
         if method in ("stroke.start", "stroke.end"):
             # What waits is of the session before, and goes before this; a later one begins anew.
             if STROKE in self._waiting:
@@ -229,83 +327,103 @@ class PythonPusher:
         return True
 
     def _pump(self) -> None:
+        sock = self._sock or self._connect()
+        if sock is None:
+            return
         try:
-            if self._sock is None and not self._connect():
-                return
             self._unread += 1
             if self._unread > _READ_EVERY or self._conversation.hello is None:
-                self._read()
-            while self._sock is not None:
-                if self._half:
-                    self._half = self._half[self._sock.send(self._half, socket.MSG_NOSIGNAL):]
-                    if self._half:
-                        return
-                if not self._queue:
-                    return
-                head = self._queue[0]
-                text = head if isinstance(head, bytes) else line(head, self._pending[head])
-                if self._is_taken_by_agent(text):
-                    self._half = text[self._sock.send(text, socket.MSG_NOSIGNAL):]
-                    self._stats.sent += 1
-                elif self._conversation.hello is None:
-                    return
-                self._queue.popleft()
-                if isinstance(head, bytes):
-                    self._event_bytes -= len(text)
-                else:
-                    self._waiting.remove(head)
-                    self._pending[head] = {}
+                self._read(sock)
+            self._send(sock)
         except BlockingIOError:
             if self._unread > 1:
-                self._read()  # a client that does not read is not read (1.7)
+                self._read(sock)  # a client that does not read is not read (1.7)
         except OSError as error:
             self._lose(f"the connection to the agent broke ({error})")
 
-    def _is_taken_by_agent(self, text: bytes) -> bool:
+    def _send(self, sock: socket.socket) -> None:
+        if self._greeting is not None:
+            if not self._greeting.send(sock):
+                return
+            self._greeting = None
+        while self._sock is sock:
+            current = self._current
+            if current is None or not current.is_begun:
+                current = self._current = self._next_line()
+                if current is None:
+                    return
+            is_sent = current.send(sock)
+            self._take_from_queue(current)
+            if not is_sent:
+                return
+            self._current = None
+            self._stats.sent += 1
+
+    def _take_from_queue(self, sent: _Line) -> None:
+        head, sent.head = sent.head, None
+        if head is not None and self._queue and self._queue[0] is head:
+            self._drop_head()
+
+    def _drop_head(self) -> None:
+        head = self._queue.popleft()
+        if isinstance(head, bytes):
+            self._event_bytes -= len(head)
+        else:
+            self._waiting.discard(head)
+            self._pending[head] = {}
+
+    def _next_line(self) -> _Line | None:
+        """The next one that may go now."""
         hello = self._conversation.hello
         limit = FIRST_LINE_BYTES if hello is None else hello.get("limits", {}).get("line_bytes", FIRST_LINE_BYTES)
-        if len(text) <= limit + 1:
-            return True
-        if hello is not None:
+        while self._queue:
+            head = self._queue[0]
+            text = head if isinstance(head, bytes) else line(head, self._pending[head])
+            if len(text) <= limit + 1:
+                return _Line(text, head)
+            if hello is None:
+                return None
+            self._drop_head()
             self._stats.rejected += 1
-            self._words = f"a message of {len(text) - 1} bytes is too long: the agent takes lines of at most {limit}"
-        return False
+            self._trouble = f"a message of {len(text) - 1} bytes is too long: the agent takes lines of at most {limit}"
+        return None
 
-    def _connect(self) -> bool:
+    def _connect(self) -> socket.socket | None:
         now = time.monotonic()
-        if now < self._next_try or self._closed:
-            return False
+        if now < self._next_try or self._closed or self._forked:
+            return None
         self._next_try = now + RECONNECT_S
         try:
-            self._sock = dialling.dial(self._path)
-        except (AgentAway, OSError) as error:
-            self._words = str(error)
-            return False
+            sock = dialling.connect(self._path)
+        except OSError as error:
+            self._trouble = error
+            return None
         self._stats.connects += 1
-        self._half = self._conversation.begin()
+        self._greeting = _Line(self._conversation.begin())
         for slot, known in self._known.items():
             if known:
                 self._pending[slot] = dict(known)
                 if slot not in self._waiting:
                     self._queue.appendleft(slot)
                     self._waiting.add(slot)
-        return True
+        self._sock = sock
+        return sock
 
-    def _read(self) -> None:
+    def _read(self, sock: socket.socket) -> None:
         self._unread = 0
         try:
-            while self._sock is not None:
-                data = self._sock.recv(dialling.READ_BYTES)
+            while self._sock is sock:
+                data = sock.recv(dialling.READ_BYTES)
                 if not data:
                     self._lose("the agent has closed the connection")
                     return
                 for notice in self._conversation.receive(data):
                     if isinstance(notice, Refusal):
                         self._stats.rejected += notice.error.data.get("count", 1)
-                        self._words = f"{notice.method}: {notice.error}"
+                        self._trouble = f"{notice.method}: {notice.error}"
                 refused = self._conversation.refused or self._conversation.last_words
                 if refused is not None:
-                    self._words = str(refused)
+                    self._trouble = refused
                 if len(data) < dialling.READ_BYTES:
                     return
         except BlockingIOError:
@@ -314,20 +432,47 @@ class PythonPusher:
             self._lose(f"the connection to the agent broke ({error})")
 
     def _lose(self, why: str) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
             self._stats.disconnects += 1
-        self._half = b""
+        current, self._current = self._current, None
+        if current is not None and current.is_begun and not current.text.startswith(_STATE_BEGIN):
+            # The agent drops half a line. The state goes again by itself, with all that is known.
+            self._queue.appendleft(current.text)
+            self._event_bytes += len(current.text)
         words = self._conversation.last_words
-        self._words = f"{why}: {words}" if words else why
+        self._trouble = f"{why}: {words}" if words else why
         self._conversation.end(why)
+
+    def _finish(self) -> None:
+        """Lets go of the connection, with the lock. What is kept has had its chance."""
+        sock = self._sock
+        if sock is not None and self._goodbye:
+            self._read(sock)  # to close with something unread looks like a crash
+            torn = self._greeting or (self._current is not None and self._current.is_begun)
+            if self._sock is sock and not torn:
+                try:
+                    sock.send(line("client.goodbye"), socket.MSG_NOSIGNAL)
+                except OSError:
+                    pass  # it has gone before
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+        self._finished = True
 
 
 def json_of(value: Mapping[str, object]) -> Mapping[str, object]:
     """ValueError and TypeError come from the call that brings what is no JSON; and what is kept is a copy."""
-    copied: dict[str, object] = json.loads(to_json(value).encode())
+    copied: dict[str, object] = json.loads(object_text(value))
     return copied
+
+
+def object_text(value: Mapping[str, object]) -> bytes:
+    """A JSON object; TypeError if it is no mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"an object with names is needed here, not {value!r}")
+    return to_json(dict(value)).encode()
 
 
 def _with_time(params: Mapping[str, Any]) -> dict[str, object]:

@@ -34,7 +34,8 @@ class Robot:
     close() says goodbye, and so does the end of a `with` block that is left without an exception, by
     KeyboardInterrupt or by SystemExit. Any other end lets the agent carry out the will.
 
-    Threads and signal handlers may push at once. In a child of fork() every call raises Forked.
+    Threads and signal handlers may push at once. In a child of fork() every call but close() raises Forked. After
+    close() what pushes, dispatch() and flush() raise Closed; stats() and last_error() tell what was last.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Robot:
         if len(path.encode()) > 107:
             raise ValueError(f"the socket's path has {len(path.encode())} bytes, and 107 is the most: {path}")
         line("client.hello", hello)  # what is no JSON is told here
-        if deadline_ms is not None and not 10 <= deadline_ms <= 3_600_000:
+        if deadline_ms is not None and not 10 <= whole("deadline_ms", deadline_ms) <= 3_600_000:
             raise ValueError(f"deadline_ms is {deadline_ms}, and has to be between 10 and 3600000")
         self._pusher = _pusher(path, hello, deadline_ms, library)
 
@@ -74,36 +75,55 @@ class Robot:
                                        rest)
 
     @contextlib.contextmanager
-    def stroke(self, total_strokes: int, **members: Any) -> Iterator[Robot]:
+    def stroke(
+        self, total_strokes: SupportsIndex, *, stroke_idx: SupportsIndex | None = None, pose_idx: SupportsIndex | None = None,
+        stroke_length: SupportsIndex | None = None, offset_idx_l: SupportsIndex | None = None,
+        offset_idx_r: SupportsIndex | None = None, stroke_description_l: str | None = None,
+        stroke_description_r: str | None = None, is_executing: bool | None = None, is_paused: bool | None = None,
+        scene_name: str | None = None, dataset_name: str | Unset | None = UNSET, timestamp_us: int | None = None,
+    ) -> Iterator[Robot]:
         """A stroke session: starts it, and ends it with the block, however that ends.
 
             with robot.stroke(3, scene_name="portrait"):
                 robot.update_stroke(stroke_idx=1, pose_idx=0)
         """
-        self.start_stroke(total_strokes, **members)
+        self._pusher.start_stroke(_stroke(
+            dataset_name, total_strokes=total_strokes, stroke_idx=stroke_idx, pose_idx=pose_idx, stroke_length=stroke_length,
+            offset_idx_l=offset_idx_l, offset_idx_r=offset_idx_r, stroke_description_l=stroke_description_l,
+            stroke_description_r=stroke_description_r, is_executing=is_executing, is_paused=is_paused,
+            scene_name=scene_name, timestamp_us=timestamp_us))
         try:
             yield self
         finally:
             self.end_stroke()
 
-    def start_stroke(self, total_strokes: int, **members: Any) -> Pushed:
+    def start_stroke(
+        self, total_strokes: SupportsIndex, *, stroke_idx: SupportsIndex | None = None, pose_idx: SupportsIndex | None = None,
+        stroke_length: SupportsIndex | None = None, offset_idx_l: SupportsIndex | None = None,
+        offset_idx_r: SupportsIndex | None = None, stroke_description_l: str | None = None,
+        stroke_description_r: str | None = None, is_executing: bool | None = None, is_paused: bool | None = None,
+        scene_name: str | None = None, dataset_name: str | Unset | None = UNSET, timestamp_us: int | None = None,
+    ) -> Pushed:
         """Starts a stroke session; the members are those of update_stroke(). The agent names the session."""
-        return self._pusher.start_stroke(_stroke(total_strokes=total_strokes, **members))
+        return self._pusher.start_stroke(_stroke(
+            dataset_name, total_strokes=total_strokes, stroke_idx=stroke_idx, pose_idx=pose_idx, stroke_length=stroke_length,
+            offset_idx_l=offset_idx_l, offset_idx_r=offset_idx_r, stroke_description_l=stroke_description_l,
+            stroke_description_r=stroke_description_r, is_executing=is_executing, is_paused=is_paused,
+            scene_name=scene_name, timestamp_us=timestamp_us))
 
     def update_stroke(
-        self, *, stroke_idx: SupportsIndex | None = None, pose_idx: SupportsIndex | None = None,
-        total_strokes: SupportsIndex | None = None, stroke_length: SupportsIndex | None = None,
-        offset_idx_l: SupportsIndex | None = None, offset_idx_r: SupportsIndex | None = None,
-        stroke_description_l: str | None = None, stroke_description_r: str | None = None,
-        is_executing: bool | None = None, is_paused: bool | None = None, scene_name: str | None = None,
-        dataset_name: str | Unset | None = UNSET, timestamp_us: int | None = None,
+        self, *, total_strokes: SupportsIndex | None = None, stroke_idx: SupportsIndex | None = None, pose_idx: SupportsIndex | None = None,
+        stroke_length: SupportsIndex | None = None, offset_idx_l: SupportsIndex | None = None,
+        offset_idx_r: SupportsIndex | None = None, stroke_description_l: str | None = None,
+        stroke_description_r: str | None = None, is_executing: bool | None = None, is_paused: bool | None = None,
+        scene_name: str | None = None, dataset_name: str | Unset | None = UNSET, timestamp_us: int | None = None,
     ) -> Pushed:
         """The running session's progress, or a part of it. Descriptions have at most 4096 bytes, names 256."""
         return self._pusher.update_stroke(_stroke(
-            dataset_name, stroke_idx=stroke_idx, pose_idx=pose_idx, total_strokes=total_strokes,
-            stroke_length=stroke_length, offset_idx_l=offset_idx_l, offset_idx_r=offset_idx_r,
-            stroke_description_l=stroke_description_l, stroke_description_r=stroke_description_r,
-            is_executing=is_executing, is_paused=is_paused, scene_name=scene_name, timestamp_us=timestamp_us))
+            dataset_name, total_strokes=total_strokes, stroke_idx=stroke_idx, pose_idx=pose_idx, stroke_length=stroke_length,
+            offset_idx_l=offset_idx_l, offset_idx_r=offset_idx_r, stroke_description_l=stroke_description_l,
+            stroke_description_r=stroke_description_r, is_executing=is_executing, is_paused=is_paused,
+            scene_name=scene_name, timestamp_us=timestamp_us))
 
     def end_stroke(self) -> Pushed:
         """Ends the running session."""
@@ -125,11 +145,12 @@ class Robot:
         return self._pusher.dispatch()
 
     def flush(self, timeout: float = 1.0) -> bool:
-        """Waits until all that is kept has been given to the agent; false if `timeout` seconds were too short."""
+        """Waits until all that is kept has been given to the agent; false if `timeout` seconds were too short, and at
+        once in a signal handler that has interrupted a push, since that push cannot go on before."""
         return self._pusher.flush(timeout)
 
     def stats(self) -> RobotStats:
-        """Counters; does not wait."""
+        """The counters as they are now; does not wait."""
         return self._pusher.stats()
 
     def last_error(self) -> str:
@@ -192,26 +213,21 @@ def _time(timestamp_us: int) -> int:
     return number
 
 
-def _stroke(dataset_name: str | Unset | None = UNSET, **members: Any) -> dict[str, Any]:
+def _stroke(dataset_name: str | Unset | None, *, timestamp_us: int | None, **members: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in members.items():
         if value is None:
             continue
         if name.startswith("is_"):
             found[name] = bool(value)
-        elif name == "timestamp_us":
-            found[name] = _time(value)
         elif name in ("scene_name", "stroke_description_l", "stroke_description_r"):
             found[name] = text(name, value, 256 if name == "scene_name" else 4096)
-        elif name in _WHOLE:
-            found[name] = whole(name, value)
         else:
-            raise TypeError(f"a stroke has no {name!r}")
+            found[name] = whole(name, value)
+    if timestamp_us is not None:
+        found["timestamp_us"] = _time(timestamp_us)
     if dataset_name is not UNSET:
-        found["dataset_name"] = None if dataset_name is None else text("dataset_name", str(dataset_name), 256)
+        found["dataset_name"] = None if dataset_name is None else text("dataset_name", dataset_name, 256)
     if found.get("total_strokes", 0) < 0:
         raise ValueError("total_strokes has to be at least 0")
     return found
-
-
-_WHOLE = ("stroke_idx", "pose_idx", "total_strokes", "stroke_length", "offset_idx_l", "offset_idx_r")
