@@ -1,5 +1,7 @@
 """nodebeat.Client and nodebeat.aio.Client (src/python): one test for both, wherever both can do it."""
 
+import asyncio
+import inspect
 import json
 import os
 import pickle
@@ -21,7 +23,8 @@ from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
 import nodebeat.aio  # noqa: E402
-from nodebeat import errors  # noqa: E402
+from nodebeat import calling, dialling, errors  # noqa: E402
+from nodebeat.methods import Methods  # noqa: E402
 from nodebeat.protocol import Conversation  # noqa: E402
 
 PROTOCOL = (python_package.ROOT / "include" / "nodebeat" / "PROTOCOL.md").read_text()
@@ -78,12 +81,40 @@ def test_nodebeatctl_shows_python_beside_c(program):
 # --- calls -----------------------------------------------------------------------------------------------
 
 
-def test_every_method_of_the_protocol_has_its_name():
-    methods = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PROTOCOL, re.M))
-    assert len(methods) > 25 and "bus.publish" in methods
-    for method in methods:
+def methods_of_the_protocol():
+    """{method: names of its params}, of the tables in section 3 of PROTOCOL.md."""
+    found = {}
+    for method, params in re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]*) \|", PROTOCOL, re.M):
+        found[method] = set(re.findall(r"`([a-z_]{2,})\??`", params))
+    found["stroke.start"] = {"total_strokes"} | found["stroke.update"] - {"session_id"}  # the row says it in words
+    return found
+
+
+def test_every_method_of_the_protocol_has_its_name_and_params():
+    """And nothing else has: what the tables of PROTOCOL.md have and Python has not, fails here."""
+    said = {method for row in re.findall(r"^\| `(?:read|robot|state|event|session)` \| (.*) \|$", PROTOCOL, re.M)
+            for method in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)} | {"client.hello", "client.goodbye"}
+    table = methods_of_the_protocol()
+    assert table.keys() == said and len(said) > 25, "the table of methods and that of rights agree"
+    named = {name for name, made in vars(Methods).items() if inspect.isfunction(made) and name != "call"}
+    assert named == {method.replace(".", "_") for method in table}
+    values = {"int": 1, "str": "x", "bool": True, "float": 1.0}
+
+    class Recording(Methods):
+        def call(self, method, params=None, *, timeout=None):
+            return method, params
+
+    for method, names in table.items():
+        made = getattr(Recording(), method.replace(".", "_"))
+        parameters = inspect.signature(made).parameters
+        missing = names - parameters.keys()
+        assert not missing, f"{method} has no {missing} in Python"
+        required = {n: {"channels": ["x"]}.get(n, values.get(p.annotation, {})) for n, p in parameters.items()
+                    if p.default is inspect.Parameter.empty}
+        sent, params = made(**required)
+        assert sent == method and (params or {}).items() >= required.items()
         for kind in (nodebeat.Client, nodebeat.aio.Client):
-            assert callable(getattr(kind, method.replace(".", "_"))), method
+            assert getattr(kind, method.replace(".", "_")) is getattr(Methods, method.replace(".", "_"))
 
 
 def test_what_it_writes_is_there(cell, open_client):
@@ -144,6 +175,33 @@ def test_a_deadline_ends_a_call(fake, open_client):
         client.health_get(timeout=0.05)
     assert isinstance(found.value, TimeoutError)
     assert client.hello, "the connection lives"
+
+
+def test_a_timeout_given_to_a_call_is_kept(fake, open_client):
+    """Whatever the call says to the agent of its own time."""
+    client = open_client(fake(state__set=None, session__update=None, session__get=None).path, timeout=20)
+    assert client.hello
+    for call in (lambda: client.state_set("cell:x", 1, ack="stored", timeout=0.05),
+                 lambda: client.state_set("cell:x", 1, timeout_ms=9000, timeout=0.05),
+                 lambda: client.session_get("s", timeout=0.05),
+                 lambda: client.session_change("s", dict, timeout=0.05)):
+        with pytest.raises(nodebeat.DeadlineExceeded, match=r"within 0\.05 s"):
+            call()
+    with pytest.raises(nodebeat.DeadlineExceeded, match=r"within 0\.05 s"):
+        with client.session("s", timeout=0.05):
+            pass
+
+
+def test_without_one_a_call_has_what_the_agent_may_take():
+    assert calling.seconds_for({}, None, 5) == calling.seconds_for({"ack": "accepted"}, None, 5) == 5
+    assert calling.seconds_for({"ack": "stored"}, None, 0.5) == 3
+    assert calling.seconds_for({"timeout_ms": 9000}, None, 5) == 10
+    assert calling.seconds_for({"timeout_ms": 9000}, 0.5, 5) == 0.5
+
+
+def test_a_blocking_client_may_wait_for_ever(cell):
+    with nodebeat.Client(cell.agent.socket_path, timeout=float("inf")) as client:
+        assert client.agent_stats()["node_id"] == "ook"
 
 
 def test_an_agent_that_does_not_read_is_not_flooded(cell, open_client):
@@ -296,11 +354,14 @@ def test_a_call_that_changes_nothing_goes_again(fake, open_client):
         client.state_set("cell:x", 1)
 
 
-def test_an_answer_may_be_cut_anywhere(closing, tmp_path, open_client):
+@pytest.mark.parametrize("method", ["client.hello", "agent.stats"])
+def test_an_answer_may_be_cut_anywhere(closing, tmp_path, open_client, monkeypatch, method):
     """Cut at each byte by the end of the connection: the call is made again, and gets the whole answer."""
+    monkeypatch.setattr(dialling, "LONGEST_PAUSE_S", 0.002)  # it is each time as if the agent were not there
+    monkeypatch.setattr(dialling, "FIRST_PAUSE_S", 0.002)
     answers = {m: json.dumps({"jsonrpc": "2.0", "id": "ID", "result": r}, ensure_ascii=False).replace('"ID"', "%d") + "\n"
                for m, r in (("client.hello", HELLO), ("agent.stats", {"words": "größer"}))}
-    length = len((answers["agent.stats"] % 1).encode())
+    length = len((answers[method] % 1).encode())
     cut = iter(range(1, length))
     path = tmp_path / "cutting.sock"
     listener = closing(socket.socket(socket.AF_UNIX))
@@ -317,7 +378,7 @@ def test_an_answer_may_be_cut_anywhere(closing, tmp_path, open_client):
                 for text in lines:
                     call = json.loads(text)
                     answer = answers.get(call["method"], answers["client.hello"]) % call["id"]
-                    size = next(cut, None) if call["method"] == "agent.stats" else None
+                    size = next(cut, None) if call["method"] == method else None
                     stream.sendall(answer.encode()[:size])
                     if size is not None:
                         break
@@ -474,6 +535,30 @@ def test_events_subscribes_to_what_it_names(cell, open_client):
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 2
 
 
+def test_what_has_a_sign_of_redis_is_a_pattern(cell, open_client):
+    client = open_client(cell.agent)
+    cell.client.call("event.publish", channel="cell:a", event={"n": 1}, ack="stored")
+    for pattern in ("cell:?", "cell:[ab]", "*:a"):
+        assert next(client.events(pattern, replay={"last": 1}, timeout=10)).pattern == pattern
+        client.event_unsubscribe(patterns=[pattern])
+
+
+def test_what_comes_after_the_call_of_events_is_iterated(cell, open_client):
+    """Also what comes before the first step."""
+    client = open_client(cell.agent)
+    assert client.hello
+    events = client.events("cell:early", timeout=10)
+    client.event_publish("cell:early", {"n": 1}, ack="stored")
+    assert next(events).event["n"] == 1
+
+
+def test_what_is_wrong_with_a_subscription_is_told(cell, open_client):
+    client = open_client(cell.agent)
+    with pytest.raises(errors.InvalidParams) as found:
+        next(client.events(""))
+    assert found.value.data["field"].startswith("channels")
+
+
 def test_a_subscriber_that_is_slow_is_told_what_it_has_lost(cell, open_client):
     client = open_client(cell.agent, max_queued=10)
     client.event_subscribe(["cell:fast"])
@@ -483,7 +568,7 @@ def test_a_subscriber_that_is_slow_is_told_what_it_has_lost(cell, open_client):
     client.agent_stats()
     heard = list(client.events(timeout=0.2))
     assert [e.event["n"] for e in heard if isinstance(e, nodebeat.Event)] == list(range(10))
-    assert heard[10] == nodebeat.Gap(lost=20)
+    assert heard[10].lost == 20 and heard[10].from_ <= heard[10].to
 
 
 def test_a_replay_goes_on_where_it_ended(redis_server, make_agent, steady, open_client):
@@ -715,22 +800,136 @@ except KeyboardInterrupt:
     assert python_package.finish(process) == "interrupted\n"
 
 
+HANDLER_SENDS = """
+import signal, sys, nodebeat
+client = nodebeat.Client(sys.argv[1], timeout=60)
+client.hello
+event, sent = {"channel": "cell:x", "event": {"fill": "x" * 3000}}, 0
+def on_alarm(*_):
+    global sent
+    client.notify("event.publish", event)
+    sent += 1
+signal.signal(signal.SIGALRM, on_alarm)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+calls = 0
+while calls < 300 or sent < 100:
+    client.notify("event.publish", event)
+    client.client_hello(name=str(calls))
+    calls += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(calls, sent)
+client.close()
+"""
+
+
+def test_no_line_is_torn_by_a_signal_handler_that_sends(fake):
+    """Whose line goes out while another one is half sent."""
+    agent = fake()
+    process = python_package.start(HANDLER_SENDS, agent.path)
+    calls, sent = map(int, python_package.finish(process).split())
+    wait_until(lambda: len(agent.called("event.publish")) == calls + sent)
+    names = [json.loads(text)["params"].get("name") for text in agent.lines if b"client.hello" in text]
+    assert [n for n in names if n] == [str(i) for i in range(calls)]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_child_of_multiprocessing_opens_its_own(cell, tmp_path, method):
+    """Started by an interpreter of its own, a child inherits nothing, and a Robot's will is not its."""
+    script = tmp_path / "program.py"
+    script.write_text(f"""
+import multiprocessing, os, sys, nodebeat
+
+def work(path, queue):
+    links = []
+    for fd in os.listdir("/proc/self/fd"):
+        try: links.append(os.readlink(f"/proc/self/fd/{{fd}}"))
+        except OSError: pass
+    queue.put(links)
+    with nodebeat.Client(path, name="child") as own, nodebeat.Robot(path, will=()) as robot:
+        robot.push_state(velocities_l=[1.0])
+        queue.put((robot.flush(10), own.agent_stats()["node_id"]))
+
+if __name__ == "__main__":
+    client, robot = nodebeat.Client(sys.argv[1], name="parent"), nodebeat.Robot(sys.argv[1])
+    client.hello
+    robot.push_state([1.0], is_connected_l=True)
+    assert robot.flush(10)
+    own = [os.readlink(f"/proc/self/fd/{{fd}}") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{{fd}}")]
+    own = {{l for l in own if l.startswith("socket")}}
+    context = multiprocessing.get_context({method!r})
+    queue = context.SimpleQueue()
+    child = context.Process(target=work, args=(sys.argv[1], queue))
+    child.start()
+    inherited, said = own & set(queue.get()), queue.get()
+    child.join()
+    assert not inherited and child.exitcode == 0, (inherited, child.exitcode)
+    print(said, client.agent_stats()["node_id"], robot.flush(1))
+    robot.close()
+    client.close()
+""")
+    process = python_package.start(script, cell.agent.socket_path, stdin=None)
+    assert python_package.finish(process) == "(True, 'ook') ook True\n"
+    assert not cell.agent.logged("last will")
+
+
+def test_a_closing_that_is_cancelled_ends_all_the_same(fake):
+    agent = fake(client__goodbye=None)
+
+    async def main():
+        client = nodebeat.aio.Client(agent.path)
+        await client.greeting()
+        closing = asyncio.create_task(client.close())
+        while not any(b"client.goodbye" in text for text in agent.lines):
+            await asyncio.sleep(0.005)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(errors.Closed):
+            await client.agent_stats()
+        # Nor does it take a cancellation for that of its own task.
+        client = nodebeat.aio.Client(agent.path)
+        agent.answers["client.goodbye"] = {}
+        await client.greeting()
+        ended = asyncio.get_running_loop().create_future()
+
+        async def end_late():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await ended
+
+        client._task.cancel()
+        client._task = asyncio.create_task(end_late())
+        closing = asyncio.create_task(client.close())
+        while not client._task.cancelling():
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        ended.set_result(None)
+
+    asyncio.run(main())
+    wait_until(lambda: not agent.subscriptions())
+
+
 def test_the_asyncio_client_lets_a_child_go(cell):
     script = """
 import asyncio, os, sys, nodebeat.aio
+def sockets():
+    found = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return [l for l in (os.readlink(f) for f in found if os.path.islink(f)) if l.startswith("socket")]
 async def main():
+    others = set(sockets())
     async with nodebeat.aio.Client(sys.argv[1]) as client:
         await client.agent_stats()
+        before = set(sockets()) - others
+        assert len(before) == 1
         pid = os.fork()
         if pid == 0:
-            links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd > "2" and
-                     os.path.islink(f"/proc/self/fd/{fd}")]
             mine = client._transport.get_extra_info("socket")
-            try:
-                os.fstat(mine.fileno())
-            except OSError:
-                os._exit(7)
-            os._exit(1)
+            # Not only closed: the number may be another file's by now, and is not closed a second time.
+            os._exit(7 if mine.fileno() == -1 and not before & set(sockets()) else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), (await client.agent_stats())["node_id"])
 asyncio.run(main())
 """

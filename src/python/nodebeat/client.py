@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
-import copy
 import os
 import select
 import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from nodebeat import dialling, editing
-from nodebeat.errors import (AgentAway, Closed, ConnectionLost, DeadlineExceeded, Forked, NodebeatError, NotFound,
-                             NotPermitted)
+from nodebeat.calling import Calling, channels_and_patterns, deadline_exceeded, goes_again, seconds_for
+from nodebeat.errors import AgentAway, NodebeatError
 from nodebeat.methods import Methods, given
-from nodebeat.protocol import (REPEATABLE, Conversation, Inbox, Notice, Params, Result, answer_within, deadline_exceeded,
-                               line, socket_path)
+from nodebeat.protocol import Notice, Params, Result, line, socket_path
+
+_T = TypeVar("_T")
 
 
 class Client(Methods[Result]):
@@ -36,8 +37,12 @@ class Client(Methods[Result]):
 
     socket: the path, else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock. name: for the agent's log and its
     events. will: calls that the agent makes if this process dies without close(). deadline_ms: a promise to
-    push so often. timeout: seconds that a call may take. max_queued: notices that may wait to be iterated;
-    beyond it they are lost, and a Gap says how many.
+    push so often. max_queued: notices that may wait to be iterated; beyond it they are lost, and a Gap says how
+    many.
+
+    timeout: seconds that a call may take, all together: waiting for a connection, going again, the answer. A call's
+    own `timeout` takes its place, and is never exceeded. Without one, a call that waits for Redis (`timeout_ms`,
+    or 2000 with ack="stored") may take that and a second, if it is more.
 
     In a child of fork() every method raises Forked, and the connection is the parent's alone.
     """
@@ -49,27 +54,25 @@ class Client(Methods[Result]):
     ) -> None:
         self.timeout = timeout
         hello = given(name=name, will=will, errors=True, max_line_bytes=dialling.LINE_BYTES)
-        line("client.hello", hello)  # what is no JSON is told here
-        self._link = _Link(socket_path(socket), Conversation(hello, deadline_ms), Inbox(max_queued))
+        self._link = _Link(socket_path(socket), Calling(hello, deadline_ms, max_queued))
 
     # --- calls ------------------------------------------------------------------------------------
 
     def call(self, method: str, params: Params | None = None, *, timeout: float | None = None) -> Result:
         """Any call of the protocol by its name; returns its result."""
         params = params or {}
-        seconds = answer_within(params, self.timeout if timeout is None else timeout)
+        seconds = seconds_for(params, timeout, self.timeout)
         deadline = time.monotonic() + seconds
         while True:
             try:
                 return self._link.ask(method, params, seconds, deadline)
-            except ConnectionLost:
-                if method not in REPEATABLE or time.monotonic() >= deadline:
+            except NodebeatError as error:
+                if not goes_again(method, error, deadline):
                     raise
 
     def notify(self, method: str, params: Params | None = None, *, timeout: float | None = None) -> None:
         """A call that nobody answers; what the agent refuses comes from events() as a Refusal."""
-        seconds = self.timeout if timeout is None else timeout
-        self._link.say(line(method, params), time.monotonic() + seconds)
+        self._link.say(line(method, params), time.monotonic() + seconds_for({}, timeout, self.timeout))
 
     @property
     def hello(self) -> Result:
@@ -87,14 +90,13 @@ class Client(Methods[Result]):
         self, *channels: str, patterns: Iterable[str] = (), replay: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Notice]:
-        """Subscribes, where channels or patterns are named (one with `*` is a pattern), and iterates all that
-        comes: Event, Gap, StateChange, StateReady, StateStale, Refusal.
+        """Subscribes, where channels or patterns are named (one with `*`, `?` or `[` is a pattern), and iterates all
+        that comes: Event, Gap, StateChange, StateReady, StateStale, Refusal. What comes after the call is iterated.
 
         timeout: ends after so many seconds in which nothing came; None: never. A client has one stream of
         notices: two iterators share it.
         """
-        named = [c for c in channels if "*" not in c]
-        globs = [c for c in channels if "*" in c] + list(patterns)
+        named, globs = channels_and_patterns(channels, patterns)
         if named or globs:
             self.event_subscribe(named, patterns=globs, replay=replay)
         return self._iterate(timeout)
@@ -109,7 +111,7 @@ class Client(Methods[Result]):
     def session(self, session_id: str, *, ttl_ms: int | None = None, create: bool = False,
                 timeout: float | None = None) -> Iterator[editing.SessionEdit]:
         """Reads a session, and writes after the block what the block has changed; again if another writer was
-        faster (nodebeat.editing), within `timeout` seconds.
+        faster (nodebeat.editing). `timeout`: seconds for reading it, and as many for writing it.
 
             with client.session("cell") as s:
                 s["strokes"] += 1
@@ -117,43 +119,41 @@ class Client(Methods[Result]):
         create: a session that is not there begins empty. An exception in the block writes nothing. Conflict:
         the block has read what another writer has changed since; session_change() runs a function again.
         """
-        edit = self._read(session_id, create)
+        seconds = seconds_for({}, timeout, self.timeout)
+        edit = self._carry_out(editing.reading(session_id, create, seconds))
         yield edit
-        if edit.is_changed or edit.version == editing.NOT_THERE:
-            self._write(edit, None, ttl_ms, create, timeout)
+        self._carry_out(editing.writing(edit, ttl_ms, create, seconds))
 
     def session_change(
         self, session_id: str, change: editing.Change, *, ttl_ms: int | None = None, create: bool = False,
         timeout: float | None = None,
     ) -> Result:
         """Reads a session, calls change(state), and writes what it returns, or, if that is None, the state that
-        it was given. Calls it again if another writer was faster. Returns `version` and `state`."""
-        edit = self._read(session_id, create)
-        edit.apply(change)
-        self._write(edit, change, ttl_ms, create, timeout)
-        return {"version": edit.version, "state": edit.state()}
+        it was given. Calls it again if another writer was faster. Returns `version` and `state`. `timeout`: seconds
+        for all of it."""
+        seconds = seconds_for({}, timeout, self.timeout)
+        return self._carry_out(editing.changing(session_id, change, ttl_ms, create, seconds))
 
-    def _read(self, session_id: str, create: bool) -> editing.SessionEdit:
+    def _carry_out(self, steps: editing.Steps[_T]) -> _T:
         try:
-            found = self.session_get(session_id)
-        except NotFound:
-            if not create:
-                raise
-            return editing.SessionEdit(session_id, {}, editing.NOT_THERE)
-        return editing.SessionEdit(session_id, found["state"], found["version"])
+            step = next(steps)
+            while True:
+                try:
+                    result = self._take(step)
+                except NodebeatError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            value: _T = end.value
+            return value
 
-    def _write(self, edit: editing.SessionEdit, change: editing.Change | None, ttl_ms: int | None, create: bool,
-               timeout: float | None) -> None:
-        writing = editing.Writing(edit, change, ttl_ms, create, self.timeout if timeout is None else timeout)
-        while True:
-            try:
-                writing.written(self.call(*writing.call(), timeout=writing.seconds_left()))
-                return
-            except NodebeatError as error:
-                read_first, refusal = writing.on_error(error), error
-            time.sleep(writing.pause())
-            if read_first:
-                writing.read_again(self._read(edit.session_id, create), refusal)
+    def _take(self, step: editing.Step) -> Result | None:
+        if isinstance(step, tuple):
+            method, params, seconds = step
+            return self.call(method, params, timeout=seconds)
+        time.sleep(step)
+        return None
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -177,22 +177,19 @@ class Client(Methods[Result]):
 
 
 class _Link:
-    """The socket, the thread that reads it, and who waits.
+    """The socket, the thread that reads and writes it, and who waits.
 
-    One Condition guards all; it is reentrant, so a signal handler may make calls. The thread never holds it
-    while it waits. What a caller says is written by the caller, and what the socket does not take at once by
-    the thread.
+    One Condition guards all; it is reentrant, so a signal handler may make calls in the middle of a call. The thread
+    never holds it while it waits. Only the thread writes: no handler or exception of a handler comes in between there,
+    so no line is torn.
     """
 
-    def __init__(self, path: str, conversation: Conversation, inbox: Inbox) -> None:
+    def __init__(self, path: str, calling: Calling) -> None:
         self._path = path
-        self._conversation = conversation
-        self._inbox = inbox
+        self._calling = calling
         self._changed = threading.Condition()
         self._sock: socket.socket | None = None
-        self._unsent = b""
-        self._why: NodebeatError = AgentAway("not connected yet")
-        self._ended: NodebeatError | None = None  # closed, or in a child
+        self._unsent: collections.deque[bytes] = collections.deque()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         dialling.keep_from_children(self)
         self._thread = threading.Thread(target=self._run, name="nodebeat", daemon=True)
@@ -202,28 +199,25 @@ class _Link:
 
     @property
     def is_ready(self) -> bool:
-        return self._conversation.hello is not None and self._ended is None
+        return self._calling.is_ready
 
     def greeting(self, deadline: float) -> Result:
         with self._changed:
             self._wait_ready(deadline)
-            assert self._conversation.hello is not None
-            return self._conversation.hello
+            return self._calling.greeting()
 
     def ask(self, method: str, params: Params, seconds: float, deadline: float) -> Result:
         waiter: concurrent.futures.Future[Result] = concurrent.futures.Future()
         with self._changed:
             self._wait_ready(deadline)
-            call_id, text = self._conversation.request(method, params, waiter)
+            call_id, text = self._calling.conversation.request(method, params, waiter)
             self._send(text)
         try:
-            return waiter.result(max(deadline - time.monotonic(), 0))
+            return waiter.result(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX))
         except concurrent.futures.TimeoutError:
-            self._conversation.forget(call_id)
             raise deadline_exceeded(method, seconds) from None
-        except BaseException:
-            self._conversation.forget(call_id)
-            raise
+        finally:
+            self._calling.conversation.forget(call_id)
 
     def say(self, text: bytes, deadline: float) -> None:
         with self._changed:
@@ -233,16 +227,16 @@ class _Link:
     def next_notice(self, timeout: float | None) -> Notice | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
-            while (notice := self._inbox.take()) is None:
-                self._check()
+            while (notice := self._calling.inbox.take()) is None:
+                self._calling.check()
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return None
-                self._changed.wait(left)
+                self._wait(left)
             return notice
 
     def close(self) -> None:
-        if self._ended is not None:
+        if self._calling.ended is not None:
             return
         if self.is_ready:
             with contextlib.suppress(NodebeatError):
@@ -254,41 +248,20 @@ class _Link:
     def abandon(self) -> None:
         """Ends without a goodbye; does not wait."""
         with self._changed:
-            self._ended = self._ended or Closed("this client has been closed")
+            self._calling.close()
             self._changed.notify_all()
         self._wake()
 
-    def _check(self) -> None:
-        """Raises what waiting does not change."""
-        if self._ended is not None:
-            raise copy.copy(self._ended)
-        if self._conversation.refused is not None:
-            raise copy.copy(self._conversation.refused)
+    def _wait(self, seconds: float | None) -> None:
+        self._changed.wait(None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
     def _wait_ready(self, deadline: float) -> None:
-        while True:
-            self._check()
-            ready = self._conversation.hello is not None
-            if ready and len(self._unsent) < dialling.UNSENT_BYTES:
-                return
-            left = deadline - time.monotonic()
-            if ready and left <= 0:
-                raise DeadlineExceeded("the agent reads nothing: this call was not sent")
-            if isinstance(self._why, NotPermitted) or left <= 0:
-                raise copy.copy(self._why)
-            self._changed.wait(left)
+        while left := self._calling.seconds_to_wait(deadline, sum(map(len, self._unsent)) >= dialling.UNSENT_BYTES):
+            self._wait(left)
 
     def _send(self, text: bytes) -> None:
-        if not self._unsent and self._sock is not None:
-            try:
-                text = text[self._sock.send(text, socket.MSG_NOSIGNAL):]
-            except BlockingIOError:
-                pass
-            except OSError:
-                return  # the thread finds out, and tells who waits
-        if text:
-            self._unsent += text
-            self._wake()
+        self._unsent.append(text)
+        self._wake()
 
     def _wake(self) -> None:
         with self._changed, contextlib.suppress(BlockingIOError):
@@ -299,38 +272,29 @@ class _Link:
 
     def _run(self) -> None:
         pauses = dialling.Pauses()
-        while self._ended is None:
+        while self._calling.ended is None:
             try:
                 sock = dialling.dial(self._path)
             except AgentAway as error:
-                self._away(error)
-                self._pause(pauses.next())
-                continue
-            except OSError as error:
-                self._away(AgentAway(f"no socket can be made: {error}"))
-                self._pause(pauses.next())
-                continue
-            with sock:
-                why = self._serve(sock, pauses)
-            with self._changed:
-                self._sock, self._unsent = None, b""
-                self._inbox.put(self._conversation.end(why))
-                words = self._conversation.last_words
-                self._why = AgentAway(f"{why}: {words}" if words else why)
-                self._changed.notify_all()
+                with self._changed:
+                    self._calling.away(error)
+                    self._changed.notify_all()
+            else:
+                with sock:
+                    why = self._serve(sock, pauses)
+                with self._changed:
+                    self._sock = None
+                    self._unsent.clear()
+                    self._calling.lose(why)
+                    self._changed.notify_all()
             self._pause(pauses.next())
         self._close_pipe()
-
-    def _away(self, error: AgentAway) -> None:
-        with self._changed:
-            self._why = error
-            self._changed.notify_all()
 
     def _pause(self, seconds: float) -> None:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         deadline = time.monotonic() + seconds
-        while self._ended is None and (left := deadline - time.monotonic()) > 0:
+        while self._calling.ended is None and (left := deadline - time.monotonic()) > 0:
             if poll.poll(left * 1000):
                 self._drain()
 
@@ -342,43 +306,56 @@ class _Link:
         """Moves bytes until the connection ends; returns why."""
         with self._changed:
             self._sock = sock
-            self._send(self._conversation.begin())
+            self._unsent.append(self._calling.conversation.begin())
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        while self._ended is None:
-            poll.register(sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
-            ready = dict(poll.poll())
-            if self._wake_read in ready:
-                self._drain()
-            happened = ready.get(sock.fileno(), 0)
+        while self._calling.ended is None:
             try:
-                if happened & select.POLLOUT:
-                    with self._changed:
-                        self._unsent = self._unsent[sock.send(self._unsent, socket.MSG_NOSIGNAL):]
-                        self._changed.notify_all()
-                if happened & ~select.POLLOUT:
-                    data = sock.recv(dialling.READ_BYTES)
-                    if not data:
-                        return "the agent has closed the connection"
-                    with self._changed:
-                        self._inbox.put(self._conversation.receive(data))
-                        if self._conversation.outgoing:
-                            self._send(self._conversation.outgoing)
-                            self._conversation.outgoing = b""
-                        if self._conversation.hello is not None:
-                            pauses.reset()
-                        self._changed.notify_all()
-            except BlockingIOError:
-                pass
+                self._write(sock)
+                poll.register(sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+                ready = dict(poll.poll())
+                if self._wake_read in ready:
+                    self._drain()
+                if ready.get(sock.fileno(), 0) & ~select.POLLOUT and not self._read(sock, pauses):
+                    return "the agent has closed the connection"
             except OSError as error:
                 return f"the connection to the agent broke ({error})"
         return "this client was closed"
+
+    def _write(self, sock: socket.socket) -> None:
+        """Gives the socket what it takes at once."""
+        while self._unsent:
+            with self._changed:
+                text = b"".join(self._unsent)
+                self._unsent.clear()
+                try:
+                    text = text[sock.send(text, socket.MSG_NOSIGNAL):]
+                except BlockingIOError:
+                    pass
+                if text:
+                    self._unsent.appendleft(text)
+                    return
+                self._changed.notify_all()  # there is room again
+
+    def _read(self, sock: socket.socket, pauses: dialling.Pauses) -> bool:
+        """False if there is no more to come."""
+        try:
+            data = sock.recv(dialling.READ_BYTES)
+        except BlockingIOError:
+            return True
+        with self._changed:
+            if said := self._calling.hear(data):
+                self._unsent.append(said)
+            if self.is_ready:
+                pauses.reset()
+            self._changed.notify_all()
+        return bool(data)
 
     # --- fork -----------------------------------------------------------------------------------------
 
     def on_fork(self) -> None:
         """In the child, where there is no thread, and where another thread may have held the lock."""
-        self._ended = self._ended or Forked("this client belongs to the process that forked this one: open one here")
+        self._calling.fork()
         self._changed = threading.Condition()
         sock, self._sock = self._sock, None
         if sock is not None:

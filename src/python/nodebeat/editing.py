@@ -12,8 +12,8 @@ from __future__ import annotations
 import copy
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
+from typing import Any, Final, TypeVar
 
 from nodebeat.errors import Conflict, ConnectionLost, DeadlineExceeded, InDoubt, NodebeatError, NotFound
 
@@ -21,7 +21,7 @@ OWN: Final = ("session_id", "version", "created_at", "updated_at")  # the server
 WHOLE: Final = object()  # stands for "all keys" among what was seen
 NOT_THERE: Final = -1  # the version of a session that does not exist yet
 
-Change = Callable[[dict[str, Any]], dict[str, Any] | None]
+Change = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
 
 class _Term:
@@ -152,7 +152,7 @@ class SessionEdit(MutableMapping[str, Any]):
         """Changes the state by a function, which changes its argument or returns another one."""
         state = copy.deepcopy(self._base)
         made = change(state)
-        self._state = state if made is None else made
+        self._state = state if made is None else dict(made)
 
     def rebase(self, newer: SessionEdit) -> bool:
         """Carries the changes over to a newer state; false if the body has seen what has changed since."""
@@ -181,61 +181,83 @@ def _own_left_out(state: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in state.items() if k not in OWN}
 
 
-class Writing:
-    """How an edit is written, without the I/O, for both clients. A change is never applied twice (client.h,
-    nb_session_change): a write whose outcome is in doubt goes again as it was, with the same expected version,
-    of which at most one can be carried out.
-    """
+# --- how it is read and written, without the I/O ------------------------------------------------------
 
-    def __init__(self, edit: SessionEdit, change: Change | None, ttl_ms: int | None, create: bool, seconds: float) -> None:
-        self._edit = edit
-        self._change = change
-        self._ttl_ms = ttl_ms
-        self._create = create
-        self._deadline = time.monotonic() + seconds
-        self._in_doubt: Exception | None = None
+# A call, as (method, params, seconds that it may take), or a pause in seconds. Who carries the steps out sends the
+# result of a call back in, and throws the NodebeatError that it has raised.
+Step = tuple[str, dict[str, object], float] | float
+_T = TypeVar("_T")
+Steps = Generator[Step, Any, _T]
 
-    def seconds_left(self) -> float:
-        return max(self._deadline - time.monotonic(), 0)
 
-    def call(self) -> tuple[str, dict[str, object]]:
-        """What to ask the agent."""
-        edit = self._edit
-        params: dict[str, object] = {"session_id": edit.session_id, "state": edit.state(),
-                                     "timeout_ms": max(1, min(int(self.seconds_left() * 1000), 2000))}
-        if self._ttl_ms is not None:
-            params["ttl_ms"] = self._ttl_ms
-        if edit.version == NOT_THERE:
-            return "session.create", params
-        return "session.update", params | {"expected_version": edit.version}
+def reading(session_id: str, create: bool, seconds: float) -> Steps[SessionEdit]:
+    """Reads a session; with `create` one that is not there is an empty one."""
+    try:
+        found = yield "session.get", {"session_id": session_id}, seconds
+    except NotFound:
+        if not create:
+            raise
+        return SessionEdit(session_id, {}, NOT_THERE)
+    return SessionEdit(session_id, found["state"], found["version"])
 
-    def written(self, result: Mapping[str, Any]) -> None:
-        self._edit.version = result["version"]
 
-    def on_error(self, error: NodebeatError) -> bool:
-        """Whether to read the session again before it is written again; raises what is final."""
-        self._edit.attempts += 1
-        unknown = isinstance(error, (InDoubt, ConnectionLost, DeadlineExceeded))
+def changing(session_id: str, change: Change, ttl_ms: int | None, create: bool, seconds: float) -> Steps[dict[str, Any]]:
+    """Reads a session, applies a function, and writes the session."""
+    deadline = time.monotonic() + seconds
+    edit = yield from reading(session_id, create, seconds)
+    edit.apply(change)
+    yield from _writing(edit, change, ttl_ms, create, deadline)
+    return {"version": edit.version, "state": edit.state()}
+
+
+def writing(edit: SessionEdit, ttl_ms: int | None, create: bool, seconds: float) -> Steps[None]:
+    """Writes what a `with` block has changed."""
+    if edit.is_changed or edit.version == NOT_THERE:
+        yield from _writing(edit, None, ttl_ms, create, time.monotonic() + seconds)
+
+
+def _writing(edit: SessionEdit, change: Change | None, ttl_ms: int | None, create: bool, deadline: float) -> Steps[None]:
+    """A change is never applied twice (client.h, nb_session_change): a write whose outcome is in doubt goes again as it
+    was, with the same expected version, of which at most one can be carried out."""
+    in_doubt: NodebeatError | None = None
+    while True:
+        seconds = max(deadline - time.monotonic(), 0)
+        try:
+            method, params = _write(edit, ttl_ms, seconds)
+            written = yield method, params, seconds
+            edit.version = written["version"]
+            return
+        except NodebeatError as error:
+            refusal = error
+        edit.attempts += 1
+        unknown = isinstance(refusal, (InDoubt, ConnectionLost, DeadlineExceeded))
+        in_doubt = refusal if unknown else in_doubt
+        faster = isinstance(refusal, Conflict) or (isinstance(refusal, NotFound) and create)
+        if time.monotonic() >= deadline or not (unknown or (faster and in_doubt is None)):
+            if in_doubt is not None:
+                raise _in_doubt(in_doubt) from refusal
+            raise refusal
+        # Of random length: two writers shall not meet again.
+        yield random.uniform(0, min(0.001 * 2 ** min(edit.attempts, 6), 0.05))
         if unknown:
-            self._in_doubt = error
-        faster = isinstance(error, Conflict) or (isinstance(error, NotFound) and self._create)
-        if self.seconds_left() > 0 and (unknown or (faster and self._in_doubt is None)):
-            return not unknown
-        if self._in_doubt is not None:
-            raise _in_doubt(self._in_doubt) from error
-        raise error
+            continue
+        fresh = yield from reading(edit.session_id, create, max(deadline - time.monotonic(), 0))
+        if change is not None:
+            edit.take(fresh)
+            edit.apply(change)
+        elif not edit.rebase(fresh):
+            raise refusal
 
-    def pause(self) -> float:
-        """Seconds, of random length: two writers shall not meet again."""
-        return random.uniform(0, min(0.001 * 2 ** min(self._edit.attempts, 6), 0.05))
 
-    def read_again(self, fresh: SessionEdit, error: NodebeatError) -> None:
-        """The session as it is now, since another writer was faster."""
-        if self._change is not None:
-            self._edit.take(fresh)
-            self._edit.apply(self._change)
-        elif not self._edit.rebase(fresh):
-            raise error
+def _write(edit: SessionEdit, ttl_ms: int | None, seconds: float) -> tuple[str, dict[str, object]]:
+    # The agent is given a little less time, so that its word on what became of the write comes in time.
+    params: dict[str, object] = {"session_id": edit.session_id, "state": edit.state(),
+                                 "timeout_ms": max(1, min(int(seconds * 900), 2000))}
+    if ttl_ms is not None:
+        params["ttl_ms"] = ttl_ms
+    if edit.version == NOT_THERE:
+        return "session.create", params
+    return "session.update", params | {"expected_version": edit.version}
 
 
 def _in_doubt(error: Exception) -> InDoubt:

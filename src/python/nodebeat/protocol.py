@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final, Protocol
 
-from nodebeat.errors import (CallError, ConnectionLost, DeadlineExceeded, Forbidden, NodebeatError, NotPermitted,
-                             WrongProtocol, error_of)
+from nodebeat.errors import (CallError, ConnectionLost, Forbidden, NodebeatError, NotPermitted, WrongProtocol,
+                             error_of)
 
 DEFAULT_SOCKET: Final = "/run/nodebeat/agent.sock"
 VERSION: Final = 1
@@ -26,13 +26,6 @@ FIRST_LINE_BYTES: Final = 4096
 
 Params = Mapping[str, object]
 Result = dict[str, Any]
-
-# Calls that may be made again when the connection broke before their answer: they change nothing, or
-# only what belongs to the connection.
-REPEATABLE: Final = frozenset((
-    "state.get", "state.list", "state.watch", "state.unwatch", "event.subscribe", "event.unsubscribe", "health.get",
-    "system.status", "agent.stats", "redis.inspect", "session.get", "session.list", "client.hello",
-))
 
 _encode: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
@@ -156,10 +149,13 @@ class Inbox:
         self._limit = limit
         self._notices: collections.deque[Notice] = collections.deque()
         self._lost = 0
+        self._lost_from = self._lost_to = ""
 
     def put(self, notices: Iterable[Notice]) -> None:
         for notice in notices:
             if len(self._notices) >= self._limit:
+                self._lost_to = utc_now()
+                self._lost_from = self._lost_from if self._lost else self._lost_to
                 self._lost += 1
                 continue
             self._tell_loss()
@@ -173,7 +169,7 @@ class Inbox:
 
     def _tell_loss(self) -> None:
         if self._lost:
-            self._notices.append(Gap(lost=self._lost))
+            self._notices.append(Gap(self._lost_from, self._lost_to, self._lost))
             self._lost = 0
 
 
@@ -277,8 +273,7 @@ class Conversation:
 
     def request(self, method: str, params: Params, waiter: Waiter) -> tuple[int, bytes]:
         """The line of a call, whose answer goes to `waiter`; and its id, for forget()."""
-        text = self._ask(method, params, waiter)
-        call_id = next(reversed(self._waiting))
+        call_id, text = self._ask_as(method, params, waiter)
         limit = (self.hello or {}).get("limits", {}).get("line_bytes", FIRST_LINE_BYTES)
         if len(text) > limit + 1:
             del self._waiting[call_id]
@@ -291,11 +286,15 @@ class Conversation:
         if asked := self._waiting.get(call_id):
             asked.waiter = None
 
-    def _ask(self, method: str, params: Params, waiter: Waiter | Callable[[Result | CallError], None]) -> bytes:
+    def _ask(self, method: str, params: Params, on_answer: Callable[[Result | CallError], None]) -> bytes:
+        return self._ask_as(method, params, on_answer)[1]
+
+    def _ask_as(self, method: str, params: Params,
+                waiter: Waiter | Callable[[Result | CallError], None]) -> tuple[int, bytes]:
         call_id = next(self._ids)
         text = line(method, params, call_id)
         self._waiting[call_id] = _Asked(method, params, waiter)
-        return text
+        return call_id, text
 
     def _restored(self, method: str, live: bool = False) -> Callable[[Result | CallError], None]:
         def on_answer(answer: Result | CallError) -> None:
@@ -363,7 +362,7 @@ class Conversation:
         for text in lines:
             try:
                 self._take(json.loads(text))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except Exception:  # whatever it is: who receives has to go on
                 self.malformed += bool(text.strip())
         notices, self._notices = self._notices, []
         return notices
@@ -438,14 +437,3 @@ class Conversation:
                 notices.append(StateStale())
         self.hello = None
         return notices
-
-
-def deadline_exceeded(method: str, seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(f"{method}: no answer within {seconds:g} s; it may still be carried out")
-
-
-def answer_within(params: Params, seconds: float) -> float:
-    """How long to wait for the answer to a call that itself waits for Redis, in seconds."""
-    own = params.get("timeout_ms")
-    own = own if isinstance(own, (int, float)) else 2000 if params.get("ack") == "stored" else 0
-    return max(seconds, own / 1000 + 1) if own else seconds

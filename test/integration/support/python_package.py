@@ -27,8 +27,9 @@ def start(script, *args, **options):
     """A process that runs a script, a text or a path, with the package of the tree."""
     script = [str(script)] if isinstance(script, Path) else ["-c", script]
     env = environment(**options.pop("env", {}))
-    return subprocess.Popen([sys.executable, *script, *map(str, args)], env=env, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    options = {"stdin": subprocess.DEVNULL, **options}
+    return subprocess.Popen([sys.executable, *script, *map(str, args)], env=env, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **options)
 
 
 def finish(process, within=20):

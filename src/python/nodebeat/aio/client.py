@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import os
+import socket as sockets
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from nodebeat import dialling, editing
-from nodebeat.errors import (AgentAway, Closed, ConnectionLost, DeadlineExceeded, Forked, NodebeatError, NotFound,
-                             NotPermitted)
+from nodebeat.calling import Calling, channels_and_patterns, deadline_exceeded, goes_again, seconds_for
+from nodebeat.errors import AgentAway, NodebeatError
 from nodebeat.methods import Methods, given
-from nodebeat.protocol import (REPEATABLE, Conversation, Inbox, Notice, Params, Result, answer_within, deadline_exceeded,
-                               line, socket_path)
+from nodebeat.protocol import Notice, Params, Result, line, socket_path
+
+_T = TypeVar("_T")
+_Posted = tuple[int, "asyncio.Future[Result]"]  # a call that has gone: its id, and its answer
 
 
 class Client(Methods[Awaitable[Result]]):
@@ -26,7 +28,7 @@ class Client(Methods[Awaitable[Result]]):
             async for event in client.events("node:events:*"):
                 ...
 
-    The arguments are those of nodebeat.Client. It connects when it is first used.
+    The arguments are those of nodebeat.Client, and `timeout` means the same. It connects when it is first used.
     """
 
     def __init__(
@@ -36,15 +38,13 @@ class Client(Methods[Awaitable[Result]]):
     ) -> None:
         self.timeout = timeout
         hello = given(name=name, will=will, errors=True, max_line_bytes=dialling.LINE_BYTES)
-        line("client.hello", hello)  # what is no JSON is told here
         self._path = socket_path(socket)
-        self._conversation = Conversation(hello, deadline_ms)
-        self._inbox = Inbox(max_queued)
-        self._why: NodebeatError = AgentAway("not connected yet")
-        self._ended: NodebeatError | None = None
+        self._calling = Calling(hello, deadline_ms, max_queued)
         self._task: asyncio.Task[None] | None = None
         self._changes = asyncio.Event()  # set, and replaced by a new one, with each change
+        self._sock: sockets.socket | None = None
         self._transport: asyncio.Transport | None = None
+        self._gone: asyncio.Future[str] | None = None  # why that transport has ended
         self._is_full = False  # the agent does not read what is sent
         dialling.keep_from_children(self)
 
@@ -52,64 +52,57 @@ class Client(Methods[Awaitable[Result]]):
 
     async def call(self, method: str, params: Params | None = None, *, timeout: float | None = None) -> Result:
         """Any call of the protocol by its name; returns its result."""
-        params = params or {}
-        seconds = answer_within(params, self.timeout if timeout is None else timeout)
+        return await self._call(method, params or {}, timeout, None)
+
+    async def _call(self, method: str, params: Params, timeout: float | None, posted: _Posted | None) -> Result:
+        seconds = seconds_for(params, timeout, self.timeout)
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return await self._ask(method, params, seconds, deadline)
-            except ConnectionLost:
-                if method not in REPEATABLE or time.monotonic() >= deadline:
+                if posted is None:
+                    await self._wait_ready(deadline)
+                    posted = self._post(method, params)
+                return await self._answer(posted, method, seconds, deadline)
+            except NodebeatError as error:
+                if not goes_again(method, error, deadline):
                     raise
+            posted = None
 
     async def notify(self, method: str, params: Params | None = None, *, timeout: float | None = None) -> None:
         """A call that nobody answers; what the agent refuses comes from events() as a Refusal."""
         text = line(method, params)
-        await self._wait_ready(time.monotonic() + (self.timeout if timeout is None else timeout))
+        await self._wait_ready(time.monotonic() + seconds_for({}, timeout, self.timeout))
         self._send(text)
 
     async def greeting(self) -> Result:
         """What the agent has said of itself: `agent_version`, `node_id`, `rights`, `limits`."""
         await self._wait_ready(time.monotonic() + self.timeout)
-        assert self._conversation.hello is not None
-        return self._conversation.hello
+        return self._calling.greeting()
 
     @property
     def is_connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._conversation.hello is not None and self._ended is None
+        return self._calling.is_ready
 
-    async def _ask(self, method: str, params: Params, seconds: float, deadline: float) -> Result:
-        await self._wait_ready(deadline)
+    def _post(self, method: str, params: Params) -> _Posted:
         waiter: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        call_id, text = self._conversation.request(method, params, waiter)
+        call_id, text = self._calling.conversation.request(method, params, waiter)
         self._send(text)
+        return call_id, waiter
+
+    async def _answer(self, posted: _Posted, method: str, seconds: float, deadline: float) -> Result:
+        call_id, waiter = posted
         try:
             return await asyncio.wait_for(waiter, max(deadline - time.monotonic(), 0))
         except (TimeoutError, asyncio.TimeoutError):
             raise deadline_exceeded(method, seconds) from None
         finally:
-            self._conversation.forget(call_id)
+            self._calling.conversation.forget(call_id)
 
     async def _wait_ready(self, deadline: float) -> None:
         self._start()
-        while True:
-            self._check()
-            ready = self._conversation.hello is not None
-            if ready and not self._is_full:
-                return
-            left = deadline - time.monotonic()
-            if ready and left <= 0:
-                raise DeadlineExceeded("the agent reads nothing: this call was not sent")
-            if isinstance(self._why, NotPermitted) or left <= 0:
-                raise copy.copy(self._why)
+        while left := self._calling.seconds_to_wait(deadline, self._is_full):
             await self._change(left)
-
-    def _check(self) -> None:
-        """Raises what waiting does not change."""
-        for error in (self._ended, self._conversation.refused):
-            if error is not None:
-                raise copy.copy(error)
 
     async def _change(self, seconds: float | None) -> None:
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
@@ -125,24 +118,34 @@ class Client(Methods[Awaitable[Result]]):
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def events(
+    def events(
         self, *channels: str, patterns: Iterable[str] = (), replay: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[Notice]:
-        """As nodebeat.Client.events(), with `async for`."""
-        named = [c for c in channels if "*" not in c]
-        globs = [c for c in channels if "*" in c] + list(patterns)
+        """As nodebeat.Client.events(), with `async for`. If there is a connection, the subscription goes out with this
+        call; what is wrong with it is raised by the first step of the iteration."""
+        named, globs = channels_and_patterns(channels, patterns)
+        subscribing: asyncio.Task[Result] | None = None
         if named or globs:
-            await self.event_subscribe(named, patterns=globs, replay=replay)
+            params: dict[str, object] = {k: v for k, v in (("channels", named), ("patterns", globs)) if v}
+            params |= given(replay=replay)
+            method = "event.subscribe"
+            posted = self._post(method, params) if self._calling.is_ready else None
+            subscribing = asyncio.get_running_loop().create_task(self._call(method, params, None, posted))
+        return self._iterate(subscribing, timeout)
+
+    async def _iterate(self, subscribing: asyncio.Task[Result] | None, timeout: float | None) -> AsyncIterator[Notice]:
         self._start()
+        if subscribing is not None:
+            await subscribing
         while (notice := await self.next_notice(timeout)) is not None:
             yield notice
 
     async def next_notice(self, timeout: float | None = None) -> Notice | None:
         """The next of what events() iterates; None if nothing came for so many seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (notice := self._inbox.take()) is None:
-            self._check()
+        while (notice := self._calling.inbox.take()) is None:
+            self._calling.check()
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return None
@@ -155,47 +158,44 @@ class Client(Methods[Awaitable[Result]]):
     async def session(self, session_id: str, *, ttl_ms: int | None = None, create: bool = False,
                       timeout: float | None = None) -> AsyncIterator[editing.SessionEdit]:
         """As nodebeat.Client.session(), with `async with`."""
-        edit = await self._read(session_id, create)
+        seconds = seconds_for({}, timeout, self.timeout)
+        edit = await self._carry_out(editing.reading(session_id, create, seconds))
         yield edit
-        if edit.is_changed or edit.version == editing.NOT_THERE:
-            await self._write(edit, None, ttl_ms, create, timeout)
+        await self._carry_out(editing.writing(edit, ttl_ms, create, seconds))
 
     async def session_change(
         self, session_id: str, change: editing.Change, *, ttl_ms: int | None = None, create: bool = False,
         timeout: float | None = None,
     ) -> Result:
         """As nodebeat.Client.session_change()."""
-        edit = await self._read(session_id, create)
-        edit.apply(change)
-        await self._write(edit, change, ttl_ms, create, timeout)
-        return {"version": edit.version, "state": edit.state()}
+        seconds = seconds_for({}, timeout, self.timeout)
+        return await self._carry_out(editing.changing(session_id, change, ttl_ms, create, seconds))
 
-    async def _read(self, session_id: str, create: bool) -> editing.SessionEdit:
+    async def _carry_out(self, steps: editing.Steps[_T]) -> _T:
         try:
-            found = await self.session_get(session_id)
-        except NotFound:
-            if not create:
-                raise
-            return editing.SessionEdit(session_id, {}, editing.NOT_THERE)
-        return editing.SessionEdit(session_id, found["state"], found["version"])
+            step = next(steps)
+            while True:
+                try:
+                    result = await self._take(step)
+                except NodebeatError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration as end:
+            value: _T = end.value
+            return value
 
-    async def _write(self, edit: editing.SessionEdit, change: editing.Change | None, ttl_ms: int | None, create: bool,
-                     timeout: float | None) -> None:
-        writing = editing.Writing(edit, change, ttl_ms, create, self.timeout if timeout is None else timeout)
-        while True:
-            try:
-                writing.written(await self.call(*writing.call(), timeout=writing.seconds_left()))
-                return
-            except NodebeatError as error:
-                read_first, refusal = writing.on_error(error), error
-            await asyncio.sleep(writing.pause())
-            if read_first:
-                writing.read_again(await self._read(edit.session_id, create), refusal)
+    async def _take(self, step: editing.Step) -> Result | None:
+        if isinstance(step, tuple):
+            method, params, seconds = step
+            return await self.call(method, params, timeout=seconds)
+        await asyncio.sleep(step)
+        return None
 
     # --- the connection ---------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._task is None and self._ended is None:
+        if self._task is None and self._calling.ended is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="nodebeat")
 
     async def _run(self) -> None:
@@ -204,28 +204,32 @@ class Client(Methods[Awaitable[Result]]):
             try:
                 sock = dialling.dial(self._path)
             except AgentAway as error:
-                self._why = error
-                self._tell()
-            except OSError as error:
-                self._why = AgentAway(f"no socket can be made: {error}")
+                self._calling.away(error)
                 self._tell()
             else:
-                ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-                await asyncio.get_running_loop().create_connection(lambda: _Wire(self, pauses, ended), sock=sock)
-                await ended
+                await (await self._connect(sock, pauses))
             await asyncio.sleep(pauses.next())
+
+    async def _connect(self, sock: sockets.socket, pauses: dialling.Pauses) -> asyncio.Future[str]:
+        loop = asyncio.get_running_loop()
+        self._sock = sock
+        self._gone = gone = loop.create_future()
+        try:
+            await loop.create_connection(lambda: _Wire(self, pauses, gone), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return gone
 
     def _on_connected(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=dialling.UNSENT_BYTES)
-        transport.write(self._conversation.begin())
+        transport.write(self._calling.conversation.begin())
 
     def _on_data(self, data: bytes, pauses: dialling.Pauses) -> None:
-        self._inbox.put(self._conversation.receive(data))
-        if self._conversation.outgoing:
-            self._send(self._conversation.outgoing)
-            self._conversation.outgoing = b""
-        if self._conversation.hello is not None:
+        if said := self._calling.hear(data):
+            self._send(said)
+        if self._calling.is_ready:
             pauses.reset()
         self._tell()
 
@@ -234,29 +238,40 @@ class Client(Methods[Awaitable[Result]]):
         self._tell()
 
     def _on_lost(self, why: str) -> None:
-        self._transport, self._is_full = None, False
-        self._inbox.put(self._conversation.end(why))
-        words = self._conversation.last_words
-        self._why = AgentAway(f"{why}: {words}" if words else why)
+        self._sock = self._transport = None
+        self._is_full = False
+        self._calling.lose(why)
         self._tell()
 
     # --- the end ----------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Says goodbye, so that the will is not carried out, and ends. Waits at most a second for the agent."""
-        if self._ended is not None:
+        """Says goodbye, so that the will is not carried out, and ends. Waits at most a second for the agent; if that is
+        cancelled, the connection ends all the same."""
+        if self._calling.ended is not None:
             return
-        if self.is_connected:
-            with contextlib.suppress(NodebeatError):
-                await self.client_goodbye(timeout=dialling.GOODBYE_S)
-        self._ended = Closed("this client has been closed")
+        try:
+            if self._calling.is_ready:
+                with contextlib.suppress(NodebeatError):
+                    await self.client_goodbye(timeout=dialling.GOODBYE_S)
+        finally:
+            ending = self._end()
+        if ending:
+            await asyncio.wait(ending)  # which leaves alone what they end with, and not a cancellation of this
+
+    def _end(self) -> list[asyncio.Future[str] | asyncio.Task[None]]:
+        """Ends without waiting; returns what is still to end."""
+        self._calling.close()
+        ending: list[asyncio.Future[str] | asyncio.Task[None]] = []
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            ending.append(self._task)
         if self._transport is not None:
             self._transport.abort()
+            if self._gone is not None:
+                ending.append(self._gone)
         self._tell()
+        return ending
 
     async def __aenter__(self) -> Client:
         return self
@@ -269,12 +284,9 @@ class Client(Methods[Awaitable[Result]]):
 
     def on_fork(self) -> None:
         """In the child: its copy of the descriptor goes, and the event loop is the parent's."""
-        self._ended = self._ended or Forked("this client belongs to the process that forked this one: open one here")
-        if self._transport is not None:
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None and sock.fileno() >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(sock.fileno())
+        self._calling.fork()
+        if self._sock is not None:
+            self._sock.close()  # the transport's own object: a number that was only closed, it would close once more
 
 
 class _Wire(asyncio.Protocol):
