@@ -10,6 +10,7 @@ from support.python_package import Loop
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
+import nodebeat.bus  # noqa: E402
 from nodebeat import errors, sessions  # noqa: E402
 from nodebeat.sessions import RedisStateManager, SessionState, UpdateKind  # noqa: E402
 
@@ -154,10 +155,101 @@ def test_messages_reach_the_other_instances_and_not_oneself(redis_server, make_a
     assert far.heard[0][1]["variable"] == "speed" and far.heard[0][1]["source_instance"]
     assert far.heard[2][1]["enabled"] is True and far.heard[2][1]["message"] == "now"
     assert [h[0] for h in mine.heard] == ["parameter_update"], "the one of the program beside, and nothing of its own"
+    assert not mine._said, "all of it has come back"
     # Another instance may say what this one has said as well, while that has not come back.
-    mine._said = [("admin_command", {"command": "restart", "admin": "bob"})]
+    mine._said = [nodebeat.bus._Said("admin_command", "cv:admin:command", {"command": "restart", "admin": "bob"}, "9")]
     loop.run(far.publish_admin_command("restart", "bob", ack="stored"))
     wait_until(lambda: mine.heard[1:] and mine.heard[1][1]["admin"] == "bob" and mine.heard[1][2])
+
+
+ODD_TIMES = [1e300, -1e300, float("inf"), float("nan"), 10**400, "yesterday", None, True, [], {"$date": 1}]
+
+
+def test_what_cannot_be_understood_ends_no_subscription(cell, open_bus, loop, manager, caplog):
+    """Odd times above all, which programs in other languages may send."""
+    bus = open_bus(cell.agent)
+
+    async def listen(iterator):
+        return await anext(iterator)
+
+    update = asyncio.run_coroutine_threadsafe(listen(manager.subscribe_to_updates()), loop.loop)
+    message = asyncio.run_coroutine_threadsafe(listen(manager.subscribe_to_websocket("game")), loop.loop)
+    wait_until(lambda: cell.client.call("agent.stats")["subscriptions"]["remote_state"] == "steady")
+    listening(cell, 6)
+    rubbish = ["no json", "5", "[]", "null", '{"type":5,"data":{},"timestamp":1}', '{"type":"x","timestamp":1}']
+    rubbish += [json.dumps({"timestamp": t, "type": "parameter_update", "data": {}}) for t in ODD_TIMES]
+    for text in rubbish:
+        cell.redis.publish("cv:parameter:update", text)
+    updates = [json.dumps({"sessionId": "game", "deleted": True, "timestamp": t}) for t in ODD_TIMES]
+    updates += [json.dumps({"sessionId": "game", "timestamp": 1, "state": state})
+                for state in ("{", "[]", "[" * 100_000, json.dumps({"version": float("inf")}), 5)]
+    for text in updates:
+        cell.redis.publish("session-updates", text)
+    for t in ODD_TIMES:
+        cell.redis.publish("ws:game", json.dumps({"sessionId": "game", "message": 1, "timestamp": t}))
+    cell.redis.publish("ws:game", '{"timestamp":1}')
+    good = {"timestamp": 1, "type": "parameter_update", "data": {"variable": "x", "value": 1, "user": "bob"}}
+    cell.redis.publish("cv:parameter:update", json.dumps(good))
+    loop.run(manager.create_session("game", {"a": 1}))
+    loop.run(manager.broadcast_to_session("game", "hello"))
+    wait_until(lambda: bus.heard == [("parameter_update", good["data"], True)])
+    assert update.result(20).state.data == {"a": 1} and message.result(20).message == "hello"
+    assert bus.malformed == len(rubbish) and manager.malformed == len(updates) + len(ODD_TIMES) + 1
+    told = [r.getMessage() for r in caplog.records if "cannot be understood" in r.getMessage()]
+    assert len(told) == 5 + 5 and any("cv:parameter:update" in t and "no time" in t for t in told), "ever more rarely"
+
+
+def test_what_is_own_is_told_by_type_channel_and_all_of_the_data(cell, open_bus, loop):
+    bus, other = open_bus(cell.agent, channels=("cv:a", "cv:b")), open_bus(cell.agent, channels=("cv:a", "cv:b"))
+    loop.run(bus.publish("t", {"pair": (1, 2), "deep": {"x": (3,)}}, channel="cv:a"))
+    wait_until(lambda: other.heard and not bus._said)
+    # Until it has come back, messages that are nearly the same are no echoes.
+    bus._said = [nodebeat.bus._Said("t", "cv:a", {"n": 1}, "9")]
+    for data, channel in (({"n": 1}, "cv:b"), ({"n": 1, "more": 2}, "cv:a"), ({"n": 1}, "cv:a"), ({}, "cv:a"), ({"n": 1}, "cv:a")):
+        loop.run(other.publish("t", data, channel=channel))
+    wait_until(lambda: len(bus.heard) == 4)
+    without = [({k: v for k, v in h[1].items() if k != "source_instance"}) for h in bus.heard]
+    assert without == [{"n": 1}, {"n": 1, "more": 2}, {}, {"n": 1}], "of two that are the same the first one"
+
+
+def test_a_message_of_the_type_missed_is_a_message(cell, open_bus, loop):
+    bus, other, missed = open_bus(cell.agent, channels=("cv:a",)), open_bus(cell.agent), []
+    bus.on_missed(missed.append)
+    loop.run(other.publish("missed", {"n": 1}, channel="cv:a"))
+    wait_until(lambda: bus.heard)
+    assert bus.heard[0][0] == "missed" and not missed
+
+
+def test_a_gap_of_redis_forgets_nothing_that_was_said_here():
+    bus = nodebeat.Bus(socket="/none")
+    said = [nodebeat.bus._Said("t", "cv:a", {}, f"2026-01-01T00:00:0{i}.000000") for i in range(4)]
+    for gap, left in ((nodebeat.Gap("2026-01-01", "2027"), said), (nodebeat.Gap(lost=1, to=said[1].time), said[2:]),
+                      (nodebeat.Gap(reconnected=True, to=said[2].time), said[3:])):
+        bus._said = list(said)
+        bus._forget_what_is_missed(gap)
+        assert bus._said == left
+
+
+def test_a_message_that_local_programs_have_heard_is_own_although_it_failed(lonely, open_bus, loop):
+    """The emergency stop is too late for Redis, and not for this computer."""
+    bus, other = open_bus(lonely.agent), open_bus(lonely.agent)
+    with pytest.raises((errors.NotStored, errors.Dropped)):
+        loop.run(bus._client.call("bus.publish", {"type": "admin_command", "data": {"command": "x", "admin": "a"},
+                                                  "ack": "stored", "timeout_ms": 50}))
+    wait_until(lambda: other.heard and bus.heard), "it has come back"
+    bus.heard.clear()
+
+    async def fail(*args, **kwargs):
+        await type(bus._client).bus_publish(bus._client, *args, **kwargs)
+        raise errors.NotStored(-32005, "not in time", {"name": "not_stored"})
+
+    bus._client.bus_publish = fail
+    with pytest.raises(errors.NotStored):
+        loop.run(bus.publish_admin_command("y", "a"))
+    del bus._client.bus_publish
+    loop.run(other.publish_admin_command("end", "a"))
+    wait_until(lambda: bus.heard)
+    assert [h[1]["command"] for h in bus.heard] == ["end"]
 
 
 def test_handlers_by_decorator(cell, open_bus, loop):
@@ -199,7 +291,7 @@ def test_what_another_program_sends_is_handed_on(cell, make_agent, open_bus, loo
         cell.redis.publish("cv:parameter:update", text)
     loop.run(bus.publish_admin_command("end", "x"))
     wait_until(lambda: bus.heard)
-    assert bus.heard == [("parameter_update", old["data"], True)]
+    assert bus.heard == [("parameter_update", old["data"], True)] and bus.malformed == 3
     cell.agent.kill()
     make_agent(cell.server.url(), settings={"socket.path": cell.agent.socket_path})
     wait_until(lambda: missed and missed[0].reconnected)

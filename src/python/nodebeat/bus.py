@@ -20,17 +20,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
+import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
+from nodebeat import errors
 from nodebeat.aio import Client
-from nodebeat.errors import NodebeatError
+from nodebeat.messages import Malformed, log, time_of
 from nodebeat.methods import Ack, given
-from nodebeat.protocol import Event, Gap, Result
+from nodebeat.protocol import Event, Gap, Result, to_json, utc_now
 
 CHANNELS: Final[Mapping[str, str]] = {
     "parameter_update": "cv:parameter:update",
@@ -39,8 +40,10 @@ CHANNELS: Final[Mapping[str, str]] = {
     "admin_command": "cv:admin:command",
 }
 MOST_SAID: Final = 1024  # own messages that have not come back
-MISSED: Final = "missed"  # the type of a handler that is told of gaps
-_log: Final = logging.getLogger("nodebeat")
+ADDED: Final = ("source_instance", "max_age_ms")  # to the data, by the agent
+# The local programs, this one among them, have heard a message, or may hear it, although publish() failed.
+_HEARD: Final = (errors.DeadlineExceeded, errors.ConnectionLost, errors.NotStored, errors.Dropped, errors.RefusedByRedis,
+                 errors.AgentTimeout)
 
 
 @dataclass(slots=True)
@@ -55,8 +58,21 @@ class BusMessage:
     source_instance: str | None  # some senders leave it out
 
 
-Handler = Callable[[BusMessage], Awaitable[None] | None]
+@dataclass(slots=True, eq=False)
+class _Said:
+    """A message of this program that has not come back."""
+
+    type: str
+    channel: str
+    data: dict[str, Any]
+    time: str
+
+
+_V = TypeVar("_V")
+_HandlerOf = Callable[[_V], Awaitable[None] | None]
+Handler = _HandlerOf[BusMessage]
 _H = TypeVar("_H", bound=Handler)
+_MissedHandler = _HandlerOf[Gap]
 
 
 class Bus:
@@ -69,9 +85,16 @@ class Bus:
                  name: str = "bus", timeout: float = 5.0) -> None:
         self._client = Client(socket, name=name, timeout=timeout)
         self._channels = [*CHANNELS.values(), *channels]
-        self._handlers: dict[str, list[Callable[[Any], Awaitable[None] | None]]] = {}
-        self._said: list[tuple[str, dict[str, Any]]] = []
-        self._subscribed = False
+        self._handlers: dict[str, list[Handler]] = {}
+        self._missed_handlers: list[_MissedHandler] = []
+        self._said: list[_Said] = []
+        self._malformed = Malformed()
+        self._subscribed = False  # or about to be: what is published from now on comes back
+
+    @property
+    def malformed(self) -> int:
+        """How many messages of other programs could not be understood and were skipped; the log tells of them."""
+        return self._malformed.count
 
     def on(self, type: str) -> Callable[[_H], _H]:
         """A decorator: the function, async or not, is called with each BusMessage of that type; "*": of all."""
@@ -82,9 +105,9 @@ class Bus:
 
         return add
 
-    def on_missed(self, handler: Callable[[Gap], Awaitable[None] | None]) -> Callable[[Gap], Awaitable[None] | None]:
+    def on_missed(self, handler: _MissedHandler) -> _MissedHandler:
         """A decorator: called when messages may have been missed."""
-        self._handlers.setdefault(MISSED, []).append(handler)
+        self._missed_handlers.append(handler)
         return handler
 
     # --- publishing -------------------------------------------------------------------------------
@@ -115,12 +138,16 @@ class Bus:
                       ack: Ack | None = None) -> Result:
         """Any message; other types than the four need a channel that begins with `cv:`. InvalidParams tells what is
         wrong with the data."""
-        own = (type, dict(data))
-        if self._subscribed:
-            self._said = [*self._said[-MOST_SAID:], own]
+        where = CHANNELS.get(type, "") if channel is None else channel
+        # As it comes back: a tuple, for one, comes back as a list.
+        own = _Said(type, where, json.loads(to_json(dict(data))), utc_now())
+        if self._subscribed and where in self._channels:
+            self._said = [*self._said[-MOST_SAID + 1:], own]
         try:
             return await self._client.bus_publish(type, data, channel=channel, ack=ack)
-        except NodebeatError:
+        except _HEARD:
+            raise
+        except errors.NodebeatError:
             self._forget(own)
             raise
 
@@ -128,9 +155,15 @@ class Bus:
 
     async def subscribe(self) -> None:
         """Begins to listen; run() does it as well. What is published after it is heard."""
-        if not self._subscribed:
+        if self._subscribed:
+            return
+        self._subscribed = True
+        try:
             await self._client.event_subscribe(self._channels)
-            self._subscribed = True
+        except BaseException:
+            self._subscribed = False
+            self._said.clear()
+            raise
 
     async def run(self) -> None:
         """Calls the handlers, one message after the other, until it is cancelled or the bus is closed. What a
@@ -138,12 +171,20 @@ class Bus:
         await self.subscribe()
         async for notice in self._client.events():
             if isinstance(notice, Gap):
-                self._said.clear()
-                await self._call(self._handlers.get(MISSED, ()), notice)
-            elif isinstance(notice, Event) and (message := _message(notice)) is not None and not self._is_own(message):
-                await self._call([*self._handlers.get(message.type, ()), *self._handlers.get("*", ())], message)
+                self._forget_what_is_missed(notice)
+                await self._call(self._missed_handlers, notice)
+            elif isinstance(notice, Event) and (message := self._understood(notice)) is not None:
+                if not self._is_own(message):
+                    await self._call([*self._handlers.get(message.type, ()), *self._handlers.get("*", ())], message)
 
-    async def _call(self, handlers: Any, value: Any) -> None:
+    def _understood(self, event: Event) -> BusMessage | None:
+        try:
+            return _message(event)
+        except Exception as error:  # another program's: it may be anything
+            self._malformed.add(event.channel, repr(error))
+            return None
+
+    async def _call(self, handlers: Iterable[_HandlerOf[_V]], value: _V) -> None:
         for handler in handlers:
             try:
                 done = handler(value)
@@ -152,19 +193,27 @@ class Bus:
             except asyncio.CancelledError:
                 raise
             except Exception:
-                _log.exception("a handler of the bus failed on %r", value)
+                log.exception("a handler of the bus failed on %r", value)
 
     def _is_own(self, message: BusMessage) -> bool:
         """Local messages come once and in order; the agent adds to their data, and changes none of it."""
         if message.remote:
             return False
+        data = {k: v for k, v in message.data.items() if k not in ADDED}
         for own in self._said:
-            if own[0] == message.type and all(message.data.get(k) == v for k, v in own[1].items()):
+            if (own.type, own.channel, own.data) == (message.type, message.channel, data):
                 self._forget(own)
                 return True
         return False
 
-    def _forget(self, own: tuple[str, dict[str, Any]]) -> None:
+    def _forget_what_is_missed(self, gap: Gap) -> None:
+        """What was said before the end of the gap and has not come back does not come any more. A gap that is neither
+        this program's loss nor that of its connection is one of Redis, and messages of this computer do not pass there.
+        """
+        if gap.lost or gap.reconnected:
+            self._said = [own for own in self._said if gap.to is not None and own.time > gap.to]
+
+    def _forget(self, own: _Said) -> None:
         self._said = [s for s in self._said if s is not own]
 
     async def close(self) -> None:
@@ -178,12 +227,12 @@ class Bus:
         await self.close()
 
 
-def _message(event: Event) -> BusMessage | None:
+def _message(event: Event) -> BusMessage:
+    """ValueError, TypeError and others, if it is none."""
     body = event.event
-    if not isinstance(body, dict) or not isinstance(body.get("data"), dict) or not isinstance(body.get("type"), str):
-        return None
-    ms = body.get("timestamp")
-    when = datetime.fromtimestamp(ms / 1000 if isinstance(ms, (int, float)) else 0, timezone.utc)
-    source = body["data"].get("source_instance")
-    return BusMessage(body["type"], body["data"], event.channel, event.remote, when,
+    kind, data = body["type"], body["data"]
+    if not isinstance(kind, str) or not isinstance(data, dict):
+        raise ValueError("its type is no text, or its data no object")
+    source = data.get("source_instance")
+    return BusMessage(kind, data, event.channel, event.remote, time_of(body["timestamp"]),
                       source if isinstance(source, str) else None)

@@ -50,7 +50,7 @@ def _coerced(name: str, value: Any, kind: Any, optional: bool) -> Any:
         return floats(name, value).tolist()
     elif kind is float and not isinstance(value, (bool, str)):
         return finite(name, value)
-    elif kind is int and isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
+    elif kind is int and (type(value) is int or (isinstance(value, float) and value.is_integer())):
         return int(value)
     elif isinstance(value, kind):
         return value
@@ -68,8 +68,8 @@ class Model:
         for name, (kind, optional) in _hints(type(self)).items():
             try:
                 setattr(self, name, _coerced(name, getattr(self, name), kind, optional))
-            except TypeError as error:
-                raise ValueError(str(error)) from None
+            except (TypeError, OverflowError) as error:
+                raise ValueError(f"{name}: {error}") from None
 
     def model_dump(self, *, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
         """A dict of the fields; with mode="json" times are texts."""

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from nodebeat import editing, errors
 from nodebeat.aio import Client
+from nodebeat.messages import Malformed, time_of
 from nodebeat.protocol import Event, Gap, Result
 
 UPDATES = "session-updates"
+_T = TypeVar("_T")
 
 
 class SessionError(Exception):
@@ -117,6 +120,7 @@ class RedisStateManager:
         self._socket = socket
         self._ttl_ms = ttl_ms
         self._client = Client(socket, name="session-manager", timeout=timeout)
+        self._malformed = Malformed()
 
     async def get_session(self, session_id: str) -> SessionState:
         """SessionNotFoundError, StateDeserializationError."""
@@ -149,29 +153,37 @@ class RedisStateManager:
 
     async def subscribe_to_updates(self) -> AsyncIterator[SessionUpdate | UpdatesMissed]:
         """What happens to all sessions, whoever does it."""
-        async for body in self._messages(UPDATES):
-            update = None if body is None else _update(body)
-            if body is None or update is not None:
-                yield update or UpdatesMissed()
+        async for update in self._messages(UPDATES, _update):
+            yield update
 
     async def subscribe_to_websocket(self, session_id: str) -> AsyncIterator[WebSocketMessage | UpdatesMissed]:
         """What is broadcast to one session."""
-        async for body in self._messages(f"ws:{session_id}"):
-            if body is None:
-                yield UpdatesMissed()
-            elif "message" in body:
-                yield WebSocketMessage(session_id, body["message"], _moment(body.get("timestamp")))
 
-    async def _messages(self, channel: str) -> AsyncIterator[dict[str, Any] | None]:
-        """None: messages may have been missed."""
-        async with Client(self._socket, name="session-listener", timeout=3600) as client:
+        def message(body: Mapping[str, Any]) -> WebSocketMessage:
+            return WebSocketMessage(session_id, body["message"], time_of(body.get("timestamp")))
+
+        async for update in self._messages(f"ws:{session_id}", message):
+            yield update
+
+    async def _messages(self, channel: str, read: Callable[[Mapping[str, Any]], _T]) -> AsyncIterator[_T | UpdatesMissed]:
+        async with Client(self._socket, name="session-listener", timeout=math.inf) as client:
             async for notice in client.events(channel):
                 if isinstance(notice, Gap):
-                    yield None
-                elif isinstance(notice, Event) and isinstance(notice.event, dict):
-                    yield notice.event
+                    yield UpdatesMissed()
+                elif isinstance(notice, Event):
+                    try:
+                        found = read(notice.event)
+                    except Exception as error:  # another program's: it may be anything
+                        self._malformed.add(channel, repr(error))
+                    else:
+                        yield found
 
-    async def _call(self, method: str, session_id: str, **params: Any) -> Result:
+    @property
+    def malformed(self) -> int:
+        """How many messages of other programs could not be understood and were skipped; the log tells of them."""
+        return self._malformed.count
+
+    async def _call(self, method: str, session_id: str, **params: object) -> Result:
         try:
             return await self._client.call(method, {"session_id": session_id, **params})
         except errors.NotFound:
@@ -198,19 +210,13 @@ def _time(text: object) -> datetime | None:
         return None
 
 
-def _moment(ms: object) -> datetime:
-    return datetime.fromtimestamp(ms / 1000 if isinstance(ms, (int, float)) else 0, timezone.utc)
-
-
-def _update(body: dict[str, Any]) -> SessionUpdate | None:
-    session_id, when = body.get("sessionId"), _moment(body.get("timestamp"))
+def _update(body: Mapping[str, Any]) -> SessionUpdate:
+    """ValueError, TypeError and others, if it is none."""
+    session_id, when = body["sessionId"], time_of(body.get("timestamp"))
     if not isinstance(session_id, str):
-        return None
+        raise ValueError("its sessionId is no text")
     for kind in (UpdateKind.DELETED, UpdateKind.EXPIRED):
         if body.get(kind.value) is True:
             return SessionUpdate(session_id, kind, when)
-    try:
-        return SessionUpdate(session_id, UpdateKind.UPDATED, when,
-                             SessionState.from_stored(session_id, json.loads(body["state"])))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # another program's, of which nothing can be known
+    state = SessionState.from_stored(session_id, json.loads(body["state"]))
+    return SessionUpdate(session_id, UpdateKind.UPDATED, when, state)
