@@ -8,29 +8,35 @@
 
 What a control loop calls (update_robot_state, update_stroke_progress, end_stroke_session, report_error,
 publish_event) awaits nothing: it hands the call to a Robot, which keeps it while the agent is away. So these cost
-microseconds, and neither Redis nor the agent makes them wait or fail. What reads waits at most `timeout`, and is
-None, or empty, where there is nothing or nobody answers; the log (logger "nodebeat") tells which.
+microseconds, and neither Redis nor the agent makes them wait or fail. They return True for what was taken: the agent
+has it, or gets it as soon as it is there. What reads waits at most `timeout`, and is None, or empty, where there is
+nothing or nobody answers. The log (logger "nodebeat") tells which, and what the agent has refused or was lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+import math
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timezone
 from typing import Any, Final, TypeVar
 
 from nodebeat.aio import Client
-from nodebeat.errors import NodebeatError, NotFound
+from nodebeat.errors import NodebeatError, NotFound, RefusedKey
 from nodebeat.models import Model, NodeHealth, RobotState, StrokeProgress
 from nodebeat.protocol import Event, Gap, Result
+from nodebeat.pushing import Pushed, RobotStats
 from nodebeat.robot import Robot
 
 __all__ = ["NodeHealth", "RobotState", "StateManager", "StrokeProgress"]
 
 SESSION_CHANNEL: Final = "stroke:events:session"
+MOST_WORDS: Final = 4096  # bytes of an error's message
+_PROGRESS: Final = frozenset(f.name for f in dataclasses.fields(StrokeProgress)) - {"timestamp", "node_id"}
 DISPATCH_S: Final = 0.1  # how often what is kept is tried again while the program pushes nothing
 _log: Final = logging.getLogger("nodebeat")
 _M = TypeVar("_M", bound=Model)
@@ -39,8 +45,8 @@ _M = TypeVar("_M", bound=Model)
 class StateManager:
     """State of the robot, its strokes, the nodes and their events.
 
-    node_id: the node of this computer; another one is a ValueError of connect(), since the agent writes for its
-    own node. None: the agent's. socket: see nodebeat.Client. timeout: seconds that a reading call may take.
+    node_id: the node of this computer. The agent writes for its own node, so another one is a ValueError of connect(),
+    or, if the agent comes only later, an error in the log, and nothing is taken from then on. None: the agent's. socket: see nodebeat.Client. timeout: seconds that a reading call may take.
     answer_s: seconds that start_stroke_session() waits for the session's name. deadline_ms: see nodebeat.Robot.
     """
 
@@ -53,6 +59,8 @@ class StateManager:
         self._deadline_ms = deadline_ms
         self._robot: Robot | None = None
         self._client: Client | None = None
+        self._is_elsewhere = False  # the agent is another node's
+        self._told = RobotStats()  # what the log has been told of
         self._tasks: list[asyncio.Task[None]] = []
         self._session: str | None = None  # as the program knows it
         self._names: dict[str, str] = {}  # of a session that this class had to name: what the agent calls it
@@ -75,32 +83,45 @@ class StateManager:
         if self._client is not None:
             return
         self._robot = Robot(self._socket, name="state-manager", deadline_ms=self._deadline_ms)
+        self._told = RobotStats()
         self._client = Client(self._socket, name="state-manager-reads", timeout=self._timeout)
         try:
             hello = await self._client.greeting()
             await self._client.event_subscribe([SESSION_CHANNEL])
         except NodebeatError as error:
             _log.warning("no agent yet, what is said is kept: %s", error)
+        except BaseException:
+            await self.disconnect()
+            raise
         else:
-            if self._given_node not in (None, hello["node_id"]):
-                node = self._given_node
+            if trouble := self._learn(hello):
                 await self.disconnect()
-                raise ValueError(f"the agent of this computer is the node {hello['node_id']!r}, not {node!r}: it writes for "
-                                 "its own node; see [node] name in nodebeat.toml")
-            self._given_node = hello["node_id"]
+                raise ValueError(trouble)
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._dispatch())]
+
+    def _learn(self, hello: Mapping[str, Any]) -> str | None:
+        """Which node the agent is; why it is the wrong one, if it is."""
+        node, own = hello["node_id"], self._given_node
+        if own not in (None, node):
+            return (f"the agent of this computer is the node {node!r}, not {own!r}: it writes for its own node; see [node] "
+                    "name in nodebeat.toml")
+        self._given_node = node
+        return None
 
     async def disconnect(self) -> None:
         """Says goodbye, so that the agent does not take this program for dead."""
-        for task in self._tasks:
+        robot, client, self._robot, self._client = self._robot, self._client, None, None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        if self._robot is not None:
-            self._robot.close()
-        if self._client is not None:
-            await self._client.close()
-        self._robot = self._client = None
+        if robot is not None:
+            self._tell(robot)
+            robot.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            if client is not None:
+                await client.close()
 
     async def __aenter__(self) -> StateManager:
         await self.connect()
@@ -109,30 +130,53 @@ class StateManager:
     async def __aexit__(self, *_: object) -> None:
         await self.disconnect()
 
-    @property
-    def _pushes(self) -> Robot:
+    def _push(self, push: Callable[[Robot], Pushed]) -> bool:
+        """False if it was not taken."""
         if self._robot is None:
-            raise RuntimeError("not connected: use `async with StateManager(...)`, or await connect()")
-        return self._robot
+            raise _not_connected()
+        return not self._is_elsewhere and push(self._robot) is not Pushed.LOST
+
+    @property
+    def _reads(self) -> Client:
+        if self._client is None:
+            raise _not_connected()
+        return self._client
 
     async def _dispatch(self) -> None:
-        while True:
+        while self._robot is not None:
+            self._robot.dispatch()
+            self._tell(self._robot)
             await asyncio.sleep(DISPATCH_S)
-            self._pushes.dispatch()
+
+    def _tell(self, robot: Robot) -> None:
+        """What has become of pushes after they were taken, in the log."""
+        stats, before = robot.stats(), self._told
+        if stats.rejected > before.rejected:
+            _log.warning("the agent has refused %d messages, the last one for: %s", stats.rejected - before.rejected,
+                         robot.last_error())
+        if stats.lost > before.lost:
+            _log.warning("%d events are lost, since the agent is away for too long", stats.lost - before.lost)
+        self._told = stats
 
     async def _listen(self) -> None:
-        """How the agent calls the sessions that are started here."""
-        assert self._client is not None
+        """Which node the agent is, and how it calls the sessions that are started here."""
+        client = self._reads
         while True:
             try:
-                await self._client.event_subscribe([SESSION_CHANNEL])
+                hello = await client.greeting()
+                await client.event_subscribe([SESSION_CHANNEL])
                 break
             except NodebeatError:
                 await asyncio.sleep(DISPATCH_S)
-        async for notice in self._client.events():
+        if trouble := self._learn(hello):
+            _log.error("nothing is written from now on: %s", trouble)
+            self._is_elsewhere = True
+            return
+        async for notice in client.events():
             if isinstance(notice, Event) and isinstance(notice.event, dict) and not notice.remote:
-                if notice.event.get("type") == "session_start":
-                    self._on_started(notice.event["session_id"])
+                session = notice.event.get("session_id")
+                if notice.event.get("type") == "session_start" and isinstance(session, str):
+                    self._on_started(session)
 
     def _on_started(self, session_id: str) -> None:
         if self._started is not None and not self._started.done():
@@ -143,13 +187,12 @@ class StateManager:
     # --- the robot --------------------------------------------------------------------------------
 
     async def update_robot_state(self, robot_state: RobotState) -> bool:
-        """Hands the state over; never waits. True: to the agent's socket; false: it is kept."""
+        """Hands the state over; never waits."""
         s = robot_state
-        outcome = self._pushes.push_state(
+        return self._push(lambda robot: robot.push_state(
             s.joints_l, s.joints_r, s.velocities_l, s.velocities_r, is_connected_l=s.is_connected_l,
             is_connected_r=s.is_connected_r, current_pose=s.current_pose, goal_time_slow=s.goal_time_slow,
-            goal_time_fast=s.goal_time_fast, timestamp_us=_microseconds(s))
-        return outcome.value == "sent"
+            goal_time_fast=s.goal_time_fast, timestamp_us=_microseconds(s)))
 
     async def get_robot_state(self, node_id: str | None = None) -> RobotState | None:
         """The last state of this node's robot, or of another's."""
@@ -161,11 +204,13 @@ class StateManager:
                                    **more: Any) -> str:
         """Starts a session and returns its name. If the agent does not answer within `answer_s`, the session is
         started when the agent is there, and has until then a name that this class gives it."""
+        client = self._reads
+        members = _members(more, "total_strokes", "stroke_length", "scene_name")
         self._started = asyncio.get_running_loop().create_future()
-        self._pushes.start_stroke(total_strokes, stroke_length=stroke_length, scene_name=scene_name, **more)
-        assert self._client is not None
         try:
-            if not self._client.is_connected:
+            is_taken = self._push(lambda robot: robot.start_stroke(
+                total_strokes, stroke_length=stroke_length, scene_name=scene_name, **members))
+            if not is_taken or not client.is_connected:
                 raise TimeoutError
             self._session = await asyncio.wait_for(self._started, self._answer_s)
         except (TimeoutError, asyncio.TimeoutError):
@@ -178,14 +223,13 @@ class StateManager:
 
     async def update_stroke_progress(self, stroke_idx: int | None = None, pose_idx: int | None = None,
                                      session_id: str | None = None, **more: Any) -> bool:
-        """The running session's progress; never waits. `more`: other fields of StrokeProgress. False: it is kept, or
-        the session is not the one that runs."""
+        """The running session's progress; never waits. `more`: other fields of StrokeProgress. False: the session is not
+        the one that runs."""
         if session_id is not None and self._session not in (None, session_id):
             _log.warning("progress of %s, but %s runs: not sent", session_id, self._session)
             return False
-        for name in ("timestamp", "node_id"):
-            more.pop(name, None)
-        return self._pushes.update_stroke(stroke_idx=stroke_idx, pose_idx=pose_idx, **more).value == "sent"
+        members = _members({"stroke_idx": stroke_idx, "pose_idx": pose_idx, **more})
+        return self._push(lambda robot: robot.update_stroke(**members))
 
     async def get_stroke_progress(self, session_id: str | None = None) -> StrokeProgress | None:
         """How far a session is; without a name the one that runs on this node."""
@@ -203,7 +247,7 @@ class StateManager:
             _log.warning("%s is to end, but %s runs: not ended", session_id, self._session)
             return False
         self._session = None
-        return self._pushes.end_stroke().value != "lost"
+        return self._push(Robot.end_stroke)
 
     # --- nodes ------------------------------------------------------------------------------------
 
@@ -222,29 +266,26 @@ class StateManager:
         return {node: None if health is None else _valid(NodeHealth, health) for node, health in nodes.items()}
 
     async def get_system_status(self) -> dict[str, Any]:
-        """`redis_connected`, `active_stroke_sessions`, `nodes_online`, `total_nodes`, `nodes_health`, ..."""
-        status: Result = {"redis_connected": False, "active_stroke_sessions": 0, "nodes_online": 0, "total_nodes": 0,
-                          "nodes_health": {}, "nodes_last_seen": {}}
+        """`redis_connected`, `active_stroke_sessions`, `nodes_online`, `total_nodes`, `nodes_health`, ...: of all nodes,
+        or of none, if that could not be read."""
+        whole: Result = {"nodes_health": {}, "nodes_last_seen": {}, "nodes": {}}
         cursor: str | None = ""
         while cursor is not None:
             page = await self._read("system.status", {"cursor": cursor} if cursor else {})
-            if page is None:
-                break
-            for name in ("nodes_health", "nodes_last_seen"):
-                page[name] = status[name] | page.get(name, {})
-            status, cursor = page, page.get("cursor")
-        status.pop("cursor", None)
-        return status
+            if page is None:  # a half of the cell would look like a whole one
+                return {"redis_connected": False, "active_stroke_sessions": 0, "nodes_online": 0, "total_nodes": 0,
+                        "nodes_health": {}, "nodes_last_seen": {}, "nodes": {}}
+            cursor = page.pop("cursor", None)
+            whole = page | {name: whole[name] | page.get(name, {}) for name in ("nodes_health", "nodes_last_seen", "nodes")}
+        return whole
 
     # --- events and other state -------------------------------------------------------------------
 
     async def subscribe_events(self, *channels: str) -> AsyncIterator[dict[str, Any]]:
         """Yields {"channel", "data", "pattern"}; a channel with `*`, `?` or `[` is a pattern. Reconnects by itself;
         that events may have been missed is a warning in the log."""
-        patterns = [c for c in channels if any(sign in c for sign in "*?[")]
-        async with Client(self._socket, name="state-manager-events", timeout=3600) as client:
-            await client.event_subscribe([c for c in channels if c not in patterns], patterns=patterns)
-            async for notice in client.events():
+        async with Client(self._socket, name="state-manager-events", timeout=math.inf) as client:
+            async for notice in client.events(*channels):
                 if isinstance(notice, Gap):
                     _log.warning("events may have been missed: %s", notice)
                 elif isinstance(notice, Event):
@@ -252,12 +293,13 @@ class StateManager:
                     yield {"channel": notice.channel, "data": data, "pattern": notice.pattern}
 
     async def publish_event(self, channel: str, event_data: Mapping[str, Any]) -> bool:
-        """Publishes an event; never waits. False: it is kept, or lost after a long time without an agent."""
-        return self._pushes.publish(channel, event_data).value == "sent"
+        """Publishes an event; never waits. False: there is no room, after a long time without an agent."""
+        return self._push(lambda robot: robot.publish(channel, event_data))
 
     async def report_error(self, category: str, message: str, details: Mapping[str, Any] | None = None) -> bool:
-        """Publishes an error on `error:events:{category}`; never waits."""
-        return self._pushes.error(category, message, details).value == "sent"
+        """Publishes an error on `error:events:{category}`; never waits. A message of more than 4096 bytes is cut."""
+        words = str(message).encode(errors="replace").replace(b"\0", b"?")[:MOST_WORDS].decode(errors="ignore")
+        return self._push(lambda robot: robot.error(category, words, details))
 
     async def get_state(self, key: str, node_id: str | None = None) -> dict[str, Any] | None:
         """`robot:state`, `stroke:progress` and `node:health` as objects, any other key as {"key", "value"}."""
@@ -274,11 +316,13 @@ class StateManager:
         return None if model is None else model.model_dump(mode="json")
 
     async def set_state(self, key: str, data: Any, ttl: float | None = None) -> bool:
-        """Writes a value, for `ttl` seconds. RefusedKey for keys that other programs parse. False: no agent."""
-        assert self._client is not None
+        """Writes a value, for `ttl` seconds. RefusedKey for keys that other programs parse. False: it was not taken, by
+        an agent that is away or for a reason that the log tells."""
         try:
-            await self._client.state_set(key, data, ttl_ms=None if ttl is None else int(ttl * 1000))
-        except OSError as error:  # AgentAway, DeadlineExceeded
+            await self._reads.state_set(key, data, ttl_ms=None if ttl is None else int(ttl * 1000))
+        except RefusedKey:
+            raise
+        except NodebeatError as error:
             _log.warning("%s is not set: %s", key, error)
             return False
         return True
@@ -291,11 +335,10 @@ class StateManager:
             self._given_node = stats["node_id"] if stats else None
         return self._given_node or ""
 
-    async def _read(self, method: str, params: dict[str, object]) -> Result | None:
-        if self._client is None:
-            raise RuntimeError("not connected: use `async with StateManager(...)`, or await connect()")
+    async def _read(self, method: str, params: Mapping[str, object]) -> Result | None:
+        client = self._reads
         try:
-            return await self._client.call(method, params)
+            return await client.call(method, params)
         except NotFound:
             return None
         except NodebeatError as error:
@@ -315,6 +358,18 @@ def _valid(kind: type[_M], value: Any) -> _M | None:
     except ValueError as error:
         _log.warning("what another program wrote is no %s: %s", kind.__name__, error)
         return None
+
+
+def _members(given: Mapping[str, Any], *apart: str) -> dict[str, Any]:
+    """Of a StrokeProgress those that the agent is told; what no StrokeProgress has is left out, as today."""
+    found = {name: value for name, value in given.items() if name in _PROGRESS and name not in apart}
+    if unknown := given.keys() - found.keys() - {"timestamp", "node_id", *apart}:
+        _log.debug("a stroke's progress has no %s", ", ".join(sorted(unknown)))
+    return {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in found.items()}
+
+
+def _not_connected() -> RuntimeError:
+    return RuntimeError("not connected: use `async with StateManager(...)`, or await connect()")
 
 
 def _microseconds(state: Model) -> int:
