@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+
 namespace nb {
 
 LogAbout::LogAbout(std::string_view name) {
-  id = 14695981039346656037u;  // FNV-1a
-  for (const char c : name) id = (id ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  id = hash_of(name);
   if (id == 0) id = 1;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "json/guard.h"
 #include "json/writer.h"
@@ -157,14 +158,13 @@ class GetOperation final : public Operation {
   size_t fields_ = 0;
 };
 
-// FNV-1a over the keys, each with its size.
+// Of the keys, each with its size.
 uint64_t digest_of(const redis::ScanPage& page) {
-  uint64_t digest = 0xcbf29ce484222325;
-  const auto add = [&](unsigned char byte) { digest = (digest ^ byte) * 0x100000001b3; };
+  uint64_t digest = kHashBegin;
   for (size_t i = 0; i < page.elements.size(); ++i) {
     const std::string_view key = page.text(i);
-    for (const char c : key) add(static_cast<unsigned char>(c));
-    for (size_t size = key.size(), k = 0; k < 4; ++k, size >>= 8) add(size & 0xff);
+    digest = hash_of(key, digest);
+    digest = hash_of(std::to_string(key.size()) + ' ', digest);
   }
   return digest;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/hash.h"
 #include "base/hex.h"
 #include "base/text.h"
 namespace nb::client {
@@ -132,17 +133,15 @@ char* put_unescaped(char* out, const char*& in) {
   return out;
 }
 
-// FNV-1a of the unescaped name. Two different names have the same hash once in 2^64.
-uint64_t hash_of(std::string_view name) {
-  uint64_t hash = 0xcbf29ce484222325;
+// Of the unescaped name. Two different names have the same hash once in 2^64.
+uint64_t hash_of_name(std::string_view name) {
+  uint64_t hash = kHashBegin;
   const char* in = name.data();
   const char* const end = in + name.size();
   while (in < end) {
     char bytes[4];
     const char* const bytes_end = put_unescaped(bytes, in);
-    for (const char* b = bytes; b < bytes_end; ++b) {
-      hash = (hash ^ static_cast<unsigned char>(*b)) * 0x100000001b3;
-    }
+    hash = hash_of({bytes, static_cast<size_t>(bytes_end - bytes)}, hash);
   }
   return hash;
 }
@@ -159,12 +158,12 @@ bool object_has_twins(std::string_view object) {
     return false;
   };
   for (JsonMembers m(object); m.next();) {
-    const uint64_t hash = hash_of(m.name());
+    const uint64_t hash = hash_of_name(m.name());
     if (stands_in(hash)) return true;
     seen[count++] = hash;
     if (count < kAtOnce) continue;
     for (JsonMembers rest = m; rest.next();) {
-      if (stands_in(hash_of(rest.name()))) return true;
+      if (stands_in(hash_of_name(rest.name()))) return true;
     }
     count = 0;
   }

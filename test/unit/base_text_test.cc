@@ -12,6 +12,7 @@
 #include "base/decimal.h"
 #include "base/foreign_text.h"
 #include "base/glob.h"
+#include "base/hash.h"
 #include "base/hex.h"
 #include "base/line_framer.h"
 #include "base/name.h"
@@ -21,6 +22,25 @@
 
 namespace nb {
 namespace {
+
+TEST(Hash, IsFnv1a) {
+  EXPECT_EQ(hash_of(""), 0xcbf29ce484222325u);
+  EXPECT_EQ(hash_of("a"), 0xaf63dc4c8601ec8cu);
+  EXPECT_EQ(hash_of("foobar"), 0x85944171f73967e8u);
+  EXPECT_EQ(hash_of("bar", hash_of("foo")), hash_of("foobar"));
+}
+
+TEST(Hash, TextsThatWereChosenToFallTogetherDoNotWithAnotherBeginning) {
+  std::vector<std::string> texts;
+  for (int i = 0; texts.size() < 1000; ++i) {
+    const std::string text = "n" + std::to_string(i);
+    if ((hash_of(text) & 0xfff) == 1) texts.push_back(text);
+  }
+  const auto together = std::count_if(texts.begin(), texts.end(), [](const std::string& text) {
+    return (hash_of(text, kHashBegin ^ 0x123456789abcdef) & 0xfff) == 1;
+  });
+  EXPECT_LE(together, 10);
+}
 
 TEST(ForeignText, PlainTextPassesUnchanged) {
   EXPECT_EQ(foreign_text(""), "");
