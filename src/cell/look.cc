@@ -11,6 +11,7 @@
 #include "json/writer.h"
 #include "redis/forms.h"
 #include "wire/keys.h"
+#include "wire/lease.h"
 
 namespace nb::cell {
 namespace {
@@ -73,7 +74,7 @@ class HealthOperation final : public Operation {
       if (what == kMark) {
         mark_ = text.empty() ? 0 : fleet::digest_of(text);
         node_.asked = clock_.now();
-        return ask(kLease, {"GETRANGE", wire::lease_key(name_), "0", "384"});
+        return ask(kLease, {"GETRANGE", wire::lease_key(name_), "0", wire::kLeaseEnd});
       }
       take_lease(node_, text, mark_);
       return ask(kSize, {"HSTRLEN", key_, "health"});

@@ -20,8 +20,6 @@ constexpr Duration kLeastPeriod = std::chrono::seconds(1);
 constexpr Duration kMostPeriod = std::chrono::hours(24);
 // An agent's entry is shorter. Of a longer one only the beginning would be put back.
 constexpr size_t kMaxEntry = 4096;
-constexpr std::string_view kLeaseEnd = "384";
-static_assert(wire::kLeaseBytes == 384);
 
 }  // namespace
 
@@ -64,9 +62,10 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
     case Step::known_mark:
       if (reply.is_nil()) return on_done_(Outcome::alive);
       mark_ = reply.text().substr(0, wire::kLeaseBytes);
-      return ask(Step::known_lease, {"GETRANGE", lease_key_, "0", kLeaseEnd});
+      return ask(Step::known_lease, {"GETRANGE", lease_key_, "0", wire::kLeaseEnd});
     case Step::known_lease:
-      lost_ = reply.text() == mark_;
+      // A living node has another lease than the one that it was lost with.
+      lost_ = reply.text().empty() || reply.text() == mark_;
       return lost_ ? ask_about() : on_done_(Outcome::alive);
     case Step::history: {
       const auto seen = redis::read_newest_entry(reply);

@@ -10,7 +10,8 @@ namespace nb::wire {
 namespace {
 
 constexpr size_t kIdBytes = 128;
-constexpr uint32_t kLeastInterval = 10;
+constexpr uint32_t kLeastInterval = 250;
+constexpr uint32_t kLeastPatience = 1000;
 constexpr uint32_t kMostMs = 60 * 60 * 1000;
 
 // Words that are taken one by one; `good` becomes false with the first that is not as it should be.
@@ -61,7 +62,8 @@ std::optional<Lease> parse_lease(std::string_view text) {
   lease.interval_ms = static_cast<uint32_t>(words.number(kMostMs));
   lease.patience_ms = static_cast<uint32_t>(words.number(kMostMs));
   if (!words.good || lease.interval_ms < kLeastInterval) return std::nullopt;
-  if (lease.patience_ms != 0 && lease.patience_ms < lease.interval_ms) return std::nullopt;
+  if (lease.patience_ms == 0) return lease;
+  if (lease.patience_ms < std::max(lease.interval_ms, kLeastPatience)) return std::nullopt;
   return lease;
 }
 

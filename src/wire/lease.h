@@ -12,6 +12,9 @@
 namespace nb::wire {
 
 inline constexpr size_t kLeaseBytes = 384;  // a longer one is malformed; so is a longer watch
+// Of GETRANGE, from 0 on: with one byte more than a lease has, a longer one is seen to be that.
+inline constexpr std::string_view kLeaseEnd = "384";
+static_assert(kLeaseBytes == 384);
 
 // BOOT_ID INSTANCE SEQ INTERVAL_MS PATIENCE_MS
 struct Lease {
@@ -24,8 +27,9 @@ struct Lease {
   uint32_t patience_ms = 0;
 };
 
-// Nothing if the text is malformed: an interval is 10 ms to an hour, a patience is 0, or from one
-// interval to an hour.
+// Nothing if the text is malformed. An interval is 250 ms to an hour. A patience is 0; or 1 s to an
+// hour, and no shorter than the interval. A shorter one would have every watcher look more often,
+// and its node be lost whenever anything is late.
 std::optional<Lease> parse_lease(std::string_view text);
 // Replaces `out`.
 void print_lease(const Lease& lease, std::string& out);

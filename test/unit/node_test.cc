@@ -316,6 +316,14 @@ TEST_F(ForgettingTest, AHealthThatTheWatcherHasLeftIsNoLife) {
   EXPECT_EQ(store_.count("TYPE nodebeat:lease:eek"), 1);
 }
 
+TEST_F(ForgettingTest, ALostNodeWhoseLeaseIsGoneIsGone) {
+  store_.answer("TYPE node:health:eek", "+hash\r\n");
+  store_.answer("HGET nodebeat:dead eek", bulk("b i 7 1000 3000"));
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk(""));
+  EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
+  EXPECT_EQ(store_.count("HDEL node:health:eek health"), 1);
+}
+
 TEST_F(ForgettingTest, ALostNodeThatHasRenewedItsLeaseIsAlive) {
   store_.answer("TYPE node:health:eek", "+hash\r\n");
   store_.answer("HGET nodebeat:dead eek", bulk("b i 7 1000 3000"));

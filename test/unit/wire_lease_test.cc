@@ -43,11 +43,26 @@ TEST(Lease, ThatIsMalformedIsNone) {
   for (size_t i = 0; i + 3 < text.size(); ++i) {
     EXPECT_FALSE(parse_lease(text.substr(0, i))) << i;  // a shorter number is another one
   }
-  for (const char* bad :
-       {"", " ", "b  i 1 1000 3000", " b i 1 1000 3000", "b i -1 1000 3000", "b i +1 1000 3000",
-        "b i 18446744073709551616 1000 3000", "b i 1 9 3000", "b i 1 1000 999",
-        "b i 1 1000 3600001", "b i 1 3600001 3600001", "b i 1 1000 4294970296", "b/ i 1 1000 3000",
-        "b \xff 1 1000 3000", "b i 1 1000 3000\n", "b i x 1000 3000", "{\"seq\":1}"}) {
+  for (const char* bad : {"",
+                          " ",
+                          "b  i 1 1000 3000",
+                          " b i 1 1000 3000",
+                          "b i -1 1000 3000",
+                          "b i +1 1000 3000",
+                          "b i 18446744073709551616 1000 3000",
+                          "b i 1 249 3000",
+                          "b i 1 0 0",
+                          "b i 1 1000 999",
+                          "b i 1 250 999",
+                          "b i 1 1000 1",
+                          "b i 1 1000 3600001",
+                          "b i 1 3600001 3600001",
+                          "b i 1 1000 4294970296",
+                          "b/ i 1 1000 3000",
+                          "b \xff 1 1000 3000",
+                          "b i 1 1000 3000\n",
+                          "b i x 1000 3000",
+                          "{\"seq\":1}"}) {
     EXPECT_FALSE(parse_lease(bad)) << bad;
   }
   EXPECT_FALSE(parse_lease("b " + std::string(129, 'i') + " 1 1000 3000"));
