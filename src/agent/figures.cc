@@ -123,6 +123,7 @@ void append_json(const Figures& figures, json::Writer& json) {
   put_count(json, "unchanged_ms", static_cast<uint64_t>(milliseconds(watch.since)));
   put_count(json, "term", watch.term);
   put_count(json, "nodes", watch.nodes);
+  put_count(json, "left_out", watch.left_out);
   json.key("lag_ms").rounded(milliseconds(watch.lag), 3);
   put_count(json, "lost", watch.lost);
   put_count(json, "returned", watch.returned);

@@ -266,7 +266,7 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
 
 // Logged once, and not at each beat, for a server that evicts or deletes all the time.
 void LocalApi::on_lost() {
-  watch_.on_server_changed();
+  watch_.on_keys_lost();
   constexpr Duration kQuiet = std::chrono::minutes(10);
   const MonoTime now = loop_.now();
   if (lost_said_ != MonoTime::min() && now - lost_said_ < kQuiet) return;

@@ -95,7 +95,9 @@ Findings watch_findings(Json stats) {
                           rights));
   }
   if (const auto words = watch["trouble"].text(); !words.empty()) {
-    out.push_back(warning(name, printable(words), rights));
+    const bool refused = words.find("NOPERM") != words.npos;
+    out.push_back(warning(name, printable(words),
+                          refused ? rights : "see what is in Redis there, and remove it"));
   }
   const std::string_view role = watch["role"].text();
   if (role == "nobody") {

@@ -6,7 +6,7 @@
 #include "base/name.h"
 #include "base/text.h"
 #include "base/timestamp.h"
-#include "redis/forms.h"
+#include "redis/trouble.h"
 #include "wire/keys.h"
 #include "wire/lease.h"
 #include "wire/node_events.h"
@@ -21,7 +21,9 @@ namespace {
 
 // The script looks at so many leases in one run, which takes the server 0.2 ms.
 constexpr size_t kBatch = 500;
-constexpr std::string_view kPage = "500";
+// A list of more entries or bytes is not read. Its answer is below the reader's limit.
+constexpr std::string_view kMostListed = "20000";
+constexpr std::string_view kMostListBytes = "2000000";
 constexpr Duration kRegisterAge = 10s;
 // What goes to the server at once. The watcher keeps the rest.
 constexpr size_t kMostRuns = 32;
@@ -34,14 +36,20 @@ constexpr std::string_view kSessions = "500";
 // The watch is renewed with a look, so much earlier or later than it has to be: one wake-up serves
 // both.
 constexpr Duration kNear = 125ms;
-constexpr Duration kUnwatched = 10s;
-// When two readings are further apart, nobody knows what was between them.
-constexpr Duration kGap = 5s;
+// What fails for so long is said, though it may work again by itself.
+constexpr Duration kFailing = 10s;
 
+// Of WatchService::Part.
+constexpr std::string_view kPartNames[] = {"the watch",
+                                           "the watch",
+                                           "the list of nodes (nodebeat:nodes)",
+                                           "the list of lost nodes (nodebeat:dead)",
+                                           "the leases",
+                                           "what is said of lost nodes"};
 // Of Watcher::Kind: the event, and what the script calls it.
 constexpr std::string_view kTypes[] = {
-    "node_suspect",      "node_cleared", "node_lost", "node_returned", "",
-    "watcher_uncertain", "watcher_sure"};
+    "node_suspect", "node_cleared",      "node_lost",   "node_returned", "",
+    "node_lost",    "watcher_uncertain", "watcher_sure"};
 constexpr std::string_view kOps[] = {"say", "say", "lost", "returned"};
 constexpr std::string_view kHows[] = {"network", "restarted", "rebooted"};
 
@@ -52,6 +60,13 @@ uint64_t wall_ms(WallTime wall) {
 
 int length(std::string_view text) {
   return static_cast<int>(text.size());
+}
+
+// Whether it would be refused the next time as well, and for that command only.
+bool is_for_good(std::string_view error) {
+  const redis::Trouble trouble = redis::classify(error);
+  return trouble == redis::Trouble::no_permission ||
+         (trouble == redis::Trouble::none && !error.empty());
 }
 
 }  // namespace
@@ -74,15 +89,17 @@ WatchService::WatchService(uv::Loop& loop, const Log& log, redis::Link& link,
       enabled_(self.enabled),
       make_transport_(make_transport),
       claim_(node_, instance_, enabled_, Random::from_system(), loop.now()),
-      timer_(loop, Delegate<void()>::to<&WatchService::on_timer>(this)) {}
+      watcher_(Random::from_system().next()),
+      timer_(loop, Delegate<void()>::to<&WatchService::on_timer>(this)) {
+  std::fill(std::begin(failing_), std::end(failing_), MonoTime::min());
+}
 
 // --- the watch -----------------------------------------------------------------------------------
 
 // Not by GET: a long text of somebody else would end the connection of the link.
 void WatchService::read() {
   if (read_ != 0) return;
-  const std::string last = std::to_string(wire::kLeaseBytes);
-  const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", last};
+  const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", wire::kLeaseEnd};
   read_at_ = loop_.now();
   read_ = link_.query(database_, command,
                       Delegate<void(const redis::QueryReply&)>::to<&WatchService::on_read>(this));
@@ -94,22 +111,21 @@ void WatchService::on_read(const redis::QueryReply& reply) {
   // Another type counts as nothing: whoever takes the watch overwrites it.
   const bool other_type = reply.reply.error().starts_with("WRONGTYPE");
   if (reply.reply.is_string() || other_type) {
-    if (read_well_ == MonoTime::min() || now - read_well_ > kGap ||
-        !same(reply.reply.string(), claim_.watch())) {
-      renewed_ = now;
-    }
-    read_well_ = now;
+    works(Part::reading);
     claim_.on_read(reply.reply.string(), read_at_, now);
-    say_nobody(now);
+    // Another agent renews it, so it can be written again, unless this agent's rights are what is
+    // missing. That comes out with its next try.
+    if (!trouble_for_good_ && claim_.is_alive_elsewhere()) works(Part::watch);
+    say_nobody();
   } else {
-    (void)is_refusal(reply.reply);
+    (void)fails(Part::reading, {reply.reply, {}});
     claim_.not_read();
   }
   after_claim();
 }
 
-void WatchService::say_nobody(MonoTime now) {
-  const bool nobody = !claim_.is_holding() && now - renewed_ >= kUnwatched;
+void WatchService::say_nobody() {
+  const bool nobody = !claim_.is_watched();
   if (nobody == nobody_said_) return;
   nobody_said_ = nobody;
   if (!nobody) return log_.notice("somebody watches the nodes of this cell again");
@@ -138,7 +154,7 @@ void WatchService::on_timer() {
         break;
     }
   }
-  if (look_is_due) register_due_ ? read_register() : look();
+  if (look_is_due) register_due_ ? read_list(Part::nodes) : look();
   arm();
 }
 
@@ -153,7 +169,7 @@ void WatchService::arm() {
 // MonoTime::max() while none can begin. A look that is one period behind the one before lies on
 // multiples of the period, as leases and beats do on theirs, so that one wake-up serves all.
 MonoTime WatchService::look_at() const {
-  if (!holding_ || parts_ > 0 || page_ != Page::none) return MonoTime::max();
+  if (!holding_ || parts_ > 0 || list_) return MonoTime::max();
   MonoTime at = std::max(watcher_.next_look(), not_before_);
   if (at <= looked_) return looked_;
   const Duration period = at - looked_;
@@ -169,9 +185,7 @@ void WatchService::write(bool renews) {
   const auto lag = static_cast<uint32_t>(watcher_.lag() / 1ms);
   const WatchClaim::Write write = claim_.write(looked_at_ms_, lag);
   const auto done = Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_written>(this);
-  if (now < refused_until_) {
-    // Nothing is asked.
-  } else if (renews) {
+  if (renews) {
     write_ = run_script("renew", {wire::kWatchKey, wire::kSessionsKey, wire::kSessionSealsKey},
                         {write.expected, write.wanted, kSessions}, done);
   } else {
@@ -182,14 +196,15 @@ void WatchService::write(bool renews) {
 
 void WatchService::on_written(const redis::ReaderAnswer& answer) {
   write_ = 0;
+  moved_ = false;
   const MonoTime now = loop_.now();
   if (answer.reply.is_string()) {
-    if (!trouble_.empty()) log_.notice("redis lets this agent watch the cell again");
-    trouble_.clear();
-    if (!same(answer.reply.string(), claim_.watch())) renewed_ = now;
+    works(Part::watch);
     claim_.on_written(answer.reply.string(), now);
+  } else if (const bool for_good = fails(Part::watch, answer);
+             for_good || (answer.reply && !answer.reply.error().starts_with("NOSCRIPT"))) {
+    claim_.refused(now, for_good ? kRefused : kAgain);
   } else {
-    if (is_refusal(answer.reply)) refused_until_ = now + kRefused;
     claim_.not_written(now);
   }
   after_claim();
@@ -227,40 +242,76 @@ uint64_t WatchService::run_script(std::string_view op, std::initializer_list<std
 }
 
 void WatchService::on_loaded(const redis::ReaderAnswer& answer) {
-  if (answer.reply.text() != wire::kWatchScriptSha1) script_sent_ = false;
-  (void)is_refusal(answer.reply);
+  load_refusal_ = answer.reply.error();
 }
 
-// Whether the server refuses it, in a way that will be the same the next time; said once.
-bool WatchService::is_refusal(redis::Reply reply) {
-  const std::string_view words = reply.error();
-  if (words.starts_with("NOSCRIPT")) script_sent_ = false;
-  if (words.empty() || words.starts_with("NOSCRIPT")) return false;
-  const bool news = trouble_.empty();
-  trouble_ = format("redis refuses the watch: %.*s", length(words), words.data());
-  if (news) {
-    log_.error(
-        "%s: this agent cannot watch the cell (nodebeatctl redis setup --force writes the "
-        "rights of its user anew)",
-        trouble_.c_str());
+// --- what does not work --------------------------------------------------------------------------
+
+void WatchService::works(Part part) {
+  failing_[static_cast<size_t>(part)] = MonoTime::min();
+  if (trouble_.empty() || trouble_part_ != part) return;
+  trouble_.clear();
+  log_.notice("redis lets this agent watch the cell again");
+}
+
+// Whether it is refused for good. What may pass by itself, and an answer that has not come, are
+// said after a while; what is the link's trouble as well is said there.
+bool WatchService::fails(Part part, const redis::ReaderAnswer& answer) {
+  std::string_view error = answer.reply.error();
+  if (error.starts_with("NOSCRIPT")) {
+    script_sent_ = false;
+    if (!load_refusal_.empty()) error = load_refusal_;
   }
-  return true;
+  const std::string_view name = kPartNames[static_cast<size_t>(part)];
+  const bool for_good = is_for_good(error);
+  MonoTime& since = failing_[static_cast<size_t>(part)];
+  if (since == MonoTime::min()) since = loop_.now();
+  if (for_good) {
+    say_trouble(
+        part, true,
+        format("redis refuses %.*s: %.*s", length(name), name.data(), length(error), error.data()));
+  } else if (loop_.now() - since >= kFailing &&
+             link_.status().state >= redis::LinkState::replaying) {
+    const std::string_view why = !error.empty() ? error
+                                 : answer.reply ? "its answer has another form"sv
+                                 : answer.limit ? "its answer is too long"sv
+                                 : reader_ && !reader_->words().empty() ? reader_->words()
+                                                                        : "no answer"sv;
+    say_trouble(part, false,
+                format("redis does not give this agent %.*s: %.*s", length(name), name.data(),
+                       length(why), why.data()));
+  }
+  return for_good;
+}
+
+// The first one stays until it is over. It is said once.
+void WatchService::say_trouble(Part part, bool for_good, std::string words) {
+  const bool news = trouble_.empty();
+  if (!news && trouble_part_ != part) return;
+  trouble_ = std::move(words);
+  trouble_part_ = part;
+  trouble_for_good_ = for_good;
+  if (!news) return;
+  const bool rights = trouble_.find(": NOPERM") != std::string::npos;
+  log_.error("%s: this agent cannot watch %s%s", trouble_.c_str(),
+             part == Part::nodes || part == Part::dead ? "all nodes of the cell" : "the cell",
+             rights ? " (nodebeatctl redis setup --force writes the rights of its user anew)" : "");
 }
 
 void WatchService::on_connected() {
   claim_.on_connected(loop_.now());
+  // It is tried at once whether it is still refused.
+  if (trouble_part_ == Part::watch) trouble_.clear();
 }
 
 void WatchService::on_server_changed() {
   script_sent_ = false;
-  refused_until_ = MonoTime::min();
   if (holding_) begin_again();
   arm();
 }
 
 void WatchService::reconfigure() {
   if (reader_) reader_->reconfigure(options_());
-  refused_until_ = MonoTime::min();
 }
 
 void WatchService::stop() {
@@ -288,6 +339,7 @@ void WatchService::begin() {
   connects_ = reader_ ? reader_->connects() : 0;
   looked_at_ms_ = 0;
   register_due_ = true;
+  left_out_said_ = moved_ = false;
   not_before_ = MonoTime::min();
 }
 
@@ -298,10 +350,19 @@ void WatchService::end() {
   for (const auto& run : runs_) reader_->cancel(run->question);
   runs_.clear();
   std::vector<Batch>().swap(batches_);
+  std::string().swap(keys_);
+  std::vector<std::string_view>().swap(command_);
+  // The agent that watches now asks for the rest.
+  for (const Part part : {Part::nodes, Part::dead, Part::leases, Part::verdicts}) {
+    failing_[static_cast<size_t>(part)] = MonoTime::min();
+    if (trouble_part_ == part) trouble_.clear();
+  }
   const auto watch = wire::parse_watch(claim_.watch());
   if (watch && !same(watch->instance, instance_)) {
     log_.notice("node '%.*s' watches the nodes of the cell now (term %llu)", length(watch->node),
                 watch->node.data(), static_cast<unsigned long long>(watch->term));
+  } else {
+    log_.notice("this agent no longer watches the nodes of the cell");
   }
 }
 
@@ -315,11 +376,10 @@ void WatchService::begin_again() {
 
 void WatchService::cancel_look() {
   if (!reader_) return;
-  reader_->cancel(std::exchange(page_question_, 0));
-  reader_->cancel(std::exchange(size_question_, 0));
+  reader_->cancel(std::exchange(list_question_, 0));
   for (Batch& batch : batches_) reader_->cancel(std::exchange(batch.question, 0));
   parts_ = 0;
-  page_ = Page::none;
+  list_.reset();
 }
 
 void WatchService::fail_look() {
@@ -330,110 +390,110 @@ void WatchService::fail_look() {
   arm();
 }
 
-// Both lists are read page by page, so that no reply can be too large.
-void WatchService::read_register() {
-  page_ = Page::nodes;
-  cursor_ = "0";
-  registered_size_ = size_;
-  watcher_.begin_register();
-  ask_page();
+// First the list of nodes, then that of the lost ones. The script reads each, since texts of any
+// size may stand there.
+void WatchService::read_list(Part part) {
+  const bool nodes = part == Part::nodes;
+  list_ = part;
+  list_question_ =
+      run_script(nodes ? "names" : "marks", {nodes ? wire::kNodesKey : wire::kDeadKey},
+                 {kMostListed, kMostListBytes},
+                 Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_list>(this));
+  if (list_question_ == 0) fail_look();
 }
 
-void WatchService::ask_page() {
-  const std::string_view key = page_ == Page::nodes ? wire::kNodesKey : wire::kDeadKey;
-  const std::string_view command[] = {"HSCAN", key, cursor_, "COUNT", kPage};
-  page_question_ = reader_->ask(
-      command, Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_page>(this));
-  if (page_question_ == 0) fail_look();
-}
-
-void WatchService::on_page(const redis::ReaderAnswer& answer) {
-  page_question_ = 0;
-  const auto page = redis::read_scan_page(answer.reply);
-  if (!page) {
-    (void)is_refusal(answer.reply);
+// Without a list that cannot be read, those nodes are watched that are known, and a lost one is
+// announced all the same: the script compares the mark.
+void WatchService::on_list(const redis::ReaderAnswer& answer) {
+  list_question_ = 0;
+  const Part part = *list_;
+  const auto count = answer.reply.integer();
+  if (answer.reply.is_array()) {
+    works(part);
+    take_list(answer.reply);
+  } else if (count) {
+    const std::string_view name = kPartNames[static_cast<size_t>(part)];
+    say_trouble(part, true,
+                format("%.*s is too long to be read: it has %lld entries", length(name),
+                       name.data(), static_cast<long long>(*count)));
+  } else if (!fails(part, answer)) {
     return fail_look();
   }
-  for (size_t i = 0; i + 1 < page->elements.size(); i += 2) {
-    if (page_ == Page::nodes) {
-      watcher_.add_node(page->text(i));
-    } else {
-      watcher_.mark_lost(page->text(i), page->text(i + 1));
-    }
+  if (part == Part::nodes) return read_list(Part::dead);
+  end_register();
+}
+
+void WatchService::take_list(redis::Reply list) {
+  if (*list_ == Part::nodes) {
+    watcher_.begin_register();
+    for (const redis::Reply name : list.elements()) watcher_.add_node(name.string());
+    return;
   }
-  if (page->cursor != 0) {
-    cursor_ = std::to_string(page->cursor);
-    return ask_page();
+  for (size_t i = 0; i + 1 < list.size(); i += 2) {
+    watcher_.mark_lost(list[i].string(), list[i + 1].string());
   }
-  if (page_ == Page::nodes) {
-    page_ = Page::dead;
-    cursor_ = "0";
-    return ask_page();
-  }
-  page_ = Page::none;
+}
+
+void WatchService::end_register() {
+  list_.reset();
   register_due_ = false;
   registered_ = loop_.now();
+  registered_size_ = size_;
   watcher_.end_register();
+  if (watcher_.left_out() > 0 && !std::exchange(left_out_said_, true)) {
+    log_.warning("the cell has %u nodes more than the %zu that can be watched", watcher_.left_out(),
+                 Watcher::kMostNodes);
+  }
   arm();
 }
 
 void WatchService::look() {
   const size_t nodes = watcher_.size();
   batches_.clear();
-  batches_.reserve((nodes + kBatch - 1) / kBatch);
+  batches_.reserve(nodes / kBatch + 1);
   looked_ = loop_.now();
   watcher_.begin_look(looked_);
-  const std::string_view size[] = {"HLEN", wire::kNodesKey};
-  size_question_ = reader_->ask(
-      size, Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_size>(this));
-  if (size_question_ == 0) return fail_look();
-  parts_ = 1;
-  std::string keys;
-  for (size_t first = 0; first < nodes; first += kBatch) {
-    const size_t count = std::min(kBatch, nodes - first);
-    keys.clear();
-    // Of the room that it takes nothing is given back below, so the views stay valid.
-    keys.reserve(count * (kNameBytes + 16) + 8);
-    const auto begin_of = [&](std::string_view text) {
-      const size_t at = keys.size();
-      keys += text;
-      return std::string_view(keys.data() + at, text.size());
-    };
-    std::vector<std::string_view> command{"EVALSHA", wire::kWatchScriptSha1,
-                                          begin_of(std::to_string(count))};
-    command.reserve(count + 4);
-    for (size_t i = first; i < first + count; ++i) {
-      command.push_back(begin_of(wire::lease_key(watcher_.node(i))));
-    }
-    command.push_back("look");
-    Batch& batch = batches_.emplace_back(Batch{this, first, count, 0});
-    batch.question = reader_->ask(
-        command, Delegate<void(const redis::ReaderAnswer&)>::to<&Batch::on_answer>(&batch));
-    if (batch.question == 0) return fail_look();
+  parts_ = 0;
+  size_t first = 0;
+  do {
+    Batch& batch = batches_.emplace_back(Batch{this, first, std::min(kBatch, nodes - first), 0});
+    if (!ask_leases(batch)) return fail_look();
+    first += batch.count;
     ++parts_;
-  }
+  } while (first < nodes);
 }
 
-void WatchService::on_size(const redis::ReaderAnswer& answer) {
-  size_question_ = 0;
-  const auto size = redis::read_count(answer.reply);
-  if (!size) {
-    (void)is_refusal(answer.reply);
-    return fail_look();
+bool WatchService::ask_leases(Batch& batch) {
+  keys_.clear();
+  // None of this room is given back below, so the views stay valid.
+  keys_.reserve(batch.count * (wire::kLeasePrefix.size() + kNameBytes) + 8);
+  const auto keep = [this](std::string_view front, std::string_view text) {
+    const size_t at = keys_.size();
+    keys_.append(front).append(text);
+    return std::string_view(keys_).substr(at);
+  };
+  command_.assign({"EVALSHA", wire::kWatchScriptSha1, keep("", std::to_string(batch.count + 1)),
+                   wire::kNodesKey});
+  for (size_t i = batch.first; i < batch.first + batch.count; ++i) {
+    command_.push_back(keep(wire::kLeasePrefix, watcher_.node(i)));
   }
-  size_ = *size;
-  on_look_part();
+  command_.push_back("look");
+  batch.question = reader_->ask(
+      command_, Delegate<void(const redis::ReaderAnswer&)>::to<&Batch::on_answer>(&batch));
+  return batch.question != 0;
 }
 
 void WatchService::on_batch(Batch& batch, const redis::ReaderAnswer& answer) {
   batch.question = 0;
-  if (answer.reply.size() != batch.count) {
-    (void)is_refusal(answer.reply);
+  if (answer.reply.size() != batch.count + 1) {
+    (void)fails(Part::leases, answer);
     return fail_look();
   }
+  works(Part::leases);
+  size_ = answer.reply[0].integer().value_or(-1);
   const MonoTime now = loop_.now();
   for (size_t i = 0; i < batch.count; ++i) {
-    watcher_.see(batch.first + i, answer.reply[i].string(), now);
+    watcher_.see(batch.first + i, answer.reply[i + 1].string(), now);
   }
   on_look_part();
 }
@@ -454,7 +514,9 @@ void WatchService::on_look_part() {
 
 void WatchService::act() {
   Watcher::Action action;
-  while (holding_ && runs_.size() < kMostRuns && watcher_.next(action)) announce(action);
+  while (holding_ && !moved_ && runs_.size() < kMostRuns && watcher_.next(action)) {
+    announce(action);
+  }
 }
 
 void WatchService::announce(const Watcher::Action& action) {
@@ -463,30 +525,36 @@ void WatchService::announce(const Watcher::Action& action) {
     return log_.warning("the lease of node '%.*s' is malformed: nobody will notice when it is lost",
                         length(action.node), action.node.data());
   }
+  ask_script(action, std::make_unique<Run>(Run{this, 0, action.ticket, action.kind, action.recorded,
+                                               std::string(action.node), action.silent_ms}));
+}
+
+void WatchService::ask_script(const Watcher::Action& action, std::unique_ptr<Run> run) {
+  using Kind = Watcher::Kind;
   const bool of_a_node = action.kind < Kind::uncertain;
   const std::string_view node = of_a_node ? action.node : std::string_view(node_);
   const auto lease = wire::parse_lease(action.lease).value_or(wire::Lease{});
   const WallTime wall = loop_.clock().wall_now();
+  const bool lost = action.kind == Kind::lost || action.kind == Kind::record;
   wire::WatchNews news{.type = kTypes[static_cast<size_t>(action.kind)]};
   if (of_a_node) news.watcher = node_;
-  if (action.ticket != 0) news.boot_id = lease.boot_id;
-  if (action.kind == Kind::suspect || action.kind == Kind::lost) {
-    news.last_change_ms = action.silent_ms;
-  }
-  if (action.kind == Kind::lost) news.cause = "lease not renewed";
+  if (lost || action.kind == Kind::returned) news.boot_id = lease.boot_id;
+  if (lost || action.kind == Kind::suspect) news.last_change_ms = action.silent_ms;
+  if (lost) news.cause = "lease not renewed";
   if (action.kind == Kind::returned) news.how = kHows[static_cast<size_t>(action.how)];
   news.silent = action.silent;
   news.nodes = action.nodes;
   const std::string_view instance = of_a_node ? lease.instance : std::string_view(instance_);
   const std::string event = wire::watch_event({node, instance, wall}, news);
   const std::string channel = wire::node_events_channel(node);
-  auto run = std::make_unique<Run>(
-      Run{this, 0, action.ticket, action.kind, std::string(node), action.silent_ms});
   const auto done = Delegate<void(const redis::ReaderAnswer&)>::to<&Run::on_answer>(run.get());
   const std::string_view term = claim_.own_term();
+  const std::string_view recorded = action.kind == Kind::record     ? "only"sv
+                                    : action.recorded || !of_a_node ? "1"sv
+                                                                    : ""sv;
   if (action.ticket == 0) {
     run->question = run_script("say", {wire::kWatchKey, wire::kCellEventsStream},
-                               {term, channel, event, of_a_node ? ""sv : "1"sv}, done);
+                               {term, channel, event, recorded}, done);
   } else {
     // What is put into a health, and a health where there is none.
     wire::NodeHealth health;
@@ -503,8 +571,8 @@ void WatchService::announce(const Watcher::Action& action) {
         run_script(kOps[static_cast<size_t>(action.kind)],
                    {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey,
                     wire::node_health_key(node), wire::lease_key(node)},
-                   {term, channel, event, node, action.lease, action.absent ? "1"sv : ""sv,
-                    health.reason, stamp, whole},
+                   {term, channel, event, recorded, node, action.lease,
+                    action.absent ? "1"sv : ""sv, health.reason, stamp, whole},
                    // Another server may have lost what was judged: the lease there is older, and
                    // would be the same again as the one that the node was lost with.
                    done, redis::Reader::On::this_one);
@@ -523,19 +591,24 @@ void WatchService::on_run(Run& run, const redis::ReaderAnswer& answer) {
                                [&](const auto& other) { return other.get() == &run; });
   const std::unique_ptr<Run> ended = std::move(*at);
   runs_.erase(at);
-  (void)is_refusal(answer.reply);
   const std::string_view words = answer.reply.string();
+  answer.reply.is_string() ? works(Part::verdicts) : void(fails(Part::verdicts, answer));
   const Outcome outcome = words == "announced"sv ? Outcome::announced
                           : words == "already"sv ? Outcome::already
                           : words == "changed"sv ? Outcome::lease_changed
                                                  : Outcome::no_answer;
-  if (outcome == Outcome::announced && run.kind == Kind::lost) {
+  if (words == "moved"sv) {
+    moved_ = true;
+    claim_.on_moved(loop_.now());
+  } else if (outcome == Outcome::announced && run.kind == Kind::lost) {
     ++lost_;
-    log_.warning("node '%s' is lost: its lease was not renewed for %s", run.node.c_str(),
-                 human_duration(run.silent_ms).c_str());
+    if (run.recorded) {
+      log_.warning("node '%s' is lost: its lease was not renewed for %s", run.node.c_str(),
+                   human_duration(run.silent_ms).c_str());
+    }
   } else if (outcome == Outcome::announced && run.kind == Kind::returned) {
     ++returned_;
-    log_.notice("node '%s' has returned", run.node.c_str());
+    if (run.recorded) log_.notice("node '%s' has returned", run.node.c_str());
   } else if (run.kind == Kind::uncertain) {
     ++uncertain_;
     log_.warning(
@@ -547,33 +620,38 @@ void WatchService::on_run(Run& run, const redis::ReaderAnswer& answer) {
   arm();
 }
 
+// --- figures -------------------------------------------------------------------------------------
+
+WatchRole WatchService::role() const {
+  if (holding_) return WatchRole::watching;
+  if (link_.status().state < redis::LinkState::replaying || !claim_.was_read()) {
+    return WatchRole::unknown;
+  }
+  if (!claim_.is_watched()) return WatchRole::nobody;
+  return wire::parse_watch(claim_.watch()) ? WatchRole::watched : WatchRole::unknown;
+}
+
 WatchFigures WatchService::figures() const {
   WatchFigures figures;
-  const MonoTime now = loop_.now();
-  const auto watch = wire::parse_watch(claim_.watch());
+  figures.role = role();
   figures.enabled = enabled_;
   figures.trouble = trouble_;
   figures.lost = lost_;
   figures.returned = returned_;
   figures.uncertain = uncertain_;
   if (holding_) {
-    figures.role = WatchRole::watching;
     figures.node = node_;
     figures.term = claim_.term();
     figures.nodes = watcher_.size();
+    figures.left_out = watcher_.left_out();
     figures.lag = watcher_.lag();
     return figures;
   }
-  if (watch) {
+  if (const auto watch = wire::parse_watch(claim_.watch())) {
     figures.node = watch->node;
     figures.term = watch->term;
   }
-  figures.since = now - renewed_;
-  if (link_.status().state >= redis::LinkState::replaying && read_well_ != MonoTime::min()) {
-    figures.role = figures.since >= kUnwatched ? WatchRole::nobody
-                   : watch                     ? WatchRole::watched
-                                               : WatchRole::unknown;
-  }
+  figures.since = claim_.unchanged(loop_.now());
   return figures;
 }
 

@@ -37,9 +37,11 @@ struct WatchFigures {
   std::string_view node;  // who watches, or was the last one to watch; empty: not known
   Duration since{};       // how long ago the watch last changed
   uint64_t term = 0;
-  // Of this agent's own watching: how many nodes; how late the last look was; how often a node was
-  // announced as lost and as returned, and how often that was held back because so many were.
+  // Of this agent's own watching: how many nodes, and how many more there are; how late the last
+  // look was; how often a node was announced as lost and as returned, and how often that was held
+  // back because so many were.
   size_t nodes = 0;
+  uint64_t left_out = 0;
   Duration lag{};
   uint64_t lost = 0, returned = 0, uncertain = 0;
   std::string_view trouble;  // in words; empty: none
@@ -66,6 +68,9 @@ class WatchService {
   void on_connected();
   // The server is another one than before, or was started again.
   void on_server_changed();
+  // Some of what this agent had written is no longer there. If the server was emptied, the watch is
+  // gone as well, which its next renewal finds. So only the list of nodes is read again.
+  void on_keys_lost() { register_due_ = holding_; }
   // The options may be other ones now.
   void reconfigure();
   // Gives the watch up, so that another agent takes it at once.
@@ -73,10 +78,7 @@ class WatchService {
 
   WatchFigures figures() const;
   // Whether this agent or another one is known to watch.
-  bool is_watched() const {
-    const WatchRole role = figures().role;
-    return role == WatchRole::watching || role == WatchRole::watched;
-  }
+  bool is_watched() const { return role() == WatchRole::watching || role() == WatchRole::watched; }
 
  private:
   // One run of the script that announces something.
@@ -85,6 +87,7 @@ class WatchService {
     uint64_t question;
     uint32_t ticket;  // of the watcher's action; 0: it wants no report
     Watcher::Kind kind;
+    bool recorded;
     std::string node;
     uint32_t silent_ms;
 
@@ -99,8 +102,11 @@ class WatchService {
 
     void on_answer(const redis::ReaderAnswer& answer) { service->on_batch(*this, answer); }
   };
-  using Words = std::vector<std::string_view>;
+  // What is asked for, and may fail while the others work.
+  enum class Part : uint8_t { reading, watch, nodes, dead, leases, verdicts };
+  static constexpr size_t kParts = 6;
 
+  WatchRole role() const;
   void on_read(const redis::QueryReply& reply);
   void on_timer();
   void after_claim();
@@ -114,24 +120,28 @@ class WatchService {
                       Delegate<void(const redis::ReaderAnswer&)> done,
                       redis::Reader::On on = redis::Reader::On::any);
   void on_loaded(const redis::ReaderAnswer& answer);
-  bool is_refusal(redis::Reply reply);
+  void works(Part part);
+  bool fails(Part part, const redis::ReaderAnswer& answer);
+  void say_trouble(Part part, bool for_good, std::string words);
 
   void begin();
   void end();
   void begin_again();
   void cancel_look();
-  void read_register();
-  void on_page(const redis::ReaderAnswer& answer);
-  void on_size(const redis::ReaderAnswer& answer);
-  void ask_page();
+  void read_list(Part part);
+  void on_list(const redis::ReaderAnswer& answer);
+  void take_list(redis::Reply list);
+  void end_register();
+  bool ask_leases(Batch& batch);
   void look();
   void on_batch(Batch& batch, const redis::ReaderAnswer& answer);
   void on_look_part();
   void fail_look();
   void act();
   void announce(const Watcher::Action& action);
+  void ask_script(const Watcher::Action& action, std::unique_ptr<Run> run);
   void on_run(Run& run, const redis::ReaderAnswer& answer);
-  void say_nobody(MonoTime now);
+  void say_nobody();
 
   uv::Loop& loop_;
   const Log& log_;
@@ -147,32 +157,36 @@ class WatchService {
 
   uint64_t read_ = 0;  // under way on the link
   MonoTime read_at_{};
-  MonoTime read_well_ = MonoTime::min();  // the latest answer
-  MonoTime renewed_{};                    // when the watch was last seen to be another than before
   bool nobody_said_ = false;
 
   std::optional<redis::Reader> reader_;  // once this agent has claimed the watch
   uint64_t write_ = 0;
   bool script_sent_ = false;
-  MonoTime refused_until_ = MonoTime::min();
+  std::string load_refusal_;  // why the server does not take the script
   std::string trouble_;
+  Part trouble_part_{};
+  bool trouble_for_good_ = false;
+  MonoTime failing_[kParts];  // since when; MonoTime::min(): it works
 
   // While this agent holds the watch.
   bool holding_ = false;
-  uint64_t connects_ = 0;  // of the reader, at the last look
-  enum class Page : uint8_t { none, nodes, dead } page_ = Page::none;
-  uint64_t page_question_ = 0, size_question_ = 0;
-  std::string cursor_;
+  uint64_t connects_ = 0;     // of the reader, at the last look
+  std::optional<Part> list_;  // that is read now: nodes or dead
+  uint64_t list_question_ = 0;
   bool register_due_ = false;
+  bool left_out_said_ = false;
+  bool moved_ = false;  // the watch may be another's: the next renewal tells
   MonoTime registered_{};
-  uint64_t registered_size_ = 0, size_ = 0;
+  int64_t registered_size_ = 0, size_ = 0;  // -1: it is no list
   std::vector<Batch> batches_;
+  std::string keys_;  // these two are of a question, and kept for the next one
+  std::vector<std::string_view> command_;
   size_t parts_ = 0;   // of the look that are not answered
   MonoTime looked_{};  // when the last look began
   MonoTime not_before_ = MonoTime::min();
   uint64_t looked_at_ms_ = 0;
   std::vector<std::unique_ptr<Run>> runs_;
-  uint64_t lost_ = 0, returned_ = 0, uncertain_ = 0;
+  uint64_t lost_ = 0, returned_ = 0, uncertain_ = 0;  // announcements
 };
 
 }  // namespace nb::fleet

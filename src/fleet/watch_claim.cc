@@ -25,17 +25,20 @@ WatchClaim::WatchClaim(std::string_view node, std::string_view instance, bool en
                        Random random, MonoTime now)
     : node_(node), instance_(instance), enabled_(enabled), random_(random), changed_(now) {}
 
-bool WatchClaim::is_watched(MonoTime now) const {
-  return unchanged(now) < kUnwatched;
+bool WatchClaim::is_watched() const {
+  return holding_ || silence_ < kUnwatched;
 }
 
 void WatchClaim::on_connected(MonoTime now) {
   connected_again_ = connected_ != MonoTime::min();
   connected_ = now;
+  if (must_write_ && under_way_ == Step::nothing) write_at_ = MonoTime::max();
+  not_before_ = MonoTime::min();
 }
 
 bool WatchClaim::was_away(MonoTime now) const {
-  return connected_again_ && now - connected_ < kAway;
+  return (connected_again_ && now - connected_ < kAway) ||
+         (refused_ != MonoTime::min() && now - refused_ < kAway);
 }
 
 void WatchClaim::see(std::string_view watch, MonoTime now) {
@@ -43,6 +46,7 @@ void WatchClaim::see(std::string_view watch, MonoTime now) {
   watch_ = watch;
   was_read_ = true;
   changed_ = now;
+  silence_ = {};
   // Also of a watch that its holder has given up meanwhile: terms rise.
   if (const auto seen = wire::parse_watch(watch)) term_ = std::max(term_, seen->term);
 }
@@ -58,6 +62,7 @@ bool WatchClaim::hold_if_own(std::string_view text, MonoTime next) {
   own_term_ = wire::watch_term_of(text);
   claimed_anew_ = claimed_anew_ || vanished_;
   holding_ = true;
+  must_write_ = false;
   vanished_ = false;
   read_at_ = MonoTime::max();
   write_at_ = next;
@@ -69,14 +74,18 @@ void WatchClaim::on_read(std::string_view watch, MonoTime asked, MonoTime now) {
   // While this agent writes, what was read may be older than what the write will find.
   if (holding_ || under_way_ != Step::nothing) return;
   const bool changed = !was_read_ || !same(watch, watch_);
+  changes_ = changed && was_read_ && wire::parse_watch(watch).has_value();
   see(watch, now);
-  if (hold_if_own(watch, now)) return;
+  if (!must_write_ && hold_if_own(watch, now)) return;
   read_at_ = MonoTime::max();
+  const MonoTime since = std::max(changed_, connected_);
+  // While the server or this agent was stopped, its holder could not renew it.
+  if (now - asked >= kStale) held_up_ = now;
+  if (!changed) silence_ = std::max(asked - std::max(since, held_up_), Duration());
   if (!enabled_) return;
   const auto delay = std::chrono::milliseconds(random_.below(kMostDelayMs));
-  const MonoTime since = std::max(changed_, connected_);
   if (watch.empty() || (!changed && asked - since >= kStale)) {
-    if (write_at_ == MonoTime::max()) write_at_ = now + delay;
+    if (write_at_ == MonoTime::max()) write_at_ = std::max(now + delay, not_before_);
     return;
   }
   write_at_ = MonoTime::max();
@@ -135,6 +144,23 @@ void WatchClaim::not_written(MonoTime now) {
   if (!writes()) return;
   under_way_ = Step::nothing;
   write_at_ = holding_ ? std::max(write_at_, now) : MonoTime::max();
+}
+
+// The server is there and does not take it: it has become a replica, is out of memory, or may not
+// be written to by this user. So it does not take leases either, perhaps, and who is silent is not
+// lost.
+void WatchClaim::refused(MonoTime now, Duration pause) {
+  if (!writes()) return;
+  under_way_ = Step::nothing;
+  holding_ = vanished_ = false;
+  must_write_ = true;
+  refused_ = now;
+  not_before_ = now + pause;
+  read_at_ = write_at_ = MonoTime::max();
+}
+
+void WatchClaim::on_moved(MonoTime now) {
+  if (holding_ && !writes()) write_at_ = std::min(write_at_, now);
 }
 
 }  // namespace nb::fleet

@@ -18,7 +18,10 @@
 //                                  set it to `wanted`)
 //   the script has answered        on_written(), with what the watch is now
 //   there was no answer            not_read(), not_written()
-//   after any of these             is_holding(): what has changed is for Watcher::begin() and
+//   the server has refused to      refused(): this agent no longer has the watch, whatever stands
+//     write it                     there, until it has written it again
+//   a verdict found another watch  on_moved(): the next renewal, at once, tells what has become of
+//   it after any of these             is_holding(): what has changed is for Watcher::begin() and
 //                                  end(); had_to_claim_anew(): for Watcher::begin_again()
 #pragma once
 
@@ -59,6 +62,9 @@ class WatchClaim {
   void not_read();
   // Nobody knows whether it was done. The next read or write tells.
   void not_written(MonoTime now);
+  // Nothing is written before `pause` is over, or the link has a new connection.
+  void refused(MonoTime now, Duration pause);
+  void on_moved(MonoTime now);
 
   bool is_holding() const { return holding_; }
   uint64_t term() const { return term_; }
@@ -67,16 +73,19 @@ class WatchClaim {
   // Whether the watch had vanished and was claimed again since the last call.
   bool had_to_claim_anew() { return std::exchange(claimed_anew_, false); }
 
-  // Whether this agent had lost the server in the last 10 s. Other agents may have, too, and may
-  // not be back: for Watcher::begin().
+  // Whether this agent had lost the server in the last 10 s, or could not write there. Other agents
+  // may have, too, and may not be back: for Watcher::begin().
   bool was_away(MonoTime now) const;
 
   // For the view of the cell. The watch as last read; how long ago it last changed, and whether
-  // somebody watches: false once the watch has not changed for 10 s. Only of use while the server
-  // answers.
+  // somebody watches: false once the watch is proven not to have changed for 10 s, however far
+  // apart the reads are. Only of use while the server answers.
   std::string_view watch() const { return watch_; }
+  bool was_read() const { return was_read_; }
   Duration unchanged(MonoTime now) const { return now - changed_; }
-  bool is_watched(MonoTime now) const;
+  bool is_watched() const;
+  // Another agent has renewed it from one read to the next.
+  bool is_alive_elsewhere() const { return was_read_ && !holding_ && changes_; }
 
  private:
   void see(std::string_view watch, MonoTime now);
@@ -91,16 +100,22 @@ class WatchClaim {
   std::string wanted_;    // what is being written
   std::string own_term_;  // of the latest claim
   MonoTime changed_{};    // when the answer came that showed the latest change
+  Duration silence_{};    // from there to the latest question whose answer showed none
+  MonoTime held_up_ = MonoTime::min();  // when an answer came that had taken long
   MonoTime connected_ = MonoTime::min();
+  MonoTime refused_ = MonoTime::min();
+  MonoTime not_before_ = MonoTime::min();  // nothing is written
   MonoTime read_at_ = MonoTime::max();
   MonoTime write_at_ = MonoTime::max();  // claim or renew
   uint64_t term_ = 0;
   uint64_t seq_ = 0;
   Step under_way_ = Step::nothing;
   bool was_read_ = false;
+  bool changes_ = false;  // the latest read showed another one than before
   bool connected_again_ = false;
   bool holding_ = false;
-  bool vanished_ = false;  // while it was held
+  bool must_write_ = false;  // to hold it: a watch of this agent that was only read proves nothing
+  bool vanished_ = false;    // while it was held
   bool claimed_anew_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/name.h"
 #include "base/text.h"
 #include "wire/lease.h"
@@ -22,16 +23,12 @@ constexpr unsigned kPercent = 100;
 constexpr unsigned kLate = 150;  // of the period: what is later is late
 constexpr unsigned kMostWidening = 400;
 constexpr uint32_t kLeastCrowd = 3;
+// So many losses of one node are recorded, one soon after the other; and one in each such time.
+constexpr int kRecords = 5;
+constexpr Duration kRecordEvery = 10min;
 
 constexpr Duration ms(uint32_t count) {
   return std::chrono::milliseconds(count);
-}
-
-// FNV-1a, 32 bits.
-uint32_t hash(std::string_view text) {
-  uint32_t value = 2166136261u;
-  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 16777619u;
-  return value;
 }
 
 std::string_view run_of(const wire::Lease& lease, std::string_view text) {
@@ -54,7 +51,7 @@ void Watcher::begin(std::string_view own, bool wide) {
 void Watcher::end() {
   nodes_.clear();
   slots_.clear();
-  last_began_ = looked_at_ = next_look_ = MonoTime::min();
+  last_began_ = next_look_ = MonoTime::min();
   lag_ = {};
   late_[0] = late_[1] = kPercent;
   left_out_ = 0;
@@ -83,20 +80,24 @@ void Watcher::index_nodes() {
   size_t size = 64;
   while (size < nodes_.size() * 2 + 2) size *= 2;
   slots_.assign(size, 0);
-  for (size_t i = 0; i < nodes_.size(); ++i) *slot(nodes_[i].name) = static_cast<uint32_t>(i + 1);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    slots_[slot(nodes_[i].name)] = static_cast<uint32_t>(i + 1);
+  }
 }
 
 // Where this name is, or would be.
-uint32_t* Watcher::slot(std::string_view name) {
+size_t Watcher::slot(std::string_view name) const {
   const size_t mask = slots_.size() - 1;
-  size_t at = hash(name) & mask;
+  const uint64_t hash = hash_of(name, kHashBegin ^ seed_);
+  // The lower bits alone depend on the lower bits of the seed only.
+  size_t at = (hash ^ hash >> 32) & mask;
   while (slots_[at] != 0 && !same(nodes_[slots_[at] - 1].name, name)) at = (at + 1) & mask;
-  return &slots_[at];
+  return at;
 }
 
 size_t Watcher::find(std::string_view node) const {
   if (slots_.empty()) return size();
-  const uint32_t found = *const_cast<Watcher*>(this)->slot(node);
+  const uint32_t found = slots_[slot(node)];
   return found != 0 ? found - 1 : size();
 }
 
@@ -114,7 +115,7 @@ Watcher::Node* Watcher::add(std::string_view name) {
   if (slots_.size() < size() * 2) {
     index_nodes();
   } else {
-    *slot(name) = static_cast<uint32_t>(size());
+    slots_[slot(name)] = static_cast<uint32_t>(size());
   }
   return &nodes_.back();
 }
@@ -122,7 +123,12 @@ Watcher::Node* Watcher::add(std::string_view name) {
 void Watcher::begin_register() {
   looking_ = false;
   left_out_ = 0;
-  for (Node& node : nodes_) node.listed = false;
+  for (Node& node : nodes_) {
+    node.listed = false;
+    // Of one that was announced the mark says that it is still lost; one that has stopped is not to
+    // be waited for.
+    if (node.ticket == 0 && !is_judged(node)) node.orphan = false;
+  }
 }
 
 void Watcher::add_node(std::string_view name) {
@@ -137,6 +143,7 @@ void Watcher::mark_lost(std::string_view name, std::string_view lease) {
   Node* node = watching_ ? add(name) : nullptr;
   if (node == nullptr || node->ticket != 0) return;
   node->orphan = !node->listed;
+  if (!node->lost) node->recorded = true;
   node->lost = true;
   node->suspect = false;
   node->judged = lease;
@@ -224,7 +231,6 @@ void Watcher::end_look(MonoTime now) {
     if (uncertain_) hold_until_ = now + hold_;
   }
   last_began_ = began_;
-  looked_at_ = now;
   look_for_crowd();
   judge();
   plan();
@@ -319,6 +325,15 @@ bool Watcher::has_returned(const Node& node) const {
                std::string_view(node.lease).substr(0, node.run_bytes));
 }
 
+bool Watcher::may_record(const Node& node) const {
+  return node.recorded_until <= began_ + (kRecords - 1) * kRecordEvery;
+}
+
+void Watcher::note_record(Node& node) {
+  node.recorded = true;
+  node.recorded_until = std::max(node.recorded_until, began_) + kRecordEvery;
+}
+
 void Watcher::judge() {
   next_ = 0;
   for (Node& node : nodes_) {
@@ -333,6 +348,8 @@ void Watcher::judge() {
       want(node, Kind::returned);
     } else if (judged && !uncertain_ && silent.is_over()) {
       want(node, Kind::lost);
+    } else if (node.lost && !node.recorded && may_record(node)) {
+      want(node, Kind::record);
     } else if (node.malformed && !node.told) {
       want(node, Kind::malformed);
     }
@@ -380,11 +397,16 @@ bool Watcher::next(Action& action) {
     case Kind::malformed:
       node.told = true;
       return true;
+    case Kind::record:
+      note_record(node);
+      return true;
     case Kind::lost:
       node.judged = node.lease;
+      action.recorded = node.recorded = may_record(node);
       break;
     case Kind::returned: {
       action.before = node.judged;
+      action.recorded = node.recorded;
       const std::string_view run = std::string_view(node.lease).substr(0, node.run_bytes);
       const size_t boot = run.find(' ');
       action.how = node.judged.starts_with(run) && node.judged[run.size()] == ' ' ? How::network
@@ -414,6 +436,7 @@ void Watcher::report(uint32_t ticket, Outcome outcome, MonoTime now) {
     } else if (done) {
       node.lost = true;
       node.suspect = false;
+      if (outcome == Outcome::announced && node.recorded) note_record(node);
     } else if (outcome == Outcome::lease_changed) {
       // What it was judged with stays: an earlier try, whose answer was lost, may have announced
       // it. Then the new lease withdraws that.

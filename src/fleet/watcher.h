@@ -16,6 +16,10 @@
 //   waits one more full patience. Then each node that is still silent is announced alone.
 // - A verdict is a question to the script on the server, which compares the lease with the one that
 //   was judged. So a late verdict cannot hit a node that has come back.
+// - A node that is lost again and again is announced each time, but recorded only now and then, so
+//   that it does not push out what was recorded of others. A return is recorded if its loss was,
+//   and the loss of one that stays away is recorded later. So the last that is recorded of a node
+//   is true, in the end.
 // - Nobody is judged without a lease that this watcher has seen: not a node of an earlier version,
 //   not one whose lease is malformed. Where a lease that was seen is gone (deleted, expired,
 //   evicted), the node has its full patience to write it again. An agent that stops cleanly says so
@@ -70,6 +74,7 @@ class Watcher {
     lost,       // ask the script to announce it: `lease`, `absent`
     returned,   // ask the script to withdraw the announcement: `lease`, `before`, `how`
     malformed,  // to be said in the log: it comes once, until the lease was good again
+    record,     // of a node whose loss was announced: to be recorded after all
     uncertain,  // announce: `silent` of `nodes` nodes seem to be lost at once; nothing else is
                 // announced as lost until `sure`
     sure,       // announce: the end of that
@@ -88,7 +93,8 @@ class Watcher {
     bool absent = false;
     std::string_view before;  // of `returned`: the lease that it was announced as lost with
     How how{};
-    uint32_t silent_ms = 0;  // since the last change was seen (suspect, lost)
+    bool recorded = false;   // of `lost` and `returned`: also in the stream
+    uint32_t silent_ms = 0;  // since the last change was seen (suspect, lost, record)
     uint32_t silent = 0;     // of `uncertain`
     uint32_t nodes = 0;
     // Names this action to report(); 0: nothing is to be reported. The views are valid until the
@@ -105,7 +111,8 @@ class Watcher {
   };
   // If the script says that the watch is another's: end() instead.
 
-  Watcher() = default;
+  // `seed`: what others cannot guess, since they choose the names of the nodes.
+  explicit Watcher(uint64_t seed = 0) : seed_(seed) {}
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
@@ -118,15 +125,16 @@ class Watcher {
   void begin_again();
   // The watch is another's. All is forgotten; reports of earlier actions have no effect.
   void end();
-  bool is_watching() const { return watching_; }
 
   // The names of all nodes that are known to the cell, in any order. What is no name is left out.
   // A node that is named no longer is forgotten. But a node that was there before begin_again()
-  // stays if it has not returned: its entry may be what the server has lost.
+  // stays until it returns, stops or is announced: its entry may be what the server has lost. An
+  // announced one stays as long as its mark.
   void begin_register();
   void add_node(std::string_view node);
   void mark_lost(std::string_view node, std::string_view lease);
   void end_register() { drop_unlisted(); }
+  // How many there were no room for.
   uint32_t left_out() const { return left_out_; }
 
   // The nodes, in no order. Indexes change with the register and with begin_again().
@@ -148,18 +156,13 @@ class Watcher {
   bool next(Action& action);
   void report(uint32_t ticket, Outcome outcome, MonoTime now);
 
-  // For the view of the cell and for stats.
-  State state(size_t index) const;
-  // When the latest change of its lease was seen; it may have been earlier than this term's first
-  // look.
-  MonoTime changed(size_t index) const { return nodes_[index].changed; }
-  // The node's index, or size().
-  size_t find(std::string_view node) const;
-  bool is_uncertain() const { return uncertain_; }
-  // When the last whole look ended; MonoTime::min() before the first of a term.
-  MonoTime looked_at() const { return looked_at_; }
-  // By how much the latest look was late, and what that makes of every patience, in percent.
+  // By how much the latest look was late.
   Duration lag() const { return lag_; }
+
+  // For tests. What a node is; its index, or size(); what late looks make of every patience, in
+  // percent.
+  State state(size_t index) const;
+  size_t find(std::string_view node) const;
   unsigned widening() const;
 
  private:
@@ -168,7 +171,9 @@ class Watcher {
     std::string lease;   // the latest that could be read
     std::string judged;  // the lease with which it was, or may have been, announced as lost
     MonoTime changed{};  // when the answer came that showed the latest change
-    uint64_t seq = 0;    // these four are of `lease`
+    // When all that was recorded of it would have been in its time, had it come one by one.
+    MonoTime recorded_until = MonoTime::min();
+    uint64_t seq = 0;  // these four are of `lease`
     uint32_t patience_ms = 0;
     uint32_t interval_ms = 0;
     uint16_t run_bytes = 0;  // its front: boot id and instance
@@ -181,6 +186,7 @@ class Watcher {
     bool suspect = false;
     bool held = false;      // was among those that fell silent at once
     bool lost = false;      // was announced
+    bool recorded = true;   // and recorded
     bool listed = false;    // is in the register
     bool appeared = false;  // in the register again: the agent has written that
     bool orphan = false;    // was there before the server may have lost its register
@@ -194,11 +200,13 @@ class Watcher {
   };
 
   Node* add(std::string_view name);
-  uint32_t* slot(std::string_view name);
+  size_t slot(std::string_view name) const;
   void index_nodes();
   void drop_unlisted();
   bool is_judged(const Node& node) const;
   bool has_returned(const Node& node) const;
+  bool may_record(const Node& node) const;
+  void note_record(Node& node);
   Silence silence(const Node& node) const;
   bool is_in_crowd(const Node& node, const Silence& silence) const;
   void want(Node& node, Kind kind);
@@ -209,10 +217,10 @@ class Watcher {
 
   std::vector<Node> nodes_;
   std::vector<uint32_t> slots_;  // open hash by name: index + 1
+  uint64_t seed_;
   std::string own_;
   MonoTime began_{};                       // this look
   MonoTime last_began_ = MonoTime::min();  // the whole look before
-  MonoTime looked_at_ = MonoTime::min();
   MonoTime next_look_ = MonoTime::min();
   MonoTime since_{};  // silence counts from here at the earliest
   MonoTime hold_until_{};

@@ -46,7 +46,7 @@ std::string other_events_stream(std::string_view node) {
   return join("stream:events:", node);
 }
 std::string lease_key(std::string_view node) {
-  return join("nodebeat:lease:", node);
+  return join(kLeasePrefix, node);
 }
 std::string robot_telemetry_stream(std::string_view node) {
   return join("stream:robot_telemetry:", node);

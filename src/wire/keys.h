@@ -30,6 +30,7 @@ inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
 // STRING: the lease of a node, one line of words (wire/lease.h), with a time to live that only
 // tidies up. Nobody judges by whether it exists.
+inline constexpr std::string_view kLeasePrefix = "nodebeat:lease:";
 std::string lease_key(std::string_view node);
 // STRING: which agent watches the leases (wire/lease.h). HASH of the nodes that were announced as
 // lost: node -> the lease that it was lost with.

@@ -69,8 +69,8 @@ std::string client_lost_event(const EventSource& source, const EventClient& clie
 //   node_cleared       watcher: it was after all
 //   node_lost          boot_id, cause, last_change_ms, watcher: it was not for too long
 //   node_returned      boot_id, how, watcher: withdraws that; how it comes back
-//   watcher_uncertain  silent, nodes: so many of so many are silent at once, which it does not
-//   believe watcher_sure       the end of that
+//   watcher_uncertain  silent, nodes: so many of so many are silent at once that it doubts it
+//   watcher_sure       the end of that
 struct WatchNews {
   std::string_view type;
   std::string_view boot_id = {};

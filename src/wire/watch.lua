@@ -18,11 +18,44 @@ local function line(key)
   return is_error(text) and '' or text
 end
 
--- KEYS: leases. Returns them.
+-- The same of a field of a hash. False: there is none. A longer one than `most` counts as an empty one.
+local function field(key, name, most)
+  local size = redis.pcall('HSTRLEN', key, name)
+  if is_error(size) then
+    return size
+  end
+  return size > most and '' or redis.call('HGET', key, name)
+end
+
+-- KEYS: nodes, leases. Returns how many nodes the list has (an error: it is none), and the leases.
 if op == 'look' then
-  local out = {}
-  for i = 1, #KEYS do
+  local out = {redis.pcall('HLEN', KEYS[1])}
+  for i = 2, #KEYS do
     out[i] = line(KEYS[i])
+  end
+  return out
+end
+
+-- KEYS: nodes, or dead. ARGV: op, how many entries and bytes at most. Returns the names of the nodes,
+-- each of `marks` with its lease behind it; or only how many there are, if these are too many. What is too
+-- long for the name of a node is left out. The text behind a name may be of any size, so none is read that
+-- is not wanted.
+if op == 'names' or op == 'marks' then
+  local size = redis.pcall('HLEN', KEYS[1])
+  if is_error(size) or size > tonumber(ARGV[2]) then
+    return size
+  end
+  local names, out, bytes = redis.call('HKEYS', KEYS[1]), {}, tonumber(ARGV[3])
+  for i = 1, #names do
+    if #names[i] <= 64 then
+      local lease = op == 'marks' and field(KEYS[1], names[i], 384)
+      out[#out + 1] = names[i]
+      out[#out + 1] = lease or nil
+      bytes = bytes - #names[i] - (lease and #lease or 0)
+      if bytes < 0 then
+        return size
+      end
+    end
   end
   return out
 end
@@ -80,37 +113,37 @@ if op == 'renew' then
   return ARGV[3]
 end
 
--- ARGV[3], ARGV[4]: the channel and the event.
-local function tell(stream)
-  if stream then
-    redis.pcall('XADD', stream, 'MAXLEN', '~', 10000, '*', 'channel', ARGV[3], 'event', ARGV[4])
+-- ARGV[3], ARGV[4]: the channel and the event. ARGV[5]: empty: it is not recorded; `only`: it is recorded, and
+-- was said before.
+local function tell()
+  if ARGV[5] ~= '' then
+    redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'channel', ARGV[3], 'event', ARGV[4])
   end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
+  if ARGV[5] ~= 'only' then
+    redis.call('PUBLISH', ARGV[3], ARGV[4])
+  end
   return 'announced'
 end
 local refusal = forbidden('PUBLISH', ARGV[3], '')
 
--- KEYS: watch, stream. ARGV[5]: whether it is recorded. The time in an event makes it another one than
--- those before.
+-- KEYS: watch, stream. The time in an event makes it another one than those before.
 if op == 'say' then
-  if ARGV[5] == '' then
-    return refusal or tell()
-  end
-  local latest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 16)
-  refusal = refusal or forbidden('XADD', KEYS[2], '*', 'event', '')
+  local latest = ARGV[5] ~= '' and redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 16) or {}
+  refusal = refusal or ARGV[5] ~= '' and forbidden('XADD', KEYS[2], '*', 'event', '')
   for i = 1, refusal and 0 or #latest do
     if latest[i][2][4] == ARGV[4] then
       return 'already'
     end
   end
-  return refusal or tell(KEYS[2])
+  return refusal or tell()
 end
 
--- KEYS: watch, stream, dead, health, lease. ARGV[5]: the node; ARGV[6]: its lease.
-local node, lease = ARGV[5], ARGV[6]
-local known = redis.call('HGET', KEYS[3], node)
-local health = redis.pcall('HGET', KEYS[4], 'health')
-refusal = refusal or forbidden('XADD', KEYS[2], '*', 'event', '') or forbidden('HSET', KEYS[3], node, '') or
+-- KEYS: watch, stream, dead, health, lease. ARGV[6]: the node; ARGV[7]: its lease. A health of more than
+-- 32 KiB is none, as for all who read healths.
+local node, lease = ARGV[6], ARGV[7]
+local known = field(KEYS[3], node, 384)
+local health = field(KEYS[4], 'health', 32768)
+refusal = is_error(known) and known or refusal or forbidden('XADD', KEYS[2], '*', 'event', '') or forbidden('HSET', KEYS[3], node, '') or
   forbidden('HDEL', KEYS[3], node) or forbidden('HSET', KEYS[4], 'health', '') or
   forbidden('PEXPIRE', KEYS[4], '1')
 if refusal then
@@ -123,33 +156,33 @@ local function keep(text, ttl)
   end
 end
 
--- ARGV[7]: whether the lease has to be gone; ARGV[8], ARGV[9]: the reason and the timestamp for the health;
--- ARGV[10]: a whole health, if there is none. The last known figures stay.
+-- ARGV[8]: whether the lease has to be gone; ARGV[9], ARGV[10]: the reason and the timestamp for the health;
+-- ARGV[11]: a whole health, if there is none. The last known figures stay.
 if op == 'lost' then
-  if line(KEYS[5]) ~= (ARGV[7] ~= '' and '' or lease) then
+  if line(KEYS[5]) ~= (ARGV[8] ~= '' and '' or lease) then
     return 'changed'
   elseif known == lease then
     return 'already'
   end
   redis.call('HSET', KEYS[3], node, lease)
-  local down = ARGV[10]
+  local down = ARGV[11]
   if type(health) == 'string' then
     local text, changed = health:gsub('"is_reachable"%s*:%s*true', function()
-      return '"is_reachable":false,"reason":"' .. ARGV[8] .. '"'
+      return '"is_reachable":false,"reason":"' .. ARGV[9] .. '"'
     end, 1)
     if changed == 1 then
       down = text:gsub('"timestamp"%s*:%s*"[^"]*"', function()
-        return '"timestamp":"' .. ARGV[9] .. '"'
+        return '"timestamp":"' .. ARGV[10] .. '"'
       end, 1)
     elseif health:find('"is_reachable"%s*:%s*false') then
       down = health
     end
   end
   keep(down, 86400000)
-  return tell(KEYS[2])
+  return tell()
 end
 
--- returned: ARGV[6] is the lease as it was seen. The mark is withdrawn if it is another one than both that and
+-- returned: ARGV[7] is the lease as it was seen. The mark is withdrawn if it is another one than both that and
 -- the lease as it is now. The node's own next beat comes soon.
 if not known then
   return 'already'
@@ -166,4 +199,4 @@ if type(health) == 'string' then
     redis.call('HDEL', KEYS[4], 'health')
   end
 end
-return tell(KEYS[2])
+return tell()

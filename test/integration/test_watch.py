@@ -312,6 +312,36 @@ def test_who_dies_while_redis_is_away_is_announced_afterwards(watched):
     assert told(watched.redis) == [("node_lost", "ook")]
 
 
+def test_a_redis_that_takes_no_writes_kills_nobody(watched, connect):
+    """The leases stand still for longer than anybody's patience."""
+    clients = [connect(agent) for agent in (watched.hog, watched.ook)]
+    watched.redis.config_set("maxmemory", 1)
+    wait_until(lambda: clients[0].call("agent.stats")["watch"]["role"] != "watching")
+    seen = lease(watched.redis, "ook")
+    wait_until(lambda: all(c.call("agent.stats")["link"]["failures"] > 50 for c in clients), 20)
+    assert lease(watched.redis, "ook") == seen
+    watched.redis.config_set("maxmemory", 0)
+    wait_until(lambda: int(lease(watched.redis, "ook")[2]) > int(seen[2]))
+    wait_for_holder(watched.redis, after=1)
+    assert_only_this_dies(watched)
+    assert [c.call("agent.stats")["watch"]["trouble"] for c in clients] == [None] * 2
+
+
+def test_a_key_that_is_evicted_again_and_again_holds_no_death_back(redis_server, make_agent):
+    redis = redis_server.client()
+    agent = make_agent(redis_server.url(), "hog", settings={**FAST, "heartbeat.interval": "500ms"})
+    wait_for_holder(redis, "hog")
+    redis_server.wait_for_beat("hog")
+    PaperNode(redis, "paper")
+
+    def evict_and_look():
+        redis.delete("node:health:hog")
+        return ("node_lost", "paper") in told(redis)
+
+    wait_until(evict_and_look)
+    agent.wait_for_log("redis has lost what was written")
+
+
 def test_every_node_says_by_itself_that_redis_is_gone(watched, connect):
     clients = [connect(agent) for agent in (watched.hog, watched.ook)]
     for client in clients:
@@ -423,6 +453,57 @@ def test_names_that_are_none_are_left_out(watched):
         watched.redis.hset(NODES, name, "{}")
         watched.redis.set(f"nodebeat:lease:{name}", "b i 1 250 1000")
     assert_only_this_dies(watched)
+
+
+@pytest.mark.parametrize("key", [NODES, DEAD])
+@pytest.mark.parametrize("field", ["long", "x" * 5_000_000], ids=["text", "name"])
+def test_what_is_too_long_for_a_list_ends_no_watching(watched, connect, key, field):
+    """It is longer than any answer may be that the agent reads."""
+    watched.redis.hset(key, field, "x" * 5_000_000)
+    assert_only_this_dies(watched)
+    assert connect(watched.hog).call("agent.stats")["watch"]["trouble"] is None
+
+
+def trouble_of(agent, connect):
+    said = processes.spawn([find_ctl(), "--socket", agent.socket_path, "doctor", "--json"], stdout=-1)
+    findings = json.loads(said.communicate(timeout=20)[0])["findings"]
+    watch = [f["text"] for f in findings if f["check"] == "watch" and f["level"] != "ok"]
+    return connect(agent).call("agent.stats")["watch"]["trouble"], watch
+
+
+@pytest.mark.parametrize("key", [NODES, DEAD])
+def test_a_list_that_cannot_be_read_is_said_until_it_can(watched, connect, key):
+    kept = watched.redis.hgetall(key)
+    watched.redis.delete(key)
+    watched.redis.set(key, "no list")
+    watched.hog.wait_for_log(f"redis refuses the list of .*{key}.*: WRONGTYPE", timeout=20)
+    trouble, said = trouble_of(watched.hog, connect)
+    assert "WRONGTYPE" in trouble and said
+    watched.redis.delete(key)
+    if kept:
+        watched.redis.hset(key, mapping=kept)
+    watched.hog.wait_for_log("lets this agent watch the cell again", timeout=20)
+    assert trouble_of(watched.hog, connect) == (None, [])
+    assert len(watched.hog.logged("redis refuses the list")) == 1
+    assert_only_this_dies(watched)
+
+
+def test_a_list_of_too_many_is_said_and_the_known_nodes_are_watched(watched, connect):
+    client = connect(watched.hog)
+    wait_until(lambda: client.call("agent.stats")["watch"]["nodes"] == 2)
+    watched.redis.hset(NODES, mapping={f"x{i}": "{}" for i in range(20_001)})
+    watched.hog.wait_for_log("nodebeat:nodes.* is too long to be read: it has 20003 entries")
+    trouble, said = trouble_of(watched.hog, connect)
+    assert "20003 entries" in trouble and said
+    watched.ook.kill()
+    wait_told(watched.redis, "node_lost", "ook")
+
+
+def test_nodes_for_which_there_is_no_room_are_counted(watched, connect):
+    watched.redis.hset(NODES, mapping={f"x{i}": "{}" for i in range(10_005)})
+    watched.hog.wait_for_log("the cell has 7 nodes more than the 10000 that can be watched")
+    stats = connect(watched.hog).call("agent.stats")["watch"]
+    assert (stats["nodes"], stats["left_out"]) == (10_000, 7)
 
 
 @pytest.mark.parametrize("text", ["nonsense", "hog hog-1 1 1 0 0", "x" * 5000], ids=["words", "old", "long"])

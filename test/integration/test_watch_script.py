@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from support.session_script import INDEX, SEALS, Writer
 from support.waiting import wait_until
-from support.watch import DEAD, STREAM, WATCH, Holder
+from support.watch import DEAD, NODES, STREAM, WATCH, Holder
 
 pytestmark = pytest.mark.own_users("it runs the script as the admin")
 HEALTH = '{"timestamp":"then","node_id":"eek","cpu_percent":12.5,"is_reachable":true,"last_heartbeat":"then"}'
@@ -78,7 +78,34 @@ def test_whoever_leaves_takes_only_the_own_watch_away(redis, hog):
 def test_a_look_reads_no_more_than_a_lease_has(redis, hog, eek):
     redis.set("nodebeat:lease:ook", "x" * 100_000)
     redis.hset("nodebeat:lease:hog", "a", "b")
-    assert hog.look("eek", "nobody", "ook", "hog") == [LEASE, "", "x" * 385, ""]
+    redis.hset(NODES, mapping={"eek": "{}", "ook": "{}"})
+    assert hog.look("eek", "nobody", "ook", "hog") == [2, LEASE, "", "x" * 385, ""]
+    assert hog.look() == [2]
+
+
+def test_of_the_list_of_nodes_only_names_are_read(redis, hog):
+    assert hog.names() == []
+    redis.hset(NODES, mapping={"ook": "x" * 5_000_000, "eek": "{}", "n" * 65: "{}", "n" * 64: "{}"})
+    assert sorted(hog.names()) == ["eek", "n" * 64, "ook"]
+    assert hog.names(entries=4) and hog.names(entries=3) == 4
+    assert hog.names(size=70) and hog.names(size=69) == 4
+
+
+def test_of_the_marks_only_leases_are_read(redis, hog):
+    redis.hset(DEAD, mapping={"ook": "x" * 5_000_000, "eek": LEASE, "n" * 65: LEASE, "hog": "y" * 385})
+    marks = hog.marks()
+    assert dict(zip(marks[::2], marks[1::2])) == {"ook": "", "eek": LEASE, "hog": ""}
+    assert hog.marks(entries=3) == 4 and hog.marks(size=10) == 4
+
+
+def test_a_list_of_another_type_is_an_error_without_harm(redis, hog):
+    redis.set(NODES, "x")
+    redis.set(DEAD, "x")
+    for read in (hog.names, hog.marks):
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            read()
+    size, lease = hog.look("eek")
+    assert "WRONGTYPE" in str(size) and lease == ""
 
 
 # --- verdicts -----------------------------------------------------------------------------------
@@ -149,6 +176,18 @@ def test_signs_that_mean_something_to_lua_are_only_signs(redis, hog, eek):
     assert health(redis)["is_reachable"] is True
 
 
+def test_a_health_or_a_mark_of_any_size_is_none(redis, hog, eek):
+    redis.hset("node:health:eek", "health", '{"is_reachable":true,"x":"' + "x" * 5_000_000 + '"}')
+    redis.hset(DEAD, "eek", "x" * 5_000_000)
+    assert hog.lost("eek", LEASE) == "announced"
+    assert health(redis) == {"whole": 1} and redis.hget(DEAD, "eek") == LEASE
+    huge = '{"is_reachable":false,"reason":"lease not renewed for 1 s","x":"' + "x" * 40_000 + '"}'
+    redis.hset("node:health:eek", "health", huge)
+    redis.set("nodebeat:lease:eek", "b i 8 1000 3000")
+    assert hog.returned("eek", "b i 8 1000 3000") == "announced"
+    assert redis.hget("node:health:eek", "health") == huge
+
+
 def test_foreign_blanks_in_a_health_are_no_hindrance(redis, hog, eek):
     redis.hset("node:health:eek", "health", '{"timestamp": "then", "is_reachable": true}')
     assert hog.lost("eek", LEASE) == "announced"
@@ -214,10 +253,24 @@ def test_what_the_watcher_says_is_recorded_once(redis, hog, heard):
     for event in ('{"type":"a"}', '{"type":"b"}'):
         assert hog.say(event) == "announced"
     assert hog.say('{"type":"a"}') == "already"
-    assert hog.say('{"type":"c"}', recorded=False) == "announced"
+    assert hog.say('{"type":"c"}', recorded="") == "announced"
     assert [fields["event"] for _, fields in redis.xrange(STREAM)] == ['{"type":"a"}', '{"type":"b"}']
     heard.wait_for("c")
     assert [m["type"] for m in heard.messages] == ["a", "b", "c"]
+    assert hog.say('{"type":"d"}', recorded="only") == "announced"
+    assert hog.say('{"type":"e"}', recorded="") == "announced"
+    heard.wait_for("e")
+    assert [m["type"] for m in heard.messages] == ["a", "b", "c", "e"]
+    assert json.loads(redis.xrevrange(STREAM, count=1)[0][1]["event"]) == {"type": "d"}
+
+
+def test_a_verdict_that_is_not_recorded_is_said_all_the_same(redis, hog, eek, heard):
+    assert hog.lost("eek", LEASE, recorded="") == "announced"
+    redis.set("nodebeat:lease:eek", "b i 8 1000 3000")
+    assert hog.returned("eek", "b i 8 1000 3000", recorded="") == "announced"
+    heard.wait_for("node_returned")
+    assert [m["type"] for m in heard.messages] == ["node_lost", "node_returned"]
+    assert not redis.exists(STREAM)
 
 
 # --- sessions whose time is over ----------------------------------------------------------------

@@ -15,6 +15,7 @@ constexpr Duration kIdle = 5s;
 constexpr Duration kBeat = 5s;
 constexpr Duration kRegisterAge = 10s;
 constexpr int kMostRuns = 32;
+constexpr Duration kAgain = 250ms;  // after a refusal
 
 }  // namespace
 
@@ -299,6 +300,8 @@ void Agent::respond(bool reader, int epoch, uint64_t id, const Reply& reply) {
     const Question question = std::move(channel.questions.front());
     channel.questions.pop_front();
     question.done(&reply);
+    // The link gives up a connection on which its writes are refused.
+    if (reply.refused && !reader && channel.epoch == epoch) close(channel, "refused");
   });
 }
 
@@ -396,7 +399,9 @@ void Agent::write(bool renews) {
             {renews ? Request::Op::renew : Request::Op::claim, 0, -1, std::string(write.expected),
              std::string(write.wanted)},
             [this](const Reply* reply) {
-              if (reply != nullptr) {
+              if (reply != nullptr && reply->refused) {
+                claim_->refused(local(), kAgain);
+              } else if (reply != nullptr) {
                 claim_->on_written(reply->text, local());
               } else {
                 claim_->not_written(local());
@@ -527,6 +532,7 @@ void Agent::act() {
                                         "is to be lost",
                                         "is to be returned",
                                         "is malformed",
+                                        "is recorded after all",
                                         "",
                                         ""};
       trace((std::string(action.node) + " " + kWords[static_cast<size_t>(action.kind)]).c_str());
@@ -544,6 +550,7 @@ void Agent::act() {
                              --runs_;
                              if (!holding_ || term != terms_) return;
                              const std::string text = reply != nullptr ? reply->text : "";
+                             if (text == "moved") claim_->on_moved(local());
                              watcher_.report(ticket,
                                              text == "announced" ? Outcome::announced
                                              : text == "already" ? Outcome::already

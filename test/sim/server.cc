@@ -44,6 +44,10 @@ Reply Server::execute(const Request& request) {
   using Op = Request::Op;
   Reply reply;
   const int node = request.node;
+  if (!takes_writes_ && request.writes()) {
+    reply.refused = true;
+    return reply;
+  }
   switch (request.op) {
     case Op::hello:
       break;
@@ -131,6 +135,12 @@ void Server::go_on() {
   world_.say("redis: goes on");
   stopped_ = false;
   for (const auto& what : std::exchange(waiting_, {})) what();
+}
+
+void Server::take_writes(bool takes) {
+  if (takes_writes_ == takes) return;
+  world_.say(takes ? "redis: takes writes again" : "redis: takes no writes");
+  takes_writes_ = takes;
 }
 
 void Server::go_down() {

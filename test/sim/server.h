@@ -1,6 +1,6 @@
 // The server of the simulation: what Redis and the script wire/watch.lua do, and what a server can
-// do to those that use it. It can be stopped, be restarted, be emptied, and fail over to one that
-// has lost its latest writes.
+// do to those that use it. It can be stopped, take no writes, be restarted, be emptied, and fail
+// over to one that has lost its latest writes.
 #pragma once
 
 #include <array>
@@ -39,12 +39,17 @@ struct Request {
   std::vector<uint8_t> nodes = {};
 
   bool is_verdict() const { return op == Op::lost || op == Op::returned; }
+  bool writes() const {
+    return op == Op::lease || op == Op::entry || op == Op::claim || op == Op::renew ||
+           is_verdict() || op == Op::say || op == Op::leave;
+  }
 };
 
 struct Reply {
   std::string text = {};
   std::vector<std::pair<int, std::string>> list = {};
-  int count = 0;  // of the register, of a look
+  int count = 0;         // of the register, of a look
+  bool refused = false;  // an error: the server takes no writes
 };
 
 std::string node_name(int node);
@@ -91,6 +96,8 @@ class Server {
 
   void stop();
   void go_on();
+  // Out of memory, or a replica.
+  void take_writes(bool takes);
   void go_down();
   // With what it had, or without what was written in the last `lost`.
   void come_up(Duration lost);
@@ -126,6 +133,7 @@ class Server {
   int generation_ = 0;
   bool up_ = true;
   bool stopped_ = false;
+  bool takes_writes_ = true;
 };
 
 }  // namespace nb::sim

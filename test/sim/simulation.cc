@@ -192,6 +192,11 @@ void Simulation::strike_server(uint64_t how) {
   } else if (how == 2) {
     disturb(3s);
     server_.come_up(world_.upto(1s));
+  } else if (how == 3) {
+    const Duration refuses = time(15s);
+    disturb(refuses + 3s);
+    server_.take_writes(false);
+    world_.after(refuses, [this] { server_.take_writes(true); });
   } else {
     disturb(6s);  // until the register is whole again
     server_.empty();
@@ -243,7 +248,7 @@ void Simulation::fault() {
   } else if (what < 55) {
     strike_crowd();
   } else if (what < 75) {
-    strike_server(world_.below(4));
+    strike_server(world_.below(5));
   } else if (what < 82) {
     meddle();
   } else if (what < 88) {
@@ -284,6 +289,7 @@ void Simulation::end_faults() {
   disturb(1s);
   if (!server_.is_up()) server_.come_up(0s);
   server_.go_on();
+  server_.take_writes(true);
   network_.most = calm_.most;
   network_.loss_percent = 0;
   network_.spite_percent = 0;

@@ -142,19 +142,113 @@ TEST_F(WatchClaimTest, OfManyCandidatesFewClaim) {
 TEST_F(WatchClaimTest, AnAgentThatIsExcludedNeverClaimsAndKnowsThatNobodyWatches) {
   Agent& agent = add("hog", 0s, false);
   run_for(9s);
-  EXPECT_TRUE(agent.claim.is_watched(now_)) << "it has not waited for long enough";
+  EXPECT_TRUE(agent.claim.is_watched()) << "it has not waited for long enough";
   run_for(2s);
-  EXPECT_FALSE(agent.claim.is_watched(now_));
+  EXPECT_FALSE(agent.claim.is_watched());
   EXPECT_EQ(agent.claims, 0);
   Agent& other = add("ook");
   run_for(2s);
-  EXPECT_TRUE(agent.claim.is_watched(now_));
+  EXPECT_TRUE(agent.claim.is_watched());
   EXPECT_EQ(wire::watch_term_of(agent.claim.watch()), wire::watch_term_of(watch_));
   other.running = false;
   run_for(20s);
   EXPECT_EQ(agent.claims, 0);
-  EXPECT_FALSE(agent.claim.is_watched(now_));
+  EXPECT_FALSE(agent.claim.is_watched());
   EXPECT_GE(agent.claim.unchanged(now_), 19s);
+}
+
+TEST_F(WatchClaimTest, ReadsThatAreAMinuteApartTellWhetherSomebodyWatches) {
+  Agent& agent = add("hog", 0s, false);
+  for (int i = 1; i <= 5; ++i) {
+    watch_ = "ook ook-1 4 " + std::to_string(i) + " 0 0";
+    read(agent);
+    EXPECT_TRUE(agent.claim.is_watched());
+    now_ += 1min;
+  }
+  read(agent);
+  EXPECT_FALSE(agent.claim.is_watched()) << "the same as a minute ago";
+}
+
+TEST_F(WatchClaimTest, AServerThatWasStoppedOrAwayWasNotUnwatched) {
+  Agent& agent = add("hog", 0s, false);
+  watch_ = "ook ook-1 4 1 0 0";
+  read(agent);
+  agent.claim.on_read(watch_, now_ + 1s, now_ + 13s);  // stopped
+  now_ += 13s;
+  EXPECT_TRUE(agent.claim.is_watched());
+  now_ += 1s;
+  read(agent);
+  EXPECT_TRUE(agent.claim.is_watched()) << "its holder has had no time to renew it";
+  now_ += 1min;
+  agent.claim.on_connected(now_);
+  now_ += 1s;
+  read(agent);
+  EXPECT_TRUE(agent.claim.is_watched());
+  now_ += 10s;
+  read(agent);
+  EXPECT_FALSE(agent.claim.is_watched());
+}
+
+TEST_F(WatchClaimTest, WhoseRenewalIsRefusedHoldsItNoLonger) {
+  Agent& agent = add("hog");
+  run_for(2s);
+  while (agent.claim.next_step() > now_) now_ += kTick;
+  ASSERT_EQ(agent.claim.step(now_), Step::renew);
+  (void)agent.claim.write(0, 0);
+  agent.claim.refused(now_, 250ms);
+  EXPECT_FALSE(agent.claim.is_holding());
+  read(agent);
+  EXPECT_FALSE(agent.claim.is_holding()) << "that it is still there proves nothing";
+  run_for(3s);
+  EXPECT_TRUE(agent.claim.is_holding()) << "it was written again";
+  EXPECT_EQ(agent.claim.term(), 2u);
+  EXPECT_TRUE(agent.claim.was_away(now_)) << "leases may have been refused as well";
+  run_for(10s);
+  EXPECT_FALSE(agent.claim.was_away(now_));
+}
+
+TEST_F(WatchClaimTest, AfterARefusalForGoodItWaitsUnlessThereIsANewConnection) {
+  for (const bool connects : {false, true}) {
+    watch_.clear();
+    agents_.clear();
+    Agent& agent = add("hog");
+    run_for(2s);
+    while (agent.claim.next_step() > now_) now_ += kTick;
+    ASSERT_EQ(agent.claim.step(now_), Step::renew);
+    (void)agent.claim.write(0, 0);
+    agent.claim.refused(now_, 1min);
+    agent.claims = 0;
+    if (connects) agent.claim.on_connected(now_);
+    run_for(59s);
+    EXPECT_EQ(agent.claims, connects ? 1 : 0);
+    run_for(3s);
+    EXPECT_EQ(agent.claims, 1);
+  }
+}
+
+TEST_F(WatchClaimTest, AfterARefusalAnotherAgentMayTakeIt) {
+  Agent& agent = add("hog");
+  run_for(2s);
+  while (agent.claim.next_step() > now_) now_ += kTick;
+  ASSERT_EQ(agent.claim.step(now_), Step::renew);
+  (void)agent.claim.write(0, 0);
+  agent.claim.refused(now_, 1min);
+  Agent& other = add("ook");
+  run_for(3min);
+  EXPECT_TRUE(other.claim.is_holding());
+  EXPECT_FALSE(agent.claim.is_holding());
+  EXPECT_TRUE(agent.claim.is_alive_elsewhere());
+}
+
+TEST_F(WatchClaimTest, AVerdictThatFoundAnotherWatchHasItRenewedAtOnce) {
+  Agent& agent = add("hog");
+  run_for(2s);
+  watch_ = "ook ook-1 9 1 0 0";
+  ASSERT_GT(agent.claim.next_step(), now_);
+  agent.claim.on_moved(now_);
+  EXPECT_EQ(agent.claim.next_step(), now_);
+  run_for(kTick);
+  EXPECT_FALSE(agent.claim.is_holding());
 }
 
 TEST_F(WatchClaimTest, AnAnswerFromBeforeIsNoProofOfSilence) {

@@ -71,6 +71,7 @@ class WatcherTest : public testing::Test {
     dead_.clear();
     announced_.clear();
     said_.clear();
+    recorded_.clear();
   }
 
   // --- what the service does ---
@@ -117,6 +118,9 @@ class WatcherTest : public testing::Test {
         return say("unsuspect " + node);
       case Kind::malformed:
         return say("malformed " + node);
+      case Kind::record:
+        recorded_.push_back("lost " + node);
+        return;
       case Kind::uncertain:
         return say("uncertain " + std::to_string(action.silent) + " of " +
                    std::to_string(action.nodes));
@@ -126,8 +130,9 @@ class WatcherTest : public testing::Test {
       case Kind::returned:
         break;
     }
-    const Script script{action.kind,   node,       std::string(action.lease),
-                        action.absent, action.how, action.ticket};
+    const Script script{action.kind,    node,       std::string(action.lease),
+                        action.absent,  action.how, action.ticket,
+                        action.recorded};
     EXPECT_EQ(action.before.empty(), action.kind == Kind::lost);
     if (answers_) {
       watcher_.report(action.ticket, run(script), now_);
@@ -145,6 +150,7 @@ class WatcherTest : public testing::Test {
     bool absent;
     Watcher::How how;
     uint32_t ticket;
+    bool recorded;
   };
   Outcome run(const Script& script) {
     const auto lease = leases_.find(script.node);
@@ -155,6 +161,7 @@ class WatcherTest : public testing::Test {
       if (mark != dead_.end() && mark->second == script.lease) return Outcome::already;
       dead_[script.node] = script.lease;
       say("lost " + script.node);
+      if (script.recorded) recorded_.push_back("lost " + script.node);
       announced_[script.node] = now_;
       return Outcome::announced;
     }
@@ -162,6 +169,7 @@ class WatcherTest : public testing::Test {
     if (mark->second == script.lease || mark->second == current) return Outcome::lease_changed;
     dead_.erase(mark);
     const char* how[] = {"network", "restarted", "rebooted"};
+    if (script.recorded) recorded_.push_back("returned " + script.node);
     say("returned " + script.node + " " + how[static_cast<int>(script.how)]);
     return Outcome::announced;
   }
@@ -214,6 +222,7 @@ class WatcherTest : public testing::Test {
   std::map<std::string, MonoTime> announced_;
   std::vector<Script> scripts_;  // that nobody has answered
   Strings said_;
+  Strings recorded_;  // of the losses and returns
   bool answers_ = true;
   bool drains_ = true;
 };

@@ -452,6 +452,41 @@ TEST_F(WatcherTest, WhatIsNotTakenWaitsAndIsJudgedAnew) {
   EXPECT_EQ(count("lost ook"), 1);
 }
 
+// --- coming and going ---
+
+TEST_F(WatcherTest, ANodeThatComesAndGoesIsRecordedNowAndThenAndTruly) {
+  add("hog", 0s, 250ms, 1s);
+  add("ook");
+  begin();
+  for (int i = 0; i < 100; ++i) {
+    run_for(500ms);
+    kill("hog");
+    run_for(1500ms);
+    revive("hog");
+  }
+  run_for(2s);
+  EXPECT_EQ(count("lost hog"), 100);
+  EXPECT_EQ(count("returned hog"), 100) << "each is said";
+  EXPECT_EQ(recorded_.size(), 10u);
+  EXPECT_EQ(recorded_.back(), "returned hog");
+
+  kill("hog");
+  run_for(3s);
+  EXPECT_EQ(count("lost hog"), 101);
+  EXPECT_EQ(recorded_.size(), 10u);
+  run_for(10min);
+  EXPECT_EQ(recorded_.size(), 11u) << "it stays away, which is recorded later";
+  EXPECT_EQ(recorded_.back(), "lost hog");
+  run_for(30min);
+  EXPECT_EQ(recorded_.size(), 11u) << "and once";
+  revive("hog");
+  run_for(2s);
+  EXPECT_EQ(recorded_.back(), "returned hog");
+  kill("ook");
+  run_for(5s);
+  EXPECT_EQ(recorded_.back(), "lost ook") << "each node has its own measure";
+}
+
 // --- bounds ---
 
 TEST_F(WatcherTest, TheRegisterHasNamesAndAnEnd) {
@@ -485,6 +520,33 @@ TEST_F(WatcherTest, AForgottenNodeIsJudgedNoMore) {
   EXPECT_EQ(said_, Strings());
   EXPECT_EQ(watcher_.size(), 40u);
   for (size_t i = 0; i < watcher_.size(); ++i) EXPECT_EQ(watcher_.find(watcher_.node(i)), i);
+}
+
+TEST_F(WatcherTest, WhoIsInNoListIsForgottenOnceItReturnsStopsOrIsForgotten) {
+  add_many(4);
+  begin();
+  run_for(5s);
+  registered_.clear();  // the server has lost it
+  begin_again();
+  EXPECT_EQ(watcher_.size(), 4u);
+  kill(name(0));
+  kill(name(1));
+  kill(name(2));
+  nodes_[name(2)].patience = 0s;  // it stops, and says so
+  renew(name(2));
+  run_for(30s);
+  EXPECT_EQ(count("lost"), 2);
+  read_register(true);
+  EXPECT_EQ(watcher_.find(name(2)), watcher_.size());
+  EXPECT_EQ(watcher_.size(), 3u) << "two are marked, one lives";
+  dead_.erase(name(0));  // it was forgotten
+  revive(name(1));
+  run_for(5s);
+  EXPECT_EQ(count("returned"), 1);
+  registered_[name(1)] = true;
+  read_register(true);
+  EXPECT_EQ(watcher_.find(name(0)), watcher_.size());
+  EXPECT_EQ(watcher_.size(), 2u);
 }
 
 TEST_F(WatcherTest, ALookAllocatesNothing) {

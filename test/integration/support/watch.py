@@ -100,17 +100,25 @@ class Holder:
         return self.run("leave", [WATCH], self.term)
 
     def look(self, *nodes):
-        return self.run("look", [f"nodebeat:lease:{node}" for node in nodes])
+        """How many nodes are listed, and these nodes' leases."""
+        return self.run("look", [NODES, *(f"nodebeat:lease:{node}" for node in nodes)])
 
-    def say(self, event, recorded=True):
-        return self.run("say", [WATCH, STREAM], self.term, f"node:events:{self.node}", event, "1" if recorded else "")
+    def names(self, entries=20_000, size=2_000_000):
+        return self.run("names", [NODES], entries, size)
 
-    def lost(self, node, lease, absent=False, event='{"type":"node_lost"}', down="for 1 s", whole='{"whole":1}'):
-        return self.run("lost", self.keys(node), self.term, f"node:events:{node}", event, node, lease,
+    def marks(self, entries=20_000, size=2_000_000):
+        return self.run("marks", [DEAD], entries, size)
+
+    def say(self, event, recorded="1"):
+        return self.run("say", [WATCH, STREAM], self.term, f"node:events:{self.node}", event, recorded)
+
+    def lost(self, node, lease, absent=False, event='{"type":"node_lost"}', down="for 1 s", whole='{"whole":1}',
+             recorded="1"):
+        return self.run("lost", self.keys(node), self.term, f"node:events:{node}", event, recorded, node, lease,
                         "1" if absent else "", f"lease not renewed {down}", "now", whole)
 
-    def returned(self, node, lease, event='{"type":"node_returned"}'):
-        return self.run("returned", self.keys(node), self.term, f"node:events:{node}", event, node, lease)
+    def returned(self, node, lease, event='{"type":"node_returned"}', recorded="1"):
+        return self.run("returned", self.keys(node), self.term, f"node:events:{node}", event, recorded, node, lease)
 
     def keys(self, node):
         return [WATCH, STREAM, DEAD, f"node:health:{node}", f"nodebeat:lease:{node}"]
