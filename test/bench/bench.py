@@ -3,7 +3,7 @@
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts, the calm and the watching:
+Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts, the calm, the ladder and the watching:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -19,6 +19,7 @@ Without a name all of it runs but the attacks, which take a minute each, the ses
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
   hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
   calm   what must not be taken for a death: Redis held up, a watcher held up, many starts, load (calm.py)
+  ladder how soon it is known that a process, an agent, Redis, a watcher or a session is gone (ladder.py)
   watching what it takes to watch 5,000 nodes (watching.py)
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
@@ -47,6 +48,7 @@ import time
 import attacks
 import calm
 import host_loss
+import ladder
 import sessions
 import watching
 from rig import Agent, Process, Redis, agent_argv, memory_kb, read
@@ -56,8 +58,8 @@ WARM_UP_S = 5
 STARTS = 21
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON_EVENTS = 20_000  # a second
-PARTS = ("beats", "day", "push", "local", "python", "attacks", "sessions", "hosts", "calm", "watching")
-LONG = ("attacks", "sessions", "hosts", "calm", "watching")
+PARTS = ("beats", "day", "push", "local", "python", "attacks", "sessions", "hosts", "calm", "ladder", "watching")
+LONG = ("attacks", "sessions", "hosts", "calm", "ladder", "watching")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
@@ -626,13 +628,14 @@ def bench_day(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART",
-                        help=", ".join(PARTS) + " (default: all but attacks, sessions, hosts, calm and watching)")
+                        help=", ".join(PARTS) + " (default: all but attacks, sessions, hosts, calm, ladder and watching)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
     parser.add_argument("--attack", action="append", help="only this one; may be given several times")
     parser.add_argument("--trials", type=int, default=100, help="of lost hosts, of each profile (default: 100)")
     calm.arguments_of(parser)
+    ladder.arguments_of(parser)
     parser.add_argument("--beside", metavar="FOLDER", help="another checkout's build/release, to measure in turns with this one")
     parser.add_argument("--skip-day", action="store_true", help="without the accelerated day of beats")
     parser.add_argument("--json", help="write the figures to this file too")
@@ -672,6 +675,8 @@ def main():
             figures["hosts"] = host_loss.bench(daemon, folder, arguments.trials)
         if "calm" in parts:
             figures["calm"] = calm.bench(daemon, folder, arguments)
+        if "ladder" in parts:
+            figures["ladder"] = ladder.bench(daemon, folder, arguments.ladder_trials)
         if "watching" in parts:
             figures["watching"] = watching.bench(daemon, os.environ["BENCH_FOLDER"], folder)
         figures["table"] = table.rows
