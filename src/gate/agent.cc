@@ -115,6 +115,11 @@ void Agent::on_answer(json::View message) {
     return;
   }
   if (static_cast<uint64_t>(*id) == hello_id_) return on_hello(message);
+  for (AgentListener* const listener : listeners_) {
+    if (listener != nullptr && listener->subscribing_ == static_cast<uint64_t>(*id)) {
+      return on_subscribed(*listener, message["error"]);
+    }
+  }
   const auto found = calls_.find(static_cast<uint64_t>(*id));
   if (found == calls_.end()) return;  // cancelled, or over its deadline
   AgentCall& call = *found->second;
@@ -146,7 +151,7 @@ void Agent::on_hello(json::View message) {
   dial_deadline_.stop();
   log_.info("connected to the agent of %s at %s", foreign_text(hello_.node_id).c_str(),
             options_.socket.c_str());
-  for (const AgentListener* listener : listeners_) {
+  for (AgentListener* const listener : listeners_) {
     if (listener != nullptr) subscribe(*listener);
   }
   for (auto& [id, call] : calls_) {
@@ -186,7 +191,7 @@ void Agent::lose(std::string why) {
   output_.clear();
   retry_.start(backoff_.next());
   fail_calls();
-  if (was_there) tell_presence(false);
+  if (told_there_.value_or(true)) tell_presence(false);
 }
 
 void Agent::fail_calls() {
@@ -333,7 +338,8 @@ bool Agent::is_heard(const std::string& name, std::vector<std::string> AgentList
   });
 }
 
-void Agent::subscribe(const AgentListener& listener) {
+void Agent::subscribe(AgentListener& listener) {
+  if (listener.channels_.empty() && listener.patterns_.empty()) return;
   std::string params;
   json::Writer writer(params);
   writer.begin_object();
@@ -341,7 +347,17 @@ void Agent::subscribe(const AgentListener& listener) {
   append_strings(writer, "patterns", listener.patterns_);
   if (!listener.replay_.empty()) writer.key("replay").raw(listener.replay_);
   writer.end_object();
-  write("event.subscribe", ++last_id_, params);
+  listener.subscribing_ = ++last_id_;
+  write("event.subscribe", listener.subscribing_, params);
+}
+
+void Agent::on_subscribed(AgentListener& listener, json::View error) {
+  listener.subscribing_ = 0;
+  const auto told = listener.events_.on_subscribed;
+  if (!error.exists()) return told(nullptr);
+  const CallFailure failure = failure_of(error);
+  log_.warning("the agent refuses a subscription: %s", foreign_text(failure.words).c_str());
+  told(&failure);
 }
 
 void Agent::tell_event(const AgentEvent& event) {
@@ -357,6 +373,7 @@ void Agent::tell_event(const AgentEvent& event) {
 }
 
 void Agent::tell_presence(bool there) {
+  told_there_ = there;
   ++handing_out_;
   for (size_t i = 0; i < listeners_.size(); ++i) {
     if (listeners_[i] != nullptr) listeners_[i]->events_.on_presence(there);

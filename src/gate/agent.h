@@ -113,7 +113,8 @@ class Agent {
   // For AgentListener.
   void add(AgentListener& listener);
   void remove(const AgentListener& listener);
-  void subscribe(const AgentListener& listener);
+  void subscribe(AgentListener& listener);
+  void on_subscribed(AgentListener& listener, json::View error);
   bool is_heard(const std::string& name, std::vector<std::string> AgentListener::*kind) const;
 
   void dial();
@@ -150,6 +151,7 @@ class Agent {
   json::Guard guard_;
   std::string scratch_;
   GlobText channel_;  // of the event that is being handed out
+  std::optional<bool> told_there_;
   MonoTime there_since_{};
   MonoTime lost_at_{};
   uint64_t last_id_ = 0;
@@ -202,13 +204,17 @@ class AgentListener {
  public:
   struct Events {
     Delegate<void(const AgentEvent&)> on_event;
-    // The agent is there (true), or was lost (false): what has come since is not known.
+    // The agent is there (true), or is away (false): what happens meanwhile is not told. First when
+    // it is known.
     Delegate<void(bool)> on_presence;
+    // The agent has taken the subscription (null), or has refused it.
+    Delegate<void(const CallFailure*)> on_subscribed;
   };
 
-  // A pattern is Redis' ('*', '?', '['). At most 64 for all listeners of one Agent together: those
-  // beyond are refused by the agent, which the log tells.
-  // `replay` is that member of event.subscribe (PROTOCOL.md, 3.4.5), or empty.
+  // Without channels and patterns it hears of the presence only. A pattern is Redis' ('*', '?',
+  // '['). At most 64 for all listeners of one Agent together: those beyond are refused by the
+  // agent, which the log and on_subscribed tell. `replay` is that member of event.subscribe
+  // (PROTOCOL.md, 3.4.5), or empty.
   AgentListener(Agent& agent, std::vector<std::string> channels, std::vector<std::string> patterns,
                 Events events, std::string replay = {});
   AgentListener(const AgentListener&) = delete;
@@ -224,6 +230,7 @@ class AgentListener {
   std::vector<std::string> patterns_;
   std::string replay_;
   Events events_;
+  uint64_t subscribing_ = 0;  // the id of event.subscribe, until it is answered
 };
 
 }  // namespace nb::gate

@@ -13,6 +13,7 @@
 
 #include "base/line_output.h"
 #include "gate/ending.h"
+#include "gate/mcp_stdio.h"
 #include "gate/options.h"
 #include "gate/serve.h"
 
@@ -50,7 +51,8 @@ int main(int argc, char** argv) {
   open_standard_streams();
   nb::gate::hold_ending_signals();
   signal(SIGPIPE, SIG_IGN);
-  const auto options = nb::gate::parse_options(argc, argv, environment("NODEBEAT_SOCKET"));
+  const int parent = ::getppid();
+  auto options = nb::gate::parse_options(argc, argv, environment("NODEBEAT_SOCKET"));
   if (!options) {
     std::fprintf(stderr, "nodebeat-gate: %s\n", options.error().message.c_str());
     return EX_USAGE;
@@ -62,5 +64,7 @@ int main(int argc, char** argv) {
   nb::LineOutput output(STDERR_FILENO, journal ? "" : "nodebeat-gate");
   nb::Log log(&write_line, &output, options->log_level);
   log.set_lines_per_minute(kLinesPerMinute);
-  return nb::gate::serve(*options, log);
+  options->version = NODEBEAT_VERSION;
+  return options->command == Command::mcp ? nb::gate::serve_stdio(*options, parent, log)
+                                          : nb::gate::serve(*options, log);
 }

@@ -8,13 +8,14 @@
 namespace nb::gate {
 namespace {
 
-enum Flag { kSocket = 256, kLogLevel, kVersion, kHelp };
+enum Flag { kSocket = 256, kAllowWrites, kLogLevel, kVersion, kHelp };
 
 // '+': options end where the first operand stands; ':': getopt prints nothing.
 constexpr char kNoShortOptions[] = "+:";
 
 constexpr option kOptions[] = {
     {"socket", required_argument, nullptr, kSocket},
+    {"allow-writes", no_argument, nullptr, kAllowWrites},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"version", no_argument, nullptr, kVersion},
     {"help", no_argument, nullptr, kHelp},
@@ -35,6 +36,7 @@ Error usage(std::string words) {
 }
 
 std::optional<Command> command_of(std::string_view word) {
+  if (word == "mcp") return Command::mcp;
   if (word == "serve") return Command::serve;
   return std::nullopt;
 }
@@ -45,6 +47,7 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
   Options options;
   if (!socket_of_environment.empty()) options.socket = socket_of_environment;
   std::optional<Command> command;
+  std::optional<LogLevel> level;
   optind = 0;  // glibc: begin anew
   for (;;) {
     const int flag = getopt_long(argc, argv, kNoShortOptions, kOptions, nullptr);
@@ -60,13 +63,15 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
       case kSocket:
         options.socket = optarg;
         break;
+      case kAllowWrites:
+        options.allow_writes = true;
+        break;
       case kLogLevel: {
-        const auto level = level_of(optarg);
+        level = level_of(optarg);
         if (!level) {
           return usage("--log-level: expected error, warning, notice, info or debug, found '" +
                        std::string(optarg) + "'");
         }
-        options.log_level = *level;
         break;
       }
       case kVersion:
@@ -83,6 +88,9 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
   }
   if (!command) return usage("a command is missing");
   options.command = *command;
+  // Clients show what comes on standard error as if it were an error.
+  if (!level) level = options.command == Command::mcp ? LogLevel::warning : LogLevel::info;
+  options.log_level = *level;
   return options;
 }
 
@@ -92,12 +100,16 @@ std::string help_text() {
          "Serves people and other machines what the nodebeat agent of this computer knows.\n"
          "\n"
          "Commands:\n"
+         "  mcp              the Model Context Protocol over standard input and output, for\n"
+         "                   programs that start this one; it ends with its input\n"
          "  serve            run as a service, until SIGTERM or SIGINT\n"
          "\n"
          "Options:\n"
          "  --socket PATH    the agent's socket (else $NODEBEAT_SOCKET, else\n"
          "                   /run/nodebeat/view.sock, by which one may only look)\n"
-         "  --log-level L    error, warning, notice, info (the default) or debug\n"
+         "  --allow-writes   models may also write, where the agent's socket gives the right;\n"
+         "                   that needs --socket /run/nodebeat/agent.sock as well\n"
+         "  --log-level L    error, warning, notice, info or debug (mcp: warning, serve: info)\n"
          "  --version        print the version and exit\n"
          "  --help           print this and exit\n"
          "\n"

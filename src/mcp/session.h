@@ -59,6 +59,8 @@ class Session {
   // A line that was longer than the transport takes, and has been skipped.
   void receive_too_long(size_t limit);
   void tick() { subscriptions_.tick(); }
+  // No request waits for its answer.
+  bool is_idle() const { return requests_.empty(); }
 
   // The toolbox offers other tools than before.
   void tools_changed();

@@ -1,0 +1,44 @@
+// Ask: a request that is one call to the agent.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "gate/agent.h"
+#include "mcp/toolbox.h"
+
+namespace nb::gate {
+
+struct Question {
+  std::string method;
+  std::string params;  // a JSON object, or empty
+  bool writes = false;
+  Duration deadline = std::chrono::seconds(3);
+};
+
+// What a call's result means: an outcome (outcome.h).
+using Show = std::function<std::string(json::View result)>;
+// What to do about a refusal, as a sentence that is added to its words; empty: nothing to add.
+using Advise = std::function<std::string(const CallFailure& failure)>;
+
+// The tool's result: what `show` makes of the answer, or the failure with the advice.
+mcp::WorkPtr ask(Agent& agent, mcp::Reply reply, const Question& question, Show show,
+                 Advise advise = {});
+
+// Several questions one after the other: what each step needs is in the work's own members.
+class Steps : public mcp::Work {
+ protected:
+  explicit Steps(Agent& agent)
+      : call_(agent, Delegate<void(const CallAnswer&)>::to<&Steps::on_answer>(this)) {}
+
+  void next(const Question& question) {
+    call_.start(question.method, question.params, question.deadline);
+  }
+  // The answer to the last question. It asks the next one, or gives the reply.
+  virtual void on_answer(const CallAnswer& answer) = 0;
+
+ private:
+  AgentCall call_;
+};
+
+}  // namespace nb::gate

@@ -1,0 +1,146 @@
+#include "gate/event_reader.h"
+
+#include <cmath>
+#include <utility>
+
+#include "gate/outcome.h"
+#include "json/writer.h"
+
+namespace nb::gate {
+namespace {
+
+std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
+  std::string out;
+  json::Writer writer(out);
+  writer.begin_object();
+  if (wish.last > 0) {
+    writer.key("last").integer(wish.last);
+  } else {
+    writer.key("since").string(since);
+  }
+  writer.end_object();
+  return out;
+}
+
+// An event as tools tell it. What is no JSON is text, what is too long its size.
+std::string event_of(std::string_view channel, json::View params) {
+  std::string out;
+  add_text(out, "channel", channel);
+  const json::View event = params["event"];
+  if (event.exists()) add_raw(out, "data", event.raw());
+  if (const json::View text = params["text"]; text.exists()) add_raw(out, "data", text.raw());
+  if (const json::View size = params["omitted_bytes"]; size.exists()) {
+    add_raw(out, "data", "null");
+    add_raw(out, "omitted_bytes", size.raw());
+  }
+  for (const char* name : {"pattern", "id", "node", "remote"}) {
+    if (const json::View more = params[name]; more.exists()) add_raw(out, name, more.raw());
+  }
+  return '{' + out + '}';
+}
+
+}  // namespace
+
+EventReader::EventReader(uv::Loop& loop, std::string socket, Wish wish,
+                         Delegate<void(Heard&)> on_done)
+    : loop_(loop),
+      wish_(std::move(wish)),
+      on_done_(on_done),
+      agent_(loop, {.socket = std::move(socket), .name = "nodebeat-gate events"}, silent_),
+      inspect_(agent_, Delegate<void(const CallAnswer&)>::to<&EventReader::on_inspected>(this)),
+      time_(loop, Delegate<void()>::to<&EventReader::on_time>(this)),
+      done_(loop, Delegate<void()>::to<&EventReader::on_turn>(this)) {
+  heard_.cursor = wish_.since;
+  agent_.start();
+  // Tells whether Redis is there, and what its clock says, by which events have their ids.
+  inspect_.start("redis.inspect");
+}
+
+void EventReader::on_inspected(const CallAnswer& answer) {
+  if (!answer.ok()) return fail(*answer.failure);
+  if (heard_.cursor.empty()) {
+    const double offset = answer.result["clock_offset_ms"].number().value_or(0);
+    const auto now =
+        std::chrono::floor<std::chrono::milliseconds>(loop_.clock().wall_now().time_since_epoch());
+    heard_.cursor = std::to_string(now.count() + std::llround(offset)) + "-0";
+  }
+  listener_.emplace(agent_, wish_.channels, wish_.patterns,
+                    AgentListener::Events{
+                        Delegate<void(const AgentEvent&)>::to<&EventReader::on_event>(this),
+                        Delegate<void(bool)>::to<&EventReader::on_presence>(this),
+                        Delegate<void(const CallFailure*)>::to<&EventReader::on_subscribed>(this)},
+                    replay_of(wish_, heard_.cursor));
+}
+
+void EventReader::on_subscribed(const CallFailure* failure) {
+  if (failure != nullptr) return fail(*failure);
+  if (!is_full_ && heard_.events.empty()) time_.start(wish_.wait);
+}
+
+void EventReader::on_event(const AgentEvent& event) {
+  if (event.is_gap) {
+    ++heard_.missed;
+    return;
+  }
+  const json::View params = event.params;
+  if (!wish_.node.empty() && params["node"].string(scratch_).value_or("") != wish_.node) return;
+  take(event_of(event.channel, params), params["id"].string(scratch_).value_or(""));
+}
+
+// Of the past the latest events count, so older ones make room; of the present the first, and the
+// next reading begins behind them.
+void EventReader::take(std::string event, std::string_view id) {
+  const bool of_past = wish_.last > 0;
+  if (is_full_) {
+    ++heard_.left_out;
+    return;
+  }
+  bytes_ += event.size() + 1;
+  while (of_past && !heard_.events.empty() &&
+         (heard_.events.size() == wish_.most || bytes_ > wish_.most_bytes)) {
+    bytes_ -= heard_.events.front().size() + 1;
+    heard_.events.erase(heard_.events.begin());
+    ++heard_.left_out;
+  }
+  if (bytes_ > wish_.most_bytes) {
+    ++heard_.left_out;
+    if (!of_past && !heard_.events.empty()) {
+      is_full_ = true;
+      return done_.request();
+    }
+    bytes_ -= event.size() + 1;  // too long for any answer: it is passed over
+  } else {
+    heard_.events.push_back(std::move(event));
+  }
+  if (!id.empty()) heard_.cursor = id;
+  if (!of_past && heard_.events.size() == wish_.most) {
+    is_full_ = true;
+    return done_.request();
+  }
+  time_.start(wish_.quiet);
+}
+
+void EventReader::on_presence(bool there) {
+  if (there) return;
+  if (!heard_.events.empty()) return done_.request();
+  CallFailure failure;
+  failure.words = agent_.why_away();
+  fail(failure);
+}
+
+void EventReader::on_time() {
+  done_.request();
+}
+
+void EventReader::fail(const CallFailure& failure) {
+  heard_.failure = failure;
+  done_.request();
+}
+
+void EventReader::on_turn() {
+  time_.stop();
+  const auto on_done = std::exchange(on_done_, {});
+  on_done(heard_);
+}
+
+}  // namespace nb::gate

@@ -1,0 +1,73 @@
+#include "gate/line_peer.h"
+
+#include "base/foreign_text.h"
+
+namespace nb::gate {
+
+LinePeer::LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events events)
+    : toolbox_(toolbox),
+      agent_(agent),
+      events_(events),
+      session_(toolbox, loop.clock(),
+               {Delegate<void(std::string_view)>::to<&LinePeer::on_line>(this),
+                Delegate<void(Duration)>::to<&LinePeer::on_wait>(this)}),
+      timer_(loop, Delegate<void()>::to<&LinePeer::on_time>(this)),
+      tools_(toolbox.tools()),
+      presence_(agent, {}, {}, {{}, Delegate<void(bool)>::to<&LinePeer::on_presence>(this), {}}) {}
+
+void LinePeer::feed(std::string_view bytes) {
+  framer_.feed(bytes);
+  take_lines();
+}
+
+void LinePeer::go_on() {
+  if (is_held_) take_lines();
+}
+
+void LinePeer::take_lines() {
+  std::string_view line;
+  is_held_ = false;
+  while (unsent_bytes() < kEnough) {
+    switch (framer_.next(line)) {
+      case LineFramer::Step::line:
+        session_.receive(line);
+        break;
+      case LineFramer::Step::too_long:
+        session_.receive_too_long(kMaxLine);
+        break;
+      case LineFramer::Step::more:
+        return;
+    }
+  }
+  framer_.keep();
+  is_held_ = true;
+}
+
+bool LinePeer::is_given_up() const {
+  return unsent_bytes() > kTooMuch;
+}
+
+void LinePeer::on_line(std::string_view line) {
+  output_ += line;
+  output_ += '\n';
+  events_.on_output();
+}
+
+void LinePeer::on_wait(Duration time) {
+  if (!timer_.active()) timer_.start(time);
+}
+
+void LinePeer::on_presence(bool there) {
+  const std::vector<const mcp::Tool*> tools = toolbox_.tools();
+  if (tools != tools_) {
+    tools_ = tools;
+    session_.tools_changed();
+  }
+  if (there) {
+    session_.log(mcp::LogWord::info, "connected to the agent");
+  } else {
+    session_.log(mcp::LogWord::warning, foreign_text(agent_.why_away()));
+  }
+}
+
+}  // namespace nb::gate

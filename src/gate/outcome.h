@@ -1,0 +1,45 @@
+// Outcomes of tools: {"success":…,"message":…} and what else there is. Text of others is made
+// harmless for the terminal of whoever reads it, by escapes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gate/agent.h"
+#include "json/view.h"
+
+namespace nb::gate {
+
+// What a list or a value may take, so that the result fits into mcp::Session::kMaxResultBytes with
+// its text form, whatever has to be escaped there.
+inline constexpr size_t kRoom = 20 * 1024;
+
+// `members` are further ones, as `"a":1,"b":2`, or empty.
+std::string success(std::string_view message, std::string_view members = {});
+// `error` is a name for programs, as of PROTOCOL.md, section 5.
+std::string failure(std::string_view error, std::string_view message,
+                    std::string_view members = {});
+
+// Why a call has failed, in sentences that tell what to do. `writes`: the call changes something.
+std::string words_of(const CallFailure& failure, bool writes);
+// The name of the error of such a failure.
+std::string_view error_of(const CallFailure& failure);
+
+// `text` as a JSON string.
+std::string json_text(std::string_view text);
+
+// Appends `"name":value` to members that are put together.
+void add_raw(std::string& members, std::string_view name, std::string_view json);
+void add_text(std::string& members, std::string_view name, std::string_view text);
+void add_integer(std::string& members, std::string_view name, int64_t value);
+void add_boolean(std::string& members, std::string_view name, bool value);
+
+// The value under this name, or as its text if it is longer than `room`: then the beginning, with
+// `truncated` and the number of bytes. For what other programs have stored.
+void add_bounded(std::string& members, std::string_view name, json::View value,
+                 size_t room = kRoom);
+
+// How long ago a timestamp was, in ms, by this computer's clock; a moment ahead is now.
+std::optional<int64_t> age_ms(std::string_view timestamp, WallTime now);
+
+}  // namespace nb::gate
