@@ -3,7 +3,7 @@
 
 # What is built for another architecture links against these; the two header-only ones serve any.
 sysroot_packages=libc6-dev,libstdc++6,libuv1-dev,libhiredis-dev,libhttp-parser-dev,libcjson-dev
-sysroot_packages+=,libgtest-dev,libcli11-dev,libpq-dev
+sysroot_packages+=,libgtest-dev,libcli11-dev,libpq-dev,libmicrohttpd-dev
 
 declare -A triplet_of=([arm64]=aarch64-linux-gnu [armhf]=arm-linux-gnueabihf [amd64]=x86_64-linux-gnu)
 declare -A emulator_of=([arm64]=qemu-aarch64 [armhf]=qemu-arm)
