@@ -8,7 +8,16 @@
 namespace nb::gate {
 namespace {
 
-enum Flag { kSocket = 256, kAllowWrites, kLogLevel, kVersion, kHelp };
+enum Flag {
+  kSocket = 256,
+  kAllowWrites,
+  kHttp,
+  kHttpHost,
+  kHttpRemote,
+  kLogLevel,
+  kVersion,
+  kHelp
+};
 
 // '+': options end where the first operand stands; ':': getopt prints nothing.
 constexpr char kNoShortOptions[] = "+:";
@@ -16,6 +25,9 @@ constexpr char kNoShortOptions[] = "+:";
 constexpr option kOptions[] = {
     {"socket", required_argument, nullptr, kSocket},
     {"allow-writes", no_argument, nullptr, kAllowWrites},
+    {"http", required_argument, nullptr, kHttp},
+    {"http-host", required_argument, nullptr, kHttpHost},
+    {"http-remote", no_argument, nullptr, kHttpRemote},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"version", no_argument, nullptr, kVersion},
     {"help", no_argument, nullptr, kHelp},
@@ -66,6 +78,18 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
       case kAllowWrites:
         options.allow_writes = true;
         break;
+      case kHttp: {
+        const auto address = http::parse_address(optarg);
+        if (!address) return usage("--http: " + address.error().message);
+        options.http = *address;
+        break;
+      }
+      case kHttpHost:
+        options.http_hosts.push_back(optarg);
+        break;
+      case kHttpRemote:
+        options.http_remote = true;
+        break;
       case kLogLevel: {
         level = level_of(optarg);
         if (!level) {
@@ -87,6 +111,11 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
     }
   }
   if (!command) return usage("a command is missing");
+  if (options.http && *command != Command::serve) return usage("--http is for 'serve'");
+  if (options.http && !options.http_remote && !options.http->is_loopback()) {
+    return usage("--http: other computers reach " + options.http->host +
+                 ", and all of them may read then; if that is meant, add --http-remote");
+  }
   options.command = *command;
   // Clients show what comes on standard error as if it were an error.
   if (!level) level = options.command == Command::mcp ? LogLevel::warning : LogLevel::info;
@@ -109,6 +138,10 @@ std::string help_text() {
          "                   /run/nodebeat/view.sock, by which one may only look)\n"
          "  --allow-writes   models may also write, where the agent's socket gives the right;\n"
          "                   that needs --socket /run/nodebeat/agent.sock as well\n"
+         "  --http A:PORT    serve /metrics, /livez and /readyz there, as 127.0.0.1:9809\n"
+         "  --http-host NAME a name by which clients call this computer (may be repeated);\n"
+         "                   requests for other names are refused\n"
+         "  --http-remote    A may be an address that other computers reach\n"
          "  --log-level L    error, warning, notice, info or debug (mcp: warning, serve: info)\n"
          "  --version        print the version and exit\n"
          "  --help           print this and exit\n"

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/result.h"
+#include "http/listen.h"
 
 namespace nb::gate {
 
@@ -23,7 +26,10 @@ struct Options {
   std::string socket = kDefaultSocket;  // the agent's
   bool allow_writes = false;            // of the tools
   LogLevel log_level = LogLevel::info;
-  std::string version;  // of this program
+  std::string version;                  // of this program
+  std::optional<http::Address> http;    // where to serve HTTP; nothing: nowhere
+  std::vector<std::string> http_hosts;  // further names by which clients call this computer
+  bool http_remote = false;             // `http` may be an address that other computers reach
 };
 
 // `socket_of_environment` is $NODEBEAT_SOCKET, or empty. The error says what is wrong in words.

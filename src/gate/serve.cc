@@ -2,9 +2,12 @@
 
 #include <sysexits.h>
 
+#include <memory>
+
 #include "base/clock.h"
 #include "gate/agent.h"
 #include "gate/ending.h"
+#include "gate/web.h"
 #include "uv/loop.h"
 
 namespace nb::gate {
@@ -16,12 +19,22 @@ class Service {
       : loop_(loop),
         log_(log),
         ending_(loop, Delegate<void()>::to<&Service::on_ending>(this)),
-        agent_(loop, {.socket = options.socket}, log) {}
+        agent_(loop, {.socket = options.socket}, log) {
+    if (!options.http) return;
+    const WebOptions web{*options.http, options.http_hosts, options.version};
+    web_ = std::make_unique<Web>(loop, agent_, web, log);
+  }
 
   int run() {
     if (!ending_.ok()) {
       log_.every(LogLevel::error, "the system gives no descriptor for signals");
       return EX_OSERR;
+    }
+    if (web_) {
+      if (const Status started = web_->start(); !started) {
+        log_.every(LogLevel::error, "%s", started.error().message.c_str());
+        return EX_OSERR;
+      }
     }
     agent_.start();
     loop_.run();
@@ -35,6 +48,7 @@ class Service {
   const Log& log_;
   Ending ending_;
   Agent agent_;
+  std::unique_ptr<Web> web_;  // null: nothing is served over HTTP
 };
 
 }  // namespace

@@ -11,9 +11,20 @@
 
 namespace nb::metrics {
 
+// What the gate itself counts.
+struct GateFigures {
+  uint64_t requests = 0;   // that were answered by a handler
+  uint64_t refused = 0;    // for their host, origin or size
+  uint64_t timeouts = 0;   // connections that took too long
+  uint64_t displaced = 0;  // idle connections that were closed for others
+  uint64_t cut_off = 0;    // event streams that were not read
+  size_t connections = 0;
+};
+
 // What a scrape has gathered. A view is missing where the agent has not answered.
 struct Answers {
   std::string_view gate_version;
+  GateFigures gate;
   bool agent_is_there = false;
   json::View stats;                // agent.stats
   json::View health;               // `health` of health.get of the agent's own node

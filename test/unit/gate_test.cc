@@ -272,6 +272,20 @@ TEST(GateOptions, AreTakenBeforeAndAfterTheCommand) {
   EXPECT_EQ(parse({"serve", "--log-level", "debug"})->log_level, LogLevel::debug);
 }
 
+TEST(GateOptions, ServeHttpToThisComputerOnlyUnlessItIsSaid) {
+  EXPECT_FALSE(parse({"serve"})->http.has_value());
+  const auto options = parse({"--http", "localhost:9809", "--http-host", "hog", "serve"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->http->host, "127.0.0.1");
+  EXPECT_EQ(options->http->port, 9809);
+  EXPECT_EQ(options->http_hosts, std::vector<std::string>{"hog"});
+  const auto open = parse({"--http", "0.0.0.0:9809", "serve"});
+  ASSERT_FALSE(open);
+  EXPECT_NE(open.error().message.find("--http-remote"), std::string::npos);
+  EXPECT_TRUE(parse({"--http", "0.0.0.0:9809", "--http-remote", "serve"}));
+  EXPECT_FALSE(parse({"--http", "hog:9809", "serve"}));
+}
+
 TEST(GateOptions, AreRefusedWithWords) {
   EXPECT_EQ(parse({}).error().message, "a command is missing; try 'nodebeat-gate --help'");
   EXPECT_EQ(parse({"fly"}).error().message,

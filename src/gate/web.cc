@@ -1,0 +1,49 @@
+#include "gate/web.h"
+
+#include <utility>
+
+namespace nb::gate {
+namespace {
+
+using Handler = http::Router::Handler;
+
+http::Origins origins(const WebOptions& options) {
+  std::vector<std::string> names = options.hosts;
+  const std::string& host = options.address.host;
+  // An address that stands for all addresses is nobody's name.
+  if (host != "0.0.0.0" && host != "::") names.push_back(host);
+  return http::Origins(std::move(names));
+}
+
+}  // namespace
+
+Web::Web(uv::Loop& loop, Agent& agent, const WebOptions& options, const Log& log)
+    : log_(log),
+      address_(options.address),
+      scrape_(loop, agent, options.version,
+              Delegate<metrics::GateFigures()>::to<&Web::figures>(this)),
+      readiness_(agent),
+      server_(loop, {}, origins(options), Handler::to<&http::Router::handle>(&router_)) {
+  router_.add("GET", "/metrics", Handler::to<&Scrape::handle>(&scrape_));
+  router_.add("GET", "/readyz", Handler::to<&Readiness::handle_ready>(&readiness_));
+  for (const char* path : {"/livez", "/healthz"}) {
+    router_.add("GET", path, Handler::to<&Readiness::handle_live>(&readiness_));
+  }
+}
+
+metrics::GateFigures Web::figures() const {
+  const http::ServerFigures& server = server_.figures();
+  return {server.requests,  server.refused, server.timeouts,
+          server.displaced, server.cut_off, server.connections};
+}
+
+Status Web::start() {
+  auto listening = http::listen_on(address_);
+  if (!listening) return listening.error();
+  const std::string url = http::url_of(listening->get());
+  if (Status started = server_.start(std::move(*listening)); !started) return started;
+  log_.info("serving HTTP at %s", url.c_str());
+  return {};
+}
+
+}  // namespace nb::gate

@@ -1,0 +1,50 @@
+// Web: what the gate serves over HTTP, and where.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "gate/agent.h"
+#include "gate/readiness.h"
+#include "gate/scrape.h"
+#include "http/listen.h"
+#include "http/router.h"
+#include "http/server.h"
+
+namespace nb::gate {
+
+struct WebOptions {
+  http::Address address;
+  // Names by which clients call this computer, besides localhost and the address.
+  std::vector<std::string> hosts;
+  std::string version;
+};
+
+class Web {
+ public:
+  // `log` must outlive this object.
+  Web(uv::Loop& loop, Agent& agent, const WebOptions& options, const Log& log);
+  Web(const Web&) = delete;
+  Web& operator=(const Web&) = delete;
+
+  // Listens, and logs where.
+  Status start();
+
+  // For what else is served: before start().
+  http::Router& router() { return router_; }
+
+ private:
+  metrics::GateFigures figures() const;
+
+  const Log& log_;
+  http::Address address_;
+  Scrape scrape_;
+  Readiness readiness_;
+  http::Router router_;
+  http::Server server_;
+};
+
+}  // namespace nb::gate
