@@ -3,6 +3,7 @@
 
     python_client.py push --library PATH --pushes N [--fifo] NAME=SOCKET...   microseconds of Robot.push_state of 4 x 7
         numbers, to each agent over libnodebeat and in pure Python, in turns, each at 1 kHz; the first is the healthy one
+    python_client.py manager --pushes N NAME=SOCKET...   the same of tatbot.StateManager.update_robot_state
     python_client.py events SOCKET RATE SECONDS   one nodebeat.Client receives so many events a second
     python_client.py redis PORT N                 redis-py's four round trips for the same state, microseconds
 
@@ -15,8 +16,8 @@ import gc
 import json
 import os
 import socket
+import subprocess
 import sys
-import threading
 import time
 
 import nodebeat
@@ -67,40 +68,75 @@ def push(options):
         print(name, *(f"{value:.2f}" for value in quantiles(times)))
 
 
+def manager(options):
+    """What a program of today has in its loop."""
+
+    async def measure():
+        state = RobotState(node_id="bench", is_connected_l=True, is_connected_r=True, **{
+            name: [0.123456789012345 * i for i in range(7)] for name in ("joints_l", "joints_r", "velocities_l", "velocities_r")})
+        async with contextlib.AsyncExitStack() as stack:
+            managers = {}
+            for name, _, path in (case.partition("=") for case in options.cases):
+                managers[name] = await stack.enter_async_context(StateManager(socket=path))
+            took = {name: [] for name in managers}
+            for step in range(options.pushes):
+                await asyncio.sleep(PERIOD_NS / 1e9)
+                for name, made in managers.items():
+                    state.goal_time_slow = step * 1e-3
+                    started = time.perf_counter_ns()
+                    await made.update_robot_state(state)
+                    took[name].append(time.perf_counter_ns() - started)
+        return took
+
+    import asyncio  # pylint: disable=import-outside-toplevel
+
+    from nodebeat.tatbot import RobotState, StateManager  # pylint: disable=import-outside-toplevel
+
+    for name, times in asyncio.run(measure()).items():
+        print(name, *(f"{value:.2f}" for value in quantiles(times)))
+
+
 def events(options):
-    wanted = options.rate * options.seconds
     with nodebeat.Client(options.socket, name="bench") as client:
         client.event_subscribe(["bench:python"])
-        threading.Thread(target=lambda: os.spawnv(os.P_WAIT, sys.executable, [
-            sys.executable, __file__, "say", options.socket, str(options.rate), str(options.seconds)])).start()
+        sayer = subprocess.Popen([sys.executable, __file__, "say", options.socket, str(options.rate), str(options.seconds)],
+                                 stdout=subprocess.PIPE, text=True)
         came = lost = 0
         first = last = time.monotonic()
-        for notice in client.events(timeout=3):
+        for notice in client.events(timeout=5):
             if isinstance(notice, nodebeat.Event):
+                if notice.event.get("last"):
+                    break
                 last = time.monotonic()
                 first = last if came == 0 else first
                 came += 1
-                if came == wanted:
-                    break
             elif isinstance(notice, nodebeat.Gap):
                 lost += notice.lost or 0
-    print("said", wanted)
+        said, seconds = sayer.communicate()[0].split()
+    print("said", said)
+    print("said_per_second", f"{int(said) / float(seconds):.0f}")
     print("came", came)
     print("lost", lost)
-    print("per_second", f"{came / max(last - first, 1e-9):.0f}")
+    print("per_second", f"{(came - 1) / max(last - first, 1e-9):.0f}")
 
 
 def say(options):
-    """The other side: lines in portions of 10 ms."""
-    event = {"n": 1, "filling": "x" * 200}
-    params = {"channel": "bench:python", "event": event, "record": False}
-    text = json.dumps({"jsonrpc": "2.0", "method": "event.publish", "params": params}).encode() + b"\n"
+    """The other side: lines in portions of 10 ms. Prints how many it has said, and in how many seconds."""
+
+    def line(**event):
+        params = {"channel": "bench:python", "event": event, "record": False}
+        return json.dumps({"jsonrpc": "2.0", "method": "event.publish", "params": params}).encode() + b"\n"
+
+    text, portion, said = line(n=1, filling="x" * 200), options.rate // 100, 0
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(options.socket)
         began = time.monotonic()
         for i in range(options.seconds * 100):
-            s.sendall(text * (options.rate // 100))
+            s.sendall(text * portion)
+            said += portion
             time.sleep(max(0.0, began + (i + 1) / 100 - time.monotonic()))
+        print(said, time.monotonic() - began)
+        s.sendall(line(last=True))
 
 
 def redis_py(options):
@@ -131,6 +167,10 @@ def main():
     one.add_argument("--fifo", action="store_true")
     one.add_argument("cases", nargs="+")
     one.set_defaults(run=push)
+    one = commands.add_parser("manager")
+    one.add_argument("--pushes", type=int, required=True)
+    one.add_argument("cases", nargs="+")
+    one.set_defaults(run=manager)
     for name, function in (("events", events), ("say", say)):
         one = commands.add_parser(name)
         one.add_argument("socket")

@@ -322,10 +322,10 @@ def unshare(*flags):
 
 @pytest.fixture
 def isolated(tmp_path):
-    """isolated(hosts=TEXT, dead_resolver=True, hung_mount=FOLDER): a wrapper for make_agent, see
+    """isolated(hosts=TEXT, dead_resolver=True, hung_mount=FOLDER, boot_note=TEXT): a wrapper for make_agent, see
     support/isolated.py, and the hosts file, which may be rewritten in place."""
 
-    def wrapper(hosts=None, dead_resolver=False, hung_mount=None):
+    def wrapper(hosts=None, dead_resolver=False, hung_mount=None, boot_note=None):
         flags = ["--mount", "--net"] if dead_resolver else ["--mount"]
         script = Path(agents.__file__).with_name("isolated.py")
         command = [*unshare(*flags), sys.executable, script]
@@ -341,6 +341,10 @@ def isolated(tmp_path):
             if not os.access("/dev/fuse", os.R_OK | os.W_OK):
                 pytest.skip("this user may not use /dev/fuse")
             command += ["--hung-mount", hung_mount]
+        if boot_note is not None:
+            note = tmp_path / "boot-note"
+            note.write_text(boot_note)
+            command += ["--boot-note", note]
         return [*command, "--"], hosts_file
 
     return wrapper

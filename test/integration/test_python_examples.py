@@ -30,7 +30,7 @@ class Node:
     def create_subscription(self, kind, topic, callback, depth):
         assert topic == "joint_states"
         self.callback = callback
-    def destroy_node(self): self.robot.flush(5)
+    def destroy_node(self): pass
 """,
     "sensor_msgs/msg.py": """
 from array import array
@@ -77,6 +77,38 @@ def test_a_control_loop_with_numpy(cell, run, connect):
     assert end["type"] == "session_end" and end["session_id"] == session["session_id"]
     wait_until(lambda: state_of(cell)["current_pose"] == "sleep" and not state_of(cell)["is_connected_r"])
     assert not cell.agent.logged("last will")
+
+
+# Runs control_loop.py with a clock of its own, and prints when it has pushed what.
+WITH_ITS_OWN_CLOCK = """
+import json, runpy, sys, time
+import nodebeat
+now, pushed = 1000.0, []
+def sleep(seconds):
+    global now
+    now += seconds
+def push_state(self, *args, **kwargs):
+    global now
+    pushed.append((now, bool(args)))
+    now += 0.025 if len(pushed) == 50 else 0.001  # how long a step takes, one of them far too long
+    return nodebeat.Pushed.SENT
+time.monotonic, time.sleep = lambda: now, sleep
+nodebeat.Robot.push_state = push_state
+nodebeat.Robot.flush = lambda self, timeout: True
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+print(json.dumps([t - 1000.0 for t, with_numbers in pushed if with_numbers]))
+"""
+
+
+def test_the_control_loop_runs_at_its_rate(tmp_path):
+    """By a clock that stands still but for what a step takes: a step each 10 ms, and none is lost to a late one."""
+    process = python_package.start(WITH_ITS_OWN_CLOCK, EXAMPLES / "control_loop.py", "--socket", tmp_path / "none.sock",
+                                   "--seconds", 2)
+    times = json.loads(python_package.finish(process))
+    assert len(times) == 200
+    late = [i for i, t in enumerate(times) if abs(t - times[0] - i * 0.01) > 0.002]
+    assert len(late) <= 3 and times[-1] - times[0] == pytest.approx(1.99, abs=0.002), late
 
 
 def test_an_asyncio_monitor(cell, run):

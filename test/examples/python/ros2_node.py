@@ -32,6 +32,7 @@ class NodebeatBridge(Node):
 
     def destroy_node(self) -> None:
         self.robot.push_state(**{f"is_connected_{self.arm}": False})
+        self.robot.flush(1.0)
         self.robot.close()
         super().destroy_node()
 

@@ -1,14 +1,15 @@
 """Runs a command in surroundings of a test's own: under `unshare --mount [--net]`.
 
-    isolated.py [--hosts FILE] [--dead-resolver FILE] [--hung-mount FOLDER] -- COMMAND...
+    isolated.py [--hosts FILE] [--dead-resolver FILE] [--hung-mount FOLDER] [--boot-note FILE] -- COMMAND...
 
 --hosts          FILE is /etc/hosts.
 --dead-resolver  FILE becomes resolv.conf, naming a server on 127.0.0.1 that takes every question
                  and answers none. For a network namespace of its own.
 --hung-mount     on FOLDER there is a file system that answers nothing, like an NFS whose server
                  is gone: FUSE, with nobody behind it.
+--boot-note      FILE is what nodebeat-boot.service has noted of the boot before; /run is empty else.
 
-What is behind the last two is a descriptor that COMMAND inherits without knowing of it, and that
+What is behind --dead-resolver and --hung-mount is a descriptor that COMMAND inherits without knowing of it, and that
 therefore lives exactly as long. The process id stays the same throughout.
 """
 
@@ -59,6 +60,13 @@ def main():
         over("/etc/resolv.conf", options["--dead-resolver"])
     if "--hung-mount" in options:
         hung_mount(options["--hung-mount"])
+    if "--boot-note" in options:
+        with open(options["--boot-note"], encoding="utf-8") as note:
+            text = note.read()
+        subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+        os.mkdir("/run/nodebeat.boot")
+        with open("/run/nodebeat.boot/before", "w", encoding="utf-8") as note:
+            note.write(text)
     os.execvp(command[0], command)
 
 
