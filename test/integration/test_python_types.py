@@ -1,5 +1,7 @@
 """The type hints of the Python package, as its users' mypy sees them (Debian's mypy)."""
 
+import ast
+import re
 import subprocess
 import sys
 
@@ -45,3 +47,29 @@ def test_a_users_program_is_checked_against_it(tmp_path):
                 for line in said.splitlines() if "Revealed" in line]
     assert revealed == ["dict[str, Any]", "str", "Awaitable[dict[str, Any]]", "dict[str, Any]"], said
     assert said.count("error:") == 1 and "'stord'" in said, said
+
+
+def imports(path):
+    """The modules of the package that a source imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "nodebeat":
+            inner = node.module.split(".")[1:2]
+            found |= set(inner) or {name.name for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name.split(".")[1] for name in node.names if name.name.startswith("nodebeat.")}
+    return found
+
+
+def test_modules_import_what_the_table_says():
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", (SOURCE / "README.md").read_text(), re.M)
+    table = {module: set(words.replace(",", " ").split()) for module, words in rows}
+    package = SOURCE / "nodebeat"
+    sources = {path.stem: [path] for path in package.glob("*.py") if path.stem != "__init__"}
+    sources["aio"] = list((package / "aio").glob("*.py"))
+    assert table.keys() == sources.keys()
+    above = set()
+    for module, allowed in table.items():
+        assert set().union(*map(imports, sources[module])) - {module} == allowed, module
+        assert allowed <= above, f"{module} imports what is below it"
+        above.add(module)

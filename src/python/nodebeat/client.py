@@ -177,11 +177,11 @@ class Client(Methods[Result]):
 
 
 class _Link:
-    """The socket, the thread that reads and writes it, and who waits.
+    """The socket, the thread that reads and writes it, and the callers that wait.
 
-    One Condition guards all; it is reentrant, so a signal handler may make calls in the middle of a call. The thread
-    never holds it while it waits. Only the thread writes: no handler or exception of a handler comes in between there,
-    so no line is torn.
+    One Condition guards all of it. The Condition is reentrant, so a signal handler may make a call in the middle of
+    another call. The thread never holds the Condition while the thread waits. Only the thread writes to the socket:
+    signal handlers, and the exceptions that they raise, do not interrupt that thread, so no line is torn.
     """
 
     def __init__(self, path: str, calling: Calling) -> None:

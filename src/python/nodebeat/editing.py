@@ -183,8 +183,8 @@ def _own_left_out(state: Mapping[str, Any]) -> dict[str, Any]:
 
 # --- how it is read and written, without the I/O ------------------------------------------------------
 
-# A call, as (method, params, seconds that it may take), or a pause in seconds. Who carries the steps out sends the
-# result of a call back in, and throws the NodebeatError that it has raised.
+# A call, as (method, params, seconds that it may take), or a pause in seconds. The client that carries the steps out
+# sends the result of a call into the generator, or throws the NodebeatError that the call has raised.
 Step = tuple[str, dict[str, object], float] | float
 _T = TypeVar("_T")
 Steps = Generator[Step, Any, _T]
@@ -237,7 +237,7 @@ def _writing(edit: SessionEdit, change: Change | None, ttl_ms: int | None, creat
             if in_doubt is not None:
                 raise _in_doubt(in_doubt) from refusal
             raise refusal
-        # Of random length: two writers shall not meet again.
+        # A pause of random length, so that two writers do not meet again.
         yield random.uniform(0, min(0.001 * 2 ** min(edit.attempts, 6), 0.05))
         if unknown:
             continue

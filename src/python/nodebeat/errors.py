@@ -241,7 +241,7 @@ def _who_may(path: str) -> str:
     except OSError:
         return "its folder is closed to you; ask its owner"
     return (f"it is for the group {name}: `sudo usermod -aG {name} $USER` and log in anew; "
-            "who only looks may use /run/nodebeat/view.sock, in the group nodebeat-view")
+            "for reading only, /run/nodebeat/view.sock and the group nodebeat-view are enough")
 
 
 def _group_name(number: int) -> str:

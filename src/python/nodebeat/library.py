@@ -115,8 +115,9 @@ class LibraryPusher(Pusher):
     """The pushes of libnodebeat. While it pushes, the interpreter's lock stays with the caller: a push waits for
     nothing, and to get that lock back may take milliseconds where another thread calculates.
 
-    The client's memory goes with the last one who is inside: who enters is noted before the client is looked up, and
-    close() takes the client away before it looks who is inside.
+    A client must not be freed while a function of the library uses it. So each call notes its thread in _inside before
+    it reads _client, and close() clears _client before it reads _inside. If close() finds somebody inside, the call
+    that leaves last frees the client.
     """
 
     def __init__(self, path: str, hello: Mapping[str, object], deadline_ms: int | None, library: str = NAME) -> None:
@@ -148,7 +149,7 @@ class LibraryPusher(Pusher):
         if getattr(self, "_client", None) is not None:
             self.close(False)
 
-    # --- who is inside ----------------------------------------------------------------------------
+    # --- calls of the library ---------------------------------------------------------------------
 
     def _call(self, function: Any, *args: Any) -> int:
         """A function of the library that takes the client and more; raises Closed and Forked."""
@@ -182,7 +183,7 @@ class LibraryPusher(Pusher):
         """In the child: nb_client_close() lets go of its copies, and says nothing to the agent."""
         self._forked = True
         self._client = None
-        # The other threads are not there. This one may have forked in the middle of a push.
+        # A child has only the thread that has forked, and that thread may be in the middle of a push.
         self._inside = [thread for thread in self._inside if thread == get_ident()]
         if not self._inside:
             self._end()
@@ -191,7 +192,7 @@ class LibraryPusher(Pusher):
         try:
             client = self._handles.pop()
         except IndexError:
-            return  # somebody else does it
+            return  # another thread frees the client
         if not self._goodbye and not self._forked:
             fd = self._library.nb_client_get_fd(client)
             if fd >= 0:
@@ -268,7 +269,7 @@ class LibraryPusher(Pusher):
 
     def _event(self, function: Any, *args: Any) -> Pushed:
         outcome = self._done(self._call(function, *args))
-        # A reconnect takes several pushes: an event shall not wait for them.
+        # A reconnect takes several pushes, and an event should not wait for the next ones.
         if outcome is Pushed.KEPT and self._call(self._library.nb_client_dispatch) == OK:
             return Pushed.SENT
         return outcome

@@ -215,7 +215,7 @@ def _texts(params: Params, name: str) -> list[str]:
 
 
 class Waiter(Protocol):
-    """Who waits for an answer: a future of concurrent.futures or of asyncio."""
+    """Something that waits for an answer: a future of concurrent.futures or of asyncio."""
 
     def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Exception, /) -> None: ...
@@ -267,7 +267,7 @@ class Conversation:
         self.hello = self.last_words = None
         greeting = self._ask("client.hello", self._hello, self._greeted)
         if self._deadline_ms is not None:
-            # By itself: an older agent refuses it, and shall not refuse the will with it.
+            # In a call of its own: an older agent refuses the deadline, and must not refuse the will with it.
             greeting += self._ask("client.hello", {"deadline_ms": self._deadline_ms}, self._restored("client.hello"))
         return greeting
 
@@ -354,7 +354,7 @@ class Conversation:
     # --- hearing --------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Notice]:
-        """Takes bytes, however they were cut; gives answers to who waits, and returns the rest.
+        """Takes bytes, however they were cut; gives each answer to its waiter, and returns the notices.
 
         A line that cannot be understood is skipped and counted.
         """
@@ -362,7 +362,7 @@ class Conversation:
         for text in lines:
             try:
                 self._take(json.loads(text))
-            except Exception:  # whatever it is: who receives has to go on
+            except Exception:  # whatever is wrong with a line, the next lines have to be received
                 self.malformed += bool(text.strip())
         notices, self._notices = self._notices, []
         return notices
@@ -419,7 +419,7 @@ class Conversation:
             self.outgoing += self._restore()
 
     def end(self, why: str) -> list[Notice]:
-        """The connection has gone: tells all who wait, and returns what subscribers have to know."""
+        """The connection has gone: tells every waiter, and returns what subscribers have to know."""
         words = f"{why}: {self.last_words}" if self.last_words else why
         waiting, self._waiting = list(self._waiting.values()), {}
         for asked in waiting:

@@ -27,7 +27,7 @@ from nodebeat.protocol import FIRST_LINE_BYTES, Conversation, Params, Refusal, l
 EVENT_BYTES: Final = 65536  # of events that wait
 RECONNECT_S: Final = 0.1
 STATE, STROKE = "robot.update", "stroke.update"
-_READ_EVERY: Final = 64  # pushes: the agent's refusals shall not pile up
+_READ_EVERY: Final = 64  # pushes, so that the agent's refusals do not pile up
 _STATE_BEGIN: Final = line(STATE)[:-2]
 
 
@@ -58,8 +58,8 @@ class Pusher(abc.ABC):
     """What a Robot stands on: libnodebeat (nodebeat.library) or PythonPusher. Both keep these rules.
 
     After close() a push, dispatch() and flush() raise Closed; stats() and last_error() tell what was last. In a child
-    of fork() all but close() raise Forked. close() may come while other threads, or the code that a signal handler
-    has interrupted, are inside: the last one to leave closes.
+    of fork() all but close() raise Forked. close() may be called while other threads are in a push, or by a signal
+    handler that has interrupted a push: then the connection is closed at the end of the last such push.
     """
 
     @abc.abstractmethod
@@ -249,7 +249,7 @@ class PythonPusher(Pusher):
             raise closed()
 
     def _look(self) -> None:
-        """Reads what the agent has refused, where nobody is inside."""
+        """Reads what the agent has refused, unless another caller has the lock."""
         if self._forked:
             raise forked()
         if self._lock.acquire(blocking=False):
@@ -262,7 +262,7 @@ class PythonPusher(Pusher):
     # --- one at a time ----------------------------------------------------------------------------
 
     def _enter(self) -> Pushed:
-        """Does what waits, unless somebody does it already, who will see what has been left there."""
+        """Does all that waits to be done. If another caller does so now, that caller will find what was left there."""
         outcome = Pushed.KEPT
         while self._lock.acquire(blocking=False):
             self._owner = threading.get_ident()
