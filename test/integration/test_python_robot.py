@@ -610,9 +610,9 @@ def test_an_exception_out_of_a_signal_handler_tears_no_line(tmp_path, library):
                 came += data
                 if b"client.hello" in data:
                     stream.sendall(HELLO_ANSWER)
-    assert int(python_package.finish(process)) > 50, "signals came"
+    assert int(python_package.finish(process)) >= 100, "signals came"
     whole = came[:came.rindex(b"\n")].splitlines()
-    assert len(whole) > 60
+    assert len(whole) > 20
     for text in whole:
         json.loads(text)
 
@@ -629,9 +629,10 @@ def on_alarm(*_):
         armed = False
         raise Interrupt
 signal.signal(signal.SIGALRM, on_alarm)
-came = 0
+came = i = 0
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-for i in range(3000):
+while came < 100 or i < 3000:
+    i += 1
     try:
         armed = True
         robot.push_state([float(i)] * 64, current_pose="x" * 200)
@@ -760,6 +761,7 @@ def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.time_limit(120)
 def test_a_hundred_thousand_pushes_leave_nothing_behind(cell, open_robot):
     """Also with the collector running in between, and with more arguments than one."""
     robot = open_robot(cell.agent)

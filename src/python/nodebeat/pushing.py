@@ -256,6 +256,8 @@ class PythonPusher(Pusher):
             try:
                 if self._sock is not None:
                     self._read(self._sock)
+                if self._sock is not None and (self._current is None or not self._current.is_begun):
+                    self._current = self._next_line()  # what turns out to be too long counts as refused
             finally:
                 self._lock.release()
 
