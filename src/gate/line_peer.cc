@@ -3,6 +3,12 @@
 #include "base/foreign_text.h"
 
 namespace nb::gate {
+namespace {
+
+// What was asked before the input ended may take so long.
+constexpr Duration kLastAnswers = std::chrono::seconds(1);
+
+}  // namespace
 
 LinePeer::LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events events)
     : toolbox_(toolbox),
@@ -12,6 +18,7 @@ LinePeer::LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events e
                {Delegate<void(std::string_view)>::to<&LinePeer::on_line>(this),
                 Delegate<void(Duration)>::to<&LinePeer::on_wait>(this)}),
       timer_(loop, Delegate<void()>::to<&LinePeer::on_time>(this)),
+      last_answers_(loop, Delegate<void()>::to<&LinePeer::on_last_answers>(this)),
       tools_(toolbox.tools()),
       presence_(agent, {}, {}, {{}, Delegate<void(bool)>::to<&LinePeer::on_presence>(this), {}}) {}
 
@@ -22,6 +29,16 @@ void LinePeer::feed(std::string_view bytes) {
 
 void LinePeer::go_on() {
   if (is_held_) take_lines();
+  if (is_done()) last_answers_.start(Duration::zero());
+}
+
+void LinePeer::end_input() {
+  input_has_ended_ = true;
+  last_answers_.start(is_done() ? Duration::zero() : kLastAnswers);
+}
+
+bool LinePeer::is_done() const {
+  return input_has_ended_ && !is_held_ && session_.is_idle() && unsent_bytes() == 0;
 }
 
 void LinePeer::take_lines() {

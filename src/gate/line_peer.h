@@ -24,6 +24,8 @@ class LinePeer {
   struct Events {
     Delegate<void()> on_output;       // output() has more
     Delegate<size_t()> queued_bytes;  // what the transport has taken and not sent
+    // The input has ended, and what was asked before is answered and sent.
+    Delegate<void()> on_done;
   };
 
   LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events events);
@@ -31,13 +33,14 @@ class LinePeer {
   // Bytes of the client. Only while it wants some.
   void feed(std::string_view bytes);
   bool wants_input() const { return !is_held_; }
+  // There is no more. What was asked before may take a second.
+  void end_input();
   // The transport has sent something: goes on with what was fed.
   void go_on();
 
   // For the transport to take from.
   std::string& output() { return output_; }
   bool is_given_up() const;
-  bool is_idle() const { return session_.is_idle(); }
   // The gate ends.
   void end() { session_.end_subscriptions(); }
 
@@ -46,7 +49,9 @@ class LinePeer {
   void on_wait(Duration time);
   void on_time() { session_.tick(); }
   void on_presence(bool there);
+  void on_last_answers() { events_.on_done(); }
   void take_lines();
+  bool is_done() const;
   size_t unsent_bytes() const { return output_.size() + events_.queued_bytes(); }
 
   mcp::Toolbox& toolbox_;
@@ -55,8 +60,10 @@ class LinePeer {
   std::string output_;
   LineFramer framer_{kMaxLine};
   bool is_held_ = false;
+  bool input_has_ended_ = false;
   mcp::Session session_;
   uv::Timer timer_;
+  uv::Timer last_answers_;
   std::vector<const mcp::Tool*> tools_;
   AgentListener presence_;
 };

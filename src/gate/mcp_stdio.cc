@@ -17,9 +17,6 @@
 namespace nb::gate {
 namespace {
 
-// What was asked before the input ended may take so long.
-constexpr Duration kLastAnswers = std::chrono::seconds(1);
-
 class McpStdio {
  public:
   McpStdio(uv::Loop& loop, const Options& options, int parent, const Log& log)
@@ -36,10 +33,10 @@ class McpStdio {
                 Delegate<void()>::to<&McpStdio::end>(this)}),
         peer_(loop, toolbox_, agent_,
               {Delegate<void()>::to<&McpStdio::on_output>(this),
-               Delegate<size_t()>::to<&McpStdio::queued_bytes>(this)}),
+               Delegate<size_t()>::to<&McpStdio::queued_bytes>(this),
+               Delegate<void()>::to<&McpStdio::end>(this)}),
         presence_(agent_, {}, {}, {{}, Delegate<void(bool)>::to<&McpStdio::on_presence>(this), {}}),
-        soon_(loop, Delegate<void()>::to<&McpStdio::on_turn>(this)),
-        last_answers_(loop, Delegate<void()>::to<&McpStdio::end>(this)) {}
+        soon_(loop, Delegate<void()>::to<&McpStdio::on_turn>(this)) {}
 
   int run() {
     if (!ending_.ok()) {
@@ -71,29 +68,19 @@ class McpStdio {
     if (peer_.is_given_up()) {
       log_.error("nobody reads standard output: giving up");
       code_ = EX_IOERR;
-      return end();
+      end();
     }
-    end_if_done();
   }
 
   void on_drain() {
     const bool waited = !peer_.wants_input();
     peer_.go_on();
     if (waited && peer_.wants_input() && !input_has_ended_) stdio_.start_reading();
-    end_if_done();
   }
 
   void on_input_end() {
     input_has_ended_ = true;
-    last_answers_.start(kLastAnswers);
-    end_if_done();
-  }
-
-  void end_if_done() {
-    if (input_has_ended_ && peer_.wants_input() && peer_.is_idle() && peer_.output().empty() &&
-        stdio_.queued_bytes() == 0) {
-      end();
-    }
+    peer_.end_input();
   }
 
   size_t queued_bytes() { return stdio_.queued_bytes(); }
@@ -109,7 +96,6 @@ class McpStdio {
   LinePeer peer_;
   AgentListener presence_;
   uv::Soon soon_;
-  uv::Timer last_answers_;
   bool has_begun_ = false;
   bool input_has_ended_ = false;
   int code_ = EX_OK;

@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 
+#include <charconv>
 #include <optional>
 #include <string_view>
 
@@ -14,6 +15,9 @@ enum Flag {
   kHttp,
   kHttpHost,
   kHttpRemote,
+  kMcpSocket,
+  kMcpMode,
+  kMcpGroup,
   kLogLevel,
   kVersion,
   kHelp
@@ -28,6 +32,9 @@ constexpr option kOptions[] = {
     {"http", required_argument, nullptr, kHttp},
     {"http-host", required_argument, nullptr, kHttpHost},
     {"http-remote", no_argument, nullptr, kHttpRemote},
+    {"mcp-socket", required_argument, nullptr, kMcpSocket},
+    {"mcp-socket-mode", required_argument, nullptr, kMcpMode},
+    {"mcp-socket-group", required_argument, nullptr, kMcpGroup},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"version", no_argument, nullptr, kVersion},
     {"help", no_argument, nullptr, kHelp},
@@ -41,6 +48,14 @@ std::optional<LogLevel> level_of(std::string_view name) {
   if (name == "info") return LogLevel::info;
   if (name == "debug") return LogLevel::debug;
   return std::nullopt;
+}
+
+std::optional<uint32_t> mode_of(std::string_view digits) {
+  uint32_t mode = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, error] = std::from_chars(digits.data(), end, mode, 8);
+  if (error != std::errc{} || at != end || mode > 0777) return std::nullopt;
+  return mode;
 }
 
 Error usage(std::string words) {
@@ -89,6 +104,21 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
         break;
       case kHttpRemote:
         options.http_remote = true;
+        break;
+      case kMcpSocket:
+        options.mcp_socket = optarg;
+        break;
+      case kMcpMode: {
+        const auto mode = mode_of(optarg);
+        if (!mode) {
+          return usage("--mcp-socket-mode: expected octal digits, as 0660, found '" +
+                       std::string(optarg) + "'");
+        }
+        options.mcp_socket_mode = *mode;
+        break;
+      }
+      case kMcpGroup:
+        options.mcp_socket_group = optarg;
         break;
       case kLogLevel: {
         level = level_of(optarg);
@@ -142,11 +172,17 @@ std::string help_text() {
          "  --http-host NAME a name by which clients call this computer (may be repeated);\n"
          "                   requests for other names are refused\n"
          "  --http-remote    A may be an address that other computers reach\n"
+         "  --mcp-socket PATH\n"
+         "                   serve: MCP on this Unix socket, a line a message\n"
+         "  --mcp-socket-mode MODE, --mcp-socket-group GROUP\n"
+         "                   who may connect there (0660, the group of this process)\n"
          "  --log-level L    error, warning, notice, info or debug (mcp: warning, serve: info)\n"
          "  --version        print the version and exit\n"
          "  --help           print this and exit\n"
          "\n"
-         "Exit codes: 0 ended as asked, 64 wrong usage, 71 the system refused something.\n"
+         "Exit codes: 0 ended as asked, 64 wrong usage, 69 a socket is in use or cannot be made, "
+         "71 the\n"
+         "system refused something, 74 nobody reads the output.\n"
          "More: man nodebeat-gate\n";
 }
 

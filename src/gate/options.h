@@ -25,6 +25,9 @@ struct Options {
   Command command = Command::serve;
   std::string socket = kDefaultSocket;  // the agent's
   bool allow_writes = false;            // of the tools
+  std::string mcp_socket;               // where to serve MCP; empty: nowhere
+  uint32_t mcp_socket_mode = 0660;
+  std::string mcp_socket_group;  // empty: that of the process
   LogLevel log_level = LogLevel::info;
   std::string version;                  // of this program
   std::optional<http::Address> http;    // where to serve HTTP; nothing: nowhere

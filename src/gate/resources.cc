@@ -336,7 +336,7 @@ class Watch final : public mcp::Work {
         listener_(context.agent, channels(name_.kind), patterns(name_.kind),
                   {Delegate<void(const AgentEvent&)>::to<&Watch::on_event>(this),
                    Delegate<void(bool)>::to<&Watch::on_presence>(this),
-                   {}}) {
+                   Delegate<void(const CallFailure*)>::to<&Watch::on_subscribed>(this)}) {
     if (name_.kind == Kind::health) timer_.start(kLook);
   }
 
@@ -375,6 +375,8 @@ class Watch final : public mcp::Work {
     if (event.is_gap || concerns(event)) on_change_();
   }
   void on_presence(bool) { on_change_(); }
+  // What has changed since the client asked, and before the agent listened, is not known.
+  void on_subscribed(const CallFailure*) { on_change_(); }
 
   // A health is written at each beat, and nothing tells of it.
   void look() {

@@ -1,25 +1,56 @@
 #include "gate/serve.h"
 
+#include <grp.h>
 #include <sysexits.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "gate/agent.h"
 #include "gate/ending.h"
+#include "gate/mcp_socket.h"
+#include "gate/toolbox.h"
 #include "gate/web.h"
+#include "ipc/activation.h"
 #include "uv/loop.h"
 
 namespace nb::gate {
 namespace {
 
+// FileDescriptorName= of the socket unit.
+constexpr char kMcpName[] = "nodebeat-mcp";
+
+ipc::Environment environment() {
+  ipc::Environment out;
+  for (char** at = environ; *at != nullptr; ++at) {
+    const char* const equals = std::strchr(*at, '=');
+    if (equals != nullptr)
+      out.emplace_back(std::string(*at, static_cast<size_t>(equals - *at)), equals + 1);
+  }
+  return out;
+}
+
+Result<std::optional<uint32_t>> group_of(const std::string& name) {
+  if (name.empty()) return std::optional<uint32_t>();
+  const struct group* const found = ::getgrnam(name.c_str());
+  if (found == nullptr) return make_error("there is no group '%s'", name.c_str());
+  return std::optional<uint32_t>(found->gr_gid);
+}
+
 class Service {
  public:
   Service(uv::Loop& loop, const Options& options, const Log& log)
       : loop_(loop),
+        options_(options),
         log_(log),
         ending_(loop, Delegate<void()>::to<&Service::on_ending>(this)),
-        agent_(loop, {.socket = options.socket}, log) {
+        agent_(loop, {.socket = options.socket}, log),
+        toolbox_(loop, agent_, options.allow_writes, options.version),
+        mcp_(loop, toolbox_, agent_, log) {
     if (!options.http) return;
     const WebOptions web{*options.http, options.http_hosts, options.version};
     web_ = std::make_unique<Web>(loop, agent_, web, log);
@@ -30,24 +61,41 @@ class Service {
       log_.every(LogLevel::error, "the system gives no descriptor for signals");
       return EX_OSERR;
     }
-    if (web_) {
-      if (const Status started = web_->start(); !started) {
-        log_.every(LogLevel::error, "%s", started.error().message.c_str());
-        return EX_OSERR;
-      }
-    }
     agent_.start();
+    if (const Status status = open_doors(); !status.ok()) {
+      log_.every(LogLevel::error, "%s", status.error().message.c_str());
+      return EX_UNAVAILABLE;
+    }
     loop_.run();
     return EX_OK;
   }
 
  private:
-  void on_ending() { loop_.stop(); }
+  Status open_doors() {
+    if (web_) {
+      if (Status started = web_->start(); !started) return started;
+    }
+    const auto inherited = ipc::activated_fds(environment(), ::getpid(), {kMcpName});
+    if (!inherited) return inherited.error();
+    const int fd = inherited->front();
+    if (fd < 0 && options_.mcp_socket.empty()) return {};
+    const auto group = group_of(options_.mcp_socket_group);
+    if (!group) return group.error();
+    return mcp_.start({options_.mcp_socket, options_.mcp_socket_mode, *group, fd});
+  }
+
+  void on_ending() {
+    mcp_.end();
+    loop_.stop();
+  }
 
   uv::Loop& loop_;
+  const Options& options_;
   const Log& log_;
   Ending ending_;
   Agent agent_;
+  Toolbox toolbox_;
+  McpSocket mcp_;
   std::unique_ptr<Web> web_;  // null: nothing is served over HTTP
 };
 
