@@ -17,14 +17,6 @@ local op, now = ARGV[1], redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local own = '^{"session_id":".-","version":(%d+),"created_at":("[^"]*"),"updated_at":("[^"]*")'
 
-local function number(n)
-  return string.format('%.0f', n)
-end
-
-local function is_error(reply)
-  return type(reply) == 'table' and reply.err ~= nil
-end
-
 -- KEYS: session. ARGV: op, the longest text. Returns the text and its time to live.
 if op == 'get' then
   local size = redis.pcall('STRLEN', KEYS[1])
@@ -104,12 +96,6 @@ local function settle(answer)
   end
   redis.call('PEXPIRE', KEYS[4], 86400000)
   return answer
-end
-
-local function forbidden(...)
-  if not redis.acl_check_cmd(...) then
-    return redis.error_reply('NOPERM a script of this user may not run ' .. table.concat({...}, ' ', 1, 2))
-  end
 end
 
 -- ARGV[5]: the message as JSON. Settled first, since a message cannot be taken back.
@@ -242,23 +228,11 @@ if starved then
   note()
 end
 
--- As the holder of the watch does (watch.lua): whoever takes a session out of the index says so.
-local function say_expired(session)
-  redis.call('PUBLISH', 'session-updates', '{"sessionId":' .. cjson.encode(session) ..
-    ',"expired":true,"timestamp":' .. number(ms) .. '}')
-end
-for i = 1, #expired do
-  local left = expired[i] ~= id and redis.call('PTTL', 'session:' .. expired[i])
-  if left == -2 then
-    redis.call('ZREM', KEYS[2], expired[i])
-    redis.call('HDEL', KEYS[3], expired[i])
-    say_expired(expired[i])
-  elseif left then
-    redis.call('ZADD', KEYS[2], number(ms + (left < 0 and 3600000 or left)), expired[i])
-  end
-end
+-- The holder of the watch does this twice a second; a write may come by first. What is deleted or written
+-- here leaves the index or gets its new time below, and that is said as such.
+settle_expired(expired, id, KEYS[2], KEYS[3], ms)
 if was_there then
-  say_expired(id)
+  say_expired(id, ms)
 end
 if op == 'delete' then
   redis.call('ZREM', KEYS[2], id)

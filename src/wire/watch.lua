@@ -7,10 +7,6 @@
 -- refused when the server is out of memory or a replica, those behind it are not.
 local op = ARGV[1]
 
-local function is_error(reply)
-  return type(reply) == 'table' and reply.err ~= nil
-end
-
 -- No lease and no watch is longer than what is read here: a long text of somebody else costs no more than
 -- a short one. Another type counts as nothing.
 local function line(key)
@@ -81,35 +77,17 @@ if op == 'leave' then
 end
 
 local now = redis.call('TIME')
-local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 
-local function forbidden(...)
-  if not redis.acl_check_cmd(...) then
-    return redis.error_reply('NOPERM a script of this user may not run ' .. table.concat({...}, ' ', 1, 2))
-  end
-end
-
--- KEYS: watch, sessions, seals. ARGV[3]: the new watch; ARGV[4]: how many sessions at most. A session whose
--- time is over and whose key is gone leaves the index, and that is said. One that another program has
--- prolonged gets its time.
+-- KEYS: watch, sessions, seals. ARGV[3]: the new watch; ARGV[4]: how many expired sessions at most.
 if op == 'renew' then
   redis.call('SET', KEYS[1], ARGV[3])
-  local over = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', ms, 'LIMIT', 0, ARGV[4])
+  local over = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', number(ms), 'LIMIT', 0, ARGV[4])
   if is_error(over) or #over == 0 or forbidden('ZREM', KEYS[2], '') or forbidden('ZADD', KEYS[2], '0', '') or
     forbidden('HDEL', KEYS[3], '') or forbidden('PUBLISH', 'session-updates', '') then
     return ARGV[3]
   end
-  for i = 1, #over do
-    local left = redis.call('PTTL', 'session:' .. over[i])
-    if left == -2 then
-      redis.call('ZREM', KEYS[2], over[i])
-      redis.pcall('HDEL', KEYS[3], over[i])
-      redis.call('PUBLISH', 'session-updates',
-        '{"sessionId":' .. cjson.encode(over[i]) .. ',"expired":true,"timestamp":' .. ms .. '}')
-    else
-      redis.call('ZADD', KEYS[2], string.format('%.0f', ms + (left < 0 and 3600000 or left)), over[i])
-    end
-  end
+  settle_expired(over, nil, KEYS[2], KEYS[3], ms)
   return ARGV[3]
 end
 

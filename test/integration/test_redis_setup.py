@@ -30,7 +30,7 @@ def test_an_agent_may_use_what_it_uses():
         # Whole commands (redis/key_changes).
         for words in re.findall(r'send\((?:format\()?"([A-Z]+(?: [A-Z]+)?)', text):
             used.add(words.lower().replace(" ", "|") if words.startswith("CLIENT") else words.split()[0].lower())
-    for script in ("session.lua", "watch.lua"):
+    for script in ("common.lua", "session.lua", "watch.lua"):
         text = (ROOT / "src/wire" / script).read_text()
         used |= {word.lower() for word in re.findall(r"redis\.p?call\('([A-Z]+)'", text)}
     arguments = {"setname", "maxlen", "load", "count", "prefix"}

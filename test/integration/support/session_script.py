@@ -6,7 +6,15 @@ from pathlib import Path
 
 from redis.exceptions import NoScriptError
 
-SOURCE = (Path(__file__).parents[3] / "src/wire/session.lua").read_text()
+WIRE = Path(__file__).parents[3] / "src/wire"
+
+
+def script(name):
+    """As it is built into the agent, but for comments."""
+    return "".join((WIRE / part).read_text() for part in ("common.lua", name))
+
+
+SOURCE = script("session.lua")
 INDEX, SEALS, AUDIT = (f"nodebeat:sessions{tail}" for tail in ("", ":seals", ":audit"))
 
 

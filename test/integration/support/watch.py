@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 from redis.exceptions import NoScriptError
 
+from support.session_script import script
 from support.waiting import wait_until
 
 # As quick as it may be.
 FAST = {"lease.interval": "250ms", "lease.patience": "1s"}
 STREAM, DEAD, WATCH, NODES = "stream:cell_events", "nodebeat:dead", "nodebeat:watch", "nodebeat:nodes"
-SOURCE = (Path(__file__).parents[3] / "src/wire/watch.lua").read_text()
+SOURCE = script("watch.lua")
 
 
 def lease(redis, node):
