@@ -18,6 +18,13 @@ constexpr Duration kPatience = std::chrono::milliseconds(50);
 // Of more that die at once, it is told without waiting.
 constexpr size_t kMostWaiting = 64;
 
+// Whether the kernel has told how it has ended.
+bool is_told(const UniqueFd& process) {
+  using How = ipc::ProcessEnd::How;
+  const How how = ipc::end_of(process.get()).how;
+  return how == How::killed || how == How::exited;
+}
+
 std::string signal_name(int number) {
   const char* name = ::sigabbrev_np(number);
   return name != nullptr ? std::string(name) : std::to_string(number);
@@ -38,9 +45,7 @@ Deaths::Deaths(uv::Loop& loop, const Log& log, const node::Identity& identity,
 }
 
 void Deaths::add(Client client, UniqueFd process) {
-  using How = ipc::ProcessEnd::How;
-  const How how = process ? ipc::end_of(process.get()).how : How::killed;
-  if (how == How::killed || how == How::exited || waiting_.size() >= kMostWaiting) {
+  if (!process || is_told(process) || waiting_.size() >= kMostWaiting) {
     return tell(client, process);
   }
   auto& waiting = *waiting_.emplace_back(std::make_unique<Waiting>());

@@ -31,7 +31,7 @@ constexpr rpc::Param kWill{"will", rpc::ParamKind::array_or_null, false, 0, rpc:
 constexpr rpc::Param kMaxLine{"max_line_bytes", rpc::ParamKind::integer, false, rpc::kLineBytes,
                               rpc::kMostLineBytes};
 constexpr rpc::Param kDeadline{"deadline_ms", rpc::ParamKind::integer_or_null, false,
-                               cell::Deadlines::kLeastMs, cell::Deadlines::kMostMs};
+                               rpc::kLeastDeadlineMs, rpc::kMostDeadlineMs};
 constexpr auto kHelloParams = rpc::takes(kName, kErrors, kWill, kMaxLine, kDeadline);
 
 // Of one call in a will.
@@ -92,7 +92,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       pruner_(parts.loop, parts.log, reader_, parts.link),
       writes_(parts.loop, rpc_, parts.outbox, parts.link),
       operations_(parts.loop, rpc_, reader_, parts.link),
-      bus_filter_(parts.log, identity_, config),
+      bus_filter_(parts.log, identity_, config, server_clock_),
       listeners_(parts.loop, parts.log, identity_, rpc_, parts.link, subscriber_, reader_,
                  bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config,
@@ -250,7 +250,7 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply.is_string()) return;
   const auto time = redis::find_in_info(reply.reply.string(), "server_time_usec");
   if (const auto us = parse_number<int64_t>(time.value_or("")); us && *us > 0) {
-    bus_filter_.clock().read(WallTime(std::chrono::microseconds(*us)), info_asked_, loop_.now());
+    server_clock_.read(WallTime(std::chrono::microseconds(*us)), info_asked_, loop_.now());
     outbox_.hear_clock(static_cast<uint64_t>(*us) / 1000, loop_.now());
   }
   constexpr size_t kMostDigits = 64;
@@ -355,7 +355,8 @@ void LocalApi::see_to_death(const Client& gone) {
                gone.name.empty() ? "without a name" : gone.name.c_str(), gone.peer.pid,
                has_will ? ": its last will is carried out" : "");
   if (has_will) carry_out(gone);
-  deaths_.add({{gone.id, gone.peer.uid}, gone.name, gone.peer.pid, has_will}, rpc_.take_process());
+  deaths_.add({{gone.id, gone.peer.uid}, gone.name, gone.peer.pid, has_will},
+              rpc_.take_process(gone.id));
 }
 
 std::optional<rpc::Error> LocalApi::check_will(const rpc::Caller& who, json::View will) {

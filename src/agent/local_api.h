@@ -66,7 +66,7 @@ class LocalApi {
   // The configuration has changed.
   void reconfigure();
 
-  const redis::ServerClock& server_clock() const { return bus_filter_.clock(); }
+  const redis::ServerClock& server_clock() const { return server_clock_; }
 
   // All figures but how often the configuration was swapped.
   Figures figures() const;
@@ -139,6 +139,7 @@ class LocalApi {
   node::NodePruner pruner_;
   cell::Writes writes_;
   cell::Operations operations_;
+  redis::ServerClock server_clock_;  // from INFO, which is asked for here
   cell::BusFilter bus_filter_;
   cell::Listeners listeners_;
   cell::Events events_;

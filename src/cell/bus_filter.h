@@ -20,15 +20,15 @@ namespace nb::cell {
 class BusFilter {
  public:
   // All references must outlive it; `config` may change between calls.
-  BusFilter(const Log& log, const node::Identity& identity, const config::Config& config)
-      : log_(log), identity_(identity), config_(config) {}
+  BusFilter(const Log& log, const node::Identity& identity, const config::Config& config,
+            const redis::ServerClock& clock)
+      : log_(log), identity_(identity), config_(config), clock_(clock) {}
 
   // The name of this agent on the bus.
   std::string_view instance() const {
     const std::string& named = config_.bus.instance;
     return named.empty() ? identity_.instance_id : named;
   }
-  redis::ServerClock& clock() { return clock_; }
   const redis::ServerClock& clock() const { return clock_; }
 
   enum class Verdict : uint8_t { wanted, own, too_late };
@@ -44,7 +44,7 @@ class BusFilter {
   const Log& log_;
   const node::Identity& identity_;
   const config::Config& config_;
-  redis::ServerClock clock_;
+  const redis::ServerClock& clock_;
 };
 
 }  // namespace nb::cell

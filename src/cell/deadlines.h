@@ -28,9 +28,6 @@ namespace nb::cell {
 
 class Deadlines {
  public:
-  static constexpr int64_t kLeastMs = 10;
-  static constexpr int64_t kMostMs = 3'600'000;
-
   // What there may be in a client's socket.
   enum class Unread : uint8_t {
     nothing,

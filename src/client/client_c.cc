@@ -31,8 +31,6 @@ constexpr size_t kMaxRingBytes = 16 * 1024 * 1024;
 constexpr size_t kWillBytes = nb::rpc::kLineBytes - 512;
 constexpr size_t kNameBytes = 64;
 constexpr size_t kPathBytes = 107;
-constexpr uint32_t kLeastDeadlineMs = 10;
-constexpr uint32_t kMostDeadlineMs = 3'600'000;
 constexpr std::string_view kCall = R"({"jsonrpc":"2.0","method":)";
 
 int fail(int code, std::string_view message, char* error, size_t error_size) {
@@ -85,10 +83,10 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
   if (options.reserved != 0 || options.reserved_2 != 0) {
     return refuse(error, error_size, "options.reserved and reserved_2 must be 0");
   }
-  if (options.deadline_ms != 0 &&
-      (options.deadline_ms < kLeastDeadlineMs || options.deadline_ms > kMostDeadlineMs)) {
+  if (options.deadline_ms != 0 && (options.deadline_ms < nb::rpc::kLeastDeadlineMs ||
+                                   options.deadline_ms > nb::rpc::kMostDeadlineMs)) {
     return refuse(error, error_size, "deadline_ms must be between %u and %u, or 0 for none",
-                  kLeastDeadlineMs, kMostDeadlineMs);
+                  nb::rpc::kLeastDeadlineMs, nb::rpc::kMostDeadlineMs);
   }
   if (options.socket_path != nullptr) {
     settings.path = {options.socket_path, ::strnlen(options.socket_path, kPathBytes + 1)};

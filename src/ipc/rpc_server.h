@@ -77,7 +77,7 @@ class RpcServer final : public rpc::FrontEnd {
   bool is_unread(ClientId client) const { return server_.is_unread(client); }
   bool is_held(ClientId client) const { return server_.is_held(client); }
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
-  UniqueFd take_process() { return server_.take_process(); }
+  UniqueFd take_process(ClientId client) { return server_.take_process(client); }
   // Tells by `client.error` what became of calls that have been answered, or never were to be, if
   // the client wants to know.
   void report(ClientId client, std::string_view method, const rpc::Error& error) override;

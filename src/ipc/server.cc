@@ -554,10 +554,12 @@ void Server::retire_ended() {
     const Departure departure = session->closed_by_agent() ? Departure::agent : Departure::client;
     const MonoTime now = loop_.now();
     gone_.add(session->peer().uid, std::min(session->taken, session->spent.lately(now)), now);
-    departed_ = session->take_process();
+    departed_ = id;
+    departed_process_ = session->take_process();
     lingering_.add(std::move(session));
     events_.on_close(id, departure);
-    departed_.reset();
+    departed_ = 0;
+    departed_process_.reset();
   }
 }
 

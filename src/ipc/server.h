@@ -127,8 +127,10 @@ class Server final : private SessionOwner {
   // gone, even if another process holds it open (a child that inherited it), and what the client
   // has said is read to its end before new clients are served. Takes a descriptor.
   void watch_process(ClientId client, bool watch);
-  // To be called within on_close: the descriptor of the process of that client, if it was watched.
-  UniqueFd take_process() { return std::move(departed_); }
+  // Within on_close, of its client: the descriptor of the process, if it was watched.
+  UniqueFd take_process(ClientId client) {
+    return client == departed_ ? std::move(departed_process_) : UniqueFd();
+  }
 
   // Whether the client can no longer be answered, although what it sent is still carried out.
   bool is_deaf(ClientId client) const;
@@ -187,7 +189,8 @@ class Server final : private SessionOwner {
   SessionPool pool_;
   SessionTable sessions_;  // after the pool that they use
   Lingering lingering_;
-  UniqueFd departed_;
+  ClientId departed_ = 0;  // this client's on_close is called
+  UniqueFd departed_process_;
   ClientId last_id_ = 0;
   TakenByTheGone gone_;
   uint64_t readings_ = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace nb::rpc {
 
@@ -24,5 +25,8 @@ constexpr size_t kSubscriptions = 64;  // of one client
 // Of all patterns of one client (base/glob.h, glob_cost()): so much may what others publish cost.
 constexpr size_t kPatternCost = 1024;
 constexpr size_t kWillCalls = 8;
+// Of deadline_ms in client.hello (PROTOCOL.md, 3.1.6).
+constexpr uint32_t kLeastDeadlineMs = 10;
+constexpr uint32_t kMostDeadlineMs = 3'600'000;
 
 }  // namespace nb::rpc

@@ -26,7 +26,7 @@ class CellBus : public CellTest {
   // Redis' clock stands so many milliseconds after 1970.
   void redis_says(int64_t ms) {
     const MonoTime now = loop.loop().now();
-    bus_filter.clock().read(WallTime(std::chrono::milliseconds(ms)), now, now);
+    server_clock.read(WallTime(std::chrono::milliseconds(ms)), now, now);
   }
   // From Redis, and then a message that certainly comes through.
   std::string from_afar(const std::string& channel, const std::string& payload) {

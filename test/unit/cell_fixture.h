@@ -326,7 +326,8 @@ class CellTest : public testing::Test {
   FakeFront front;
   Writes writes{loop, front, outbox, *link};
   Operations operations{loop, front, *reader, *link};
-  BusFilter bus_filter{log, identity, config};
+  redis::ServerClock server_clock;
+  BusFilter bus_filter{log, identity, config, server_clock};
   Listeners listeners{loop, log, identity, front, *link, *subscriber, *reader, bus_filter};
   std::string client_name;  // of every client
   wire::EventClient about_client(rpc::ClientId) { return {client_name, 4711}; }
