@@ -12,6 +12,7 @@
 #include "ctl/commands.h"
 #include "ctl/completion.h"
 #include "ctl/duration.h"
+#include "ctl/mcp_config.h"
 #include "nodebeat/client.h"
 #include "redis_admin/commands.h"
 #include "terminal/local_time.h"
@@ -50,6 +51,7 @@ struct Commands {
   std::vector<std::string> patterns;
   bool state = false;  // of watch: PATTERNs are keys
   std::string shell;
+  McpServer mcp;
   unsigned long count = 0;
   bool once = false;
 };
@@ -264,6 +266,10 @@ void build(CLI::App& app, Commands& c) {
   add_bus(app, c);
   add_pushing(app, c);
   add_redis(app, c);
+  auto* mcp = app.add_subcommand("mcp-config", "print what to paste into MCP clients");
+  mcp->add_flag("--allow-writes", c.mcp.allow_writes, "models may also write");
+  mcp->add_option("--host", c.mcp.host, "the agent is on that computer, which ssh reaches");
+  mcp->add_option("--program", c.mcp.program, "where nodebeat-gate is (/usr/bin/nodebeat-gate)");
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
   completion->add_option("SHELL", c.shell, "bash, zsh or fish")
       ->required()
@@ -365,6 +371,11 @@ int dispatch(const CLI::App& app, Commands& c) {
     c.check.timeout_ms = context.timeout_ms;
     return setup ? redis_admin::run_setup(c.setup, context)
                  : redis_admin::run_check(c.check, context);
+  }
+  if (name == "mcp-config") {
+    // By itself nodebeat-gate uses the socket that only reads.
+    if (c.mcp.allow_writes || context.socket != kDefaultSocket) c.mcp.socket = context.socket;
+    return context.json ? say_json(mcp_config_json(c.mcp)) : say(mcp_config_text(c.mcp));
   }
   if (name == "call") return run_call(context, c.method, c.params);
   return say(completion_script(c.shell));

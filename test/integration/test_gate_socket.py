@@ -46,8 +46,9 @@ class Service:
 
     def client(self, older=None):
         end = self.connect()
-        lines = Lines(end.makefile("rb"))
-        return Client(end.makefile("wb"), lines, older)
+        client = Client(end.makefile("wb"), Lines(end.makefile("rb")), older)
+        client.end = end
+        return client
 
     def stop(self):
         self.process.terminate()
@@ -111,8 +112,15 @@ def test_a_client_beyond_the_limit_is_told_so(service):
     late = service.connect()
     answer = json.loads(late.makefile("rb").readline())
     assert "too many clients" in answer["error"]["message"]
-    service.made[0].shutdown(socket.SHUT_RDWR)
-    wait_until(lambda: service.client().tool("system_status")["success"], ignoring=(AssertionError, KeyError, OSError))
+    clients[0].end.shutdown(socket.SHUT_RDWR)
+
+    def is_let_in():
+        end = service.connect()
+        end.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}).encode()
+                    + b"\n")
+        return "result" in json.loads(end.makefile("rb").readline())
+
+    wait_until(is_let_in, ignoring=(OSError,))
 
 
 def test_a_client_that_has_ended_its_sending_gets_its_answers(service):
@@ -130,7 +138,7 @@ def test_a_client_that_goes_takes_its_wait_along(cell, service):
     client.request("tools/call", name="subscribe_events", arguments={"channels": ["a"], "timeout": 50})
     names = lambda: [c["name"] for c in cell.client.call("agent.stats")["clients"]]
     wait_until(lambda: "nodebeat-gate events" in names())
-    service.made[-1].shutdown(socket.SHUT_RDWR)
+    client.end.shutdown(socket.SHUT_RDWR)
     wait_until(lambda: "nodebeat-gate events" not in names())
     assert service.client().tool("system_status")["success"]
 

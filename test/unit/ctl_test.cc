@@ -15,6 +15,7 @@
 #include "ctl/fleet_pages.h"
 #include "ctl/json_merge.h"
 #include "ctl/link_words.h"
+#include "ctl/mcp_config.h"
 #include "ctl/top_view.h"
 #include "redis/trouble.h"
 #include "terminal/json_text.h"
@@ -769,6 +770,35 @@ TEST(JsonMerge, NamesAreComparedByWhatTheyMean) {
   EXPECT_EQ(merge(R"({"\u00e9":1})", R"({"é":2})", R"({"\u00e9":1,"x":0})").text,
             R"({"é":2,"x":0})");
   EXPECT_EQ(without_members(R"({"version":1, "x" : 1.0})", {"version"}), R"({"x":1.0})");
+}
+
+TEST(McpConfig, IsJsonThatClientsHaveInAFile) {
+  EXPECT_EQ(mcp_config_json({}),
+            R"({"mcpServers":{"nodebeat":{"command":"/usr/bin/nodebeat-gate","args":["mcp"]}}})");
+  EXPECT_EQ(mcp_config_json({.socket = "/a b.sock", .allow_writes = true}),
+            R"({"mcpServers":{"nodebeat":{"command":"/usr/bin/nodebeat-gate",)"
+            R"("args":["mcp","--socket","/a b.sock","--allow-writes"]}}})");
+}
+
+TEST(McpConfig, OnAnotherComputerAShellReadsTheCommand) {
+  const std::vector<std::string> words = {"ssh",
+                                          "-T",
+                                          "-o",
+                                          "BatchMode=yes",
+                                          "--",
+                                          "-hog",
+                                          "/usr/bin/nodebeat-gate mcp --socket '/a b.sock'"};
+  EXPECT_EQ(mcp_command({.socket = "/a b.sock", .host = "-hog"}), words);
+}
+
+TEST(McpConfig, NamesEachClientWithItsFile) {
+  const std::string text = mcp_config_text({});
+  for (const char* part :
+       {"claude mcp add nodebeat -- /usr/bin/nodebeat-gate mcp\n", "claude_desktop_config.json",
+        "~/.cursor/mcp.json", "\"servers\": {", "[mcp_servers.nodebeat]\n", "args = [\"mcp\"]",
+        "group nodebeat-view.\n"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << '\n' << text;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#include "ctl/mcp_config.h"
+
+#include "terminal/json_text.h"
+#include "terminal/text.h"
+
+namespace nb::ctl {
+namespace {
+
+using terminal::json_indented;
+using terminal::json_quote;
+using terminal::ObjectText;
+using terminal::shell_word;
+
+// ["a","b"]: of JSON, and of TOML as well.
+std::string list(const std::vector<std::string>& words, size_t from) {
+  std::string out;
+  for (size_t i = from; i < words.size(); ++i) out += (i == from ? "" : ",") + json_quote(words[i]);
+  return '[' + out + ']';
+}
+
+ObjectText entry(const std::vector<std::string>& command) {
+  ObjectText out;
+  out.text("command", command.front()).raw("args", list(command, 1));
+  return out;
+}
+
+std::string section(std::string_view client, std::string_view where, const std::string& text) {
+  return std::string(client) + ": " + std::string(where) + "\n\n" + text + "\n\n";
+}
+
+}  // namespace
+
+std::vector<std::string> mcp_command(const McpServer& server) {
+  std::vector<std::string> gate = {server.program, "mcp"};
+  if (!server.socket.empty()) {
+    gate.emplace_back("--socket");
+    gate.push_back(server.socket);
+  }
+  if (server.allow_writes) gate.emplace_back("--allow-writes");
+  if (server.host.empty()) return gate;
+  // A shell of the other computer reads the command, as one text.
+  std::string line;
+  for (const std::string& word : gate) line += (line.empty() ? "" : " ") + shell_word(word);
+  return {"ssh", "-T", "-o", "BatchMode=yes", "--", server.host, line};
+}
+
+std::string mcp_config_json(const McpServer& server) {
+  const std::string one = ObjectText().raw("nodebeat", entry(mcp_command(server)).str()).str();
+  return ObjectText().raw("mcpServers", one).str();
+}
+
+std::string mcp_config_text(const McpServer& server) {
+  const std::vector<std::string> command = mcp_command(server);
+  std::string shell = "claude mcp add nodebeat --";
+  for (const std::string& word : command) shell += ' ' + shell_word(word);
+  const std::string common = json_indented(mcp_config_json(server));
+  const std::string typed = ObjectText()
+                                .text("type", "stdio")
+                                .text("command", command.front())
+                                .raw("args", list(command, 1))
+                                .str();
+  const std::string code =
+      ObjectText().raw("servers", ObjectText().raw("nodebeat", typed).str()).str();
+  return section("Claude Code", "run", shell) +
+         section("Claude Desktop", "claude_desktop_config.json (Settings, Developer, Edit Config)",
+                 common) +
+         section("Cursor", "~/.cursor/mcp.json, or .cursor/mcp.json of a project", common) +
+         section("VS Code", ".vscode/mcp.json of a project, or MCP: Open User Configuration",
+                 json_indented(code)) +
+         section("Codex", "~/.codex/config.toml",
+                 "[mcp_servers.nodebeat]\ncommand = " + json_quote(command.front()) +
+                     "\nargs = " + list(command, 1)) +
+         "The user of the client has to be in the group " +
+         (server.allow_writes ? "nodebeat.\n" : "nodebeat-view.\n");
+}
+
+}  // namespace nb::ctl

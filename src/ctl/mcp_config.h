@@ -1,0 +1,26 @@
+// What to paste into MCP clients, so that they start nodebeat-gate. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nb::ctl {
+
+struct McpServer {
+  std::string program = "/usr/bin/nodebeat-gate";
+  std::string socket;  // the agent's; empty: the one that nodebeat-gate uses by itself
+  bool allow_writes = false;
+  std::string host;  // where the agent is, reached by ssh; empty: this computer
+};
+
+// The command that a client has to start.
+std::vector<std::string> mcp_command(const McpServer& server);
+
+// {"mcpServers":{"nodebeat":{"command":…,"args":[…]}}}
+std::string mcp_config_json(const McpServer& server);
+
+// For people: each client, its file, and what to paste there.
+std::string mcp_config_text(const McpServer& server);
+
+}  // namespace nb::ctl
