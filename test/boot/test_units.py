@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ("nodebeat.service", "nodebeat@.service", "nodebeat.socket", "nodebeat-audit.service",
-         "nodebeat-boot.service")
+         "nodebeat-boot.service", "nodebeat-gate.service", "nodebeat-gate.socket")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def units(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("unit", ["nodebeat.service", "nodebeat@.service", "nodebeat-audit.service"])
+@pytest.mark.parametrize("unit", ["nodebeat.service", "nodebeat@.service", "nodebeat-audit.service",
+                                  "nodebeat-gate.service"])
 def test_the_exposure_is_at_most_1_2(units, unit):
     done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
                            "--threshold=12", units / unit], capture_output=True, text=True)
