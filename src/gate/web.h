@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "gate/agent.h"
+#include "gate/cell_view.h"
 #include "gate/readiness.h"
 #include "gate/scrape.h"
 #include "http/listen.h"
@@ -43,6 +44,7 @@ class Web {
   http::Address address_;
   Scrape scrape_;
   Readiness readiness_;
+  CellView view_;
   http::Router router_;
   http::Server server_;
 };

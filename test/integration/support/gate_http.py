@@ -65,9 +65,9 @@ class Http:
 
 
 class HttpGate:
-    """A nodebeat-gate that serves HTTP on a port of its own."""
+    """A nodebeat-gate that serves HTTP; port 0: one of its own."""
 
-    def __init__(self, agent_socket, folder, *args):
+    def __init__(self, agent_socket, folder, *args, port=0):
         program = find_gate()
         if program is None:
             pytest.skip("nodebeat-gate was not built")
@@ -75,13 +75,15 @@ class HttpGate:
         self.reports = folder / "sanitizer"
         self.lines = []
         self.process = processes.spawn(
-            [program, "--socket", agent_socket, "--http", "127.0.0.1:0", *args, "serve"],
+            [program, "--socket", agent_socket, "--http", f"127.0.0.1:{port}", *args, "serve"],
             env=environment(self.reports), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         self._reader = threading.Thread(target=self._collect, daemon=True)
         self._reader.start()
         self.port = int(wait_until(lambda: self._find(r"serving HTTP at http://[^ ]*:(\d+)/")))
+
+        self.url = f"http://127.0.0.1:{self.port}/"
 
     def _collect(self):
         for line in self.process.stderr:

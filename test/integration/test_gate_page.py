@@ -1,0 +1,236 @@
+"""The page of nodebeat-gate: its stream of events, and what Debian's Chromium makes of it."""
+
+import json
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from support import processes
+from support.browser import Browser
+from support.gate_http import HttpGate
+from support.waiting import wait_until
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def make_gate(tmp_path, closing):
+    return lambda agent, **options: closing(HttpGate(agent.socket_path, tmp_path / "gate", **options))
+
+
+@pytest.fixture
+def gate(cell, make_gate):
+    return make_gate(cell.agent)
+
+
+@pytest.fixture
+def browser(closing):
+    return closing(Browser())
+
+
+# --- the stream -----------------------------------------------------------------------------------
+
+
+class Stream:
+    """Server-sent events, as they come."""
+
+    def __init__(self, gate, small=False):
+        self.http = gate.connect()
+        if small:
+            self.http.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.http.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.text = ""
+
+    def read(self):
+        """False at the end."""
+        more = self.http._more()
+        self.text = self.http.pending.decode(errors="replace")
+        return more
+
+    def next(self, event):
+        """The data of the first event of that name that is there, or comes."""
+        start = f"event: {event}\ndata: "
+        while start not in self.text or "\n\n" not in self.text.split(start, 1)[1]:
+            assert self.read(), f"the stream has ended before {event}"
+        return json.loads(self.text.split(start, 1)[1].split("\n\n", 1)[0])
+
+
+@pytest.fixture
+def listen(closing):
+    return lambda gate, **options: closing(SimpleNamespace(stream=(s := Stream(gate, **options)), close=s.http.close)).stream
+
+
+def test_a_stream_begins_with_a_snapshot_and_tells_changes(cell, gate, listen):
+    first = listen(gate)
+    assert first.next("snapshot")["nodes"] == {}
+    assert first.next("nodes")["ook"]["state"] == "up"
+    assert first.next("agent")["there"] is True
+    assert first.next("redis")["version"]
+    second = listen(gate)
+    snapshot = second.next("snapshot")
+    assert snapshot["nodes"]["ook"]["health"]["cpu_percent"] >= 0 and snapshot["agent"]["node_id"] == "ook"
+    cell.client.call("error.report", category="test", message="line\nbreak")
+    for stream in (first, second):
+        assert stream.next("event")["event"]["message"] == "line\nbreak"
+
+
+def test_the_agent_is_asked_only_while_somebody_listens(cell, gate, listen):
+    def calls():
+        clients = cell.client.call("agent.stats")["clients"]
+        return sum(c["calls"] for c in clients if c["name"] == "nodebeat-gate")
+
+    stream = listen(gate)
+    stream.next("nodes")
+    asked = calls()
+    wait_until(lambda: calls() > asked)
+    stream.http.close()
+    # It goes unnoticed until something is told.
+    wait_until(lambda: cell.client.call("error.report", category="x", message="y") == {}
+               and not any(c["subscriptions"] for c in cell.client.call("agent.stats")["clients"]
+                           if c["name"] == "nodebeat-gate"))
+    asked = calls()
+    gate.metrics()  # takes some calls, and nothing else does
+    gate.get("/livez")
+    assert calls() <= asked + 5
+
+
+def test_a_browser_that_does_not_read_is_cut_off_and_comes_back(cell, gate, listen):
+    slow = listen(gate, small=True)
+    slow.next("nodes")
+
+    def flood():
+        for _ in range(50):
+            cell.client.call("error.report", category="flood", message="z" * 4000)
+        return "nodebeat_gate_streams_cut_off_total 1\n" in gate.metrics()
+
+    wait_until(flood, timeout=25)
+    # Only the scrape's own is left; the kernel still has what it took for the slow one.
+    wait_until(lambda: "nodebeat_gate_http_connections 1\n" in gate.metrics())
+    assert listen(gate).next("snapshot")["events"] == []
+
+
+def test_what_is_served_allows_nothing_from_elsewhere(gate):
+    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+        answer = gate.get(path)
+        assert answer.status == 200 and answer.headers["content-type"].startswith(kind)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';") and "unsafe" not in policy
+        assert "http://" not in answer.body.replace("http://www.w3.org/2000/svg", "") and "https://" not in answer.body
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+
+def state_of(node):
+    return (f"[...document.querySelectorAll('.node')].find(n => n.querySelector('h3').textContent === '{node}')"
+            "?.dataset.state")
+
+
+@pytest.mark.time_limit(60)
+def test_the_page_shows_the_cell_and_a_node_that_dies(cell, gate, browser, make_agent, steady):
+    other = make_agent(cell.server.url(), node="hog")
+    steady(other)
+    robot = cell.client
+    robot.call("client.hello", name="arm")
+    robot.call("stroke.start", total_strokes=4, scene_name=EVIL)
+    robot.call("stroke.update", stroke_idx=1)
+    robot.call("session.create", session_id=EVIL)
+    browser.open(gate.url)
+    browser.wait(f"{state_of('ook')} === 'up' && {state_of('hog')} === 'up'")
+    browser.wait("document.querySelector('#strokes').innerText.includes('stroke 1 of 4')")
+    robot.call("stroke.update", stroke_idx=3)
+    browser.wait("document.querySelector('#strokes progress').value === 3")
+    robot.call("error.report", category="vision", message=EVIL)
+    browser.wait("document.querySelector('#events').innerText.includes('onerror')")
+    browser.wait("document.querySelector('#sessions').innerText.includes('version 1')")
+    browser.wait("document.querySelector('#redis').innerText.includes('connected')")
+    assert browser.evaluate("document.querySelectorAll('main img, main script').length") == 0
+
+    browser.ask("fill", selector="#event-filter", text="nothing like it")
+    browser.wait("document.querySelector('#events').innerText === 'None matches.'")
+    browser.ask("fill", selector="#event-filter", text="")
+
+    other.process.kill()
+    browser.wait("document.querySelector('#events').innerText.includes('node_lost')")
+    browser.wait(f"{state_of('hog')} === 'down'")
+    assert browser.evaluate("document.title") == "1 down · nodebeat"
+    assert browser.evaluate("document.querySelector('.node h3').innerText") == "hog", "trouble comes first"
+    assert "lease not renewed" in browser.text(".node .age")
+    assert browser.ask("faults") == []
+
+
+@pytest.mark.time_limit(60)
+def test_redis_dies_and_returns(cell, gate, browser, make_agent, steady):
+    steady(make_agent(cell.server.url(), node="hog"))
+    browser.open(gate.url)
+    browser.wait(f"{state_of('hog')} === 'up'")
+    cell.server.kill()
+    browser.wait("document.querySelector('#source').innerText.includes('Redis is away')")
+    browser.wait(f"{state_of('hog')} === 'unknown' && {state_of('ook')} === 'up'")
+    browser.wait("document.querySelector('#redis').innerText.includes('away')")
+    cell.server.start()
+    browser.wait(f"{state_of('hog')} === 'up'")
+    browser.wait("!document.querySelector('#source').innerText.includes('away')")
+    assert browser.ask("faults") == []
+
+
+@pytest.mark.time_limit(60)
+def test_the_page_says_in_words_that_its_source_is_gone(cell, gate, browser, make_gate):
+    browser.open(gate.url)
+    browser.wait(f"{state_of('ook')} === 'up'")
+    processes.pause(cell.agent.process)
+    browser.wait(f"document.body.classList.contains('lost') && {state_of('ook')} === 'unknown'")
+    assert "The agent is away" in browser.text("#source")
+    processes.resume(cell.agent.process)
+    browser.wait(f"!document.body.classList.contains('lost') && {state_of('ook')} === 'up'")
+
+    gate.close()
+    browser.wait(f"document.body.classList.contains('lost') && {state_of('ook')} === 'unknown'")
+    assert "The gate does not answer" in browser.text("#source")
+    make_gate(cell.agent, port=gate.port)
+    browser.wait(f"!document.body.classList.contains('lost') && {state_of('ook')} === 'up'")
+
+
+@pytest.mark.time_limit(90)
+@pytest.mark.own_users("writes healths as another program would")
+def test_three_hundred_nodes_stay_readable(cell, gate, browser):
+    health = {"timestamp": "2026-11-20T14:03:07", "last_heartbeat": "2026-11-20T14:03:07", "cpu_percent": 50,
+              "memory_percent": 40, "disk_percent": 30, "temperature_c": 48.5, "agent_version": "0.1.0"}
+    for i in range(300):
+        name = f"node-with-a-rather-long-name-{i:03}"
+        cell.redis.hset(f"node:health:{name}", "health", json.dumps({"node_id": name, **health}))
+    browser.open(gate.url)
+    browser.wait("document.querySelectorAll('.node').length === 301")
+    for width in (1200, 320):
+        browser.ask("resize", width=width, height=800)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    browser.ask("fill", selector="#node-filter", text="name-007")
+    browser.wait("document.querySelectorAll('.node').length === 1")
+    browser.ask("fill", selector="#node-filter", text="no such node")
+    browser.wait("!document.querySelector('#no-nodes').hidden")
+    assert browser.ask("faults") == []
+
+
+@pytest.mark.time_limit(60)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_is_accessible(make_redis, make_agent, steady, make_gate, browser, dark):
+    server = make_redis()
+    agent = make_agent(server.url(), probes=[
+        {"name": "web", "type": "tcp", "address": "127.0.0.1:1", "interval": "100ms", "timeout": "100ms", "down_after": 1}])
+    client = steady(agent)
+    client.call("stroke.start", total_strokes=4)
+    client.call("session.create", session_id="job")
+    client.call("error.report", category="vision", message="no camera")
+    browser.open(make_gate(agent).url, dark=dark)
+    browser.wait("document.querySelector('.node .bad') && document.querySelector('#strokes progress')")
+    browser.wait("document.querySelector('#events').innerText.includes('no camera')")
+    assert browser.ask("axe") == []
+    reached = []
+    for _ in range(4):
+        browser.ask("press", key="Tab")
+        reached.append(browser.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert reached == ["skip", "node-filter", "event-filter", "events"]
+    server.kill()
+    browser.wait("document.querySelector('#source').innerText.includes('Redis is away')")
+    assert browser.ask("axe") == []
