@@ -47,15 +47,17 @@ meson_tests() {
   tally $status "$junit" "$logs/test-$name.log"
 }
 
-# The official MCP servers that the probes are tested against; kept outside the source tree.
-install_mcp() {
-  local dir=$build/mcp
+# install_npm FOLDER: what test/FOLDER is run with, official MCP servers and clients or what drives a
+# browser; kept outside the source tree.
+install_npm() {
+  local from=test/$1 dir=$build/$1
   mkdir -p "$dir"
-  cmp -s test/mcp/package-lock.json "$dir/installed-lock.json" && return
-  cp test/mcp/package.json test/mcp/package-lock.json "$dir/" &&
+  cmp -s "$from/package-lock.json" "$dir/installed-lock.json" && return
+  cp "$from/package.json" "$from/package-lock.json" "$dir/" &&
     npm ci --prefix "$dir" --no-audit --no-fund --ignore-scripts &&
-    cp test/mcp/package-lock.json "$dir/installed-lock.json"
+    cp "$from/package-lock.json" "$dir/installed-lock.json"
 }
+install_all_npm() { install_npm mcp && install_npm page; }
 
 # What several threads may use at once is the client library: its tests alone are built for this.
 tsan_tests() {
@@ -123,6 +125,7 @@ integration_tests() {
     NODEBEATD="$build/asan/$daemon" ${plain:+NODEBEATD_PLAIN="$plain"} \
     NODEBEAT_TEST_PROBE_DRIVER="$build/asan/test/support/probe_driver" \
     NODEBEAT_TEST_NODE_MODULES="$build/mcp/node_modules" \
+    NODEBEAT_TEST_PAGE_MODULES="$build/page/node_modules" \
     NODEBEAT_TEST_REDIS_TREES="$redis_trees" \
     timeout --kill-after=10 1800 "$python" -m pytest test/integration -p no:cacheprovider -n 2 \
     -o junit_logging=all --junitxml="$junit" --tb=short ${filter:+-k "$filter"}
@@ -194,7 +197,7 @@ test_all() {
     need build unit
   else
     # shellcheck disable=SC2046 # none, one or two words
-    need build demo test package sysroot $(way_to_boot "$filter")
+    need build demo test page package sysroot $(way_to_boot "$filter")
   fi
   prepare
   if [[ -n $filter ]] && ! is_stage_filter "$filter" && [[ -z $(names_matching "$filter") ]]; then
@@ -225,7 +228,7 @@ test_all() {
   meson_tests asan "$filter"
   [[ -n $filter && $filter != client* ]] || tsan_tests
   if [[ -d test/integration ]]; then
-    if [[ -f test/mcp/package.json ]] && ! stage 'npm: MCP servers to test against' npm install_mcp; then
+    if [[ -f test/mcp/package.json ]] && ! stage 'npm: MCP servers, what drives a browser' npm install_all_npm; then
       tail -n 20 "$logs/npm.log"
       failed=$((failed + 1))
     fi

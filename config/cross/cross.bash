@@ -47,7 +47,7 @@ cross_units() {
 cross_integration() {
   local arch=$1 filter=$2 status=0 junit=$build/cross/$1/integration.junit.xml
   local wrapped=$build/cross/$1-emulated redis_trees
-  if ! stage 'npm: MCP servers to test against' npm install_mcp; then
+  if ! stage 'npm: MCP servers to test against' npm install_npm mcp; then
     tail -n 20 "$logs/npm.log"
     failed=$((failed + 1))
   fi

@@ -6,6 +6,7 @@
 
 #include "gate/agent.h"
 #include "gate/options.h"
+#include "gate/recent_events.h"
 #include "unit/gate_fixture.h"
 
 namespace nb::gate {
@@ -253,6 +254,20 @@ TEST_F(GateAgent, SubscriptionsAreRestoredAndAListenerMayGoWhileItHears) {
   fake.send(event_on("a:1") + event_on("a:2"));
   ASSERT_TRUE(run_until([&] { return fake.has("event.unsubscribe"); }));
   EXPECT_EQ(hearer.heard, "there gone there a:1 ");
+}
+
+TEST(GateRecentEvents, KeepTheLatestWithinTheirBounds) {
+  RecentEvents events;
+  EXPECT_EQ(events.json(), "[]");
+  for (size_t i = 0; i < RecentEvents::kMost + 2; ++i) events.add(std::to_string(i));
+  EXPECT_TRUE(events.json().starts_with("[2,3,"));
+  EXPECT_TRUE(events.json().ends_with(",201]"));
+  events.add('"' + std::string(RecentEvents::kMostBytes - 5, 'x') + '"');
+  EXPECT_TRUE(events.json().starts_with("[201,\"x"));
+  events.add('"' + std::string(2 * RecentEvents::kMostBytes, 'y') + '"');
+  EXPECT_TRUE(events.json().starts_with("[\"y"));
+  events.clear();
+  EXPECT_EQ(events.json(), "[]");
 }
 
 Result<Options> parse(std::vector<std::string> words, const std::string& socket = {}) {
