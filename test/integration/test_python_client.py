@@ -832,6 +832,55 @@ def test_no_line_is_torn_by_a_signal_handler_that_sends(fake):
     assert [n for n in names if n] == [str(i) for i in range(calls)]
 
 
+def test_what_was_said_is_said_though_the_process_ends_at_once(cell):
+    cell.client.call("event.subscribe", channels=["cell:x"])
+    script = """
+import os, sys, nodebeat
+client = nodebeat.Client(sys.argv[1])
+client.hello
+client.notify("event.publish", {"channel": "cell:x", "event": {"n": 1}})
+os._exit(0)
+"""
+    python_package.finish(python_package.start(script, cell.agent.socket_path))
+    assert cell.client.next_event("cell:x")["event"]["n"] == 1
+
+
+INTERRUPTED = """
+import signal, sys, nodebeat
+class Interrupt(BaseException): pass
+client = nodebeat.Client(sys.argv[1], timeout=60)
+client.hello
+armed = False
+def on_alarm(*_):
+    global armed
+    if armed:
+        armed = False
+        raise Interrupt
+signal.signal(signal.SIGALRM, on_alarm)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+came = said = 0
+while came < 100 or said < 300:
+    try:
+        armed = True
+        client.notify("event.publish", {"channel": "cell:x", "event": {"fill": "x" * 3000}})
+        armed = False
+        said += 1
+    except Interrupt:
+        came += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+client.client_hello(name="end")
+print(said)
+client.close()
+"""
+
+
+def test_no_line_is_torn_by_an_exception_out_of_a_signal_handler(fake):
+    agent = fake()
+    said = int(python_package.finish(python_package.start(INTERRUPTED, agent.path)))
+    # Each line could be read, or the fake agent would have ended; what was interrupted may have been sent, too.
+    assert len(agent.called("event.publish")) >= said and b'"end"' in b"".join(agent.lines)
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_child_of_multiprocessing_opens_its_own(cell, tmp_path, method):
     """Started by an interpreter of its own, a child inherits nothing, and a Robot's will is not its."""

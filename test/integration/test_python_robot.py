@@ -21,7 +21,7 @@ from support.fake_agent import FakeAgent, Refusal
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
-from nodebeat import Pushed, dialling, errors  # noqa: E402
+from nodebeat import Pushed, dialling, errors, pushing  # noqa: E402
 
 
 def library_of(program):
@@ -438,16 +438,16 @@ def test_after_the_end_both_say_the_same(cell, open_robot):
             call()
     pid = os.fork()
     if pid == 0:
-        wrong = 0
-        for call in (robot.dispatch, robot.flush, robot.end_stroke, robot.stats, robot.last_error):
-            try:
-                call()
-                wrong += 1
-            except errors.Forked:
-                pass
-        robot.close()
-        os._exit(wrong)
-    assert os.waitpid(pid, 0)[1] == 0
+        right = 0
+        with contextlib.suppress(BaseException):
+            for call in (robot.dispatch, robot.flush, robot.end_stroke, robot.stats, robot.last_error):
+                with contextlib.suppress(errors.Forked):
+                    call()
+                    break
+                right += 1
+            robot.close()
+        os._exit(right)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
 
 
 def test_both_count_the_same(tmp_path, open_robot, closing):
@@ -610,11 +610,11 @@ def test_an_exception_out_of_a_signal_handler_tears_no_line(tmp_path, library):
                 came += data
                 if b"client.hello" in data:
                     stream.sendall(HELLO_ANSWER)
-    assert int(python_package.finish(process)) >= 100, "signals came"
+    assert int(python_package.finish(process)) >= 300, "signals came"
     whole = came[:came.rindex(b"\n")].splitlines()
     assert len(whole) > 20
-    for text in whole:
-        json.loads(text)
+    states = [params for params in (json.loads(text).get("params", {}) for text in whole) if "joints_l" in params]
+    assert states[-1]["joints_l"] == [0.5] and states[-1]["current_pose"] == "end", "it goes on as before"
 
 
 HELLO_ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"protocol":1,"client_id":1,"node_id":"n","limits":{"line_bytes":65536}}}\n'
@@ -631,7 +631,7 @@ def on_alarm(*_):
 signal.signal(signal.SIGALRM, on_alarm)
 came = i = 0
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-while came < 100 or i < 3000:
+while came < 300 or i < 3000:
     i += 1
     try:
         armed = True
@@ -641,37 +641,70 @@ while came < 100 or i < 3000:
     except Interrupt:
         came += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
-robot.flush(5)
+robot.push_state([0.5], current_pose="end")
+assert robot.flush(15), robot.stats()
 robot.close()
 print(came)
 """
 
 
 def test_the_numbers_of_an_array_meet_no_python_loop(tmp_path, open_robot):
-    """Counted in instructions of Python: as many for 64 numbers as for 7."""
+    """Counted: as many lines and calls, of Python's functions and of C's, for 64 numbers as for 7."""
 
-    def instructions(robot, values):
+    def steps(robot, values):
         count = 0
 
         def trace(frame, event, arg):
             nonlocal count
-            frame.f_trace_opcodes = True
-            count += event == "opcode"
+            count += 1
             return trace
 
         before = sys.gettrace()
         sys.settrace(trace)
+        sys.setprofile(trace)
         try:
             robot.push_state(values, values, values, values)
         finally:
+            sys.setprofile(None)
             sys.settrace(before)
         return count
 
     robot = open_robot(tmp_path / "none.sock")
     for kind in (np.float64, np.float32, ">f8"):
-        instructions(robot, np.zeros(7, kind))
-        few, many = (min(instructions(robot, np.zeros(n, kind)) for _ in range(3)) for n in (7, 64))
-        assert few == many > 50, kind
+        # The least of some: now and then a push tries to connect.
+        few, many = (min(steps(robot, np.zeros(n, kind)) for _ in range(5)) for n in (7, 64))
+        assert few == many > 30, kind
+
+
+@pytest.mark.time_limit(120)
+def test_the_answer_to_the_hello_may_be_cut_anywhere(tmp_path, library, closing, monkeypatch):
+    """By the end of the connection. (libnodebeat waits 100 ms before each try, so there it is each eighth byte.)"""
+    monkeypatch.setattr(pushing, "RECONNECT_S", 0.002)
+    cut = iter(range(1, len(HELLO_ANSWER), 8 if library else 1))
+    states = []
+    listener = closing(socket.socket(socket.AF_UNIX))
+    listener.bind(str(tmp_path / "cutting.sock"))
+    listener.listen(8)
+
+    def serve():
+        while True:
+            try:
+                stream, _ = listener.accept()
+            except OSError:
+                return
+            size = next(cut, None)
+            with stream, stream.makefile("rb") as lines:
+                stream.sendall(HELLO_ANSWER[:size])
+                if size is None:
+                    states.extend(json.loads(text)["params"] for text in lines if b"robot.update" in text)
+
+    threading.Thread(target=serve, daemon=True).start()
+    robot = closing(nodebeat.Robot(tmp_path / "cutting.sock", library=library))
+    robot.push_state([1.0], current_pose="ready")
+    wait_until(lambda: robot.push_state([2.0]) and any(s.get("current_pose") == "ready" for s in states), timeout=60)
+    assert next(cut, None) is None and robot.stats().disconnects >= len(HELLO_ANSWER) // 8
+    robot.close()
+    listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_group_is_not_looked_up_in_a_push(tmp_path, open_robot, monkeypatch):

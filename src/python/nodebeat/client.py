@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import contextlib
 import os
 import select
@@ -176,20 +174,49 @@ class Client(Methods[Result]):
         raise TypeError("a nodebeat.Client cannot be handed to another process, which opens one of its own")
 
 
-class _Link:
-    """The socket, the thread that reads and writes it, and the callers that wait.
+class _Answer:
+    """What a caller waits for. A lock that is taken stands for an answer that is not there."""
 
-    One Condition guards all of it. The Condition is reentrant, so a signal handler may make a call in the middle of
-    another call. The thread never holds the Condition while the thread waits. Only the thread writes to the socket:
-    signal handlers, and the exceptions that they raise, do not interrupt that thread, so no line is torn.
+    def __init__(self) -> None:
+        self._answer: Result | Exception | None = None
+        self._missing = threading.Lock()
+        self._missing.acquire()
+
+    def set_result(self, result: Result) -> None:
+        self._answer = result
+        self._missing.release()
+
+    def set_exception(self, exception: Exception) -> None:
+        self._answer = exception
+        self._missing.release()
+
+    def done(self) -> bool:
+        return self._answer is not None
+
+    def wait(self, seconds: float) -> Result | Exception | None:
+        """None: there was none within so many seconds."""
+        self._missing.acquire(timeout=seconds)
+        return self._answer
+
+
+class _Link:
+    """The socket, the thread that reads it, and the callers that wait.
+
+    One lock guards all of it. The lock is reentrant, so a signal handler may make a call in the middle of another call.
+    The thread never holds the lock while the thread waits. A caller writes its line to the socket itself, and the thread
+    writes what the socket does not take at once.
+
+    An exception out of a signal handler may come between any two instructions of Python, but not between the two that
+    take a lock in `with` and enter the block. That holds for locks that are written in C, and not for a Condition.
     """
 
     def __init__(self, path: str, calling: Calling) -> None:
         self._path = path
         self._calling = calling
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._sock: socket.socket | None = None
-        self._unsent: collections.deque[bytes] = collections.deque()
+        self._unsent = dialling.Outgoing()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         dialling.keep_from_children(self)
         self._thread = threading.Thread(target=self._run, name="nodebeat", daemon=True)
@@ -202,31 +229,34 @@ class _Link:
         return self._calling.is_ready
 
     def greeting(self, deadline: float) -> Result:
-        with self._changed:
+        with self._lock:
             self._wait_ready(deadline)
             return self._calling.greeting()
 
     def ask(self, method: str, params: Params, seconds: float, deadline: float) -> Result:
-        waiter: concurrent.futures.Future[Result] = concurrent.futures.Future()
-        with self._changed:
+        waiter = _Answer()
+        with self._lock:
             self._wait_ready(deadline)
             call_id, text = self._calling.conversation.request(method, params, waiter)
             self._send(text)
         try:
-            return waiter.result(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX))
-        except concurrent.futures.TimeoutError:
-            raise deadline_exceeded(method, seconds) from None
+            answer = waiter.wait(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX))
+            if answer is None:
+                raise deadline_exceeded(method, seconds)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
         finally:
             self._calling.conversation.forget(call_id)
 
     def say(self, text: bytes, deadline: float) -> None:
-        with self._changed:
+        with self._lock:
             self._wait_ready(deadline)
             self._send(text)
 
     def next_notice(self, timeout: float | None) -> Notice | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             while (notice := self._calling.inbox.take()) is None:
                 self._calling.check()
                 left = None if deadline is None else deadline - time.monotonic()
@@ -247,7 +277,7 @@ class _Link:
 
     def abandon(self) -> None:
         """Ends without a goodbye; does not wait."""
-        with self._changed:
+        with self._lock:
             self._calling.close()
             self._changed.notify_all()
         self._wake()
@@ -256,15 +286,19 @@ class _Link:
         self._changed.wait(None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
     def _wait_ready(self, deadline: float) -> None:
-        while left := self._calling.seconds_to_wait(deadline, sum(map(len, self._unsent)) >= dialling.UNSENT_BYTES):
+        while left := self._calling.seconds_to_wait(deadline, self._unsent.size() >= dialling.UNSENT_BYTES):
             self._wait(left)
 
     def _send(self, text: bytes) -> None:
-        self._unsent.append(text)
-        self._wake()
+        self._unsent.add(text)
+        if self._sock is not None:
+            with contextlib.suppress(OSError):  # the thread finds out, and tells every waiter
+                self._unsent.send(self._sock)
+        if self._unsent:
+            self._wake()
 
     def _wake(self) -> None:
-        with self._changed, contextlib.suppress(BlockingIOError):
+        with self._lock, contextlib.suppress(BlockingIOError):
             if self._wake_write >= 0:
                 os.write(self._wake_write, b"x")
 
@@ -276,13 +310,13 @@ class _Link:
             try:
                 sock = dialling.dial(self._path)
             except AgentAway as error:
-                with self._changed:
+                with self._lock:
                     self._calling.away(error)
                     self._changed.notify_all()
             else:
                 with sock:
                     why = self._serve(sock, pauses)
-                with self._changed:
+                with self._lock:
                     self._sock = None
                     self._unsent.clear()
                     self._calling.lose(why)
@@ -304,38 +338,27 @@ class _Link:
 
     def _serve(self, sock: socket.socket, pauses: dialling.Pauses) -> str:
         """Moves bytes until the connection ends; returns why."""
-        with self._changed:
+        with self._lock:
             self._sock = sock
-            self._unsent.append(self._calling.conversation.begin())
+            self._send(self._calling.conversation.begin())
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         while self._calling.ended is None:
             try:
-                self._write(sock)
                 poll.register(sock, select.POLLIN | (select.POLLOUT if self._unsent else 0))
                 ready = dict(poll.poll())
                 if self._wake_read in ready:
                     self._drain()
-                if ready.get(sock.fileno(), 0) & ~select.POLLOUT and not self._read(sock, pauses):
+                happened = ready.get(sock.fileno(), 0)
+                if happened & select.POLLOUT:
+                    with self._lock:
+                        self._unsent.send(sock)
+                        self._changed.notify_all()  # there may be room again
+                if happened & ~select.POLLOUT and not self._read(sock, pauses):
                     return "the agent has closed the connection"
             except OSError as error:
                 return f"the connection to the agent broke ({error})"
         return "this client was closed"
-
-    def _write(self, sock: socket.socket) -> None:
-        """Gives the socket what it takes at once."""
-        while self._unsent:
-            with self._changed:
-                text = b"".join(self._unsent)
-                self._unsent.clear()
-                try:
-                    text = text[sock.send(text, socket.MSG_NOSIGNAL):]
-                except BlockingIOError:
-                    pass
-                if text:
-                    self._unsent.appendleft(text)
-                    return
-                self._changed.notify_all()  # there is room again
 
     def _read(self, sock: socket.socket, pauses: dialling.Pauses) -> bool:
         """False if there is no more to come."""
@@ -343,9 +366,9 @@ class _Link:
             data = sock.recv(dialling.READ_BYTES)
         except BlockingIOError:
             return True
-        with self._changed:
+        with self._lock:
             if said := self._calling.hear(data):
-                self._unsent.append(said)
+                self._send(said)
             if self.is_ready:
                 pauses.reset()
             self._changed.notify_all()
@@ -356,14 +379,15 @@ class _Link:
     def on_fork(self) -> None:
         """In the child, where there is no thread, and where another thread may have held the lock."""
         self._calling.fork()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()
         self._close_pipe()
 
     def _close_pipe(self) -> None:
-        with self._changed:
+        with self._lock:
             ends, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
         for fd in ends:
             if fd >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import random
 import socket
@@ -37,6 +38,63 @@ def dial(path: str) -> socket.socket:
         return connect(path)
     except OSError as error:
         raise why_away(path, error) from None
+
+
+class Line:
+    """A line on its way to a socket. How much of the line the socket has taken is noted within the call that sends: an
+    exception out of a signal handler comes before both or after both, so no line is torn by one."""
+
+    __slots__ = ("text", "_taken")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._taken: list[int] = []
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self._taken)
+
+    def send(self, sock: socket.socket) -> bool:
+        """True if all of the line is sent; BlockingIOError."""
+        rest = self.text[sum(self._taken):] if self._taken else self.text
+        if rest:
+            self._taken.extend(map(sock.send, (rest,), (socket.MSG_NOSIGNAL,)))
+        return sum(self._taken) == len(self.text)
+
+
+class Outgoing:
+    """Lines on their way to a socket, in order. A signal handler that has interrupted send() may add a line and call
+    send(): the interrupted send() then sends that line, too."""
+
+    def __init__(self) -> None:
+        self._lines: collections.deque[Line] = collections.deque()
+        self._is_sending = False
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def size(self) -> int:
+        """Bytes, with those of a line that is sent in part."""
+        return sum(len(line.text) for line in tuple(self._lines))
+
+    def add(self, text: bytes) -> None:
+        self._lines.append(Line(text))
+
+    def clear(self) -> None:
+        self._lines.clear()
+
+    def send(self, sock: socket.socket) -> None:
+        """Sends what the socket takes at once. OSError if the connection is broken."""
+        if self._is_sending:
+            return
+        self._is_sending = True
+        try:
+            while self._lines and self._lines[0].send(sock):
+                self._lines.popleft()
+        except BlockingIOError:
+            pass
+        finally:
+            self._is_sending = False
 
 
 class Pauses:

@@ -115,15 +115,16 @@ class LibraryPusher(Pusher):
     """The pushes of libnodebeat. While it pushes, the interpreter's lock stays with the caller: a push waits for
     nothing, and to get that lock back may take milliseconds where another thread calculates.
 
-    A client must not be freed while a function of the library uses it. So each call notes its thread in _inside before
-    it reads _client, and close() clears _client before it reads _inside. If close() finds somebody inside, the call
-    that leaves last frees the client.
+    A client must not be freed while a function of the library uses it. So each call notes itself in _inside before it
+    reads _client, and close() clears _client before it reads _inside. If close() finds a call inside, the call that
+    leaves last frees the client. An exception out of a signal handler may come anywhere in a call: each has a token of
+    its own, so that leaving without having entered does no harm.
     """
 
     def __init__(self, path: str, hello: Mapping[str, object], deadline_ms: int | None, library: str = NAME) -> None:
         self._client: int | None = None
         self._handles: list[int] = []  # the client, until it is closed
-        self._inside: list[int] = []  # threads; one more than once, if a signal handler has interrupted it
+        self._inside: dict[object, int] = {}  # calls, and the thread of each
         self._library = ctypes.PyDLL(library)
         for name, types in _FUNCTIONS.items():
             getattr(self._library, name).argtypes = types
@@ -146,24 +147,26 @@ class LibraryPusher(Pusher):
 
     def __del__(self) -> None:
         # Dropped without close(): no goodbye, as when the process dies.
-        if getattr(self, "_client", None) is not None:
+        if hasattr(self, "_last_words"):
             self.close(False)
+            self._end()
 
     # --- calls of the library ---------------------------------------------------------------------
 
     def _call(self, function: Any, *args: Any) -> int:
         """A function of the library that takes the client and more; raises Closed and Forked."""
-        self._inside.append(get_ident())
+        token = object()
         try:
+            self._inside[token] = get_ident()
             client = self._client
             if client is None:
                 self._refuse()
             return int(function(client, *args))
         finally:
-            self._leave()
+            self._leave(token)
 
-    def _leave(self) -> None:
-        self._inside.pop()
+    def _leave(self, token: object) -> None:
+        self._inside.pop(token, None)
         if self._client is None and not self._inside:
             self._end()
 
@@ -184,7 +187,7 @@ class LibraryPusher(Pusher):
         self._forked = True
         self._client = None
         # A child has only the thread that has forked, and that thread may be in the middle of a push.
-        self._inside = [thread for thread in self._inside if thread == get_ident()]
+        self._inside = {token: thread for token, thread in self._inside.items() if thread == get_ident()}
         if not self._inside:
             self._end()
 
@@ -209,8 +212,9 @@ class LibraryPusher(Pusher):
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame()
-        self._inside.append(get_ident())
+        token = object()
         try:
+            self._inside[token] = get_ident()
             client = self._client
             if client is None:
                 self._refuse()
@@ -248,7 +252,7 @@ class LibraryPusher(Pusher):
             result = self._push_state(client, frame.address)
         finally:
             self._frames.append(frame)
-            self._leave()
+            self._leave(token)
         return _OUTCOME.get(result) or self._refused(result)
 
     def start_stroke(self, params: Mapping[str, Any]) -> Pushed:

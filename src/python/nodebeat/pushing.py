@@ -114,27 +114,14 @@ def closed() -> Closed:
     return Closed("this Robot has been closed")
 
 
-class _Line:
-    """A line on its way. `head`: what of the queue it was made of. How much of the line the socket has taken is noted
-    within the call that sends: a KeyboardInterrupt comes before both or after both, and no line is torn by it."""
+class _Message(dialling.Line):
+    """`head`: what of the queue it was made of, until that is taken out of the queue."""
 
-    __slots__ = ("text", "head", "_taken")
+    __slots__ = ("head",)
 
-    def __init__(self, text: bytes, head: str | bytes | None = None) -> None:
-        self.text = text
-        self.head = head
-        self._taken: list[int] = []
-
-    @property
-    def is_begun(self) -> bool:
-        return bool(self._taken)
-
-    def send(self, sock: socket.socket) -> bool:
-        """True if all of the line is sent; BlockingIOError."""
-        rest = self.text[sum(self._taken):] if self._taken else self.text
-        if rest:
-            self._taken.extend(map(sock.send, (rest,), (socket.MSG_NOSIGNAL,)))
-        return sum(self._taken) == len(self.text)
+    def __init__(self, text: bytes, head: str | bytes) -> None:
+        super().__init__(text)
+        self.head: str | bytes | None = head
 
 
 class PythonPusher(Pusher):
@@ -146,8 +133,8 @@ class PythonPusher(Pusher):
         self._conversation = Conversation(hello, deadline_ms)
         self._sock: socket.socket | None = None
         self._next_try = 0.0
-        self._greeting: _Line | None = None  # that has not gone out yet
-        self._current: _Line | None = None  # that has gone out in part
+        self._greeting: dialling.Line | None = None  # that has not gone out yet
+        self._current: _Message | None = None  # that has gone out in part
         self._queue: collections.deque[str | bytes] = collections.deque()  # slots by name, events as lines
         self._waiting: set[str] = set()  # the slots that are in it
         self._event_bytes = 0
@@ -252,28 +239,27 @@ class PythonPusher(Pusher):
         """Reads what the agent has refused, unless another caller has the lock."""
         if self._forked:
             raise forked()
-        if self._lock.acquire(blocking=False):
-            try:
+        if not self._lock.locked():
+            with self._lock:
+                self._owner = threading.get_ident()
                 if self._sock is not None:
                     self._read(self._sock)
                 if self._sock is not None and (self._current is None or not self._current.is_begun):
                     self._current = self._next_line()  # what turns out to be too long counts as refused
-            finally:
-                self._lock.release()
 
     # --- one at a time ----------------------------------------------------------------------------
 
     def _enter(self) -> Pushed:
         """Does all that waits to be done. If another caller does so now, that caller will find what was left there."""
         outcome = Pushed.KEPT
-        while self._lock.acquire(blocking=False):
-            self._owner = threading.get_ident()
-            try:
+        # After acquire() an exception out of a signal handler could come before a `try`; after `with` it cannot. If another
+        # thread takes the lock between these two lines, this one waits for a few non-blocking system calls.
+        while not self._lock.locked():
+            with self._lock:
+                self._owner = threading.get_ident()
                 outcome = self._work()
                 if self._closed:
                     self._finish()
-            finally:
-                self._lock.release()
             if not self._inbox and self._closed == self._finished:
                 break
         return outcome
@@ -361,7 +347,7 @@ class PythonPusher(Pusher):
             self._current = None
             self._stats.sent += 1
 
-    def _take_from_queue(self, sent: _Line) -> None:
+    def _take_from_queue(self, sent: _Message) -> None:
         head, sent.head = sent.head, None
         if head is not None and self._queue and self._queue[0] is head:
             self._drop_head()
@@ -374,7 +360,7 @@ class PythonPusher(Pusher):
             self._waiting.discard(head)
             self._pending[head] = {}
 
-    def _next_line(self) -> _Line | None:
+    def _next_line(self) -> _Message | None:
         """The next one that may go now."""
         hello = self._conversation.hello
         limit = FIRST_LINE_BYTES if hello is None else hello.get("limits", {}).get("line_bytes", FIRST_LINE_BYTES)
@@ -382,7 +368,7 @@ class PythonPusher(Pusher):
             head = self._queue[0]
             text = head if isinstance(head, bytes) else line(head, self._pending[head])
             if len(text) <= limit + 1:
-                return _Line(text, head)
+                return _Message(text, head)
             if hello is None:
                 return None
             self._drop_head()
@@ -401,7 +387,7 @@ class PythonPusher(Pusher):
             self._trouble = error
             return None
         self._stats.connects += 1
-        self._greeting = _Line(self._conversation.begin())
+        self._greeting = dialling.Line(self._conversation.begin())
         for slot, known in self._known.items():
             if known:
                 self._pending[slot] = dict(known)
