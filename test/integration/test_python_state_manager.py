@@ -68,12 +68,15 @@ def test_the_models_check_their_types():
     assert '"timestamp":"2026-11-20T13:03:07.123456","node_id":"ook","is_connected_l":false' in state.model_dump_json()
     assert RobotState(node_id="x", timestamp=datetime(2026, 1, 1)).model_dump_json().count(".000000") == 1
     for wrong in ({}, {"node_id": 5}, {"node_id": "x", "joints_l": [None]}, {"node_id": "x", "goal_time_slow": "2"},
-                  {"node_id": "x", "is_connected_l": 1}, {"node_id": "x", "joints_l": [float("nan")]}, []):
+                  {"node_id": "x", "is_connected_l": 1}, {"node_id": "x", "joints_l": [float("nan")]}, [],
+                  {"node_id": "x", "goal_time_slow": 10**400}, {"node_id": "x", "timestamp": "0001-01-01T00:00:00+14:00"},
+                  {"node_id": "x", "timestamp": "yesterday"}, {"node_id": "x", "joints_l": {"a": 1}}):
         with pytest.raises(ValueError):
             RobotState.model_validate(wrong)
     assert StrokeProgress.model_validate({"node_id": "x", "stroke_idx": 2.0, "unknown": 1}).stroke_idx == 2
-    with pytest.raises(ValueError):
-        StrokeProgress(node_id="x", stroke_idx=1.5)
+    for wrong in (1.5, float("inf"), float("nan"), True, "1"):
+        with pytest.raises(ValueError):
+            StrokeProgress(node_id="x", stroke_idx=wrong)
     with pytest.raises(ValueError):
         RobotState.model_validate_json("no json")
 

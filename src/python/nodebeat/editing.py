@@ -140,7 +140,7 @@ class SessionEdit(MutableMapping[str, Any]):
     def is_changed(self) -> bool:
         return bool(self._added) or self._state != self._base
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Mapping[str, Any]:
         """What is to be written."""
         return self._state
 

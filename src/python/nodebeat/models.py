@@ -50,8 +50,9 @@ def _coerced(name: str, value: Any, kind: Any, optional: bool) -> Any:
         return floats(name, value).tolist()
     elif kind is float and not isinstance(value, (bool, str)):
         return finite(name, value)
-    elif kind is int and (type(value) is int or (isinstance(value, float) and value.is_integer())):
-        return int(value)
+    elif kind is int:
+        if not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+            return int(value)
     elif isinstance(value, kind):
         return value
     raise TypeError(f"{name} has to be {getattr(kind, '__name__', kind)}, not {value!r}")

@@ -76,18 +76,17 @@ def finite(name: str, value: SupportsFloat) -> float:
     return number
 
 
-def whole(name: str, value: SupportsIndex) -> int:
+def whole(name: str, value: object) -> int:
     """An integer that a double holds exactly; numpy's are taken as well."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} has to be an integer, not {_short(value)}") from None
+    if not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} has to be an integer, not {_short(value)}")
+    number = operator.index(value)
     if abs(number) >= 1 << 53:
         raise ValueError(f"{name} is {_short(number)}, and JSON's integers end at 2^53")
     return number
 
 
-def text(name: str, value: str, most: int) -> str:
+def text(name: str, value: object, most: int) -> str:
     """A text of at most so many bytes of UTF-8."""
     if not isinstance(value, str):
         raise TypeError(f"{name} has to be a text, not {_short(value)}")

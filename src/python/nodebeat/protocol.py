@@ -122,16 +122,16 @@ class Refusal:
 Notice = Event | Gap | StateChange | StateReady | StateStale | Refusal
 
 
-def _event(p: Result) -> Event:
+def _event(p: Mapping[str, Any]) -> Event:
     return Event(p["channel"], p.get("event"), p.get("pattern"), p.get("remote", False), p.get("id"), p.get("node"),
                  p.get("text"), p.get("omitted_bytes"))
 
 
-def _gap(p: Result) -> Gap:
+def _gap(p: Mapping[str, Any]) -> Gap:
     return Gap(p.get("from"), p.get("to"), p.get("lost"), p.get("stream"), p.get("after"), p.get("before"))
 
 
-_NOTICES: Final[Mapping[str, Callable[[Result], Notice]]] = {
+_NOTICES: Final[Mapping[str, Callable[[Mapping[str, Any]], Notice]]] = {
     "event": _event,
     "event.gap": _gap,
     "state.change": lambda p: StateChange(p["key"], p["source"], p.get("value"), p.get("deleted", False),

@@ -305,9 +305,9 @@ class PythonPusher(Pusher):
             # What waits is of the session before, and goes before this; a later one begins anew.
             if STROKE in self._waiting:
                 place = next(i for i, head in enumerate(self._queue) if isinstance(head, str) and head == STROKE)
+                self._waiting.remove(STROKE)
                 self._queue[place] = progress = line(STROKE, self._pending[STROKE])
                 self._event_bytes += len(progress)
-                self._waiting.remove(STROKE)
                 self._pending[STROKE] = {}
             self._known[STROKE] = {}
         self._queue.append(text)
@@ -353,12 +353,15 @@ class PythonPusher(Pusher):
             self._drop_head()
 
     def _drop_head(self) -> None:
-        head = self._queue.popleft()
+        # In this order: an exception out of a signal handler may leave a slot twice in the queue, which does no harm, but
+        # must not leave it in _waiting alone, where it would wait for ever.
+        head = self._queue[0]
         if isinstance(head, bytes):
             self._event_bytes -= len(head)
         else:
             self._waiting.discard(head)
             self._pending[head] = {}
+        self._queue.popleft()
 
     def _next_line(self) -> _Message | None:
         """The next one that may go now."""
@@ -374,6 +377,7 @@ class PythonPusher(Pusher):
             self._drop_head()
             self._stats.rejected += 1
             self._trouble = f"a message of {len(text) - 1} bytes is too long: the agent takes lines of at most {limit}"
+        self._event_bytes = 0
         return None
 
     def _connect(self) -> socket.socket | None:

@@ -213,7 +213,7 @@ def _time(timestamp_us: int) -> int:
     return number
 
 
-def _stroke(dataset_name: str | Unset | None, *, timestamp_us: int | None, **members: Any) -> dict[str, Any]:
+def _stroke(dataset_name: str | Unset | None, *, timestamp_us: int | None, **members: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in members.items():
         if value is None:

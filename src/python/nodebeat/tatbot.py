@@ -201,7 +201,7 @@ class StateManager:
     # --- strokes ----------------------------------------------------------------------------------
 
     async def start_stroke_session(self, total_strokes: int, stroke_length: int, scene_name: str = "default",
-                                   **more: Any) -> str:
+                                   **more: object) -> str:
         """Starts a session and returns its name. If the agent does not answer within `answer_s`, the session is
         started when the agent is there, and has until then a name that this class gives it."""
         client = self._reads
@@ -222,7 +222,7 @@ class StateManager:
         return self._session
 
     async def update_stroke_progress(self, stroke_idx: int | None = None, pose_idx: int | None = None,
-                                     session_id: str | None = None, **more: Any) -> bool:
+                                     session_id: str | None = None, **more: object) -> bool:
         """The running session's progress; never waits. `more`: other fields of StrokeProgress. False: the session is not
         the one that runs."""
         if session_id is not None and self._session not in (None, session_id):
@@ -360,7 +360,7 @@ def _valid(kind: type[_M], value: Any) -> _M | None:
         return None
 
 
-def _members(given: Mapping[str, Any], *apart: str) -> dict[str, Any]:
+def _members(given: Mapping[str, object], *apart: str) -> dict[str, Any]:
     """Of a StrokeProgress those that the agent is told; what no StrokeProgress has is left out, as today."""
     found = {name: value for name, value in given.items() if name in _PROGRESS and name not in apart}
     if unknown := given.keys() - found.keys() - {"timestamp", "node_id", *apart}:
