@@ -115,7 +115,8 @@ void WatchService::on_read(const redis::QueryReply& reply) {
     claim_.on_read(reply.reply.string(), read_at_, now);
     // Another agent renews it, so it can be written again, unless this agent's rights are what is
     // missing. That comes out with its next try.
-    if (!trouble_for_good_ && claim_.is_alive_elsewhere()) works(Part::watch);
+    const bool rights = !trouble_.empty() && trouble_for_good_;
+    if (!rights && claim_.is_alive_elsewhere()) works(Part::watch);
     say_nobody();
   } else {
     (void)fails(Part::reading, {reply.reply, {}});
@@ -191,7 +192,9 @@ void WatchService::write(bool renews) {
   } else {
     write_ = run_script("claim", {wire::kWatchKey}, {write.expected, write.wanted}, done);
   }
-  if (write_ == 0) claim_.not_written(now);
+  if (write_ != 0) return;
+  (void)fails(Part::watch, {});
+  claim_.not_written(now);
 }
 
 void WatchService::on_written(const redis::ReaderAnswer& answer) {
@@ -382,7 +385,8 @@ void WatchService::cancel_look() {
   list_.reset();
 }
 
-void WatchService::fail_look() {
+void WatchService::fail_look(Part part, const redis::ReaderAnswer& answer) {
+  (void)fails(part, answer);
   cancel_look();
   const MonoTime now = loop_.now();
   watcher_.fail_look(now);
@@ -399,7 +403,7 @@ void WatchService::read_list(Part part) {
       run_script(nodes ? "names" : "marks", {nodes ? wire::kNodesKey : wire::kDeadKey},
                  {kMostListed, kMostListBytes},
                  Delegate<void(const redis::ReaderAnswer&)>::to<&WatchService::on_list>(this));
-  if (list_question_ == 0) fail_look();
+  if (list_question_ == 0) fail_look(part, {});
 }
 
 // Without a list that cannot be read, those nodes are watched that are known, and a lost one is
@@ -416,8 +420,10 @@ void WatchService::on_list(const redis::ReaderAnswer& answer) {
     say_trouble(part, true,
                 format("%.*s is too long to be read: it has %lld entries", length(name),
                        name.data(), static_cast<long long>(*count)));
-  } else if (!fails(part, answer)) {
-    return fail_look();
+  } else if (!is_for_good(answer.reply.error())) {
+    return fail_look(part, answer);
+  } else {
+    (void)fails(part, answer);
   }
   if (part == Part::nodes) return read_list(Part::dead);
   end_register();
@@ -457,7 +463,7 @@ void WatchService::look() {
   size_t first = 0;
   do {
     Batch& batch = batches_.emplace_back(Batch{this, first, std::min(kBatch, nodes - first), 0});
-    if (!ask_leases(batch)) return fail_look();
+    if (!ask_leases(batch)) return fail_look(Part::leases, {});
     first += batch.count;
     ++parts_;
   } while (first < nodes);
@@ -486,8 +492,7 @@ bool WatchService::ask_leases(Batch& batch) {
 void WatchService::on_batch(Batch& batch, const redis::ReaderAnswer& answer) {
   batch.question = 0;
   if (answer.reply.size() != batch.count + 1) {
-    (void)fails(Part::leases, answer);
-    return fail_look();
+    return fail_look(Part::leases, answer);
   }
   works(Part::leases);
   size_ = answer.reply[0].integer().value_or(-1);

@@ -136,7 +136,7 @@ class WatchService {
   void look();
   void on_batch(Batch& batch, const redis::ReaderAnswer& answer);
   void on_look_part();
-  void fail_look();
+  void fail_look(Part part, const redis::ReaderAnswer& answer);
   void act();
   void announce(const Watcher::Action& action);
   void ask_script(const Watcher::Action& action, std::unique_ptr<Run> run);

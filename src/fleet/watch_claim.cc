@@ -51,6 +51,11 @@ void WatchClaim::see(std::string_view watch, MonoTime now) {
   if (const auto seen = wire::parse_watch(watch)) term_ = std::max(term_, seen->term);
 }
 
+bool WatchClaim::is_anothers(std::string_view text) const {
+  const auto watch = wire::parse_watch(text);
+  return watch && !same(watch->instance, instance_);
+}
+
 // A run of an agent has an instance of its own. So a watch of this instance is this agent's,
 // whichever of its terms it is: the answer to a claim was lost, or the server has lost the claim of
 // another agent.
@@ -71,6 +76,11 @@ bool WatchClaim::hold_if_own(std::string_view text, MonoTime next) {
 
 void WatchClaim::on_read(std::string_view watch, MonoTime asked, MonoTime now) {
   if (under_way_ == Step::read) under_way_ = Step::nothing;
+  // Its renewals do not get there, and somebody else has claimed it meanwhile.
+  if (holding_ && asked > written_ && is_anothers(watch)) {
+    holding_ = vanished_ = false;
+    see(watch, now);
+  }
   // While this agent writes, what was read may be older than what the write will find.
   if (holding_ || under_way_ != Step::nothing) return;
   const bool changed = !was_read_ || !same(watch, watch_);
@@ -124,6 +134,7 @@ void WatchClaim::on_written(std::string_view watch, MonoTime now) {
   if (!writes()) return;
   const Step done = std::exchange(under_way_, Step::nothing);
   see(watch, now);
+  written_ = now;
   if (hold_if_own(watch, std::max(write_at_, now))) return;
   vanished_ = done == Step::renew && watch.empty() && enabled_;
   // Nobody has taken it: the server was emptied. What this agent knows of the nodes is worth

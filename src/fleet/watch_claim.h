@@ -89,6 +89,7 @@ class WatchClaim {
 
  private:
   void see(std::string_view watch, MonoTime now);
+  bool is_anothers(std::string_view text) const;
   bool hold_if_own(std::string_view text, MonoTime next);
   bool writes() const { return under_way_ == Step::claim || under_way_ == Step::renew; }
 
@@ -107,6 +108,7 @@ class WatchClaim {
   MonoTime not_before_ = MonoTime::min();  // nothing is written
   MonoTime read_at_ = MonoTime::max();
   MonoTime write_at_ = MonoTime::max();  // claim or renew
+  MonoTime written_ = MonoTime::min();   // when the latest answer to one came
   uint64_t term_ = 0;
   uint64_t seq_ = 0;
   Step under_way_ = Step::nothing;

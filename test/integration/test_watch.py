@@ -506,6 +506,26 @@ def test_nodes_for_which_there_is_no_room_are_counted(watched, connect):
     assert (stats["nodes"], stats["left_out"]) == (10_000, 7)
 
 
+def test_a_holder_that_gets_no_connection_says_so(redis_server, make_agent, connect):
+    """Its link has one; the one by which it watches is refused."""
+    redis = redis_server.client()
+    hog = make_agent(redis_server.url(), "hog", settings=FAST)
+    wait_for_holder(redis, "hog")
+    client = connect(hog)
+    wait_until(lambda: client.call("agent.stats")["link"]["state"] == "steady")
+    most = redis.config_get("maxclients")["maxclients"]
+    redis.config_set("maxclients", 1)
+    for one in redis.client_list():
+        if one["name"].endswith("-read"):
+            redis.client_kill_filter(_id=one["id"])
+    hog.wait_for_log("redis does not give this agent the .*max number of clients", timeout=30)
+    assert client.call("agent.stats")["link"]["state"] == "steady"
+    assert "max number of clients" in client.call("agent.stats")["watch"]["trouble"]
+    redis.config_set("maxclients", most)
+    wait_until(lambda: client.call("agent.stats")["watch"]["trouble"] is None, 20)
+    assert_only_this_dies(SimpleNamespace(redis=redis))
+
+
 @pytest.mark.parametrize("text", ["nonsense", "hog hog-1 1 1 0 0", "x" * 5000], ids=["words", "old", "long"])
 def test_a_watch_of_nobody_is_taken_over(redis_server, make_agent, text):
     redis = redis_server.client()

@@ -251,6 +251,32 @@ TEST_F(WatchClaimTest, AVerdictThatFoundAnotherWatchHasItRenewedAtOnce) {
   EXPECT_FALSE(agent.claim.is_holding());
 }
 
+TEST_F(WatchClaimTest, AHolderWhoseRenewalsAreNotAnsweredSeesThatAnotherHasIt) {
+  Agent& agent = add("hog");
+  run_for(2s);
+  for (int i = 0; i < 5; ++i) {
+    while (agent.claim.next_step() > now_) now_ += kTick;
+    ASSERT_EQ(agent.claim.step(now_), Step::renew);
+    (void)agent.claim.write(0, 0);
+    agent.claim.not_written(now_);
+    read(agent);
+    EXPECT_TRUE(agent.claim.is_holding());
+  }
+  const MonoTime asked = now_;
+  run_for(600ms);
+  agent.claim.on_read("ook ook-1 2 1 0 0", asked, now_);
+  EXPECT_TRUE(agent.claim.is_holding()) << "this was asked before it renewed it";
+  watch_ = "ook ook-1 3 1 0 0";
+  while (agent.claim.next_step() > now_) now_ += kTick;
+  ASSERT_EQ(agent.claim.step(now_), Step::renew);
+  (void)agent.claim.write(0, 0);
+  read(agent);
+  EXPECT_FALSE(agent.claim.is_holding());
+  agent.claim.not_written(now_);
+  EXPECT_EQ(agent.claim.next_step(), MonoTime::max());
+  EXPECT_EQ(agent.claim.watch(), watch_);
+}
+
 TEST_F(WatchClaimTest, AnAnswerFromBeforeIsNoProofOfSilence) {
   Agent& agent = add("ook");
   watch_ = "hog hog-1 4 1 0 0";
