@@ -237,11 +237,11 @@ uint64_t WatchService::run_script(std::string_view op, std::initializer_list<std
                                this)) != 0;
   }
   const std::string count = std::to_string(keys.size());
-  std::vector<std::string_view> command{"EVALSHA", wire::kWatchScriptSha1, count};
-  command.insert(command.end(), keys);
-  command.push_back(op);
-  command.insert(command.end(), words);
-  return reader_->ask(command, done, on);
+  command_.assign({"EVALSHA", wire::kWatchScriptSha1, count});
+  command_.insert(command_.end(), keys);
+  command_.push_back(op);
+  command_.insert(command_.end(), words);
+  return reader_->ask(command_, done, on);
 }
 
 void WatchService::on_loaded(const redis::ReaderAnswer& answer) {
