@@ -205,12 +205,12 @@ def test_a_blocking_client_may_wait_for_ever(cell):
 
 
 def test_an_agent_that_does_not_read_is_not_flooded(cell, open_client):
-    client = open_client(cell.agent, timeout=0.2)
+    client = open_client(cell.agent)
     assert client.hello
     processes.pause(cell.agent.process)
     with pytest.raises(nodebeat.DeadlineExceeded) as found:
         for _ in range(10_000):
-            client.notify("event.publish", {"channel": "cell:x", "event": {"fill": "x" * 10_000}})
+            client.notify("event.publish", {"channel": "cell:x", "event": {"fill": "x" * 10_000}}, timeout=0.2)
     assert "reads nothing: this call was not sent" in str(found.value)
     processes.resume(cell.agent.process)
     wait_until(lambda: client.agent_stats(timeout=10))
@@ -245,18 +245,24 @@ def test_many_threads_share_a_client(cell):
 
 
 def test_no_agent_is_told_with_what_to_do(tmp_path, open_client):
-    with pytest.raises(nodebeat.AgentAway, match="systemctl status nodebeat") as found:
-        open_client(tmp_path / "none.sock").agent_stats(timeout=0.1)
-    assert isinstance(found.value, ConnectionError)
     (tmp_path / "file").write_text("no socket")
-    with pytest.raises(nodebeat.AgentAway, match="not a socket: name the agent's by socket= or NODEBEAT_SOCKET"):
-        open_client(tmp_path / "file").agent_stats(timeout=0.1)
-    with pytest.raises(nodebeat.AgentAway, match="too long"):
-        open_client("/x" * 100).agent_stats(timeout=0.1)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead"))
-    with pytest.raises(nodebeat.AgentAway, match="the agent has ended"):
-        open_client(tmp_path / "dead").agent_stats(timeout=0.1)
+    for path, words in ((tmp_path / "none.sock", "systemctl status nodebeat"), ("/x" * 100, "too long"),
+                        (tmp_path / "file", "not a socket: name the agent's by socket= or NODEBEAT_SOCKET"),
+                        (tmp_path / "dead", "the agent has ended")):
+        client, told = open_client(path), None
+
+        def is_told():
+            nonlocal told
+            try:
+                client.agent_stats(timeout=0.02)
+            except nodebeat.AgentAway as error:
+                told = error
+            return words in str(told)
+
+        wait_until(is_told, what=lambda: f"{words}, not {told}")
+        assert isinstance(told, ConnectionError)
 
 
 def test_a_socket_that_is_not_ones_own_is_told_at_once(tmp_path):

@@ -70,7 +70,7 @@ def test_what_is_no_session_is_told(cell, loop, manager):
 def test_redis_away_is_told(cell, loop):
     processes.pause(cell.server.process)
     try:
-        impatient = RedisStateManager(socket=cell.agent.socket_path, timeout=0.3)
+        impatient = RedisStateManager(socket=cell.agent.socket_path, timeout=3)
         with pytest.raises((errors.Unavailable, errors.DeadlineExceeded)) as away:
             loop.run(impatient.get_session("x"))
         assert str(away.value)

@@ -23,11 +23,11 @@ def loop(closing):
 
 @pytest.fixture
 def open_manager(loop):
-    """open_manager(agent or path, **options): a connected StateManager; disconnected after the test."""
+    """open_manager(agent or path, **options): a connected StateManager, patient; disconnected after the test."""
     made = []
 
     def make(agent, node_id="ook", **options):
-        manager = StateManager(node_id=node_id, socket=getattr(agent, "socket_path", agent), **options)
+        manager = StateManager(node_id=node_id, socket=getattr(agent, "socket_path", agent), **{"timeout": 10, **options})
         made.append(manager)
         loop.run(manager.connect())
         return manager
@@ -45,7 +45,7 @@ def progress_of(cell, session):
 
 
 def test_the_models_are_what_stands_in_redis(cell, loop, open_manager):
-    manager = open_manager(cell.agent)
+    manager = open_manager(cell.agent, answer_s=10)
     session = loop.run(manager.start_stroke_session(total_strokes=3, stroke_length=40))
     loop.run(manager.update_robot_state(RobotState(node_id="ook", joints_l=[0.5])))
     for kind, key, field in ((RobotState, "robot:state:ook", "state"), (NodeHealth, "node:health:ook", "health"),
@@ -122,7 +122,7 @@ def test_a_program_of_today(cell, loop):
 
 
 def test_what_it_reads(cell, loop, open_manager):
-    manager = open_manager(cell.agent, timeout=10)
+    manager = open_manager(cell.agent)
     assert loop.run(manager.get_node_health()).node_id == "ook"
     assert loop.run(manager.get_node_health("nobody")) is None
     nodes = wait_until(lambda: loop.run(manager.get_all_nodes_health()))
@@ -174,7 +174,7 @@ def test_what_becomes_of_a_push_is_told(tmp_path, cell, loop, open_manager, capl
 
 
 def test_what_programs_of_today_hand_over_raises_nothing(cell, loop, open_manager):
-    manager = open_manager(cell.agent, timeout=10, answer_s=10)
+    manager = open_manager(cell.agent, answer_s=10)
     cell.client.call("event.subscribe", channels=["error:events:robot"])
     session = loop.run(manager.start_stroke_session(total_strokes=2, stroke_length=1, unknown=1, pose_idx=2.0))
     assert loop.run(manager.update_stroke_progress(stroke_idx=1.0, session_id=session, node_id="ook", extra="x"))
@@ -216,9 +216,15 @@ async def main():
         session = await state.start_stroke_session(total_strokes=2, stroke_length=40)
         await state.update_robot_state(RobotState(node_id="ook", is_connected_l=True, joints_l=[0.1] * 7))
         await state.update_stroke_progress(stroke_idx=0, pose_idx=3, session_id=session)
-        robot, progress = await state.get_robot_state(), await state.get_stroke_progress(session)
+        # A busy machine may need longer than the calls wait by default.
+        while (robot := await state.get_robot_state()) is None or robot.joints_l is None:
+            await asyncio.sleep(0.01)
+        while (progress := await state.get_stroke_progress(session)) is None or progress.pose_idx == 0:
+            await asyncio.sleep(0.01)
+        while (health := await state.get_node_health()) is None:
+            await asyncio.sleep(0.01)
         await state.end_stroke_session(session)
-        print(robot.joints_l, progress.pose_idx, (await state.get_node_health()).node_id)
+        print(robot.joints_l, progress.pose_idx, health.node_id)
 
 asyncio.run(main())
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import random
 import socket
@@ -129,7 +130,8 @@ def keep_from_children(thing: Forkable) -> None:
 
 def _after_fork() -> None:
     for thing in list(_alive):
-        thing.on_fork()
+        with contextlib.suppress(Exception):  # one that fails must not keep the others from letting go
+            thing.on_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -2,8 +2,8 @@
 
 A method returns what `call` returns: the blocking client the result, the asyncio client something to await.
 A result is the object of PROTOCOL.md, 3. What is None is left out, unless the text says that None is null.
-Each method takes `timeout`, in seconds: how long the answer may take. Members that end in `_ms` are
-milliseconds and go to the agent. Each may raise a CallError (the agent refused: errors.py), AgentAway,
+Each method takes `timeout`, in seconds: how long the call may take, all together (nodebeat.Client). Members that
+end in `_ms` are milliseconds and go to the agent. Each may raise a CallError (the agent refused: errors.py), AgentAway,
 ConnectionLost, DeadlineExceeded, and ValueError for NaN and infinity.
 
 `ack="stored"` is answered when Redis has confirmed the write (within `timeout_ms`, 2000): else NotStored.
