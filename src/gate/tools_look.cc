@@ -152,8 +152,7 @@ WorkPtr redis_info(ToolContext& context, Given, Reply reply) {
 
 class Doctor final : public Steps {
  public:
-  Doctor(ToolContext& context, Reply reply)
-      : Steps(context.agent), context_(context), reply_(reply) {
+  Doctor(ToolContext& context, Reply reply) : Steps(context.agent), reply_(reply) {
     const ctl::SocketLook look = ctl::look_at_socket(context.agent.socket());
     terminal::add(findings_, ctl::socket_findings(look));
     next({"agent.stats", {}});
@@ -219,7 +218,6 @@ class Doctor final : public Steps {
                         members));
   }
 
-  ToolContext& context_;
   Reply reply_;
   Step step_ = Step::stats;
   terminal::Findings findings_;
