@@ -207,6 +207,20 @@ def test_a_cell_of_several_pages_is_told_whole_or_not_at_all(tmp_path, closing, 
     assert loop.run(manager.get_system_status())["nodes_health"] == {} == loop.run(manager.get_all_nodes_health())
 
 
+def test_the_timeout_holds_for_all_that_a_reading_call_asks(tmp_path, closing, loop, open_manager):
+    """After a first question that nobody answers there is no time for a second one."""
+    agent = closing(FakeAgent(tmp_path / "a.sock", robot__update={}))
+    manager = open_manager(agent.path, node_id=None)
+    manager._timeout = 0.05
+    agent.answers |= {"client.hello": None, "agent.stats": None,
+                      "system.status": lambda params: None if params else {**STATUS, "cursor": "1"}}
+    assert loop.run(manager.get_robot_state()) is None
+    assert not agent.called("state.get")
+    assert loop.run(manager.get_stroke_progress()) is None
+    assert not agent.called("state.get") and len(agent.called("agent.stats")) == 1
+    assert loop.run(manager.get_system_status())["nodes_health"] == {}
+
+
 PROGRAM = """
 import asyncio
 from nodebeat.tatbot import RobotState, StateManager

@@ -15,6 +15,7 @@ import enum
 import json
 import math
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -129,8 +130,10 @@ class RedisStateManager:
 
     async def create_session(self, session_id: str, state: Mapping[str, Any] | None = None) -> SessionState:
         """ConcurrencyError if it exists."""
+        deadline = time.monotonic() + self._client.timeout
         await self._call("session.create", session_id, state=dict(state or {}), ttl_ms=self._ttl_ms)
-        return await self.get_session(session_id)
+        found = await self._call("session.get", session_id, timeout=max(deadline - time.monotonic(), 0))
+        return SessionState.from_stored(session_id, found["state"])
 
     async def update_session(self, session_id: str, state: Mapping[str, Any] | SessionState,
                              expected_version: int | None = None) -> SessionState:
@@ -183,9 +186,9 @@ class RedisStateManager:
         """How many messages of other programs could not be understood and were skipped; the log tells of them."""
         return self._malformed.count
 
-    async def _call(self, method: str, session_id: str, **params: object) -> Result:
+    async def _call(self, method: str, session_id: str, *, timeout: float | None = None, **params: object) -> Result:
         try:
-            return await self._client.call(method, {"session_id": session_id, **params})
+            return await self._client.call(method, {"session_id": session_id, **params}, timeout=timeout)
         except errors.NotFound:
             raise SessionNotFoundError(session_id, "is not there") from None
         except errors.Conflict as error:

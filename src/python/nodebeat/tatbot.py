@@ -196,7 +196,8 @@ class StateManager:
 
     async def get_robot_state(self, node_id: str | None = None) -> RobotState | None:
         """The last state of this node's robot, or of another's."""
-        return await self._model(RobotState, f"robot:state:{node_id or await self._node()}")
+        until = self._until()
+        return await self._model(RobotState, f"robot:state:{node_id or await self._node(until)}", until)
 
     # --- strokes ----------------------------------------------------------------------------------
 
@@ -233,13 +234,14 @@ class StateManager:
 
     async def get_stroke_progress(self, session_id: str | None = None) -> StrokeProgress | None:
         """How far a session is; without a name the one that runs on this node."""
+        until = self._until()
         session = session_id or self._session
         if session is None:
-            stats = await self._read("agent.stats", {})
+            stats = await self._read("agent.stats", {}, until)
             session = stats["stroke"]["session_id"] if stats else None
         if session is None:
             return None
-        return await self._model(StrokeProgress, f"stroke:progress:{self._names.get(session, session)}")
+        return await self._model(StrokeProgress, f"stroke:progress:{self._names.get(session, session)}", until)
 
     async def end_stroke_session(self, session_id: str | None = None) -> bool:
         """Ends the running session; never waits."""
@@ -257,7 +259,7 @@ class StateManager:
 
     async def get_node_health(self, node_id: str | None = None) -> NodeHealth | None:
         """A node's health; None if it is down or unknown."""
-        found = await self._read("health.get", {"node": node_id} if node_id else {})
+        found = await self._read("health.get", {"node": node_id} if node_id else {}, self._until())
         return None if not found or found["health"] is None else _valid(NodeHealth, found["health"])
 
     async def get_all_nodes_health(self) -> dict[str, NodeHealth | None]:
@@ -270,8 +272,9 @@ class StateManager:
         or of none, if that could not be read."""
         whole: Result = {"nodes_health": {}, "nodes_last_seen": {}, "nodes": {}}
         cursor: str | None = ""
+        until = self._until()
         while cursor is not None:
-            page = await self._read("system.status", {"cursor": cursor} if cursor else {})
+            page = await self._read("system.status", {"cursor": cursor} if cursor else {}, until)
             if page is None:  # a half of the cell would look like a whole one
                 return {"redis_connected": False, "active_stroke_sessions": 0, "nodes_online": 0, "total_nodes": 0,
                         "nodes_health": {}, "nodes_last_seen": {}, "nodes": {}}
@@ -311,7 +314,7 @@ class StateManager:
         elif key == "stroke:progress":
             model = await self.get_stroke_progress()
         else:
-            found = await self._read("state.get", {"key": key})
+            found = await self._read("state.get", {"key": key}, self._until())
             return None if found is None else {"key": key, "value": found["value"]}
         return None if model is None else model.model_dump(mode="json")
 
@@ -329,26 +332,32 @@ class StateManager:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    async def _node(self) -> str:
+    def _until(self) -> float:
+        """When a call that begins now has to end: `timeout` holds for all that it asks the agent."""
+        return time.monotonic() + self._timeout
+
+    async def _node(self, until: float) -> str:
         if self._given_node is None:
-            stats = await self._read("agent.stats", {})
+            stats = await self._read("agent.stats", {}, until)
             self._given_node = stats["node_id"] if stats else None
         return self._given_node or ""
 
-    async def _read(self, method: str, params: Mapping[str, object]) -> Result | None:
-        client = self._reads
+    async def _read(self, method: str, params: Mapping[str, object], until: float) -> Result | None:
+        client, left = self._reads, until - time.monotonic()
+        if left <= 0:
+            return None
         try:
-            return await client.call(method, params)
+            return await client.call(method, params, timeout=left)
         except NotFound:
             return None
         except NodebeatError as error:
             _log.warning("%s: %s", method, error)
             return None
 
-    async def _model(self, kind: type[_M], key: str) -> _M | None:
+    async def _model(self, kind: type[_M], key: str, until: float) -> _M | None:
         # The agent reads two connections in either order: with this answer it has read what was pushed before.
-        await self._read("client.hello", {})
-        found = await self._read("state.get", {"key": key})
+        await self._read("client.hello", {}, until)
+        found = await self._read("state.get", {"key": key}, until)
         return None if found is None else _valid(kind, found["value"])
 
 
