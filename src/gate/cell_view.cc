@@ -126,7 +126,7 @@ void CellView::begin() {
                             Delegate<void(bool)>::to<&CellView::on_presence>(this)},
       R"({"last":50})");
   looks_ = 0;
-  look();
+  plan_look();
   tick_.start(kTick);
 }
 
@@ -166,10 +166,16 @@ void CellView::look() {
   sessions_call_.start("session.list", kSessions);
 }
 
+// Once a second, also if browsers come and go.
+void CellView::plan_look() {
+  const bool is_first = looked_ == MonoTime::min();
+  next_look_.start(is_first ? Duration::zero() : looked_ + kPeriod - loop_.now());
+}
+
 void CellView::end_one() {
   if (--under_way_ > 0) return;
   flush();
-  if (listener_) next_look_.start(std::max(Duration::zero(), looked_ + kPeriod - loop_.now()));
+  if (listener_) plan_look();
 }
 
 void CellView::on_stats(const CallAnswer& answer) {

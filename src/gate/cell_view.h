@@ -36,6 +36,7 @@ class CellView {
 
   void begin();
   void end();
+  void plan_look();
   void look();
   void on_turn();
   void on_tick();
