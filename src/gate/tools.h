@@ -42,6 +42,7 @@ std::span<const ToolEntry> send_tools();     // tools_send.cc
   R"(},"required":["success","message"]})"
 
 // Arguments that several tools have.
+// 40 nodes or sessions with all that is told of each fit into a result.
 inline constexpr mcp::Argument kLimitArgument{
     .name = "limit",
     .type = mcp::Type::integer,
@@ -49,8 +50,8 @@ inline constexpr mcp::Argument kLimitArgument{
         "How many are wanted at most. An answer may have fewer; then `next_cursor` tells that "
         "there are more.",
     .least = 1,
-    .most = 200,
-    .fallback = "50"};
+    .most = 40,
+    .fallback = "20"};
 inline constexpr mcp::Argument kCursorArgument{
     .name = "cursor",
     .words = "`next_cursor` of the answer before, to get what comes next. Leave it out to begin.",

@@ -15,7 +15,7 @@ namespace nb::gate {
 
 std::string page_params(mcp::Given given) {
   std::string out;
-  add_integer(out, "limit", given.integer("limit", 50));
+  add_integer(out, "limit", given.integer("limit", 20));
   if (given.has("cursor")) add_text(out, "cursor", given.text("cursor"));
   return out;
 }

@@ -107,6 +107,27 @@ def test_nodes_come_in_pages(mcp, cell):
     assert names == ["n0", "n1", "n2", "n3", "n4", "ook"]
 
 
+def test_a_large_cell_is_cut_or_comes_in_pages(mcp, cell):
+    health = {"cpu_percent": 12.5, "memory_percent": 50.25, "disk_percent": 75.5, "temperature_c": 55.5,
+              "agent_version": "0.1.0", "gpu_percent": None, "mcp_server_running": True, "uptime_s": 1234567,
+              "more": "x" * 1000}
+    names = {f"node-with-a-long-name-{i:03}" for i in range(150)}
+    for name in names:
+        cell.redis.hset(f"node:health:{name}", "health", json.dumps({**health, "node_id": name}))
+    wait_until(lambda: mcp.tool("list_nodes", limit=1)["total_nodes"] == 151)
+    for detailed in (False, True):
+        status = mcp.tool("system_status", detailed=detailed)["status"]
+        assert status["total_nodes"] == 151 and status["truncated"] is True and len(status["nodes"]) > 20
+    seen, cursor = set(), None
+    while True:
+        page = mcp.tool("list_nodes", limit=40, **({"cursor": cursor} if cursor else {}))
+        seen |= {n["node_id"] for n in page["nodes"]}
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == names | {"ook"}
+
+
 def test_doctor_and_redis_info(mcp, cell):
     found = mcp.tool("doctor")
     assert found["problems"] == 0 and {f["check"] for f in found["findings"]} >= {"socket", "link"}
