@@ -10,7 +10,8 @@ from typing import Any, NoReturn, SupportsFloat, SupportsIndex
 from nodebeat.methods import WILL_ROBOT, given
 from nodebeat.numbers import UNSET, Numbers, Unset, finite, text, whole
 from nodebeat.protocol import line, socket_path
-from nodebeat.pushing import Pushed, Pusher, PythonPusher, RobotStats
+from nodebeat.pushing import Pushed, Pusher, RobotStats
+from nodebeat.python_pusher import PythonPusher
 
 
 class Robot:
