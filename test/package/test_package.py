@@ -350,6 +350,18 @@ def test_the_audit_waits_for_what_somebody_has_to_make(tree, packages):
     assert not secret.parent.exists()
 
 
+def test_the_gate_is_there_and_nobody_has_enabled_it(tree, packages):
+    tree.boot()
+    tree.install(packages["nodebeat"], packages["nodebeat-gate"])
+    assert tree.run("nodebeat-gate", "--version").startswith("nodebeat-gate ")
+    assert tree.path("/usr/share/man/man8/nodebeat-gate.8.gz").exists()
+    assert "OPTIONS" in tree.path("/etc/default/nodebeat-gate").read_text()
+    assert not [line for line in tree.asked() if re.match(r"invoke (re)?start nodebeat-gate", line)]
+    tree.run("dpkg", "--purge", "nodebeat-gate")
+    assert "invoke stop nodebeat-gate.socket nodebeat-gate.service" in tree.asked()
+    assert not tree.path("/etc/default/nodebeat-gate").exists()
+
+
 ROBOT = """
 import nodebeat, nodebeat.tatbot, nodebeat.sessions
 robot = nodebeat.Robot("/run/nodebeat/agent.sock")
