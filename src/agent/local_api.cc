@@ -437,17 +437,22 @@ void LocalApi::hello(rpc::Call& call) {
     return call.refuse(rpc::forbidden("deadline_ms of client.hello", rpc::Right::robot,
                                       socket_with(rpc::Right::robot)));
   }
+  std::string scratch;
+  const std::string name_before = client->name;
+  if (const auto name = call[kName].string(scratch)) client->name = *name;
   const json::View will = call[kWill];
   if (will.is(json::View::Type::array)) {
-    if (const auto error = check_will(call.who, will)) return call.refuse(*error);
+    // By the new name: a will may say who has left it.
+    if (const auto error = check_will(call.who, will)) {
+      client->name = name_before;
+      return call.refuse(*error);
+    }
     client->will.clear();
     append_compact(will, client->will);
     client->rights = call.who.rights;
   } else if (will.is(json::View::Type::null)) {
     client->will.clear();
   }
-  std::string scratch;
-  if (const auto name = call[kName].string(scratch)) client->name = *name;
   if (const auto errors = call[kErrors].boolean()) rpc_.set_reports_errors(client->id, *errors);
   if (const auto bytes = call[kMaxLine].integer()) {
     rpc_.set_max_line_bytes(client->id, static_cast<size_t>(*bytes));

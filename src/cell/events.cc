@@ -138,16 +138,22 @@ void Events::publish(rpc::Call& call) {
       channel.substr(wire::kNodeEventsPrefix.size()) != identity_.node) {
     return call.refuse(rpc::refused_key(channel, "only programs on that node speak there"));
   }
+  if (wire::is_session_channel(channel)) {
+    return call.refuse(rpc::refused_key(channel, "what is said there is said by session.*"));
+  }
   const std::string_view compact = compacted(event, event_);
   if (compact.data() != event_.data()) event_ = compact;
   event_.pop_back();
   if (!complete(call, channel, event)) return;
-  // As bus.publish: a replay must not bring an old emergency stop.
-  const bool for_now = wire::is_bus_channel(channel) &&
-                       (wire::is_emergency_stop(event) || event["data"][wire::kBusMaxAge].exists());
+  // Only bus.publish writes the time into it after which it is too late, by Redis' clock.
+  if (wire::is_bus_channel(channel) && wire::is_emergency_stop(event)) {
+    return call.refuse(
+        rpc::invalid_params("event", "an emergency stop is published by bus.publish only"));
+  }
+  // As bus.publish: what may become too old is not recorded.
+  const bool for_now = wire::is_bus_channel(channel) && event["data"][wire::kBusMaxAge].exists();
   if (for_now && call[kRecord].boolean().value_or(false)) {
-    return call.refuse(rpc::invalid_params(
-        "record", "an emergency stop, or what has data.max_age_ms, is not recorded"));
+    return call.refuse(rpc::invalid_params("record", "what has data.max_age_ms is not recorded"));
   }
   if (call.is_check()) return;
   const bool records = call[kRecord].boolean().value_or(!for_now);

@@ -71,6 +71,10 @@ std::string session_writes_key(std::string_view node, std::string_view instance)
   return join("nodebeat:sessions:writes:", node) + ':' + std::string(instance);
 }
 
+bool is_session_channel(std::string_view channel) {
+  return same(channel, "session-updates"sv) || begins_with_any(channel, {"ws:"sv});
+}
+
 bool is_reserved_key(std::string_view key) {
   return begins_with_any(
       key, {"node:"sv, "robot:"sv, "stroke:"sv, "stream:"sv, "session:"sv, "nodebeat:"sv});

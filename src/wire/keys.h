@@ -47,6 +47,8 @@ inline constexpr std::string_view kSessionSealsKey = "nodebeat:sessions:seals";
 inline constexpr std::string_view kSessionAuditKey = "nodebeat:sessions:audit";
 std::string session_writes_key(std::string_view node, std::string_view instance);
 
+// Whether the readers of sessions listen there, to what the script says.
+bool is_session_channel(std::string_view channel);
 // Whether other programs parse this key, or it is the agents' own: not for arbitrary values.
 bool is_reserved_key(std::string_view key);
 // Whether the channel's readers want each message to be an object with text `type` and `timestamp`.

@@ -137,6 +137,18 @@ def test_what_is_no_session_is_told_and_left(cell, text):
     assert client.call("session.get", session_id="a")["state"]["y"] == 1
 
 
+def test_a_version_that_cannot_count_on_is_corrupt(cell):
+    cell.redis.set("session:a", '{"version":9007199254740989,"x":1}')
+    client = cell.client
+    for version in (9007199254740990, 9007199254740991):
+        assert client.call("session.update", session_id="a", state={}) == {"version": version}
+    for more in ({}, {"expected_version": 9007199254740991}):
+        assert refused(client, "session.update", session_id="a", state={}, **more).name == "corrupt"
+    client.call("session.touch", session_id="a")
+    assert refused(client, "session.create", session_id="a", state={}).name == "conflict"
+    assert client.call("session.update", session_id="a", state={}, replace_corrupt=True) == {"version": 1}
+
+
 def test_a_session_of_another_program_counts_on(cell):
     text = '{"name":"x", "version":7,"created_at":"2020-01-01T00:00:00.000Z","list":[]}'
     cell.redis.setex("session:a", 60, text)

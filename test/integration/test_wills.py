@@ -13,7 +13,7 @@ import pytest
 
 from conftest import unshare
 from support import processes
-from support.rpc import Refused
+from support.rpc import Refused, refused
 from support.waiting import wait_until
 
 ROBOT = [
@@ -459,6 +459,22 @@ def test_of_a_process_in_another_namespace_nothing_is_known(cell, closing, lost)
         assert told["cause"] == "unknown" and told["pid"] == 0
     else:  # the agent's is an outer namespace, from which it is seen
         assert told["cause"] in ("signal", "died")
+
+
+def test_a_will_may_bear_the_name_that_comes_with_it(cell, connect):
+    client = connect(cell.agent)
+
+    def will(name):
+        return [{"method": "event.publish", "params": {"channel": "x:gone", "event": {"client_name": name}}}]
+
+    client.call("client.hello", name="one", will=will("one"))
+    client.call("client.hello", name="two", will=will("two"))
+    assert refused(client, "client.hello", name="three", will=will("one")).name == "invalid_params"
+    client.call("client.hello", will=will("two")), "the name that was refused with its will was not taken"
+    listener = connect(cell.agent)
+    listener.call("event.subscribe", channels=["x:gone"])
+    client.close()
+    assert listener.next_event()["event"]["client_name"] == "two"
 
 
 def test_whom_nobody_expects_is_not_missed(cell, connect, lost):

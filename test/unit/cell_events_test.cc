@@ -318,17 +318,28 @@ TEST_F(CellEventsBudget, ChannelsWithoutAStreamShareOne) {
   EXPECT_EQ(store.count("XADD stream:events:ook:b "), 1) << "of the first that had room for one";
 }
 
-TEST_F(CellEventsBudget, AnEmergencyStopOnTheBusIsNotRecorded) {
+TEST_F(CellEventsBudget, WhatSubscribersOfSessionsHearIsSaidBySessions) {
+  for (const char* channel : {"session-updates", "ws:game"}) {
+    EXPECT_TRUE(call("event.publish", std::string(R"({"channel":")") + channel + R"(","event":{}})")
+                    .starts_with("refused_key: "))
+        << channel;
+  }
+  EXPECT_EQ(call("event.publish", R"({"channel":"wss","event":{}})"), "{}");
+}
+
+TEST_F(CellEventsBudget, OfTheBusAnEmergencyStopGoesItsOwnWayAndWhatIsForNowIsNotRecorded) {
   connect();
   const std::string stop =
       R"("channel":"cv:system:broadcast","event":{"type":"system_broadcast","data":)";
-  for (const char* data : {R"({"action":"emergency_stop"})", R"({"action":"x","max_age_ms":5})"}) {
-    EXPECT_EQ(call("event.publish", "{" + stop + data + "}}"), "{}");
-    EXPECT_TRUE(call("event.publish", "{" + stop + data + R"(},"record":true})")
-                    .starts_with("invalid_params: record: an emergency stop"));
-  }
+  EXPECT_TRUE(
+      call("event.publish", "{" + stop + R"({"action":"emergency_stop"}}})")
+          .starts_with("invalid_params: event: an emergency stop is published by bus.publish"));
+  const char* data = R"({"action":"x","max_age_ms":5})";
+  EXPECT_EQ(call("event.publish", "{" + stop + data + "}}"), "{}");
+  EXPECT_TRUE(call("event.publish", "{" + stop + data + R"(},"record":true})")
+                  .starts_with("invalid_params: record: what has data.max_age_ms"));
   settle();
-  EXPECT_EQ(store.count("PUBLISH cv:system:broadcast"), 2);
+  EXPECT_EQ(store.count("PUBLISH cv:system:broadcast"), 1);
   EXPECT_EQ(store.count("XADD stream:events"), 0);
   EXPECT_EQ(call("event.publish", "{" + stop + R"({"action":"clear_all"}}})"), "{}");
   settle();
