@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMostSources = 4096;
 constexpr size_t kMostChannels = 1024;
+constexpr size_t kMostNodes = 1024;  // of which a client says how far it is
 // A page holds about so much, so that no other client waits long while it is delivered.
 constexpr size_t kPageBytes = 64 * 1024;
 constexpr size_t kPageEntries = 128;
@@ -29,8 +30,8 @@ constexpr Duration kRefused = std::chrono::seconds(30);
 
 constexpr rpc::Param kLast{"last", rpc::ParamKind::integer, false, 1, 10'000};
 constexpr rpc::Param kSince{"since", rpc::ParamKind::plain, false, 1, 64};
-constexpr rpc::Param kNode{"node", rpc::ParamKind::word, false, 1, 64};
-constexpr auto kReplayParams = rpc::takes(kLast, kSince, kNode);
+constexpr rpc::Param kAfter{"after", rpc::ParamKind::object};
+constexpr auto kReplayParams = rpc::takes(kLast, kSince, kAfter);
 
 std::string_view field(redis::Reply fields, std::string_view name) {
   for (size_t i = 0; i + 1 < fields.size(); i += 2) {
@@ -76,13 +77,27 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
   }
   if (values[0].exists()) {
     if (values[2].exists()) {
-      return rpc::invalid_params("replay.node", "expected only with since");
+      return rpc::invalid_params("replay.after", "expected only with since");
     }
     start.last = static_cast<uint64_t>(*values[0].integer());
     return std::nullopt;
   }
   std::string scratch;
-  if (values[2].exists()) start.node = *values[2].string(scratch);
+  std::string name_scratch;
+  for (const json::Member& member : values[2].members()) {
+    const auto text = member.value.string(scratch);
+    const auto id = text ? wire::parse_stream_id(*text) : std::nullopt;
+    const std::string_view node = member.name(name_scratch);
+    if (!id || !is_name(node)) {
+      return rpc::invalid_params("replay.after",
+                                 "expected names of nodes, each with the id of an event");
+    }
+    start.after.insert_or_assign(std::string(node), *id);
+    if (start.after.size() > kMostNodes) {
+      return rpc::invalid_params("replay.after",
+                                 "at most " + std::to_string(kMostNodes) + " nodes");
+    }
+  }
   const std::string_view since = *values[1].string(scratch);
   if (const auto time = parse_timestamp(since); time && time->time_since_epoch().count() >= 0) {
     start.since.ms = static_cast<uint64_t>(
@@ -406,9 +421,12 @@ void Replay::end_search() {
 }
 
 bool Replay::begin(Source& source, redis::Reply info) {
-  // Whatever happened within the same millisecond comes from all streams. If the stream has nothing
-  // so late, what comes may have a lower id still: the server's clock was set back.
-  source.place = StreamId{start_.since.ms, 0}.before();
+  // Whatever happened within the same millisecond comes from all streams; but a node's own ids rise
+  // across its streams. If the stream has nothing so late, what comes may have a lower id still:
+  // the server's clock was set back.
+  const auto after = start_.after.find(source.node);
+  const StreamId start = after != start_.after.end() ? after->second : start_.since;
+  source.place = after != start_.after.end() ? start : StreamId{start.ms, 0}.before();
   if (!info.is_error() || info.text().starts_with("ERR no such key"sv)) {
     const StreamId last = id_in(info, "last-generated-id");
     // One that was found later has at least one event that is new.
@@ -416,7 +434,7 @@ bool Replay::begin(Source& source, redis::Reply info) {
   }
   const StreamId first = id_in(info, "recorded-first-entry-id");
   const bool trimmed = number_in(info, "entries-added") > number_in(info, "length");
-  return !trimmed || first <= start_.since || tell_missed(source, start_.since, first);
+  return !trimmed || first <= start || tell_missed(source, start, first);
 }
 
 // --- pages
@@ -509,10 +527,11 @@ void Replay::on_page(redis::Reply reply) {
 
 bool Replay::check(Source& source, std::span<const redis::Reply> entries) {
   if (!source.proof) {
-    if (!start_.after_it || entries.empty() || source.place >= start_.since) return true;
-    // If the event is in this stream, the replay goes on behind it. Two nodes may have given one
-    // id.
-    if (!start_.node.empty() && start_.node != source.node) return true;
+    if (!start_.after_it || entries.empty() || source.place >= start_.since ||
+        start_.after.count(source.node) != 0) {
+      return true;
+    }
+    // If the event is in this stream, the replay goes on behind it.
     for (const redis::Reply entry : entries) {
       if (id_of(entry) != start_.since) continue;
       source.place = start_.since;
@@ -603,13 +622,19 @@ void Replay::on_all_read() {
                                       {}});
     match_.pop(*message);
   }
-  const MonoTime due = match_.next_due();
-  if (due != MonoTime::max() && !timer_.active()) {
-    timer_.start(std::max(due - parts_.loop.now(), Duration::zero()));
-  }
+  look_again();
   if (!gave_up_) return;
   if (match_.take_lost(page_asked_)) parts_.host.on_lost(*this, *gave_up_);
   if (!match_.has_given_up()) gave_up_.reset();
+}
+
+// Although nobody tells of anything new: for a message that waits for its entry, or for a stream
+// that could not be read.
+void Replay::look_again() {
+  MonoTime due = match_.next_due();
+  for (const Source& source : sources_) due = std::min(due, source.again_at);
+  if (due == MonoTime::max() || timer_.active()) return;
+  timer_.start(std::max(due - parts_.loop.now(), Duration::zero()));
 }
 
 // --- what goes wrong

@@ -13,6 +13,7 @@
 // was trimmed behind it, and the client is told which entries it may have missed.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,7 +40,8 @@ struct ReplayStart {
   uint64_t last = 0;      // at the last events, so many of them; 0:
   wire::StreamId since;   // at this id; and if it is that of an event,
   bool after_it = false;  // behind that event
-  std::string node;       // which has recorded that event; empty: any
+  // Of these nodes it begins behind this id instead: all up to it was delivered.
+  std::map<std::string, wire::StreamId, std::less<>> after;
 };
 
 // Reads the `replay` of a call; an error says what is wrong with it.
@@ -157,6 +159,7 @@ class Replay {
   bool check(Source& source, std::span<const redis::Reply> entries);
   bool deliver(Entries& entries);
   void on_all_read();
+  void look_again();
   void on_refused(std::string_view words);
   void on_too_large();
   Duration age_of(StreamId id, MonoTime now) const;

@@ -430,7 +430,7 @@ def as_line(**message):
     return json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n"
 
 
-def test_of_the_millisecond_at_which_a_replay_broke_each_event_comes_once():
+def test_a_replay_goes_on_behind_the_last_event_of_each_node():
     """Other streams' events of that millisecond are told again by the agent (PROTOCOL.md, 3.4.5.4)."""
     conversation = Conversation({}, None)
 
@@ -452,9 +452,11 @@ def test_of_the_millisecond_at_which_a_replay_broke_each_event_comes_once():
     assert told.result == {}
     assert len(hear(("ook", "7-1"), ("ook", "8-1"), ("eek", "8-1"))) == 3
     assert conversation.end("gone") == [], "a replay misses nothing"
-    assert json.loads(connect())["params"] == {"channels": ["c"], "replay": {"since": "8-1", "node": "eek"}}
-    assert hear(("ook", "8-1"), ("eek", "8-1"), ("eek", "8-2"), ("ook", "9-1")) == [("eek", "8-2"), ("ook", "9-1")]
-    assert conversation._subscriptions[0].seen == {("c", "ook", "9-1")}, "only of the latest millisecond"
+    assert json.loads(connect())["params"] == {
+        "channels": ["c"], "replay": {"since": "7", "after": {"ook": "8-1", "eek": "8-1"}}}
+    assert hear(("hog", "8-1"), ("eek", "8-2"), ("ook", "9-1")) == [("hog", "8-1"), ("eek", "8-2"), ("ook", "9-1")]
+    assert json.loads(connect())["params"]["replay"]["after"] == {"ook": "9-1", "eek": "8-2", "hog": "8-1"}
+
 
 
 def test_an_agent_of_an_older_version(fake, open_client):

@@ -199,6 +199,35 @@ def test_a_message_that_is_published_once_more_comes_once(redis_server, make_age
     assert hog.next_event() == {"channel": "c", "event": "end", "remote": True}
 
 
+def test_a_client_that_comes_again_gets_what_was_stored_late_under_lower_ids(redis_server, make_agent, steady, connect, proxy):
+    """ook's link is cut off with its events under way; meanwhile the client has got a later event of hog."""
+    way = proxy(redis_server)
+    ook_agent, agent = make_agent(way.url(), "ook"), make_agent(redis_server.url(), "hog")
+    ook = steady(ook_agent)
+    hog, client = steady(agent), connect(agent)
+    publish(ook, 0)
+    client.call("event.subscribe", channels=["c"], replay={"last": 1})
+    first = client.next_event()
+    way.mode = "black_hole"
+    waiting = [ook.request("event.publish", channel="c", event={"i": i}, ack="stored", timeout_ms=30000) for i in (1, 2)]
+    wait_until(lambda: connect(ook_agent).call("agent.stats")["outbox"]["in_flight"] > 0)
+    later()
+    publish(hog, 3)
+    last = client.next_event()
+    client.close()
+    way.mode = "pass"
+    for request in waiting:
+        ook.answer(request, timeout=30)
+    ids = {int(json.loads(e["event"])["i"]): i for i, e in redis_server.client().xrange("stream:events:ook:c")}
+    assert ids[2] < last["id"], "stored later, with a lower id"
+    again = connect(agent)
+    after = {event["node"]: event["id"] for event in (first, last)}
+    again.call("event.subscribe", channels=["c"], replay={"since": first["id"].split("-")[0], "after": after})
+    assert numbers(again, 2) == [1, 2]
+    publish(hog, 4)
+    assert numbers(again, 1) == [4]
+
+
 def test_a_restarted_server_costs_nothing(make_redis, make_agent, steady):
     server = make_redis(appendonly="yes", appendfsync="always")
     ook, hog = (steady(make_agent(server.url(), node=node)) for node in ("ook", "hog"))

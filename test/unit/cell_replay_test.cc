@@ -239,20 +239,30 @@ TEST_F(CellReplay, AnEntryThatItsServerHasLostAndThatIsStoredAnewComesOnce) {
                                        "{\"channel\":\"c\",\"event\":\"end\",\"remote\":true}\n");
 }
 
-TEST_F(CellReplay, TwoNodesMayHaveGivenOneId) {
+TEST_F(CellReplay, GoesOnBehindTheLastEventOfEachNode) {
   connect();
   store.answer("HGETALL", array_of({"hog", "{}"}));
-  const std::string hog = "stream:events:hog:c";
-  store.answer("XREAD",
-               array({array({bulk("stream:events:ook:c"), array({entry("5-0", R"({"i":1})")})}),
-                      array({bulk(hog), array({entry("5-0", R"({"i":2})")})})}));
-  EXPECT_EQ(subscribe(R"({"since":"5-0","node":"ook"})"), "{}");
-  EXPECT_EQ(heard_until("true}}"),
-            R"({"channel":"c","event":{"i":2},"id":"5-0","node":"hog","remote":true})"
-            "\n");
-  EXPECT_NE(call("event.subscribe", R"({"channels":["d"],"replay":{"last":1,"node":"ook"}})")
-                .find("replay.node: expected only with since"),
-            std::string::npos);
+  store.answer("XINFO", array_of({"last-generated-id", "99-0"}));
+  EXPECT_EQ(subscribe(R"({"since":"7","after":{"ook":"5-0","hog":"9-1"}})"), "{}");
+  wait_for(
+      "XREAD COUNT 65 STREAMS stream:events:ook:c stream:events:ook stream:events:hog:c "
+      "stream:events:hog 5-0 5-0 9-1 9-1",
+      1);
+}
+
+TEST_F(CellReplay, WhatAfterMayBe) {
+  const auto fault = [&](const std::string& replay) {
+    return call("event.subscribe", R"({"channels":["d"],"replay":)" + replay + "}");
+  };
+  EXPECT_EQ(fault(R"({"last":1,"after":{"ook":"1-0"}})"),
+            "invalid_params: replay.after: expected only with since {\"field\":\"replay.after\"}");
+  for (const char* after :
+       {R"({"ook":"1"})", R"({"ook":7})", R"({"no name":"1-0"})", R"({"":"1-0"})"}) {
+    EXPECT_EQ(fault(std::string(R"({"since":"0","after":)") + after + "}"),
+              "invalid_params: replay.after: expected names of nodes, each with the id of an event "
+              "{\"field\":\"replay.after\"}")
+        << after;
+  }
 }
 
 TEST_F(CellReplay, WhatHasNoRoomComesLaterAndOnce) {

@@ -181,27 +181,25 @@ class _Subscription:
     channels: list[str]
     patterns: list[str]
     replay: Params | None
-    last_ms: str = ""
-    seen: set[tuple[str, str | None, str]] = field(default_factory=set)  # of last_ms
+    after: dict[str, str] = field(default_factory=dict)  # by node: the id of its last event that has come
 
     def params(self) -> Params:
-        found: dict[str, object] = {"channels": self.channels, "patterns": self.patterns, "replay": self.replay}
+        replay = self.replay
+        if replay is not None and self.after:
+            replay = {**replay, "after": self.after}
+        found: dict[str, object] = {"channels": self.channels, "patterns": self.patterns, "replay": replay}
         return {name: value for name, value in found.items() if value}
 
-    def is_new(self, event: Event) -> bool:
-        """Notes how far the replay is. After a reconnect the events of one millisecond may come again (3.4.5.4)."""
-        if event.id is None or self.replay is None:
-            return True
-        ms = event.id.partition("-")[0]
-        name = (event.channel, event.node, event.id)
-        if name in self.seen:
-            return False
-        if ms != self.last_ms:
-            self.last_ms = ms
-            self.seen.clear()
-        self.seen.add(name)
-        self.replay = {"since": event.id, **({"node": event.node} if event.node else {})}
-        return True
+    def note(self, event: Event) -> None:
+        """How far the replay is with each node: after a reconnect it goes on from there (3.4.5.4)."""
+        if self.replay is None or event.id is None or event.node is None:
+            return
+        if not self.after:
+            given = self.replay.get("after")
+            self.after = {str(node): str(id) for node, id in given.items()} if isinstance(given, Mapping) else {}
+            # Nothing that comes of the other nodes is older than the first event.
+            self.replay = {"since": self.replay.get("since", event.id.partition("-")[0])}
+        self.after[event.node] = event.id
 
 
 def _texts(params: Params, name: str) -> list[str]:
@@ -373,8 +371,9 @@ class Conversation:
             make = _NOTICES.get(method)
             if make is not None:
                 notice = make(message["params"])
-                if not isinstance(notice, Event) or notice.id is None or self._is_new(notice):
-                    self._notices.append(notice)
+                if isinstance(notice, Event) and notice.id is not None:
+                    self._note_event(notice)
+                self._notices.append(notice)
             return
         answer: Result | CallError
         answer = error_of(message["error"]) if "error" in message else message["result"]
@@ -397,11 +396,10 @@ class Conversation:
             else:
                 waiter.set_result(answer)
 
-    def _is_new(self, event: Event) -> bool:
+    def _note_event(self, event: Event) -> None:
         for s in self._subscriptions:
             if event.pattern in s.patterns if event.pattern is not None else event.channel in s.channels:
-                return s.is_new(event)
-        return True
+                return s.note(event)
 
     def _greeted(self, answer: Result | CallError) -> None:
         if isinstance(answer, CallError):
