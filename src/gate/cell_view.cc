@@ -352,15 +352,18 @@ void CellView::on_event(const AgentEvent& event) {
     return;
   }
   std::string text;
-  if (event.is_gap || too_long) {
+  if (event.is_gap) {
+    json::Writer(text).begin_object().key("gap").raw(event.params.raw()).end_object();
+  } else if (too_long) {
     json::Writer out(text);
-    out.begin_object().key("channel").string(event.channel);
-    out.key(event.is_gap ? "gap" : "omitted").boolean(true).end_object();
+    out.begin_object().key("channel").string(event.channel).key("omitted").boolean(true);
+    if (const json::View id = event.params["id"]; id.exists()) out.key("id").raw(id.raw());
+    out.end_object();
   } else {
     text = event.params.raw();
   }
+  if (!events_.add(text)) return;
   tell("event", text);
-  events_.add(std::move(text));
   flush();
 }
 

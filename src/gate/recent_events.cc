@@ -1,16 +1,18 @@
 #include "gate/recent_events.h"
 
-#include <utility>
+#include <algorithm>
 
 namespace nb::gate {
 
-void RecentEvents::add(std::string event) {
+bool RecentEvents::add(std::string_view event) {
+  if (std::find(events_.begin(), events_.end(), event) != events_.end()) return false;
   bytes_ += event.size();
-  events_.push_back(std::move(event));
+  events_.emplace_back(event);
   while (events_.size() > kMost || (bytes_ > kMostBytes && events_.size() > 1)) {
     bytes_ -= events_.front().size();
     events_.pop_front();
   }
+  return true;
 }
 
 void RecentEvents::clear() {

@@ -12,7 +12,8 @@ class RecentEvents {
   static constexpr size_t kMost = 200;
   static constexpr size_t kMostBytes = 128 * 1024;
 
-  void add(std::string event);
+  // False if the very same one is there already: an agent that was away tells the last ones again.
+  bool add(std::string_view event);
   void clear();
   // A JSON array, the oldest first.
   std::string json() const;

@@ -75,6 +75,18 @@ def test_a_stream_begins_with_a_snapshot_and_tells_changes(cell, gate, listen):
         assert stream.next("event")["event"]["message"] == "line\nbreak"
 
 
+def test_an_agent_that_comes_back_tells_nothing_twice(cell, gate, listen, make_agent, steady):
+    cell.client.call("error.report", category="test", message="before", ack="stored")
+    stream = listen(gate)
+    assert stream.next("event")["event"]["message"] == "before"
+    cell.agent.stop()
+    wait_until(lambda: stream.read() and '"there":false' in stream.text)
+    again = steady(make_agent(cell.server.url(), settings={"socket.path": str(cell.agent.socket_path)}))
+    wait_until(lambda: again.call("error.report", category="test", message="after", ack="stored") == {}
+               and stream.read() and '"after"' in stream.text)
+    assert stream.text.count('"before"') == 1
+
+
 def test_the_agent_is_asked_only_while_somebody_listens(cell, gate, listen):
     def calls():
         clients = cell.client.call("agent.stats")["clients"]

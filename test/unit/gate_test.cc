@@ -268,6 +268,10 @@ TEST(GateRecentEvents, KeepTheLatestWithinTheirBounds) {
   EXPECT_TRUE(events.json().starts_with("[\"y"));
   events.clear();
   EXPECT_EQ(events.json(), "[]");
+  EXPECT_TRUE(events.add("1"));
+  EXPECT_TRUE(events.add("2"));
+  EXPECT_FALSE(events.add("1"));
+  EXPECT_EQ(events.json(), "[1,2]");
 }
 
 Result<Options> parse(std::vector<std::string> words, const std::string& socket = {}) {
