@@ -20,9 +20,6 @@ constexpr std::string_view kPage = "500";
 // Of HSCAN: a server whose cursor never becomes 0 is not asked for ever.
 constexpr int kMaxPages = 100;
 constexpr size_t kMaxSessionName = 256;
-// One byte more than a lease has.
-constexpr std::string_view kLastLeaseByte = "384";
-static_assert(wire::kLeaseBytes == 384);
 
 bool is_executing(std::string_view progress) {
   return is_health(progress) && json::View::of(progress)["is_executing"].boolean().value_or(false);
@@ -188,7 +185,7 @@ bool CellWalk::next_in_lane(Lane& lane) {
     ++next_node_;
     if (lane.node->own) return next_in_lane(lane);
     const std::string key = wire::lease_key(lane.name);
-    const std::string_view command[] = {"GETRANGE", key, "0", kLastLeaseByte};
+    const std::string_view command[] = {"GETRANGE", key, "0", wire::kLeaseEnd};
     lane.node->asked = loop_.now();
     return ask_in_lane(lane, Lane::Asked::lease, command);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/foreign_text.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 #include "fleet/cell_walk.h"
@@ -69,11 +70,8 @@ std::string_view name(NodeState state) {
   return kStates[static_cast<size_t>(state)];
 }
 
-// FNV-1a.
 uint64_t digest_of(std::string_view text) {
-  uint64_t digest = 0xcbf29ce484222325;
-  for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return std::max<uint64_t>(digest, 1);
+  return std::max<uint64_t>(hash_of(text), 1);
 }
 
 void take_lease(KnownNode& node, std::string_view text, uint64_t mark) {
