@@ -331,7 +331,11 @@ TEST_F(ClientSessionsTest, AChangeBeginsAnewIfAnotherWriterWasFaster) {
 TEST_F(ClientSessionsTest, AChangeIsBoundedInTime) {
   answer(counting(Lines(100000, "-32002")));
   options_.timeout_ms = 1000;  // for more than one attempt, also on a busy machine
-  EXPECT_EQ(change(), NB_ERR_CONFLICT);
+  int code = change();
+  // There the time may be over while a call is under way.
+  for (int i = 0; i < 9 && (code == NB_ERR_TIMEOUT || code == NB_ERR_IN_DOUBT); ++i)
+    code = change();
+  EXPECT_EQ(code, NB_ERR_CONFLICT);
   EXPECT_EQ(result_.actual_version, 8);
   EXPECT_GT(result_.attempts, 1u);
 }
