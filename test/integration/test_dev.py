@@ -21,7 +21,7 @@ exec sleep 600
 
 
 def dev(*arguments, **more):
-    return subprocess.run(["./dev", *arguments], cwd=ROOT, text=True, capture_output=True, timeout=60, **more)
+    return subprocess.run(["./dev", *arguments], cwd=ROOT, text=True, capture_output=True, timeout=240, **more)
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ def test_each_command_explains_itself(command):
     assert all(f"\n  {other} " not in result.stdout for other in COMMANDS if other != command)
 
 
+@pytest.mark.time_limit(240)  # all tests are collected
 def test_a_filter_that_matches_nothing_is_told_before_anything_is_built(stand_ins):
     stand_ins("ninja", "#!/bin/sh\n>\"$HANGING\"\nexit 1\n")
     result = dev("test", "--fast", "no_such_test_anywhere", env=stand_ins.environment)
