@@ -11,7 +11,7 @@ from support.agent import ROOT
 from support.ctl_fixtures import CTL, ctl, ctl_env, fake, follow, socket_path  # noqa: F401
 
 COMMANDS = (
-    "status nodes forget top doctor watch get set delete list session bus publish push stroke call redis completion"
+    "status nodes forget top doctor watch get set delete list session bus publish push stroke call redis mcp-config completion"
 ).split()
 
 

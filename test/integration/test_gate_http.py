@@ -194,7 +194,8 @@ def test_a_thousand_connections_do_not_keep_a_scrape_out(gate, closing):
     for _ in range(1000):
         closing(gate.connect())
     assert value(gate.metrics(), "nodebeat_agent_up") == 1
-    assert value(gate.metrics(), "nodebeat_gate_http_connections") <= 256
+    # One that is being closed for the scrape's counts until it is closed.
+    assert value(gate.metrics(), "nodebeat_gate_http_connections") <= 256 + 1
     assert value(gate.metrics(), "nodebeat_gate_http_displaced_total") > 0
 
 

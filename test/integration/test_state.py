@@ -369,7 +369,7 @@ STATS = {
     "subscriptions": {"local": int, "remote_state": str, "delivered": int, "echoes_dropped": int,
                       "gaps": int, "too_late": int, "lost": int},
     "watch": {"role": str, "node": (str, NULL), "enabled": bool, "unchanged_ms": (int, NULL),
-              "term": int, "nodes": int, "lag_ms": int, "lost": int, "returned": int,
+              "term": int, "nodes": int, "left_out": int, "lag_ms": int, "lost": int, "returned": int,
               "uncertain": int, "trouble": (str, NULL), "lease_trouble": (str, NULL)},
     "stroke": {"session_id": (str, NULL)},
     "clients": [{"client_id": int, "name": str, "pid": int, "uid": int, "calls": int, "errors": int,
