@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import psutil
@@ -472,13 +473,15 @@ def test_a_reader_that_stands_still_is_bounded(cell, tmp_path):
         assert psutil.Process(process.pid).memory_info().rss < 64 << 20
         # When the client reads again, every request has its answer.
         os.set_blocking(process.stdin.fileno(), True)
-        process.stdin.write(line[sent % len(line):])
-        process.stdin.flush()
+        begun = sent % len(line)
+        rest = threading.Thread(target=os.write, args=(process.stdin.fileno(), line[begun:] if begun else b""))
+        rest.start()  # there is room for it when answers have been read
         lines = Lines(process.stdout)
         for _ in range(-(-sent // len(line))):
             message = lines.next()
             assert message is not None, (process.poll(), process.stderr.read())
             assert message["id"] == "%d"
+        rest.join()
         process.stdin.close()
         assert process.wait(10) == 0
     finally:
