@@ -1,6 +1,5 @@
 // nodebeatd: the agent as a daemon. Flags, signals and standard error are all that it adds to the
 // C ABI of agent.h, whose first user it is.
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sysexits.h>
@@ -13,6 +12,7 @@
 #include <string>
 
 #include "base/line_output.h"
+#include "base/program.h"
 #include "config/redis_url.h"
 #include "nodebeat/agent.h"
 
@@ -59,14 +59,6 @@ void on_signal(int signal) {
   errno = saved;
 }
 
-// A standard stream that is closed is the number of the next descriptor: log lines would go to
-// Redis, and libuv aborts when it is to close one of the three.
-void open_standard_streams() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) == -1) (void)::open("/dev/null", O_RDWR);
-  }
-}
-
 void install_handlers() {
   struct sigaction action {};
   action.sa_handler = &on_signal;
@@ -101,9 +93,7 @@ bool has_password(const char* redis_url) {
 }
 
 int say(const char* text) {
-  if (std::fputs(text, stdout) >= 0 && std::fflush(stdout) == 0) return EX_OK;
-  std::fprintf(stderr, "nodebeatd: standard output: %s\n", std::strerror(errno));
-  return EX_IOERR;
+  return nb::print_all("nodebeatd", text);
 }
 
 int print_config(const nb_agent* agent) {
@@ -154,7 +144,7 @@ int main(int argc, char** argv) {
       {"help", no_argument, nullptr, kHelpFlag},
       {nullptr, 0, nullptr, 0},
   };
-  open_standard_streams();
+  nb::open_standard_streams();
   signal(SIGPIPE, SIG_IGN);
   // journald reads priorities only from a stream of its own (systemd.exec(5), JOURNAL_STREAM).
   const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;

@@ -1,6 +1,5 @@
 // nodebeat-audit: moves the audit of the sessions from Redis into PostgreSQL. Flags, signals and
 // standard error are here, the rest in mover.h and check.h.
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sysexits.h>
@@ -18,6 +17,7 @@
 #include "audit/mover.h"
 #include "audit/options.h"
 #include "base/line_output.h"
+#include "base/program.h"
 #include "terminal/findings.h"
 
 namespace {
@@ -43,27 +43,12 @@ constexpr char kHelp[] =
     "Exit codes: 0 stopped as asked, 64 wrong usage, 78 the configuration is wrong, 71 the system\n"
     "refused something.\n";
 
-// A standard stream that is closed is the number of the next descriptor: log lines would go to
-// Redis.
-void open_standard_streams() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) == -1) (void)::open("/dev/null", O_RDWR);
-  }
-}
-
 int say(const std::string& text) {
-  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return EX_OK;
-  std::fprintf(stderr, "nodebeat-audit: standard output: %s\n", std::strerror(errno));
-  return EX_IOERR;
+  return nb::print_all("nodebeat-audit", text);
 }
 
 void write_line(void* output, nb::LogLevel level, std::string_view line) {
   static_cast<nb::LineOutput*>(output)->write(level, line);
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
 }
 
 std::string host_name() {
@@ -83,7 +68,7 @@ int main(int argc, char** argv) {
       {"help", no_argument, nullptr, kHelpFlag},
       {nullptr, 0, nullptr, 0},
   };
-  open_standard_streams();
+  nb::open_standard_streams();
   signal(SIGPIPE, SIG_IGN);
   std::string file = kDefaultConfig;
   bool check = false;
@@ -117,7 +102,7 @@ int main(int argc, char** argv) {
   const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
   nb::LineOutput output(STDERR_FILENO, journal ? "" : "nodebeat-audit");
   const auto loaded =
-      nb::audit::load_options(file, host_name(), environment("CREDENTIALS_DIRECTORY"));
+      nb::audit::load_options(file, host_name(), nb::environment("CREDENTIALS_DIRECTORY"));
   if (!loaded) {
     // A line for each mistake.
     std::string lines = loaded.error().message;

@@ -1,6 +1,6 @@
 // redis check: finds the server's address, asks, and reports.
-#include <cstdlib>
 
+#include "base/program.h"
 #include "redis_admin/commands.h"
 #include "redis_admin/look.h"
 #include "redis_admin/secret_files.h"
@@ -11,11 +11,6 @@ namespace nb::redis_admin {
 
 using namespace terminal;
 namespace {
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
 
 // The server that the options and the environment name, in `address`.
 ExitCode find_address(const CheckOptions& options, RedisAddress& address) {
