@@ -422,6 +422,20 @@ TEST_F(CellReplay, AStreamThatCannotBeReadIsToldOnceAndReadAgainLater) {
   EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
 }
 
+TEST_F(CellReplay, AStreamThatCouldNotBeReadIsReadAgainThoughNobodyTellsOfIt) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+  store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+  clock.longest_wait = 20s;
+  store.publish("c", R"({"i":1})");
+  heard_until("true}}");
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})"), entry("5-1", R"({"i":2})")}));
+  clock.ahead += 30s;
+  EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
+}
+
 TEST_F(CellReplay, StrangeAnswersStopNothing) {
   connect();
   for (const char* answer : {":1\r\n", "*1\r\n:1\r\n", "*1\r\n*2\r\n$1\r\nx\r\n*0\r\n",
