@@ -31,8 +31,7 @@ constexpr mcp::Argument kSubscribeArguments[] = {
      .fallback = "30"},
     {.name = "cursor",
      .words = "`cursor` of the answer before: the reading goes on behind it, and nothing that was "
-              "recorded is missed. "
-              "Left out: from now on.",
+              "recorded is missed. Left out: from now on.",
      .least = 1,
      .most = 64},
 };
@@ -150,8 +149,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "recent_events",
       .title = "Events of the past",
       .words = "The latest recorded events of the cell: nodes that went or came, errors, starts "
-               "and ends of strokes, "
-               "messages of programs.",
+               "and ends of strokes, messages of programs.",
       .arguments = kRecentArguments,
       .output_schema = NB_OUTPUT(
           R"(,"events":{"type":"array","items":{"type":"object"}},"cursor":{"type":"string"},"truncated":{"type":"boolean"})")},
@@ -160,9 +158,8 @@ constexpr ToolEntry kTools[] = {
     {{.name = "subscribe_events",
       .title = "Wait for events",
       .words = "Waits for events on channels, and answers with the first ones: {channel, data, "
-               "pattern?}, at most 100. "
-               "Each answer has a cursor: call again with it to go on without a gap. Nothing has "
-               "to be ended.",
+               "pattern?}, at most 100. Each answer has a cursor: call again with it to go on "
+               "without a gap. Nothing has to be ended.",
       .arguments = kSubscribeArguments,
       .output_schema = NB_OUTPUT(
           R"(,"events":{"type":"array","items":{"type":"object"}},"cursor":{"type":"string"},"truncated":{"type":"boolean"},"gaps":{"type":"integer"})")},

@@ -231,10 +231,8 @@ constexpr ToolEntry kTools[] = {
     {{.name = "system_status",
       .title = "Status of the cell",
       .words = "How the robot cell is: whether the agent and Redis are connected, how many nodes "
-               "are online, how "
-               "each node is, how many strokes run. Begin here. It answers also when Redis or the "
-               "agent is away, "
-               "and says so.",
+               "are online, how each node is, how many strokes run. Begin here. It answers also "
+               "when Redis or the agent is away, and says so.",
       .arguments = kStatusArguments,
       .output_schema = NB_OUTPUT(R"(,"status":{"type":"object"})")},
      rpc::Right::read,
@@ -242,8 +240,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "list_nodes",
       .title = "List the nodes",
       .words = "The nodes (computers) of the cell, page by page: state (up, suspect, down, "
-               "unknown), since when, the "
-               "cause, and the figures that are looked at first.",
+               "unknown), since when, the cause, and the figures that are looked at first.",
       .arguments = kPage,
       .output_schema = NB_OUTPUT(
           R"(,"nodes":{"type":"array","items":{"type":"object"}},"total_nodes":{"type":["integer","null"]},"next_cursor":{"type":["string","null"]})")},
@@ -252,8 +249,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "node_health",
       .title = "Health of a node",
       .words = "All that is known of one node: CPU, memory, disks, GPU, temperatures, network, "
-               "probes of programs, "
-               "and how old it is (age_ms).",
+               "probes of programs, and how old it is (age_ms).",
       .arguments = kNode,
       .output_schema = NB_OUTPUT(
           R"(,"node_id":{"type":"string"},"state":{"type":"string"},"age_ms":{"type":["integer","null"]},"health":{"type":["object","null"]})")},
@@ -262,8 +258,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "redis_info",
       .title = "The Redis server",
       .words = "What the cell's Redis server reports of itself: version, role, memory, clients, "
-               "persistence, "
-               "settings, the difference of its clock.",
+               "persistence, settings, the difference of its clock.",
       .output_schema = NB_OUTPUT(
           R"(,"info":{"type":"object"},"memory":{"type":"object"},"clients":{"type":"object"},"config":{"type":"object"})")},
      rpc::Right::read,
@@ -271,8 +266,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "doctor",
       .title = "Find out what is wrong",
       .words = "Checks the agent's socket, its link to Redis, who watches the cell, probes, "
-               "queues, clients and the "
-               "server's settings, and says for each what to do.",
+               "queues, clients and the server's settings, and says for each what to do.",
       .output_schema = NB_OUTPUT(
           R"(,"problems":{"type":"integer"},"warnings":{"type":"integer"},"findings":{"type":"array","items":{"type":"object"}})")},
      rpc::Right::read,

@@ -19,8 +19,7 @@ constexpr mcp::Argument kPublishArguments[] = {
     {.name = "event_data",
      .type = mcp::Type::object,
      .words = "The event. On robot:events, stroke:events:*, error:events:*, node:events:* and "
-              "system:events it needs a "
-              "text `type`. The agent adds node_id and client_name.",
+              "system:events it needs a text `type`. The agent adds node_id and client_name.",
      .required = true},
 };
 constexpr mcp::Argument kBusArguments[] = {
@@ -139,8 +138,8 @@ constexpr ToolEntry kTools[] = {
     {{.name = "emergency_stop",
       .title = "Emergency stop",
       .words = "Tells all programs of the cell to stop at once. It reaches the programs of this "
-               "computer with Redis "
-               "away as well. It is no replacement for a button that cuts the power.",
+               "computer with Redis away as well. It is no replacement for a button that cuts the "
+               "power.",
       .arguments = kStopArguments,
       .output_schema = NB_OUTPUT(R"(,"subscribers":{"type":["integer","null"]})"),
       .reads_only = false,

@@ -22,8 +22,7 @@ constexpr mcp::Argument kUpdateArguments[] = {
     {.name = "expected_version",
      .type = mcp::Type::integer,
      .words = "The version that get_session told with the state that you have changed. If another "
-              "program was faster, "
-              "nothing is changed.",
+              "program was faster, nothing is changed.",
      .required = true,
      .most = 9'007'199'254'740'990},
     {.name = "state",
@@ -107,8 +106,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "list_sessions",
       .title = "List the sessions",
       .words = "The sessions that programs of the cell share, page by page: id, version, when it "
-               "was changed, how long "
-               "it lives.",
+               "was changed, how long it lives.",
       .arguments = kPage,
       .output_schema = NB_OUTPUT(
           R"(,"sessions":{"type":"array","items":{"type":"object"}},"next_cursor":{"type":["string","null"]})")},

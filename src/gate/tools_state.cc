@@ -27,8 +27,7 @@ constexpr mcp::Argument kGetArguments[] = {
 constexpr mcp::Argument kSetArguments[] = {
     {.name = "key",
      .words = "The key. Keys that begin with node:, robot:, stroke:, stream:, session: or "
-              "nodebeat: belong to "
-              "programs and are refused.",
+              "nodebeat: belong to programs and are refused.",
      .required = true,
      .least = 1,
      .most = 512},
@@ -146,8 +145,7 @@ constexpr ToolEntry kTools[] = {
     {{.name = "get_state",
       .title = "Read a value",
       .words = "Reads a value of the cell's shared state: the robot's state, a node's health, a "
-               "stroke's progress as "
-               "objects, any other key as {key, value}.",
+               "stroke's progress as objects, any other key as {key, value}.",
       .arguments = kGetArguments,
       .output_schema = NB_OUTPUT(R"(,"data":{},"source":{"type":"string"})")},
      rpc::Right::read,
