@@ -89,7 +89,7 @@ ExitCode run_bus(const Context& context, const std::string& verb, const BusOptio
     if (!age) return bad_value("--max-age", options.max_age, "duration, such as 500ms or 5s");
     params.integer("max_age_ms", *age);
   }
-  return publish(context, params, !sends || options.stored, verb == "stop");
+  return publish(context, params, !sends || !options.no_wait, verb == "stop");
 }
 
 }  // namespace nb::ctl

@@ -21,13 +21,13 @@ ExitCode run_get(const Context& context, const GetOptions& options);
 struct SetOptions {
   std::string key, value;  // "-": read from stdin
   std::string ttl;
-  bool text = false;    // the value is a text, not JSON
-  bool stored = false;  // wait for Redis
+  bool text = false;     // the value is a text, not JSON
+  bool no_wait = false;  // do not wait until Redis has stored it
 };
 ExitCode run_set(const Context& context, const SetOptions& options);
 struct DeleteOptions {
   std::string key;
-  bool stored = false;
+  bool no_wait = false;
 };
 ExitCode run_delete(const Context& context, const DeleteOptions& options);
 ExitCode run_list(const Context& context, const std::string& prefix);
@@ -52,7 +52,7 @@ struct BusOptions {
   std::string admin, message;       // of stop and clear
   std::string max_age;
   bool no_record = false;
-  bool stored = false;
+  bool no_wait = false;
   unsigned long count = 0;  // of messages; 0: until it is stopped
 };
 // `verb`: stop, clear, send or watch.
@@ -65,7 +65,7 @@ struct PublishOptions {
   std::string channel, event;
   std::string max_age;
   bool no_record = false;
-  bool stored = false;
+  bool no_wait = false;
 };
 ExitCode run_publish(const Context& context, const PublishOptions& options);
 ExitCode run_call(const Context& context, const std::string& method, const std::string& params);

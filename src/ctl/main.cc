@@ -64,6 +64,14 @@ void add_stored(CLI::App* app, bool& to) {
   app->add_flag("--stored", to, "return only when Redis has confirmed it (within --timeout)");
 }
 
+// A command of a person waits by itself, so that a refusal is an exit code.
+void add_no_wait(CLI::App* app, bool& to) {
+  auto* no_wait =
+      app->add_flag("--no-wait", to, "return when the agent has it, not when Redis has stored it");
+  // How waiting was asked for before it was the rule: scripts have it.
+  app->add_flag("--stored")->group("")->excludes(no_wait);
+}
+
 void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   auto* total = app->add_option("--total", stroke.total, "how many strokes there are");
   if (start) total->required();
@@ -111,10 +119,10 @@ void add_state(CLI::App& app, Commands& c) {
   set->add_option("JSON", c.set.value, "the value; - reads it from stdin")->required();
   set->add_option("--ttl", c.set.ttl, "how long it lives: 500ms, 10s, 5min, 2h, 1d");
   set->add_flag("--text", c.set.text, "the value is a text, not JSON");
-  add_stored(set, c.set.stored);
+  add_no_wait(set, c.set.no_wait);
   auto* remove = app.add_subcommand("delete", "delete a key");
   json_key(remove, c.remove.key);
-  add_stored(remove, c.remove.stored);
+  add_no_wait(remove, c.remove.no_wait);
   auto* list = app.add_subcommand("list", "list keys");
   list->add_option("PREFIX", c.prefix, "what they begin with");
 }
@@ -176,7 +184,7 @@ void add_bus(CLI::App& app, Commands& c) {
   send->add_option("JSON", bus.data, "its data, an object")->required();
   send->add_option("--channel", bus.channel, "channel, for a type that has none: cv:...");
   send->add_flag("--no-record", bus.no_record, "do not keep it in the stream of its channel");
-  add_stored(send, bus.stored);
+  add_no_wait(send, bus.no_wait);
   for (auto* one : {stop, clear, send}) {
     one->add_option("--max-age", bus.max_age, "not to be delivered later than that: 5s");
   }
@@ -192,7 +200,7 @@ void add_pushing(CLI::App& app, Commands& c) {
   publish->add_option("--max-age", c.publish.max_age, "not to be published later than that: 5s");
   publish->add_flag("--no-record", c.publish.no_record,
                     "do not keep it in the stream of its channel");
-  add_stored(publish, c.publish.stored);
+  add_no_wait(publish, c.publish.no_wait);
   auto* push = app.add_subcommand("push", "send JSON lines from stdin to the agent");
   push->add_flag("--robot", c.push.robot,
                  "each line is the params of a robot.update, not a whole call");

@@ -93,13 +93,13 @@ ExitCode run_set(const Context& context, const SetOptions& options) {
     if (!ttl) return bad_duration("--ttl", options.ttl);
     params.integer("ttl_ms", *ttl);
   }
-  return finish(context, call_once(context, "state.set", params, options.stored));
+  return finish(context, call_once(context, "state.set", params, !options.no_wait));
 }
 
 ExitCode run_delete(const Context& context, const DeleteOptions& options) {
   ObjectText params;
   params.text("key", options.key);
-  return finish(context, call_once(context, "state.delete", params, options.stored));
+  return finish(context, call_once(context, "state.delete", params, !options.no_wait));
 }
 
 ExitCode run_forget(const Context& context, const std::string& node) {
@@ -124,9 +124,9 @@ ExitCode run_publish(const Context& context, const PublishOptions& options) {
     params.integer("max_age_ms", *age);
   }
   if (options.no_record) params.boolean("record", false);
-  const Answer answer = call_once(context, "event.publish", params, options.stored);
+  const Answer answer = call_once(context, "event.publish", params, !options.no_wait);
   std::string words;
-  if (answer.ok() && options.stored) {
+  if (answer.ok() && !options.no_wait) {
     const JsonDocument result(answer.text);
     const auto subscribers = result["subscribers"].number();
     words = subscribers

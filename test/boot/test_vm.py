@@ -197,7 +197,7 @@ def test_an_address_that_is_denied_is_not_reached_and_that_is_said(vm):
 def test_with_socket_activation_a_push_while_it_is_down_is_not_lost(vm):
     vm.run("systemctl stop nodebeat && systemctl enable --now nodebeat.socket")
     assert not health(vm)["is_reachable"]
-    vm.run("nodebeatctl set cell/while-down 42", seconds=SLOW)
+    vm.run("nodebeatctl set --no-wait cell/while-down 42", seconds=SLOW)
     until(lambda: vm.run(f"{REDIS} get cell/while-down").strip() == "42", "the push to arrive")
     wait_active(vm)
 

@@ -173,9 +173,9 @@ def test_ctl_stops_clears_and_sends(cell, ctl):
     data = cell.client.next_event()["event"]["data"]
     assert (data["action"], data["admin"], "message" in data) == ("clear_all", "bob", False)
     done = ctl(cell.agent, "bus", "send", "parameter_update", '{"variable":"v", "value":1, "user":"u"}')
-    assert (done.returncode, done.stdout) == (OK, "")
+    assert (done.returncode, done.stdout) == (OK, "1 subscriber in Redis\n")
     assert cell.client.next_event("cv:parameter:update")["event"]["data"]["value"] == 1
-    done = ctl(cell.agent, "bus", "send", "x", "{}", "--channel", "cv:x", "--stored", "--no-record")
+    done = ctl(cell.agent, "bus", "send", "x", "{}", "--channel", "cv:x", "--no-record")
     assert (done.returncode, done.stdout) == (OK, "1 subscriber in Redis\n")
 
 

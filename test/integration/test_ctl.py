@@ -93,7 +93,7 @@ def test_options_may_stand_before_and_after_the_command(ctl, fake, socket_path):
 
 def test_keys_named_like_commands(ctl, fake):
     fake.answers["state.set"] = {}
-    assert ctl("set", "status", "1").returncode == OK
+    assert ctl("set", "status", "1", "--no-wait").returncode == OK
     assert ctl("get", "stroke").returncode == FOUND
     assert fake.calls == [("state.set", {"key": "status", "value": 1}),
                           ("state.get", {"key": "stroke"})]
@@ -362,19 +362,41 @@ def test_set_passes_every_digit_on(ctl, fake):
     assert ctl("set", "k", DIGITS.replace(",", " ,\n ")).returncode == OK
     assert any(DIGITS.encode() in line for line in fake.lines), fake.lines
     assert ctl("set", "k", "-", stdin=DIGITS + "\n").returncode == OK
-    assert ctl("set", "k", "-5").returncode == OK
+    assert ctl("set", "k", "-5", "--no-wait").returncode == OK
     assert fake.calls[-1] == ("state.set", {"key": "k", "value": -5})
 
 
 def test_set_options(ctl, fake):
     fake.answers["state.set"] = {}
-    done = ctl("set", "k", "so\n\"so\"", "--text", "--ttl", "10s", "--stored", "--timeout", "4s")
+    done = ctl("set", "k", "so\n\"so\"", "--text", "--ttl", "10s", "--timeout", "4s")
     assert done.returncode == OK and done.stdout == ""
     assert fake.calls == [
         ("state.set", {"key": "k", "value": 'so\n"so"', "ttl_ms": 10000, "ack": "stored",
                        "timeout_ms": 4000})
     ]
     assert ctl("set", "k", "1", "--json").stdout == "{}\n"
+
+
+WAITS = {"ack": "stored", "timeout_ms": 3000}
+
+
+@pytest.mark.parametrize("command, method, params", [
+    (["set", "k", "1"], "state.set", {"key": "k", "value": 1}),
+    (["delete", "k"], "state.delete", {"key": "k"}),
+    (["publish", "air", "{}"], "event.publish", {"channel": "air", "event": {}}),
+    (["bus", "send", "x", "{}", "--channel", "cv:x"], "bus.publish",
+     {"type": "x", "data": {}, "channel": "cv:x"}),
+], ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_what_a_person_writes_waits_until_it_is_stored(ctl, fake, command, method, params):
+    fake.answers[method] = {}
+    assert ctl(*command).returncode == OK
+    assert ctl(*command, "--stored").returncode == OK  # as scripts say it
+    assert ctl(*command, "--no-wait").returncode == OK
+    assert fake.calls == [(method, {**params, **WAITS})] * 2 + [(method, params)]
+    assert ctl(*command, "--no-wait", "--stored").returncode == USAGE
+    assert "--stored" not in ctl(*command[:1 + (command[0] == "bus")], "--help").stdout
+    fake.answers[method] = Refusal(-32009, "refused_by_redis", "NOPERM")
+    assert ctl(*command).returncode == REFUSED_BY_REDIS
 
 
 @pytest.mark.parametrize(
@@ -390,7 +412,7 @@ def test_set_options(ctl, fake):
 )
 def test_what_the_agent_refuses(ctl, fake, refusal, code):
     fake.answers["state.set"] = refusal
-    done = ctl("set", "k", "1", "--stored")
+    done = ctl("set", "k", "1")
     assert done.returncode == code
     assert refusal.error["message"] in done.stderr
 
@@ -407,7 +429,7 @@ def test_a_part_that_redis_refused_is_said(ctl, fake):
 
 def test_delete(ctl, fake):
     fake.answers["state.delete"] = {}
-    assert ctl("delete", "k", "--stored").returncode == OK
+    assert ctl("delete", "k").returncode == OK
     assert fake.calls == [("state.delete", {"key": "k", "ack": "stored", "timeout_ms": 3000})]
 
 
@@ -433,16 +455,16 @@ def test_list_of_the_longest_keys(ctl, fake):
 def test_publish(ctl, fake):
     fake.answers["event.publish"] = {}
     event = '{"type":"pressure","bar":6.10}'
-    assert ctl("publish", "air", event, "--max-age", "2s", "--no-record").returncode == OK
+    assert ctl("publish", "air", event, "--max-age", "2s", "--no-record", "--no-wait").returncode == OK
     assert fake.calls == [
         ("event.publish", {"channel": "air", "event": {"type": "pressure", "bar": 6.1},
                            "max_age_ms": 2000, "record": False})
     ]
     assert event.encode() in fake.lines[-2] + fake.lines[-1]
     fake.answers["event.publish"] = {"subscribers": 1}
-    assert ctl("publish", "air", event, "--stored").stdout == "1 subscriber in Redis\n"
+    assert ctl("publish", "air", event).stdout == "1 subscriber in Redis\n"
     fake.answers["event.publish"] = {"subscribers": None}
-    assert "too late" in ctl("publish", "air", event, "--stored").stdout
+    assert "too late" in ctl("publish", "air", event).stdout
 
 
 def test_call(ctl, fake):

@@ -198,15 +198,15 @@ def test_forget(cell, make_agent, ctl, say):
 
 def test_values(cell, ctl, say):
     digits = '{"gain":1.50,"big":12345678901234567890.1}'
-    assert say(cell.agent, "set", "recipe:current", digits, "--stored") == ""
+    assert say(cell.agent, "set", "recipe:current", digits) == ""
     assert cell.redis.get("recipe:current") == digits
     assert say(cell.agent, "get", "recipe:current") == digits + "\n"
-    say(cell.agent, "set", "recipe:name", "two words", "--text", "--ttl", "1h", "--stored")
+    say(cell.agent, "set", "recipe:name", "two words", "--text", "--ttl", "1h")
     assert 0 < cell.redis.pttl("recipe:name") <= 3_600_000
     assert say(cell.agent, "get", "recipe:name", "--raw") == "two words\n"
     assert say(cell.agent, "list", "recipe:") == "recipe:current\nrecipe:name\n"
     assert json.loads(say(cell.agent, "list", "--json"))["keys"].count("recipe:name") == 1
-    say(cell.agent, "delete", "recipe:name", "--stored")
+    say(cell.agent, "delete", "recipe:name")
     assert not cell.redis.exists("recipe:name")
     done = ctl(cell.agent, "get", "recipe:name")
     assert (done.returncode, done.stderr) == (
@@ -225,7 +225,7 @@ def test_what_can_be_set_can_be_read_back(redis_server, make_agent, steady, ctl,
         for letter in ("x", '"', "\u00e4", "\x7f"):
             value = letter * (size // len(letter.encode()) // (2 if letter == '"' else 1))
             key = ('k"' * 256)[: 512 if size > 3000 else 8]
-            done = ctl(agent, "set", key, "-", "--text", "--stored", stdin=value)
+            done = ctl(agent, "set", key, "-", "--text", stdin=value)
             if done.returncode == REFUSED:
                 assert re.search(r"\b\d+ bytes|too long|longer", done.stderr), done.stderr
                 continue
@@ -243,7 +243,7 @@ def test_a_write_that_redis_refuses_has_an_exit_code(make_redis, make_agent, ste
         "~nodebeat:*", "&*")
     agent = make_agent(server.url().replace("redis://", "redis://few:pw@"))
     steady(agent)
-    done = ctl(agent, "set", "recipe:x", "1", "--stored")
+    done = ctl(agent, "set", "recipe:x", "1")
     assert done.returncode == REFUSED_BY_REDIS and "NOPERM" in done.stderr, done
     done = ctl(agent, "push", "--stored",
                stdin='{"method":"state.set","params":{"key":"recipe:x","value":1}}\n')
@@ -261,9 +261,9 @@ def test_what_is_refused_is_said(cell, ctl):
 
 
 def test_without_redis(lonely, ctl):
-    assert ctl(lonely.agent, "set", "k", "1").returncode == OK
+    assert ctl(lonely.agent, "set", "k", "1", "--no-wait").returncode == OK
     assert ctl(lonely.agent, "get", "k").stdout == "1\n"
-    done = ctl(lonely.agent, "set", "k", "2", "--stored", "--timeout", "200ms")
+    done = ctl(lonely.agent, "set", "k", "2", "--timeout", "200ms")
     assert done.returncode == TIMEOUT and "not reachable" in done.stderr
     done = ctl(lonely.agent, "get", "other")
     assert done.returncode == REFUSED and "not reachable" in done.stderr
@@ -314,7 +314,7 @@ def test_watch_and_publish(cell, say, watch, closing):
     cell.redis.publish("cell:news", '{"type":"hello","from":"afar"}')
     assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  cell:news +remote  hello from=afar$",
                     words.wait_for("from=afar"))
-    said = say(cell.agent, "publish", "cell:news", '{"type":"hello","from":"here"}', "--stored")
+    said = say(cell.agent, "publish", "cell:news", '{"type":"hello","from":"here"}')
     # This test's own, and the agent's, which listens for both of its own.
     assert said == "3 subscribers in Redis\n"
     assert "remote" not in words.wait_for("from=here")
@@ -365,11 +365,11 @@ def test_push(cell, ctl, say):
 
 
 def test_stroke(cell, ctl, say):
-    session = say(cell.agent, "stroke", "start", "--total", 40, "--scene", "table", "--stored")
+    session = say(cell.agent, "stroke", "start", "--total", 40, "--scene", "table")
     session = session.strip()
     assert re.fullmatch(r"stroke_ook_\d+_\d{6}", session)
     say(cell.agent, "stroke", "update", "--stroke", 10, "--pose", 3, "--length", 8,
-        "--left", "wipe", "--stored")
+        "--left", "wipe")
     key = f"stroke:progress:{session}"
     progress = json.loads(cell.redis.hget(key, "progress"))
     assert {k: progress[k] for k in ("stroke_idx", "pose_idx", "total_strokes", "stroke_length",
@@ -384,7 +384,7 @@ def test_stroke(cell, ctl, say):
 
     done = ctl(cell.agent, "stroke", "update", "--session", "stroke_ook_1_1", "--pose", 1)
     assert done.returncode == FOUND and f"that runs is {session}" in done.stderr
-    say(cell.agent, "stroke", "end", "--stored")
+    say(cell.agent, "stroke", "end")
     assert not json.loads(cell.redis.hget(key, "progress"))["is_executing"]
     assert cell.redis.pttl(key) > 0
     assert ctl(cell.agent, "stroke", "end").returncode == FOUND
