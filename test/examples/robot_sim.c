@@ -2,12 +2,13 @@
  * robot_sim: a robot of two arms, as its control loop would speak to the agent. It stands on the
  * public header alone.
  *
- *     robot_sim [--socket PATH] [--seconds N] [--rate HZ] [--node-free]
+ *     robot_sim [--socket PATH] [--seconds N] [--rate HZ] [--node-free] [--report]
  *
  * Both arms' seven joints at `rate` (100 Hz), one stroke session after the other with its progress,
  * an error now and then. --node-free: only the joints, no sessions and no errors, so that it can
- * run beside a real robot process of the node. It ends after N seconds, or cleanly on SIGINT or
- * SIGTERM.
+ * run beside a real robot process of the node. --report: ten lines a second on standard output,
+ * each with the number of pushes of the joints so far, and how long the longest one took since the
+ * line before. It ends after N seconds, or cleanly on SIGINT or SIGTERM.
  */
 #include <errno.h>
 #include <math.h>
@@ -33,7 +34,14 @@ struct settings {
   double seconds; /* 0: until it is told */
   double rate;
   int node_free;
+  int report;
 };
+
+/* What the pushes of the joints took, as the control loop saw it. */
+static struct {
+  long long count;
+  double longest_us; /* since the last report */
+} pushes;
 
 static int parse(int argc, char** argv, struct settings* settings) {
   for (int i = 1; i < argc; ++i) {
@@ -41,6 +49,10 @@ static int parse(int argc, char** argv, struct settings* settings) {
     char* end = NULL;
     if (strcmp(argv[i], "--node-free") == 0) {
       settings->node_free = 1;
+      continue;
+    }
+    if (strcmp(argv[i], "--report") == 0) {
+      settings->report = 1;
       continue;
     }
     if (value == NULL) return 0;
@@ -57,6 +69,18 @@ static int parse(int argc, char** argv, struct settings* settings) {
     ++i;
   }
   return settings->rate >= 1 && settings->rate <= 10000 && settings->seconds >= 0;
+}
+
+static double now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void report(void) {
+  printf("{\"pushes\":%lld,\"longest_us\":%.1f}\n", pushes.count, pushes.longest_us);
+  fflush(stdout);
+  pushes.longest_us = 0;
 }
 
 static void push_joints(nb_client* client, double t, int connected) {
@@ -76,7 +100,11 @@ static void push_joints(nb_client* client, double t, int connected) {
   state.joints_r = joints[1], state.joints_r_count = kJoints;
   state.velocities_l = joints[2], state.velocities_l_count = kJoints;
   state.velocities_r = joints[3], state.velocities_r_count = kJoints;
+  const double began = now_us();
   nb_push_robot_state(client, &state);
+  const double took = now_us() - began;
+  pushes.count += 1;
+  if (took > pushes.longest_us) pushes.longest_us = took;
 }
 
 static void push_pose(nb_client* client, const char* pose) {
@@ -138,7 +166,9 @@ static struct timespec later(struct timespec from, double seconds) {
 int main(int argc, char** argv) {
   struct settings settings = {.rate = 100};
   if (!parse(argc, argv, &settings)) {
-    fprintf(stderr, "usage: %s [--socket PATH] [--seconds N] [--rate HZ] [--node-free]\n", argv[0]);
+    fprintf(stderr,
+            "usage: %s [--socket PATH] [--seconds N] [--rate HZ] [--node-free] [--report]\n",
+            argv[0]);
     return 2;
   }
   struct sigaction action = {.sa_handler = on_signal};
@@ -168,6 +198,7 @@ int main(int argc, char** argv) {
     if ((long)(t * 10) != tenths) {
       tenths = (long)(t * 10);
       if (!settings.node_free) play_stroke(client, tenths);
+      if (settings.report) report();
       watch(client, &connected, &rejected);
     }
     /* To a point in time, not for a time: so the rate holds. */

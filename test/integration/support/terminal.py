@@ -1,4 +1,4 @@
-"""nodebeatctl on a terminal of its own."""
+"""nodebeatctl, or another program, on a terminal of its own."""
 
 import fcntl
 import os
@@ -18,15 +18,15 @@ ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
 
 
 class Terminal:
-    """A nodebeatctl on a terminal of its own; what it has drawn."""
+    """A program on a terminal of its own; what it has drawn."""
 
-    def __init__(self, args, env, rows=30, columns=120):
+    def __init__(self, args, env, rows=30, columns=120, program=(CTL,)):
         self.master, slave = pty.openpty()
         self.slave = slave
         self.resize(rows, columns)
         self.before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(
-            [CTL, *args],
+            [*program, *args],
             env={**env, "TERM": "xterm-256color"},
             stdin=slave,
             stdout=slave,
