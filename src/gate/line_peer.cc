@@ -15,7 +15,7 @@ LinePeer::LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events e
       agent_(agent),
       events_(events),
       session_(toolbox, loop.clock(),
-               {Delegate<void(std::string_view)>::to<&LinePeer::on_line>(this),
+               {Delegate<void(const mcp::Outgoing&)>::to<&LinePeer::on_line>(this),
                 Delegate<void(Duration)>::to<&LinePeer::on_wait>(this)}),
       timer_(loop, Delegate<void()>::to<&LinePeer::on_time>(this)),
       last_answers_(loop, Delegate<void()>::to<&LinePeer::on_last_answers>(this)),
@@ -64,8 +64,8 @@ bool LinePeer::is_given_up() const {
   return unsent_bytes() > kTooMuch;
 }
 
-void LinePeer::on_line(std::string_view line) {
-  output_ += line;
+void LinePeer::on_line(const mcp::Outgoing& out) {
+  output_ += out.line;
   output_ += '\n';
   events_.on_output();
 }

@@ -45,7 +45,7 @@ class LinePeer {
   void end() { session_.end_subscriptions(); }
 
  private:
-  void on_line(std::string_view line);
+  void on_line(const mcp::Outgoing& out);
   void on_wait(Duration time);
   void on_time() { session_.tick(); }
   void on_presence(bool there);

@@ -16,8 +16,11 @@ enum Code : int {
   kMethodNotFound = -32601,
   kInvalidParams = -32602,
   kInternalError = -32603,
-  kNoSuchResource = -32002,      // up to 2025-11-25
-  kUnsupportedVersion = -32022,  // from 2026-07-28 on
+  kNoSuchResource = -32002,  // up to 2025-11-25
+  // From 2026-07-28 on.
+  kHeaderMismatch = -32020,
+  kMissingCapability = -32021,
+  kUnsupportedVersion = -32022,
 };
 
 struct Message {
@@ -32,6 +35,15 @@ struct ErrorWords {
   int code = 0;
   std::string words;
   std::string data;  // JSON, or empty
+};
+
+// What goes to the client. A transport that has a way of its own for each request sees from
+// `request` which way that is.
+struct Outgoing {
+  std::string_view line;     // without a newline
+  std::string_view request;  // the id, as it was written; empty: no request, or none with an id
+  bool is_answer = false;    // nothing about this request follows
+  int error = 0;             // of an answer: the code; 0: a result
 };
 
 // Reads a message from a value that a json::Guard has accepted. If it is none, says why:

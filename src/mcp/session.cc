@@ -12,11 +12,8 @@ namespace {
 
 using View = json::View;
 
-constexpr std::string_view kModern = "2026-07-28";
-constexpr std::string_view kOlder[] = {"2025-11-25", "2025-06-18"};  // the newest first
-constexpr char kVersionKey[] = "io.modelcontextprotocol/protocolVersion";
-constexpr char kCapabilitiesKey[] = "io.modelcontextprotocol/clientCapabilities";
-constexpr char kSupported[] = R"({"supported":["2026-07-28"],"requested":)";
+constexpr char kLogLevelKey[] = "io.modelcontextprotocol/logLevel";
+constexpr size_t kMaxToken = 256;
 constexpr size_t kMaxCompletions = 100;
 constexpr size_t kMaxEcho = 200;
 
@@ -62,6 +59,18 @@ std::optional<size_t> place_of(std::string_view cursor, size_t entries) {
   if (!place || *place == 0 || *place >= entries || cursor_at(*place) != cursor)
     return std::nullopt;
   return place;
+}
+
+// `none` if there is no such word.
+LogWord log_word(std::string_view name) {
+  const auto found = std::find(std::begin(kLogWords), std::end(kLogWords), name);
+  return static_cast<LogWord>(found - std::begin(kLogWords));
+}
+
+std::string token_in(View params) {
+  const View token = params["_meta"]["progressToken"];
+  const bool fits = token.is(View::Type::string) || token.integer().has_value();
+  return fits && token.raw().size() <= kMaxToken ? std::string(token.raw()) : std::string();
 }
 
 bool has_variable(const Resource& uri_template, std::string_view name) {
@@ -111,8 +120,12 @@ void Session::receive(std::string_view line) {
   }
   Message message;
   if (const auto error = parse_message(guard_.view(), message)) {
-    return send(error_line(message.id, *error));
+    return send_error(message.id, *error);
   }
+  receive(message);
+}
+
+void Session::receive(const Message& message) {
   if (message.kind == Message::Kind::request) on_request(message);
   if (message.kind == Message::Kind::notification) on_notification(message);
 }
@@ -126,41 +139,25 @@ void Session::on_request(const Message& message) {
     return refuse(message.id, kInvalidRequest, "a request with this `id` is under way");
   }
   Era era{};
-  if (const auto error = era_of(message, era)) return send(error_line(message.id, *error));
+  if (const auto error = era_of(message, era)) return send_error(message.id, *error);
+  const Call call{message.id, era, message.params};
+  Extras* const extras = toolbox_.extras();
+  if (extras != nullptr && extras->takes(message.method, message.params)) {
+    return work(call,
+                [&](Reply reply) { return extras->begin(message.method, message.params, reply); });
+  }
   const Method* const method = method_of(message.method, era);
   if (method == nullptr) {
     return refuse(message.id, kMethodNotFound, "there is no method " + quoted(message.method));
   }
-  (this->*method->run)({message.id, era, message.params});
+  (this->*method->run)(call);
 }
 
 // Which revision a request speaks: what it says itself, else what the handshake has settled.
 std::optional<ErrorWords> Session::era_of(const Message& message, Era& era) const {
-  const View meta = message.params["_meta"];
-  const View version = meta[kVersionKey];
-  if (!version.exists()) {
-    era = Era::older;
-    if (has_begun_ || message.method == "initialize") return std::nullopt;
-    return ErrorWords{kInvalidParams,
-                      "`_meta` lacks `" + std::string(kVersionKey) +
-                          "`: name the revision in each request (2026-07-28), or begin with "
-                          "`initialize` (2025-11-25, 2025-06-18)",
-                      {}};
-  }
-  era = Era::modern;
-  if (!version.is(View::Type::string)) {
-    return ErrorWords{kInvalidParams, '`' + std::string(kVersionKey) + "`: expected a string", {}};
-  }
-  if (!version.string_is(kModern)) {
-    return ErrorWords{kUnsupportedVersion, "this revision is not served",
-                      kSupported + std::string(version.raw()) + '}'};
-  }
-  if (!meta[kCapabilitiesKey].is(View::Type::object)) {
-    return ErrorWords{kInvalidParams,
-                      '`' + std::string(kCapabilitiesKey) + "`: expected an object in `_meta`",
-                      {}};
-  }
-  return std::nullopt;
+  const bool by_handshake = has_begun_ || message.method == "initialize";
+  era = by_handshake && !revision_in(message.params).exists() ? Era::older : Era::modern;
+  return era == Era::older ? std::nullopt : fault_in_meta(message.params);
 }
 
 const Session::Method* Session::method_of(std::string_view name, Era era) {
@@ -183,25 +180,31 @@ void Session::on_notification(const Message& message) {
 // --- what a client asks first
 
 void Session::discover(const Call& call) {
-  std::string out =
-      R"("supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},)"
-      R"("resources":{"subscribe":true},"completions":{}},"instructions":)";
+  std::string out = R"("supportedVersions":["2026-07-28"],"capabilities":)" + capabilities();
+  out += ",\"instructions\":";
   json::Writer(out).string(toolbox_.info().instructions);
   send_result(call.id, call.era, std::move(out), true);
+}
+
+// What is the same in both eras, and `more`.
+std::string Session::capabilities(std::string_view more) const {
+  std::string out =
+      R"({"tools":{"listChanged":true},"resources":{"subscribe":true},"completions":{})";
+  out += more;
+  if (const Extras* extras = toolbox_.extras()) out += extras->capabilities();
+  return out + '}';
 }
 
 void Session::initialize(const Call& call) {
   const auto asked = text_of(call, "protocolVersion");
   if (!asked) return;
-  const bool served = std::find(std::begin(kOlder), std::end(kOlder), *asked) != std::end(kOlder);
   has_begun_ = true;
   const ServerInfo info = toolbox_.info();
   std::string out;
   json::Writer writer(out);
-  writer.key("protocolVersion").string(served ? *asked : kOlder[0]);
-  writer.key("capabilities")
-      .raw(R"({"tools":{"listChanged":true},"resources":{"subscribe":true},"completions":{},)"
-           R"("logging":{}})");
+  writer.key("protocolVersion")
+      .string(is_older_revision(*asked) ? std::string_view(*asked) : kOlderRevisions[0]);
+  writer.key("capabilities").raw(capabilities(R"(,"logging":{})"));
   writer.key("serverInfo").begin_object().key("name").string(info.name);
   append_text(writer, "title", info.title);
   writer.key("version").string(info.version).end_object();
@@ -216,14 +219,14 @@ void Session::ping(const Call& call) {
 void Session::set_log_level(const Call& call) {
   const auto level = text_of(call, "level");
   if (!level) return;
-  const auto found = std::find(std::begin(kLogWords), std::end(kLogWords), *level);
-  if (found == std::end(kLogWords)) {
+  const LogWord word = log_word(*level);
+  if (word == LogWord::none) {
     return refuse(call.id, kInvalidParams,
                   "`level`: expected debug, info, notice, warning, error, critical, alert or "
                   "emergency, found " +
                       quoted(*level));
   }
-  log_level_ = static_cast<LogWord>(found - std::begin(kLogWords));
+  log_level_ = word;
   send_result(call.id, call.era, {});
 }
 
@@ -314,7 +317,7 @@ void Reply::resource(std::string_view uri, std::string_view mime_type,
 }
 
 void Reply::no_such_resource(std::string_view uri) const {
-  const bool modern = session_->era_of(ticket_) == Session::Era::modern;
+  const bool modern = session_->era_of(ticket_) == Era::modern;
   session_->finish(
       ticket_, {modern ? kInvalidParams : kNoSuchResource, "there is no resource " + quoted(uri),
                 "{\"uri\":" + json_string(uri) + '}'});
@@ -358,7 +361,46 @@ void Reply::completions(const std::vector<std::string>& values) const {
 }
 
 void Reply::internal_error(std::string_view words) const {
-  session_->finish(ticket_, {kInternalError, std::string(words), {}});
+  error({kInternalError, std::string(words), {}});
+}
+
+void Reply::result(std::string members, bool may_be_kept) const {
+  session_->finish(ticket_, std::move(members), may_be_kept);
+}
+
+void Reply::error(const ErrorWords& error) const {
+  session_->finish(ticket_, error);
+}
+
+// --- before the answer
+
+void Reply::progress(int64_t done, int64_t total, std::string_view words) const {
+  session_->tell_progress(ticket_, done, total, words);
+}
+
+void Session::tell_progress(uint64_t ticket, int64_t done, int64_t total, std::string_view words) {
+  const auto found = requests_.find(ticket);
+  if (found == requests_.end()) return;
+  Request& request = found->second;
+  if (request.progress_token.empty() || done <= request.progress) return;
+  request.progress = done;
+  std::string params;
+  json::Writer writer(params);
+  writer.begin_object().key("progressToken").raw(request.progress_token);
+  writer.key("progress").integer(done).key("total").integer(total);
+  append_text(writer, "message", words);
+  writer.end_object();
+  events_.on_line({notification_line("notifications/progress", params), request.id});
+}
+
+void Reply::log(LogWord level, std::string_view words) const {
+  session_->log(ticket_, level, words);
+}
+
+void Session::log(uint64_t ticket, LogWord level, std::string_view words) {
+  const auto found = requests_.find(ticket);
+  if (found == requests_.end() || found->second.log_level > level) return;
+  send_log(found->second.id, level, words);
 }
 
 // --- subscriptions
@@ -401,14 +443,20 @@ void Session::listen(const Call& call) {
   }
 }
 
-void Session::end_subscriptions() {
+void Session::end_subscriptions(bool says_cancelled) {
   for (const std::string& id : subscriptions_.listens()) {
     subscriptions_.cancel(id);
-    send(notification_line("notifications/cancelled",
-                           "{\"requestId\":" + id + ",\"reason\":\"the server ends\"}"));
-    send(result_line(
-        id, R"("resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":)" + id +
-                '}'));
+    if (says_cancelled) {
+      events_.on_line(
+          {notification_line("notifications/cancelled",
+                             "{\"requestId\":" + id + ",\"reason\":\"the server ends\"}"),
+           id});
+    }
+    events_.on_line(
+        {result_line(
+             id, R"("resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":)" +
+                     id + '}'),
+         id, true});
   }
 }
 
@@ -417,7 +465,10 @@ void Session::tools_changed() {
 }
 
 void Session::log(LogWord level, std::string_view words) {
-  if (log_level_ > level) return;
+  if (log_level_ <= level) send_log({}, level, words);
+}
+
+void Session::send_log(std::string_view id, LogWord level, std::string_view words) {
   std::string params;
   json::Writer(params)
       .begin_object()
@@ -428,7 +479,7 @@ void Session::log(LogWord level, std::string_view words) {
       .key("data")
       .string(words)
       .end_object();
-  send(notification_line("notifications/message", params));
+  events_.on_line({notification_line("notifications/message", params), id});
 }
 
 // --- common parts
@@ -462,19 +513,30 @@ void Session::send_page(const Call& call, const char* name, const std::vector<En
   send_result(call.id, call.era, std::move(out), true);
 }
 
+// From which level on the request's lines are sent. A client with a handshake that has not said
+// anything gets what may matter to it.
+LogWord Session::log_level_of(const Call& call) {
+  if (call.era == Era::older) return log_level_ == LogWord::none ? LogWord::info : log_level_;
+  return log_word(call.params["_meta"][kLogLevelKey].string(scratch_).value_or(""));
+}
+
 template <class Begin>
 void Session::work(const Call& call, Begin begin) {
   if (requests_.size() >= kMaxRequests) {
     return refuse(call.id, kInternalError, "too many requests are under way: wait for an answer");
   }
   const uint64_t ticket = ++last_ticket_;
-  requests_[ticket] = {std::string(call.id), call.era, nullptr};
+  requests_[ticket] = {.id = std::string(call.id),
+                       .era = call.era,
+                       .progress_token = token_in(call.params),
+                       .log_level = log_level_of(call),
+                       .work = nullptr};
   WorkPtr work = begin(Reply(*this, ticket));
   const auto found = requests_.find(ticket);
   if (found != requests_.end()) found->second.work = std::move(work);
 }
 
-Session::Era Session::era_of(uint64_t ticket) const {
+Era Session::era_of(uint64_t ticket) const {
   const auto found = requests_.find(ticket);
   return found != requests_.end() ? found->second.era : Era::older;
 }
@@ -487,7 +549,7 @@ void Session::finish(uint64_t ticket, std::string members, bool may_be_kept) {
 
 void Session::finish(uint64_t ticket, const ErrorWords& error) {
   auto node = requests_.extract(ticket);
-  if (!node.empty()) send(error_line(node.mapped().id, error));
+  if (!node.empty()) send_error(node.mapped().id, error);
 }
 
 bool Session::is_under_way(std::string_view id) const {
@@ -500,19 +562,24 @@ bool Session::is_under_way(std::string_view id) const {
 // second, and differs by rights.
 void Session::send_result(std::string_view id, Era era, std::string members, bool may_be_kept) {
   if (era == Era::modern) {
-    std::string more = R"("resultType":"complete")";
-    if (may_be_kept) more += R"(,"ttlMs":0,"cacheScope":"private")";
+    std::string more;
+    if (!members.starts_with("\"resultType\":")) more = R"("resultType":"complete",)";
+    if (may_be_kept) more += R"("ttlMs":0,"cacheScope":"private",)";
     const ServerInfo info = toolbox_.info();
-    more += R"(,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":)" + json_string(info.name) +
+    more += R"("_meta":{"io.modelcontextprotocol/serverInfo":{"name":)" + json_string(info.name) +
             ",\"version\":" + json_string(info.version) + "}}";
     if (!members.empty()) more += ',';
     members = more + members;
   }
-  send(result_line(id, members));
+  events_.on_line({result_line(id, members), id, true});
 }
 
 void Session::refuse(std::string_view id, int code, std::string words, std::string data) {
-  send(error_line(id, {code, std::move(words), std::move(data)}));
+  send_error(id, {code, std::move(words), std::move(data)});
+}
+
+void Session::send_error(std::string_view id, const ErrorWords& error) {
+  events_.on_line({error_line(id, error), id, true, error.code});
 }
 
 }  // namespace nb::mcp

@@ -1,4 +1,4 @@
-// Session: the Model Context Protocol with one client, over any transport that carries lines. It
+// Session: the Model Context Protocol with one client, over any transport that carries messages. It
 // speaks the revisions 2025-06-18 and 2025-11-25, which begin with a handshake, and 2026-07-28,
 // where each request tells its version: a client may even mix them.
 //
@@ -12,23 +12,11 @@
 
 #include "json/guard.h"
 #include "mcp/message.h"
+#include "mcp/revision.h"
 #include "mcp/subscriptions.h"
 #include "mcp/toolbox.h"
 
 namespace nb::mcp {
-
-// The words of logging/setLevel, in its order.
-enum class LogWord : uint8_t {
-  debug,
-  info,
-  notice,
-  warning,
-  error,
-  critical,
-  alert,
-  emergency,
-  none
-};
 
 class Session {
  public:
@@ -39,8 +27,8 @@ class Session {
   static constexpr size_t kMaxResultBytes = 64 * 1024;
 
   struct Events {
-    Delegate<void(std::string_view)> on_line;  // to the client, without a newline
-    Delegate<void(Duration)> on_wait;          // call tick() after so long
+    Delegate<void(const Outgoing&)> on_line;
+    Delegate<void(Duration)> on_wait;  // call tick() after so long
   };
   struct Options {
     size_t page = 100;  // entries of a list
@@ -56,6 +44,8 @@ class Session {
 
   // One line without its newline. Whatever it is, it costs that line only.
   void receive(std::string_view line);
+  // The same, where the transport had to read the message. A response is nobody's here.
+  void receive(const Message& message);
   // A line that was longer than the transport takes, and has been skipped.
   void receive_too_long(size_t limit);
   void tick() { subscriptions_.tick(); }
@@ -66,12 +56,12 @@ class Session {
   void tools_changed();
   // For a client of the older revisions that has asked for lines of this level.
   void log(LogWord level, std::string_view words);
-  // The server ends: subscriptions are ended as the protocol wants it.
-  void end_subscriptions();
+  // The server ends: subscriptions are ended as the protocol wants it. A stream that ends needs no
+  // words that it is cancelled.
+  void end_subscriptions(bool says_cancelled = true);
 
  private:
   friend class Reply;
-  enum class Era : uint8_t { older, modern };
   struct Call {
     std::string_view id;
     Era era = Era::older;
@@ -80,6 +70,9 @@ class Session {
   struct Request {
     std::string id;
     Era era = Era::older;
+    std::string progress_token;  // JSON; empty: the client wants no progress
+    int64_t progress = -1;       // the last
+    LogWord log_level = LogWord::none;
     WorkPtr work;
   };
   struct Method;
@@ -120,10 +113,15 @@ class Session {
   void finish(uint64_t ticket, std::string members, bool may_be_kept);
   void finish(uint64_t ticket, const ErrorWords& error);
   Era era_of(uint64_t ticket) const;
+  void tell_progress(uint64_t ticket, int64_t done, int64_t total, std::string_view words);
+  void log(uint64_t ticket, LogWord level, std::string_view words);
+  void send_log(std::string_view id, LogWord level, std::string_view words);
+  LogWord log_level_of(const Call& call);
+  std::string capabilities(std::string_view more = {}) const;
 
   void send_result(std::string_view id, Era era, std::string members, bool may_be_kept = false);
   void refuse(std::string_view id, int code, std::string words, std::string data = {});
-  void send(std::string_view line) { events_.on_line(line); }
+  void send_error(std::string_view id, const ErrorWords& error);
   bool is_under_way(std::string_view id) const;
 
   Toolbox& toolbox_;

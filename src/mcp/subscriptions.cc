@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "json/writer.h"
-#include "mcp/message.h"
 
 namespace nb::mcp {
 
@@ -82,7 +81,7 @@ bool Subscriptions::listen(std::string_view id, const std::vector<std::string>& 
   append_meta(writer, listen.id);
   writer.end_object();
   listens_.push_back(std::move(listen));
-  events_.on_line(notification_line("notifications/subscriptions/acknowledged", params));
+  events_.on_line({notification_line("notifications/subscriptions/acknowledged", params), id});
   return true;
 }
 
@@ -106,7 +105,7 @@ std::vector<std::string> Subscriptions::listens() const {
 
 void Subscriptions::tools_changed(bool older) {
   constexpr char kMethod[] = "notifications/tools/list_changed";
-  if (older) events_.on_line(notification_line(kMethod, {}));
+  if (older) events_.on_line({notification_line(kMethod, {}), {}});
   for (const Listen& listen : listens_) {
     if (!listen.tools) continue;
     std::string params;
@@ -114,7 +113,7 @@ void Subscriptions::tools_changed(bool older) {
     writer.begin_object();
     append_meta(writer, listen.id);
     writer.end_object();
-    events_.on_line(notification_line(kMethod, params));
+    events_.on_line({notification_line(kMethod, params), listen.id});
   }
 }
 
@@ -156,9 +155,9 @@ void Subscriptions::tell(Watch& watch, MonoTime now) {
   watch.is_due = false;
   watch.was_told = true;
   watch.told = now;
-  if (watch.older) events_.on_line(updated(watch.uri, nullptr));
+  if (watch.older) events_.on_line({updated(watch.uri, nullptr), {}});
   for (const Listen& listen : listens_) {
-    if (listen.has(watch.uri)) events_.on_line(updated(watch.uri, &listen.id));
+    if (listen.has(watch.uri)) events_.on_line({updated(watch.uri, &listen.id), listen.id});
   }
 }
 

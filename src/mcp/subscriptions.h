@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/delegate.h"
+#include "mcp/message.h"
 #include "mcp/toolbox.h"
 
 namespace nb::mcp {
@@ -21,8 +22,8 @@ class Subscriptions {
   static constexpr size_t kMaxListens = 16;
 
   struct Events {
-    Delegate<void(std::string_view)> on_line;  // a notification
-    Delegate<void(Duration)> on_wait;          // call tick() after so long
+    Delegate<void(const Outgoing&)> on_line;  // a notification
+    Delegate<void(Duration)> on_wait;         // call tick() after so long
   };
 
   Subscriptions(Toolbox& toolbox, const Clock& clock, Events events);

@@ -11,11 +11,25 @@
 
 #include "base/delegate.h"
 #include "json/view.h"
+#include "mcp/message.h"
 #include "mcp/schema.h"
 
 namespace nb::mcp {
 
 class Session;
+
+// The words of logging/setLevel, in its order.
+enum class LogWord : uint8_t {
+  debug,
+  info,
+  notice,
+  warning,
+  error,
+  critical,
+  alert,
+  emergency,
+  none
+};
 
 struct ServerInfo {
   std::string_view name;
@@ -65,10 +79,31 @@ class Reply {
   void completions(const std::vector<std::string>& values) const;
   // A fault that concerns neither the arguments nor the state of the world.
   void internal_error(std::string_view words) const;
+  // For what has no function here: the members of the result, without braces.
+  void result(std::string members, bool may_be_kept = false) const;
+  void error(const ErrorWords& error) const;
+
+  // Before the answer. Nothing is sent that the client has not asked for, and progress has to grow.
+  void progress(int64_t done, int64_t total, std::string_view words) const;
+  void log(LogWord level, std::string_view words) const;
 
  private:
   Session* session_;
   uint64_t ticket_;
+};
+
+// What only some servers have: methods of their own, prompts, results that ask the client for
+// something. They come before the session's own methods.
+class Extras {
+ public:
+  virtual ~Extras() = default;
+
+  // Further capabilities, each with a comma before it: `,"prompts":{}`.
+  virtual std::string_view capabilities() const = 0;
+  // Whether begin() is to answer this request. Views are valid during the call only.
+  virtual bool takes(std::string_view method, json::View params) const = 0;
+  // If a modern result names no `resultType`, it is complete.
+  virtual WorkPtr begin(std::string_view method, json::View params, Reply reply) = 0;
 };
 
 class Toolbox {
@@ -90,6 +125,8 @@ class Toolbox {
   // Calls back whenever the resource may have changed, as long as the work lives. Null: there is no
   // such resource, or nothing tells of its changes.
   virtual WorkPtr watch(std::string_view uri, Delegate<void()> on_change) = 0;
+
+  virtual Extras* extras() { return nullptr; }
 };
 
 }  // namespace nb::mcp

@@ -106,14 +106,17 @@ class Client {
   }
 
  private:
-  void on_line(std::string_view line) {
+  void on_line(const Outgoing& out) {
+    const std::string_view line = out.line;
     require(line.find('\n') == line.npos);
     require(line.size() < 2 * Session::kMaxResultBytes + 4096);
     require(guard_.check(line).reason == nullptr);
     const json::View message = guard_.view();
     require(message["jsonrpc"].string_is("2.0"));
     const bool answers = message["id"].exists();
-    require(answers != message["method"].exists());
+    require(answers != message["method"].exists() && answers == out.is_answer);
+    require(message["error"]["code"].integer().value_or(0) == out.error);
+    if (answers) require(out.request.empty() || out.request == message["id"].raw());
     require(!answers || message["result"].exists() != message["error"].exists());
     answers_ += answers;
   }
@@ -125,7 +128,7 @@ class Client {
   size_t lines_in_ = 0, answers_ = 0;
   Session session_{box_,
                    clock_,
-                   {Delegate<void(std::string_view)>::to<&Client::on_line>(this),
+                   {Delegate<void(const Outgoing&)>::to<&Client::on_line>(this),
                     Delegate<void(Duration)>::to<&Client::on_wait>(this)},
                    {.page = 1}};
 };

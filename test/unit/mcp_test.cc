@@ -74,15 +74,42 @@ class FakeToolbox final : public Toolbox {
     return std::make_unique<Watching>(*this, std::string(uri));
   }
 
+  Extras* extras() override { return more; }
+
+  Extras* more = nullptr;
   Pending* pending = nullptr;
   int ended = 0;
   std::map<std::string, Delegate<void()>> changes;
 };
 
+// Methods that only some servers have.
+class FakeExtras final : public Extras {
+ public:
+  std::string_view capabilities() const override { return R"(,"prompts":{})"; }
+  bool takes(std::string_view method, json::View params) const override {
+    return method.starts_with("prompts/") || params["name"].string_is("of extras");
+  }
+  WorkPtr begin(std::string_view method, json::View, Reply reply) override {
+    reply.progress(1, 2, "half");
+    reply.progress(1, 2, "not more than before");
+    reply.log(LogWord::debug, "details");
+    reply.log(LogWord::warning, "look");
+    if (method == "prompts/get") {
+      reply.error({kMissingCapability, "needs sampling", R"({"requiredCapabilities":{}})"});
+    } else {
+      reply.result(
+          method == "prompts/list" ? R"("prompts":[])" : R"("resultType":"input_required")",
+          method == "prompts/list");
+    }
+    return nullptr;
+  }
+};
+
 class Mcp : public testing::Test {
  protected:
-  void on_line(std::string_view line) {
-    out += line;
+  void on_line(const Outgoing& outgoing) {
+    ways += std::string(outgoing.request) + (outgoing.is_answer ? "!" : "-");
+    out += outgoing.line;
     out += '\n';
   }
   void on_wait(Duration time) { wait = time; }
@@ -111,15 +138,63 @@ class Mcp : public testing::Test {
   FakeToolbox box;
   test::SteppedClock clock;
   std::string out;
+  std::string ways;  // of each line its request, and whether it was the answer
   Duration wait{};
   Session session{box,
                   clock,
-                  {Delegate<void(std::string_view)>::to<&Mcp::on_line>(this),
+                  {Delegate<void(const Outgoing&)>::to<&Mcp::on_line>(this),
                    Delegate<void(Duration)>::to<&Mcp::on_wait>(this)},
                   {.page = 1}};
 };
 
 #define EXPECT_HAS(text, part) EXPECT_TRUE(has(text, part)) << (text)
+
+// --- what only some servers have
+
+TEST_F(Mcp, ExtrasComeBeforeTheSessionsOwnMethods) {
+  EXPECT_HAS(ask("prompts/list"), "-32601");
+  FakeExtras extras;
+  box.more = &extras;
+  EXPECT_HAS(ask("server/discover"), R"("completions":{},"prompts":{}})");
+  EXPECT_HAS(ask("prompts/list"), R"("result":{"resultType":"complete","ttlMs":0)");
+  const std::string asks = ask("tools/call", R"("name":"of extras",)");
+  EXPECT_HAS(asks, R"("resultType":"input_required"})");
+  EXPECT_FALSE(has(asks, "complete"));
+  EXPECT_HAS(ask("prompts/get"), R"("data":{"requiredCapabilities":{}})");
+  EXPECT_HAS(ask("tools/call", R"("name":"ask","arguments":{"key":"x"},)"), "structuredContent");
+}
+
+TEST_F(Mcp, ProgressAndLinesAreSentToWhomHasAskedForThem) {
+  FakeExtras extras;
+  box.more = &extras;
+  const std::string silent = ask("prompts/list");
+  EXPECT_FALSE(has(silent, "notifications/")) << silent;
+  const std::string told = say(
+      R"({"jsonrpc":"2.0","id":7,"method":"prompts/list","params":{"_meta":{"progressToken":"t",)"
+      R"("io.modelcontextprotocol/protocolVersion":"2026-07-28",)"
+      R"("io.modelcontextprotocol/logLevel":"info",)"
+      R"("io.modelcontextprotocol/clientCapabilities":{}}}})");
+  EXPECT_HAS(told, R"("params":{"progressToken":"t","progress":1,"total":2,"message":"half"}})"
+                   "\n");
+  EXPECT_FALSE(has(told, "not more than before")) << told;
+  EXPECT_HAS(told, R"({"level":"warning","logger":"fake","data":"look"})");
+  EXPECT_FALSE(has(told, "details")) << told;
+  begin();
+  EXPECT_HAS(older("prompts/list"), "look");  // the client has not said which lines it wants
+  older("logging/setLevel", R"({"level":"error"})");
+  EXPECT_FALSE(has(older("prompts/list"), "look"));
+}
+
+TEST_F(Mcp, EachLineSaysToWhichRequestItBelongs) {
+  begin();
+  ways.clear();
+  ask("subscriptions/listen", R"("notifications":{"resourceSubscriptions":["state://x"]},)", "5");
+  older("resources/subscribe", R"({"uri":"state://x"})", "\"six\"");
+  box.changes["state://x"]();
+  ask("nothing", {}, "7");
+  session.end_subscriptions(false);
+  EXPECT_EQ(ways, "5-\"six\"!-5-7!5!");
+}
 
 // --- the handshake
 
