@@ -20,8 +20,9 @@ class SendWindow {
     Duration queue{};
   };
   // For the link: enough units to keep a local server busy through a round trip, and few enough
-  // that one deadline covers them all.
-  static constexpr Limits kWrites = {1024, 256, std::chrono::milliseconds(2)};
+  // that one deadline covers them all. What is under way is also what a client's next write waits
+  // for, so no more than a millisecond of it is wanted.
+  static constexpr Limits kWrites = {1024, 32, std::chrono::milliseconds(1)};
   // For the reader: a question may cost the server a hundred times as much as a write does, and a
   // server that has begun to answer one connection's questions looks at no other connection.
   // Sixteen are enough for a walk over a cell even where every round trip takes 10 ms.
