@@ -398,6 +398,7 @@ redis::LinkOptions Agent::way_to_redis() {
 void Agent::on_lease_renewed() {
   link_->wake();
   watch_->read();
+  local_->read_clock();
 }
 
 void Agent::on_settled(const outbox::Settled& settled) {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
 // Within that time two clocks that differ by 100 ppm drift 6 ms apart.
-constexpr Duration kServerClockAge = std::chrono::minutes(1);
+constexpr Duration kInfoAge = std::chrono::minutes(1);
 
 std::string note_path(const std::string& notes, const char* suffix) {
   return notes.empty() ? std::string() : notes + suffix;
@@ -92,7 +92,8 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       pruner_(parts.loop, parts.log, reader_, parts.link),
       writes_(parts.loop, rpc_, parts.outbox, parts.link),
       operations_(parts.loop, rpc_, reader_, parts.link),
-      bus_filter_(parts.log, identity_, config, server_clock_),
+      clock_reader_(parts.loop, parts.link, db_),
+      bus_filter_(parts.log, identity_, config, clock_reader_),
       listeners_(parts.loop, parts.log, identity_, rpc_, parts.link, subscriber_, reader_,
                  bus_filter_),
       events_(parts.loop, identity_, writes_, listeners_, config,
@@ -194,6 +195,7 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
     reader_.on_server_there();
     scripts_.on_server_there();
     watch_.on_connected();
+    clock_reader_.on_connected();
     read_back();
   }
   if (status.state == redis::LinkState::steady) reading_back_ = false;
@@ -241,7 +243,7 @@ void LocalApi::ask_for_info() {
 }
 
 void LocalApi::on_beat_stored() {
-  if (loop_.now() - info_asked_ >= kServerClockAge) ask_for_info();
+  if (loop_.now() - info_asked_ >= kInfoAge) ask_for_info();
 }
 
 // What the server says of its clock, and of its run. A server that was started again may have lost
@@ -250,7 +252,7 @@ void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply.is_string()) return;
   const auto time = redis::find_in_info(reply.reply.string(), "server_time_usec");
   if (const auto us = parse_number<int64_t>(time.value_or("")); us && *us > 0) {
-    server_clock_.read(WallTime(std::chrono::microseconds(*us)), info_asked_, loop_.now());
+    clock_reader_.take(WallTime(std::chrono::microseconds(*us)), info_asked_);
     outbox_.hear_clock(static_cast<uint64_t>(*us) / 1000, loop_.now());
   }
   constexpr size_t kMostDigits = 64;

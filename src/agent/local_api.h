@@ -61,12 +61,14 @@ class LocalApi {
   Status start();
   // Stops serving: closes every connection without carrying out wills.
   void stop();
-  // Redis has stored a beat. Once a minute it is asked for its time then: the loop is awake.
+  // Redis has stored a beat. Once a minute it is asked for its run id then: the loop is awake.
   void on_beat_stored();
   // The configuration has changed.
   void reconfigure();
 
-  const redis::ServerClock& server_clock() const { return server_clock_; }
+  const redis::ServerClock& server_clock() const { return clock_reader_.clock(); }
+  // The lease is renewed: asks Redis for its time in the same turn.
+  void read_clock() { clock_reader_.read(); }
 
   // All figures but how often the configuration was swapped.
   Figures figures() const;
@@ -139,7 +141,7 @@ class LocalApi {
   node::NodePruner pruner_;
   cell::Writes writes_;
   cell::Operations operations_;
-  redis::ServerClock server_clock_;  // from INFO, which is asked for here
+  redis::ClockReader clock_reader_;
   cell::BusFilter bus_filter_;
   cell::Listeners listeners_;
   cell::Events events_;

@@ -48,7 +48,8 @@ Listeners::Listeners(uv::Loop& loop, const Log& log, const node::Identity& ident
       link_(link),
       remote_(remote),
       reader_(reader),
-      bus_(bus) {}
+      bus_(bus),
+      hold_(bus.clock_reader(), BusHold::HandOn::to<&Listeners::on_bus>(this)) {}
 
 Listeners::~Listeners() = default;
 
@@ -205,18 +206,30 @@ void Listeners::on_remote(std::string_view channel, std::string_view payload,
     ++counters_.echoes_dropped;
     return wake_replays(channel, pattern);
   }
-  BusFilter::Look look;
-  if (wire::is_bus_channel(channel)) look = bus_.look(channel, payload, loop_.now(), guard_);
+  const RemoteMessage message{channel, payload, pattern, repeated};
+  wire::is_bus_channel(channel) ? on_bus(message, false) : hand_on(message, false);
+}
+
+void Listeners::on_bus(const RemoteMessage& message, bool checked) {
+  const BusFilter::Look look = bus_.look(message.payload, loop_.now(), guard_);
   if (look.verdict == BusFilter::Verdict::own) {
     ++counters_.echoes_dropped;
     return;
   }
-  route(channel, true);
-  if (look.verdict == BusFilter::Verdict::too_late) return tell_too_late(pattern, look.sent);
-  const Replays replays = look.for_now ? Replays::at_once
-                          : repeated   ? Replays::find_out_repeated
-                                       : Replays::find_out;
-  deliver(channel, payload, true, replays, pattern);
+  const bool too_late = look.verdict == BusFilter::Verdict::too_late;
+  if (!checked && (too_late || hold_.holds_any()) && hold_.keep(message)) return;
+  if (!too_late) return hand_on(message, look.for_now);
+  bus_.log_too_late(message.channel, look);
+  route(message.channel, true);
+  tell_too_late(message.pattern, look.sent);
+}
+
+void Listeners::hand_on(const RemoteMessage& message, bool for_now) {
+  route(message.channel, true);
+  const Replays replays = for_now            ? Replays::at_once
+                          : message.repeated ? Replays::find_out_repeated
+                                             : Replays::find_out;
+  deliver(message.channel, message.payload, true, replays, message.pattern);
 }
 
 void Listeners::on_publish(std::string_view channel, std::string_view payload, bool is_notice) {

@@ -19,6 +19,7 @@
 
 #include "base/glob.h"
 #include "cell/bus_filter.h"
+#include "cell/bus_hold.h"
 #include "cell/replay.h"
 #include "json/guard.h"
 #include "json/view.h"
@@ -116,6 +117,9 @@ class Listeners final : private ReplayHost {
   // To one client, with what stands behind the event. False: there is no room.
   bool deliver_one(rpc::ClientId client, std::string_view channel, std::string_view payload,
                    std::string_view rest, bool may_be_lost);
+  // `checked`: if it is too late, Redis was asked for its time since it came.
+  void on_bus(const RemoteMessage& message, bool checked);
+  void hand_on(const RemoteMessage& message, bool for_now);
   void begin_line(std::string_view channel, size_t payload_bytes);
   void wake_replays(std::string_view channel, std::string_view pattern);
   void start_replay(Listener& listener, rpc::Call& call, json::View channels, json::View patterns,
@@ -157,6 +161,7 @@ class Listeners final : private ReplayHost {
   redis::Subscriber& remote_;
   redis::Reader& reader_;
   const BusFilter& bus_;
+  BusHold hold_;
   size_t replays_ = 0;  // of all listeners
   redis::EchoFilter echo_;
   json::Guard guard_;

@@ -76,6 +76,7 @@ void Listeners::stop() {
     for (const Subscription& subscription : listener->subscriptions) drop(*listener, subscription);
   }
   listeners_.clear();
+  hold_.clear();
 }
 
 bool Listeners::deliver_one(rpc::ClientId client, std::string_view channel,
@@ -119,8 +120,7 @@ bool Listeners::on_recorded(const Replay& replay, const Event& event) {
   if (replays_ > 1 && !comes_by(replay, event.channel)) return true;
   const bool remote = event.node != identity_.node;
   if (remote && wire::is_bus_channel(event.channel) &&
-      bus_.look(event.channel, event.payload, loop_.now(), guard_).verdict ==
-          BusFilter::Verdict::own) {
+      bus_.look(event.payload, loop_.now(), guard_).verdict == BusFilter::Verdict::own) {
     return true;
   }
   rest_.clear();

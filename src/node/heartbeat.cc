@@ -20,7 +20,7 @@ namespace {
 constexpr Duration kFirstBeatAfter = std::chrono::milliseconds(200);
 // After so many own beats without a foreign health, the other agent is gone.
 constexpr int kQuietBeats = 3;
-// The server's clock is read once a minute.
+// The server's clock is read with each lease, or once a minute where TIME is refused.
 constexpr Duration kClockAge = std::chrono::minutes(3);
 // The age of an event that stays true, and is published however late.
 constexpr Duration kAlways = Duration::max();

@@ -117,6 +117,7 @@ int main(int argc, char** argv) {
                                   interval_ms + ' ' + patience_ms;
         append(text, {"SET", "nodebeat:lease:" + names[next], lease, "PX", "86400000"});
         append(text, {"GETRANGE", "nodebeat:watch", "0", "384"});
+        append(text, {"TIME"});
         send_all(fds[next], text);
       }
       if (++next == nodes) {

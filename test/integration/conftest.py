@@ -170,6 +170,22 @@ def make_redis(tmp_path, users):
 
 
 @pytest.fixture
+def shifted(tmp_path):
+    """shifted(name): the words before a program whose wall clock goes as many seconds ahead as the file says
+    that comes with them."""
+    library = tmp_path / "shifted_clock.so"
+    source = Path(__file__).parent / "support" / "shifted_clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+
+    def words(name):
+        file = tmp_path / f"shift-{name}"
+        file.write_text("0")
+        return ["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={file}"], file
+
+    return words
+
+
+@pytest.fixture
 def redis_server(make_redis):
     return make_redis()
 

@@ -2,9 +2,7 @@
 
 import json
 import os
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -327,14 +325,12 @@ def test_ids_go_on_where_the_stream_has_come_further(make_redis, make_agent, con
 
 
 @pytest.mark.real_processor("a library is made for the programs of this one")
-def test_ids_are_redis_clock_also_of_an_agent_without_history(make_redis, make_agent, steady, tmp_path):
-    library, shift = tmp_path / "shifted_clock.so", tmp_path / "shift"
-    source = Path(__file__).parent / "support" / "shifted_clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+def test_ids_are_redis_clock_also_of_an_agent_without_history(make_redis, make_agent, steady, shifted):
+    before_agent, shift = shifted("agent")
     shift.write_text("86400")
     server = make_redis()
     client = steady(make_agent(server.url(), settings={"heartbeat.history": False},
-                               env={"LD_PRELOAD": library, "CLOCK_SHIFT": shift}))
+                               wrapper=before_agent))
     health = json.loads(server.client().hget("node:health:ook", "health"))
     assert health["timestamp"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 80000))
     client.call("event.publish", channel="c", event={}, ack="stored")

@@ -159,6 +159,34 @@ def test_wrong_wall_clocks_stop_no_stop(redis_server, make_agent, steady, plain_
         receiver.call("event.unsubscribe")
 
 
+@pytest.mark.real_processor("a library is made for the programs of this one")
+@pytest.mark.parametrize("shift", [3600, -3600])
+def test_a_stop_is_obeyed_while_redis_clock_is_set(make_redis, make_agent, steady, shifted, shift):
+    """First neither agent has noticed, then one, then both."""
+    before_redis, clock = shifted("redis")
+    server = make_redis(program=(*before_redis, "redis-server"))
+    ook, hog = (steady(make_agent(server.url(), node=node)) for node in ("ook", "hog"))
+    for client in (ook, hog):
+        client.call("event.subscribe", channels=[BROADCAST])
+
+    def has_noticed(node):
+        beat = server.beat(node)  # none: to Redis it has expired
+        return beat and abs(beat.health.get("clock_offset_ms", 0)) > 1_000_000
+
+    def both_stop():
+        for sender, receiver in ((ook, hog), (hog, ook)):
+            stop(sender)
+            sender.next_event(BROADCAST)
+            assert receiver.next_event(BROADCAST)["remote"]
+
+    both_stop()
+    clock.write_text(str(shift))
+    wait_until(lambda: both_stop() or (has_noticed("ook") and has_noticed("hog")), 20)
+    both_stop()
+    for client in (ook, hog):
+        assert client.call("agent.stats")["subscriptions"]["too_late"] == 0
+
+
 # --- nodebeatctl bus ----------------------------------------------------------------------------
 
 

@@ -3,16 +3,12 @@
 import hashlib
 import json
 import re
-import subprocess
 import threading
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.agent import environment
 from support.ctl import FOUND, OK, REFUSED, USAGE, find_ctl, run
-from support.redis_server import RedisServer
 from support.rpc import Refused, refused
 from support.session_script import AUDIT
 from support.waiting import SLOWNESS, wait_until
@@ -377,15 +373,9 @@ def test_a_clock_that_is_set_back_stops_nothing(cell):
 
 
 @pytest.mark.real_processor("a library is made for the programs of this one")
-def test_the_servers_clock_is_set_back_by_a_day(tmp_path, users, make_agent, steady, closing):
-    library, shift = tmp_path / "shifted_clock.so", tmp_path / "shift"
-    source = Path(__file__).parent / "support" / "shifted_clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-    shift.write_text("0")
-    server = RedisServer(tmp_path / "store", users,
-                         ("env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={shift}", "redis-server"))
-    closing(SimpleNamespace(close=server.kill))
-    server.start()
+def test_the_servers_clock_is_set_back_by_a_day(make_redis, make_agent, steady, shifted):
+    before_redis, shift = shifted("redis")
+    server = make_redis(program=(*before_redis, "redis-server"))
     redis = server.client()
     client = steady(make_agent(server.url()))
     assert client.call("session.create", session_id="a", state={"n": 1}) == {"version": 1}

@@ -2,9 +2,7 @@
 
 import json
 import re
-import subprocess
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -374,22 +372,6 @@ def test_a_silent_redis_is_gone_too(redis_server, make_agent, connect, proxy):
 
 
 # --- clocks that are set --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shifted(tmp_path):
-    """shifted(name): the words before a program whose wall clock goes as many seconds ahead as the file says
-    that comes with them."""
-    library = tmp_path / "shifted_clock.so"
-    source = Path(__file__).parent / "support" / "shifted_clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-
-    def words(name):
-        file = tmp_path / f"shift-{name}"
-        file.write_text("0")
-        return ["env", f"LD_PRELOAD={library}", f"CLOCK_SHIFT={file}"], file
-
-    return words
 
 
 @pytest.mark.real_processor("a library is made for the programs of this one")

@@ -26,22 +26,30 @@ class CellBus : public CellTest {
   // Redis' clock stands so many milliseconds after 1970.
   void redis_says(int64_t ms) {
     const MonoTime now = loop.loop().now();
-    server_clock.read(WallTime(std::chrono::milliseconds(ms)), now, now);
+    clock_reader.take(WallTime(std::chrono::milliseconds(ms)), now);
   }
   // From Redis, and then a message that certainly comes through.
   std::string from_afar(const std::string& channel, const std::string& payload) {
     store.publish(channel, payload);
-    store.publish("end", "{}");
+    return heard_from_afar();
+  }
+  std::string heard_from_afar() {
+    store.publish("cv:end", "{}");
     run_until([&] {
-      return !front.heard.empty() && front.heard.back().find("\"end\"") != std::string::npos;
+      return !front.heard.empty() && front.heard.back().find("\"cv:end\"") != std::string::npos;
     });
     front.heard.pop_back();
     return heard();
   }
+  void redis_will_say(const char* seconds) { store.answer("TIME", test::array_of({seconds, "0"})); }
+  static std::string sent_at(int64_t ms, const std::string& data = "\"max_age_ms\":1000") {
+    return "{\"timestamp\":" + std::to_string(ms) + ",\"type\":\"t\",\"data\":{" + data + "}}";
+  }
   void listen() {
     connect();
-    EXPECT_EQ(finally("event.subscribe", R"({"channels":["cv:system:broadcast","cv:x","end"]})"),
-              "{}");
+    EXPECT_EQ(
+        finally("event.subscribe", R"({"channels":["cv:system:broadcast","cv:x","x","cv:end"]})"),
+        "{}");
   }
 
   const std::string stop = R"({"action":"emergency_stop","admin":"ann"})";
@@ -214,16 +222,13 @@ TEST_F(CellBus, WhatIsSentInItsNameIsItsOwn) {
   listen();
   EXPECT_EQ(from_afar("cv:x", R"({"timestamp":1,"type":"t","data":{"source_instance":"ook-1"}})"),
             "");
-  EXPECT_EQ(from_afar("end", R"({"data":{"source_instance":"ook-1"}})").empty(), false)
+  EXPECT_EQ(from_afar("x", R"({"data":{"source_instance":"ook-1"}})").empty(), false)
       << "only on the channels of the bus";
   EXPECT_EQ(listeners.counters().echoes_dropped, 1u);
 }
 
 TEST_F(CellBus, WhatComesTooLateIsNotHandedOnAndThatIsTold) {
   listen();
-  const auto sent_at = [&](int64_t ms, const std::string& data = "\"max_age_ms\":1000") {
-    return "{\"timestamp\":" + std::to_string(ms) + ",\"type\":\"t\",\"data\":{" + data + "}}";
-  };
   EXPECT_NE(from_afar("cv:x", sent_at(1)), "7: gap\n") << "no clock to compare with";
   redis_says(50'000'000);
   EXPECT_NE(from_afar("cv:x", sent_at(49'999'900)), "7: gap\n");
@@ -234,6 +239,83 @@ TEST_F(CellBus, WhatComesTooLateIsNotHandedOnAndThatIsTold) {
   EXPECT_NE(log.text().find("a message on cv:x has come too late and is not handed on: it is 11"),
             std::string::npos)
       << log.text();
+}
+
+TEST_F(CellBus, RedisIsAskedForItsTimeBeforeAMessageIsDropped) {
+  listen();
+  redis_says(50'000'000);
+  redis_will_say("49980");  // its clock was set back meanwhile
+  const std::string fresh = sent_at(49'980'000);
+  EXPECT_EQ(from_afar("cv:x", fresh), line("cv:x", fresh + ",\"remote\":true"));
+  EXPECT_EQ(store.count("TIME"), 1);
+  EXPECT_EQ(from_afar("cv:x", fresh), line("cv:x", fresh + ",\"remote\":true"));
+  EXPECT_EQ(store.count("TIME"), 1) << "the agent knows the time now";
+  EXPECT_EQ(listeners.counters().too_late, 0u);
+}
+
+TEST_F(CellBus, NothingOvertakesAMessageThatIsHeld) {
+  listen();
+  redis_says(50'000'000);
+  redis_will_say("49980");
+  const std::string fresh = sent_at(49'980'000), ageless = sent_at(1, "");
+  for (const std::string& message : {ageless, fresh, ageless, fresh})
+    store.publish("cv:x", message);
+  std::string expected;
+  for (const std::string& message : {ageless, fresh, ageless, fresh}) {
+    expected += line("cv:x", message + ",\"remote\":true");
+  }
+  EXPECT_EQ(heard_from_afar(), expected);
+}
+
+TEST_F(CellBus, ASenderMayNotHaveNoticedYetThatRedisClockWasSet) {
+  listen();
+  redis_says(50'000'000);
+  redis_says(50'020'000);
+  const auto is_handed_on = [&](int64_t sent) {
+    return from_afar("cv:x", sent_at(sent)) != "7: gap\n";
+  };
+  EXPECT_TRUE(is_handed_on(50'000'000)) << "by the clock as it was";
+  EXPECT_TRUE(is_handed_on(50'020'000));
+  EXPECT_FALSE(is_handed_on(49'998'000)) << "too late by both";
+  EXPECT_FALSE(is_handed_on(50'018'000)) << "nobody wrote that by the clock as it was";
+  clock.ahead += 11s;
+  EXPECT_FALSE(is_handed_on(50'011'000)) << "by now everybody has read the clock";
+  EXPECT_TRUE(is_handed_on(50'031'000));
+}
+
+TEST_F(CellBus, WhereRedisDoesNotTellItsTimeTheLastReadingCounts) {
+  listen();
+  store.answer("TIME", "-NOPERM this user has no permissions to run the 'time' command\r\n");
+  redis_says(50'000'000);
+  for (uint64_t late = 1; late <= 2; ++late) {
+    EXPECT_EQ(from_afar("cv:x", sent_at(49'990'000)), "7: gap\n");
+    EXPECT_EQ(listeners.counters().too_late, late);
+  }
+  EXPECT_EQ(store.count("TIME"), 1) << "not again on this connection";
+}
+
+TEST_F(CellBus, WhatIsHeldIsDroppedWhenTheConnectionEnds) {
+  listen();
+  redis_says(50'000'000);
+  store.answer("TIME", "");
+  store.publish("cv:x", sent_at(49'990'000));
+  run_until([&] { return store.count("TIME") == 1; });
+  EXPECT_EQ(heard(), "");
+  lose_redis();
+  EXPECT_EQ(heard(), "7: gap\n");
+}
+
+TEST_F(CellBus, AFloodOfLateMessagesIsHeldToALimit) {
+  listen();
+  redis_says(50'000'000);
+  redis_will_say("50000");
+  const std::string late =
+      sent_at(1, R"("max_age_ms":1000,"pad":")" + std::string(1000, 'x') + '"');
+  for (int i = 0; i < 200; ++i) store.publish("cv:x", late);
+  const std::string all = heard_from_afar();
+  EXPECT_EQ(all.size(), 200 * std::string_view("7: gap\n").size());
+  EXPECT_EQ(listeners.counters().too_late, 200u);
+  EXPECT_LT(store.count("TIME"), 10);
 }
 
 class CellNamedBus : public CellBus {

@@ -330,8 +330,8 @@ class CellTest : public testing::Test {
   FakeFront front;
   Writes writes{loop, front, outbox, *link};
   Operations operations{loop, front, *reader, *link};
-  redis::ServerClock server_clock;
-  BusFilter bus_filter{log, identity, config, server_clock};
+  redis::ClockReader clock_reader{loop.loop(), *link, 0};
+  BusFilter bus_filter{log, identity, config, clock_reader};
   Listeners listeners{loop, log, identity, front, *link, *subscriber, *reader, bus_filter};
   std::string client_name;  // of every client
   wire::EventClient about_client(rpc::ClientId) { return {client_name, 4711}; }
