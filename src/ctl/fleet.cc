@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ctl/health_details.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
 
@@ -46,6 +47,8 @@ FleetNode read_node(std::string_view name, Json health, std::optional<int64_t> l
     node.mcp_running = health["mcp_server_running"].boolean().value_or(false);
     if (const auto port = health["mcp_port"].number()) node.mcp_port = static_cast<int64_t>(*port);
     node.mcp_known = node.mcp_running || node.mcp_port;
+    node.rival = printable(health["name_conflict"].text());
+    node.details = health_details(health);
     for (const Json probe : health["probes"]) {
       ++node.probes;
       const auto up = probe["up"].boolean();
@@ -63,17 +66,6 @@ Cell level(const std::optional<double>& value, bool up, const Style& style, size
   std::string text = percent(*value);
   if (cells > 0) text = bar(*value / 100, cells, style.utf8) + ' ' + text;
   return {std::move(text), level_colour(*value)};
-}
-
-Cell state(const FleetNode& node, int64_t now) {
-  if (node.state == State::up) return {"up", Colour::green};
-  if (node.state == State::not_seen) return {"not seen yet", Colour::dim};
-  std::string text = node.state == State::suspect ? "suspect"
-                     : node.state == State::down  ? "down"
-                                                  : "unknown";
-  if (node.since) text += " since " + local_time(*node.since, now);
-  if (!node.reason.empty()) text += " (" + node.reason + ")";
-  return {std::move(text), node.state == State::down ? Colour::red : Colour::yellow};
 }
 
 Cell mcp(const FleetNode& node) {
@@ -97,7 +89,43 @@ Cell probes(const FleetNode& node) {
           down.empty() ? Colour::yellow : Colour::red};
 }
 
+Cell temperature(const FleetNode& node, const Style& style) {
+  if (!node.temperature || !node.up) return {"-", Colour::dim};
+  return {format(style.utf8 ? "%.0f °C" : "%.0f C", *node.temperature),
+          *node.temperature >= 85 ? Colour::red : Colour::none};
+}
+
 }  // namespace
+
+int rank(const FleetNode& node) {
+  switch (node.state) {
+    case State::down:
+      return 0;
+    case State::suspect:
+      return 1;
+    case State::unknown:
+      return 2;
+    case State::not_seen:
+      return 3;
+    case State::up:
+      break;
+  }
+  return node.rival.empty() ? 5 : 4;
+}
+
+Cell state_cell(const FleetNode& node, int64_t now) {
+  if (node.state == State::up && !node.rival.empty()) {
+    return {"up, but two agents have this name", Colour::red};
+  }
+  if (node.state == State::up) return {"up", Colour::green};
+  if (node.state == State::not_seen) return {"not seen yet", Colour::dim};
+  std::string text = node.state == State::suspect ? "suspect"
+                     : node.state == State::down  ? "down"
+                                                  : "unknown";
+  if (node.since) text += " since " + local_time(*node.since, now);
+  if (!node.reason.empty()) text += " (" + node.reason + ")";
+  return {std::move(text), node.state == State::down ? Colour::red : Colour::yellow};
+}
 
 size_t Fleet::up() const {
   return static_cast<size_t>(
@@ -115,52 +143,71 @@ Fleet read_fleet(Json status, int64_t now) {
     const auto seen = status["nodes_last_seen"][name.c_str()].timestamp_us();
     fleet.nodes.push_back(read_node(name, health, seen, status["nodes"][name.c_str()], fleet.now));
   }
-  std::sort(fleet.nodes.begin(), fleet.nodes.end(),
-            [](const FleetNode& a, const FleetNode& b) { return a.name < b.name; });
+  std::sort(fleet.nodes.begin(), fleet.nodes.end(), [](const FleetNode& a, const FleetNode& b) {
+    return std::pair(rank(a), std::string_view(a.name)) <
+           std::pair(rank(b), std::string_view(b.name));
+  });
   return fleet;
 }
 
 namespace {
 
-// The table with bars of so many cells.
-Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style, size_t cells) {
-  const bool any_temperature =
-      std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
-                  [](const FleetNode& n) { return n.temperature.has_value(); });
-  const bool any_pose = std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
-                                    [](const FleetNode& n) { return !n.pose.empty(); });
-  const bool any_probe = std::any_of(fleet.nodes.begin(), fleet.nodes.end(),
-                                     [](const FleetNode& n) { return n.probes > 0; });
+// What a table shows beside name, state and last beat.
+struct Columns {
+  size_t cells = 0;  // of the bars; 0: figures only
+  bool temperature = true, disk = true, mcp = true, beat = true, load = true, programs = true;
+};
+// From wide terminals to narrow ones.
+constexpr Columns kColumns[] = {
+    {10},
+    {5},
+    {0},
+    {0, false},
+    {0, false, false},
+    {0, false, false, false},
+    {0, false, false, false, false},
+    {0, false, false, false, false, false},
+    {0, false, false, false, false, false, false},
+};
+constexpr size_t kLeastState = 20;  // "down since 14:03:07" in one line
+
+template <class Has>
+bool any_has(const Fleet& fleet, Has has) {
+  return std::any_of(fleet.nodes.begin(), fleet.nodes.end(), has);
+}
+
+Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style,
+                  const Columns& columns) {
+  const bool any_temperature = columns.temperature && any_has(fleet, [](const FleetNode& n) {
+                                 return n.temperature.has_value();
+                               });
+  const bool any_pose =
+      columns.programs && any_has(fleet, [](const FleetNode& n) { return !n.pose.empty(); });
+  const bool any_probe =
+      columns.programs && any_has(fleet, [](const FleetNode& n) { return n.probes > 0; });
   Table table;
-  table.column("NODE", Align::left, true);
-  table.column("STATE", Align::left, true);
-  table.column("LAST BEAT", Align::right);
-  table.column("CPU", Align::right);
-  table.column("MEMORY", Align::right);
-  table.column("DISK", Align::right);
+  table.column("NODE");
+  table.column("STATE", Align::left, kLeastState);
+  if (columns.beat) table.column("LAST BEAT", Align::right, Table::kWraps);
+  if (columns.load) table.column("CPU", Align::right);
+  if (columns.load) table.column("MEMORY", Align::right);
+  if (columns.disk) table.column("DISK", Align::right);
   if (any_temperature) table.column("TEMP", Align::right);
-  table.column("MCP");
-  if (any_pose) table.column("ROBOT", Align::left, true);
-  if (any_probe) table.column("PROBES", Align::left, true);
+  if (columns.mcp) table.column("MCP");
+  if (any_pose) table.column("ROBOT", Align::left, Table::kWraps);
+  if (any_probe) table.column("PROBES", Align::left, Table::kWraps);
   for (const FleetNode& node : fleet.nodes) {
-    std::vector<Cell> row = {
-        {node.name == self ? node.name + '*' : node.name, Colour::bold},
-        state(node, fleet.now),
-        {node.age_ms ? ago(std::max<int64_t>(*node.age_ms, 0)) : "never",
-         node.up ? Colour::none : Colour::dim},
-        level(node.cpu, node.up, style, cells),
-        level(node.memory, node.up, style, cells),
-        level(node.disk, node.up, style, 0),
-    };
-    if (any_temperature) {
-      row.push_back(node.temperature && node.up
-                        ? Cell{format("%.0f °C", *node.temperature),
-                               *node.temperature >= 85 ? Colour::red : Colour::none}
-                        : Cell{"-", Colour::dim});
-      if (!style.utf8 && row.back().text != "-")
-        row.back().text = format("%.0f C", *node.temperature);
+    std::vector<Cell> row = {{node.name == self ? node.name + '*' : node.name, Colour::bold},
+                             state_cell(node, fleet.now)};
+    if (columns.beat) {
+      row.push_back({node.age_ms ? ago(std::max<int64_t>(*node.age_ms, 0)) : "never",
+                     node.up ? Colour::none : Colour::dim});
     }
-    row.push_back(mcp(node));
+    if (columns.load) row.push_back(level(node.cpu, node.up, style, columns.cells));
+    if (columns.load) row.push_back(level(node.memory, node.up, style, columns.cells));
+    if (columns.disk) row.push_back(level(node.disk, node.up, style, 0));
+    if (any_temperature) row.push_back(temperature(node, style));
+    if (columns.mcp) row.push_back(mcp(node));
     if (any_pose) row.push_back(node.pose.empty() ? Cell{"-", Colour::dim} : Cell{node.pose});
     if (any_probe) row.push_back(probes(node));
     table.row(std::move(row));
@@ -171,11 +218,14 @@ Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style,
 }  // namespace
 
 Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style) {
-  for (const size_t cells : {10, 5}) {
-    Table table = fleet_table(fleet, self, style, cells);
-    if (!style.terminal || table.natural_width() <= style.columns) return table;
+  Table table;
+  for (const Columns& columns : kColumns) {
+    table = fleet_table(fleet, self, style, columns);
+    // Bars are for terminals on which nothing else has to be wrapped for them.
+    const size_t wants = columns.cells > 0 ? table.natural_width() : table.least_width();
+    if (!style.terminal || wants <= style.columns) break;
   }
-  return fleet_table(fleet, self, style, 0);
+  return table;
 }
 
 std::string fleet_summary(const Fleet& fleet) {

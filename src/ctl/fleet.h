@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ctl/json.h"
@@ -29,10 +30,18 @@ struct FleetNode {
   std::string pose;  // the robot's, if it has been heard of
   unsigned probes = 0;
   std::vector<std::string> probes_down, probes_unknown;
+  std::string rival;  // the instance of another agent with this node's name
+  // All that its health says: a label and words, for the node's own page.
+  std::vector<std::pair<std::string, std::string>> details;
 };
 
+// What needs a person comes first: down, suspect, unknown, not seen yet, up.
+int rank(const FleetNode& node);
+// "up", "down since 14:03:07 (lease not renewed)"
+Cell state_cell(const FleetNode& node, int64_t now);
+
 struct Fleet {
-  std::vector<FleetNode> nodes;  // by name
+  std::vector<FleetNode> nodes;  // by rank, then by name
   bool redis_connected = false;
   int64_t now = 0;  // the time of this status, by the agent's clock
   int64_t active_strokes = 0;
@@ -43,7 +52,8 @@ struct Fleet {
 
 Fleet read_fleet(Json system_status, int64_t now);
 
-// The node `self` is marked. Bars are drawn where the terminal has room for them.
+// The node `self` is marked. Where there is room, bars are drawn; where there is none, columns are
+// left out, the least telling first. Names and causes are never cut.
 Table fleet_table(const Fleet& fleet, std::string_view self, const Style& style);
 
 // "2 of 3 nodes are up"

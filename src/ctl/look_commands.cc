@@ -19,7 +19,7 @@ class Page {
  public:
   explicit Page(const Style& style) : style_(style) {
     table_.column("");
-    table_.column("", Align::left, true);
+    table_.column("", Align::left, Table::kWraps);
   }
   Page& line(std::string_view label, std::string text, Colour colour = Colour::none) {
     if (!text.empty()) table_.row({{std::string(label), Colour::bold}, {std::move(text), colour}});
@@ -195,6 +195,12 @@ std::string status_page(Json stats, Json health, const Style& style) {
                   counted(stats["link"]["failures"], "failures"),
               Colour::dim);
   }
+  if (const auto rival = stats["conflict"].text(); !rival.empty()) {
+    page.line(
+        "name",
+        "another agent beats as this node, too: " + printable(rival) + "; see nodebeatctl doctor",
+        Colour::red);
+  }
   page.line("health", health_line(health["health"]));
   watch_line(page, stats["watch"]);
   outbox_lines(page, stats["outbox"]);
@@ -248,7 +254,13 @@ ExitCode run_nodes(const Context& context) {
   const JsonDocument document(answer.text);
   const Fleet fleet = read_fleet(document.root(), now_us());
   std::string out = fleet_table(fleet, self["node_id"].text(), context.style).text(context.style);
-  out += '\n' + fleet_summary(fleet) + "; * is this one\n";
+  const std::string summary =
+      fleet_summary(fleet) + "; * is this one; times are " + local_zone(fleet.now);
+  out += '\n';
+  for (const std::string& line :
+       wrap(summary, context.style.terminal ? context.style.columns : summary.size())) {
+    out += line + '\n';
+  }
   if (!fleet.redis_connected) {
     out += context.style.paint(Colour::red,
                                "Redis is not connected: how the other nodes are is not known; see "

@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "ctl/top_view.h"
 #include "terminal/style.h"
 
 namespace nb::ctl {
@@ -14,6 +15,9 @@ namespace {
 
 // To the alternate screen, without cursor and without wrapping at the right edge; and back.
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
+// A terminal that knows this shows the picture when it is whole; others leave it out.
+constexpr char kBeginPicture[] = "\033[?2026h";
+constexpr char kEndPicture[] = "\033[?2026l";
 constexpr char kLeave[] = "\033[?7h\033[?25h\033[?1049l";
 
 sigset_t signals() {
@@ -70,14 +74,16 @@ bool Screen::measure() {
 
 bool Screen::draw(const std::vector<std::string>& lines) {
   // Every line clears its own rest, and the last line the rest of the screen, so that nothing is
-  // blank between two pictures.
-  std::string frame = "\033[H";
+  // blank between two pictures. After a full line the cursor still stands on its last character,
+  // which clearing would erase: there is no rest.
+  std::string frame = std::string(kBeginPicture) + "\033[H";
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) frame += "\r\n";
     frame += lines[i];
-    frame += "\033[K";
+    if (painted_width(lines[i]) < columns_) frame += "\033[K";
   }
-  frame += "\033[J";
+  if (lines.size() < rows_) frame += "\r\n\033[J";
+  frame += kEndPicture;
   if (frame == drawn_) return true;
   drawn_ = std::move(frame);
   return write_all(STDOUT_FILENO, drawn_);

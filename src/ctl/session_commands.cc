@@ -31,7 +31,7 @@ Answer call(const Context& context, AgentLink& link, const std::string& method,
 ExitCode list(const Context& context, AgentLink& link) {
   std::string all;
   Table table;
-  table.column("session", Align::left, true);
+  table.column("session", Align::left, Table::kWraps);
   table.column("version", Align::right);
   table.column("updated");
   table.column("lives for", Align::right);

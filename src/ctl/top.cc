@@ -12,7 +12,7 @@
 #include "ctl/event_line.h"
 #include "ctl/fleet_pages.h"
 #include "ctl/screen.h"
-#include "ctl/top_view.h"
+#include "ctl/top_screen.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
@@ -177,25 +177,33 @@ class Follower {
 };
 
 // True if a key or a signal ends the program.
-bool leaves(Screen& screen, std::span<const pollfd> fds, bool& resized) {
+bool leaves(Screen& screen, TopScreen& view, std::span<const pollfd> fds, bool& changed) {
   if (fds[0].revents != 0) {
     while (const int signal = screen.next_signal()) {
       if (signal != SIGWINCH) return true;
-      resized = screen.measure() || resized;
+      changed = screen.measure() || changed;
     }
   }
   if (fds[1].revents == 0) return false;
-  char keys[64];
-  const ssize_t n = ::read(STDIN_FILENO, keys, sizeof keys);
+  char bytes[64];
+  const ssize_t n = ::read(STDIN_FILENO, bytes, sizeof bytes);
   if (n <= 0) return true;  // the terminal has gone
-  return std::any_of(keys, keys + n, [](char key) { return key == 'q' || key == 'Q' || key == 3; });
+  for (const Key& key : read_keys({bytes, static_cast<size_t>(n)})) {
+    if (!view.on_key(key)) return true;
+    changed = true;
+  }
+  return false;
 }
 
 ExitCode full_screen(const Context& context, Follower& follower) {
   Screen screen;
   if (!screen.ready()) return output_fault(errno);
+  TopScreen view(follower.model());
   Style style = context.style;
-  style.columns = screen.columns();
+  const auto draw = [&] {
+    style.columns = screen.columns();
+    return screen.draw(view.lines(style, screen.rows(), now_us()));
+  };
   const int keys = ::isatty(STDIN_FILENO) == 1 ? STDIN_FILENO : -1;
   int64_t next_frame = 0;
   while (true) {
@@ -203,9 +211,7 @@ ExitCode full_screen(const Context& context, Follower& follower) {
     if (follower.changed()) {
       const int64_t now = now_ms();
       if (now >= next_frame) {
-        if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) {
-          return output_fault(errno);
-        }
+        if (!draw()) return output_fault(errno);
         follower.drawn();
         next_frame = now + kFrame;
       } else {
@@ -214,14 +220,10 @@ ExitCode full_screen(const Context& context, Follower& follower) {
     }
     std::array<pollfd, 2> fds{pollfd{screen.signal_fd(), POLLIN, 0}, pollfd{keys, POLLIN, 0}};
     follower.link().wait(fds, static_cast<int>(wait));
-    bool resized = false;
-    if (leaves(screen, fds, resized)) return kOk;
-    if (resized) {
-      style.columns = screen.columns();
-      if (!screen.draw(follower.model().lines(style, screen.rows(), now_us()))) {
-        return output_fault(errno);
-      }
-    }
+    // What a person has done is seen at once.
+    bool changed = false;
+    if (leaves(screen, view, fds, changed)) return kOk;
+    if (changed && !draw()) return output_fault(errno);
   }
 }
 

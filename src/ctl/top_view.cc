@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostRecent = 200;
 constexpr size_t kMostStrokes = 64;
 constexpr size_t kMostPoses = 1024;
+constexpr size_t kChannel = 22;  // columns of an event's channel: "stroke:events:session"
 
 void take_progress(RunningStroke& stroke, Json from) {
   const auto number = [&](const char* name, int64_t& to) { to = from[name].integer_or(to); };
@@ -70,6 +71,17 @@ std::string clip_painted(std::string_view line, size_t columns) {
     line.remove_prefix(bytes);
   }
   return out;
+}
+
+size_t painted_width(std::string_view line) {
+  size_t used = 0;
+  while (!line.empty()) {
+    const size_t escape = std::min(line.find('\033'), line.size());
+    used += width(line.substr(0, escape));
+    line.remove_prefix(escape);
+    if (!line.empty()) line.remove_prefix(std::min(line.find('m') + 1, line.size()));
+  }
+  return used;
 }
 
 std::optional<ClientDeadline> read_deadline(Json client) {
@@ -140,8 +152,12 @@ void TopModel::on_event(const Event& event, int64_t arrived) {
   if (type == "session_start" && !session.empty()) on_progress(session, root);
   if (type == "session_end") strokes_.erase(session);
 
-  Recent recent{root["timestamp"].timestamp_us().value_or(arrived), printable(event.channel),
-                event_words(event), event.remote, type == "error"};
+  Recent recent{root["timestamp"].timestamp_us().value_or(arrived),
+                printable(event.channel),
+                node,
+                event_words(event),
+                event.remote,
+                type == "error"};
   // A repeated event is counted, so that one busy sender leaves lines for the others.
   if (!recent_.empty() && recent_.front().channel == recent.channel &&
       recent_.front().words == recent.words) {
@@ -162,39 +178,39 @@ Fleet TopModel::fleet_with_poses() const {
   return fleet;
 }
 
-std::string TopModel::head(const Style& style, int64_t now) const {
-  const std::string time = local_time(now, now);
-  std::string left = style.paint(Colour::bold, "nodebeat") + "  ";
-  if (presence_ != Presence::there) {
-    left += style.paint(Colour::red, words(presence_));
-  } else {
-    left += fleet_summary(fleet_) + "  ";
-    left += style.paint(link_good_ ? Colour::green : Colour::red, link_);
-  }
+std::vector<std::string> TopModel::head(const Style& style, int64_t now) const {
+  const std::string time = local_time(now, now) + ' ' + local_zone(now);
+  const bool there = presence_ == Presence::there;
+  const std::string about = there ? fleet_summary(fleet_) : std::string();
+  const std::string news = there ? link_ : words(presence_);
+  const Colour colour = there && link_good_ ? Colour::green : Colour::red;
+
+  std::string first = style.paint(Colour::bold, "nodebeat") + (about.empty() ? "" : "  ") + about;
   const size_t room = style.columns - std::min(style.columns, width(time) + 2);
-  left = clip_painted(left, room);
-  // Its columns, without the colours.
-  size_t used = 0;
-  for (std::string_view rest = left; !rest.empty();) {
-    const size_t escape = std::min(rest.find('\033'), rest.size());
-    used += width(rest.substr(0, escape));
-    rest.remove_prefix(escape);
-    if (!rest.empty()) rest.remove_prefix(std::min(rest.find('m') + 1, rest.size()));
+  const bool one_line = painted_width(first) + 2 + width(news) <= room;
+  if (one_line) first += "  " + style.paint(colour, news);
+  first = clip_painted(first, room);
+  const size_t used = painted_width(first) + width(time);
+  std::vector<std::string> out = {
+      first + std::string(style.columns - std::min(style.columns, used), ' ') + time};
+  if (one_line) return out;
+  for (const std::string& line : wrap(news, style.columns)) {
+    out.push_back(style.paint(colour, line));
   }
-  return left + std::string(style.columns - std::min(style.columns, used + width(time)), ' ') +
-         time;
+  return out;
 }
 
-std::vector<std::string> TopModel::stroke_lines(const Style& style) const {
+std::vector<std::string> TopModel::stroke_lines(const Style& style, std::string_view node) const {
   Table table;
   table.column("STROKES");
   table.column("");
   table.column("", Align::right);
   table.column("", Align::right);
   table.column("");
-  table.column("", Align::left, true);
+  table.column("", Align::left, Table::kWraps);
   const size_t cells = style.columns >= 100 ? 30 : style.columns >= 70 ? 16 : 8;
   for (const auto& [session, stroke] : strokes_) {
+    if (!node.empty() && stroke.node != node) continue;
     const double done = stroke.total > 0
                             ? static_cast<double>(stroke.stroke) / static_cast<double>(stroke.total)
                             : 0;
@@ -220,10 +236,10 @@ std::vector<std::string> TopModel::stroke_lines(const Style& style) const {
 
 std::vector<std::string> TopModel::deadline_lines(const Style& style) const {
   Table table;
-  table.column("PUSHES", Align::left, true);
+  table.column("PUSHES", Align::left, Table::kWraps);
   table.column("", Align::right);
-  table.column("", Align::left, true);
-  table.column("", Align::left, true);
+  table.column("", Align::left, Table::kWraps);
+  table.column("", Align::left, Table::kWraps);
   for (const ClientDeadline& one : deadlines_) {
     const Colour colour = one.late ? Colour::red : one.gap_ms ? Colour::green : Colour::dim;
     table.row({{one.client, Colour::bold},
@@ -234,42 +250,28 @@ std::vector<std::string> TopModel::deadline_lines(const Style& style) const {
   return table.empty() ? std::vector<std::string>{} : table.lines(style);
 }
 
-std::vector<std::string> TopModel::lines(const Style& style, size_t rows, int64_t now) const {
-  std::vector<std::string> out;
-  const auto add = [&](const std::string& line) {
-    if (out.size() < rows) out.push_back(clip_painted(line, style.columns));
-  };
-  add(head(style, now));
-  add("");
-  // If there are few lines, the most interesting part keeps its share: half is for the fleet.
-  const std::vector<std::string> nodes = fleet_table(fleet_with_poses(), self_, style).lines(style);
-  const size_t most = std::max<size_t>(rows / 2, 3);
-  for (size_t i = 0; i < std::min(nodes.size(), most); ++i) add(nodes[i]);
-  if (nodes.size() > most) {
-    add(style.paint(Colour::dim, format("and %zu more", nodes.size() - most)));
-  }
-  for (const auto& part : {deadline_lines(style), stroke_lines(style)}) {
-    if (!part.empty()) add("");
-    for (const std::string& line : part) add(line);
-  }
-  add("");
-  add(style.paint(Colour::bold, "EVENTS"));
-  if (recent_.empty()) add(style.paint(Colour::dim, "none since this began"));
+std::vector<std::string> TopModel::event_lines(const Style& style, std::string_view node,
+                                               int64_t now) const {
+  Table table;
+  table.column("");
+  table.column("", Align::left, kChannel);
+  table.column("", Align::left, Table::kWraps);
   for (const Recent& recent : recent_) {
-    std::string line = style.paint(Colour::dim, local_time(recent.at, now)) + "  ";
-    line += style.paint(Colour::blue, pad(recent.channel, 22));
-    line += recent.remote ? "  remote  " : "  ";
-    line += style.paint(recent.bad ? Colour::red : Colour::none, recent.words);
-    if (recent.count > 1) line += style.paint(Colour::dim, format("  %u times", recent.count));
-    add(line);
+    if (!node.empty() && recent.node != node) continue;
+    std::string said = (recent.remote ? "remote  " : "") + recent.words;
+    if (recent.count > 1) said += format("  %u times", recent.count);
+    table.row({{local_time(recent.at, now), Colour::dim},
+               {recent.channel, Colour::blue},
+               {std::move(said), recent.bad ? Colour::red : Colour::none}});
   }
-  return out;
+  return table.lines(style);
 }
 
 std::string TopModel::page(const Style& style, int64_t now) const {
   std::string out = fleet_table(fleet_with_poses(), self_, style).text(style);
-  out += '\n' + fleet_summary(fleet_) + "; " + link_ + "; " + local_time(now, now) + '\n';
-  for (const auto& part : {deadline_lines(style), stroke_lines(style)}) {
+  out += '\n' + fleet_summary(fleet_) + "; " + link_ + "; " + local_time(now, now) + ' ' +
+         local_zone(now) + '\n';
+  for (const auto& part : {deadline_lines(style), stroke_lines(style, {})}) {
     if (!part.empty()) out += '\n';
     for (const std::string& line : part) out += line + '\n';
   }

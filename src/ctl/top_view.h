@@ -1,5 +1,5 @@
-// What `top` shows, and how: a model that events and answers change, and the lines that are made of
-// it. Pure: no terminal, no agent.
+// What `top` knows: a model that events and answers change, and the parts of a picture that are
+// made of it (ctl/top_screen.h puts them together). Pure: no terminal, no agent.
 #pragma once
 
 #include <cstdint>
@@ -53,20 +53,24 @@ class TopModel {
 
   const Fleet& fleet() const { return fleet_; }
 
-  // The picture: at most `rows` lines, none wider than style.columns.
-  std::vector<std::string> lines(const Style& style, size_t rows, int64_t now) const;
-  // The same as plain text, without events and with as many lines as it takes.
+  // This node's name.
+  const std::string& self() const { return self_; }
+  Fleet fleet_with_poses() const;
+
+  // The first lines: how the cell and the link are, and the time with its zone.
+  std::vector<std::string> head(const Style& style, int64_t now) const;
+  // Only of one node, unless `node` is empty.
+  std::vector<std::string> stroke_lines(const Style& style, std::string_view node) const;
+  std::vector<std::string> event_lines(const Style& style, std::string_view node,
+                                       int64_t now) const;
+  std::vector<std::string> deadline_lines(const Style& style) const;
+  // All as plain text, without events and with as many lines as it takes.
   std::string page(const Style& style, int64_t now) const;
 
  private:
-  std::string head(const Style& style, int64_t now) const;
-  std::vector<std::string> stroke_lines(const Style& style) const;
-  std::vector<std::string> deadline_lines(const Style& style) const;
-  Fleet fleet_with_poses() const;
-
   struct Recent {
     int64_t at = 0;
-    std::string channel, words;
+    std::string channel, node, words;
     bool remote = false;
     bool bad = false;
     unsigned count = 1;
@@ -85,5 +89,7 @@ class TopModel {
 
 // The first `columns` columns of a line. Colour sequences in it take no column.
 std::string clip_painted(std::string_view line, size_t columns);
+// The columns that a line takes.
+size_t painted_width(std::string_view line);
 
 }  // namespace nb::ctl

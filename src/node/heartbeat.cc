@@ -247,9 +247,9 @@ void Heartbeat::look_for_another(std::string_view previous) {
   ours += identity_.instance_id;
   ours += '"';
   if (previous.find(ours) != std::string_view::npos) {
-    if (!other_instance_.empty() && ++quiet_beats_ >= kQuietBeats) {
+    if (!health_.name_conflict.empty() && ++quiet_beats_ >= kQuietBeats) {
       log_.notice("the other agent of node '%s' has gone", identity_.node.c_str());
-      other_instance_.clear();
+      health_.name_conflict.clear();
     }
     return;
   }
@@ -273,8 +273,8 @@ void Heartbeat::look_for_another(std::string_view previous) {
   if (theirs["is_reachable"].boolean() == false) return;
   const std::string other = foreign_text(*instance, 80);
   quiet_beats_ = 0;
-  if (!other_instance_.empty()) return;
-  other_instance_ = other;
+  if (!health_.name_conflict.empty()) return;
+  health_.name_conflict = other;
   log_.error(
       "another agent (instance %s) writes as node '%s' too: give each node a name of its own",
       other.c_str(), identity_.node.c_str());

@@ -56,7 +56,7 @@ class Heartbeat {
   // The last beat's JSON; empty before the first.
   const std::string& json() const { return json_; }
   // The instance of another agent that beats as this node; empty: none is known.
-  const std::string& other_instance() const { return other_instance_; }
+  const std::string& other_instance() const { return health_.name_conflict; }
   const std::vector<wire::ProbeReport>& probes() const { return health_.probes; }
 
  private:
@@ -92,7 +92,6 @@ class Heartbeat {
   bool history_missed_ = false;  // it was logged that beats are too large for the history
 
   bool ours_was_there_ = false;
-  std::string other_instance_;
   bool foreign_writer_said_ = false;
   int quiet_beats_ = 0;  // since another agent's health was last seen
 };

@@ -30,6 +30,14 @@ std::string local_time(int64_t us, int64_t now) {
   return text;
 }
 
+std::string local_zone(int64_t us) {
+  const std::tm then = local(us);
+  char text[40];
+  std::strftime(text, sizeof text, "%Z", &then);
+  const bool is_number = text[0] == '+' || text[0] == '-';
+  return is_number || text[0] == '\0' ? "UTC" + std::string(text) : std::string(text);
+}
+
 std::string local_time_ms(int64_t us) {
   const std::tm then = local(us);
   char text[40];

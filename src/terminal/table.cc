@@ -1,18 +1,40 @@
 #include "terminal/table.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace nb::terminal {
 namespace {
 
 constexpr size_t kGap = 2;
-constexpr size_t kLeastColumn = 6;  // a column is not cut below this
+// On a terminal that is too narrow for the least widths: first the columns that wrap become so
+// narrow, then all.
+constexpr size_t kNarrow = 8;
+constexpr size_t kNarrowest = 4;
+
+size_t with_gaps(const std::vector<size_t>& widths) {
+  const size_t gaps = widths.empty() ? 0 : kGap * (widths.size() - 1);
+  return std::accumulate(widths.begin(), widths.end(), gaps);
+}
+
+// Makes the columns narrower until all fit, or each has its least width: always the widest.
+void narrow(std::vector<size_t>& widths, const std::vector<size_t>& least, size_t room) {
+  for (size_t total = with_gaps(widths); total > room; --total) {
+    size_t most = widths.size();
+    for (size_t i = 0; i < widths.size(); ++i) {
+      if (widths[i] <= least[i]) continue;
+      if (most == widths.size() || widths[i] > widths[most]) most = i;
+    }
+    if (most == widths.size()) return;
+    --widths[most];
+  }
+}
 
 }  // namespace
 
-void Table::column(std::string_view title, Align align, bool may_be_cut) {
-  columns_.push_back({std::string(title), align, may_be_cut});
+void Table::column(std::string_view title, Align align, size_t least) {
+  columns_.push_back({std::string(title), align, least});
 }
 
 void Table::row(std::vector<Cell> cells) {
@@ -33,50 +55,83 @@ std::vector<size_t> Table::natural_widths() const {
 }
 
 size_t Table::natural_width() const {
-  size_t total = columns_.empty() ? 0 : kGap * (columns_.size() - 1);
-  for (const size_t one : natural_widths()) total += one;
-  return total;
+  return with_gaps(natural_widths());
+}
+
+size_t Table::least_of(size_t column, size_t natural) const {
+  const size_t least = columns_[column].least;
+  return least == kWhole ? natural : std::min(natural, least);
+}
+
+size_t Table::least_width() const {
+  std::vector<size_t> widths = natural_widths();
+  for (size_t i = 0; i < widths.size(); ++i) widths[i] = least_of(i, widths[i]);
+  return with_gaps(widths);
 }
 
 std::vector<size_t> Table::widths(const Style& style) const {
   std::vector<size_t> widths = natural_widths();
-  size_t total = natural_width();
   // Files and pipes have no limit on the width.
-  for (size_t i = columns_.size(); style.terminal && i-- > 0 && total > style.columns;) {
-    if (!columns_[i].may_be_cut || widths[i] <= kLeastColumn) continue;
-    const size_t cut = std::min(total - style.columns, widths[i] - kLeastColumn);
-    widths[i] -= cut;
-    total -= cut;
+  if (!style.terminal) return widths;
+  std::vector<size_t> least;
+  for (size_t i = 0; i < widths.size(); ++i) least.push_back(least_of(i, widths[i]));
+  narrow(widths, least, style.columns);
+  for (size_t i = 0; i < widths.size(); ++i) {
+    if (columns_[i].least != kWhole) least[i] = std::min(least[i], kNarrow);
   }
+  narrow(widths, least, style.columns);
+  narrow(widths, std::vector<size_t>(widths.size(), kNarrowest), style.columns);
   return widths;
 }
 
-std::vector<std::string> Table::lines(const Style& style) const {
-  const std::vector<size_t> wide = widths(style);
-  std::vector<std::string> out;
-  const auto add = [&](const auto& cell_at) {
+Table::Lines Table::lines_of(const std::vector<Cell>& cells, const std::vector<size_t>& widths,
+                             const Style& style) const {
+  std::vector<Lines> parts;
+  size_t count = 1;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    parts.push_back(wrap(cells[i].text, widths[i]));
+    count = std::max(count, parts.back().size());
+  }
+  Lines out;
+  for (size_t at = 0; at < count; ++at) {
     std::string line;
     size_t spaces = 0;  // written only once something follows them
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      const Cell cell = cell_at(i);
-      const std::string text = clip(cell.text, wide[i], style.utf8);
-      const size_t rest = wide[i] - std::min(wide[i], width(text));
+    for (size_t i = 0; i < cells.size(); ++i) {
+      const std::string text = at < parts[i].size() ? parts[i][at] : std::string();
+      const size_t rest = widths[i] - std::min(widths[i], width(text));
       if (i > 0) spaces += kGap;
       if (columns_[i].align == Align::right) spaces += rest;
       if (!text.empty()) {
         line.append(spaces, ' ');
-        line += style.paint(cell.colour, text);
+        line += style.paint(cells[i].colour, text);
         spaces = 0;
       }
       if (columns_[i].align == Align::left) spaces += rest;
     }
     out.push_back(std::move(line));
-  };
+  }
+  return out;
+}
+
+Table::Layout Table::layout(const Style& style) const {
+  const std::vector<size_t> wide = widths(style);
+  Layout out;
   if (std::any_of(columns_.begin(), columns_.end(),
                   [](const Column& c) { return !c.title.empty(); })) {
-    add([&](size_t i) { return Cell{columns_[i].title, Colour::bold}; });
+    std::vector<Cell> titles;
+    for (const Column& column : columns_) titles.push_back({column.title, Colour::bold});
+    out.head = lines_of(titles, wide, style);
   }
-  for (const auto& row : rows_) add([&](size_t i) { return row[i]; });
+  for (const auto& row : rows_) out.rows.push_back(lines_of(row, wide, style));
+  return out;
+}
+
+Table::Lines Table::lines(const Style& style) const {
+  Layout all = layout(style);
+  Lines out = std::move(all.head);
+  for (Lines& row : all.rows) {
+    out.insert(out.end(), std::make_move_iterator(row.begin()), std::make_move_iterator(row.end()));
+  }
   return out;
 }
 

@@ -81,6 +81,33 @@ std::string clip(std::string_view text, size_t columns, bool utf8) {
   return std::string(text.substr(0, bytes)) += mark;
 }
 
+std::vector<std::string> wrap(std::string_view text, size_t columns) {
+  std::vector<std::string> lines;
+  while (width(text) > columns) {
+    size_t used = 0;
+    size_t bytes = 0;
+    size_t after_space = 0;  // where the line may be broken
+    while (bytes < text.size()) {
+      const Character c = next(text.substr(bytes));
+      // A space that has no room any more is left out.
+      if (used + columns_of(c.code) > columns && (bytes > 0 || c.code == ' ')) {
+        if (c.code == ' ') after_space = bytes + 1;
+        break;
+      }
+      used += columns_of(c.code);
+      bytes += c.bytes;
+      if (c.code == ' ') after_space = bytes;
+    }
+    const size_t end = after_space > 0 ? after_space : bytes;
+    std::string_view line = text.substr(0, end);
+    while (line.ends_with(' ')) line.remove_suffix(1);
+    lines.emplace_back(line);
+    text.remove_prefix(end);
+  }
+  if (lines.empty() || !text.empty()) lines.emplace_back(text);
+  return lines;
+}
+
 std::string pad(std::string_view text, size_t columns, Align align) {
   const size_t has = width(text);
   const std::string space(columns > has ? columns - has : 0, ' ');

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/text.h"
 
@@ -16,6 +17,10 @@ size_t width(std::string_view text);
 
 // At most `columns` wide; what is cut off is marked by "…", or "..." without `utf8`.
 std::string clip(std::string_view text, size_t columns, bool utf8);
+
+// The text in lines of at most `columns`, broken at spaces where that is possible. A character that
+// is wider than that has a line of its own. At least one line.
+std::vector<std::string> wrap(std::string_view text, size_t columns);
 
 enum class Align : uint8_t { left, right };
 // With spaces up to `columns`; longer text stays as it is.

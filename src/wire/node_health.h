@@ -108,6 +108,7 @@ struct NodeHealth {
   std::string agent_version;
   std::string boot_id;
   std::string instance_id;
+  std::string name_conflict;  // the instance of another agent that beats as this node
   uint64_t seq = 0;
   std::optional<double> loop_lag_ms;      // the longest since the beat before
   std::optional<double> clock_offset_ms;  // Redis' clock minus this node's

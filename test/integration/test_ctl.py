@@ -307,7 +307,7 @@ def test_nodes_of_a_large_cell_come_in_pages(ctl, fake):
     fake.answers["system.status"] = page
     lines = ctl("nodes").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:301]] == names
-    assert "300 of 300 nodes are up; * is this one" in lines
+    assert "300 of 300 nodes are up; * is this one; times are UTC" in lines
     status = json.loads(ctl("nodes", "--json").stdout)
     assert list(status["nodes_health"]) == names == list(status["nodes_last_seen"])
     assert status["total_nodes"] == 300 and "cursor" not in status

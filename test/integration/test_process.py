@@ -374,8 +374,11 @@ def test_two_agents_with_one_name_notice_and_say_so(redis_server, make_agent, cl
     redis_server.wait_for_beat("ook", lambda h: h["seq"] > seq + 10)
     assert len(first.logged("another agent")) == len(second.logged("another agent")) == 1
     assert len(events.of_type("node_conflict")) == 2
+    # Each beat names the other, so that every reader of the cell's health sees it.
+    redis_server.wait_for_beat("ook", lambda h: (h["instance_id"], h.get("name_conflict")) == (one, other))
     second.stop()
     first.wait_for_log("has gone")
+    redis_server.wait_for_beat("ook", lambda h: h["instance_id"] == one and "name_conflict" not in h)
 
 
 def test_a_program_that_writes_the_health_once_is_no_second_agent(redis_server, make_agent, closing):

@@ -14,9 +14,10 @@
 #include "ctl/fleet.h"
 #include "ctl/fleet_pages.h"
 #include "ctl/json_merge.h"
+#include "ctl/keys.h"
 #include "ctl/link_words.h"
 #include "ctl/mcp_config.h"
-#include "ctl/top_view.h"
+#include "ctl/top_screen.h"
 #include "redis/trouble.h"
 #include "terminal/json_text.h"
 #include "terminal/local_time.h"
@@ -220,15 +221,68 @@ TEST(Table, AlignsByColumnsAndLeavesNoTrailingSpace) {
             "gripper  12  y\n");
 }
 
-TEST(Table, GivesWayOnANarrowTerminalOnly) {
+TEST(Table, WrapsOnANarrowTerminalOnly) {
   Table table;
   table.column("A");
-  table.column("WORDS", Align::left, true);
+  table.column("WORDS", Align::left, Table::kWraps);
   table.row({{"1"}, {"something long to say"}});
-  EXPECT_EQ(table.lines(plain(16))[1], "1  something lo…");
+  EXPECT_EQ(table.text(plain(16)), "A  WORDS\n1  something\n   long to say\n");
   Style file = plain(16);
   file.terminal = false;
   EXPECT_EQ(table.lines(file)[1], "1  something long to say");
+}
+
+TEST(Table, ANameIsWholeWhileAnythingElseCanGiveWay) {
+  Table table;
+  table.column("NODE");
+  table.column("WORDS", Align::left, Table::kWraps);
+  table.row({{"a-name-of-twenty-five-xxx"}, {"one two three four"}});
+  EXPECT_EQ(table.least_width(), 25u + 2 + 12);
+  for (const size_t columns : {50u, 39u, 35u}) {
+    EXPECT_EQ(table.lines(plain(columns))[1].find("a-name-of-twenty-five-xxx"), 0u) << columns;
+  }
+  for (size_t columns = 10; columns < 50; ++columns) {
+    std::string all;
+    for (const std::string& line : table.lines(plain(columns))) {
+      EXPECT_LE(width(line), columns);
+      all += line;
+    }
+    std::erase(all, ' ');
+    EXPECT_NE(all.find("four"), std::string::npos) << "nothing is cut: " << all;
+  }
+}
+
+TEST(Text, WrapsAtSpacesAndInLongWords) {
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(wrap("", 5), Lines{""});
+  EXPECT_EQ(wrap("one two", 7), Lines{"one two"});
+  EXPECT_EQ(wrap("one two", 6), (Lines{"one", "two"}));
+  EXPECT_EQ(wrap("one two", 3), (Lines{"one", "two"}));
+  EXPECT_EQ(wrap("abcdefgh ij", 3), (Lines{"abc", "def", "gh", "ij"}));
+  EXPECT_EQ(wrap("日本語", 4), (Lines{"日本", "語"}));
+  EXPECT_EQ(wrap("日", 1), Lines{"日"});
+  EXPECT_EQ(wrap(" a", 1), (Lines{"", "a"}));
+}
+
+TEST(Keys, AreReadFromTheirBytes) {
+  const auto kinds = [](std::string_view bytes) {
+    std::string out;
+    for (const Key& key : read_keys(bytes)) {
+      out += key.kind == Key::Kind::text ? key.text : std::to_string(static_cast<int>(key.kind));
+      out += ' ';
+    }
+    return out;
+  };
+  using Kind = Key::Kind;
+  const auto one = [](Kind kind) { return std::to_string(static_cast<int>(kind)) + ' '; };
+  EXPECT_EQ(kinds("qä"), "q ä ");
+  EXPECT_EQ(kinds("\033[A"), one(Kind::up));
+  EXPECT_EQ(kinds("\033OB"), one(Kind::down));
+  EXPECT_EQ(kinds("\033[6~x"), one(Kind::page_down) + "x ");
+  EXPECT_EQ(kinds("\033"), one(Kind::escape));
+  EXPECT_EQ(kinds("\033[1;5C\r\x7f\x03"),
+            one(Kind::enter) + one(Kind::backspace) + one(Kind::interrupt));
+  EXPECT_EQ(kinds("\033[<0;1"), "") << "half a sequence is nothing";
 }
 
 TEST(Table, ColoursTakeNoColumn) {
@@ -639,8 +693,9 @@ void tell(TopModel& model, std::string_view channel, std::string_view json) {
 }
 
 std::string picture(const TopModel& model, const Style& style, size_t rows) {
+  TopScreen screen(model);
   std::string out;
-  for (const std::string& line : model.lines(style, rows, moment("2026-11-20T14:03:12"))) {
+  for (const std::string& line : screen.lines(style, rows, moment("2026-11-20T14:03:12"))) {
     out += line + '\n';
   }
   return out;
@@ -683,9 +738,10 @@ TEST(Top, ShowsFleetStrokesAndEvents) {
 
 TEST(Top, FitsEverySize) {
   const TopModel model = busy_model();
+  TopScreen screen(model);
   for (size_t columns = 1; columns < 150; columns += 7) {
     for (size_t rows = 1; rows < 40; rows += 3) {
-      const auto lines = model.lines(coloured(columns), rows, 0);
+      const auto lines = screen.lines(coloured(columns), rows, 0);
       EXPECT_LE(lines.size(), rows);
       for (const std::string& line : lines) {
         EXPECT_EQ(clip_painted(line, columns), line) << columns << 'x' << rows;

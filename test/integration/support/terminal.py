@@ -12,6 +12,7 @@ import threading
 
 from support import processes
 from support.ctl_fixtures import CTL
+from support.screen import Screen
 from support.waiting import wait_until
 
 ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
@@ -54,15 +55,31 @@ class Terminal:
                 return
 
     def resize(self, rows, columns):
+        self.size = rows, columns
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def frames(self):
         """Each picture that is complete, as lines without colours."""
-        pictures = re.findall(r"\033\[H(?!\033\[2J)(.*?)\033\[J", self.output, re.DOTALL)
+        pictures = re.findall(r"\033\[\?2026h\033\[H(.*?)\033\[\?2026l", self.output, re.DOTALL)
         return [
-            [re.sub(r"\033\[[0-9;]*[mK]", "", line) for line in re.split("\r+\n", picture)]
+            [re.sub(r"\033\[[0-9;]*[mKJ]", "", line) for line in re.split("\r+\n", picture)]
             for picture in pictures
         ]
+
+    def screen(self):
+        """What a person sees, after the last picture that is whole."""
+        end = self.output.rfind("\033[?2026l") + 1
+        screen = Screen(*self.size)
+        screen.feed(self.output[: self.output.index("l", end) + 1] if end else "")
+        return screen
+
+    def wait_screen(self, condition, what):
+        """Waits until the screen's lines are as `condition` wants them; returns them."""
+        def seen():
+            lines = self.screen().lines()
+            return lines if condition(lines) else None
+
+        return wait_until(seen, what=lambda: f"{what} in\n{self.screen().text()}")
 
     def wait_for(self, condition, what):
         return wait_until(
