@@ -5,6 +5,7 @@
 
 #include "base/timestamp.h"
 #include "cell/forget.h"
+#include "cell/history.h"
 #include "cell/inspect.h"
 #include "fleet/cell_walk.h"
 #include "json/view.h"
@@ -23,8 +24,13 @@ constexpr rpc::Param kGoneNode{"node", rpc::ParamKind::word, true, 1, 64};
 constexpr rpc::Param kLimit{"limit", rpc::ParamKind::integer, false, 1, kMostNodes};
 constexpr rpc::Param kCursor{"cursor", rpc::ParamKind::word, false, 1, 64};
 
+constexpr rpc::Param kRange{"range_ms", rpc::ParamKind::integer, true, 1000, 31 * 86'400'000LL};
+constexpr rpc::Param kPoints{"points", rpc::ParamKind::integer, false, 1, 240};
+constexpr rpc::Param kFields{"fields", rpc::ParamKind::texts, true, 0, 8};
+
 constexpr auto kHealthParams = rpc::takes(kNode);
 constexpr auto kStatusParams = rpc::takes(kLimit, kCursor);
+constexpr auto kHistoryParams = rpc::takes(kNode, kRange, kPoints, kFields);
 constexpr auto kForgetParams = rpc::takes(kGoneNode);
 
 // {"node_id":...,"health":...,"age_ms":...,"state":...}; `health` is JSON, "null" for none.
@@ -123,6 +129,7 @@ class HealthOperation final : public Operation {
 constexpr rpc::Method Look::kMethods[] = {
     rpc::method<&Look::health>("health.get", kHealthParams, rpc::Right::read, rpc::kReads),
     rpc::method<&Look::status>("system.status", kStatusParams, rpc::Right::read, rpc::kReads),
+    rpc::method<&Look::history>("node.history", kHistoryParams, rpc::Right::read, rpc::kReads),
     rpc::method<&Look::forget>("node.forget", kForgetParams, rpc::Right::state, rpc::kReads),
     rpc::method<&Look::inspect>("redis.inspect", {}, rpc::Right::read, rpc::kReads),
 };
@@ -167,6 +174,18 @@ void Look::status(rpc::Call& call) {
   wish.from = call[kCursor].string(scratch).value_or("");
   wish.token = call.put_off(Operations::kWeight);
   fleet_.ask(std::move(wish));
+}
+
+void Look::history(rpc::Call& call) {
+  std::string scratch;
+  HistoryWish wish;
+  wish.node = call[kNode].string(scratch).value_or(own_node_);
+  wish.range_ms = *call[kRange].integer();
+  wish.points = call[kPoints].integer().value_or(120);
+  for (const json::View field : call[kFields].elements()) {
+    wish.fields.emplace_back(*field.string(scratch));
+  }
+  operations_.begin(call, make_history_operation(std::move(wish)));
 }
 
 void Look::forget(rpc::Call& call) {

@@ -1,4 +1,5 @@
-// Look: how the nodes of the cell and the server are: health.get, system.status, redis.inspect; and
+// Look: how the nodes of the cell and the server are: health.get, system.status, node.history,
+// redis.inspect; and
 // node.forget, for a node that is gone for good.
 #pragma once
 
@@ -22,9 +23,10 @@ class Look {
        const std::string& own_node, Delegate<std::string_view()> own_health,
        Delegate<bool()> is_watched);
 
-  static const rpc::Method kMethods[4];
+  static const rpc::Method kMethods[5];
   void health(rpc::Call& call);
   void status(rpc::Call& call);
+  void history(rpc::Call& call);
   void forget(rpc::Call& call);
   void inspect(rpc::Call& call);
 

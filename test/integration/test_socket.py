@@ -225,6 +225,8 @@ WRONG = {
     "event.unsubscribe": {"channels": LIST, "patterns": LIST},
     "health.get": {"node": [*TEXT, '""', '"a b"', json.dumps("n" * 65)]},
     "system.status": {},
+    "node.history": {"node": TEXT, "range_ms": [*INTEGER, "999", "2678400001"], "points": [*INTEGER, "0", "241"],
+                     "fields": LIST},
     "agent.stats": {},
     "redis.inspect": {},
 }
@@ -234,7 +236,7 @@ REQUIRED = {
     "stroke.start": {"total_strokes": "1"}, "state.set": {"key": '"k"', "value": "1"},
     "error.report": {"category": '"c"', "message": '"m"'}, "state.get": {"key": '"k"'},
     "state.delete": {"key": '"k"'}, "event.publish": {"channel": '"c"', "event": "{}"},
-    "event.subscribe": {"channels": '["a"]'},
+    "event.subscribe": {"channels": '["a"]'}, "node.history": {"range_ms": "1000", "fields": "[]"},
 }
 
 

@@ -175,3 +175,21 @@ def test_pages_that_are_read_slowly_have_each_node(cell):
             break
     assert names == sorted({"ook", *(f"n{i:03}" for i in range(30))})
     assert len(whole_status(cell.client)[0]["nodes_health"]) == 31
+
+
+# --- past beats
+
+
+@pytest.mark.own_users("writes beats as another node's agent would")
+def test_a_history_has_a_beat_of_each_step(cell):
+    stream, last = "stream:node_metrics:hog", 1_795_183_300_000
+    for i in range(100):
+        health = {"node_id": "hog", "cpu_percent": i, "gpu_percent": None, "probes": []}
+        cell.redis.xadd(stream, {"health": json.dumps(health)}, id=f"{last - (99 - i) * 1000}-0")
+    history = cell.client.call("node.history", node="hog", range_ms=50_000, points=5,
+                               fields=["cpu_percent", "gpu_percent", "probes"])
+    assert history == {"node_id": "hog", "step_ms": 10_000, "complete": True,
+                       "points": [[last - i * 10_000, 99 - i * 10, None, None] for i in range(5)]}
+    own = cell.client.call("node.history", range_ms=60_000, fields=["cpu_percent"])
+    assert own["node_id"] == "ook" and own["points"][0][1] >= 0
+    assert cell.client.call("node.history", node="nobody", range_ms=1000, fields=[])["points"] == []

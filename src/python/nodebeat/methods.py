@@ -224,6 +224,12 @@ class Methods(abc.ABC, Generic[R]):
         """The whole cell: `nodes_online`, `nodes_health`, ..."""
         return self.call("system.status", given(limit=limit, cursor=cursor), timeout=timeout)
 
+    def node_history(self, range_ms: int, fields: Iterable[str], *, node: str | None = None, points: int | None = None,
+                     timeout: float | None = None) -> R:
+        """Past beats of a node, one of each step: `points`, [ms, values of `fields`], the newest first."""
+        return self.call("node.history", given(node=node, range_ms=range_ms, points=points,
+                                               fields=_texts("fields", fields)), timeout=timeout)
+
     def node_forget(self, node: str, *, timeout: float | None = None) -> R:
         """Removes a node that is gone for good. NotFound; Conflict while it is alive."""
         return self.call("node.forget", {"node": node}, timeout=timeout)
