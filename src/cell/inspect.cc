@@ -1,15 +1,36 @@
 #include "cell/inspect.h"
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <string>
 
 #include "base/foreign_text.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "json/writer.h"
 #include "redis/forms.h"
 
 namespace nb::cell {
+
+using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
+
+// The last second of the year 9999: no later one has its form.
+constexpr int64_t kLastSecond = 253'402'300'799;
+
+// "keys=12,expires=3"
+std::optional<int64_t> count_in(std::string_view counts, std::string_view name) {
+  const size_t at = counts.find(name);
+  if (at == counts.npos) return std::nullopt;
+  const std::string_view rest = counts.substr(at + name.size());
+  return parse_number<int64_t>(rest.substr(0, rest.find(',')));
+}
+
+// An entry of SLOWLOG GET: its number, when (s since 1970), how long (µs), the command's words.
+bool is_slow_command(redis::Reply entry) {
+  return entry[1].integer() && entry[2].integer() && entry[3].is_array();
+}
 
 class InspectOperation final : public Operation {
  public:
@@ -18,8 +39,10 @@ class InspectOperation final : public Operation {
  private:
   // A server's own has some kilobytes.
   static constexpr size_t kMaxInfo = 64 * 1024;
+  static constexpr int kMostDatabases = 16;
+  static constexpr size_t kMostCommand = 128;
 
-  enum What { kInfo, kProtectedMode, kPassword, kUser, kTime };
+  enum What { kInfo, kProtectedMode, kPassword, kUser, kSlow, kTime };
 
   void begin() override {
     if (!ask_also(kInfo, {"INFO"})) return;
@@ -48,20 +71,43 @@ class InspectOperation final : public Operation {
         if (!says_no && !reply.is_string()) return refuse_as_malformed("ACL WHOAMI");
         user_ = foreign_text(reply.string());
         break;
+      case kSlow:
+        if (!says_no && (!reply.is_array() || !take_slow(reply)))
+          return refuse_as_malformed("SLOWLOG GET");
+        asked_at_ = clock_.wall_now();
+        return ask(kTime, {"TIME"});
       default:
         if (!says_no && !reply.is_array()) return refuse_as_malformed("TIME");
         take_time(reply);
         return finish();
     }
     // The time is asked for alone, since how long it takes tells how exact it is.
-    if (--to_come_ > 0) return;
-    asked_at_ = clock_.wall_now();
-    ask(kTime, {"TIME"});
+    if (--to_come_ == 0) ask(kSlow, {"SLOWLOG", "GET", "10"});
   }
 
   // A setting's name and its value, or nothing where the server has no such setting.
   static bool is_setting(redis::Reply reply) {
     return reply.is_array() && (reply.size() == 0 || (reply.size() == 2 && reply[1].is_string()));
+  }
+
+  bool take_slow(redis::Reply entries) {
+    json::Writer json(slow_);
+    json.begin_array();
+    for (const redis::Reply entry : entries.elements()) {
+      if (!is_slow_command(entry)) return false;
+      std::string command;
+      for (const redis::Reply word : entry[3].elements()) {
+        if (!command.empty()) command += ' ';
+        command += word.text().substr(0, kMostCommand);
+        if (command.size() > kMostCommand) break;
+      }
+      const auto at = std::clamp<int64_t>(*entry[1].integer(), 0, kLastSecond);
+      json.begin_object().key("at").string(format_timestamp(WallTime(std::chrono::seconds(at))));
+      json.key("duration_us").integer(*entry[2].integer());
+      json.key("command").string(foreign_text(command, kMostCommand)).end_object();
+    }
+    json.end_array();
+    return true;
   }
 
   void take_time(redis::Reply reply) {
@@ -95,6 +141,21 @@ class InspectOperation final : public Operation {
     value ? json.boolean(*value == when) : json.null();
   }
 
+  // Those that have a key.
+  void put_databases(json::Writer& json) const {
+    json.key("databases");
+    if (info_.empty()) return void(json.null());
+    json.begin_array();
+    for (int i = 0; i < kMostDatabases; ++i) {
+      const auto counts = info("db" + std::to_string(i));
+      if (!counts) continue;
+      json.begin_object().key("db").integer(i);
+      json.key("keys").integer(count_in(*counts, "keys="sv).value_or(0));
+      json.key("expires").integer(count_in(*counts, "expires="sv).value_or(0)).end_object();
+    }
+    json.end_array();
+  }
+
   void finish() {
     std::string out;
     json::Writer json(out);
@@ -116,6 +177,9 @@ class InspectOperation final : public Operation {
     offset_ms_ ? json.rounded(*offset_ms_, 3) : json.null();
     json.key("user");
     user_.empty() ? json.null() : json.string(user_);
+    put_databases(json);
+    json.key("slowlog");
+    slow_.empty() ? json.null() : json.raw(slow_);
     json.end_object();
     answer(out);
   }
@@ -126,6 +190,7 @@ class InspectOperation final : public Operation {
   std::optional<bool> protected_mode_;
   std::optional<bool> has_password_;
   std::string user_;
+  std::string slow_;  // JSON
   WallTime asked_at_{};
   std::optional<double> offset_ms_;
 };

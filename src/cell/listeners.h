@@ -138,6 +138,7 @@ class Listeners final : private ReplayHost {
   bool on_recorded(const Replay& replay, const Event& event) override;
   bool on_missed(const Replay& replay, std::string_view stream, wire::StreamId after,
                  wire::StreamId before) override;
+  bool on_past_told(const Replay& replay, std::string_view mark) override;
   void on_unrecorded(const Replay& replay, const Event& event) override;
   void on_lost(const Replay& replay, WallTime since) override;
 

@@ -146,6 +146,13 @@ bool Listeners::on_missed(const Replay& replay, std::string_view stream, wire::S
   return front_.notify_if_room(replay.client(), rest_);
 }
 
+bool Listeners::on_past_told(const Replay& replay, std::string_view mark) {
+  rest_ = "{\"jsonrpc\":\"2.0\",\"method\":\"event.replayed\",\"params\":{\"mark\":";
+  json::Writer(rest_).string(mark);
+  rest_ += "}}"sv;
+  return front_.notify_if_room(replay.client(), rest_);
+}
+
 void Listeners::on_unrecorded(const Replay& replay, const Event& event) {
   rest_.clear();
   put_pattern(event.pattern);

@@ -31,7 +31,8 @@ constexpr Duration kRefused = std::chrono::seconds(30);
 constexpr rpc::Param kLast{"last", rpc::ParamKind::integer, false, 1, 10'000};
 constexpr rpc::Param kSince{"since", rpc::ParamKind::plain, false, 1, 64};
 constexpr rpc::Param kAfter{"after", rpc::ParamKind::object};
-constexpr auto kReplayParams = rpc::takes(kLast, kSince, kAfter);
+constexpr rpc::Param kMark{"mark", rpc::ParamKind::plain, false, 1, 64};
+constexpr auto kReplayParams = rpc::takes(kLast, kSince, kAfter, kMark);
 
 std::string_view field(redis::Reply fields, std::string_view name) {
   for (size_t i = 0; i + 1 < fields.size(); i += 2) {
@@ -75,6 +76,8 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
   if (values[0].exists() == values[1].exists()) {
     return rpc::invalid_params("replay", "expected either last or since");
   }
+  std::string scratch;
+  start.mark = values[3].string(scratch).value_or(""sv);
   if (values[0].exists()) {
     if (values[2].exists()) {
       return rpc::invalid_params("replay.after", "expected only with since");
@@ -82,7 +85,6 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
     start.last = static_cast<uint64_t>(*values[0].integer());
     return std::nullopt;
   }
-  std::string scratch;
   std::string name_scratch;
   for (const json::Member& member : values[2].members()) {
     const auto text = member.value.string(scratch);
@@ -115,7 +117,8 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start) {
 Replay::Replay(const Parts& parts, rpc::ClientId client, ReplayStart start)
     : parts_(parts),
       client_(client),
-      start_(start),
+      start_(std::move(start)),
+      mark_(std::move(start_.mark)),
       timer_(parts.loop, Delegate<void()>::to<&Replay::on_time>(this)) {}
 
 Replay::~Replay() {
@@ -607,7 +610,9 @@ bool Replay::deliver(Entries& entries) {
 // What waits of live messages is in no stream of the nodes that are known. A node that is not known
 // may have begun to publish meanwhile.
 void Replay::on_all_read() {
-  more_ = false;
+  more_ = begun_ && !mark_.empty() && !parts_.host.on_past_told(*this, mark_);
+  if (more_) return wait(kNoRoom, kNoRoomMost);
+  if (begun_) mark_.clear();
   while (const LiveMatch::Message* message = match_.unrecorded(page_asked_, parts_.loop.now())) {
     if (message->look >= nodes_asked_) {
       step_ = Step::nodes;

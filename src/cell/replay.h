@@ -42,6 +42,7 @@ struct ReplayStart {
   bool after_it = false;  // behind that event
   // Of these nodes it begins behind this id instead: all up to it was delivered.
   std::map<std::string, wire::StreamId, std::less<>> after;
+  std::string mark;  // by which the client wants to be told that the past has come; or empty
 };
 
 // Reads the `replay` of a call; an error says what is wrong with it.
@@ -65,6 +66,8 @@ class ReplayHost {
   // Entries of this stream behind `after`, and before `before` if that is not 0-0, are gone.
   virtual bool on_missed(const Replay& replay, std::string_view stream, wire::StreamId after,
                          wire::StreamId before) = 0;
+  // All that was recorded up to now has come. False: the client has no room now.
+  virtual bool on_past_told(const Replay& replay, std::string_view mark) = 0;
   // A live message that is not recorded.
   virtual void on_unrecorded(const Replay& replay, const Event& event) = 0;
   // Such messages may have been lost since then.
@@ -172,6 +175,7 @@ class Replay {
   Parts parts_;
   rpc::ClientId client_;
   ReplayStart start_;
+  std::string mark_;  // to be told; empty: it was told, or nobody wants it
   std::vector<Channel> channels_;
   std::vector<std::string> patterns_;
   GlobText channel_text_;

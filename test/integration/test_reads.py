@@ -365,7 +365,8 @@ STRANGE = {
     "health": ("health.get", {"node": "hog"},
                [("GETRANGE", b"$0\r\n\r\n"), ("HSTRLEN", b":2\r\n"), ("HGET", b"$2\r\n{}\r\n")]),
     "inspect": ("redis.inspect", {}, [("INFO", b"$3\r\na:b\r\n"), ("CONFIG", b"*2\r\n$1\r\na\r\n$2\r\nno\r\n"),
-                                      ("ACL", b"$7\r\ndefault\r\n"), ("TIME", b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n")]),
+                                      ("ACL", b"$7\r\ndefault\r\n"), ("SLOWLOG", b"*0\r\n"), ("TIME", b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n")]),
+    "history": ("node.history", {"range_ms": 1000, "fields": []}, [("XREVRANGE", b"*0\r\n")]),
     "forget": ("node.forget", {"node": "hog"}, [("TYPE", b"+none\r\n"), ("HGET", b"$2\r\n{}\r\n"), ("HDEL", b":1\r\n")]),
     "list": ("state.list", {}, [("SCAN", b"*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n")]),
 }

@@ -51,6 +51,18 @@ def test_first_the_past_then_the_present(cell, connect):
     nothing_more(cell, listener)
 
 
+def test_the_past_has_an_end(cell, connect):
+    publish(cell.client, *range(3))
+    listener = connect(cell.agent)
+    listener.call("event.subscribe", channels=["c"], replay={"last": 2, "mark": "past"})
+    assert numbers(listener, 2) == [1, 2]
+    assert listener.next_message("event.replayed") == {"mark": "past"}
+    publish(cell.client, 3)
+    assert numbers(listener, 1) == [3]
+    listener.call("event.subscribe", channels=["nothing"], replay={"since": "0-0", "mark": "none"})
+    assert listener.next_message("event.replayed") == {"mark": "none"}
+
+
 def test_since_an_id_and_since_a_time(cell, connect):
     publish(cell.client, *range(5))
     ids = [id for id, _ in cell.redis.xrange("stream:events:ook:c")]

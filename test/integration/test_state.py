@@ -342,7 +342,7 @@ def test_a_cursor_of_ones_own_making(cell, cursor):
 
 def test_reading_needs_redis(lonely):
     for method, params in (("state.list", {}), ("state.get", {"key": "k"}), ("redis.inspect", {}),
-                           ("health.get", {"node": "hog"})):
+                           ("health.get", {"node": "hog"}), ("node.history", {"range_ms": 1000, "fields": []})):
         error = refused(lonely.client, method, params)
         assert (error.code, error.name) == (-32008, "unavailable")
         assert isinstance(error.data["link"], str) and error.data["link"]
@@ -386,7 +386,9 @@ STATUS = {"redis_connected": bool, "active_stroke_sessions": int, "nodes_online"
 INSPECT = {"version": str, "role": str, "maxmemory_bytes": int, "used_memory_bytes": int,
            "maxmemory_policy": str, "loading": bool, "aof_enabled": bool, "rdb_last_save_ok": bool,
            "connected_clients": int, "protected_mode": bool, "has_password": bool,
-           "clock_offset_ms": NUMBER, "user": str}
+           "clock_offset_ms": NUMBER, "user": str,
+           "databases": [{"db": int, "keys": int, "expires": int}],
+           "slowlog": [{"at": str, "duration_us": int, "command": str}]}
 
 
 def assert_shape(value, shape, place="result"):
@@ -544,14 +546,17 @@ def test_inspect(cell):
     assert answer["maxmemory_policy"] == "noeviction" and answer["maxmemory_bytes"] == 0
     assert answer["has_password"] is False and answer["aof_enabled"] is False
     assert answer["user"] == "default" and abs(answer["clock_offset_ms"]) < 1000
+    assert answer["databases"][0]["db"] == 0 and answer["databases"][0]["keys"] > 0
+    cell.redis.config_set("slowlog-log-slower-than", 0)
     cell.redis.config_set("maxmemory-policy", "allkeys-lru")
+    assert any("maxmemory-policy" in c["command"] for c in cell.client.call("redis.inspect")["slowlog"])
     assert cell.client.call("redis.inspect")["maxmemory_policy"] == "allkeys-lru"
 
 
 def test_inspect_by_a_user_who_may_not(redis_server, make_agent, steady):
     redis_server.client().execute_command(
         "ACL", "SETUSER", "agent", "reset", "on", ">x", "~*", "&*", "+@all", "-info", "-config",
-        "-acl", "-time",
+        "-acl", "-time", "-slowlog",
     )
     client = steady(make_agent(redis_server.url("agent:x@")))
     answer = client.call("redis.inspect")

@@ -1,4 +1,5 @@
-// Unit tests of cell/look: health.get, system.status, node.forget, redis.inspect.
+// Unit tests of cell/look: health.get, system.status, node.history, node.forget,
+// redis.inspect.
 #include "unit/cell_fixture.h"
 
 namespace nb::cell {
@@ -161,6 +162,62 @@ TEST_F(CellLook, ACallerThatHasGoneIsNotAskedFor) {
   for (const auto& [token, answer] : front.later) EXPECT_EQ(answer, "");
 }
 
+std::string beat(const std::string& id, const std::string& health) {
+  return "*1\r\n*2\r\n" + test::bulk(id) + test::array_of({"health", health});
+}
+
+// The last beat tells where the range ends; of each step, one beat is read.
+TEST_F(CellLook, AHistoryHasABeatForEachStep) {
+  connect();
+  store.answer("XREVRANGE", "*0\r\n");
+  store.answer("XREVRANGE stream:node_metrics:eek + - COUNT 1",
+               beat("100000-0", R"({"cpu_percent":5.5,"gpu_percent":null,"state":"up"})"));
+  store.answer("XREVRANGE stream:node_metrics:eek 80000 20000 COUNT 1",
+               beat("79999-3", R"({"cpu_percent": 7, "state":{"a":1}})"));
+  store.answer("XREVRANGE stream:node_metrics:eek 60000 20000 COUNT 1", beat("35000-0", "no JSON"));
+  const std::string params =
+      R"({"node":"eek","range_ms":80000,"points":4,"fields":["cpu_percent","state","gpu_percent"]})";
+  EXPECT_EQ(finally("node.history", params),
+            R"({"node_id":"eek","step_ms":20000,"points":[[100000,5.5,"up",null],)"
+            R"([79999,7,null,null],[35000,null,null,null]],"complete":true})");
+  EXPECT_EQ(store.last("XREVRANGE"), "XREVRANGE stream:node_metrics:eek 20000 20000 COUNT 1");
+  EXPECT_EQ(finally("node.history", R"({"range_ms":1000,"fields":[]})"),
+            R"({"node_id":"ook","step_ms":8,"points":[],"complete":true})");
+}
+
+TEST_F(CellLook, AHistoryIsBounded) {
+  connect();
+  store.answer("XREVRANGE", beat("100000-0", "{}"));  // whatever is asked for
+  const auto points = [&](const char* params) {
+    const std::string answer = finally("node.history", params);
+    EXPECT_TRUE(answer.ends_with("\"complete\":true}")) << answer;
+    return std::count(answer.begin(), answer.end(), '[') - 1;
+  };
+  EXPECT_EQ(points(R"({"range_ms":10000,"points":3,"fields":[]})"), 3);
+  EXPECT_EQ(points(R"({"range_ms":1000,"points":1,"fields":[]})"), 1);
+  front.line_bytes = 4096;
+  const std::string fields = R"(["a","b","c","d","e","f","g","h"])";
+  const std::string answer =
+      finally("node.history", R"({"range_ms":240000,"points":240,"fields":)" + fields + "}");
+  EXPECT_LT(answer.size(), 4096u);
+  EXPECT_TRUE(answer.ends_with("\"complete\":false}")) << answer;
+}
+
+TEST_F(CellLook, AHistoryThatCannotBeReadIsRefused) {
+  connect();
+  const char* params = R"({"range_ms":1000,"fields":["cpu_percent"]})";
+  store.answer("XREVRANGE", ":7\r\n");
+  EXPECT_TRUE(finally("node.history", params).starts_with(kMalformed));
+  store.answer("XREVRANGE", "-NOPERM no\r\n");
+  EXPECT_TRUE(finally("node.history", params).starts_with("refused_by_redis: "));
+  store.answer("XREVRANGE", "*0\r\n");
+  store.answer("XREVRANGE stream:node_metrics:ook + - COUNT 1", beat("5000-0", "{}"));
+  store.answer("XREVRANGE stream:node_metrics:ook 4992 4000 COUNT 1", beat("6000-0", "{}"));
+  EXPECT_TRUE(finally("node.history", params).starts_with(kMalformed))
+      << "later than was asked for";
+  EXPECT_EQ(operations.running(), 0u);
+}
+
 TEST_F(CellLook, ANodeThatIsGoneIsForgotten) {
   connect();
   store.answer("TYPE node:health:eek", "+none\r\n");
@@ -185,26 +242,33 @@ TEST_F(CellLook, AServerIsInspected) {
   store.answer("INFO", test::bulk("redis_version:7.0.15\r\nrole:master\r\nmaxmemory:100\r\n"
                                   "used_memory:70\r\nmaxmemory_policy:noeviction\r\nloading:0\r\n"
                                   "aof_enabled:1\r\nrdb_last_bgsave_status:ok\r\n"
-                                  "connected_clients:x\r\n"));
+                                  "connected_clients:x\r\n# Keyspace\r\n"
+                                  "db0:keys=12,expires=3,avg_ttl=0\r\ndb7:keys=1\r\n"));
   store.answer("CONFIG GET protected-mode", test::array_of({"protected-mode", "yes"}));
   store.answer("CONFIG GET requirepass", test::array_of({"requirepass", ""}));
   store.answer("ACL", test::bulk("node:ook"));
+  store.answer("SLOWLOG GET 10", "*1\r\n*4\r\n:3\r\n:1795183380\r\n:15000\r\n" +
+                                     test::array_of({"KEYS", "a\nb", std::string(200, 'x')}));
   store.answer("TIME", test::array_of({"1795183388", "500000"}));
   EXPECT_EQ(finally("redis.inspect"),
             R"({"version":"7.0.15","role":"master","maxmemory_bytes":100,"used_memory_bytes":70,)"
             R"("maxmemory_policy":"noeviction","loading":false,"aof_enabled":true,)"
             R"("rdb_last_save_ok":true,"connected_clients":null,"protected_mode":true,)"
-            R"("has_password":false,"clock_offset_ms":1500,"user":"node:ook"})");
+            R"("has_password":false,"clock_offset_ms":1500,"user":"node:ook",)"
+            R"("databases":[{"db":0,"keys":12,"expires":3},{"db":7,"keys":1,"expires":0}],)"
+            R"("slowlog":[{"at":"2026-11-20T14:03:00.000000","duration_us":15000,)"
+            R"("command":"KEYS a\\x0ab )" +
+                std::string(113, 'x') + R"(..."}]})");
 }
 
 TEST_F(CellLook, WhatAServerDoesNotLetSeeIsLeftOut) {
   connect();
-  for (const char* command : {"INFO", "CONFIG", "ACL", "TIME"}) {
+  for (const char* command : {"INFO", "CONFIG", "ACL", "SLOWLOG", "TIME"}) {
     store.answer(command, "-NOPERM no\r\n");
   }
   const std::string answer = finally("redis.inspect");
   EXPECT_TRUE(answer.starts_with(R"({"version":null,"role":null,)")) << answer;
-  EXPECT_TRUE(answer.ends_with(R"("clock_offset_ms":null,"user":null})")) << answer;
+  EXPECT_TRUE(answer.ends_with(R"("user":null,"databases":null,"slowlog":null})")) << answer;
 }
 
 // All that can be asked at once is, so the order of the answers does not matter.
@@ -222,6 +286,7 @@ TEST_F(CellLook, AnInspectionOfAnotherFormIsRefused) {
   store.answer("INFO", test::bulk("role:master\r\n"));
   store.answer("CONFIG", "*0\r\n");
   store.answer("ACL", test::bulk("u"));
+  store.answer("SLOWLOG", "*0\r\n");
   store.answer("TIME", test::array_of({"1", "2"}));
   EXPECT_NE(finally("redis.inspect").find("\"role\":\"master\""), std::string::npos);
   const struct {
@@ -232,6 +297,8 @@ TEST_F(CellLook, AnInspectionOfAnotherFormIsRefused) {
                {"CONFIG", "*1\r\n$1\r\nx\r\n", "*0\r\n"},
                {"CONFIG", "$1\r\nx\r\n", "*0\r\n"},
                {"ACL", "*0\r\n", test::bulk("u")},
+               {"SLOWLOG", ":7\r\n", "*0\r\n"},
+               {"SLOWLOG", "*1\r\n*3\r\n:1\r\n:2\r\n:3\r\n", "*0\r\n"},
                {"TIME", ":7\r\n", ""}};
   for (const auto& c : cases) {
     store.answer(c.command, c.bad);

@@ -277,6 +277,26 @@ TEST_F(CellReplay, WhatHasNoRoomComesLaterAndOnce) {
   EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
 }
 
+TEST_F(CellReplay, ThePastHasAnEndThatIsToldOnce) {
+  connect();
+  front.room = 0;
+  EXPECT_EQ(subscribe(R"({"since":"0-0","mark":"past \"1\""})"), "{}");
+  wait_for("XREAD", 2);
+  EXPECT_EQ(front.heard.size(), 0u) << "there is no room for it";
+  front.room = 10;
+  EXPECT_EQ(heard_until("}}"), "{\"mark\":\"past \\\"1\\\"\"}\n");
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  store.publish("c", R"({"i":1})");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+}
+
+TEST_F(CellReplay, WhatIsRecordedComesBeforeTheEndOfThePast) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(R"({"since":"0-0","mark":"m"})"), "{}");
+  EXPECT_EQ(heard_until("\"m\"}}"), kFirst + std::string("{\"mark\":\"m\"}\n"));
+}
+
 TEST_F(CellReplay, AClientThatDoesNotReadIsAskedNothingFor) {
   connect();
   EXPECT_EQ(subscribe(), "{}");
