@@ -35,6 +35,10 @@ std::string right_value(const rpc::Param& param) {
       return "{}";
     case ParamKind::any:
       return "1";
+    case ParamKind::integer:
+      return std::to_string(param.min);
+    case ParamKind::texts:
+      return "[]";
     default:
       return "\"x\"";
   }
