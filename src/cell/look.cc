@@ -62,16 +62,23 @@ class HealthOperation final : public Operation {
       : clock_(clock), fleet_(fleet), name_(node), key_(wire::node_health_key(node)) {}
 
  private:
-  enum What { kMark, kLease, kSize, kHealth, kKnown };
+  enum What { kMarkSize, kMark, kLease, kSize, kHealth, kKnown };
 
   void begin() override {
     node_.server = fleet_.server();
-    ask(kMark, {"HGET", wire::kDeadKey, name_});
+    ask(kMarkSize, {"HSTRLEN", wire::kDeadKey, name_});
   }
 
   void on_reply(int what, redis::Reply reply) override {
     const bool says_no = reply.is_error();
     node_.answered = clock_.now();
+    if (what == kMarkSize) {
+      const auto size = redis::read_count(reply);
+      if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
+      // What is longer than a lease is no mark.
+      if (size && (*size == 0 || *size > wire::kLeaseBytes)) return ask_lease();
+      return ask(kMark, {"HGET", wire::kDeadKey, name_});
+    }
     if (what == kMark || what == kLease) {
       const auto value = redis::read_value(reply);
       if (!value && !says_no) return refuse_as_malformed(what == kMark ? "HGET" : "GETRANGE");
@@ -79,8 +86,7 @@ class HealthOperation final : public Operation {
       const std::string_view text = value.value_or("");
       if (what == kMark) {
         mark_ = text.empty() ? 0 : fleet::digest_of(text);
-        node_.asked = clock_.now();
-        return ask(kLease, {"GETRANGE", wire::lease_key(name_), "0", wire::kLeaseEnd});
+        return ask_lease();
       }
       take_lease(node_, text, mark_);
       return ask(kSize, {"HSTRLEN", key_, "health"});
@@ -96,20 +102,26 @@ class HealthOperation final : public Operation {
       return size && *size == 0 ? ask_whether_known() : ask(kHealth, {"HGET", key_, "health"});
     }
     if (says_no) return refuse(rpc::refused_by_redis(reply.text()));
-    const auto value = redis::read_value(reply);
-    if (!value) return refuse_as_malformed("HGET");
     if (what == kKnown) {
-      if (reply.is_nil() && node_.lease == 0) {
+      const auto size = redis::read_count(reply);
+      if (!size) return refuse_as_malformed("HSTRLEN");
+      if (*size == 0 && node_.lease == 0) {
         return refuse(rpc::not_found("no node '" + name_ + "' was ever seen"));
       }
       return answer_node();
     }
+    const auto value = redis::read_value(reply);
+    if (!value) return refuse_as_malformed("HGET");
     if (value->empty()) return ask_whether_known();
     take_health(node_, *value);
     answer_node();
   }
 
-  void ask_whether_known() { ask(kKnown, {"HGET", wire::kNodesKey, name_}); }
+  void ask_lease() {
+    node_.asked = clock_.now();
+    ask(kLease, {"GETRANGE", wire::lease_key(name_), "0", wire::kLeaseEnd});
+  }
+  void ask_whether_known() { ask(kKnown, {"HSTRLEN", wire::kNodesKey, name_}); }
 
   void answer_node() {
     const fleet::KnownNode& known = fleet_.learn(name_, std::move(node_));

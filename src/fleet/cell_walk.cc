@@ -120,8 +120,9 @@ void CellWalk::on_page(const redis::ReaderAnswer& answer) {
   if (step_ == Step::nodes) {
     const auto registered = std::count_if(cell_.nodes.begin(), cell_.nodes.end(),
                                           [](const auto& item) { return item.second.registered; });
-    // Our own may not be in it yet.
-    if (full || more) cell_.nodes_left_out = known_ - std::min<uint64_t>(known_, registered);
+    // Our own may not be in it yet. A page beyond a limit of the reader ends the list.
+    if (full || more || answer.limit)
+      cell_.nodes_left_out = known_ - std::min<uint64_t>(known_, registered);
     discovery_.for_each_node([&](std::string_view name) { add_node(name, false); });
   }
   if (step_ < Step::sessions) {

@@ -18,7 +18,7 @@ constexpr size_t kMaxNames = 200;
 constexpr int kLooksInAnAge = 30;
 constexpr Duration kLeastPeriod = std::chrono::seconds(1);
 constexpr Duration kMostPeriod = std::chrono::hours(24);
-// An agent's entry is shorter. Of a longer one only the beginning would be put back.
+// An agent's entry is shorter. For a longer one an empty one would be put back.
 constexpr size_t kMaxEntry = 4096;
 
 }  // namespace
@@ -48,9 +48,13 @@ void Forgetting::ask(Step step, std::initializer_list<std::string_view> command)
 
 void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
+  if (answer.limit) {
+    // The last beat's entry cannot be asked for its size.
+    return on_done_(step_ == Step::history ? Outcome::kept : Outcome::malformed);
+  }
   if (!answer.reply) return on_done_(Outcome::no_redis);
   const redis::Reply reply = answer.reply;
-  if (reply.is_error() && (step_ < Step::stroke || step_ > Step::lost_health)) {
+  if (reply.is_error() && !may_be_refused(step_)) {
     words_ = reply.text();
     return on_done_(Outcome::refused);
   }
@@ -58,11 +62,15 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
   switch (step_) {
     case Step::health:
       if (reply.text() == "none"sv) return ask_about();
+      return ask(Step::known_mark_size, {"HSTRLEN", wire::kDeadKey, node_});
+    case Step::known_mark_size:
+      // What is longer than a lease is no mark, and no sign of life either.
+      if (redis::read_count(reply).value_or(0) > wire::kLeaseBytes) return ask_lease();
       return ask(Step::known_mark, {"HGET", wire::kDeadKey, node_});
     case Step::known_mark:
       if (reply.is_nil()) return on_done_(Outcome::alive);
-      mark_ = reply.text().substr(0, wire::kLeaseBytes);
-      return ask(Step::known_lease, {"GETRANGE", lease_key_, "0", wire::kLeaseEnd});
+      mark_ = reply.text();
+      return ask_lease();
     case Step::known_lease:
       // A living node has another lease than the one that it was lost with.
       lost_ = reply.text().empty() || reply.text() == mark_;
@@ -70,12 +78,15 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
     case Step::history: {
       const auto seen = redis::read_newest_entry(reply);
       if (!seen || *seen >= *older_than_) return on_done_(Outcome::kept);
-      return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+      return ask(Step::entry_size, {"HSTRLEN", wire::kNodesKey, node_});
     }
+    case Step::entry_size:
+      if (redis::read_count(reply).value_or(0) > kMaxEntry) return remove();
+      return ask(Step::entry, {"HGET", wire::kNodesKey, node_});
     case Step::entry:
       if (reply.is_nil()) return on_done_(Outcome::unknown);
-      about_ = reply.text().substr(0, kMaxEntry);
-      return ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
+      about_ = reply.text();
+      return remove();
     case Step::removal:
       return ask(Step::stroke, {"HDEL", wire::kStrokesKey, node_});
     case Step::stroke:
@@ -99,7 +110,21 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
 
 void Forgetting::ask_about() {
   if (older_than_) return ask(Step::history, {"XREVRANGE", stream_, "+", "-", "COUNT", "1"});
-  ask(Step::entry, {"HGET", wire::kNodesKey, node_});
+  ask(Step::entry_size, {"HSTRLEN", wire::kNodesKey, node_});
+}
+
+void Forgetting::ask_lease() {
+  ask(Step::known_lease, {"GETRANGE", lease_key_, "0", wire::kLeaseEnd});
+}
+
+void Forgetting::remove() {
+  ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
+}
+
+// A user that may not ask for a size reads all the same.
+bool Forgetting::may_be_refused(Step step) {
+  return step == Step::known_mark_size || step == Step::entry_size ||
+         (step >= Step::stroke && step <= Step::lost_health);
 }
 
 bool Forgetting::has_form(Step step, redis::Reply reply) {

@@ -29,7 +29,7 @@ class Forgetting {
     unknown,    // it is not in the list
     kept,       // it has not been away for long enough, or the time is not known
     refused,    // by Redis: see words()
-    malformed,  // a reply of another form than the command has, which words() names
+    malformed,  // a reply that is too large, or of another form than the command, words(), has
     no_redis,
   };
 
@@ -49,9 +49,11 @@ class Forgetting {
   enum class Step : uint8_t {
     health,
     // Of a node with a health: whether that is the one of a lost node.
+    known_mark_size,
     known_mark,
     known_lease,
     history,
+    entry_size,
     entry,
     removal,
     // These may be refused: not every user has the rights for them.
@@ -66,6 +68,9 @@ class Forgetting {
   void ask(Step step, std::initializer_list<std::string_view> command);
   void on_answer(const redis::ReaderAnswer& answer);
   void ask_about();
+  void ask_lease();
+  void remove();
+  static bool may_be_refused(Step step);
   static bool has_form(Step step, redis::Reply reply);
 
   redis::Reader& reader_;
@@ -75,8 +80,8 @@ class Forgetting {
   std::string stream_;
   std::optional<WallTime> older_than_;
   Delegate<void(Outcome)> on_done_;
-  std::string about_;  // its entry
-  std::string mark_;   // the lease with which it was announced as lost
+  std::string about_ = "{}";  // its entry
+  std::string mark_;          // the lease with which it was announced as lost
   bool lost_ = false;
   std::string words_;
   Step step_ = Step::health;

@@ -367,7 +367,8 @@ STRANGE = {
     "inspect": ("redis.inspect", {}, [("INFO", b"$3\r\na:b\r\n"), ("CONFIG", b"*2\r\n$1\r\na\r\n$2\r\nno\r\n"),
                                       ("ACL", b"$7\r\ndefault\r\n"), ("SLOWLOG", b"*0\r\n"), ("TIME", b"*2\r\n$1\r\n1\r\n$1\r\n0\r\n")]),
     "history": ("node.history", {"range_ms": 1000, "fields": []}, [("XREVRANGE", b"*0\r\n")]),
-    "forget": ("node.forget", {"node": "hog"}, [("TYPE", b"+none\r\n"), ("HGET", b"$2\r\n{}\r\n"), ("HDEL", b":1\r\n")]),
+    "forget": ("node.forget", {"node": "hog"}, [("TYPE", b"+none\r\n"), ("HSTRLEN", b":2\r\n"),
+                                                ("HGET", b"$2\r\n{}\r\n"), ("HDEL", b":1\r\n")]),
     "list": ("state.list", {}, [("SCAN", b"*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n")]),
 }
 FORMS = [b"+x\r\n", b":-1\r\n", b":1\r\n", b"$1\r\nx\r\n", b"*1\r\n:1\r\n", b"*2\r\n:1\r\n:1\r\n",
@@ -509,7 +510,8 @@ def test_a_node_that_comes_back_while_it_is_forgotten_is_put_back(strange):
         said.append(command)
         if command[0] == "TYPE":
             return b"+hash\r\n" if ["HDEL", "nodebeat:nodes", "hog"] in said else b"+none\r\n"
-        return {"HGET": b"$2\r\n{}\r\n", "HDEL": b":1\r\n", "HSETNX": b":1\r\n"}.get(command[0])
+        return {"HSTRLEN": b":2\r\n", "HGET": b"$2\r\n{}\r\n", "HDEL": b":1\r\n",
+                "HSETNX": b":1\r\n"}.get(command[0])
 
     client = strange(answer)
     assert refused(client, "node.forget", node="hog").name == "conflict"

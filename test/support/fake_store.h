@@ -194,8 +194,15 @@ class FakeStore {
         {"HDEL", ":1\r\n"},
     };
     if (words == "CLIENT ID") return ":7\r\n";
+    if (name == "HSTRLEN") return size_of_field(words);
     const auto at = written.find(name);
     return at != written.end() ? at->second : "$-1\r\n";
+  }
+
+  // HSTRLEN, by what HGET is answered with: a text, or nothing.
+  std::string size_of_field(const std::string& words) const {
+    const std::string value = reply_for("HGET", "HGET" + words.substr(words.find(' ')));
+    return ":" + (value.starts_with("$-") ? "0" : value.substr(1, value.find('\r') - 1)) + "\r\n";
   }
 
   std::vector<Wire*> wires_;  // those that are open

@@ -65,6 +65,14 @@ TEST_F(CellLook, ANodeWithoutAHealthIsKnownOrNot) {
   EXPECT_TRUE(health_of("eek").starts_with(R"({"node_id":"eek","health":null,"age_ms":null,)"));
 }
 
+TEST_F(CellLook, WhatIsTooLongForAMarkOrAnEntryIsNotRead) {
+  connect();
+  store.answer("HSTRLEN nodebeat:dead eek", ":5000000\r\n");
+  store.answer("HSTRLEN nodebeat:nodes eek", ":5000000\r\n");
+  EXPECT_NE(health_of("eek").find(R"("state":"unknown")"), std::string::npos) << "but it is known";
+  EXPECT_EQ(store.count("HGET nodebeat:"), 0);
+}
+
 TEST_F(CellLook, AHealthThatIsKnownIsNotAskedFor) {
   connect();
   store.answer("HSTRLEN node:health:eek health", ":60\r\n");
@@ -95,9 +103,12 @@ TEST_F(CellLook, WithoutRedisAHealthThatWasKnownIsUnknownSinceThen) {
 
 TEST_F(CellLook, AHealthOfAnotherFormIsRefused) {
   connect();
-  for (const char* reply : {"$1\r\n7\r\n", "*0\r\n", ":-1\r\n"}) {
-    store.answer("HSTRLEN node:health:eek health", reply);
-    EXPECT_TRUE(health_of("eek").starts_with(kMalformed)) << reply;
+  for (const char* asked : {"HSTRLEN nodebeat:dead eek", "HSTRLEN node:health:eek health"}) {
+    for (const char* reply : {"$1\r\n7\r\n", "*0\r\n", ":-1\r\n"}) {
+      store.answer(asked, reply);
+      EXPECT_TRUE(health_of("eek").starts_with(kMalformed)) << asked << reply;
+    }
+    store.answer(asked, ":0\r\n");
   }
   store.answer("HSTRLEN node:health:eek health", ":60\r\n");
   for (const char* reply : {":7\r\n", "*0\r\n"}) {

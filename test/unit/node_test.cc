@@ -301,10 +301,10 @@ class ForgettingTest : public testing::Test {
 TEST_F(ForgettingTest, ANodeThatIsGoneLeavesAllLists) {
   EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
   EXPECT_EQ(store_.commands(),
-            (std::vector<std::string>{"TYPE node:health:eek", "HGET nodebeat:nodes eek",
-                                      "HDEL nodebeat:nodes eek", "HDEL nodebeat:strokes eek",
-                                      "DEL nodebeat:lease:eek", "HDEL nodebeat:dead eek",
-                                      "TYPE node:health:eek"}));
+            (std::vector<std::string>{"TYPE node:health:eek", "HSTRLEN nodebeat:nodes eek",
+                                      "HGET nodebeat:nodes eek", "HDEL nodebeat:nodes eek",
+                                      "HDEL nodebeat:strokes eek", "DEL nodebeat:lease:eek",
+                                      "HDEL nodebeat:dead eek", "TYPE node:health:eek"}));
 }
 
 TEST_F(ForgettingTest, AHealthThatTheWatcherHasLeftIsNoLife) {
@@ -357,6 +357,34 @@ TEST_F(ForgettingTest, ALivingNodeStays) {
 TEST_F(ForgettingTest, ANodeThatNoListHasIsUnknown) {
   store_.answer("HGET", "$-1\r\n");
   EXPECT_EQ(forget(), Forgetting::Outcome::unknown);
+  EXPECT_EQ(store_.count("HDEL"), 0);
+}
+
+TEST_F(ForgettingTest, WhatIsTooLongIsNotRead) {
+  store_.answer("TYPE node:health:eek", "+hash\r\n");
+  store_.answer("HSTRLEN nodebeat:dead eek", ":5000000\r\n");
+  store_.answer("HSTRLEN nodebeat:nodes eek", ":5000000\r\n");
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk("b i 7 1000 3000"));
+  EXPECT_EQ(forget(), Forgetting::Outcome::alive) << "it is no mark";
+  store_.answer("GETRANGE nodebeat:lease:eek 0 384", bulk(""));
+  EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
+  EXPECT_EQ(store_.count("HGET"), 0);
+  store_.answer("TYPE nodebeat:lease:eek", "+string\r\n");
+  EXPECT_EQ(forget(), Forgetting::Outcome::alive) << "it has come back";
+  EXPECT_EQ(store_.count("HSETNX nodebeat:nodes eek {}"), 1);
+}
+
+TEST_F(ForgettingTest, AUserThatMayNotAskForSizesReadsAllTheSame) {
+  store_.answer("HSTRLEN", "-NOPERM not you\r\n");
+  EXPECT_EQ(forget(), Forgetting::Outcome::forgotten);
+  EXPECT_EQ(store_.count("HGET nodebeat:nodes eek"), 1);
+}
+
+TEST_F(ForgettingTest, AnAnswerBeyondTheReadersLimitIsNoReasonToForget) {
+  const std::string large = "*1\r\n*2\r\n" + bulk("1700000000000-0") +
+                            array_of({"health", std::string(redis::Reader::kMaxReplyBytes, 'x')});
+  store_.answer("XREVRANGE", large);
+  EXPECT_EQ(forget(WallTime(1'700'000'001s)), Forgetting::Outcome::kept);
   EXPECT_EQ(store_.count("HDEL"), 0);
 }
 
