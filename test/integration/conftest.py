@@ -338,10 +338,10 @@ def unshare(*flags):
 
 @pytest.fixture
 def isolated(tmp_path):
-    """isolated(hosts=TEXT, dead_resolver=True, hung_mount=FOLDER, boot_note=TEXT): a wrapper for make_agent, see
-    support/isolated.py, and the hosts file, which may be rewritten in place."""
+    """isolated(hosts=TEXT, dead_resolver=True, hung_mount=FOLDER, boot_note=TEXT, boot_id=TEXT): a wrapper for
+    make_agent, see support/isolated.py, and the hosts file, which may be rewritten in place."""
 
-    def wrapper(hosts=None, dead_resolver=False, hung_mount=None, boot_note=None):
+    def wrapper(hosts=None, dead_resolver=False, hung_mount=None, boot_note=None, boot_id=None):
         flags = ["--mount", "--net"] if dead_resolver else ["--mount"]
         script = Path(agents.__file__).with_name("isolated.py")
         command = [*unshare(*flags), sys.executable, script]
@@ -361,6 +361,10 @@ def isolated(tmp_path):
             note = tmp_path / "boot-note"
             note.write_text(boot_note)
             command += ["--boot-note", note]
+        if boot_id is not None:
+            file = tmp_path / f"boot-id-{boot_id}"
+            file.write_text(f"{boot_id}\n")
+            command += ["--boot-id", file]
         return [*command, "--"], hosts_file
 
     return wrapper

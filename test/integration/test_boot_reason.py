@@ -7,6 +7,7 @@ import pytest
 
 from support.agent import ROOT
 from support.waiting import wait_until
+from support.watch import FAST, lease, wait_for_holder
 
 SCRIPT = ROOT / "systemd" / "nodebeat-boot"
 WORDS = {"panic", "clean", "watchdog", "thermal", "power", "unclean", "unknown"}
@@ -163,3 +164,23 @@ def test_what_the_service_has_noted_is_told(redis_server, make_agent, steady, cl
     up = events.wait_for("node_up")
     assert up["boot_reason"] in reasons
     assert detail is ... or up.get("boot_detail") == detail
+
+
+def test_a_reboot_is_told_by_the_watcher_and_its_reason_by_the_node(redis_server, make_agent, closing, isolated):
+    """The computer is lost, and comes back with another boot, whose beginning tells of a panic."""
+    events = closing(redis_server.subscribe(patterns=["node:events:ook"]))
+    redis = redis_server.client()
+    make_agent(redis_server.url(), "hog", settings=FAST)
+    wait_for_holder(redis, "hog")
+    before, _ = isolated(boot_id="boot-1")
+    agent = make_agent(redis_server.url(), "ook", settings=FAST, wrapper=before)
+    wait_until(lambda: lease(redis, "ook"))
+    agent.kill()
+    assert events.wait_for("node_lost")["boot_id"] == "boot-1"
+    after, _ = isolated(boot_id="boot-2", boot_note="running boot-1\npanic dmesg-efi-17\n")
+    make_agent(redis_server.url(), "ook", settings=FAST, wrapper=after)
+    back = events.wait_for("node_returned")
+    assert (back["how"], back["boot_id"], back["watcher"]) == ("rebooted", "boot-2", "hog")
+    up = events.wait_for("node_up", lambda event: event["boot_id"] == "boot-2")
+    assert (up["boot_reason"], up["boot_detail"]) == ("panic", "dmesg-efi-17")
+    assert up["instance_id"] == back["instance_id"]

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,6 +43,11 @@ class FakeStore {
   // reply back.
   void answer(const std::string& command, std::string reply) {
     replies_[command] = std::move(reply);
+  }
+  // The same by a function of the command's words; nothing: as without it.
+  using Command = std::vector<std::string>;
+  void answer_by(std::function<std::optional<std::string>(const Command&)> script) {
+    script_ = std::move(script);
   }
   // While away, no connection is made, and none that there was is kept.
   void go_away() {
@@ -99,8 +105,6 @@ class FakeStore {
   }
 
  private:
-  using Command = std::vector<std::string>;
-
   struct Wire final : redis::Transport {
     explicit Wire(Events with) : events(with) { current()->wires_.push_back(this); }
     ~Wire() override {
@@ -178,7 +182,8 @@ class FakeStore {
       const bool of_keys = command[1] == "__redis__:invalidate";
       (of_keys ? wire.hears_keys : wire.listens) |= name.find("UN") == name.npos;
     } else {
-      out += reply_for(name, words);
+      const auto by_script = script_ ? script_(command) : std::nullopt;
+      out += by_script ? *by_script : reply_for(name, words);
     }
   }
 
@@ -207,6 +212,7 @@ class FakeStore {
 
   std::vector<Wire*> wires_;  // those that are open
   std::map<std::string, std::string> replies_;
+  std::function<std::optional<std::string>(const Command&)> script_;
   std::vector<std::string> commands_;
   bool away_ = false;
 };

@@ -1,6 +1,7 @@
 """Runs a command in surroundings of a test's own: under `unshare --mount [--net]`.
 
-    isolated.py [--hosts FILE] [--dead-resolver FILE] [--hung-mount FOLDER] [--boot-note FILE] -- COMMAND...
+    isolated.py [--hosts FILE] [--dead-resolver FILE] [--hung-mount FOLDER] [--boot-note FILE]
+                [--boot-id FILE] -- COMMAND...
 
 --hosts          FILE is /etc/hosts.
 --dead-resolver  FILE becomes resolv.conf, naming a server on 127.0.0.1 that takes every question
@@ -8,6 +9,7 @@
 --hung-mount     on FOLDER there is a file system that answers nothing, like an NFS whose server
                  is gone: FUSE, with nobody behind it.
 --boot-note      FILE is what nodebeat-boot.service has noted of the boot before; /run is empty else.
+--boot-id        FILE is what the kernel says is the id of this boot.
 
 What is behind --dead-resolver and --hung-mount is a descriptor that COMMAND inherits without knowing of it, and that
 therefore lives exactly as long. The process id stays the same throughout.
@@ -60,6 +62,8 @@ def main():
         over("/etc/resolv.conf", options["--dead-resolver"])
     if "--hung-mount" in options:
         hung_mount(options["--hung-mount"])
+    if "--boot-id" in options:
+        over("/proc/sys/kernel/random/boot_id", options["--boot-id"])
     if "--boot-note" in options:
         with open(options["--boot-note"], encoding="utf-8") as note:
             text = note.read()
