@@ -108,6 +108,19 @@ void LiveMatch::pop(const Message& message) {
   drop(static_cast<size_t>(&message - held_.items.data()));
 }
 
+void LiveMatch::remember_told(const Message& message) {
+  if (told_.size() >= kMostEntries) told_.finish(told_.first);
+  told_.items.push_back({message.hash, false, 0, {}});
+}
+
+bool LiveMatch::take_told(std::string_view channel, std::string_view payload) {
+  if (told_.empty()) return false;
+  const size_t at = told_.find(hash_of(channel, payload));
+  const bool is_told = at < told_.items.size();
+  if (is_told) told_.finish(at);
+  return is_told;
+}
+
 MonoTime LiveMatch::next_due() const {
   MonoTime due = MonoTime::max();
   for (const Message& message : held_.items) {

@@ -11,7 +11,10 @@
 //
 // After an outage the server may have lost the entry of a message that it still sent. The event's
 // agent stores such an entry anew, unless it was told that the entry is stored. So what is held
-// when the outage begins waits for its entry for some seconds longer. Pure.
+// when the outage begins waits for its entry for some seconds longer.
+//
+// While a stream cannot be read, its messages are delivered as if they were in none. They are
+// remembered, so that their entries are not delivered once more when it can be read again. Pure.
 #pragma once
 
 #include <cstddef>
@@ -57,6 +60,12 @@ class LiveMatch {
   // Those whose entry may still be stored anew are passed over.
   const Message* unrecorded(uint64_t look, MonoTime now);
   void pop(const Message& message);
+  // It is delivered, though it may be in a stream that cannot be read now.
+  void remember_told(const Message& message);
+  // Whether an entry that was read is one of these. Each counts once.
+  bool take_told(std::string_view channel, std::string_view payload);
+  // All streams can be read again.
+  void forget_told() { told_ = {}; }
   // When the first of those is due that are passed over; max(): there is none, or no recovery yet.
   MonoTime next_due() const;
   // Messages were given up, and not all of them have turned out to be recorded.
@@ -95,6 +104,7 @@ class LiveMatch {
   Queue<Entry> given_up_;
   bool overflowed_ = false;  // more than are known still
   Queue<Entry> entries_;
+  Queue<Entry> told_;
   std::vector<Known> known_;  // a ring
   size_t next_known_ = 0;
 };

@@ -585,7 +585,10 @@ bool Replay::deliver(Entries& entries) {
   for (const Entry& entry : entries) {
     Source& source = sources_[entry.source];
     Channel* channel = find(entry.channel);
-    if (has_room && entry.id <= bound && channel != nullptr) {
+    const bool is_due = has_room && entry.id <= bound && channel != nullptr;
+    // It came as a message while its stream could not be read.
+    const bool told = is_due && match_.take_told(entry.channel, entry.payload);
+    if (is_due && !told) {
       const ReplayHost::Event event{entry.channel, entry.payload, source.node, channel->pattern,
                                     entry.id};
       has_room = parts_.host.on_recorded(*this, event);
@@ -597,7 +600,7 @@ bool Replay::deliver(Entries& entries) {
     if (channel != nullptr) {
       channel->recorded = true;
       // Live messages of this node itself are known as echoes.
-      if (source.node != parts_.own_node) {
+      if (source.node != parts_.own_node && !told) {
         match_.on_entry(entry.channel, entry.payload, age_of(entry.id, now), now);
       }
     }
@@ -625,12 +628,19 @@ void Replay::on_all_read() {
                                       {},
                                       channel != nullptr ? channel->pattern : std::string_view(),
                                       {}});
+    if (misses_a_stream()) match_.remember_told(*message);
     match_.pop(*message);
   }
+  if (!misses_a_stream()) match_.forget_told();
   look_again();
   if (!gave_up_) return;
   if (match_.take_lost(page_asked_)) parts_.host.on_lost(*this, *gave_up_);
   if (!match_.has_given_up()) gave_up_.reset();
+}
+
+bool Replay::misses_a_stream() const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [](const Source& source) { return source.again_at != MonoTime::max(); });
 }
 
 // Although nobody tells of anything new: for a message that waits for its entry, or for a stream

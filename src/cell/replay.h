@@ -162,6 +162,8 @@ class Replay {
   bool check(Source& source, std::span<const redis::Reply> entries);
   bool deliver(Entries& entries);
   void on_all_read();
+  // Some stream is refused, and will be read again.
+  bool misses_a_stream() const;
   void look_again();
   void on_refused(std::string_view words);
   void on_too_large();

@@ -97,6 +97,27 @@ TEST(LiveMatch, SoManyEntriesAreKnown) {
   EXPECT_EQ(unrecorded(match, 3), "c 0\n");
 }
 
+TEST(LiveMatch, WhatWasToldThoughItMayBeRecordedIsKnownOncePerMessage) {
+  LiveMatch match;
+  const auto tell = [&](const std::string& payload) {
+    match.hold("c", payload, 1, kNow);
+    const LiveMatch::Message* message = match.unrecorded(2, kNow);
+    ASSERT_NE(message, nullptr);
+    match.remember_told(*message);
+    match.pop(*message);
+  };
+  tell("1");
+  EXPECT_FALSE(match.take_told("c", "2"));
+  EXPECT_FALSE(match.take_told("d", "1"));
+  EXPECT_TRUE(match.take_told("c", "1"));
+  EXPECT_FALSE(match.take_told("c", "1"));
+  for (size_t i = 0; i <= LiveMatch::kMostEntries; ++i) tell(std::to_string(i));
+  EXPECT_FALSE(match.take_told("c", "0")) << "more than are known";
+  EXPECT_TRUE(match.take_told("c", "1"));
+  match.forget_told();
+  EXPECT_FALSE(match.take_told("c", "2"));
+}
+
 TEST(LiveMatch, WhatIsGivenUpIsLostUnlessItWasRecorded) {
   for (const bool recorded : {true, false}) {
     LiveMatch match;
@@ -440,6 +461,25 @@ TEST_F(CellReplay, AStreamThatCannotBeReadIsToldOnceAndReadAgainLater) {
   clock.ahead += 30s;
   store.publish("c", R"({"i":2})");
   EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
+}
+
+TEST_F(CellReplay, WhatCameWhileItsStreamCouldNotBeReadDoesNotComeAgain) {
+  connect();
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+  EXPECT_EQ(subscribe(), "{}");
+  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+  store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+  store.publish("c", R"({"i":2})");
+  heard_until("true}}");
+  clock.ahead += 30s;
+  store.publish("c", R"({"i":2})");  // it is refused once more
+  heard_until("true}}");
+  store.answer("XREAD", page({entry("5-0", R"({"i":1})"), entry("5-1", R"({"i":2})"),
+                              entry("5-2", R"({"i":2})"), entry("5-3", R"({"i":2})")}));
+  clock.ahead += 30s;
+  store.publish("c", "0");
+  const std::string third = R"({"channel":"c","event":{"i":2},"id":"5-3","node":"ook"})";
+  EXPECT_EQ(heard_until("\"5-3\",\"node\":\"ook\"}}"), third + "\n") << "it came only twice";
 }
 
 TEST_F(CellReplay, AStreamThatCouldNotBeReadIsReadAgainThoughNobodyTellsOfIt) {
