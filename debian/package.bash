@@ -130,7 +130,10 @@ package() {
     package_one "$arch" || { status=1 && continue; }
     [[ -z $check ]] || check_one "$arch" || status=1
   done
-  ((status)) || say "In $build/packages"
+  if ((!status)); then
+    say "In $build/packages. The agent and its command line are installed by"
+    say "  sudo apt install $build/packages/{nodebeat,nodebeat-tools,libnodebeat0}_*_$host_arch.deb"
+  fi
   exit $status
 }
 
@@ -142,7 +145,7 @@ make_tree() {
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
   depends=$(for deb in "$build"/packages/*_{"$host_arch",all}.deb; do dpkg-deb -f "$deb" Depends; done |
     tr ',|' '\n\n' | sed 's/[(:].*//; s/ //g' | grep -E '^(lib|python3$)' | grep -v nodebeat | sort -u | paste -sd,)
-  want="$suite tmpfiles $depends, made by $EUID"
+  want="$suite apt tmpfiles $depends, made by $EUID"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
   "${as_root[@]}" rm -rf --one-file-system "$dir" "$dir.complete" || return
   local sources
@@ -150,7 +153,7 @@ make_tree() {
   # It binds this computer's /proc, /sys and /dev/shm into the tree. In a namespace of its own they are
   # nobody else's to stumble over, and go with it however it ends.
   printf '%s\n' "$sources" | "${namespace[@]}" mmdebstrap --variant=essential \
-    --include="systemd-standalone-sysusers,systemd-standalone-tmpfiles,$depends" \
+    --include="apt,systemd-standalone-sysusers,systemd-standalone-tmpfiles,$depends" \
     --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$dir" ${sources:+-} &&
     printf '%s\n' "$want" >"$dir.complete"
 }

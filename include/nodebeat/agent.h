@@ -71,9 +71,12 @@ enum {
 typedef struct nb_agent_options {
   uint32_t size;  /* sizeof(nb_agent_options) */
   uint32_t flags; /* NB_AGENT_*; an unknown one is an error */
-  /* The configuration file. NULL: none is read, all keys have their defaults. */
+  /*
+   * The configuration file; the files of its folder are read after it (nodebeat.toml(5)). NULL:
+   * none is read, all keys have their defaults.
+   */
   const char* config_file;
-  /* TOML text instead of a file; `config_file` is then only its name in messages. */
+  /* TOML text instead of files; `config_file` is then only its name in messages. */
   const char* config_text;
   /*
    * Over file and environment: the node's name, the URL of Redis, the path of the local socket ("":

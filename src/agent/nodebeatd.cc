@@ -19,6 +19,7 @@
 namespace {
 
 constexpr char kDefaultConfig[] = "/etc/nodebeat/nodebeat.toml";
+constexpr char kDefaultFolder[] = "/etc/nodebeat/nodebeat.d";
 
 constexpr char kHelp[] =
     "Usage: nodebeatd [options]\n"
@@ -27,6 +28,7 @@ constexpr char kHelp[] =
     "socket to which the programs on this computer hand their state.\n"
     "\n"
     "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if it is there)\n"
+    "                   and, after it, those of the folder beside it: nodebeat.d/*.toml\n"
     "  --node NAME      name of this node (default: the host name up to the first dot)\n"
     "  --redis URL      redis://[user@]host[:port][/db] or unix:///path/to.sock; a password\n"
     "                   belongs into redis.password_file or NODEBEAT_REDIS_URL\n"
@@ -36,7 +38,7 @@ constexpr char kHelp[] =
     "  --version        print the version and exit\n"
     "  --help           print this and exit\n"
     "\n"
-    "Flags go over NODEBEAT_* environment variables, and those over the file.\n"
+    "Flags go over NODEBEAT_* environment variables, and those over the files.\n"
     "SIGHUP reads the configuration again, SIGTERM and SIGINT stop.\n"
     "\n"
     "Exit codes: 0 stopped as asked, 64 wrong usage, 65 the configuration is for another version\n"
@@ -202,7 +204,7 @@ int main(int argc, char** argv) {
     return EX_USAGE;
   }
   if (options.config_file == nullptr && std::getenv("NODEBEAT_CONFIG") == nullptr &&
-      ::access(kDefaultConfig, F_OK) == 0) {
+      (::access(kDefaultConfig, F_OK) == 0 || ::access(kDefaultFolder, F_OK) == 0)) {
     options.config_file = kDefaultConfig;
   }
 

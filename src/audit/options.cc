@@ -5,12 +5,15 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <tuple>
+#include <vector>
 
 #include "audit/database.h"
 #include "base/file.h"
 #include "base/nearest.h"
 #include "base/text.h"
 #include "config/assign.h"
+#include "config/files.h"
 #include "config/secrets.h"
 #include "config/toml.h"
 
@@ -21,8 +24,6 @@ using config::Field;
 using config::Key;
 using config::Rule;
 using config::Value;
-
-constexpr size_t kMaxFile = 256 * 1024;
 
 #define NB_OPTION(kind, member) .type = Field::Type::kind, .offset = offsetof(Options, member)
 constexpr Key kKeys[] = {
@@ -94,7 +95,8 @@ Field field_of(const Key& key, Options& options) {
 
 class Draft {
  public:
-  Draft(const std::string& file, const std::string& folder) : file_(file), folder_(folder) {
+  // `file` is the one that is named where a key is set nowhere.
+  Draft(const std::string& file, const std::string& folder) : files_{file}, folder_(folder) {
     for (const Key& key : kKeys) {
       if (*key.fallback == '\0') continue;
       (void)assign(key, config::value_from_text(key.type, key.fallback),
@@ -102,27 +104,33 @@ class Draft {
     }
   }
 
-  void read(const Value& root);
+  Status read(const std::string& file, std::string_view text);
   void settle(const std::string& host_name);
   Result<LoadedOptions> result();
 
  private:
+  struct Place {
+    size_t file = 0;
+    int line = 0;  // 0: of no line
+  };
   struct Mistake {
-    int line;
+    Place place;
     std::string text;
   };
 
+  void read_root(const Value& root);
   void read_section(const config::Member& section);
-  void mistake(int line, const std::string& name, const std::string& words);
+  Place at(int line) const { return {files_.size() - 1, line}; }
+  void mistake(Place place, const std::string& name, const std::string& words);
   void settle_password(const char* section, const std::string& path, const char* credential,
                        std::string& password);
-  int line_of(std::string_view section, std::string_view name) const;
+  Place place_of(std::string_view section, std::string_view name) const;
 
-  const std::string& file_;
+  std::vector<std::string> files_;  // the first, and then those that were read
   const std::string& folder_;
   LoadedOptions loaded_;
   std::vector<Mistake> mistakes_;
-  int lines_[std::size(kKeys)] = {};  // where each key stands; 0: nowhere
+  Place places_[std::size(kKeys)];  // where each key stands
 };
 
 const Key* find(std::string_view section, std::string_view name) {
@@ -132,13 +140,13 @@ const Key* find(std::string_view section, std::string_view name) {
   return nullptr;
 }
 
-void Draft::mistake(int line, const std::string& name, const std::string& words) {
-  const std::string where = line > 0 ? file_ + ':' + std::to_string(line) : file_;
-  mistakes_.push_back({line, where + ": " + name + ": " + words});
+void Draft::mistake(Place place, const std::string& name, const std::string& words) {
+  const std::string line = place.line > 0 ? ':' + std::to_string(place.line) : std::string();
+  mistakes_.push_back({place, files_[place.file] + line + ": " + name + ": " + words});
 }
 
-int Draft::line_of(std::string_view section, std::string_view name) const {
-  return lines_[find(section, name) - kKeys];
+Draft::Place Draft::place_of(std::string_view section, std::string_view name) const {
+  return places_[find(section, name) - kKeys];
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> names) {
@@ -155,16 +163,25 @@ void Draft::read_section(const config::Member& section) {
       for (const Key& known : kKeys) {
         if (known.section == section.key) names.emplace_back(known.name);
       }
-      mistake(member.line, "key '" + path + "'", "unknown key" + did_you_mean(member.key, names));
+      mistake(at(member.line), "key '" + path + "'",
+              "unknown key" + did_you_mean(member.key, names));
       continue;
     }
-    lines_[key - kKeys] = member.line;
+    places_[key - kKeys] = at(member.line);
     const Status status = assign(*key, member.value, field_of(*key, loaded_.options));
-    if (!status) mistake(member.line, "key '" + path + "'", status.error().message);
+    if (!status) mistake(at(member.line), "key '" + path + "'", status.error().message);
   }
 }
 
-void Draft::read(const Value& root) {
+Status Draft::read(const std::string& file, std::string_view text) {
+  files_.push_back(file);
+  const Result<Value> root = config::parse_toml(text, file);
+  if (!root) return root.error();
+  read_root(*root);
+  return {};
+}
+
+void Draft::read_root(const Value& root) {
   for (const config::Member& section : root.members) {
     const std::string name = "section '" + config::quoted_key(section.key) + "'";
     if (section.key.empty() || find(section.key, {}) == nullptr) {
@@ -172,11 +189,11 @@ void Draft::read(const Value& root) {
       for (const Key& known : kKeys) {
         if (names.empty() || names.back() != known.section) names.emplace_back(known.section);
       }
-      mistake(section.line, name,
+      mistake(at(section.line), name,
               "unknown here: this file has [redis], [postgresql], [audit] and [log]" +
                   did_you_mean(section.key, names));
     } else if (section.value.kind != Value::Kind::table) {
-      mistake(section.line, name, "expected a table [" + section.key + "]");
+      mistake(at(section.line), name, "expected a table [" + section.key + "]");
     } else {
       read_section(section);
     }
@@ -187,18 +204,18 @@ void Draft::read(const Value& root) {
 // one.
 void Draft::settle_password(const char* section, const std::string& path, const char* credential,
                             std::string& password) {
-  const int line = line_of(section, "password_file");
+  const Place place = place_of(section, "password_file");
   const std::string name = std::string("key '") + section + ".password_file'";
   if (path.empty() && folder_.empty()) return;
   const std::string& from = path.empty() ? folder_ + '/' + credential : path;
   const auto file = config::read_secret_file(from);
-  if (!file) return mistake(line, name, file.error().message);
+  if (!file) return mistake(place, name, file.error().message);
   if (!*file) {
-    if (!path.empty()) mistake(line, name, from + ": there is no such file");
+    if (!path.empty()) mistake(place, name, from + ": there is no such file");
     return;
   }
   Result<std::string> found = config::password_from((*file)->text);
-  if (!found) return mistake(line, name, from + ": " + found.error().message);
+  if (!found) return mistake(place, name, from + ": " + found.error().message);
   if ((*file)->others_may_read) {
     loaded_.warnings.push_back(from +
                                " holds a password and may be read by every user of this host");
@@ -213,19 +230,19 @@ void Draft::settle(const std::string& host_name) {
   Options& options = loaded_.options;
   if (const auto address = config::parse_redis_url(options.redis_url)) options.redis = *address;
   if (!options.redis.password.empty()) {
-    mistake(line_of("redis", "url"), "key 'redis.url'",
+    mistake(place_of("redis", "url"), "key 'redis.url'",
             "a password has no place here: put it into a file, and that file's name into "
             "redis.password_file");
   }
   if (!options.redis_username.empty()) options.redis.user = options.redis_username;
   settle_password("redis", options.redis_password_file, "redis-password", options.redis.password);
   if (!options.redis.user.empty() && options.redis.password.empty()) {
-    mistake(line_of("redis", "url"), "key 'redis.password_file'",
+    mistake(place_of("redis", "url"), "key 'redis.password_file'",
             "not set, but redis.url or redis.username names a user: that user needs a password");
   }
   const std::string fault = conninfo_fault(options.conninfo);
   if (!fault.empty())
-    mistake(line_of("postgresql", "conninfo"), "key 'postgresql.conninfo'", fault);
+    mistake(place_of("postgresql", "conninfo"), "key 'postgresql.conninfo'", fault);
   settle_password("postgresql", options.database_password_file, "postgresql-password",
                   options.database_password);
   if (options.consumer.empty()) options.consumer = host_name.empty() ? "audit" : host_name;
@@ -233,8 +250,9 @@ void Draft::settle(const std::string& host_name) {
 
 Result<LoadedOptions> Draft::result() {
   if (mistakes_.empty()) return std::move(loaded_);
-  std::stable_sort(mistakes_.begin(), mistakes_.end(),
-                   [](const Mistake& a, const Mistake& b) { return a.line < b.line; });
+  std::stable_sort(mistakes_.begin(), mistakes_.end(), [](const Mistake& a, const Mistake& b) {
+    return std::tie(a.place.file, a.place.line) < std::tie(b.place.file, b.place.line);
+  });
   std::string all;
   for (const Mistake& one : mistakes_) all += (all.empty() ? "" : "\n") + one.text;
   return Error{std::move(all)};
@@ -248,19 +266,24 @@ std::span<const Key> option_keys() {
 
 Result<LoadedOptions> parse_options(std::string_view text, const std::string& file,
                                     const std::string& host_name, const std::string& folder) {
-  const Result<Value> root = config::parse_toml(text, file);
-  if (!root) return root.error();
   Draft draft(file, folder);
-  draft.read(*root);
+  if (const Status read = draft.read(file, text); !read) return read.error();
   draft.settle(host_name);
   return draft.result();
 }
 
 Result<LoadedOptions> load_options(const std::string& file, const std::string& host_name,
                                    const std::string& folder) {
-  const Result<std::string> text = read_small_file(file, kMaxFile);
-  if (!text) return text.error();
-  return parse_options(*text, file, host_name, folder);
+  const Result<std::vector<std::string>> files = config::files_of(file, true);
+  if (!files) return files.error();
+  Draft draft(file, folder);
+  for (const std::string& one : *files) {
+    const Result<std::string> text = read_small_file(one, config::kMaxFile);
+    if (!text) return text.error();
+    if (const Status read = draft.read(one, *text); !read) return read.error();
+  }
+  draft.settle(host_name);
+  return draft.result();
 }
 
 }  // namespace nb::audit

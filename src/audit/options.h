@@ -40,6 +40,9 @@ struct LoadedOptions {
   std::vector<std::string> warnings;
 };
 
+// The file, and after it those of its folder (config/files.h): a later one goes over the ones
+// before.
+//
 // `folder`: where systemd keeps the credentials (CREDENTIALS_DIRECTORY), or empty. With any mistake
 // there are no options; the error has a line for each.
 Result<LoadedOptions> load_options(const std::string& file, const std::string& host_name,
@@ -47,7 +50,7 @@ Result<LoadedOptions> load_options(const std::string& file, const std::string& h
 Result<LoadedOptions> parse_options(std::string_view text, const std::string& file,
                                     const std::string& host_name, const std::string& folder);
 
-// The keys of the file; config/audit.toml describes them.
+// The keys of these files; config/audit.toml describes them.
 std::span<const config::Key> option_keys();
 
 // In whole milliseconds, as libpq, Redis' deadlines and poll() take it.

@@ -4,11 +4,13 @@
 
 #include "base/text.h"
 #include "config/assign.h"
+#include "config/files.h"
 
 namespace nb::config {
 namespace {
 
 constexpr size_t kMaxErrors = 20;
+constexpr int kMaxLines = kMaxFile + 1;
 
 std::string at(const std::string& where, const std::string& message) {
   return where.empty() ? message : where + ": " + message;
@@ -21,8 +23,14 @@ Draft::Draft(const Sources& from) : sources(from) {
   loaded.origins.resize(all_keys().size());
 }
 
+void Draft::begin_file(const std::string& name) {
+  file_ = name;
+  ++file_number_;
+}
+
 void Draft::add(Place where, const std::string& message) {
-  errors.push_back({where.line, at(text_of(where), message)});
+  const int place = where.line == INT_MAX ? INT_MAX : file_number_ * kMaxLines + where.line;
+  errors.push_back({place, at(text_of(where), message)});
 }
 
 void Draft::add(Place where, const std::string& path, const std::string& message) {
@@ -70,24 +78,24 @@ void Draft::set(const Key& key, const Value& value, Level level, Place from) {
 
 std::string Draft::text_of(Place place) const {
   if (place.line == INT_MAX) return std::string(place.name);
-  return nb::format("%s:%d", loaded.file.c_str(), place.line);
+  return nb::format("%s:%d", file_.c_str(), place.line);
 }
 
 Error Draft::all_errors() const {
   Error all{{}, fault};
   size_t count = 0;
-  // A table comes sorted by name, so the errors don't come by line; there are few.
-  for (int line = -1; count < kMaxErrors && count < errors.size();) {
+  // Some are found later than others that stand behind them; there are few.
+  for (int place = -1; count < kMaxErrors && count < errors.size();) {
     int next = INT_MAX;
     for (const Finding& one : errors) {
-      if (one.line > line && one.line < next) next = one.line;
+      if (one.place > place && one.place < next) next = one.place;
     }
     for (const Finding& one : errors) {
-      if (one.line != next || count == kMaxErrors) continue;
+      if (one.place != next || count == kMaxErrors) continue;
       if (count++ > 0) all.message += '\n';
       all.message += one.text;
     }
-    line = next;
+    place = next;
   }
   if (errors.size() > count) all.message += format("\n... and %zu more", errors.size() - count);
   return all;

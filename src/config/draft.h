@@ -23,12 +23,16 @@ struct Place {
 };
 
 struct Finding {
-  int line;
+  int place;         // by which findings are sorted: the file and the line
   std::string text;  // "file:line: message"
 };
 
 struct Draft {
   explicit Draft(const Sources& sources);
+
+  // From now on a line is one of `name`.
+  void begin_file(const std::string& name);
+  bool is_of_this_file(const std::string& origin) const { return origin.starts_with(file_ + ":"); }
 
   // "file:line: key 'section.name': message" and the like. The message is printf-style: it has many
   // pieces, and a chain of `+` is several times the code of one call.
@@ -48,7 +52,7 @@ struct Draft {
   }
   // "nodebeat.toml:12", "--node".
   std::string text_of(Place place) const;
-  // All errors as one, a line each, in the order of the file.
+  // All errors as one, a line each, in the order of the files and of their lines.
   Error all_errors() const;
 
   const Sources& sources;
@@ -60,6 +64,9 @@ struct Draft {
  private:
   void add(Place where, const std::string& message);
   void add(Place where, const std::string& path, const std::string& message);
+
+  std::string file_;
+  int file_number_ = 0;
 };
 
 // The keys of one table into draft.loaded.config (load.cc).

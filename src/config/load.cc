@@ -1,13 +1,10 @@
 #include "config/load.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
-
 #include "base/file.h"
 #include "base/text.h"
 #include "config/assign.h"
 #include "config/draft.h"
+#include "config/files.h"
 #include "config/keys.h"
 #include "config/rules.h"
 #include "config/suggest.h"
@@ -18,7 +15,6 @@ namespace nb::config {
 using namespace std::string_view_literals;  // one size and one memcmp to compare with
 namespace {
 
-constexpr size_t kMaxFile = 256 * 1024;
 constexpr std::string_view kPrefix = "NODEBEAT_";
 constexpr const char* kFileVariable = "NODEBEAT_CONFIG";
 
@@ -110,15 +106,26 @@ void read_root(Draft& draft, const Value& root) {
   }
 }
 
-// False if there is no file to read, whether that is an error or not.
-bool read_text(Draft& draft, std::string& text) {
+// False if no further file is worth reading.
+bool read_text(Draft& draft, const std::string& name, std::string_view text) {
+  draft.begin_file(name);
+  const Result<Value> root = parse_toml(text, name);
+  if (!root) {
+    draft.error("", "%s", root.error().message.c_str());
+    return true;
+  }
+  if (is_for_another_version(draft, *root)) return false;
+  read_root(draft, *root);
+  return true;
+}
+
+void read_files(Draft& draft) {
   const Sources& sources = draft.sources;
   std::optional<std::string> file = sources.file;
   bool required = sources.file_required;
   if (sources.text) {
-    draft.loaded.file = file.value_or("configuration");
-    text = *sources.text;
-    return true;
+    read_text(draft, file.value_or("configuration"), *sources.text);
+    return;
   }
   for (const auto& [name, value] : sources.environment) {
     if (name == kFileVariable && !value.empty() && !sources.file_required) {
@@ -126,29 +133,17 @@ bool read_text(Draft& draft, std::string& text) {
       required = true;
     }
   }
-  if (!file) return false;
-  struct stat info {};
-  const bool missing = ::stat(file->c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
-  if (missing && !required) return false;
-  Result<std::string> content = read_small_file(*file, kMaxFile);
-  if (!content) {
-    draft.error("", "%s", content.error().message.c_str());
-    return false;
+  if (!file) return;
+  const Result<std::vector<std::string>> files = files_of(*file, required);
+  if (!files) return draft.error("", "%s", files.error().message.c_str());
+  for (const std::string& one : *files) {
+    const Result<std::string> text = read_small_file(one, kMaxFile);
+    if (!text) {
+      draft.error("", "%s", text.error().message.c_str());
+    } else if (!read_text(draft, one, *text)) {
+      return;
+    }
   }
-  draft.loaded.file = *file;
-  text = std::move(*content);
-  return true;
-}
-
-void read_file(Draft& draft) {
-  std::string text;
-  if (!read_text(draft, text)) return;
-  const Result<Value> root = parse_toml(text, draft.loaded.file);
-  if (!root) {
-    draft.error("", "%s", root.error().message.c_str());
-    return;
-  }
-  if (!is_for_another_version(draft, *root)) read_root(draft, *root);
 }
 
 const Key* key_of_variable(std::string_view name) {
@@ -267,7 +262,7 @@ std::string Loaded::origin_of(std::string_view key) const {
 
 Result<Loaded> load(const Sources& sources) {
   Draft draft(sources);
-  read_file(draft);
+  read_files(draft);
   read_environment(draft);
   read_flags(draft);
   resolve_node(draft);

@@ -1,7 +1,7 @@
-// Makes the Config: defaults, then the file, then the environment, then flags, each over the one
-// before; then the secrets, and what has to hold between keys.
+// Makes the Config: defaults, then the file, the files of its folder (files.h), the environment and
+// flags, each over the one before; then the secrets, and what has to hold between keys.
 //
-// The caller hands in everything, except for the file itself and the files with secrets. With any
+// The caller hands in everything, except for these files and the files with secrets. With any
 // error there is no Config at all. The error has one line for each mistake.
 #pragma once
 
@@ -24,10 +24,10 @@ struct Flags {
 
 struct Sources {
   // The file to read. NODEBEAT_CONFIG replaces it unless `file_required` (somebody asked for it by
-  // a flag). If it isn't required it may be missing, but not unreadable.
+  // a flag). It may be missing, but not unreadable, if it isn't required or its folder is there.
   std::optional<std::string> file;
   bool file_required = false;
-  // Instead of the file's content; `file` is then only its name in messages.
+  // Instead of all files' content; `file` is then only its name in messages.
   std::optional<std::string> text;
   // All variables; those that begin with NODEBEAT_, and CREDENTIALS_DIRECTORY, matter. One that is
   // empty counts as not set.
@@ -54,7 +54,6 @@ struct GroupReadable {
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;
-  std::string file;                         // what was read; empty if there was no file
   std::vector<Origin> origins;              // by the index of the key (keys.h)
   std::vector<std::string> probe_origins;   // by the index in config.probes
   std::vector<std::string> socket_origins;  // by the index in config.more_sockets

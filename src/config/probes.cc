@@ -93,14 +93,21 @@ void check_required(Draft& draft, const Value& table, Place where, const ProbeCo
   }
 }
 
-void check_name_is_new(Draft& draft, Place where, const ProbeConfig& probe) {
-  const Loaded& loaded = draft.loaded;
-  for (size_t i = 0; i < loaded.config.probes.size(); ++i) {
-    if (loaded.config.probes[i].name == probe.name) {
-      draft.key_error(where, "probe.name", "there is already a probe '%s' (%s)", probe.name.c_str(),
-                      loaded.probe_origins[i].c_str());
-    }
+// Adds it; the probe of the same name from a file before gives way.
+void add_probe(Draft& draft, Place where, ProbeConfig&& probe) {
+  std::vector<ProbeConfig>& probes = draft.loaded.config.probes;
+  std::vector<std::string>& origins = draft.loaded.probe_origins;
+  size_t i = 0;
+  while (i < probes.size() && probes[i].name != probe.name) ++i;
+  if (i == probes.size()) {
+    probes.emplace_back();
+    origins.emplace_back();
+  } else if (draft.is_of_this_file(origins[i])) {
+    return draft.key_error(where, "probe.name", "there is already a probe '%s' (%s)",
+                           probe.name.c_str(), origins[i].c_str());
   }
+  probes[i] = std::move(probe);
+  origins[i] = draft.text_of(where);
 }
 
 }  // namespace
@@ -128,9 +135,7 @@ void read_probe(Draft& draft, const Value& table) {
   }
   if (!probe.unit.empty() && probe.unit.find('.') == std::string::npos) probe.unit += ".service";
   check_required(draft, table, where, probe);
-  check_name_is_new(draft, where, probe);
-  draft.loaded.config.probes.push_back(std::move(probe));
-  draft.loaded.probe_origins.push_back(draft.text_of(where));
+  add_probe(draft, where, std::move(probe));
 }
 
 }  // namespace nb::config

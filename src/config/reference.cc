@@ -74,12 +74,18 @@ constexpr const char* kPreface =
 # whole number and B, KiB, MiB, GiB (1024) or kB, MB, GB (1000): "64KiB". A number without its unit
 # is an error, and so is a key that isn't known.
 #
-# The environment variable at each key wins over this file, and a flag of nodebeatd (--node,
+# Settings stand in files beside /etc/nodebeat/nodebeat.toml, which may be missing. The files
+# nodebeat.d/*.toml are read after it, in the order of the bytes of their names (for --config
+# NAME.toml: NAME.d/*.toml). Where several files set a key the last one wins, also if the value is
+# a list or redis.db. The probes of all files hold; one takes the place of a probe of its name in an
+# earlier file. [[socket]] takes the place of everything that earlier files say of sockets.
+#
+# The environment variable at each key wins over the files, and a flag of nodebeatd (--node,
 # --redis, --socket) over both. In a variable, a list is written with commas (/,/data), databases
 # as health=0,sessions=2; an empty one counts as not set. NODEBEAT_CONFIG names another file.
 #
-# nodebeatd --check-config says whether a file is right; --print-config shows what is in force and
-# where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
+# nodebeatd --check-config says whether the files are right; --print-config shows what is in force
+# and where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
 # [watch] and redis.db take effect at the next start.
 
 # The version of this file: an agent that reads another one says so, and what to do, instead of

@@ -118,18 +118,31 @@ Password find_password(Draft& draft, const RedisAddress& address) {
   return found;
 }
 
-void warn_about_config_file(Draft& draft, const RedisAddress& address) {
-  const bool url = !address.password.empty() && draft.origin("redis", "url").level == Level::file;
-  const bool key = !draft.loaded.config.redis.password.empty() &&
-                   draft.origin("redis", "password").level == Level::file;
+// The file of a place such as "/etc/nodebeat/nodebeat.d/cell.toml:3".
+std::string file_of(const Origin& place) {
+  return place.level == Level::file ? place.from.substr(0, place.from.rfind(':')) : std::string();
+}
+
+void warn_about_file(Draft& draft, const std::string& file) {
   struct stat info {};
-  if (!(url || key) || draft.sources.text || ::stat(draft.loaded.file.c_str(), &info) != 0) return;
+  if (file.empty() || draft.sources.text || ::stat(file.c_str(), &info) != 0) return;
   if ((info.st_mode & S_IROTH) != 0) {
-    draft.warning(draft.loaded.file, "holds a password and may be read by every user of this host");
+    draft.warning(file, "holds a password and may be read by every user of this host");
   }
   if (const auto group = reading_group(info)) {
-    draft.loaded.group_readable.push_back({draft.loaded.file, *group});
+    draft.loaded.group_readable.push_back({file, *group});
   }
+}
+
+void warn_about_config_files(Draft& draft, const RedisAddress& address) {
+  std::string by_url;
+  std::string by_key;
+  if (!address.password.empty()) by_url = file_of(draft.origin("redis", "url"));
+  if (!draft.loaded.config.redis.password.empty()) {
+    by_key = file_of(draft.origin("redis", "password"));
+  }
+  warn_about_file(draft, by_url);
+  if (by_key != by_url) warn_about_file(draft, by_key);
 }
 
 void resolve_databases(Draft& draft, RedisConfig& redis) {
@@ -209,7 +222,7 @@ void resolve_redis(Draft& draft) {
                   "key 'redis.password': not used, because redis.password_file is set too");
   }
   Password password = find_password(draft, *address);
-  warn_about_config_file(draft, *address);
+  warn_about_config_files(draft, *address);
 
   redis.url = masked_url(*address);
   redis.address = std::move(*address);

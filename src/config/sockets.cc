@@ -85,6 +85,17 @@ void add_view(Draft& draft) {
   draft.loaded.socket_origins.push_back("default");
 }
 
+// A list of sockets takes the place of what the files before have said of sockets.
+void forget_sockets(Draft& draft) {
+  draft.loaded.config.socket = SocketConfig();
+  set_defaults(draft.loaded.config.socket);
+  for (const Key& key : all_keys()) {
+    if (std::string_view(key.section) == kSocketSection) draft.origin(key) = Origin();
+  }
+  draft.loaded.config.more_sockets.clear();
+  draft.loaded.socket_origins.clear();
+}
+
 void warn_of_mode(Draft& draft, const SocketConfig& socket, const std::string& where) {
   if ((socket.mode & 0006) == 0) return;
   draft.warning(where, "key 'socket.mode': every user of this host may reach the agent");
@@ -100,6 +111,7 @@ bool holds_for_all_sockets(const Key& key) {
 }
 
 void read_sockets(Draft& draft, const Value& tables) {
+  forget_sockets(draft);
   draft.sockets_are_listed = true;
   if (tables.items.size() > kMaxSockets) {
     return draft.error(Place(tables.line), "section 'socket': at most %zu sockets", kMaxSockets);

@@ -373,9 +373,8 @@ std::string Setup::text(const Style& style) const {
   out +=
       "\nOn each node its password file, for nobody but the agent:\n"
       "  sudo install -o nodebeat -g nodebeat -m 0400 FILE /etc/nodebeat/redis-password\n"
-      "and in nodebeat.toml under [redis] password_file = \"/etc/nodebeat/redis-password\" and "
-      "its\n"
-      "own line:\n";
+      "and in /etc/nodebeat/nodebeat.d/cell.toml, under [redis],\n"
+      "password_file = \"/etc/nodebeat/redis-password\" and its own line:\n";
   for (const Done& user : users_) {
     if (node_of_user(user.name).empty()) continue;
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
@@ -385,7 +384,8 @@ std::string Setup::text(const Style& style) const {
       "\nFor nodebeat-audit, where it is installed:\n"
       "  sudo install -o nodebeat-audit -g nodebeat-audit -m 0400 audit.password "
       "/etc/nodebeat-audit/redis-password\n"
-      "and in audit.toml under [redis] password_file = \"/etc/nodebeat-audit/redis-password\" and\n"
+      "and in /etc/nodebeat-audit/audit.d/cell.toml, under [redis],\n"
+      "password_file = \"/etc/nodebeat-audit/redis-password\" and\n"
       "  url = \"" +
       url_of("audit") + "\"\n";
   return out + "\nThen: nodebeatctl redis check --password-file " +

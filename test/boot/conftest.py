@@ -133,7 +133,6 @@ def install(tree, packages, build):
     """What both kinds of machine have in common: the agent, its configuration, what it looks at."""
     tree.write("/etc/nodebeat/nodebeat.toml", CONFIG)
     tree.install(packages, build)
-    tree.write("/etc/nodebeat/nodebeat.toml", CONFIG)  # meson goes over it
     for name, text in UNITS.items():
         tree.write(f"/etc/systemd/system/{name}", text)
     # A call that the filter refuses ends the agent here, instead of failing in silence.

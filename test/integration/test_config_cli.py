@@ -275,6 +275,34 @@ def test_flags_over_environment_over_file(redis_server, make_agent):
     assert len(redis_server.client().keys("node:health:*")) == 1
 
 
+# --- the folder beside the file -----------------------------------------------------------------
+
+
+def test_the_folder_beside_the_file_goes_over_it(run_cli, config):
+    path = config("[node]\nname = 'a'\n[lease]\npatience = '7s'\n")
+    folder = path.with_suffix(".d")
+    folder.mkdir()
+    (folder / "10-cell.toml").write_text("[node]\nname = 'b'\n")
+    (folder / "20-node.toml").write_text("node.name = 'c'\n")
+    (folder / "README").write_text("no TOML")
+    printed = run_cli("--config", path, "--print-config").stdout
+    assert re.search(rf"^name = \"c\" +# from {folder}/20-node.toml:1$", printed, re.M)
+    assert re.search(rf"^patience = \"7s\" +# from {path}:4$", printed, re.M)
+    (folder / "15-wrong.toml").write_text("\n[lease]\npatiense = '8s'\n")
+    for args in ([], ["--check-config"]):
+        done = run_cli("--config", path, *args)
+        assert done.returncode == CONFIG
+        assert f"{folder}/15-wrong.toml:3: key 'lease.patiense': unknown key" in done.stderr
+
+
+def test_the_file_may_be_missing_where_its_folder_is_there(run_cli, tmp_path):
+    (tmp_path / "cell.d").mkdir()
+    (tmp_path / "cell.d" / "node.toml").write_text("[node]\nname = 'b'\n")
+    file = tmp_path / "cell.toml"
+    assert "cell.d/node.toml:2" in run_cli("--config", file, "--print-config").stdout
+    assert "cell.d/node.toml:2" in run_cli("--print-config", NODEBEAT_CONFIG=file).stdout
+
+
 # --- SIGHUP -------------------------------------------------------------------------------------
 
 
@@ -313,6 +341,21 @@ def test_a_bad_file_keeps_what_was(redis_server, make_agent, notify):
     agent.write_config()
     agent.reload()
     agent.wait_for_log("was read again")
+
+
+def test_a_reload_reads_the_folder(redis_server, make_agent):
+    agent = make_agent(redis_server.url())
+    redis_server.wait_for_beat("ook")
+    folder = agent.config.with_suffix(".d")
+    folder.mkdir()
+    (folder / "a.toml").write_text("[heartbeat]\nttl = '60s'\n")
+    agent.reload()
+    agent.wait_for_log("heartbeat.ttl.* has changed")
+    redis_server.wait_for_beat("ook", lambda h: redis_server.beat("ook").ttl_ms > 50000)
+    (folder / "b.toml").write_text("\n[heart]\n")
+    agent.reload()
+    agent.wait_for_log("stays as it was")
+    agent.wait_for_log(re.escape(f"{folder}/b.toml:2: section 'heart'"))
 
 
 def test_a_reload_moves_to_another_redis(make_redis, make_agent):

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "/etc/nodebeat/nodebeat.toml"
+OWN = "/etc/nodebeat/nodebeat.d/cell.toml"
 # systemd-sysusers locks them, and keeps a copy of each that it changes.
 ACCOUNTS = r"/etc/((passwd|group|shadow|gshadow)-?|\.pwd\.lock)$"
 OURS = ["nodebeat", "nodebeat-tools", "nodebeat-audit", "nodebeat-gate", "libnodebeat0", "libnodebeat-dev", "python3-nodebeat"]
@@ -58,8 +60,8 @@ class Tree:
     def install(self, *files, **options):
         for file in files:
             shutil.copy(file, self.path("/tmp"))
-        return self.run("dpkg", "--force-confold", "-i", *(f"/tmp/{Path(f).name}" for f in files),
-                        **options)
+        # A question would be one too many: there is nobody to answer it, so dpkg would fail.
+        return self.run("dpkg", "-i", *(f"/tmp/{Path(f).name}" for f in files), **options)
 
     def boot(self):
         """From here on the maintainer scripts think that systemd runs."""
@@ -105,21 +107,47 @@ def packages():
     return {name: files[0] for name, files in found.items()}
 
 
+def made_anew(file, folder, version, files):
+    """The package with another version, and with further files of configuration."""
+    unpacked = folder / "unpacked"
+    subprocess.run(["dpkg-deb", "-R", file, unpacked], check=True)
+    control = unpacked / "DEBIAN" / "control"
+    control.write_text(re.sub(r"^Version: (.*)$", lambda found: "Version: " + version(found[1]), control.read_text(), flags=re.M))
+    conffiles = unpacked / "DEBIAN" / "conffiles"
+    names = conffiles.read_text().splitlines() if conffiles.exists() else []
+    for name, text in files.items():
+        path = Path(f"{unpacked}{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    conffiles.write_text("".join(f"{name}\n" for name in dict.fromkeys([*names, *files])))
+    made = folder / file.name
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", unpacked, made], check=True,
+                   stdout=subprocess.DEVNULL)
+    return made
+
+
 @pytest.fixture(scope="session")
 def newer(packages, tmp_path_factory):
     """The package of the agent as its next version, whose shipped configuration has changed."""
-    folder = tmp_path_factory.mktemp("newer")
-    unpacked = folder / "unpacked"
-    subprocess.run(["dpkg-deb", "-R", packages["nodebeat"], unpacked], check=True)
-    control = unpacked / "DEBIAN" / "control"
-    version = re.search(r"^Version: (.*)$", control.read_text(), re.M)[1]
-    control.write_text(control.read_text().replace(f"Version: {version}", f"Version: {version}+next"))
-    config = Path(f"{unpacked}{CONFIG}")
-    config.write_text(config.read_text() + "\n# A line that the next version has.\n")
-    file = folder / packages["nodebeat"].name
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", unpacked, file], check=True,
-                   stdout=subprocess.DEVNULL)
-    return file
+    shipped = (ROOT / "config" / "nodebeat.d" / "README").read_text()
+    return made_anew(packages["nodebeat"], tmp_path_factory.mktemp("newer"), "{}+next".format,
+                     {"/etc/nodebeat/nodebeat.d/README": shipped + "A line that the next version has.\n"})
+
+
+# The packages up to 0.1.0 had these as conffiles, with every key in them.
+OLD_CONFFILES = {
+    "nodebeat": (CONFIG, ROOT / "config" / "nodebeat.toml"),
+    "nodebeat-audit": ("/etc/nodebeat-audit/audit.toml", ROOT / "config" / "audit.toml"),
+    "nodebeat-gate": ("/etc/default/nodebeat-gate", 'OPTIONS=""\n'),
+}
+
+
+@pytest.fixture(scope="session")
+def older(packages, tmp_path_factory):
+    """The packages whose configuration everybody had to edit, as their versions before."""
+    return {name: made_anew(packages[name], tmp_path_factory.mktemp(name), "{}~before".format,
+                            {file: text if isinstance(text, str) else text.read_text()})
+            for name, (file, text) in OLD_CONFFILES.items()}
 
 
 @pytest.fixture
@@ -147,10 +175,7 @@ def tree(tmp_path):
 
 
 def name_a_redis(tree):
-    text = tree.path(CONFIG).read_text()
-    changed = re.sub(r"^#url = .*$", 'url = "redis://hog.local:6379/0"', text, count=1, flags=re.M)
-    assert changed != text
-    tree.path(CONFIG).write_text(changed)
+    tree.path(OWN).write_text('[redis]\nurl = "redis://hog.local:6379/0"\n')
 
 
 def test_everything_installs_and_runs(tree, packages):
@@ -167,8 +192,39 @@ def test_everything_installs_and_runs(tree, packages):
 def test_without_systemd_nothing_is_started(tree, packages):
     """As in a container or an image that is being made."""
     said = tree.install(packages["nodebeat"])
-    assert "no Redis is named yet" in said and CONFIG in said and "systemctl enable --now nodebeat" in said
+    assert "no Redis is named yet" in said and OWN in said and "systemctl enable --now nodebeat" in said
     assert not tree.is_enabled()
+
+
+def test_what_a_fresh_installation_says_works_as_it_is_said(tree, packages):
+    said = tree.install(packages["nodebeat"])
+    command = re.search(r"^ +(echo .*)$", said, re.M)[1]
+    tree.run("sh", "-c", command)
+    assert f'url = "redis://hog.local:6379/0"' in tree.run("nodebeatd", "--print-config")
+    assert f"# from {OWN}:1" in tree.run("nodebeatd", "--print-config")
+
+
+def test_a_fresh_installation_names_the_group_and_the_tools(tree, packages, newer):
+    said = tree.install(packages["nodebeat"])
+    assert "adduser USER nodebeat\n" in said and "nodebeatctl is in the package nodebeat-tools" in said
+    assert "adduser" not in tree.install(newer), "an upgrade tells nothing that is known"
+
+
+def test_with_the_tools_there_nothing_is_said_of_them(tree, packages):
+    tree.install(packages["libnodebeat0"], packages["nodebeat-tools"])
+    said = tree.install(packages["nodebeat"])
+    assert "adduser USER nodebeat\n" in said and "nodebeat-tools" not in said
+
+
+def test_one_line_installs_agent_and_tools(tree, packages):
+    """The line of the README, by apt, which fetches nothing: what they need is in the tree."""
+    [line] = re.findall(r"^sudo (apt install .*nodebeat-tools.*)$", (ROOT / "README.md").read_text(), re.M)
+    folder = tree.path("/root/build/packages")
+    folder.mkdir(parents=True)
+    for file in packages.values():
+        shutil.copy(file, folder)
+    tree.run("bash", "-c", f"cd /root && {line.replace('apt install', 'apt-get install -y')}")
+    assert tree.run("nodebeatctl", "--version") and tree.run("nodebeatd", "--version")
 
 
 def test_the_sockets_folder_is_there_and_the_agents(tree, packages):
@@ -239,11 +295,11 @@ def test_a_wrong_configuration_is_named_and_nothing_started(tree, packages):
 def test_an_upgrade_keeps_the_configuration_and_restarts(tree, packages, newer):
     tree.install(packages["nodebeat"])
     name_a_redis(tree)
-    before = tree.path(CONFIG).read_text()
+    before = tree.path(OWN).read_text()
     tree.boot()
     tree.install(newer)
     assert "+next" in tree.run("dpkg-query", "-W", "nodebeat")
-    assert tree.path(CONFIG).read_text() == before
+    assert tree.path(OWN).read_text() == before
     asked = tree.asked()
     assert "--system daemon-reload" in asked
     assert [line for line in asked if line.startswith("invoke")] == ["invoke restart nodebeat.service"]
@@ -260,10 +316,52 @@ def test_an_upgrade_neither_enables_nor_disables(tree, packages, newer):
     assert tree.is_enabled()
 
 
-def test_an_upgrade_takes_the_new_configuration_where_nobody_changed_it(tree, packages, newer):
+def test_an_upgrade_brings_the_new_file_since_nobody_has_to_edit_it(tree, packages, newer):
     tree.install(packages["nodebeat"])
+    name_a_redis(tree)
     tree.install(newer)
-    assert "A line that the next version has." in tree.path(CONFIG).read_text()
+    assert "A line that the next version has." in tree.path("/etc/nodebeat/nodebeat.d/README").read_text()
+
+
+def test_an_upgrade_from_a_file_that_somebody_has_edited_asks_nothing_and_keeps_it(tree, packages, older):
+    tree.install(older["nodebeat"])
+    text = tree.path(CONFIG).read_text()
+    edited = re.sub(r"^#url = .*$", 'url = "redis://hog.local:6379/0"', text, count=1, flags=re.M)
+    assert edited != text
+    tree.path(CONFIG).write_text(edited)
+    tree.boot()
+    assert "***" not in tree.install(packages["nodebeat"]), "dpkg has asked"
+    assert tree.path(CONFIG).read_text() == edited
+    assert f'redis://hog.local:6379/0"' in tree.run("nodebeatd", "--print-config")
+    assert re.search(rf"^url = .*# from {CONFIG}:\d+$", tree.run("nodebeatd", "--print-config"), re.M)
+    assert "invoke restart nodebeat.service" in tree.asked()
+    # A file beside it goes over it.
+    tree.path(OWN).write_text('redis.url = "redis://ook.local"\n')
+    assert f"# from {OWN}:1" in tree.run("nodebeatd", "--print-config")
+
+
+@pytest.mark.parametrize("name", OLD_CONFFILES)
+def test_an_upgrade_takes_a_file_away_that_nobody_has_edited(tree, packages, older, name):
+    beside = [packages["nodebeat"]] if name == "nodebeat-gate" else []
+    tree.install(*beside, older[name])
+    file = tree.path(OLD_CONFFILES[name][0])
+    assert file.exists()
+    tree.install(packages[name])
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("name", OLD_CONFFILES)
+def test_an_upgrade_keeps_a_file_that_somebody_has_edited(tree, packages, older, name):
+    beside = [packages["nodebeat"]] if name == "nodebeat-gate" else []
+    tree.install(*beside, older[name])
+    file = tree.path(OLD_CONFFILES[name][0])
+    with file.open("a") as of:
+        of.write("# a line of somebody's\n")
+    before = file.read_text()
+    tree.install(packages[name])
+    assert file.read_text() == before
+    tree.run("dpkg", "--purge", name)
+    assert not file.exists()
 
 
 def test_an_upgrade_leaves_a_running_agent_whose_configuration_is_now_wrong(tree, packages, newer):
@@ -355,7 +453,7 @@ def test_the_gate_is_there_and_nobody_has_enabled_it(tree, packages):
     tree.install(packages["nodebeat"], packages["nodebeat-gate"])
     assert tree.run("nodebeat-gate", "--version").startswith("nodebeat-gate ")
     assert tree.path("/usr/share/man/man8/nodebeat-gate.8.gz").exists()
-    assert "OPTIONS" in tree.path("/etc/default/nodebeat-gate").read_text()
+    tree.path("/etc/default/nodebeat-gate").write_text('OPTIONS="--http 127.0.0.1:9809"\n')
     assert not [line for line in tree.asked() if re.match(r"invoke (re)?start nodebeat-gate", line)]
     tree.run("dpkg", "--purge", "nodebeat-gate")
     assert "invoke stop nodebeat-gate.socket nodebeat-gate.service" in tree.asked()

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "audit/database.h"
@@ -352,6 +353,34 @@ TEST(AuditOptions, PasswordsComeFromFiles) {
   EXPECT_EQ(loaded->options.consumer, "audit");
   EXPECT_EQ(error_of("[redis]\npassword_file = \"/nowhere/at/all\"\n"),
             "audit.toml:2: key 'redis.password_file': /nowhere/at/all: there is no such file");
+}
+
+TEST(AuditOptions, FilesOfTheFolderGoOverTheFile) {
+  const std::string folder = ::testing::TempDir() + "/audit-files";
+  std::filesystem::create_directories(folder + "/audit.d");
+  const std::string file = folder + "/audit.toml";
+  std::filesystem::remove(file);
+  std::ofstream(folder + "/audit.d/a.toml") << "[audit]\nbatch = 7\nconsumer = \"a\"\n";
+  auto loaded = load_options(file, "store", "");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->options.consumer, "a");
+  std::ofstream(folder + "/audit.d/b.toml") << "\n[audit]\nconsumer = \"b\"\n";
+  std::ofstream(file) << "[audit]\nbatch = 8\n";
+  loaded = load_options(file, "store", "");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->options.consumer, "b");
+  EXPECT_EQ(loaded->options.batch, 7u);
+  std::ofstream(folder + "/audit.d/b.toml") << "[audit]\nbatch = 0\n";
+  std::ofstream(file) << "[redis]\nusername = \"x\"\nurk = 1\n";
+  EXPECT_EQ(load_options(file, "store", "").error().message,
+            file +
+                ": key 'redis.password_file': not set, but redis.url or redis.username names a "
+                "user: that user needs a password\n" +
+                file + ":3: key 'redis.urk': unknown key; did you mean 'url'?\n" + folder +
+                "/audit.d/b.toml:2: key 'audit.batch': integer 0 is out of range: allowed is 1 to "
+                "2000");
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(load_options(file, "store", "").error().message, file + ": No such file or directory");
 }
 
 // config/audit.toml describes each key, with its default.

@@ -1,8 +1,11 @@
 // Unit tests of config/: the file, and what is said about mistakes in it.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
+#include <vector>
 
+#include "config/files.h"
 #include "config_fixture.h"
 #include "rpc/line_limits.h"
 
@@ -200,7 +203,6 @@ TEST_F(Files, AMissingFileIsAnErrorOnlyIfItWasAskedFor) {
   EXPECT_EQ(loaded(sources).config, default_config("hog"));
   sources.file = dir_ + "/none.toml";
   EXPECT_EQ(loaded(sources).config, default_config("hog"));
-  EXPECT_EQ(loaded(sources).file, "");
   sources.file_required = true;
   EXPECT_EQ(error_of(sources), dir_ + "/none.toml: No such file or directory");
   sources.file_required = false;
@@ -222,6 +224,130 @@ TEST_F(Files, TheVariableNamesTheFileUnlessAFlagDid) {
   sources.file_required = false;
   sources.environment = {{"NODEBEAT_CONFIG", dir_ + "/none"}};
   EXPECT_TRUE(contains(error_of(sources), "No such file"));
+}
+
+// --- the folder beside the file ------------------------------------------------------------------
+
+class Folder : public Files {
+ protected:
+  void SetUp() override {
+    Files::SetUp();
+    ASSERT_EQ(::mkdir((dir_ + "/cell.d").c_str(), 0755), 0);
+    sources_.host_name = "hog";
+    sources_.file = dir_ + "/cell.toml";
+    sources_.file_required = true;
+  }
+
+  std::string path(const std::string& name) const { return dir_ + "/cell.d/" + name; }
+  std::string add(const std::string& name, const std::string& text) {
+    return write("cell.d/" + name, text);
+  }
+
+  Sources sources_;
+};
+
+TEST(FilesOf, TheFoldersNameIsTheFilesWithAnotherEnd) {
+  EXPECT_EQ(folder_beside("/etc/nodebeat/nodebeat.toml"), "/etc/nodebeat/nodebeat.d");
+  EXPECT_EQ(folder_beside("cell"), "cell.d");
+}
+
+TEST_F(Folder, LaterFilesGoOverTheOnesBefore) {
+  write("cell.toml", "[node]\nname = \"a\"\n[health]\ndisks = [\"/\", \"/data\"]\n");
+  add("9.toml", "[health]\ndisks = [\"/home\"]\n");
+  const std::string second = add("20-x.toml", "[node]\nname = \"c\"\n");
+  const std::string first = add("10-y.toml", "[node]\nname = \"b\"\n[lease]\npatience = \"9s\"\n");
+  const Loaded result = loaded(sources_);
+  EXPECT_EQ(result.config.node.name, "c");
+  EXPECT_EQ(result.origin_of("node.name"), second + ":2");
+  EXPECT_EQ(result.origin_of("lease.patience"), first + ":4");
+  EXPECT_EQ(result.config.health.disks, std::vector<std::string>{"/home"});
+}
+
+TEST_F(Folder, OnlyFilesThatAreMeantAreRead) {
+  add("README", "not TOML");
+  add(".#cell.toml", "not TOML");
+  add("cell.toml~", "not TOML");
+  add("cell.toml.dpkg-old", "not TOML");
+  EXPECT_EQ(loaded(sources_).config, default_config("hog"));
+}
+
+TEST_F(Folder, TheFileItselfMayBeMissingWhereTheFolderIsThere) {
+  EXPECT_EQ(loaded(sources_).config, default_config("hog"));
+  add("a.toml", "[node]\nname = \"a\"\n");
+  EXPECT_EQ(loaded(sources_).config.node.name, "a");
+  sources_.file_required = false;
+  EXPECT_EQ(loaded(sources_).config.node.name, "a");
+}
+
+TEST_F(Folder, AMistakeNamesItsFileAndTheyComeInTheOrderOfReading) {
+  const std::string file = write("cell.toml", "\n\n\n[redis]\nurk = 1\n");
+  const std::string b = add("b.toml", "[lease]\npatience = 1\n[node]\nnam = 1\n");
+  const std::string a = add("a.toml", "\n[hog]\n");
+  EXPECT_EQ(error_of(sources_),
+            file + ":5: key 'redis.urk': unknown key; did you mean 'url'?\n" + a +
+                ":2: section 'hog': unknown section; did you mean 'log'?\n" + b +
+                ":2: key 'lease.patience': expected a duration such as \"5s\", got integer 1: "
+                "write \"1s\"\n" +
+                b + ":4: key 'node.nam': unknown key; did you mean 'name'?");
+}
+
+TEST_F(Folder, AFileThatCannotBeReadIsNamed) {
+  ASSERT_EQ(::mkdir(path("a.toml").c_str(), 0755), 0);
+  EXPECT_EQ(error_of(sources_), path("a.toml") + ": Is a directory");
+  add("b.toml", "config_version = 2\n[what]\n");
+  EXPECT_TRUE(contains(error_of(sources_), path("b.toml") + ":1: key 'config_version'"));
+}
+
+TEST_F(Folder, MoreFilesThanAnybodyMeantAreRefused) {
+  for (int i = 0; i < 65; ++i) add(std::to_string(i) + ".toml", "");
+  EXPECT_EQ(error_of(sources_), dir_ + "/cell.d: more than 64 files");
+}
+
+TEST_F(Folder, AProbeTakesThePlaceOfThatNameInAFileBefore) {
+  const std::string probe = "[[probe]]\nname = \"x\"\ntype = \"tcp\"\naddress = \"hog:1\"\n";
+  write("cell.toml", probe + "[[probe]]\nname = \"y\"\ntype = \"tcp\"\naddress = \"hog:2\"\n");
+  const std::string a = add("a.toml", "[[probe]]\nname = \"x\"\ntype = \"unix\"\npath = \"/s\"\n");
+  const Loaded result = loaded(sources_);
+  ASSERT_EQ(result.config.probes.size(), 2u);
+  EXPECT_EQ(result.config.probes[0].path, "/s");
+  EXPECT_EQ(result.probe_origins[0], a + ":1");
+  EXPECT_EQ(result.config.probes[1].name, "y");
+  const std::string b = add("b.toml", probe + probe);
+  EXPECT_EQ(error_of(sources_),
+            b + ":5: key 'probe.name': there is already a probe 'x' (" + b + ":1)");
+}
+
+TEST_F(Folder, AListOfSocketsTakesThePlaceOfAllBefore) {
+  write("cell.toml",
+        "[[socket]]\npath = \"/a\"\nmode = \"0600\"\nallow_users = [\"robot\"]\n"
+        "[[socket]]\npath = \"/b\"\nrights = [\"read\"]\n");
+  EXPECT_EQ(loaded(sources_).config.more_sockets.size(), 1u);
+  add("a.toml", "[[socket]]\npath = \"/c\"\n");
+  const Loaded result = loaded(sources_);
+  EXPECT_EQ(result.config.socket.path, "/c");
+  EXPECT_EQ(result.config.socket.mode, 0660u);
+  EXPECT_TRUE(result.config.socket.allow_users.empty());
+  EXPECT_EQ(result.origin_of("socket.mode"), "default");
+  EXPECT_TRUE(result.config.more_sockets.empty());
+  // What [socket] says goes over the first of the list.
+  add("b.toml", "[socket]\nmode = \"0666\"\n");
+  EXPECT_EQ(loaded(sources_).config.socket.path, "/c");
+  EXPECT_EQ(loaded(sources_).config.socket.mode, 0666u);
+}
+
+TEST_F(Folder, TheFileWithThePasswordIsTheOneThatIsLookedAt) {
+  write("cell.toml", "[redis]\nurl = \"redis://hog.local\"\n");
+  const std::string file = add("secret.toml", "[redis]\npassword = \"geheim\"\n");
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  Loaded result = loaded(sources_);
+  ASSERT_EQ(result.warnings.size(), 1u);
+  EXPECT_EQ(result.warnings[0],
+            file + ": holds a password and may be read by every user of this host");
+  ASSERT_EQ(::chmod(file.c_str(), 0640), 0);
+  result = loaded(sources_);
+  EXPECT_TRUE(result.warnings.empty());
+  ASSERT_EQ(result.group_readable.size(), 1u);
+  EXPECT_EQ(result.group_readable[0].path, file);
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -63,8 +65,8 @@ class Files : public testing::Test {
     dir_ = ::mkdtemp(name);
   }
   ~Files() override {
-    for (const std::string& path : paths_) std::remove(path.c_str());
-    ::rmdir(dir_.c_str());
+    std::error_code error;
+    std::filesystem::remove_all(dir_, error);
   }
   std::string write(const std::string& name, const std::string& text, mode_t mode = 0600) {
     const std::string path = dir_ + "/" + name;
@@ -72,12 +74,10 @@ class Files : public testing::Test {
     std::fwrite(text.data(), 1, text.size(), file);
     std::fclose(file);
     ::chmod(path.c_str(), mode);
-    paths_.push_back(path);
     return path;
   }
 
   std::string dir_;
-  std::vector<std::string> paths_;
 };
 
 }  // namespace nb::config

@@ -23,6 +23,11 @@ Where
 .Xr nodebeatd 8
 looks without
 .Fl \\-config .
+No package brings it, and it may be missing.
+.It Pa /etc/nodebeat/nodebeat.d/*.toml
+Read after it: the place of the settings of this computer.
+.It Pa /usr/share/doc/nodebeat/examples/nodebeat.toml
+All keys with their defaults, as a file.
 .El
 .Sh SEE ALSO
 .Xr nodebeatctl 1 ,
