@@ -6,7 +6,8 @@
  * programs on its computer (nodebeat/PROTOCOL.md; for C programs nodebeat/client.h). `nodebeatd` is
  * this library and a main(). A program that embeds an agent does the same as nodebeatd:
  *
- *     nb_agent_options options = {.size = sizeof options, .config_file = "nodebeat.toml"};
+ *     nb_agent_options options = NB_AGENT_OPTIONS_INIT;
+ *     options.config_file = "nodebeat.toml";
  *     nb_agent *agent = NULL;
  *     char error[1024];
  *     if (nb_agent_create(&options, &agent, error, sizeof error) != NB_OK) ...
@@ -64,7 +65,8 @@ enum {
 };
 
 /*
- * How to make an agent. Set `size` and zero the rest. A member that is NULL or 0 is not set. Later
+ * How to make an agent. Begin with NB_AGENT_OPTIONS_INIT, which sets `size` and zeroes the rest. A
+ * member that is NULL or 0 is not set. Later
  * versions append members: a shorter struct of an older program is accepted, and so is a longer
  * one, if what this version does not know in it is zero.
  */
@@ -94,6 +96,8 @@ typedef struct nb_agent_options {
   nb_log_fn log;
   void* log_user;
 } nb_agent_options;
+#define NB_AGENT_OPTIONS_INIT \
+  { sizeof(nb_agent_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /*
  * Makes an agent. Reads and checks the configuration, and connects to nothing yet. On success
@@ -167,6 +171,8 @@ typedef struct nb_agent_stats {
   double ping_ms;          /* the last PING's round trip; negative: none on this connection */
   uint64_t reloads;        /* configurations swapped in */
 } nb_agent_stats;
+#define NB_AGENT_STATS_INIT \
+  { sizeof(nb_agent_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
  * Copies the counters as of the agent's last change. May be called from any thread.

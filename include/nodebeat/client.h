@@ -2,12 +2,13 @@
  * nodebeat/client.h - libnodebeat: gives the state of a robot to the nodebeat agent on this
  * computer, and never waits for the agent.
  *
- *     nb_client_options options = {.size = sizeof options, .name = "robot"};
+ *     nb_client_options options = NB_CLIENT_OPTIONS_INIT;
+ *     options.name = "robot";
  *     nb_client *client = NULL;
  *     char error[256];
  *     if (nb_client_open(&options, &client, error, sizeof error) != NB_OK) ...
  *
- *     nb_robot_state state = {.size = sizeof state};
+ *     nb_robot_state state = NB_ROBOT_STATE_INIT;
  *     state.has = NB_ROBOT_JOINTS_L | NB_ROBOT_IS_CONNECTED_L;
  *     state.joints_l = q, state.joints_l_count = 7, state.is_connected_l = 1;
  *     nb_push_robot_state(client, &state);     // each step of the control loop
@@ -105,9 +106,11 @@ enum {
 };
 
 /*
- * How to open a client. Set `size` and zero the rest; a member that is NULL or 0 has its default.
- * Here and in the other structs that begin with `size`, later versions append members. The shorter
- * struct of an older program is accepted, and so is a longer one whose unknown members are zero.
+ * How to open a client. Begin with NB_CLIENT_OPTIONS_INIT: it sets `size` and zeroes the rest; a
+ * member that is NULL or 0 has its default. Each struct has such a macro, which C from C99 on and
+ * C++ from C++11 on take without a warning. Here and in the other structs that begin with `size`,
+ * later versions append members. The shorter struct of an older program is accepted, and so is a
+ * longer one whose unknown members are zero.
  */
 typedef struct nb_client_options {
   uint32_t size;           /* sizeof(nb_client_options) */
@@ -142,6 +145,8 @@ typedef struct nb_client_options {
   uint32_t deadline_ms;
   uint32_t reserved_2; /* 0 */
 } nb_client_options;
+#define NB_CLIENT_OPTIONS_INIT \
+  { sizeof(nb_client_options), 0, NULL, NULL, NULL, 0, 0, 0, NULL, NULL, 0, 0, 0, 0 }
 
 /* For a robot process: both arms are no longer connected, and an error reports the death. */
 #define NB_WILL_ROBOT                                                                              \
@@ -229,6 +234,8 @@ typedef struct nb_robot_state {
   int64_t timestamp_us; /* the time of this state: microseconds since 1970, UTC. Not set: the time
                            at which the agent takes it */
 } nb_robot_state;
+#define NB_ROBOT_STATE_INIT \
+  { sizeof(nb_robot_state), 0, 0, 0, 0, 0, 0, 0, {0, 0}, NULL, NULL, NULL, NULL, NULL, 0, 0, 0 }
 
 NB_API int nb_push_robot_state(nb_client* client, const nb_robot_state* state);
 
@@ -268,6 +275,12 @@ typedef struct nb_stroke {
   uint8_t is_paused;
   uint8_t reserved[6];
 } nb_stroke;
+#define NB_STROKE_INIT                                                         \
+  {                                                                            \
+    sizeof(nb_stroke), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, { \
+      0, 0                                                                     \
+    }                                                                          \
+  }
 
 /*
  * Starts a stroke session; `has` needs NB_STROKE_TOTAL_STROKES. An event. The agent ends a session
@@ -392,8 +405,10 @@ typedef struct nb_session_options {
   uint32_t timeout_ms;      /* 0: 2000 */
   uint32_t reserved;        /* 0 */
 } nb_session_options;
+#define NB_SESSION_OPTIONS_INIT \
+  { sizeof(nb_session_options), 0, 0, 0, 0, 0 }
 
-/* What is known after a call, also after an error; -1: not known. Set `size` before the call. */
+/* What is known after a call, also after an error; -1: not known. Begin with its INIT. */
 typedef struct nb_session_result {
   uint32_t size;
   uint32_t attempts;        /* of nb_session_change: how often `change` was called */
@@ -404,6 +419,8 @@ typedef struct nb_session_result {
   int64_t subscribers;      /* of nb_session_broadcast: who heard it at Redis */
   uint64_t text_bytes;      /* of the state, or of what is no session, whether or not it fitted */
 } nb_session_result;
+#define NB_SESSION_RESULT_INIT \
+  { sizeof(nb_session_result), 0, 0, 0, 0, 0, 0, 0 }
 
 /* Creates a session; `state` is a JSON object, or NULL: {}. Takes ttl_ms, REPLACE_CORRUPT. */
 NB_API int nb_session_create(nb_client* client, const char* id, const char* state,
@@ -482,7 +499,7 @@ NB_API int nb_session_change(nb_client* client, const char* id, nb_session_chang
 /* --- Looking ------------------------------------------------------------------------------------
  */
 
-/* Counters since nb_client_open(). Set `size` before the call; see nb_client_options. */
+/* Counters since nb_client_open(). Begin with its INIT; see nb_client_options. */
 typedef struct nb_client_stats {
   uint32_t size;
   uint32_t connected;    /* 1 or 0 */
@@ -497,6 +514,8 @@ typedef struct nb_client_stats {
   uint64_t events;        /* messages of subscriptions */
   uint64_t waiting_bytes; /* kept now */
 } nb_client_stats;
+#define NB_CLIENT_STATS_INIT \
+  { sizeof(nb_client_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
  * Copies the counters. Reads the agent's refusals first (one non-blocking system call).
