@@ -124,6 +124,50 @@ def test_man_pages_are_well_formed(page):
         pytest.skip("neither man nor mandoc here")
 
 
+def rendered(page, width):
+    done = subprocess.run(
+        ["man", "-Tascii", "-l", page],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": str(width)},
+    )
+    assert done.returncode == 0, done.stderr
+    return re.sub(".\b", "", done.stdout).splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="there is no man here")
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_man_pages_break_no_name_and_leave_no_heading_alone(page):
+    """A name that is broken cannot be found or copied; a heading, or a colon, announces something."""
+    for width in (64, 80, 100):
+        lines = rendered(page, width)
+        assert not [line for line in lines if re.search(r"\w-$", line)]
+        said = [line for line in lines if line.strip()]
+        for line, following in zip(said[1:], said[2:]):
+            depth, after = (len(text) - len(text.lstrip()) for text in (line, following))
+            # Sections and their parts are at 0 and 3, text at 5 and deeper.
+            assert depth > 3 or after > depth, f"nothing under {line!r}"
+            assert not line.endswith(":") or after >= depth, f"nothing behind {line!r}"
+    assert max(map(len, rendered(page, 80))) <= 80
+
+
+def test_man_pages_refer_to_pages_that_are_there():
+    names = {(page.name.rsplit(".", 1)[0], page.name[-1]) for page in pages()}
+    referred = {(name.replace("\\", ""), section) for page in pages()
+                for name, section in re.findall(r"^\.(?:It )?Xr (\S*nodebeat\S*) (\d)", page.read_text(), re.M)}
+    assert len(referred) >= 7 and referred <= names
+
+
+def test_the_example_of_libnodebeat_compiles_as_it_stands(tmp_path):
+    page = (ROOT / "src/client/man/libnodebeat.3").read_text()
+    program = page.split(".Bd -literal -offset indent\n#include", 1)[1].split(".Ed", 1)[0].replace("\\e", "\\")
+    source = tmp_path / "robot.c"
+    source.write_text("#include" + program)
+    done = subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only",
+                           f"-I{ROOT}/include", source], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_man_page_names_every_command_and_flag(ctl):
     page = (ROOT / "src/ctl/man/nodebeatctl.1").read_text().replace("\\-", "-")
     for command in COMMANDS:

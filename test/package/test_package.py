@@ -185,7 +185,8 @@ def test_everything_installs_and_runs(tree, packages):
     assert version in tree.run("nodebeatctl", "--version")
     assert tree.run("nodebeatd", "--check-config") is not None
     assert "nodebeat" in tree.path("/etc/passwd").read_text(), "the user that the unit runs as"
-    for page in ("man8/nodebeatd.8.gz", "man5/nodebeat.toml.5.gz", "man1/nodebeatctl.1.gz"):
+    for page in ("man8/nodebeatd.8.gz", "man5/nodebeat.toml.5.gz", "man1/nodebeatctl.1.gz",
+                 "man7/nodebeat.7.gz", "man3/libnodebeat.3.gz"):
         assert tree.path(f"/usr/share/man/{page}").exists()
 
 
@@ -483,6 +484,25 @@ def test_python_pushes_with_the_library_and_without(tree, packages):
     assert tree.path("/usr/share/doc/python3-nodebeat/examples/control_loop.py").exists()
     needed = re.split(r",\s*", re.sub(r" \([^)]*\)", "", field(packages["python3-nodebeat"], "Depends")))
     assert needed == ["python3:any"], "the standard library and nothing else"
+
+
+def test_the_examples_build_against_the_package_and_run(tree, packages, tmp_path_factory):
+    tree.install(packages["libnodebeat0"], packages["libnodebeat-dev"])
+    examples = tmp_path_factory.mktemp("examples") / "examples"
+    shutil.copytree(tree.path("/usr/share/doc/libnodebeat-dev/examples"), examples)
+    [description] = tree.path("/usr/lib").glob("*/pkgconfig/nodebeat.pc")
+    libraries = description.parent.parent
+    # This system has neither the header nor the library: what is found is the package's.
+    done = subprocess.run(
+        ["make", "-C", examples], capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "PKG_CONFIG_PATH": str(description.parent),
+             "CPPFLAGS": f"-I{tree.path('/usr/include')} -Werror", "LDFLAGS": f"-L{libraries}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for program in ("push", "robot_sim"):
+        shutil.copy(examples / program, tree.path("/usr/bin"))
+    assert "push: " in tree.run("push", check=False)
+    assert "no agent, I go on without it" in tree.run("robot_sim", "--seconds", "0.1")
 
 
 def test_lintian_finds_nothing(packages):

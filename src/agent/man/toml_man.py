@@ -10,6 +10,7 @@ HEAD = """\
 .Dd November 20, 2026
 .Dt NODEBEAT.TOML 5
 .Os
+.hlm 0
 .Sh NAME
 .Nm nodebeat.toml
 .Nd configuration of the nodebeat agent
@@ -38,6 +39,8 @@ All keys with their defaults, as a file.
 ENVIRONMENT = r"^(NODEBEAT_\w+( or NODEBEAT_\w+)*\.?)$"
 # In the page nothing is commented out.
 COMMENTED = ("the lines commented out below show the defaults", "the values below are the defaults")
+# There what follows in the file stands above.
+EXAMPLE = (r"(\.?) Example:$", r". The value above is an example.")
 
 
 def escape(text):
@@ -48,7 +51,7 @@ def escape(text):
 
 def prose(lines):
     """One sentence a line, as mdoc wants it, of comment lines."""
-    text = " ".join(lines).strip()
+    text = re.sub(*EXAMPLE, " ".join(lines).strip())
     sentences = [s for s in re.split(r"(?<=[.!?]) +(?=\S)", text) if s]
     return [escape(re.sub(ENVIRONMENT, r"Environment: \1", s)) for s in sentences]
 
