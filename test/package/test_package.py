@@ -207,14 +207,14 @@ def test_what_a_fresh_installation_says_works_as_it_is_said(tree, packages):
 
 def test_a_fresh_installation_names_the_group_and_the_tools(tree, packages, newer):
     said = tree.install(packages["nodebeat"])
-    assert "adduser USER nodebeat\n" in said and "nodebeatctl is in the package nodebeat-tools" in said
-    assert "adduser" not in tree.install(newer), "an upgrade tells nothing that is known"
+    assert "usermod -aG nodebeat USER\n" in said and "nodebeatctl is in the package nodebeat-tools" in said
+    assert "usermod" not in tree.install(newer), "an upgrade tells nothing that is known"
 
 
 def test_with_the_tools_there_nothing_is_said_of_them(tree, packages):
     tree.install(packages["libnodebeat0"], packages["nodebeat-tools"])
     said = tree.install(packages["nodebeat"])
-    assert "adduser USER nodebeat\n" in said and "nodebeat-tools" not in said
+    assert "usermod -aG nodebeat USER\n" in said and "nodebeat-tools" not in said
 
 
 def test_one_line_installs_agent_and_tools(tree, packages):
@@ -412,7 +412,7 @@ def test_removing_stops_and_keeps_the_configuration(tree, packages):
     stops = [line for line in tree.asked() if line.startswith("invoke stop")]
     assert stops == ["invoke stop nodebeat.socket nodebeat.service nodebeat@*.service "
                      "nodebeat-boot.service"]
-    assert "hog.local" in tree.path(CONFIG).read_text()
+    assert "hog.local" in tree.path(OWN).read_text()
     assert not tree.path("/usr/sbin/nodebeatd").exists()
     assert not list(tree.path("/run").glob("nodebeat*"))
 
