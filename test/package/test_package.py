@@ -218,13 +218,13 @@ def test_with_the_tools_there_nothing_is_said_of_them(tree, packages):
 
 
 def test_one_line_installs_agent_and_tools(tree, packages):
-    """The line of the README, by apt, which fetches nothing: what they need is in the tree."""
-    [line] = re.findall(r"^sudo (apt install .*nodebeat-tools.*)$", (ROOT / "README.md").read_text(), re.M)
-    folder = tree.path("/root/build/packages")
-    folder.mkdir(parents=True)
+    """The line of the documentation, by apt, which fetches nothing: what they need is in the tree."""
+    [line] = re.findall(r"^sudo (apt install .*nodebeat-tools.*)$", (ROOT / "docs/installation.md").read_text(), re.M)
+    folder = tree.path("/root/packages")
+    folder.mkdir()
     for file in packages.values():
         shutil.copy(file, folder)
-    tree.run("bash", "-c", f"cd /root && {line.replace('apt install', 'apt-get install -y')}")
+    tree.run("sh", "-c", f"cd /root/packages && {line.replace('apt install', 'apt-get install -y')}")
     assert tree.run("nodebeatctl", "--version") and tree.run("nodebeatd", "--version")
 
 
