@@ -126,12 +126,14 @@ class Demo:
 
     def leave(self):
         """Their farewells are shown as well."""
-        if self.view:
-            self.cell.thaw_redis()
-            self.cell.say_farewell()
-            self.look()
-            self.view.end()
-        self.cell.end()
+        try:
+            if self.view:
+                self.cell.thaw_redis()
+                self.cell.say_farewell()
+                self.look()
+                self.view.end()
+        finally:
+            self.cell.end()
 
     def summary(self):
         if self.view and self.view.is_live:
@@ -174,6 +176,9 @@ def main():
     folder = new_folder()
     try:
         return Demo(options, folder).run()
+    except (BrokenPipeError, termios.error):  # nobody sees it any more: the reader of the pipe, or the terminal, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -106,6 +106,17 @@ def test_a_signal_ends_all_of_it(demo, environment, closing, folder, number):
     assert list(folder.iterdir()) == []
 
 
+def test_a_reader_that_goes_ends_all_of_it(demo, environment, folder):
+    process = subprocess.Popen(demo, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert process.stderr.read() == "", "nobody asked for a traceback"
+    assert list(folder.iterdir()) == []
+    process.stderr.close()
+
+
 def test_somebody_elses_redis_is_not_stopped(demo, environment, redis_server):
     environment["REDIS_URL"] = f"redis://127.0.0.1:{redis_server.port}"
     done = subprocess.run(demo, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200)

@@ -4,6 +4,7 @@ The blocks of a page run in their order and in one folder, on a node named hog w
 that begins with the name of a file is that file. Blocks of sh, python, c and toml count; others are what is printed.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -180,3 +181,15 @@ def test_each_key_that_is_written_is_in_the_schema():
     schema = (ROOT / "docs" / "schema.md").read_text()
     assert len(keys) > 15
     assert {key for key in keys - {"state.set"} if f"`{key}`" not in schema} == set()
+
+
+@pytest.mark.own_users("it logs in by a URL without a password")
+def test_each_member_that_is_written_is_in_the_schema(hog):
+    _, server = hog
+    store = server.client()
+    schema = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "schema.md").read_text()))
+    session = store.hget("nodebeat:strokes", "hog")
+    written = [("node:health:hog", "health"), ("robot:state:hog", "state"), (f"stroke:progress:{session}", "progress")]
+    for key, field in written:
+        members = json.loads(store.hget(key, field)).keys()
+        assert len(members) > 10 and members <= schema, (key, members - schema)
