@@ -67,14 +67,16 @@ class Demo:
             self.cell.start_redis()
         self.reader = Reader(self.cell.url, self.cell.node, datetime.now(timezone.utc).strftime(TIMESTAMP))
         self.reader.look()  # it listens before the agent is there, and so hears it come up
-        print("Redis: %s, %s" % (self.reader.where, "yours, from REDIS_URL" if url else "private"), flush=True)
+        where = "Redis: %s, %s" % (self.reader.where, "yours, from REDIS_URL" if url else "private")
         self.cell.start_agent()
         self.cell.start_robot()
         if self.options.page:
-            print("The page of the cell: %s" % self.cell.start_gate(), flush=True)
+            where += "; the page of the cell: %s" % self.cell.start_gate()
+        print(where, flush=True)
         is_live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.view = Screen() if is_live else Lines()
         self.scene = Scene()
+        self.scene.where = where
         self.began = time.monotonic()
         return Story(self.cell, self.reader, self.view, self.scene, is_own_redis=not url)
 

@@ -15,6 +15,7 @@ class Scene:
 
     def __init__(self):
         self.title = ""
+        self.where = ""  # what can be looked at, by its address
         self.text = ""  # what is shown, and why that matters
         self.facts = []  # lines that change
         self.shown = []  # what the chapters before have shown
@@ -186,7 +187,7 @@ class Screen:
         return self.paint("1", line[:columns]) + ("  " + details)[:max(columns - len(line), 0)]
 
     def story(self, scene, columns):
-        lines = [self.paint("1", scene.title[:columns]), ""]
+        lines = [self.paint("1", scene.title[:columns]), self.paint("2", scene.where[:columns])]
         lines += textwrap.wrap(scene.text, columns)
         for fact in scene.facts:
             lines += textwrap.wrap(fact, columns, initial_indent="  ", subsequent_indent="    ", break_long_words=True,
