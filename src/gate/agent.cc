@@ -162,8 +162,9 @@ void Agent::on_hello(json::View message) {
 
 void Agent::on_notification(std::string_view method, json::View params) {
   if (method == "event.gap") return tell_event({true, {}, params});
-  if (method != "event") return;
   std::string scratch;
+  if (method == "event.replayed") return tell_replayed(params["mark"].string(scratch).value_or(""));
+  if (method != "event") return;
   const auto channel = params["channel"].string(scratch);
   if (channel) tell_event({false, *channel, params});
 }
@@ -368,6 +369,14 @@ void Agent::tell_event(const AgentEvent& event) {
     AgentListener* const listener = listeners_[i];
     if (listener == nullptr) continue;
     if (event.is_gap || (fits && listener->wants(channel_))) listener->events_.on_event(event);
+  }
+  if (--handing_out_ == 0) std::erase(listeners_, nullptr);
+}
+
+void Agent::tell_replayed(std::string_view mark) {
+  ++handing_out_;
+  for (size_t i = 0; i < listeners_.size(); ++i) {
+    if (listeners_[i] != nullptr) listeners_[i]->events_.on_replayed(mark);
   }
   if (--handing_out_ == 0) std::erase(listeners_, nullptr);
 }

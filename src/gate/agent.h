@@ -134,6 +134,7 @@ class Agent {
   void fail_calls();
   void tell_presence(bool there);
   void tell_event(const AgentEvent& event);
+  void tell_replayed(std::string_view mark);
   void watch_deadline();
   void write(std::string_view method, uint64_t id, std::string_view params);
   size_t unsent_bytes() const;
@@ -209,6 +210,9 @@ class AgentListener {
     Delegate<void(bool)> on_presence;
     // The agent has taken the subscription (null), or has refused it.
     Delegate<void(const CallFailure*)> on_subscribed;
+    // A replay with this `mark` has brought the past (PROTOCOL.md, 3.4.5.5). All listeners are
+    // told.
+    Delegate<void(std::string_view)> on_replayed;
   };
 
   // Without channels and patterns it hears of the presence only. A pattern is Redis' ('*', '?',

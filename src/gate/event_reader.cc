@@ -9,6 +9,11 @@
 namespace nb::gate {
 namespace {
 
+// Of the past, which comes as quickly as it is read: an agent that takes longer hangs.
+constexpr Duration kMostForPast = std::chrono::seconds(5);
+// What happens together comes within so long.
+constexpr Duration kQuiet = std::chrono::milliseconds(50);
+
 std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
   std::string out;
   json::Writer writer(out);
@@ -18,6 +23,7 @@ std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
   } else {
     writer.key("since").string(since);
   }
+  writer.key("mark").string("past");
   writer.end_object();
   return out;
 }
@@ -68,13 +74,21 @@ void EventReader::on_inspected(const CallAnswer& answer) {
                     AgentListener::Events{
                         Delegate<void(const AgentEvent&)>::to<&EventReader::on_event>(this),
                         Delegate<void(bool)>::to<&EventReader::on_presence>(this),
-                        Delegate<void(const CallFailure*)>::to<&EventReader::on_subscribed>(this)},
+                        Delegate<void(const CallFailure*)>::to<&EventReader::on_subscribed>(this),
+                        Delegate<void(std::string_view)>::to<&EventReader::on_replayed>(this)},
                     replay_of(wish_, heard_.cursor));
 }
 
 void EventReader::on_subscribed(const CallFailure* failure) {
   if (failure != nullptr) return fail(*failure);
-  if (!is_full_ && heard_.events.empty()) time_.start(wish_.wait);
+  if (!is_full_ && !past_has_come_) time_.start(kMostForPast);
+}
+
+void EventReader::on_replayed(std::string_view) {
+  past_has_come_ = true;
+  if (is_full_) return;
+  if (!heard_.events.empty() || wish_.wait == Duration::zero()) return done_.request();
+  time_.start(wish_.wait);
 }
 
 void EventReader::on_event(const AgentEvent& event) {
@@ -117,7 +131,7 @@ void EventReader::take(std::string event, std::string_view id) {
     is_full_ = true;
     return done_.request();
   }
-  time_.start(wish_.quiet);
+  if (past_has_come_) time_.start(kQuiet);
 }
 
 void EventReader::on_presence(bool there) {
@@ -129,7 +143,11 @@ void EventReader::on_presence(bool there) {
 }
 
 void EventReader::on_time() {
-  done_.request();
+  if (past_has_come_) return done_.request();
+  CallFailure failure;
+  failure.kind = CallFailure::Kind::silent;
+  failure.words = "the agent does not tell what was recorded";
+  fail(failure);
 }
 
 void EventReader::fail(const CallFailure& failure) {

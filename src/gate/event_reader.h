@@ -20,11 +20,10 @@ class EventReader {
     // Where to begin: behind this event (or timestamp), or with the last so many, or now.
     std::string since;
     int64_t last = 0;
-    std::string node;                                // only what this node has recorded; empty: all
-    size_t most = 100;                               // events; of the past the latest are kept
-    size_t most_bytes = 0;                           // of their JSON together
-    Duration wait{};                                 // for the first event
-    Duration quiet = std::chrono::milliseconds(50);  // without an event: that were all
+    std::string node;       // only what this node has recorded; empty: all
+    size_t most = 100;      // events; of the past the latest are kept
+    size_t most_bytes = 0;  // of their JSON together
+    Duration wait{};        // for the first event of the present; zero: only the past is wanted
   };
   struct Heard {
     std::vector<std::string> events;  // each a JSON object
@@ -42,6 +41,7 @@ class EventReader {
   void on_event(const AgentEvent& event);
   void on_presence(bool there);
   void on_subscribed(const CallFailure* failure);
+  void on_replayed(std::string_view mark);
   void on_time();
   void on_turn();
   void take(std::string event, std::string_view id);
@@ -54,6 +54,7 @@ class EventReader {
   Heard heard_;
   size_t bytes_ = 0;
   bool is_full_ = false;
+  bool past_has_come_ = false;
   std::string scratch_;
   Agent agent_;
   AgentCall inspect_;

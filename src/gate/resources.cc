@@ -9,6 +9,7 @@
 #include "gate/event_reader.h"
 #include "gate/outcome.h"
 #include "gate/status.h"
+#include "gate/strokes.h"
 #include "terminal/text.h"
 #include "wire/keys.h"
 
@@ -126,53 +127,44 @@ class ReadProgress final : public Read {
  public:
   ReadProgress(ToolContext& context, std::string_view uri, mcp::Reply reply)
       : Read(context, uri, reply) {
-    next(get_question(wire::kStrokesKey));
+    next(search_.first());
   }
 
  private:
-  struct Stroke {
-    std::string node, session;
-  };
-
   void on_answer(const CallAnswer& answer) override {
     if (!answer.ok() && answer.failure->name != "not_found") return refuse(*answer.failure);
-    if (!has_list_) {
-      has_list_ = true;
-      if (answer.ok()) take_list(answer.result["value"]);
-    } else if (answer.ok()) {
-      const Stroke& stroke = strokes_[at_ - 1];
-      std::string one;
-      add_text(one, "node_id", stroke.node);
-      add_text(one, "session_id", stroke.session);
-      add_age(one, answer.result["value"]["timestamp"]);
-      add_bounded(one, "progress", answer.result["value"], 2048);
-      list_ += (list_.empty() ? "{" : ",{") + one + '}';
+    if (!is_found_) {
+      if (const auto question = search_.take(answer)) return next(*question);
+      is_found_ = true;
+      at_ = search_.sessions().begin();
+    } else {
+      if (answer.ok()) take_progress(answer.result["value"]);
+      ++at_;
     }
-    if (at_ < strokes_.size())
-      return next(get_question(wire::stroke_progress_key(strokes_[at_++].session)));
+    if (at_ != search_.sessions().end() && read_++ < kMostStrokes) {
+      return next(get_question(wire::stroke_progress_key(at_->second.name)));
+    }
     std::string members;
     add_raw(members, "strokes", '[' + list_ + ']');
-    if (left_out_ > 0) add_integer(members, "left_out", left_out_);
+    const auto left_out = std::distance(at_, search_.sessions().end());
+    if (left_out > 0) add_integer(members, "left_out", left_out);
     tell(std::move(members));
   }
 
-  void take_list(json::View strokes) {
-    std::string scratch;
-    for (const json::Member& member : strokes.members()) {
-      const std::string session(member.value.string(scratch_).value_or(""));
-      if (session.empty()) continue;
-      if (strokes_.size() == kMostStrokes) {
-        ++left_out_;
-        continue;
-      }
-      strokes_.push_back({std::string(member.name(scratch)), session});
-    }
+  void take_progress(json::View progress) {
+    if (!StrokeSearch::runs(at_->second, progress)) return;
+    std::string one;
+    add_text(one, "node_id", at_->first);
+    add_text(one, "session_id", at_->second.name);
+    add_age(one, progress["timestamp"]);
+    add_bounded(one, "progress", progress, 2048);
+    list_ += (list_.empty() ? "{" : ",{") + one + '}';
   }
 
-  bool has_list_ = false;
-  std::vector<Stroke> strokes_;
-  size_t at_ = 0;
-  int64_t left_out_ = 0;
+  StrokeSearch search_;
+  bool is_found_ = false;
+  StrokeSearch::Sessions::const_iterator at_;
+  size_t read_ = 0;
   std::string list_;
 };
 
@@ -231,13 +223,7 @@ class ReadEvents final : public mcp::Work {
         node_(node),
         reply_(reply),
         reader_(context.loop, context.agent.socket(),
-                {.patterns = {"*"},
-                 .last = 1000,
-                 .node = node,
-                 .most = 50,
-                 .most_bytes = kRoom,
-                 .wait = 1s,
-                 .quiet = 200ms},
+                {.patterns = {"*"}, .last = 1000, .node = node, .most = 50, .most_bytes = kRoom},
                 Delegate<void(EventReader::Heard&)>::to<&ReadEvents::on_done>(this)) {
     ++context_.readings;
   }

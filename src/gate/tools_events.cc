@@ -1,6 +1,4 @@
 // Tools that hear: recorded events of the past, and new ones.
-#include <algorithm>
-
 #include "gate/event_reader.h"
 #include "gate/outcome.h"
 #include "gate/tools.h"
@@ -8,14 +6,9 @@
 namespace nb::gate {
 namespace {
 
-using namespace std::chrono_literals;
 using mcp::Given;
 using mcp::Reply;
 using mcp::WorkPtr;
-
-// The past comes within so long, or not at all; and that much time without an event is its end.
-constexpr Duration kPast = 1s;
-constexpr Duration kPastQuiet = 200ms;
 
 constexpr mcp::Argument kSubscribeArguments[] = {
     {.name = "channels",
@@ -129,7 +122,7 @@ WorkPtr subscribe_events(ToolContext& context, Given given, Reply reply) {
   EventReader::Wish wish;
   add_channels(wish, given);
   wish.since = given.text("cursor");
-  wish.wait = std::max<Duration>(std::chrono::seconds(given.integer("timeout", 30)), kPastQuiet);
+  wish.wait = std::chrono::seconds(given.integer("timeout", 30));
   return read_events(context, std::move(wish), reply);
 }
 
@@ -140,8 +133,6 @@ WorkPtr recent_events(ToolContext& context, Given given, Reply reply) {
   wish.most = static_cast<size_t>(given.integer("limit", 20));
   // Of one node: others' events are read as well, and passed over.
   wish.last = wish.node.empty() ? static_cast<int64_t>(wish.most) : 1000;
-  wish.wait = kPast;
-  wish.quiet = kPastQuiet;
   return read_events(context, std::move(wish), reply);
 }
 

@@ -144,6 +144,9 @@ WorkPtr redis_info(ToolContext& context, Given, Reply reply) {
     add_group("memory", {"used_memory_bytes", "maxmemory_bytes", "maxmemory_policy"});
     add_group("clients", {"connected_clients", "user"});
     add_group("config", {"protected_mode", "has_password", "maxmemory_policy", "maxmemory_bytes"});
+    for (const char* name : {"databases", "slowlog"}) {
+      if (result[name].exists()) add_raw(info, name, result[name].raw());
+    }
     return success("This is what the server reports. null: the agent's user may not see it.", info);
   });
 }
@@ -258,9 +261,10 @@ constexpr ToolEntry kTools[] = {
     {{.name = "redis_info",
       .title = "The Redis server",
       .words = "What the cell's Redis server reports of itself: version, role, memory, clients, "
-               "persistence, settings, the difference of its clock.",
+               "persistence, settings, the difference of its clock, the databases that have keys, "
+               "the latest slow commands.",
       .output_schema = NB_OUTPUT(
-          R"(,"info":{"type":"object"},"memory":{"type":"object"},"clients":{"type":"object"},"config":{"type":"object"})")},
+          R"(,"info":{"type":"object"},"memory":{"type":"object"},"clients":{"type":"object"},"config":{"type":"object"},"databases":{"type":["array","null"]},"slowlog":{"type":["array","null"]})")},
      rpc::Right::read,
      &redis_info},
     {{.name = "doctor",

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "gate/ask.h"
 #include "gate/outcome.h"
+#include "gate/strokes.h"
 #include "gate/tools.h"
 #include "wire/keys.h"
 
@@ -77,25 +78,32 @@ class Progress final : public Steps {
  public:
   Progress(ToolContext& context, std::string node, Reply reply)
       : Steps(context.agent), node_(std::move(node)), reply_(reply) {
-    next(get_question(wire::kStrokesKey));
+    next(search_.first());
   }
 
  private:
   void on_answer(const CallAnswer& answer) override {
-    if (!session_.empty()) {
-      if (answer.ok()) {
-        std::string members;
-        add_text(members, "session_id", session_);
-        add_bounded(members, "data", answer.result["value"]);
-        return reply_.tool(
-            success("This is the progress of the stroke session that runs.", members));
-      }
-      return refuse(*answer.failure);
-    }
+    if (session_.name.empty()) return on_found(answer);
     if (!answer.ok() && answer.failure->name != "not_found") return refuse(*answer.failure);
-    std::string scratch;
-    if (answer.ok()) session_ = answer.result["value"][node_].string(scratch).value_or("");
-    if (!session_.empty()) return next(get_question(wire::stroke_progress_key(session_)));
+    if (!answer.ok() || !StrokeSearch::runs(session_, answer.result["value"])) return tell_none();
+    std::string members;
+    add_text(members, "session_id", session_.name);
+    add_bounded(members, "data", answer.result["value"]);
+    reply_.tool(success("This is the progress of the stroke session that runs.", members));
+  }
+
+  void on_found(const CallAnswer& answer) {
+    if (!answer.ok() && answer.failure->name != "not_found") return refuse(*answer.failure);
+    const auto question = search_.take(answer);
+    const auto found = search_.sessions().find(node_);
+    const bool is_known = found != search_.sessions().end();
+    if (question && !(is_known && found->second.is_listed)) return next(*question);
+    if (!is_known) return tell_none();
+    session_ = found->second;
+    next(get_question(wire::stroke_progress_key(session_.name)));
+  }
+
+  void tell_none() {
     reply_.tool(failure("not_found", "No stroke session runs on node " + node_ +
                                          ". state://stroke/progress tells of all that run."),
                 true);
@@ -105,7 +113,9 @@ class Progress final : public Steps {
     reply_.tool(failure(error_of(why), words_of(why, false) + ' ' + advice_for_get(why)), true);
   }
 
-  std::string node_, session_;
+  std::string node_;
+  StrokeSearch search_;
+  StrokeSearch::Session session_;
   Reply reply_;
 };
 

@@ -134,6 +134,7 @@ def test_doctor_and_redis_info(mcp, cell):
     assert found["problems"] == 0 and {f["check"] for f in found["findings"]} >= {"socket", "link"}
     info = mcp.tool("redis_info")
     assert info["info"]["role"] == "master" and info["memory"]["used_memory_bytes"] > 0
+    assert info["databases"][0]["keys"] > 0
 
 
 def test_state_is_read_and_set(mcp, cell):
@@ -149,6 +150,23 @@ def test_state_is_read_and_set(mcp, cell):
     session = cell.client.call("stroke.start", total_strokes=7, ack="stored")["session_id"]
     progress = mcp.tool("get_state", key="stroke:progress")
     assert progress["session_id"] == session and progress["data"]["total_strokes"] == 7
+
+
+@pytest.mark.own_users("writes the progress as another program would")
+def test_a_stroke_of_another_program_is_found(mcp, cell):
+    def put(session, **progress):
+        cell.redis.hset(f"stroke:progress:{session}", "progress", json.dumps({"timestamp": "2026-11-20T14:03:07", **progress}))
+
+    put("stroke_hog_1795183000", total_strokes=3, is_executing=True)
+    put("stroke_hog_1795183200", total_strokes=5, is_executing=True)
+    put("stroke_eek_1795183200", total_strokes=5, is_executing=False)
+    progress = mcp.tool("get_state", key="stroke:progress", node_id="hog")
+    assert progress["session_id"] == "stroke_hog_1795183200" and progress["data"]["total_strokes"] == 5
+    assert mcp.tool("get_state", key="stroke:progress", node_id="eek")["error"] == "not_found"
+    assert mcp.tool("get_state", key="stroke:progress", node_id="ook")["error"] == "not_found"
+    own = cell.client.call("stroke.start", total_strokes=7, ack="stored")["session_id"]
+    strokes = mcp.read("state://stroke/progress")["strokes"]
+    assert [(s["node_id"], s["session_id"]) for s in strokes] == [("hog", "stroke_hog_1795183200"), ("ook", own)]
 
 
 def test_keys_of_the_schema_are_refused_with_what_to_do(mcp):

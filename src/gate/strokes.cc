@@ -1,0 +1,75 @@
+#include "gate/strokes.h"
+
+#include "base/name.h"
+#include "base/text.h"
+#include "gate/outcome.h"
+#include "wire/keys.h"
+
+namespace nb::gate {
+namespace {
+
+constexpr std::string_view kPrefix = "stroke:progress:stroke_";
+
+Question page_from(std::string_view cursor) {
+  std::string params;
+  add_text(params, "prefix", kPrefix);
+  add_integer(params, "limit", 1000);
+  if (!cursor.empty()) add_text(params, "cursor", cursor);
+  return {"state.list", '{' + params + '}'};
+}
+
+std::optional<uint64_t> take_number(std::string_view& name) {
+  const size_t at = name.rfind('_');
+  if (at == name.npos) return std::nullopt;
+  const auto number = parse_number<uint64_t>(name.substr(at + 1));
+  if (number) name = name.substr(0, at);
+  return number;
+}
+
+}  // namespace
+
+Question StrokeSearch::first() const {
+  std::string params;
+  add_text(params, "key", wire::kStrokesKey);
+  return {"state.get", '{' + params + '}'};
+}
+
+std::optional<Question> StrokeSearch::take(const CallAnswer& answer) {
+  if (pages_++ < 0) {
+    if (answer.ok()) take_list(answer.result["value"]);
+    return page_from({});
+  }
+  if (!answer.ok()) return std::nullopt;  // what the agents list is known all the same
+  std::string scratch;
+  for (const json::View key : answer.result["keys"].elements()) {
+    take_key(key.string(scratch).value_or(""));
+  }
+  const auto cursor = answer.result["cursor"].string(scratch);
+  if (!cursor || pages_ >= kMostPages) return std::nullopt;
+  return page_from(*cursor);
+}
+
+void StrokeSearch::take_list(json::View by_node) {
+  std::string node, session;
+  for (const json::Member& member : by_node.members()) {
+    const std::string_view name = member.value.string(session).value_or("");
+    if (!name.empty()) sessions_[std::string(member.name(node))] = {std::string(name), true, 0};
+  }
+}
+
+// stroke_{node}_{seconds}. What has microseconds behind these is an agent's: it is listed, or has
+// ended. Of a node's sessions the latest one counts.
+void StrokeSearch::take_key(std::string_view key) {
+  if (!key.starts_with(kPrefix)) return;
+  std::string_view node = key.substr(kPrefix.size());
+  const auto seconds = take_number(node);
+  if (!seconds || !is_name(node)) return;
+  constexpr uint64_t kYear2001 = 1'000'000'000;  // since then, seconds have ten digits
+  if (*seconds < kYear2001) return;
+  Session& session = sessions_[std::string(node)];
+  if (session.is_listed || session.seconds > *seconds) return;
+  session = {std::string(key.substr(kPrefix.size() - std::string_view("stroke_").size())), false,
+             *seconds};
+}
+
+}  // namespace nb::gate

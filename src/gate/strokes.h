@@ -1,0 +1,45 @@
+// StrokeSearch: which stroke sessions run, and on which node. Agents list theirs; those of other
+// programs, which write the progress themselves, are found by their keys.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gate/ask.h"
+
+namespace nb::gate {
+
+class StrokeSearch {
+ public:
+  struct Session {
+    std::string name;
+    // An agent lists it. Another program's may have ended: its progress tells (is_executing).
+    bool is_listed = false;
+    uint64_t seconds = 0;  // when it began, as its name says
+  };
+  // By nodes.
+  using Sessions = std::map<std::string, Session>;
+
+  Question first() const;
+  // The next question, or nothing: sessions() is complete, or `failed` says why it is not.
+  std::optional<Question> take(const CallAnswer& answer);
+
+  const Sessions& sessions() const { return sessions_; }
+  static bool runs(const Session& session, json::View progress) {
+    return session.is_listed || progress["is_executing"].boolean().value_or(false);
+  }
+
+ private:
+  // A server with more keys is not walked to its end.
+  static constexpr int kMostPages = 4;
+
+  void take_list(json::View by_node);
+  void take_key(std::string_view key);
+
+  Sessions sessions_;
+  int pages_ = -1;  // the list of the agents comes first
+};
+
+}  // namespace nb::gate
