@@ -18,6 +18,9 @@ constexpr Duration kTick = 5s;
 // Redis and the sessions are looked at each fifth time.
 constexpr uint64_t kSeldom = 5;
 constexpr size_t kMostEvent = 8 * 1024;
+// So long a look may show what was before an event: the agent's view is up to a second old, and the
+// look itself takes time.
+constexpr Duration kEventHolds = 2s;
 
 constexpr std::string_view kPage = R"({"limit":1000})";
 constexpr std::string_view kSessions = R"({"limit":50})";
@@ -46,6 +49,12 @@ void put_health(json::Writer& out, json::View health) {
   }
   out.end_object();
 }
+
+// What an event on a node's channel says of the node's state.
+constexpr struct {
+  std::string_view type, state;
+} kStateOf[] = {{"node_suspect", "suspect"}, {"node_cleared", "up"}, {"node_lost", "down"},
+                {"node_down", "down"},       {"node_up", "up"},      {"node_returned", "up"}};
 
 // Without its age, which changes with each look; the page counts for itself from `last_seen`.
 std::string node_text(json::View standing, json::View last_seen, json::View health) {
@@ -123,8 +132,11 @@ void CellView::begin() {
       agent_, std::vector<std::string>{std::string(kProgressChannel), "stroke:events:session"},
       std::vector<std::string>{"node:events:*", "error:events:*"},
       AgentListener::Events{Delegate<void(const AgentEvent&)>::to<&CellView::on_event>(this),
-                            Delegate<void(bool)>::to<&CellView::on_presence>(this)},
-      R"({"last":50})");
+                            Delegate<void(bool)>::to<&CellView::on_presence>(this),
+                            {},
+                            Delegate<void(std::string_view)>::to<&CellView::on_replayed>(this)},
+      R"({"last":50,"mark":"past"})");
+  is_present_ = false;
   looks_ = 0;
   plan_look();
   tick_.start(kTick);
@@ -142,6 +154,7 @@ void CellView::end() {
   under_way_ = 0;
   for (Texts* texts : {&parts_, &nodes_, &found_, &strokes_}) texts->clear();
   unknown_.clear();
+  told_by_event_.clear();
   events_.clear();
   untold_.clear();
 }
@@ -363,11 +376,41 @@ void CellView::on_event(const AgentEvent& event) {
     text = event.params.raw();
   }
   if (!events_.add(text)) return;
+  if (is_present_ && !event.is_gap) take_node_event(event.params["event"]);
   tell("event", text);
   flush();
 }
 
+// The next look would tell it up to two seconds later.
+void CellView::take_node_event(json::View event) {
+  std::string scratch;
+  const std::string_view type = event["type"].string(scratch).value_or("");
+  const auto state = std::find_if(std::begin(kStateOf), std::end(kStateOf),
+                                  [&](const auto& one) { return one.type == type; });
+  const auto node = nodes_.find(std::string(event["node_id"].string(scratch).value_or("")));
+  if (state == std::end(kStateOf) || node == nodes_.end()) return;
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().key("state").string(state->state);
+  if (const json::View at = event["timestamp"]; at.exists()) out.key("since").raw(at.raw());
+  const json::View cause = event["cause"].exists() ? event["cause"] : event["reason"];
+  if (state->state != "up" && cause.exists()) out.key("cause").raw(cause.raw());
+  for (const char* name : {"last_seen", "health"}) {
+    const json::View value = json::View::of(node->second)[name];
+    if (value.exists()) out.key(name).raw(value.raw());
+  }
+  out.end_object();
+  told_by_event_[node->first] = loop_.now();
+  node->second = text;
+  tell("nodes", object_of({*node}));
+}
+
+void CellView::on_replayed(std::string_view) {
+  is_present_ = true;
+}
+
 void CellView::on_presence(bool there) {
+  is_present_ = false;
   if (there) return;
   std::string text;
   json::Writer(text)
@@ -398,6 +441,11 @@ void CellView::replace(std::string_view part, std::string text) {
 
 // `nodes`: those that have changed; null: gone.
 void CellView::tell_nodes(Texts found) {
+  std::erase_if(told_by_event_,
+                [&](const auto& told) { return loop_.now() - told.second > kEventHolds; });
+  for (const auto& [name, at] : told_by_event_) {
+    if (found.contains(name) && nodes_.contains(name)) found[name] = nodes_[name];
+  }
   Texts changed;
   for (const auto& [name, text] : found) {
     const auto known = nodes_.find(name);

@@ -48,10 +48,12 @@ class CellView {
   void on_progress(const CallAnswer& answer);
   void on_event(const AgentEvent& event);
   void on_presence(bool there);
+  void on_replayed(std::string_view mark);
   void end_one();
   void ask_page(std::string_view params);
   void ask_progress();
   void take_progress(json::View event);
+  void take_node_event(json::View event);
 
   void replace(std::string_view part, std::string text);
   void tell_nodes(Texts found);
@@ -75,9 +77,11 @@ class CellView {
 
   Texts parts_;  // "agent", "cell", "redis", "sessions", "strokes"
   Texts nodes_;
-  Texts found_;                       // by the look that is under way
-  Texts strokes_;                     // the progress of each session that runs
-  std::vector<std::string> unknown_;  // sessions whose progress is to be asked for
+  Texts found_;                                    // by the look that is under way
+  std::map<std::string, MonoTime> told_by_event_;  // nodes whose state an event has told last
+  bool is_present_ = false;                        // events are of now, not of the past
+  Texts strokes_;                                  // the progress of each session that runs
+  std::vector<std::string> unknown_;               // sessions whose progress is to be asked for
   RecentEvents events_;
   std::string untold_;  // for all browsers, as server-sent events
 };

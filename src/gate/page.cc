@@ -30,6 +30,7 @@ void add(http::Router& router, std::string_view path) {
 void add_page(http::Router& router) {
   add<kPageHtml, kHtml>(router, "/");
   add<kPageScript, kScript>(router, "/page.js");
+  add<kPageCharts, kScript>(router, "/charts.js");
   add<kPageStyle, kStyle>(router, "/page.css");
   add<kPageIcon, kImage>(router, "/favicon.svg");
 }

@@ -26,10 +26,12 @@ Web::Web(uv::Loop& loop, Agent& agent, const WebOptions& options, const Log& log
               Delegate<metrics::GateFigures()>::to<&Web::figures>(this)),
       readiness_(agent),
       view_(loop, agent, options.version),
+      history_(agent),
       server_(loop, {}, origins(options), Handler::to<&http::Router::handle>(&router_)) {
   router_.add("GET", "/metrics", Handler::to<&Scrape::handle>(&scrape_));
   router_.add("GET", "/readyz", Handler::to<&Readiness::handle_ready>(&readiness_));
   router_.add("GET", "/events", Handler::to<&CellView::handle>(&view_));
+  router_.add("GET", "/history", Handler::to<&History::handle>(&history_));
   add_page(router_);
   for (const char* path : {"/livez", "/healthz"}) {
     router_.add("GET", path, Handler::to<&Readiness::handle_live>(&readiness_));

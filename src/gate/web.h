@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "gate/agent.h"
 #include "gate/cell_view.h"
+#include "gate/history.h"
 #include "gate/readiness.h"
 #include "gate/scrape.h"
 #include "http/listen.h"
@@ -45,6 +46,7 @@ class Web {
   Scrape scrape_;
   Readiness readiness_;
   CellView view_;
+  History history_;
   http::Router router_;
   http::Server server_;
 };

@@ -87,6 +87,31 @@ def test_an_agent_that_comes_back_tells_nothing_twice(cell, gate, listen, make_a
     assert stream.text.count('"before"') == 1
 
 
+def test_what_an_event_says_of_a_node_is_shown_with_it(cell, gate, listen, make_agent, steady):
+    """The next look would come later, and might be answered from before."""
+    other = make_agent(cell.server.url(), node="hog")
+    steady(other)
+    stream = listen(gate)
+    wait_until(lambda: stream.read() and '"hog":{"state":"up"' in stream.text)
+    other.process.kill()
+    wait_until(lambda: stream.read() and '"type":"node_lost"' in stream.text)
+    shown, _ = stream.text.split('"type":"node_lost"')[0].rsplit("event: event", 1)
+    assert '"hog":{"state":"down"' in shown and "lease not renewed" in shown
+
+
+@pytest.mark.own_users("writes beats as another node's agent would")
+def test_the_past_of_a_node(cell, gate):
+    for i in range(100):
+        cell.redis.xadd("stream:node_metrics:hog", {"health": json.dumps({"cpu_percent": i})}, id=f"{1795183200 + i}000-0")
+    history = json.loads(gate.get("/history?node=hog&range=hour").body)
+    assert history["points"][0] == [1795183299000, 99, None, None, None, None]
+    assert [p[1] for p in history["points"]] == [99, 69, 39, 9]
+    assert len(json.loads(gate.get("/history?range=minutes&node=hog").body)["points"]) == 7
+    for wrong in ("", "?node=hog", "?node=hog&range=year", "?node=<b>&range=day", "?node=%0a&range=day"):
+        assert gate.get("/history" + wrong).status == 400
+    assert json.loads(gate.get("/history?node=nobody&range=day").body)["points"] == []
+
+
 def test_the_agent_is_asked_only_while_somebody_listens(cell, gate, listen):
     def calls():
         clients = cell.client.call("agent.stats")["clients"]
@@ -123,7 +148,7 @@ def test_a_browser_that_does_not_read_is_cut_off_and_comes_back(cell, gate, list
 
 
 def test_what_is_served_allows_nothing_from_elsewhere(gate):
-    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/charts.js", "text/javascript"), ("/page.css", "text/css")):
         answer = gate.get(path)
         assert answer.status == 200 and answer.headers["content-type"].startswith(kind)
         policy = answer.headers["content-security-policy"]
@@ -224,6 +249,57 @@ def test_three_hundred_nodes_stay_readable(cell, gate, browser):
     assert browser.ask("faults") == []
 
 
+def seed_history(redis, node, count=100, step_s=30):
+    """The last beat is of now."""
+    now = int(redis.time()[0])
+    for i in range(count):
+        health = {"cpu_percent": 100 * i / count, "memory_percent": 40, "temperature_c": 48.5, "disk_percent": 60}
+        redis.xadd(f"stream:node_metrics:{node}", {"health": json.dumps(health)}, id=f"{now - (count - 1 - i) * step_s}000-0")
+    health = {"node_id": node, "last_heartbeat": "2026-11-20T14:03:07", "cpu_percent": 7}
+    redis.hset(f"node:health:{node}", "health", json.dumps(health))
+
+
+@pytest.mark.time_limit(90)
+@pytest.mark.own_users("writes beats as another node's agent would")
+def test_a_node_has_charts_of_its_past(cell, gate, browser):
+    seed_history(cell.redis, "hog")
+    browser.open(gate.url)
+    card = "[...document.querySelectorAll('.node')].find(n => n.querySelector('h3').textContent === 'hog')"
+    browser.wait(f"{card}?.querySelector('polyline').getAttribute('points').split(' ').length > 15")
+    browser.evaluate(f"{card}.querySelector('a').click()")
+    browser.wait("document.querySelectorAll('.chart:not([hidden]) path[d]').length === 4")
+    assert browser.evaluate("document.activeElement.id") == "view-title"
+    assert browser.text("#view-title") == "hog" and browser.evaluate("document.querySelector('#all').hidden")
+    assert browser.text(".chart figcaption") == "CPU 99 % last, 0 to 99 %"
+    browser.evaluate("document.querySelector('input[value=day]').click()")
+    browser.wait("document.querySelector('.times').innerText.match(/[A-Z][a-z]+/)")
+    for width in (1200, 320):
+        browser.ask("resize", width=width, height=800)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.ask("axe") == []
+    browser.evaluate("history.back()")
+    browser.wait("document.querySelector('#view').hidden && !document.querySelector('#all').hidden")
+    browser.evaluate("location.hash = '#node=nobody'")
+    browser.wait("document.querySelector('#view-words').innerText.includes('No past beats')")
+    assert browser.ask("faults") == []
+
+
+@pytest.mark.time_limit(60)
+@pytest.mark.own_users("writes healths as another program would")
+def test_strange_names_and_texts_are_harmless(cell, gate, browser):
+    strange = f"{EVIL}\x1b[31m\nvile"
+    cell.redis.hset(f"node:health:{strange}", "health", json.dumps({"node_id": strange, "cpu_percent": 1}))
+    cell.client.call("error.report", category="vision", message=strange)
+    cell.client.call("event.publish", channel=f"error:events:{EVIL}", event={"type": EVIL, "text": strange})
+    browser.open(gate.url)
+    browser.wait("document.querySelectorAll('#events li b').length >= 2")
+    browser.wait(f"{state_of('ook')} === 'up'")
+    assert browser.evaluate("document.querySelectorAll('main img, main script').length") == 0
+    assert browser.ask("faults") == []
+    metrics = gate.metrics()
+    assert "\x1b" not in metrics and not [line for line in metrics.splitlines() if line.startswith("vile")]
+
+
 @pytest.mark.time_limit(60)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_page_is_accessible(make_redis, make_agent, steady, make_gate, browser, dark):
@@ -239,10 +315,10 @@ def test_the_page_is_accessible(make_redis, make_agent, steady, make_gate, brows
     browser.wait("document.querySelector('#events').innerText.includes('no camera')")
     assert browser.ask("axe") == []
     reached = []
-    for _ in range(4):
+    for _ in range(6):
         browser.ask("press", key="Tab")
         reached.append(browser.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert reached == ["skip", "node-filter", "event-filter", "events"]
+    assert reached == ["skip", "skip", "node-filter", "name", "event-filter", "events"]
     server.kill()
     browser.wait("document.querySelector('#source').innerText.includes('Redis is away')")
     assert browser.ask("axe") == []

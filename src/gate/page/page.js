@@ -129,10 +129,15 @@ function makeFigure(list, label) {
   };
 }
 
+let lastCard = 0;
+
 function makeCard(name) {
   const card = element("article", null, "node");
   const head = element("header");
-  const title = element("h3", name);
+  const title = element("h3");
+  const link = element("a", name, "name");
+  link.href = `#node=${encodeURIComponent(name)}`;
+  title.append(link);
   const state = element("span", "", "state");
   head.append(title, state);
   const words = element("p", "", "age");
@@ -149,7 +154,8 @@ function makeCard(name) {
     probes: element("ul", null, "probes"),
     small: element("p", "", "small"),
   };
-  title.id = `node-${cards.size}-${Date.now()}`;
+  title.id = `node-${++lastCard}`;
+  card.dataset.name = name;
   card.setAttribute("aria-labelledby", title.id);
   card.append(head, words, figures, made.probes, made.small);
   return made;
@@ -163,8 +169,7 @@ function probeItem(probe) {
   return item;
 }
 
-function updateCard(name, node) {
-  const made = cards.get(name);
+function updateCard(made, name, node) {
   const health = node.health || {};
   const { state, words } = shownState(node);
   made.card.dataset.state = state;
@@ -201,8 +206,11 @@ function drawNodes() {
     if (!cell.nodes.has(name)) cards.delete(name);
   }
   for (const name of names) {
-    if (!cards.has(name)) cards.set(name, makeCard(name));
-    updateCard(name, cell.nodes.get(name));
+    if (!cards.has(name)) {
+      cards.set(name, makeCard(name));
+      cardWatch.observe(cards.get(name).card);
+    }
+    updateCard(cards.get(name), name, cell.nodes.get(name));
   }
   const present = byId("nodes");
   const shown = names.map((name) => cards.get(name).card);
@@ -210,6 +218,7 @@ function drawNodes() {
     present.replaceChildren(...shown);
   }
   byId("no-nodes").hidden = names.length > 0;
+  drawView();
 }
 
 function drawSummary() {
@@ -344,6 +353,7 @@ const takers = {
     cell = Object.assign(emptyCell(), parts, { nodes: new Map(Object.entries(nodes)), events });
     takeClock(message);
     for (const [name, node] of cell.nodes) remember(name, node.health);
+    for (const { card } of cards.values()) cardWatch.observe(card); // something may have been missed
     drawAll();
   },
   nodes(message) {
@@ -414,7 +424,10 @@ function listen() {
 
 // A browser has six connections to one address, over all tabs: a hidden page gives its own back.
 function onVisibility() {
-  if (!document.hidden) return listen();
+  if (!document.hidden) {
+    loadCharts();
+    return listen();
+  }
   if (source !== null) source.close();
   source = null;
 }
@@ -423,4 +436,5 @@ byId("node-filter").addEventListener("input", () => draw("nodes"));
 byId("event-filter").addEventListener("input", () => draw("events"));
 document.addEventListener("visibilitychange", onVisibility);
 setInterval(() => document.hidden || draw("nodes", "sessions", "redis"), 1000);
+startCharts();
 onVisibility();

@@ -1,0 +1,103 @@
+#include "gate/history.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/name.h"
+#include "json/writer.h"
+
+namespace nb::gate {
+namespace {
+
+struct Range {
+  std::string_view name;
+  int64_t ms;
+  int64_t points;
+};
+constexpr Range kRanges[] = {
+    {"minutes", 600'000, 40}, {"hour", 3'600'000, 120}, {"day", 86'400'000, 120}};
+constexpr const char* kFields[] = {"cpu_percent", "memory_percent", "temperature_c", "disk_percent",
+                                   "gpu_percent"};
+// More than the agent takes for a reading.
+constexpr Duration kDeadline = std::chrono::seconds(6);
+
+// The value of `name` in "a=1&b=2". Names of nodes and ranges have nothing to decode.
+std::string_view in_query(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(one.size() + 1, query.size()));
+    if (one.starts_with(name) && one.substr(name.size()).starts_with('=')) {
+      return one.substr(name.size() + 1);
+    }
+  }
+  return {};
+}
+
+std::optional<std::string> params_of(std::string_view query) {
+  const std::string_view node = in_query(query, "node");
+  const auto range = std::find_if(std::begin(kRanges), std::end(kRanges), [&](const Range& one) {
+    return one.name == in_query(query, "range");
+  });
+  if (!is_name(node) || range == std::end(kRanges)) return std::nullopt;
+  std::string out;
+  json::Writer json(out);
+  json.begin_object().key("node").string(node).key("range_ms").integer(range->ms);
+  json.key("points").integer(range->points).key("fields").begin_array();
+  for (const char* field : kFields) json.string(field);
+  json.end_array().end_object();
+  return out;
+}
+
+}  // namespace
+
+History::Reading::Reading(History& all, std::string what)
+    : history(all),
+      params(std::move(what)),
+      call(all.agent_, Delegate<void(const CallAnswer&)>::to<&Reading::on_answer>(this)) {}
+
+void History::handle(const http::Request& request, http::Reply&& reply) {
+  auto params = params_of(request.query);
+  if (!params) {
+    return reply.send(
+        {.status = 400, .body = "expected ?node=NAME&range=R, R being minutes, hour or day\n"});
+  }
+  auto at = std::find_if(readings_.begin(), readings_.end(),
+                         [&](const auto& one) { return one->params == *params; });
+  if (at == readings_.end()) {
+    if (readings_.size() >= kMostWaiting) {
+      return reply.send({.status = 503, .body = "too many histories are asked for\n"});
+    }
+    readings_.push_back(std::make_unique<Reading>(*this, std::move(*params)));
+    at = std::prev(readings_.end());
+  }
+  (*at)->replies.push_back(std::move(reply));
+  begin_waiting();
+}
+
+void History::begin_waiting() {
+  for (size_t i = 0; i < std::min(readings_.size(), kMostReadings); ++i) {
+    Reading& reading = *readings_[i];
+    if (!reading.call.waiting()) reading.call.start("node.history", reading.params, kDeadline);
+  }
+}
+
+void History::Reading::on_answer(const CallAnswer& answer) {
+  auto& all = history.readings_;
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.get() == this; });
+  const std::unique_ptr<Reading> ended = std::move(*at);
+  all.erase(at);
+  for (http::Reply& reply : replies) {
+    if (!reply.is_wanted()) continue;
+    if (answer.ok()) {
+      reply.send({.body = std::string(answer.result.raw()), .type = "application/json"});
+    } else {
+      reply.send({.status = 503, .body = answer.failure->words + "\n"});
+    }
+  }
+  history.begin_waiting();
+}
+
+}  // namespace nb::gate
