@@ -3,7 +3,8 @@
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts, the calm, the ladder and the watching:
+Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts, the calm, the ladder,
+the watching and the gate:
   beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
          has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
@@ -21,6 +22,7 @@ Without a name all of it runs but the attacks, which take a minute each, the ses
   calm   what must not be taken for a death: Redis held up, a watcher held up, many starts, load (calm.py)
   ladder how soon it is known that a process, an agent, Redis, a watcher or a session is gone (ladder.py)
   watching what it takes to watch 5,000 nodes (watching.py)
+  gate   what nodebeat-gate costs: get_state beside the agent's socket, event streams, /metrics (gate.py)
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
 checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
@@ -47,6 +49,7 @@ import time
 
 import attacks
 import calm
+import gate
 import host_loss
 import ladder
 import sessions
@@ -59,8 +62,9 @@ STARTS = 21
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON_EVENTS = 20_000  # a second
 PYTHON_UPDATES = 10_000  # of a StateManager, to each agent
-PARTS = ("beats", "day", "push", "local", "python", "attacks", "sessions", "hosts", "calm", "ladder", "watching")
-LONG = ("attacks", "sessions", "hosts", "calm", "ladder", "watching")
+PARTS = ("beats", "day", "push", "local", "python", "attacks", "sessions", "hosts", "calm", "ladder", "watching",
+         "gate")
+LONG = ("attacks", "sessions", "hosts", "calm", "ladder", "watching", "gate")
 WORSE = 1.03  # at most, beside another build
 UPDATES = 3000  # of each latency
 MESSAGES = 300_000  # of each throughput
@@ -636,7 +640,7 @@ def bench_day(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART",
-                        help=", ".join(PARTS) + " (default: all but attacks, sessions, hosts, calm, ladder and watching)")
+                        help=", ".join(PARTS) + " (default: all but attacks, sessions, hosts, calm, ladder, watching and gate)")
     parser.add_argument("--seconds", type=float, default=30, help="how long the beats are watched (default: 30)")
     parser.add_argument("--pushes", type=int, default=100_000, help="of each kind (default: 100000, at 1 kHz)")
     parser.add_argument("--attack-seconds", type=float, default=60, help="of each attack (default: 60)")
@@ -687,6 +691,8 @@ def main():
             figures["ladder"] = ladder.bench(daemon, folder, arguments.ladder_trials)
         if "watching" in parts:
             figures["watching"] = watching.bench(daemon, os.environ["BENCH_FOLDER"], folder)
+        if "gate" in parts:
+            figures["gate"] = gate.bench(daemon, folder)
         figures["table"] = table.rows
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as f:

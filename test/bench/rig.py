@@ -64,6 +64,12 @@ def read(path):
         return f.read()
 
 
+def busy_s(pid):
+    """Time on a processor so far, of all threads."""
+    return sum(int(read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
+               for task in os.listdir(f"/proc/{pid}/task")) / 1e9
+
+
 def memory_kb(pid):
     fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.M))
     return {

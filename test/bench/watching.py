@@ -23,18 +23,12 @@ import time
 
 import redis
 
-from rig import Agent, Redis, memory_kb, read, wait_for
+from rig import Agent, Redis, busy_s, memory_kb, read, wait_for
 
 INTERVAL_MS, PATIENCE_MS = 1000, 3000
 SILENT = 20
 MOST_CORE_PERCENT = 5
 WARM_UP_S = 5
-
-
-def busy_s(pid):
-    """Time on a processor so far, of all threads."""
-    return sum(int(read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
-               for task in os.listdir(f"/proc/{pid}/task")) / 1e9
 
 
 def wakeups(pid):
