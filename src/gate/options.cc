@@ -58,7 +58,7 @@ std::optional<uint32_t> mode_of(std::string_view digits) {
   return mode;
 }
 
-Error usage(std::string words) {
+Error usage(const std::string& words) {
   return Error{words + "; try 'nodebeat-gate --help'"};
 }
 

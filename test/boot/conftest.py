@@ -125,7 +125,8 @@ def packages_or_build():
 
 
 def libraries_of(packages, build):
-    programs = [build / "src/agent/nodebeatd", build / "src/ctl/nodebeatctl"] if build else []
+    names = ("agent/nodebeatd", "ctl/nodebeatctl", "gate/nodebeat-gate")
+    programs = [build / "src" / name for name in names] if build else []
     return machines.wanted_libraries(packages, programs)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.gate import META
 from support.rpc import Client
 from support.waiting import wait_until
 
@@ -437,6 +438,40 @@ def test_what_does_not_start_is_not_tried_for_ever_by_the_socket(machine, server
     wait_active(machine)
     client_in(machine).notify("state.set", {"key": "cell/mended", "value": 45})
     wait_until(lambda: server.get("cell/mended") == "45")
+
+
+# --- the gate -----------------------------------------------------------------------------------
+
+
+def http_in(machine, path):
+    """The answer, head and body; empty if there is none."""
+    request = f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n"
+    talk = f"exec 3<>/dev/tcp/127.0.0.1/9809 && printf '{request}' >&3 && cat <&3"
+    return machine.run("bash", "-c", talk, ok=False).stdout
+
+
+def test_the_gate_serves_as_a_user_that_is_nobody_elses(machine):
+    machine.write("/etc/default/nodebeat-gate", 'OPTIONS="--http 127.0.0.1:9809"\n')
+    machine.systemctl("start", "nodebeat-gate")
+    pid = wait_active(machine, "nodebeat-gate.service")
+    wait_until(lambda: http_in(machine, "/readyz").startswith("HTTP/1.1 200 "))
+    assert "\nnodebeat_agent_up 1\n" in http_in(machine, "/metrics").replace("\r", "")
+    status = machine.run("cat", f"/proc/{pid}/status").stdout
+    assert int(re.search(r"^Uid:\s+(\d+)\s", status, re.M)[1]) >= 61184, "systemd gives dynamic users no less"
+    assert re.search(r"^Seccomp:\s+2$", status, re.M) and re.search(r"^CapEff:\s+0+$", status, re.M)
+    view = machine.run("getent", "group", "nodebeat-view").stdout.split(":")[2]
+    assert view in re.search(r"^Groups:\s+(.*)$", status, re.M)[1].split()
+
+
+def test_the_first_client_of_mcp_starts_the_gate(machine):
+    machine.systemctl("stop", "nodebeat-gate.service")
+    machine.systemctl("start", "nodebeat-gate.socket")
+    assert machine.show("nodebeat-gate.service", "ActiveState") == "inactive"
+    client = Client(f"{machine.root}/run/nodebeat-mcp.sock")
+    status = client.call("tools/call", {"name": "system_status", "arguments": {}, "_meta": META})
+    assert status["structuredContent"]["status"]["redis_connected"] is True
+    wait_active(machine, "nodebeat-gate.service")
+    machine.systemctl("stop", "nodebeat-gate.socket", "nodebeat-gate.service")
 
 
 # --- the end ------------------------------------------------------------------------------------

@@ -461,6 +461,11 @@ def test_the_gate_is_there_and_nobody_has_enabled_it(tree, packages):
     assert not tree.path("/etc/default/nodebeat-gate").exists()
 
 
+def test_the_gate_finds_its_library_in_each_debian(packages):
+    names = re.sub(r" \([^)]*\)", "", field(packages["nodebeat-gate"], "Depends"))
+    assert {"libmicrohttpd12 | libmicrohttpd12t64", "libmicrohttpd12t64 | libmicrohttpd12"} & set(re.split(r",\s*", names))
+
+
 ROBOT = """
 import nodebeat, nodebeat.tatbot, nodebeat.sessions
 robot = nodebeat.Robot("/run/nodebeat/agent.sock")
