@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 # The programs beside the agent may wait: nobody's beat depends on them.
-OTHER_ROOMS = {"audit", "client", "ctl", "gate", "http", "mcp", "metrics", "redis_admin", "terminal"}
+OTHER_ROOMS = {"audit", "client", "ctl", "gate", "http", "mcp", "mcp_http", "metrics", "redis_admin",
+               "terminal"}
 
 # What may wait, or looks up a path.
 SYSTEM = """

@@ -1,7 +1,5 @@
 #include "gate/line_peer.h"
 
-#include "base/foreign_text.h"
-
 namespace nb::gate {
 namespace {
 
@@ -11,16 +9,15 @@ constexpr Duration kLastAnswers = std::chrono::seconds(1);
 }  // namespace
 
 LinePeer::LinePeer(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, Events events)
-    : toolbox_(toolbox),
-      agent_(agent),
-      events_(events),
+    : events_(events),
       session_(toolbox, loop.clock(),
                {Delegate<void(const mcp::Outgoing&)>::to<&LinePeer::on_line>(this),
                 Delegate<void(Duration)>::to<&LinePeer::on_wait>(this)}),
       timer_(loop, Delegate<void()>::to<&LinePeer::on_time>(this)),
       last_answers_(loop, Delegate<void()>::to<&LinePeer::on_last_answers>(this)),
-      tools_(toolbox.tools()),
-      presence_(agent, {}, {}, {{}, Delegate<void(bool)>::to<&LinePeer::on_presence>(this), {}}) {}
+      news_(toolbox, agent,
+            {Delegate<void()>::to<&mcp::Session::tools_changed>(&session_),
+             Delegate<void(mcp::LogWord, std::string_view)>::to<&mcp::Session::log>(&session_)}) {}
 
 void LinePeer::feed(std::string_view bytes) {
   framer_.feed(bytes);
@@ -72,19 +69,6 @@ void LinePeer::on_line(const mcp::Outgoing& out) {
 
 void LinePeer::on_wait(Duration time) {
   if (!timer_.active()) timer_.start(time);
-}
-
-void LinePeer::on_presence(bool there) {
-  const std::vector<const mcp::Tool*> tools = toolbox_.tools();
-  if (tools != tools_) {
-    tools_ = tools;
-    session_.tools_changed();
-  }
-  if (there) {
-    session_.log(mcp::LogWord::info, "connected to the agent");
-  } else {
-    session_.log(mcp::LogWord::warning, foreign_text(agent_.why_away()));
-  }
 }
 
 }  // namespace nb::gate

@@ -3,10 +3,9 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/line_framer.h"
-#include "gate/agent.h"
+#include "gate/agent_news.h"
 #include "mcp/session.h"
 #include "uv/loop.h"
 #include "uv/timer.h"
@@ -48,14 +47,11 @@ class LinePeer {
   void on_line(const mcp::Outgoing& out);
   void on_wait(Duration time);
   void on_time() { session_.tick(); }
-  void on_presence(bool there);
   void on_last_answers() { events_.on_done(); }
   void take_lines();
   bool is_done() const;
   size_t unsent_bytes() const { return output_.size() + events_.queued_bytes(); }
 
-  mcp::Toolbox& toolbox_;
-  Agent& agent_;
   Events events_;
   std::string output_;
   LineFramer framer_{kMaxLine};
@@ -64,8 +60,7 @@ class LinePeer {
   mcp::Session session_;
   uv::Timer timer_;
   uv::Timer last_answers_;
-  std::vector<const mcp::Tool*> tools_;
-  AgentListener presence_;
+  AgentNews news_;
 };
 
 }  // namespace nb::gate

@@ -1,5 +1,5 @@
-// McpSocket: the Model Context Protocol on a Unix socket, a line a message. The mode and group of
-// the socket's file decide who may connect.
+// McpSocket: the Model Context Protocol on a Unix socket, a line a message or over HTTP: the first
+// byte of a connection tells which. The mode and group of the socket's file decide who may connect.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,10 @@
 #include "base/result.h"
 #include "gate/agent.h"
 #include "gate/line_peer.h"
+#include "gate/mcp_web.h"
 #include "gate/toolbox.h"
+#include "http/router.h"
+#include "http/server.h"
 #include "ipc/acceptor.h"
 #include "ipc/socket_file.h"
 #include "uv/loop.h"
@@ -22,8 +25,10 @@ namespace nb::gate {
 
 class McpSocket {
  public:
-  // A further client is told so, and closed.
+  // That write lines. A further one is told so, and closed.
   static constexpr size_t kMaxClients = 32;
+  // That have not written anything. For a further one the oldest is closed.
+  static constexpr size_t kMaxNewcomers = 64;
 
   struct Place {
     std::string path;
@@ -32,7 +37,7 @@ class McpSocket {
     int inherited_fd = -1;  // a listening socket to take over instead of making one at `path`
   };
 
-  McpSocket(uv::Loop& loop, Toolbox& toolbox, Agent& agent, const Log& log);
+  McpSocket(uv::Loop& loop, Toolbox& toolbox, Agent& agent, McpWeb& web, const Log& log);
   McpSocket(const McpSocket&) = delete;
   McpSocket& operator=(const McpSocket&) = delete;
   ~McpSocket();
@@ -44,11 +49,13 @@ class McpSocket {
 
  private:
   class Client;
+  class Newcomer;
 
   bool on_connection(UniqueFd& fd, int shortage);
-  // The client is dropped at the end of the turn: it may be calling.
-  void drop_soon() { soon_.request(); }
+  // Clients are dropped, and newcomers become clients, at the end of the turn: they may be calling.
+  void look_soon() { soon_.request(); }
   void on_turn();
+  void add_client(UniqueFd fd);
 
   uv::Loop& loop_;
   Toolbox& toolbox_;
@@ -56,6 +63,9 @@ class McpSocket {
   const Log& log_;
   ipc::SocketFile file_;
   ipc::Acceptor acceptor_;
+  http::Router router_;
+  http::Server http_;
+  std::vector<std::unique_ptr<Newcomer>> newcomers_;  // the oldest first
   std::vector<std::unique_ptr<Client>> clients_;
   uv::Soon soon_;
 };

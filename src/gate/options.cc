@@ -15,6 +15,8 @@ enum Flag {
   kHttp,
   kHttpHost,
   kHttpRemote,
+  kHttpMcp,
+  kTokenFile,
   kMcpSocket,
   kMcpMode,
   kMcpGroup,
@@ -32,6 +34,8 @@ constexpr option kOptions[] = {
     {"http", required_argument, nullptr, kHttp},
     {"http-host", required_argument, nullptr, kHttpHost},
     {"http-remote", no_argument, nullptr, kHttpRemote},
+    {"http-mcp", no_argument, nullptr, kHttpMcp},
+    {"mcp-token-file", required_argument, nullptr, kTokenFile},
     {"mcp-socket", required_argument, nullptr, kMcpSocket},
     {"mcp-socket-mode", required_argument, nullptr, kMcpMode},
     {"mcp-socket-group", required_argument, nullptr, kMcpGroup},
@@ -105,6 +109,12 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
       case kHttpRemote:
         options.http_remote = true;
         break;
+      case kHttpMcp:
+        options.http_mcp = true;
+        break;
+      case kTokenFile:
+        options.mcp_token_file = optarg;
+        break;
       case kMcpSocket:
         options.mcp_socket = optarg;
         break;
@@ -146,6 +156,15 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
     return usage("--http: other computers reach " + options.http->host +
                  ", and all of them may read then; if that is meant, add --http-remote");
   }
+  if (options.http_mcp && !options.http)
+    return usage("--http-mcp: --http says where, and is missing");
+  if (!options.mcp_token_file.empty() && !options.http_mcp) {
+    return usage("--mcp-token-file is for --http-mcp");
+  }
+  if (options.http_mcp && !options.http->is_loopback() && options.mcp_token_file.empty()) {
+    return usage("--http-mcp: other computers reach " + options.http->host +
+                 ", so it needs --mcp-token-file");
+  }
   options.command = *command;
   // Clients show what comes on standard error as if it were an error.
   if (!level) level = options.command == Command::mcp ? LogLevel::warning : LogLevel::info;
@@ -173,15 +192,19 @@ std::string help_text() {
          "  --http-host NAME a name by which clients call this computer (may be repeated);\n"
          "                   requests for other names are refused\n"
          "  --http-remote    A may be an address that other computers reach\n"
+         "  --http-mcp       serve MCP there, too, at /mcp\n"
+         "  --mcp-token-file FILE\n"
+         "                   MCP clients over HTTP have to show the token that this file has\n"
          "  --mcp-socket PATH\n"
-         "                   serve: MCP on this Unix socket, a line a message\n"
+         "                   serve: MCP on this Unix socket, a line a message or by HTTP at /mcp\n"
          "  --mcp-socket-mode MODE, --mcp-socket-group GROUP\n"
          "                   who may connect there (0660, the group of this process)\n"
          "  --log-level L    error, warning, notice, info or debug (mcp: warning, serve: info)\n"
          "  --version        print the version and exit\n"
          "  --help           print this and exit\n"
          "\n"
-         "Exit codes: 0 ended as asked, 64 wrong usage, 69 a socket is in use or cannot be made, "
+         "Exit codes: 0 ended as asked, 64 wrong usage, 66 the token cannot be read, 69 a socket "
+         "is in use or cannot be made, "
          "71 the\n"
          "system refused something, 74 nobody reads the output.\n"
          "More: man nodebeat-gate\n";

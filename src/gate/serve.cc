@@ -8,21 +8,26 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "gate/agent.h"
 #include "gate/ending.h"
 #include "gate/mcp_socket.h"
+#include "gate/mcp_web.h"
 #include "gate/toolbox.h"
 #include "gate/web.h"
 #include "ipc/activation.h"
+#include "mcp_http/token.h"
 #include "uv/loop.h"
+#include "uv/timer.h"
 
 namespace nb::gate {
 namespace {
 
 // FileDescriptorName= of the socket unit.
 constexpr char kMcpName[] = "nodebeat-mcp";
+constexpr Duration kOpening = std::chrono::seconds(1);
 
 ipc::Environment environment() {
   ipc::Environment out;
@@ -43,17 +48,21 @@ Result<std::optional<uint32_t>> group_of(const std::string& name) {
 
 class Service {
  public:
-  Service(uv::Loop& loop, const Options& options, const Log& log)
+  Service(uv::Loop& loop, const Options& options, const std::string& token, const Log& log)
       : loop_(loop),
         options_(options),
         log_(log),
         ending_(loop, Delegate<void()>::to<&Service::on_ending>(this)),
         agent_(loop, {.socket = options.socket}, log),
         toolbox_(loop, agent_, options.allow_writes, options.version),
-        mcp_(loop, toolbox_, agent_, log) {
+        mcp_web_(loop, toolbox_, agent_, token),
+        mcp_(loop, toolbox_, agent_, mcp_web_, log),
+        presence_(agent_, {}, {}, {{}, Delegate<void(bool)>::to<&Service::on_presence>(this), {}}),
+        opening_(loop, Delegate<void()>::to<&Service::on_opening>(this)) {
     if (!options.http) return;
     const WebOptions web{*options.http, options.http_hosts, options.version};
     web_ = std::make_unique<Web>(loop, agent_, web, log);
+    if (options.http_mcp) mcp_web_.add_guarded(web_->router());
   }
 
   int run() {
@@ -62,15 +71,25 @@ class Service {
       return EX_OSERR;
     }
     agent_.start();
-    if (const Status status = open_doors(); !status.ok()) {
-      log_.every(LogLevel::error, "%s", status.error().message.c_str());
-      return EX_UNAVAILABLE;
-    }
+    opening_.start(kOpening);
     loop_.run();
-    return EX_OK;
+    return code_;
   }
 
  private:
+  // Which tools there are depends on the agent: nobody should ask before that is known. But an
+  // agent that says nothing does not keep the doors closed.
+  void on_presence(bool) { on_opening(); }
+  void on_opening() {
+    opening_.stop();
+    if (std::exchange(is_open_, true)) return;
+    const Status status = open_doors();
+    if (status.ok()) return;
+    log_.every(LogLevel::error, "%s", status.error().message.c_str());
+    code_ = EX_UNAVAILABLE;
+    loop_.stop();
+  }
+
   Status open_doors() {
     if (web_) {
       if (Status started = web_->start(); !started) return started;
@@ -85,7 +104,9 @@ class Service {
   }
 
   void on_ending() {
+    mcp_web_.end();
     mcp_.end();
+    if (web_) web_->flush();
     loop_.stop();
   }
 
@@ -95,8 +116,13 @@ class Service {
   Ending ending_;
   Agent agent_;
   Toolbox toolbox_;
+  McpWeb mcp_web_;
   McpSocket mcp_;
   std::unique_ptr<Web> web_;  // null: nothing is served over HTTP
+  AgentListener presence_;
+  uv::Timer opening_;
+  bool is_open_ = false;
+  int code_ = EX_OK;
 };
 
 }  // namespace
@@ -108,7 +134,16 @@ int serve(const Options& options, const Log& log) {
     log.every(LogLevel::error, "the system gives no descriptor for an event loop");
     return EX_OSERR;
   }
-  return Service(loop, options, log).run();
+  std::string token;
+  if (!options.mcp_token_file.empty()) {
+    const auto read = mcp_http::read_token(options.mcp_token_file);
+    if (!read) {
+      log.every(LogLevel::error, "--mcp-token-file: %s", read.error().message.c_str());
+      return EX_NOINPUT;
+    }
+    token = *read;
+  }
+  return Service(loop, options, token, log).run();
 }
 
 }  // namespace nb::gate

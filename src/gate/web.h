@@ -34,6 +34,8 @@ class Web {
 
   // Listens, and logs where.
   Status start();
+  // Writes at once what can be.
+  void flush() { server_.flush(); }
 
   // For what else is served: before start().
   http::Router& router() { return router_; }

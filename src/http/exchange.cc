@@ -75,6 +75,7 @@ Exchange::Exchange(Connection& connection, std::string_view target)
 
 Exchange::~Exchange() {
   if (ref_ != nullptr) ref_->exchange_ = nullptr;
+  server_.bodies_ -= body_.size();
 }
 
 Request Exchange::request() const {
@@ -103,11 +104,13 @@ MHD_Result Exchange::on_part(const char* method, const char* piece, size_t* size
   }
   if (*size > 0) {
     // Its size was not told. An answer has no place before the end of the body.
-    if (body_.size() + *size > server_.limits_.body_bytes) {
+    if (body_.size() + *size > server_.limits_.body_bytes ||
+        server_.bodies_ + *size > server_.limits_.bodies_bytes) {
       ++server_.figures_.refused;
       return MHD_NO;
     }
     body_.append(piece, *size);
+    server_.bodies_ += *size;
     *size = 0;
     return MHD_YES;
   }

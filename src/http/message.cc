@@ -1,5 +1,7 @@
 #include "http/message.h"
 
+#include <algorithm>
+
 namespace nb::http {
 namespace {
 
@@ -22,6 +24,12 @@ std::string_view Request::header(std::string_view name) const {
     if (same_word(key, name)) return value;
   }
   return {};
+}
+
+size_t Request::count(std::string_view name) const {
+  return static_cast<size_t>(std::count_if(headers.begin(), headers.end(), [&](const auto& header) {
+    return same_word(header.first, name);
+  }));
 }
 
 bool Request::asks_for(std::string_view word) const {

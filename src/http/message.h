@@ -18,6 +18,8 @@ struct Request {
 
   // The header of that name, in any case; of several the first. Empty if there is none.
   std::string_view header(std::string_view name) const;
+  // How many headers of that name there are.
+  size_t count(std::string_view name) const;
   // Whether the query has the word, as `?verbose`, `?a=1&verbose` or `?verbose=1`.
   bool asks_for(std::string_view word) const;
 };

@@ -5,12 +5,6 @@
 namespace nb::http {
 namespace {
 
-size_t count(const Request& request, std::string_view name) {
-  return static_cast<size_t>(
-      std::count_if(request.headers.begin(), request.headers.end(),
-                    [&](const auto& header) { return same_word(header.first, name); }));
-}
-
 bool is_port(std::string_view text) {
   return !text.empty() && text.size() <= 5 &&
          text.find_first_not_of("0123456789") == std::string_view::npos;
@@ -54,7 +48,7 @@ bool Origins::is_our_origin(std::string_view origin) const {
 }
 
 Response check(const Request& request, const Origins& origins, bool needs_host) {
-  if (needs_host && count(request, "Host") != 1) {
+  if (needs_host && request.count("Host") != 1) {
     return {.status = 400, .body = "expected one header Host\n"};
   }
   if (needs_host && !origins.is_our_host(request.header("Host"))) {
@@ -63,13 +57,13 @@ Response check(const Request& request, const Origins& origins, bool needs_host) 
                 "this is not a host of this name: use localhost, or allow the name with "
                 "--http-host\n"};
   }
-  const size_t origins_sent = count(request, "Origin");
+  const size_t origins_sent = request.count("Origin");
   if (origins_sent > 1 || (origins_sent == 1 && !origins.is_our_origin(request.header("Origin")))) {
     return {.status = 403, .body = "pages of other origins may not ask here\n"};
   }
   // Which of them ends a body, a proxy before this server may see in another way.
-  if (count(request, "Content-Length") > 1 ||
-      (count(request, "Content-Length") == 1 && count(request, "Transfer-Encoding") > 0)) {
+  if (request.count("Content-Length") > 1 ||
+      (request.count("Content-Length") == 1 && request.count("Transfer-Encoding") > 0)) {
     return {.status = 400, .body = "expected one header that tells the size of the body\n"};
   }
   return {.status = 0, .body = {}};

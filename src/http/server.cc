@@ -81,18 +81,22 @@ Server::~Server() {
 }
 
 Status Server::start(UniqueFd listening) {
-  const int fd = listening.get();
-  daemon_ = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr,
-                             &Callbacks::on_part, this, MHD_OPTION_LISTEN_SOCKET, fd,          //
-                             MHD_OPTION_CONNECTION_LIMIT, limits_.connections + kRoomToClose,  //
-                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits_.connection_bytes,     //
-                             MHD_OPTION_CONNECTION_TIMEOUT, whole_seconds(limits_.silence),    //
-                             MHD_OPTION_URI_LOG_CALLBACK, &Callbacks::on_target, this,         //
-                             MHD_OPTION_NOTIFY_COMPLETED, &Callbacks::on_completed, this,      //
-                             MHD_OPTION_NOTIFY_CONNECTION, &Callbacks::on_connection, this,    //
-                             MHD_OPTION_UNESCAPE_CALLBACK, &Callbacks::keep, this,             //
-                             MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-                             MHD_OPTION_END);
+  const bool listens = static_cast<bool>(listening);
+  const unsigned flags =
+      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (listens ? 0 : MHD_USE_NO_LISTEN_SOCKET);
+  const MHD_OptionItem end{MHD_OPTION_END, 0, nullptr};
+  const MHD_OptionItem socket[] = {
+      listens ? MHD_OptionItem{MHD_OPTION_LISTEN_SOCKET, listening.get(), nullptr} : end, end};
+  daemon_ = MHD_start_daemon(
+      flags, 0, nullptr, nullptr, &Callbacks::on_part, this, MHD_OPTION_ARRAY, socket,  //
+      MHD_OPTION_CONNECTION_LIMIT, limits_.connections + kRoomToClose,                  //
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits_.connection_bytes,                     //
+      MHD_OPTION_CONNECTION_TIMEOUT, whole_seconds(limits_.silence),                    //
+      MHD_OPTION_URI_LOG_CALLBACK, &Callbacks::on_target, this,                         //
+      MHD_OPTION_NOTIFY_COMPLETED, &Callbacks::on_completed, this,                      //
+      MHD_OPTION_NOTIFY_CONNECTION, &Callbacks::on_connection, this,                    //
+      MHD_OPTION_UNESCAPE_CALLBACK, &Callbacks::keep, this,                             //
+      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
   if (daemon_ == nullptr) return make_error("the HTTP server could not be started");
   listening.release();
   const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_EPOLL_FD);
@@ -127,6 +131,12 @@ void Server::run() {
   if (MHD_get_timeout(daemon_, &milliseconds) != MHD_YES) return due_.stop();
   if (milliseconds == 0) return run_soon();
   due_.start(std::chrono::milliseconds(static_cast<int64_t>(milliseconds)));
+}
+
+void Server::flush() {
+  if (daemon_ == nullptr) return;
+  // Goes on with what waited, takes the bytes, writes them.
+  for (int step = 0; step < 3; ++step) MHD_run(daemon_);
 }
 
 void Server::on_connected(Connection& connection) {

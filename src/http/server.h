@@ -31,6 +31,8 @@ struct Limits {
   // Of one connection: its headers, and a piece of what is sent.
   size_t connection_bytes = 32 * 1024;
   size_t body_bytes = 1024 * 1024;
+  // Of all bodies together.
+  size_t bodies_bytes = 64 * 1024 * 1024;
   // Of a stream that its client does not read.
   size_t unread_bytes = 256 * 1024;
   // Without a request; for a request, from its first line to its end; for a client to read an
@@ -63,12 +65,18 @@ class Server {
   // then.
   ~Server();
 
-  // Begins to serve on `listening`, a socket of listen_on() or of the service manager's.
-  Status start(UniqueFd listening);
+  // Begins to serve on `listening`, a socket of listen_on() or of the service manager's. Without
+  // one only what is adopted is served.
+  Status start(UniqueFd listening = {});
   // Serves a connected Unix socket as well, whose requests need no `Host`. After start().
   bool adopt(UniqueFd connected);
 
+  // Writes at once what can be: before the server ends.
+  void flush();
+
   const ServerFigures& figures() const { return figures_; }
+  // Of requests that are not answered yet.
+  size_t held_body_bytes() const { return bodies_; }
 
  private:
   friend class Connection;
@@ -91,6 +99,7 @@ class Server {
   Origins origins_;
   Handler handler_;
   ServerFigures figures_;
+  size_t bodies_ = 0;  // bytes
   MHD_Daemon* daemon_ = nullptr;
   std::vector<Connection*> connections_;
   std::unique_ptr<uv::Poll> poll_;

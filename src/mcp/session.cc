@@ -394,10 +394,10 @@ void Session::tell_progress(uint64_t ticket, int64_t done, int64_t total, std::s
 }
 
 void Reply::log(LogWord level, std::string_view words) const {
-  session_->log(ticket_, level, words);
+  session_->tell_log(ticket_, level, words);
 }
 
-void Session::log(uint64_t ticket, LogWord level, std::string_view words) {
+void Session::tell_log(uint64_t ticket, LogWord level, std::string_view words) {
   const auto found = requests_.find(ticket);
   if (found == requests_.end() || found->second.log_level > level) return;
   send_log(found->second.id, level, words);

@@ -51,6 +51,9 @@ class Session {
   void tick() { subscriptions_.tick(); }
   // No request waits for its answer.
   bool is_idle() const { return requests_.empty(); }
+  bool has_begun() const { return has_begun_; }
+  // The request waits for its answer, or listens.
+  bool is_under_way(std::string_view id) const;
 
   // The toolbox offers other tools than before.
   void tools_changed();
@@ -114,7 +117,7 @@ class Session {
   void finish(uint64_t ticket, const ErrorWords& error);
   Era era_of(uint64_t ticket) const;
   void tell_progress(uint64_t ticket, int64_t done, int64_t total, std::string_view words);
-  void log(uint64_t ticket, LogWord level, std::string_view words);
+  void tell_log(uint64_t ticket, LogWord level, std::string_view words);
   void send_log(std::string_view id, LogWord level, std::string_view words);
   LogWord log_level_of(const Call& call);
   std::string capabilities(std::string_view more = {}) const;
@@ -122,14 +125,13 @@ class Session {
   void send_result(std::string_view id, Era era, std::string members, bool may_be_kept = false);
   void refuse(std::string_view id, int code, std::string words, std::string data = {});
   void send_error(std::string_view id, const ErrorWords& error);
-  bool is_under_way(std::string_view id) const;
 
   Toolbox& toolbox_;
   Events events_;
   Options options_;
   json::Guard guard_;
   std::string scratch_;
-  bool has_begun_ = false;  // by a handshake
+  bool has_begun_ = false;  // with a handshake
   LogWord log_level_ = LogWord::none;
   uint64_t last_ticket_ = 0;
   std::map<uint64_t, Request> requests_;

@@ -1,8 +1,10 @@
 """nodebeat-gate and what others have made to talk to such servers: the clients of both lines of the official
-TypeScript SDK, which check each answer against the tool's schema, and the Inspector's command line."""
+TypeScript SDK, which check each answer against the tool's schema, and the Inspector's command line; and what they
+have made to check the protocol itself (conformance)."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -11,9 +13,12 @@ import pytest
 from probe_driver import REPOSITORY, find
 from support.agent import environment
 from support.gate import find_gate
+from support.gate_http import HttpGate
 
 PROGRAM = find_gate()
+FIXTURES = PROGRAM and PROGRAM.parents[2] / "test" / "mcp" / "conformance" / "mcp_conformance"
 NODE = shutil.which("node")
+TOKEN = "a-token-of-this-test"
 MODULES = find("NODEBEAT_TEST_NODE_MODULES", "build*/node_modules", "build*/mcp/node_modules")
 
 
@@ -35,10 +40,19 @@ def node(tmp_path, *command):
                           stdin=subprocess.DEVNULL, env=env)
 
 
+@pytest.mark.parametrize("way", ["stdio", "http"])
 @pytest.mark.parametrize("line", ["2025", "2026"])
-def test_the_official_client_drives_every_tool(cell, tmp_path, line):
+def test_the_official_client_drives_every_tool(cell, tmp_path, closing, line, way):
     cell.client.call("session.create", session_id="job", state={"n": 1})
-    done = node(tmp_path, REPOSITORY / "test" / "mcp" / "gate_client.mjs", line, PROGRAM, cell.agent.socket_path)
+    where = [PROGRAM, cell.agent.socket_path]
+    if way == "http":
+        token = tmp_path / "token"
+        token.write_text(TOKEN)
+        token.chmod(0o600)
+        gate = closing(HttpGate(cell.agent.socket_path, tmp_path / "gate", "--http-mcp", "--allow-writes",
+                                "--mcp-token-file", token))
+        where = [gate.url + "mcp", TOKEN]
+    done = node(tmp_path, REPOSITORY / "test" / "mcp" / "gate_client.mjs", line, way, *where)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["server"]["name"] == "nodebeat-gate"
@@ -72,3 +86,54 @@ def test_the_inspector_finds_nothing_wrong(cell, tmp_path):
     assert status["structuredContent"]["status"]["nodes_health"]["ook"]["node_id"] == "ook"
     read = inspect("--method", "resources/read", "--uri", "state://health/ook")
     assert json.loads(read["contents"][0]["text"])["health"]["node_id"] == "ook"
+
+
+# --- conformance ----------------------------------------------------------------------------------
+
+# They need requests from the server to the client, which nodebeat never sends: its tools ask nobody anything.
+LEFT_OUT = {
+    "2025-11-25": {"tools-call-sampling", "tools-call-elicitation", "elicitation-sep1034-defaults",
+                   "elicitation-sep1330-enums"},
+    "2026-07-28": set(),
+}
+# How many scenarios a revision scores.
+SCORED = {"2025-11-25": 30, "2026-07-28": 37}
+
+
+def outcomes(text):
+    """Of the scored scenarios, whether each has passed."""
+    summary, _, unscored = text[text.index("=== SUMMARY ==="):].partition("Not scored for")
+    passed = {name: sign == "\u2713" for sign, name in re.findall(r"^([\u2713\u2717]) (\S+):", summary, re.M)}
+    others = set(re.findall(r"^  [\u2713\u2717] (\S+) \(", unscored, re.M))
+    return {name: good for name, good in passed.items() if name not in others}
+
+
+@pytest.mark.time_limit(300)
+@pytest.mark.real_processor("the package has deadlines of its own")
+@pytest.mark.skipif(not has("conformance"), reason="the conformance package is not installed: npm ci of test/mcp")
+@pytest.mark.parametrize("revision", SCORED)
+def test_the_conformance_package_is_content(tmp_path, revision):
+    server = subprocess.Popen([FIXTURES], stdout=subprocess.PIPE, text=True, env=environment(tmp_path / "sanitizer"))
+    script = MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+    command = [NODE, "--import", REPOSITORY / "test" / "mcp" / "older_node.mjs", script, "server", "--url"]
+    with server:
+        try:
+            command.append(server.stdout.readline().strip())
+
+            def run(*words):
+                return subprocess.run([*command, *words], capture_output=True, text=True, timeout=250, cwd=tmp_path,
+                                      stdin=subprocess.DEVNULL)
+
+            whole = run("--requirements", revision).stdout
+            passed = outcomes(whole)
+            assert len(passed) == SCORED[revision], whole
+            failed = {name for name, good in passed.items() if not good}
+            # The package waits half a second for some answers, which a busy machine may not have: a scenario that
+            # passes alone is good.
+            for name in failed - LEFT_OUT[revision]:
+                alone = run("--scenario", name, "--spec-version", revision)
+                assert alone.returncode == 0, alone.stdout
+            assert failed >= LEFT_OUT[revision]
+        finally:
+            server.terminate()
+    assert not list(tmp_path.glob("sanitizer*"))

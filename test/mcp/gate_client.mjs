@@ -1,21 +1,32 @@
-// The client of an official SDK drives nodebeat-gate over standard input and output, as a desktop
-// client does, and tells what it got as one JSON object.
+// The client of an official SDK drives nodebeat-gate and tells what it got as one JSON object. It
+// starts the gate and talks over standard input and output, as a desktop client does, or uses HTTP.
 //
-//   node gate_client.mjs 2025|2026 GATE SOCKET
+//   node gate_client.mjs 2025|2026 stdio GATE SOCKET
+//   node gate_client.mjs 2025|2026 http URL TOKEN
 import process from 'node:process';
 
 import { load } from './modules.mjs';
 
-const [, , line, gate, socket] = process.argv;
+const [, , line, way, where, more] = process.argv;
 const sdk = line === '2025' ? '@modelcontextprotocol/sdk/client' : '@modelcontextprotocol/client';
 const { Client } = await load(line === '2025' ? `${sdk}/index.js` : sdk);
-const { StdioClientTransport } = await load(line === '2025' ? `${sdk}/stdio.js` : `${sdk}/stdio`);
 
-const transport = new StdioClientTransport({
-  command: gate,
-  args: ['mcp', '--socket', socket, '--allow-writes'],
-  stderr: 'inherit',
-});
+const byStdio = async () => {
+  const { StdioClientTransport } = await load(line === '2025' ? `${sdk}/stdio.js` : `${sdk}/stdio`);
+  return new StdioClientTransport({
+    command: where,
+    args: ['mcp', '--socket', more, '--allow-writes'],
+    stderr: 'inherit',
+  });
+};
+const byHttp = async () => {
+  const { StreamableHTTPClientTransport } = await load(
+    line === '2025' ? `${sdk}/streamableHttp.js` : sdk);
+  return new StreamableHTTPClientTransport(new URL(where), {
+    requestInit: { headers: { Authorization: `Bearer ${more}` } },
+  });
+};
+const transport = way === 'http' ? await byHttp() : await byStdio();
 const client = new Client(
   { name: 'gate-test', version: '1.0.0' },
   line === '2026' ? { versionNegotiation: { mode: { pin: '2026-07-28' } } } : {},

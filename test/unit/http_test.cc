@@ -221,6 +221,22 @@ TEST_F(HttpServer, ReadsARequestThatComesByteByByte) {
   EXPECT_TRUE(comes(*client, "\r\n\r\nbody"));
 }
 
+TEST_F(HttpServer, AllBodiesTogetherAreBounded) {
+  serve({.body_bytes = 100, .bodies_bytes = 150});
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n";
+  const auto slow = connect(), beyond = connect();
+  slow->send(head + std::string(99, 'a'));
+  ASSERT_TRUE(loop_.run_until([&] { return server_->held_body_bytes() == 99; }));
+  beyond->send(head + std::string(100, 'b'));
+  EXPECT_TRUE(ends(*beyond));
+  slow->send("!");
+  EXPECT_TRUE(comes(*slow, "a!"));
+  EXPECT_TRUE(loop_.run_until([&] { return server_->held_body_bytes() == 0; }));
+  const auto next = connect();
+  next->send(head + std::string(100, 'c'));
+  EXPECT_TRUE(comes(*next, "\r\n\r\nccc"));
+}
+
 TEST_F(HttpServer, TellsTheSizeToAHead) {
   serve();
   const std::string head = answer("HEAD /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -1,0 +1,19 @@
+// A secret that a client shows with each request, as `Authorization: Bearer SECRET`.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace nb::mcp_http {
+
+// The secret in a file: one word in one line, 16 to 512 characters. The file has to belong to this
+// user or to root, and must not be readable by everybody.
+Result<std::string> read_token(const std::string& path);
+
+// Takes the same time whatever the client has sent.
+bool shows_token(const http::Request& request, std::string_view token);
+
+}  // namespace nb::mcp_http
