@@ -277,6 +277,9 @@ void build(CLI::App& app, Commands& c) {
   auto* mcp = app.add_subcommand("mcp-config", "print what to paste into MCP clients");
   mcp->add_flag("--allow-writes", c.mcp.allow_writes, "models may also write");
   mcp->add_option("--host", c.mcp.host, "the agent is on that computer, which ssh reaches");
+  mcp->add_option("--url", c.mcp.url, "a service has it there, as http://127.0.0.1:9809/mcp")
+      ->excludes("--host");
+  mcp->add_flag("--with-token", c.mcp.with_token, "that service wants a token")->needs("--url");
   mcp->add_option("--program", c.mcp.program, "where nodebeat-gate is (/usr/bin/nodebeat-gate)");
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
   completion->add_option("SHELL", c.shell, "bash, zsh or fish")

@@ -18,6 +18,17 @@ std::string list(const std::vector<std::string>& words, size_t from) {
   return '[' + out + ']';
 }
 
+// What stands for the token: the token itself belongs into no terminal.
+constexpr char kBearer[] = "Bearer TOKEN";
+
+// A service, as most clients have it.
+ObjectText entry_of_url(const McpServer& server) {
+  ObjectText out;
+  out.text("type", "http").text("url", server.url);
+  if (server.with_token) out.raw("headers", ObjectText().text("Authorization", kBearer).str());
+  return out;
+}
+
 ObjectText entry(const std::vector<std::string>& command) {
   ObjectText out;
   out.text("command", command.front()).raw("args", list(command, 1));
@@ -45,11 +56,37 @@ std::vector<std::string> mcp_command(const McpServer& server) {
 }
 
 std::string mcp_config_json(const McpServer& server) {
-  const std::string one = ObjectText().raw("nodebeat", entry(mcp_command(server)).str()).str();
+  const ObjectText about = server.url.empty() ? entry(mcp_command(server)) : entry_of_url(server);
+  const std::string one = ObjectText().raw("nodebeat", about.str()).str();
   return ObjectText().raw("mcpServers", one).str();
 }
 
+namespace {
+
+std::string text_of_url(const McpServer& server) {
+  std::string shell = "claude mcp add --transport http nodebeat " + shell_word(server.url);
+  if (server.with_token)
+    shell += " --header " + shell_word(std::string("Authorization: ") + kBearer);
+  const std::string code =
+      ObjectText()
+          .raw("servers", ObjectText().raw("nodebeat", entry_of_url(server).str()).str())
+          .str();
+  std::string codex = "[mcp_servers.nodebeat]\nurl = " + json_quote(server.url);
+  if (server.with_token) codex += "\nbearer_token_env_var = \"NODEBEAT_MCP_TOKEN\"";
+  return section("Claude Code", "run", shell) +
+         section("Cursor", "~/.cursor/mcp.json, or .cursor/mcp.json of a project",
+                 json_indented(mcp_config_json(server))) +
+         section("VS Code", ".vscode/mcp.json of a project, or MCP: Open User Configuration",
+                 json_indented(code)) +
+         section("Codex", "~/.codex/config.toml", codex) +
+         (server.with_token ? "TOKEN stands for what the file of --mcp-token-file has.\n" : "") +
+         "The service serves it with nodebeat-gate --http and --http-mcp.\n";
+}
+
+}  // namespace
+
 std::string mcp_config_text(const McpServer& server) {
+  if (!server.url.empty()) return text_of_url(server);
   const std::vector<std::string> command = mcp_command(server);
   std::string shell = "claude mcp add nodebeat --";
   for (const std::string& word : command) shell += ' ' + shell_word(word);

@@ -847,6 +847,20 @@ TEST(McpConfig, OnAnotherComputerAShellReadsTheCommand) {
   EXPECT_EQ(mcp_command({.socket = "/a b.sock", .host = "-hog"}), words);
 }
 
+TEST(McpConfig, NamesAServiceByItsAddress) {
+  const McpServer server{.url = "http://127.0.0.1:9809/mcp"};
+  EXPECT_EQ(mcp_config_json(server),
+            R"({"mcpServers":{"nodebeat":{"type":"http","url":"http://127.0.0.1:9809/mcp"}}})");
+  const std::string text = mcp_config_text({.url = server.url, .with_token = true});
+  for (const char* part :
+       {"claude mcp add --transport http nodebeat http://127.0.0.1:9809/mcp --header "
+        "'Authorization: Bearer TOKEN'\n",
+        "\nurl = \"http://127.0.0.1:9809/mcp\"\nbearer_token_env_var = ",
+        "\"Authorization\": \"Bearer TOKEN\"", "--mcp-token-file"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << text;
+  }
+}
+
 TEST(McpConfig, NamesEachClientWithItsFile) {
   const std::string text = mcp_config_text({});
   for (const char* part :
