@@ -447,13 +447,13 @@ def test_a_replay_goes_on_behind_the_last_event_of_each_node():
 
     connect()
     told = Told()
-    call_id, _ = conversation.request("event.subscribe", {"channels": ["c"], "replay": {"last": 5}}, told)
+    call_id, _ = conversation.request("event.subscribe", {"channels": ["c"], "replay": {"last": 5, "mark": "m"}}, told)
     conversation.receive(as_line(id=call_id, result={}))
     assert told.result == {}
     assert len(hear(("ook", "7-1"), ("ook", "8-1"), ("eek", "8-1"))) == 3
     assert conversation.end("gone") == [], "a replay misses nothing"
     assert json.loads(connect())["params"] == {
-        "channels": ["c"], "replay": {"since": "7", "after": {"ook": "8-1", "eek": "8-1"}}}
+        "channels": ["c"], "replay": {"since": "7", "mark": "m", "after": {"ook": "8-1", "eek": "8-1"}}}
     assert hear(("hog", "8-1"), ("eek", "8-2"), ("ook", "9-1")) == [("hog", "8-1"), ("eek", "8-2"), ("ook", "9-1")]
     assert json.loads(connect())["params"]["replay"]["after"] == {"ook": "9-1", "eek": "8-2", "hog": "8-1"}
 
@@ -541,6 +541,14 @@ def test_events_subscribes_to_what_it_names(cell, open_client):
     events = client.events("cell:a", "cell:*", replay={"last": 1}, timeout=10)
     assert next(events).event["n"] == 1
     assert cell.client.call("agent.stats")["subscriptions"]["local"] == 2
+
+
+def test_the_end_of_the_past_is_told(cell, open_client):
+    client = open_client(cell.agent)
+    cell.client.call("event.publish", channel="cell:a", event={"n": 1}, ack="stored")
+    events = client.events("cell:a", replay={"last": 5, "mark": "past"}, timeout=10)
+    assert next(events).event["n"] == 1
+    assert next(events) == nodebeat.Replayed("past")
 
 
 def test_what_has_a_sign_of_redis_is_a_pattern(cell, open_client):

@@ -16,7 +16,7 @@ from nodebeat import errors
 from nodebeat.client import Client
 from nodebeat.errors import AgentAway, CallError, ConnectionLost, DeadlineExceeded, NodebeatError
 from nodebeat.methods import WILL_ROBOT
-from nodebeat.protocol import Event, Gap, Refusal, StateChange, StateReady, StateStale
+from nodebeat.protocol import Event, Gap, Refusal, Replayed, StateChange, StateReady, StateStale
 from nodebeat.pushing import Pushed, RobotStats
 from nodebeat.robot import Robot
 
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AgentAway", "Bus", "BusMessage", "CallError", "Client", "ConnectionLost", "DeadlineExceeded", "Event", "Gap", "NodebeatError",
-    "Pushed", "Refusal", "Robot", "RobotStats", "StateChange", "StateReady", "StateStale", "WILL_ROBOT", "aio", "errors",
+    "Pushed", "Refusal", "Replayed", "Robot", "RobotStats", "StateChange", "StateReady", "StateStale", "WILL_ROBOT", "aio", "errors",
     "sessions", "tatbot",
 ]
 

@@ -89,7 +89,8 @@ class Client(Methods[Result]):
         timeout: float | None = None,
     ) -> Iterator[Notice]:
         """Subscribes, where channels or patterns are named (one with `*`, `?` or `[` is a pattern), and iterates all
-        that comes: Event, Gap, StateChange, StateReady, StateStale, Refusal. What comes after the call is iterated.
+        that comes: Event, Gap, Replayed, StateChange, StateReady, StateStale, Refusal. What comes after the call is
+        iterated.
 
         timeout: ends after so many seconds in which nothing came; None: never. A client has one stream of
         notices: two iterators share it.

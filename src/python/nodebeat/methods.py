@@ -195,7 +195,7 @@ class Methods(abc.ABC, Generic[R]):
     def event_subscribe(self, channels: Iterable[str] = (), *, patterns: Iterable[str] = (),
                         replay: Mapping[str, object] | None = None, timeout: float | None = None) -> R:
         """Subscribes; the messages come from events(). replay: {"last": N} or {"since": id or timestamp}: first
-        the recorded events. A new connection goes on where the last one ended."""
+        the recorded events; with "mark" a Replayed behind them. A new connection goes on where the last one ended."""
         params: dict[str, object] = {"channels": _texts("channels", channels), "patterns": _texts("patterns", patterns)}
         params = {k: v for k, v in params.items() if v} | given(replay=replay)
         return self.call("event.subscribe", params, timeout=timeout)

@@ -88,6 +88,13 @@ class Gap:
 
 
 @dataclass(slots=True)
+class Replayed:
+    """All that was recorded has come, of the replay with this `mark` (3.4.5.5)."""
+
+    mark: str
+
+
+@dataclass(slots=True)
 class StateChange:
     """A key of `state.watch` has this value (3.3.5)."""
 
@@ -119,7 +126,7 @@ class Refusal:
     error: CallError
 
 
-Notice = Event | Gap | StateChange | StateReady | StateStale | Refusal
+Notice = Event | Gap | Replayed | StateChange | StateReady | StateStale | Refusal
 
 
 def _event(p: Mapping[str, Any]) -> Event:
@@ -134,6 +141,7 @@ def _gap(p: Mapping[str, Any]) -> Gap:
 _NOTICES: Final[Mapping[str, Callable[[Mapping[str, Any]], Notice]]] = {
     "event": _event,
     "event.gap": _gap,
+    "event.replayed": lambda p: Replayed(p["mark"]),
     "state.change": lambda p: StateChange(p["key"], p["source"], p.get("value"), p.get("deleted", False),
                                           p.get("unreadable")),
     "state.ready": lambda p: StateReady(p["keys"], p.get("left_out", False)),
@@ -198,7 +206,8 @@ class _Subscription:
             given = self.replay.get("after")
             self.after = {str(node): str(id) for node, id in given.items()} if isinstance(given, Mapping) else {}
             # Nothing that comes of the other nodes is older than the first event.
-            self.replay = {"since": self.replay.get("since", event.id.partition("-")[0])}
+            kept = {name: value for name, value in self.replay.items() if name == "mark"}
+            self.replay = {"since": self.replay.get("since", event.id.partition("-")[0]), **kept}
         self.after[event.node] = event.id
 
 
