@@ -89,13 +89,15 @@ void History::Reading::on_answer(const CallAnswer& answer) {
       std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.get() == this; });
   const std::unique_ptr<Reading> ended = std::move(*at);
   all.erase(at);
+  std::string body;
+  if (answer.ok()) {
+    body = answer.result.raw();
+  } else {
+    // No error of HTTP: a browser would write it into its log each time that Redis is away.
+    json::Writer(body).begin_object().key("why").string(answer.failure->words).end_object();
+  }
   for (http::Reply& reply : replies) {
-    if (!reply.is_wanted()) continue;
-    if (answer.ok()) {
-      reply.send({.body = std::string(answer.result.raw()), .type = "application/json"});
-    } else {
-      reply.send({.status = 503, .body = answer.failure->words + "\n"});
-    }
+    if (reply.is_wanted()) reply.send({.body = body, .type = "application/json"});
   }
   history.begin_waiting();
 }

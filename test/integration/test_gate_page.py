@@ -110,6 +110,8 @@ def test_the_past_of_a_node(cell, gate):
     for wrong in ("", "?node=hog", "?node=hog&range=year", "?node=<b>&range=day", "?node=%0a&range=day"):
         assert gate.get("/history" + wrong).status == 400
     assert json.loads(gate.get("/history?node=nobody&range=day").body)["points"] == []
+    cell.server.kill()
+    assert json.loads(gate.get("/history?node=hog&range=hour").body)["why"]
 
 
 def test_the_agent_is_asked_only_while_somebody_listens(cell, gate, listen):

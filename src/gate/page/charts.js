@@ -12,18 +12,19 @@ const FIGURES = [
   { member: "gpu", label: "GPU", unit: "%" },
 ];
 
-// The points, the oldest first, by this browser's clock; null: they cannot be had now.
+// The points, the oldest first, by this browser's clock; or `why` they cannot be had now.
 async function readHistory(node, range) {
   try {
     const answer = await fetch(`history?node=${encodeURIComponent(node)}&range=${range}`);
-    if (!answer.ok) return null;
+    if (!answer.ok) return { why: await answer.text() };
     const history = await answer.json();
+    if (history.why) return history;
     const points = history.points
       .map(([at, cpu, memory, temperature, disk, gpu]) => ({ at: at + clockAhead, cpu, memory, temperature, disk, gpu }))
       .reverse();
     return { points, step: history.step_ms, complete: history.complete };
   } catch {
-    return null;
+    return { why: "the gate does not answer" };
   }
 }
 
@@ -51,7 +52,7 @@ async function fillLines() {
     const node = cell.nodes.get(name);
     if (!node || !node.health) continue;
     const past = await readHistory(name, "minutes");
-    if (past) putBefore(name, past.points);
+    if (past.points) putBefore(name, past.points);
   }
   readsLines = false;
 }
@@ -65,7 +66,7 @@ function putBefore(name, past) {
 
 // --- the view of one node ------------------------------------------------------------------------
 
-let viewed = null; // {name, made: its card, history}; null: the whole cell is shown
+let viewed = null; // {name, made: its card}; null: the whole cell is shown
 let reload = null; // the timer of the next reading
 const charts = new Map(); // member -> chart
 
@@ -123,7 +124,7 @@ function showChart(chart, member, history, range) {
 const viewedRange = () => document.querySelector("input[name=range]:checked").value;
 
 function historyWords(history) {
-  if (history === null) return "Past figures cannot be had now.";
+  if (history.why) return `Past figures cannot be had now: ${history.why}`;
   if (history.points.length === 0) return "No past beats of this node are kept.";
   return history.complete ? "" : "Not all could be read in time.";
 }
@@ -135,11 +136,10 @@ async function loadCharts() {
   const range = viewedRange();
   const history = await readHistory(view.name, range);
   if (viewed !== view || viewedRange() !== range) return;
-  reload = setTimeout(() => (document.hidden ? null : loadCharts()), Math.max(LEAST_RELOAD_MS, history ? history.step : 0));
+  reload = setTimeout(() => (document.hidden ? null : loadCharts()), Math.max(LEAST_RELOAD_MS, history.step || 0));
   setText(byId("view-words"), historyWords(history));
-  if (history === null && view.history) return; // what is drawn stays
-  view.history = history;
-  for (const { member } of FIGURES) showChart(charts.get(member), member, history || { points: [] }, range);
+  if (history.why) return; // what is drawn stays
+  for (const { member } of FIGURES) showChart(charts.get(member), member, history, range);
 }
 
 // The view that the address names, as #node=hog.
@@ -152,7 +152,7 @@ function onAddress() {
     // no name
   }
   clearTimeout(reload);
-  viewed = name === null ? null : { name, made: makeCard(name), history: null };
+  viewed = name === null ? null : { name, made: makeCard(name) };
   byId("view").hidden = name === null;
   byId("all").hidden = name !== null;
   if (name === null) return;
