@@ -1,10 +1,13 @@
 """The story that `./dev demo` tells, on a terminal and without one."""
 
+import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -115,6 +118,26 @@ def test_a_reader_that_goes_ends_all_of_it(demo, environment, folder):
     assert process.stderr.read() == "", "nobody asked for a traceback"
     assert list(folder.iterdir()) == []
     process.stderr.close()
+
+
+@pytest.mark.real_processor("it is about the compiler")
+def test_what_is_precompiled_is_used(plain_program, tmp_path):
+    """Else the first build would take as long as without, and nobody would notice."""
+    sys.path.insert(0, str(ROOT / "test" / "demo"))
+    import precompile
+
+    commands = plain_program.parents[2] / "compile_commands.json"
+    (tmp_path / commands.name).write_text(commands.read_text())
+    subprocess.run([sys.executable, precompile.__file__, tmp_path], check=True)
+    header = tmp_path / "precompiled" / "standard_headers.h"
+    for source, like in [("src/base/text.cc", "rooms"), ("src/ctl/screen.cc", "programs")]:
+        entry = next(e for e in json.loads(commands.read_text()) if e["file"].endswith(source))
+        options = precompile.options_of(entry["command"])
+        done = subprocess.run([*options, "-include", header, "-fsyntax-only", "-Wno-error", "-H", entry["file"]],
+                              cwd=entry["directory"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert f"! {header}.gch/{like}" in done.stderr
+    shutil.rmtree(header.parent)  # it is large, and pytest keeps folders
 
 
 def test_somebody_elses_redis_is_not_stopped(demo, environment, redis_server):
