@@ -172,7 +172,7 @@ package_tests() {
   fi
   rm -f "$junit"
   stage 'packages: install, upgrade, remove, purge' test-package env NODEBEAT_TEST_TREE="$tree" \
-    NODEBEAT_TEST_PACKAGES="$build/packages" NODEBEAT_TEST_ARCH="$host_arch" timeout --kill-after=10 300 \
+    NODEBEAT_TEST_PACKAGES="$build/packages" NODEBEAT_TEST_ARCH="$host_arch" timeout --kill-after=10 600 \
     "${namespace[@]}" "$python" -m pytest test/package -p no:cacheprovider -o junit_logging=all \
     --junitxml="$junit" --tb=short
   status=$?

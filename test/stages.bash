@@ -105,7 +105,7 @@ acl_tests() {
   rm -f "$junit"
   stage 'integration tests: as the nodes'"'"' users' test-acl env NODEBEATD="$build/gcc/$daemon" \
     NODEBEAT_TEST_ACL=1 timeout --kill-after=10 900 "$python" -m pytest test/integration \
-    -p no:cacheprovider -n 2 -o junit_logging=all --junitxml="$junit" --tb=short
+    -p no:cacheprovider -n 2 -o junit_logging=all --junitxml="$junit" --tb=short --durations=25
   status=$?
   tally $status "$junit" "$logs/test-acl.log"
 }
@@ -128,7 +128,7 @@ integration_tests() {
     NODEBEAT_TEST_PAGE_MODULES="$build/page/node_modules" \
     NODEBEAT_TEST_REDIS_TREES="$redis_trees" \
     timeout --kill-after=10 1800 "$python" -m pytest test/integration -p no:cacheprovider -n 2 \
-    -o junit_logging=all --junitxml="$junit" --tb=short ${filter:+-k "$filter"}
+    -o junit_logging=all --junitxml="$junit" --tb=short --durations=25 ${filter:+-k "$filter"}
   status=$?
   tally $status "$junit" "$logs/test-integration.log"
 }
