@@ -139,12 +139,13 @@ package() {
 
 # --- the test of the packages, part of ./dev test ---------------------------------------------------
 
-# A small Debian with what the packages depend on, but without them.
+# A small Debian with what the packages depend on, but without them. Of alternatives the first: the others are
+# names of other releases.
 make_tree() {
   local dir=$1 suite depends want
   suite=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
   depends=$(for deb in "$build"/packages/*_{"$host_arch",all}.deb; do dpkg-deb -f "$deb" Depends; done |
-    tr ',|' '\n\n' | sed 's/[(:].*//; s/ //g' | grep -E '^(lib|python3$)' | grep -v nodebeat | sort -u | paste -sd,)
+    tr ',' '\n' | sed 's/[(|:].*//; s/ //g' | grep -E '^(lib|python3$)' | grep -v nodebeat | sort -u | paste -sd,)
   want="$suite apt tmpfiles $depends, made by $EUID"
   [[ $(cat "$dir.complete" 2>/dev/null) == "$want" ]] && return
   "${as_root[@]}" rm -rf --one-file-system "$dir" "$dir.complete" || return
