@@ -353,6 +353,7 @@ TEST(Glob, AClassEndsWithItsPattern) {
   EXPECT_TRUE(matches("[a-", "-")) << "a range without an end is its two characters";
   EXPECT_TRUE(matches("[a-", "a"));
   EXPECT_FALSE(matches("[a-", "b"));
+  EXPECT_TRUE(matches("[a-c", "b")) << "a range may be the last of a class that has no end";
   EXPECT_TRUE(matches("[\\", "\\")) << "a backslash at the end is itself";
   EXPECT_TRUE(matches("[^", "x"));
 }

@@ -139,6 +139,12 @@ TEST(NodeHealthForm, NamesEachReasonToThrottle) {
             form("", R"("soft-temperature-limit")"));
 }
 
+TEST(NodeHealthForm, TheOffsetToRedisClockHasOneDigit) {
+  NodeHealth health = plain();
+  health.clock_offset_ms = -12.36;
+  EXPECT_TRUE(own_members(health).ends_with(",\"clock_offset_ms\":-12.4}")) << own_members(health);
+}
+
 TEST(NodeHealthForm, OfALastRunTellsWhatIsKnown) {
   std::string out;
   append_json(LastRun{}, out);
