@@ -91,6 +91,12 @@ TEST_F(OutboxValuesTest, AStringKeepsItsExpiryOverAnOutage) {
   EXPECT_EQ(slot.ttl_left(kStart + 60s), 1ms) << "the least that Redis takes";
 }
 
+TEST_F(OutboxValuesTest, AStringWithoutAnExpiryHasNone) {
+  box().connection_opened();
+  fill().string("k", "1");
+  EXPECT_EQ(next().slot->ttl_left(kStart + 60s), 0s);
+}
+
 TEST_F(OutboxValuesTest, AStoredStringThatHasExpiredIsForgotten) {
   box().connection_opened();
   fill().string("k", "1", 60s);

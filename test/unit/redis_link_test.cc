@@ -341,6 +341,28 @@ TEST_F(LinkTest, ASlowServerGetsLessAtATime) {
   EXPECT_LT(outbox_.in_flight(), most);
 }
 
+TEST_F(LinkTest, ABeatCarriesAPingIfTheLastOneIsOld) {
+  LinkOptions slow = options();
+  slow.command_timeout = 10h;
+  slow.ping_after = 1h;
+  start(slow);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  for (int beat = 0; beat < 4; ++beat) {
+    const bool late = beat % 2 == 0;
+    if (late) clock_.ahead += 1h;
+    put_health(outbox_, "{1}");
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+    EXPECT_EQ(redis_.received_has("PING\r\n"), late);
+    redis_.forget();
+    redis_.send(
+        (late ? "+PONG\r\n" : "") +
+        std::string("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$3\r\n{1}\r\n:0\r\n:1\r\n"));
+    ASSERT_TRUE(loop_.run_until([&] { return watch_.stored == beat + 1; }));
+  }
+}
+
 TEST_F(LinkTest, ASilentServerIsAskedAndThenGivenUp) {
   start();
   greet();
