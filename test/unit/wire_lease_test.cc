@@ -37,6 +37,11 @@ TEST(Lease, OfALaterVersionMayHaveMoreWords) {
   EXPECT_EQ(parse_lease("b i 1 1000 3000 more words")->patience_ms, 3000u);
 }
 
+TEST(Lease, IsForAnHourAtMostAndAQuarterOfASecondAtLeast) {
+  EXPECT_EQ(parse_lease("b i 1 3600000 3600000")->patience_ms, 3'600'000u);
+  EXPECT_EQ(parse_lease("b i 1 250 1000")->interval_ms, 250u);
+}
+
 TEST(Lease, ThatIsMalformedIsNone) {
   const std::string text = "b i 18446744073709551615 1000 3000";
   ASSERT_TRUE(parse_lease(text));
