@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
 // Within that time two clocks that differ by 100 ppm drift 6 ms apart.
 constexpr Duration kInfoAge = std::chrono::minutes(1);
+// How long a node may be missing in the list of nodes, and so be watched by nobody.
+constexpr Duration kRegisterAge = std::chrono::seconds(10);
 
 std::string note_path(const std::string& notes, const char* suffix) {
   return notes.empty() ? std::string() : notes + suffix;
@@ -137,6 +139,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
 LocalApi::~LocalApi() = default;
 
 Status LocalApi::start() {
+  since_ = loop_.clock().wall_now();
   register_node();
   pruner_.set_age(config_.heartbeat.forget_after);
   if (!enabled_) return {};
@@ -173,13 +176,16 @@ void LocalApi::reconfigure() {
   pruner_.set_age(config_.heartbeat.forget_after);
 }
 
-// When a node's health has expired, this list is what still names the node.
+// When a node's health has expired, this list is what still names the node, and nobody watches a
+// node that is not in it. So the entry is written again now and then: Redis says whether it was
+// still there.
 void LocalApi::register_node() {
+  registered_at_ = loop_.now();
   std::string about;
   json::Writer json(about);
   json.begin_object().key("instance_id").string(identity_.instance_id);
   json.key("agent_version").string(node::kVersion);
-  json.key("since").string(format_timestamp(loop_.clock().wall_now())).end_object();
+  json.key("since").string(format_timestamp(since_)).end_object();
   const outbox::FieldView fields[] = {{identity_.node, about}};
   outbox::SlotUpdate slot;
   slot.db = db_;
@@ -243,6 +249,7 @@ void LocalApi::ask_for_info() {
 }
 
 void LocalApi::on_beat_stored() {
+  if (loop_.now() - registered_at_ >= kRegisterAge) register_node();
   if (loop_.now() - info_asked_ >= kInfoAge) ask_for_info();
 }
 

@@ -162,6 +162,8 @@ class LocalApi {
   bool gone_said_ = false;  // that Redis is gone
   std::string run_id_;      // of the server that was there last
   MonoTime info_asked_{};
+  MonoTime registered_at_{};
+  WallTime since_{};  // when this agent was started
   std::vector<Client> clients_;
   bool was_steady_ = false;
   static constexpr int kMostBadReadBacks = 2;

@@ -299,6 +299,18 @@ def test_a_redis_that_was_emptied_kills_nobody(watched):
     assert_only_this_dies(watched)
 
 
+@pytest.mark.parametrize("taken", ["the list", "one entry"])
+def test_a_node_that_was_taken_out_of_the_list_is_watched_again(watched, taken):
+    """By hand, or since the key was evicted: nobody watches a node that is not in the list."""
+    if taken == "the list":
+        watched.redis.delete(NODES)
+    else:
+        watched.redis.hdel(NODES, "ook")
+    wait_until(lambda: {"hog", "ook"} <= set(watched.redis.hkeys(NODES)), 30)
+    watched.ook.kill()
+    wait_told(watched.redis, "node_lost", "ook", 40)
+
+
 def test_who_dies_while_redis_is_away_is_announced_afterwards(watched):
     watched.redis.config_set("save", "")
     watched.redis.save()
