@@ -14,8 +14,12 @@ local function forbidden(...)
   end
 end
 
+-- What stands before each key and channel of the cell (redis.prefix). KEYS have it; what is named in here gets
+-- it from one of them. A message and an entry name channels without it.
+local prefix = ''
+
 local function say_expired(session, ms)
-  redis.call('PUBLISH', 'session-updates', '{"sessionId":' .. cjson.encode(session) ..
+  redis.call('PUBLISH', prefix .. 'session-updates', '{"sessionId":' .. cjson.encode(session) ..
     ',"expired":true,"timestamp":' .. number(ms) .. '}')
 end
 
@@ -24,7 +28,7 @@ end
 -- One that another program has prolonged gets its time.
 local function settle_expired(over, but_for, index, seals, ms)
   for i = 1, #over do
-    local left = over[i] ~= but_for and redis.call('PTTL', 'session:' .. over[i])
+    local left = over[i] ~= but_for and redis.call('PTTL', prefix .. 'session:' .. over[i])
     if left == -2 then
       redis.call('ZREM', index, over[i])
       redis.pcall('HDEL', seals, over[i])

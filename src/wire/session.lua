@@ -74,6 +74,7 @@ end
 -- id as JSON.
 local seq, id, name = ARGV[2], ARGV[3], ARGV[4]
 local slot = number(seq % 64)
+prefix = KEYS[2]:sub(1, -1 - #'nodebeat:sessions')
 
 local known = redis.pcall('HGET', KEYS[4], slot)
 if is_error(known) then
@@ -100,7 +101,7 @@ end
 
 -- ARGV[5]: the message as JSON. Settled first, since a message cannot be taken back.
 if op == 'broadcast' then
-  local channel = 'ws:' .. id
+  local channel = prefix .. 'ws:' .. id
   local refusal = forbidden('PUBLISH', channel, '') or settle('ok 0')
   if is_error(refusal) then
     return refusal
@@ -158,7 +159,7 @@ local refusal = op == 'delete' and forbidden('DEL', KEYS[1]) or
   op ~= 'delete' and forbidden(writes_text and 'SET' or 'PEXPIRE', KEYS[1], ttl) or
   forbidden(op == 'delete' and 'ZREM' or 'ZADD', KEYS[2], '0', id) or
   forbidden('ZREM', KEYS[2], id) or forbidden('HDEL', KEYS[3], id) or forbidden('HSET', KEYS[3], id, '') or
-  forbidden('PUBLISH', 'session-updates', '') or
+  forbidden('PUBLISH', prefix .. 'session-updates', '') or
   audit_length > 0 and forbidden('XADD', KEYS[5], '*', 'op', op)
 if refusal then
   return refusal
@@ -250,7 +251,7 @@ end
 if new then
   redis.call('HSET', KEYS[3], id, redis.sha1hex(new))
 end
-redis.call('PUBLISH', 'session-updates', '{"sessionId":' .. name ..
+redis.call('PUBLISH', prefix .. 'session-updates', '{"sessionId":' .. name ..
   (new and ',"state":"' .. head:gsub('["\\]', '\\%0') .. quoted .. '}"' or ',"deleted":true') ..
   ',"timestamp":' .. number(ms) .. '}')
 return settle('ok ' .. (after or number(version)))

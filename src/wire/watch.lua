@@ -59,6 +59,7 @@ end
 -- All others: KEYS[1] is the watch, ARGV[2] what it has to be, or for all but `claim` what it has to begin
 -- with: it is this agent's then. Those of the watch alone return what it is now.
 local watch = line(KEYS[1])
+prefix = KEYS[1]:sub(1, -1 - #'nodebeat:watch')
 
 -- ARGV[3]: the new watch.
 if op == 'claim' then
@@ -84,7 +85,7 @@ if op == 'renew' then
   redis.call('SET', KEYS[1], ARGV[3])
   local over = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', number(ms), 'LIMIT', 0, ARGV[4])
   if is_error(over) or #over == 0 or forbidden('ZREM', KEYS[2], '') or forbidden('ZADD', KEYS[2], '0', '') or
-    forbidden('HDEL', KEYS[3], '') or forbidden('PUBLISH', 'session-updates', '') then
+    forbidden('HDEL', KEYS[3], '') or forbidden('PUBLISH', prefix .. 'session-updates', '') then
     return ARGV[3]
   end
   settle_expired(over, nil, KEYS[2], KEYS[3], ms)
@@ -98,11 +99,11 @@ local function tell()
     redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'channel', ARGV[3], 'event', ARGV[4])
   end
   if ARGV[5] ~= 'only' then
-    redis.call('PUBLISH', ARGV[3], ARGV[4])
+    redis.call('PUBLISH', prefix .. ARGV[3], ARGV[4])
   end
   return 'announced'
 end
-local refusal = forbidden('PUBLISH', ARGV[3], '')
+local refusal = forbidden('PUBLISH', prefix .. ARGV[3], '')
 
 -- KEYS: watch, stream. The time in an event makes it another one than those before.
 if op == 'say' then
