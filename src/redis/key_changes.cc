@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "redis/key_prefix.h"
 #include "redis/resp_writer.h"
 
 namespace nb::redis {
@@ -50,9 +51,10 @@ void KeyChanges::add_prefix(Prefixes& prefixes, std::string_view prefix) {
 
 void KeyChanges::want(const Prefixes& prefixes) {
   std::string text;
-  RespWriter resp(text);
+  const std::string& of_cell = connection_.options().prefix;
+  RespWriter resp(text, of_cell);
   for (const std::string_view prefix : prefixes) {
-    if (!prefix.empty()) resp.arg("PREFIX"sv).arg(prefix);
+    if (!prefix.empty() || !of_cell.empty()) resp.arg("PREFIX"sv).key(prefix);
   }
   connection_.flush_soon();
   if (std::exchange(wanted_, true) && text == prefixes_ && !refused_) return;
@@ -106,7 +108,8 @@ bool KeyChanges::on_message(Reply reply) {
   const Reply keys = reply[2];
   if (keys.is_nil()) host_.on_begun();  // FLUSHALL, FLUSHDB: it is as at the beginning
   for (const Reply key : keys.elements()) {
-    if (key.is_string()) host_.on_key(key.text());
+    const auto name = without_prefix(key.text(), connection_.options().prefix);
+    if (key.is_string() && name) host_.on_key(*name);
   }
   return true;
 }

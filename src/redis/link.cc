@@ -68,7 +68,8 @@ void Link::on_state(LinkState state) {
     const PipelineEvents events{
         Delegate<void(const outbox::Unit&, const UnitResult&)>::to<&Link::on_settled>(this),
         Delegate<void(const outbox::Unit&)>::to<&Link::on_aborted>(this)};
-    pipeline_.emplace(events, databases.empty() ? 0 : databases.back());
+    pipeline_.emplace(events, databases.empty() ? 0 : databases.back(),
+                      connection_.options().prefix);
   }
   // This comes first: a listener of the new state may ask a query, which sends what waits.
   if (state == LinkState::replaying) outbox_.connection_opened();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "base/backoff.h"
 #include "redis/greeting.h"
@@ -13,6 +14,7 @@ namespace nb::redis {
 struct LinkOptions {
   uv::Target target;
   Greeting greeting;
+  std::string prefix;  // of the cell's keys and channels (key_prefix.h)
   Duration connect_timeout = std::chrono::seconds(2);          // resolving included
   Duration command_timeout = std::chrono::milliseconds(1900);  // of the oldest outstanding command
   Duration ping_after = std::chrono::seconds(1);               // of silence

@@ -115,13 +115,13 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
   waiting.queued = unit.apart || !no_transaction_.empty() ? of_the_value : waiting.commands;
   if (waiting.queued < 2) waiting.queued = 0;
 
-  RespWriter resp(output);
+  RespWriter resp(output, prefix_);
   if (waiting.queued > 0) resp.command(1).arg("MULTI"sv);
   bool there = false;  // in the entry's database
   for (uint8_t i = 0; i < waiting.commands; ++i) {
     switch (waiting.command[i]) {
       case Command::hget:
-        resp.command(3).arg("HGET"sv).arg(slot->key).arg(slot->fields.front().name);
+        resp.command(3).arg("HGET"sv).key(slot->key).arg(slot->fields.front().name);
         break;
       case Command::hset:
       case Command::set:
@@ -130,7 +130,7 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
         write_slot(*slot, resp, now);
         break;
       case Command::pexpire:
-        resp.command(3).arg("PEXPIRE"sv).arg(slot->key).arg(milliseconds(slot->ttl));
+        resp.command(3).arg("PEXPIRE"sv).key(slot->key).arg(milliseconds(slot->ttl));
         break;
       case Command::select:
         resp.command(2).arg("SELECT"sv).arg(there ? db_ : unit.record->db);
@@ -140,7 +140,7 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
         // XRANGE would do as well. Users of redis/users.acl have had XREVRANGE for longer.
         IdText text;
         const std::string_view id = text.of(unit.id);
-        resp.command(6).arg("XREVRANGE"sv).arg(unit.record->entry().stream).arg(id).arg(id);
+        resp.command(6).arg("XREVRANGE"sv).key(unit.record->entry().stream).arg(id).arg(id);
         resp.arg("COUNT"sv).arg(1);
         break;
       }
@@ -148,12 +148,12 @@ uint32_t Pipeline::send(const outbox::Unit& unit, std::string& output, MonoTime 
         write_entry(unit, resp);
         break;
       case Command::expire_stream:
-        resp.command(3).arg("PEXPIRE"sv).arg(unit.record->entry().stream);
+        resp.command(3).arg("PEXPIRE"sv).key(unit.record->entry().stream);
         resp.arg(milliseconds(unit.record->ttl));
         break;
       case Command::publish: {
         const outbox::MessageView message = unit.message();
-        resp.command(3).arg("PUBLISH"sv).arg(message.channel);
+        resp.command(3).arg("PUBLISH"sv).key(message.channel);
         if (unit.in_doubt) {
           resp.arg(std::string(message.payload) += wire::kRepeated);
         } else {
@@ -178,17 +178,17 @@ void Pipeline::write_slot(const outbox::Slot& slot, RespWriter& resp, MonoTime n
   const bool expires = ttl > Duration::zero();
   switch (slot.kind) {
     case outbox::SlotKind::hash:
-      resp.command(2 + 2 * slot.fields.size()).arg("HSET"sv).arg(slot.key);
+      resp.command(2 + 2 * slot.fields.size()).arg("HSET"sv).key(slot.key);
       for (const outbox::FieldView& field : slot.fields) resp.arg(field.name).arg(field.value);
       break;
     case outbox::SlotKind::string:
-      resp.command(3 + (expires ? 2 : 0) + slot.if_missing).arg("SET"sv).arg(slot.key);
+      resp.command(3 + (expires ? 2 : 0) + slot.if_missing).arg("SET"sv).key(slot.key);
       resp.arg(slot.fields.front().value);
       if (expires) resp.arg("PX"sv).arg(milliseconds(ttl));
       if (slot.if_missing) resp.arg("NX"sv);
       break;
     case outbox::SlotKind::remove:
-      resp.command(2).arg("DEL"sv).arg(slot.key);
+      resp.command(2).arg("DEL"sv).key(slot.key);
       break;
     case outbox::SlotKind::expire:
       break;
@@ -199,7 +199,7 @@ void Pipeline::write_entry(const outbox::Unit& unit, RespWriter& resp) {
   outbox::EntryView entry = unit.record->entry();
   const uint64_t max_length = unit.stream.max_length;
   const bool bounded = max_length > 0;
-  resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).arg(entry.stream);
+  resp.command(3 + (bounded ? 3 : 0) + 2 * entry.fields).arg("XADD"sv).key(entry.stream);
   // "~": whole nodes are trimmed, several times cheaper than exactly (XADD, redis.io).
   if (bounded) resp.arg("MAXLEN"sv).arg("~"sv).arg(static_cast<int64_t>(max_length));
   IdText id;
@@ -210,9 +210,7 @@ void Pipeline::write_entry(const outbox::Unit& unit, RespWriter& resp) {
 uint32_t Pipeline::query(uint64_t id, int db, std::span<const std::string_view> command,
                          Delegate<void(const QueryReply&)> done, std::string& output) {
   const bool selects = select(db, output);
-  RespWriter resp(output);
-  resp.command(command.size());
-  for (const std::string_view word : command) resp.arg(word);
+  RespWriter(output, prefix_).words(command);
   queries_.push_back({id, done, command.front() == "HGET"sv});
   Waiting waiting{};
   waiting.kind = Kind::query;

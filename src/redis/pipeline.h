@@ -58,13 +58,15 @@ struct PipelineEvents {
 
 class Pipeline {
  public:
-  // `db`: the database that the greeting has selected last.
-  Pipeline(PipelineEvents events, int db) : events_(events), db_(db) {}
+  // `db`: the database that the greeting has selected last. `prefix`: of the keys.
+  Pipeline(PipelineEvents events, int db, std::string_view prefix = {})
+      : events_(events), prefix_(prefix), db_(db) {}
 
   // Both add commands to `output`, and return how many replies these will have.
   uint32_t send(const outbox::Unit& unit, std::string& output, MonoTime now);
   // A command of another part of the agent. `done` is called once, from on_reply() or give_up(). If
-  // the command is HGET, a reply that Redis does not have for HGET ends the connection.
+  // the command is HGET, a reply that Redis does not have for HGET ends the connection. Its reply
+  // must not name keys: here they would come with their prefix.
   uint32_t query(uint64_t id, int db, std::span<const std::string_view> command,
                  Delegate<void(const QueryReply&)> done, std::string& output);
   // The answer is no longer wanted.
@@ -137,6 +139,7 @@ class Pipeline {
   outbox::Unit pop_unit(MonoTime now);
 
   PipelineEvents events_;
+  std::string prefix_;
   Ring<Waiting> waiting_;
   Ring<Query> queries_;  // the details of those in waiting_
   size_t waiting_units_ = 0;

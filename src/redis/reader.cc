@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "redis/key_prefix.h"
 #include "redis/resp_writer.h"
 
 namespace nb::redis {
@@ -71,9 +72,8 @@ uint64_t Reader::ask(std::span<const std::string_view> command,
   question->id = ++last_id_;
   question->done = done;
   question->on = on;
-  RespWriter resp(question->command);
-  resp.command(command.size());
-  for (const std::string_view word : command) resp.arg(word);
+  RespWriter(question->command, connection_.options().prefix).words(command);
+  question->keys = wire::key_places(command).in_reply;
   question->deadline = loop_.now() + 2 * connection_.options().command_timeout;
   questions_.push_back(std::move(question));
   connection_.flush_soon();
@@ -154,6 +154,7 @@ std::optional<Failure> Reader::on_reply(Reply reply) {
     time_.stop();  // the timer stood at a deadline
     arm();
   }
+  strip_prefix(reply, question->keys, connection_.options().prefix);
   question->done({reply, {}});
   return std::nullopt;
 }

@@ -18,6 +18,7 @@
 
 #include "redis/connection.h"
 #include "redis/send_window.h"
+#include "wire/key_places.h"
 
 namespace nb::redis {
 
@@ -73,6 +74,7 @@ class Reader {
     MonoTime sent_at{};
     int tries = 0;
     On on = On::any;
+    wire::KeysInReply keys = wire::KeysInReply::none;
   };
   using Questions = std::vector<std::unique_ptr<Question>>;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "wire/key_places.h"
+
 namespace nb::redis {
 
 namespace {
@@ -60,6 +62,23 @@ RespWriter& RespWriter::arg(int64_t number) {
   char text[24];
   const auto end = std::to_chars(text, text + sizeof text, number).ptr;
   return arg(std::string_view(text, static_cast<size_t>(end - text)));
+}
+
+RespWriter& RespWriter::key(std::string_view name) {
+  if (prefix_.empty()) return arg(name);
+  char header[kMaxHeader];
+  append(header, put_header(header, '$', prefix_.size() + name.size()));
+  out_.append(prefix_).append(name).append("\r\n", 2);
+  return *this;
+}
+
+RespWriter& RespWriter::words(std::span<const std::string_view> command) {
+  const wire::KeyPlaces keys = wire::key_places(command);
+  this->command(command.size());
+  for (size_t i = 0; i < command.size(); ++i) {
+    keys.has(i) ? key(command[i]) : arg(command[i]);
+  }
+  return *this;
 }
 
 }  // namespace nb::redis

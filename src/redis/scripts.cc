@@ -56,9 +56,10 @@ uint64_t Scripts::run(size_t keys, std::span<const std::string_view> words, uint
   run->done = done;
   run->sequence = sequence;
   run->deadline = deadline;
-  RespWriter resp(run->command);
+  RespWriter resp(run->command, connection_.options().prefix);
   resp.command(3 + words.size()).arg("EVALSHA").arg(script_.sha1).arg(static_cast<int64_t>(keys));
-  for (const std::string_view word : words) resp.arg(word);
+  for (const std::string_view key : words.first(keys)) resp.key(key);
+  for (const std::string_view word : words.subspan(keys)) resp.arg(word);
   if (runs_.empty() || time_.due() > deadline) time_.stop();
   runs_.push_back(std::move(run));
   connection_.retry();

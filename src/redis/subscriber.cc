@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "redis/key_prefix.h"
 #include "redis/resp_writer.h"
 
 namespace nb::redis {
@@ -118,7 +119,7 @@ void Subscriber::on_state(LinkState state) {
 }
 
 void Subscriber::send(Command command, std::string_view name) {
-  RespWriter resp(connection_.output());
+  RespWriter resp(connection_.output(), prefix());
   resp.command(2);
   switch (command) {
     case Command::subscribe:
@@ -134,7 +135,7 @@ void Subscriber::send(Command command, std::string_view name) {
       resp.arg("PUNSUBSCRIBE");
       break;
   }
-  resp.arg(name);
+  resp.key(name);
   connection_.expect(1);
   sent_.push_back({command, std::string(name)});
 }
@@ -162,14 +163,17 @@ bool Subscriber::on_message(Reply reply) {
   const std::string_view kind = reply[0].text();
   // A message that was on its way when its channel was unsubscribed is no longer wanted.
   if (kind == "message" && reply.size() == 3) {
-    if (channels_.contains(reply[1].text())) {
-      events_.on_message(reply[1].text(), reply[2].text(), {});
+    const auto channel = without_prefix(reply[1].text(), prefix());
+    if (channel && channels_.contains(*channel)) {
+      events_.on_message(*channel, reply[2].text(), {});
     }
     return true;
   }
   if (kind == "pmessage" && reply.size() == 4) {
-    if (patterns_.contains(reply[1].text())) {
-      events_.on_message(reply[2].text(), reply[3].text(), reply[1].text());
+    const auto pattern = without_prefix(reply[1].text(), prefix());
+    const auto channel = without_prefix(reply[2].text(), prefix());
+    if (pattern && channel && patterns_.contains(*pattern)) {
+      events_.on_message(*channel, reply[3].text(), *pattern);
     }
     return true;
   }
@@ -193,7 +197,7 @@ std::optional<Failure> Subscriber::on_reply(Reply reply) {
     return std::nullopt;
   }
   if (reply[0].text() != name_of(subscribes, pattern) ||
-      (subscribes && reply[1].text() != sent.name)) {
+      (subscribes && without_prefix(reply[1].text(), prefix()) != sent.name)) {
     return Failure{Trouble::rubbish, subscribes ? "SUBSCRIBE was answered by something else"
                                                 : "UNSUBSCRIBE was answered by something else"};
   }

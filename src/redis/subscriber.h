@@ -87,6 +87,7 @@ class Subscriber {
 
   void want(Subscriptions& all, std::string_view name);
   void unwant(Subscriptions& all, Command command, std::string_view name);
+  const std::string& prefix() const { return connection_.options().prefix; }
   bool wants_anything() const { return !channels_.empty() || !patterns_.empty(); }
   void send(Command command, std::string_view name);
   void send_wanted();

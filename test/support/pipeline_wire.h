@@ -15,12 +15,13 @@ class PipelineWire {
  public:
   // `Sink` has on_settled() and on_aborted().
   template <class Sink>
-  PipelineWire(Sink& sink, size_t max_reply_bytes, int db = 0)
+  PipelineWire(Sink& sink, size_t max_reply_bytes, int db = 0, std::string_view prefix = {})
       : reader_(max_reply_bytes),
         events_{Delegate<void(const outbox::Unit&,
                               const redis::UnitResult&)>::template to<&Sink::on_settled>(&sink),
                 Delegate<void(const outbox::Unit&)>::template to<&Sink::on_aborted>(&sink)},
-        db_(db) {
+        db_(db),
+        prefix_(prefix) {
     drop();
   }
 
@@ -45,7 +46,7 @@ class PipelineWire {
 
   // The connection is over, and there is a new one.
   void drop() {
-    pipeline_.emplace(events_, db_);
+    pipeline_.emplace(events_, db_, prefix_);
     waiting_ = 0;
   }
 
@@ -58,6 +59,7 @@ class PipelineWire {
   redis::ReplyReader reader_;
   redis::PipelineEvents events_;
   int db_;
+  std::string prefix_;
   std::optional<redis::Pipeline> pipeline_;
   std::string output_;
   size_t waiting_ = 0;

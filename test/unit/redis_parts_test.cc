@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "redis/echo_filter.h"
+#include "redis/key_prefix.h"
 #include "redis/link_options.h"
 #include "redis/link_state.h"
 #include "redis/reply_gauge.h"
 #include "redis/resp_writer.h"
 #include "redis/send_window.h"
 #include "redis/trouble.h"
+#include "support/resp_commands.h"
 
 namespace nb::redis {
 namespace {
@@ -101,6 +103,68 @@ TEST(RespWriter, WritesEverySizeAndNumber) {
   std::string out;
   RespWriter(out).arg(int64_t{0}).arg(INT64_MIN);
   EXPECT_EQ(out, "$1\r\n0\r\n$20\r\n-9223372036854775808\r\n");
+}
+
+// --- the prefix of a cell ---
+
+TEST(RespWriter, PutsThePrefixBeforeKeysOnly) {
+  using Words = std::vector<std::string_view>;
+  const std::pair<Words, std::string> cases[] = {
+      {{"GET", "k"}, "GET p:k"},
+      {{"HSET", "k", "k", "k"}, "HSET p:k k k"},
+      {{"SCAN", "0", "MATCH", "k*", "COUNT", "1"}, "SCAN 0 MATCH p:k* COUNT 1"},
+      {{"XINFO", "STREAM", "k"}, "XINFO STREAM p:k"},
+      {{"MEMORY", "USAGE", "k", "SAMPLES", "0"}, "MEMORY USAGE p:k SAMPLES 0"},
+      {{"XREAD", "COUNT", "9", "STREAMS", "k", "l", "0", "$"}, "XREAD COUNT 9 STREAMS p:k p:l 0 $"},
+      {{"EVALSHA", "f00", "2", "k", "l", "m"}, "EVALSHA f00 2 p:k p:l m"},
+      {{"EVALSHA", "f00", "0", "m"}, "EVALSHA f00 0 m"},
+      {{"SCRIPT", "LOAD", "k"}, "SCRIPT LOAD k"},
+      {{"CONFIG", "GET", "k"}, "CONFIG GET k"},
+      {{"ACL", "WHOAMI"}, "ACL WHOAMI"},
+      {{"INFO", "server"}, "INFO server"},
+      {{"SLOWLOG", "GET", "10"}, "SLOWLOG GET 10"},
+      {{"TIME"}, "TIME"},
+  };
+  for (const auto& [words, wanted] : cases) {
+    std::string plain, prefixed;
+    RespWriter(plain).words(words);
+    RespWriter(prefixed, "p:").words(words);
+    EXPECT_EQ(test::commands(prefixed), wanted);
+    std::string as_it_is;
+    for (const std::string_view word : words)
+      as_it_is += (as_it_is.empty() ? "" : " ") + std::string(word);
+    EXPECT_EQ(test::commands(plain), as_it_is);
+  }
+  std::string out;
+  const std::string large(100, 'x');
+  RespWriter(out, "p:").key(large);
+  EXPECT_EQ(out, "$102\r\np:" + large + "\r\n");
+}
+
+TEST(KeyPrefix, IsTakenAwayFromTheKeysOfAReply) {
+  const auto text = [](std::string_view bytes) { return Reply(Reply::Kind::string, bytes); };
+  Reply keys[] = {text("p:a"), text("q:a"), text("p:")};
+  Reply page[] = {text("7"), Reply(keys)};
+  strip_prefix(Reply(page), wire::KeysInReply::page, "p:");
+  EXPECT_EQ(keys[0].string(), "a");
+  EXPECT_FALSE(keys[1]) << "another cell's, which was not asked for";
+  EXPECT_TRUE(keys[2].is_string() && keys[2].text().empty());
+  EXPECT_EQ(page[0].text(), "7");
+
+  Reply entries[] = {text("p:1-0")};
+  Reply stream[] = {text("p:s"), Reply(entries)};
+  Reply streams[] = {Reply(stream), text("p:no stream")};
+  strip_prefix(Reply(streams), wire::KeysInReply::streams, "p:");
+  EXPECT_EQ(stream[0].string(), "s");
+  EXPECT_EQ(entries[0].string(), "p:1-0");
+  EXPECT_EQ(streams[1].string(), "p:no stream");
+  // No answer of that form.
+  strip_prefix(Reply(Reply::Kind::error, "ERR no"), wire::KeysInReply::page, "p:");
+  strip_prefix(Reply::nil(), wire::KeysInReply::streams, "p:");
+
+  EXPECT_EQ(without_prefix("p:", "p:"), "");
+  EXPECT_EQ(without_prefix("", ""), "");
+  EXPECT_FALSE(without_prefix("q:a", "p:").has_value());
 }
 
 // --- the bounds of a reply ---

@@ -77,6 +77,16 @@ TEST_F(PipelineUnit, IsOneTransaction) {
   EXPECT_EQ(pipeline_.waiting(), 0u);
 }
 
+TEST_F(PipelineUnit, HasThePrefixBeforeEachKeyAndChannel) {
+  PipelineWire prefixed{sink_, 1000, 0, "p:"};
+  prefixed.send(unit_, kNow);
+  EXPECT_EQ(commands(prefixed.output()),
+            "MULTI; HGET p:node:health:hog health; HSET p:node:health:hog health {1}; "
+            "PEXPIRE p:node:health:hog 15000; "
+            "XADD p:stream:node_metrics:hog MAXLEN ~ 5000 * health {}; "
+            "PUBLISH p:node:events:hog {\"type\":\"x\"}; EXEC");
+}
+
 TEST_F(PipelineUnit, OneBadCommandCostsItsPartAlone) {
   EXPECT_FALSE(pipeline_
                    .feed("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"

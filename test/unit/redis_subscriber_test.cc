@@ -264,6 +264,29 @@ class SubscriberTest : public testing::Test {
   std::optional<Subscriber> subscriber_;
 };
 
+TEST_F(SubscriberTest, ThePrefixIsSeenByRedisOnly) {
+  LinkOptions options = options_for(redis_);
+  options.prefix = "p:";
+  make(options);
+  subscriber_->subscribe("a");
+  subscriber_->psubscribe("b*");
+  greet();
+  ASSERT_TRUE(receives("PSUBSCRIBE\r\n$4\r\np:b*\r\n"));
+  ASSERT_TRUE(receives("SUBSCRIBE\r\n$3\r\np:a\r\n"));
+  redis_.send(
+      "*3\r\n$9\r\nsubscribe\r\n$3\r\np:a\r\n:1\r\n"
+      "*3\r\n$10\r\npsubscribe\r\n$4\r\np:b*\r\n:2\r\n");
+  ASSERT_TRUE(reaches(LinkState::steady));
+  redis_.send(
+      "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n0\r\n"
+      "*4\r\n$8\r\npmessage\r\n$4\r\np:b*\r\n$2\r\nbc\r\n$1\r\n0\r\n"
+      "*3\r\n$7\r\nmessage\r\n$3\r\np:a\r\n$1\r\n1\r\n"
+      "*4\r\n$8\r\npmessage\r\n$4\r\np:b*\r\n$4\r\np:bc\r\n$1\r\n2\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.heard.size() == 2; }));
+  EXPECT_EQ(watch_.heard, (Lines{"|a|1", "b*|bc|2"}))
+      << "what has no prefix is none of this cell's";
+}
+
 TEST_F(SubscriberTest, AnAnswerThatCameDuringOurOwnStallCounts) {
   LinkOptions options = options_for(redis_);
   options.command_timeout = 100ms;
