@@ -203,10 +203,11 @@ int Agent::run() {
     watchdog_.emplace(loop_, Delegate<void()>::to<&Agent::on_watchdog>(this));
     watchdog_->start(notify_.watchdog_period());
   }
-  log_.info("nodebeat %s: node '%s', a beat every %s, redis at %s", node::kVersion,
+  log_.info("nodebeat %s: node '%s', a beat every %s, redis at %s%s%s", node::kVersion,
             identity_.node.c_str(),
             human_duration(config_.heartbeat.interval / std::chrono::milliseconds(1)).c_str(),
-            describe(link_options(config_).target).c_str());
+            describe(link_options(config_).target).c_str(),
+            config_.redis.prefix.empty() ? "" : ", prefix ", config_.redis.prefix.c_str());
   notify_.ready();
   wake_->send();  // for a reload that came while it was held back
   loop_.run();

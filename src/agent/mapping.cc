@@ -108,6 +108,7 @@ redis::LinkOptions link_options(const config::Config& config) {
   const config::RedisConfig& from = config.redis;
   redis::LinkOptions options;
   options.target = {from.address.host, from.address.port, from.address.unix_path};
+  options.prefix = from.prefix;
   options.greeting.user = from.address.user;
   options.greeting.password = from.address.password;
   options.greeting.client_name = "nodebeat:" + config.node.name;

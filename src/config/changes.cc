@@ -57,6 +57,7 @@ void keep_until_restart(Config& running, Config& next) {
   std::swap(next.socket, running.socket);
   next.more_sockets.swap(running.more_sockets);
   next.redis.db.swap(running.redis.db);
+  next.redis.prefix.swap(running.redis.prefix);
   next.watch = running.watch;
   next.redis.address.db = running.redis.address.db;
 }

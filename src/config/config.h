@@ -91,6 +91,7 @@ struct RedisConfig {
   Duration stable_after{};
   uint64_t max_reply = 0;
   uint64_t max_output = 0;
+  std::string prefix;  // of all keys and channels; empty: none
   // The named databases. Without a [redis.db] table: `health` is the URL's database.
   std::vector<Database> db;
 

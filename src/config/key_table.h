@@ -160,6 +160,18 @@ constexpr Key kKeys[] = {
          "without effect, or named in a warning. TLS (rediss://) is not supported yet."),
      .short_env = "NODEBEAT_REDIS"},
     {.section = "redis",
+     .name = "prefix",
+     NB_CONFIG(redis.prefix),
+     .rule = Rule::prefix_or_none,
+     .needs_restart = true,
+     .doc = NB_DOC(
+         "What all keys and channels of this cell begin with in Redis, the same for all of its\n"
+         "agents: so several cells, each with a prefix of its own, share a server. A name and\n"
+         "':', as \"cellA:\", or that name in braces, \"{cellA}:\", which Redis Cluster takes for "
+         "a\n"
+         "hash tag. Programs of the agent's socket do not see it; those of Redis have to know "
+         "it.")},
+    {.section = "redis",
      .name = "username",
      NB_CONFIG(redis.username),
      .doc = NB_DOC("ACL user, instead of the one in the URL. Empty: the default user.")},

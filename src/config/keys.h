@@ -45,6 +45,7 @@ enum class Rule : uint8_t {
   socket_path,
   socket_path_or_none,
   redis_url,
+  prefix_or_none,
   group,
   interface,
   unit,

@@ -86,7 +86,7 @@ constexpr const char* kPreface =
 #
 # nodebeatd --check-config says whether the files are right; --print-config shows what is in force
 # and where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
-# [watch] and redis.db take effect at the next start.
+# [watch], redis.db and redis.prefix take effect at the next start.
 
 # The version of this file: an agent that reads another one says so, and what to do, instead of
 # naming keys. It may be left out.

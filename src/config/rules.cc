@@ -56,6 +56,27 @@ Status check_name(std::string_view name) {
   return {};
 }
 
+// No prefix begins with another one, or each cell would see what belongs to the other. Nothing in
+// it has a meaning in a pattern or an ACL. Braces, which make a hash tag for Redis Cluster, are
+// around all of the name, so that all keys of a cell are in one slot.
+Status check_prefix(std::string_view prefix) {
+  std::string_view name = prefix;
+  if (name.ends_with(':')) name.remove_suffix(1);
+  if (name.starts_with('{') && name.ends_with('}')) name = name.substr(1, name.size() - 2);
+  if (!prefix.ends_with(':') || !is_name(name)) {
+    return make_error(
+        "a prefix is a name and ':' (cellA:), or that name in braces ({cellA}:); a name has 1 to "
+        "64 letters (a-z, A-Z), digits, '-', '_' and '.', the first one a letter or digit");
+  }
+  for (const std::string_view taken : {"node", "robot", "stroke", "stream", "session", "nodebeat",
+                                       "error", "system", "ws", "cv"}) {
+    if (name == taken && !prefix.starts_with('{')) {
+      return make_error("keys and channels of a cell without a prefix begin so: choose another");
+    }
+  }
+  return {};
+}
+
 Status check_text(Rule rule, std::string_view text) {
   if (!is_valid_utf8(text)) return make_error("the text is not UTF-8");
   if (text.find('\0') != std::string_view::npos) return make_error("the text contains a NUL");
@@ -74,6 +95,8 @@ Status check_text(Rule rule, std::string_view text) {
       const auto address = parse_redis_url(text);
       return address ? Status() : Status(address.error());
     }
+    case Rule::prefix_or_none:
+      return text.empty() ? Status() : check_prefix(text);
     case Rule::group:
       if (text.size() <= 32 && has_only(text, "-_.")) return {};
       return make_error("a user or group has at most 32 letters, digits, '-', '_' and '.'");

@@ -12,6 +12,10 @@ namespace nb::config {
 // part of Redis keys, channels and patterns, so ':', spaces and glob characters have no place.
 Status check_name(std::string_view name);
 
+// What the keys and channels of a cell begin with in Redis: a name and ':', or the name in braces
+// and ':'.
+Status check_prefix(std::string_view prefix);
+
 // The check that `rule` stands for; an optional path or group may be empty.
 Status check_text(Rule rule, std::string_view text);
 

@@ -338,13 +338,14 @@ TEST(Changes, NameWhatDiffersAndWhatNeedsARestart) {
   EXPECT_TRUE(changed_keys(a, a).empty());
   const Config b = config_of(
       "[node]\nname='n'\n[heartbeat]\ninterval='2s'\n[socket]\npath='/s'\nmode='0600'\n[redis]\n"
-      "url='redis://:pw@h/3'\n[health]\ndisks=['/d']\n"
+      "url='redis://:pw@h/3'\nprefix='a:'\n[health]\ndisks=['/d']\n"
       "[[probe]]\nname='x'\ntype='unix'\npath='/z'\n[[probe]]\nname='w'\ntype='unix'\npath='/w'\n");
-  EXPECT_EQ(changed_keys(a, b),
-            (std::vector<std::string>{"node.name", "heartbeat.interval", "redis.url",
-                                      "redis.password", "redis.db", "health.disks", "socket.path",
-                                      "socket.mode", "probe.x", "probe.y", "probe.w"}));
-  for (const char* key : {"node.name", "socket.path", "socket.mode", "socket.group", "redis.db"}) {
+  EXPECT_EQ(changed_keys(a, b), (std::vector<std::string>{
+                                    "node.name", "heartbeat.interval", "redis.url", "redis.prefix",
+                                    "redis.password", "redis.db", "health.disks", "socket.path",
+                                    "socket.mode", "probe.x", "probe.y", "probe.w"}));
+  for (const char* key :
+       {"node.name", "socket.path", "socket.mode", "socket.group", "redis.db", "redis.prefix"}) {
     EXPECT_TRUE(needs_restart(key)) << key;
   }
   for (const char* key : {"heartbeat.interval", "redis.url", "redis.password", "health.disks",
@@ -359,6 +360,26 @@ TEST(Changes, NameWhatDiffersAndWhatNeedsARestart) {
   EXPECT_EQ(now.redis.address.db, 0);
   for (const std::string& key : changed_keys(a, now)) EXPECT_FALSE(needs_restart(key)) << key;
   for (const std::string& key : changed_keys(now, b)) EXPECT_TRUE(needs_restart(key)) << key;
+}
+
+TEST(Prefix, IsANameAndAColon) {
+  const auto reads = [](std::string_view prefix) {
+    Sources sources = from_text("");
+    sources.environment.emplace_back("NODEBEAT_REDIS_PREFIX", prefix);
+    return load(sources);
+  };
+  for (const char* prefix : {"cellA:", "{cellA}:", "a.b-c_1:", "{node}:"}) {
+    const auto got = reads(prefix);
+    ASSERT_TRUE(got.ok()) << prefix;
+    EXPECT_EQ(got->config.redis.prefix, prefix);
+  }
+  for (const char* prefix : {"cellA", ":",   "a:b:", "a*:", "a?:",  "[a]:",      "a b:",  "a\\:",
+                             "{:",    "}:",  "{}:",  "{a:", "a}:",  "{a}b:",     "a{b}:", "{{a}}:",
+                             "{a}",   "-a:", "~a:",  "&a:", "\"a:", "\xc3\xa4:", "node:", "cv:"}) {
+    const auto got = reads(prefix);
+    ASSERT_FALSE(got.ok()) << prefix;
+    EXPECT_TRUE(contains(got.error().message, "NODEBEAT_REDIS_PREFIX")) << got.error().message;
+  }
 }
 
 TEST(Changes, ANewPasswordIsSeenWhereverItStands) {
