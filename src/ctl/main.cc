@@ -239,6 +239,8 @@ void add_redis(CLI::App& app, Commands& c) {
   many("--keys", c.setup.keys, "what agents may set for their clients (cell:*); repeatable");
   many("--channels", c.setup.channels,
        "what they may publish on for their clients (cell:*); repeatable");
+  setup->add_option("--prefix", c.setup.prefix,
+                    "of all keys and channels of the cell ([redis] prefix)");
   setup->add_flag("--no-watch", c.setup.no_watch,
                   "the nodes may not watch the cell ([watch] enabled = false)");
   setup->add_option("--server", c.setup.server, "redis or valkey: whose folders are named (redis)")
@@ -250,6 +252,7 @@ void add_redis(CLI::App& app, Commands& c) {
   check->add_option("URL", c.check.url, "redis://[user@]host[:port] or unix://[user@]/path");
   check->add_option("--user", c.check.user, "user for the check, best the admin");
   check->add_option("--password-file", c.check.password_file, "file with the user's password");
+  check->add_option("--prefix", c.check.prefix, "of the cell whose nodes are checked");
   check->add_option("--node", c.check.nodes, "node whose user is checked; repeatable")
       ->expected(1)
       ->allow_extra_args(false)

@@ -83,12 +83,15 @@ int run_check(const CheckOptions& options, const Output& output) {
       return complain(kUsage, "--node '" + printable(node) + "': " + fault);
     }
   }
+  if (const std::string fault = prefix_fault(options.prefix); !fault.empty()) {
+    return complain(kUsage, "--prefix '" + printable(options.prefix) + "': " + fault);
+  }
   RedisAddress address;
   if (const ExitCode code = find_address(options, address); code != kOk) return code;
   const Deadline deadline(options.timeout_ms);
   Server server(deadline);
   if (const ExitCode code = connect(server, address); code != kOk) return code;
-  const ServerLook look = look_at_server(server, address, deadline, options.nodes);
+  const ServerLook look = look_at_server(server, address, deadline, options.nodes, options.prefix);
   if (!look.stranger.empty()) {
     return complain(kAway, "redis " + printable(look.target) + ": " + printable(look.stranger));
   }

@@ -60,8 +60,8 @@ void note(const std::vector<Need>& needs, const std::vector<Reply>& replies, Rea
 class Looker {
  public:
   Looker(Server& server, const RedisAddress& address, Deadline deadline,
-         const std::vector<std::string>& nodes)
-      : server_(server), address_(address), deadline_(deadline), nodes_(nodes) {}
+         const std::vector<std::string>& nodes, const std::string& prefix)
+      : server_(server), address_(address), deadline_(deadline), nodes_(nodes), prefix_(prefix) {}
 
   ServerLook look();
 
@@ -75,13 +75,14 @@ class Looker {
   void look_without_password(ServerLook& look);
   void look_at_users(ServerLook& look);
   std::vector<Reply> dry_run(const std::string& user, const std::vector<Need>& needs);
-  UserLook by_dry_run(const std::string& node);
-  UserLook by_queueing(Server& other, const std::string& user, const std::string& node);
+  UserLook by_dry_run(const std::string& user);
+  UserLook by_queueing(Server& other, const std::string& user);
 
   Server& server_;
   const RedisAddress& address_;
   Deadline deadline_;
   const std::vector<std::string>& nodes_;
+  const std::string& prefix_;
   std::string stranger_;
 };
 
@@ -119,7 +120,7 @@ void Looker::look_at_streams(ServerLook& look) {
       return;
     }
     const Reply page =
-        server_.call({"SCAN", cursor, "MATCH", "stream:*", "COUNT", "1000"}, Form::page);
+        server_.call({"SCAN", cursor, "MATCH", prefix_ + "stream:*", "COUNT", "1000"}, Form::page);
     if (page.items.size() != 2) {
       look.streams_unknown = page.is_error() ? page.text : server_.fault();
       return;
@@ -175,25 +176,28 @@ std::vector<Reply> Looker::dry_run(const std::string& user, const std::vector<Ne
   return server_.call_all(commands, Form::permission);
 }
 
-UserLook Looker::by_dry_run(const std::string& node) {
-  UserLook look{.user = user_of_node(node), .node = node};
+UserLook Looker::by_dry_run(const std::string& user) {
+  const std::string_view prefix = prefix_of_user(user);
+  UserLook look{.user = user, .node = std::string(node_of_user(user))};
   const auto reason = [this](const Reply& reply) { return no_answer(server_, reply); };
-  const std::vector<Need> needs = needs_of(node);
+  const std::vector<Need> needs = needs_of(look.node, prefix);
   const std::vector<Reply> needed = dry_run(look.user, needs);
   look.exists = std::none_of(needed.begin(), needed.end(), is_no_such_user);
   if (!look.exists) return look;
   const auto missing = [](const Reply& reply) { return !is_allowed(reply); };
   note(needs, needed, reason, missing, look.missing, look.unknown);
   if (!look.unknown.empty()) return look;
-  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<Need> excesses = excesses_of(look.node, prefix);
   note(excesses, dry_run(look.user, excesses), reason, is_allowed, look.excess, look.unknown);
   return look;
 }
 
 // The way without ACL DRYRUN: in a transaction the server tells of each command whether it may be
 // queued. The transaction never ends, so nothing is carried out.
-UserLook Looker::by_queueing(Server& other, const std::string& user, const std::string& node) {
-  UserLook look{.user = user, .node = node};
+UserLook Looker::by_queueing(Server& other, const std::string& user) {
+  const std::string_view prefix = prefix_.empty() ? prefix_of_user(user) : prefix_;
+  UserLook look{.user = user, .node = std::string(node_of_user(user))};
+  if (!nodes_.empty()) look.node = nodes_.front();
   if (other.open(address_) != Server::Opened::open) {
     look.unknown = other.fault();
     return look;
@@ -213,10 +217,10 @@ UserLook Looker::by_queueing(Server& other, const std::string& user, const std::
     return reply.kind == Reply::Kind::none ? other.fault() : std::string();
   };
   const auto missing = [](const Reply& reply) { return reply.denied(); };
-  const std::vector<Need> needs = needs_of(node);
+  const std::vector<Need> needs = needs_of(look.node, prefix);
   note(needs, queue(needs), reason, missing, look.missing, look.unknown);
   if (!look.unknown.empty()) return look;
-  const std::vector<Need> excesses = excesses_of(node);
+  const std::vector<Need> excesses = excesses_of(look.node, prefix);
   note(excesses, queue(excesses), reason, is_allowed, look.excess, look.unknown);
   return look;
 }
@@ -226,23 +230,23 @@ void Looker::look_at_users(ServerLook& look) {
   if (users.kind != Reply::Kind::list) {
     look.users_unknown = users.text;
     const std::string user = look.user.empty() ? address_.user : look.user;
-    const std::string node = nodes_.empty() ? std::string(node_of_user(user)) : nodes_.front();
-    if (node.empty() || user == "default") return;
+    if ((nodes_.empty() && node_of_user(user).empty()) || user == "default") return;
     Server other(deadline_);
-    look.users.push_back(by_queueing(other, user, node));
+    look.users.push_back(by_queueing(other, user));
     note_stranger(other);
     return;
   }
   look.all_users = true;
-  std::vector<std::string> nodes = nodes_;
+  std::vector<std::string> agents;
+  for (const std::string& node : nodes_) agents.push_back(user_of_node(node, prefix_));
   for (const Reply& item : users.items) {
     look.acl.push_back(item.text);
     for (const AclLine& line : parse_acl(item.text).value_or(std::vector<AclLine>())) {
-      const std::string_view node = node_of_user(line.user);
-      if (nodes_.empty() && !node.empty()) nodes.emplace_back(node);
-      if (line.user != "viewer" && line.user != "audit") continue;
+      if (nodes_.empty() && !node_of_user(line.user).empty()) agents.push_back(line.user);
       const bool is_viewer = line.user == "viewer";
-      const std::vector<Need> excesses = is_viewer ? excesses_of_viewer() : excesses_of_audit();
+      if (!is_viewer && !is_user_of_audit(line.user)) continue;
+      const std::vector<Need> excesses =
+          is_viewer ? excesses_of_viewer() : excesses_of_audit(prefix_of_user(line.user));
       std::vector<Permission>& to = is_viewer ? look.viewer_excess : look.audit_excess;
       const std::vector<Reply> allowed = dry_run(line.user, excesses);
       for (size_t i = 0; i < excesses.size(); ++i) {
@@ -251,7 +255,7 @@ void Looker::look_at_users(ServerLook& look) {
       }
     }
   }
-  for (const std::string& node : nodes) look.users.push_back(by_dry_run(node));
+  for (const std::string& agent : agents) look.users.push_back(by_dry_run(agent));
 }
 
 ServerLook Looker::look() {
@@ -281,8 +285,8 @@ ServerLook Looker::look() {
 }  // namespace
 
 ServerLook look_at_server(Server& server, const RedisAddress& address, Deadline deadline,
-                          const std::vector<std::string>& nodes) {
-  return Looker(server, address, deadline, nodes).look();
+                          const std::vector<std::string>& nodes, const std::string& prefix) {
+  return Looker(server, address, deadline, nodes, prefix).look();
 }
 
 }  // namespace nb::redis_admin

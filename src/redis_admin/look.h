@@ -11,8 +11,9 @@
 namespace nb::redis_admin {
 
 // `server` is open, at that address. `nodes` tells whose users are checked; empty: the users of all
-// nodes, or the own one. Every question is asked before the deadline.
+// nodes, or the own one. `prefix` is that of these nodes' cell, and of the streams that are looked
+// at. Every question is asked before the deadline.
 ServerLook look_at_server(Server& server, const RedisAddress& address, Deadline deadline,
-                          const std::vector<std::string>& nodes);
+                          const std::vector<std::string>& nodes, const std::string& prefix);
 
 }  // namespace nb::redis_admin

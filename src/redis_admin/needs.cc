@@ -1,12 +1,26 @@
 #include "redis_admin/needs.h"
 
+#include "wire/key_places.h"
 #include "wire/keys.h"
 #include "wire/session_script.h"
 #include "wire/watch_script.h"
 
 namespace nb::redis_admin {
+namespace {
 
-std::vector<Need> needs_of(std::string_view name) {
+void put_before_keys(std::string_view prefix, std::vector<Need>& needs) {
+  for (Need& need : needs) {
+    const std::vector<std::string_view> words(need.command.begin(), need.command.end());
+    const wire::KeyPlaces keys = wire::key_places(words);
+    for (size_t i = 0; i < words.size(); ++i) {
+      if (keys.has(i)) need.command[i].insert(0, prefix);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Need> needs_of(std::string_view name, std::string_view prefix) {
   const std::string node(name);
   const std::string session = "stroke_" + node + "_1700000000_000001";
   const std::string health = "node:health:" + node;
@@ -18,7 +32,7 @@ std::vector<Need> needs_of(std::string_view name) {
   const std::string watch(wire::kWatchKey);
   const std::string dead(wire::kDeadKey);
   const std::string cell_events(wire::kCellEventsStream);
-  return {
+  std::vector<Need> needs = {
       {{"PING"}, "to notice a silent server"},
       {{"SELECT", "0"}, "to choose its database"},
       {{"CLIENT", "SETNAME", "nodebeat"}, "to be named in CLIENT LIST", true},
@@ -125,12 +139,14 @@ std::vector<Need> needs_of(std::string_view name) {
       {{"TIME"}, "nodebeatctl doctor", true},
       {{"ACL", "WHOAMI"}, "nodebeatctl doctor", true},
   };
+  put_before_keys(prefix, needs);
+  return needs;
 }
 
-std::vector<Need> excesses_of(std::string_view name) {
+std::vector<Need> excesses_of(std::string_view name, std::string_view prefix) {
   const std::string node(name);
   const std::string audit(wire::kSessionAuditKey);
-  return {
+  std::vector<Need> excesses = {
       {{"SET", wire::lease_key(node + "-2"), "-"}, "renew another node's lease"},
       {{"HSET", "robot:state:" + node + "-2", "state", "{}"}, "write another robot's state"},
       {{"XADD", "stream:node_events:" + node + "-2", "*", "a", "b"}, "write another node's events"},
@@ -146,6 +162,12 @@ std::vector<Need> excesses_of(std::string_view name) {
       {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
       {{"ACL", "LIST"}, "see all users"},
   };
+  put_before_keys(prefix, excesses);
+  if (!prefix.empty()) {
+    excesses.push_back({{"HSET", "node:health:" + node, "health", "{}"}, "write into other cells"});
+    excesses.push_back({{"HGET", "node:health:" + node, "health"}, "read what other cells have"});
+  }
+  return excesses;
 }
 
 std::vector<Need> excesses_of_viewer() {
@@ -157,9 +179,9 @@ std::vector<Need> excesses_of_viewer() {
   };
 }
 
-std::vector<Need> excesses_of_audit() {
+std::vector<Need> excesses_of_audit(std::string_view prefix) {
   const std::string audit(wire::kSessionAuditKey);
-  return {
+  std::vector<Need> excesses = {
       {{"XADD", audit, "*", "op", "update"}, "make up entries"},
       {{"XTRIM", audit, "MAXLEN", "0"}, "take entries away"},
       {{"DEL", audit}, "take entries away"},
@@ -170,6 +192,8 @@ std::vector<Need> excesses_of_audit() {
       {{"EVAL", "return 1", "0"}, "run scripts, one of which could stop the server"},
       {{"CONFIG", "GET", "maxclients"}, "read the server's configuration, passwords included"},
   };
+  put_before_keys(prefix, excesses);
+  return excesses;
 }
 
 }  // namespace nb::redis_admin

@@ -15,13 +15,13 @@ struct Need {
 };
 
 // MULTI and EXEC, which enclose the others, are not in the list.
-std::vector<Need> needs_of(std::string_view node);
+std::vector<Need> needs_of(std::string_view node, std::string_view prefix);
 // Commands that an agent does not need and that would harm others. They are only sent to ACL
 // DRYRUN, or into a transaction that is never carried out.
-std::vector<Need> excesses_of(std::string_view node);
+std::vector<Need> excesses_of(std::string_view node, std::string_view prefix);
 // The same for the user that may only read. Only for ACL DRYRUN.
 std::vector<Need> excesses_of_viewer();
 // The same for the user of nodebeat-audit.
-std::vector<Need> excesses_of_audit();
+std::vector<Need> excesses_of_audit(std::string_view prefix);
 
 }  // namespace nb::redis_admin

@@ -55,8 +55,13 @@ class Setup {
   std::string json() const;
 
  private:
+  // A node of the cell that is set up; the same server may have others.
+  bool is_node_here(std::string_view user) const {
+    return !node_of_user(user).empty() && prefix_of_user(user) == store_.prefix;
+  }
   std::string path(const std::string& name) const { return options_.folder + '/' + name; }
   std::string load();
+  std::string settle_prefix();
   std::string admit(const AclLine& line);
   std::string settle_password(const std::string& user, bool known,
                               std::vector<std::string>& hashes);
@@ -97,6 +102,7 @@ std::string Setup::check() const {
   };
   look("node", options_.nodes, node_name_fault);
   look("--bind", options_.binds, address_fault);
+  if (options_.prefix) look("--prefix", std::vector<std::string>{*options_.prefix}, prefix_fault);
   if (!options_.host.empty()) look("--host", std::vector<std::string>{options_.host}, host_fault);
   look("--keys", options_.keys, key_pattern_fault);
   look("--channels", options_.channels, channel_pattern_fault);
@@ -111,7 +117,7 @@ std::string Setup::check() const {
 // this whole setup is never kept silently, whatever that user is called.
 std::string Setup::admit(const AclLine& line) {
   const bool own = line.user == "default" || line.user == "admin" || line.user == "viewer" ||
-                   line.user == "audit" || !node_of_user(line.user).empty();
+                   is_user_of_audit(line.user) || !node_of_user(line.user).empty();
   if (own && line.hashes.size() > 1) {
     warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
                         " passwords in users.acl: each of them lets in");
@@ -134,7 +140,7 @@ std::string Setup::load() {
   std::optional<std::string> text;
   if (std::string fault = read_own_file(path("users.acl"), options_.adopt, text); !fault.empty())
     return fault;
-  if (!text) return {};
+  if (!text) return settle_prefix();
   had_acl_ = true;
   auto parsed = parse_acl(*text);
   if (!parsed) {
@@ -145,14 +151,32 @@ std::string Setup::load() {
   for (const AclLine& line : lines_) {
     if (std::string fault = admit(line); !fault.empty()) return fault;
   }
+  if (std::string fault = settle_prefix(); !fault.empty()) return fault;
   // As with the addresses: what nodes may do besides is given once, and holds for later nodes.
   for (const AclLine& line : lines_) {
-    if (node_of_user(line.user).empty()) continue;
+    if (!is_node_here(line.user)) continue;
     read_free_patterns(line, store_);
     break;
   }
   if (!options_.keys.empty()) store_.keys = options_.keys;
   if (!options_.channels.empty()) store_.channels = options_.channels;
+  return {};
+}
+
+// A node is added without naming the prefix again, where it is clear which cell is meant.
+std::string Setup::settle_prefix() {
+  std::set<std::string_view> prefixes;
+  for (const AclLine& line : lines_) {
+    if (!node_of_user(line.user).empty()) prefixes.insert(prefix_of_user(line.user));
+  }
+  if (options_.prefix) {
+    store_.prefix = *options_.prefix;
+  } else if (prefixes.size() > 1) {
+    return "users.acl has nodes of several cells: --prefix says which one is meant (--prefix= the "
+           "one without a prefix)";
+  } else if (!prefixes.empty()) {
+    store_.prefix = *prefixes.begin();
+  }
   return {};
 }
 
@@ -302,11 +326,13 @@ std::string Setup::run() {
     return fault;
   if (std::string fault = lock_.take(options_.folder, kMostWaitMs); !fault.empty()) return fault;
   if (std::string fault = load(); !fault.empty()) return fault;
-  std::vector<std::string> users = {"default", "admin", "viewer", "audit"};
+  std::vector<std::string> users = {"default", "admin", "viewer", user_of_audit(store_.prefix)};
   for (const AclLine& line : lines_) {
-    if (!node_of_user(line.user).empty()) users.push_back(line.user);
+    if (is_node_here(line.user)) users.push_back(line.user);
   }
-  for (const std::string& node : options_.nodes) users.push_back(user_of_node(node));
+  for (const std::string& node : options_.nodes) {
+    users.push_back(user_of_node(node, store_.prefix));
+  }
   std::set<std::string> seen;
   for (const std::string& user : users) {
     if (!seen.insert(user).second) continue;
@@ -380,16 +406,22 @@ std::string Setup::text(const Style& style) const {
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
            url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
   }
+  const std::string prefix =
+      store_.prefix.empty() ? std::string() : "  prefix = \"" + store_.prefix + "\"\n";
+  if (!prefix.empty()) out += "and the prefix of this cell:\n" + prefix;
+  const std::string audit = user_of_audit(store_.prefix);
   out +=
       "\nFor nodebeat-audit, where it is installed:\n"
-      "  sudo install -o nodebeat-audit -g nodebeat-audit -m 0400 audit.password "
-      "/etc/nodebeat-audit/redis-password\n"
+      "  sudo install -o nodebeat-audit -g nodebeat-audit -m 0400 " +
+      password_name(audit) +
+      " /etc/nodebeat-audit/redis-password\n"
       "and in /etc/nodebeat-audit/audit.d/cell.toml, under [redis],\n"
       "password_file = \"/etc/nodebeat-audit/redis-password\" and\n"
       "  url = \"" +
-      url_of("audit") + "\"\n";
+      url_of(audit) + "\"\n" + prefix;
   return out + "\nThen: nodebeatctl redis check --password-file " +
-         shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) + '\n';
+         shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) +
+         (prefix.empty() ? "" : " --prefix " + shell_word(store_.prefix)) + '\n';
 }
 
 std::string Setup::json() const {
@@ -415,6 +447,7 @@ std::string Setup::json() const {
   }
   return ObjectText()
       .text("folder", options_.folder)
+      .text("prefix", store_.prefix)
       .raw("files", '[' + files + ']')
       .raw("nodes", '[' + nodes + ']')
       .raw("warnings", '[' + warnings + ']')

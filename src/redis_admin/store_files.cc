@@ -21,6 +21,7 @@ using namespace terminal;
 namespace {
 
 constexpr std::string_view kUserPrefix = "nodebeat-";
+constexpr std::string_view kAudit = "audit";
 constexpr std::string_view kNodePlaceholder = "NODE";
 constexpr std::string_view kScriptPlaceholder = "SESSION_SCRIPT";
 constexpr std::string_view kWatchPlaceholder = "WATCH_SCRIPT";
@@ -78,20 +79,50 @@ std::string word_fault(std::string_view pattern) {
 }
 
 // The patterns as words of a users.acl: "~a* ~b*".
-std::string words(const std::vector<std::string>& patterns, char sign) {
+std::string words(const std::vector<std::string>& patterns, const std::string& sign) {
   std::string out;
-  for (const std::string& pattern : patterns) out += (out.empty() ? "" : " ") + (sign + pattern);
+  for (const std::string& pattern : patterns) out += (out.empty() ? "" : " ") + sign + pattern;
   return out;
+}
+
+// A word of a line, within the cell if the word is a pattern of keys or channels.
+std::string within(std::string_view prefix, std::string word) {
+  const std::string_view text = word;
+  const bool is_pattern = text.starts_with('~') || text.starts_with('&');
+  if (is_pattern || text.starts_with("%R~")) word.insert(is_pattern ? 1 : 3, prefix);
+  return word;
 }
 
 }  // namespace
 
-std::string user_of_node(std::string_view node) {
-  return std::string(kUserPrefix) + std::string(node);
+std::string user_of_node(std::string_view node, std::string_view prefix) {
+  return std::string(kUserPrefix).append(prefix).append(node);
 }
 
 std::string_view node_of_user(std::string_view user) {
-  return user.starts_with(kUserPrefix) ? user.substr(kUserPrefix.size()) : std::string_view();
+  if (!user.starts_with(kUserPrefix)) return {};
+  return user.substr(std::max(kUserPrefix.size(), user.rfind(':') + 1));
+}
+
+std::string user_of_audit(std::string_view prefix) {
+  std::string user(kAudit);
+  if (!prefix.empty()) user.append("-").append(prefix);
+  return user;
+}
+
+bool is_user_of_audit(std::string_view user) {
+  return user == user_of_audit(prefix_of_user(user));
+}
+
+std::string_view prefix_of_user(std::string_view user) {
+  if (!user.starts_with(kUserPrefix) && !user.starts_with("audit-")) return {};
+  const std::string_view rest = user.substr(user.find('-') + 1);
+  return rest.substr(0, rest.rfind(':') + 1);
+}
+
+std::string prefix_fault(const std::string& prefix) {
+  const Status status = prefix.empty() ? Status() : config::check_prefix(prefix);
+  return status ? std::string() : status.error().message;
 }
 
 std::string node_name_fault(std::string_view node) {
@@ -248,7 +279,8 @@ StoreOptions read_redis_conf(std::string_view text) {
 }
 
 void read_free_patterns(const AclLine& line, StoreOptions& options) {
-  const std::string own_channel = "&node:events:" + std::string(node_of_user(line.user));
+  const std::string_view prefix = prefix_of_user(line.user);
+  const std::string own_channel = within(prefix, "&node:events:").append(node_of_user(line.user));
   std::vector<std::string> keys;
   std::vector<std::string> channels;
   bool in_keys = false;
@@ -256,9 +288,9 @@ void read_free_patterns(const AclLine& line, StoreOptions& options) {
   for (std::string_view token : words_of(line.text)) {
     const bool ends_selector = token.ends_with(')');
     if (ends_selector) token.remove_suffix(1);
-    if (in_keys && token.starts_with('~')) keys.emplace_back(token.substr(1));
+    if (in_keys && token.starts_with('~')) keys.emplace_back(token.substr(1 + prefix.size()));
     in_channels = in_channels && token.starts_with('&');
-    if (in_channels) channels.emplace_back(token.substr(1));
+    if (in_channels) channels.emplace_back(token.substr(1 + prefix.size()));
     in_keys = !ends_selector && (in_keys || token == "+del");
     in_channels = in_channels || token == own_channel;
   }
@@ -269,7 +301,9 @@ void read_free_patterns(const AclLine& line, StoreOptions& options) {
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes) {
   const std::string_view node = node_of_user(user);
-  const std::string_view wanted = node.empty() ? user : "nodebeat-NODE";
+  const std::string_view prefix = prefix_of_user(user);
+  const bool is_audit = is_user_of_audit(user);
+  const std::string_view wanted = !node.empty() ? "nodebeat-NODE" : is_audit ? kAudit : user;
   for (std::string_view rest = kUsersAcl; !rest.empty();) {
     const std::string_view line = next_line(rest);
     const auto tokens = words_of(line);
@@ -283,14 +317,19 @@ std::string acl_line(const StoreOptions& options, std::string_view user,
       std::string text(token);
       const bool ends_selector = text.ends_with(')');
       if (ends_selector) text.pop_back();
-      if (text == kFreeKeys && !options.keys.empty()) {
-        text = words(options.keys, '~');
+      if (token == wanted) {
+        text = user;
+      } else if (text == kFreeKeys && !options.keys.empty()) {
+        text = words(options.keys, within(prefix, "~"));
       } else if (text == kFreeChannels && !options.channels.empty()) {
-        text = words(options.channels, '&');
-      } else if (!node.empty()) {
-        replace_all(text, kNodePlaceholder, node);
-        replace_all(text, kScriptPlaceholder, wire::kSessionScriptSha1);
-        replace_all(text, kWatchPlaceholder, wire::kWatchScriptSha1);
+        text = words(options.channels, within(prefix, "&"));
+      } else {
+        if (!node.empty()) {
+          replace_all(text, kNodePlaceholder, node);
+          replace_all(text, kScriptPlaceholder, wire::kSessionScriptSha1);
+          replace_all(text, kWatchPlaceholder, wire::kWatchScriptSha1);
+        }
+        text = within(prefix, std::move(text));
       }
       out += (out.empty() ? "" : " ") + text + (ends_selector ? ")" : "");
       if (token != "resetpass") continue;

@@ -18,16 +18,23 @@ struct StoreOptions {
   std::vector<std::string> binds;     // addresses beside this computer's own
   std::vector<std::string> keys;      // what state.set may write; empty: cell:*
   std::vector<std::string> channels;  // what event.publish may publish on besides; empty: cell:*
+  std::string prefix;                 // of the cell's keys and channels (redis.prefix)
   bool watch = true;                  // nodes may watch the cell
   std::string server = "redis";       // or "valkey"
   std::string maxmemory = "256mb";
   long long port = 6379;
 };
 
-// "nodebeat-hog"
-std::string user_of_node(std::string_view node);
-// The node of "nodebeat-hog"; empty for other users.
+// "nodebeat-hog"; of a cell with a prefix "nodebeat-cellA:hog", since the other cell may have a
+// hog.
+std::string user_of_node(std::string_view node, std::string_view prefix);
+// The node of such a user; empty for other users.
 std::string_view node_of_user(std::string_view user);
+// "audit", or "audit-cellA:".
+std::string user_of_audit(std::string_view prefix);
+bool is_user_of_audit(std::string_view user);
+// The prefix of the cell of a node's or the audit's user; empty for other users.
+std::string_view prefix_of_user(std::string_view user);
 
 // What the shipped redis.conf sets, in its order; a name may come twice.
 struct Directive {
@@ -39,6 +46,7 @@ std::vector<Directive> recommended_settings();
 std::string node_name_fault(std::string_view node);
 std::string address_fault(const std::string& address);
 std::string host_fault(const std::string& host);
+std::string prefix_fault(const std::string& prefix);
 std::string key_pattern_fault(std::string_view pattern);
 std::string channel_pattern_fault(std::string_view pattern);
 std::string size_fault(std::string_view size);
@@ -63,8 +71,8 @@ std::string host_of_bind(std::string_view bound);
 // `channels` if the line tells.
 void read_free_patterns(const AclLine& line, StoreOptions& options);
 
-// The line of `user` (default, admin, viewer, audit, or a node's user) as the template has it, with
-// these passwords.
+// The line of `user` (default, admin, viewer, or a node's or the audit's user of any cell) as the
+// template has it, with these passwords.
 std::string acl_line(const StoreOptions& options, std::string_view user,
                      const std::vector<std::string>& hashes);
 

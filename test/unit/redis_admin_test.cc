@@ -171,6 +171,37 @@ TEST(RedisFiles, LinesOfUsers) {
   EXPECT_FALSE(parse_acl("user\n"));
 }
 
+TEST(RedisFiles, EachCellHasUsersOfItsOwn) {
+  for (const std::string prefix : {"", "cellA:", "{cellA}:", "NODE:"}) {
+    const std::string user = user_of_node("hog", prefix);
+    EXPECT_EQ(user, "nodebeat-" + prefix + "hog");
+    EXPECT_EQ(node_of_user(user), "hog");
+    EXPECT_EQ(prefix_of_user(user), prefix);
+    const std::string line = acl_line({}, user, {});
+    EXPECT_TRUE(line.starts_with("user " + user + " on "));
+    for (const char* word : {"~node:health:hog ", "%R~* ", "&node:events:hog ", "~cell:*)"}) {
+      std::string within = word;
+      within.insert(within[0] == '%' ? 3 : 1, prefix);
+      EXPECT_TRUE(contains(line, " " + within)) << within << " in " << line;
+    }
+    const std::string audit = user_of_audit(prefix);
+    EXPECT_TRUE(is_user_of_audit(audit) && node_of_user(audit).empty());
+    EXPECT_EQ(prefix_of_user(audit), prefix);
+    EXPECT_TRUE(contains(acl_line({}, audit, {}), " ~" + prefix + "nodebeat:sessions:audit "));
+    StoreOptions options;
+    options.keys = {"a*", "~b"};
+    options.channels = {"c*"};
+    StoreOptions again;
+    read_free_patterns({user, acl_line(options, user, {}), {}}, again);
+    EXPECT_EQ(again.keys, options.keys);
+    EXPECT_EQ(again.channels, options.channels);
+  }
+  for (const char* user : {"auditor", "audit-x", "viewer", "nodebeat", "someone:else"}) {
+    EXPECT_FALSE(is_user_of_audit(user)) << user;
+    EXPECT_EQ(prefix_of_user(user), "") << user;
+  }
+}
+
 TEST(RedisFiles, FreePatternsReadBack) {
   StoreOptions options;
   options.keys = {"a*", "b:*"};
@@ -575,7 +606,7 @@ TEST(RedisCheck, WhatCouldNotBeLookedAtIsNotWell) {
 
 // A check as an agent's user queues these: none may be of a kind that cannot be queued.
 TEST(RedisCheck, NothingThatEndsATransactionIsAsked) {
-  for (auto list : {needs_of("hog"), excesses_of("hog")}) {
+  for (auto list : {needs_of("hog", ""), excesses_of("hog", "a:")}) {
     EXPECT_FALSE(list.empty());
     for (const Need& need : list) {
       for (const char* never : {"EXEC", "DISCARD", "MULTI", "WATCH", "RESET", "QUIT", "SHUTDOWN",
