@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "redis_admin/server.h"
 #include "terminal/text.h"
-#include "wire/keys.h"
 
 namespace nb::audit {
 namespace {
@@ -84,7 +83,7 @@ void look_at_redis(Findings& out, const Options& options, int stop_fd) {
   }
   out.push_back(fine("redis rights", "the user may read and acknowledge the stream"));
   const Reply stream = server.call(commands.front(), Form::any);
-  const std::string key(wire::kSessionAuditKey);
+  const std::string key = options.stream();
   if (stream.is_error() && stream.text.starts_with("ERR no such key")) {
     out.push_back(fine("stream", key + " is not there yet: no session was written"));
   } else if (stream.is_error()) {

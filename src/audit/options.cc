@@ -16,6 +16,7 @@
 #include "config/files.h"
 #include "config/secrets.h"
 #include "config/toml.h"
+#include "wire/keys.h"
 
 namespace nb::audit {
 namespace {
@@ -37,6 +38,10 @@ constexpr Key kKeys[] = {
      .name = "password_file",
      NB_OPTION(text, redis_password_file),
      .rule = Rule::path},
+    {.section = "redis",
+     .name = "prefix",
+     NB_OPTION(text, redis_prefix),
+     .rule = Rule::prefix_or_none},
     {.section = "redis",
      .name = "connect_timeout",
      NB_OPTION(duration, connect_timeout),
@@ -259,6 +264,10 @@ Result<LoadedOptions> Draft::result() {
 }
 
 }  // namespace
+
+std::string Options::stream() const {
+  return std::string(redis_prefix).append(wire::kSessionAuditKey);
+}
 
 std::span<const Key> option_keys() {
   return kKeys;

@@ -18,6 +18,7 @@ struct Options {
   std::string redis_url;
   std::string redis_username;
   std::string redis_password_file;
+  std::string redis_prefix;  // of the cell's keys
   Duration connect_timeout{};
   Duration command_timeout{};
   std::string conninfo;  // without a password
@@ -29,6 +30,9 @@ struct Options {
   Duration takeover_after{};
   Duration backoff_cap{};
   LogLevel level{};
+
+  // The stream of the audit in Redis.
+  std::string stream() const;
 
   // Made of the above.
   config::RedisAddress redis;

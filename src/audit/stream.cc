@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "audit/ending.h"
-#include "wire/keys.h"
 
 namespace nb::audit {
 
@@ -21,10 +20,6 @@ constexpr redis_admin::ReplyLimits kLimits = {.bytes = 16 << 20, .items = 64 << 
 constexpr int64_t kMostBlockMs = 5000;
 // After a look at the stream that was too large, since a large entry is its first one.
 constexpr std::chrono::minutes kWithoutFacts{1};
-
-std::string key() {
-  return std::string(wire::kSessionAuditKey);
-}
 
 const Reply* value_of(const Reply& map, std::string_view name) {
   for (size_t i = 0; i + 1 < map.items.size(); i += 2) {
@@ -118,14 +113,15 @@ Status Stream::open() {
 Status Stream::make_group() {
   // From the beginning: an entry that is in the database already is not stored twice.
   server_.set_deadline(deadline());
-  const Reply made = server_.call({"XGROUP", "CREATE", key(), kGroup, "0", "MKSTREAM"}, Form::any);
+  const Reply made =
+      server_.call({"XGROUP", "CREATE", options_.stream(), kGroup, "0", "MKSTREAM"}, Form::any);
   if (made.kind == Kind::none) return lost();
   if (made.is_error() && !made.text.starts_with("BUSYGROUP")) {
     return make_error("Redis refuses to make the group %s: %s", kGroup, made.text.c_str());
   }
   if (!made.is_error()) {
     log_.notice("made the group %s of the stream %s: it reads from the stream's beginning", kGroup,
-                key().c_str());
+                options_.stream().c_str());
   }
   return {};
 }
@@ -178,8 +174,9 @@ Result<std::vector<Reply>> Stream::ask_at_once(const std::vector<Command>& comma
 }
 
 Stream::Command Stream::read_command(uint64_t count, const char* from) const {
-  return {"XREADGROUP", "GROUP", kGroup, options_.consumer, "COUNT", std::to_string(count),
-          "STREAMS",    key(),   from};
+  return {"XREADGROUP",      "GROUP",           kGroup,
+          options_.consumer, "COUNT",           std::to_string(count),
+          "STREAMS",         options_.stream(), from};
 }
 
 Result<Reading> Stream::read_pending(uint64_t count) {
@@ -197,7 +194,7 @@ Result<Reading> Stream::read_new(uint64_t count) {
   const bool with_facts = now >= without_facts_until_;
   std::vector<Command> commands;
   // Its answer holds the stream's first entry, whatever the count.
-  if (with_facts) commands.push_back({"XINFO", "STREAM", key(), "FULL", "COUNT", "1"});
+  if (with_facts) commands.push_back({"XINFO", "STREAM", options_.stream(), "FULL", "COUNT", "1"});
   commands.push_back(read_command(count, ">"));
   Result<std::vector<Reply>> replies = ask_at_once(commands);
   if (!replies) {
@@ -219,7 +216,7 @@ Result<Reading> Stream::read_new(uint64_t count) {
 
 Result<Reading> Stream::take_over(uint64_t count) {
   const Command command = {"XAUTOCLAIM",
-                           key(),
+                           options_.stream(),
                            kGroup,
                            options_.consumer,
                            std::to_string(ms_of(options_.takeover_after)),
@@ -245,7 +242,7 @@ Result<Reading> Stream::take_over(uint64_t count) {
 }
 
 Result<std::string> Stream::oldest_pending() {
-  const Command command = {"XPENDING", key(), kGroup, "-", "+", "1", options_.consumer};
+  const Command command = {"XPENDING", options_.stream(), kGroup, "-", "+", "1", options_.consumer};
   Result<Reply> reply = ask(command);
   if (!reply) return reply.error();
   if (reply->items.empty()) return std::string();
@@ -255,7 +252,7 @@ Result<std::string> Stream::oldest_pending() {
 }
 
 Status Stream::acknowledge(const std::vector<std::string>& ids) {
-  Command command = {"XACK", key(), kGroup};
+  Command command = {"XACK", options_.stream(), kGroup};
   command.insert(command.end(), ids.begin(), ids.end());
   const Result<Reply> reply = ask(command);
   return reply ? Status() : Status(reply.error());
@@ -264,15 +261,16 @@ Status Stream::acknowledge(const std::vector<std::string>& ids) {
 Status Stream::wait() {
   // Dead consumers are looked for in between.
   const int64_t ms = std::clamp<int64_t>(ms_of(options_.takeover_after) / 4, 1, kMostBlockMs);
-  const Result<Reply> reply =
-      ask({"XREAD", "COUNT", "1", "BLOCK", std::to_string(ms), "STREAMS", key(), newest_}, ms);
+  const Result<Reply> reply = ask(
+      {"XREAD", "COUNT", "1", "BLOCK", std::to_string(ms), "STREAMS", options_.stream(), newest_},
+      ms);
   // What comes is too large to be read here: it is there.
   if (!reply && was_too_large()) return open();
   return reply ? Status() : Status(reply.error());
 }
 
 std::vector<Stream::Command> Stream::commands(const Options& options) {
-  const std::string stream = key();
+  const std::string stream = options.stream();
   return {
       {"XINFO", "STREAM", stream, "FULL", "COUNT", "1"},
       {"XGROUP", "CREATE", stream, kGroup, "0", "MKSTREAM"},

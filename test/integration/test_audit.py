@@ -136,6 +136,19 @@ def test_who_wrote_what(make_audit, database, redis_server, make_agent, steady):
     assert rows[0]["written_at"].startswith(stored["created_at"][:10])
 
 
+@pytest.mark.own_users("they are of a cell without a prefix")
+def test_of_several_cells_it_has_its_own(make_audit, database, redis_server, make_agent, steady):
+    for prefix, session in (("", "other"), ("cellA:", "own")):
+        agent = make_agent(redis_server.url(), settings={"redis.prefix": prefix})
+        steady(agent).call("session.create", session_id=session, state={})
+        agent.stop()
+    audit = make_audit(redis__prefix="cellA:")
+    wait_until(database.ids)
+    assert [row["session_id"] for row in database.rows()] == ["own"]
+    wait_until(lambda: redis_server.client().xpending("cellA:" + STREAM, GROUP)["pending"] == 0)
+    assert "cellA:" + STREAM in audit.run("--check").stdout
+
+
 def test_a_state_is_stored_digit_by_digit(make_audit, database, writes):
     states = ['{"n":1.10e+0,"big":123456789012345678901234567890,"e":[],"o":{}}', '{"s":"\\u0000\\"\\\\"}',
               '{"ü":"\U0001f600\u2028","x":"NULL"}', '{"tab":"a\\tb","brace":"{}","comma":","}', None,
