@@ -10,8 +10,9 @@ namespace nb::wire {
 using namespace std::string_view_literals;  // built for size, only these know their length
 namespace {
 
-constexpr std::string_view kWithoutKeys[] = {"ACL"sv,  "CLIENT"sv, "CONFIG"sv, "INFO"sv,
-                                             "PING"sv, "SCRIPT"sv, "SELECT"sv, "TIME"sv};
+constexpr std::string_view kWithoutKeys[] = {"ACL"sv,    "CLIENT"sv,  "CONFIG"sv,
+                                             "INFO"sv,   "PING"sv,    "SCRIPT"sv,
+                                             "SELECT"sv, "SLOWLOG"sv, "TIME"sv};
 
 }  // namespace
 

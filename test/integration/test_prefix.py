@@ -162,7 +162,8 @@ def test_the_cell_and_its_lost_nodes(confined, make_agent):
     status = wait_until(lambda: (s := client.call("system.status"))["total_nodes"] == 2 and s)
     assert set(status["nodes_health"]) == {"hog", "ook"}
     assert client.call("health.get", node="hog")["health"]["node_id"] == "hog"
-    assert client.call("redis.inspect")["user"] == "cellA"
+    server = client.call("redis.inspect")
+    assert server["user"] == "cellA" and None not in (server["clock_offset_ms"], server["slowlog"]), server
     client.call("event.subscribe", patterns=["node:events:*"])
     confined.hog.kill()  # ook takes the watch
     wait_until(lambda: "hog" in lost(redis, "cellA:"), 20)
@@ -229,7 +230,7 @@ def test_setup_writes_users_that_are_confined_to_their_cell(tmp_path, make_agent
 
     cells = ("cellA:", "{cellB}:")
     for prefix in cells:
-        said = ctl("setup", "--dir", folder, "--prefix", prefix, "--keys=k*", "hog")
+        said = ctl("setup", "--dir", folder, "--prefix", prefix, "--keys=cell:*", "--keys=k*", "hog")
         assert said.returncode == OK and f'  prefix = "{prefix}"\n' in said.stdout
     assert "of several cells" in ctl("setup", "--dir", folder, "ook").stderr
     assert "--prefix 'a*:': a prefix is a name" in ctl("setup", "--dir", folder, "--prefix", "a*:", "ook").stderr
@@ -238,7 +239,8 @@ def test_setup_writes_users_that_are_confined_to_their_cell(tmp_path, make_agent
     assert [line.split()[1] for line in lines] == [
         "default", "admin", "viewer", "audit-cellA:", "nodebeat-cellA:hog", "audit-{cellB}:",
         "nodebeat-{cellB}:hog", "nodebeat-cellA:ook"]
-    assert "(-@all +set +del ~cellA:k*)" in lines[4] and "(-@all +set +del ~cellA:k*)" in lines[7]
+    for line in (lines[4], lines[7]):
+        assert "(-@all +set +del ~cellA:cell:* ~cellA:k*)" in line
 
     store = acl.Files(folder)
     store.admin_password = (folder / "admin.password").read_text().strip()
