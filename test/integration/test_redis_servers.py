@@ -181,8 +181,8 @@ def test_an_agent_lives_on_it(store, cell_users, make_agent, steady):
     assert redis_client.hexists(f"stroke:progress:{session}", "progress")
     wait_until(lambda: redis_client.exists("stream:robot_telemetry:ook"))
     assert not agent.logged("refuses|does not let")
-    # doctor's questions, which CONFIG GET answers to the admin only, are all that was refused.
-    assert {entry["object"] for entry in denials(redis_client)} == {"config|get"}
+    # doctor's questions, which CONFIG GET and SLOWLOG answer to the admin only, are all that was refused.
+    assert {entry["object"] for entry in denials(redis_client)} == {"config|get", "slowlog|get"}
 
 
 def denials(client):
