@@ -978,6 +978,51 @@ def test_a_closing_that_is_cancelled_ends_all_the_same(fake):
     wait_until(lambda: not agent.subscriptions())
 
 
+def test_a_cancellation_after_the_answer_is_kept(fake):
+    """The answers to two tasks come at once, and the first task cancels the second one, which has not run yet."""
+    agent = fake()
+
+    async def main():
+        client = nodebeat.aio.Client(agent.path)
+        await client.greeting()
+        steps = []
+
+        async def cancelled(step):
+            await step()
+            steps.append("went on")
+
+        for step in (client.client_hello, lambda: client._change(30)):
+            task = asyncio.create_task(cancelled(step))
+            for _ in range(3):  # until it waits
+                await asyncio.sleep(0)
+            for asked in list(client._calling.conversation._waiting.values()):
+                asked.waiter.set_result({})
+            client._tell()
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() and not steps
+            await client.client_hello()
+        # And a call in a task that is being cancelled has its time, and its own exception.
+        agent.answers["agent.stats"] = None
+
+        async def cleans_up():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                with pytest.raises(errors.DeadlineExceeded):
+                    await client.agent_stats(timeout=0.01)
+                steps.append("cleaned up")
+
+        task = asyncio.create_task(cleans_up())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() and steps == ["cleaned up"]
+        await client.close()
+
+    asyncio.run(main())
+
+
 def test_the_asyncio_client_lets_a_child_go(cell):
     script = """
 import asyncio, os, sys, nodebeat.aio

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from support import processes, python_package
-from support.fake_agent import HEALTH, STATUS, FakeAgent, Refusal
+from support.fake_agent import HEALTH, STATS, STATUS, FakeAgent, Refusal
 from support.python_package import Loop
 from support.waiting import wait_until
 
@@ -264,6 +264,17 @@ def test_a_session_that_nobody_answers_for_is_started_later(cell, loop, open_man
     wait_until(lambda: loop.run(manager.get_stroke_progress(session)).pose_idx == 3)
     loop.run(manager.end_stroke_session(session))
     wait_until(lambda: cell.client.call("agent.stats")["stroke"]["session_id"] is None)
+
+
+def test_a_session_whose_start_was_missed_is_found(tmp_path, closing, loop, open_manager):
+    """The agent has come back, and has begun the session before the manager listened to events again."""
+    agent = closing(FakeAgent(tmp_path / "a.sock", stroke__start={}))
+    manager = open_manager(agent.path, node_id=None)
+    session = loop.run(manager.start_stroke_session(total_strokes=2, stroke_length=1))
+    agent.answers["agent.stats"] = {**STATS, "stroke": {"session_id": "stroke_hog_1"}}
+    for name in (None, session):
+        loop.run(manager.get_stroke_progress(name))
+        assert agent.called("state.get")[-1] == {"key": "stroke:progress:stroke_hog_1"}
 
 
 # --- the control loop ---------------------------------------------------------------------------------------

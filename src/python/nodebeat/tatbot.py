@@ -26,6 +26,7 @@ from datetime import timezone
 from typing import Any, Final, TypeVar
 
 from nodebeat.aio import Client
+from nodebeat.aio.client import at_the_latest
 from nodebeat.errors import NodebeatError, NotFound, RefusedKey
 from nodebeat.models import Model, NodeHealth, RobotState, StrokeProgress
 from nodebeat.protocol import Event, Gap, Result
@@ -63,6 +64,7 @@ class StateManager:
         self._told = RobotStats()  # what the log has been told of
         self._tasks: list[asyncio.Task[None]] = []
         self._session: str | None = None  # as the program knows it
+        self._unnamed: str | None = None  # the last one that this class had to name
         self._names: dict[str, str] = {}  # of a session that this class had to name: what the agent calls it
         self._started: asyncio.Future[str] | None = None
 
@@ -181,8 +183,19 @@ class StateManager:
     def _on_started(self, session_id: str) -> None:
         if self._started is not None and not self._started.done():
             self._started.set_result(session_id)
-        elif self._session is not None and self._session not in (session_id, *self._names.values()):
+        elif self._session is not None and self._session == self._unnamed:
             self._names.setdefault(self._session, session_id)
+
+    async def _find_name(self, until: float) -> None:
+        """How the agent calls the session that has only a name of this class. The event of its start may have come before
+        the subscription to such events, when the agent was away."""
+        session, robot = self._unnamed, self._robot
+        if session is None or session != self._session or session in self._names or robot is None or not robot.dispatch():
+            return
+        await self._read("client.hello", {}, until)  # see _model()
+        stats = await self._read("agent.stats", {}, until)
+        if stats and stats["stroke"]["session_id"] and session == self._session:
+            self._names.setdefault(session, stats["stroke"]["session_id"])
 
     # --- the robot --------------------------------------------------------------------------------
 
@@ -213,10 +226,12 @@ class StateManager:
                 total_strokes, stroke_length=stroke_length, scene_name=scene_name, **members))
             if not is_taken or not client.is_connected:
                 raise TimeoutError
-            self._session = await asyncio.wait_for(self._started, self._answer_s)
-        except (TimeoutError, asyncio.TimeoutError):
+            name: str = await at_the_latest(self._started, self._answer_s, _late(self._started))
+            self._session = name
+        except TimeoutError:
             seconds, rest = divmod(time.time_ns() // 1000, 1_000_000)
             self._session = f"stroke_{self._given_node or 'node'}_{seconds}_{rest:06}"
+            self._unnamed = self._session
             _log.warning("the agent has not answered: the session has the name %s here", self._session)
         finally:
             self._started = None
@@ -241,6 +256,7 @@ class StateManager:
             session = stats["stroke"]["session_id"] if stats else None
         if session is None:
             return None
+        await self._find_name(until)
         return await self._model(StrokeProgress, f"stroke:progress:{self._names.get(session, session)}", until)
 
     async def end_stroke_session(self, session_id: str | None = None) -> bool:
@@ -375,6 +391,10 @@ def _members(given: Mapping[str, object], *apart: str) -> dict[str, Any]:
     if unknown := given.keys() - found.keys() - {"timestamp", "node_id", *apart}:
         _log.debug("a stroke's progress has no %s", ", ".join(sorted(unknown)))
     return {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in found.items()}
+
+
+def _late(waiter: asyncio.Future[str]) -> Callable[[], None]:
+    return lambda: None if waiter.done() else waiter.set_exception(TimeoutError())
 
 
 def _not_connected() -> RuntimeError:

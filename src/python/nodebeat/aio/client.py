@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket as sockets
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from nodebeat import dialling, editing
@@ -17,6 +17,7 @@ from nodebeat.methods import Methods, given
 from nodebeat.protocol import Notice, Params, Result, line, socket_path
 
 _T = TypeVar("_T")
+_FOR_EVER_S = 1e9  # the event loop's clock takes no infinity
 _Posted = tuple[int, "asyncio.Future[Result]"]  # a call that has gone: its id, and its answer
 
 
@@ -41,7 +42,7 @@ class Client(Methods[Awaitable[Result]]):
         self._path = socket_path(socket)
         self._calling = Calling(hello, deadline_ms, max_queued)
         self._task: asyncio.Task[None] | None = None
-        self._changes = asyncio.Event()  # set, and replaced by a new one, with each change
+        self._changes: list[asyncio.Future[None]] = []  # of those that wait for a change
         self._sock: sockets.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._gone: asyncio.Future[str] | None = None  # why that transport has ended
@@ -92,10 +93,13 @@ class Client(Methods[Awaitable[Result]]):
 
     async def _answer(self, posted: _Posted, method: str, seconds: float, deadline: float) -> Result:
         call_id, waiter = posted
+
+        def late() -> None:
+            if not waiter.done():
+                waiter.set_exception(deadline_exceeded(method, seconds))
+
         try:
-            return await asyncio.wait_for(waiter, max(deadline - time.monotonic(), 0))
-        except (TimeoutError, asyncio.TimeoutError):
-            raise deadline_exceeded(method, seconds) from None
+            return await at_the_latest(waiter, max(deadline - time.monotonic(), 0), late)
         finally:
             self._calling.conversation.forget(call_id)
 
@@ -105,12 +109,18 @@ class Client(Methods[Awaitable[Result]]):
             await self._change(left)
 
     async def _change(self, seconds: float | None) -> None:
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._changes.wait(), seconds)
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changes.append(change)
+        try:
+            await at_the_latest(change, seconds, lambda: _happen(change))
+        finally:
+            if change in self._changes:
+                self._changes.remove(change)
 
     def _tell(self) -> None:
-        self._changes.set()
-        self._changes = asyncio.Event()
+        changes, self._changes = self._changes, []
+        for change in changes:
+            _happen(change)
 
     def _send(self, text: bytes) -> None:
         if self._transport is not None:
@@ -287,6 +297,23 @@ class Client(Methods[Awaitable[Result]]):
         self._calling.fork()
         if self._sock is not None:
             self._sock.close()  # the transport's own object: a number that was only closed, it would close once more
+
+
+async def at_the_latest(waiter: asyncio.Future[_T], seconds: float | None, late: Callable[[], None]) -> _T:
+    """Awaits; after so many seconds late() has to end the waiter. asyncio.wait_for() of Python 3.11 swallows a
+    cancellation that comes after the waiter is done, and asyncio.timeout() of 3.11.2 one within a cancelled task."""
+    if seconds is None or seconds > _FOR_EVER_S:
+        return await waiter
+    timer = asyncio.get_running_loop().call_later(seconds, late)
+    try:
+        return await waiter
+    finally:
+        timer.cancel()
+
+
+def _happen(change: asyncio.Future[None]) -> None:
+    if not change.done():
+        change.set_result(None)
 
 
 class _Wire(asyncio.Protocol):
