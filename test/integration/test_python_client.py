@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_every_method_of_the_protocol_has_its_name_and_params():
         parameters = inspect.signature(made).parameters
         missing = names - parameters.keys()
         assert not missing, f"{method} has no {missing} in Python"
-        required = {n: {"channels": ["x"]}.get(n, values.get(p.annotation, {})) for n, p in parameters.items()
+        required = {n: {"channels": ["x"], "fields": ["x"]}.get(n, values.get(p.annotation, {})) for n, p in parameters.items()
                     if p.default is inspect.Parameter.empty}
         sent, params = made(**required)
         assert sent == method and (params or {}).items() >= required.items()
@@ -814,6 +815,41 @@ except KeyboardInterrupt:
     assert process.stdout.readline() == "ook\n"
     process.send_signal(signal.SIGINT)
     assert python_package.finish(process) == "interrupted\n"
+
+
+def test_a_signal_handler_may_call_at_any_instruction_of_a_call(fake):
+    """As a signal handler would, a call is made at each instruction of another one, also where that one has the lock."""
+    agent = fake(state__set={})
+    client = nodebeat.Client(agent.path)
+    assert client.hello
+    code = {f.__code__ for f in (client._link.ask, client._link._send, dialling.Outgoing.send, dialling.Outgoing.add,
+                                 dialling.Line.send, Conversation._ask_as)}
+    wanted, at = 0, 0
+
+    def trace(frame, what, _):
+        nonlocal at
+        if frame.f_code not in code:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            at += 1
+            if at == wanted:
+                sys.settrace(None)
+                client.state_set("from:handler", wanted)
+        return trace
+
+    try:
+        while at >= wanted:
+            wanted, at = wanted + 1, 0
+            sys.settrace(trace)
+            client.state_set("k", wanted)
+            sys.settrace(None)
+    finally:
+        sys.settrace(None)
+    assert wanted > 50
+    values = [(p["key"], p["value"]) for p in agent.called("state.set")]
+    assert len(values) == 2 * wanted - 1 and len(set(values)) == len(values), "each is sent once"
+    client.close()
 
 
 HANDLER_SENDS = """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from nodebeat import dialling, editing
@@ -203,9 +204,11 @@ class _Answer:
 class _Link:
     """The socket, the thread that reads it, and the callers that wait.
 
-    One lock guards all of it. The lock is reentrant, so a signal handler may make a call in the middle of another call.
-    The thread never holds the lock while the thread waits. A caller writes its line to the socket itself, and the thread
-    writes what the socket does not take at once.
+    One lock guards all of it. The lock is reentrant, so a signal handler may make a call in the middle of another call. The
+    handler lets go of the lock while the handler waits, since the thread needs the lock to bring the answer. So whatever
+    is done within the lock may be interrupted by all the rest, but only in a caller. The thread never holds the lock while
+    the thread waits. A caller writes its line to the socket itself, and the thread writes what the socket does not take
+    at once.
 
     An exception out of a signal handler may come between any two instructions of Python, but not between the two that
     take a lock in `with` and enter the block. That holds for locks that are written in C, and not for a Condition.
@@ -215,7 +218,7 @@ class _Link:
         self._path = path
         self._calling = calling
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._bells: collections.deque[threading.Lock] = collections.deque()  # of those that wait for a change
         self._sock: socket.socket | None = None
         self._unsent = dialling.Outgoing()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -230,18 +233,19 @@ class _Link:
         return self._calling.is_ready
 
     def greeting(self, deadline: float) -> Result:
-        with self._lock:
-            self._wait_ready(deadline)
-            return self._calling.greeting()
+        return self._when_ready(deadline, self._calling.greeting)
 
     def ask(self, method: str, params: Params, seconds: float, deadline: float) -> Result:
         waiter = _Answer()
-        with self._lock:
-            self._wait_ready(deadline)
+
+        def post() -> int:
             call_id, text = self._calling.conversation.request(method, params, waiter)
             self._send(text)
+            return call_id
+
+        call_id = self._when_ready(deadline, post)
         try:
-            answer = waiter.wait(min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX))
+            answer = self._outside(waiter.wait, max(deadline - time.monotonic(), 0))
             if answer is None:
                 raise deadline_exceeded(method, seconds)
             if isinstance(answer, Exception):
@@ -251,20 +255,23 @@ class _Link:
             self._calling.conversation.forget(call_id)
 
     def say(self, text: bytes, deadline: float) -> None:
-        with self._lock:
-            self._wait_ready(deadline)
-            self._send(text)
+        self._when_ready(deadline, lambda: self._send(text))
 
     def next_notice(self, timeout: float | None) -> Notice | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._lock:
-            while (notice := self._calling.inbox.take()) is None:
+        taken: list[Notice | None] = []
+
+        def look() -> float | None:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if (notice := self._calling.inbox.take()) is None:
                 self._calling.check()
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return None
-                self._wait(left)
-            return notice
+                if left != 0:
+                    return left
+            taken.append(notice)
+            return 0
+
+        self._until(look)
+        return taken[0]
 
     def close(self) -> None:
         if self._calling.ended is not None:
@@ -280,15 +287,60 @@ class _Link:
         """Ends without a goodbye; does not wait."""
         with self._lock:
             self._calling.close()
-            self._changed.notify_all()
+            self._tell()
         self._wake()
 
-    def _wait(self, seconds: float | None) -> None:
-        self._changed.wait(None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+    def _when_ready(self, deadline: float, act: Callable[[], _T]) -> _T:
+        """What act() returns, which is called once, as soon as a call may go."""
+        made: list[_T] = []
 
-    def _wait_ready(self, deadline: float) -> None:
-        while left := self._calling.seconds_to_wait(deadline, self._unsent.size() >= dialling.UNSENT_BYTES):
-            self._wait(left)
+        def look() -> float:
+            left = self._calling.seconds_to_wait(deadline, self._unsent.size() >= dialling.UNSENT_BYTES)
+            if not left:
+                made.append(act())
+            return left
+
+        self._until(look)
+        return made[0]
+
+    def _until(self, look: Callable[[], float | None]) -> None:
+        """Calls look(), with the lock, until look() returns 0; else look() says for how long to wait for a change (None:
+        for ever)."""
+        while self._look(look) != 0:
+            bell = threading.Lock()
+            bell.acquire()
+            self._bells.append(bell)
+            try:
+                left = self._look(look)  # again: a change before there was a bell has rung none
+                if left == 0:
+                    return
+                self._outside(lambda seconds, bell=bell: bell.acquire(timeout=seconds), left)  # type: ignore[misc]
+            finally:
+                with contextlib.suppress(ValueError):
+                    self._bells.remove(bell)
+
+    def _look(self, look: Callable[[], float | None]) -> float | None:
+        with self._lock:
+            return look()
+
+    def _tell(self) -> None:
+        """There is a change."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._bells.popleft().release()
+
+    def _outside(self, wait: Callable[[float], _T], seconds: float | None) -> _T:
+        """wait(seconds), without the lock, which this thread has if this is a signal handler in the middle of a call."""
+        held = 0
+        try:
+            with contextlib.suppress(RuntimeError):  # this thread has the lock no more
+                while True:
+                    self._lock.release()
+                    held += 1
+            return wait(threading.TIMEOUT_MAX if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+        finally:
+            for _ in range(held):
+                self._lock.acquire()
 
     def _send(self, text: bytes) -> None:
         self._unsent.add(text)
@@ -313,7 +365,7 @@ class _Link:
             except AgentAway as error:
                 with self._lock:
                     self._calling.away(error)
-                    self._changed.notify_all()
+                    self._tell()
             else:
                 with sock:
                     why = self._serve(sock, pauses)
@@ -321,7 +373,7 @@ class _Link:
                     self._sock = None
                     self._unsent.clear()
                     self._calling.lose(why)
-                    self._changed.notify_all()
+                    self._tell()
             self._pause(pauses.next())
         self._close_pipe()
 
@@ -354,7 +406,7 @@ class _Link:
                 if happened & select.POLLOUT:
                     with self._lock:
                         self._unsent.send(sock)
-                        self._changed.notify_all()  # there may be room again
+                        self._tell()  # there may be room again
                 if happened & ~select.POLLOUT and not self._read(sock, pauses):
                     return "the agent has closed the connection"
             except OSError as error:
@@ -372,7 +424,7 @@ class _Link:
                 self._send(said)
             if self.is_ready:
                 pauses.reset()
-            self._changed.notify_all()
+            self._tell()
         return bool(data)
 
     # --- fork -----------------------------------------------------------------------------------------
@@ -381,7 +433,7 @@ class _Link:
         """In the child, where there is no thread, and where another thread may have held the lock."""
         self._calling.fork()
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._bells.clear()
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()

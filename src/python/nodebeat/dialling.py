@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import weakref
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from nodebeat.errors import why_away
@@ -56,27 +57,32 @@ class Line:
         return bool(self._taken)
 
     def send(self, sock: socket.socket) -> bool:
-        """True if all of the line is sent; BlockingIOError."""
-        rest = self.text[sum(self._taken):] if self._taken else self.text
-        if rest:
-            self._taken.extend(map(sock.send, (rest,), (socket.MSG_NOSIGNAL,)))
+        """True if all of the line is sent; BlockingIOError. What is still to be sent is found out within the call, too: a
+        signal handler may send the same line before."""
+        if not self.is_sent:
+            begins: Iterable[int] = map(sum, (self._taken,))
+            rests = map(self.text.__getitem__, map(slice, begins, (None,)))
+            self._taken.extend(map(sock.send, rests, (socket.MSG_NOSIGNAL,)))
+        return self.is_sent
+
+    @property
+    def is_sent(self) -> bool:
         return sum(self._taken) == len(self.text)
 
 
 class Outgoing:
     """Lines on their way to a socket, in order. A signal handler that has interrupted send() may add a line and call
-    send(): the interrupted send() then sends that line, too."""
+    send(), which then sends all of them."""
 
     def __init__(self) -> None:
         self._lines: collections.deque[Line] = collections.deque()
-        self._is_sending = False
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
     def size(self) -> int:
         """Bytes, with those of a line that is sent in part."""
-        return sum(len(line.text) for line in tuple(self._lines))
+        return sum(len(line.text) for line in self._lines.copy())
 
     def add(self, text: bytes) -> None:
         self._lines.append(Line(text))
@@ -86,16 +92,10 @@ class Outgoing:
 
     def send(self, sock: socket.socket) -> None:
         """Sends what the socket takes at once. OSError if the connection is broken."""
-        if self._is_sending:
-            return
-        self._is_sending = True
-        try:
-            while self._lines and self._lines[0].send(sock):
-                self._lines.popleft()
-        except BlockingIOError:
-            pass
-        finally:
-            self._is_sending = False
+        with contextlib.suppress(BlockingIOError, IndexError):  # IndexError: there is no line any more
+            while (line := self._lines[0]).send(sock):
+                with contextlib.suppress(ValueError):  # a signal handler has sent the line, and taken it out
+                    self._lines.remove(line)
 
 
 class Pauses:
