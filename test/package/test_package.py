@@ -185,6 +185,8 @@ def test_everything_installs_and_runs(tree, packages):
     assert version in tree.run("nodebeatctl", "--version")
     assert tree.run("nodebeatd", "--check-config") is not None
     assert "nodebeat" in tree.path("/etc/passwd").read_text(), "the user that the unit runs as"
+    for name in ("nodebeat-tools/examples/nodebeat.toml", "nodebeat-audit/examples/audit.toml", "nodebeat/examples/hog.toml"):
+        assert tree.path(f"/usr/share/doc/{name}").exists()
     for page in ("man8/nodebeatd.8.gz", "man5/nodebeat.toml.5.gz", "man1/nodebeatctl.1.gz",
                  "man7/nodebeat.7.gz", "man3/libnodebeat.3.gz"):
         assert tree.path(f"/usr/share/man/{page}").exists()

@@ -27,8 +27,8 @@ looks without
 No package brings it, and it may be missing.
 .It Pa /etc/nodebeat/nodebeat.d/*.toml
 Read after it: the place of the settings of this computer.
-.It Pa /usr/share/doc/nodebeat/examples/nodebeat.toml
-All keys with their defaults, as a file.
+.It Pa /usr/share/doc/nodebeat-tools/examples/nodebeat.toml
+All keys with their defaults as a file, if the package nodebeat\\-tools is installed.
 .El
 .Sh SEE ALSO
 .Xr nodebeatctl 1 ,
