@@ -24,7 +24,7 @@ from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
 import nodebeat.aio  # noqa: E402
-from nodebeat import calling, dialling, errors  # noqa: E402
+from nodebeat import calling, dialling, editing, errors  # noqa: E402
 from nodebeat.methods import Methods  # noqa: E402
 from nodebeat.protocol import Conversation  # noqa: E402
 
@@ -654,7 +654,8 @@ def test_a_faster_writer_is_not_overwritten(cell, open_client):
     client = open_client(cell.agent)
     client.session_create("s", {"x": 1, "mode": "auto", "y": 1})
     with client.session("s") as s:
-        s["x"] += 10
+        s.add("x", 4)
+        s.add("x", 6)
         s["mine"] = True
         cell.client.call("session.update", session_id="s", state={"x": 2, "mode": "auto", "y": 5, "theirs": True})
     assert s.attempts == 1
@@ -667,17 +668,45 @@ def test_a_faster_writer_is_not_overwritten(cell, open_client):
                 s["z"] = 1
             cell.client.call("session.update", session_id="s", state={"x": 2, "mode": "manual"})
     assert found.value.actual == 4 and found.value.expected == 3
-    for body in (lambda s: s.update(x=max(s["x"], 1)), lambda s: s.update(z=s["x"] * 2), lambda s: s.update(n=len(s)),
-                 lambda s: s.update(z=s["x"] + 1), lambda s: s.update(z=f"{s['x']}")):
+    for body in (lambda s: s.update(x=max(s["x"], 1000)), lambda s: s.update(z=s["x"] * 2), lambda s: s.update(n=len(s)),
+                 lambda s: s.update(z=s["x"] + 1), lambda s: s.update(z=f"{s['x']}"), lambda s: s.update(x=s["x"] + 1)):
         with pytest.raises(errors.Conflict):
             with client.session("s") as s:
                 body(s)
                 cell.client.call("session.update", session_id="s", state={"x": 100 + s.version})
+    # Two programs that draw a ticket: what the first one has drawn may have gone anywhere.
+    with pytest.raises(errors.Conflict):
+        with client.session("s") as s:
+            drawn = s["x"]
+            s["x"] = drawn + 1
+            cell.client.call("session.update", session_id="s", state={"x": drawn + 1})
     # That a key is not there was seen as well.
     with pytest.raises(errors.Conflict):
         with client.session("s") as s:
             s["n"] = s.get("fresh", 0) + 1
             cell.client.call("session.update", session_id="s", state={"fresh": 5})
+
+
+@pytest.mark.parametrize("value", [True, 1.0, [1, {"a": True}], [1, {"a": 0.0}]])
+def test_what_python_takes_for_equal_is_written_all_the_same(cell, open_client, value):
+    client = open_client(cell.agent)
+    client.session_create("s", {"x": [1, {"a": 0}] if isinstance(value, list) else 1})
+    with client.session("s") as s:
+        s["x"] = value
+    assert repr(client.session_get("s")["state"]["x"]) == repr(value)
+
+
+def test_only_a_number_is_added_to():
+    edit = editing.SessionEdit("s", {"x": 1, "on": True, "text": "a"}, 1)
+    for key, number, kind in (("none", 1, KeyError), ("on", 1, TypeError), ("text", 1, TypeError), ("x", "1", TypeError)):
+        with pytest.raises(kind):
+            edit.add(key, number)
+    assert not edit.is_changed and not edit.seen
+    edit.add("x", 0.5)
+    edit["text"] = 1
+    edit.add("text", 1)  # to what is set here, whatever another writer has made of it
+    assert edit.rebase(editing.SessionEdit("s", {"x": 10, "text": "b"}, 2)) and not edit.seen
+    assert edit.state() == {"x": 10.5, "text": 2}
 
 
 def test_contended_increments_are_all_counted(cell, open_client):
@@ -688,7 +717,7 @@ def test_contended_increments_are_all_counted(cell, open_client):
         for i in range(25):
             if i % 2:
                 with client.session("s", timeout=20) as s:
-                    s["x"] += 1
+                    s.add("x", 1)
             else:
                 client.session_change("s", lambda state: {**state, "x": state["x"] + 1}, timeout=20)
 

@@ -114,10 +114,12 @@ class Client(Methods[Result]):
         faster (nodebeat.editing). `timeout`: seconds for reading it, and as many for writing it.
 
             with client.session("cell") as s:
-                s["strokes"] += 1
+                s["mode"] = "auto"
+                s.add("strokes", 1)
 
         create: a session that is not there begins empty. An exception in the block writes nothing. Conflict:
-        the block has read what another writer has changed since; session_change() runs a function again.
+        the block has read what another writer has changed since, `s["strokes"] += 1` included; session_change() runs a
+        function again.
         """
         seconds = seconds_for({}, timeout, self.timeout)
         edit = self._carry_out(editing.reading(session_id, create, seconds))

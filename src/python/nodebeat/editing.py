@@ -1,10 +1,11 @@
 """A session that is read, changed and written back, also where another writer was faster.
 
 The body of a `with` runs once. If another writer was faster, its effect is carried over to the newer state:
-keys that the body set or deleted are set or deleted there, and `s["x"] += 1` adds there. That is right as
-long as the body has seen nothing that has changed since: else the Conflict reaches the caller. So a body
-that decides by what it reads never overwrites what it has not seen; client.session_change() runs a function
-again instead.
+keys that the body set or deleted are set or deleted there, and what s.add("x", 1) added is added there. That is
+right as long as the body has seen nothing that has changed since: else the Conflict reaches the caller. Whatever the
+body has read counts as seen, also in `s["x"] += 1`: what was read may have gone anywhere, as a ticket does in
+`n = s["next"]; s["next"] = n + 1`. So a body that decides by what it reads never overwrites what it has not seen;
+client.session_change() runs a function again instead.
 """
 
 from __future__ import annotations
@@ -24,65 +25,6 @@ NOT_THERE: Final = -1  # the version of a session that does not exist yet
 Change = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
 
-class _Term:
-    """A number as it was read, and what has been added to it since. It counts as seen until it is written
-    back under its key, and for ever if it was used for anything but adding."""
-
-    key: str
-    added: int | float
-    edit: SessionEdit
-    read: object  # which reading it comes from
-
-
-def _term(edit: SessionEdit, key: str, value: int | float, added: int | float, read: object) -> Any:
-    term = (_IntTerm if isinstance(value, int) else _FloatTerm)(value)
-    term.key, term.added, term.edit, term.read = key, added, edit, read
-    return term
-
-
-def _adding(sign: int) -> Callable[[Any, Any], Any]:
-    def add(self: Any, other: Any) -> Any:
-        value: Any = _plain(self)
-        if type(other) in (int, float):
-            return _term(self.edit, self.key, value + sign * other, self.added + sign * other, self.read)
-        self.edit.seen.add(self.key)
-        return value + other if sign > 0 else value - other
-
-    return add
-
-
-def _seeing(kind: type, name: str) -> Callable[..., Any]:
-    plain = getattr(kind, name)
-
-    def method(self: Any, *args: Any) -> Any:
-        self.edit.seen.add(self.key)
-        return plain(self, *args)
-
-    return method
-
-
-def _make(kind: type) -> type:
-    members: dict[str, Any] = {"__add__": _adding(1), "__radd__": _adding(1), "__sub__": _adding(-1)}
-    for name in dir(kind):
-        if callable(getattr(kind, name)) and name not in members and name not in (
-                "__new__", "__init__", "__class__", "__init_subclass__", "__subclasshook__", "__getattribute__",
-                "__setattr__", "__delattr__", "__dir__", "__sizeof__", "__getnewargs__", "__doc__", "__getformat__",
-                "__getstate__", "__int__", "__float__", "__index__", "__trunc__", "from_bytes", "fromhex"):
-            members[name] = _seeing(kind, name)
-    return type(f"_{kind.__name__.capitalize()}Term", (kind, _Term), members)
-
-
-_IntTerm: Final = _make(int)
-_FloatTerm: Final = _make(float)
-
-
-def _plain(value: Any) -> Any:
-    """Without the disguise of a _Term."""
-    if isinstance(value, _Term):
-        return int.__int__(value) if isinstance(value, int) else float.__float__(value)  # type: ignore[arg-type]
-    return value
-
-
 class SessionEdit(MutableMapping[str, Any]):
     """The state of a session within `with client.session(id) as s`. `version` is the one it was read with, and
     after the block the one that was written."""
@@ -95,31 +37,33 @@ class SessionEdit(MutableMapping[str, Any]):
         self._base = _own_left_out(state)
         self._state = copy.deepcopy(self._base)
         self._added: dict[str, int | float] = {}
-        self._open: dict[object, str] = {}  # readings that were not written back: which key each is of
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self._state:
-            self.seen.add(key)  # that it is not there
-        value = self._state[key]
-        if type(value) in (int, float):
-            read = object()
-            self._open[read] = key
-            return _term(self, key, value, self._added.get(key, 0), read)
         self.seen.add(key)
-        return value
+        return self._state[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if isinstance(value, _Term) and value.edit is self and value.key == key and (
-                key in self._added or self._state.get(key) == self._base.get(key, WHOLE)):
-            self._added[key] = value.added
-            self._open.pop(value.read, None)
-        else:
-            self._added.pop(key, None)
-        self._state[key] = _plain(value)
+        self._added.pop(key, None)
+        self._state[key] = value
 
     def __delitem__(self, key: str) -> None:
+        if key not in self._state:
+            self.seen.add(key)
         del self._state[key]
         self._added.pop(key, None)
+
+    def add(self, key: str, number: int | float) -> None:
+        """Adds to a number that is there, and has not read it: if another writer was faster, the same is added to the
+        newer number. Returns nothing, since what it returned would have been read."""
+        if key not in self._state:
+            raise KeyError(key)
+        value = self._state[key]
+        for each in (value, number):
+            if type(each) not in (int, float):
+                raise TypeError(f"{each!r} is no number, to be added to or to add")
+        if key in self._added or _same(value, self._base.get(key, WHOLE)):
+            self._added[key] = self._added.get(key, 0) + number
+        self._state[key] = value + number
 
     def __iter__(self) -> Iterator[str]:
         self.seen.add(WHOLE)
@@ -138,7 +82,7 @@ class SessionEdit(MutableMapping[str, Any]):
 
     @property
     def is_changed(self) -> bool:
-        return bool(self._added) or self._state != self._base
+        return bool(self._added) or not _same(self._state, self._base)
 
     def state(self) -> Mapping[str, Any]:
         """What is to be written."""
@@ -158,8 +102,8 @@ class SessionEdit(MutableMapping[str, Any]):
         """Carries the changes over to a newer state; false if the body has seen what has changed since."""
         fresh = newer._base
         changed = {k for k in self._base.keys() | fresh.keys()
-                   if self._base.get(k, WHOLE) != fresh.get(k, WHOLE)}
-        if changed and (WHOLE in self.seen or changed & self.seen or changed & set(self._open.values())):
+                   if not _same(self._base.get(k, WHOLE), fresh.get(k, WHOLE))}
+        if changed and (WHOLE in self.seen or changed & self.seen):
             return False
         made = dict(fresh)
         added: dict[str, int | float] = {}
@@ -171,10 +115,19 @@ class SessionEdit(MutableMapping[str, Any]):
                 added[key] = self._added[key]
             elif key not in self._state:
                 made.pop(key, None)
-            elif self._base.get(key, WHOLE) != self._state[key]:
+            elif not _same(self._base.get(key, WHOLE), self._state[key]):
                 made[key] = self._state[key]
         self._base, self._state, self._added, self.version = fresh, made, added, newer.version
         return True
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: for Python 1, 1.0 and True are equal."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and bool(one == other)
 
 
 def _own_left_out(state: Mapping[str, Any]) -> dict[str, Any]:
