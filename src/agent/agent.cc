@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/config_view.h"
 #include "agent/mapping.h"
 #include "agent/quick_path.h"
 #include "agent/seldom.h"
@@ -20,8 +21,6 @@ namespace {
 
 // Time for the goodbye: a stop takes less than a second, whatever the link is doing.
 constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
-// The reader of TOML calls itself for each level of nesting.
-constexpr size_t kReadStack = 2 * 1024 * 1024;
 // If reading the configuration takes longer, that is logged.
 constexpr Duration kReadPatience = std::chrono::seconds(5);
 // A message that the service manager's full queue did not take is sent again after so long.
@@ -173,10 +172,9 @@ int Agent::run() {
       config_.redis.db_for("health").value(),
       fleet::WatchService::Self{identity_.node, identity_.instance_id, config_.watch.enabled},
       &redis::make_plain_transport);
-  local_.emplace(
-      LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_, *watch_,
-                      notes_, &redis::make_plain_transport, sources_.environment},
-      config_);
+  local_.emplace(LocalApi::Parts{loop_, log_, identity_, outbox_, *link_, *heartbeat_, *lease_,
+                                 *watch_, notes_, &redis::make_plain_transport, sources_},
+                 config_);
   outbox_.set_on_settled(Delegate<void(const outbox::Settled&)>::to<&Agent::on_settled>(this));
   outbox_.set_on_room(Delegate<void()>::to<&LocalApi::on_room>(&*local_));
   outbox_.set_on_losses(Delegate<void()>::to<&LocalApi::on_losses>(&*local_));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "node/version.h"
 
 namespace nb::agent {
@@ -77,6 +78,9 @@ void append_json(const Figures& figures, json::Writer& json) {
   put_count(json, "stored", outbox.counters.stored);
   put_count(json, "coalesced", outbox.coalesced);
   put_count(json, "dropped", outbox.dropped);
+  put_count(json, "dropped_old", outbox.dropped_old);
+  json.key("last_dropped");
+  outbox.dropped > 0 ? json.string(format_timestamp(outbox.last_dropped)) : json.null();
   put_count(json, "expired", outbox.counters.expired);
   put_count(json, "refused", outbox.counters.refused);
   put_count(json, "replayed", outbox.counters.replayed);

@@ -36,8 +36,9 @@ struct Figures {
     size_t events_waiting = 0, event_bytes = 0, urgent_bytes = 0;
     uint64_t event_bytes_limit = 0, urgent_bytes_limit = 0;
     outbox::OutboxCounters counters;
-    uint64_t coalesced = 0, dropped = 0;
+    uint64_t coalesced = 0, dropped = 0, dropped_old = 0;
     size_t in_flight = 0;
+    WallTime last_dropped{};  // 1970: nothing was dropped
   } outbox;
 
   const Histogram* accept_latency = nullptr;

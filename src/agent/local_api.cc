@@ -73,7 +73,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       enabled_(!config.socket.path.empty()),
       db_(config.redis.db_for("health").value()),
       started_(parts.loop.now()),
-      rpc_(parts.loop, parts.log, server_options(config, parts.environment, parts.log),
+      rpc_(parts.loop, parts.log, server_options(config, parts.sources.environment, parts.log),
            ipc::RpcEvents{
                Delegate<void(rpc::Call&, json::View)>::to<&rpc::Dispatcher::dispatch>(&dispatcher_),
                Delegate<void(ipc::ClientId, const ipc::Peer&)>::to<&LocalApi::on_open>(this),
@@ -118,6 +118,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
       look_(parts.loop, reader_, rpc_, operations_, identity_.node,
             Delegate<std::string_view()>::to<&LocalApi::own_health>(this),
             Delegate<bool()>::to<&fleet::WatchService::is_watched>(&parts.watch)),
+      config_view_(parts.loop, rpc_, parts.sources),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {
   // In the order in which a client is told what its will may hold.
   dispatcher_.add(cell::Robot::kMethods, &robot_);
@@ -130,6 +131,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
   dispatcher_.add(cell::Sessions::kMethods, &sessions_);
   dispatcher_.add(cell::Listeners::kMethods, &listeners_);
   dispatcher_.add(cell::Look::kMethods, &look_);
+  dispatcher_.add(ConfigView::kMethods, &config_view_);
   dispatcher_.add(kMethods, this);
   dispatcher_.set_on_push(
       Delegate<void(const rpc::Call&)>::to<&cell::Deadlines::on_push>(&deadlines_));
@@ -155,6 +157,7 @@ void LocalApi::stop() {
   subscriber_.stop();
   state_watch_.stop();
   look_.stop();
+  config_view_.stop();
   pruner_.stop();
   reader_.stop();
   scripts_.stop();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/config_view.h"
 #include "agent/deaths.h"
 #include "agent/figures.h"
 #include "cell/bus.h"
@@ -47,7 +48,8 @@ class LocalApi {
     fleet::WatchService& watch;
     const std::string& notes;  // the path beside which the running session is noted; empty: nowhere
     redis::MakeTransport make_transport;
-    const std::vector<std::pair<std::string, std::string>>& environment;  // for socket activation
+    // Also names the socket of the service manager. Must outlive the object.
+    const config::Sources& sources;
   };
 
   // `config` is the configuration in force. It must outlive this object, and may change between
@@ -155,6 +157,7 @@ class LocalApi {
   cell::State state_;
   cell::Sessions sessions_;
   cell::Look look_;
+  ConfigView config_view_;
 
   uv::Timer losses_timer_;  // runs while clients have lost events and have not been told
   MonoTime losses_told_ = MonoTime::min();

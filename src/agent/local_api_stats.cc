@@ -40,17 +40,13 @@ Figures LocalApi::figures() const {
   figures.beats = heartbeat_.beats();
   figures.link = &link_.status();
   figures.target = describe(link_options(config_).target);
-  figures.outbox = {outbox_.slots().size(),
-                    outbox_.slots().dirty_count(),
-                    outbox_.lanes().size(),
-                    outbox_.events().bytes(),
-                    outbox_.urgent_events().bytes(),
-                    config_.outbox.event_bytes,
-                    config_.outbox.urgent_bytes,
-                    outbox_.counters(),
-                    outbox_.slots().coalesced(),
-                    outbox_.lanes().dropped(),
-                    outbox_.in_flight()};
+  figures.outbox = {outbox_.slots().size(),          outbox_.slots().dirty_count(),
+                    outbox_.lanes().size(),          outbox_.events().bytes(),
+                    outbox_.urgent_events().bytes(), config_.outbox.event_bytes,
+                    config_.outbox.urgent_bytes,     outbox_.counters(),
+                    outbox_.slots().coalesced(),     outbox_.lanes().dropped(),
+                    outbox_.lanes().dropped_old(),   outbox_.in_flight(),
+                    outbox_.lanes().last_dropped()};
   figures.accept_latency = &rpc_.accept_latency();
   figures.store_latency = &outbox_.store_latency();
   figures.push_intervals = &deadlines_.intervals();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -60,16 +61,34 @@ bool read_all(int fd, std::string& out) {
   return false;
 }
 
+// The name of the user who asks; its number where it has none.
+std::string user_name() {
+  const passwd* entry = ::getpwuid(::geteuid());
+  return entry != nullptr ? entry->pw_name : std::to_string(::geteuid());
+}
+
 }  // namespace
+
+std::string usual_config(std::string_view socket) {
+  // The unit nodebeat@NAME reads /etc/nodebeat/NAME.toml, and listens at /run/nodebeat-NAME.
+  constexpr std::string_view kFolder = "/run/nodebeat-";
+  if (socket.starts_with(kFolder)) {
+    const std::string_view rest = socket.substr(kFolder.size());
+    const size_t end = rest.find('/');
+    if (end != rest.npos && end > 0) {
+      return "/etc/nodebeat/" + std::string(rest.substr(0, end)) + ".toml";
+    }
+  }
+  const char* named = std::getenv("NODEBEAT_CONFIG");
+  if (named != nullptr && *named != '\0') return named;
+  return ::access(kUsualConfig, F_OK) == 0 ? kUsualConfig : "";
+}
 
 ConfigCheck check_config(const std::string& file) {
   ConfigCheck check;
   const std::string program = find_nodebeatd();
-  const char* named = std::getenv("NODEBEAT_CONFIG");
-  check.file = !file.empty()                        ? file
-               : named != nullptr && *named != '\0' ? named
-               : ::access(kUsualConfig, F_OK) == 0  ? kUsualConfig
-                                                    : "";
+  check.file = file;
+  check.user = user_name();
   if (program.empty()) return check;
   check.found = true;
   if (!check.file.empty() && ::access(check.file.c_str(), F_OK) == 0 &&

@@ -22,12 +22,12 @@ constexpr const char* kChannels[] = {"robot:events",
 constexpr const char* kBusTypes[] = {"parameter_update", "routing_change", "system_broadcast",
                                      "admin_command"};
 constexpr const char* kMethods[] = {
-    "agent.stats",   "bus.publish",       "client.goodbye", "client.hello",   "error.report",
-    "event.publish", "health.get",        "node.forget",    "node.history",   "redis.inspect",
-    "robot.update",  "session.broadcast", "session.create", "session.delete", "session.get",
-    "session.list",  "session.touch",     "session.update", "state.delete",   "state.get",
-    "state.list",    "state.set",         "stroke.end",     "stroke.start",   "stroke.update",
-    "system.status"};
+    "agent.config",  "agent.stats",   "bus.publish",       "client.goodbye", "client.hello",
+    "error.report",  "event.publish", "health.get",        "node.forget",    "node.history",
+    "redis.inspect", "robot.update",  "session.broadcast", "session.create", "session.delete",
+    "session.get",   "session.list",  "session.touch",     "session.update", "state.delete",
+    "state.get",     "state.list",    "state.set",         "stroke.end",     "stroke.start",
+    "stroke.update", "system.status"};
 
 std::vector<Choice> keys(const std::string& begun, const std::string& socket) {
   AgentLink link({socket, kPatience, nullptr, nullptr});

@@ -5,6 +5,7 @@
 #include "json/view.h"
 #include "terminal/findings.h"
 #include "terminal/json_text.h"
+#include "terminal/local_time.h"
 
 namespace nb::ctl {
 namespace {
@@ -54,23 +55,39 @@ void look_at_agent(AgentLink& link, Findings& findings) {
   add(findings, name_findings(root, {first.root(), second.root()}));
   add(findings, watch_findings(root));
   add(findings, probe_findings(root));
-  add(findings, outbox_findings(root));
+  add(findings, outbox_findings(root, now_us()));
   add(findings, client_findings(root));
+}
+
+// The agent tells what it reads itself. An agent that is away, or too old to tell, is no witness:
+// then nodebeatd looks with the eyes of the caller, and says so. So does a file that was named.
+Findings look_at_config(AgentLink* link, const Context& context, const std::string& file) {
+  if (link != nullptr && file.empty()) {
+    const Answer config = link->call("agent.config");
+    if (config.ok()) return config_findings(JsonDocument(config.text).root());
+    if (config.exit == kTimeout) {
+      return {warning("configuration",
+                      "not seen: the agent does not answer how it reads its files; a file system "
+                      "may hang",
+                      "journalctl -u nodebeat", "configuration-unseen")};
+    }
+  }
+  return config_findings(check_config(file.empty() ? usual_config(context.socket) : file));
 }
 
 }  // namespace
 
 int run_doctor(const Context& context, const std::string& config_file) {
-  Findings findings = config_findings(check_config(config_file));
   const SocketLook look = look_at_socket(context.socket);
+  AgentLink link(context.link_options());
+  const bool listens = look.state == SocketState::listening;
+  const Answer opened = listens ? link.open() : Answer{kAway, 0, {}};
+  Findings findings = look_at_config(opened.ok() ? &link : nullptr, context, config_file);
   add(findings, socket_findings(look));
-  if (look.state == SocketState::listening) {
-    AgentLink link(context.link_options());
-    if (const Answer opened = link.open(); opened.ok()) {
-      look_at_agent(link, findings);
-    } else {
-      findings.push_back({Level::problem, "agent", opened.text, {}});
-    }
+  if (opened.ok()) {
+    look_at_agent(link, findings);
+  } else if (listens) {
+    findings.push_back(problem("agent", opened.text, {}));
   }
   const ExitCode said = say_findings(context, findings);
   return said != kOk ? said : doctor_code(findings);

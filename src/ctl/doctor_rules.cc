@@ -3,40 +3,117 @@
 #include <algorithm>
 
 #include "ctl/link_words.h"
+#include "terminal/local_time.h"
 #include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
 
 constexpr double kNearlyFull = 0.8;
-constexpr double kSlowPing = 50;        // ms; a cell's network takes less than one
-constexpr double kSlowStore = 500'000;  // us
+constexpr double kSlowPing = 50;             // ms; a cell's network takes less than one
+constexpr double kSlowStore = 500'000;       // us
+constexpr int64_t kLongAgo = 3'600'000'000;  // us; an outage that was over so long ago is history
+constexpr char kCorrect[] = "correct it, then systemctl reload nodebeat";
+
+// What a start of the agent says, and starts all the same.
+Finding config_warning(std::string words) {
+  const bool open = words.find("may be read by") != words.npos;
+  return open ? problem("configuration", std::move(words),
+                        "chown nodebeat: FILE, chmod 0400 FILE; and change the password: it was "
+                        "open to read",
+                        "configuration-password")
+              : warning("configuration", std::move(words), kCorrect);
+}
+
+// Events that were never stored: those that had waited too long, and those that had no room. What
+// an outage has cost that is over is told in its own words.
+void dropped_findings(Json stats, int64_t now, Findings& out) {
+  const Json outbox = stats["outbox"];
+  const double all = outbox["dropped"].number_or(0);
+  if (all <= 0) return;
+  const double old = std::min(outbox["dropped_old"].number_or(0), all);
+  const double limit = outbox["event_bytes_limit"].number_or(0);
+  const bool over =
+      link_words(stats["link"]).good && outbox["event_bytes"].number_or(0) < kNearlyFull * limit;
+  const auto last = outbox["last_dropped"].timestamp_us();
+  const std::string when = last ? ", the latest of " + local_time(*last, now) : std::string();
+  const bool history = over && last && now - *last > kLongAgo;
+  const auto add = [&](double count, const char* why, const char* advice, const char* section) {
+    if (count <= 0) return;
+    std::string text = format("%.0f events were dropped: ", count) + why + when;
+    if (over) text += "; that is over, and they are lost";
+    out.push_back(history ? fine("queue", std::move(text))
+                          : warning("queue", std::move(text),
+                                    over ? "their readers missed them; to keep more through the "
+                                           "next outage raise [outbox] event_bytes and event_age"
+                                         : advice,
+                                    over ? "queue-outage-over" : section));
+  };
+  add(old, "they had waited for Redis longer than [outbox] event_age",
+      "bring Redis back, or raise [outbox] event_age", "queue-age");
+  add(all - old, "there was no room for them",
+      "publish less, or raise [outbox] event_bytes and client_event_bytes", "queue-room");
+}
 
 }  // namespace
 
 Findings config_findings(const ConfigCheck& check) {
   const char* name = "configuration";
   const std::string where = check.file.empty() ? "the defaults" : printable(check.file);
+  const std::string user = check.user.empty() ? "you" : printable(check.user);
+  const std::string as_agent =
+      "start the agent, which then tells; or sudo -u nodebeat nodebeatd --check-config" +
+      (check.file.empty() ? "" : " --config " + where);
   if (!check.found) {
     return {warning(name, "there is no nodebeatd here that could check it",
-                    "install the agent, or put nodebeatd into PATH")};
+                    "install the agent, or put nodebeatd into PATH", "configuration-unseen")};
   }
   if (!check.readable) {
-    return {warning(name, "you may not read " + where, "sudo nodebeatctl doctor")};
+    return {warning(name, "not seen: " + user + " may not read " + where, as_agent,
+                    "configuration-unseen")};
   }
-  if (check.exit == 0 && check.file.empty()) return {fine(name, "no file, so the defaults hold")};
-  if (check.exit == 0) return {fine(name, where + " is right")};
   Findings out;
   for (const std::string& line : check.lines) {
     std::string_view text = line;
     if (text.starts_with("nodebeatd: ")) text.remove_prefix(11);
-    out.push_back(problem(name, printable(text), "correct it, then systemctl restart nodebeat"));
+    const std::string words = printable(text);
+    if (check.exit == 0) {
+      out.push_back(config_warning(words));
+    } else if (words.find("Permission denied") != words.npos) {
+      // The agent runs as another user.
+      out.push_back(warning(name, "not seen: " + user + " may not read it: " + words, as_agent,
+                            "configuration-unseen"));
+    } else {
+      out.push_back(problem(name, words, kCorrect));
+    }
   }
-  if (out.empty()) {
-    out.push_back(problem(name,
-                          format("nodebeatd --check-config failed (%d) without a word", check.exit),
-                          "run it by hand"));
+  if (!out.empty() && check.exit != 0) return out;
+  if (check.exit != 0) {
+    return {problem(name, format("nodebeatd --check-config failed (%d) without a word", check.exit),
+                    "run it by hand")};
   }
+  out.push_back(fine(name, check.file.empty()
+                               ? "no file, so the defaults hold"
+                               : where + " is right as " + user +
+                                     " reads it; whether the agent's user may read it and the "
+                                     "password, only the agent can tell"));
+  return out;
+}
+
+Findings config_findings(Json config) {
+  const char* name = "configuration";
+  Findings out;
+  for (const Json fault : config["faults"]) {
+    out.push_back(
+        problem(name, printable(fault.text()) + " (the agent goes on as it began)", kCorrect));
+  }
+  for (const Json warning : config["warnings"]) {
+    out.push_back(config_warning(printable(warning.text())));
+  }
+  if (config["faults"].begin() != config["faults"].end()) return out;
+  const std::string file = printable(config["file"].text());
+  out.push_back(fine(name, file.empty() ? "no file, so the defaults hold; as the agent reads it"
+                                        : file + " is right, as the agent reads it"));
   return out;
 }
 
@@ -49,7 +126,8 @@ Findings socket_findings(const SocketLook& look) {
   const std::string text = format("%s, owner %s, group %s, mode %04o", printable(look.path).c_str(),
                                   look.owner.c_str(), look.group.c_str(), look.mode);
   if ((look.mode & 002) != 0) {
-    return {warning(name, text + ": anyone here may write to it", "set [socket] mode = \"0660\"")};
+    return {warning(name, text + ": anyone here may write to it", "set [socket] mode = \"0660\"",
+                    "socket-open")};
   }
   return {fine(name, text)};
 }
@@ -60,14 +138,15 @@ Findings link_findings(Json stats) {
   if (!said.good) {
     std::string advice = link_advice(link);
     if (advice.empty()) advice = "see the agent's log: journalctl -u nodebeat";
-    return {problem("link", said.text, advice)};
+    const std::string cause(link["cause"].text());
+    return {problem("link", said.text, advice, cause.empty() ? "link" : "link-" + cause)};
   }
   Findings out;
   const auto ping = link["ping_ms"].number();
   if (ping && *ping > kSlowPing) {
-    out.push_back(
-        warning("link", said.text + ": slow",
-                "the network is loaded or the server is: redis-cli --latency, SLOWLOG GET"));
+    out.push_back(warning(
+        "link", said.text + ": slow",
+        "the network is loaded or the server is: redis-cli --latency, SLOWLOG GET", "link-slow"));
   } else {
     out.push_back(fine("link", said.text));
   }
@@ -116,20 +195,15 @@ Findings watch_findings(Json stats) {
   return out;
 }
 
-Findings outbox_findings(Json stats) {
+Findings outbox_findings(Json stats, int64_t now) {
   const Json outbox = stats["outbox"];
   Findings out;
-  const double dropped = outbox["dropped"].number_or(0);
-  if (dropped > 0) {
-    out.push_back(warning("queue",
-                          format("%.0f events were dropped for lack of room or time", dropped),
-                          "raise [outbox] event_bytes and event_age, or publish less"));
-  }
+  dropped_findings(stats, now, out);
   const double refused = outbox["refused"].number_or(0);
   if (refused > 0) {
-    out.push_back(
-        warning("queue", format("Redis refused %.0f writes", refused),
-                "a key of another type, or a missing permission: journalctl -u nodebeat"));
+    out.push_back(warning("queue", format("Redis refused %.0f writes", refused),
+                          "a key of another type, or a missing permission: journalctl -u nodebeat",
+                          "queue-refused"));
   }
   const double used = outbox["event_bytes"].number_or(0);
   const double limit = outbox["event_bytes_limit"].number_or(0);
@@ -137,13 +211,13 @@ Findings outbox_findings(Json stats) {
     out.push_back(warning("queue",
                           format("%s of %s wait for Redis: the oldest go first when it is full",
                                  size_text(used).c_str(), size_text(limit).c_str()),
-                          "bring Redis back, or raise [outbox] event_bytes"));
+                          "bring Redis back, or raise [outbox] event_bytes", "queue-full"));
   }
   const double slow = stats["latency_us"]["store"]["p99"].number_or(0);
   if (slow > kSlowStore) {
-    out.push_back(warning("queue",
-                          "one write in a hundred takes " + latency(slow) + " to reach Redis",
-                          "the server or the network is slow: redis-cli --latency, SLOWLOG GET"));
+    out.push_back(warning(
+        "queue", "one write in a hundred takes " + latency(slow) + " to reach Redis",
+        "the server or the network is slow: redis-cli --latency, SLOWLOG GET", "queue-slow"));
   }
   if (out.empty()) out.push_back(fine("queue", "nothing was dropped or refused"));
   return out;

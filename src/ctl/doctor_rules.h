@@ -13,22 +13,26 @@ namespace nb::ctl {
 
 using namespace terminal;
 
-// The outcome of `nodebeatd --check-config`.
+// The outcome of `nodebeatd --check-config`, as the user who asks sees the files.
 struct ConfigCheck {
   bool found = false;    // there is a nodebeatd that can check
   bool readable = true;  // this user may read the file
   int exit = 0;          // -1: nodebeatd did not end by itself
   std::string file;      // empty: the defaults hold
+  std::string user;      // who asks
   std::vector<std::string> lines;
 };
 
 Findings config_findings(const ConfigCheck& check);
+// From agent.config: as the agent sees them.
+Findings config_findings(Json config);
 Findings socket_findings(const SocketLook& look);
 
 // From agent.stats.
 Findings link_findings(Json stats);
 Findings watch_findings(Json stats);
-Findings outbox_findings(Json stats);
+// `now`: microseconds since 1970.
+Findings outbox_findings(Json stats, int64_t now);
 Findings probe_findings(Json stats);
 Findings client_findings(Json stats);
 

@@ -14,6 +14,8 @@ struct Row {
 
 // The names are those of redis/trouble.cc. The agent itself reports what they mean.
 constexpr Row kAdvice[] = {
+    {"unresolved",
+     "correct the host in [redis] url, or see why the name is not known: getent hosts"},
     {"unreachable", "see that Redis runs there and that no firewall stands between", true},
     {"silent", "the host may hang or the network may drop packets", true},
     {"closed", "look into the server's log"},
@@ -30,6 +32,8 @@ constexpr Row kAdvice[] = {
     {"master-down", "set [redis] url to the master"},
     {"not-saving", "its disk is full or not writable: look into the server's log"},
     {"busy", "redis-cli SCRIPT KILL ends it"},
+    {"no-replicas",
+     "start its replicas again, or lower its min-replicas-to-write: redis-cli INFO replication"},
     {"cluster-down", "redis-cli cluster info says which slots are missing"},
     {"server-error", "a proxy may have lost its server: look into the logs of both"},
     {"refused",

@@ -10,6 +10,7 @@
 #include "json/writer.h"
 #include "redis_admin/rules.h"
 #include "terminal/findings.h"
+#include "terminal/local_time.h"
 
 namespace nb::gate {
 
@@ -177,7 +178,7 @@ class Doctor final : public Steps {
       terminal::add(findings_, ctl::name_findings(stats.root(), {}));
       terminal::add(findings_, ctl::watch_findings(stats.root()));
       terminal::add(findings_, ctl::probe_findings(stats.root()));
-      terminal::add(findings_, ctl::outbox_findings(stats.root()));
+      terminal::add(findings_, ctl::outbox_findings(stats.root(), terminal::now_us()));
       terminal::add(findings_, ctl::client_findings(stats.root()));
       return next({"redis.inspect", {}});
     }
@@ -204,6 +205,8 @@ class Doctor final : public Steps {
       add_text(one, "check", finding.check);
       add_text(one, "text", finding.text);
       if (!finding.advice.empty()) add_text(one, "advice", finding.advice);
+      const std::string section = terminal::section_of(finding);
+      if (!section.empty()) add_text(one, "more", "troubleshooting.md#" + section);
       if (list.size() + one.size() > kRoom) continue;
       list += (list.empty() ? "{" : ",{") + one + '}';
       ++told;

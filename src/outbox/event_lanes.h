@@ -28,6 +28,8 @@ class EventLanes {
   const EventLog& urgent() const { return urgent_; }
   size_t size() const { return events_.size() + urgent_.size(); }
   uint64_t dropped() const { return events_.dropped() + urgent_.dropped(); }
+  uint64_t dropped_old() const { return events_.dropped_old() + urgent_.dropped_old(); }
+  WallTime last_dropped() const { return std::max(events_.last_dropped(), urgent_.last_dropped()); }
   void set_limits(EventLogLimits limits);
   size_t share(bool urgent) const { return events_.limits().share(urgent); }
 

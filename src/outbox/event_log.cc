@@ -204,7 +204,9 @@ void EventLog::drop_old(MonoTime now) {
     last_own_ = turn_ = nullptr;
     owners_.clear();
   }
+  const uint64_t before = dropped_;
   while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
+  dropped_old_ += dropped_ - before;
 }
 
 // `record` is not sent, or in doubt.
@@ -217,6 +219,7 @@ void EventLog::drop(Record& record) {
 
 void EventLog::count_dropped(WallTime wall) {
   ++dropped_;
+  last_dropped_ = std::max(last_dropped_, wall);
   gap_.add({1, wall, wall});
 }
 

@@ -186,6 +186,10 @@ class EventLog {
   size_t bytes() const { return bytes_ + chunks_.wasted(); }
   size_t allocated() const { return chunks_.allocated(); }
   uint64_t dropped() const { return dropped_; }
+  // Of these, those that had waited too long; the others had no room.
+  uint64_t dropped_old() const { return dropped_old_; }
+  // When the latest of those that were dropped had come; 1970: none was.
+  WallTime last_dropped() const { return last_dropped_; }
 
   bool has_gap() const { return gap_.count > 0; }
   Gap take_gap();
@@ -219,6 +223,8 @@ class EventLog {
   size_t bytes_ = 0;
   size_t sent_bytes_ = 0;
   uint64_t dropped_ = 0;
+  uint64_t dropped_old_ = 0;
+  WallTime last_dropped_{};
   bool relief_ = false;
   Gap gap_;
 };

@@ -162,7 +162,11 @@ void Connection::on_stage(uv::DialStage stage) {
 }
 
 void Connection::on_connected(Status& status) {
-  if (!status) return fail({Trouble::unreachable, status.error().message}, std::nullopt);
+  if (!status) {
+    const bool resolving = state() == LinkState::resolving;
+    return fail({resolving ? Trouble::unresolved : Trouble::unreachable, status.error().message},
+                std::nullopt);
+  }
   wire_->is_open = true;
   enter(LinkState::greeting);
   wire_->last_heard = wire_->last_reply = loop_.now();

@@ -25,6 +25,7 @@ bool ends_the_connection(Trouble trouble) {
     case Trouble::loading:
     case Trouble::master_down:
     case Trouble::busy:
+    case Trouble::no_replicas:
     case Trouble::cluster_down:
       return true;
     default:

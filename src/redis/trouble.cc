@@ -18,6 +18,7 @@ struct Row {
 
 constexpr std::array kRows = {
     Row{Trouble::none, "none", "no trouble", false},
+    Row{Trouble::unresolved, "unresolved", "the host's name cannot be looked up", false},
     Row{Trouble::unreachable, "unreachable", "not reachable", false},
     Row{Trouble::silent, "silent", "the server does not answer", false},
     Row{Trouble::closed, "closed", "the connection was closed", false},
@@ -33,6 +34,8 @@ constexpr std::array kRows = {
     Row{Trouble::master_down, "master-down", "the server is a replica without its master", false},
     Row{Trouble::not_saving, "not-saving", "the server cannot save and takes no writes", false},
     Row{Trouble::busy, "busy", "the server is busy with a script", false},
+    Row{Trouble::no_replicas, "no-replicas",
+        "too few replicas follow the server, so it takes no writes", false},
     Row{Trouble::cluster_down, "cluster-down", "the cluster is down", false},
     Row{Trouble::server_error, "server-error", "the server answers with an error", false},
     Row{Trouble::refused, "refused", "the server refuses what this node writes of itself", true},
@@ -155,7 +158,7 @@ Trouble classify(std::string_view error_reply) {
       {"OOM", Trouble::out_of_memory},        {"MASTERDOWN", Trouble::master_down},
       {"MISCONF", Trouble::not_saving},       {"BUSY", Trouble::busy},
       {"CLUSTERDOWN", Trouble::cluster_down}, {"TRYAGAIN", Trouble::cluster_down},
-      {"NOREPLICAS", Trouble::cluster_down},
+      {"NOREPLICAS", Trouble::no_replicas},
   };
   const std::string_view code = error_reply.substr(0, error_reply.find(' '));
   for (const auto& [text, trouble] : kCodes) {

@@ -13,7 +13,8 @@ namespace nb::redis {
 
 enum class Trouble : uint8_t {
   none,
-  unreachable,   // the name does not resolve, the connection is refused or times out
+  unresolved,    // the host's name cannot be looked up
+  unreachable,   // the connection is refused or times out
   silent,        // connected, but a command was not answered in time
   closed,        // the server or the network ended the connection
   rubbish,       // a reply is not the protocol, has another form than its command, or is too large
@@ -27,6 +28,7 @@ enum class Trouble : uint8_t {
   master_down,     // MASTERDOWN: a replica without its master
   not_saving,      // MISCONF: the server cannot save and therefore takes no writes
   busy,            // BUSY: a script runs too long
+  no_replicas,     // NOREPLICAS: too few replicas follow, so the server takes no writes
   cluster_down,    // CLUSTERDOWN, TRYAGAIN
   server_error,    // any other error: a proxy whose server is away, a server of another kind
   refused,         // connected, but what the node writes of itself is refused for good

@@ -19,17 +19,23 @@ struct Finding {
   std::string check;  // "redis memory"
   std::string text;
   std::string advice;
+  // The section of docs/troubleshooting.md; empty: the one that is named like the check.
+  std::string section = {};
 };
+// "redis-eviction": where the meaning of the finding is told in full. Empty if all is well.
+std::string section_of(const Finding& finding);
 using Findings = std::vector<Finding>;
 
 inline Finding fine(const char* check, std::string text) {
-  return {Level::ok, check, std::move(text), {}};
+  return {Level::ok, check, std::move(text), {}, {}};
 }
-inline Finding warning(const char* check, std::string text, std::string advice) {
-  return {Level::warning, check, std::move(text), std::move(advice)};
+inline Finding warning(const char* check, std::string text, std::string advice,
+                       std::string section = {}) {
+  return {Level::warning, check, std::move(text), std::move(advice), std::move(section)};
 }
-inline Finding problem(const char* check, std::string text, std::string advice) {
-  return {Level::problem, check, std::move(text), std::move(advice)};
+inline Finding problem(const char* check, std::string text, std::string advice,
+                       std::string section = {}) {
+  return {Level::problem, check, std::move(text), std::move(advice), std::move(section)};
 }
 
 void add(Findings& to, Findings more);
@@ -37,7 +43,8 @@ void add(Findings& to, Findings more);
 // 0 if there is no warning, 1 if there are warnings only, 2 if there is a problem.
 int doctor_code(const Findings& findings);
 
-// One line for each finding; the advice, if there is one, stands behind it.
+// One line for each finding; the advice, if there is one, stands behind it, and the section of
+// troubleshooting.md that tells more. On a terminal the lines are wrapped.
 std::string findings_text(const Findings& findings, const Style& style);
 std::string findings_json(const Findings& findings);
 // Writes them to stdout.

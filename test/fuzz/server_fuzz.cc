@@ -294,7 +294,7 @@ class Rig {
         watch_(loop_, log_, link_, Delegate<redis::LinkOptions()>::to<&Rig::options>(this), 0,
                {"ook", "ook-1", true}, &make_wire),
         local_(agent::LocalApi::Parts{loop_, log_, identity_, outbox_, link_, heartbeat_, lease_,
-                                      watch_, nowhere_, &make_wire, environment_},
+                                      watch_, nowhere_, &make_wire, sources_},
                config_) {
     outbox_.set_on_settled(
         Delegate<void(const outbox::Settled&)>::to<&agent::LocalApi::on_settled>(&local_));
@@ -320,7 +320,7 @@ class Rig {
   const config::Config& config_;
   node::Identity identity_{"ook", "boot", "ook-1"};
   std::string nowhere_;  // no running session is noted
-  std::vector<std::pair<std::string, std::string>> environment_;
+  const config::Sources sources_;
   uv::Loop loop_;
   outbox::Outbox outbox_;
   redis::Link link_;

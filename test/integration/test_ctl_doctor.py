@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from support.agent import find_program, toml
+from support.agent import ROOT, find_program, toml
 from support.ctl_fixtures import ctl, ctl_env, fake, follow, socket_path  # noqa: F401
 from support.fake_agent import HEALTH, INSPECT, STATS, Refusal
 
@@ -21,6 +21,9 @@ def doctor(ctl, tmp_path):
         done = ctl("doctor", "--json", "--config", config, PATH=f"{find_program().parent}:/usr/bin")
         findings = json.loads(done.stdout)
         assert findings["worst"] == done.returncode
+        for finding in findings["findings"]:
+            page, _, section = finding.get("more", "").partition("#")
+            assert (page, section in sections()) == ("troubleshooting.md", True) or finding["level"] == "ok", finding
         return done.returncode, {f["check"]: f for f in findings["findings"]}
 
     return run
@@ -48,6 +51,67 @@ def test_doctor_reads_the_configuration(doctor, fake):
     code, findings = doctor({"heartbeat.interval": "never"})
     assert code == 2
     assert "heartbeat.interval" in findings["configuration"]["text"]
+
+
+def config_of(**said):
+    return {"file": "/etc/nodebeat/arm.toml", "faults": [], "warnings": [], **said}
+
+
+def configuration(ctl, *args, **env):
+    done = ctl("doctor", "--json", *args, PATH=f"{find_program().parent}:/usr/bin", **env)
+    return [f for f in json.loads(done.stdout)["findings"] if f["check"] == "configuration"]
+
+
+def test_doctor_asks_the_agent_for_its_configuration(ctl, fake):
+    """Also of a second agent: it names its own file, which the caller need not be able to read."""
+    fake.answers["agent.config"] = config_of()
+    [found] = configuration(ctl)
+    assert (found["level"], found["text"]) == ("ok", "/etc/nodebeat/arm.toml is right, as the agent reads it")
+    fake.answers["agent.config"] = config_of(faults=["/etc/nodebeat/arm.toml:3: key 'x': unknown key"])
+    [found] = configuration(ctl)
+    assert found["level"] == "problem" and "arm.toml:3" in found["text"] and "goes on as it began" in found["text"]
+    fake.answers["agent.config"] = config_of(warnings=["/p holds a password and may be read by every user of this host"])
+    found, right = configuration(ctl)
+    assert found["more"] == "troubleshooting.md#configuration-password" and right["level"] == "ok"
+    fake.answers["agent.config"] = None
+    [found] = configuration(ctl, "--timeout", "100ms")
+    assert found["level"] == "warning" and found["more"].endswith("#configuration-unseen")
+
+
+def test_doctor_says_what_only_the_agent_could_have_seen(ctl, tmp_path):
+    """Without an agent the caller's eyes are no proof: root may read what the agent may not."""
+    config = tmp_path / "a.toml"
+    config.write_text(toml({"node.name": "hog"}))
+    [found] = configuration(ctl, NODEBEAT_CONFIG=config)
+    assert found["level"] == "ok" and "only the agent can tell" in found["text"]
+    secret = tmp_path / "password"
+    secret.write_text("secret-secret\n")
+    secret.chmod(0o644)
+    config.write_text(toml({"node.name": "hog", "redis.password_file": str(secret)}))
+    found, _ = configuration(ctl, NODEBEAT_CONFIG=config)
+    assert found["level"] == "problem" and found["more"].endswith("#configuration-password")
+
+
+def test_doctor_takes_the_file_of_the_agent_that_was_named(ctl):
+    [found] = configuration(ctl, "--socket", "/run/nodebeat-arm/agent.sock", NODEBEAT_CONFIG="/nowhere/else")
+    assert "/etc/nodebeat/arm.toml" in found["text"]
+
+
+def test_doctor_with_the_eyes_of_a_real_agent(redis_server, make_agent, steady, ctl, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("secret-secret\n")
+    secret.chmod(0o644)
+    agent = make_agent(redis_server.url(), settings={"heartbeat.interval": "200ms"})
+    client = steady(agent)
+    said = client.call("agent.config")
+    assert said["faults"] == [] and said["file"] == str(agent.config), said
+    with open(agent.config, "a") as file:
+        file.write('\n[intervall]\nx = 1\n')
+    [fault] = client.call("agent.config")["faults"]
+    assert fault.startswith(f"{agent.config}:") and "intervall" in fault
+    [found] = configuration(ctl, "--socket", agent.socket_path)
+    assert found["level"] == "problem" and "intervall" in found["text"]
+    assert not agent.logged("intervall"), "it was asked, not reloaded"
 
 
 def test_doctor_without_an_agent(doctor):
@@ -88,3 +152,72 @@ def test_doctor_with_an_agent_that_does_not_answer(ctl, fake):
     fake.answers["agent.stats"] = None
     done = ctl("doctor", "--timeout", "100ms")
     assert done.returncode == 2 and "not answered within 100 ms" in done.stdout
+
+
+# --- docs/troubleshooting.md ----------------------------------------------------------------------
+
+PAGE = ROOT / "docs/troubleshooting.md"
+RULES = [path for room in ("ctl", "redis_admin", "audit", "gate") for path in sorted((ROOT / "src" / room).glob("*.cc"))]
+
+
+def sections():
+    return {re.sub(r"[^\w-]", "", line.lstrip("# ").lower().replace(" ", "-"))
+            for line in PAGE.read_text().splitlines() if line.startswith("## ")}
+
+
+def arguments(text, start):
+    """The arguments of the call whose first parenthesis or brace is at `start`."""
+    depth, quoted, parts, at = 0, False, [""], start
+    while True:
+        c = text[at]
+        if c == '"' and text[at - 1] != "\\":
+            quoted = not quoted
+        depth += (not quoted) * ((c in "({") - (c in ")}"))
+        if depth == 0:
+            return [part.strip() for part in parts]
+        if c == "," and depth == 1 and not quoted:
+            parts.append("")
+        elif at > start:
+            parts[-1] += c
+        at += 1
+
+
+def checks_and_sections():
+    """(file, check, section) of each finding that the sources can make, as they are written there."""
+    for path in RULES:
+        text = path.read_text()
+        names = dict(re.findall(r'const char\* (name|check) = "([^"]+)"', text))
+        for match in re.finditer(r"\b(?:problem|warning)\(|\{(?:terminal::)?Level::(?:problem|warning),", text):
+            given = arguments(text, match.end() - 1 if match.group().endswith("(") else match.start())
+            given = given if match.group().endswith("(") else given[1:]
+            if len(given) >= 3 and not given[0].startswith("const "):
+                check = given[0].strip('"')
+                yield path.name, names.get(check, check), given[3].strip('"') if len(given) > 3 else ""
+
+
+def test_each_finding_has_its_section():
+    """Which checks and sections there are is read from the sources: no finding is left out."""
+    found = set(checks_and_sections())
+    assert len(found) > 40, found
+    wanted = set()
+    for file, check, section in found:
+        if section.startswith("link-") or " ? " in section or ":" in section:
+            continue  # of each cause below, or chosen from others that stand here
+        if section == "section":  # handed on by a helper, whose callers name it
+            continue
+        name = section or ("users" if check == "check" or check.startswith("user") else check.replace(" ", "-"))
+        assert re.fullmatch(r"[a-z-]+", name), (file, check, section)
+        wanted.add(name)
+    causes = re.findall(r'^    Row\{Trouble::\w+, "([a-z-]+)"', (ROOT / "src/redis/trouble.cc").read_text(), re.M)
+    assert len(causes) > 15
+    wanted |= {f"link-{cause}" for cause in causes if cause != "none"}
+    wanted |= {"queue-age", "queue-room", "queue-outage-over"}
+    assert wanted - sections() == set()
+
+
+def test_each_section_names_a_finding():
+    """And nothing stands there that no finding leads to, but the exit codes."""
+    said = "\n".join(path.read_text() for path in [*RULES, ROOT / "src/redis/trouble.cc"])
+    for section in sections() - {"exit-codes-of-nodebeatctl", "exit-codes-of-nodebeatd", "users"}:
+        words = (section, section.replace("-", " "), section.removeprefix("link-"))
+        assert any(f'"{word}"' in said for word in words), section

@@ -60,7 +60,7 @@ def test_completion_in_bash(ctl, ctl_env, fake, tmp_path):
     assert {"--pose", "--json", "--socket"} <= set(offers("nodebeatctl stroke update --"))
     assert offers("nodebeatctl get r") == ["recipe:a", "recipe:b"]
     assert offers("nodebeatctl --json get t") == ["tool"]
-    assert offers("nodebeatctl call agent.") == ["agent.stats"]
+    assert offers("nodebeatctl call agent.") == ["agent.config", "agent.stats"]
     assert offers("nodebeatctl completion ") == ["bash", "zsh", "fish"]
     assert offers("nodebeatctl get k ") == []
 

@@ -419,6 +419,10 @@ Findings from(Findings (*rule)(Json), const char* json) {
   return rule(document.root());
 }
 
+Findings outbox_of(Json stats) {
+  return outbox_findings(stats, 0);
+}
+
 Findings server_of(Json inspect) {
   return server_findings(facts_of(inspect));
 }
@@ -440,24 +444,93 @@ Finding only(const Findings& findings, std::string_view check) {
   return found;
 }
 
-TEST(Doctor, Configuration) {
+TEST(Doctor, ConfigurationWithTheEyesOfTheCaller) {
   ConfigCheck check;
   EXPECT_EQ(config_findings(check)[0].level, Level::warning);  // no nodebeatd
   check.found = true;
+  check.user = "ann";
   EXPECT_EQ(config_findings(check)[0].level, Level::ok);
   EXPECT_EQ(config_findings(check)[0].text, "no file, so the defaults hold");
   check.file = "/etc/nodebeat/nodebeat.toml";
+  // Nobody is told that all is well who has not seen all.
+  EXPECT_NE(config_findings(check)[0].text.find("is right as ann reads it"), std::string::npos);
   check.readable = false;
-  EXPECT_EQ(config_findings(check)[0].advice, "sudo nodebeatctl doctor");
+  EXPECT_EQ(config_findings(check)[0].level, Level::warning);
+  EXPECT_NE(config_findings(check)[0].advice.find("sudo -u nodebeat nodebeatd"), std::string::npos);
   check.readable = true;
   check.exit = 78;
-  check.lines = {"nodebeatd: a:1: no such key", "nodebeatd: a:2: another"};
+  check.lines = {"nodebeatd: a:1: no such key", "nodebeatd: a:2: /p: Permission denied"};
   const Findings wrong = config_findings(check);
   ASSERT_EQ(wrong.size(), 2u);
   EXPECT_EQ(wrong[0].text, "a:1: no such key");
-  EXPECT_EQ(wrong[1].level, Level::problem);
+  EXPECT_EQ(wrong[0].level, Level::problem);
+  EXPECT_EQ(wrong[1].level, Level::warning) << "the agent may be allowed what ann is not";
+  EXPECT_EQ(section_of(wrong[1]), "configuration-unseen");
   check.lines.clear();
   EXPECT_EQ(config_findings(check)[0].level, Level::problem);
+  check.exit = 0;
+  check.lines = {"nodebeatd: /p holds a password and may be read by every user of this host"};
+  EXPECT_EQ(config_findings(check)[0].level, Level::problem);
+}
+
+TEST(Doctor, ConfigurationWithTheEyesOfTheAgent) {
+  const auto found = [](const char* json) { return config_findings(JsonDocument(json).root()); };
+  Findings findings = found(R"({"file":"/etc/nodebeat/arm.toml","faults":[],"warnings":[]})");
+  EXPECT_EQ(only(findings, "configuration").text,
+            "/etc/nodebeat/arm.toml is right, as the agent reads it");
+  findings = found(R"({"file":null,"faults":["a:3: no such key"],"warnings":[]})");
+  EXPECT_EQ(only(findings, "configuration").level, Level::problem);
+  findings = found(
+      R"({"file":"/a","faults":[],"warnings":["/p holds a password and may be read by all","odd"]})");
+  ASSERT_EQ(findings.size(), 3u);
+  EXPECT_EQ(section_of(findings[0]), "configuration-password");
+  EXPECT_EQ(findings[1].level, Level::warning);
+}
+
+TEST(Doctor, EventsThatWereLostHaveTheirReasons) {
+  constexpr int64_t kMinute = 60'000'000;
+  const int64_t last = moment("2026-11-20T14:03:07.0");
+  const auto found = [&](const char* link, const char* counts, int64_t now) {
+    const JsonDocument stats(std::string(R"({"link":{"state":")") + link + R"("},"outbox":{)" +
+                             counts + R"(,"event_bytes":0,"event_bytes_limit":1000,)" +
+                             R"("last_dropped":"2026-11-20T14:03:07.0"}})");
+    return outbox_findings(stats.root(), now);
+  };
+  const auto has = [](const Finding& finding, const char* words) {
+    return finding.text.find(words) != std::string::npos;
+  };
+  Findings both = found("waiting", R"("dropped":9,"dropped_old":4)", last + kMinute);
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_TRUE(has(both[0], "4 events were dropped: they had waited")) << both[0].text;
+  EXPECT_EQ(section_of(both[0]), "queue-age");
+  EXPECT_TRUE(has(both[1], "5 events were dropped: there was no room")) << both[1].text;
+  EXPECT_EQ(section_of(both[1]), "queue-room");
+  Findings over = found("steady", R"("dropped":4,"dropped_old":4)", last + kMinute);
+  EXPECT_TRUE(has(over[0], "that is over, and they are lost")) << over[0].text;
+  EXPECT_EQ(section_of(over[0]), "queue-outage-over");
+  over = found("steady", R"("dropped":4,"dropped_old":4)", last + 90 * kMinute);
+  EXPECT_EQ(over[0].level, Level::ok) << "it is history";
+  over = found("waiting", R"("dropped":4,"dropped_old":4)", last + 90 * kMinute);
+  EXPECT_EQ(over[0].level, Level::warning) << "it goes on";
+}
+
+TEST(Doctor, EachFindingNamesItsSection) {
+  EXPECT_EQ(section_of(warning("redis eviction", "x", "y")), "redis-eviction");
+  EXPECT_EQ(section_of(warning("user nodebeat-hog", "x", "y")), "users");
+  EXPECT_EQ(section_of(warning("queue", "x", "y", "queue-age")), "queue-age");
+  EXPECT_EQ(section_of(fine("queue", "x")), "");
+  EXPECT_NE(findings_text({warning("clock", "x", "y")}, plain()).find("[#clock]"),
+            std::string::npos);
+  EXPECT_NE(findings_json({warning("clock", "x", "y")}).find("troubleshooting.md#clock"),
+            std::string::npos);
+  Style narrow = plain(60);
+  const std::string long_words(200, 'x');
+  std::string text = findings_text({warning("clock", long_words, "y")}, narrow);
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    EXPECT_LE(width(rest.substr(0, end)), 75u);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
 }
 
 TEST(Doctor, Socket) {
@@ -628,13 +701,13 @@ TEST(Doctor, Clock) {
 }
 
 TEST(Doctor, QueuesProbesClients) {
-  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"dropped":0}})")), 0);
-  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"dropped":37}})")), 1);
-  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"outbox":{"refused":1}})")), 1);
-  EXPECT_EQ(doctor_code(from(outbox_findings,
-                             R"({"outbox":{"event_bytes":900,"event_bytes_limit":1000}})")),
-            1);
-  EXPECT_EQ(doctor_code(from(outbox_findings, R"({"latency_us":{"store":{"p99":600000}}})")), 1);
+  EXPECT_EQ(doctor_code(from(outbox_of, R"({"outbox":{"dropped":0}})")), 0);
+  EXPECT_EQ(doctor_code(from(outbox_of, R"({"outbox":{"dropped":37}})")), 1);
+  EXPECT_EQ(doctor_code(from(outbox_of, R"({"outbox":{"refused":1}})")), 1);
+  EXPECT_EQ(
+      doctor_code(from(outbox_of, R"({"outbox":{"event_bytes":900,"event_bytes_limit":1000}})")),
+      1);
+  EXPECT_EQ(doctor_code(from(outbox_of, R"({"latency_us":{"store":{"p99":600000}}})")), 1);
   EXPECT_TRUE(from(probe_findings, R"({"probes":[]})").empty());
   EXPECT_EQ(
       from(probe_findings, R"({"probes":[{"name":"a","up":true},{"name":"b","up":null}]})")[0].text,

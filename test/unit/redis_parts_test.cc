@@ -304,7 +304,7 @@ TEST(Trouble, EachCodeIsItsOwn) {
   EXPECT_EQ(classify("BUSY script"), Trouble::busy);
   EXPECT_EQ(classify("CLUSTERDOWN x"), Trouble::cluster_down);
   EXPECT_EQ(classify("TRYAGAIN x"), Trouble::cluster_down);
-  EXPECT_EQ(classify("NOREPLICAS x"), Trouble::cluster_down);
+  EXPECT_EQ(classify("NOREPLICAS x"), Trouble::no_replicas);
   EXPECT_EQ(classify("OOM"), Trouble::out_of_memory) << "the code alone is enough";
   EXPECT_EQ(without_arguments("ERR unknown command 'A', with args beginning with: 's3cret'"),
             "ERR unknown command 'A'");

@@ -104,7 +104,7 @@ TEST(Trouble, IsInTheProtocol) {
         << name(state);
   }
   const std::string causes = part("`link.cause` is null", "3.5.2.2.");
-  for (Trouble trouble = Trouble::unreachable; trouble <= Trouble::refused;
+  for (Trouble trouble = Trouble::unresolved; trouble <= Trouble::refused;
        trouble = static_cast<Trouble>(static_cast<int>(trouble) + 1)) {
     EXPECT_NE(causes.find(format("| `%s` |", std::string(name(trouble)).c_str())), causes.npos)
         << name(trouble);

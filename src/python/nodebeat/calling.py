@@ -16,7 +16,8 @@ from nodebeat.protocol import Conversation, Inbox, Params, Result, line
 # only what belongs to the connection.
 REPEATABLE: Final = frozenset((
     "state.get", "state.list", "state.watch", "state.unwatch", "event.subscribe", "event.unsubscribe", "health.get",
-    "system.status", "node.history", "agent.stats", "redis.inspect", "session.get", "session.list", "client.hello",
+    "system.status", "node.history", "agent.stats", "agent.config", "redis.inspect", "session.get", "session.list",
+    "client.hello",
 ))
 
 

@@ -238,6 +238,10 @@ class Methods(abc.ABC, Generic[R]):
         """The agent's counters (3.5.2)."""
         return self.call("agent.stats", timeout=timeout)
 
+    def agent_config(self, *, timeout: float | None = None) -> R:
+        """What a reload would say of the agent's configuration (3.5.3.1)."""
+        return self.call("agent.config", timeout=timeout)
+
     def redis_inspect(self, *, timeout: float | None = None) -> R:
         """What the server reports about itself (3.5.3)."""
         return self.call("redis.inspect", timeout=timeout)
