@@ -13,7 +13,6 @@
 namespace nb::ctl {
 namespace {
 
-constexpr size_t kMostDescriptors = 4;
 // Enough for a fleet and for a large value. A result is shorter than its line.
 constexpr size_t kLineBytes = rpc::kMostLineBytes;
 
@@ -97,7 +96,7 @@ Answer AgentLink::call(const std::string& method, const std::string& params, int
   return rc == NB_OK ? Answer{kOk, 0, std::string(result_, 0, result_.find('\0'))} : failure(rc);
 }
 
-bool AgentLink::is_pattern(std::string_view channel) {
+bool is_pattern(std::string_view channel) {
   return channel.find_first_of("*?[\\") != std::string_view::npos;
 }
 

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 
+#include "config/redis_url.h"
 #include "ctl/agent_link.h"
 #include "terminal/say.h"
 
@@ -14,8 +17,12 @@ using namespace terminal;
 struct Context : Output {
   std::string socket;
   int64_t timeout_ms = 3000;
+  // For who looks without an agent: the Redis that is read.
+  std::optional<config::RedisAddress> redis;
 
   AgentLink::Options link_options() const { return {socket, timeout_ms, nullptr, nullptr}; }
+  // Where the cell is looked at: through the agent, or in Redis. `on_event` is called with `user`.
+  std::unique_ptr<Source> source(Source::EventFn on_event = nullptr, void* user = nullptr) const;
 };
 
 inline ExitCode complain(const Answer& answer) {

@@ -45,13 +45,13 @@ std::string StatusPages::joined() const {
   return out.str();
 }
 
-Answer whole_status(AgentLink& link, int64_t timeout_ms) {
+Answer whole_status(Source& source, int64_t timeout_ms) {
   StatusPages pages;
   std::string cursor;
   for (int page = 0; page < kMostPages; ++page) {
     ObjectText params;
     if (!cursor.empty()) params.text("cursor", cursor);
-    Answer answer = link.call("system.status", params.str(), timeout_ms);
+    Answer answer = source.call("system.status", params.str(), timeout_ms);
     if (!answer.ok()) return answer;
     cursor = pages.add(answer.text);
     if (cursor.empty()) return {kOk, 0, pages.joined()};

@@ -7,13 +7,13 @@
 #include <string>
 #include <string_view>
 
-#include "ctl/agent_link.h"
+#include "ctl/source.h"
 
 namespace nb::ctl {
 
 // All pages, as one object like that of a small cell. `timeout_ms` holds for each page; 0: the
 // timeout of the link's options.
-Answer whole_status(AgentLink& link, int64_t timeout_ms = 0);
+Answer whole_status(Source& source, int64_t timeout_ms = 0);
 
 // Joins pages; pure.
 class StatusPages {

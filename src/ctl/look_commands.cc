@@ -243,19 +243,19 @@ ExitCode run_status(const Context& context) {
 }
 
 ExitCode run_nodes(const Context& context) {
-  AgentLink link(context.link_options());
-  if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
-  const Answer answer = whole_status(link);
+  const std::unique_ptr<Source> source = context.source();
+  if (const Answer opened = source->open(); !opened.ok()) return complain(opened);
+  const Answer answer = whole_status(*source);
   if (!answer.ok()) return complain(answer);
   if (context.json) return say_json(answer.text);
   // The hello tells which of the nodes is this one, and costs less than the statistics.
-  const Answer hello = link.call("client.hello", R"({"name":"nodebeatctl"})");
+  const Answer hello = source->call("client.hello", R"({"name":"nodebeatctl"})");
   const JsonDocument self(hello.ok() ? hello.text : "null");
   const JsonDocument document(answer.text);
   const Fleet fleet = read_fleet(document.root(), now_us());
   std::string out = fleet_table(fleet, self["node_id"].text(), context.style).text(context.style);
-  const std::string summary =
-      fleet_summary(fleet) + "; * is this one; times are " + local_zone(fleet.now);
+  const std::string summary = fleet_summary(fleet) + (context.redis ? "" : "; * is this one") +
+                              "; times are " + local_zone(fleet.now);
   out += '\n';
   for (const std::string& line :
        wrap(summary, context.style.terminal ? context.style.columns : summary.size())) {

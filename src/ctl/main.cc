@@ -14,6 +14,7 @@
 #include "ctl/duration.h"
 #include "ctl/mcp_config.h"
 #include "nodebeat/client.h"
+#include "redis_admin/address.h"
 #include "redis_admin/commands.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
@@ -54,6 +55,7 @@ struct Commands {
   McpServer mcp;
   unsigned long count = 0;
   bool once = false;
+  redis_admin::AddressOptions redis;  // of who looks without an agent
 };
 
 CLI::Option* json_key(CLI::App* app, std::string& to) {
@@ -89,9 +91,17 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   paused->excludes(resumed);
 }
 
+void add_redis_address(CLI::App* app, redis_admin::AddressOptions& to) {
+  auto* url = app->add_option("--redis", to.url,
+                              "look into that Redis, without an agent: redis://[user@]host[:port]");
+  app->add_option("--user", to.user, "user there (viewer, if there is a password)")->needs(url);
+  app->add_option("--password-file", to.password_file, "file with the user's password")->needs(url);
+}
+
 void add_looking(CLI::App& app, Commands& c) {
   app.add_subcommand("status", "this node: the link to Redis, counters, probes, clients");
-  app.add_subcommand("nodes", "the fleet: which nodes are up, down since when, CPU, memory, MCP");
+  auto* nodes = app.add_subcommand(
+      "nodes", "the fleet: which nodes are up, down since when, CPU, memory, MCP");
   auto* forget =
       app.add_subcommand("forget", "remove a node that no longer beats from the fleet's list");
   forget->add_option("NODE", c.node, "its name, as nodes shows it")->required();
@@ -108,6 +118,7 @@ void add_looking(CLI::App& app, Commands& c) {
       ->expected(1, 64);
   watch->add_flag("--state", c.state, "print the values of keys, and how they change");
   watch->add_option("--count", c.count, "end after so many messages, or changes");
+  for (auto* one : {nodes, top, watch}) add_redis_address(one, c.redis);
 }
 
 void add_state(CLI::App& app, Commands& c) {
@@ -352,9 +363,24 @@ std::vector<Choice> complete(CLI::App& app, const Commands& c,
   return out;
 }
 
+// The Redis that is looked into without an agent, if one was named.
+ExitCode find_redis(Commands& c) {
+  if (c.redis.url.empty()) return kOk;
+  if (c.state) {
+    return complain(kUsage,
+                    "watch --state needs an agent, which keeps what is watched: leave out "
+                    "--redis or --state");
+  }
+  config::RedisAddress address;
+  const ExitCode code = redis_admin::find_address(c.redis, address, "viewer");
+  if (code == kOk) c.context.redis = std::move(address);
+  return code;
+}
+
 int dispatch(const CLI::App& app, Commands& c) {
   const CLI::App* chosen = app.get_subcommands().front();
   const std::string& name = chosen->get_name();
+  if (const ExitCode code = find_redis(c); code != kOk) return code;
   const Context& context = c.context;
   if (name == "status") return run_status(context);
   if (name == "nodes") return run_nodes(context);

@@ -37,9 +37,9 @@ int64_t now_ms() {
 class Follower {
  public:
   explicit Follower(const Context& context, bool prints)
-      : context_(context), prints_(prints), link_(options()) {}
+      : context_(context), prints_(prints), link_(context.source(&Follower::on_event, this)) {}
 
-  AgentLink& link() { return link_; }
+  Source& link() { return *link_; }
   TopModel& model() { return model_; }
   bool changed() const { return changed_; }
   void drawn() { changed_ = false; }
@@ -47,8 +47,8 @@ class Follower {
   ExitCode said() const { return said_; }
 
   Answer begin() {
-    if (Answer opened = link_.open(); !opened.ok()) return opened;
-    if (Answer subscribed = link_.subscribe("*"); !subscribed.ok()) return subscribed;
+    if (Answer opened = link_->open(); !opened.ok()) return opened;
+    if (Answer subscribed = link_->subscribe("*"); !subscribed.ok()) return subscribed;
     const Answer first = refresh(context_.timeout_ms);
     if (!first.ok()) return first;
     find_strokes();
@@ -58,10 +58,10 @@ class Follower {
   }
 
   Answer refresh(int64_t patience = kPatience) {
-    const Answer stats = link_.call("agent.stats", {}, patience);
+    const Answer stats = link_->call("agent.stats", {}, patience);
     unanswered_ = stats.exit == kTimeout ? unanswered_ + 1 : 0;
     if (!stats.ok()) return stats;
-    const Answer status = whole_status(link_, patience);
+    const Answer status = whole_status(*link_, patience);
     if (!status.ok()) return status;
     const JsonDocument stats_document(stats.text);
     const JsonDocument status_document(status.text);
@@ -81,7 +81,7 @@ class Follower {
       ObjectText params;
       params.text("prefix", kSessionPrefix).integer("limit", 1000);
       if (!cursor.empty()) params.text("cursor", cursor);
-      const Answer answer = link_.call("state.list", params.str(), kPatience);
+      const Answer answer = link_->call("state.list", params.str(), kPatience);
       if (!answer.ok()) return;
       const JsonDocument document(answer.text);
       for (const Json item : document["keys"]) {
@@ -94,7 +94,8 @@ class Follower {
       if (cursor.empty()) break;
     }
     for (const auto& [node, key] : latest) {
-      const Answer answer = link_.call("state.get", ObjectText().text("key", key).str(), kPatience);
+      const Answer answer =
+          link_->call("state.get", ObjectText().text("key", key).str(), kPatience);
       if (!answer.ok()) continue;
       const JsonDocument document(answer.text);
       model_.on_progress(key.substr(sizeof kSessionPrefix - 1), document["value"]);
@@ -104,7 +105,7 @@ class Follower {
 
   // Does the regular work. Returns the milliseconds until it is due again.
   int64_t tend() {
-    const bool there = link_.connected();
+    const bool there = link_->connected();
     const Presence presence = !there                    ? Presence::away
                               : unanswered_ >= kHanging ? Presence::silent
                                                         : Presence::there;
@@ -125,17 +126,12 @@ class Follower {
   }
 
  private:
-  AgentLink::Options options() {
-    AgentLink::Options options = context_.link_options();
-    options.user = this;
-    options.on_event = [](void* user, const Event& event) {
-      auto* self = static_cast<Follower*>(user);
-      self->model_.on_event(event, now_us());
-      self->changed_ = true;
-      if (event.gap) self->missed_ = true;
-      if (self->prints_) self->print(event_line(event, now_us(), self->context_.style));
-    };
-    return options;
+  static void on_event(void* user, const Event& event) {
+    auto* self = static_cast<Follower*>(user);
+    self->model_.on_event(event, now_us());
+    self->changed_ = true;
+    if (event.gap) self->missed_ = true;
+    if (self->prints_) self->print(event_line(event, now_us(), self->context_.style));
   }
 
   // stroke:progress:stroke_{node}_{seconds}_{microseconds}
@@ -165,7 +161,7 @@ class Follower {
 
   const Context& context_;
   const bool prints_;
-  AgentLink link_;
+  std::unique_ptr<Source> link_;
   TopModel model_;
   std::map<std::string, FleetNode::State> states_;  // as they were told last
   Presence presence_ = Presence::there;

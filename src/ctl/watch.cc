@@ -82,7 +82,7 @@ struct Watcher {
 };
 
 // Waits for messages. If none came within --timeout, asks whether the agent is still there.
-Presence look(AgentLink& link, Watcher& watcher, Presence before, int64_t patience) {
+Presence look(Source& link, Watcher& watcher, Presence before, int64_t patience) {
   const int64_t deadline = now_us() / 1000 + patience;
   watcher.heard = false;
   while (link.connected()) {
@@ -105,12 +105,11 @@ Presence look(AgentLink& link, Watcher& watcher, Presence before, int64_t patien
 template <class Begin>
 ExitCode follow(const Context& context, unsigned long count, bool again, Begin begin) {
   Watcher watcher{context, count, count > 0};
-  AgentLink::Options options = context.link_options();
-  options.user = &watcher;
-  options.on_event = [](void* user, const Event& event) {
+  const auto on_event = [](void* user, const Event& event) {
     static_cast<Watcher*>(user)->on_event(event);
   };
-  AgentLink link(options);
+  const std::unique_ptr<Source> source = context.source(on_event, &watcher);
+  Source& link = *source;
   if (const Answer opened = link.open(); !opened.ok()) return complain(opened);
   uint64_t connects = link.connects();
   if (const Answer answer = begin(link); !answer.ok()) return complain(answer);
@@ -132,7 +131,7 @@ ExitCode follow(const Context& context, unsigned long count, bool again, Begin b
 
 ExitCode run_watch(const Context& context, const std::vector<std::string>& patterns,
                    unsigned long count) {
-  return follow(context, count, false, [&](AgentLink& link) {
+  return follow(context, count, false, [&](Source& link) {
     Answer answer;
     for (const std::string& pattern : patterns) {
       answer = link.subscribe(pattern);
@@ -157,7 +156,7 @@ ExitCode run_watch_state(const Context& context, const std::vector<std::string>&
   }
   const std::string params = "{\"keys\":[" + names + "],\"prefixes\":[" + prefixes + "]}";
   return follow(context, count, true,
-                [&](AgentLink& link) { return link.call("state.watch", params); });
+                [&](Source& link) { return link.call("state.watch", params); });
 }
 
 }  // namespace nb::ctl

@@ -43,7 +43,7 @@ CellWalk::CellWalk(uv::Loop& loop, redis::Reader& reader, Discovery& discovery,
       on_done_(on_done),
       began_(loop.now()),
       next_node_(cell_.nodes.end()) {
-  cell_.nodes[std::string(own_node)].own = true;
+  if (!own_node.empty()) cell_.nodes[std::string(own_node)].own = true;
   for (Lane& lane : lanes_) lane.walk = this;
 }
 

@@ -184,7 +184,7 @@ void Fleet::adopt() {
     read_wall_ = circumstances.wall;
   } else if (view_) {
     view_->connected = false;
-    view_->nodes[own_node_].own = true;
+    if (!own_node_.empty()) view_->nodes[own_node_].own = true;
   } else {
     view_ = std::make_unique<Cell>(std::move(found));
   }
@@ -312,9 +312,10 @@ std::string Fleet::page(const Wish& wish) {
   seen_json.end_object();
   standing_json.end_object();
   const auto online =
-      lost ? 1 : std::count_if(view_->nodes.begin(), view_->nodes.end(), [](const auto& item) {
-        return item.second.own || item.second.counts_as_online();
-      });
+      lost ? (own_node_.empty() ? 0 : 1)
+           : std::count_if(view_->nodes.begin(), view_->nodes.end(), [](const auto& item) {
+               return item.second.own || item.second.counts_as_online();
+             });
   std::string out;
   json::Writer json(out);
   json.begin_object().key("redis_connected").boolean(!lost);

@@ -54,7 +54,7 @@ class Fleet {
   // So long after the last question the view is given up.
   static constexpr Duration kIdle = std::chrono::seconds(10);
 
-  // `loop` and `reader` must outlive it.
+  // `loop` and `reader` must outlive it. `own_node` is empty in a program that is no node.
   Fleet(uv::Loop& loop, redis::Reader& reader, std::string_view own_node, const Wiring& wiring);
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;

@@ -1,0 +1,112 @@
+"""nodebeatctl on a computer without an agent: nodes, top and watch with --redis, as the user viewer."""
+
+import json
+import re
+
+import pytest
+
+from support.agent import ROOT
+from support.ctl import AWAY, OK, REFUSED, REFUSED_BY_REDIS, USAGE
+from support.ctl_fixtures import CTL, ctl, ctl_env, follow, socket_path  # noqa: F401
+from support.terminal import Terminal
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.own_users("brings the user viewer")
+PASSWORD = "look-and-listen-0123456789"
+
+
+@pytest.fixture
+def cell(make_redis, make_agent, steady, tmp_path):
+    """Two agents, and a Redis that has the user `viewer` as it is shipped, and lets nobody else in without a password."""
+    server = make_redis()
+    admin = server.client()
+    line = next(l for l in (ROOT / "config/redis/users.acl").read_text().splitlines() if l.startswith("user viewer "))
+    rights = line.removeprefix("user viewer ")
+    words = re.findall(r"\([^)]*\)|\S+", rights)
+    admin.execute_command("ACL", "SETUSER", "viewer", *words, f">{PASSWORD}")
+    agents = [make_agent(server.url(), node=node) for node in ("hog", "ook")]
+    server.clients = [steady(agent) for agent in agents]
+    server.agents = agents
+    for node in ("hog", "ook"):
+        server.wait_for_beat(node)
+    password = tmp_path / "viewer.password"
+    password.write_text(PASSWORD + "\n")
+    server.look = ("--redis", f"redis://127.0.0.1:{server.port}", "--password-file", str(password))
+    return server
+
+
+def test_nodes_of_a_cell_in_which_one_has_no_agent(ctl, cell):
+    done = ctl("nodes", *cell.look)
+    assert done.returncode == OK, done
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:3]] == [["hog", "up"], ["ook", "up"]]
+    assert "2 of 2 nodes are up; times are UTC" in done.stdout and "this one" not in done.stdout
+    told = json.loads(ctl("nodes", "--json", *cell.look).stdout)
+    assert set(told["nodes_health"]) == {"hog", "ook"} and told["nodes_online"] == told["total_nodes"] == 2
+
+
+def test_it_is_the_viewer_who_looks_and_nothing_is_written(ctl, cell):
+    admin = cell.client()
+    before = admin.info("commandstats")
+    assert ctl("nodes", *cell.look).returncode == OK
+    assert "cmdstat_getrange" in before
+    refused = [entry for entry in admin.execute_command("ACL", "LOG") if "viewer" in str(entry)]
+    assert refused == [], "the viewer may do all that is asked"
+
+
+def test_a_node_that_is_stopped_is_down_for_the_laptop(ctl, cell):
+    cell.agents[1].stop()
+    done = wait_until(lambda: (lambda d: d if "down since" in d.stdout else None)(ctl("nodes", *cell.look)))
+    first = done.stdout.splitlines()[1]
+    assert first.startswith("ook ") and "(stopped)" in first
+
+
+def test_watch_without_an_agent(cell, follow):
+    heard = follow("watch", *cell.look, "cell:*", "--json", "--count", "2")
+    wait_until(lambda: cell.client().execute_command("PUBSUB", "NUMPAT"))
+    admin = cell.client()
+
+    def published():
+        admin.publish("cell:news", '{"type":"hello","from":"afar"}')
+        return any("afar" in line for line in heard.lines)
+
+    wait_until(published)
+    message = json.loads(heard.wait_for("afar"))
+    assert message["channel"] == "cell:news" and message["event"] == {"type": "hello", "from": "afar"}
+
+
+def test_top_without_an_agent(cell, ctl_env, closing):
+    top = closing(Terminal(["top", *cell.look], ctl_env(), 24, 100))
+    lines = top.wait_screen(lambda lines: any("hog" in line for line in lines), "the cell")
+    assert lines[0].startswith("nodebeat  2 of 2 nodes are up") and f"127.0.0.1:{cell.port}" in "".join(lines[:2])
+    cell.clients[0].call("error.report", category="air", message="no air")
+    top.wait_screen(lambda lines: any("no air" in line for line in lines), "the event")
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_a_laptop_keeps_looking_when_redis_goes_and_comes(cell, ctl_env, closing):
+    top = closing(Terminal(["top", *cell.look], ctl_env(), 24, 100))
+    top.wait_screen(lambda lines: lines[0].startswith("nodebeat  2 of 2"), "the cell")
+    cell.kill()
+    lines = top.wait_screen(lambda lines: any("unknown since" in line for line in lines), "that nothing is known")
+    assert any("not connected to Redis" in line for line in lines[:3])
+    top.press(b"q")
+    assert top.wait_left() == OK
+
+
+def test_what_goes_wrong_is_said(ctl, cell, tmp_path):
+    done = ctl("nodes", "--redis", "redis://127.0.0.1:1")
+    assert done.returncode == AWAY and "redis 127.0.0.1:1: " in done.stderr and "refused" in done.stderr
+    wrong = tmp_path / "wrong"
+    wrong.write_text("nonsense\n")
+    done = ctl("nodes", *cell.look[:3], wrong)
+    assert done.returncode == AWAY and "WRONGPASS" in done.stderr
+    done = ctl("nodes", "--redis", f"redis://viewer:{PASSWORD}@127.0.0.1:{cell.port}")
+    assert done.returncode == USAGE and PASSWORD not in done.stderr
+    done = ctl("watch", *cell.look, "--state", "cell:*")
+    assert done.returncode == USAGE and "needs an agent" in done.stderr
+    assert ctl("nodes", "--user", "viewer").returncode == USAGE
+    admin = cell.client()
+    admin.execute_command("ACL", "SETUSER", "viewer", "clearselectors")
+    done = ctl("watch", *cell.look, "cell:*")
+    assert done.returncode == REFUSED_BY_REDIS and "may not listen" in done.stderr
