@@ -546,7 +546,7 @@ def test_a_name_that_resolves_only_later(redis_server, make_agent, isolated):
     """Two network modes: the name is looked up at each try."""
     wrapper, hosts = isolated(hosts="127.0.0.1 localhost\n")
     agent = make_agent(f"redis://cell-redis:{redis_server.port}", wrapper=wrapper)
-    agent.wait_for_log(TRYING, timeout=25)
+    agent.wait_for_log("cannot be looked up.*" + TRYING, timeout=25)
     hosts.write_text("127.0.0.1 localhost cell-redis\n")
     redis_server.wait_for_beat("ook", timeout=25)
     assert len(agent.logged(TRYING)) == 1

@@ -130,6 +130,7 @@ TEST_F(OutboxEventsTest, OldEventsGoByAge) {
   EXPECT_NE(sent[0].find("events_lost"), std::string::npos);
   EXPECT_EQ(sent[1], "+xadd:young");
   EXPECT_EQ(box().events().dropped(), 1u);
+  EXPECT_EQ(box().events().dropped_old(), 1u);
   EXPECT_EQ(settled_, (Heard{{1, "dropped"}}));
 }
 
@@ -141,6 +142,7 @@ TEST_F(OutboxEventsTest, AnAgeIsLookedAtWhenAnotherEventComesAndBeforeAnythingIs
   EXPECT_GT(box().events().bytes(), 0u);
   fill().event("another", "", 2);
   EXPECT_EQ(box().events().dropped(), 1u);
+  EXPECT_EQ(box().events().dropped_old(), 1u);
   EXPECT_EQ(settled_, (Heard{{1, "dropped"}}));
   settled_.clear();
   box().connection_opened();
