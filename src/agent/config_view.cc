@@ -77,9 +77,12 @@ void ConfigView::on_read() {
   const Result<config::Loaded>& loaded = *reading->loaded;
   std::string out;
   json::Writer json(out);
-  json.begin_object().key("file");
-  const bool has_file = loaded && !loaded->file.empty();
-  has_file ? json.string(loaded->file) : json.null();
+  json.begin_object();
+  std::string files;
+  if (loaded) {
+    for (const std::string& file : loaded->files) files += file + '\n';
+  }
+  put_lines(json, "files", files);
   put_lines(json, "faults", loaded ? std::string_view() : loaded.error().message);
   put_lines(json, "warnings", loaded ? warnings_of(*loaded) : std::string());
   json.end_object();

@@ -136,6 +136,7 @@ void read_files(Draft& draft) {
   if (!file) return;
   const Result<std::vector<std::string>> files = files_of(*file, required);
   if (!files) return draft.error("", "%s", files.error().message.c_str());
+  draft.loaded.files = *files;
   for (const std::string& one : *files) {
     const Result<std::string> text = read_small_file(one, kMaxFile);
     if (!text) {

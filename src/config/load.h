@@ -54,6 +54,7 @@ struct GroupReadable {
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;
+  std::vector<std::string> files;           // what was read, in that order; empty: there is none
   std::vector<Origin> origins;              // by the index of the key (keys.h)
   std::vector<std::string> probe_origins;   // by the index in config.probes
   std::vector<std::string> socket_origins;  // by the index in config.more_sockets

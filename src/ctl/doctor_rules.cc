@@ -111,7 +111,10 @@ Findings config_findings(Json config) {
     out.push_back(config_warning(printable(warning.text())));
   }
   if (config["faults"].begin() != config["faults"].end()) return out;
-  const std::string file = printable(config["file"].text());
+  std::string file;
+  for (const Json one : config["files"]) {
+    file += (file.empty() ? "" : ", ") + printable(one.text());
+  }
   out.push_back(fine(name, file.empty() ? "no file, so the defaults hold; as the agent reads it"
                                         : file + " is right, as the agent reads it"));
   return out;

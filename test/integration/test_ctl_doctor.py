@@ -54,7 +54,7 @@ def test_doctor_reads_the_configuration(doctor, fake):
 
 
 def config_of(**said):
-    return {"file": "/etc/nodebeat/arm.toml", "faults": [], "warnings": [], **said}
+    return {"files": ["/etc/nodebeat/arm.toml"], "faults": [], "warnings": [], **said}
 
 
 def configuration(ctl, *args, **env):
@@ -104,7 +104,7 @@ def test_doctor_with_the_eyes_of_a_real_agent(redis_server, make_agent, steady, 
     agent = make_agent(redis_server.url(), settings={"heartbeat.interval": "200ms"})
     client = steady(agent)
     said = client.call("agent.config")
-    assert said["faults"] == [] and said["file"] == str(agent.config), said
+    assert said["faults"] == [] and said["files"] == [str(agent.config)], said
     with open(agent.config, "a") as file:
         file.write('\n[intervall]\nx = 1\n')
     [fault] = client.call("agent.config")["faults"]

@@ -475,13 +475,13 @@ TEST(Doctor, ConfigurationWithTheEyesOfTheCaller) {
 
 TEST(Doctor, ConfigurationWithTheEyesOfTheAgent) {
   const auto found = [](const char* json) { return config_findings(JsonDocument(json).root()); };
-  Findings findings = found(R"({"file":"/etc/nodebeat/arm.toml","faults":[],"warnings":[]})");
+  Findings findings = found(R"({"files":["/etc/nodebeat/arm.toml"],"faults":[],"warnings":[]})");
   EXPECT_EQ(only(findings, "configuration").text,
             "/etc/nodebeat/arm.toml is right, as the agent reads it");
-  findings = found(R"({"file":null,"faults":["a:3: no such key"],"warnings":[]})");
+  findings = found(R"({"files":[],"faults":["a:3: no such key"],"warnings":[]})");
   EXPECT_EQ(only(findings, "configuration").level, Level::problem);
   findings = found(
-      R"({"file":"/a","faults":[],"warnings":["/p holds a password and may be read by all","odd"]})");
+      R"({"files":["/a"],"faults":[],"warnings":["/p holds a password and may be read by all","odd"]})");
   ASSERT_EQ(findings.size(), 3u);
   EXPECT_EQ(section_of(findings[0]), "configuration-password");
   EXPECT_EQ(findings[1].level, Level::warning);
