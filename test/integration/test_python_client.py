@@ -169,6 +169,27 @@ def test_each_error_of_the_protocol_has_a_class():
     assert type(errors.error_of({"code": -1, "message": "m"})) is errors.CallError
 
 
+@pytest.mark.parametrize("wrong, words", python_package.NO_JSON)
+def test_what_is_no_json_is_not_sent(fake, open_client, wrong, words):
+    """The agent's answer to such a line belongs to no call, so the call would wait for all of its time."""
+    agent = fake(session__get=Refusal(-32001, "not_found", "none"))
+    client = open_client(agent.path)
+    for call in (lambda: client.state_set("k", {"v": wrong}), lambda: client.event_publish("cell:x", {"v": wrong}),
+                 lambda: client.notify("state.set", {"key": "k", "value": {"v": wrong}}),
+                 lambda: client.session_change("s", lambda state: {"v": wrong}, create=True)):
+        with pytest.raises(ValueError, match=words):
+            call()
+    assert {method for method, _ in agent.calls} <= {"session.get"}
+
+
+def test_what_the_protocol_has_is_sent(cell, open_client):
+    client = open_client(cell.agent)
+    for value in (python_package.deep(62), {1: 1, "2": 2}, 2**1023, "a\\u0000"):
+        assert client.state_set("cell:x", value) is not None
+    with pytest.raises(ValueError, match="nested too deep"):
+        client.state_set("cell:x", python_package.deep(63))
+
+
 def test_a_deadline_ends_a_call(fake, open_client):
     client = open_client(fake(health__get=None).path)
     assert client.hello

@@ -124,6 +124,7 @@ def test_the_most_numbers_and_none(cell, open_robot):
     ({"joints_l": np.float64(1)}, TypeError, "flat"),
     ({"joints_l": 1.0}, TypeError, "flat"),
     ({"joints_l": [None]}, TypeError, "flat"),
+    ({"joints_l": np.ma.array([1.0, -9999.0], mask=[0, 1])}, TypeError, "flat"),
     ({"current_pose": "x" * 257}, ValueError, "current_pose has 257 bytes"),
     ({"current_pose": 5}, TypeError, "current_pose has to be a text"),
     ({"current_pose": "\ud800"}, ValueError, ""),
@@ -145,6 +146,18 @@ def test_what_is_wrong_is_told_by_the_call_that_brings_it(cell, open_robot, wron
         robot.push_state(**wrong)
     assert push_until(robot, lambda: state_of(cell).get("joints_l"), joints_l=[1e308, 1e308, 1e308]) == [1e308] * 3
     assert robot.stats().rejected == 0
+
+
+@pytest.mark.parametrize("wrong, words", python_package.NO_JSON)
+def test_what_is_no_json_is_told_by_the_call_that_brings_it(cell, open_robot, wrong, words):
+    robot = open_robot(cell.agent)
+    for push in (lambda: robot.publish("cell:x", {"v": wrong}), lambda: robot.error("robot", "m", {"v": wrong})):
+        with pytest.raises(ValueError, match=words):
+            push()
+    assert robot.publish("cell:x", {"v": python_package.deep(61)}) is not nodebeat.Pushed.LOST
+    assert robot.flush(10) and robot.stats().rejected == 0
+    with pytest.raises(ValueError, match="nested too deep"):
+        robot.publish("cell:x", {"v": python_package.deep(62)})
 
 
 def test_it_does_without_numpy(cell, library):

@@ -229,6 +229,8 @@ class LibraryPusher(Pusher):
                     view[begin], count = _NAN, 1  # a list with a NaN goes out as null
                 else:
                     try:
+                        if hasattr(values, "mask"):  # numpy's masked arrays give out by their buffer what is not valid
+                            raise TypeError
                         count = len(values)
                         view[begin:begin + (count if count <= _MOST else 0)] = values
                     except (TypeError, ValueError, BufferError, NotImplementedError):
@@ -266,10 +268,10 @@ class LibraryPusher(Pusher):
 
     def error(self, category: str, message: str, details: Mapping[str, object] | None) -> Pushed:
         return self._event(self._library.nb_report_error, category.encode(), message.encode(),
-                           None if details is None else object_text(details))
+                           None if details is None else object_text(details, "details"))
 
     def publish(self, channel: str, event: Mapping[str, object]) -> Pushed:
-        return self._event(self._library.nb_publish, channel.encode(), object_text(event))
+        return self._event(self._library.nb_publish, channel.encode(), object_text(event, "event"))
 
     def _event(self, function: Any, *args: Any) -> Pushed:
         outcome = self._done(self._call(function, *args))
@@ -284,7 +286,8 @@ class LibraryPusher(Pusher):
     def _refused(self, result: int) -> NoReturn:
         if result == ERR_FORKED:
             raise forked()
-        raise ValueError(f"{self._library.nb_result_text(result).decode()}: {self.last_error()}")
+        words = self.last_error()
+        raise ValueError(self._library.nb_result_text(result).decode() + (f": {words}" if words else ""))
 
     # --- the rest -----------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ DEFAULT_SOCKET: Final = "/run/nodebeat/agent.sock"
 VERSION: Final = 1
 # What an agent takes before it has told its limits (1.3).
 FIRST_LINE_BYTES: Final = 4096
+MOST_NESTED: Final = 64  # lists and objects within each other, in a line (1.4)
+_MOST_BITS: Final = 1023  # of an integer that is a double for certain
 
 Params = Mapping[str, object]
 Result = dict[str, Any]
@@ -40,13 +43,21 @@ def socket_path(path: str | os.PathLike[str] | None = None) -> str:
     return os.fspath(path) if path is not None else os.environ.get("NODEBEAT_SOCKET") or DEFAULT_SOCKET
 
 
-def to_json(value: object) -> str:
-    """Compact JSON. ValueError for NaN and infinity, which JSON does not have; TypeError for what is no JSON."""
+def to_json(value: object, place: str = "the value") -> str:
+    """Compact JSON of a value that goes into the params of a call. ValueError, with the place, for what the protocol's
+    JSON does not have (1.4); TypeError for what is no JSON."""
+    _refuse_no_json(value, place, 3)
     return _encode(value)
 
 
 def line(method: str, params: Params | None = None, call_id: int | None = None) -> bytes:
-    """One call as it goes to the agent; without an id it is a notification."""
+    """One call as it goes to the agent; without an id it is a notification. ValueError and TypeError as to_json()."""
+    _refuse_no_json(params, "", 2)
+    return checked_line(method, params, call_id)
+
+
+def checked_line(method: str, params: Params | None = None, call_id: int | None = None) -> bytes:
+    """The same of params that have been looked at."""
     text = f'{{"jsonrpc":"2.0","method":{_encode(method)}'
     if params:
         text += f',"params":{_encode(params)}'
@@ -55,6 +66,57 @@ def line(method: str, params: Params | None = None, call_id: int | None = None) 
         return text.encode()
     except UnicodeEncodeError:
         raise ValueError("a text has an unpaired surrogate, which UTF-8 does not have") from None
+
+
+def _refuse_no_json(value: object, place: str, depth: int) -> None:
+    """Raises for what Python's json would write and the agent refuses as a line: with an answer that belongs to no call.
+    depth: of a list or an object there, in the line."""
+    path: list[str] = []
+    if words := _fault(value, depth, path):
+        where = (place + "".join(reversed(path))).removeprefix(".") or "the call"
+        raise ValueError(f"{where if len(where) < 100 else where[:97] + '...'} {words}")
+
+
+def _fault(value: object, depth: int, path: list[str]) -> str | None:
+    """What is wrong with the value, if something is; `path` gets the way to it, backwards."""
+    if isinstance(value, str):
+        return "has a NUL (U+0000), which the agent does not take" if "\0" in value else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"is {value}: JSON has no such number"
+    if isinstance(value, int):
+        return None if _is_double(value) else "is an integer that no double holds"
+    if not isinstance(value, (dict, list, tuple)):
+        return None  # None, or what json refuses
+    if depth > MOST_NESTED:
+        return f"is nested too deep: a call may have {MOST_NESTED} levels"
+    if isinstance(value, dict):
+        return _fault_of_object(value, depth, path)
+    for i, each in enumerate(value):
+        if words := _fault(each, depth + 1, path):
+            path.append(f"[{i}]")
+            return words
+    return None
+
+
+def _fault_of_object(value: dict[Any, object], depth: int, path: list[str]) -> str | None:
+    if not all(isinstance(name, str) for name in value):
+        names = [name if isinstance(name, str) else next(iter(json.loads(_encode({name: 0})))) for name in value]
+        if twice := {name for name in names if names.count(name) > 1}:
+            return f"has the name {min(twice)!r} twice: in JSON each name is a text"
+    for name, each in value.items():
+        if words := _fault(name, depth, []) or _fault(each, depth + 1, path):
+            path.append(f".{name!r}" if isinstance(name, str) and "\0" in name else f".{name}")
+            return words
+    return None
+
+
+def _is_double(value: int) -> bool:
+    if value.bit_length() <= _MOST_BITS:
+        return True
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 # --- what comes without being an answer ------------------------------------------------------------

@@ -103,14 +103,14 @@ def closed() -> Closed:
     return Closed("this Robot has been closed")
 
 
-def json_of(value: Mapping[str, object]) -> Mapping[str, object]:
+def json_of(value: Mapping[str, object], place: str) -> Mapping[str, object]:
     """ValueError and TypeError come from the call that brings what is no JSON; and what is kept is a copy."""
-    copied: dict[str, object] = json.loads(object_text(value))
+    copied: dict[str, object] = json.loads(object_text(value, place))
     return copied
 
 
-def object_text(value: Mapping[str, object]) -> bytes:
+def object_text(value: Mapping[str, object], place: str) -> bytes:
     """A JSON object; TypeError if it is no mapping."""
     if not isinstance(value, Mapping):
         raise TypeError(f"an object with names is needed here, not {value!r}")
-    return to_json(dict(value)).encode()
+    return to_json(dict(value), place).encode()

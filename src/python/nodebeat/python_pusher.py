@@ -18,7 +18,7 @@ from typing import Any, Final
 from nodebeat import dialling, pushing
 from nodebeat.errors import why_away
 from nodebeat.numbers import LISTS, UNSET, Lists, floats
-from nodebeat.protocol import FIRST_LINE_BYTES, Conversation, Params, Refusal, line
+from nodebeat.protocol import FIRST_LINE_BYTES, Conversation, Params, Refusal, checked_line as line
 from nodebeat.pushing import Pushed, Pusher, RobotStats, closed, forked, json_of
 
 EVENT_BYTES: Final = 65536  # of events that wait
@@ -94,10 +94,10 @@ class PythonPusher(Pusher):
 
     def error(self, category: str, message: str, details: Mapping[str, object] | None) -> Pushed:
         params: dict[str, object] = {"category": category, "message": message}
-        return self._say("error.report", params if details is None else params | {"details": json_of(details)})
+        return self._say("error.report", params if details is None else params | {"details": json_of(details, "details")})
 
     def publish(self, channel: str, event: Mapping[str, object]) -> Pushed:
-        return self._say("event.publish", {"channel": channel, "event": json_of(event)})
+        return self._say("event.publish", {"channel": channel, "event": json_of(event, "event")})
 
     def _say(self, method: str, params: Params) -> Pushed:
         self._refuse_if_over()

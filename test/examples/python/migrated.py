@@ -32,9 +32,8 @@ def tell(brightness: int) -> None:
 
 def count() -> int:
     # while True:  # WATCH, GET, MULTI, SET, EXEC, and again on a WatchError
-    with client.session("lights", create=True) as s:
-        s["switched"] = s.get("switched", 0) + 1
-    return int(client.session_get("lights")["state"]["switched"])
+    changed = client.session_change("lights", lambda s: {**s, "switched": s.get("switched", 0) + 1}, create=True)
+    return int(changed["state"]["switched"])
 
 
 def main() -> None:

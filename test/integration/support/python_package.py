@@ -17,6 +17,24 @@ if str(SOURCE) not in sys.path:
     sys.path.insert(0, str(SOURCE))
 
 
+def deep(levels):
+    """Lists within each other."""
+    return [deep(levels - 1)] if levels > 1 else []
+
+
+# What Python's json writes, or refuses without a place, and the protocol does not have; and the words for it, of a value `v`.
+NO_JSON = [
+    ("a\0b", r"\bv has a NUL"),
+    ([{"a\0": 1}], r"v\[0\].'a\\x00' has a NUL"),
+    ({"a": [0, 10**400]}, r"v\.a\[1\] is an integer that no double holds"),
+    ({"a": 2**1024}, "v.a is an integer"),
+    ([float("nan")], r"v\[0\] is nan"),
+    ({1: 1, "1": 2}, "v has the name '1' twice"),
+    ({True: 1, "true": 2}, "v has the name 'true' twice"),
+    (deep(70), "is nested too deep"),
+]
+
+
 def environment(**more):
     """For a process that imports the package from the tree."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("NODEBEAT")}
