@@ -30,13 +30,13 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="nodebeat-gate is not built (option gate)"),
     pytest.mark.skipif(NODE is None, reason="node is not installed (Debian package nodejs)"),
     pytest.mark.skipif(not has("client"), reason="the MCP SDKs are not installed: npm ci of test/mcp"),
-    pytest.mark.time_limit(90),
+    pytest.mark.time_limit(150),
 ]
 
 
 def node(tmp_path, *command):
     env = environment(tmp_path / "sanitizer", HOME=tmp_path, NODEBEAT_TEST_NODE_MODULES=MODULES)
-    return subprocess.run([NODE, *map(str, command)], capture_output=True, text=True, timeout=60,
+    return subprocess.run([NODE, *map(str, command)], capture_output=True, text=True, timeout=120,
                           stdin=subprocess.DEVNULL, env=env)
 
 

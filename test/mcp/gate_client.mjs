@@ -32,7 +32,12 @@ const client = new Client(
   line === '2026' ? { versionNegotiation: { mode: { pin: '2026-07-28' } } } : {},
 );
 const updates = [];
-const onUpdate = (notification) => updates.push(notification.params.uri);
+let tellFirst;
+const first = new Promise((resolve) => { tellFirst = resolve; });
+const onUpdate = (notification) => {
+  updates.push(notification.params.uri);
+  tellFirst();
+};
 if (line === '2025') {
   const { ResourceUpdatedNotificationSchema } = await load('@modelcontextprotocol/sdk/types.js');
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, onUpdate);
@@ -84,7 +89,7 @@ if (line === '2025') {
   await client.listen({ resourceSubscriptions: [uri] });
 }
 await call('update_session', { session_id: 'job', expected_version: 2, state: { n: 3 } });
-while (updates.length === 0) await new Promise((resolve) => setImmediate(resolve));
+await first;
 told.updates = [...new Set(updates)];
 await client.close();
 console.log(JSON.stringify(told));
