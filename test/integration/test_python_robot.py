@@ -22,6 +22,7 @@ from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
 from nodebeat import Pushed, dialling, errors, pushing  # noqa: E402
+from nodebeat.python_pusher import PythonPusher  # noqa: E402
 
 
 def library_of(program):
@@ -158,6 +159,61 @@ def test_what_is_no_json_is_told_by_the_call_that_brings_it(cell, open_robot, wr
     assert robot.flush(10) and robot.stats().rejected == 0
     with pytest.raises(ValueError, match="nested too deep"):
         robot.publish("cell:x", {"v": python_package.deep(62)})
+
+
+def test_refusals_are_told_although_the_hello_is_refused(cell, open_robot):
+    robot = open_robot(cell.agent, will=[{"method": "nope", "params": {}}])
+    assert robot.flush(10)
+    wait_until(lambda: robot.dispatch() and robot.last_error())
+    before = robot.stats().rejected
+    for number in range(1, 4):
+        robot.error("not a category", "m")
+        wait_until(lambda: robot.dispatch() and robot.stats().rejected == before + number)
+    assert "error.report" in robot.last_error()
+
+
+@pytest.mark.parametrize("wrong", [{"name": "arm\n"}, {"socket": "/tmp/a\0b"}])
+def test_a_robot_that_no_agent_would_greet_is_not_made(library, wrong):
+    with pytest.raises(ValueError) as found:
+        nodebeat.Robot(**{"socket": "/nowhere", "library": library, **wrong})
+    assert "control character" in str(found.value) or "NUL" in str(found.value)
+
+
+def test_an_exception_after_the_sending_sends_no_event_twice(tmp_path, closing):
+    """The exception of a signal handler at each instruction of a push."""
+    agent = closing(FakeAgent(tmp_path / "a.sock", event__publish={}))
+    robot = closing(nodebeat.Robot(agent.path, library=False))
+    assert robot.flush(10)
+    code = {f.__code__ for f in (PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head,
+                                 dialling.Line.send)}
+    wanted, at = 0, 0
+
+    def trace(frame, what, _):
+        nonlocal at
+        if frame.f_code not in code:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            at += 1
+            if at == wanted:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    try:
+        while at >= wanted:
+            wanted, at = wanted + 1, 0
+            sys.settrace(trace)
+            with contextlib.suppress(KeyboardInterrupt):
+                robot.publish("cell:x", {"n": wanted})
+            sys.settrace(None)
+    finally:
+        sys.settrace(None)
+    assert robot.flush(10) and wanted > 50
+    robot.publish("cell:x", {"n": "last"})
+    wait_until(lambda: agent.called("event.publish")[-1:] == [{"channel": "cell:x", "event": {"n": "last"}}])
+    sent = [params["event"]["n"] for params in agent.called("event.publish")]
+    assert sorted(sent[:-1]) == sorted(set(sent[:-1])) == list(range(1, wanted + 1))
 
 
 def test_it_does_without_numpy(cell, library):

@@ -40,7 +40,7 @@ def utc_now() -> str:
 
 def socket_path(path: str | os.PathLike[str] | None = None) -> str:
     """The agent's socket: `path`, else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock."""
-    return os.fspath(path) if path is not None else os.environ.get("NODEBEAT_SOCKET") or DEFAULT_SOCKET
+    return os.fsdecode(path) if path is not None else os.environ.get("NODEBEAT_SOCKET") or DEFAULT_SOCKET
 
 
 def to_json(value: object, place: str = "the value") -> str:

@@ -58,6 +58,7 @@ class PythonPusher(Pusher):
         self._owner = 0  # the thread that has it
         self._stats = RobotStats()
         self._trouble: object = ""  # the words, or an OSError of connect(), which are made when they are asked for
+        self._refused: Exception | None = None  # of the hello, as it was told last
         self._unread = 0  # pushes since the agent was read
         self._forked = False
         self._closed = False  # nothing more is taken
@@ -261,9 +262,12 @@ class PythonPusher(Pusher):
             self._stats.sent += 1
 
     def _take_from_queue(self, sent: _Message) -> None:
-        head, sent.head = sent.head, None
+        head = sent.head
+        if isinstance(head, str):
+            sent.head = None  # a slot of the same name may come after it; an event is itself only
         if head is not None and self._queue and self._queue[0] is head:
             self._drop_head()
+        sent.head = None
 
     def _drop_head(self) -> None:
         # In this order: an exception out of a signal handler may leave a slot twice in the queue, which does no harm, but
@@ -304,7 +308,8 @@ class PythonPusher(Pusher):
             self._trouble = error
             return None
         self._stats.connects += 1
-        self._greeting = dialling.Line(self._conversation.begin())
+        # First in a call of its own: that refusals are told must hold although the agent refuses the will or the name.
+        self._greeting = dialling.Line(line("client.hello", {"errors": True}) + self._conversation.begin())
         for slot, known in self._known.items():
             if known:
                 self._pending[slot] = dict(known)
@@ -327,8 +332,8 @@ class PythonPusher(Pusher):
                         self._stats.rejected += notice.error.data.get("count", 1)
                         self._trouble = f"{notice.method}: {notice.error}"
                 refused = self._conversation.refused or self._conversation.last_words
-                if refused is not None:
-                    self._trouble = refused
+                if refused is not None and refused is not self._refused:
+                    self._trouble = self._refused = refused
                 if len(data) < dialling.READ_BYTES:
                     return
         except BlockingIOError:
@@ -342,7 +347,9 @@ class PythonPusher(Pusher):
             sock.close()
             self._stats.disconnects += 1
         current, self._current = self._current, None
-        if current is not None and current.is_begun and not current.text.startswith(_STATE_BEGIN):
+        if current is not None and current.is_begun:
+            self._take_from_queue(current)
+        if current is not None and current.is_begun and not current.is_sent and not current.text.startswith(_STATE_BEGIN):
             # The agent drops half a line. The state goes again by itself, with all that is known.
             self._queue.appendleft(current.text)
             self._event_bytes += len(current.text)

@@ -48,6 +48,10 @@ class Robot:
         hello = given(name=text("name", name, 64), will=list(will) or None, errors=True)
         if len(path.encode()) > 107:
             raise ValueError(f"the socket's path has {len(path.encode())} bytes, and 107 is the most: {path}")
+        if "\0" in path:
+            raise ValueError(f"the socket's path has a NUL: {path!r}")
+        if any(ord(sign) < 32 or ord(sign) == 127 for sign in name):
+            raise ValueError(f"name has a control character: {name!r}")
         line("client.hello", hello)  # what is no JSON is told here
         if deadline_ms is not None and not 10 <= whole("deadline_ms", deadline_ms) <= 3_600_000:
             raise ValueError(f"deadline_ms is {deadline_ms}, and has to be between 10 and 3600000")
