@@ -179,9 +179,9 @@ def test_a_robot_that_no_agent_would_greet_is_not_made(library, wrong):
     assert "control character" in str(found.value) or "NUL" in str(found.value)
 
 
-def test_an_exception_after_the_sending_sends_no_event_twice(tmp_path, closing):
+def test_an_exception_after_the_sending_sends_no_event_twice_and_loses_no_state(tmp_path, closing):
     """The exception of a signal handler at each instruction of a push."""
-    agent = closing(FakeAgent(tmp_path / "a.sock", event__publish={}))
+    agent = closing(FakeAgent(tmp_path / "a.sock", event__publish={}, robot__update={}))
     robot = closing(nodebeat.Robot(agent.path, library=False))
     assert robot.flush(10)
     code = {f.__code__ for f in (PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head,
@@ -207,13 +207,24 @@ def test_an_exception_after_the_sending_sends_no_event_twice(tmp_path, closing):
             with contextlib.suppress(KeyboardInterrupt):
                 robot.publish("cell:x", {"n": wanted})
             sys.settrace(None)
+        events, wanted, at = wanted, 0, 0
+        while at >= wanted:
+            wanted, at = wanted + 1, 0
+            sys.settrace(trace)
+            with contextlib.suppress(KeyboardInterrupt):
+                robot.push_state([wanted])
+            sys.settrace(None)
+            robot.push_state([wanted + 0.5])
+            robot.dispatch()
     finally:
         sys.settrace(None)
     assert robot.flush(10) and wanted > 50
     robot.publish("cell:x", {"n": "last"})
     wait_until(lambda: agent.called("event.publish")[-1:] == [{"channel": "cell:x", "event": {"n": "last"}}])
     sent = [params["event"]["n"] for params in agent.called("event.publish")]
-    assert sorted(sent[:-1]) == sorted(set(sent[:-1])) == list(range(1, wanted + 1))
+    assert sorted(sent[:-1]) == sorted(set(sent[:-1])) == list(range(1, events + 1))
+    states = [params.get("joints_l") for params in agent.called("robot.update")]
+    assert all([n + 0.5] in states for n in range(1, wanted + 1))
 
 
 def test_it_does_without_numpy(cell, library):

@@ -180,6 +180,9 @@ class PythonPusher(Pusher):
 
     def _work(self) -> Pushed:
         taken, outcome = 0, Pushed.SENT
+        if self._current is not None and self._current.is_begun:
+            # An exception out of a signal handler has come after the sending; what is new must not go with what is sent.
+            self._take_from_queue(self._current)
         while self._inbox:
             method, params = self._inbox.popleft()
             if self._take(method, params):
