@@ -211,7 +211,8 @@ class Screen:
         count = max(rows - len(lines) - len(end), 0)
         lines += [self.event_line(e, columns) for e in list(self.events)[-count:]] if count else []
         lines = lines[:max(rows - len(end), 0)] + end
-        sys.stdout.write("\x1b[H" + "\r\n".join(line + "\x1b[K" for line in lines[:rows]) + "\x1b[J")
+        # Between these two marks a terminal shows nothing new (mode 2026), so no picture is seen half.
+        sys.stdout.write("\x1b[?2026h\x1b[H" + "\r\n".join(line + "\x1b[K" for line in lines[:rows]) + "\x1b[J\x1b[?2026l")
         sys.stdout.flush()
 
     def end(self):
