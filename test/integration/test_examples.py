@@ -18,7 +18,8 @@ def test_two_agents_live_in_one_program(program, redis_server):
     if not example.exists():
         pytest.skip(f"{example} is not built (tests are disabled in that build)")
     done = subprocess.run(
-        [example, f"redis://127.0.0.1:{redis_server.port}", "5"], capture_output=True, text=True, timeout=25
+        # Transactions: beats, leases, and a place in the list of nodes.
+        [example, f"redis://127.0.0.1:{redis_server.port}", "10"], capture_output=True, text=True, timeout=25
     )
     assert done.returncode == 0, done.stdout + done.stderr
     client = redis_server.client()

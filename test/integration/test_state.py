@@ -360,7 +360,8 @@ STATS = {
              "connects": int, "failures": int, "ping_ms": (*NUMBER, NULL)},
     "outbox": dict.fromkeys(
         ["slots", "slots_waiting", "events_waiting", "event_bytes", "event_bytes_limit", "urgent_bytes",
-         "urgent_bytes_limit", "accepted", "stored", "coalesced", "dropped", "expired", "refused", "replayed", "in_flight"], int),
+         "urgent_bytes_limit", "accepted", "stored", "coalesced", "dropped", "dropped_old"], int)
+    | {"last_dropped": (str, NULL)} | dict.fromkeys(["expired", "refused", "replayed", "in_flight"], int),
     "latency_us": {"accept": HISTOGRAM, "store": HISTOGRAM},
     "push_interval_ms": HISTOGRAM,
     "calls": dict.fromkeys(["requests", "notifications", "errors", "forbidden", "rate_limited"], int),

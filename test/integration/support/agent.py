@@ -1,5 +1,6 @@
 """nodebeatd as a process under test."""
 
+import contextlib
 import glob
 import json
 import os
@@ -159,9 +160,11 @@ class Agent:
         os.kill(self.pid, signal.SIGHUP)
 
     def descriptors(self):
-        return {
-            fd: os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.pid}/fd")
-        }
+        found = {}
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found[fd] = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+        return found
 
     def memory(self):
         return psutil.Process(self.pid).memory_full_info()
