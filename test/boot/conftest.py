@@ -99,7 +99,10 @@ Accept=yes
 [Install]
 WantedBy=sockets.target
 """,
+    # A probe may end in the middle. The instance has failed then, and is forgotten.
     "web@.service": """\
+[Unit]
+CollectMode=inactive-or-failed
 [Service]
 ExecStart=/bin/sh -c 'read line; printf "HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 0\\\\r\\\\n\\\\r\\\\n"; cat >/dev/null'
 StandardInput=socket
