@@ -239,8 +239,9 @@ def test_a_value_and_the_event_of_one_call_may_go_in_two_transactions(make_redis
     waited = outbox(client)
     server.start()
     after = settled(client)
-    assert after["stored"] > after["accepted"] >= waited["accepted"]
-    assert after["coalesced"] == after["replayed"] == after["dropped"] == 0
+    # A lease that is renewed meanwhile takes the place of the one that waits.
+    assert after["stored"] > after["accepted"] - after["coalesced"] >= waited["accepted"]
+    assert after["replayed"] == after["dropped"] == 0
 
 
 # --- 3.5.2.2: the words of remote_state ----------------------------------------------------------
