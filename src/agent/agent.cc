@@ -401,7 +401,8 @@ void Agent::on_lease_renewed() {
 }
 
 void Agent::on_settled(const outbox::Settled& settled) {
-  if (!lease_->on_settled(settled)) local_->on_settled(settled);
+  if (!lease_->on_settled(settled)) return local_->on_settled(settled);
+  heartbeat_->set_lease_refused(!lease_->refusal().empty());
 }
 
 void Agent::on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo) {

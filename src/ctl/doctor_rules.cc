@@ -170,11 +170,12 @@ Findings watch_findings(Json stats) {
   Findings out;
   const char* rights = "nodebeatctl redis setup --force writes the rights of its user anew";
   if (const auto words = watch["lease_trouble"].text(); !words.empty()) {
-    out.push_back(problem("lease",
-                          "Redis does not take this node's lease, so nobody will notice when this "
-                          "node is lost: " +
-                              printable(words),
-                          rights));
+    out.push_back(
+        problem("lease",
+                "Redis does not take this node's lease, so the loss of this node is noticed "
+                "only when its health has expired: " +
+                    printable(words),
+                rights));
   }
   if (const auto words = watch["trouble"].text(); !words.empty()) {
     const bool refused = words.find("NOPERM") != words.npos;

@@ -52,6 +52,11 @@ void judge_lease(KnownNode& node, bool twice, bool watched) {
   }
 }
 
+// A lease that the server refuses stands still while the node lives.
+bool goes_by_lease(const KnownNode& node) {
+  return node.lease != 0 && (node.marked || !node.lease_refused || !node.reachable);
+}
+
 void judge_health(KnownNode& node) {
   if (node.has_health()) {
     node.state = node.reachable ? NodeState::up : NodeState::down;
@@ -84,10 +89,12 @@ void take_lease(KnownNode& node, std::string_view text, uint64_t mark) {
 bool take_health(KnownNode& node, std::string_view text) {
   node.health.clear();
   node.health_digest = 0;
+  node.lease_refused = false;
   if (!is_health(text)) return false;
   const json::View health = json::View::of(text);
   node.health_digest = digest_of(text);
   node.reachable = health["is_reachable"].boolean().value_or(true);
+  node.lease_refused = health["lease_refused"].boolean().value_or(false);
   if (!node.reachable) {
     std::string scratch;
     node.reason = foreign_text(health["reason"].string(scratch).value_or(""), kMostReason);
@@ -105,11 +112,11 @@ std::optional<WallTime> last_beat(std::string_view health) {
 }
 
 void judge(KnownNode& node, const KnownNode* before, const Circumstances& now) {
-  const bool has_lease = node.lease != 0;
+  const bool has_lease = goes_by_lease(node);
   const uint64_t digest = has_lease ? node.lease : node.health_digest;
   const uint64_t digest_before = before == nullptr || before->server != node.server ? 0
-                                 : before->lease != 0                               ? before->lease
-                                                      : before->health_digest;
+                                 : goes_by_lease(*before)                           ? before->lease
+                                                          : before->health_digest;
   const bool twice = digest != 0 && digest == digest_before;
   node.changed = twice ? before->changed : node.answered;
   node.has_changed = twice ? before->has_changed : digest_before != 0;

@@ -34,10 +34,11 @@ struct KnownNode {
   uint64_t health_digest = 0;       // 0: it has none
   uint64_t lease = 0;               // a digest of its words; 0: it has none that is right
   uint32_t patience_ms = 0;
-  bool reachable = false;   // as its health says
-  bool marked = false;      // it was announced as lost, with this very lease
-  bool own = false;         // the agent's own node, of which nothing is read
-  bool registered = false;  // in nodebeat:nodes
+  bool reachable = false;      // as its health says
+  bool lease_refused = false;  // its health says that Redis does not take its lease
+  bool marked = false;         // it was announced as lost, with this very lease
+  bool own = false;            // the agent's own node, of which nothing is read
+  bool registered = false;     // in nodebeat:nodes
   bool looked_at = false;
   bool left_out = false;  // its health is known, but there was no room to keep it
   bool too_long = false;  // what stands there is too long for a health

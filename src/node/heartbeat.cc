@@ -82,6 +82,11 @@ void Heartbeat::schedule() {
   timer_.start(wait);
 }
 
+void Heartbeat::set_lease_refused(bool refused) {
+  if (std::exchange(health_.lease_refused, refused) == refused || beats_ == 0 || stopped_) return;
+  if (timer_.due() - loop_.now() > kFirstBeatAfter) timer_.start(kFirstBeatAfter);
+}
+
 void Heartbeat::on_beat() {
   outbox_.allow_rewrite();
   const MonoTime now = loop_.now();

@@ -49,6 +49,9 @@ class Heartbeat {
   // sessions; `on_probes_left` is called when that is done, after half a second at most.
   void say_goodbye(std::string_view reason, Delegate<void()> on_probes_left);
 
+  // Whether Redis takes the lease of this node. News goes out with a beat at once: without it the
+  // watcher takes a lease that stands still for the node's death.
+  void set_lease_refused(bool refused);
   // For the link: what Redis had under a key that was just written.
   void on_slot_stored(const outbox::Slot& slot, const redis::SlotEcho& echo);
 

@@ -82,8 +82,10 @@ void LeaseRenewal::on_answer(const outbox::Settled& settled) {
   refusal_ = refused ? settled.words : std::string_view();
   if (refused) {
     log_.error(
-        "redis refuses the lease of this node: %s: nobody will notice when this node is lost "
-        "(nodebeatctl redis setup --force writes the rights of its user anew)",
+        "redis refuses the lease of this node: %s: when this node is lost, that is noticed only "
+        "when its health has expired (nodebeatctl redis setup --force writes the rights of its "
+        "user "
+        "anew)",
         refusal_.c_str());
   } else {
     log_.notice("redis takes the lease of this node again");

@@ -157,6 +157,7 @@ void append_own_fields(json::Writer& json, const NodeHealth& h) {
   optional_text(json, "boot_id", h.boot_id);
   optional_text(json, "instance_id", h.instance_id);
   optional_text(json, "name_conflict", h.name_conflict);
+  if (h.lease_refused) json.key("lease_refused").boolean(true);
   json.key("seq").integer(static_cast<int64_t>(h.seq));
   optional_number(json, "loop_lag_ms", h.loop_lag_ms, 3);
   optional_number(json, "clock_offset_ms", h.clock_offset_ms, 1);

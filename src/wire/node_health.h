@@ -109,6 +109,8 @@ struct NodeHealth {
   std::string boot_id;
   std::string instance_id;
   std::string name_conflict;  // the instance of another agent that beats as this node
+  bool lease_refused =
+      false;  // Redis does not take the lease, so only the health tells of the node
   uint64_t seq = 0;
   std::optional<double> loop_lag_ms;      // the longest since the beat before
   std::optional<double> clock_offset_ms;  // Redis' clock minus this node's

@@ -143,6 +143,11 @@ if op == 'lost' then
   elseif known == lease then
     return 'already'
   end
+  -- A living agent whose lease the server refuses says so in its health, which expires when it is lost.
+  if type(health) == 'string' and health:find('"lease_refused":true', 1, true) and
+    health:find('"is_reachable":true', 1, true) then
+    return 'changed'
+  end
   redis.call('HSET', KEYS[3], node, lease)
   local down = ARGV[11]
   if type(health) == 'string' then
