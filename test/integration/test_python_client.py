@@ -19,7 +19,7 @@ import pytest
 from support import processes, python_package
 from support.ctl import find_ctl
 from support.fake_agent import FakeAgent, Refusal
-from support.python_package import Blocking, Loop
+from support.python_package import Blocking, Loop, at_each_instruction
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
@@ -872,30 +872,11 @@ def test_a_signal_handler_may_call_at_any_instruction_of_a_call(fake):
     agent = fake(state__set={})
     client = nodebeat.Client(agent.path)
     assert client.hello
-    code = {f.__code__ for f in (client._link.ask, client._link._send, dialling.Outgoing.send, dialling.Outgoing.add,
-                                 dialling.Line.send, Conversation._ask_as)}
-    wanted, at = 0, 0
-
-    def trace(frame, what, _):
-        nonlocal at
-        if frame.f_code not in code:
-            return None
-        frame.f_trace_opcodes = True
-        if what == "opcode":
-            at += 1
-            if at == wanted:
-                sys.settrace(None)
-                client.state_set("from:handler", wanted)
-        return trace
-
-    try:
-        while at >= wanted:
-            wanted, at = wanted + 1, 0
-            sys.settrace(trace)
+    functions = (client._link.ask, client._link._send, dialling.Outgoing.send, dialling.Outgoing.add, dialling.Line.send,
+                 Conversation._ask_as)
+    for wanted, traced in at_each_instruction(functions, lambda n: client.state_set("from:handler", n)):
+        with traced:
             client.state_set("k", wanted)
-            sys.settrace(None)
-    finally:
-        sys.settrace(None)
     assert wanted > 50
     values = [(p["key"], p["value"]) for p in agent.called("state.set")]
     assert len(values) == 2 * wanted - 1 and len(set(values)) == len(values), "each is sent once"

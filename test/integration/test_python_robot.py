@@ -18,6 +18,7 @@ import pytest
 
 from support import processes, python_package
 from support.fake_agent import FakeAgent, Refusal
+from support.python_package import at_each_instruction
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
@@ -184,47 +185,26 @@ def test_an_exception_after_the_sending_sends_no_event_twice_and_loses_no_state(
     agent = closing(FakeAgent(tmp_path / "a.sock", event__publish={}, robot__update={}))
     robot = closing(nodebeat.Robot(agent.path, library=False))
     assert robot.flush(10)
-    code = {f.__code__ for f in (PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head,
-                                 dialling.Line.send)}
-    wanted, at = 0, 0
+    functions = (PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head, dialling.Line.send)
 
-    def trace(frame, what, _):
-        nonlocal at
-        if frame.f_code not in code:
-            return None
-        frame.f_trace_opcodes = True
-        if what == "opcode":
-            at += 1
-            if at == wanted:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return trace
+    def interrupt(_):
+        raise KeyboardInterrupt
 
-    try:
-        while at >= wanted:
-            wanted, at = wanted + 1, 0
-            sys.settrace(trace)
-            with contextlib.suppress(KeyboardInterrupt):
-                robot.publish("cell:x", {"n": wanted})
-            sys.settrace(None)
-        events, wanted, at = wanted, 0, 0
-        while at >= wanted:
-            wanted, at = wanted + 1, 0
-            sys.settrace(trace)
-            with contextlib.suppress(KeyboardInterrupt):
-                robot.push_state([wanted])
-            sys.settrace(None)
-            robot.push_state([wanted + 0.5])
-            robot.dispatch()
-    finally:
-        sys.settrace(None)
-    assert robot.flush(10) and wanted > 50
+    for events, traced in at_each_instruction(functions, interrupt):
+        with contextlib.suppress(KeyboardInterrupt), traced:
+            robot.publish("cell:x", {"n": events})
+    for pushes, traced in at_each_instruction(functions, interrupt):
+        with contextlib.suppress(KeyboardInterrupt), traced:
+            robot.push_state([pushes])
+        robot.push_state([pushes + 0.5])
+        robot.dispatch()
+    assert robot.flush(10) and pushes > 50
     robot.publish("cell:x", {"n": "last"})
     wait_until(lambda: agent.called("event.publish")[-1:] == [{"channel": "cell:x", "event": {"n": "last"}}])
     sent = [params["event"]["n"] for params in agent.called("event.publish")]
     assert sorted(sent[:-1]) == sorted(set(sent[:-1])) == list(range(1, events + 1))
     states = [params.get("joints_l") for params in agent.called("robot.update")]
-    assert all([n + 0.5] in states for n in range(1, wanted + 1))
+    assert all([n + 0.5] in states for n in range(1, pushes + 1))
 
 
 def test_it_does_without_numpy(cell, library):

@@ -57,6 +57,37 @@ def finish(process, within=20):
     return out
 
 
+def at_each_instruction(functions, happen):
+    """As for a signal handler, that may run anywhere: yields (1, traced), (2, traced), ...; in the n-th `with traced`,
+    `happen(n)` is called before the n-th instruction of these functions. Ends when the block has fewer instructions."""
+    code = {f.__code__ for f in functions}
+    wanted = at = 0
+
+    def trace(frame, what, _):
+        nonlocal at
+        if frame.f_code not in code:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            at += 1
+            if at == wanted:
+                sys.settrace(None)
+                happen(wanted)
+        return trace
+
+    @contextlib.contextmanager
+    def traced():
+        sys.settrace(trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+
+    while at >= wanted:
+        wanted, at = wanted + 1, 0
+        yield wanted, traced()
+
+
 class Loop:
     """An event loop in a thread."""
 
