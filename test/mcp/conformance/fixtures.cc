@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <utility>
 
 #include "json/writer.h"
 #include "uv/timer.h"
@@ -23,49 +25,29 @@ constexpr std::string_view kWav = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACA
 
 // --- content
 
-std::string text(std::string_view words) {
+using Member = std::pair<std::string_view, std::string_view>;
+
+// An object whose members are texts.
+std::string texts(std::initializer_list<Member> members) {
   std::string out;
-  json::Writer(out)
-      .begin_object()
-      .key("type")
-      .string("text")
-      .key("text")
-      .string(words)
-      .end_object();
+  json::Writer writer(out);
+  writer.begin_object();
+  for (const auto& [name, value] : members) writer.key(name).string(value);
+  writer.end_object();
   return out;
+}
+
+std::string text(std::string_view words) {
+  return texts({{"type", "text"}, {"text", words}});
 }
 
 std::string bytes(std::string_view type, std::string_view mime_type, std::string_view base64) {
-  std::string out;
-  json::Writer(out)
-      .begin_object()
-      .key("type")
-      .string(type)
-      .key("data")
-      .string(base64)
-      .key("mimeType")
-      .string(mime_type)
-      .end_object();
-  return out;
+  return texts({{"type", type}, {"data", base64}, {"mimeType", mime_type}});
 }
 
 std::string embedded(std::string_view uri, std::string_view mime_type, std::string_view words) {
-  std::string out;
-  json::Writer(out)
-      .begin_object()
-      .key("type")
-      .string("resource")
-      .key("resource")
-      .begin_object()
-      .key("uri")
-      .string(uri)
-      .key("mimeType")
-      .string(mime_type)
-      .key("text")
-      .string(words)
-      .end_object()
-      .end_object();
-  return out;
+  return R"({"type":"resource","resource":)" +
+         texts({{"uri", uri}, {"mimeType", mime_type}, {"text", words}}) + '}';
 }
 
 void answer(Reply reply, const std::string& content, bool is_error = false) {
