@@ -3,7 +3,6 @@
 // inside it and is terminated.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -14,15 +13,13 @@
 #include "client/incoming.h"
 #include "client/message.h"
 #include "client/session_call.h"
+#include "require.h"
 
 namespace {
 
 using nb::client::Incoming;
 using nb::client::Message;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 void check(const std::string& line) {
   std::vector<char> memory(line.begin(), line.end());

@@ -2,7 +2,6 @@
 // flag, and as each of the small texts. Beside not crashing: what is printed loads again to the
 // same Config, what is formatted parses again, and what a parser accepts it accepts masked.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -13,13 +12,12 @@
 #include "config/redis_url.h"
 #include "config/rules.h"
 #include "config/units.h"
+#include "require.h"
 
 namespace nb::config {
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using nb::fuzz::require;
 
 // No file of this machine is read, whatever path the input names.
 Result<std::optional<SecretFile>> fixed_secret(const std::string& path) {

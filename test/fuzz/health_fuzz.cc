@@ -2,7 +2,6 @@
 // its range.
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "health/cpu.h"
@@ -15,14 +14,12 @@
 #include "health/system.h"
 #include "health/temperatures.h"
 #include "health/throttling.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb::health;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 void cpu(std::string_view text) {
   const auto times = parse_cpu_times(text);

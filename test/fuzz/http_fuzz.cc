@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,17 +11,15 @@
 
 #include "http/listen.h"
 #include "http/server.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb;
+using nb::fuzz::require;
 
 constexpr size_t kMostBody = 1000;
 constexpr int kTurns = 200;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 class Rig {
  public:

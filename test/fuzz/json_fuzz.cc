@@ -1,22 +1,19 @@
 // Any bytes: the scanner neither crashes nor lets through what another parser (cJSON) cannot hold,
 // and what the writer makes of any text is accepted again, as the same text.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
 #include "json/writer.h"
+#include "require.h"
 #include "support/json_document.h"
 
 namespace {
 
+using nb::fuzz::require;
 using nb::test::Json;
 using nb::test::JsonDocument;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 void visit(Json value, unsigned depth) {
   require(depth <= 64);

@@ -3,24 +3,21 @@
 // end.
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "json/guard.h"
 #include "json/view.h"
+#include "require.h"
 #include "rpc/codec.h"
 #include "support/json_document.h"
 
 namespace {
 
 namespace json = nb::json;
+using nb::fuzz::require;
 using nb::test::Json;
 using nb::test::JsonDocument;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 void compare(json::View view, Json json) {
   std::string scratch;

@@ -1,88 +1,20 @@
 // Any lines of an MCP client, of whatever revision: each that comes back is one line of JSON by
 // JSON-RPC, and a request is answered once at most.
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include "fake_toolbox.h"
 #include "json/guard.h"
 #include "mcp/session.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb;
 using namespace nb::mcp;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-constexpr std::string_view kChoices[] = {"a", "b"};
-constexpr Argument kArguments[] = {
-    {.name = "key", .words = "A key.", .required = true, .least = 1, .most = 8},
-    {.name = "number", .type = Type::integer, .words = "A number.", .least = -3, .most = 9},
-    {.name = "choice", .words = "A choice.", .choices = kChoices},
-    {.name = "list", .type = Type::texts, .words = "Texts.", .most = 3},
-    {.name = "any", .type = Type::any, .words = "Anything."},
-};
-constexpr Tool kEcho{.name = "echo", .words = "Echoes.", .arguments = kArguments};
-constexpr Tool kLater{.name = "later", .words = "Answers with the next call."};
-constexpr Resource kResources[] = {{"state://a", "a", "A", "A."}};
-constexpr Resource kTemplates[] = {{"state://{id}", "id", "Id", "An id."}};
-
-class Box final : public Toolbox {
- public:
-  struct Later final : Work {
-    Later(Box& owner, Reply to) : box(owner), reply(to) { box.later = this; }
-    ~Later() override {
-      if (box.later == this) box.later = nullptr;
-    }
-    Box& box;
-    Reply reply;
-  };
-  struct Watch final : Work {
-    explicit Watch(Box& owner) : box(owner) { ++box.watches; }
-    ~Watch() override { --box.watches; }
-    Box& box;
-  };
-
-  ServerInfo info() const override { return {"fuzz", "Fuzz", "1", "Try."}; }
-  std::vector<const Tool*> tools() const override { return {&kEcho, &kLater}; }
-  WorkPtr call(const Tool& tool, Given arguments, Reply reply) override {
-    if (later != nullptr) later->reply.tool("{}");
-    if (&tool == &kLater) return std::make_unique<Later>(*this, reply);
-    require(arguments.has("key") && arguments.text("key").size() <= 32);
-    require(arguments.integer("number", 0) >= -3 && arguments.integer("number", 0) <= 9);
-    const std::string_view any = arguments.raw("any");
-    reply.tool("{\"any\":" + std::string(any.empty() ? "null" : any) + '}');
-    return nullptr;
-  }
-  std::span<const Resource> resources() const override { return kResources; }
-  std::span<const Resource> templates() const override { return kTemplates; }
-  WorkPtr read(std::string_view uri, Reply reply) override {
-    if (uri.starts_with("state://")) {
-      reply.resource(uri, "text/plain", uri);
-    } else {
-      reply.no_such_resource(uri);
-    }
-    return nullptr;
-  }
-  WorkPtr complete(const Resource&, std::string_view, std::string_view begin,
-                   Reply reply) override {
-    reply.completions({std::string(begin)});
-    return nullptr;
-  }
-  WorkPtr watch(std::string_view uri, Delegate<void()> on_change) override {
-    if (!uri.starts_with("state://")) return nullptr;
-    changed = on_change;
-    return std::make_unique<Watch>(*this);
-  }
-
-  Later* later = nullptr;
-  int watches = 0;
-  Delegate<void()> changed;
-};
+using nb::fuzz::require;
 
 class FixedClock final : public Clock {
  public:
@@ -122,7 +54,7 @@ class Client {
   }
   void on_wait(Duration time) { require(time > Duration::zero()); }
 
-  Box box_;
+  fuzz::FakeToolbox box_;
   FixedClock clock_;
   json::Guard guard_;
   size_t lines_in_ = 0, answers_ = 0;

@@ -7,84 +7,23 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
+#include "fake_toolbox.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "json/guard.h"
 #include "mcp_http/endpoint.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb;
-using namespace nb::mcp;
+using nb::fuzz::require;
 
 constexpr int kTurns = 12;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-constexpr Tool kEcho{.name = "echo", .words = "Answers."};
-constexpr Tool kLater{.name = "later", .words = "Answers with the next call."};
-constexpr Resource kTemplates[] = {{"state://{id}", "id", "Id", "An id."}};
-
-class Box final : public Toolbox {
- public:
-  struct Later final : Work {
-    Later(Box& owner, Reply to) : box(owner), reply(to) { box.later = this; }
-    ~Later() override {
-      if (box.later == this) box.later = nullptr;
-    }
-    Box& box;
-    Reply reply;
-  };
-  struct Watch final : Work {
-    explicit Watch(Box& owner) : box(owner) { ++box.watches; }
-    ~Watch() override { --box.watches; }
-    Box& box;
-  };
-
-  ServerInfo info() const override { return {"fuzz", "Fuzz", "1", "Try."}; }
-  std::vector<const Tool*> tools() const override { return {&kEcho, &kLater}; }
-  WorkPtr call(const Tool& tool, Given, Reply reply) override {
-    if (later != nullptr) {
-      const Reply waiting = later->reply;
-      waiting.progress(1, 2, "half");
-      waiting.tool("{}");
-    }
-    if (&tool == &kLater) return std::make_unique<Later>(*this, reply);
-    reply.tool("{}");
-    return nullptr;
-  }
-  std::span<const Resource> resources() const override { return {}; }
-  std::span<const Resource> templates() const override { return kTemplates; }
-  WorkPtr read(std::string_view uri, Reply reply) override {
-    if (uri.starts_with("state://")) {
-      reply.resource(uri, "text/plain", uri);
-    } else {
-      reply.no_such_resource(uri);
-    }
-    return nullptr;
-  }
-  WorkPtr complete(const Resource&, std::string_view, std::string_view begin,
-                   Reply reply) override {
-    reply.completions({std::string(begin)});
-    return nullptr;
-  }
-  WorkPtr watch(std::string_view uri, Delegate<void()> on_change) override {
-    if (!uri.starts_with("state://")) return nullptr;
-    changed = on_change;
-    return std::make_unique<Watch>(*this);
-  }
-
-  Later* later = nullptr;
-  int watches = 0;
-  Delegate<void()> changed;
-};
 
 // The part of `text` before `end`, which is taken off.
 std::string_view take(std::string_view& text, std::string_view end) {
@@ -185,7 +124,7 @@ class Rig {
 
   SystemClock clock_;
   uv::Loop loop_{clock_};
-  Box box_;
+  fuzz::FakeToolbox box_;
   mcp_http::Endpoint endpoint_{loop_, box_, {.sessions = 2, .ways = 4}};
   http::Router router_;
   http::Server server_{loop_,

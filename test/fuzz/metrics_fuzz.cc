@@ -1,7 +1,6 @@
 // What an agent may answer, any JSON, as metrics; and any Accept header. Every line is a comment or
 // a sample, no sample comes twice, and no control character comes through.
 #include <cstdint>
-#include <cstdlib>
 #include <set>
 #include <string>
 #include <string_view>
@@ -9,14 +8,12 @@
 #include "json/guard.h"
 #include "metrics/answers.h"
 #include "metrics/format.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 void check(std::string_view text, metrics::Format format) {
   std::set<std::string_view> samples;

@@ -2,7 +2,6 @@
 // second the size of the pieces that the rest comes in: no parser may crash, keep more than its
 // bound, or find another answer in other pieces.
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,14 +13,12 @@
 #include "probe/mcp_message.h"
 #include "probe/sse.h"
 #include "probe/words.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb::probe;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 template <class Take>
 void in_pieces(std::string_view input, size_t size, Take take) {

@@ -3,7 +3,6 @@
 // be read as one, and no words of a server steer a terminal.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,15 +11,13 @@
 #include "redis_admin/forms.h"
 #include "redis_admin/reply.h"
 #include "redis_admin/rules.h"
+#include "require.h"
 
 namespace {
 
+using nb::fuzz::require;
 using nb::redis_admin::Reply;
 using nb::redis_admin::ReplyState;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 size_t look(const Reply& reply, size_t depth) {
   require(depth <= nb::redis_admin::kMostReplyDepth);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -15,16 +14,14 @@
 #include "ipc/rpc_server.h"
 #include "json/scan.h"
 #include "json/view.h"
+#include "require.h"
 
 namespace {
 
 using namespace nb;
 using ipc::ClientId;
 using ipc::RpcServer;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 class Rig {
  public:

@@ -4,23 +4,20 @@
 // again; a watcher wants at most one thing of each node, and nobody is lost whose lease cannot be
 // read.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "fleet/watch_claim.h"
 #include "fleet/watcher.h"
+#include "require.h"
 #include "wire/lease.h"
 
 namespace {
 
 using namespace nb;
 using namespace std::chrono_literals;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using nb::fuzz::require;
 
 void read_again(std::string_view text) {
   std::string again;
