@@ -23,8 +23,9 @@ constexpr size_t kPageBytes = 1024 * 1024;
 constexpr Duration kWatchAlive = std::chrono::seconds(5);
 constexpr std::string_view kProgressPrefix = "stroke:progress:";
 
-redis::LinkOptions way_to(const config::RedisAddress& address) {
+redis::LinkOptions way_to(const config::RedisAddress& address, const std::string& prefix) {
   redis::LinkOptions options;
+  options.prefix = prefix;
   options.target = {address.host, address.port, address.unix_path};
   options.greeting.user = address.user;
   options.greeting.password = address.password;
@@ -45,8 +46,9 @@ CellReader::CellReader(Options options)
     : options_(std::move(options)),
       place_(redis_admin::place_of(options_.address)),
       loop_(clock_),
-      reader_(loop_, way_to(options_.address), options_.address.db, &redis::make_plain_transport),
-      subscriber_(loop_, log_, way_to(options_.address),
+      reader_(loop_, way_to(options_.address, options_.prefix), options_.address.db,
+              &redis::make_plain_transport),
+      subscriber_(loop_, log_, way_to(options_.address, options_.prefix),
                   redis::SubscriberEvents{
                       Delegate<void(std::string_view, std::string_view,
                                     std::string_view)>::to<&CellReader::on_message>(this),

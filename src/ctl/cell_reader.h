@@ -24,6 +24,7 @@ class CellReader final : public Source {
  public:
   struct Options {
     config::RedisAddress address;
+    std::string prefix;  // of the cell's keys and channels (redis.prefix)
     int64_t timeout_ms = 3000;
     EventFn on_event = nullptr;
     void* user = nullptr;

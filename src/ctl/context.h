@@ -19,6 +19,7 @@ struct Context : Output {
   int64_t timeout_ms = 3000;
   // For who looks without an agent: the Redis that is read.
   std::optional<config::RedisAddress> redis;
+  std::string redis_prefix;  // of the cell that is looked at there
 
   AgentLink::Options link_options() const { return {socket, timeout_ms, nullptr, nullptr}; }
   // Where the cell is looked at: through the agent, or in Redis. `on_event` is called with `user`.

@@ -16,6 +16,7 @@
 #include "nodebeat/client.h"
 #include "redis_admin/address.h"
 #include "redis_admin/commands.h"
+#include "redis_admin/store_files.h"
 #include "terminal/local_time.h"
 #include "terminal/text.h"
 
@@ -91,11 +92,14 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   paused->excludes(resumed);
 }
 
-void add_redis_address(CLI::App* app, redis_admin::AddressOptions& to) {
-  auto* url = app->add_option("--redis", to.url,
+void add_redis_address(CLI::App* app, Commands& c) {
+  auto* url = app->add_option("--redis", c.redis.url,
                               "look into that Redis, without an agent: redis://[user@]host[:port]");
-  app->add_option("--user", to.user, "user there (viewer, if there is a password)")->needs(url);
-  app->add_option("--password-file", to.password_file, "file with the user's password")->needs(url);
+  app->add_option("--user", c.redis.user, "user there (viewer, if there is a password)")
+      ->needs(url);
+  app->add_option("--password-file", c.redis.password_file, "file with the user's password")
+      ->needs(url);
+  app->add_option("--prefix", c.context.redis_prefix, "of the cell that is looked at")->needs(url);
 }
 
 void add_looking(CLI::App& app, Commands& c) {
@@ -118,7 +122,7 @@ void add_looking(CLI::App& app, Commands& c) {
       ->expected(1, 64);
   watch->add_flag("--state", c.state, "print the values of keys, and how they change");
   watch->add_option("--count", c.count, "end after so many messages, or changes");
-  for (auto* one : {nodes, top, watch}) add_redis_address(one, c.redis);
+  for (auto* one : {nodes, top, watch}) add_redis_address(one, c);
 }
 
 void add_state(CLI::App& app, Commands& c) {
@@ -370,6 +374,10 @@ ExitCode find_redis(Commands& c) {
     return complain(kUsage,
                     "watch --state needs an agent, which keeps what is watched: leave out "
                     "--redis or --state");
+  }
+  const std::string& prefix = c.context.redis_prefix;
+  if (const std::string fault = redis_admin::prefix_fault(prefix); !fault.empty()) {
+    return complain(kUsage, "--prefix '" + printable(prefix) + "': " + fault);
   }
   config::RedisAddress address;
   const ExitCode code = redis_admin::find_address(c.redis, address, "viewer");

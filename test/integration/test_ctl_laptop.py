@@ -16,23 +16,29 @@ PASSWORD = "look-and-listen-0123456789"
 
 
 @pytest.fixture
-def cell(make_redis, make_agent, steady, tmp_path):
-    """Two agents, and a Redis that has the user `viewer` as it is shipped, and lets nobody else in without a password."""
+def store(make_redis, tmp_path):
+    """A Redis that has the user `viewer` as it is shipped; `look` is how a laptop names it."""
     server = make_redis()
     admin = server.client()
     line = next(l for l in (ROOT / "config/redis/users.acl").read_text().splitlines() if l.startswith("user viewer "))
     rights = line.removeprefix("user viewer ")
     words = re.findall(r"\([^)]*\)|\S+", rights)
     admin.execute_command("ACL", "SETUSER", "viewer", *words, f">{PASSWORD}")
-    agents = [make_agent(server.url(), node=node) for node in ("hog", "ook")]
-    server.clients = [steady(agent) for agent in agents]
-    server.agents = agents
-    for node in ("hog", "ook"):
-        server.wait_for_beat(node)
     password = tmp_path / "viewer.password"
     password.write_text(PASSWORD + "\n")
     server.look = ("--redis", f"redis://127.0.0.1:{server.port}", "--password-file", str(password))
     return server
+
+
+@pytest.fixture
+def cell(store, make_agent, steady):
+    """Two agents."""
+    agents = [make_agent(store.url(), node=node) for node in ("hog", "ook")]
+    store.clients = [steady(agent) for agent in agents]
+    store.agents = agents
+    for node in ("hog", "ook"):
+        store.wait_for_beat(node)
+    return store
 
 
 def test_nodes_of_a_cell_in_which_one_has_no_agent(ctl, cell):
@@ -83,6 +89,35 @@ def test_top_without_an_agent(cell, ctl_env, closing):
     assert top.wait_left() == OK
 
 
+def names_of(done):
+    assert done.returncode == OK, done
+    return set(json.loads(done.stdout)["nodes_health"])
+
+
+def test_a_cell_with_a_prefix(ctl, follow, store, make_agent, steady):
+    """Which shares Redis with one that has none: neither is seen in the other."""
+    client = steady(make_agent(store.url(), node="hog", settings={"redis.prefix": "cellA:"}))
+    steady(make_agent(store.url(), node="ook"))
+    within = (*store.look, "--prefix", "cellA:")
+    wait_until(lambda: names_of(ctl("nodes", "--json", *within)) == {"hog"})
+    wait_until(lambda: names_of(ctl("nodes", "--json", *store.look)) == {"ook"})
+    client.call("stroke.start", total_strokes=3, scene_name="portrait", ack="stored")
+    client.call("stroke.update", stroke_idx=1, ack="stored")
+    seen = ctl("top", "--once", *within)
+    assert seen.returncode == OK and "portrait" in seen.stdout and "ook" not in seen.stdout, seen
+    assert "portrait" not in ctl("top", "--once", *store.look).stdout
+    heard = follow("watch", *within, "cell:*", "--json", "--count", "1")
+    wait_until(lambda: store.client().execute_command("PUBSUB", "NUMPAT"))
+
+    def published():
+        for channel in ("cell:news", "cellB:cell:news", "cellA:cell:news"):
+            store.client().publish(channel, json.dumps({"on": channel}))
+        return heard.lines
+
+    message = json.loads(wait_until(published)[0])
+    assert message["channel"] == "cell:news" and message["event"] == {"on": "cellA:cell:news"}
+
+
 def test_a_laptop_keeps_looking_when_redis_goes_and_comes(cell, ctl_env, closing):
     top = closing(Terminal(["top", *cell.look], ctl_env(), 24, 100))
     top.wait_screen(lambda lines: lines[0].startswith("nodebeat  2 of 2"), "the cell")
@@ -104,7 +139,9 @@ def test_what_goes_wrong_is_said(ctl, cell, tmp_path):
     assert done.returncode == USAGE and PASSWORD not in done.stderr
     done = ctl("watch", *cell.look, "--state", "cell:*")
     assert done.returncode == USAGE and "needs an agent" in done.stderr
-    assert ctl("nodes", "--user", "viewer").returncode == USAGE
+    assert ctl("nodes", "--user", "viewer").returncode == ctl("nodes", "--prefix", "cellA:").returncode == USAGE
+    done = ctl("nodes", *cell.look, "--prefix", "a*:")
+    assert done.returncode == USAGE and "--prefix 'a*:': a prefix is a name" in done.stderr
     admin = cell.client()
     admin.execute_command("ACL", "SETUSER", "viewer", "clearselectors")
     done = ctl("watch", *cell.look, "cell:*")
