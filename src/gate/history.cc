@@ -23,22 +23,11 @@ constexpr const char* kFields[] = {"cpu_percent", "memory_percent", "temperature
 // More than the agent takes for a reading.
 constexpr Duration kDeadline = std::chrono::seconds(6);
 
-// The value of `name` in "a=1&b=2". Names of nodes and ranges have nothing to decode.
-std::string_view in_query(std::string_view query, std::string_view name) {
-  while (!query.empty()) {
-    const std::string_view one = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(one.size() + 1, query.size()));
-    if (one.starts_with(name) && one.substr(name.size()).starts_with('=')) {
-      return one.substr(name.size() + 1);
-    }
-  }
-  return {};
-}
-
-std::optional<std::string> params_of(std::string_view query) {
-  const std::string_view node = in_query(query, "node");
+// Names of nodes and ranges have nothing to decode.
+std::optional<std::string> params_of(const http::Request& request) {
+  const std::string_view node = request.in_query("node").value_or("");
   const auto range = std::find_if(std::begin(kRanges), std::end(kRanges), [&](const Range& one) {
-    return one.name == in_query(query, "range");
+    return one.name == request.in_query("range");
   });
   if (!is_name(node) || range == std::end(kRanges)) return std::nullopt;
   std::string out;
@@ -58,7 +47,7 @@ History::Reading::Reading(History& all, std::string what)
       call(all.agent_, Delegate<void(const CallAnswer&)>::to<&Reading::on_answer>(this)) {}
 
 void History::handle(const http::Request& request, http::Reply&& reply) {
-  auto params = params_of(request.query);
+  auto params = params_of(request);
   if (!params) {
     return reply.send(
         {.status = 400, .body = "expected ?node=NAME&range=R, R being minutes, hour or day\n"});

@@ -32,16 +32,15 @@ size_t Request::count(std::string_view name) const {
   }));
 }
 
-bool Request::asks_for(std::string_view word) const {
+std::optional<std::string_view> Request::in_query(std::string_view name) const {
   std::string_view rest = query;
   while (!rest.empty()) {
-    const size_t end = rest.find('&');
-    const std::string_view part = rest.substr(0, end);
-    if (part.substr(0, part.find('=')) == word) return true;
-    if (end == std::string_view::npos) break;
-    rest.remove_prefix(end + 1);
+    const std::string_view part = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+    const size_t end = std::min(part.find('='), part.size());
+    if (part.substr(0, end) == name) return part.substr(std::min(end + 1, part.size()));
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace nb::http

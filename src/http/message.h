@@ -1,6 +1,7 @@
 // A request as a handler sees it, and what the handler answers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,8 +21,11 @@ struct Request {
   std::string_view header(std::string_view name) const;
   // How many headers of that name there are.
   size_t count(std::string_view name) const;
+  // The value of `name` in the query, as it was written: "1" of `?name=1`, empty of `?name`.
+  // Nothing if the query does not have it.
+  std::optional<std::string_view> in_query(std::string_view name) const;
   // Whether the query has the word, as `?verbose`, `?a=1&verbose` or `?verbose=1`.
-  bool asks_for(std::string_view word) const;
+  bool asks_for(std::string_view word) const { return in_query(word).has_value(); }
 };
 
 // Each has besides `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and, if it names no

@@ -85,6 +85,9 @@ TEST(HttpRequest, FindsWordsOfTheQuery) {
   EXPECT_TRUE(request.asks_for("a"));
   EXPECT_FALSE(request.asks_for("1"));
   EXPECT_FALSE(request.asks_for("verb"));
+  EXPECT_EQ(request.in_query("a"), "1");
+  EXPECT_EQ(request.in_query("verbose"), "");
+  EXPECT_FALSE(request.in_query("b"));
 }
 
 // --- a client and the server in one loop ------------------------------------------------------
