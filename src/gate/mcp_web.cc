@@ -10,7 +10,8 @@ namespace {
 using Handler = http::Router::Handler;
 
 void add_methods(http::Router& router, Handler handler) {
-  for (const char* method : {"POST", "GET", "DELETE"}) router.add(method, McpWeb::kPath, handler);
+  for (const char* method : mcp_http::Endpoint::kMethods)
+    router.add(method, McpWeb::kPath, handler);
 }
 
 }  // namespace

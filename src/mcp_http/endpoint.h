@@ -37,7 +37,8 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
   ~Endpoint();
 
-  // POST, GET and DELETE.
+  // For the router.
+  static constexpr const char* kMethods[] = {"POST", "GET", "DELETE"};
   void handle(const http::Request& request, http::Reply&& reply);
 
   // To all clients that want to know.

@@ -43,7 +43,7 @@ std::string printable(std::string_view text) {
 class Rig {
  public:
   Rig() {
-    for (const char* method : {"POST", "GET", "DELETE"}) {
+    for (const char* method : mcp_http::Endpoint::kMethods) {
       router_.add(method, "/mcp",
                   http::Router::Handler::to<&mcp_http::Endpoint::handle>(&endpoint_));
     }

@@ -249,7 +249,7 @@ class McpHttp : public testing::Test {
   }
   explicit McpHttp(bool fast = false, Limits limits = {})
       : loop_(clock_of(fast)), endpoint_(loop_, box_, limits) {
-    for (const char* method : {"POST", "GET", "DELETE"}) {
+    for (const char* method : Endpoint::kMethods) {
       router_.add(method, "/mcp", http::Router::Handler::to<&Endpoint::handle>(&endpoint_));
     }
     EXPECT_TRUE(server_.start());

@@ -20,7 +20,7 @@ int main() {
   mcp_http::Endpoint endpoint(loop, fixtures);
   fixtures.set_on_tools(Delegate<void()>::to<&mcp_http::Endpoint::tools_changed>(&endpoint));
   http::Router router;
-  for (const char* method : {"POST", "GET", "DELETE"}) {
+  for (const char* method : mcp_http::Endpoint::kMethods) {
     router.add(method, "/mcp", http::Router::Handler::to<&mcp_http::Endpoint::handle>(&endpoint));
   }
   http::Server server(loop, {}, http::Origins(),
