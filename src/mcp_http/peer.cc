@@ -54,6 +54,13 @@ http::Response Peer::head(std::string type) const {
   return head;
 }
 
+// Proxies must not collect what a stream says.
+http::Response Peer::stream_head() const {
+  http::Response response = head("text/event-stream");
+  response.headers.emplace_back("X-Accel-Buffering", "no");
+  return response;
+}
+
 void Peer::ask(const mcp::Message& message, http::Reply&& reply) {
   last_used_ = loop_.now();
   if (way_of(message.id) != nullptr) {
@@ -83,8 +90,7 @@ void Peer::drop_cancelled() {
 
 void Peer::open_stream(http::Reply&& reply) {
   last_used_ = loop_.now();
-  http::Response response = head("text/event-stream");
-  response.headers.emplace_back("X-Accel-Buffering", "no");
+  http::Response response = stream_head();
   response.body = kComment;
   for (const std::string& line : std::exchange(untold_, {})) response.body += event(line);
   stream_ = reply.open(std::move(response));
@@ -122,9 +128,7 @@ void Peer::answer(Way& way, const mcp::Outgoing& out) {
 
 void Peer::make_stream(Way& way) {
   if (!way.reply.is_wanted()) return;
-  http::Response response = head("text/event-stream");
-  response.headers.emplace_back("X-Accel-Buffering", "no");
-  way.stream = way.reply.open(std::move(response));
+  way.stream = way.reply.open(stream_head());
 }
 
 void Peer::tell_all(std::string_view line) {

@@ -68,6 +68,7 @@ class Peer {
   void drop_cancelled();
   void tell_all(std::string_view line);
   http::Response head(std::string type) const;
+  http::Response stream_head() const;
 
   uv::Loop& loop_;
   std::string name_;
