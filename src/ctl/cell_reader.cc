@@ -121,17 +121,24 @@ CellReader::Asked CellReader::ask(std::span<const std::string_view> command, int
   return asked;
 }
 
+CellReader::Asked CellReader::ask_for_watch(int64_t timeout_ms) {
+  const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", wire::kLeaseEnd};
+  return ask(command, timeout_ms);
+}
+
+Answer CellReader::failure(ExitCode code, const std::string& words) const {
+  return {code, 0, "redis " + printable(place_) + ": " + words};
+}
+
 Answer CellReader::fault(const Asked& asked) const {
-  const std::string where = "redis " + printable(place_) + ": ";
-  if (!asked.error.empty()) return {kRefusedByRedis, 0, where + asked.error};
-  if (!reader_.words().empty()) return {kAway, 0, where + printable(reader_.words())};
-  return {kTimeout, 0, where + "no answer in time"};
+  if (!asked.error.empty()) return failure(kRefusedByRedis, asked.error);
+  if (!reader_.words().empty()) return failure(kAway, printable(reader_.words()));
+  return failure(kTimeout, "no answer in time");
 }
 
 Answer CellReader::open() {
   // A question that any user may ask who may look at the cell.
-  const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", wire::kLeaseEnd};
-  const Asked asked = ask(command, options_.timeout_ms);
+  const Asked asked = ask_for_watch(options_.timeout_ms);
   if (!asked.answered || !asked.error.empty()) return fault(asked);
   watch_ = asked.text;
   return {};
@@ -139,8 +146,7 @@ Answer CellReader::open() {
 
 // Somebody watches the cell if the words of the watch change: each renewal counts on.
 void CellReader::look_at_watch(int64_t timeout_ms) {
-  const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", wire::kLeaseEnd};
-  const Asked asked = ask(command, timeout_ms);
+  const Asked asked = ask_for_watch(timeout_ms);
   const MonoTime now = clock_.now();
   if (asked.answered && asked.error.empty() && asked.text != watch_) {
     watch_ = asked.text;
@@ -169,7 +175,7 @@ Answer CellReader::status(const std::string& cursor, int64_t timeout_ms) {
   page_.reset();
   fleet_.ask({1, ++token_, fleet::Fleet::kMostNodes, cursor});
   if (!run_until([&] { return page_.has_value(); }, timeout_ms)) {
-    return {kTimeout, 0, "redis " + printable(place_) + ": the cell was not read in time"};
+    return failure(kTimeout, "the cell was not read in time");
   }
   return {kOk, 0, *page_};
 }
@@ -221,10 +227,9 @@ Answer CellReader::subscribe(const std::string& channel) {
   const bool settled =
       run_until([&] { return stage() == Stage::listening || stage() == Stage::refused; },
                 options_.timeout_ms);
-  const std::string where = "redis " + printable(place_) + ": ";
-  if (!settled) return {kTimeout, 0, where + "no answer in time"};
+  if (!settled) return failure(kTimeout, "no answer in time");
   if (stage() == Stage::refused) {
-    return {kRefusedByRedis, 0, where + "this user may not listen to " + printable(channel)};
+    return failure(kRefusedByRedis, "this user may not listen to " + printable(channel));
   }
   return {};
 }

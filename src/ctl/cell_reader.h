@@ -3,7 +3,6 @@
 // for it (fleet/, redis/), in this process: so both judge by the same leases, marks and healths.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -16,7 +15,6 @@
 #include "redis/reader.h"
 #include "redis/subscriber.h"
 #include "uv/loop.h"
-#include "uv/timer.h"
 
 namespace nb::ctl {
 
@@ -48,7 +46,6 @@ class CellReader final : public Source {
  private:
   // One question to Redis.
   struct Asked {
-    CellReader* reader = nullptr;
     bool done = false;
     bool answered = false;
     std::string error;               // of Redis
@@ -57,7 +54,11 @@ class CellReader final : public Source {
     void on_answer(const redis::ReaderAnswer& answer);
   };
   Asked ask(std::span<const std::string_view> command, int64_t timeout_ms);
+  Asked ask_for_watch(int64_t timeout_ms);
+  // What was not answered, or not as it should be.
   Answer fault(const Asked& asked) const;
+  // Words about this server.
+  Answer failure(ExitCode code, const std::string& words) const;
   template <class Done>
   bool run_until(Done done, int64_t timeout_ms);
   int turn(std::span<pollfd> more, int timeout_ms);
