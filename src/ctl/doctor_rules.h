@@ -19,7 +19,7 @@ struct ConfigCheck {
   bool readable = true;  // this user may read the file
   int exit = 0;          // -1: nodebeatd did not end by itself
   std::string file;      // empty: the defaults hold
-  std::string user;      // who asks
+  std::string user;      // the one who asks
   std::vector<std::string> lines;
 };
 

@@ -1,5 +1,5 @@
-// History: /history, the past beats of a node for the page's charts. The agent thins them; who asks
-// the same at the same time shares one answer.
+// History: /history, the past beats of a node for the page's charts. The agent thins them; browsers
+// that ask the same at the same time share one answer.
 #pragma once
 
 #include <memory>
