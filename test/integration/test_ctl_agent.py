@@ -365,11 +365,11 @@ def test_push(cell, ctl, say):
 
 
 def test_stroke(cell, ctl, say):
-    session = say(cell.agent, "stroke", "start", "--total", 40, "--scene", "table")
+    session = say(cell.agent, "stroke", "start", "--total", 40, "--scene", "table", "--stored")
     session = session.strip()
     assert re.fullmatch(r"stroke_ook_\d+_\d{6}", session)
     say(cell.agent, "stroke", "update", "--stroke", 10, "--pose", 3, "--length", 8,
-        "--left", "wipe")
+        "--left", "wipe", "--stored")
     key = f"stroke:progress:{session}"
     progress = json.loads(cell.redis.hget(key, "progress"))
     assert {k: progress[k] for k in ("stroke_idx", "pose_idx", "total_strokes", "stroke_length",
@@ -384,7 +384,7 @@ def test_stroke(cell, ctl, say):
 
     done = ctl(cell.agent, "stroke", "update", "--session", "stroke_ook_1_1", "--pose", 1)
     assert done.returncode == FOUND and f"that runs is {session}" in done.stderr
-    say(cell.agent, "stroke", "end")
+    say(cell.agent, "stroke", "end", "--stored")
     assert not json.loads(cell.redis.hget(key, "progress"))["is_executing"]
     assert cell.redis.pttl(key) > 0
     assert ctl(cell.agent, "stroke", "end").returncode == FOUND

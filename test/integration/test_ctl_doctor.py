@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from support import markdown
 from support.agent import ROOT, find_program, toml
 from support.ctl_fixtures import ctl, ctl_env, fake, follow, socket_path  # noqa: F401
 from support.fake_agent import HEALTH, INSPECT, STATS, Refusal
@@ -161,8 +162,8 @@ RULES = [path for room in ("ctl", "redis_admin", "audit", "gate") for path in so
 
 
 def sections():
-    return {re.sub(r"[^\w-]", "", line.lstrip("# ").lower().replace(" ", "-"))
-            for line in PAGE.read_text().splitlines() if line.startswith("## ")}
+    _title, *found = markdown.anchors(PAGE)
+    return set(found)
 
 
 def arguments(text, start):
