@@ -36,6 +36,12 @@ class Ask final : public Steps {
 
 }  // namespace
 
+Question get_question(std::string_view key) {
+  std::string params;
+  add_text(params, "key", key);
+  return {"state.get", '{' + params + '}'};
+}
+
 mcp::WorkPtr ask(Agent& agent, mcp::Reply reply, const Question& question, Show show,
                  Advise advise) {
   return std::make_unique<Ask>(agent, reply, question, std::move(show), std::move(advise));

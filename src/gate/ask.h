@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "gate/agent.h"
 #include "mcp/toolbox.h"
@@ -15,6 +16,8 @@ struct Question {
   bool writes = false;
   Duration deadline = std::chrono::seconds(3);
 };
+// state.get of this key.
+Question get_question(std::string_view key);
 
 // What a call's result means: an outcome (outcome.h).
 using Show = std::function<std::string(json::View result)>;

@@ -116,12 +116,6 @@ class ReadStatus final : public Read {
   }
 };
 
-Question get_question(std::string_view key) {
-  std::string params;
-  add_text(params, "key", key);
-  return {"state.get", '{' + params + '}'};
-}
-
 // First which sessions run, then each one's progress.
 class ReadProgress final : public Read {
  public:

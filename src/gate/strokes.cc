@@ -29,9 +29,7 @@ std::optional<uint64_t> take_number(std::string_view& name) {
 }  // namespace
 
 Question StrokeSearch::first() const {
-  std::string params;
-  add_text(params, "key", wire::kStrokesKey);
-  return {"state.get", '{' + params + '}'};
+  return get_question(wire::kStrokesKey);
 }
 
 std::optional<Question> StrokeSearch::take(const CallAnswer& answer) {

@@ -23,7 +23,8 @@ class StrokeSearch {
   using Sessions = std::map<std::string, Session>;
 
   Question first() const;
-  // The next question, or nothing: sessions() is complete, or `failed` says why it is not.
+  // The next question, or nothing: then sessions() has all that was found. A page that could not be
+  // read ends the search.
   std::optional<Question> take(const CallAnswer& answer);
 
   const Sessions& sessions() const { return sessions_; }

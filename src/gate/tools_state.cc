@@ -40,12 +40,6 @@ constexpr mcp::Argument kSetArguments[] = {
      .most = 31'536'000},
 };
 
-Question get_question(std::string_view key) {
-  std::string params;
-  add_text(params, "key", key);
-  return {"state.get", '{' + params + '}'};
-}
-
 std::string advice_for_get(const CallFailure& failure) {
   if (failure.name == "not_found")
     return "There is nothing under this key now: it was never set, or has expired.";
