@@ -28,16 +28,24 @@ std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
   return out;
 }
 
-// An event as tools tell it. What is no JSON is text, what is too long its size.
-std::string event_of(std::string_view channel, json::View params) {
+// Of what stands beside the data of an event: names and an id.
+constexpr size_t kRoomBesideData = 2048;
+
+// An event as tools tell it. What is no JSON is text, what is longer than `most` bytes its size.
+std::string event_of(std::string_view channel, json::View params, size_t most) {
   std::string out;
   add_text(out, "channel", channel);
-  const json::View event = params["event"];
-  if (event.exists()) add_raw(out, "data", event.raw());
-  if (const json::View text = params["text"]; text.exists()) add_raw(out, "data", text.raw());
-  if (const json::View size = params["omitted_bytes"]; size.exists()) {
+  const json::View text = params["text"];
+  const json::View data = text.exists() ? text : params["event"];
+  const json::View size = params["omitted_bytes"];
+  if (size.exists()) {
     add_raw(out, "data", "null");
     add_raw(out, "omitted_bytes", size.raw());
+  } else if (data.raw().size() > most) {
+    add_raw(out, "data", "null");
+    add_integer(out, "omitted_bytes", static_cast<int64_t>(data.raw().size()));
+  } else if (data.exists()) {
+    add_raw(out, "data", data.raw());
   }
   for (const char* name : {"pattern", "id", "node", "remote"}) {
     if (const json::View more = params[name]; more.exists()) add_raw(out, name, more.raw());
@@ -98,7 +106,8 @@ void EventReader::on_event(const AgentEvent& event) {
   }
   const json::View params = event.params;
   if (!wish_.node.empty() && params["node"].string(scratch_).value_or("") != wish_.node) return;
-  take(event_of(event.channel, params), params["id"].string(scratch_).value_or(""));
+  take(event_of(event.channel, params, wish_.most_bytes - kRoomBesideData),
+       params["id"].string(scratch_).value_or(""));
 }
 
 // Of the past the latest events count, so older ones make room; of the present the first, and the
@@ -116,16 +125,12 @@ void EventReader::take(std::string event, std::string_view id) {
     heard_.events.erase(heard_.events.begin());
     ++heard_.left_out;
   }
-  if (bytes_ > wish_.most_bytes) {
+  if (bytes_ > wish_.most_bytes && !heard_.events.empty()) {
     ++heard_.left_out;
-    if (!of_past && !heard_.events.empty()) {
-      is_full_ = true;
-      return done_.request();
-    }
-    bytes_ -= event.size() + 1;  // too long for any answer: it is passed over
-  } else {
-    heard_.events.push_back(std::move(event));
+    is_full_ = true;
+    return done_.request();
   }
+  heard_.events.push_back(std::move(event));
   if (!id.empty()) heard_.cursor = id;
   if (!of_past && heard_.events.size() == wish_.most) {
     is_full_ = true;

@@ -81,7 +81,12 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
   std::optional<LogLevel> level;
   optind = 0;  // glibc: begin anew
   for (;;) {
-    const int flag = getopt_long(argc, argv, kNoShortOptions, kOptions, nullptr);
+    int option = 0;
+    const int flag = getopt_long(argc, argv, kNoShortOptions, kOptions, &option);
+    // As of a variable that is not set: no option has a meaning for that.
+    if (flag >= kSocket && optarg != nullptr && *optarg == '\0') {
+      return usage("--" + std::string(kOptions[option].name) + " needs a value");
+    }
     if (flag == -1) {
       if (optind >= argc) break;
       const std::string word = argv[optind++];

@@ -220,6 +220,24 @@ def test_a_cursor_goes_on_without_a_gap(mcp, cell):
     assert wrong["error"] == "invalid_params"
 
 
+@pytest.mark.parametrize("size", [16_000, 30_000, 60_000])
+def test_an_event_that_is_too_long_for_an_answer_is_told_by_its_size(mcp, cell, size):
+    cursor = mcp.tool("subscribe_events", channels=["a:b"], timeout=0)["cursor"]
+    for text in ("before", "x" * size, "y" * size, "after"):
+        cell.client.call("event.publish", channel="a:b", event={"text": text}, ack="stored")
+    got = []
+    while len(got) < 4:
+        part = mcp.tool("subscribe_events", channels=["a:b"], timeout=10, cursor=cursor)
+        assert part["events"]
+        got += part["events"]
+        cursor = part["cursor"]
+    told = [len(e["data"]["text"]) if e["data"] else e["omitted_bytes"] for e in got]
+    cut = size > 18_000
+    assert told == [6, *[size + (11 if cut else 0)] * 2, 5]
+    recent = mcp.tool("recent_events", channels=["a:b"])["events"]
+    assert recent[-1]["data"]["text"] == "after" and len(recent) == (4 if cut else 2)
+
+
 def test_waiting_ends_with_the_first_event(mcp, cell):
     asked = mcp.request("tools/call", name="subscribe_events", arguments={"channels": ["a:b"], "timeout": 50})
     wait_until(lambda: any(c["name"] == "nodebeat-gate events" and c["subscriptions"]

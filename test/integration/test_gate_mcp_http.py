@@ -113,6 +113,8 @@ def test_a_token_that_others_may_read_is_none(cell, tmp_path, token_file):
     token_file.unlink()
     assert begins(*local, *guarded).returncode == 66
     assert begins(*guarded).returncode == 64 and begins("--http-mcp").returncode == 64
+    unset = begins(*local, "--mcp-token-file", "")
+    assert unset.returncode == 64 and "--mcp-token-file needs a value" in unset.stderr
     remote = begins("--http", "0.0.0.0:0", "--http-remote", "--http-mcp")
     assert remote.returncode == 64 and "--mcp-token-file" in remote.stderr
 
