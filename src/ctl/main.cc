@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "ctl/commands.h"
 #include "ctl/completion.h"
 #include "ctl/duration.h"
@@ -92,9 +93,20 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   paused->excludes(resumed);
 }
 
+// As of a variable of the shell that is not set.
+std::string empty_fault(const std::string& value) {
+  return value.empty() ? "needs a value" : std::string();
+}
+
+std::string count_fault(const std::string& value) {
+  return parse_number<uint32_t>(value).value_or(0) > 0 ? std::string()
+                                                       : "expected a whole number from 1 on";
+}
+
 void add_redis_address(CLI::App* app, Commands& c) {
   auto* url = app->add_option("--redis", c.redis.url,
-                              "look into that Redis, without an agent: redis://[user@]host[:port]");
+                              "look into that Redis, without an agent: redis://[user@]host[:port]")
+                  ->check(empty_fault, "", "");
   app->add_option("--user", c.redis.user, "user there (viewer, if there is a password)")
       ->needs(url);
   app->add_option("--password-file", c.redis.password_file, "file with the user's password")
@@ -112,8 +124,10 @@ void add_looking(CLI::App& app, Commands& c) {
   auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q ends it");
   top->add_flag("--once", c.once, "show it once, in plain lines");
   auto* doctor = app.add_subcommand("doctor", "find out what is wrong, and what to do");
-  doctor->add_option("--config", c.config,
-                     "configuration file to check, instead of the agent's usual one");
+  doctor
+      ->add_option("--config", c.config,
+                   "configuration file to check, instead of the agent's usual one")
+      ->check(empty_fault, "", "");
   auto* watch = app.add_subcommand("watch", "print messages as they come");
   watch
       ->add_option("PATTERN", c.patterns,
@@ -121,7 +135,8 @@ void add_looking(CLI::App& app, Commands& c) {
       ->required()
       ->expected(1, 64);
   watch->add_flag("--state", c.state, "print the values of keys, and how they change");
-  watch->add_option("--count", c.count, "end after so many messages, or changes");
+  watch->add_option("--count", c.count, "end after so many messages, or changes")
+      ->check(count_fault, "", "");
   for (auto* one : {nodes, top, watch}) add_redis_address(one, c);
 }
 
