@@ -58,13 +58,8 @@ class HistoryOperation final : public Operation {
   }
 
   void put(int64_t ms, redis::Reply fields) {
-    std::string_view health = "{}";
-    for (size_t i = 0; i + 1 < fields.size(); i += 2) {
-      if (fields[i].text() == "health"sv && fleet::is_health(fields[i + 1].text())) {
-        health = fields[i + 1].text();
-      }
-    }
-    const json::View members = json::View::of(health);
+    const std::string_view health = redis::field_of(fields, "health");
+    const json::View members = json::View::of(fleet::is_health(health) ? health : "{}"sv);
     if (told_ > 0) out_ += ',';
     json::Writer json(out_);
     json.begin_array().integer(ms);

@@ -34,13 +34,6 @@ constexpr rpc::Param kAfter{"after", rpc::ParamKind::object};
 constexpr rpc::Param kMark{"mark", rpc::ParamKind::plain, false, 1, 64};
 constexpr auto kReplayParams = rpc::takes(kLast, kSince, kAfter, kMark);
 
-std::string_view field(redis::Reply fields, std::string_view name) {
-  for (size_t i = 0; i + 1 < fields.size(); i += 2) {
-    if (fields[i].text() == name) return fields[i + 1].text();
-  }
-  return {};
-}
-
 wire::StreamId id_of(redis::Reply entry) {
   return wire::parse_stream_id(entry[0].text()).value_or(wire::StreamId{});
 }
@@ -53,7 +46,7 @@ int64_t number_in(redis::Reply info, std::string_view name) {
 }
 
 wire::StreamId id_in(redis::Reply info, std::string_view name) {
-  return wire::parse_stream_id(field(info, name)).value_or(wire::StreamId{});
+  return wire::parse_stream_id(redis::field_of(info, name)).value_or(wire::StreamId{});
 }
 
 bool is_no_stream(redis::Reply info) {
@@ -390,11 +383,11 @@ void Replay::on_last(redis::Reply reply) {
     search_end_ = "(" + place.first.text();
     if (!source.proof) source.place = place.first;  // the newest of this stream
     source.proof = true;
-    const std::string_view channel = field(entry[1], "channel");
+    const std::string_view channel = redis::field_of(entry[1], "channel");
     if (find(channel) == nullptr) continue;
     // Its message may be on its way, and is no unrecorded one.
     if (source.node != parts_.own_node) {
-      match_.on_entry(channel, field(entry[1], "event"), age_of(place.first, now), now);
+      match_.on_entry(channel, redis::field_of(entry[1], "event"), age_of(place.first, now), now);
     }
     if (newest_.size() == start_.last) {
       if (newest_.front() > place) {
@@ -503,8 +496,8 @@ void Replay::on_page(redis::Reply reply) {
     source.has_more = of_source.size() > page_entries_;
     active += of_source.size() > 1;
     for (const redis::Reply entry : of_source) {
-      const std::string_view channel = field(entry[1], "channel");
-      const std::string_view payload = field(entry[1], "event");
+      const std::string_view channel = redis::field_of(entry[1], "channel");
+      const std::string_view payload = redis::field_of(entry[1], "event");
       bytes += channel.size() + payload.size() + 64;
       if (id_of(entry) > source.place) entries.push_back({id_of(entry), i, channel, payload});
     }

@@ -1,7 +1,6 @@
 #include "gate/strokes.h"
 
 #include "base/name.h"
-#include "base/text.h"
 #include "gate/outcome.h"
 #include "wire/keys.h"
 
@@ -16,14 +15,6 @@ Question page_from(std::string_view cursor) {
   add_integer(params, "limit", 1000);
   if (!cursor.empty()) add_text(params, "cursor", cursor);
   return {"state.list", '{' + params + '}'};
-}
-
-std::optional<uint64_t> take_number(std::string_view& name) {
-  const size_t at = name.rfind('_');
-  if (at == name.npos) return std::nullopt;
-  const auto number = parse_number<uint64_t>(name.substr(at + 1));
-  if (number) name = name.substr(0, at);
-  return number;
 }
 
 }  // namespace
@@ -60,7 +51,7 @@ void StrokeSearch::take_list(json::View by_node) {
 void StrokeSearch::take_key(std::string_view key) {
   if (!key.starts_with(kPrefix)) return;
   std::string_view node = key.substr(kPrefix.size());
-  const auto seconds = take_number(node);
+  const auto seconds = wire::take_stroke_number(node);
   if (!seconds || !is_name(node)) return;
   constexpr uint64_t kYear2001 = 1'000'000'000;  // since then, seconds have ten digits
   if (*seconds < kYear2001) return;

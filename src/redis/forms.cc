@@ -4,6 +4,7 @@
 
 #include "base/name.h"
 #include "base/text.h"
+#include "wire/keys.h"
 
 namespace nb::redis {
 
@@ -11,15 +12,6 @@ using namespace std::string_view_literals;  // built for size, only these know t
 namespace {
 
 constexpr int64_t kYear10000 = 253402300800;  // in seconds since 1970: the last that has its form
-
-// "_1700000000" at the end of `name`, which loses it.
-std::optional<uint64_t> take_number(std::string_view& name) {
-  const size_t at = name.rfind('_');
-  if (at == name.npos) return std::nullopt;
-  const auto number = parse_number<uint64_t>(name.substr(at + 1));
-  if (number) name = name.substr(0, at);
-  return number;
-}
 
 }  // namespace
 
@@ -53,6 +45,13 @@ bool is_entries(Reply reply) {
   return reply.is_array() && std::ranges::all_of(reply.elements(), [](Reply entry) {
            return entry.size() == 2 && entry[0].is_string() && entry[1].is_array();
          });
+}
+
+std::string_view field_of(Reply fields, std::string_view name) {
+  for (size_t i = 0; i + 1 < fields.size(); i += 2) {
+    if (fields[i].text() == name) return fields[i + 1].text();
+  }
+  return {};
 }
 
 // An entry's id begins with the milliseconds since 1970 at which Redis took the entry (XADD,
@@ -93,13 +92,13 @@ std::optional<std::string_view> behind(std::string_view prefix, std::string_view
 std::optional<SessionName> read_session_name(std::string_view name) {
   auto rest = behind("stroke_"sv, name);
   if (!rest) return std::nullopt;
-  const auto last = take_number(*rest);
+  const auto last = wire::take_stroke_number(*rest);
   if (!last) return std::nullopt;
   SessionName session;
   session.seconds = *last;
   // A node's name may end in _{number} as well: microseconds have six digits, seconds have ten.
   if (name.size() > 7 && name[name.size() - 7] == '_') {
-    if (const auto seconds = take_number(*rest)) {
+    if (const auto seconds = wire::take_stroke_number(*rest)) {
       session.seconds = *seconds;
       session.microseconds = *last;
     }

@@ -33,6 +33,9 @@ std::optional<std::string_view> read_type(Reply reply);
 // Whether the reply is a list of entries (XREVRANGE), which may be empty.
 bool is_entries(Reply reply);
 
+// The value behind a name in a list of names and values (an entry, XINFO); empty if there is none.
+std::string_view field_of(Reply fields, std::string_view name);
+
 // When Redis took the newest entry of a stream (XREVRANGE ... COUNT 1).
 std::optional<WallTime> read_newest_entry(Reply reply);
 

@@ -60,6 +60,13 @@ std::string stroke_progress_key(std::string_view session) {
 std::string stroke_history_stream(std::string_view session) {
   return join("stream:stroke_history:", session);
 }
+std::optional<uint64_t> take_stroke_number(std::string_view& name) {
+  const size_t at = name.rfind('_');
+  if (at == name.npos) return std::nullopt;
+  const auto number = parse_number<uint64_t>(name.substr(at + 1));
+  if (number) name = name.substr(0, at);
+  return number;
+}
 std::string error_events_channel(std::string_view category) {
   return join("error:events:", category);
 }

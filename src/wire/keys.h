@@ -1,6 +1,8 @@
 // Names of keys and channels in Redis. The rule for the names of nodes in them is in base/name.h.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +20,9 @@ std::string other_events_stream(std::string_view node);
 std::string robot_state_key(std::string_view node);           // HASH, "state", "last_updated"
 std::string stroke_progress_key(std::string_view session);    // HASH, field "progress"
 std::string stroke_history_stream(std::string_view session);  // STREAM
+// The number at the end of a session's name (stroke_{node}_{seconds}), which is taken away from
+// `name` with its '_'.
+std::optional<uint64_t> take_stroke_number(std::string_view& name);
 std::string error_events_channel(std::string_view category);  // pub/sub
 inline constexpr std::string_view kRobotEventsChannel = "robot:events";
 inline constexpr std::string_view kNodeEventsPrefix = "node:events:";  // of node_events_channel()

@@ -134,6 +134,13 @@ TEST(RedisForms, ALineOfInfo) {
   EXPECT_FALSE(find_in_info("", "x"));
 }
 
+TEST(RedisForms, TheValueOfAField) {
+  const Read entry("*5\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\na\r\n$4\r\nlast\r\n");
+  EXPECT_EQ(field_of(*entry, "a"), "1");
+  EXPECT_EQ(field_of(*entry, "b"), "a");
+  for (const char* none : {"1", "last", ""}) EXPECT_EQ(field_of(*entry, none), "") << none;
+}
+
 TEST(RedisForms, WhatStandsBehindAPrefix) {
   EXPECT_EQ(behind("node:health:", "node:health:a"), "a");
   for (const char* bad :

@@ -331,6 +331,17 @@ TEST(Keys, AreTheSchemasAndOurs) {
   EXPECT_EQ(kStrokesKey, "nodebeat:strokes");
 }
 
+TEST(Keys, TheNumberAtTheEndOfASessionIsTakenAway) {
+  std::string_view name = "stroke_arm_2_1700000000";
+  EXPECT_EQ(take_stroke_number(name), 1'700'000'000u);
+  EXPECT_EQ(name, "stroke_arm_2");
+  for (const std::string_view other : {"", "hog", "hog_", "hog_1x", "hog_-1"}) {
+    name = other;
+    EXPECT_FALSE(take_stroke_number(name)) << other;
+    EXPECT_EQ(name, other);
+  }
+}
+
 TEST(Keys, WhatOthersParseIsReserved) {
   for (const char* key : {"node:health:hog", "robot:state:hog", "stroke:progress:s", "stream:x",
                           "session:1", "nodebeat:nodes", "node:"}) {
