@@ -77,12 +77,11 @@ void ConfigView::on_read() {
   const Result<config::Loaded>& loaded = *reading->loaded;
   std::string out;
   json::Writer json(out);
-  json.begin_object();
-  std::string files;
+  json.begin_object().key("files").begin_array();
   if (loaded) {
-    for (const std::string& file : loaded->files) files += file + '\n';
+    for (const std::string& file : loaded->files) json.string(file);
   }
-  put_lines(json, "files", files);
+  json.end_array();
   put_lines(json, "faults", loaded ? std::string_view() : loaded.error().message);
   put_lines(json, "warnings", loaded ? warnings_of(*loaded) : std::string());
   json.end_object();
