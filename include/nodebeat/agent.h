@@ -66,9 +66,8 @@ enum {
 
 /*
  * How to make an agent. Begin with NB_AGENT_OPTIONS_INIT, which sets `size` and zeroes the rest. A
- * member that is NULL or 0 is not set. Later
- * versions append members: a shorter struct of an older program is accepted, and so is a longer
- * one, if what this version does not know in it is zero.
+ * member that is NULL or 0 is not set. Later versions append members: a shorter struct of an older
+ * program is accepted, and so is a longer one, if what this version does not know in it is zero.
  */
 typedef struct nb_agent_options {
   uint32_t size;  /* sizeof(nb_agent_options) */

@@ -18,7 +18,8 @@ namespace nb::agent {
 namespace {
 
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
-// Within that time two clocks that differ by 100 ppm drift 6 ms apart.
+// INFO tells the time, too, for a user that may not ask for TIME: meanwhile two clocks that differ
+// by 100 ppm drift 6 ms apart.
 constexpr Duration kInfoAge = std::chrono::minutes(1);
 // How long a node may be missing in the list of nodes, and so be watched by nobody.
 constexpr Duration kRegisterAge = std::chrono::seconds(10);

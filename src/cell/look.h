@@ -1,6 +1,5 @@
 // Look: how the nodes of the cell and the server are: health.get, system.status, node.history,
-// redis.inspect; and
-// node.forget, for a node that is gone for good.
+// redis.inspect; and node.forget, for a node that is gone for good.
 #pragma once
 
 #include <string>

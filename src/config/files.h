@@ -1,7 +1,6 @@
 // Which files a configuration is read from: one, and the operator's own beside it.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 

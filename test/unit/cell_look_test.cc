@@ -1,5 +1,4 @@
-// Unit tests of cell/look: health.get, system.status, node.history, node.forget,
-// redis.inspect.
+// Unit tests of cell/look: health.get, system.status, node.history, node.forget, redis.inspect.
 #include "unit/cell_fixture.h"
 
 namespace nb::cell {
