@@ -277,6 +277,22 @@ TEST_F(SlotSharesTest, StoredValuesOfClientsThatHaveGoneAreForgottenLikeOthers) 
   EXPECT_LE(shares().bytes(), 100'000u);
 }
 
+TEST_F(SlotSharesTest, OfAUsersClientsThatHaveGoneAllThatRedisHasCountsTogether) {
+  make({100'000, 100'000});
+  box().connection_opened();
+  for (Owner owner = 1; owner <= 2; ++owner) {
+    box().client_came(owner, 1000);
+    flood(owner, 20);
+    box().client_gone(owner, 1000);
+  }
+  flood(3, 30);
+  for (int i = 0; count_of(1, 20) == 20 && count_of(3, 30) == 30; ++i) {
+    ASSERT_EQ(set(4, key_of(4, i)), Put::accepted) << i;
+    store();
+  }
+  EXPECT_EQ(count_of(3, 30), 30) << "less than what both of the others have left";
+}
+
 TEST_F(SlotSharesTest, TheAgentsOwnAreNeitherRefusedNorForgotten) {
   test::Filler fill_own{box(), kStart};
   for (int i = 0; i < 50; ++i) fill_own.hash("own" + std::to_string(i), "1");

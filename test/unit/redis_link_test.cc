@@ -228,6 +228,35 @@ TEST_F(LinkTest, AMissingXaddCostsTheHistoryNotTheHealth) {
   EXPECT_TRUE(outbox_.drained());
 }
 
+TEST_F(LinkTest, OnlyABeatThatHasThePartTellsWhetherRedisTakesIt) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  const auto beat = [&](std::string_view entry, std::string_view message, std::string_view answer) {
+    const outbox::FieldView field{"health", "{1}"};
+    const outbox::SlotUpdate slot{.key = "node:health:hog", .fields = {&field, 1}, .echo = true};
+    test::Filler{outbox_, loop_.loop().now()}.put(&slot, entry, message, 0);
+    const int stored = watch_.stored;
+    link_->wake();
+    ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("EXEC\r\n"); }));
+    redis_.forget();
+    redis_.send(answer);
+    ASSERT_TRUE(loop_.run_until([&] { return watch_.stored == stored + 1; }));
+  };
+  beat("", "m",
+       "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$-1\r\n:1\r\n-NOPERM no channel\r\n");
+  EXPECT_EQ(watch_.count("refuses messages on this node's channel"), 1);
+  beat("", "", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$-1\r\n:1\r\n");
+  EXPECT_EQ(watch_.count("again"), 0);
+  beat("h", "", "-NOPERM no multi\r\n$-1\r\n:1\r\n$3\r\n1-0\r\n-ERR EXEC without MULTI\r\n");
+  EXPECT_EQ(watch_.count("refuses what belongs together as one transaction"), 1);
+  beat("", "m", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$-1\r\n:1\r\n:0\r\n");
+  EXPECT_EQ(watch_.count("takes messages on this node's channel again"), 1);
+  EXPECT_EQ(watch_.count("takes what belongs together as one transaction again"), 1);
+}
+
 TEST_F(LinkTest, AServerThatRefusesTheOnlyEventIsNotTakenForOneThatStores) {
   test::Filler{outbox_, loop_.loop().now()}.event({}, "m");
   LinkOptions quiet = options();
