@@ -443,12 +443,20 @@ TEST_F(CellReplay, WhereReadingIsRefusedLiveEventsComeAllTheSame) {
             gap("stream:events:ook:c", "0-0") + gap("stream:events:ook", "0-0") + kLive);
 }
 
-TEST_F(CellReplay, AStreamThatCannotBeReadIsToldOnceAndReadAgainLater) {
-  connect();
-  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
-  EXPECT_EQ(subscribe(), "{}");
-  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
-  store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+class CellReplayRefused : public CellReplay {
+ protected:
+  // After one event, Redis refuses to read the stream.
+  void hear_one_and_refuse_the_stream() {
+    connect();
+    store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
+    EXPECT_EQ(subscribe(), "{}");
+    EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
+    store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+  }
+};
+
+TEST_F(CellReplayRefused, AStreamThatCannotBeReadIsToldOnceAndReadAgainLater) {
+  hear_one_and_refuse_the_stream();
   store.publish("c", R"({"i":1})");
   EXPECT_EQ(without_times(heard_until("true}}")),
             gap("stream:events:ook:c", "5-0") + gap("stream:events:ook", "0-0") + kLive);
@@ -463,12 +471,8 @@ TEST_F(CellReplay, AStreamThatCannotBeReadIsToldOnceAndReadAgainLater) {
   EXPECT_EQ(heard_until("\"ook\"}}"), kSecond);
 }
 
-TEST_F(CellReplay, WhatCameWhileItsStreamCouldNotBeReadDoesNotComeAgain) {
-  connect();
-  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
-  EXPECT_EQ(subscribe(), "{}");
-  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
-  store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+TEST_F(CellReplayRefused, WhatCameWhileItsStreamCouldNotBeReadDoesNotComeAgain) {
+  hear_one_and_refuse_the_stream();
   store.publish("c", R"({"i":2})");
   heard_until("true}}");
   clock.ahead += 30s;
@@ -482,12 +486,8 @@ TEST_F(CellReplay, WhatCameWhileItsStreamCouldNotBeReadDoesNotComeAgain) {
   EXPECT_EQ(heard_until("\"5-3\",\"node\":\"ook\"}}"), third + "\n") << "it came only twice";
 }
 
-TEST_F(CellReplay, AStreamThatCouldNotBeReadIsReadAgainThoughNobodyTellsOfIt) {
-  connect();
-  store.answer("XREAD", page({entry("5-0", R"({"i":1})")}));
-  EXPECT_EQ(subscribe(), "{}");
-  EXPECT_EQ(heard_until("\"ook\"}}"), kFirst);
-  store.answer("XREAD", "-WRONGTYPE Operation against a key\r\n");
+TEST_F(CellReplayRefused, AStreamThatCouldNotBeReadIsReadAgainThoughNobodyTellsOfIt) {
+  hear_one_and_refuse_the_stream();
   clock.longest_wait = 20s;
   store.publish("c", R"({"i":1})");
   heard_until("true}}");
