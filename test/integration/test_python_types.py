@@ -5,7 +5,11 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from support.python_package import SOURCE, environment
+
+pytestmark = pytest.mark.time_limit(180)  # mypy without a cache
 
 USER = """
 import asyncio
@@ -32,7 +36,7 @@ async def other() -> None:
 def mypy(*args, cwd):
     command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--cache-dir", "/dev/null", *map(str, args)]
     env = environment(MYPYPATH=SOURCE)
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=170)
 
 
 def test_the_package_is_typed_strictly(tmp_path):

@@ -27,7 +27,7 @@ def asked(redis, *names):
     return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in names)
 
 
-@pytest.mark.time_limit(90)
+@pytest.mark.time_limit(180)
 def test_a_thousand_nodes_and_64_clients_at_once(redis_server, make_agent, steady, connect, sanitized):
     agent = make_agent(redis_server.url(), settings={
         "socket.max_clients": 96, "socket.max_clients_per_user": 90})
