@@ -113,10 +113,14 @@ class Ipc : public testing::Test {
     return lines_of(client, lines);
   }
   std::string lines_of(SocketClient& client, long lines) {
+    size_t seen = 0;
+    long ended = 0;
     EXPECT_TRUE(loop.run_until([&] {
       const std::string& got = client.received();
-      return std::count(got.begin(), got.end(), '\n') >= lines;
-    })) << client.received();
+      ended += std::count(got.begin() + static_cast<ptrdiff_t>(seen), got.end(), '\n');
+      seen = got.size();
+      return ended >= lines;
+    })) << client.received().substr(0, 1000);
     return client.take();
   }
   // What a new client gets for this text until it is closed.
