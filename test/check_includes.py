@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Fails if a room of src/ includes what src/README.md does not allow it.
+"""Fails if a room of src/ includes what src/README.md does not allow it, or has no README of its own.
 
 First it proves on small trees of its own, one for each rule, that it can fail.
 """
@@ -57,6 +57,8 @@ def check(root):
         if room.name not in table:
             findings.append(f"src/{room.name}/: not in the table of src/README.md")
             continue
+        if not (room / "README.md").exists():
+            findings.append(f"src/{room.name}/: its decisions belong into a README.md of its own")
         allowed = table[room.name] | {room.name}
         for path in sources(room):
             for line, quoted, target in includes(path):
@@ -87,6 +89,7 @@ README = """
 """
 FINE = {
     "src/README.md": README,
+    **{f"src/{room}/README.md": "" for room in ("base", "wire", "agent", "ctl")},
     "src/base/a.h": '#include <string>\n#include "base/b.h"\n',
     "src/base/b.h": "// nothing\n",
     "src/wire/w.cc": '#include "base/a.h"\n',
@@ -106,6 +109,7 @@ BROKEN = {
     "without a room": {"src/wire/w.cc": '#include "w.h"\n'},
     "a file that is not there": {"src/wire/w.cc": '#include "base/gone.h"\n'},
     "a public header that needs a room": {"include/nodebeat/agent.h": '#include "base/a.h"\n'},
+    "a room without a README": {"src/wire/README.md": None},
     "a circle in the table": {
         "src/README.md": README.replace("| `base/` | things | |", "| `base/` | things | wire |")
     },
@@ -116,6 +120,8 @@ def findings_in(files):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, text in files.items():
+            if text is None:
+                continue
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         try:
@@ -143,7 +149,7 @@ def main():
     for finding in findings:
         print(finding)
     if not findings:
-        print("every room includes only what src/README.md allows")
+        print("every room has a README and includes only what src/README.md allows")
     return 1 if findings else 0
 
 
