@@ -1,6 +1,6 @@
 // ConfigView: agent.config, which reads the configuration again, as a reload would, and tells what
-// a reload would say of it. The agent's own eyes count: who asks may not read what the agent may,
-// or the other way round. Nothing is changed.
+// a reload would say of it. The agent reads the files itself, since the caller may have rights that
+// the agent lacks, or the other way round. Nothing is changed.
 #pragma once
 
 #include <memory>

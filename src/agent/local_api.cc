@@ -455,7 +455,7 @@ void LocalApi::hello(rpc::Call& call) {
   if (const auto name = call[kName].string(scratch)) client->name = *name;
   const json::View will = call[kWill];
   if (will.is(json::View::Type::array)) {
-    // By the new name: a will may say who has left it.
+    // Checked under the new name, since a will may contain the name of its client.
     if (const auto error = check_will(call.who, will)) {
       client->name = name_before;
       return call.refuse(*error);

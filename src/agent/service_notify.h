@@ -23,7 +23,7 @@ class ServiceNotify {
   // WATCHDOG_USEC, or zero.
   ServiceNotify(std::string_view socket, Duration watchdog_interval);
 
-  // `on_waiting` is called when a message could not be sent: flush() is to be called in a while.
+  // `on_waiting` is called when a message could not be sent: call flush() a little later.
   void set_on_waiting(Delegate<void()> on_waiting) { on_waiting_ = on_waiting; }
 
   void ready() { send(kReady, "READY=1"); }

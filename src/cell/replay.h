@@ -50,7 +50,7 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start);
 
 class Replay;
 
-// To whom a replay tells what it has read.
+// Is told what a replay has read.
 class ReplayHost {
  public:
   struct Event {

@@ -102,8 +102,8 @@ void Robot::update(rpc::Call& call) {
   bool taken;
   if (is_due(last_event_, config_.event_interval, now)) {
     write_event();
-    // It is one in a while, however many updates there are; and the state, which it takes along, is
-    // not to wait behind other clients' messages.
+    // This event is sent once an interval, however many updates there are. The state that goes with
+    // it must not wait behind other clients' messages.
     call.urgent |= config_.event_interval > Duration::zero();
     taken = events_.send(call, {wire::kRobotEventsChannel, event_, max_age_}, &slot,
                          samples ? &sample : nullptr);

@@ -39,8 +39,8 @@ int result_of_refusal(int32_t code);
 // An integer as the agent writes codes, and gives back ids; false for anything else.
 bool read_integer(std::string_view text, int64_t& value);
 
-// Enough of the beginning of a line to tell who has to handle it. The bytes may be anything, also a
-// part of a line.
+// Enough of the beginning of a line to tell which part has to handle it. The bytes may be anything,
+// also a part of a line.
 struct LineHead {
   bool event = false;  // a message of a subscription or a watch, or a gap
   int64_t id = 0;      // of an answer to a call of ours, or 0

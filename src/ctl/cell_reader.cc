@@ -137,7 +137,7 @@ Answer CellReader::fault(const Asked& asked) const {
 }
 
 Answer CellReader::open() {
-  // A question that any user may ask who may look at the cell.
+  // Each user with the right to look at the cell may ask this question.
   const Asked asked = ask_for_watch(options_.timeout_ms);
   if (!asked.answered || !asked.error.empty()) return fault(asked);
   watch_ = asked.text;

@@ -157,8 +157,8 @@ void WatchClaim::not_written(MonoTime now) {
   write_at_ = holding_ ? std::max(write_at_, now) : MonoTime::max();
 }
 
-// The server is there and does not take it: it has become a replica, is out of memory, or may not
-// be written to by this user. So it does not take leases either, perhaps, and who is silent is not
+// The server is there and refuses the write: the server has become a replica, is out of memory, or
+// does not let this user write. Perhaps the server refuses leases as well, so a silent node is not
 // lost.
 void WatchClaim::refused(MonoTime now, Duration pause) {
   if (!writes()) return;

@@ -1,7 +1,8 @@
 // Agent: one connection to the agent's Unix socket, on the gate's loop. It dials, says hello, dials
 // again after a loss, and restores what is listened to.
 //
-// Who asks has an AgentCall as a member, who listens an AgentListener. Both end with their owner.
+// A part that asks has an AgentCall as a member, a part that listens has an AgentListener. Both end
+// with their owner.
 // The callbacks may make and destroy calls and listeners, but not the Agent.
 #pragma once
 

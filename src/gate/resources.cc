@@ -302,8 +302,8 @@ class Complete final : public Steps {
 
 // --- watching
 
-// What of the cell's messages concerns a resource; and where no message tells of a change, a look
-// once in a while.
+// Follows those of the cell's messages that concern a resource. Where no message tells of a change,
+// the resource is read from time to time.
 class Watch final : public mcp::Work {
  public:
   static constexpr Duration kLook = 2s;
