@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Fails if a room of src/ includes what src/README.md does not allow it, or has no README of its own.
+"""Fails if a room of src/ includes what src/README.md does not allow it, or has no README of its own,
+or puts an event together outside of wire/.
 
 First it proves on small trees of its own, one for each rule, that it can fail.
 """
@@ -13,6 +14,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)/` \|[^|]*\|([^|]*)\|\s*$", re.MULTILINE)
 PUBLIC = "nodebeat"  # the folder of the public headers, "include" in the table
 SOURCES = (".h", ".cc", ".c")
+EVENT = '"{\\"type\\":'  # how every event's JSON begins, in a literal
 
 
 def read_table(readme):
@@ -61,6 +63,8 @@ def check(root):
             findings.append(f"src/{room.name}/: its decisions belong into a README.md of its own")
         allowed = table[room.name] | {room.name}
         for path in sources(room):
+            if room.name != "wire" and EVENT in path.read_text(encoding="utf-8"):
+                findings.append(f"{path.relative_to(root)}: puts an event together; that is for wire/")
             for line, quoted, target in includes(path):
                 where = f"{path.relative_to(root)}:{line}"
                 head = target.split("/")[0]
@@ -109,6 +113,7 @@ BROKEN = {
     "without a room": {"src/wire/w.cc": '#include "w.h"\n'},
     "a file that is not there": {"src/wire/w.cc": '#include "base/gone.h"\n'},
     "a public header that needs a room": {"include/nodebeat/agent.h": '#include "base/a.h"\n'},
+    "an event outside of wire/": {"src/base/a.h": 'x = "{\\"type\\":\\"node_up\\"";\n'},
     "a room without a README": {"src/wire/README.md": None},
     "a circle in the table": {
         "src/README.md": README.replace("| `base/` | things | |", "| `base/` | things | wire |")

@@ -2,6 +2,7 @@
 
 #include "base/timestamp.h"
 #include "wire/keys.h"
+#include "wire/program_events.h"
 
 namespace nb::cell {
 namespace {
@@ -32,16 +33,9 @@ void Errors::report(rpc::Call& call) {
   std::string scratch;
   const json::View& category = call[kCategory];
   const std::string channel = wire::error_events_channel(*category.string(scratch));
-  event_ = "{\"type\":\"error\",\"node_id\":\"" + identity_.node + "\",\"timestamp\":\"";
-  append_timestamp(loop_.clock().wall_now(), event_);
-  event_.append("\",\"category\":").append(category.raw());
-  event_.append(",\"message\":").append(call[kMessage].raw()).append(",\"details\":");
-  if (const json::View& details = call[kDetails]; details.exists()) {
-    append_compact(details, event_);
-  } else {
-    event_ += "{}";
-  }
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id) += '"';
+  const std::string timestamp = format_timestamp(loop_.clock().wall_now());
+  wire::begin_error({identity_.node, identity_.instance_id, timestamp}, category, call[kMessage],
+                    call[kDetails], event_);
   events_.append_client(call, event_);
   event_ += '}';
   events_.send(call, {channel, event_, max_age_, Publication::Record::error});

@@ -7,6 +7,7 @@
 #include "base/own_file.h"
 #include "base/timestamp.h"
 #include "wire/keys.h"
+#include "wire/program_events.h"
 
 namespace nb::cell {
 namespace {
@@ -153,12 +154,7 @@ void Robot::on_event_due() {
 }
 
 void Robot::write_event() {
-  event_ = "{\"type\":\"state_update\",\"node_id\":\"";
-  event_.append(identity_.node).append("\",\"timestamp\":\"").append(timestamp_);
-  event_.append("\",\"is_connected_l\":").append(record_.json(wire::kRobotConnectedL));
-  event_.append(",\"is_connected_r\":").append(record_.json(wire::kRobotConnectedR));
-  event_.append(",\"current_pose\":").append(record_.json(wire::kRobotPose));
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  wire::write_state_update({identity_.node, identity_.instance_id, timestamp_}, record_, event_);
 }
 
 void Robot::read_back(redis::Link& link) {

@@ -285,12 +285,8 @@ void Stroke::write_progress() {
   record_.append_json(timestamp_, identity_.node, json_);
 }
 
-void Stroke::begin_event(std::string_view type, std::string_view session,
-                         std::string_view timestamp) {
-  event_ = "{\"type\":\"";
-  event_.append(type).append("\",\"node_id\":\"").append(identity_.node);
-  event_.append("\",\"timestamp\":\"").append(timestamp);
-  event_.append("\",\"session_id\":\"").append(session).append("\"");
+wire::ProgramSource Stroke::source_at(std::string_view timestamp) const {
+  return {identity_.node, identity_.instance_id, timestamp};
 }
 
 bool Stroke::is_running(rpc::Call& call, json::View session) {
@@ -338,10 +334,7 @@ void Stroke::start(rpc::Call& call) {
   key_ = wire::stroke_progress_key(session_);
   history_ = wire::stroke_history_stream(session_);
   write_progress();
-  begin_event("session_start", session_, timestamp_);
-  event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
-  event_.append(",\"scene_name\":").append(record_.json(wire::kStrokeScene));
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  wire::write_session_start(source_at(timestamp_), session_, record_, event_);
   const outbox::FieldView progress{"progress", json_};
   outbox::SlotUpdate slot = progress_slot(progress);
   const std::string result = "{\"session_id\":\"" + session_ + "\"}";
@@ -372,14 +365,7 @@ void Stroke::update(rpc::Call& call) {
   }
   take_timestamp(call[kTimestamp]);
   write_progress();
-  begin_event("progress_update", session_, timestamp_);
-  event_.append(",\"stroke_idx\":").append(record_.json(wire::kStrokeIdx));
-  event_.append(",\"pose_idx\":").append(record_.json(wire::kStrokePoseIdx));
-  event_.append(",\"total_strokes\":").append(record_.json(wire::kStrokeTotal));
-  event_.append(",\"stroke_length\":").append(record_.json(wire::kStrokeLength));
-  event_.append(",\"description_l\":").append(record_.json(wire::kStrokeDescriptionL));
-  event_.append(",\"description_r\":").append(record_.json(wire::kStrokeDescriptionR));
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  wire::write_progress_update(source_at(timestamp_), session_, record_, event_);
   const std::string description_l = record_.text(wire::kStrokeDescriptionL);
   const std::string description_r = record_.text(wire::kStrokeDescriptionR);
   const outbox::FieldView fields[] = {
@@ -433,8 +419,7 @@ void Stroke::end_session(rpc::Call& call) {
 }
 
 bool Stroke::put_end(rpc::Call& call, const Ended& ended, std::string_view progress) {
-  begin_event("session_end", ended.session, ended.at);
-  event_.append(",\"instance_id\":\"").append(identity_.instance_id).append("\"}");
+  wire::write_session_end(source_at(ended.at), ended.session, event_);
   const std::string key = wire::stroke_progress_key(ended.session);
   const outbox::FieldView field{"progress", progress};
   outbox::SlotUpdate slot = progress_slot(field);

@@ -16,6 +16,7 @@
 #include "node/identity.h"
 #include "redis/link.h"
 #include "rpc/method.h"
+#include "wire/program_events.h"
 #include "wire/record.h"
 
 namespace nb::cell {
@@ -66,7 +67,7 @@ class Stroke {
   void set_ttl(std::string_view key, outbox::Owner owner, Duration ttl);
   void renew();
   Duration running_ttl() const;
-  void begin_event(std::string_view type, std::string_view session, std::string_view timestamp);
+  wire::ProgramSource source_at(std::string_view timestamp) const;
   std::string new_session_id();
   void end_session(rpc::Call& call);
   void note_session();

@@ -9,6 +9,7 @@
 #include "wire/keys.h"
 #include "wire/node_events.h"
 #include "wire/node_health.h"
+#include "wire/program_events.h"
 #include "wire/record.h"
 
 namespace nb::wire {
@@ -210,6 +211,64 @@ TEST(NodeEventsForm, EachHasItsMembers) {
                 R"("probe":"cam","probe_type":"tcp","up":false,"detail":""})");
   probe.up = true;
   EXPECT_NE(probe_changed_event(source, probe).find(R"("up":true)"), std::string::npos);
+}
+
+// --- the events of programs ---
+
+const ProgramSource kSource{"hog", "hog-1", "2026-11-20T14:03:07.123456"};
+
+TEST(ProgramEventsForm, ARobotsChangeOfState) {
+  Record robot(kRobotStateFields);
+  robot.set(kRobotConnectedL, "true");
+  robot.set(kRobotPose, R"("ready")");
+  std::string event = "what was there before";
+  write_state_update(kSource, robot, event);
+  EXPECT_EQ(event,
+            R"({"type":"state_update","node_id":"hog","timestamp":"2026-11-20T14:03:07.123456",)"
+            R"("is_connected_l":true,"is_connected_r":false,"current_pose":"ready",)"
+            R"("instance_id":"hog-1"})");
+}
+
+TEST(ProgramEventsForm, AStrokeSessionsStartProgressAndEnd) {
+  Record progress(kStrokeProgressFields);
+  progress.set(kStrokeIdx, "1");
+  progress.set(kStrokePoseIdx, "2");
+  progress.set(kStrokeTotal, "3");
+  progress.set(kStrokeLength, "4");
+  progress.set(kStrokeDescriptionL, R"("l")");
+  progress.set(kStrokeDescriptionR, R"("r")");
+  progress.set(kStrokeScene, R"("portrait")");
+  const std::string behind_type =
+      R"(,"node_id":"hog","timestamp":"2026-11-20T14:03:07.123456","session_id":"stroke_hog_1")";
+  std::string event = "what was there before";
+  write_session_start(kSource, "stroke_hog_1", progress, event);
+  EXPECT_EQ(event, R"({"type":"session_start")" + behind_type +
+                       R"(,"total_strokes":3,"scene_name":"portrait","instance_id":"hog-1"})");
+  write_progress_update(kSource, "stroke_hog_1", progress, event);
+  EXPECT_EQ(event, R"({"type":"progress_update")" + behind_type +
+                       R"(,"stroke_idx":1,"pose_idx":2,"total_strokes":3,"stroke_length":4,)"
+                       R"("description_l":"l","description_r":"r","instance_id":"hog-1"})");
+  write_session_end(kSource, "stroke_hog_1", event);
+  EXPECT_EQ(event, R"({"type":"session_end")" + behind_type + R"(,"instance_id":"hog-1"})");
+}
+
+TEST(ProgramEventsForm, AnErrorIsOpenForTheNamesOfItsClient) {
+  const auto view = [](std::string_view text) { return json::View::of(text); };
+  const std::string head =
+      R"({"type":"error","node_id":"hog","timestamp":"2026-11-20T14:03:07.123456",)"
+      R"("category":"robot","message":"no air","details":)";
+  std::string event = "what was there before";
+  begin_error(kSource, view(R"("robot")"), view(R"("no air")"), view(R"({ "bar" : 1.50 })"), event);
+  EXPECT_EQ(event, head + R"({"bar":1.50},"instance_id":"hog-1")");
+  begin_error(kSource, view(R"("robot")"), view(R"("no air")"), {}, event);
+  EXPECT_EQ(event, head + R"({},"instance_id":"hog-1")");
+}
+
+TEST(NodeEventsForm, AClientThatIsNotKnownHasNoNumber) {
+  const EventSource source{"hog", "hog-1", kWall};
+  const std::string event = deadline_event(source, "deadline_missed", {}, {});
+  EXPECT_NE(event.find(R"("pid":0,)"), event.npos) << event;
+  EXPECT_EQ(event.find("client_name"), event.npos) << event;
 }
 
 TEST(RecordForm, ARobotsStateBeginsAsTheSchemaSays) {
