@@ -8,7 +8,7 @@ import time
 
 import pytest
 from support.agent import environment
-from support.ctl import FOUND, OK, REFUSED, USAGE, find_ctl, run
+from support.ctl import FOUND, OK, REFUSED, USAGE, Following, find_ctl, run
 from support.rpc import Refused, refused
 from support.session_script import AUDIT
 from support.waiting import SLOWNESS, wait_until
@@ -87,6 +87,22 @@ def test_what_is_gone_is_not_revived(cell):
 def test_wrong_params_are_named(cell, params, field, words):
     error = refused(cell.client, "session.update", params)
     assert (error.name, error.field, error.message) == ("invalid_params", field, f"{field}: {words}")
+    assert cell.redis.keys("*session*") == []
+
+
+@pytest.mark.parametrize("method", ["create", "get", "update", "delete", "touch", "broadcast"])
+def test_wrong_params_are_named_in_each_method(cell, method):
+    more = {"update": {"state": {}}, "broadcast": {"message": 1}}.get(method, {})
+    wrong = [("session_id", "x" * 10240, "expected a text of 1 to 250 bytes")]
+    if method in ("create", "update", "touch"):
+        wrong.append(("ttl_ms", 0, "out of range: allowed is 1 to 31536000000"))
+    if method in ("update", "delete"):
+        wrong += [("expected_version", "1", "expected an integer, got a text"),
+                  ("expected_version", -1, "out of range: allowed is 0 to 9007199254740991"),
+                  ("expected_version", 2**53, "expected an integer of at most 2^53-1 (1.0 is one)")]
+    for field, value, words in wrong:
+        error = refused(cell.client, f"session.{method}", {"session_id": "a", **more, field: value})
+        assert (error.name, error.field, error.message) == ("invalid_params", field, f"{field}: {words}")
     assert cell.redis.keys("*session*") == []
 
 
@@ -202,6 +218,21 @@ def test_a_list_is_walked_by_pages(cell):
     assert seen["s5"]["version"] == 1 and re.fullmatch(STAMP, seen["s5"]["updated_at"])
     assert 0 < seen["s5"]["ttl_ms"] <= 3600000
     assert refused(client, "session.list", cursor="x").field == "cursor"
+
+
+def test_a_list_goes_by_time_and_looks_for_no_keys(cell):
+    for name, minutes in (("c", 7), ("a", 9), ("d", 5), ("b", 8)):
+        cell.client.call("session.create", session_id=name, ttl_ms=minutes * 60000)
+    cell.redis.config_resetstat()
+    seen, cursor = [], None
+    while cursor is not None or not seen:
+        page = cell.client.call("session.list", limit=3, **({"cursor": cursor} if cursor else {}))
+        seen += [s["session_id"] for s in page["sessions"]]
+        cursor = page["cursor"]
+    assert seen == ["d", "c", "b", "a"]
+    commands = cell.redis.info("commandstats")
+    assert "cmdstat_zrangebyscore" in commands or "cmdstat_zrange" in commands, "what was done is counted"
+    assert "cmdstat_keys" not in commands and "cmdstat_scan" not in commands
 
 
 def test_scripts_may_be_flushed_in_mid_pipeline(cell):
@@ -327,7 +358,8 @@ def test_a_session_of_a_megabyte_needs_lines_of_that_size(make_redis, make_agent
     client.call("session.create", session_id="b", state=state)
     assert client.call("session.get", session_id="b")["state"]["text"] == state["text"]
     error = refused(client, "session.update", session_id="a", state={"text": "x" * 1048200})
-    assert error.name == "too_large"
+    assert error.name == "too_large" and error.data["limit_bytes"] < 1048200
+    assert client.call("session.get", session_id="a")["version"] == 2
 
 
 def test_a_foreign_text_beyond_all_lines_is_told_in_part(cell):
@@ -480,6 +512,31 @@ def test_no_update_is_lost_or_done_twice_while_redis_is_killed(make_redis, make_
     assert json.loads(server.client().get("session:n"))["version"] == len(written) + 1
 
 
+@pytest.mark.own_users("the second server has none")
+@pytest.mark.time_limit(60)
+def test_a_failover_keeps_versions_and_first_answers(make_redis, make_agent, steady, proxy):
+    """The new server knows no script, and what the old one has carried out last was not confirmed."""
+    old, new = make_redis(), make_redis()
+    new.client().replicaof("127.0.0.1", old.port)
+    way = proxy(old)
+    client = steady(make_agent(way.url(), settings={"redis.command_timeout": "1s"}))
+    assert client.call("session.create", session_id="a", state={"n": 1}) == {"version": 1}
+    way.mode = "swallow"
+    request = client.request("session.update", {"session_id": "a", "state": {"n": 2}, "expected_version": 1,
+                                                "timeout_ms": 30000})
+    wait_until(lambda: '"n":2' in (new.client().get("session:a") or ""))
+    way.mode = "refuse"
+    old.kill()
+    new.client().replicaof("NO", "ONE")
+    way.target = ("127.0.0.1", new.port)
+    way.mode = "pass"
+    assert client.answer(request, timeout=30) == {"version": 2}
+    assert client.call("session.update", session_id="a", state={"n": 3}, expected_version=2, timeout_ms=20000) == {
+        "version": 3}
+    entries = [entry for _, entry in new.client().xrange(AUDIT)]
+    assert [(e["old_version"], e["new_version"]) for e in entries] == [("", "1"), ("1", "2"), ("2", "3")]
+
+
 def test_sessions_from_a_shell(cell, tmp_path):
     program = find_ctl()
 
@@ -504,3 +561,17 @@ def test_sessions_from_a_shell(cell, tmp_path):
     assert ctl("session", "set", "b", "{")[0] == USAGE
     assert ctl("session", "delete", "b") == (OK, "version 1\n")
     assert ctl("session", "get", "b")[0] == FOUND
+
+
+def test_sessions_are_watched_from_a_shell(cell, tmp_path, closing):
+    watch = closing(Following(find_ctl(), ["--socket", str(cell.agent.socket_path), "--json", "session", "watch"],
+                              environment(tmp_path / "sanitizer")))
+    wait_until(lambda: cell.redis.pubsub_numpat() and cell.redis.pubsub_numsub("session-updates")[0][1])
+    client = cell.client
+    client.call("session.create", session_id="a", state={"x": 1.50})
+    told = json.loads(watch.wait_for('"session-updates"'))["event"]
+    assert told["sessionId"] == "a" and told["state"] == cell.redis.get("session:a")
+    client.call("session.broadcast", session_id="a", message={"m": 1})
+    assert json.loads(watch.wait_for('"ws:a"'))["event"]["message"] == {"m": 1}
+    client.call("session.delete", session_id="a")
+    assert json.loads(watch.wait_for('"deleted"'))["event"]["deleted"] is True
