@@ -76,10 +76,10 @@ std::string find_panic(const health::Root& root) {
 }
 
 // A cell of the device tree.
-uint32_t read_cell(const std::string& path) {
+std::optional<uint32_t> read_cell(const std::string& path) {
   unsigned char bytes[4];
   const int size = health::read_once(path.c_str(), reinterpret_cast<char*>(bytes), sizeof bytes);
-  if (size != sizeof bytes) return 0;
+  if (size != sizeof bytes) return std::nullopt;
   return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
@@ -133,8 +133,11 @@ wire::BootReason find_boot_reason(const health::Root& root) {
     if (!reason.empty()) return found(reason, name + ": " + word);
   }
   const std::string chosen = root("/proc/device-tree/chosen");
-  const uint32_t power_reset = read_cell(chosen + "/power/power_reset");
-  const uint32_t pm_rsts = read_cell(chosen + "/bootloader/pm_rsts");
+  const uint32_t power_reset = read_cell(chosen + "/power/power_reset").value_or(0);
+  // Raspberry Pi's documentation has both names for it; boards have the first one.
+  auto rsts = read_cell(chosen + "/bootloader/rsts");
+  if (!rsts) rsts = read_cell(chosen + "/bootloader/pm_rsts");
+  const uint32_t pm_rsts = rsts.value_or(0);
   const auto reason = reason_of_raspberry_pi(power_reset, pm_rsts, note.there);
   if (!reason.empty()) {
     return found(reason, format("power_reset 0x%x, pm_rsts 0x%x", power_reset, pm_rsts));

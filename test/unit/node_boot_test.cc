@@ -121,6 +121,23 @@ TEST_F(BootReason, ARaspberryPiTells) {
   EXPECT_EQ(reason(), "unknown") << "no cell";
 }
 
+// The documentation calls the same register pm_rsts in one place and rsts in another, as boards do.
+TEST_F(BootReason, ARaspberryPiHasTwoNamesForItsRegister) {
+  note("running 1\n");
+  cell("/proc/device-tree/chosen/bootloader/rsts", 0x1000);
+  EXPECT_EQ(reason(), "power: power_reset 0x0, pm_rsts 0x1000");
+  cell("/proc/device-tree/chosen/bootloader/pm_rsts", 0x1000);
+  cell("/proc/device-tree/chosen/bootloader/rsts", 0x20);
+  EXPECT_EQ(reason(), "unclean") << "a restart; and of two the board's own counts";
+}
+
+TEST_F(BootReason, ARaspberryPi5WhosePowerManagementHasCutThePower) {
+  const health::Root board(NODEBEAT_SOURCE_ROOT "/test/data/health/raspberry-pi-5");
+  const wire::BootReason found = find_boot_reason(board);
+  EXPECT_EQ(found.reason, "power");
+  EXPECT_EQ(found.detail, "power_reset 0x2, pm_rsts 0x1000");
+}
+
 // As root, in no need of the note.
 TEST_F(BootReason, ARecordOfAPanicCountsIfItIsOfJustBeforeTheBoot) {
   constexpr int64_t kBoot = 1'700'000'000;
