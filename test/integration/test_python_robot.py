@@ -1,6 +1,10 @@
 """nodebeat.Robot (src/python), over libnodebeat and in pure Python: the same tests for both. Here: what is pushed."""
 
 import array
+import collections
+import contextlib
+import decimal
+import fractions
 import gc
 import os
 import sys
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 from support import python_package
+from support.fake_agent import FakeAgent
 from support.python_fixtures import library, open_robot, push_until, state_of  # noqa: F401
 from support.waiting import wait_until
 
@@ -58,6 +63,55 @@ def test_the_most_numbers_and_none(cell, open_robot):
         robot.push_state(np.zeros(65))
     with pytest.raises(ValueError, match="velocities_r has 1000"):
         robot.push_state(velocities_r=[0.0] * 1000)
+
+
+LISTS = ("joints_l", "joints_r", "velocities_l", "velocities_r")
+
+
+def test_each_push_may_bring_other_lists(cell, open_robot):
+    """Of other lengths and other kinds, null, or none: what is sent has nothing of the push before."""
+    robot = open_robot(cell.agent)
+    known = dict.fromkeys(LISTS)
+    pushes = [
+        {"joints_l": [1.5] * 64, "velocities_r": np.array([2.5])},
+        {"joints_l": (3.5, 4), "joints_r": [], "velocities_l": iter([5.5]), "velocities_r": None},
+        {"joints_r": np.array([True, False]), "velocities_l": None},
+        {"joints_l": None, "joints_r": None, "velocities_r": np.arange(3)},
+        {name: [i, i + 0.5] for i, name in enumerate(LISTS)},
+        {"velocities_l": [1e308, 1e308], "velocities_r": [-1e308] * 2},
+        {"joints_l": [decimal.Decimal("0.5"), fractions.Fraction(1, 4)], "joints_r": collections.deque([1, 2])},
+    ]
+    for n, lists in enumerate(pushes):
+        sent = {k: v if v is None else list(v) for k, v in lists.items()}
+        lists = {k: iter(sent[k]) if hasattr(v, "__next__") else v for k, v in lists.items()}
+        known |= {k: v if v is None else [float(x) for x in v] for k, v in sent.items()}
+        assert robot.push_state(**lists) is not nodebeat.Pushed.LOST
+        state = push_until(robot, lambda: state_of(cell).get("goal_time_slow") == n and state_of(cell), goal_time_slow=n)
+        assert {k: state[k] for k in LISTS} == known
+    assert robot.stats().rejected == 0
+
+
+@pytest.mark.parametrize("place", LISTS)
+@pytest.mark.parametrize("wrong, kind, words", [
+    ([0.5, float("nan")], ValueError, r"\[1\] is nan"),
+    (np.array([float("inf")] * 7), ValueError, r"\[0\] is inf"),
+    ([0.5] * 65, ValueError, " has 65 numbers, and 64"),
+    (np.ma.array([0.5, 0.5], mask=[0, 1]), TypeError, " has to be a flat list of numbers"),
+    (["0.5"], TypeError, " has to be a flat list of numbers"),
+    (b"1234", TypeError, " has to be a flat list of numbers"),
+    ([10**400], ValueError, " has an integer that no double holds"),
+], ids=["nan", "inf", "long", "masked", "text", "bytes", "integer"])
+def test_which_of_the_lists_is_wrong_is_told(tmp_path, open_robot, place, wrong, kind, words):
+    """And nothing of such a push is kept."""
+    path = tmp_path / "later.sock"
+    robot = open_robot(path)
+    lists = {name: np.array([1e308, 1e308]) for name in LISTS} | {place: wrong}
+    with pytest.raises(kind, match="^" + place + words):
+        robot.push_state(**lists, is_connected_l=True)
+    robot.push_state(is_connected_r=True)
+    with contextlib.closing(FakeAgent(path, robot__update={})) as agent:
+        wait_until(robot.dispatch)
+        assert wait_until(lambda: agent.called("robot.update")) == [{"is_connected_r": True}]
 
 
 @pytest.mark.parametrize("wrong, kind, words", [
@@ -220,7 +274,7 @@ def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(300)
 def test_a_hundred_thousand_pushes_leave_nothing_behind(cell, open_robot):
     """Also with the collector running in between, and with more arguments than one."""
     robot = open_robot(cell.agent)

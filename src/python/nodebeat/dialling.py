@@ -65,6 +65,11 @@ class Line:
             self._taken.extend(map(sock.send, rests, (socket.MSG_NOSIGNAL,)))
         return self.is_sent
 
+    def begin(self, sock: socket.socket) -> bool:
+        """send() for whoever is alone with a line of which nothing is sent."""
+        self._taken.extend(map(sock.send, (self.text,), (socket.MSG_NOSIGNAL,)))
+        return self.is_sent
+
     @property
     def is_sent(self) -> bool:
         return sum(self._taken) == len(self.text)

@@ -10,13 +10,12 @@ import socket
 import struct
 from collections.abc import Mapping
 from ctypes import c_char_p, c_double, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from math import isfinite
 from threading import get_ident
 from typing import Any, Final, NoReturn
 
 from nodebeat import dialling
 from nodebeat.errors import Closed
-from nodebeat.numbers import LISTS, MOST as _MOST, UNSET, Lists, floats, refuse_not_finite
+from nodebeat.numbers import LISTS, MOST, NULL, UNSAID, Lists, gather
 from nodebeat.protocol import to_json
 from nodebeat.pushing import Pushed, Pusher, RobotStats, closed, forked, object_text
 
@@ -89,11 +88,9 @@ class _Stats(ctypes.Structure):
 
 
 _STATE_SIZE: Final = ctypes.sizeof(_State)
-_LIST_BITS: Final = tuple(_STATE_BITS[name] for name in LISTS)
-_HEAD: Final = struct.Struct("=II8B").pack_into
-_UNPACK: Final = [struct.Struct(f"{n}d").unpack_from for n in range(_MOST + 1)]
-_FOUR: Final = range(4)
-_NAN: Final = float("nan")
+_IS_CONNECTED_L, _IS_CONNECTED_R = _STATE_BITS["is_connected_l"], _STATE_BITS["is_connected_r"]
+_HEAD: Final = struct.Struct("=II2B").pack_into  # size, has, is_connected_l, is_connected_r
+_NAN: Final = c_double(float("nan"))
 
 
 class _Frame:
@@ -101,14 +98,30 @@ class _Frame:
     of a signal handler in the middle of another push, have one each."""
 
     def __init__(self) -> None:
-        self.state = _State(size=ctypes.sizeof(_State))
-        self.numbers = (c_double * (4 * _MOST))()
-        self.view = memoryview(self.numbers).cast("B").cast("d")
-        begin = ctypes.addressof(self.numbers)
-        for i in range(4):
-            self.state.lists[i] = begin + 8 * _MOST * i
-        self.bytes = memoryview(self.state).cast("B")
+        self.state = _State()
         self.address = ctypes.addressof(self.state)
+        self.head = memoryview(self.state).cast("B")
+        self._numbers = (c_double * (4 * MOST))()
+        self.room = memoryview(self._numbers).cast("B")
+        self.lengths: list[int] = []  # for which it is laid out
+        self.has_lists = 0  # their bits of `has`
+
+    def lay_out(self, lengths: list[int]) -> None:
+        """Says where each list begins. Not needed in each push: a program brings the same lengths each time."""
+        self.lengths = []  # if an exception out of a signal handler comes below, it is to be done again
+        self.has_lists = 0
+        begin = ctypes.addressof(self._numbers)
+        for i, (name, length) in enumerate(zip(LISTS, lengths)):
+            if length == UNSAID:
+                continue
+            self.has_lists |= _STATE_BITS[name]
+            if length == NULL:
+                # A list with a NaN goes out as null.
+                self.state.lists[i], self.state.counts[i] = ctypes.addressof(_NAN), 1
+            else:
+                self.state.lists[i], self.state.counts[i] = begin, length
+                begin += length * ctypes.sizeof(c_double)
+        self.lengths = lengths
 
 
 class LibraryPusher(Pusher):
@@ -218,39 +231,18 @@ class LibraryPusher(Pusher):
             client = self._client
             if client is None:
                 self._refuse()
-            has, counts = 0, [0, 0, 0, 0]
-            view: Any = frame.view
-            for i in _FOUR:
-                values: Any = lists[i]
-                if values is UNSET:
-                    continue
-                begin = _MOST * i
-                if values is None:
-                    view[begin], count = _NAN, 1  # a list with a NaN goes out as null
-                else:
-                    try:
-                        if hasattr(values, "mask"):  # numpy's masked arrays give out by their buffer what is not valid
-                            raise TypeError
-                        count = len(values)
-                        view[begin:begin + (count if count <= _MOST else 0)] = values
-                    except (TypeError, ValueError, BufferError, NotImplementedError):
-                        copied = floats(LISTS[i], values)
-                        count = len(copied)
-                        view[begin:begin + count] = copied
-                    numbers = _UNPACK[count](frame.numbers, 8 * begin)
-                    if not isfinite(sum(numbers)):
-                        refuse_not_finite(LISTS[i], numbers)
-                has |= _LIST_BITS[i]
-                counts[i] = count
+            lengths = gather(lists, frame.room)[1]
+            if lengths != frame.lengths:
+                frame.lay_out(lengths)
+            has = frame.has_lists
             if is_connected_l is not None:
-                has |= 1
+                has |= _IS_CONNECTED_L
             if is_connected_r is not None:
-                has |= 2
-            if rest:
-                for name, value in rest.items():
-                    setattr(frame.state, name, value.encode() if isinstance(value, str) else value)
-                    has |= _STATE_BITS[name]
-            _HEAD(frame.bytes, 0, _STATE_SIZE, has, bool(is_connected_l), bool(is_connected_r), *counts, 0, 0)
+                has |= _IS_CONNECTED_R
+            for name, value in rest.items():
+                setattr(frame.state, name, value.encode() if isinstance(value, str) else value)
+                has |= _STATE_BITS[name]
+            _HEAD(frame.head, 0, _STATE_SIZE, has, bool(is_connected_l), bool(is_connected_r))
             result = self._push_state(client, frame.address)
         finally:
             self._frames.append(frame)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 import operator
+import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final, Protocol, SupportsFloat, SupportsIndex
 
 MOST: Final = 64  # numbers in one list (PROTOCOL.md, 3)
@@ -34,6 +36,58 @@ LISTS: Final = ("joints_l", "joints_r", "velocities_l", "velocities_r")
 Lists = tuple[Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None]
 
 
+# What gather() tells in place of a length.
+UNSAID: Final = -1
+NULL: Final = -2
+
+ROOM: Final = 4 * MOST * 8  # bytes of four lists
+
+
+def gather(lists: Lists, room: Any) -> tuple[list[float], list[int]]:
+    """The numbers of the four lists, one list after the other, and how many each has, or UNSAID or NULL. The numbers are
+    written into `room` as well, a buffer of ROOM bytes, as doubles of this machine. TypeError and ValueError as floats().
+
+    Nearly always all lists are right, so they are converted and checked together: the sum of numbers of which one is NaN
+    or infinite is not finite. Only if something is wrong, or unusual, one list after the other is looked at."""
+    try:
+        given, lengths = _joined(lists)
+        doubles = _doubles(len(given))
+        doubles.pack_into(room, 0, *given)
+        numbers = [*doubles.unpack_from(room)]
+        if math.isfinite(sum(numbers)):
+            return numbers, lengths
+    except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
+        pass
+    numbers, lengths = _joined(tuple(values if values is None or values is UNSET else floats(name, values)
+                                     for name, values in zip(LISTS, lists)))
+    _doubles(len(numbers)).pack_into(room, 0, *numbers)
+    return numbers, lengths
+
+
+@functools.cache
+def _doubles(count: int) -> struct.Struct:
+    return struct.Struct(f"{count}d")
+
+
+def _joined(lists: tuple[Any, ...]) -> tuple[list[Any], list[int]]:
+    """Lists and tuples as they are, numpy's arrays and others by tolist(). Any exception, if one is something else."""
+    joined: list[Any] = []
+    lengths: list[int] = []
+    for values in lists:
+        if values is None:
+            lengths.append(NULL)
+        elif values is UNSET:
+            lengths.append(UNSAID)
+        else:
+            if not isinstance(values, (list, tuple)):
+                values = values.tolist()
+            lengths.append(len(values))
+            joined += values
+    if max(lengths) > MOST:
+        raise ValueError
+    return joined, lengths
+
+
 def floats(name: str, values: Numbers) -> array[float]:
     """A copy as doubles. TypeError if there is something that is no number, or a list of lists; ValueError if
     there are more than 64, or one is NaN or infinite: the name says which."""
@@ -49,16 +103,11 @@ def floats(name: str, values: Numbers) -> array[float]:
         raise ValueError(f"{name} has an integer that no double holds: {_short(values)}") from None
     if len(found) > MOST:
         raise ValueError(f"{name} has {len(found)} numbers, and {MOST} is the most")
-    if not math.isfinite(sum(found)):
-        refuse_not_finite(name, found)
+    if not math.isfinite(sum(found)):  # that of finite numbers may be infinite
+        for i, value in enumerate(found):
+            if not math.isfinite(value):
+                raise ValueError(f"{name}[{i}] is {value}: JSON has no such number; leave out what is not known, or say None")
     return found
-
-
-def refuse_not_finite(name: str, values: Sequence[float]) -> None:
-    """ValueError if one is NaN or infinite. (Of finite numbers the sum may be infinite.)"""
-    for i, value in enumerate(values):
-        if not math.isfinite(value):
-            raise ValueError(f"{name}[{i}] is {value}: JSON has no such number; leave out what is not known, or say None")
 
 
 def finite(name: str, value: SupportsFloat) -> float:
