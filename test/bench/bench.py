@@ -277,6 +277,10 @@ def bench_python(daemon, folder, table, pushes):
     for way, (words, _) in ways.items():
         table.row(f"{words}, median", ours[f"{way}_healthy"][0], theirs[0])
         table.row(f"{words}, p99", ours[f"{way}_healthy"][1], theirs[1])
+    table.title("the same beside the least that it takes, median")
+    table.row("over libnodebeat / its call by ctypes", ours["library_healthy"][0], ours["library_floor"][0])
+    table.row("in pure Python / the lists' text and a send()", ours["python_healthy"][0], ours["python_floor"][0])
+    table.row("over libnodebeat / a send() from Python", ours["library_healthy"][0], ours["bare_send"][0])
     table.title("the same under each fault, p99.99, beside the healthy one")
     for way, (words, _) in ways.items():
         for case in CASES[1:]:

@@ -2,7 +2,8 @@
 """What the Python package costs and carries; bench.py runs it, with the package in PYTHONPATH.
 
     python_client.py push --library PATH --pushes N [--fifo] NAME=SOCKET...   microseconds of Robot.push_state of 4 x 7
-        numbers, to each agent over libnodebeat and in pure Python, in turns, each at 1 kHz; the first is the healthy one
+        numbers, to each agent over libnodebeat and in pure Python, in turns, a push each 100 us; and the least that a push
+        to the first one takes, which is the healthy one: `library_floor`, `python_floor`, `bare_send`
     python_client.py manager --pushes N NAME=SOCKET...   the same of tatbot.StateManager.update_robot_state
     python_client.py events SOCKET RATE SECONDS   one nodebeat.Client receives so many events a second
     python_client.py redis PORT N                 redis-py's four round trips for the same state, microseconds
@@ -21,8 +22,10 @@ import sys
 import time
 
 import nodebeat
+from nodebeat.numbers import gather
 
 PERIOD_NS = 1_000_000
+GAP_NS = 100_000
 QUANTILES = (0.5, 0.99, 0.999, 0.9999)
 
 
@@ -39,30 +42,97 @@ def as_in_a_control_loop():
     gc.freeze()
 
 
+class Push:
+    """Robot.push_state of four numpy arrays."""
+
+    def __init__(self, path, library):
+        self._push_state = nodebeat.Robot(path, library=library).push_state
+        self._arms = ()
+
+    def prepare(self, arms):
+        self._arms = arms
+
+    def push(self):
+        q, dq, r, dr = self._arms
+        self._push_state(q, dq, r, dr)
+
+
+class LibraryFloor:
+    """The call by ctypes alone: what it is to push is in the struct already, and nothing is checked."""
+
+    def __init__(self, path, library):
+        from nodebeat import library as over  # pylint: disable=import-outside-toplevel
+
+        # pylint: disable=protected-access
+        self._robot = nodebeat.Robot(path, library=library)
+        self._call, self._client = self._robot._pusher._push_state, self._robot._pusher._client
+        self._frame = over._Frame()
+        self._frame.lay_out([7] * 4)
+        self._frame.state.size, self._frame.state.has = ctypes.sizeof(self._frame.state), self._frame.has_lists
+
+    def prepare(self, arms):
+        gather(arms, self._frame.room)
+
+    def push(self):
+        self._call(self._client, self._frame.address)
+
+
+class PythonFloor:
+    """The text of the lists and one send() alone: nothing is checked, noted or kept."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(path)
+        self._socket.setblocking(False)
+        self._lists = self._text = ()
+
+    def prepare(self, arms):
+        self._lists = [arm.tolist() for arm in arms]
+        self._text = self.text()
+
+    def text(self):
+        q, dq, r, dr = self._lists
+        return (f'{{"jsonrpc":"2.0","method":"robot.update","params":{{"joints_l":{q},"joints_r":{dq},"velocities_l":{r},'
+                f'"velocities_r":{dr}}}}}\n').encode()
+
+    def push(self):
+        self._socket.send(self.text())
+
+
+class BareSend(PythonFloor):
+    """One send() alone, of a text that is ready."""
+
+    def push(self):
+        self._socket.send(self._text)
+
+
 def push(options):
     import numpy as np  # pylint: disable=import-outside-toplevel
 
-    robots = {}
-    for case in options.cases:
-        name, _, path = case.partition("=")
-        robots[f"library_{name}"] = nodebeat.Robot(path, library=options.library)
-        robots[f"python_{name}"] = nodebeat.Robot(path, library=False)
+    paths = dict(case.split("=", 1) for case in options.cases)
+    ways = {}
+    for name, path in paths.items():
+        ways[f"library_{name}"] = Push(path, options.library)
+        ways[f"python_{name}"] = Push(path, False)
+    healthy = next(iter(paths.values()))
+    ways |= {"library_floor": LibraryFloor(healthy, options.library), "python_floor": PythonFloor(healthy),
+             "bare_send": BareSend(healthy)}
     arms = np.zeros((4, 7))
     phase = np.arange(28).reshape(4, 7)
     if options.fifo:
         as_in_a_control_loop()
-    took = {name: [] for name in robots}
-    gap = PERIOD_NS // len(robots)
-    begin = time.monotonic_ns() + PERIOD_NS
+    took = {name: [] for name in ways}
+    due = time.monotonic_ns()
     for step in range(options.pushes):
         np.sin(step * 1e-3 + phase, out=arms)
-        q, dq, r, dr = arms
-        for i, (name, robot) in enumerate(robots.items()):
-            wait = begin + step * PERIOD_NS + i * gap - time.monotonic_ns()
+        for name, way in ways.items():
+            way.prepare(arms)
+            due += GAP_NS
+            wait = due - time.monotonic_ns()
             if wait > 0:
                 time.sleep(wait / 1e9)
             started = time.perf_counter_ns()
-            robot.push_state(q, dq, r, dr)
+            way.push()
             took[name].append(time.perf_counter_ns() - started)
     for name, times in took.items():
         print(name, *(f"{value:.2f}" for value in quantiles(times)))
