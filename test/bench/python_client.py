@@ -96,14 +96,20 @@ class PythonFloor:
                 f'"velocities_r":{dr}}}}}\n').encode()
 
     def push(self):
-        self._socket.send(self.text())
+        self._send(self.text())
+
+    def _send(self, text):
+        try:
+            self._socket.send(text)
+        except BlockingIOError:
+            pass  # the agent is not there yet: on a busy machine
 
 
 class BareSend(PythonFloor):
     """One send() alone, of a text that is ready."""
 
     def push(self):
-        self._socket.send(self._text)
+        self._send(self._text)
 
 
 def push(options):

@@ -25,7 +25,8 @@ def test_an_exception_after_the_sending_sends_no_event_twice_and_loses_no_state(
     agent = closing(FakeAgent(tmp_path / "a.sock", event__publish={}, robot__update={}))
     robot = closing(nodebeat.Robot(agent.path, library=False))
     assert robot.flush(10)
-    functions = (PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head, dialling.Line.send)
+    functions = (PythonPusher._pass_on, PythonPusher._send, PythonPusher._take_from_queue, PythonPusher._drop_head,
+                 dialling.Line.begin, dialling.Line.send)
 
     def interrupt(_):
         raise KeyboardInterrupt

@@ -66,9 +66,9 @@ class Line:
         return self.is_sent
 
     def begin(self, sock: socket.socket) -> bool:
-        """send() for whoever is alone with a line of which nothing is sent."""
+        """send(), for whoever is alone with a line of which nothing is sent."""
         self._taken.extend(map(sock.send, (self.text,), (socket.MSG_NOSIGNAL,)))
-        return self.is_sent
+        return self._taken[0] == len(self.text)
 
     @property
     def is_sent(self) -> bool:

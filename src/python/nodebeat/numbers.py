@@ -40,18 +40,18 @@ Lists = tuple[Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | 
 UNSAID: Final = -1
 NULL: Final = -2
 
-ROOM: Final = 4 * MOST * 8  # bytes of four lists
 
-
-def gather(lists: Lists, room: Any) -> tuple[list[float], list[int]]:
-    """The numbers of the four lists, one list after the other, and how many each has, or UNSAID or NULL. The numbers are
-    written into `room` as well, a buffer of ROOM bytes, as doubles of this machine. TypeError and ValueError as floats().
+def gather(lists: Lists, room: Any = None) -> tuple[list[float], list[int]]:
+    """The numbers of the four lists, one list after the other, and how many each has, or UNSAID or NULL. `room`, a buffer
+    of 4 x MOST doubles of this machine, gets the numbers as well. TypeError and ValueError as floats().
 
     Nearly always all lists are right, so they are converted and checked together: the sum of numbers of which one is NaN
     or infinite is not finite. Only if something is wrong, or unusual, one list after the other is looked at."""
     try:
         given, lengths = _joined(lists)
         doubles = _doubles(len(given))
+        if room is None:
+            room = bytearray(doubles.size)
         doubles.pack_into(room, 0, *given)
         numbers = [*doubles.unpack_from(room)]
         if math.isfinite(sum(numbers)):
@@ -60,7 +60,8 @@ def gather(lists: Lists, room: Any) -> tuple[list[float], list[int]]:
         pass
     numbers, lengths = _joined(tuple(values if values is None or values is UNSET else floats(name, values)
                                      for name, values in zip(LISTS, lists)))
-    _doubles(len(numbers)).pack_into(room, 0, *numbers)
+    if room is not None:
+        _doubles(len(numbers)).pack_into(room, 0, *numbers)
     return numbers, lengths
 
 

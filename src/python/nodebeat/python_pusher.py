@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from nodebeat import dialling, pushing
 from nodebeat.errors import why_away
-from nodebeat.numbers import LISTS, NULL, ROOM, Lists, gather
+from nodebeat.numbers import LISTS, NULL, Lists, gather
 from nodebeat.protocol import FIRST_LINE_BYTES, Conversation, Params, Refusal, checked_line as line, to_json
 from nodebeat.pushing import Pushed, Pusher, RobotStats, closed, forked, json_of
 
@@ -30,19 +30,13 @@ _BOOL: Final = {False: "false", True: "true"}
 
 
 class _Message(dialling.Line):
-    """`head`: what of the queue it was made of, until that is taken out of the queue. Only whoever has the pusher's lock
-    sends it: so nobody else begins with it meanwhile, and it begins in a simpler way than any Line."""
+    """`head`: what of the queue it was made of, until that is taken out of the queue."""
 
     __slots__ = ("head",)
 
-    def __init__(self, text: bytes, head: str | bytes) -> None:
+    def __init__(self, text: bytes, head: str | bytes | None) -> None:
         super().__init__(text)
-        self.head: str | bytes | None = head
-
-    def send(self, sock: socket.socket) -> bool:
-        if self.is_begun:
-            return super().send(sock)
-        return self.begin(sock)
+        self.head = head
 
 
 class PythonPusher(Pusher):
@@ -84,7 +78,7 @@ class PythonPusher(Pusher):
 
     def push_state(self, lists: Lists, is_connected_l: bool | None, is_connected_r: bool | None,
                    rest: Mapping[str, Any]) -> Pushed:
-        numbers, lengths = gather(lists, bytearray(ROOM))
+        numbers, lengths = gather(lists)
         members: dict[str, str] = {}
         begin = 0
         for name, length in zip(LISTS, lengths):
@@ -197,6 +191,42 @@ class PythonPusher(Pusher):
         return outcome
 
     def _work(self) -> Pushed:
+        return self._pass_on() or self._work_off()
+
+    def _pass_on(self) -> Pushed | None:
+        """The usual push: of one slot, while nothing waits. It goes out without being noted in the queue first, which saves
+        a third of the time. None, and the message is still in the inbox, if it is another one, or the socket takes nothing."""
+        sock, unread = self._sock, self._unread
+        if (sock is None or unread >= _READ_EVERY or self._conversation.hello is None or len(self._inbox) != 1
+                or self._is_waiting()):
+            return None
+        method, members = self._inbox[0]
+        if method not in _SLOT_BEGINS:
+            return None
+        text = _slot_line(method, members)
+        if len(text) > FIRST_LINE_BYTES:
+            return None
+        known = self._known[method]
+        known.pop("timestamp", None)
+        known.update(members)
+        message = self._current = _Message(text, None)
+        try:
+            is_sent = message.begin(sock)
+        except OSError:
+            self._current = None
+            return None
+        # With an exception out of a signal handler before this line, the slot goes twice, which does no harm.
+        self._inbox.popleft()
+        self._unread = unread + 1
+        self._stats.pushed += 1
+        if not is_sent:
+            self._stats.kept += 1
+            return Pushed.KEPT
+        self._current = None
+        self._stats.sent += 1
+        return Pushed.SENT
+
+    def _work_off(self) -> Pushed:
         taken, outcome = 0, Pushed.SENT
         if self._current is not None and self._current.is_begun:
             # An exception out of a signal handler has come after the sending; what is new must not go with what is sent.
