@@ -84,10 +84,39 @@ def test_rights_are_told_by_the_one_that_is_missing(redis_server, make_agent, tm
     assert found.value.data["right"] == "state" and found.value.data["socket"] == agent.socket_path
 
 
+# Each class that has a connection, with a call that needs the agent.
+CONNECTED = """
+import asyncio, sys, nodebeat, nodebeat.aio
+from nodebeat.sessions import RedisStateManager
+from nodebeat.tatbot import StateManager
+where = {"socket": sys.argv[1]} if sys.argv[1:] else {}
+
+async def connected():
+    async with nodebeat.aio.Client(**where) as client:
+        print((await client.agent_stats())["node_id"])
+    async with StateManager(**where, timeout=10) as manager:
+        print(manager.node_id)
+    async with RedisStateManager(**where, timeout=10) as manager:
+        print((await manager.create_session("of-" + str(len(where)), {})).version)
+    async with nodebeat.Bus(**where, timeout=10) as bus:
+        await bus.publish_admin_command("restart", "ann", ack="stored")
+        print("said")
+
+with nodebeat.Client(**where) as client:
+    print(client.agent_stats()["node_id"])
+with nodebeat.Robot(**where) as robot:
+    robot.push_state([1.0])
+    print(robot.flush(10))
+asyncio.run(connected())
+"""
+
+
 def test_it_finds_the_socket_as_nodebeatctl_does(cell):
-    script = "import nodebeat; print(nodebeat.Client().agent_stats()['node_id'])"
-    named = {"NODEBEAT_SOCKET": cell.agent.socket_path}
-    assert python_package.finish(python_package.start(script, env=named)) == "ook\n"
+    """Each of its classes: what is said by `socket=`, else by the environment, else the default."""
+    all_said = "ook\nTrue\nook\nook\n1\nsaid\n"
+    path, nowhere = cell.agent.socket_path, "/nowhere/agent.sock"
+    assert python_package.finish(python_package.start(CONNECTED, env={"NODEBEAT_SOCKET": path})) == all_said
+    assert python_package.finish(python_package.start(CONNECTED, path, env={"NODEBEAT_SOCKET": nowhere})) == all_said
     assert nodebeat.protocol.socket_path("/a") == "/a"
     assert nodebeat.protocol.DEFAULT_SOCKET == "/run/nodebeat/agent.sock"
 

@@ -1,6 +1,7 @@
 """nodebeat.tatbot.StateManager (src/python): the interface of existing programs, over the agent."""
 
 import asyncio
+import inspect
 import json
 import resource
 from datetime import datetime
@@ -13,6 +14,7 @@ from support.python_package import Loop
 from support.waiting import wait_until
 
 from nodebeat import errors  # noqa: E402
+from nodebeat.protocol import utc_now  # noqa: E402
 from nodebeat.tatbot import NodeHealth, RobotState, StateManager, StrokeProgress  # noqa: E402
 
 
@@ -79,6 +81,49 @@ def test_the_models_check_their_types():
             StrokeProgress(node_id="x", stroke_idx=wrong)
     with pytest.raises(ValueError):
         RobotState.model_validate_json("no json")
+
+
+def test_the_models_have_the_fields_and_defaults_of_existing_programs():
+    """The order is that of the JSON, and nothing but the node has to be said."""
+    now = datetime(2026, 11, 20, 14, 3, 7, 1)
+    wanted = {
+        RobotState: {
+            "is_connected_l": False, "is_connected_r": False, "joints_l": None, "joints_r": None, "velocities_l": None,
+            "velocities_r": None, "current_pose": "unknown", "goal_time_slow": 2.0, "goal_time_fast": 0.5},
+        StrokeProgress: {
+            "stroke_idx": 0, "pose_idx": 0, "total_strokes": 0, "stroke_length": 0, "offset_idx_l": 0, "offset_idx_r": 0,
+            "stroke_description_l": "", "stroke_description_r": "", "is_executing": False, "is_paused": False,
+            "scene_name": "default", "dataset_name": None},
+        NodeHealth: {
+            "cpu_percent": 0.0, "memory_percent": 0.0, "disk_percent": 0.0, "gpu_available": False, "gpu_percent": None,
+            "gpu_memory_percent": None, "is_reachable": True, "ping_latency_ms": None, "mcp_server_running": False,
+            "mcp_port": None, "last_heartbeat": now},
+    }
+    for kind, defaults in wanted.items():
+        more = {"last_heartbeat": now} if kind is NodeHealth else {}
+        made = kind(node_id="ook", timestamp=now, **more)
+        assert list(made.model_dump().items()) == list({"timestamp": now, "node_id": "ook", **defaults}.items())
+        at = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in made.model_dump().items()}
+        assert made.model_dump_json() == json.dumps(at, separators=(",", ":"))
+        before, stamp, after = utc_now(), kind(node_id="ook").timestamp, utc_now()
+        assert before <= stamp.isoformat(timespec="microseconds") <= after, "by default the time is now, in UTC"
+
+
+def test_each_call_has_the_name_and_parameters_of_existing_programs():
+    wanted = {
+        "connect": "", "disconnect": "", "update_robot_state": "robot_state", "get_robot_state": "node_id=None",
+        "start_stroke_session": "total_strokes, stroke_length, scene_name='default', **more",
+        "update_stroke_progress": "stroke_idx=None, pose_idx=None, session_id=None, **more",
+        "get_stroke_progress": "session_id=None", "end_stroke_session": "session_id=None", "update_node_health": "health",
+        "get_node_health": "node_id=None", "get_all_nodes_health": "", "subscribe_events": "*channels",
+        "publish_event": "channel, event_data", "report_error": "category, message, details=None", "get_system_status": "",
+        "get_state": "key, node_id=None", "set_state": "key, data, ttl=None",
+    }
+    for name, words in wanted.items():
+        made = getattr(StateManager, name)
+        given = [p.replace(annotation=p.empty) for p in list(inspect.signature(made).parameters.values())[1:]]
+        assert str(inspect.Signature(given)) == f"({words})", name
+        assert inspect.isasyncgenfunction(made) if name == "subscribe_events" else inspect.iscoroutinefunction(made), name
 
 
 # --- what a program does with it ---------------------------------------------------------------------------

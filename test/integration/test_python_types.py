@@ -1,6 +1,8 @@
 """The type hints of the Python package, as its users' mypy sees them (Debian's mypy)."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -39,11 +41,13 @@ def mypy(*args, cwd):
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=170)
 
 
+@pytest.mark.time_limit(120)
 def test_the_package_is_typed_strictly(tmp_path):
     done = mypy("-p", "nodebeat", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.time_limit(120)
 def test_a_users_program_is_checked_against_it(tmp_path):
     (tmp_path / "user.py").write_text(USER)
     said = mypy("user.py", cwd=tmp_path).stdout
@@ -51,6 +55,27 @@ def test_a_users_program_is_checked_against_it(tmp_path):
                 for line in said.splitlines() if "Revealed" in line]
     assert revealed == ["dict[str, Any]", "str", "Awaitable[dict[str, Any]]", "dict[str, Any]"], said
     assert said.count("error:") == 1 and "'stord'" in said, said
+
+
+PUBLIC = ("nodebeat", "nodebeat.aio", "nodebeat.bus", "nodebeat.errors", "nodebeat.models", "nodebeat.sessions", "nodebeat.tatbot")
+
+
+def undocumented(made):
+    """The names of a class of the package, and of its methods and properties, that have no docstring of their own or inherited."""
+    if not made.__doc__ or made.__doc__.startswith(f"{made.__name__}("):  # what a dataclass writes by itself
+        yield made.__name__
+    for name, member in vars(made).items():
+        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if not name.startswith("_") and inspect.isfunction(function) and not inspect.getdoc(getattr(made, name)):
+            yield f"{made.__name__}.{name}"
+
+
+def test_all_that_a_program_may_use_is_documented():
+    modules = [importlib.import_module(name) for name in PUBLIC]
+    classes = {made for module in modules for name, made in vars(module).items()
+               if not name.startswith("_") and inspect.isclass(made) and made.__module__.startswith("nodebeat")}
+    assert len(classes) > 40
+    assert not [name for made in classes for name in undocumented(made)]
 
 
 def imports(path):

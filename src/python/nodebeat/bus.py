@@ -217,6 +217,7 @@ class Bus:
         self._said = [s for s in self._said if s is not own]
 
     async def close(self) -> None:
+        """Ends the connection, and run() with it."""
         await self._client.close()
 
     async def __aenter__(self) -> Bus:

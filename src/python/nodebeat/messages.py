@@ -27,6 +27,7 @@ class Malformed:
         self.count = 0
 
     def add(self, channel: str, why: object) -> None:
+        """Counts one more, and tells of the 1st, 2nd, 4th, 8th and so on."""
         self.count += 1
         if self.count & (self.count - 1) == 0:
             log.warning("a message on %s is skipped, number %d that cannot be understood: %s", channel, self.count, why)

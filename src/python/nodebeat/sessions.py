@@ -197,6 +197,7 @@ class RedisStateManager:
             raise StateDeserializationError(session_id, str(error.data.get("stored", ""))) from None
 
     async def close(self) -> None:
+        """Ends the connection; iterators of updates and messages end with it."""
         await self._client.close()
 
     async def __aenter__(self) -> RedisStateManager:
