@@ -382,9 +382,10 @@ std::string Setup::text(const Style& style) const {
     out += style.paint(Colour::yellow, "warning") + "  " + printable(warning) + '\n';
   }
   const std::string& server = store_.server;
+  const auto shown = [&](const std::string& name) { return shell_word(printable(path(name))); };
   out += "\nOn the host of the store:\n  sudo install -o " + server + " -g " + server +
-         " -m 0640 redis.conf users.acl /etc/" + server + "/\n  sudo systemctl restart " + server +
-         "-server\n";
+         " -m 0640 " + shown("redis.conf") + ' ' + shown("users.acl") + " /etc/" + server +
+         "/\n  sudo systemctl restart " + server + "-server\n";
   if (server != "redis") {
     out += "  (there the file is called " + server + ".conf: install redis.conf under that name)\n";
   }
@@ -404,7 +405,7 @@ std::string Setup::text(const Style& style) const {
   for (const Done& user : users_) {
     if (node_of_user(user.name).empty()) continue;
     out += "  " + style.paint(Colour::bold, std::string(node_of_user(user.name))) + "  url = \"" +
-           url_of(user.name) + "\"  (" + password_name(user.name) + ")\n";
+           url_of(user.name) + "\"  (FILE is " + shown(password_name(user.name)) + ")\n";
   }
   const std::string prefix =
       store_.prefix.empty() ? std::string() : "  prefix = \"" + store_.prefix + "\"\n";
@@ -413,14 +414,14 @@ std::string Setup::text(const Style& style) const {
   out +=
       "\nFor nodebeat-audit, where it is installed:\n"
       "  sudo install -o nodebeat-audit -g nodebeat-audit -m 0400 " +
-      password_name(audit) +
+      shown(password_name(audit)) +
       " /etc/nodebeat-audit/redis-password\n"
       "and in /etc/nodebeat-audit/audit.d/cell.toml, under [redis],\n"
       "password_file = \"/etc/nodebeat-audit/redis-password\" and\n"
       "  url = \"" +
       url_of(audit) + "\"\n" + prefix;
-  return out + "\nThen: nodebeatctl redis check --password-file " +
-         shell_word(printable(path("admin.password"))) + ' ' + shell_word(url_of("admin")) +
+  return out + "\nThen: nodebeatctl redis check --password-file " + shown("admin.password") + ' ' +
+         shell_word(url_of("admin")) +
          (prefix.empty() ? "" : " --prefix " + shell_word(store_.prefix)) + '\n';
 }
 

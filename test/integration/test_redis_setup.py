@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 
@@ -108,7 +109,11 @@ def test_what_it_writes(setup, folder):
         assert secret not in said and secret not in (folder / "users.acl").read_text()
     assert " off " in users(folder)["default"]
     assert "\nbind 127.0.0.1 -::1 10.0.0.2\n" in (folder / "redis.conf").read_text()
-    assert 'hog  url = "redis://nodebeat-hog@10.0.0.2:6379/0"  (nodebeat-hog.password)' in said
+    assert f'hog  url = "redis://nodebeat-hog@10.0.0.2:6379/0"  (FILE is {folder}/nodebeat-hog.password)' in said
+    # Each command that is shown works where it is read: in the folder from which setup was called.
+    shown = [shlex.split(line) for line in said.splitlines() if line.startswith("  sudo install")]
+    files = [word for words in shown for word in words[words.index("-m") + 2:-1] if word != "FILE"]
+    assert len(files) == 3 and all((folder.parent / file).is_file() for file in files), files
     assert f"{folder}/admin.password redis://admin@10.0.0.2:6379/0" in said
 
 
