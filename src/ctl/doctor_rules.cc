@@ -62,7 +62,8 @@ Findings config_findings(const ConfigCheck& check) {
   const std::string where = check.file.empty() ? "the defaults" : printable(check.file);
   const std::string user = check.user.empty() ? "you" : printable(check.user);
   const std::string as_agent =
-      "start the agent, which then tells; or sudo -u nodebeat nodebeatd --check-config" +
+      "a running agent tells whoever may use its socket; or sudo -u nodebeat nodebeatd "
+      "--check-config" +
       (check.file.empty() ? "" : " --config " + where);
   if (!check.found) {
     return {warning(name, "there is no nodebeatd here that could check it",

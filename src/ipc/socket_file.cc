@@ -262,8 +262,8 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
                          (status.st_gid == kNoNumber && place.size() > path.size());
   if (!has_group && !give_to(temporary, *group)) {
     return refuse(
-        make_error("cannot give %s to group %u: %s. The agent's user has to be in it; in a "
-                   "service of systemd, it has to be the unit's Group=",
+        make_error("cannot give %s to group %u: %s. The agent's user has to be in it, or [socket] "
+                   "group names another; in a service of systemd, it has to be the unit's Group=",
                    path.c_str(), *group, std::strerror(errno))
             .as(Fault::denied));
   }

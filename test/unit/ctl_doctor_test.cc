@@ -56,6 +56,8 @@ TEST(Doctor, ConfigurationWithTheEyesOfTheCaller) {
   check.readable = false;
   EXPECT_EQ(config_findings(check)[0].level, Level::warning);
   EXPECT_NE(config_findings(check)[0].advice.find("sudo -u nodebeat nodebeatd"), std::string::npos);
+  EXPECT_EQ(config_findings(check)[0].advice.find("start the agent"), std::string::npos)
+      << "it may run: this user may not ask it";
   check.readable = true;
   check.exit = 78;
   check.lines = {"nodebeatd: a:1: no such key", "nodebeatd: a:2: /p: Permission denied"};
