@@ -111,6 +111,17 @@ def run_block(run, block):
         run(sys.executable, "-", input=block.text)
 
 
+def test_who_pastes_a_block_finds_the_daemon():
+    """Debian's PATH has /usr/sbin for root only, and a block is what a person pastes."""
+    found = {}
+    for page in PAGES:
+        text = "".join(block.text for block in markdown.split(page)[1] if block.language == "sh")
+        before, daemon, _ = text.partition("nodebeatd ")
+        if daemon:
+            found[page.name] = "PATH=$PATH:/usr/sbin" in before
+    assert found and all(found.values()), found
+
+
 @pytest.mark.own_users("its readers log in by a URL without a password")
 @pytest.mark.real_processor("the compiler makes programs for this one")
 @pytest.mark.time_limit(180)
