@@ -216,12 +216,13 @@ def test_the_word_of_lost_events_is_stored_and_accepted_from_nobody(make_redis, 
     assert before["dropped"] > 0 and before["stored"] == 0
     server.start()
 
-    # What the agent says of itself when it comes up is accepted in between, and may replace what waits.
+    # What the agent says of itself when it comes up is accepted in between, and may replace what waits. What is
+    # lost after the first word gets another one.
     def stored_from_nobody():
         now = settled(client)
         return now["stored"] - (now["accepted"] - now["dropped"] - now["coalesced"])
 
-    wait_until(lambda: stored_from_nobody() == 1, what=lambda: f"stored from nobody: {outbox(client)}")
+    wait_until(lambda: stored_from_nobody() >= 1, what=lambda: f"stored from nobody: {outbox(client)}")
 
 
 def test_a_value_that_was_replaced_is_accepted_but_not_stored(lonely):
