@@ -10,6 +10,12 @@
 namespace nb::http {
 namespace {
 
+// Of a body that is not taken: so much is read so that its sender sees the answer.
+constexpr size_t kMostPassedOver = 8 * 1024 * 1024;
+constexpr std::string_view kTargetTooLong =
+    "HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Type: text/plain; "
+    "charset=utf-8\r\nContent-Length: 56\r\n\r\n"
+    "a path and its query are longer than what is taken here\n";
 constexpr const char* kNoContent = "default-src 'none'; frame-ancestors 'none'";
 
 bool is_unix_socket(int fd) {
@@ -68,6 +74,13 @@ void Connection::close() {
   if (exchange) exchange->wake();
 }
 
+// All of it fits into the socket's buffer: what was answered before has left that one.
+void Connection::refuse_target() {
+  ++server.figures_.refused;
+  (void)::send(fd, kTargetTooLong.data(), kTargetTooLong.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  close();
+}
+
 // --- Exchange ---------------------------------------------------------------------------------
 
 Exchange::Exchange(Connection& connection, std::string_view target)
@@ -86,11 +99,13 @@ Request Exchange::request() const {
   request.path = target.substr(0, mark);
   if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
   request.body = body_;
-  MHD_get_connection_values(
+  MHD_get_connection_values_n(
       connection_.raw, MHD_HEADER_KIND,
-      [](void* list, MHD_ValueKind, const char* name, const char* value) {
+      [](void* list, MHD_ValueKind, const char* name, size_t name_size, const char* value,
+         size_t value_size) {
         auto& headers = *static_cast<decltype(request.headers)*>(list);
-        headers.emplace_back(name, value != nullptr ? value : "");
+        headers.emplace_back(std::string_view(name, name_size),
+                             value != nullptr ? std::string_view(value, value_size) : "");
         return MHD_YES;
       },
       &request.headers);
@@ -102,19 +117,29 @@ MHD_Result Exchange::on_part(const char* method, const char* piece, size_t* size
     method_ = method;
     return begin();
   }
-  if (*size > 0) {
-    // Its size was not told. An answer has no place before the end of the body.
-    if (body_.size() + *size > server_.limits_.body_bytes ||
-        server_.bodies_ + *size > server_.limits_.bodies_bytes) {
-      ++server_.figures_.refused;
-      return MHD_NO;
-    }
-    body_.append(piece, *size);
-    server_.bodies_ += *size;
-    *size = 0;
-    return MHD_YES;
+  if (*size == 0) return handle();
+  take({piece, *size});
+  *size = 0;
+  if (passed_over_ <= kMostPassedOver) return MHD_YES;
+  ++server_.figures_.refused;
+  return MHD_NO;
+}
+
+// An answer has no place before the end of the body. So a body whose size was not told, or for
+// which there is no room now, is read to its end when it is not taken.
+void Exchange::take(std::string_view piece) {
+  if (overflow_ == 0 && body_.size() + piece.size() > server_.limits_.body_bytes) overflow_ = 413;
+  if (overflow_ == 0 && server_.bodies_ + piece.size() > server_.limits_.bodies_bytes) {
+    overflow_ = 503;
   }
-  return handle();
+  if (overflow_ == 0) {
+    body_.append(piece);
+    server_.bodies_ += piece.size();
+    return;
+  }
+  server_.bodies_ -= body_.size();
+  body_ = {};
+  passed_over_ += piece.size();
 }
 
 MHD_Result Exchange::begin() {
@@ -126,8 +151,12 @@ MHD_Result Exchange::begin() {
   if (length.empty()) return MHD_YES;
   const auto bytes = parse_number<uint64_t>(length);
   if (bytes && *bytes <= server_.limits_.body_bytes) return MHD_YES;
-  return refuse({.status = bytes ? 413 : 400,
-                 .body = format("a body has at most %zu bytes\n", server_.limits_.body_bytes)});
+  return refuse(too_large(bytes ? 413 : 400));
+}
+
+Response Exchange::too_large(int status) const {
+  return {.status = status,
+          .body = format("a body has at most %zu bytes\n", server_.limits_.body_bytes)};
 }
 
 MHD_Result Exchange::refuse(Response&& response) {
@@ -141,6 +170,10 @@ MHD_Result Exchange::refuse(Response&& response) {
 
 MHD_Result Exchange::handle() {
   if (connection_.state == Connection::State::closing) return MHD_NO;
+  if (!is_handled_ && overflow_ == 413) return refuse(too_large(overflow_));
+  if (!is_handled_ && overflow_ != 0) {
+    return refuse({.status = overflow_, .body = "too many bodies are held: try again\n"});
+  }
   if (!is_handled_) {
     is_handled_ = true;
     ++server_.figures_.requests;

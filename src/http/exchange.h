@@ -46,12 +46,14 @@ class Exchange {
   static ssize_t read(void* exchange, uint64_t at, char* out, size_t most);
 
   MHD_Result begin();
+  void take(std::string_view piece);
   MHD_Result handle();
   MHD_Result queue();
   MHD_Result refuse(Response&& response);
   void prepare(OwnedResponse response, Response&& head);
   void suspend();
   Request request() const;
+  Response too_large(int status) const;
 
   Connection& connection_;
   Server& server_;
@@ -63,6 +65,8 @@ class Exchange {
   int status_ = 0;
   bool has_begun_ = false;
   bool is_handled_ = false;
+  int overflow_ = 0;        // the status that tells that the body is not taken, or 0
+  size_t passed_over_ = 0;  // bytes of such a body
   bool is_suspended_ = false;
   bool is_stream_ = false;
   bool has_ended_ = false;
@@ -89,6 +93,8 @@ class Connection {
   bool is_overdue(MonoTime now) const;
   // The client sees the connection end; libmicrohttpd notices, and says that it is closed.
   void close();
+  // Answers before libmicrohttpd has read the request, and closes.
+  void refuse_target();
 
   Server& server;
   MHD_Connection* const raw;

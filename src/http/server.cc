@@ -16,6 +16,16 @@ namespace {
 constexpr unsigned kRoomToClose = 32;
 constexpr Duration kMaxSweep = std::chrono::seconds(1);
 
+// libmicrohttpd keeps each argument of a query in the memory of the connection. If that does not
+// suffice, the version of Debian 12 answers nothing at all.
+constexpr size_t kMostTargetBytes = 8 * 1024;
+constexpr ptrdiff_t kMostArguments = 128;
+
+bool is_taken(std::string_view target) {
+  return target.size() <= kMostTargetBytes &&
+         std::count(target.begin(), target.end(), '&') < kMostArguments;
+}
+
 unsigned whole_seconds(Duration duration) {
   return static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(duration).count());
 }
@@ -31,6 +41,7 @@ struct Server::Callbacks {
     Connection& connection = Connection::of(raw);
     connection.enter(Connection::State::receiving);
     connection.exchange = std::make_unique<Exchange>(connection, target);
+    if (!is_taken(target)) connection.refuse_target();
     return connection.exchange.get();
   }
 

@@ -15,6 +15,7 @@ using Kind = mcp::Message::Kind;
 
 constexpr Duration kLookEvery = std::chrono::seconds(5);
 constexpr size_t kSessionBytes = 16;
+constexpr std::string_view kEnded = "this session has ended: begin anew with `initialize`";
 
 // Nobody can guess it. Empty if the system has no randomness.
 std::string new_session_id() {
@@ -146,6 +147,7 @@ void Endpoint::on_delete(const http::Request& request, http::Reply&& reply) {
   }
   Peer* const peer = session_of(request, {}, reply);
   if (peer == nullptr) return;
+  peer->end(404, {mcp::kInvalidRequest, std::string(kEnded), {}});
   std::erase_if(peers_, [&](const PeerPtr& each) { return each.get() == peer; });
   reply.send({.status = 204, .body = {}});
 }
@@ -166,7 +168,7 @@ Peer* Endpoint::session_of(const http::Request& request, std::string_view id, ht
   const auto found = std::find_if(peers_.begin(), peers_.end(),
                                   [&](const PeerPtr& peer) { return peer->session() == name; });
   if (found != peers_.end()) return found->get();
-  reply.send(invalid(404, id, "this session has ended: begin anew with `initialize`"));
+  reply.send(invalid(404, id, std::string(kEnded)));
   return nullptr;
 }
 
@@ -231,7 +233,9 @@ void Endpoint::log(mcp::LogWord level, std::string_view words) {
 }
 
 void Endpoint::end() {
-  for (const PeerPtr& peer : peers_) peer->end();
+  for (const PeerPtr& peer : peers_) {
+    peer->end(503, {mcp::kInternalError, "the server ends: ask again when it is back", {}});
+  }
 }
 
 }  // namespace nb::mcp_http

@@ -150,8 +150,17 @@ void Peer::look() {
   std::erase_if(ways_, [](const Way& way) { return !way.is_open(); });
 }
 
-void Peer::end() {
+void Peer::end(int status, const mcp::ErrorWords& words) {
   session_.end_subscriptions(false);
+  for (Way& way : ways_) {
+    std::string line = mcp::error_line(way.id, words);
+    if (way.reply.is_wanted()) {
+      way.reply.send({.status = status, .body = std::move(line), .type = "application/json"});
+    } else if (way.stream.write(event(line))) {
+      way.stream.end();
+    }
+  }
+  ways_.clear();
   stream_.end();
 }
 

@@ -38,8 +38,8 @@ class Peer {
   // From time to time: keeps streams alive, makes a stream of what waits for long, and notices
   // clients that have gone.
   void look();
-  // The server ends.
-  void end();
+  // The session ends, or the server does: this is the answer to each request that waits.
+  void end(int status, const mcp::ErrorWords& words);
 
   const std::string& session() const { return name_; }
   // A session whose `initialize` was wrong has not.

@@ -30,8 +30,9 @@ Result<std::string> read_token(const std::string& path) {
   if (::stat(path.c_str(), &facts) != 0) {
     return make_error("%s: %s", path.c_str(), std::strerror(errno));
   }
-  if ((facts.st_mode & S_IROTH) != 0) {
-    return make_error("%s: everybody may read it: chmod o= %s", path.c_str(), path.c_str());
+  if ((facts.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+    return make_error("%s: everybody may %s it: chmod o= %s", path.c_str(),
+                      (facts.st_mode & S_IROTH) != 0 ? "read" : "write", path.c_str());
   }
   const auto text = read_own_file(path, kMost + 2);
   if (!text) return text.error();

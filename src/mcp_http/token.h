@@ -10,7 +10,7 @@
 namespace nb::mcp_http {
 
 // The secret in a file: one word in one line, 16 to 512 characters. The file has to belong to this
-// user or to root, and must not be readable by everybody.
+// user or to root, and everybody must neither read nor write it.
 Result<std::string> read_token(const std::string& path);
 
 // Takes the same time whatever the client has sent.

@@ -58,6 +58,19 @@ TEST(HttpOrigins, AreNamesOfThisComputer) {
   }
 }
 
+TEST(HttpOrigins, ANulInAHeaderIsRefused) {
+  using namespace std::string_view_literals;
+  const auto status = [](std::string_view name, std::string_view value) {
+    Request request;
+    request.headers = {{"Host", "localhost"}, {name, value}};
+    return check(request, Origins(), true).status;
+  };
+  EXPECT_EQ(status("X", "a"), 0);
+  EXPECT_EQ(status("X", "a\0b"sv), 400);
+  EXPECT_EQ(status("Origin", "http://localhost\0.evil.example"sv), 400);
+  EXPECT_EQ(status("X\0"sv, "a"), 400);
+}
+
 TEST(HttpAddress, IsANumberOrLocalhost) {
   const auto host_of = [](const char* text) {
     const auto address = parse_address(text);
@@ -231,6 +244,7 @@ TEST_F(HttpServer, AllBodiesTogetherAreBounded) {
   slow->send(head + std::string(99, 'a'));
   ASSERT_TRUE(loop_.run_until([&] { return server_->held_body_bytes() == 99; }));
   beyond->send(head + std::string(100, 'b'));
+  EXPECT_TRUE(comes(*beyond, " 503 "));
   EXPECT_TRUE(ends(*beyond));
   slow->send("!");
   EXPECT_TRUE(comes(*slow, "a!"));
@@ -293,9 +307,48 @@ TEST_F(HttpServer, RefusesALargeBodyBeforeItIsSent) {
   const auto chunked = connect();
   chunked->send("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
   for (int i = 0; i < 4; ++i) chunked->send("20\r\n" + std::string(32, 'x') + "\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return server_->held_body_bytes() == 0; }));
+  chunked->send("0\r\n\r\n");
+  EXPECT_TRUE(comes(*chunked, "at most 100 bytes"));
+  EXPECT_TRUE(chunked->has(" 413 ") && chunked->has("Connection: close"));
   EXPECT_TRUE(ends(*chunked));
-  EXPECT_EQ(chunked->received(), "");
   EXPECT_EQ(server_->figures().requests, 0U);
+  EXPECT_EQ(server_->figures().refused, 2U);
+}
+
+TEST_F(HttpServer, EndsABodyThatDoesNotEnd) {
+  serve({.body_bytes = 100});
+  const auto client = connect();
+  client->send("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::string chunk = "4000\r\n" + std::string(0x4000, 'x') + "\r\n";
+  EXPECT_TRUE(loop_.run_until([&] {
+    client->send(chunk);
+    return client->closed();
+  }));
+  EXPECT_EQ(server_->figures().requests, 0U);
+}
+
+// What libmicrohttpd has no memory for.
+TEST_F(HttpServer, AnswersATargetThatIsTooLong) {
+  serve();
+  const auto get = [](const std::string& query) {
+    return "GET /hello?" + query + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  };
+  const auto repeated = [](const char* word, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += word;
+    return all;
+  };
+  EXPECT_EQ(answer(get(repeated("a&", 100) + std::string(7000, 'a'))).substr(9, 3), "200");
+  for (const std::string& query :
+       {repeated("a&", 200), repeated("a&", 500), repeated("&", 4000), std::string(9000, 'a'),
+        repeated("a&", 100) + std::string(30000, 'a')}) {
+    const auto client = connect();
+    client->send(get(query));
+    EXPECT_TRUE(ends(*client)) << query.size();
+    EXPECT_EQ(client->received().substr(0, 12), "HTTP/1.1 414") << query.size();
+  }
+  EXPECT_EQ(server_->figures().requests, 1U);
 }
 
 TEST_F(HttpServer, EndsAFloodOfHeaders) {

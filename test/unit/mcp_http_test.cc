@@ -111,7 +111,7 @@ TEST_F(McpHttpFault, TheHeaderDecidesTheEra) {
   EXPECT_EQ(fault({{"MCP-Protocol-Version", "2099"}}, kParams), mcp::kHeaderMismatch);
 }
 
-TEST(McpHttpToken, IsOneWordThatNotEverybodyMayRead) {
+TEST(McpHttpToken, IsOneWordThatNotEverybodyMayReadOrWrite) {
   const test::TempTree tree;
   const auto read = [&](std::string_view text, mode_t mode = 0600) {
     const std::string path = tree("/token");
@@ -123,6 +123,7 @@ TEST(McpHttpToken, IsOneWordThatNotEverybodyMayRead) {
   EXPECT_EQ(read("0123456789abcdef\n"), "0123456789abcdef");
   EXPECT_EQ(read("0123456789abcdef", 0640), "0123456789abcdef");
   EXPECT_EQ(read("0123456789abcdef", 0644), "");
+  EXPECT_EQ(read("0123456789abcdef", 0602), "");
   EXPECT_EQ(read("0123456789abcde\n"), "");
   EXPECT_EQ(read("0123456789 abcdef\n"), "");
   EXPECT_EQ(read(std::string(513, 'a')), "");
@@ -402,6 +403,32 @@ TEST_F(McpHttp, ARequestOfASessionIsCancelledByAnother) {
   EXPECT_EQ(box_.pending, 0);
   ASSERT_TRUE(comes(*client, "0\r\n\r\n"));
   EXPECT_FALSE(client->has("jsonrpc"));
+}
+
+TEST_F(McpHttp, WhatWaitsIsAnsweredWhenItsSessionEnds) {
+  const std::string session = begin();
+  const auto client = connect();
+  client->post(older("tools/call", R"({"name":"later"})"), session);
+  ASSERT_TRUE(loop_.run_until([&] { return box_.pending == 1; }));
+  const auto other = connect();
+  other->send("DELETE /mcp HTTP/1.1\r\nHost: x\r\n" + session + "\r\n");
+  ASSERT_TRUE(comes(*other, "204 No Content"));
+  ASSERT_TRUE(comes(*client, "has ended"));
+  EXPECT_HAS(client->received(), "HTTP/1.1 404");
+  EXPECT_HAS(client->received(), R"("id":2,"error":{"code":-32600)");
+  EXPECT_EQ(box_.pending, 0);
+}
+
+TEST_F(McpHttp, WhatWaitsIsAnsweredWhenTheServerEnds) {
+  const auto client = connect();
+  client->post(
+      modern("tools/call", R"("name":"later","arguments":{},)"),
+      headers_of("tools/call", "later") + "Accept: application/json, text/event-stream\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return box_.pending == 1; })) << client->received();
+  endpoint_.end();
+  ASSERT_TRUE(comes(*client, "the server ends"));
+  EXPECT_HAS(client->received(), "HTTP/1.1 503");
+  EXPECT_HAS(client->received(), R"("id":7,"error":{"code":-32603)");
 }
 
 class McpHttpBounds : public McpHttp {
