@@ -197,6 +197,11 @@ int Client::took(int result, bool waits) {
   return NB_KEPT;
 }
 
+void Client::note_too_large() {
+  const Lock lock(*this);
+  trouble_ = Trouble::too_large;
+}
+
 int Client::push_robot(const nb_robot_state& state) {
   const Lock lock(*this);
   const int result = outgoing_.put_robot(state);

@@ -57,6 +57,8 @@ class Client {
   int push_progress(const nb_stroke& stroke);
   int push_start(const nb_stroke& stroke);
   int push_end();
+  // A text was refused before it came here, since no line has room for it.
+  void note_too_large();
   // `write` writes one line from `context`; it may be called twice.
   using WriteLine = void (*)(LineWriter& out, const void* context);
   int push_event(WriteLine write, const void* context);

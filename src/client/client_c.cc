@@ -111,6 +111,12 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
   return NB_OK;
 }
 
+// A text that is too long for a line is told by nb_client_last_error() as well.
+int told(nb_client* client, int status) {
+  if (status == NB_ERR_TOO_LARGE) of(client)->note_too_large();
+  return status;
+}
+
 struct Words {
   std::string_view first;
   std::string_view second;
@@ -197,7 +203,7 @@ int nb_report_error(nb_client* client, const char* category, const char* message
   if (result == NB_OK && details != nullptr) {
     result = take_json(details, '{', kMemberDepth, words.json);
   }
-  if (result != NB_OK) return result;
+  if (result != NB_OK) return told(client, result);
   return of(client)->push_event(
       [](LineWriter& out, const void* context) {
         const Words& w = *static_cast<const Words*>(context);
@@ -220,7 +226,7 @@ int nb_publish(nb_client* client, const char* channel, const char* event) {
   Words words;
   int result = take_text(channel, nb::rpc::kLineBytes, words.first);
   if (result == NB_OK) result = take_json(event, '{', kMemberDepth, words.json);
-  if (result != NB_OK) return result;
+  if (result != NB_OK) return told(client, result);
   return of(client)->push_event(
       [](LineWriter& out, const void* context) {
         const Words& w = *static_cast<const Words*>(context);
@@ -241,7 +247,7 @@ int nb_notify(nb_client* client, const char* method, const char* params) {
   if (result == NB_OK && params != nullptr) {
     result = take_json(params, '{', kParamsDepth, words.json);
   }
-  if (result != NB_OK) return result;
+  if (result != NB_OK) return told(client, result);
   return of(client)->push_event(
       [](LineWriter& out, const void* context) {
         const Words& w = *static_cast<const Words*>(context);
@@ -282,7 +288,7 @@ int nb_call(nb_client* client, const char* method, const char* params, char* res
   if (status == NB_OK && params != nullptr) {
     status = take_json(params, '{', kParamsDepth, words.json);
   }
-  if (status != NB_OK) return status;
+  if (status != NB_OK) return told(client, status);
   return of(client)->call(words.first, words.json, result, result_size, timeout_ms);
 }
 

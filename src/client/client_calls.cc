@@ -166,9 +166,10 @@ int Client::last_error(char* buffer, size_t size) {
     case Trouble::too_large:
       std::snprintf(
           buffer, size,
-          "a message was refused here: it is longer than slot_bytes, the ring, or the %zu "
-          "bytes that the agent at %s takes in a line ([socket] max_line)",
-          outgoing_.line_limit(), link_.path());
+          "a message was refused here: a line to the agent at %s has at most %zu bytes%s, "
+          "and slot_bytes and event_ring_bytes bound it as well",
+          link_.path(), outgoing_.line_limit(),
+          outgoing_.line_limit() < rpc::kLineBytes ? " ([socket] max_line)" : "");
       break;
     case Trouble::remote:
       std::snprintf(buffer, size, "%.*s", static_cast<int>(remote_size_), remote_text_);

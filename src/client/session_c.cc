@@ -38,7 +38,9 @@ class AbiCall {
           Takes takes, nb_session_result* result);
 
   [[gnu::noinline]] AbiCall& take(const char* json, char opening) {
-    if (status_ == NB_OK) status_ = take_json(json, opening, kMemberDepth, call_.json);
+    if (status_ != NB_OK) return *this;
+    status_ = take_json(json, opening, kMemberDepth, call_.json);
+    if (status_ == NB_ERR_TOO_LARGE) of(client_)->note_too_large();
     return *this;
   }
   AbiCall& need(bool condition) {

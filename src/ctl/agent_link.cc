@@ -103,6 +103,7 @@ bool is_pattern(std::string_view channel) {
 Answer AgentLink::subscribe(const std::string& channel) {
   const int rc = nb_subscribe(client_, channel.c_str(), is_pattern(channel) ? 1 : 0,
                               static_cast<uint32_t>(options_.timeout_ms));
+  if (rc == NB_ERR_TOO_LARGE) return {kUsage, 0, "a channel has at most 256 bytes"};
   return rc == NB_OK ? Answer{} : failure(rc);
 }
 

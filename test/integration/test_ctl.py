@@ -370,6 +370,18 @@ def test_set_passes_every_digit_on(ctl, fake):
     assert fake.calls[-1] == ("state.set", {"key": "k", "value": -5})
 
 
+def test_a_value_that_is_too_long_for_a_line_is_told_so(ctl, fake):
+    fake.answers["state.set"] = {}
+    for size in (65536, 70_000, 1_000_000):
+        done = ctl("set", "k", "-", stdin=json.dumps("x" * size))
+        assert done.returncode == REFUSED and "at most 65536 bytes" in done.stderr, done.stderr
+        assert "answer" not in done.stderr
+    assert ctl("publish", "a", json.dumps({"a": "x" * 66_000})).returncode == REFUSED
+    assert not [method for method, _ in fake.calls if method == "state.set"]
+    done = ctl("watch", "c" * 257)
+    assert done.returncode == USAGE and "at most 256 bytes" in done.stderr
+
+
 def test_set_options(ctl, fake):
     fake.answers["state.set"] = {}
     done = ctl("set", "k", "so\n\"so\"", "--text", "--ttl", "10s", "--timeout", "4s")

@@ -152,8 +152,14 @@ TEST_F(ClientCallsTest, ACallIsNoLongerThanTheAgentTakes) {
     const std::string params = "{\"a\":\"" + std::string(size, 'x') + "\"}";
     return nb_call(client_, "m", params.c_str(), nullptr, 0, 5000);
   };
+  const auto says = [&](const char* words) {
+    char text[512] = {};
+    return nb_client_last_error(client_, text, sizeof text) == 0 &&
+           std::string(text).find(words) != std::string::npos;
+  };
   EXPECT_EQ(call_of(4900), NB_OK);
   EXPECT_EQ(call_of(5000), NB_ERR_TOO_LARGE);
+  EXPECT_TRUE(says("at most 5000 bytes ([socket] max_line)"));
   for (const std::string& line : agent_->lines()) EXPECT_LE(line.size(), 5000u);
   // The next agent has another limit.
   limit = "9000";
@@ -164,6 +170,9 @@ TEST_F(ClientCallsTest, ACallIsNoLongerThanTheAgentTakes) {
   });
   sync();
   EXPECT_EQ(call_of(8000), NB_OK);
+  // A text that no line has room for is refused earlier, and told all the same.
+  EXPECT_EQ(call_of(70000), NB_ERR_TOO_LARGE);
+  EXPECT_TRUE(says("at most 9000 bytes"));
   EXPECT_EQ(call_of(9000), NB_ERR_TOO_LARGE);
 }
 
