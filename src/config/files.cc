@@ -29,8 +29,12 @@ Result<std::vector<std::string>> files_of(const std::string& file, bool required
   std::vector<std::string> files;
   const std::string folder = folder_beside(file);
   DIR* entries = ::opendir(folder.c_str());
-  if (entries == nullptr && errno != ENOENT && errno != ENOTDIR) {
-    return make_error("%s: %s", folder.c_str(), std::strerror(errno));
+  // A part of the way that is no folder makes the file missing, too; that is told below.
+  struct stat info {};
+  const bool is_absent =
+      errno == ENOENT || (errno == ENOTDIR && ::stat(folder.c_str(), &info) != 0);
+  if (entries == nullptr && !is_absent) {
+    return make_error("%s: %s", folder.c_str(), std::strerror(info.st_mode != 0 ? ENOTDIR : errno));
   }
   const bool optional = !required || entries != nullptr;
   if (!optional || !is_missing(file)) files.push_back(file);

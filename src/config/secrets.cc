@@ -41,8 +41,9 @@ std::string read_password(Draft& draft, const std::string& path, const std::stri
   if ((*file)->others_may_read) {
     draft.warning(where, "%s holds a password and may be read by every user of this host",
                   path.c_str());
+  } else if ((*file)->group) {  // what everybody may read is told once
+    draft.loaded.group_readable.push_back({path, *(*file)->group});
   }
-  if ((*file)->group) draft.loaded.group_readable.push_back({path, *(*file)->group});
   const std::string doubt = doubt_about(*password);
   if (!doubt.empty()) draft.warning(where, "%s: %s", path.c_str(), doubt.c_str());
   return std::move(*password);
@@ -128,8 +129,7 @@ void warn_about_file(Draft& draft, const std::string& file) {
   if (file.empty() || draft.sources.text || ::stat(file.c_str(), &info) != 0) return;
   if ((info.st_mode & S_IROTH) != 0) {
     draft.warning(file, "holds a password and may be read by every user of this host");
-  }
-  if (const auto group = reading_group(info)) {
+  } else if (const auto group = reading_group(info)) {
     draft.loaded.group_readable.push_back({file, *group});
   }
 }

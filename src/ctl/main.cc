@@ -436,6 +436,9 @@ int dispatch(const CLI::App& app, Commands& c) {
                  : redis_admin::run_check(c.check, context);
   }
   if (name == "mcp-config") {
+    if (const std::string fault = fault_in_url(c.mcp); !fault.empty()) {
+      return complain(kUsage, fault);
+    }
     // By itself nodebeat-gate uses the socket that only reads.
     if (c.mcp.allow_writes || context.socket != kDefaultSocket) c.mcp.socket = context.socket;
     return context.json ? say_json(mcp_config_json(c.mcp)) : say(mcp_config_text(c.mcp));

@@ -1,14 +1,19 @@
 #include "ctl/mcp_config.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "terminal/json_text.h"
 #include "terminal/text.h"
 
 namespace nb::ctl {
 namespace {
 
+using terminal::clip;
 using terminal::json_indented;
 using terminal::json_quote;
 using terminal::ObjectText;
+using terminal::printable;
 using terminal::shell_word;
 
 // ["a","b"]: of JSON, and of TOML as well.
@@ -53,6 +58,16 @@ std::vector<std::string> mcp_command(const McpServer& server) {
   std::string line;
   for (const std::string& word : gate) line += (line.empty() ? "" : " ") + shell_word(word);
   return {"ssh", "-T", "-o", "BatchMode=yes", "--", server.host, line};
+}
+
+std::string fault_in_url(const McpServer& server) {
+  const std::string_view url = server.url;
+  const bool is_http = url.starts_with("http://") || url.starts_with("https://");
+  const bool is_one_word = std::all_of(
+      url.begin(), url.end(), [](char c) { return static_cast<uint8_t>(c) > ' ' && c != 0x7f; });
+  if (url.empty() || (is_http && is_one_word && !url.ends_with("://"))) return {};
+  return "--url: expected an address as http://127.0.0.1:9809/mcp, found '" +
+         clip(printable(url), 80, true) + "'";
 }
 
 std::string mcp_config_json(const McpServer& server) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gate/agent.h"
 #include "mcp/toolbox.h"
@@ -27,6 +28,17 @@ using Advise = std::function<std::string(const CallFailure& failure)>;
 // The tool's result: what `show` makes of the answer, or the failure with the advice.
 mcp::WorkPtr ask(Agent& agent, mcp::Reply reply, const Question& question, Show show,
                  Advise advise = {});
+
+// A page of a list: `limit` entries, or fewer, so that they fit into an answer whatever they hold.
+struct Page {
+  std::string method;
+  std::string params;  // members besides `limit`, or empty
+  int64_t limit = 0;
+};
+// What a page means: the message, and further members.
+using ShowPage = std::pair<std::string_view, std::string> (*)(json::View result);
+
+mcp::WorkPtr ask_page(Agent& agent, mcp::Reply reply, const Page& page, ShowPage show);
 
 // Several questions one after the other: what each step needs is in the work's own members.
 class Steps : public mcp::Work {

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "base/timestamp.h"
+#include "gate/strokes.h"
 #include "json/view.h"
 #include "json/writer.h"
+#include "wire/keys.h"
 
 namespace nb::gate {
 namespace {
@@ -21,6 +23,9 @@ constexpr size_t kMostEvent = 8 * 1024;
 // So long a look may show what was before an event: the agent's view is up to a second old, and the
 // look itself takes time.
 constexpr Duration kEventHolds = 2s;
+
+// A stroke of a program that writes its progress itself is shown for so long after its last word.
+constexpr Duration kStrokeHolds = 60s;
 
 constexpr std::string_view kPage = R"({"limit":1000})";
 constexpr std::string_view kSessions = R"({"limit":50})";
@@ -154,6 +159,7 @@ void CellView::end() {
   under_way_ = 0;
   for (Texts* texts : {&parts_, &nodes_, &found_, &strokes_}) texts->clear();
   unknown_.clear();
+  heard_.clear();
   told_by_event_.clear();
   events_.clear();
   untold_.clear();
@@ -298,13 +304,19 @@ void CellView::on_sessions(const CallAnswer& answer) {
 void CellView::on_strokes(const CallAnswer& answer) {
   Texts running;
   std::string scratch;
-  for (const json::Member& member : answer.result["value"].members()) {
-    const std::string session(member.value.string(scratch).value_or(""));
-    if (session.empty() || running.size() >= kMostStrokes) continue;
+  const auto keep = [&](const std::string& session) {
+    if (session.empty() || running.size() >= kMostStrokes) return;
     const auto known = strokes_.find(session);
     running[session] = known != strokes_.end() ? known->second : std::string();
     if (known == strokes_.end()) unknown_.push_back(session);
+  };
+  for (const json::Member& member : answer.result["value"].members()) {
+    keep(std::string(member.value.string(scratch).value_or("")));
   }
+  std::erase_if(heard_, [&](const auto& one) {
+    return running.contains(one.first) || loop_.now() - one.second > kStrokeHolds;
+  });
+  for (const auto& [session, at] : heard_) keep(session);
   strokes_ = std::move(running);
   ask_progress();
 }
@@ -324,6 +336,12 @@ void CellView::on_progress(const CallAnswer& answer) {
   const std::string session = unknown_.back();
   unknown_.pop_back();
   const auto stroke = strokes_.find(session);
+  if (answer.ok() && heard_.contains(session) &&
+      !answer.result["value"]["is_executing"].boolean().value_or(true)) {
+    heard_.erase(session);
+    strokes_.erase(session);
+    return ask_progress();
+  }
   // What an event has told since is newer.
   if (answer.ok() && stroke != strokes_.end() && stroke->second.empty()) {
     stroke->second = answer.result["value"].raw();
@@ -337,7 +355,12 @@ void CellView::take_progress(json::View event) {
   const auto session = event["session_id"].string(scratch);
   if (!session) return;
   const auto stroke = strokes_.find(std::string(*session));
-  if (stroke == strokes_.end()) return;  // it is found by the next look
+  const bool is_known = stroke != strokes_.end();
+  const bool is_listed = is_known && !heard_.contains(stroke->first);
+  if (is_present_ && !is_listed && heard_.size() < kMostStrokes && foreign_stroke(*session)) {
+    heard_[std::string(*session)] = loop_.now();
+  }
+  if (!is_known) return;  // it is found by the next look
   const json::View before = stroke->second.empty() ? json::View() : json::View::of(stroke->second);
   std::string text;
   json::Writer out(text);
@@ -352,6 +375,13 @@ void CellView::take_progress(json::View event) {
   stroke->second = std::move(text);
 }
 
+// Of an agent's stroke the next look tells.
+void CellView::end_stroke(const std::string& session) {
+  if (heard_.erase(session) == 0) return;
+  strokes_.erase(session);
+  tell_strokes();
+}
+
 void CellView::tell_strokes() {
   replace("strokes", object_of(strokes_));
 }
@@ -363,6 +393,13 @@ void CellView::on_event(const AgentEvent& event) {
   if (event.channel == kProgressChannel) {
     if (!too_long) take_progress(event.params["event"]);
     return;
+  }
+  if (event.channel == wire::kStrokeSessionChannel && !too_long) {
+    const json::View message = event.params["event"];
+    std::string scratch;
+    if (message["type"].string_is("session_end")) {
+      end_stroke(std::string(message["session_id"].string(scratch).value_or("")));
+    }
   }
   std::string text;
   if (event.is_gap) {

@@ -53,6 +53,7 @@ class CellView {
   void ask_page(std::string_view params);
   void ask_progress();
   void take_progress(json::View event);
+  void end_stroke(const std::string& session);
   void take_node_event(json::View event);
 
   void replace(std::string_view part, std::string text);
@@ -81,7 +82,9 @@ class CellView {
   std::map<std::string, MonoTime> told_by_event_;  // nodes whose state an event has told last
   bool is_present_ = false;                        // events are of now, not of the past
   Texts strokes_;                                  // the progress of each session that runs
-  std::vector<std::string> unknown_;               // sessions whose progress is to be asked for
+  // Sessions that no agent lists: when their progress was told last.
+  std::map<std::string, MonoTime> heard_;
+  std::vector<std::string> unknown_;  // sessions whose progress is to be asked for
   RecentEvents events_;
   std::string untold_;  // for all browsers, as server-sent events
 };

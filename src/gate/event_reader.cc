@@ -5,6 +5,7 @@
 
 #include "gate/outcome.h"
 #include "json/writer.h"
+#include "terminal/text.h"
 
 namespace nb::gate {
 namespace {
@@ -41,7 +42,7 @@ std::string event_of(std::string_view channel, json::View params, size_t most) {
   if (size.exists()) {
     add_raw(out, "data", "null");
     add_raw(out, "omitted_bytes", size.raw());
-  } else if (data.raw().size() > most) {
+  } else if (terminal::json_printable(data.raw()).size() > most) {
     add_raw(out, "data", "null");
     add_integer(out, "omitted_bytes", static_cast<int64_t>(data.raw().size()));
   } else if (data.exists()) {
@@ -50,7 +51,8 @@ std::string event_of(std::string_view channel, json::View params, size_t most) {
   for (const char* name : {"pattern", "id", "node", "remote"}) {
     if (const json::View more = params[name]; more.exists()) add_raw(out, name, more.raw());
   }
-  return '{' + out + '}';
+  // As it goes out, since its size counts.
+  return terminal::json_printable('{' + out + '}');
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class McpStdio {
                {Delegate<void(std::string_view)>::to<&McpStdio::on_data>(this),
                 Delegate<void()>::to<&McpStdio::on_input_end>(this),
                 Delegate<void()>::to<&McpStdio::on_drain>(this),
-                Delegate<void()>::to<&McpStdio::end>(this)}),
+                Delegate<void(int)>::to<&McpStdio::on_broken>(this)}),
         peer_(loop, toolbox_, agent_,
               {Delegate<void()>::to<&McpStdio::on_output>(this),
                Delegate<size_t()>::to<&McpStdio::queued_bytes>(this),
@@ -65,11 +65,14 @@ class McpStdio {
   void on_output() { soon_.request(); }
   void on_turn() {
     stdio_.write(peer_.output());
-    if (peer_.is_given_up()) {
-      log_.error("nobody reads standard output: giving up");
-      code_ = EX_IOERR;
-      end();
-    }
+    if (peer_.is_given_up()) give_up("nobody reads it");
+  }
+  void on_broken(int error) { give_up(std::strerror(error)); }
+
+  void give_up(const char* why) {
+    log_.error("standard output: %s: giving up", why);
+    code_ = EX_IOERR;
+    end();
   }
 
   void on_drain() {

@@ -36,11 +36,11 @@ void add_boolean(std::string& members, std::string_view name, bool value) {
 }
 
 void add_bounded(std::string& members, std::string_view name, json::View value, size_t room) {
-  const std::string_view raw = value.raw();
+  const std::string raw = terminal::json_printable(value.raw());
   if (raw.size() <= room) return add_raw(members, name, raw);
   add_raw(members, name, "null");
   add_boolean(members, "truncated", true);
-  add_integer(members, std::string(name) + "_bytes", static_cast<int64_t>(raw.size()));
+  add_integer(members, std::string(name) + "_bytes", static_cast<int64_t>(value.raw().size()));
   add_text(members, std::string(name) + "_begins", clip_utf8(raw, room / 4));
 }
 
@@ -61,7 +61,42 @@ std::string sentence(std::string words) {
   return words + '.';
 }
 
+// What the agent calls a parameter, and what the tools call it; and what is expected, where the
+// agent's words are of its own methods.
+constexpr struct {
+  std::string_view parameter, argument, expected;
+} kArguments[] = {
+    {"replay.since", "cursor", "expected `cursor` of an earlier answer"},
+    {"cursor", "cursor", kCursorWords},
+    {"node", "node_id", {}},
+    {"event", "event_data", {}},
+    {"value", "data", {}},
+    {"patterns", "channels", {}},
+};
+
+// Of a parameter that the agent does not take. The field may be a place within the parameter.
+std::string words_of_argument(const CallFailure& failure) {
+  std::string scratch;
+  const json::View data = json::View::of(failure.data);
+  const std::string field(data["field"].string(scratch).value_or(""));
+  std::string_view words = failure.words;
+  if (field.empty() || !words.starts_with(field + ": ")) return sentence(failure.words);
+  words.remove_prefix(field.size() + 2);
+  for (const auto& [parameter, argument, expected] : kArguments) {
+    if (!field.starts_with(parameter)) continue;
+    const std::string_view rest = std::string_view(field).substr(parameter.size());
+    if (!rest.empty() && rest[0] != '.' && rest[0] != '[') continue;
+    return wrong_argument(std::string(argument) + std::string(rest),
+                          expected.empty() ? words : expected);
+  }
+  return wrong_argument(field, words);
+}
+
 }  // namespace
+
+std::string wrong_argument(std::string_view argument, std::string_view words) {
+  return "The argument `" + std::string(argument) + "` is wrong: " + std::string(words) + '.';
+}
 
 std::string success(std::string_view message, std::string_view members) {
   return outcome(true, message, members);
@@ -115,6 +150,7 @@ std::string words_of(const CallFailure& failure, bool writes) {
   if (failure.name == "in_doubt") {
     return "Whether it was carried out is not known: " + failure.words + ". Read it again.";
   }
+  if (failure.name == "invalid_params") return words_of_argument(failure);
   return sentence(failure.words);
 }
 

@@ -20,6 +20,11 @@ std::string success(std::string_view message, std::string_view members = {});
 std::string failure(std::string_view error, std::string_view message,
                     std::string_view members = {});
 
+// "The argument `argument` is wrong: " and the words, which say what is expected.
+std::string wrong_argument(std::string_view argument, std::string_view words);
+inline constexpr std::string_view kCursorWords =
+    "expected `next_cursor` of an earlier answer; leave it out to begin";
+
 // Why a call has failed, in sentences that tell what to do. `writes`: the call changes something.
 std::string words_of(const CallFailure& failure, bool writes);
 // The name of the error of such a failure.

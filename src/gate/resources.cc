@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/foreign_text.h"
+#include "base/name.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 #include "gate/ask.h"
@@ -45,6 +46,10 @@ constexpr struct {
               {"state://session/", Kind::session},
               {"state://events/", Kind::events}};
 
+bool is_control(char c) {
+  return static_cast<uint8_t>(c) < ' ' || c == 0x7f;
+}
+
 // "a%20b" as "a b"; what is no such escape stays.
 std::string decoded(std::string_view text) {
   std::string out;
@@ -78,7 +83,9 @@ class Read : public Steps {
     reply_.resource(uri_, kJson, terminal::json_printable('{' + members + '}'));
   }
   void refuse(const CallFailure& why) {
-    if (why.name == "not_found") return reply_.no_such_resource(uri_);
+    if (why.name == "not_found" || why.name == "invalid_params") {
+      return reply_.no_such_resource(uri_);
+    }
     reply_.internal_error(words_of(why, false));
   }
   void add_age(std::string& members, json::View timestamp) {
@@ -404,8 +411,9 @@ ResourceName parse_resource(std::string_view uri) {
     if (!uri.starts_with(begin)) continue;
     std::string name = decoded(uri.substr(begin.size()));
     if (name.empty() || name.size() > 250 || !is_valid_utf8(name)) break;
-    // No node has a longer name, and the agent would refuse to look.
-    if (kind != Kind::session && name.size() > 64) break;
+    // No node has another name, and the agent would refuse to look.
+    if (kind != Kind::session && !is_name(name)) break;
+    if (std::any_of(name.begin(), name.end(), is_control)) break;
     return {kind, std::move(name)};
   }
   return {};

@@ -97,7 +97,13 @@ class Service {
     const auto inherited = ipc::activated_fds(environment(), ::getpid(), {kMcpName});
     if (!inherited) return inherited.error();
     const int fd = inherited->front();
-    if (fd < 0 && options_.mcp_socket.empty()) return {};
+    if (fd < 0 && options_.mcp_socket.empty()) {
+      if (!web_) {
+        log_.every(LogLevel::warning,
+                   "nothing is served: start nodebeat-gate.socket, or add --http or --mcp-socket");
+      }
+      return {};
+    }
     const auto group = group_of(options_.mcp_socket_group);
     if (!group) return group.error();
     return mcp_.start({options_.mcp_socket, options_.mcp_socket_mode, *group, fd});

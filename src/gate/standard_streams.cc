@@ -84,10 +84,11 @@ void StandardStreams::write_some() {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) break;
     if (n < 0) {
+      const int error = errno;
       out_poll_.watch(0);
       output_.clear();
       written_ = 0;
-      return std::exchange(events_.on_broken, {})();
+      return std::exchange(events_.on_broken, {})(error);
     }
     written_ += static_cast<size_t>(n);
   }

@@ -19,7 +19,7 @@ class StandardStreams {
     Delegate<void(std::string_view)> on_data;  // valid during the call only
     Delegate<void()> on_end;                   // of input, or it cannot be read; once
     Delegate<void()> on_drain;                 // something was written
-    Delegate<void()> on_broken;                // nobody reads the output any more; once
+    Delegate<void(int)> on_broken;             // the output cannot be written: errno; once
   };
 
   // `in` and `out` stay the caller's.

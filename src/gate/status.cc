@@ -1,6 +1,8 @@
 #include "gate/status.h"
 
+#include "base/name.h"
 #include "gate/outcome.h"
+#include "terminal/text.h"
 
 namespace nb::gate {
 namespace {
@@ -8,6 +10,7 @@ namespace {
 // Each of the two maps of a status may take so much.
 constexpr size_t kRoomOfMap = kRoom / 2;
 
+constexpr std::string_view kAfter = "after:";
 constexpr const char* kFigures[] = {"cpu_percent",   "memory_percent", "disk_percent",
                                     "gpu_percent",   "temperature_c",  "mcp_server_running",
                                     "agent_version", "uptime_s"};
@@ -17,15 +20,23 @@ size_t add_map(std::string& members, std::string_view name, json::View map, size
   std::string all;
   size_t left_out = 0;
   for (const json::Member& member : map.members()) {
-    const std::string_view raw = member.value.raw();
-    if (all.size() + member.raw_name.size() + raw.size() + 4 > room) {
+    std::string one;
+    add_raw(one, member.raw_name, member.value.raw());
+    one = terminal::json_printable(one);
+    if (all.size() + one.size() + 1 > room) {
       ++left_out;
     } else {
-      add_raw(all, member.raw_name, raw);
+      all += (all.empty() ? "" : ",") + one;
     }
   }
   add_raw(members, name, '{' + all + '}');
   return left_out;
+}
+
+// Other programs may have written it: what is longer is in the node's health.
+void add_short(std::string& members, std::string_view name, json::View value) {
+  constexpr size_t kMost = 256;
+  if (value.exists() && value.raw().size() <= kMost) add_raw(members, name, value.raw());
 }
 
 }  // namespace
@@ -76,21 +87,27 @@ std::string node_list_members(json::View system_status) {
     std::string node;
     add_text(node, "node_id", name);
     for (const char* what : {"state", "since", "age_ms", "source", "cause"}) {
-      if (const json::View value = member.value[what]; value.exists())
-        add_raw(node, what, value.raw());
+      add_short(node, what, member.value[what]);
     }
     add_raw(node, "last_seen", seen[name].raw());
     const json::View health = healths[name];
     for (const char* what : kFigures) {
-      if (const json::View value = health[what]; value.exists()) add_raw(node, what, value.raw());
+      add_short(node, what, health[what]);
     }
     list += (list.empty() ? "{" : ",{") + node + '}';
   }
   std::string out;
   add_raw(out, "nodes", '[' + list + ']');
   add_raw(out, "total_nodes", system_status["total_nodes"].raw());
-  add_raw(out, "next_cursor", system_status["cursor"].raw());
+  const auto cursor = system_status["cursor"].string(scratch);
+  add_raw(out, "next_cursor",
+          cursor ? json_text(std::string(kAfter) + std::string(*cursor)) : "null");
   return out;
+}
+
+std::optional<std::string> node_of_cursor(std::string_view cursor) {
+  if (!cursor.starts_with(kAfter) || !is_name(cursor.substr(kAfter.size()))) return std::nullopt;
+  return std::string(cursor.substr(kAfter.size()));
 }
 
 }  // namespace nb::gate

@@ -1,7 +1,9 @@
 // What system.status of the agent says, in the form that tools and resources tell it. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "gate/agent.h"
 #include "json/view.h"
@@ -14,7 +16,10 @@ std::string status_json(const AgentHello& agent, json::View system_status, bool 
 std::string status_without_agent(const CallFailure& failure, std::string_view timestamp);
 
 // The members `nodes` and `next_cursor` of list_nodes: an entry a node, the figures that are looked
-// at first.
+// at first. `next_cursor` is a name in a form of its own, so that a word that no answer has named
+// does not look like the end of the list.
 std::string node_list_members(json::View system_status);
+// The name in such a cursor.
+std::optional<std::string> node_of_cursor(std::string_view cursor);
 
 }  // namespace nb::gate

@@ -8,6 +8,7 @@ namespace nb::gate {
 namespace {
 
 constexpr std::string_view kPrefix = "stroke:progress:stroke_";
+constexpr std::string_view kName = "stroke_";
 
 Question page_from(std::string_view cursor) {
   std::string params;
@@ -18,6 +19,16 @@ Question page_from(std::string_view cursor) {
 }
 
 }  // namespace
+
+std::optional<ForeignStroke> foreign_stroke(std::string_view session) {
+  constexpr uint64_t kYear2001 = 1'000'000'000;  // since then, seconds have ten digits
+  if (!session.starts_with(kName)) return std::nullopt;
+  ForeignStroke out{session.substr(kName.size())};
+  const auto seconds = wire::take_stroke_number(out.node);
+  if (!seconds || *seconds < kYear2001 || !is_name(out.node)) return std::nullopt;
+  out.seconds = *seconds;
+  return out;
+}
 
 Question StrokeSearch::first() const {
   return get_question(wire::kStrokesKey);
@@ -46,19 +57,15 @@ void StrokeSearch::take_list(json::View by_node) {
   }
 }
 
-// stroke_{node}_{seconds}. What has microseconds behind these is an agent's: it is listed, or has
-// ended. Of a node's sessions the latest one counts.
+// What an agent has named is listed, or has ended. Of a node's sessions the latest one counts.
 void StrokeSearch::take_key(std::string_view key) {
   if (!key.starts_with(kPrefix)) return;
-  std::string_view node = key.substr(kPrefix.size());
-  const auto seconds = wire::take_stroke_number(node);
-  if (!seconds || !is_name(node)) return;
-  constexpr uint64_t kYear2001 = 1'000'000'000;  // since then, seconds have ten digits
-  if (*seconds < kYear2001) return;
-  Session& session = sessions_[std::string(node)];
-  if (session.is_listed || session.seconds > *seconds) return;
-  session = {std::string(key.substr(kPrefix.size() - std::string_view("stroke_").size())), false,
-             *seconds};
+  const std::string_view name = key.substr(kPrefix.size() - kName.size());
+  const auto stroke = foreign_stroke(name);
+  if (!stroke) return;
+  Session& session = sessions_[std::string(stroke->node)];
+  if (session.is_listed || session.seconds > stroke->seconds) return;
+  session = {std::string(name), false, stroke->seconds};
 }
 
 }  // namespace nb::gate

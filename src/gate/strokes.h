@@ -11,6 +11,14 @@
 
 namespace nb::gate {
 
+// A session of a program that writes its progress itself, as it is named: stroke_{node}_{seconds}.
+struct ForeignStroke {
+  std::string_view node;
+  uint64_t seconds = 0;
+};
+// Nothing if an agent has named it, which adds microseconds behind the seconds.
+std::optional<ForeignStroke> foreign_stroke(std::string_view session);
+
 class StrokeSearch {
  public:
   struct Session {

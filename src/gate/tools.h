@@ -42,7 +42,6 @@ std::span<const ToolEntry> send_tools();     // tools_send.cc
   R"(},"required":["success","message"]})"
 
 // Arguments that several tools have.
-// 40 nodes or sessions with all that is told of each fit into a result.
 inline constexpr mcp::Argument kLimitArgument{
     .name = "limit",
     .type = mcp::Type::integer,
@@ -56,9 +55,10 @@ inline constexpr mcp::Argument kCursorArgument{
     .name = "cursor",
     .words = "`next_cursor` of the answer before, to get what comes next. Leave it out to begin.",
     .least = 1,
-    .most = 64};
+    .most = 300};  // it may have a session's id
 
-// The members `limit` and `cursor`, as the agent takes them.
-std::string page_params(mcp::Given given);
+inline constexpr mcp::Argument node_argument(std::string_view words) {
+  return {.name = "node_id", .type = mcp::Type::name, .words = words};
+}
 
 }  // namespace nb::gate

@@ -11,15 +11,9 @@
 #include "redis_admin/rules.h"
 #include "terminal/findings.h"
 #include "terminal/local_time.h"
+#include "terminal/text.h"
 
 namespace nb::gate {
-
-std::string page_params(mcp::Given given) {
-  std::string out;
-  add_integer(out, "limit", given.integer("limit", 20));
-  if (given.has("cursor")) add_text(out, "cursor", given.text("cursor"));
-  return out;
-}
 
 namespace {
 
@@ -88,20 +82,26 @@ WorkPtr system_status(ToolContext& context, Given given, Reply reply) {
 
 constexpr mcp::Argument kPage[] = {kLimitArgument, kCursorArgument};
 constexpr mcp::Argument kNode[] = {
-    {.name = "node_id",
-     .words = "The node's name, as list_nodes tells it. Left out: this node.",
-     .least = 1,
-     .most = 64}};
+    node_argument("The node's name, as list_nodes tells it. Left out: this node.")};
 
 WorkPtr list_nodes(ToolContext& context, Given given, Reply reply) {
-  return ask(context.agent, reply, {"system.status", '{' + page_params(given) + '}'},
-             [](json::View result) {
-               const bool connected = result["redis_connected"].boolean().value_or(false);
-               return success(connected
-                                  ? "These are the nodes of the cell."
-                                  : "Redis is not connected: every node but this one is unknown.",
-                              node_list_members(result));
-             });
+  Page page{"system.status", {}, given.integer("limit", 20)};
+  if (given.has("cursor")) {
+    const auto name = node_of_cursor(given.text("cursor"));
+    if (!name) {
+      reply.tool(failure("invalid_params", wrong_argument("cursor", kCursorWords)), true);
+      return nullptr;
+    }
+    add_text(page.params, "cursor", *name);
+  }
+  return ask_page(context.agent, reply, page,
+                  [](json::View result) -> std::pair<std::string_view, std::string> {
+                    const bool connected = result["redis_connected"].boolean().value_or(false);
+                    return {connected
+                                ? "These are the nodes of the cell."
+                                : "Redis is not connected: every node but this one is unknown.",
+                            node_list_members(result)};
+                  });
 }
 
 WorkPtr node_health(ToolContext& context, Given given, Reply reply) {
@@ -207,6 +207,7 @@ class Doctor final : public Steps {
       if (!finding.advice.empty()) add_text(one, "advice", finding.advice);
       const std::string section = terminal::section_of(finding);
       if (!section.empty()) add_text(one, "more", "troubleshooting.md#" + section);
+      one = terminal::json_printable(one);
       if (list.size() + one.size() > kRoom) continue;
       list += (list.empty() ? "{" : ",{") + one + '}';
       ++told;

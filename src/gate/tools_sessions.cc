@@ -59,14 +59,16 @@ std::string id_params(Given given) {
 }
 
 WorkPtr list_sessions(ToolContext& context, Given given, Reply reply) {
-  std::string params = page_params(given);
-  add_integer(params, "timeout_ms", kReadTimeout);
-  return ask(context.agent, reply, {"session.list", '{' + params + '}'}, [](json::View result) {
-    std::string members;
-    add_raw(members, "sessions", result["sessions"].raw());
-    add_raw(members, "next_cursor", result["cursor"].raw());
-    return success("These are sessions, the one that expires first at the top.", members);
-  });
+  Page page{"session.list", {}, given.integer("limit", 20)};
+  add_integer(page.params, "timeout_ms", kReadTimeout);
+  if (given.has("cursor")) add_text(page.params, "cursor", given.text("cursor"));
+  return ask_page(context.agent, reply, page,
+                  [](json::View result) -> std::pair<std::string_view, std::string> {
+                    std::string members;
+                    add_raw(members, "sessions", result["sessions"].raw());
+                    add_raw(members, "next_cursor", result["cursor"].raw());
+                    return {"These are sessions, the one that expires first at the top.", members};
+                  });
 }
 
 WorkPtr get_session(ToolContext& context, Given given, Reply reply) {

@@ -20,10 +20,7 @@ constexpr mcp::Argument kGetArguments[] = {
      .required = true,
      .least = 1,
      .most = 512},
-    {.name = "node_id",
-     .words = "Of which node, for the three keys above. Left out: this node.",
-     .least = 1,
-     .most = 64},
+    node_argument("Of which node, for the three keys above. Left out: this node."),
 };
 constexpr mcp::Argument kSetArguments[] = {
     {.name = "key",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/foreign_text.h"
+#include "base/name.h"
 #include "json/writer.h"
 
 namespace nb::mcp {
@@ -43,6 +44,9 @@ std::string expected(const Argument& argument) {
     }
     case Type::texts:
       return "an array of " + range + " texts";
+    case Type::name:
+      return "a name of 1 to " + in_digits(kNameBytes) +
+             " letters, digits, '-', '_' or '.', which begins with a letter or digit";
     case Type::integer:
       return has_most(argument) ? "an integer from " + range : "an integer of " + range;
     case Type::boolean:
@@ -86,6 +90,10 @@ bool is_right(const Argument& argument, View value) {
       return is_right_text(argument, value);
     case Type::texts:
       return are_right_texts(argument, value);
+    case Type::name: {
+      std::string scratch;
+      return is_name(value.string(scratch).value_or(""));
+    }
     case Type::integer: {
       const auto integer = value.integer();
       return integer && is_within(argument, *integer);
@@ -134,6 +142,11 @@ void append_property(json::Writer& writer, const Argument& argument) {
       writer.key("items").raw(R"({"type":"string","minLength":1})");
       writer.key("minItems").integer(argument.least);
       if (has_most(argument)) writer.key("maxItems").integer(argument.most);
+      break;
+    case Type::name:
+      writer.key("type").string("string");
+      writer.key("pattern").string("^[A-Za-z0-9][A-Za-z0-9._-]*$");
+      writer.key("maxLength").integer(kNameBytes);
       break;
     case Type::integer:
       writer.key("type").string("integer");

@@ -13,7 +13,8 @@
 
 namespace nb::mcp {
 
-enum class Type : uint8_t { text, texts, integer, boolean, object, any };
+// `name`: one of base/name.h.
+enum class Type : uint8_t { text, texts, name, integer, boolean, object, any };
 
 struct Argument {
   std::string_view name;

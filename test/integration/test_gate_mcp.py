@@ -284,6 +284,53 @@ def test_a_large_value_is_cut_and_says_so(mcp, cell):
     assert data["truncated"] is True and data["value"] is None and data["value_bytes"] > 50000
 
 
+def test_a_value_whose_escapes_are_long_is_cut_and_says_so(mcp, cell):
+    cell.redis.set("wide", json.dumps("\u202e" * 6000, ensure_ascii=False))
+    data = mcp.tool("get_state", key="wide")["data"]
+    assert data["truncated"] is True and data["value"] is None and data["value_bytes"] > 18000
+    channel = cell.client.call("event.publish", channel="a:b", event={"x": "\u202e" * 6000}, ack="stored")
+    assert channel is not None
+    events = mcp.tool("recent_events", channels=["a:b"])["events"]
+    assert [e["data"] for e in events] == [None] and events[0]["omitted_bytes"] > 18000
+
+
+def test_a_page_has_as_many_entries_as_fit(mcp, cell):
+    ids = {f"{i:02}{filler * (240 // len(filler.encode()))}" for i in range(45) for filler in '"\u202e'}
+    for name in ids:
+        cell.client.call("session.create", session_id=name)
+    seen, cursor, pages = set(), None, 0
+    while cursor is not None or pages == 0:
+        page = mcp.tool("list_sessions", limit=40, **({"cursor": cursor} if cursor else {}))
+        assert page["success"] and 0 < len(page["sessions"]) < 40, page
+        seen |= {s["session_id"] for s in page["sessions"]}
+        cursor, pages = page["next_cursor"], pages + 1
+    assert seen >= ids
+
+
+def test_words_name_the_arguments_of_the_tool(mcp, cell):
+    wrong = mcp.tool("subscribe_events", channels=["a"], timeout=0, cursor="x")
+    assert wrong["message"] == "The argument `cursor` is wrong: expected `cursor` of an earlier answer."
+    for name in ("list_nodes", "list_sessions"):
+        for cursor in ("zzz", "a b", "\u00e9"):
+            wrong = mcp.tool(name, cursor=cursor)
+            assert not wrong["success"] and wrong["error"] == "invalid_params", (name, wrong)
+            assert wrong["message"] == ("The argument `cursor` is wrong: expected `next_cursor` of an earlier "
+                                        "answer; leave it out to begin.")
+    wrong = mcp.tool("publish_event", channel="robot:events", event_data={"type": 5})
+    assert "`event_data" in wrong["message"] and "Event" not in wrong["message"]
+    assert mcp.tool("get_state", key="a\nb")["message"].startswith("The argument `key` is wrong: ")
+    for name, more in (("node_health", {}), ("get_state", {"key": "node:health"}), ("recent_events", {})):
+        wrong = mcp.tool(name, node_id="a b", **more)["message"]
+        assert wrong.startswith("The argument `node_id` is wrong: expected a name of 1 to 64 letters"), wrong
+
+
+def test_a_name_that_no_node_has_is_no_resource(mcp):
+    for uri in ("health/a?x", "robot/a%20b", "events/%0a", "events/-", "session/%0a"):
+        with pytest.raises(Failed) as failed:
+            mcp.read("state://" + uri)
+        assert failed.value.code == -32602 and failed.value.data == {"uri": "state://" + uri}
+
+
 def test_names_and_values_of_others_are_harmless(mcp, cell):
     evil = "<script>\x1b[31m\u202e\n\x9b"
     cell.redis.set("evil", json.dumps(evil))
@@ -581,6 +628,43 @@ def test_a_gate_ends_with_its_parent_though_others_hold_its_pipes(cell, tmp_path
     parent.stdout.close()
     os.close(read)
     os.close(write)
+
+
+@pytest.mark.parametrize("output", ["full", "closed"])
+def test_output_that_is_gone_ends_it(cell, tmp_path, output):
+    if output == "full":
+        out = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, out = os.pipe()
+        os.close(reader)
+    try:
+        process = subprocess.Popen(
+            [PROGRAM, "--socket", cell.agent.socket_path, "mcp"], stdin=subprocess.PIPE, stdout=out,
+            stderr=subprocess.PIPE, text=True, env=environment(tmp_path / "sanitizer"))
+    finally:
+        os.close(out)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": META}}
+    process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()
+    try:
+        assert process.wait(30) == 74  # by itself: the input is still open
+        assert "standard output" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stderr.close()
+
+
+def test_a_service_that_serves_nothing_says_so(cell, tmp_path):
+    process = subprocess.Popen([PROGRAM, "--socket", cell.agent.socket_path, "serve"], stderr=subprocess.PIPE,
+                               text=True, env=environment(tmp_path / "sanitizer"))
+    try:
+        assert any("nothing is served" in line for line in process.stderr)  # ends with the first
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        process.stderr.close()
 
 
 def test_the_command_line(tmp_path):

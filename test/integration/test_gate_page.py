@@ -75,6 +75,30 @@ def test_a_stream_begins_with_a_snapshot_and_tells_changes(cell, gate, listen):
         assert stream.next("event")["event"]["message"] == "line\nbreak"
 
 
+@pytest.mark.own_users("writes the progress as another program would")
+def test_a_stroke_of_another_program_is_shown_while_it_is_heard_of(cell, gate, listen):
+    session = "stroke_hog_1795183200"
+    progress = {"is_executing": True, "node_id": "hog", "total_strokes": 5, "stroke_idx": 1, "scene_name": "wall"}
+    cell.redis.hset(f"stroke:progress:{session}", "progress", json.dumps(progress))
+    stream = listen(gate)
+    stream.next("agent")
+
+    def last_strokes():
+        """None if none were told."""
+        _, told, rest = stream.text.rpartition("event: strokes\ndata: ")
+        return json.loads(rest.split("\n\n", 1)[0]) if told and "\n\n" in rest else None
+
+    def is_shown():
+        update = {"type": "progress_update", "session_id": session, "stroke_idx": 2, "total_strokes": 5}
+        cell.redis.publish("stroke:events:progress", json.dumps(update))
+        assert stream.read()
+        return ((last_strokes() or {}).get(session) or {}).get("scene_name") == "wall"
+
+    wait_until(is_shown)
+    cell.redis.publish("stroke:events:session", json.dumps({"type": "session_end", "session_id": session}))
+    wait_until(lambda: stream.read() and last_strokes() == {})
+
+
 def test_an_agent_that_comes_back_tells_nothing_twice(cell, gate, listen, make_agent, steady):
     cell.client.call("error.report", category="test", message="before", ack="stored")
     stream = listen(gate)

@@ -335,6 +335,17 @@ TEST_F(Folder, AListOfSocketsTakesThePlaceOfAllBefore) {
   EXPECT_EQ(loaded(sources_).config.socket.mode, 0666u);
 }
 
+TEST_F(Folder, WhatIsNoFolderIsToldOf) {
+  write("cell.toml", "");
+  ASSERT_EQ(::rmdir((dir_ + "/cell.d").c_str()), 0);
+  EXPECT_TRUE(load(sources_).ok());
+  write("cell.d", "[node]\nname = \"x\"\n");
+  EXPECT_TRUE(load(sources_).error().message.find("/cell.d: Not a directory") != std::string::npos);
+  ASSERT_EQ(::unlink((dir_ + "/cell.d").c_str()), 0);
+  ASSERT_EQ(::mkfifo((dir_ + "/cell.d").c_str(), 0600), 0);
+  EXPECT_TRUE(load(sources_).error().message.find("/cell.d: Not a directory") != std::string::npos);
+}
+
 TEST_F(Folder, TheFileWithThePasswordIsTheOneThatIsLookedAt) {
   write("cell.toml", "[redis]\nurl = \"redis://hog.local\"\n");
   const std::string file = add("secret.toml", "[redis]\npassword = \"geheim\"\n");
@@ -343,6 +354,7 @@ TEST_F(Folder, TheFileWithThePasswordIsTheOneThatIsLookedAt) {
   ASSERT_EQ(result.warnings.size(), 1u);
   EXPECT_EQ(result.warnings[0],
             file + ": holds a password and may be read by every user of this host");
+  EXPECT_TRUE(result.group_readable.empty()) << "it is told once";
   ASSERT_EQ(::chmod(file.c_str(), 0640), 0);
   result = loaded(sources_);
   EXPECT_TRUE(result.warnings.empty());

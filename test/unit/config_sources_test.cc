@@ -227,6 +227,8 @@ TEST_F(Files, AFileIsThePasswordWithoutItsLastNewline) {
   EXPECT_TRUE(contains(config("\"s3cret\"\n")->warnings.at(0), "quotes around the password"));
   EXPECT_TRUE(contains(config(" s3cret\n")->warnings.at(0), "blanks around the password"));
   EXPECT_TRUE(contains(config("s3cret\n", 0644)->warnings.at(0), "may be read by every user"));
+  EXPECT_TRUE(config("s3cret\n", 0644)->group_readable.empty()) << "it is told once";
+  EXPECT_EQ(config("s3cret\n", 0640)->group_readable.size(), 1u);
   EXPECT_TRUE(contains(error_of("[redis]\npassword_file = \"" + dir_ + "/none\"\n"),
                        "f.toml:2: " + dir_ + "/none: No such file"));
 }

@@ -353,6 +353,13 @@ TEST(McpConfig, NamesAServiceByItsAddress) {
   const McpServer server{.url = "http://127.0.0.1:9809/mcp"};
   EXPECT_EQ(mcp_config_json(server),
             R"({"mcpServers":{"nodebeat":{"type":"http","url":"http://127.0.0.1:9809/mcp"}}})");
+  EXPECT_EQ(fault_in_url(server), "");
+  EXPECT_EQ(fault_in_url({}), "");
+  EXPECT_EQ(fault_in_url({.url = "https://gate.local/mcp"}), "");
+  for (const char* url :
+       {"javascript:alert(1)", "http://", "file:///etc", "http://a b", "localhost", "http://a\n"}) {
+    EXPECT_NE(fault_in_url({.url = url}), "") << url;
+  }
   const std::string text = mcp_config_text({.url = server.url, .with_token = true});
   for (const char* part :
        {"claude mcp add --transport http nodebeat http://127.0.0.1:9809/mcp --header "

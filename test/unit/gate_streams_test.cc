@@ -15,6 +15,7 @@
 #include "gate/resources.h"
 #include "gate/standard_streams.h"
 #include "gate/status.h"
+#include "gate/strokes.h"
 #include "gate/toolbox.h"
 #include "unit/gate_fixture.h"
 
@@ -44,12 +45,15 @@ class Streams : public testing::Test {
     return {Delegate<void(std::string_view)>::to<&Streams::on_data>(this),
             Delegate<void()>::to<&Streams::on_end>(this),
             Delegate<void()>::to<&Streams::on_drain>(this),
-            Delegate<void()>::to<&Streams::on_broken>(this)};
+            Delegate<void(int)>::to<&Streams::on_broken>(this)};
   }
   void on_data(std::string_view bytes) { heard += bytes; }
   void on_end() { ++ends; }
   void on_drain() { ++drains; }
-  void on_broken() { ++broken; }
+  void on_broken(int error) {
+    ++broken;
+    EXPECT_EQ(error, EPIPE);
+  }
 
   test::TestLoop loop;
   std::string heard;
@@ -210,7 +214,8 @@ TEST(GateResources, NamesAreRead) {
   for (const std::string& uri :
        {std::string("state://health/"), std::string("state://x"), std::string(),
         "state://health/" + std::string(65, 'x'), "state://session/" + std::string(251, 'x'),
-        std::string("state://session/%ff")}) {
+        std::string("state://session/%ff"), std::string("state://session/%0a"),
+        std::string("state://health/a%20b"), std::string("state://robot/-a")}) {
     EXPECT_EQ(parse_resource(uri).kind, Kind::none) << uri;
   }
 }
@@ -230,6 +235,36 @@ TEST(GateOutcome, ALongValueIsCutAndSaysSo) {
   add_bounded(members, "value", json::View::of(value), 40);
   EXPECT_EQ(members,
             R"("value":null,"truncated":true,"value_bytes":102,"value_begins":"\"xxxxxxxxx")");
+  // By what goes out: the escapes of what would steer a terminal count.
+  members.clear();
+  add_bounded(members, "value", json::View::of("\"\u202e\u202e\u202e\""), 16);
+  EXPECT_TRUE(members.starts_with(R"("value":null,"truncated":true,"value_bytes":11)")) << members;
+}
+
+TEST(GateOutcome, AWrongParameterIsToldAsTheToolsArgument) {
+  const auto words = [](std::string_view field, const char* what) {
+    CallFailure failure{.kind = CallFailure::Kind::refused, .name = "invalid_params"};
+    failure.words = std::string(field) + ": " + what;
+    failure.data = "{\"field\":\"" + std::string(field) + "\"}";
+    return words_of(failure, false);
+  };
+  EXPECT_EQ(words("node", "is odd"), "The argument `node_id` is wrong: is odd.");
+  EXPECT_EQ(words("event.type", "is missing"),
+            "The argument `event_data.type` is wrong: is missing.");
+  EXPECT_EQ(words("eventful", "is odd"), "The argument `eventful` is wrong: is odd.");
+  EXPECT_EQ(words("patterns[1]", "is odd"), "The argument `channels[1]` is wrong: is odd.");
+  EXPECT_EQ(words("replay.since", "is odd"),
+            "The argument `cursor` is wrong: expected `cursor` of an earlier answer.");
+}
+
+TEST(GateStrokes, OnesOfOtherProgramsHaveSecondsInTheirNames) {
+  EXPECT_EQ(foreign_stroke("stroke_a_b_1700000000")->node, "a_b");
+  EXPECT_EQ(foreign_stroke("stroke_a_b_1700000000")->seconds, 1'700'000'000u);
+  for (const char* other :
+       {"", "stroke_", "stroke_a", "stroke_a_12", "stroke__1700000000",
+        "stroke_a_1700000000_123456", "stroke_a b_1700000000", "x_a_1700000000"}) {
+    EXPECT_FALSE(foreign_stroke(other).has_value()) << other;
+  }
 }
 
 TEST(GateOutcome, AFailureSaysWhatToDo) {

@@ -42,6 +42,25 @@ TEST(McpSchema, IsWrittenFromTheTable) {
   EXPECT_EQ(input_schema({}), R"({"type":"object","properties":{},"additionalProperties":false})");
 }
 
+TEST(McpSchema, ANameIsOneOfTheCell) {
+  constexpr Argument kNamed[] = {{.name = "node_id", .type = Type::name, .words = "Which."}};
+  EXPECT_EQ(input_schema(kNamed),
+            R"({"type":"object","properties":{"node_id":{"type":"string",)"
+            R"("pattern":"^[A-Za-z0-9][A-Za-z0-9._-]*$","maxLength":64,"description":"Which."}},)"
+            R"("additionalProperties":false})");
+  const auto wrong = [&](std::string_view name) {
+    const std::string json = R"({"node_id":")" + std::string(name) + "\"}";
+    return fault_in(kNamed, json::View::of(json)).value_or("");
+  };
+  EXPECT_EQ(wrong("hog-1.b_c"), "");
+  EXPECT_EQ(wrong("a b"),
+            "The argument `node_id` is wrong: expected a name of 1 to 64 letters, digits, '-', '_' "
+            "or '.', which begins with a letter or digit, found \"a b\".");
+  for (const std::string& name : {std::string(), std::string("-a"), std::string(65, 'a')}) {
+    EXPECT_NE(wrong(name), "") << name;
+  }
+}
+
 TEST(McpSchema, TakesWhatIsRight) {
   EXPECT_EQ(fault(R"({"key":"a"})"), "");
   EXPECT_EQ(fault(R"({"key":"äöüäö","ttl":60.0,"mode":"slow","channels":["a","b"],)"
