@@ -224,7 +224,7 @@ TEST_F(ClientTest, ALongLineWaitsForTheLimitOfTheAgent) {
   EXPECT_EQ(stats().rejected, 1u);
   EXPECT_NE(last_error().find("at most 8100 bytes"), std::string::npos) << last_error();
   EXPECT_EQ(push_text(8101 - text_around()), NB_ERR_TOO_LARGE);
-  EXPECT_NE(last_error().find("the 8100 bytes that the agent at"), std::string::npos);
+  EXPECT_NE(last_error().find("has at most 8100 bytes"), std::string::npos) << last_error();
   EXPECT_EQ(push_text(8100 - text_around()), NB_OK);
   EXPECT_EQ(agent_->lines().back().size(), 8100u);
 }
