@@ -295,7 +295,7 @@ void Sessions::Run::start() {
 }
 
 void Sessions::Run::run(size_t keys, std::span<const std::string_view> words, uint64_t sequence) {
-  run_ = all_.scripts_.run(keys, words, sequence, deadline_,
+  run_ = all_.scripts_.run(keys, words, sequence, client_, deadline_,
                            Delegate<void(const redis::ScriptAnswer&)>::to<&Run::on_answer>(this));
   if (run_ == 0) {
     refuse(rpc::too_many("too many operations on sessions wait for Redis", redis::Scripts::kMost));

@@ -49,12 +49,14 @@ ConnectionEvents Scripts::connection_events() {
 }
 
 uint64_t Scripts::run(size_t keys, std::span<const std::string_view> words, uint64_t sequence,
-                      MonoTime deadline, Delegate<void(const ScriptAnswer&)> done) {
+                      uint64_t caller, MonoTime deadline,
+                      Delegate<void(const ScriptAnswer&)> done) {
   if (waiting() >= kMost) return 0;
   auto run = std::make_unique<Run>();
   run->id = ++last_id_;
   run->done = done;
   run->sequence = sequence;
+  run->caller = caller;
   run->deadline = deadline;
   RespWriter resp(run->command, connection_.options().prefix);
   resp.command(3 + words.size()).arg("EVALSHA").arg(script_.sha1).arg(static_cast<int64_t>(keys));
@@ -122,15 +124,32 @@ void Scripts::on_turn() {
     connection_.expect(1);
     ++loads_;
   }
-  const auto writes = [](const auto& run) { return run->sequence > 0; };
-  const auto oldest = std::find_if(runs_.begin(), runs_.end(), writes);
-  const uint64_t end = oldest == runs_.end() ? 0 : (*oldest)->sequence + kWindow;
-  for (; sent_ < std::min<size_t>(runs_.size(), kWindow); ++sent_) {
-    const Run& run = *runs_[sent_];
-    if (run.sequence > 0 && run.sequence >= end) return;
+  const uint64_t end = oldest_write() + kWindow;
+  for (size_t at = sent_; at < runs_.size() && sent_ < kWindow; ++at) {
+    const Run& run = *runs_[at];
+    if (run.sequence >= end) return;
+    if (waits_for_a_write(at)) continue;
     connection_.output().append(run.command);
     connection_.expect(1);
+    const auto begin = runs_.begin() + static_cast<ptrdiff_t>(sent_++);
+    const auto place = runs_.begin() + static_cast<ptrdiff_t>(at);
+    std::rotate(begin, place, place + 1);
   }
+}
+
+uint64_t Scripts::oldest_write() const {
+  uint64_t oldest = UINT64_MAX - kWindow;
+  for (const auto& run : runs_) {
+    if (run->sequence > 0) oldest = std::min(oldest, run->sequence);
+  }
+  return oldest;
+}
+
+bool Scripts::waits_for_a_write(size_t at) const {
+  return std::any_of(
+      runs_.begin(), runs_.begin() + static_cast<ptrdiff_t>(at), [&](const auto& earlier) {
+        return earlier->caller == runs_[at]->caller && earlier->sequence > 0 && earlier->done;
+      });
 }
 
 // An error of the script itself, as "ERR user_script:7: attempt to ... script: SHA1, on

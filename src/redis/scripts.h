@@ -3,7 +3,9 @@
 //
 // The script has to recognise a run that it has carried out before, by a sequence number among its
 // arguments: a run whose connection broke is sent again on the next one. So the caller is told the
-// outcome, unless the run's time is over before. Runs are sent in the order in which they came.
+// outcome, unless the run's time is over before. Runs are sent in the order in which they came, but
+// behind a caller's write nothing of that caller before the write is answered: one that the server
+// could not carry out just then is sent again, and would come behind what was sent with it.
 //
 // The answers come on the loop's thread; they may run and cancel, but must not reconfigure, stop or
 // destroy this object.
@@ -51,10 +53,11 @@ class Scripts {
   // The number of the next run that writes; each has to be used.
   uint64_t take_sequence() { return ++last_sequence_; }
   // Runs the script with these words: its keys, then its arguments. `sequence`: of a run that
-  // writes, else 0. `done` is called exactly once, at `deadline` at the latest, unless cancelled,
-  // and never from within this call. 0, and no call: too many runs wait.
+  // writes, else 0. `caller`: whose runs keep their order. `done` is called exactly once, at
+  // `deadline` at the latest, unless cancelled, and never from within this call. 0, and no call:
+  // too many runs wait.
   uint64_t run(size_t keys, std::span<const std::string_view> words, uint64_t sequence,
-               MonoTime deadline, Delegate<void(const ScriptAnswer&)> done);
+               uint64_t caller, MonoTime deadline, Delegate<void(const ScriptAnswer&)> done);
   // The answer is no longer wanted. A run that was not sent is never sent.
   void cancel(uint64_t run);
   // The link has come to the server: the next try need not wait.
@@ -73,6 +76,7 @@ class Scripts {
     Delegate<void(const ScriptAnswer&)> done;  // empty: the answer is not wanted
     std::string command;                       // as it is sent
     uint64_t sequence = 0;
+    uint64_t caller = 0;
     MonoTime deadline{};
     bool lost = false;  // it was under way on a connection that broke
   };
@@ -85,6 +89,10 @@ class Scripts {
   void on_replies_done();
   void on_lost(const Failure& failure, std::optional<Culprit> culprit, bool news);
   void on_turn();
+  // The least number of a write that waits or is under way; without one a number beyond all.
+  uint64_t oldest_write() const;
+  // An earlier write of its caller is not answered.
+  bool waits_for_a_write(size_t at) const;
   void on_time();
   void arm();
   // One whose time is over, or none.
@@ -97,7 +105,7 @@ class Scripts {
   Script script_;
   int database_;
   Connection connection_;
-  Runs runs_;               // in the order in which they came
+  Runs runs_;               // those that were sent, in that order; then the others, as they came
   size_t sent_ = 0;         // of them, the first
   Runs again_;              // the server did not carry them out
   bool no_script_ = false;  // the server does not know it: it is sent before the next run

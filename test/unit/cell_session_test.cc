@@ -99,12 +99,13 @@ class SessionTest : public testing::Test {
   }
 
   // Returns the token under which the front end is told; 0: a notification.
-  rpc::Token call(std::string_view method, std::string params, bool is_request = true) {
+  rpc::Token call(std::string_view method, std::string params, bool is_request = true,
+                  rpc::ClientId client = 7) {
     json::Guard guard;
     EXPECT_EQ(guard.check(params).reason, nullptr) << params;
     const rpc::Token token = is_request ? ++last_token_ : 0;
     FakeReply reply(front_, token);
-    rpc::Call made({7, 1000}, reply, rpc::Call::Origin::client, loop_.loop().now());
+    rpc::Call made({client, 1000}, reply, rpc::Call::Origin::client, loop_.loop().now());
     made.method = method;
     dispatcher_.dispatch(made, guard.view());
     return token;
@@ -216,6 +217,78 @@ TEST_F(SessionTest, EachAnswerOfTheScriptHasItsAnswer) {
     EXPECT_EQ(hears(token), one.answer) << one.reply;
     token = update();
   }
+}
+
+// Of three calls that are under way the second is not carried out: it is asked again under its
+// number. Once its time is over, the answer says that nothing was done, and why.
+TEST_F(SessionTest, WhatRedisCannotDoInTheMiddleOfAPipelineIsAskedAgainOrNotDone) {
+  const struct {
+    std::string error, link;
+  } kCases[] = {
+      {"BUSY Redis is busy running a script.", "the server is busy with a script"},
+      {"OOM command not allowed when used memory > 'maxmemory'.", "the server is out of memory"},
+      {"READONLY You can't write against a read only replica.",
+       "the server is a read-only replica"},
+  };
+  const auto update = [&](rpc::ClientId client, const char* timeout = "60000") {
+    return call("session.update",
+                std::string(R"({"session_id":"a","state":{},"timeout_ms":)") + timeout + "}", true,
+                client);
+  };
+  const auto numbered = [](int number) { return words({"update", std::to_string(number), "a"}); };
+  int before = 0;
+  for (const auto& one : kCases) {
+    const rpc::Token first = update(7);
+    const rpc::Token second = update(8);
+    const rpc::Token third = update(9);
+    greet();
+    expect(numbered(before + 3));
+    redis_.send(bulk("ok 1") + "-" + one.error + "\r\n" + bulk("ok 2"));
+    EXPECT_EQ(hears(first), R"({"version":1})");
+    EXPECT_EQ(hears(third), R"({"version":2})");
+    greet();
+    expect(numbered(before + 2));
+    redis_.send(bulk("ok 3"));
+    EXPECT_EQ(hears(second), R"({"version":3})");
+
+    const rpc::Token late = update(7, "1000");
+    expect(numbered(before + 4));
+    redis_.send("-" + one.error + "\r\n");
+    EXPECT_EQ(hears(late), "unavailable \"link\":\"" + one.link + " (" + one.error + ")\"");
+    redis_.close();
+    before += 4;
+  }
+}
+
+TEST_F(SessionTest, AScriptThatIsGoneInTheMiddleOfAPipelineIsLoadedAndAskedAgain) {
+  const char kUpdate[] = R"({"session_id":"a","state":{}})";
+  const rpc::Token first = call("session.update", kUpdate, true, 7);
+  const rpc::Token second = call("session.update", kUpdate, true, 8);
+  const rpc::Token third = call("session.update", kUpdate, true, 9);
+  greet();
+  expect(words({"update", "3", "a"}));
+  redis_.send(bulk("ok 1") + "-NOSCRIPT No matching script.\r\n" + bulk("ok 2"));
+  EXPECT_EQ(hears(first), R"({"version":1})");
+  EXPECT_EQ(hears(third), R"({"version":2})");
+  expect(words({"SCRIPT", "LOAD", "return 1"}) + "*30\r\n");
+  redis_.send(bulk("0123") + bulk("ok 3"));
+  EXPECT_EQ(hears(second), R"({"version":3})");
+}
+
+// Or the older state would stay: what Redis cannot carry out just then comes later.
+TEST_F(SessionTest, AClientsCallsKeepTheirOrder) {
+  const auto update = [&](const char* state) {
+    call("session.update", std::string(R"({"session_id":"a","state":)") + state + "}", false);
+  };
+  update(R"({"n":1})");
+  update(R"({"n":2})");
+  greet();
+  expect(words({"update", "1"}));
+  redis_.send("-BUSY Redis is busy running a script.\r\n");
+  greet();
+  expect(words({"update", "1"}));
+  redis_.send(bulk("ok 1"));
+  expect(words({"update", "2"}));
 }
 
 TEST_F(SessionTest, WhatAnotherProgramWroteIsReadAndHandedBack) {

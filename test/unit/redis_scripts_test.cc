@@ -56,10 +56,13 @@ class ScriptsTest : public testing::Test {
     options.backoff = {1ms, 1ms, 1ms};
     scripts_.emplace(loop_.loop(), options, 0, kScript, &make_plain_transport);
   }
-  uint64_t run(std::string_view word, Caller& caller, Duration time = 1h, bool writes = true) {
+  // Each run has a caller of its own, if none is named.
+  uint64_t run(std::string_view word, Caller& caller, Duration time = 1h, bool writes = true,
+               uint64_t of_caller = 0) {
     const std::string_view words[] = {"key", word};
     return scripts_->run(1, words, writes ? scripts_->take_sequence() : 0,
-                         loop_.loop().now() + time, caller.done());
+                         of_caller != 0 ? of_caller : ++last_caller_, loop_.loop().now() + time,
+                         caller.done());
   }
   void greet() {
     ASSERT_TRUE(loop_.run_until([&] { return redis_.accept(); }));
@@ -84,6 +87,7 @@ class ScriptsTest : public testing::Test {
   TestLoop loop_;
   FakeRedis redis_;
   std::optional<Scripts> scripts_;
+  uint64_t last_caller_ = 100;
 };
 
 TEST_F(ScriptsTest, RunsInOneWriteAndAnswersInOrder) {
@@ -229,6 +233,58 @@ TEST_F(ScriptsTest, AServerThatCannotIsAskedAgainBehindTheLastAnswer) {
   }
 }
 
+TEST_F(ScriptsTest, NothingOvertakesAnEarlierWriteOfItsCaller) {
+  for (const char* error :
+       {"BUSY Redis is busy running a script.", "NOSCRIPT No matching script."}) {
+    Caller a;
+    Caller b;
+    run("1", a, 1h, true, 7);
+    run("3", a, 1h, true, 7);
+    run("4", a, 1h, false, 7);
+    run("2", b, 1h, true, 8);
+    greet();
+    expect(sent("1") + sent("2"));
+    redis_.send("-" + std::string(error) + "\r\n+2\r\n");
+    EXPECT_TRUE(hears(b, {"2"}));
+    if (*error == 'B') {
+      greet();
+      expect(sent("1"));
+    } else {
+      expect(kLoad + sent("1"));
+      redis_.send("$4\r\n0123\r\n");
+    }
+    redis_.send("+1\r\n");
+    EXPECT_TRUE(hears(a, {"1"}));
+    expect(sent("3"));
+    redis_.send("+3\r\n");
+    EXPECT_TRUE(hears(a, {"1", "3"}));
+    expect(sent("4"));
+    redis_.send("+4\r\n");
+    EXPECT_TRUE(hears(a, {"1", "3", "4"}));
+    redis_.close();
+  }
+}
+
+// The reads of a client that asks for many people go together.
+TEST_F(ScriptsTest, ReadsOfOneCallerGoInOneWrite) {
+  Caller a;
+  for (const char* word : {"1", "2"}) run(word, a, 1h, false, 7);
+  run("3", a, 1h, true, 7);
+  greet();
+  expect(sent("1") + sent("2") + sent("3"));
+}
+
+TEST_F(ScriptsTest, AWriteThatNobodyWaitsForHoldsNothingUp) {
+  Caller a;
+  Caller late;
+  run("1", late, 200ms, true, 7);
+  greet();
+  expect(sent("1"));
+  EXPECT_TRUE(hears(late, {"in doubt"}));
+  run("2", a, 1h, true, 7);
+  expect(sent("2"));
+}
+
 TEST_F(ScriptsTest, ARefusalOfOneRunIsItsAnswer) {
   Caller a;
   Caller b;
@@ -337,7 +393,7 @@ TEST_F(ScriptsTest, AnIdleConnectionIsClosedAndTheNextRunHasAnother) {
   Caller caller;
   const std::string_view words[] = {"key", "1"};
   for (size_t i = 1; i <= 2; ++i) {
-    scripts.run(1, words, 0, clock.now() + 10h, caller.done());
+    scripts.run(1, words, 0, 1, clock.now() + 10h, caller.done());
     ASSERT_TRUE(loop.run_until([&] { return redis_.accept(); })) << i;
     ASSERT_TRUE(loop.run_until([&] { return redis_.received_has("PING\r\n"); }));
     redis_.send("+OK\r\n+OK\r\n+PONG\r\n");
