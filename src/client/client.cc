@@ -153,9 +153,12 @@ void Client::greeted(const Message& message) {
   if (message.id != kHelloId || !link_.up() || read_from_ != connection_) return;
   const bool told = message.kind == Message::Kind::result;
   if (!told && message.kind != Message::Kind::failure) return;
-  const size_t bytes = told ? line_limit_of({message.json, message.json_size}) : 0;
-  outgoing_.set_line_limit(bytes != 0 ? bytes : rpc::kLineBytes);
+  const Greeting greeting = told ? read_greeting({message.json, message.json_size}) : Greeting();
+  outgoing_.set_line_limit(greeting.line_bytes != 0 ? greeting.line_bytes : rpc::kLineBytes);
   count_dropped();
+  if (greeting.protocol == kProtocol) return;
+  trouble_ = Trouble::protocol;
+  agent_protocol_ = greeting.protocol;
 }
 
 void Client::refused(const Message& message) {

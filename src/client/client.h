@@ -135,7 +135,18 @@ class Client {
   // What became of a call whose outcome is not the agent's answer.
   enum class Fate { unsent, unknown, answered };
 
-  enum class Trouble { none, connect, lost, closed, rubbish, overlong, dropped, too_large, remote };
+  enum class Trouble {
+    none,
+    connect,
+    lost,
+    closed,
+    rubbish,
+    overlong,
+    dropped,
+    too_large,
+    protocol,
+    remote
+  };
 
   Client(const Settings& settings, const Outgoing::Memory& memory, char* input);
   ~Client();
@@ -199,6 +210,7 @@ class Client {
   Trouble trouble_ = Trouble::none;
   int trouble_errno_ = 0;
   uint64_t ended_by_words_ = 0;  // the connection that the agent ended with the reason in trouble_
+  int64_t agent_protocol_ = kProtocol;
   int32_t remote_code_ = 0;
   size_t remote_size_ = 0;
   char remote_text_[384];

@@ -171,6 +171,13 @@ int Client::last_error(char* buffer, size_t size) {
           link_.path(), outgoing_.line_limit(),
           outgoing_.line_limit() < rpc::kLineBytes ? " ([socket] max_line)" : "");
       break;
+    case Trouble::protocol:
+      std::snprintf(buffer, size,
+                    "the agent at %s speaks protocol %lld, and this library speaks %lld: bring "
+                    "nodebeat and libnodebeat0 to one version",
+                    link_.path(), static_cast<long long>(agent_protocol_),
+                    static_cast<long long>(kProtocol));
+      break;
     case Trouble::remote:
       std::snprintf(buffer, size, "%.*s", static_cast<int>(remote_size_), remote_text_);
       return remote_code_;

@@ -151,17 +151,19 @@ LineHead read_head(std::string_view line) {
   return head;
 }
 
-size_t line_limit_of(std::string_view hello_result) {
+Greeting read_greeting(std::string_view hello_result) {
+  Greeting found;
   for (JsonMembers m(hello_result); m.next();) {
+    int64_t number = 0;
+    if (m.name() == "protocol" && read_integer(m.value(), number)) found.protocol = number;
     if (m.name() != "limits") continue;
     for (JsonMembers limit(m.value()); limit.next();) {
-      int64_t bytes = 0;
-      if (limit.name() == "line_bytes" && read_integer(limit.value(), bytes) && bytes > 0) {
-        return static_cast<size_t>(bytes);
+      if (limit.name() == "line_bytes" && read_integer(limit.value(), number) && number > 0) {
+        found.line_bytes = static_cast<size_t>(number);
       }
     }
   }
-  return 0;
+  return found;
 }
 
 size_t make_harmless(char* text, size_t size) {

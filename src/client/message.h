@@ -47,8 +47,14 @@ struct LineHead {
 };
 LineHead read_head(std::string_view line);
 
-// `limits.line_bytes` of an answer to client.hello; 0: the answer does not have it.
-size_t line_limit_of(std::string_view hello_result);
+constexpr int64_t kProtocol = 1;
+
+// Of an answer to client.hello, what this library needs; what the answer does not have stays so.
+struct Greeting {
+  int64_t protocol = kProtocol;
+  size_t line_bytes = 0;  // `limits.line_bytes`
+};
+Greeting read_greeting(std::string_view hello_result);
 
 // Makes the agent's words safe for a log and a terminal, in place: a byte that is not UTF-8, and
 // each byte of a character that base/foreign_text.h calls unsafe, becomes '?'. A character that was

@@ -38,7 +38,7 @@ void check(const std::string& line) {
     require(message.json[message.json_size] == '\0');
     require(std::strlen(message.json) == message.json_size);
   }
-  (void)nb::client::line_limit_of({message.json, message.json_size});
+  (void)nb::client::read_greeting({message.json, message.json_size});
   std::string words(message.text);
   words.resize(std::min<size_t>(words.size(), 384));  // may end within a character
   words.resize(nb::client::make_harmless(words.data(), words.size()));

@@ -164,6 +164,17 @@ def test_an_agent_that_does_not_know_deadlines_keeps_the_will(tmp_path, open_rob
     wait_until(lambda: "deadline_ms" in robot.last_error())
 
 
+def test_an_agent_of_another_protocol_is_told(tmp_path, open_robot, closing):
+    """By last_error(): a push raises nothing, and is sent as before."""
+    hello = {"protocol": 0, "client_id": 1, "node_id": "n", "limits": {"line_bytes": 65536}}
+    agent = closing(FakeAgent(tmp_path / "a.sock", client__hello=hello, robot__update={}))
+    robot = open_robot(tmp_path / "a.sock")
+    push_until(robot, lambda: "speaks protocol 0" in robot.last_error(), joints_l=[1.0])
+    assert "speaks 1: bring nodebeat and " in robot.last_error() and "to one version" in robot.last_error()
+    assert robot.push_state([2.0]) is not Pushed.LOST and robot.stats().rejected == 0
+    wait_until(lambda: {"joints_l": [2.0]} in agent.called("robot.update"))
+
+
 def test_a_robot_that_is_late_is_told_of(cell, open_robot, connect):
     listener = connect(cell.agent)
     listener.call("event.subscribe", channels=["node:events:ook"])
