@@ -51,9 +51,10 @@ def gather(lists: Lists, room: Any = None) -> tuple[list[float], list[int]]:
         given, lengths = _joined(lists)
         doubles = _doubles(len(given))
         if room is None:
-            room = bytearray(doubles.size)
-        doubles.pack_into(room, 0, *given)
-        numbers = [*doubles.unpack_from(room)]
+            numbers = [*doubles.unpack(doubles.pack(*given))]
+        else:
+            doubles.pack_into(room, 0, *given)
+            numbers = [*doubles.unpack_from(room)]
         if math.isfinite(sum(numbers)):
             return numbers, lengths
     except (AttributeError, TypeError, ValueError, OverflowError, struct.error):
@@ -82,8 +83,9 @@ def _joined(lists: tuple[Any, ...]) -> tuple[list[Any], list[int]]:
         else:
             if not isinstance(values, (list, tuple)):
                 values = values.tolist()
-            lengths.append(len(values))
-            joined += values
+            before = len(joined)
+            joined += values  # as it is now: another thread may change it meanwhile
+            lengths.append(len(joined) - before)
     if max(lengths) > MOST:
         raise ValueError
     return joined, lengths
