@@ -15,7 +15,8 @@ the watching and the gate:
   local  what the socket adds on the way to Redis, to another client and to another node, how much it carries, what
          it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
   python what the pushes of the Python package cost, over libnodebeat and without, and those of its StateManager, beside
-         redis-py, with all well and in trouble; and what one subscriber of it receives (python_client.py)
+         redis-py and the least that a push takes, with all well and in trouble; and what one subscriber of it
+         receives (python_client.py)
   attacks  what another client notices while one is hostile (attacks.py)
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
   hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
