@@ -58,7 +58,7 @@ Connection::Connection(uv::Loop& loop, LinkOptions options, std::string_view rol
       machine_(Backoff(options_.backoff, Random::from_system()), options_.stable_after),
       retry_(loop, Delegate<void()>::to<&Connection::dial>(this)),
       check_(loop, Delegate<void()>::to<&Connection::on_check>(this)),
-      soon_(loop, Delegate<void()>::to<&Connection::on_turn>(this)) {}
+      soon_(loop, Delegate<void()>::to<&Connection::on_turn>(this), uv::Soon::Place::last) {}
 
 Connection::~Connection() = default;
 
@@ -129,7 +129,7 @@ MonoTime Connection::heard_at() const {
 
 void Connection::expect(uint32_t replies, MonoTime now) {
   wire_->sent.push_back({now, replies, std::nullopt});
-  flush_soon();
+  if (!in_turn_) flush_soon();
 }
 
 size_t Connection::unsent_bytes() const {
@@ -231,7 +231,9 @@ std::optional<Failure> Connection::take_step(GreetingStep step, MonoTime sent, R
 
 // Called once a turn, so that an owner that calls in from an answer finds everything in place.
 void Connection::on_turn() {
+  in_turn_ = true;
   events_.on_turn();
+  in_turn_ = false;
   if (wire_ && greeted()) flush();
 }
 

@@ -143,6 +143,7 @@ class Connection {
   std::unique_ptr<Wire> wire_;
   MonoTime away_until_ = MonoTime::min();
   uint64_t failures_ = 0;
+  bool in_turn_ = false;  // what the owner adds now is sent at the end of on_turn()
 
   uv::Timer retry_;  // the only door to connect() after a failure
   uv::Timer check_;  // silence and deadlines

@@ -13,6 +13,7 @@
 #include "support/stepped_clock.h"
 #include "support/test_loop.h"
 #include "support/updates.h"
+#include "uv/soon.h"
 
 namespace nb::redis {
 namespace {
@@ -497,6 +498,39 @@ TEST_F(LinkTest, ABusyServerGetsOneWriteATurn) {
   }
   EXPECT_EQ(outbox_.in_flight(), 100u);
   ASSERT_TRUE(loop_.run_until([&] { return redis_.received_has("k139\r\n"); }));
+}
+
+// Puts a value into the outbox in its turn, and wants another turn.
+struct Putter {
+  Putter(uv::Loop& loop, Outbox& to, Link& by)
+      : outbox(to), link(by), soon(loop, Delegate<void()>::to<&Putter::on_turn>(this)) {
+    soon.request();
+  }
+  void on_turn() {
+    test::Filler{outbox}.string("k" + std::to_string(turns), "v");
+    link.wake();
+    if (++turns < 2) soon.request();
+  }
+  Outbox& outbox;
+  Link& link;
+  uv::Soon soon;
+  int turns = 0;
+};
+
+TEST_F(LinkTest, WhatATurnBringsLeavesBeforeTheNextTurn) {
+  LinkOptions quiet = options();
+  quiet.ping_after = quiet.command_timeout = 1h;
+  start(quiet);
+  greet();
+  ASSERT_TRUE(reaches(LinkState::steady));
+  Putter putter(loop_.loop(), outbox_, *link_);
+  loop_.loop().run_once(false);
+  EXPECT_EQ(putter.turns, 1);
+  EXPECT_EQ(outbox_.in_flight(), 1u);
+  loop_.loop().run_once(false);
+  EXPECT_EQ(putter.turns, 2);
+  EXPECT_EQ(outbox_.in_flight(), 2u);
+  EXPECT_NE(uv_backend_timeout(loop_.loop().raw()), 0) << "there is nothing more to do";
 }
 
 TEST_F(LinkTest, AConnectionThatDiesInTheMiddleOfATurnIsFoundAfterIt) {
