@@ -16,6 +16,11 @@ constexpr size_t kMaxQuestions = 1024;
 // question may be what broke it.
 constexpr int kMaxTries = 3;
 
+// How many units of the window a question takes. A page of a walk looks at hundreds of keys.
+uint8_t units_of(std::string_view command) {
+  return command == "SCAN" || command == "HSCAN" ? 4 : 1;
+}
+
 // Whether the whole server, or this connection, cannot answer. Other errors are answers, for
 // example to a question that this user may not ask.
 bool ends_the_connection(Trouble trouble) {
@@ -73,6 +78,7 @@ uint64_t Reader::ask(std::span<const std::string_view> command,
   question->id = ++last_id_;
   question->done = done;
   question->on = on;
+  question->units = units_of(command.front());
   RespWriter(question->command, connection_.options().prefix).words(command);
   question->keys = wire::key_places(command).in_reply;
   question->deadline = loop_.now() + 2 * connection_.options().command_timeout;
@@ -125,13 +131,19 @@ void Reader::on_state(LinkState state) {
 void Reader::on_turn() {
   if (!connection_.greeted()) return;
   const MonoTime now = loop_.now();
-  for (; sent_ < questions_.size() && sent_ < window_.units(); ++sent_) {
-    questions_[sent_]->sent_at = now;
-    ++questions_[sent_]->tries;
-    connection_.output().append(questions_[sent_]->command);
+  size_t units = 0;
+  for (size_t i = 0; i < sent_; ++i) units += questions_[i]->units;
+  window_was_full_ = false;
+  for (; sent_ < questions_.size(); ++sent_) {
+    Question& question = *questions_[sent_];
+    units += question.units;
+    window_was_full_ = units > window_.units();
+    if (window_was_full_) break;
+    question.sent_at = now;
+    ++question.tries;
+    connection_.output().append(question.command);
     connection_.expect(1);
   }
-  window_was_full_ = sent_ >= window_.units();
 }
 
 void Reader::on_replies_done() {

@@ -73,6 +73,7 @@ class Reader {
     MonoTime deadline{};
     MonoTime sent_at{};
     int tries = 0;
+    uint8_t units = 1;  // of the window
     On on = On::any;
     wire::KeysInReply keys = wire::KeysInReply::none;
   };

@@ -85,12 +85,30 @@ class ReaderTest : public testing::Test {
   }
 
   // How many questions have come since it was last forgotten what came.
-  size_t asked() {
+  size_t asked(std::string_view what = "GET\r\n") {
     size_t count = 0;
-    for (size_t at = 0; (at = redis_.received().find("GET\r\n", at)) != std::string::npos; ++at) {
+    for (size_t at = 0; (at = redis_.received().find(what, at)) != std::string::npos; ++at) {
       ++count;
     }
     return count;
+  }
+
+  // The server takes its time, until no more than sixteen units are asked at once.
+  void be_slow() {
+    ask("a", one_);
+    greet();
+    ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
+    redis_.send("$1\r\nA\r\n");
+    ASSERT_TRUE(hears(one_, {"A"}));
+    for (size_t i = 2; i <= 40; ++i) {
+      redis_.forget();
+      ask("b", one_);
+      ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
+      clock_.ahead += 1s;
+      redis_.send("$1\r\nB\r\n");
+      ASSERT_TRUE(loop_.run_until([&] { return one_.heard.size() == i; }));
+    }
+    redis_.forget();
   }
 
   SteppedClock clock_;
@@ -297,8 +315,10 @@ TEST_F(ReaderTest, MayBeAskedAndStoppedFromAnAnswer) {
   ask("first", one_);
   greet();
   ASSERT_TRUE(receives("GET\r\n$5\r\nfirst\r\n"));
+  clock_.ahead += 1s;
   redis_.send("$1\r\n1\r\n");
   ASSERT_TRUE(receives("GET\r\n$6\r\nsecond\r\n"));
+  clock_.ahead += 1s;
   redis_.send("$1\r\n2\r\n");
   ASSERT_TRUE(hears(one_, {"1", "2"}));
   EXPECT_NE(one_.next_id, 0u);
@@ -321,26 +341,33 @@ TEST_F(ReaderTest, NothingRunsOnAfterStop) {
 }
 
 TEST_F(ReaderTest, ANewConnectionIsNotJudgedByTheOneBefore) {
-  ask("a", one_);
-  greet();
-  ASSERT_TRUE(receives("GET\r\n$1\r\na\r\n"));
-  redis_.send("$1\r\nA\r\n");
-  ASSERT_TRUE(hears(one_, {"A"}));
-  // Now the server takes its time, until no more than sixteen are asked at once.
-  for (size_t i = 2; i <= 40; ++i) {
-    redis_.forget();
-    ask("b", one_);
-    ASSERT_TRUE(receives("GET\r\n$1\r\nb\r\n"));
-    clock_.ahead += 1s;
-    redis_.send("$1\r\nB\r\n");
-    ASSERT_TRUE(loop_.run_until([&] { return one_.heard.size() == i; }));
-  }
-  redis_.forget();
+  be_slow();
   for (int i = 0; i < 20; ++i) ask("c", other_);
   ASSERT_TRUE(loop_.run_until([&] { return asked() == 16; }));
   redis_.close();
   greet();
   EXPECT_TRUE(loop_.run_until([&] { return asked() == 20; }, 2s));
+}
+
+TEST_F(ReaderTest, OfPagesABusyServerGetsFourAtATime) {
+  be_slow();
+  const std::string_view page[] = {"SCAN", "0", "COUNT", "250"};
+  for (int i = 0; i < 6; ++i) reader_->ask(page, other_.done());
+  ASSERT_TRUE(loop_.run_until([&] { return asked("SCAN\r\n") == 4; }));
+  // An answer makes room for one, and a question for a key needs less of it.
+  ask("c", one_);
+  clock_.ahead += 1s;
+  redis_.send("$1\r\n1\r\n");
+  ASSERT_TRUE(hears(other_, {"1"}));
+  ASSERT_TRUE(loop_.run_until([&] { return asked("SCAN\r\n") == 5; }));
+  EXPECT_EQ(asked(), 0u) << "they keep their order";
+  clock_.ahead += 1s;
+  redis_.send("$1\r\n2\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return asked("SCAN\r\n") == 6; }));
+  EXPECT_EQ(asked(), 0u);
+  clock_.ahead += 1s;
+  redis_.send("$1\r\n3\r\n");
+  EXPECT_TRUE(loop_.run_until([&] { return asked() == 1; }));
 }
 
 TEST_F(ReaderTest, ReconfiguredToAnotherServerItAsksThere) {
