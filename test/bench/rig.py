@@ -64,10 +64,14 @@ def read(path):
         return f.read()
 
 
+def processor_s(pid):
+    """Time on a processor so far, and time ready to run but without one, of all threads."""
+    books = [read(f"/proc/{pid}/task/{task}/schedstat").split() for task in os.listdir(f"/proc/{pid}/task")]
+    return sum(int(book[0]) for book in books) / 1e9, sum(int(book[1]) for book in books) / 1e9
+
+
 def busy_s(pid):
-    """Time on a processor so far, of all threads."""
-    return sum(int(read(f"/proc/{pid}/task/{task}/schedstat").split()[0])
-               for task in os.listdir(f"/proc/{pid}/task")) / 1e9
+    return processor_s(pid)[0]
 
 
 def memory_kb(pid):
