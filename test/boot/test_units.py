@@ -56,6 +56,13 @@ def test_it_offers_nothing_to_a_network_and_executes_next_to_nothing(units):
     assert len(allowed.split()) <= 5 and "/usr/bin" not in allowed.replace("/usr/bin/", "")
 
 
+def test_the_socket_that_systemd_makes_lies_in_a_folder_of_roots(units):
+    """systemd removes and makes it as root: not where the agent's user could put a link in its way."""
+    (path,) = re.findall(r"^ListenStream=(.*)$", (units / "nodebeat.socket").read_text(), re.M)
+    (folder,) = re.findall(r"^RuntimeDirectory=(.*)$", (units / "nodebeat.service").read_text(), re.M)
+    assert path == "/run/nodebeat.sock" and not path.startswith(f"/run/{folder.split()[0]}/")
+
+
 def test_system_calls_are_let_through_by_name_and_no_group_of_danger_with_them(units):
     text = (units / "nodebeat.service").read_text()
     filters = re.findall(r"^SystemCallFilter=(.*)$", text, re.M)

@@ -313,7 +313,7 @@ def test_a_time_that_is_none(strange, time):
     assert client.call("redis.inspect")["clock_offset_ms"] is None
 
 
-def test_a_walk_without_an_end_is_ended(strange, sanitized):
+def test_a_walk_without_an_end_is_ended(make_agent, fake_redis, steady, sanitized):
     counter = iter(range(1, 10**9))
 
     def answer(command):
@@ -327,11 +327,14 @@ def test_a_walk_without_an_end_is_ended(strange, sanitized):
         return {"HLEN": b":0\r\n", "HSTRLEN": b":0\r\n", "TYPE": b"+none\r\n",
                 "GETRANGE": b"$0\r\n\r\n"}.get(command[0])
 
-    client = strange(answer)
+    agent = make_agent(fake_redis(reading(answer)).url())
+    client = steady(agent)
     status = client.call("system.status", timeout=20)
     assert status["redis_connected"] and status["total_nodes"] < 5000
     page = client.call("state.list", prefix="node:", limit=1000, timeout=20)
     assert len(page["keys"]) <= 1000 and page["cursor"]
+    if not sanitized:
+        assert memory(agent) < 32 << 20
 
 
 def test_a_hash_that_is_gone_between_two_questions(strange):

@@ -609,3 +609,26 @@ def test_a_server_that_came_back_empty_gets_shared_values_where_they_are_missing
     cell.server.restart()
     redis = cell.server.client()
     wait_until(lambda: redis.get("cell:mode") == '"mine"' and redis.get("cell:other") == '"mine"')
+
+
+def test_a_server_that_was_started_again_gets_shared_values_where_they_are_missing(make_redis, make_agent, steady):
+    """Its run id tells: the node's own keys are all there. A new connection alone brings nothing back."""
+    server = make_redis(appendonly="yes", appendfsync="always")
+    client = steady(make_agent(server.url()))
+
+    def comes_back(end):
+        before = client.call("agent.stats")["link"]["connects"]
+        end()
+        wait_until(lambda: client.call("agent.stats")["link"]["connects"] > before)
+        seq = client.call("health.get")["health"]["seq"]
+        server.wait_for_beat("ook", lambda h: h["seq"] > seq + 1)
+
+    client.call("state.set", key="cell:mode", value="mine", ack="stored")
+    client.call("state.set", key="cell:other", value="mine", ack="stored")
+    server.client().delete("cell:mode")
+    server.client().set("cell:other", '"theirs"')
+    comes_back(lambda: server.client().client_kill_filter(_type="normal", skipme=True))
+    assert server.client().get("cell:mode") is None
+    comes_back(lambda: (server.kill(), server.start()))
+    wait_until(lambda: server.client().get("cell:mode") == '"mine"')
+    assert server.client().get("cell:other") == '"theirs"'
