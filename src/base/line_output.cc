@@ -64,7 +64,11 @@ class LineOutput::Writer {
     return true;
   }
 
-  // How many lines could not be written since the last call.
+  // How many lines could not be written since the last take_lost().
+  uint64_t lost() const {
+    const Locked locked(*shared_);
+    return shared_->lost;
+  }
   uint64_t take_lost() {
     const Locked locked(*shared_);
     return std::exchange(shared_->lost, 0);
@@ -195,6 +199,10 @@ void LineOutput::write(LogLevel level, std::string_view text) {
     if (put_line(LogLevel::warning, words)) lost_ = 0;
   }
   if (lost_ > 0 || !put_line(level, text)) ++lost_;
+}
+
+uint64_t LineOutput::lost() const {
+  return lost_ + (writer_ ? writer_->lost() : 0);
 }
 
 // A line is one write, so that lines of several processes do not mix.

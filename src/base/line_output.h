@@ -40,7 +40,7 @@ class LineOutput {
   // Writes a line without newline; longer ones than kMaxLine are cut. Not thread-safe.
   void write(LogLevel level, std::string_view text);
   // Lines that were lost since a line has last told their number.
-  uint64_t lost() const { return lost_; }
+  uint64_t lost() const;
 
   static Way way_for(int fd);
 

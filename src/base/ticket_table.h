@@ -14,6 +14,9 @@ class TicketTable {
  public:
   using Ticket = uint64_t;  // never 0
 
+  // `given`: as if so many tickets had been given before.
+  explicit TicketTable(uint32_t given = 0) : given_(given) {}
+
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
@@ -70,7 +73,7 @@ class TicketTable {
 
   std::vector<Place> places_;
   std::vector<uint32_t> free_;
-  uint32_t given_ = 0;  // the upper half of a ticket; wraps after four billion
+  uint32_t given_;  // the upper half of a ticket; wraps after four billion
   size_t size_ = 0;
 };
 

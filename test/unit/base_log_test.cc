@@ -360,6 +360,20 @@ TEST(LineOutput, AFullDiskCostsTheLines) {
   EXPECT_EQ(output.lost(), 1u);
 }
 
+TEST(LineOutput, LinesThatTheThreadCouldNotWriteAreCounted) {
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  if (!full) GTEST_SKIP() << "there is no /dev/full here";
+  LineOutput output(full.get(), "test", LineOutput::Way::thread);
+  for (int line = 0; line < 2; ++line) {
+    output.write(LogLevel::info, "a line");
+    for (int i = 0; i < 1000 && output.lost() == 0; ++i) ::poll(nullptr, 0, 10);
+    // The second time it is the line, and the one that says that the first was lost. The thread may
+    // write them one by one.
+    EXPECT_GE(output.lost(), 1u);
+    EXPECT_LE(output.lost(), 2u);
+  }
+}
+
 TEST(LineOutput, EachKindOfDescriptorHasItsWay) {
   EXPECT_EQ(LineOutput::way_for(Pair::pipe().write.get()), LineOutput::Way::own_description);
   EXPECT_EQ(LineOutput::way_for(Pair::terminal().write.get()), LineOutput::Way::own_description);

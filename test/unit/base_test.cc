@@ -333,6 +333,15 @@ TEST(TicketTable, FindsWhatIsThereAndNothingUnderAnOldTicket) {
   EXPECT_EQ(table.find(later + (uint64_t{1} << 32)), nullptr);
 }
 
+TEST(TicketTable, GivesNoTicketTwiceAndNever0) {
+  TicketTable<int> table;
+  const uint64_t first = table.add().first;
+  EXPECT_EQ(first, uint64_t{1} << 32);
+  EXPECT_EQ(table.add().first, (uint64_t{2} << 32) + 1);
+  TicketTable<int> old(UINT32_MAX);
+  EXPECT_EQ(old.add().first, first) << "after four billion it begins anew, behind 0";
+}
+
 // What a caller hands over, as versions of a struct: the first, ours, and one with a member more.
 struct alignas(uint64_t) Old {
   uint32_t size;

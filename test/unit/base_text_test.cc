@@ -61,6 +61,19 @@ TEST(ForeignText, WhatIsUnsafeIsShownAndNotSent) {
             "\\x9b|\\xc0\\xaf|\\xed\\xa0\\x80|\\xff|\\xe2\\x82");
 }
 
+TEST(ForeignText, OnlyWhatIsUnsafeIsShownByItsNumber) {
+  const auto unsafe = [](char32_t code) {
+    return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+  };
+  for (char32_t code = 0; code < 0x3000; ++code) {
+    char bytes[4];
+    const std::string text(bytes, put_character(bytes, code));
+    EXPECT_EQ(foreign_text(text) != text, unsafe(code)) << static_cast<uint32_t>(code);
+  }
+}
+
 TEST(ForeignText, IsCutAtTheEndOfACharacter) {
   EXPECT_EQ(foreign_text("abcdefgh", 8), "abcdefgh");
   EXPECT_EQ(foreign_text("abcdefghi", 8), "abcde...");
@@ -160,6 +173,10 @@ TEST(Text, ClippingCutsNoCharacter) {
   EXPECT_EQ(clip_utf8("\u20ac", 2), "");
   EXPECT_EQ(clip_utf8("\x80\x80\x80", 2), "");
   EXPECT_EQ(clip_utf8("abc", 0), "");
+  for (int last = 0x80; last < 0xc0; ++last) {
+    const std::string two{'a', '\xc3', static_cast<char>(last)};
+    EXPECT_EQ(clip_utf8(two, 2), "a") << last;
+  }
   // What follows in memory does not count.
   EXPECT_EQ(clip_utf8(std::string_view("ab\x80").substr(0, 2), 2), "ab");
 }

@@ -26,6 +26,9 @@ TEST(Timestamp, IsReadInTheFormsThatOthersWrite) {
   EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07.5+00:00"), at(500'000));
   EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07.123Z"), at(123'000));
   EXPECT_EQ(parse_timestamp("2026-11-20T14:03:07.123456789"), at(123'456));
+  // What follows in memory does not count.
+  EXPECT_EQ(parse_timestamp(std::string_view("2026-11-20T14:03:07.1234").substr(0, 23)),
+            at(123'000));
   for (const char* text :
        {"", "now", "2026-11-20", "2026-11-20T14:03", "2026-11-20 14:03:07", "2026-13-20T14:03:07",
         "2026-02-29T14:03:07", "2026-11-20T24:00:00", "2026-11-20T14:03:07.",
