@@ -64,6 +64,17 @@ TEST(Chunks, ARowsRecordsLieInChunksOf16KiB) {
   chunks.give_back(again.chunk);
 }
 
+TEST(Chunks, AChunkIsFilledToItsLastByte) {
+  Chunks chunks;
+  Chunks::Row row;
+  const Chunks::Room first = chunks.take(&row, 1000);
+  const Chunks::Room last = chunks.take(&row, chunks.allocated() - 1000);
+  EXPECT_EQ(last.chunk, first.chunk);
+  EXPECT_EQ(chunks.wasted(), 0u);
+  chunks.give_back(first.chunk);
+  chunks.give_back(last.chunk);
+}
+
 TEST(Chunks, AnEmptyChunkThatWasNotNeededForASecondGoes) {
   Chunks chunks;
   Chunks::Row rows[3];

@@ -176,6 +176,10 @@ TEST_F(SlotSharesTest, AShareMayBeFullToTheLastByte) {
   make({100'000, 3 * size});
   for (const char* key : {"first", "secnd", "third"}) EXPECT_EQ(set(1, key), Put::accepted) << key;
   EXPECT_EQ(set(1, "forth"), Put::share_full);
+  make({100'000, size});
+  EXPECT_EQ(set(1, "first"), Put::accepted) << "one value may be all of it";
+  make({100'000, size - 1});
+  EXPECT_EQ(set(1, "first"), Put::too_large);
 }
 
 TEST_F(SlotSharesTest, WhatWaitsIsBoundedForEachClient) {
@@ -291,6 +295,23 @@ TEST_F(SlotSharesTest, OfAUsersClientsThatHaveGoneAllThatRedisHasCountsTogether)
     store();
   }
   EXPECT_EQ(count_of(3, 30), 30) << "less than what both of the others have left";
+}
+
+TEST_F(SlotSharesTest, WhatWaitsOfAUsersClientsThatHaveGoneIsOnePart) {
+  for (const bool both_wait : {false, true}) {
+    make({100'000, 100'000});
+    box().connection_opened();
+    for (Owner owner = 1; owner <= 2; ++owner) box().client_came(owner, 1000);
+    ASSERT_EQ(set(2, "second"), Put::accepted);
+    if (!both_wait) store();
+    ASSERT_EQ(set(1, "first"), Put::accepted);
+    for (Owner owner = 1; owner <= 2; ++owner) box().client_gone(owner, 1000);
+    const size_t before = shares().waiting();
+    for (int i = 0; !box().crowded(3); ++i) ASSERT_EQ(set(3, key_of(3, i)), Put::accepted);
+    const size_t part = 75'000 / 3;  // of the two that wait, and of one more
+    EXPECT_GT(shares().waiting() - before, part / 4 * 3) << both_wait;
+    EXPECT_LT(shares().waiting() - before, part / 4 * 3 + 1'500) << both_wait;
+  }
 }
 
 TEST_F(SlotSharesTest, TheAgentsOwnAreNeitherRefusedNorForgotten) {

@@ -345,6 +345,22 @@ TEST_F(OutboxTest, AValueWhoseEventHasNoRoomGoesAlone) {
   EXPECT_EQ(box().slots().front(Lane::alone)->key, "a");
 }
 
+TEST_F(OutboxTest, AValueWhoseLastEventWasDroppedGoesAlone) {
+  make(800);
+  box().connection_opened();
+  fill().hash("a", "1", "e", "", 1);
+  fill().hash("a", "2", "e", "", 2);
+  ASSERT_NE(box().slots().front(Lane::paired), nullptr);
+  fill().event(std::string(300, 'x'));
+  ASSERT_EQ(settled_, (Heard{{1, "dropped"}}));
+  EXPECT_NE(box().slots().front(Lane::paired), nullptr) << "its second event is still there";
+  fill().event(std::string(300, 'x'));
+  ASSERT_EQ(settled_.count(2), 1u);
+  EXPECT_EQ(box().slots().front(Lane::paired), nullptr);
+  ASSERT_NE(box().slots().front(Lane::alone), nullptr);
+  EXPECT_EQ(box().slots().front(Lane::alone)->key, "a");
+}
+
 TEST_F(OutboxTest, WhereNobodyCountsSubscribersNobodyIsTold) {
   box().connection_opened();
   fill().event("h", "m", 1);

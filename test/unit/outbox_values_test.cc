@@ -136,6 +136,20 @@ TEST_F(OutboxValuesTest, WhatHasExpiredIsLookedForOnceASecond) {
   EXPECT_EQ(known_after(2s), 0u);
 }
 
+TEST_F(OutboxValuesTest, AStringThatExpiresOnItsWayIsNotDeletedAsWell) {
+  box().connection_opened();
+  fill().string("k", "1", 1s);
+  const Unit flying = next();
+  fill().now = kStart + 2s;
+  fill().string("other", "1");
+  EXPECT_EQ(flying.slot->kind, SlotKind::string);
+  box().stored(flying, kStart + 2s);
+  fill().now = kStart + 3s;
+  fill().string("other", "2");
+  EXPECT_EQ(drain(kStart + 3s), (Sent{"other=2"})) << "Redis lets it expire by itself";
+  EXPECT_EQ(box().slots().size(), 1u);
+}
+
 TEST_F(OutboxValuesTest, AStringThatExpiresUnstoredTakesNoMoreRoomThanItsKey) {
   fill().string("k", std::string(10'000, 'x'), 1s, 0, true);
   const size_t before = box().slots().shares().bytes();
