@@ -1,4 +1,5 @@
-// The words of commands as they were sent: enough to see what is sent and in what order.
+// The words of commands as they were sent: enough to see what is sent and in what order. Ends with
+// "(malformed)" where a server would find something else than a whole command.
 #pragma once
 
 #include <cstdlib>
@@ -10,15 +11,24 @@ namespace nb::test {
 inline std::string commands(std::string_view resp) {
   std::string words;
   size_t at = 0;
-  while (at < resp.size()) {
+  // The number of a line that begins with `sign`, or -1.
+  const auto number = [&](char sign) {
     const size_t end = resp.find("\r\n", at);
-    const std::string_view line = resp.substr(at, end - at);
+    if (end == resp.npos || resp[at] != sign) return -1;
+    const std::string digits(resp.substr(at + 1, end - at - 1));
     at = end + 2;
-    if (line[0] == '*') {
-      words += words.empty() ? "" : "; ";
-    } else if (line[0] == '$') {
-      const auto size = static_cast<size_t>(std::atoi(std::string(line.substr(1)).c_str()));
-      if (!words.empty() && words.back() != ' ') words += ' ';
+    return std::atoi(digits.c_str());
+  };
+  while (at < resp.size()) {
+    const int count = number('*');
+    if (count < 1) return words + "(malformed)";
+    if (!words.empty()) words += "; ";
+    for (int i = 0; i < count; ++i) {
+      const auto size = static_cast<size_t>(number('$'));
+      if (size > resp.size() - at || resp.substr(at + size, 2) != "\r\n") {
+        return words + "(malformed)";
+      }
+      if (i > 0) words += ' ';
       words += resp.substr(at, size);
       at += size + 2;
     }

@@ -9,10 +9,12 @@
 #include "redis/key_prefix.h"
 #include "redis/link_options.h"
 #include "redis/link_state.h"
+#include "redis/reply_arena.h"
 #include "redis/reply_gauge.h"
 #include "redis/resp_writer.h"
 #include "redis/send_window.h"
 #include "redis/trouble.h"
+#include "support/count_allocations.h"
 #include "support/resp_commands.h"
 
 namespace nb::redis {
@@ -250,6 +252,38 @@ TEST(ReplyGauge, ALineMayHave4MiB) {
   EXPECT_EQ(too_long.limit().of, ReplyLimit::Of::bytes);
 }
 
+TEST(ReplyGauge, OfALongLineItHandsOnTheBeginningAndTheEnd) {
+  for (const size_t size :
+       {ReplyGauge::kKeptLine - 1, ReplyGauge::kKeptLine, ReplyGauge::kKeptLine + 1,
+        ReplyGauge::kKeptLine + 2, ReplyGauge::kKeptLine + 3, 2 * ReplyGauge::kKeptLine}) {
+    const std::string line = "+" + std::string(size - 3, 'x') + "\r\n";
+    const std::string kept =
+        size <= ReplyGauge::kKeptLine + 2 ? line : line.substr(0, ReplyGauge::kKeptLine) + "\r\n";
+    for (const size_t piece : {size_t{1}, size_t{100}, size}) {
+      Gauged gauged;
+      ReplyGauge gauge(1 << 20);
+      for (size_t at = 0; at < size; at += piece) {
+        ASSERT_TRUE(gauge.feed(std::string_view(line).substr(at, piece),
+                               Delegate<void(std::string_view)>::to<&Gauged::pass>(&gauged)));
+      }
+      EXPECT_EQ(gauged.passed, kept) << size << " in pieces of " << piece;
+      EXPECT_EQ(gauge.whole_replies(), 1u);
+    }
+  }
+}
+
+TEST(ReplyArena, KeepsItsFirstSmallBlockOnly) {
+  ReplyArena arena;
+  void* const first = arena.take(8);
+  for (const size_t size : {64u, 4096u, 1u << 20}) {
+    for (int i = 0; i < 10; ++i) (void)arena.take(size);
+    arena.reset();
+    const long before = test::allocations;
+    EXPECT_EQ(arena.take(4096), first) << size;
+    EXPECT_EQ(test::allocations, before) << size;
+  }
+}
+
 // --- the greeting ---
 
 TEST(Greeting, ARefusalMeansWhatItsStepSays) {
@@ -338,6 +372,7 @@ TEST(EchoFilter, TellsTextsApartByEachByte) {
     const std::string text(size, 'x');
     filter.sent("c", text, now);
     EXPECT_FALSE(filter.is_echo("c", text + "x", now, "")) << size;
+    EXPECT_FALSE(filter.is_echo("c", text + '\0', now, "")) << size;
     for (size_t i = 0; i < size; ++i) {
       std::string other = text;
       other[i] = 'y';

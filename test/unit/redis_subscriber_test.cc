@@ -436,6 +436,27 @@ TEST_F(SubscriberTest, AClientThatSubscribesInALoopDoesNotFillTheMemory) {
   EXPECT_EQ(sent, 16'384 + 64) << "so many is no fault";
 }
 
+TEST_F(SubscriberTest, OnlyTheAnswerToItsOwnSubscribeConfirmsAChannel) {
+  listen();
+  subscriber_->psubscribe("p*");
+  subscriber_->unsubscribe("a");
+  ASSERT_TRUE(receives("UNSUBSCRIBE\r\n$1\r\na\r\n"));
+  subscriber_->subscribe("a");
+  ASSERT_TRUE(receives("$9\r\nSUBSCRIBE\r\n$1\r\na\r\n"));
+  redis_.send("*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n");
+  redis_.send("*3\r\n$10\r\npsubscribe\r\n$2\r\np*\r\n:1\r\n");
+  using Stage = Subscriber::Stage;
+  ASSERT_TRUE(loop_.run_until([&] { return subscriber_->stage("p*", true) == Stage::listening; }));
+  EXPECT_EQ(subscriber_->stage("a", false), Stage::sent);
+  // And one that is given up meanwhile is not confirmed at all.
+  subscriber_->unsubscribe("a");
+  redis_.send("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:2\r\n");
+  redis_.send("*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n");
+  redis_.send("*4\r\n$8\r\npmessage\r\n$2\r\np*\r\n$1\r\np\r\n$3\r\nend\r\n");
+  ASSERT_TRUE(loop_.run_until([&] { return watch_.heard == Lines{"p*|p|end"}; }));
+  EXPECT_EQ(subscriber_->stage("a", false), Stage::refused) << "nobody wants it";
+}
+
 TEST_F(SubscriberTest, RubbishIsNamed) {
   for (const std::string_view rubbish :
        {"+OK\r\n+PENG\r\n", "+OK\r\n*1\r\n:1\r\n", "!\r\n", "*-1\r\n*0\r\n",
