@@ -349,6 +349,21 @@ TEST(Record, AnUpdateIsTakenBackToWhatWasBefore) {
   EXPECT_EQ(record.json(kStrokeIdx), "3") << "another field's set stays";
 }
 
+TEST(Record, AnUpdateOfSomeFieldsIsTakenBackAsAWhole) {
+  Record record(kStrokeProgressFields);
+  const json::View first[] = {json::View::of("1"), json::View::of("2"), {}};
+  const json::View second[] = {json::View::of("5"), {}, json::View::of("6")};
+  record.update(first);
+  record.update(second);
+  EXPECT_EQ(record.json(kStrokeIdx), "5");
+  EXPECT_EQ(record.json(kStrokePoseIdx), "2") << "it was not named";
+  EXPECT_EQ(record.json(kStrokeTotal), "6");
+  record.take_back(second);
+  EXPECT_EQ(record.json(kStrokeIdx), "1");
+  EXPECT_EQ(record.json(kStrokePoseIdx), "2");
+  EXPECT_EQ(record.json(kStrokeTotal), "0");
+}
+
 TEST(Record, AdoptsWhatAFieldMayBeAndTellsWhetherItIsNews) {
   Record record(kStrokeProgressFields);
   EXPECT_FALSE(record.adopt(json::View::of("[1]")));
