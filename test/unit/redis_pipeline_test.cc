@@ -513,6 +513,7 @@ TEST(Pipeline, AUnitInAnotherDatabaseIsPrecededByItsSelect) {
     pipeline.send(unit, kNow);
   }
   EXPECT_EQ(commands(pipeline.output()), "HSET k f v; SELECT 3; HSET k f v; HSET k f v");
+  EXPECT_EQ(pipeline.waiting(), 4u) << "one answer for each command";
 }
 
 }  // namespace
