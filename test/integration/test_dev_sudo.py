@@ -37,7 +37,11 @@ def folder():
         yield folder
 
 
-def install(folder, terminal=False, **environment):
+def environment(folder):
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "FAKES": str(folder), "TMPDIR": str(folder)}
+
+
+def install(folder, terminal=False, **more):
     """As a person who is not root."""
     own, theirs = os.openpty()
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
@@ -45,8 +49,7 @@ def install(folder, terminal=False, **environment):
     try:
         return subprocess.run([*session, folder / "dev", "install-deps", "build"], text=True, stdin=theirs,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
-                              env={"PATH": f"{folder}:{os.environ['PATH']}", "FAKES": str(folder),
-                                   "TMPDIR": str(folder), **environment}, **user)
+                              env={**environment(folder), **more}, **user)
     finally:
         os.close(own)
         os.close(theirs)
@@ -70,3 +73,32 @@ def test_a_password_that_nobody_can_type_is_said(folder):
     done = install(folder, WANTS_PASSWORD="1")
     assert done.returncode != 0 and "there is no terminal to type it. As root: apt-get update" in done.stdout
     assert "apt-get" not in (folder / "log").read_text().replace("sudo -n true", "")
+
+
+def test_what_is_being_installed_is_shown(folder):
+    """apt can take minutes: whoever waits sees that it goes on."""
+    steps = {"Get:7 http://debian.example bookworm/main amd64 ninja-build amd64 1.11 [130 kB]": "fetches ninja-build",
+             "Unpacking g++-12 (12.2.0-14) ...": "unpacking g++-12",
+             "Setting up libuv1-dev:amd64 (1.44.2-1) ...": "setting up libuv1-dev"}
+    waits = "".join(f"echo '{line}'; until [ -e \"$FAKES/seen{at}\" ]; do sleep 0.1; done\n"
+                    for at, line in enumerate(steps))
+    (folder / "apt-get").write_text(f"#!/bin/sh\ncase \"$*\" in *install*) ;; *) exit 0 ;; esac\n{waits}")
+    own, theirs = os.openpty()
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    process = subprocess.Popen(["setsid", "--wait", folder / "dev", "install-deps", "build"], stdin=theirs, stdout=theirs,
+                               stderr=theirs, env=environment(folder), **user)
+    os.close(theirs)
+    try:
+        shown = b""
+        for at, words in enumerate(steps.values()):
+            while words.encode() not in shown:
+                shown += os.read(own, 4096)
+            (folder / f"seen{at}").touch()
+        while process.poll() is None:
+            shown += os.read(own, 4096)
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(own)
+        process.wait(30)
+    assert process.returncode == 0, shown
