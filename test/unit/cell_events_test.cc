@@ -1,4 +1,6 @@
 // Unit tests of cell/events and cell/listeners: event.publish, .subscribe, .unsubscribe.
+#include <ctime>
+
 #include "unit/cell_fixture.h"
 
 namespace nb::cell {
@@ -256,6 +258,58 @@ TEST_F(CellEvents, PatternsAreBoundedByWhatTheyCost) {
   EXPECT_TRUE(answer.starts_with("queue_full: the client's patterns would cost ")) << answer;
   EXPECT_EQ(listeners.subscriptions(), 0u) << "none of them is kept";
   EXPECT_EQ(subscribe("{\"patterns\":[\"" + dear + "1\"]}"), "{}");
+}
+
+// The time that this thread takes for it on a processor.
+template <class Work>
+double processor_ms(Work work) {
+  const auto now = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+  };
+  const double began = now();
+  work();
+  return now() - began;
+}
+
+TEST_F(CellEvents, APatternIsMatchedOnceHoweverManyListenToIt) {
+  connect();
+  std::string dear = "*";
+  for (int i = 0; i < 100; ++i) dear += "a?";
+  const std::string params = R"({"patterns":[")" + dear + "1\",\"" + dear + "2\"]}";
+  const std::string channel(240, 'a');
+  const auto publish_many = [&] {
+    return processor_ms([&] {
+      for (int i = 0; i < 1000; ++i)
+        listeners.deliver_local(channel + std::to_string(i) + "-", "{}");
+    });
+  };
+  subscribe(params, 100);
+  const double for_one = publish_many();
+  for (uint64_t client = 101; client < 160; ++client) subscribe(params, client);
+  EXPECT_LT(publish_many(), 10 * for_one) << "for sixty";
+  EXPECT_TRUE(front.heard.empty());
+}
+
+TEST_F(CellEvents, AMessageIsCheckedOnceHoweverManyListenToIt) {
+  connect();
+  std::string message = "[";
+  for (int i = 0; i < 9'000; ++i) message += R"("\n",)";
+  message += "0]";
+  const auto hear_many = [&](size_t clients) {
+    return processor_ms([&] {
+      for (int i = 0; i < 20; ++i) {
+        listeners.on_remote("c", message, "");
+        EXPECT_EQ(front.heard.size(), clients);
+        front.heard.clear();
+      }
+    });
+  };
+  subscribe(R"({"channels":["c"]})", 100);
+  const double for_one = hear_many(1);
+  for (uint64_t client = 101; client < 130; ++client) subscribe(R"({"channels":["c"]})", client);
+  EXPECT_LT(hear_many(30), 15 * for_one) << "for thirty";
 }
 
 TEST_F(CellEvents, UnsubscribingEndsWhatIsNamedOrAll) {
