@@ -292,26 +292,6 @@ TEST_F(CellEvents, APatternIsMatchedOnceHoweverManyListenToIt) {
   EXPECT_TRUE(front.heard.empty());
 }
 
-TEST_F(CellEvents, AMessageIsCheckedOnceHoweverManyListenToIt) {
-  connect();
-  std::string message = "[";
-  for (int i = 0; i < 9'000; ++i) message += R"("\n",)";
-  message += "0]";
-  const auto hear_many = [&](size_t clients) {
-    return processor_ms([&] {
-      for (int i = 0; i < 20; ++i) {
-        listeners.on_remote("c", message, "");
-        EXPECT_EQ(front.heard.size(), clients);
-        front.heard.clear();
-      }
-    });
-  };
-  subscribe(R"({"channels":["c"]})", 100);
-  const double for_one = hear_many(1);
-  for (uint64_t client = 101; client < 130; ++client) subscribe(R"({"channels":["c"]})", client);
-  EXPECT_LT(hear_many(30), 15 * for_one) << "for thirty";
-}
-
 TEST_F(CellEvents, UnsubscribingEndsWhatIsNamedOrAll) {
   subscribe(R"({"channels":["a","b"],"patterns":["a"]})");
   EXPECT_EQ(call("event.unsubscribe", R"({"channels":["a","never"]})"), "{}");
