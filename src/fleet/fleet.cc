@@ -8,6 +8,7 @@
 #include "base/timestamp.h"
 #include "json/view.h"
 #include "json/writer.h"
+#include "wire/keys.h"
 
 namespace nb::fleet {
 namespace {
@@ -70,6 +71,8 @@ void Fleet::stop() {
   ready_.clear();
   walk_.reset();
   view_.reset();
+  to_note_.clear();
+  reader_.cancel(std::exchange(noting_, 0));
   done_ = false;
   rest_.stop();
   idle_.stop();
@@ -172,6 +175,7 @@ void Fleet::adopt() {
   if (found.connected) {
     const Circumstances circumstances = now_here();
     kept_bytes_ = 0;
+    to_note_.clear();
     for (auto& [name, node] : found.nodes) {
       if (node.own) continue;
       node.server = walk_server_;
@@ -179,7 +183,10 @@ void Fleet::adopt() {
       const auto known = view_ ? view_->nodes.find(name) : found.nodes.end();
       const bool has_before = view_ && known != view_->nodes.end();
       judge(node, has_before ? &known->second : nullptr, circumstances);
+      // Of a list that was not read to its end it is not known what is in it.
+      if (found.nodes_left_out == 0 && is_to_be_noted(node)) to_note_.push_back(name);
     }
+    note_next();
     view_ = std::make_unique<Cell>(std::move(found));
     read_wall_ = circumstances.wall;
   } else if (view_) {
@@ -196,6 +203,29 @@ void Fleet::adopt() {
   walking_.clear();
   walk_.reset();
   done_ = false;
+}
+
+// Not one that somebody says is down: it may just be forgotten.
+bool Fleet::is_to_be_noted(const KnownNode& node) const {
+  return !own_node_.empty() && !node.registered && node.has_health() && node.reachable &&
+         refused_by_ != server();
+}
+
+void Fleet::note_next() {
+  if (noting_ != 0 || to_note_.empty()) return;
+  const std::string_view command[] = {"HSETNX", wire::kNodesKey, to_note_.back(), "{}"};
+  noting_ =
+      reader_.ask(command, Delegate<void(const redis::ReaderAnswer&)>::to<&Fleet::on_noted>(this));
+  noting_ != 0 ? to_note_.pop_back() : to_note_.clear();
+}
+
+// What could not be noted is seen again by the next walk. Who may not write the list is not refused
+// again and again: the server keeps a log of that.
+void Fleet::on_noted(const redis::ReaderAnswer& answer) {
+  noting_ = 0;
+  if (answer.reply.error().starts_with("NOPERM")) refused_by_ = server();
+  if (!answer.reply || answer.reply.is_error()) to_note_.clear();
+  note_next();
 }
 
 void Fleet::on_idle() {
@@ -246,6 +276,12 @@ const KnownNode& Fleet::learn(std::string_view node, KnownNode&& read) {
   const auto at = view_->nodes.find(node);
   const bool has_before = at != view_->nodes.end() && at->second.answered != MonoTime::min();
   judge(read, has_before ? &at->second : nullptr, now_here());
+  read.registered = has_before && at->second.registered;
+  if (is_to_be_noted(read)) {
+    to_note_.emplace_back(node);
+    read.registered = true;
+    note_next();
+  }
   learned_ = std::move(read);
   if (at == view_->nodes.end() && view_->nodes.size() >= CellWalk::kMaxNodes) return learned_;
   KnownNode& known = view_->nodes[std::string(node)];

@@ -6,6 +6,9 @@
 //
 // Without Redis the view stays, and says of each other node that it is unknown since it was last
 // read.
+//
+// A node that is in no list, since another program writes its health, is noted in nodebeat:nodes
+// when it is seen. So all agents know of it when its health is gone.
 #pragma once
 
 #include <cstdint>
@@ -54,10 +57,12 @@ class Fleet {
   // So long after the last question the view is given up.
   static constexpr Duration kIdle = std::chrono::seconds(10);
 
-  // `loop` and `reader` must outlive it. `own_node` is empty in a program that is no node.
+  // `loop` and `reader` must outlive it. `own_node` is empty in a program that is no node; it
+  // writes nothing.
   Fleet(uv::Loop& loop, redis::Reader& reader, std::string_view own_node, const Wiring& wiring);
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
+  ~Fleet() { reader_.cancel(noting_); }
 
   void ask(Wish wish);
   void on_client_closed(uint64_t client);
@@ -88,6 +93,9 @@ class Fleet {
   void on_turn();
   void adopt();
   void on_idle();
+  bool is_to_be_noted(const KnownNode& node) const;
+  void note_next();
+  void on_noted(const redis::ReaderAnswer& answer);
   bool can_answer(const Wish& wish, MonoTime now) const;
   Circumstances now_here() const;
   std::string page(const Wish& wish);
@@ -104,6 +112,10 @@ class Fleet {
   std::unique_ptr<CellWalk> walk_;
   bool done_ = false;         // the walk is
   uint64_t walk_server_ = 0;  // which it asks
+
+  std::vector<std::string> to_note_;  // in nodebeat:nodes
+  uint64_t noting_ = 0;               // the question that does so
+  uint64_t refused_by_ = 0;           // the server that did not let us
 
   std::unique_ptr<Cell> view_;
   KnownNode learned_;                  // the last one

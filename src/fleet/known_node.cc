@@ -61,7 +61,9 @@ void judge_health(KnownNode& node) {
   if (node.has_health()) {
     node.state = node.reachable ? NodeState::up : NodeState::down;
     if (!node.reachable) node.cause = node.reason.empty() ? "not reachable" : node.reason;
-  } else if (!node.last_seen.empty()) {
+  } else if (node.too_long || node.no_health) {
+    node.cause = "its health cannot be read";
+  } else if (node.had_health || !node.last_seen.empty()) {
     node.state = NodeState::down;
     node.cause = "its health has expired";
   } else {
@@ -90,7 +92,8 @@ bool take_health(KnownNode& node, std::string_view text) {
   node.health.clear();
   node.health_digest = 0;
   node.lease_refused = false;
-  if (!is_health(text)) return false;
+  node.no_health = !text.empty() && !is_health(text);
+  if (text.empty() || node.no_health) return false;
   const json::View health = json::View::of(text);
   node.health_digest = digest_of(text);
   node.reachable = health["is_reachable"].boolean().value_or(true);
@@ -120,6 +123,8 @@ void judge(KnownNode& node, const KnownNode* before, const Circumstances& now) {
   const bool twice = digest != 0 && digest == digest_before;
   node.changed = twice ? before->changed : node.answered;
   node.has_changed = twice ? before->has_changed : digest_before != 0;
+  node.had_health = node.has_health() || (before != nullptr && before->had_health);
+  if (node.last_seen.empty() && before != nullptr) node.last_seen = before->last_seen;
   node.source = has_lease ? NodeSource::lease : NodeSource::health;
   has_lease ? judge_lease(node, twice, now.is_watched) : judge_health(node);
   if (before != nullptr) {

@@ -39,12 +39,14 @@ struct KnownNode {
   bool marked = false;         // it was announced as lost, with this very lease
   bool own = false;            // the agent's own node, of which nothing is read
   bool registered = false;     // in nodebeat:nodes
+  bool had_health = false;     // now, or when it was looked at before
   bool looked_at = false;
-  bool left_out = false;  // its health is known, but there was no room to keep it
-  bool too_long = false;  // what stands there is too long for a health
-  bool gone = false;      // only a key named it, and the key is gone
-  uint64_t server = 0;    // which was asked, as Fleet::server() numbers them
-  MonoTime asked{};       // for the lease, or else for the health
+  bool left_out = false;   // its health is known, but there was no room to keep it
+  bool too_long = false;   // what stands there is too long for a health
+  bool no_health = false;  // what stands there is none, or may not be read
+  bool gone = false;       // only a key named it, and the key is gone
+  uint64_t server = 0;     // which was asked, as Fleet::server() numbers them
+  MonoTime asked{};        // for the lease, or else for the health
   MonoTime answered = MonoTime::min();
 
   // What is made of it.
@@ -64,7 +66,7 @@ uint64_t digest_of(std::string_view text);
 
 // The words of its lease, and the digest of those with which it was announced as lost (0: none).
 void take_lease(KnownNode& node, std::string_view text, uint64_t mark);
-// What stands there for its health. False: it is none.
+// What stands there for its health; empty: nothing. False: it is none.
 bool take_health(KnownNode& node, std::string_view text);
 // When a health says that its node has beaten last; nothing if it does not tell.
 std::optional<WallTime> last_beat(std::string_view health);

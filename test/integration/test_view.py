@@ -139,6 +139,23 @@ def test_a_lease_that_is_none_leaves_the_health(cell):
     assert status["nodes"]["list"]["state"] == "unknown" and status["nodes"]["list"]["cause"] == "not seen yet"
 
 
+def test_a_node_in_no_list_is_known_when_its_health_is_gone(cell, make_agent, steady):
+    """Another program writes its health, and keeps no list."""
+    other = steady(make_agent(cell.server.url(), "eek"))
+    cell.redis.hset("node:health:python", "health", health_of("python"))
+    wait_until(lambda: state_of(cell.client, "python") == "up")
+    wait_until(lambda: cell.redis.hget("nodebeat:nodes", "python") == "{}")
+    cell.redis.delete("node:health:python")
+    wait_until(lambda: state_of(cell.client, "python") == "down")
+    # Who is asked for the first time now knows at least that there is such a node.
+    wait_until(lambda: state_of(other, "python") == "unknown")
+    node = cell.client.call("system.status")["nodes"]["python"]
+    assert node["cause"] == "its health has expired" and node["since"]
+    assert cell.client.call("node.forget", node="python") == {}
+    for client in (cell.client, other):
+        wait_until(lambda client=client: state_of(client, "python") is None)
+
+
 def test_without_redis_every_other_node_is_unknown_since_it_was_read(cell, make_agent, tmp_path):
     make_agent(cell.server.url(), "hog")
     wait_until(lambda: state_of(cell.client, "hog") == "up")

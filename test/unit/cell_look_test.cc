@@ -48,6 +48,7 @@ TEST_F(CellLook, AnothersHealthIsRead) {
   store.answer("HGET node:health:eek health", test::bulk("[1]"));
   EXPECT_TRUE(health_of("eek").starts_with(
       R"({"node_id":"eek","health":null,"age_ms":null,"state":"unknown",)"));
+  EXPECT_NE(health_of("eek").find(R"("cause":"its health cannot be read")"), std::string::npos);
 }
 
 TEST_F(CellLook, ANodeWithoutAHealthIsKnownOrNot) {

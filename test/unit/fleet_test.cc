@@ -84,12 +84,16 @@ class FleetTest : public testing::Test {
     wish.from = from;
     fleet_->ask(std::move(wish));
   }
-  bool answered(size_t pages) {
+  template <class Condition>
+  bool pump_until(Condition condition) {
     return loop_.run_until([&] {
       while (store_.pump()) {
       }
-      return pages_.size() >= pages;
+      return condition();
     });
+  }
+  bool answered(size_t pages) {
+    return pump_until([&] { return pages_.size() >= pages; });
   }
   json::View page(uint64_t token) { return json::View::of(pages_[token]); }
   std::string text_of(json::View view) {
@@ -448,6 +452,25 @@ TEST_F(FleetTest, AHealthThatIsTooLongIsNotAskedFor) {
   EXPECT_EQ(store_.count("HGET node:health:eek"), 0);
 }
 
+TEST_F(FleetTest, ANodeWhoseHealthCannotBeReadIsNotCalledDead) {
+  store_.answer("XREVRANGE", "*1\r\n*2\r\n" + bulk("1700000000000-1") + array_of({"health", "{}"}));
+  add_node("eek", "{}");
+  store_.answer("HSTRLEN node:health:eek health",
+                ":" + std::to_string(CellWalk::kMaxHealth + 1) + "\r\n");
+  add_node("hog", "no health");
+  add_node("ape", "");
+  store_.answer("HSTRLEN node:health:ape health", "-NOPERM no\r\n");
+  store_.answer("HGET node:health:ape health", "-NOPERM no\r\n");
+  add_node("gone", "");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  for (const char* node : {"eek", "hog", "ape"}) {
+    EXPECT_EQ(text_of(of(1, node)["state"]), "unknown") << node;
+    EXPECT_EQ(text_of(of(1, node)["cause"]), "its health cannot be read") << node;
+  }
+  EXPECT_EQ(text_of(of(1, "gone")["state"]), "down");
+}
+
 TEST_F(FleetTest, RunningSessionsAreCounted) {
   store_.answer("HSCAN nodebeat:strokes 0 COUNT 500",
                 scan_page({"eek", "stroke_eek_1_000000", "hog", "", "ook", "stroke_ook_2_000000"}));
@@ -474,6 +497,93 @@ TEST_F(FleetTest, NodesThatNoListHasAreFoundByTheirKeys) {
   EXPECT_TRUE(page(1)["nodes_health"]["py"]["is_reachable"].exists());
   EXPECT_FALSE(page(1)["nodes_health"]["gone"].exists()) << "its key is gone, and no list has it";
   EXPECT_EQ(page(1)["active_stroke_sessions"].integer(), 1);
+}
+
+// One that another program writes the health of.
+class FleetUnlisted : public FleetTest {
+ public:
+  FleetUnlisted() { unlisted("py", R"({"is_reachable":true})"); }
+  void unlisted(const std::string& node, const std::string& health) {
+    found_.push_back("node:health:" + node);
+    store_.answer("SCAN", scan_page(found_));
+    store_.answer("HSTRLEN node:health:" + node + " health",
+                  ":" + std::to_string(health.size()) + "\r\n");
+    store_.answer("HGET node:health:" + node + " health", bulk(health));
+  }
+  long noted(const std::string& node) {
+    return store_.count("HSETNX nodebeat:nodes " + node + " {}");
+  }
+
+  std::vector<std::string> found_;
+};
+
+TEST_F(FleetUnlisted, IsNotedAndKnownWhenItsHealthIsGone) {
+  unlisted("rb", R"({"is_reachable":true})");
+  store_.answer("HSETNX", ":1\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  ASSERT_TRUE(pump_until([&] { return noted("py") == 1 && noted("rb") == 1; }));
+  add_node("py", "");
+  look_again(2s);
+  const json::View node = of(token_, "py");
+  EXPECT_EQ(text_of(node["state"]), "down");
+  EXPECT_EQ(text_of(node["cause"]), "its health has expired") << "though no history has it";
+  EXPECT_NE(text_of(node["since"]), "(none)");
+  look_again(2s);
+  EXPECT_EQ(text_of(of(token_, "py")["state"]), "down");
+  EXPECT_EQ(noted("py"), 1);
+}
+
+TEST_F(FleetUnlisted, IsNotedByAQuestionForItAlone) {
+  KnownNode read;
+  read.answered = loop_.loop().now();
+  ASSERT_TRUE(take_health(read, R"({"is_reachable":true})"));
+  for (int i = 0; i < 3; ++i) {
+    KnownNode again = read;
+    fleet_->learn("solo", std::move(again));
+  }
+  ASSERT_TRUE(pump_until([&] { return noted("solo") > 0; }));
+  EXPECT_EQ(noted("solo"), 1);
+}
+
+TEST_F(FleetUnlisted, IsNotTriedAgainWhereTheListMayNotBeWritten) {
+  unlisted("rb", R"({"is_reachable":true})");
+  store_.answer("HSETNX", "-NOPERM this user has no permissions\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  for (int i = 0; i < 3; ++i) look_again(2s);
+  EXPECT_EQ(noted("py") + noted("rb"), 1) << "the server keeps a log of what it refuses";
+  ++link_connects_;
+  look_again(2s);
+  look_again(2s);
+  EXPECT_EQ(noted("py") + noted("rb"), 2) << "by another server once more";
+}
+
+TEST_F(FleetUnlisted, IsNotNotedIfItIsSaidToBeDown) {
+  unlisted("down", R"({"is_reachable":false})");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  look_again(2s);
+  EXPECT_EQ(noted("down"), 0) << "it may just be forgotten";
+}
+
+TEST_F(FleetUnlisted, IsNotNotedByAListThatWasNotReadToItsEnd) {
+  store_.answer("HLEN", ":5\r\n");
+  store_.answer("HSCAN nodebeat:nodes 0 COUNT 500", "$5000000\r\n");
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  look_again(2s);
+  EXPECT_EQ(page(token_)["nodes_left_out"].integer(), 5);
+  EXPECT_EQ(text_of(of(token_, "py")["state"]), "up");
+  EXPECT_EQ(store_.count("HSETNX"), 0);
+}
+
+TEST_F(FleetUnlisted, IsNotNotedByAProgramThatIsNoNode) {
+  fleet_.emplace(loop_.loop(), *reader_, "", wiring());
+  ask(1);
+  ASSERT_TRUE(answered(1));
+  look_again(2s);
+  EXPECT_EQ(store_.count("HSETNX"), 0);
 }
 
 TEST_F(FleetTest, AClientThatIsGoneIsNotAnswered) {
