@@ -1,6 +1,7 @@
-// What most sources include of the standard library, and the unit tests of GoogleTest. A build of ./dev that
-// has no compiler cache reads these headers once, and not once for each source, which takes two thirds of the
-// time (precompile.py). No source depends on this file: the packages are built without it.
+// What most sources include of the standard library, and the unit tests of GoogleTest. A build of
+// ./dev that has no compiler cache reads these headers once, and not once for each source, which
+// takes two thirds of the time (precompile.py). No source depends on this file: the packages are
+// built without it.
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -19,9 +19,10 @@ struct McpServer {
 // The command that a client has to start.
 std::vector<std::string> mcp_command(const McpServer& server);
 
-// {"mcpServers":{"nodebeat":{"command":…,"args":[…]}}}, or {…{"type":"http","url":…}}
 // What is wrong with the address of a service; empty: nothing.
 std::string fault_in_url(const McpServer& server);
+
+// {"mcpServers":{"nodebeat":{"command":…,"args":[…]}}}, or {…{"type":"http","url":…}}
 std::string mcp_config_json(const McpServer& server);
 
 // For people: each client, its file, and what to paste there.
