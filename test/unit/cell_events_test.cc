@@ -292,6 +292,20 @@ TEST_F(CellEvents, APatternIsMatchedOnceHoweverManyListenToIt) {
   EXPECT_TRUE(front.heard.empty());
 }
 
+// Whoever looked at it again for the next listener would find something else.
+TEST_F(CellEvents, AMessageIsCheckedOnceHoweverManyListenToIt) {
+  connect();
+  for (uint64_t client = 100; client < 103; ++client) subscribe(R"({"channels":["c"]})", client);
+  std::string message = R"({"a":1})";
+  front.on_notify = [&] { message.assign(message.size(), '#'); };
+  listeners.on_remote("c", message, "");
+  ASSERT_EQ(front.heard.size(), 3u);
+  for (const std::string& line : front.heard) {
+    EXPECT_NE(line.find(R"("event":{"a":1})"), std::string::npos) << line;
+  }
+  EXPECT_EQ(message, "#######");
+}
+
 TEST_F(CellEvents, UnsubscribingEndsWhatIsNamedOrAll) {
   subscribe(R"({"channels":["a","b"],"patterns":["a"]})");
   EXPECT_EQ(call("event.unsubscribe", R"({"channels":["a","never"]})"), "{}");

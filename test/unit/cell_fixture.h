@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -73,6 +74,7 @@ class FakeFront final : public rpc::FrontEnd {
   }
   bool notify(rpc::ClientId client, std::string_view line) override {
     heard.emplace_back(std::to_string(client) + ": " + std::string(line));
+    if (on_notify) on_notify();
     return true;
   }
   bool notify_if_room(rpc::ClientId client, std::string_view line) override {
@@ -99,6 +101,7 @@ class FakeFront final : public rpc::FrontEnd {
   size_t queued = 0;
   int room = 1'000'000;  // lines that notify_if_room() takes
   std::vector<std::string> heard;
+  std::function<void()> on_notify;
   std::map<rpc::Token, std::string> later;  // answers that were put off; empty: not yet there
 
  private:

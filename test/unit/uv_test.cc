@@ -144,6 +144,18 @@ TEST(BlockingCall, RunsElsewhereAndReportsOnTheLoop) {
   EXPECT_TRUE(loop.run_until([&] { return counter.count == 2; }));
 }
 
+TEST(BlockingCall, WithoutAThreadItIsBlind) {
+  TestLoop loop;
+  Counter counter;
+  BlockingCall call(loop, counter.delegate());
+  const Status status = call.start([] {}, size_t{1} << 46);  // no computer has such a stack
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::blind);
+  EXPECT_FALSE(call.running());
+  ASSERT_TRUE(call.start([] {}).ok()) << "may be used again";
+  EXPECT_TRUE(loop.run_until([&] { return counter.count == 1; }));
+}
+
 // Holds a thread until released, and says when the thread has let go of it.
 struct Gate {
   std::mutex mutex;
