@@ -2,6 +2,10 @@
 // ./dev that has no compiler cache reads these headers once, and not once for each source, which
 // takes two thirds of the time (precompile.py). No source depends on this file: the packages are
 // built without it.
+#ifdef _GLIBCXX_ASSERTIONS  // as the rooms are compiled, which include this before anything else
+#include "base/library_checks.h"
+#endif
+
 #include <algorithm>
 #include <array>
 #include <chrono>
