@@ -214,7 +214,9 @@ def test_what_others_write_is_found_soon(cell):
     assert status["nodes_health"]["python"]["node_id"] == "python"
     assert status["active_stroke_sessions"] == 1
     cell.redis.delete("node:health:python")
-    wait_until(lambda: cell.client.call("system.status")["total_nodes"] == 1)  # nobody has listed it
+    # The agent has noted it, so it is not forgotten.
+    status = wait_until(lambda: (s := cell.client.call("system.status"))["nodes_health"]["python"] is None and s)
+    assert status["total_nodes"] == 2
 
 
 def test_a_fleet_in_pages(cell):
