@@ -614,6 +614,7 @@ def test_a_redis_that_refuses_lease_and_watch(redis_server, make_agent, connect)
     agent.wait_for_log("takes the lease of this node again")
 
 
+@pytest.mark.own_users("it takes rights away")
 def test_a_node_whose_lease_redis_begins_to_refuse_is_lost_only_when_its_health_is(watched, make_agent, connect):
     """The rights of its user were changed: its lease stands still, and it beats."""
     watched.redis.execute_command("ACL", "SETUSER", "arm", "on", ">x", "~*", "&*", "+@all")
@@ -622,7 +623,7 @@ def test_a_node_whose_lease_redis_begins_to_refuse_is_lost_only_when_its_health_
     watched.redis.execute_command("ACL", "SETUSER", "arm", "resetkeys", "~node:*", "~stream:*", "~robot:*",
                                   "~nodebeat:nodes", "%R~*")
     arm.wait_for_log("refuses the lease of this node: NOPERM")
-    watched.server.wait_for_beat("arm", lambda h: h["lease_refused"] is True)
+    watched.server.wait_for_beat("arm", lambda h: h.get("lease_refused") is True)
     assert_only_this_dies(watched)
     client = connect(watched.hog)
     node = client.call("health.get", node="arm")
