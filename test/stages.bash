@@ -9,7 +9,7 @@ finish() {
     failed=1
   fi
   ((${#stage_labels[@]} < 2)) || show_stage_times
-  ((unstable == 0)) || say "Unstable: $unstable of those that passed did so only when they ran again, alone; above stands how they had failed."
+  ((unstable == 0)) || say "Unstable: $unstable of those that failed passed when they ran again, alone."
   local line="$passed passed, $failed failed"
   ((skipped)) && line+=", $skipped skipped"
   say "$line"
@@ -101,12 +101,11 @@ fetch_redis() {
 
 # integration_suite LABEL NAME SECONDS FILTER VARIABLE=VALUE...: the tests of real processes.
 #
-# A few that fail run again, alone, since each of the thousands of them shares two cores with a compiler's
-# worth of others here. One that passes then counts as passed, but is named at the end: it is unstable, and
-# what made it fail is still to be repaired.
+# A few that fail run again, alone: that tells whether they fail by themselves or only beside others. They have
+# failed all the same.
 integration_suite() {
   local label=$1 name=$2 seconds=$3 filter=$4 status=0 junit=$build/$2.junit.xml before=$failed
-  local cache=$build/pytest/$2 p=0 f=0 s=0
+  local cache=$build/pytest/$2 p=0
   shift 4
   local suite=(env "$@" timeout --kill-after=10 "$seconds" "$python" -m pytest test/integration
     -o cache_dir="$cache" -o junit_logging=all --tb=short --durations=25 ${filter:+-k "$filter"})
@@ -119,9 +118,8 @@ integration_suite() {
   junit=$build/$name-again.junit.xml
   rm -f "$junit"
   stage "$label, those that failed" "test-$name-again" "${suite[@]}" --last-failed -n 0 --junitxml="$junit"
-  [[ ! -f $junit ]] || read -r p f s < <("$python" test/tally.py "$junit" 2>/dev/null)
-  ((p + f == failed - before)) || return
-  failed=$((failed - p)) passed=$((passed + p)) unstable=$((unstable + p))
+  [[ ! -f $junit ]] || read -r p _ < <("$python" test/tally.py "$junit" 2>/dev/null)
+  unstable=$((unstable + p))
 }
 
 # Once more as the users that `nodebeatctl redis setup` makes: what has a real Redis, in a build

@@ -21,7 +21,7 @@ class TestLoop {
 
   // True once `condition` holds; false after `limit` of real time. Asked after each turn.
   bool run_until(const std::function<bool()>& condition,
-                 std::chrono::milliseconds limit = std::chrono::seconds(60)) {
+                 std::chrono::milliseconds limit = std::chrono::seconds(10)) {
     const SystemClock real;
     const MonoTime end = real.now() + limit;
     // An own short timer bounds each wait of the loop, so that the condition is looked at even
