@@ -1,6 +1,5 @@
 // Unit tests of cell/events and cell/listeners: event.publish, .subscribe, .unsubscribe.
-#include <ctime>
-
+#include "support/processor_time.h"
 #include "unit/cell_fixture.h"
 
 namespace nb::cell {
@@ -260,19 +259,6 @@ TEST_F(CellEvents, PatternsAreBoundedByWhatTheyCost) {
   EXPECT_EQ(subscribe("{\"patterns\":[\"" + dear + "1\"]}"), "{}");
 }
 
-// The time that this thread takes for it on a processor.
-template <class Work>
-double processor_ms(Work work) {
-  const auto now = [] {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
-  };
-  const double began = now();
-  work();
-  return now() - began;
-}
-
 TEST_F(CellEvents, APatternIsMatchedOnceHoweverManyListenToIt) {
   connect();
   std::string dear = "*";
@@ -280,13 +266,14 @@ TEST_F(CellEvents, APatternIsMatchedOnceHoweverManyListenToIt) {
   const std::string params = R"({"patterns":[")" + dear + "1\",\"" + dear + "2\"]}";
   const std::string channel(240, 'a');
   const auto publish_many = [&] {
-    return processor_ms([&] {
-      for (int i = 0; i < 1000; ++i)
-        listeners.deliver_local(channel + std::to_string(i) + "-", "{}");
-    });
+    const int64_t began = test::processor_ns();
+    for (int i = 0; i < 1000; ++i) {
+      listeners.deliver_local(channel + std::to_string(i) + "-", "{}");
+    }
+    return test::processor_ns() - began;
   };
   subscribe(params, 100);
-  const double for_one = publish_many();
+  const int64_t for_one = publish_many();
   for (uint64_t client = 101; client < 160; ++client) subscribe(params, client);
   EXPECT_LT(publish_many(), 10 * for_one) << "for sixty";
   EXPECT_TRUE(front.heard.empty());

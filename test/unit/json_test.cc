@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <ctime>
 #include <limits>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "json/writer.h"
 #include "support/count_allocations.h"
 #include "support/json_document.h"
+#include "support/processor_time.h"
 
 namespace nb::json {
 namespace {
@@ -321,12 +321,6 @@ TEST(JsonGuard, RefusesWhatIsNotUtf8WhereverItStands) {
   EXPECT_EQ(fault_of("[\"twelve b\xc3\xb6tes\", \"\xe2\x82\xac\"]"), "");
 }
 
-int64_t processor_nanoseconds() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
-}
-
 // Names that all look alike to a hash, and 13,000 of them: it must not take quadratic time. What a
 // clock says would depend on the machine, so the same length with few names is the measure.
 TEST(JsonGuard, TakesNoQuadraticTimeForManyNames) {
@@ -334,9 +328,9 @@ TEST(JsonGuard, TakesNoQuadraticTimeForManyNames) {
     Guard guard;
     int64_t best = INT64_MAX;
     for (int i = 0; i < 5; ++i) {
-      const int64_t start = processor_nanoseconds();
+      const int64_t start = test::processor_ns();
       EXPECT_EQ(guard.check(text).reason, nullptr);
-      best = std::min(best, processor_nanoseconds() - start);
+      best = std::min(best, test::processor_ns() - start);
     }
     return best;
   };
