@@ -17,6 +17,12 @@ namespace nb {
 
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, surrogates or > U+10FFFF).
 bool is_valid_utf8(std::string_view text);
+
+// Of ASCII: what moves a terminal's cursor or ends a line, NUL and DEL.
+inline bool is_control(char c) {
+  return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
+}
+bool has_control(std::string_view text);
 // How many bytes at the front are; the size of `text` if all are.
 size_t valid_utf8_prefix(std::string_view text);
 // At most `limit` bytes of the front, not ending within a character.

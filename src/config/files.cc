@@ -29,12 +29,10 @@ Result<std::vector<std::string>> files_of(const std::string& file, bool required
   std::vector<std::string> files;
   const std::string folder = folder_beside(file);
   DIR* entries = ::opendir(folder.c_str());
-  // A part of the way that is no folder makes the file missing, too; that is told below.
-  struct stat info {};
-  const bool is_absent =
-      errno == ENOENT || (errno == ENOTDIR && ::stat(folder.c_str(), &info) != 0);
-  if (entries == nullptr && !is_absent) {
-    return make_error("%s: %s", folder.c_str(), std::strerror(info.st_mode != 0 ? ENOTDIR : errno));
+  const int fault = entries == nullptr ? errno : 0;
+  // Where a part of the way is no folder, the file is missing as well; that is told below.
+  if (fault != 0 && !is_missing(folder)) {
+    return make_error("%s: %s", folder.c_str(), std::strerror(fault));
   }
   const bool optional = !required || entries != nullptr;
   if (!optional || !is_missing(file)) files.push_back(file);

@@ -21,7 +21,7 @@ void add_line(std::string& out, std::string line, const std::string& from) {
   // The name of a file may hold anything.
   std::string comment = from;
   for (char& c : comment) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    if (is_control(c)) c = '?';
   }
   out += line + "  # from " + (is_valid_utf8(comment) ? comment : "?") + "\n";
 }

@@ -244,8 +244,7 @@ Status read_unix(std::string_view rest, RedisAddress& address) {
   }
   auto path = percent_decoded(rest);
   if (!path) return bad_percent("the path");
-  if (std::any_of(path->begin(), path->end(),
-                  [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; })) {
+  if (has_control(*path)) {
     return make_error("a path must not contain control characters");
   }
   if (path->size() > kMaxUnixPath) {

@@ -15,13 +15,6 @@ bool has_only(std::string_view text, std::string_view others) {
   return true;
 }
 
-bool has_control(std::string_view text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) return true;
-  }
-  return false;
-}
-
 Status check_path(std::string_view path) {
   if (!path.starts_with('/')) return make_error("expected an absolute path, beginning with '/'");
   if (has_control(path)) return make_error("a path must not contain control characters");

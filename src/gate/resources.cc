@@ -46,10 +46,6 @@ constexpr struct {
               {"state://session/", Kind::session},
               {"state://events/", Kind::events}};
 
-bool is_control(char c) {
-  return static_cast<uint8_t>(c) < ' ' || c == 0x7f;
-}
-
 // "a%20b" as "a b"; what is no such escape stays.
 std::string decoded(std::string_view text) {
   std::string out;
@@ -413,7 +409,7 @@ ResourceName parse_resource(std::string_view uri) {
     if (name.empty() || name.size() > 250 || !is_valid_utf8(name)) break;
     // No node has another name, and the agent would refuse to look.
     if (kind != Kind::session && !is_name(name)) break;
-    if (std::any_of(name.begin(), name.end(), is_control)) break;
+    if (has_control(name)) break;
     return {kind, std::move(name)};
   }
   return {};

@@ -16,6 +16,8 @@ constexpr std::string_view kTargetTooLong =
     "HTTP/1.1 414 URI Too Long\r\nConnection: close\r\nContent-Type: text/plain; "
     "charset=utf-8\r\nContent-Length: 56\r\n\r\n"
     "a path and its query are longer than what is taken here\n";
+static_assert(kTargetTooLong.size() - kTargetTooLong.find("\r\n\r\n") == 4 + 56,
+              "its Content-Length is wrong");
 constexpr const char* kNoContent = "default-src 'none'; frame-ancestors 'none'";
 
 bool is_unix_socket(int fd) {

@@ -16,11 +16,6 @@ bool is_word(std::string_view text) {
   return std::all_of(text.begin(), text.end(), is_name_character);
 }
 
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
 std::string_view type_words(Type type) {
   switch (type) {
     case Type::missing:
