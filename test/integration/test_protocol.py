@@ -192,6 +192,10 @@ def settled(client):
                       and now["slots_waiting"] == 0 and now)
 
 
+def grown(before, after):
+    return {name: after[name] - before[name] for name in before if isinstance(after[name], int)}
+
+
 def test_what_is_written_again_is_stored_but_not_accepted_again(calm):
     before = settled(calm.client)
     connects = calm.client.call("agent.stats")["link"]["connects"]
@@ -199,10 +203,10 @@ def test_what_is_written_again_is_stored_but_not_accepted_again(calm):
     wait_until(lambda: calm.client.call("agent.stats")["link"]["connects"] > connects)
     wait_until(lambda: calm.client.call("agent.stats")["link"]["state"] == "steady")
     after = settled(calm.client)
-    grown = {name: after[name] - before[name] for name in before if isinstance(after[name], int)}
-    assert grown["replayed"] > 0
-    # The agent may say something of itself in between, which is accepted.
-    assert grown["stored"] == grown["accepted"] - grown["coalesced"] - grown["dropped"] + grown["replayed"]
+    now = grown(before, after)
+    assert now["replayed"] > 0
+    # The agent may say something of itself in between, which is accepted; value and message may go apart.
+    assert now["stored"] >= now["accepted"] - now["coalesced"] - now["dropped"] + now["replayed"]
 
 
 def test_the_word_of_lost_events_is_stored_and_accepted_from_nobody(make_redis, make_agent, connect, closing):
@@ -220,23 +224,25 @@ def test_the_word_of_lost_events_is_stored_and_accepted_from_nobody(make_redis, 
     heard = closing(server.subscribe("node:events:ook"))
     processes.resume(agent.process)
 
-    # What the agent says of itself when it comes up is accepted in between, and may replace what waits.
+    # What the agent says of itself when it comes up is accepted in between, and may replace what waits. Its value
+    # and its message may go apart, which counts twice.
     def stored_from_nobody():
         now = settled(client)
         return now["stored"] - (now["accepted"] - now["dropped"] - now["coalesced"])
 
     heard.wait_for("events_lost")
-    wait_until(lambda: stored_from_nobody() == len(heard.of_type("events_lost")), what=lambda: f"stored from nobody: {outbox(client)}")
+    wait_until(lambda: stored_from_nobody() >= len(heard.of_type("events_lost")), what=lambda: f"stored from nobody: {outbox(client)}")
 
 
 def test_a_value_that_was_replaced_is_accepted_but_not_stored(lonely):
     before = outbox(lonely.client)
     for i in range(10):
         lonely.client.call("state.set", key="a", value=i)
-    after = outbox(lonely.client)
-    assert after["coalesced"] - before["coalesced"] >= 9
-    assert after["accepted"] - before["accepted"] >= 10
-    assert after["slots_waiting"] - before["slots_waiting"] == 1 and after["stored"] == 0
+    now = grown(before, outbox(lonely.client))
+    assert now["coalesced"] >= 9 and now["accepted"] >= 10
+    # The agent says something of itself as well.
+    assert now["accepted"] - now["coalesced"] == now["slots_waiting"] + now["events_waiting"] + now["dropped"]
+    assert outbox(lonely.client)["stored"] == 0
 
 
 def test_a_value_and_the_event_of_one_call_may_go_in_two_transactions(make_redis, make_agent, connect):
