@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from support import python_package
 from support.fake_agent import Refusal
 from support.python_fixtures import HELLO, another_agent, fake, next_of, open_client  # noqa: F401
+from support.unix_listener import UnixListener
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
@@ -174,30 +174,21 @@ def test_an_answer_may_be_cut_anywhere(closing, tmp_path, open_client, monkeypat
     length = len((answers[method] % 1).encode())
     cut = iter(range(1, length))
     path = tmp_path / "cutting.sock"
-    listener = closing(socket.socket(socket.AF_UNIX))
-    listener.bind(str(path))
-    listener.listen(8)
 
-    def serve():
-        while True:
-            try:
-                stream, _ = listener.accept()
-            except OSError:
-                return
-            with stream, stream.makefile("rb") as lines:
-                for text in lines:
-                    call = json.loads(text)
-                    answer = answers.get(call["method"], answers["client.hello"]) % call["id"]
-                    size = next(cut, None) if call["method"] == method else None
-                    stream.sendall(answer.encode()[:size])
-                    if size is not None:
-                        break
+    def serve(stream):
+        with stream.makefile("rb") as lines:
+            for text in lines:
+                call = json.loads(text)
+                answer = answers.get(call["method"], answers["client.hello"]) % call["id"]
+                size = next(cut, None) if call["method"] == method else None
+                stream.sendall(answer.encode()[:size])
+                if size is not None:
+                    break
 
-    threading.Thread(target=serve, daemon=True).start()
+    closing(UnixListener(path, serve))
     client = open_client(path, timeout=28)
     assert client.agent_stats() == {"words": "größer"}
     assert next(cut, None) is None, "each byte was a place to cut at"
-    listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_lines_may_come_in_any_pieces():

@@ -8,7 +8,7 @@ import pytest
 
 from support import python_package
 from support.python_fixtures import fake  # noqa: F401
-from support.python_package import at_each_instruction
+from support.python_package import ALARM, at_each_instruction
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
@@ -89,18 +89,10 @@ def test_no_line_is_torn_by_a_signal_handler_that_sends(fake):
     assert [n for n in names if n] == [str(i) for i in range(calls)]
 
 
-INTERRUPTED = """
-import signal, sys, nodebeat
-class Interrupt(BaseException): pass
+INTERRUPTED = ALARM + """
+import sys, nodebeat
 client = nodebeat.Client(sys.argv[1], timeout=60)
 client.hello
-armed = False
-def on_alarm(*_):
-    global armed
-    if armed:
-        armed = False
-        raise Interrupt
-signal.signal(signal.SIGALRM, on_alarm)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 came = said = 0
 while came < 100 or said < 300:

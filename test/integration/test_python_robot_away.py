@@ -4,7 +4,6 @@ import dataclasses
 import json
 import resource
 import socket
-import threading
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from support import processes
 from support.fake_agent import FakeAgent, Refusal
 from support.python_fixtures import HELLO_ANSWER, library, open_robot, push_until, state_of  # noqa: F401
+from support.unix_listener import UnixListener
 from support.waiting import wait_until
 
 import nodebeat  # noqa: E402
@@ -221,29 +221,20 @@ def test_the_answer_to_the_hello_may_be_cut_anywhere(tmp_path, library, closing,
     monkeypatch.setattr(pushing, "RECONNECT_S", 0.002)
     cut = iter(range(1, len(HELLO_ANSWER), 8 if library else 1))
     states = []
-    listener = closing(socket.socket(socket.AF_UNIX))
-    listener.bind(str(tmp_path / "cutting.sock"))
-    listener.listen(8)
 
-    def serve():
-        while True:
-            try:
-                stream, _ = listener.accept()
-            except OSError:
-                return
-            size = next(cut, None)
-            with stream, stream.makefile("rb") as lines:
-                stream.sendall(HELLO_ANSWER[:size])
-                if size is None:
-                    states.extend(json.loads(text)["params"] for text in lines if b"robot.update" in text)
+    def serve(stream):
+        size = next(cut, None)
+        with stream.makefile("rb") as lines:
+            stream.sendall(HELLO_ANSWER[:size])
+            if size is None:
+                states.extend(json.loads(text)["params"] for text in lines if b"robot.update" in text)
 
-    threading.Thread(target=serve, daemon=True).start()
+    closing(UnixListener(tmp_path / "cutting.sock", serve))
     robot = closing(nodebeat.Robot(tmp_path / "cutting.sock", library=library))
     robot.push_state([1.0], current_pose="ready")
     wait_until(lambda: robot.push_state([2.0]) and any(s.get("current_pose") == "ready" for s in states), timeout=60)
     assert next(cut, None) is None and robot.stats().disconnects >= len(HELLO_ANSWER) // 8
     robot.close()
-    listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_group_is_not_looked_up_in_a_push(tmp_path, open_robot, monkeypatch):

@@ -57,6 +57,20 @@ def finish(process, within=20):
     return out
 
 
+# The begin of a script: while `armed` is set, the next SIGALRM raises Interrupt and takes `armed` back.
+ALARM = """
+import signal
+class Interrupt(BaseException): pass
+armed = False
+def on_alarm(*_):
+    global armed
+    if armed:
+        armed = False
+        raise Interrupt
+signal.signal(signal.SIGALRM, on_alarm)
+"""
+
+
 def at_each_instruction(functions, happen):
     """As for a signal handler, that may run anywhere: yields (1, traced), (2, traced), ...; in the n-th `with traced`,
     `happen(n)` is called before the n-th instruction of these functions. Ends when the block has fewer instructions."""
