@@ -231,6 +231,7 @@ def test_threads_and_signal_handlers_push_at_once(cell, open_robot):
                                                         for _ in range(3000)]) for n in range(4)]
         for thread in threads:
             thread.start()
+        robot.push_state(velocities_l=[1.0] * 7)  # the others may be done before this thread runs again
         while any(t.is_alive() for t in threads):
             robot.push_state(velocities_l=[1.0] * 7)
     finally:
