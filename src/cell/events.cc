@@ -68,8 +68,7 @@ void Events::reconfigure(const config::Config& config) {
 void Events::append_client_name(const rpc::Call& call, std::string& object) const {
   const std::string_view name = about_(call.who.client).name;
   if (name.empty()) return;
-  object += object.back() == '{' ? "\"" : ",\"";
-  object.append(kClientName).append("\":");
+  object.append(object.back() == '{' ? "\""sv : ",\""sv).append(kClientName).append("\":"sv);
   json::Writer(object).string(name);
 }
 
@@ -81,7 +80,8 @@ void Events::append_client(const rpc::Call& call, std::string& object) const {
 
 // Completes event_, the event without its end, by the names of its node and its client, so that no
 // client can send an event in the name of another. False: the call was refused.
-bool Events::complete(rpc::Call& call, std::string_view channel, const json::View& event) {
+bool Events::complete(rpc::Call& call, std::string_view channel, bool is_bus,
+                      const json::View& event) {
   const bool strict = wire::is_strict_channel(channel);
   json::View type, timestamp, node, client;
   for (const json::Member& member : event.members()) {
@@ -107,18 +107,17 @@ bool Events::complete(rpc::Call& call, std::string_view channel, const json::Vie
     return refuse("event.client_name",
                   "the agent writes the name of the client's hello here: leave it out");
   }
-  const json::View instance =
-      wire::is_bus_channel(channel) ? event["data"][wire::kSourceInstance] : json::View();
+  const json::View instance = is_bus ? event["data"][wire::kSourceInstance] : json::View();
   if (instance.exists() && !instance.string_is(bus_instance_)) {
     return refuse("event.data.source_instance",
                   "bus.publish writes this agent's instance here: use that, or leave it out");
   }
   if (!node.exists()) {
-    event_ += event_.back() == '{' ? "\"" : ",\"";
-    event_.append(kNodeId).append("\":\"").append(identity_.node).append("\"");
+    event_.append(event_.back() == '{' ? "\""sv : ",\""sv).append(kNodeId);
+    event_.append("\":\""sv).append(identity_.node).push_back('"');
   }
   if (strict && !timestamp.exists()) {
-    event_ += ",\"timestamp\":\"";
+    event_.append(",\"timestamp\":\""sv);
     append_timestamp(loop_.clock().wall_now(), event_);
     event_ += '"';
   }
@@ -144,14 +143,15 @@ void Events::publish(rpc::Call& call) {
   const std::string_view compact = compacted(event, event_);
   if (compact.data() != event_.data()) event_ = compact;
   event_.pop_back();
-  if (!complete(call, channel, event)) return;
+  const bool is_bus = wire::is_bus_channel(channel);
+  if (!complete(call, channel, is_bus, event)) return;
   // Only bus.publish writes the time into it after which it is too late, by Redis' clock.
-  if (wire::is_bus_channel(channel) && wire::is_emergency_stop(event)) {
+  if (is_bus && wire::is_emergency_stop(event)) {
     return call.refuse(
         rpc::invalid_params("event", "an emergency stop is published by bus.publish only"));
   }
   // As bus.publish: what may become too old is not recorded.
-  const bool for_now = wire::is_bus_channel(channel) && event["data"][wire::kBusMaxAge].exists();
+  const bool for_now = is_bus && event["data"][wire::kBusMaxAge].exists();
   if (for_now && call[kRecord].boolean().value_or(false)) {
     return call.refuse(rpc::invalid_params("record", "what has data.max_age_ms is not recorded"));
   }

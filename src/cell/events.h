@@ -61,7 +61,7 @@ class Events {
             std::string_view result = "{}");
 
  private:
-  bool complete(rpc::Call& call, std::string_view channel, const json::View& event);
+  bool complete(rpc::Call& call, std::string_view channel, bool is_bus, const json::View& event);
   bool has_budget(const rpc::Call& call, Publication::Record record);
 
   uv::Loop& loop_;
