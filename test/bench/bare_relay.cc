@@ -2,7 +2,11 @@
 // does nothing but hand them on. It waits by epoll, reads each client that has something once a
 // turn, sends all of it in one write, and does not look into it.
 //
-//   bare_relay PORT publish|set CLIENTS COUNT PAYLOAD BATCHES
+//   bare_relay PORT publish|set CLIENTS COUNT PAYLOAD BATCHES [checks]
+//
+// With `checks` the relay also does what no agent can leave out: for each message it checks the
+// text of a call of that kind (json::Guard), and the last answer of a batch becomes the line that
+// answers such a call.
 //
 // Clients, relay and Redis are three processes, as with the agent. The clients say what the agent
 // would send to Redis, since a relay that does not parse cannot translate. All messages have one
@@ -26,6 +30,7 @@
 #include <vector>
 
 #include "bench_tools.h"
+#include "json/guard.h"
 
 namespace {
 
@@ -50,8 +55,23 @@ struct Sizes {
   size_t message, answer;
 };
 
+// A call of an agent's client, and the answer to it. Both are empty where the relay does not check.
+struct Texts {
+  std::string call, answer;
+};
+
+Texts texts_of(bool is_set, const std::string& value) {
+  const std::string params =
+      is_set ? R"("state.set","params":{"key":"bench:0000","value":")" + value + R"("}})"
+             : R"("event.publish","params":{"channel":"bench:rate","record":false,"event":{"x":")" +
+                   value + R"("}}})";
+  return {R"({"jsonrpc":"2.0","method":)" + params,
+          "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n"};
+}
+
 // Never returns; dies with its parent.
-[[noreturn]] void relay(const std::vector<int>& clients, int redis, Sizes sizes) {
+[[noreturn]] void relay(const std::vector<int>& clients, int redis, Sizes sizes,
+                        const Texts& texts) {
   struct Owed {  // answers, in the order of their messages
     size_t client, messages;
   };
@@ -59,8 +79,10 @@ struct Sizes {
   for (size_t i = 0; i < clients.size(); ++i) watch(poll, clients[i], static_cast<int>(i));
   watch(poll, redis, -1);
   std::vector<std::string> parts(clients.size()), answers(clients.size());
+  std::vector<size_t> answered(clients.size());
   std::deque<Owed> owed;
   std::string to_redis, from_redis;
+  nb::json::Guard guard;
   for (;;) {
     epoll_event ready[64];
     const int n = ::epoll_wait(poll, ready, 64, -1);
@@ -75,6 +97,9 @@ struct Sizes {
       receive(clients[client], part, kRead);
       const size_t messages = part.size() / sizes.message;
       if (messages == 0) continue;
+      for (size_t m = 0; m < messages && !texts.call.empty(); ++m) {
+        if (guard.check(texts.call, {}).reason != nullptr) die("the text of a call is malformed");
+      }
       to_redis.append(part, 0, messages * sizes.message);
       part.erase(0, messages * sizes.message);
       owed.push_back({client, messages});
@@ -84,7 +109,14 @@ struct Sizes {
     while (!owed.empty() && from_redis.size() - taken >= sizes.answer) {
       const size_t whole = (from_redis.size() - taken) / sizes.answer;
       const size_t messages = std::min(whole, owed.front().messages);
-      answers[owed.front().client].append(from_redis, taken, messages * sizes.answer);
+      const size_t client = owed.front().client;
+      if (texts.answer.empty()) {
+        answers[client].append(from_redis, taken, messages * sizes.answer);
+      } else {
+        for (size_t m = 0; m < messages; ++m) {
+          if (++answered[client] % kBatch == 0) answers[client] += texts.answer;
+        }
+      }
       taken += messages * sizes.answer;
       if ((owed.front().messages -= messages) == 0) owed.pop_front();
     }
@@ -103,7 +135,8 @@ struct Client {
   size_t heard = 0;
 };
 
-void run(int port, bool is_set, size_t clients, int count, size_t payload, int batches_a_client) {
+void run(int port, bool is_set, size_t clients, int count, size_t payload, int batches_a_client,
+         bool checks) {
   const std::string value(payload, 'x');
   std::vector<std::string> batches;
   const auto word = [](std::string_view text) {
@@ -122,6 +155,7 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
     batches.push_back(std::move(batch));
   }
   const std::string_view answer = is_set ? "+OK\r\n" : ":0\r\n";
+  const Texts texts = checks ? texts_of(is_set, value) : Texts{};
 
   std::vector<Client> ours(clients);
   std::vector<int> theirs(clients);
@@ -138,7 +172,7 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(0);
     for (const Client& client : ours) ::close(client.fd);
-    relay(theirs, connect_to_redis(port), {message, answer.size()});
+    relay(theirs, connect_to_redis(port), {message, answer.size()}, texts);
   }
   for (const int fd : theirs) ::close(fd);
 
@@ -155,7 +189,7 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
       next = (next + 1) % batches.size();
     }
   };
-  const size_t batch_answer = kBatch * answer.size();
+  const size_t batch_answer = checks ? texts.answer.size() : kBatch * answer.size();
   std::string heard;
   const int64_t began = now_ns();
   for (Client& client : ours) feed(client);
@@ -184,13 +218,14 @@ void run(int port, bool is_set, size_t clients, int count, size_t payload, int b
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
-  const std::string_view what = argc == 7 ? argv[2] : "";
+  const bool checks = argc == 8 && std::string_view(argv[7]) == "checks";
+  const std::string_view what = argc == 7 || checks ? argv[2] : "";
   if (what != "publish" && what != "set") {
     std::fputs("bare_relay: see the head of bare_relay.cc, and bench.py, which runs it\n", stderr);
     return 2;
   }
   const auto number = [&](int i) { return std::max(1, std::atoi(argv[i])); };
   run(number(1), what == "set", static_cast<size_t>(number(3)), number(4),
-      static_cast<size_t>(number(5)), number(6));
+      static_cast<size_t>(number(5)), number(6), checks);
   return 0;
 }
