@@ -93,9 +93,13 @@ void add_stroke_options(CLI::App* app, StrokeOptions& stroke, bool start) {
   paused->excludes(resumed);
 }
 
-// As of a variable of the shell that is not set.
-std::string empty_fault(const std::string& value) {
-  return value.empty() ? "needs a value" : std::string();
+// An empty value is that of a variable of the shell that is not set.
+CLI::Option* wants_value(CLI::Option* option) {
+  return option->check(
+      [](const std::string& value) {
+        return value.empty() ? std::string("needs a value") : std::string();
+      },
+      "", "");
 }
 
 std::string count_fault(const std::string& value) {
@@ -104,12 +108,14 @@ std::string count_fault(const std::string& value) {
 }
 
 void add_redis_address(CLI::App* app, Commands& c) {
-  auto* url = app->add_option("--redis", c.redis.url,
-                              "look into that Redis, without an agent: redis://[user@]host[:port]")
-                  ->check(empty_fault, "", "");
+  c.redis.url_name = "--redis";
+  auto* url = wants_value(
+      app->add_option("--redis", c.redis.url,
+                      "look into that Redis, without an agent: redis://[user@]host[:port]"));
   app->add_option("--user", c.redis.user, "user there (viewer, if there is a password)")
       ->needs(url);
-  app->add_option("--password-file", c.redis.password_file, "file with the user's password")
+  wants_value(
+      app->add_option("--password-file", c.redis.password_file, "file with the user's password"))
       ->needs(url);
   app->add_option("--prefix", c.context.redis_prefix, "of the cell that is looked at")->needs(url);
 }
@@ -124,10 +130,8 @@ void add_looking(CLI::App& app, Commands& c) {
   auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q ends it");
   top->add_flag("--once", c.once, "show it once, in plain lines");
   auto* doctor = app.add_subcommand("doctor", "find out what is wrong, and what to do");
-  doctor
-      ->add_option("--config", c.config,
-                   "configuration file to check, instead of the agent's usual one")
-      ->check(empty_fault, "", "");
+  wants_value(doctor->add_option("--config", c.config,
+                                 "configuration file to check, instead of the agent's usual one"));
   auto* watch = app.add_subcommand("watch", "print messages as they come");
   watch
       ->add_option("PATTERN", c.patterns,
@@ -256,7 +260,7 @@ void add_redis(CLI::App& app, Commands& c) {
   redis->require_subcommand(1);
   auto* setup = redis->add_subcommand("setup", "write its configuration, users and passwords");
   setup->add_option("NODE", c.setup.nodes, "nodes whose agents get a user each")->expected(0, 1000);
-  setup->add_option("--dir", c.setup.folder, "folder to write into")->required();
+  wants_value(setup->add_option("--dir", c.setup.folder, "folder to write into"))->required();
   // Each option takes one value, or the nodes that follow would be taken for more values.
   const auto many = [setup](const char* flag, std::vector<std::string>& to, const char* words) {
     setup->add_option(flag, to, words)->expected(1)->allow_extra_args(false)->take_all();
@@ -281,7 +285,8 @@ void add_redis(CLI::App& app, Commands& c) {
   auto* check = redis->add_subcommand("check", "compare a running server with what is recommended");
   check->add_option("URL", c.check.url, "redis://[user@]host[:port] or unix://[user@]/path");
   check->add_option("--user", c.check.user, "user for the check, best the admin");
-  check->add_option("--password-file", c.check.password_file, "file with the user's password");
+  wants_value(
+      check->add_option("--password-file", c.check.password_file, "file with the user's password"));
   check->add_option("--prefix", c.check.prefix, "of the cell whose nodes are checked");
   check->add_option("--node", c.check.nodes, "node whose user is checked; repeatable")
       ->expected(1)
@@ -297,8 +302,9 @@ void build(CLI::App& app, Commands& c) {
   app.fallthrough();
   app.option_defaults()->take_last();
   app.set_version_flag("--version", std::string("nodebeatctl ") + nb_client_version());
-  app.add_option("--socket", c.context.socket,
-                 "the agent's socket (else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock)");
+  wants_value(
+      app.add_option("--socket", c.context.socket,
+                     "the agent's socket (else $NODEBEAT_SOCKET, else /run/nodebeat/agent.sock)"));
   app.add_option("--timeout", c.timeout, "how long to wait for an answer (3s)");
   app.add_flag("--json", c.context.json, "print JSON, for scripts");
   add_looking(app, c);
@@ -313,7 +319,8 @@ void build(CLI::App& app, Commands& c) {
   mcp->add_option("--url", c.mcp.url, "a service has it there, as http://127.0.0.1:9809/mcp")
       ->excludes("--host");
   mcp->add_flag("--with-token", c.mcp.with_token, "that service wants a token")->needs("--url");
-  mcp->add_option("--program", c.mcp.program, "where nodebeat-gate is (/usr/bin/nodebeat-gate)");
+  wants_value(mcp->add_option("--program", c.mcp.program,
+                              "where nodebeat-gate is (/usr/bin/nodebeat-gate)"));
   auto* completion = app.add_subcommand("completion", "print the completion script of a shell");
   completion->add_option("SHELL", c.shell, "bash, zsh or fish")
       ->required()

@@ -42,7 +42,8 @@ ipc::Environment environment() {
 Result<std::optional<uint32_t>> group_of(const std::string& name) {
   if (name.empty()) return std::optional<uint32_t>();
   const struct group* const found = ::getgrnam(name.c_str());
-  if (found == nullptr) return make_error("there is no group '%s'", name.c_str());
+  if (found == nullptr)
+    return make_error("--mcp-socket-group: there is no group '%s'", name.c_str());
   return std::optional<uint32_t>(found->gr_gid);
 }
 

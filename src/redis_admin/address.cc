@@ -1,5 +1,8 @@
 #include "redis_admin/address.h"
 
+#include <initializer_list>
+#include <optional>
+
 #include "base/program.h"
 #include "redis_admin/secret_files.h"
 #include "terminal/say.h"
@@ -8,37 +11,60 @@
 namespace nb::redis_admin {
 
 using namespace terminal;
+namespace {
+
+// A value, and the option or the variable that gave it.
+struct Given {
+  std::string name, value;
+};
+
+Given given(const char* option, const std::string& value,
+            std::initializer_list<const char*> variables) {
+  Given found{option, value};
+  for (const char* name : variables) {
+    if (found.value.empty()) found = {name, environment(name)};
+  }
+  return found;
+}
+
+ExitCode read_password(const Given& file, std::string& password) {
+  std::optional<std::string> text;
+  std::string fault = read_file(file.value, text);
+  if (fault.empty() && !text) fault = file.value + ": there is no such file";
+  if (text) {
+    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+    if (text->empty()) fault = file.value + " is empty";
+  }
+  if (!fault.empty()) return complain(kUsage, file.name + ": " + printable(fault));
+  password = *text;
+  return kOk;
+}
+
+}  // namespace
 
 ExitCode find_address(const AddressOptions& options, config::RedisAddress& address,
                       const std::string& usual_user) {
-  std::string url = options.url;
-  for (const char* name : {"NODEBEAT_REDIS_URL", "NODEBEAT_REDIS"}) {
-    if (url.empty()) url = environment(name);
-  }
-  if (url.empty()) url = "redis://127.0.0.1:6379";
-  const Result<config::RedisAddress> parsed = config::parse_redis_url(url);
-  if (!parsed) return complain(kUsage, "the URL: " + printable(parsed.error().message));
+  const Given url = given(options.url_name, options.url, {"NODEBEAT_REDIS_URL", "NODEBEAT_REDIS"});
+  const Result<config::RedisAddress> parsed =
+      config::parse_redis_url(url.value.empty() ? "redis://127.0.0.1:6379" : url.value);
+  if (!parsed) return complain(kUsage, url.name + ": " + printable(parsed.error().message));
   address = *parsed;
   if (!options.url.empty() && !address.password.empty()) {
     return complain(kUsage,
-                    "a password on the command line can be read by every user of this computer: "
-                    "give it by --password-file FILE or $NODEBEAT_REDIS_PASSWORD, or the whole URL "
-                    "by $NODEBEAT_REDIS_URL");
+                    url.name +
+                        ": a password on the command line can be read by every user of this "
+                        "computer: give it by --password-file FILE or $NODEBEAT_REDIS_PASSWORD, "
+                        "or the whole URL by $NODEBEAT_REDIS_URL");
   }
   if (!options.user.empty()) address.user = options.user;
-  std::string file = options.password_file;
-  if (file.empty() && address.password.empty()) {
-    file = environment("NODEBEAT_REDIS_PASSWORD_FILE");
+  Given file{"--password-file", options.password_file};
+  if (file.value.empty() && address.password.empty()) {
+    constexpr char kVariable[] = "NODEBEAT_REDIS_PASSWORD_FILE";
+    file = {kVariable, environment(kVariable)};
     address.password = environment("NODEBEAT_REDIS_PASSWORD");
   }
-  if (!file.empty()) {
-    std::optional<std::string> text;
-    std::string fault = read_file(file, text);
-    if (fault.empty() && !text) fault = file + ": there is no such file";
-    if (!fault.empty()) return complain(kUsage, "the password: " + printable(fault));
-    while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
-    if (text->empty()) return complain(kUsage, "the password: " + printable(file) + " is empty");
-    address.password = *text;
+  if (!file.value.empty()) {
+    if (const ExitCode code = read_password(file, address.password); code != kOk) return code;
   }
   if (address.user.empty() && !address.password.empty()) address.user = usual_user;
   if (!address.user.empty() && address.password.empty()) {

@@ -10,7 +10,9 @@ namespace nb::redis_admin {
 
 struct AddressOptions {
   std::string url, user, password_file;
+  const char* url_name = "URL";  // the option or operand that `url` is
 };
+
 // The server that the options name, or else the environment ($NODEBEAT_REDIS_URL,
 // $NODEBEAT_REDIS_PASSWORD_FILE, $NODEBEAT_REDIS_PASSWORD), in `address`. A password in `url` is
 // refused. Where there is a password and nobody is named, it is that of `usual_user`, unless that

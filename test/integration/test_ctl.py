@@ -57,6 +57,10 @@ def test_version_and_help(ctl):
         ["watch", "a", "--count", "-3"],
         ["watch", "a", "--count", "0"],
         ["nodes", "--redis", ""],
+        ["nodes", "--redis", "redis://h", "--password-file", ""],
+        ["redis", "check", "--password-file", ""],
+        ["redis", "setup", "--dir", "", "hog"],
+        ["nodes", "--socket", ""],
         ["doctor", "--config", ""],
         ["completion", "tcsh"],
         ["top", "--json"],
@@ -78,6 +82,36 @@ def test_a_command_that_is_none_is_named_and_so_are_those_there_are(ctl, fake, a
     assert done.returncode == USAGE
     assert f"there is no command '{wrong}'" in done.stderr and f" {right}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("args, env, name", [
+    (["nodes", "--redis", "localhost"], {}, "--redis"),
+    (["nodes", "--redis", "redis://viewer:secret@h"], {}, "--redis"),
+    (["nodes", "--redis", "redis://h", "--password-file", "/no/such"], {}, "--password-file"),
+    (["nodes", "--redis", "redis://h", "--password-file", "/dev/null"], {}, "--password-file"),
+    (["nodes", "--redis", "redis://h"], {"NODEBEAT_REDIS_PASSWORD_FILE": "/no/such"}, "NODEBEAT_REDIS_PASSWORD_FILE"),
+    (["nodes", "--redis", "redis://h", "--prefix", "??"], {}, "--prefix"),
+    (["nodes", "--socket", ""], {}, "--socket"),
+    (["nodes", "--timeout", "long"], {}, "--timeout"),
+    (["set", "key", "1", "--ttl", "soon"], {}, "--ttl"),
+    (["session", "set", "a", "{}", "--ttl", "soon"], {}, "--ttl"),
+    (["bus", "stop", "--max-age", "soon"], {}, "--max-age"),
+    (["mcp-config", "--url", "here"], {}, "--url"),
+    (["redis", "check", "localhost"], {}, "URL"),
+    (["redis", "check"], {"NODEBEAT_REDIS_URL": "localhost"}, "NODEBEAT_REDIS_URL"),
+    (["redis", "check"], {"NODEBEAT_REDIS": "localhost"}, "NODEBEAT_REDIS"),
+    (["redis", "check", "redis://h", "--node", "??"], {}, "--node"),
+    (["redis", "setup", "--dir", "/no/such", "hog", "--port", "99999"], {}, "--port"),
+    (["redis", "setup", "--dir", "/no/such", "hog", "--bind", "there"], {}, "--bind"),
+    (["redis", "setup", "--dir", "/no/such", "hog", "--maxmemory", "much"], {}, "--maxmemory"),
+    (["redis", "setup", "--dir", "/no/such", "hog", "--keys", ""], {}, "--keys"),
+])
+def test_a_wrong_value_is_said_with_the_name_of_who_gave_it(ctl, fake, args, env, name):
+    """The option, the operand or the variable, wherever the value is read."""
+    done = ctl(*args, **env)
+    assert done.returncode == USAGE
+    assert re.match(rf"nodebeatctl: {re.escape(name)}\b", done.stderr), done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_a_value_that_is_no_json_gets_a_hint(ctl, fake):

@@ -103,7 +103,7 @@ def test_an_unknown_group_is_said(cell, tmp_path):
     done = subprocess.run([PROGRAM, "serve", "--socket", cell.agent.socket_path, "--mcp-socket", tmp_path / "m",
                            "--mcp-socket-group", "no-such-group"],
                           capture_output=True, text=True, timeout=10, env=environment(tmp_path / "s"))
-    assert done.returncode == 69 and "no-such-group" in done.stderr
+    assert done.returncode == 69 and "--mcp-socket-group: there is no group 'no-such-group'" in done.stderr
 
 
 def test_a_client_beyond_the_limit_is_told_so(service):
