@@ -1,7 +1,7 @@
 """docs/troubleshooting.md explains every message that a program can print, and none that no program prints any more.
 
-The messages are read from the sources: log lines of level warning and error, errors, complaints, and what the gate
-answers by HTTP. That each of doctor's findings leads to its section is tested in test_ctl_doctor.py."""
+The messages are read from the sources: log lines of level warning and error, errors, complaints, what the agent refuses,
+and what the gate answers by HTTP. That each of doctor's findings leads to its section is tested in test_ctl_doctor.py."""
 
 import fnmatch
 
@@ -13,6 +13,7 @@ from support.messages import agreement, explains, is_current
 A_RESULT = "is part of a command's result, and says nothing of a fault"
 # The files, or the messages, that are not on the page as they are written in the source.
 ELSEWHERE = {
+    "agent/local_api.cc: deadline_ms of client.hello": "is a METHOD of 'METHOD needs the right'",
     "config/*": "say what would be right in a line of the configuration: the page has the kinds, under Configuration",
     "probe/dbus_message.cc": "says what a probe has seen, behind 'probe NAME (TYPE) is down:'",
     "probe/http_*.cc": "say what a probe has seen, as above",

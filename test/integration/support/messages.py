@@ -15,6 +15,9 @@ TEXTS = {"complain": 1, "keep": 1, "usage": 0, "lose": 0, "fail": 0, r"(?:std::)
 FINDINGS = {r"(?:terminal::)?(?:problem|warning)": 1}
 # {level, check, text, advice}
 FINDING = re.compile(r"\{(?=(?:terminal::)?Level::(?:problem|warning),)")
+# Errors that the agent answers. Those of a parameter and those that say Redis' words are one kind each.
+REFUSALS = "|".join(set(re.findall(r"^Error (\w+)\(", (SOURCES / "rpc/error.h").read_text(), re.MULTILINE))
+                    - {"invalid_params", "refused_by_redis", "unknown_method"})
 LOGS = r"(?:\w+\.)*log_?\.(?:error|warning)"
 LOGS_AT_A_LEVEL = r"(?:\w+\.)*log_?\.every"
 # In these rooms a function returns the reason why something does not work, as a text, to the one that prints it.
@@ -64,7 +67,7 @@ def in_source(path):
     """Each message once."""
     text = cpp.without_comments(path.read_text())
     formats = [*_of_logs(text), *_of_calls(text, FORMATS)]
-    others = [*_of_calls(text, TEXTS), *_of_statements(text, BODY)]
+    others = [*_of_calls(text, TEXTS), *_of_calls(text, {f"(?:rpc::)?(?:{REFUSALS})": 0}), *_of_statements(text, BODY)]
     if path.parent.name in REASONS_ARE_RETURNED:
         others += _of_statements(text, REASON)
     found = [cpp.printed(one) for expression in formats for one in cpp.texts(expression)]
