@@ -21,8 +21,8 @@
  *    and a call to a file system that may hang, have a thread of their own that ends with this one
  *    call. Such a thread may outlive the agent, so the library must not be unloaded (it is linked
  *    with -z nodelete).
- *  - Strings are UTF-8, NUL-terminated, and copied: the caller keeps what it passes in. Nothing
- * that the library returns has to be freed, except an agent, by nb_agent_destroy().
+ *  - Strings are UTF-8, NUL-terminated, and copied: the caller keeps its own strings. Nothing
+ *    that the library returns has to be freed, except an agent, by nb_agent_destroy().
  *  - Times are in milliseconds, sizes in bytes.
  */
 #ifndef NODEBEAT_AGENT_H
@@ -59,19 +59,19 @@ enum {
   /*
    * Report to the service manager (sd_notify(3)): NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are
    * looked up in `environment`. READY=1 is sent when the agent runs, whether or not Redis is there;
-   * STATUS= tells the state of the link; WATCHDOG=1 is sent only while the loop works.
+   * STATUS= has the state of the link; WATCHDOG=1 is sent only while the loop works.
    */
   NB_AGENT_SERVICE = 1u << 0
 };
 
 /*
- * How to make an agent. Begin with NB_AGENT_OPTIONS_INIT, which sets `size` and zeroes the rest. A
- * member that is NULL or 0 is not set. Later versions append members: a shorter struct of an older
- * program is accepted, and so is a longer one, if what this version does not know in it is zero.
+ * The options of nb_agent_create(). Begin with NB_AGENT_OPTIONS_INIT, which sets `size` and zeroes
+ * the rest. A member that is NULL or 0 is not set. Later versions append members: a shorter struct
+ * of an older program is accepted, and so is a longer struct whose unknown members are zero.
  */
 typedef struct nb_agent_options {
   uint32_t size;  /* sizeof(nb_agent_options) */
-  uint32_t flags; /* NB_AGENT_*; an unknown one is an error */
+  uint32_t flags; /* NB_AGENT_*; an unknown flag is an error */
   /*
    * The configuration file; the files of its folder are read after it (nodebeat.toml(5)). NULL:
    * none is read, all keys have their defaults.
@@ -80,15 +80,15 @@ typedef struct nb_agent_options {
   /* TOML text instead of files; `config_file` is then only its name in messages. */
   const char* config_text;
   /*
-   * Over file and environment: the node's name, the URL of Redis, the path of the local socket ("":
-   * none is served).
+   * These override file and environment: the node's name, the URL of Redis, the path of the local
+   * socket ("": no socket is served).
    */
   const char* node;
   const char* redis_url;
   const char* socket_path;
   /*
-   * "NAME=value" strings, NULL at the end, in which NODEBEAT_* and CREDENTIALS_DIRECTORY are
-   * looked up, and LISTEN_FDS (sd_listen_fds(3)); nodebeatd passes environ. NULL: no environment.
+   * "NAME=value" strings, with NULL at the end, in which NODEBEAT_*, CREDENTIALS_DIRECTORY and
+   * LISTEN_FDS (sd_listen_fds(3)) are looked up; nodebeatd passes environ. NULL: no environment.
    */
   const char* const* environment;
   /* The function that gets the log lines, and its first argument. NULL: there is no log. */
@@ -101,7 +101,7 @@ typedef struct nb_agent_options {
 /*
  * Makes an agent. Reads and checks the configuration, and connects to nothing yet. On success
  * `*agent` must be destroyed by nb_agent_destroy(). Otherwise `*agent` is not changed, and `error`,
- * if it is not NULL and `error_size` > 0, tells what is wrong: one line for each error, cut to fit.
+ * if it is not NULL and `error_size` > 0, says what is wrong: one line for each error, cut to fit.
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_CONFIG, NB_ERR_VERSION, NB_ERR_SYSTEM. Thread-safe.
  */
@@ -114,8 +114,8 @@ NB_API int nb_agent_create(const nb_agent_options* options, nb_agent** agent, ch
  * this thread meanwhile, since a peer may go away between two writes.
  *
  * While an agent runs, there is a file beside its socket (PATH.run). An agent that finds such a
- * file of a dead agent reports, in its first beat and its node_up, that the run before did not end
- * cleanly. After three such runs in a row, none longer than a minute, the agent waits before it
+ * file of a dead agent reports, in its first beat and its node_up, that the previous run did not
+ * end cleanly. After three such runs in a row, none longer than a minute, the agent waits before it
  * begins: 1 s, 2 s, up to 30 s.
  *
  * Returns NB_OK, NB_ERR_ARGUMENT, NB_ERR_STATE; if the local socket cannot be served NB_ERR_IN_USE,
@@ -133,9 +133,9 @@ NB_API void nb_agent_stop(nb_agent* agent);
 
 /*
  * Asks the agent to read its configuration again. If the new configuration is wrong, the old one
- * stays, and the log tells why. Otherwise the agent takes over what it can without losing a beat,
- * and the log names what needs a restart. May be called from any thread and from a signal handler;
- * NULL is allowed.
+ * stays, and the log says why. Otherwise the agent applies all changes that are possible without
+ * losing a beat, and the log names the keys that need a restart. May be called from any thread and
+ * from a signal handler; NULL is allowed.
  */
 NB_API void nb_agent_reload(nb_agent* agent);
 
@@ -146,14 +146,14 @@ enum {
   NB_LINK_RESOLVING = 2,
   NB_LINK_CONNECTING = 3,
   NB_LINK_GREETING = 4,
-  NB_LINK_REPLAYING = 5, /* writes again what Redis may have lost */
+  NB_LINK_REPLAYING = 5, /* writes data again that Redis may have lost */
   NB_LINK_STEADY = 6,    /* connected, and Redis has stored the node's health */
-  NB_LINK_DEGRADED = 7   /* connected, but Redis refuses what the agent writes of the node itself */
+  NB_LINK_DEGRADED = 7   /* connected, but Redis refuses the agent's data about the node itself */
 };
 
 /*
  * Counters since the agent was made. Set `size` before the call; later versions append members. A
- * shorter struct gets what it has room for.
+ * shorter struct gets the members that it has room for.
  */
 typedef struct nb_agent_stats {
   uint32_t size;
@@ -181,8 +181,8 @@ NB_API int nb_agent_get_stats(const nb_agent* agent, nb_agent_stats* stats);
 
 /*
  * Writes the effective configuration as TOML, NUL-terminated and cut to `size`: each value with its
- * origin, secrets masked. Returns the whole length without the NUL, as snprintf does, or
- * NB_ERR_ARGUMENT. The configuration is that of the creation. May be called from any thread.
+ * origin, with secrets masked. Returns the whole length without the NUL, as snprintf does, or
+ * NB_ERR_ARGUMENT. It is the configuration at the agent's creation. May be called from any thread.
  */
 NB_API int nb_agent_print_config(const nb_agent* agent, char* buffer, size_t size);
 

@@ -22,7 +22,7 @@
  *  - If the agent cannot take a message now, the client keeps it. Of each slot (the robot's state,
  *    the stroke's progress) it keeps the latest value, and sends that as soon as possible. Events
  *    (starts, ends, errors, published events) wait in order, in a ring of the size that the caller
- *    chose. The return code tells it.
+ *    chose. The return code says so.
  *  - Messages that are kept keep their order: a slot is sent at the place among the events at which
  *    it began to wait, so that progress never follows the end of its session. Partial states that
  *    are kept are united.
@@ -31,18 +31,19 @@
  *    several pushes: one finds the connection broken, one reads the agent's last lines, one closes
  *    the old socket, one makes a socket, one connects, one sends. nb_client_dispatch() does all of
  *    it at once.
- *  - After a reconnect the slots are sent again with everything that is known of them, whether or
+ *  - After a reconnect the slots are sent again with all their known members, whether or
  *    not the agent had them, so they may be repeated. Events are sent once: an event that was given
  *    to a socket which then broke may be lost. If an event must not be lost, use nb_call() with
  *    "ack":"stored".
  *
  * A line of the agent that is malformed, or too long to be read here, is skipped, and
- * nb_client_last_error() tells it. The connection stays open.
+ * nb_client_last_error() reports it. The connection stays open.
  *
- * If you only push: nb_client_get_stats() and nb_client_last_error() read the agent's refusals. So
- * do pushes, in turn with sending, while the agent does not take what they send; so nothing piles
- * up between the two. If you subscribe, you have to dispatch or wait: messages that nobody reads
- * pile up in the agent until it has no room, and are then lost (PROTOCOL.md, 1.7).
+ * If you only push, nb_client_get_stats() and nb_client_last_error() read the agent's refusals.
+ * While the agent does not accept data, pushes read refusals too, in turn with sending. So nothing
+ * piles up between the two. If you subscribe, you have to dispatch or wait: messages that the
+ * program does not read pile up in the agent until it has no room, and are then lost (PROTOCOL.md,
+ * 1.7).
  *
  * Threads: several threads may use a client at once. A lock guards its buffers. The lock is held
  * for writing one message and one system call, never while a thread waits, and inherits priority
@@ -55,12 +56,12 @@
  * of Python's multiprocessing with the start method "fork", every function returns NB_ERR_FORKED
  * for the inherited client and does not touch its connection (nb_client_get_fd() and
  * nb_client_get_timeout() return -1, nb_client_get_events() returns 0, and nb_client_last_error()
- * tells it in words). The parent is not affected. A child that needs the agent opens a client of
- * its own. A child calls nb_client_close() for the inherited client: that closes the child's copies
- * of the descriptors, says no goodbye, and frees the child's copy of the memory. (It calls free(),
- * which after a fork in a process with several threads only some C libraries allow; glibc does.)
- * Until the child does this, executes another program or ends, it holds the connection open as
- * well. If the parent dies meanwhile, the connection does not show it; the agent sees it only by
+ * has the reason in words). The parent is not affected. A child that needs the agent opens a client
+ * of its own. A child calls nb_client_close() for the inherited client: that closes the child's
+ * copies of the descriptors, says no goodbye, and frees the child's copy of the memory. (It calls
+ * free(), which after a fork in a process with several threads only some C libraries allow; glibc
+ * does.) Until the child does this, executes another program or ends, it holds the connection open
+ * as well. If the parent dies meanwhile, the connection does not show it; the agent sees it only by
  * watching the process (PROTOCOL.md, 3.1.2). All descriptors are close-on-exec: programs that are
  * started by posix_spawn(), by fork() and exec(), or by multiprocessing with "spawn" do not inherit
  * them.
@@ -94,23 +95,23 @@ typedef struct nb_client nb_client;
 typedef void (*nb_event_fn)(void* user, const char* channel, const char* json, uint32_t flags);
 
 enum {
-  NB_EVENT_REMOTE = 1u << 0, /* it came from another computer or program, through Redis */
-  NB_EVENT_TEXT = 1u << 1,   /* the message was no JSON: `json` is its text as a JSON string */
-  NB_EVENT_GAP = 1u << 2, /* messages may have been missed: `channel` is "", `json` tells from when
-                             to when, or how many this client had no room for ("lost") */
+  NB_EVENT_REMOTE = 1u << 0,  /* it came from another computer or program, through Redis */
+  NB_EVENT_TEXT = 1u << 1,    /* the message was no JSON: `json` is its text as a JSON string */
+  NB_EVENT_GAP = 1u << 2,     /* messages may have been missed: `channel` is "", `json` has the time
+                                 range, or the number of messages without room here ("lost") */
   NB_EVENT_OMITTED = 1u << 3, /* too long for a line: `json` is the message's size in bytes */
-  NB_EVENT_STATE = 1u << 4    /* of a state.watch that was called by nb_call() (PROTOCOL.md, 3.3.5):
+  NB_EVENT_STATE = 1u << 4    /* from a state.watch that nb_call() has made (PROTOCOL.md, 3.3.5):
                                  `channel` is "state.change", "state.ready" or "state.stale", `json`
-                                 the params. The watch ends with its connection; that there is a new
-                                 one is told by nb_client_stats.connects */
+                                 the params. The watch ends with its connection;
+                                 nb_client_stats.connects shows a new connection */
 };
 
 /*
- * How to open a client. Begin with NB_CLIENT_OPTIONS_INIT: it sets `size` and zeroes the rest; a
- * member that is NULL or 0 has its default. Each struct has such a macro, which C from C99 on and
- * C++ from C++11 on take without a warning. Here and in the other structs that begin with `size`,
- * later versions append members. The shorter struct of an older program is accepted, and so is a
- * longer one whose unknown members are zero.
+ * The options of nb_client_open(). Begin with NB_CLIENT_OPTIONS_INIT: it sets `size` and zeroes the
+ * rest; a member that is NULL or 0 has its default. Each struct has such a macro, which C from C99
+ * and C++ from C++11 accept without a warning. Here and in the other structs that begin with
+ * `size`, later versions append members. The shorter struct of an older program is accepted, and so
+ * is a longer one whose unknown members are zero.
  */
 typedef struct nb_client_options {
   uint32_t size;           /* sizeof(nb_client_options) */
@@ -123,24 +124,24 @@ typedef struct nb_client_options {
    */
   const char* will;
   uint32_t event_ring_bytes; /* for calls, and events that wait; 1024 to 16 MiB; 65536 */
-  uint32_t slot_bytes;       /* most that one slot's message may take; 1024 to 65536; 16384 */
-  uint32_t reconnect_ms;     /* least time between two tries to connect; 100 */
+  uint32_t slot_bytes;       /* limit of one slot's message; 1024 to 65536; 16384 */
+  uint32_t reconnect_ms;     /* shortest time between two tries to connect; 100 */
   nb_event_fn on_event;      /* messages of subscriptions; NULL: dropped */
   void* user;                /* handed to on_event */
   /*
-   * The longest line of the agent that is read here: 65536 to 1048576; 65536. The agent is told
-   * this limit. Instead of a longer answer it sends the error too_large. For a line of more than
-   * 65536 bytes memory is taken when the line comes, and given back after it; a push never takes
-   * memory.
+   * The longest line of the agent that the client reads: 65536 to 1048576; 65536. The client tells
+   * the agent this limit. Instead of a longer answer the agent sends the error too_large. For a
+   * line of more than 65536 bytes the client allocates memory when the line comes, and frees it
+   * after the line; a push never allocates memory.
    */
   uint32_t max_line_bytes;
   uint32_t reserved; /* 0 */
   /*
-   * This program promises to push the robot's state or a stroke's progress at least so often, in
-   * milliseconds: 10 to 3600000; 0: it promises nothing. From the first push of a connection on,
-   * the agent tells when the program is late, on node:events:{node} (PROTOCOL.md, 3.1.6). An agent
-   * that does not know deadlines refuses this, and nb_client_last_error() tells it; nothing else
-   * changes.
+   * The longest time between two pushes of the robot's state or a stroke's progress that this
+   * program promises, in milliseconds: 10 to 3600000; 0: no promise. From the first push of a
+   * connection on, the agent reports a late program on node:events:{node} (PROTOCOL.md, 3.1.6). An
+   * agent that does not know deadlines refuses the deadline, and nb_client_last_error() says so;
+   * nothing else changes.
    */
   uint32_t deadline_ms;
   uint32_t reserved_2; /* 0 */
@@ -158,7 +159,7 @@ typedef struct nb_client_options {
 /*
  * Makes a client and begins to connect, without waiting: it is no error if the agent is not there
  * yet. Errors: NB_ERR_ARGUMENT (a size, an unknown flag, a path over 107 bytes, a will that is no
- * JSON array), NB_ERR_SYSTEM. Then `error`, if not NULL, tells in words what is wrong, and
+ * JSON array), NB_ERR_SYSTEM. Then `error`, if not NULL, has the reason in words, and
  * `*client` is not changed.
  */
 NB_API int nb_client_open(const nb_client_options* options, nb_client** client, char* error,
@@ -167,7 +168,7 @@ NB_API int nb_client_open(const nb_client_options* options, nb_client** client, 
 /*
  * Gives the kept messages to the agent, if the agent takes them at once, says goodbye, so that the
  * will is not carried out, and frees the client. NULL is allowed. If the agent does not take
- * everything at once, the goodbye is not said, and the will is carried out. To be sure that
+ * everything at once, the client sends no goodbye, and the will is carried out. To be sure that
  * everything has been sent, call nb_client_flush() before.
  */
 NB_API void nb_client_close(nb_client* client);
@@ -180,20 +181,21 @@ NB_API void nb_client_close(nb_client* client);
  *  - NB_ERR_FULL: not taken, the ring has no room for the event. (A slot is always taken.)
  *  - NB_ERR_TOO_LARGE: not taken, longer than slot_bytes, the ring, the longest line that the agent
  *    takes (its [socket] max_line, at most 65536 bytes here), or a limit named below. A slot counts
- *    the most that it could take, 25 bytes for each number, with all members that are known, so
- * that no value becomes too long later.
+ *    its longest possible text, 25 bytes for each number, with all known members, so that no value
+ *    becomes too long later.
  *  - NB_ERR_ARGUMENT: not taken, a NULL, a size, an unknown bit, text that is not UTF-8, or JSON
- * that the agent would refuse as malformed (PROTOCOL.md, 1.4).
+ *    that the agent would refuse as malformed (PROTOCOL.md, 1.4).
  *  - NB_ERR_FORKED: not taken, the client belongs to the process that forked this one.
  *
- * The agent tells its longest line at the beginning of a connection. Until then a message of more
- * than 4096 bytes waits; afterwards a message that is too long is refused. A message that was kept
- * for an agent that turns out to take shorter lines is dropped, and nb_client_stats.rejected counts
- * it. In both cases nb_client_last_error() names the limit. The agent checks the rest: what it
- * refuses is counted (nb_client_get_stats()) and told in words (nb_client_last_error()).
+ * The agent reports its longest line at the beginning of a connection. Until then a message of more
+ * than 4096 bytes waits; afterwards a message that is too long is refused. If a message was kept
+ * and the agent then turns out to accept only shorter lines, the message is dropped, and
+ * nb_client_stats.rejected counts it. In both cases nb_client_last_error() names the limit. The
+ * agent checks everything else: its refusals are counted (nb_client_get_stats()) and available in
+ * words (nb_client_last_error()).
  */
 
-/* Members of nb_robot_state that are set. */
+/* Bits for the members of nb_robot_state that are set. */
 enum {
   NB_ROBOT_IS_CONNECTED_L = 1u << 0,
   NB_ROBOT_IS_CONNECTED_R = 1u << 1,
@@ -211,8 +213,8 @@ enum {
  * A robot's state, or a part of it: only the members named in `has` are sent, and the others keep
  * their last values. Numbers are sent with as many digits as identify the double, in the form that
  * Python writes (1.0, 1e-05). A list that holds a NaN or an infinity is sent as null as a whole,
- * which means "not known": readers of the list cannot handle a null element. A goal time has to be
- * finite (NB_ERR_ARGUMENT).
+ * which means "not known", since readers of the list cannot handle a null element. A goal time has
+ * to be finite (NB_ERR_ARGUMENT).
  */
 typedef struct nb_robot_state {
   uint32_t size; /* sizeof(nb_robot_state) */
@@ -231,15 +233,15 @@ typedef struct nb_robot_state {
   const char* current_pose; /* "connecting", "ready", "executing", "sleep", ...; 256 bytes */
   double goal_time_slow;    /* s */
   double goal_time_fast;
-  int64_t timestamp_us; /* the time of this state: microseconds since 1970, UTC. Not set: the time
-                           at which the agent takes it */
+  int64_t timestamp_us; /* the time of this state: microseconds since 1970, UTC. If it is not set:
+                           the time at which the agent takes the state */
 } nb_robot_state;
 #define NB_ROBOT_STATE_INIT \
   { sizeof(nb_robot_state), 0, 0, 0, 0, 0, 0, 0, {0, 0}, NULL, NULL, NULL, NULL, NULL, 0, 0, 0 }
 
 NB_API int nb_push_robot_state(nb_client* client, const nb_robot_state* state);
 
-/* Members of nb_stroke that are set. */
+/* Bits for the members of nb_stroke that are set. */
 enum {
   NB_STROKE_STROKE_IDX = 1u << 0,
   NB_STROKE_POSE_IDX = 1u << 1,
@@ -288,9 +290,9 @@ typedef struct nb_stroke {
  */
 NB_API int nb_stroke_start(nb_client* client, const nb_stroke* stroke);
 /*
- * The running session's progress. A slot: while the agent is away only the latest progress is kept,
- * so that time is missing in the history in Redis. Between a start and an end that are kept, the
- * progress keeps its place.
+ * Reports the running session's progress. A slot: while the agent is away only the latest progress
+ * is kept, so that time is missing in the history in Redis. Between a start and an end that are
+ * kept, the progress keeps its place.
  */
 NB_API int nb_stroke_update(nb_client* client, const nb_stroke* stroke);
 /* Ends the running session. An event. */
@@ -301,7 +303,7 @@ NB_API int nb_report_error(nb_client* client, const char* category, const char* 
                            const char* details);
 
 /*
- * Publishes `event`, a JSON object, on `channel`. The agent adds who has said it, `node_id` and
+ * Publishes `event`, a JSON object, on `channel`. The agent adds its author, `node_id` and
  * `client_name`; an event that names another node is refused. An event.
  */
 NB_API int nb_publish(nb_client* client, const char* channel, const char* event);
@@ -317,34 +319,35 @@ NB_API int nb_notify(nb_client* client, const char* method, const char* params);
  * reconnects, so ask after each nb_client_dispatch(). Do not read, write or close it.
  */
 NB_API int nb_client_get_fd(const nb_client* client);
-/* What to wait for on it: POLLIN, or POLLIN | POLLOUT if something is kept. */
+/* The events to wait for on that descriptor: POLLIN, or POLLIN | POLLOUT if something is kept. */
 NB_API int nb_client_get_events(const nb_client* client);
-/* Milliseconds until nb_client_dispatch() has something to do that the descriptor does not show (a
- * try to connect); -1: there is nothing. */
+/* Milliseconds until nb_client_dispatch() has work that the descriptor does not show (a
+ * try to connect); -1: there is no such work. */
 NB_API int nb_client_get_timeout(const nb_client* client);
 /*
- * Reads, sends what is kept, reconnects, and calls on_event; never waits. A client that only pushes
- * does not need this, but may call it. Returns NB_OK, NB_KEPT (something is still kept),
+ * Reads, sends kept messages, reconnects, and calls on_event; never waits. A client that only
+ * pushes does not need this, but may call it. Returns NB_OK, NB_KEPT (something is still kept),
  * NB_ERR_AWAY (no agent), NB_ERR_STATE.
  */
 NB_API int nb_client_dispatch(nb_client* client);
 
 /* --- Calls that wait, for programs without an event loop. Not for a control loop. --------------
  *
- * They return NB_ERR_TIMEOUT when `timeout_ms` is over: the call may still be carried out;
- * NB_ERR_AWAY if there was no agent all that time, or the agent was lost before it answered;
- * NB_ERR_REMOTE if the agent refused the call or the connection (too many connections, this user
- * may not connect): then nb_client_last_error() tells why, and also for NB_ERR_FORBIDDEN, the
- * socket does not give the right to make this call, and NB_ERR_RATE_LIMITED, too many calls in a
- * second; NB_ERR_STATE if another thread dispatches or waits, and inside a callback. With
- * `timeout_ms` 0 they try once.
+ * They return
+ *  - NB_ERR_TIMEOUT when `timeout_ms` is over: the call may still be carried out.
+ *  - NB_ERR_AWAY if there was no agent all that time, or the agent was lost before it answered.
+ *  - NB_ERR_REMOTE if the agent refused the call or the connection (too many connections, this user
+ *    may not connect), NB_ERR_FORBIDDEN if the socket does not give the right to make this call,
+ * and NB_ERR_RATE_LIMITED after too many calls in a second: nb_client_last_error() has the reason.
+ *  - NB_ERR_STATE if another thread dispatches or waits, and inside a callback.
+ * With `timeout_ms` 0 they try once.
  */
 
 /*
  * Makes a call and waits for its result, which is written to `result` as JSON, NUL-terminated.
- * NB_ERR_TOO_LARGE if the result does not fit, or comes in a line of over max_line_bytes (the call
- * was carried out), or if the call is longer than the agent takes (it was not). `result` may be
- * NULL. Messages of subscriptions that come meanwhile go to on_event.
+ * NB_ERR_TOO_LARGE if the result does not fit, or comes in a line of over max_line_bytes (then the
+ * call was carried out), or if the call is too long for the agent (then it was not carried out).
+ * `result` may be NULL. Messages of subscriptions that come meanwhile go to on_event.
  */
 NB_API int nb_call(nb_client* client, const char* method, const char* params, char* result,
                    size_t result_size, uint32_t timeout_ms);
@@ -363,7 +366,7 @@ NB_API int nb_unsubscribe(nb_client* client, const char* channel, int pattern, u
  */
 NB_API int nb_client_wait(nb_client* client, uint32_t timeout_ms);
 
-/* Waits until everything that is kept has been given to the agent. */
+/* Waits until all kept messages have been given to the agent. */
 NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
 
 /* --- Sessions: JSON objects with a version, which programs on several computers share -----------
@@ -375,14 +378,14 @@ NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
  *  - NB_ERR_CONFLICT: it exists, or has another version than was expected. Nothing was changed, and
  *    the result has both versions.
  *  - NB_ERR_UNAVAILABLE: nothing was changed, since the agent did not reach Redis in time.
- *  - NB_ERR_IN_DOUBT: a write may have been carried out, or may still be. Redis did not tell the
- *    agent, or the agent has gone, was restarted, or is silent since it was asked. Read the session
- *    again. Only nb_session_change() sends a write a second time.
- *  - NB_ERR_CORRUPT: what stands there is no session. nb_session_get() and nb_session_change()
- *    return its text.
+ *  - NB_ERR_IN_DOUBT: a write may have been carried out, or may still be carried out. Redis did not
+ *    answer the agent, or the agent has gone, was restarted, or has been silent since the call.
+ * Read the session again. Only nb_session_change() sends a write a second time.
+ *  - NB_ERR_CORRUPT: the key holds a value that is no session. nb_session_get() and
+ *    nb_session_change() return its text.
  *  - NB_ERR_AWAY: there was no agent all that time. Nothing was changed.
  *  - NB_ERR_TIMEOUT: a reading call was not answered, or a write was not sent.
- *  - NB_ERR_ARGUMENT: also what the agent calls invalid_params, as an id with control characters.
+ *  - NB_ERR_ARGUMENT: also for the agent's invalid_params, such as an id with control characters.
  *  - NB_ERR_TOO_LARGE: a state has to fit into event_ring_bytes and a line of at most 65536 bytes.
  *  - NB_ERR_FULL: too many calls wait in the agent. Nothing was changed.
  *  - NB_ERR_REMOTE: the agent refused for another reason. Nothing was changed.
@@ -392,11 +395,11 @@ NB_API int nb_client_flush(nb_client* client, uint32_t timeout_ms);
 
 enum {
   NB_SESSION_EXPECT = 1u << 0,         /* `expected_version` counts */
-  NB_SESSION_UPSERT = 1u << 1,         /* creates what is not there */
-  NB_SESSION_REPLACE_CORRUPT = 1u << 2 /* overwrites or deletes what is no session */
+  NB_SESSION_UPSERT = 1u << 1,         /* creates a session that does not exist */
+  NB_SESSION_REPLACE_CORRUPT = 1u << 2 /* overwrites or deletes a value that is no session */
 };
 
-/* What a call does not take is an error: NB_ERR_ARGUMENT. */
+/* An option that a call does not take is an error: NB_ERR_ARGUMENT. */
 typedef struct nb_session_options {
   uint32_t size;            /* sizeof(nb_session_options) */
   uint32_t flags;           /* NB_SESSION_* */
@@ -408,7 +411,8 @@ typedef struct nb_session_options {
 #define NB_SESSION_OPTIONS_INIT \
   { sizeof(nb_session_options), 0, 0, 0, 0, 0 }
 
-/* What is known after a call, also after an error; -1: not known. Begin with its INIT. */
+/* The values that are known after a call, also after an error; -1: not known. Begin with its INIT.
+ */
 typedef struct nb_session_result {
   uint32_t size;
   uint32_t attempts;        /* of nb_session_change: how often `change` was called */
@@ -416,8 +420,8 @@ typedef struct nb_session_result {
   int64_t ttl_ms;           /* of nb_session_get; -1: it does not expire */
   int64_t expected_version; /* of a conflict */
   int64_t actual_version;   /* of a conflict */
-  int64_t subscribers;      /* of nb_session_broadcast: who heard it at Redis */
-  uint64_t text_bytes;      /* of the state, or of what is no session, whether or not it fitted */
+  int64_t subscribers;      /* of nb_session_broadcast: subscribers of Redis that received it */
+  uint64_t text_bytes;      /* of the state, or of the corrupt value, whether or not it fitted */
 } nb_session_result;
 #define NB_SESSION_RESULT_INIT \
   { sizeof(nb_session_result), 0, 0, 0, 0, 0, 0, 0 }
@@ -427,15 +431,15 @@ NB_API int nb_session_create(nb_client* client, const char* id, const char* stat
                              const nb_session_options* options, nb_session_result* result);
 /*
  * Reads a session into `state`, NUL-terminated: the whole object with its version, each number
- * digit by digit. What does not fit is cut, and is NB_ERR_TOO_LARGE. With NB_ERR_CORRUPT it is the
- * text that stands there, or its beginning. NULL: only the result is wanted. A session of more than
- * 65 kB needs max_line_bytes.
+ * digit by digit. A state that does not fit is cut, and is NB_ERR_TOO_LARGE. With NB_ERR_CORRUPT
+ * `state` receives the stored text, or its beginning. NULL: only the result is wanted. A session of
+ * more than 65 kB needs max_line_bytes.
  */
 NB_API int nb_session_get(nb_client* client, const char* id, char* state, size_t state_size,
                           const nb_session_options* options, nb_session_result* result);
 /*
  * Replaces the state. Takes all options. A state that nb_session_get() has returned may be handed
- * back: what it says of its version and times is ignored.
+ * back: its version and its times are ignored.
  */
 NB_API int nb_session_update(nb_client* client, const char* id, const char* state,
                              const nb_session_options* options, nb_session_result* result);
@@ -445,7 +449,7 @@ NB_API int nb_session_delete(nb_client* client, const char* id, const nb_session
 /* Sets only how long the session lives. Takes ttl_ms and UPSERT. */
 NB_API int nb_session_touch(nb_client* client, const char* id, const nb_session_options* options,
                             nb_session_result* result);
-/* Publishes `message`, any JSON, to those who listen to the session. */
+/* Publishes `message`, any JSON, to the subscribers of the session. */
 NB_API int nb_session_broadcast(nb_client* client, const char* id, const char* message,
                                 const nb_session_options* options, nb_session_result* result);
 
@@ -464,39 +468,41 @@ typedef int (*nb_session_fn)(void* user, const nb_session_info* session);
 
 /*
  * Calls `each` for all sessions that agents have written, the one that expires first coming first.
- * A session that is written meanwhile may come twice (PROTOCOL.md, 3.6.6). `each` is a callback as
- * on_event: it may push, but not wait.
+ * A session that is written meanwhile may come twice (PROTOCOL.md, 3.6.6). `each` is a callback
+ * like on_event: it may push, but not wait.
  */
 NB_API int nb_session_list(nb_client* client, nb_session_fn each, void* user,
                            const nb_session_options* options);
 
 /*
- * Makes a session's new state of its present one. `state` is the session as nb_session_get()
+ * Makes a session's new state from its present one. `state` is the session as nb_session_get()
  * returns it, or NULL if there is none; `fresh` has room for `fresh_size` bytes, the new state with
- * its NUL. Returns 0 to write that; anything else ends nb_session_change(), which returns it, and
- * nothing is written. It is called again if another writer was faster, so it should do nothing but
- * write `fresh`. It may push, but not wait.
+ * its NUL. The function returns 0 to write `fresh`. Any other value ends nb_session_change(), which
+ * returns that value, and nothing is written. The function is called again if another writer was
+ * faster, so it should do nothing but write `fresh`. It may push, but not wait.
  */
 typedef int (*nb_session_change_fn)(void* user, const char* state, int64_t version, char* fresh,
                                     size_t fresh_size);
 
 /*
- * Reads a session, lets `change` make its new state, and writes that, if nobody else has written in
- * between. Otherwise begins anew, after a pause of random length, until the time is over: then
- * NB_ERR_CONFLICT. With UPSERT a session that is not there is created. Takes ttl_ms as well.
- * `memory` is the caller's, of at least 64 bytes: one half is for `state`, the other for `fresh`.
+ * Reads a session, lets `change` make its new state, and writes that state if no other program has
+ * written in between. Otherwise it begins again, after a pause of random length, until the time is
+ * over: then NB_ERR_CONFLICT. With UPSERT it creates a session that does not exist. Takes ttl_ms as
+ * well. The caller provides `memory`, of at least 64 bytes: one half is for `state`, the other for
+ * `fresh`.
  *
  * A change is never applied twice. If the outcome of the write is in doubt, the same state is
- * written again with the same expected version, of which at most one can be carried out, as long as
- * nobody deletes the session and creates it anew up to that version. If that is refused, there is a
- * newer version, and nobody knows whose: NB_ERR_IN_DOUBT, and `change` is not called again. A
- * writer that puts a mark of its own into the state can read the session, and see.
+ * written again with the same expected version. At most one of the two writes can be carried out,
+ * as long as no program deletes the session and creates it again up to that version. If the second
+ * write is refused, there is a newer version by an unknown writer: NB_ERR_IN_DOUBT, and `change` is
+ * not called again. A writer that puts a mark of its own into the state can read the session and
+ * find out.
  */
 NB_API int nb_session_change(nb_client* client, const char* id, nb_session_change_fn change,
                              void* user, char* memory, size_t memory_size,
                              const nb_session_options* options, nb_session_result* result);
 
-/* --- Looking ------------------------------------------------------------------------------------
+/* --- Statistics ---------------------------------------------------------------------------------
  */
 
 /* Counters since nb_client_open(). Begin with its INIT; see nb_client_options. */
@@ -524,8 +530,8 @@ typedef struct nb_client_stats {
 NB_API int nb_client_get_stats(nb_client* client, nb_client_stats* stats);
 
 /*
- * The last trouble in words, cut to `size`: why the agent cannot be reached, or why it refused.
- * Empty if there was no trouble. Returns the code of the protocol's error table (-32602 ...), or 0
+ * The last fault in words, cut to `size`: why the agent cannot be reached, or why it refused.
+ * Empty if there was no fault. Returns the code of the protocol's error table (-32602 ...), or 0
  * if the words are not the agent's. Thread-safe; reads as nb_client_get_stats() does.
  */
 NB_API int nb_client_last_error(nb_client* client, char* buffer, size_t size);
@@ -533,7 +539,7 @@ NB_API int nb_client_last_error(nb_client* client, char* buffer, size_t size);
 /* The library's version: "0.1.0". Static. */
 NB_API const char* nb_client_version(void);
 
-/* What a result code means, in words. Static. */
+/* The meaning of a result code, in words. Static. */
 NB_API const char* nb_result_text(int result);
 
 #ifdef __cplusplus

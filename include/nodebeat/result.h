@@ -1,5 +1,5 @@
 /*
- * nodebeat/result.h - what the functions of libnodebeat and libnodebeat-agent return: NB_OK, a
+ * nodebeat/result.h - the result codes of libnodebeat and libnodebeat-agent: NB_OK, a
  * positive NB_KEPT, or an error, which is negative.
  */
 #ifndef NODEBEAT_RESULT_H
@@ -20,12 +20,12 @@ enum {
   NB_ERR_SYSTEM = -3,    /* the system refused something: no descriptors, no memory */
   NB_ERR_STATE = -4,     /* not now: it runs already, or another thread does this */
   NB_ERR_FULL = -5,      /* no room: not taken */
-  NB_ERR_TOO_LARGE = -6, /* the message, or its result, is longer than there is room for */
+  NB_ERR_TOO_LARGE = -6, /* the message, or its result, is too long for its limit */
   NB_ERR_AWAY = -7,      /* no connection to the agent */
   NB_ERR_TIMEOUT = -8,   /* not within the time given */
   NB_ERR_REMOTE = -9,    /* the agent refused */
 
-  /* Why an agent does not start. These errors come back until somebody removes the cause. */
+  /* Why an agent does not start. These errors return until somebody removes the cause. */
   NB_ERR_IN_USE = -10,    /* another process has the socket */
   NB_ERR_NO_PLACE = -11,  /* the socket's folder is missing, or something else is at its path */
   NB_ERR_READ_ONLY = -12, /* the socket's folder is on a read-only file system */
@@ -35,14 +35,14 @@ enum {
 
   NB_ERR_FORKED = -16, /* the client belongs to the process that forked this one */
 
-  /* What becomes of a call of nb_session_*. */
+  /* Results of nb_session_*. */
   NB_ERR_NOT_FOUND = -17,   /* there is no such session */
   NB_ERR_CONFLICT = -18,    /* the session exists, or has another version: nothing was changed */
-  NB_ERR_IN_DOUBT = -19,    /* the write may have been carried out, and may not */
-  NB_ERR_CORRUPT = -20,     /* what stands there is no session */
+  NB_ERR_IN_DOUBT = -19,    /* the write may or may not have been carried out */
+  NB_ERR_CORRUPT = -20,     /* the key holds a value that is no session */
   NB_ERR_UNAVAILABLE = -21, /* not carried out: the agent does not reach Redis */
 
-  /* Of any call, which was not carried out. */
+  /* Results of any call; the call was not carried out. */
   NB_ERR_FORBIDDEN = -22,   /* the socket does not give the right to make this call */
   NB_ERR_RATE_LIMITED = -23 /* more calls than one client of this socket may have in a second */
 };
