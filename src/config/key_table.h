@@ -98,7 +98,7 @@ constexpr Key kKeys[] = {
      .fallback = "15s",
      .allowed = "1s..1d",
      .doc = NB_DOC(
-         "How long a beat lives in Redis: that long after the last one the node is gone. At\n"
+         "How long a health stays in Redis after its beat. Then the node counts as gone. At\n"
          "least two intervals.")},
     {.section = "heartbeat",
      .name = "history",
@@ -117,8 +117,8 @@ constexpr Key kKeys[] = {
      .fallback = "30d",
      .allowed = "0s..3650d",
      .doc = NB_DOC(
-         "A node of the cell that has not beaten for this long is taken out of the list of its\n"
-         "nodes (nodebeat:nodes). 0s: none is; nodebeatctl forget takes one out at once.")},
+         "A node that has not beaten for this long is removed from the cell's list of nodes\n"
+         "(nodebeat:nodes). 0s: never; nodebeatctl forget removes a node at once.")},
 
     {.section = "lease",
      .name = "interval",
@@ -127,15 +127,15 @@ constexpr Key kKeys[] = {
      .allowed = "250ms..1min",
      .doc = NB_DOC(
          "Time from one renewal of this node's lease (nodebeat:lease:<node>) to the next. The\n"
-         "agent that watches the cell takes a node whose lease is not renewed for dead.")},
+         "agent that watches the cell announces a node as lost if its lease is not renewed.")},
     {.section = "lease",
      .name = "patience",
      NB_CONFIG(lease.patience),
      .fallback = "3s",
      .allowed = "1s..10min",
      .doc = NB_DOC(
-         "How long the lease may stay as it is before the watcher says that this node is lost. At\n"
-         "least two intervals; three or more are better on a network that loses anything.\n"
+         "How long the lease may stay unchanged before the watcher announces this node as lost.\n"
+         "At least two intervals; three or more are better on a network that loses packets.\n"
          "\"250ms\" and \"1s\" are for a wired network.")},
 
     {.section = "watch",
@@ -144,8 +144,8 @@ constexpr Key kKeys[] = {
      .needs_restart = true,
      .fallback = "true",
      .doc =
-         NB_DOC("Whether this agent may watch the leases of the cell's nodes. One agent does,\n"
-                "and another one takes over when that agent dies. Where all are excluded nobody\n"
+         NB_DOC("Whether this agent may watch the leases of the cell's nodes. One agent watches,\n"
+                "and another one takes over when that agent dies. If all are excluded, no agent\n"
                 "watches.")},
 
     {.section = "redis",
@@ -155,9 +155,9 @@ constexpr Key kKeys[] = {
      .fallback = "redis://127.0.0.1:6379/0",
      .doc = NB_DOC(
          "redis://[user[:password]@]host[:port][/db] or unix://[user[:password]@]/path[?db=N].\n"
-         "IPv6 addresses in brackets; user, password and path may be percent-encoded. Of other\n"
-         "programs' parameters db, username, password and protocol are taken; each other one is\n"
-         "without effect, or named in a warning. TLS (rediss://) is not supported yet."),
+         "IPv6 addresses are in brackets; user, password and path may be percent-encoded. The\n"
+         "parameters db, username, password and protocol of other programs are accepted; any\n"
+         "other one has no effect, or is named in a warning. There is no TLS (rediss://) yet."),
      .short_env = "NODEBEAT_REDIS"},
     {.section = "redis",
      .name = "prefix",
@@ -165,12 +165,11 @@ constexpr Key kKeys[] = {
      .rule = Rule::prefix_or_none,
      .needs_restart = true,
      .doc = NB_DOC(
-         "What all keys and channels of this cell begin with in Redis, the same for all of its\n"
-         "agents: so several cells, each with a prefix of its own, share a server. A name and\n"
-         "':', as \"cellA:\", or that name in braces, \"{cellA}:\", which Redis Cluster takes for "
-         "a\n"
-         "hash tag. Programs of the agent's socket do not see it; those of Redis have to know "
-         "it.")},
+         "The beginning of all keys and channels of this cell in Redis, the same for all of its\n"
+         "agents. With a prefix for each, several cells share a server. It is a name and ':',\n"
+         "such as \"cellA:\", or the name in braces, \"{cellA}:\", which is a hash tag for Redis\n"
+         "Cluster. Clients of the agent do not see the prefix; programs that use Redis directly\n"
+         "have to know it.")},
     {.section = "redis",
      .name = "username",
      NB_CONFIG(redis.username),
@@ -180,43 +179,42 @@ constexpr Key kKeys[] = {
      NB_CONFIG(redis.password),
      .secret = true,
      .doc = NB_DOC(
-         "Password, instead of the one in the URL. Better kept out of this file: see\n"
-         "password_file. Of several places the first that has one wins: the URL of --redis, the\n"
-         "environment, the systemd credential redis-password, this file; and of one place\n"
-         "password_file before password before url.")},
+         "Password, instead of the one in the URL. It is better not to write it here: see\n"
+         "password_file. The first of these places that has a password wins: the URL of\n"
+         "--redis, the environment, the systemd credential redis-password, this file. Within\n"
+         "one place, password_file wins over password, and password over url.")},
     {.section = "redis",
      .name = "password_file",
      NB_CONFIG(redis.password_file),
      .rule = Rule::path,
      .doc = NB_DOC(
-         "File with nothing in it but the password (a final newline is not part of it). Read at\n"
-         "start and at each reload.")},
+         "File that holds the password only (a final newline is not part of it). It is read at\n"
+         "the start and at each reload.")},
     {.section = "redis",
      .name = "connect_timeout",
      NB_CONFIG(redis.connect_timeout),
      .fallback = "2s",
      .allowed = "10ms..1min",
-     .doc = NB_DOC("Connecting may take this long, the look-up of the name and all its addresses "
-                   "included.")},
+     .doc =
+         NB_DOC("Time limit of a connect, including the look-up of the name and all addresses.")},
     {.section = "redis",
      .name = "command_timeout",
      NB_CONFIG(redis.command_timeout),
      .fallback = "1900ms",
      .allowed = "10ms..1min",
-     .doc = NB_DOC("A server that leaves a command unanswered for this long is given up.")},
+     .doc = NB_DOC("The agent drops the connection if a command is unanswered for this long.")},
     {.section = "redis",
      .name = "ping_after",
      NB_CONFIG(redis.ping_after),
      .fallback = "1s",
      .allowed = "10ms..1min",
-     .doc =
-         NB_DOC("After this long without traffic the server is asked whether it is still there.")},
+     .doc = NB_DOC("After this long without traffic the agent sends a PING to the server.")},
     {.section = "redis",
      .name = "backoff_base",
      NB_CONFIG(redis.backoff_base),
      .fallback = "100ms",
      .allowed = "1ms..1min",
-     .doc = NB_DOC("Longest pause before the first new attempt; it doubles with each that fails.")},
+     .doc = NB_DOC("Longest pause before the first new attempt; it doubles after each failure.")},
     {.section = "redis",
      .name = "backoff_cap",
      NB_CONFIG(redis.backoff_cap),
@@ -224,32 +222,33 @@ constexpr Key kKeys[] = {
      .allowed = "1ms..1h",
      .doc = NB_DOC(
          "Longest pause between two attempts, which go on for ever. It is never longer than\n"
-         "half of lease.patience: an agent that comes back later is taken for lost.")},
+         "half of lease.patience: an agent that returns later would be announced as lost.")},
     {.section = "redis",
      .name = "stable_after",
      NB_CONFIG(redis.stable_after),
      .fallback = "10s",
      .allowed = "0s..1h",
-     .doc = NB_DOC("A link that lasted this long starts again from backoff_base.")},
+     .doc =
+         NB_DOC("After a link that lasted this long, the pauses begin again with backoff_base.")},
     {.section = "redis",
      .name = "max_reply",
      NB_CONFIG_AS(size, redis.max_reply),
      .fallback = "16MiB",
      .allowed = "64KiB..1GiB",
-     .doc = NB_DOC("A reply that takes more memory, its elements included, ends the connection.")},
+     .doc = NB_DOC("A reply that takes more memory, including its elements, ends the connection.")},
     {.section = "redis",
      .name = "max_output",
      NB_CONFIG_AS(size, redis.max_output),
      .fallback = "16MiB",
      .allowed = "64KiB..1GiB",
-     .doc = NB_DOC("Most that may wait for a slow server to take it.")},
+     .doc = NB_DOC("Largest amount of output that may wait for a slow server.")},
     {.section = "redis",
      .name = "db",
      NB_CONFIG(redis.db),
      .needs_restart = true,
      .doc = NB_DOC(
          "Databases by name, 0 to 16383. Without this table, 'health' is the URL's database.\n"
-         "With it, every name that is used has to be in it (now: health); none is ever guessed."),
+         "With this table, every name that is used has to be in it (now: health)."),
      .example = "health=0"},
 
     {.section = "health",
@@ -257,8 +256,8 @@ constexpr Key kKeys[] = {
      NB_CONFIG(health.disks),
      .rule = Rule::path,
      .fallback = "/",
-     .doc =
-         NB_DOC("Mount points; the fullest is reported. One that is not mounted has no figure.")},
+     .doc = NB_DOC(
+         "Mount points; the fullest is reported. A path that is not mounted has no figure.")},
     {.section = "health",
      .name = "gpu",
      NB_CONFIG(health.gpu),
@@ -277,39 +276,39 @@ constexpr Key kKeys[] = {
      .rule = Rule::socket_path_or_none,
      .needs_restart = true,
      .fallback = "/run/nodebeat/agent.sock",
-     .doc = NB_DOC(
-         "The Unix socket for local programs, at most 107 bytes long. Empty: none is served."),
+     .doc = NB_DOC("The Unix socket for local programs, at most 107 bytes long. Empty: no socket."),
      .short_env = "NODEBEAT_SOCKET"},
     {.section = "socket",
      .name = "mode",
      NB_CONFIG(socket.mode),
      .needs_restart = true,
      .fallback = "0660",
-     .doc = NB_DOC("Its access mode, octal, in quotes.")},
+     .doc = NB_DOC("The socket's access mode, octal, in quotes.")},
     {.section = "socket",
      .name = "group",
      NB_CONFIG(socket.group),
      .rule = Rule::group,
      .needs_restart = true,
      .fallback = "nodebeat",
-     .doc = NB_DOC("Its group, by name (in /etc/group) or number. Empty: the agent's own.")},
+     .doc =
+         NB_DOC("The socket's group, by name (in /etc/group) or number. Empty: the agent's own.")},
     {.section = "socket",
      .name = "allow_users",
      NB_CONFIG(socket.allow_users),
      .rule = Rule::group,
      .needs_restart = true,
      .doc = NB_DOC(
-         "Users who may connect, by name (in /etc/passwd) or number, if the mode lets them, such\n"
-         "as [\"robot\", \"1000\"]. With this or allow_groups set, others are told and "
-         "disconnected.")},
+         "Users that may connect, by name (in /etc/passwd) or number, if the mode allows it,\n"
+         "such as [\"robot\", \"1000\"]. If this key or allow_groups is set, others get the\n"
+         "error 'forbidden'.")},
     {.section = "socket",
      .name = "allow_groups",
      NB_CONFIG(socket.allow_groups),
      .rule = Rule::group,
      .needs_restart = true,
      .doc = NB_DOC(
-         "Groups whose processes may connect: by a process's own group, or one of its further\n"
-         "ones.")},
+         "Groups whose processes may connect: the process's own group, or one of its further\n"
+         "groups.")},
     {.section = "socket",
      .name = "max_clients",
      NB_CONFIG_AS(integer, socket.max_clients),
@@ -317,9 +316,9 @@ constexpr Key kKeys[] = {
      .fallback = "64",
      .allowed = "1..4096",
      .doc = NB_DOC(
-         "Connections at a time. For one more the connection is closed that was idle for the\n"
-         "longest time (for 5 s, without a will, subscriptions and calls that wait); if there is\n"
-         "none, the new one gets the error 'busy'. A sixteenth is kept for root.")},
+         "Connections at a time. For a further one, the agent closes the connection that was\n"
+         "idle for the longest time (for 5 s, without a will, subscriptions and waiting calls).\n"
+         "If none is idle, the new one gets the error 'busy'. A sixteenth is kept for root.")},
     {.section = "socket",
      .name = "max_clients_per_user",
      NB_CONFIG_AS(integer, socket.max_clients_per_user),
@@ -328,7 +327,7 @@ constexpr Key kKeys[] = {
      .allowed = "0..4096",
      .doc = NB_DOC(
          "How many of these one user may have. 0: three quarters. In the unit's sandbox, all\n"
-         "users but root are one (PrivateUsers=).")},
+         "users but root count as one user (PrivateUsers=).")},
     {.section = "socket",
      .name = "max_line",
      NB_CONFIG_AS(size, socket.max_line),
@@ -343,8 +342,9 @@ constexpr Key kKeys[] = {
      .fallback = "1MiB",
      .allowed = "64KiB..64MiB",
      .doc = NB_DOC(
-         "Most that may wait for one client to read it. Beyond a half of it, no further calls\n"
-         "of this client are read and events for it are left out; it is told how many.")},
+         "Largest amount of output that may wait for one client. Beyond a half of it, the agent\n"
+         "reads no further calls of this client and drops events for it; the client is told\n"
+         "how many.")},
     {.section = "socket",
      .name = "line_timeout",
      NB_CONFIG(socket.line_timeout),
@@ -352,7 +352,7 @@ constexpr Key kKeys[] = {
      .fallback = "10s",
      .allowed = "100ms..1h",
      .doc = NB_DOC(
-         "A line that is begun and not ended for this long is dropped, and its client told.")},
+         "A line that does not end within this time is dropped, and its client gets an error.")},
     {.section = "socket",
      .name = "rights",
      NB_CONFIG(socket.rights),
@@ -360,8 +360,8 @@ constexpr Key kKeys[] = {
      .fallback = "read,robot,state,event,session",
      .allowed = "read|robot|state|event|session",
      .doc = NB_DOC(
-         "What its clients may do: read what there is and listen; robot: the robot's state, its\n"
-         "strokes and errors; state, event and session: write those.")},
+         "What the socket's clients may do. read: read everything and listen; robot: write the\n"
+         "robot's state, its strokes and errors; state, event, session: write those.")},
     {.section = "socket",
      .name = "calls_per_second",
      NB_CONFIG_AS(integer, socket.calls_per_second),
@@ -369,15 +369,16 @@ constexpr Key kKeys[] = {
      .fallback = "5000000",
      .allowed = "0..10000000",
      .doc = NB_DOC(
-         "Calls of one client; one more is the error 'rate_limited'. A client that was silent has\n"
-         "those of one second at once. 0: no limit. The default is more than the agent can take.")},
+         "Limit for each client; a further call is the error 'rate_limited'. A client that was\n"
+         "silent may make the calls of one second at once. 0: no limit. The default is more than\n"
+         "the agent can carry out.")},
     {.section = "socket",
      .name = "events_per_second",
      NB_CONFIG_AS(integer, socket.events_per_second),
      .needs_restart = true,
      .fallback = "5000000",
      .allowed = "0..10000000",
-     .doc = NB_DOC("Of these the calls that publish (those that need the right event).")},
+     .doc = NB_DOC("The same for calls that publish (those that need the right event).")},
 
     {.section = "robot",
      .name = "event_interval",
@@ -385,15 +386,15 @@ constexpr Key kKeys[] = {
      .fallback = "100ms",
      .allowed = "0s..1h",
      .doc = NB_DOC(
-         "Least time between two state_update events; the last update is always published. The\n"
-         "state itself takes every update.")},
+         "Shortest time between two state_update events; the last update is always published.\n"
+         "Every update is written into the state itself.")},
     {.section = "robot",
      .name = "telemetry_interval",
      NB_CONFIG(robot.telemetry_interval),
      .fallback = "0s",
      .allowed = "0s..1h",
-     .doc = NB_DOC("Least time between two samples of the joints in the stream\n"
-                   "stream:robot_telemetry:<node>. 0s: none are written.")},
+     .doc = NB_DOC("Shortest time between two samples of the joints in the stream\n"
+                   "stream:robot_telemetry:<node>. 0s: no samples.")},
     {.section = "robot",
      .name = "telemetry_length",
      NB_CONFIG_AS(integer, robot.telemetry_length),
@@ -413,9 +414,9 @@ constexpr Key kKeys[] = {
      .fallback = "256MiB",
      .allowed = "1MiB..1024GiB",
      .doc = NB_DOC(
-         "About how much all ended stroke sessions of this node may hold in Redis. Beyond it the\n"
-         "oldest ones leave before ended_ttl is over, first those of the user whose programs hold\n"
-         "most. A session counts at least 64 KiB.")},
+         "About how much memory all ended stroke sessions of this node may take in Redis. Beyond\n"
+         "that the oldest ones leave before ended_ttl is over, first those of the user whose\n"
+         "programs hold most. A session counts at least 64 KiB.")},
     {.section = "robot",
      .name = "history_length",
      NB_CONFIG_AS(integer, robot.history_length),
@@ -437,7 +438,7 @@ constexpr Key kKeys[] = {
      .allowed = "1..10000000",
      .doc = NB_DOC(
          "How many events of that stream the programs of one user may add within an hour. Further\n"
-         "ones go into stream:events:<node>, so that they push nobody else's out.")},
+         "events go into stream:events:<node>, so that they do not push out those of others.")},
     {.section = "robot",
      .name = "sessions_per_hour",
      NB_CONFIG_AS(integer, robot.sessions_per_hour),
@@ -445,7 +446,7 @@ constexpr Key kKeys[] = {
      .allowed = "1..1000000",
      .doc =
          NB_DOC("How many stroke sessions the programs of one user may start within an hour. Each\n"
-                "stays in Redis for ended_ttl. One more gets the error 'queue_full'.")},
+                "stays in Redis for ended_ttl. A further start gets the error 'queue_full'.")},
     {.section = "robot",
      .name = "history_bytes_per_hour",
      NB_CONFIG_AS(size, robot.history_bytes_per_hour),
@@ -453,7 +454,7 @@ constexpr Key kKeys[] = {
      .allowed = "64KiB..1GiB",
      .doc = NB_DOC(
          "How much the programs of one user may add within an hour to the histories of stroke\n"
-         "sessions. One more update gets the error 'queue_full'.")},
+         "sessions. A further update gets the error 'queue_full'.")},
 
     {.section = "session",
      .name = "audit_length",
@@ -461,8 +462,8 @@ constexpr Key kKeys[] = {
      .fallback = "10000",
      .allowed = "0..10000000",
      .doc = NB_DOC(
-         "About how many entries nodebeat:sessions:audit keeps: who has written which session. Of\n"
-         "large entries it keeps fewer ([outbox] stream_bytes). 0: none are written.")},
+         "About how many entries nodebeat:sessions:audit keeps: one for each write of a session.\n"
+         "It keeps fewer large entries ([outbox] stream_bytes). 0: no entries are written.")},
     {.section = "session",
      .name = "audit_state",
      NB_CONFIG(session.audit_state),
@@ -474,9 +475,9 @@ constexpr Key kKeys[] = {
      .rule = Rule::instance,
      .fallback = "",
      .doc = NB_DOC(
-         "Who this agent is on the bus (source_instance): at most 128 bytes, unique in the cell,\n"
-         "since messages in this name are taken for the agent's own, and are not handed on. If\n"
-         "empty, it is the agent's instance id, which is another one after each start.")},
+         "The agent's name on the bus (source_instance): at most 128 bytes, unique in the cell,\n"
+         "since the agent takes messages with this name for its own and drops them. If it is\n"
+         "empty, the name is the agent's instance id, which changes with each start.")},
 
     {.section = "outbox",
      .name = "slot_bytes",
@@ -484,18 +485,18 @@ constexpr Key kKeys[] = {
      .fallback = "4MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "Most that all values of state.set may take. Those that Redis has stored are kept, to\n"
-         "be written again if it loses them, until there is no room for newer ones. While too\n"
-         "many wait to be stored, one more gets the error 'queue_full'.")},
+         "Memory limit of all values of state.set. Stored values are kept, to be written again\n"
+         "if Redis loses them, until there is no room for newer ones. While too many values wait\n"
+         "to be stored, a further one gets the error 'queue_full'.")},
     {.section = "outbox",
      .name = "client_slot_bytes",
      NB_CONFIG_AS(size, outbox.client_slot_bytes),
      .fallback = "1MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "How much of that one client may take with values that wait to be stored. While Redis\n"
-         "takes what comes, the agent reads no more of a client that has nearly so much waiting;\n"
-         "otherwise one more gets the error 'queue_full'. It is also the largest value.")},
+         "How much of that one client may use for values that wait to be stored. While Redis\n"
+         "keeps up, the agent stops reading from a client that comes near this limit; otherwise\n"
+         "a further value gets the error 'queue_full'. It is also the size of the largest value.")},
     {.section = "outbox",
      .name = "new_value_bytes_per_hour",
      NB_CONFIG_AS(size, outbox.new_value_bytes_per_hour),
@@ -503,66 +504,66 @@ constexpr Key kKeys[] = {
      .allowed = "64KiB..1GiB",
      .doc = NB_DOC(
          "How much the programs of one user may add to Redis within an hour by state.set: keys\n"
-         "that the agent does not keep yet, and values larger than before. One more gets the\n"
-         "error 'queue_full'.")},
+         "that the agent does not keep yet, and values larger than before. A further value gets\n"
+         "the error 'queue_full'.")},
     {.section = "outbox",
      .name = "event_bytes",
      NB_CONFIG_AS(size, outbox.event_bytes),
      .fallback = "1MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "Most that waits for Redis as events; then the client that has most of it loses its\n"
-         "oldest, and that is recorded.")},
+         "Memory limit of events that wait for Redis. Beyond it, the client that has most loses\n"
+         "its oldest events, and the loss is recorded.")},
     {.section = "outbox",
      .name = "urgent_bytes",
      NB_CONFIG_AS(size, outbox.urgent_bytes),
      .fallback = "512KiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "The same of the events that go first, and are not among event_bytes: errors, starts\n"
-         "and ends of stroke sessions, last wills, the robot's state, what the agent tells of its\n"
-         "node.")},
+         "The same for urgent events, which go first and do not count in event_bytes: errors,\n"
+         "starts and ends of stroke sessions, last wills, the robot's state, and the agent's own\n"
+         "events about its node.")},
     {.section = "outbox",
      .name = "client_event_bytes",
      NB_CONFIG_AS(size, outbox.client_event_bytes),
      .fallback = "512KiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "How much of each of these two one client may take. While Redis takes what comes, the\n"
-         "agent reads no more of a client that has nearly so much waiting; otherwise the\n"
-         "client's own oldest events are dropped. It is also the largest event.")},
+         "How much of each of these two one client may use. While Redis keeps up, the agent\n"
+         "stops reading from a client that comes near this limit; otherwise the client's own\n"
+         "oldest events are dropped. It is also the size of the largest event.")},
     {.section = "outbox",
      .name = "event_age",
      NB_CONFIG(outbox.event_age),
      .fallback = "10min",
      .allowed = "1s..7d",
-     .doc = NB_DOC("Events that waited longer are dropped, and that is recorded.")},
+     .doc = NB_DOC("Events that waited longer are dropped, and the loss is recorded.")},
     {.section = "outbox",
      .name = "max_age",
      NB_CONFIG(outbox.max_age),
      .fallback = "5s",
      .allowed = "0s..7d",
      .doc = NB_DOC(
-         "A message older than this is no more published when the link returns; it stays in its\n"
-         "stream.")},
+         "A message older than this is no longer published when the link returns; it stays in\n"
+         "its stream.")},
     {.section = "outbox",
      .name = "stream_bytes",
      NB_CONFIG_AS(size, outbox.stream_bytes),
      .fallback = "16MiB",
      .allowed = "64KiB..1GiB",
      .doc = NB_DOC(
-         "About how much each stream that the agent writes may hold, but for those of channels:\n"
-         "of large entries it keeps fewer than its length allows.")},
+         "About how much memory each stream of the agent may take, except those of channels. A\n"
+         "stream keeps fewer large entries than its length allows.")},
     {.section = "outbox",
      .name = "channels",
      NB_CONFIG_AS(integer, outbox.channels),
      .fallback = "128",
      .allowed = "1..4096",
      .doc = NB_DOC(
-         "How many channels have a stream of their own, stream:events:<node>:<channel>, with\n"
-         "what event.publish brings; one client may take a quarter of them, and the programs of\n"
-         "one user three quarters. What is published on further ones goes into one stream for\n"
-         "all, stream:events:<node>.")},
+         "How many channels have a stream of their own, stream:events:<node>:<channel>, for the\n"
+         "events of event.publish. One client may use a quarter of them, and the programs of one\n"
+         "user three quarters. Events of further channels go into one common stream,\n"
+         "stream:events:<node>.")},
     {.section = "outbox",
      .name = "channel_length",
      NB_CONFIG_AS(integer, outbox.channel_length),
@@ -574,7 +575,7 @@ constexpr Key kKeys[] = {
      NB_CONFIG_AS(size, outbox.channel_bytes),
      .fallback = "1MiB",
      .allowed = "64KiB..1GiB",
-     .doc = NB_DOC("About how much the stream of a channel may hold.")},
+     .doc = NB_DOC("About how much memory the stream of a channel may take.")},
     {.section = "outbox",
      .name = "channel_ttl",
      NB_CONFIG(outbox.channel_ttl),
@@ -592,7 +593,8 @@ constexpr Key kKeys[] = {
      .name = "type",
      NB_PROBE(type),
      .allowed = "mcp|http|tcp|unix|process|systemd",
-     .doc = NB_DOC("What is asked. Required; it decides which of the keys below may be there."),
+     .doc =
+         NB_DOC("The kind of the probe. Required; it decides which of the keys below are allowed."),
      .example = "mcp"},
     {.section = kProbeSection,
      .name = "interval",
@@ -613,13 +615,13 @@ constexpr Key kKeys[] = {
      NB_PROBE_AS(integer, up_after),
      .fallback = "1",
      .allowed = "1..1000",
-     .doc = NB_DOC("So many successes in a row make it up.")},
+     .doc = NB_DOC("The probe is up after this number of successes in a row.")},
     {.section = kProbeSection,
      .name = "down_after",
      NB_PROBE_AS(integer, down_after),
      .fallback = "2",
      .allowed = "1..1000",
-     .doc = NB_DOC("So many failures in a row make it down.")},
+     .doc = NB_DOC("The probe is down after this number of failures in a row.")},
     {.section = kProbeSection,
      .name = "url",
      NB_PROBE(url),
@@ -631,9 +633,9 @@ constexpr Key kKeys[] = {
      NB_PROBE(host),
      .rule = Rule::host,
      .probe_types = kMcp | kHttp,
-     .doc = NB_DOC(
-         "mcp, http: the Host header to send, where the server insists on a name of its own.\n"
-         "Empty: the url's."),
+     .doc =
+         NB_DOC("mcp, http: the Host header, where the server requires a certain name. Empty: the\n"
+                "host of the url."),
      .example = "tools.example:8080"},
     {.section = kProbeSection,
      .name = "start_timeout",
@@ -642,9 +644,8 @@ constexpr Key kKeys[] = {
      .fallback = "30s",
      .allowed = "10ms..1h",
      .doc = NB_DOC(
-         "mcp: a server that takes the question and has no answer yet is taken for one that\n"
-         "starts, not for one that is down, for so long. A session in which nothing is answered\n"
-         "for so long is opened anew.")},
+         "mcp: for this time, a server that accepts the question and has no answer yet counts as\n"
+         "starting, not as down. A session without any answer for this time is opened again.")},
     {.section = kProbeSection,
      .name = "era",
      NB_PROBE(era),
@@ -652,19 +653,19 @@ constexpr Key kKeys[] = {
      .fallback = "auto",
      .allowed = "auto|2025|2026",
      .doc = NB_DOC(
-         "mcp: which protocol is spoken: initialize (2025), server/discover (2026), or what the\n"
-         "server understands.")},
+         "mcp: the protocol: initialize (2025), server/discover (2026), or the one that the\n"
+         "server understands (auto).")},
     {.section = kProbeSection,
      .name = "expect_status",
      NB_PROBE(expect_status),
      .probe_types = kHttp,
      .fallback = "200",
-     .doc = NB_DOC("http: the status that means up: a number, \"2xx\", or a list of such.")},
+     .doc = NB_DOC("http: the status that means up: a number, \"2xx\", or a list of these.")},
     {.section = kProbeSection,
      .name = "expect_text",
      NB_PROBE(expect_text),
      .probe_types = kHttp,
-     .doc = NB_DOC("http: a text that has to be in the body. Empty: any.")},
+     .doc = NB_DOC("http: a text that has to be in the body. Empty: any body.")},
     {.section = kProbeSection,
      .name = "address",
      NB_PROBE(address),
@@ -684,14 +685,14 @@ constexpr Key kKeys[] = {
      .rule = Rule::path,
      .probe_types = kProcess,
      .doc =
-         NB_DOC("process: file with its process id, no link. Either this or command is required."),
+         NB_DOC("process: file with the process id, no link. Either this or command is required."),
      .example = "/run/robot.pid"},
     {.section = kProbeSection,
      .name = "command",
      NB_PROBE(command),
      .rule = Rule::plain,
      .probe_types = kProcess,
-     .doc = NB_DOC("process: text that its command line contains."),
+     .doc = NB_DOC("process: text that the process' command line contains."),
      .example = "robot_main --arm left"},
     {.section = kProbeSection,
      .name = "unit",

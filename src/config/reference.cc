@@ -72,40 +72,42 @@ constexpr const char* kPreface =
 #
 # Durations are a whole number and ns, us, ms, s, min, h or d: "250ms", "5s", "10min". Sizes are a
 # whole number and B, KiB, MiB, GiB (1024) or kB, MB, GB (1000): "64KiB". A number without its unit
-# is an error, and so is a key that isn't known.
+# is an error, and so is an unknown key.
 #
-# Settings stand in files beside /etc/nodebeat/nodebeat.toml, which may be missing. The files
+# Settings belong into files beside /etc/nodebeat/nodebeat.toml, which may be missing. The files
 # nodebeat.d/*.toml are read after it, in the order of the bytes of their names (for --config
-# NAME.toml: NAME.d/*.toml). Where several files set a key the last one wins, also if the value is
-# a list or redis.db. The probes of all files hold; one takes the place of a probe of its name in an
-# earlier file. [[socket]] takes the place of everything that earlier files say of sockets.
+# NAME.toml: NAME.d/*.toml). If several files set a key, the last one wins, also if the value is
+# a list or redis.db. The probes of all files add up; a probe replaces one of the same name in an
+# earlier file. [[socket]] replaces everything that earlier files say about sockets.
 #
 # The environment variable at each key wins over the files, and a flag of nodebeatd (--node,
-# --redis, --socket) over both. In a variable, a list is written with commas (/,/data), databases
-# as health=0,sessions=2; an empty one counts as not set. NODEBEAT_CONFIG names another file.
+# --redis, --socket) wins over both. In a variable, a list is written with commas (/,/data),
+# databases as health=0,sessions=2; an empty variable counts as not set. NODEBEAT_CONFIG names
+# another file.
 #
-# nodebeatd --check-config says whether the files are right; --print-config shows what is in force
-# and where it came from. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
+# nodebeatd --check-config says whether the files are right; --print-config shows the values in
+# force and their origins. After a change: systemctl reload nodebeat (SIGHUP). node.name, [socket],
 # [watch], redis.db and redis.prefix take effect at the next start.
 
-# The version of this file: an agent that reads another one says so, and what to do, instead of
-# naming keys. It may be left out.
+# The version of this file. For another version, the agent says so and what to do, instead of
+# naming keys. The line may be left out.
 config_version = 1
 )";
 
 constexpr const char* kSocket = R"(
-# The local socket. Beside it is another, with which one can only read: view.sock in the same
-# folder (for a path that does not end in agent.sock: that path and .view), of the group
-# nodebeat-view, with 32 connections and 10000 calls a second for each. Where there is no such
-# group, it is for the agent's own user.
-# To have others, or none, write [[socket]] instead, once for each. The first has the keys below;
-# the environment and --socket are for it. Each further one needs path and rights, and has the same
-# defaults; max_line, max_output and line_timeout are the first's and hold for all.
+# The local socket. Beside it is a second socket, for reading only: view.sock in the same folder
+# (for a path that does not end in agent.sock: that path and .view), of the group nodebeat-view,
+# with 32 connections and 10000 calls a second for each. If there is no such group, it is for the
+# agent's own user.
+# For other sockets, or no second one, write [[socket]] instead, once for each. The first one has
+# the keys below; the environment and --socket are for the first one. Each further one needs path
+# and rights, and has the same defaults; max_line, max_output and line_timeout of the first one hold
+# for all.
 [socket]
 )";
 
 constexpr const char* kProbes = R"(
-# Probes: what runs beside the agent. One [[probe]] for each; no environment variables.
+# Probes: checks of the programs beside the agent. One [[probe]] for each; no environment variables.
 #[[probe]]
 )";
 
