@@ -257,7 +257,8 @@ class Connection:
         return sent
 
 
-def be_hostile(name, path, seconds):
+def be_hostile(name, path):
+    """Until standard input ends: for as long as the victim takes, however slow the machine is."""
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -265,11 +266,14 @@ def be_hostile(name, path, seconds):
     selector = selectors.DefaultSelector()
     connections = [Connection(kind, path, selector) for kind in attacks()[name].kinds]
     print("ready", flush=True)
-    end = time.monotonic() + seconds
-    said = 0
-    while time.monotonic() < end:
+    said, running = 0, True
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    while running:
         for key, events in selector.select(0.01):
-            said += key.data.ready(events)
+            if key.fileobj is sys.stdin:
+                running = False
+            else:
+                said += key.data.ready(events)
         for connection in connections:
             if connection.socket is None:
                 connection.connect()
@@ -358,7 +362,8 @@ def be_victim(path, port, seconds):
 
 
 def start(role, *arguments):
-    return subprocess.Popen([sys.executable, __file__, role, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, __file__, role, *map(str, arguments)], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
 
 
 def missing(redis, wanted):
@@ -402,7 +407,7 @@ def run(name, daemon, folder, seconds):
             agent = Agent(daemon, server.port, folder, "agent", env, log_file)
         stack.enter_context(agent)
         before = redis.info("memory")["used_memory"]
-        hostile = start("--hostile", name, agent.socket, seconds + 3)
+        hostile = start("--hostile", name, agent.socket)
         stack.callback(hostile.kill)
         hostile.stdout.readline()
         processes = {"agent": agent.process.pid, "redis": server.process.pid}
@@ -414,7 +419,7 @@ def run(name, daemon, folder, seconds):
         said = json.loads(out) if out else {"waited": {"push": [], "hello": [], "ping": []}, "failed": {"victim": 1}, "stored": [], "last_state": None, "cut_off": 1}
         percent = {who: [round(100 * (now - then) / took, 1) for now, then in zip(processor_s(pid), spent[who])]
                    for who, pid in processes.items() if lived}
-        hostile_bytes = int(hostile.communicate(timeout=60)[0] or 0)
+        hostile_bytes = int(hostile.communicate(timeout=60)[0] or 0)  # ends its standard input first
         peak = int(re.search(r"^VmHWM:\s+(\d+)", read(f"/proc/{agent.process.pid}/status"), re.M).group(1)) if lived else 0
         lost = missing(redis, set(said["stored"]))
         state_lost = said["last_state"] is not None and state_number(redis) < said["last_state"]
@@ -474,7 +479,7 @@ def bench(daemon, folder, seconds, names=None):
 
 def main():
     if sys.argv[1:2] == ["--hostile"]:
-        return be_hostile(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+        return be_hostile(sys.argv[2], sys.argv[3])
     if sys.argv[1:2] == ["--victim"]:
         return be_victim(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
