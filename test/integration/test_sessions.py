@@ -1,6 +1,7 @@
 """session.*: versioned state of a cell, through an agent (PROTOCOL.md 3.6)."""
 
 import hashlib
+import itertools
 import json
 import re
 import threading
@@ -429,7 +430,7 @@ def test_the_servers_clock_is_set_back_by_a_day(make_redis, make_agent, steady, 
 @pytest.mark.time_limit(120)
 def test_no_update_is_lost_or_done_twice_while_links_are_cut(make_redis, make_agent, proxy, connect):
     server = make_redis()
-    writers, rounds = 4, 60
+    writers, rounds = 4, 150
     proxies = [proxy(server) for _ in range(2)]
     agents = [make_agent(f"redis://127.0.0.1:{p.port}", node=n) for p, n in zip(proxies, ("ook", "eek"))]
     first = connect(agents[0])
@@ -461,14 +462,18 @@ def test_no_update_is_lost_or_done_twice_while_links_are_cut(make_redis, make_ag
     threads = [threading.Thread(target=increment, args=(i,)) for i in range(writers)]
     for thread in threads:
         thread.start()
+    # Each time after another while, so that a link is cut at each step of its way.
+    pauses = itertools.cycle(i / 1000 for i in range(2, 80, 6))
     deadline = time.monotonic() + 60 * SLOWNESS
-    while any(t.is_alive() for t in threads) and time.monotonic() < deadline:
-        for p in proxies:
-            p.reset_all()
-        threads[0].join(0.03)
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < deadline:
+            for p in proxies:
+                p.reset_all()
+            thread.join(next(pauses))
     for thread in threads:
         thread.join()
     assert troubles == [] and len(done) == writers
+    assert all(p.accepted > 10 for p in proxies)
     text = json.loads(server.client().get("session:n"))
     assert (text["n"], text["version"]) == (writers * rounds, writers * rounds + 1)
     by = [json.loads(e["state"])["by"] for _, e in server.client().xrange(AUDIT) if e["op"] == "update"]
