@@ -25,8 +25,8 @@ bool is_caller_size(size_t size) {
   return size >= kLeast && size <= kMost && size % alignof(T) == 0;
 }
 
-// Copies the caller's struct to `out`, with zeros for what an older struct lacks. `out` is set only
-// if the result is ok.
+// Copies the caller's struct to `out`, with zeros for members that an older struct lacks. `out` is
+// set only if the result is ok.
 template <class T>
 CallerStruct take_caller_struct(const T& given, T& out) {
   const size_t size = given.size;
@@ -41,8 +41,8 @@ CallerStruct take_caller_struct(const T& given, T& out) {
   return CallerStruct::ok;
 }
 
-// Copies as much of `known` as the caller's struct holds. What only a newer struct holds becomes
-// zero. The caller's `size` stays. False if that size is wrong.
+// Copies as much of `known` as the caller's struct holds. Members that only a newer struct has
+// become zero. The caller's `size` stays. False if that size is wrong.
 template <class T>
 bool give_caller_struct(const T& known, T& out) {
   const size_t size = out.size;

@@ -9,7 +9,7 @@ namespace nb {
 
 // Monotonic time: for intervals, deadlines and ages.
 using MonoTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
-// Wall time (UTC): only for what is written out. It may jump in either direction.
+// Wall time (UTC), only for timestamps. It may jump in either direction.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
 using Duration = std::chrono::nanoseconds;
 

@@ -14,7 +14,7 @@ constexpr std::string_view kCut = "...";
 std::string foreign_text(std::string_view bytes, size_t max_bytes) {
   std::string out;
   out.reserve(std::min(bytes.size(), max_bytes));
-  size_t fits = 0;  // so much can stay if "..." has to stand behind it
+  size_t fits = 0;  // this much can stay if "..." has to follow
   while (!bytes.empty()) {
     const Character c = first_character(bytes);
     const size_t taken = std::max<size_t>(c.bytes, 1);

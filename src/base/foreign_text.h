@@ -8,7 +8,7 @@
 
 namespace nb {
 
-// How long a foreign error text may be, where nothing else is said.
+// The default limit of a foreign error text.
 inline constexpr size_t kMaxForeignText = 512;
 
 // `bytes` as well-formed UTF-8 on one line, at most `max_bytes` long. A byte that is no UTF-8 and a
@@ -20,7 +20,7 @@ inline constexpr size_t kMaxForeignText = 512;
 std::string foreign_text(std::string_view bytes, size_t max_bytes = kMaxForeignText);
 
 // True if foreign_text() would replace the character `code`, which is valid. Inline, since
-// libnodebeat asks it too and takes nothing of std::string.
+// libnodebeat uses it too and takes nothing of std::string.
 constexpr bool is_unsafe_character(char32_t code) {
   if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
   // ARABIC LETTER MARK; LEFT-TO-RIGHT and RIGHT-TO-LEFT MARK; the separators of lines and

@@ -1,6 +1,6 @@
 // FNV-1a with 64 bits (Fowler, Noll, Vo: draft-eastlake-fnv). Two different texts have one hash
-// once in 2^64, unless somebody looks for such texts: where others choose the texts of a table, it
-// begins with a number of its own, which nobody else knows. Pure.
+// once in 2^64, unless an attacker searches for such texts. Where others choose the texts of a
+// table, the table begins with a secret number of its own. Pure.
 #pragma once
 
 #include <cstdint>

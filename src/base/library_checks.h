@@ -1,7 +1,7 @@
 // Included before every source of the rooms (meson.build). With _GLIBCXX_ASSERTIONS libstdc++
-// checks indexes, empty optionals and the like. Where a check fails, libstdc++ names file, line,
-// function and condition, which is a fifth more code. A trap instead is a fiftieth, ends the
-// program just the same, and waits for no reader. The next run tells of it ("signal ILL",
+// checks indexes, empty optionals and the like. For a failed check libstdc++ names file, line,
+// function and condition, which adds a fifth to the code. A trap instead adds a fiftieth, ends the
+// program in the same way, and waits for no reader. The next run reports it ("signal ILL",
 // nodebeatd(8)).
 #pragma once
 

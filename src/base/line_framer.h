@@ -20,7 +20,7 @@ class LineFramer {
   void feed(std::string_view bytes) { fed_ = bytes; }
   // The next line, without its newline; valid until the next call of any method. `too_long`: a
   // line, ended or not, has more than `limit` bytes. This is returned once for each such line, as
-  // soon as it is known. What next() returns afterwards is behind the line's newline.
+  // soon as it is known. The next result of next() is behind the line's newline.
   Step next(std::string_view& line);
   // Drops the unfinished line, with the bytes that still come up to its newline.
   void skip_line();

@@ -34,12 +34,12 @@ class LineOutput {
   LineOutput(int fd, std::string program, Way way);
   LineOutput(const LineOutput&) = delete;
   LineOutput& operator=(const LineOutput&) = delete;
-  // Gives the thread 200 ms for what it still has to write.
+  // Gives the thread 200 ms to write the rest.
   ~LineOutput();
 
   // Writes a line without newline; longer ones than kMaxLine are cut. Not thread-safe.
   void write(LogLevel level, std::string_view text);
-  // Lines that were lost since a line has last told their number.
+  // Lines that were lost since the last line that reported their number.
   uint64_t lost() const;
 
   static Way way_for(int fd);

@@ -46,13 +46,12 @@ class Log {
   [[gnu::format(printf, 3, 4)]] void every(LogLevel level, const char* format, ...) const;
 
   void set_threshold(LogLevel threshold) { threshold_ = threshold; }
-  // How many lines of one kind about one thing are written a minute; 0: all.
+  // How many lines of one kind about one subject are written a minute; 0: all.
   void set_lines_per_minute(uint64_t lines) { budget_.set_per_minute(lines); }
   bool enabled(LogLevel level) const { return sink_ != nullptr && level <= threshold_; }
 
-  // Logs how many lines were left out, for each share that has room again. So the number is told
-  // even if no further line of that kind comes. Call this once in a while, and with `all` at the
-  // end.
+  // Logs how many lines were left out, for each share that has room again. So the number is logged
+  // even if no further line of that kind comes. Call this at intervals, and with `all` at the end.
   void say_left_out(bool all = false) const;
 
  private:

@@ -45,8 +45,9 @@ LogBudget::Share& LogBudget::share_of(const char* kind, uint64_t about) {
   return share;
 }
 
-// Of too many shares the one that was asked longest ago goes. The shares of whole kinds stay: there
-// are no more of them than calls in the source, and they take over the counts of the others.
+// If there are too many shares, the one that was used longest ago is dropped. The shares of whole
+// kinds stay: there are no more of them than calls in the source, and they take over the counts of
+// the others.
 LogBudget::Share& LogBudget::make_room() {
   if (shares_.size() < kMaxShares) {
     shares_.push_back(Share{});

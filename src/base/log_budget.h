@@ -43,14 +43,14 @@ class LogLimit {
 
 class LogBudget {
  public:
-  // Lines of one kind about one thing, a minute. All lines of one kind together may be four times
+  // Lines of one kind about one subject, a minute. All lines of one kind together may be four times
   // as many.
   static constexpr uint64_t kDefaultPerMinute = 20;
   static constexpr uint64_t kAllTogether = 4;
   static constexpr size_t kMaxShares = 128;
   static constexpr size_t kSampleBytes = 96;
 
-  // The lines of one share that were left out since the last line that told their number.
+  // The lines of one share that were left out since the last line that reported their number.
   struct Share {
     const char* kind = nullptr;
     uint64_t about = 0;

@@ -1,6 +1,6 @@
 // The rule for names: of nodes, databases, probes and categories of errors. They are the tail of
-// keys and channels in Redis, and other programs take that tail for the name, so a name never holds
-// what could be mistaken.
+// keys and channels in Redis, and other programs take that tail for the name. So a name never holds
+// a character that could be misunderstood.
 #pragma once
 
 #include <algorithm>

@@ -10,7 +10,7 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-// What is longer is no name of ours.
+// A longer word is none of our names.
 constexpr size_t kLongest = 64;
 
 // Edit distance with swapped neighbours as one edit, without regard to case, '-' and '_' alike.
@@ -44,7 +44,7 @@ size_t distance(std::string_view a, std::string_view b) {
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   if (word.size() > kLongest) return {};
-  // A third of the word may be wrong, and no more than three letters.
+  // A third of the word may be wrong, but no more than three letters.
   size_t best = std::min<size_t>(3, std::max<size_t>(1, word.size() / 3)) + 1;
   std::string_view found;
   for (const std::string_view candidate : candidates) {

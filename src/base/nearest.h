@@ -6,7 +6,7 @@
 
 namespace nb {
 
-// The best of `candidates` if it is near enough to `word` to have been meant, else "".
+// The best of `candidates` if it is similar enough to `word`, else "".
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 }  // namespace nb

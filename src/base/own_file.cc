@@ -46,8 +46,8 @@ Result<std::string> read_own_file(const std::string& path, size_t limit) {
 
 Status replace_own_file(const std::string& path, std::string_view text) {
   const std::string draft = path + "~";
-  // A draft that is there was left by a run that was killed. Somebody else's file cannot be removed
-  // in a folder for everybody.
+  // A run that was killed may have left a draft. The file of another user cannot be removed in a
+  // folder for everybody.
   ::unlink(draft.c_str());
   {
     const Result<UniqueFd> fd = open_own_file(draft, O_WRONLY | O_CREAT | O_EXCL);

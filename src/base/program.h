@@ -1,4 +1,4 @@
-// What the programs do with their standard streams and their environment.
+// The programs' standard streams and environment.
 #pragma once
 
 #include <string>
@@ -6,13 +6,13 @@
 
 namespace nb {
 
-// A standard stream that is closed is the number of the next descriptor: log lines would go to a
-// server, and libuv aborts when it is to close one of the three. So each is opened, to /dev/null.
-// Before anything else is opened.
+// If a standard stream is closed, the next descriptor gets its number: log lines would go to a
+// server, and libuv aborts when it has to close one of the three. So this opens each closed one to
+// /dev/null. Call it before anything else is opened.
 void open_standard_streams();
 
-// On standard output. Returns an exit code: EX_OK, or EX_IOERR, for which it has told the reason on
-// standard error in the name of `program`.
+// Prints on standard output. Returns an exit code: EX_OK, or EX_IOERR after it has printed the
+// reason on standard error in the name of `program`.
 int print_all(const char* program, std::string_view text);
 
 // Empty if it is not set.

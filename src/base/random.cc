@@ -9,7 +9,7 @@ namespace nb {
 Random Random::from_system() {
   uint64_t seed = 0;
   if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
-    // Early boot: the pool is not ready. Time still tells agents apart well enough for jitter.
+    // Early boot: the pool is not ready. Time still distinguishes agents well enough for jitter.
     timespec ts{};
     clock_gettime(CLOCK_REALTIME, &ts);
     seed =

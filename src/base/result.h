@@ -10,7 +10,7 @@
 
 namespace nb {
 
-// The kinds of trouble that callers tell apart: each has an exit code.
+// The kinds of fault that callers distinguish: each has an exit code.
 enum class Fault : uint8_t {
   other,
   in_use,         // by another process
@@ -19,11 +19,11 @@ enum class Fault : uint8_t {
   no_space,       // or no inode, or over quota
   denied,         // by owner, mode or sandbox
   other_version,  // made for another version of nodebeat
-  blind,  // there was no permission, descriptor, memory or thread to look; this says nothing about
-          // what was to be looked at
+  // no permission, descriptor, memory or thread for the check: this says nothing about its target
+  blind,
 };
 
-// What went wrong, as a sentence that a person can act on: it names the thing and what would be
+// What went wrong, as a sentence that a person can act on: it names the subject and what would be
 // right. The message never contains a secret.
 struct Error {
   std::string message;
@@ -41,7 +41,7 @@ struct Error {
 // The kind of trouble of an errno that was met on the way to a file.
 Fault fault_of(int error_number);
 
-// True if an errno is about the caller and not about what the caller looks at (Fault::blind).
+// True if an errno is about the caller and not about the target of the call (Fault::blind).
 bool is_own_trouble(int error_number);
 
 // Nothing, or an Error on the heap. Most results are good, so the code that frees an error is one

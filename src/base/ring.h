@@ -26,8 +26,8 @@ class Ring {
     ++size_;
     return place;
   }
-  // Removes the oldest. What it holds is destroyed when its place is used again, so use this for
-  // plain values.
+  // Removes the oldest. Its value is destroyed when its place is used again, so use this for plain
+  // values.
   void pop_front() {
     first_ = (first_ + 1) & (items_.size() - 1);
     --size_;

@@ -1,5 +1,5 @@
-// RoomPause: how long to wait before looking again whether a client has read what waits for it:
-// briefly at first, and longer where a client never reads.
+// RoomPause: how long to wait before the next check whether a client has read its output: briefly
+// at first, and longer where a client never reads.
 #pragma once
 
 #include <algorithm>

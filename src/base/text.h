@@ -18,7 +18,7 @@ namespace nb {
 // True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, surrogates or > U+10FFFF).
 bool is_valid_utf8(std::string_view text);
 
-// Of ASCII: what moves a terminal's cursor or ends a line, NUL and DEL.
+// In ASCII: characters that move a terminal's cursor or end a line, NUL and DEL.
 inline bool is_control(char c) {
   return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
 }
@@ -32,9 +32,9 @@ struct Character {
   char32_t code = 0;
   size_t bytes = 0;  // 0: the text does not begin with a character of UTF-8
 };
-// What the text, which is not empty, begins with.
+// The first character of the text, which is not empty.
 Character first_character(std::string_view text);
-// Writes the character at `out`, as 1 to 4 bytes; returns what is behind it.
+// Writes the character at `out`, as 1 to 4 bytes; returns the end.
 char* put_character(char* out, char32_t code);
 
 // Whether both texts are the same. Where the compiler saves space the library's own comparison is

@@ -63,7 +63,7 @@ class TicketTable {
   }
 
  private:
-  // So many places are kept when all are free: a burst must not cost memory for ever.
+  // This many places are kept when all are free: a burst must not cost memory for ever.
   static constexpr size_t kKept = 128;
 
   struct Place {

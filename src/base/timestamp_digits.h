@@ -10,11 +10,12 @@ namespace nb {
 
 inline constexpr size_t kTimestampBytes = sizeof "0000-00-00T00:00:00.000000" - 1;
 
-// Writes "2026-11-20T14:03:07.123456", which is kTimestampBytes long, at `out`; returns what is
-// behind it. The year is 0 to 9999.
+// Writes "2026-11-20T14:03:07.123456", which is kTimestampBytes long, at `out`; returns the end.
+// The year is 0 to 9999.
 //
-// Digit by digit: there is one in each record and event, and printf would cost more than the rest.
-// Calendar arithmetic in the type, not gmtime: no locale, no time zone data, no static buffer.
+// Digit by digit: there is one timestamp in each record and event, and printf would cost more than
+// the rest. The calendar arithmetic is in the type, not in gmtime: no locale, no time zone data, no
+// static buffer.
 inline char* write_timestamp(WallTime time, char* out) {
   using namespace std::chrono;
   const auto put = [&out](int digits, unsigned value, char behind) {

@@ -1,4 +1,4 @@
-// Eight or sixteen bytes at a time: where the first byte of some kind stands among them.
+// Eight or sixteen bytes at a time: finds the first byte of some kind among them.
 #pragma once
 
 #include <bit>

@@ -8,13 +8,13 @@
 
 namespace nb::json {
 
-// The scan, and beyond it: no name twice in one object, at any level, and no number beyond a
-// double. One for many texts: what it allocates it uses again.
+// The scan, and two checks more: no name twice in one object, at any level, and no number beyond a
+// double. Use one guard for many texts: it reuses its memory.
 class Guard {
  public:
   Fault check(std::string_view text, const Limits& limits = {});
-  // The text that was just accepted. This and every view reached through it are void with the next
-  // check, as with the text; they are quicker than View::of(text), and say the same.
+  // The text that was just accepted. This view and every view reached through it are void with the
+  // next check, and with the text. They are quicker than View::of(text), with the same answers.
   View view() const;
 
  private:

@@ -12,12 +12,12 @@ namespace nb::json {
 // A value, or a member's name, which its value follows.
 struct Token {
   static constexpr uint8_t kEscaped = 1;  // a text that holds an escape
-  static constexpr uint8_t kSpaced = 2;   // a container with white space between what it holds
-  static constexpr uint8_t kClosed = 4;   // a container whose tokens are not here
+  static constexpr uint8_t kSpaced = 2;   // a container with white space between its elements
+  static constexpr uint8_t kClosed = 4;   // a container whose tokens are not in the index
 
   uint32_t from;  // where its bytes begin in the text; of a name, behind the quote
   uint32_t size;  // how many there are; of a name, without its quotes
-  uint16_t span;  // of these tokens, how many it is with all that it holds; itself is one
+  uint16_t span;  // the number of these tokens for this value, itself and its contents
   uint8_t flags;
 };
 

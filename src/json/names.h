@@ -1,5 +1,5 @@
-// NameStack: finds a name that stands twice in one object, while a scanner goes through a text.
-// Names are compared as what they stand for: "a" and "\u0061" are the same.
+// NameStack: finds a name that appears twice in one object, while a scanner reads a text. Names are
+// compared unescaped: "a" and "\u0061" are the same.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace nb::json {
 
 class NameStack {
  public:
-  // For a text of less than 4 GiB that outlives the scan. What was allocated is used again.
+  // For a text of less than 4 GiB that outlives the scan. The memory is used again.
   void begin(std::string_view text);
 
   void open() { marks_[depth_++] = static_cast<uint32_t>(names_.size()); }
@@ -24,7 +24,7 @@ class NameStack {
     if (escaped) {
       hash = hash_of_escaped(text_.substr(from, length));
     } else if (text_.size() - from >= sizeof(uint64_t)) {
-      // What stands behind a shorter name is cut off again.
+      // Bytes behind a shorter name are cut off again.
       uint64_t head = load_eight(text_.data() + from);
       if (length < sizeof head) head &= (uint64_t{1} << (8 * length)) - 1;
       hash = mix(head, length);
@@ -37,8 +37,8 @@ class NameStack {
     }
     names_.push_back({hash, static_cast<uint32_t>(from), static_cast<uint32_t>(length)});
   }
-  // The innermost object ends. Where its first repeated name stands, or npos. At most as many
-  // steps as sorting takes, whatever the names are.
+  // The innermost object ends. Returns the place of its first repeated name, or npos. Takes at most
+  // as many steps as sorting takes, whatever the names are.
   size_t close();
 
  private:
@@ -46,7 +46,7 @@ class NameStack {
     uint32_t hash;
     uint32_t from, length;
   };
-  // Of the first bytes and the length: enough to tell most names apart. Names that are made to
+  // Of the first bytes and the length: enough to distinguish most names. Names that are made to
   // collide cost comparisons, but no more of them than sorting does.
   static uint32_t mix(uint64_t head, size_t length) {
     return static_cast<uint32_t>(((head ^ length) * 0x9e3779b97f4a7c15u) >> 32);

@@ -94,12 +94,12 @@ int compare_escaped(std::string_view a, std::string_view b) {
 }
 
 bool equals_escaped(std::string_view escaped, std::string_view text) {
-  // Nearly always the first byte tells.
+  // Usually the first byte decides.
   if (!escaped.empty() && escaped.front() != '\\' && !text.starts_with(escaped.front())) {
     return false;
   }
   if (escaped == text) return text.find('\\') == text.npos;
-  if (escaped.size() <= text.size()) return false;  // an escape is longer than what it stands for
+  if (escaped.size() <= text.size()) return false;  // an escape is longer than its character
   Bytes bytes(escaped);
   for (const char c : text) {
     if (bytes.next() != static_cast<unsigned char>(c)) return false;

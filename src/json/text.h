@@ -11,13 +11,13 @@ namespace nb::json {
 // which are in `escaped`'s own text or in `buffer`. Bytes that are not escaped come one by one.
 std::string_view next_character(std::string_view& escaped, char (&buffer)[4]);
 
-// Appends the text that `escaped` stands for.
+// Appends the unescaped text of `escaped`.
 void append_unescaped(std::string_view escaped, std::string& out);
 
 // <0, 0 or >0: the order of the two texts' bytes, both escaped. Never allocates.
 int compare_escaped(std::string_view a, std::string_view b);
 
-// Whether `escaped` stands for `text`. Never allocates.
+// Whether `escaped` means `text`. Never allocates.
 bool equals_escaped(std::string_view escaped, std::string_view text);
 
 }  // namespace nb::json

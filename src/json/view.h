@@ -19,8 +19,8 @@ namespace nb::json {
 class Elements;
 class Members;
 
-// A value within a text that must outlive it. A missing value is a View too: every question to
-// it answers "no", so look-ups chain without checks between them.
+// A value within a text that must outlive it. A missing value is a View too: every question to it
+// answers "no", so look-ups can be chained without checks between them.
 class View {
  public:
   enum class Type : uint8_t { missing, null, boolean, number, string, array, object };
@@ -41,7 +41,7 @@ class View {
   std::string_view raw() const { return raw_; }
 
   std::optional<bool> boolean() const;
-  // The nearest double; what is too small for one is 0.
+  // The nearest double; 0 for a number that is too small.
   std::optional<double> number() const;
   // Only an exact whole number with |n| <= 2^53 - 1, judged by its digits: "1e3" and "1.0" are,
   // 9007199254740992 is not, though a double would hold it.
@@ -66,7 +66,7 @@ class View {
   explicit View(std::string_view raw, const Token* token = nullptr) : raw_(raw), token_(token) {}
 
   bool has(uint8_t flag) const { return token_ == nullptr || (token_->flags & flag) != 0; }
-  // What it holds has tokens too.
+  // Its contents have tokens too.
   bool is_indexed() const { return token_ != nullptr && (token_->flags & Token::kClosed) == 0; }
 
   std::string_view raw_;

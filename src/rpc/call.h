@@ -18,11 +18,12 @@
 namespace nb::rpc {
 
 using ClientId = uint64_t;  // never used twice; 0: the agent itself
-using Token = uint64_t;  // an answer that comes later; 0: nobody waits for it. Never the same twice
+// an answer that comes later; 0: no caller waits for it. Never the same twice
+using Token = uint64_t;
 
 struct Caller {
   ClientId client = 0;
-  uint32_t user = 0;  // whose program the client is
+  uint32_t user = 0;  // the user of the client's program
   Rights rights = Rights::all();
   ClientLimits* limits = nullptr;  // null: none
 };
@@ -101,7 +102,7 @@ class Call {
   std::string_view method;
   Origin origin = Origin::client;
   bool urgent = false;  // its event goes in the lane for such
-  bool stored = false;  // is answered when Redis has confirmed what it wrote,
+  bool stored = false;  // is answered when Redis has confirmed its data,
   Duration timeout{};   // or has not after so long
   MonoTime began{};     // when it came
 

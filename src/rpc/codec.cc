@@ -35,7 +35,7 @@ std::optional<Error> parse_call(json::View value, std::string& scratch, RawCall&
   json::View method;
   json::View id;
   std::optional<Error> error;
-  // All of it is looked at, also after a fault: the id may come last.
+  // All members are read, also after a fault: the id may come last.
   for (const json::Member& member : value.members()) {
     if (member.name_is("jsonrpc"sv)) {
       version = member.value;

@@ -20,7 +20,7 @@ struct RawCall {
   std::string_view id;      // as it was written; empty: a notification
 };
 
-// What stands around a result and its id, in a batch's array too: [{"jsonrpc":"2.0","id":7,
+// The text around a result and its id, in a batch's array too: [{"jsonrpc":"2.0","id":7,
 // "result":{}}]
 constexpr size_t kAroundResult = 35;
 constexpr size_t kMaxIdText = 256;   // bytes between the quotes, as written
@@ -30,7 +30,7 @@ constexpr size_t kMaxIdNumber = 64;  // bytes
 // `call.id` is the id to answer with, as far as it could be read, else empty.
 std::optional<Error> parse_call(json::View value, std::string& scratch, RawCall& call);
 
-// The longest result that fits into a line of so many bytes, whatever the id of its call.
+// The longest result that fits into a line of `line_bytes`, whatever the id of its call.
 size_t result_bytes(size_t line_bytes);
 
 // Each appends one object without a newline. An empty `raw_id` is written as null.

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kDefaultTimeoutMs = 2000;
 
 // The values of one call. check_params() sets those that the method takes; to set all would cost as
-// much as finding them does.
+// much as to find them.
 union Values {
   Values() {}
   json::View views[kMaxParams];
@@ -60,7 +60,7 @@ std::string_view Dispatcher::nearest(std::string_view name) const {
 
 void Dispatcher::dispatch(Call& call, json::View params) {
   const Found found = find(call.method);
-  // A goodbye must not be lost: what needs no right is not counted.
+  // A goodbye must not be lost: calls that need no right are not counted.
   if (call.who.limits != nullptr &&
       (found.method == nullptr || found.method->right != Right::none)) {
     const Duration wait = call.who.limits->calls.take(call.began);
@@ -93,7 +93,7 @@ void Dispatcher::run(const Found& found, Call& call, json::View params) {
   if (params.exists() && !params.is(json::View::Type::object)) {
     return call.refuse(invalid_params("params", "expected an object"));
   }
-  // A will waits for nobody.
+  // A will has no caller that waits.
   const bool may_wait = method.writes() && call.origin == Call::Origin::client;
   const size_t own = method.params.size() - (method.writes() ? kAckParams : 0);
   Values values;

@@ -25,11 +25,11 @@ class Dispatcher {
   // The call of a will, whose method has to be one that may be in a will. False: it is not.
   bool dispatch_will(Call& call, json::View params);
 
-  // Tells which socket gives a right, for the error of a caller without that right.
+  // Finds the socket that gives a right, for the error of a caller without that right.
   using SocketWith = Delegate<std::string_view(Right)>;
   void set_socket_with(SocketWith socket_with) { socket_with_ = socket_with; }
 
-  // Hears of each call of a client to a method that pushes, before it is carried out.
+  // Is called for each call of a client to a method that pushes, before the call is carried out.
   void set_on_push(Delegate<void(const Call&)> on_push) { on_push_ = on_push; }
 
   // "a, b and c"
@@ -52,7 +52,7 @@ class Dispatcher {
   std::vector<Table> tables_;
   SocketWith socket_with_;
   Delegate<void(const Call&)> on_push_;
-  Found last_;  // what was found last: calls of a method come many at a time
+  Found last_;  // the last method that was found: calls of one method often follow one another
 };
 
 }  // namespace nb::rpc

@@ -34,7 +34,7 @@ Error conflict(std::string_view words, std::optional<int64_t> expected, int64_t 
 Error conflict(std::string_view words);
 Error refused_key(std::string_view key, std::string_view words);
 Error queue_full(std::string_view words, size_t limit_bytes);
-// Likewise, and too_large, where the limit is a number of things: `limit` instead of `limit_bytes`.
+// Likewise, and too_large, where the limit is a count: `limit` instead of `limit_bytes`.
 Error too_many(std::string_view words, size_t limit);
 Error too_many_fields(std::string_view words, size_t limit);
 Error not_stored(std::string_view words, std::string_view link);
@@ -47,15 +47,15 @@ Error wrong_type(std::string_view words, std::string_view type);
 Error forbidden(std::string_view words);
 // A call needs `right`, which its socket does not give. `socket` gives it; empty: none is known.
 Error forbidden(std::string_view method, Right right, std::string_view socket);
-// More `what` ("calls", "events") than the client may have a second.
+// More `what` ("calls", "events") than the client may make in a second.
 Error rate_limited(std::string_view what, Duration retry_after);
 Error dropped(std::string_view words);
 Error dropped(std::string_view words, uint64_t count);
 Error in_doubt(std::string_view words, std::string_view redis_words);
-// `stored` is told whole where it has so much room as JSON, else its beginning.
+// `stored` is repeated whole where it has so much room as JSON, else its beginning.
 Error corrupt(std::string_view words, std::string_view stored, size_t room);
 
-// What a client may have made up is told back in part only, so that no error is a long one.
+// A client's own text is repeated in part only, so that no error is long.
 inline constexpr size_t kMaxEcho = 512;
 // The beginning of such a text, in quotes.
 std::string quoted(std::string_view text);
@@ -64,7 +64,7 @@ std::string quoted(std::string_view text);
 // question, and before the words.
 void add_place(Error& error, std::string_view place);
 
-// Of notifications that were refused alike: how many, since the client was last told.
+// For notifications that were refused alike: their number since the client was last told.
 void add_count(Error& error, uint64_t count);
 
 inline constexpr int kForbidden = -32011;

@@ -14,15 +14,15 @@ namespace nb::rpc {
 constexpr size_t kLineBytes = 64 * 1024;
 // [socket] max_line cannot be less: a line of this size may be sent before the limits are known.
 constexpr size_t kLeastLineBytes = 4 * 1024;
-// The most that a client can ask for (max_line_bytes), and that [socket] max_line can be.
+// The largest value that a client can ask for (max_line_bytes), and of [socket] max_line.
 constexpr size_t kMostLineBytes = 1024 * 1024;
-// What an event has in its line besides the message: names, its channel and a pattern.
+// The parts of an event's line besides the message: names, its channel and a pattern.
 constexpr size_t kEnvelopeBytes = 2 * 1024;
 
 constexpr size_t kBatchCalls = 256;    // in one batch
 constexpr size_t kWaitingCalls = 256;  // of one client, not yet answered
 constexpr size_t kSubscriptions = 64;  // of one client
-// Of all patterns of one client (base/glob.h, glob_cost()): so much may what others publish cost.
+// For all patterns of one client (base/glob.h, glob_cost()): the cost of matching others' events.
 constexpr size_t kPatternCost = 1024;
 constexpr size_t kWillCalls = 8;
 // Of deadline_ms in client.hello (PROTOCOL.md, 3.1.6).

@@ -1,5 +1,5 @@
-// Checking the params of a call against a table, before anything of it is accepted. The error names
-// the member, and says what would be right.
+// Checks the params of a call against a table, before any of it is carried out. The error names the
+// member, and says what would be right.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,8 @@ struct Param {
   int64_t max = 0;
 };
 
-// Sets values[i] to the member specs[i]->name of `params`, which is an object or missing; what is
-// not there is a missing value. Members that `specs` does not have are refused.
+// Sets values[i] to the member specs[i]->name of `params`, which is an object or missing. An absent
+// member is a missing value. Members that `specs` does not have are refused.
 std::optional<Error> check_params(json::View params, std::span<const Param* const> specs,
                                   std::span<json::View> values);
 

@@ -1,4 +1,4 @@
-// What a caller may do. Each method names the right that it needs (method.h), and a socket gives
+// The rights of a caller. Each method names the right that it needs (method.h), and a socket gives
 // its clients some of them. Pure.
 #pragma once
 

@@ -1,6 +1,6 @@
-// TokenBucket: how much of something one client may do a second. A full bucket holds one second's
-// worth, so a client that was silent may do that much at once. The bucket is one moment: the time
-// at which it is full again. Pure; the caller says what time it is.
+// TokenBucket: how often one client may do something in a second. A full bucket holds one second's
+// worth, so a client that was silent may use that much at once. The bucket is one point in time:
+// when it is full again. Pure; the caller passes the time.
 #pragma once
 
 #include <algorithm>

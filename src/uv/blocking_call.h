@@ -2,8 +2,8 @@
 // thread of its own and tells the loop when it is done.
 //
 // libuv's thread pool cannot do this: a running uv_getaddrinfo cannot be cancelled and keeps the
-// loop from closing, a hung call takes one of four threads that all loops of the process share,
-// and the threads stay for ever. Here the thread ends with the call, and the owner may walk away.
+// loop from closing, a hung call takes one of four threads that all loops of the process share, and
+// the threads stay for ever. Here the thread ends with the call, and the owner may abandon it.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +31,8 @@ class BlockingCall {
   // error if the system has no thread to give is Fault::blind. Only when not running().
   Status start(std::function<void()> work, size_t stack_bytes = kStackBytes);
 
-  // Walks away from a call that is still running: on_done will not come, the thread ends when the
-  // call returns and frees what it holds. A new call may be started.
+  // Abandons a call that is still running: on_done will not come. The thread ends when the call
+  // returns, and frees its data. A new call may be started.
   void abandon();
 
   bool running() const { return shared_ != nullptr; }

@@ -106,7 +106,7 @@ void Dialer::try_next() {
     if (rc == 0) {
       ++pending_;
       const Duration left = deadline_.due() - loop_.now();
-      const auto turns = static_cast<int>(addresses_.size() - next_) + 1;  // this one's included
+      const auto turns = static_cast<int>(addresses_.size() - next_) + 1;  // including this one
       if (turns > 1) head_start_.start(std::min(kHeadStart, left / turns));
       return;
     }

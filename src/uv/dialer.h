@@ -25,18 +25,18 @@ class Dialer {
   using Answer = Result<std::unique_ptr<Stream>>;
 
   // The answer comes exactly once for each start(), never before start() has returned, and may
-  // destroy the dialer. `on_stage`, where given, hears of the step from resolving to connecting,
-  // and may cancel.
+  // destroy the dialer. `on_stage`, if given, is called between resolving and connecting, and may
+  // cancel.
   Dialer(Loop& loop, Delegate<void(Answer&)> on_answer, Delegate<void(DialStage)> on_stage = {},
          LookUp look_up = &uv::look_up, ConnectPath connect_path = &uv::connect_path);
   ~Dialer();
 
-  // Only when not dialling(). The deadline covers the look-up too. An error names the target, what
-  // was tried last and the system's reason; it is Fault::blind if nothing was learned of the
-  // target: the name or the path could not be looked up, or there was no permission, descriptor or
-  // port to try with.
+  // Only when not dialling(). The deadline covers the look-up too. An error names the target, the
+  // last attempt and the system's reason. It is Fault::blind if the dialer learned nothing about
+  // the target: the name or the path could not be looked up, or there was no permission, descriptor
+  // or port for an attempt.
   void start(const Target& target, Duration deadline);
-  // Gives up silently: no answer comes. A look-up that hangs is waited for by the next start().
+  // Gives up silently: no answer comes. The next start() waits for a look-up that hangs.
   void cancel();
   bool dialling() const { return dialling_; }
   // The host name is still being looked up.
@@ -65,8 +65,8 @@ class Dialer {
   size_t pending_ = 0;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::string last_failure_;
-  bool blind_ = true;            // no attempt has told anything of the target
-  std::optional<Error> failed_;  // to be said once start() has returned
+  bool blind_ = true;            // no attempt has learned anything about the target
+  std::optional<Error> failed_;  // to be reported once start() has returned
   Resolver resolver_;
   PathConnector path_;
   Timer head_start_;

@@ -1,5 +1,5 @@
 // PathConnector: the path of a Unix socket -> a connected descriptor, never on the loop's thread:
-// connect() looks the path up, and a file server that has gone keeps the caller waiting for ever.
+// connect() looks up the path, and a file server that has gone keeps the caller waiting for ever.
 // While one connect() hangs there is no second one.
 #pragma once
 
@@ -26,8 +26,8 @@ class PathConnector {
   // The answer comes on a later turn; there is no deadline here. Only one at a time. The error if
   // the system has no thread to give is Fault::blind.
   Status start(const std::string& path);
-  // Nobody waits any more: no answer comes, and start() may be called again. If it is for the same
-  // path, the answer of a connect() that still runs is its answer.
+  // The caller no longer waits: no answer comes, and start() may be called again. If it is for the
+  // same path, the answer of a connect() that still runs is its answer.
   void abandon() { wanted_ = false; }
   // An answer is still to come.
   bool waiting() const { return wanted_; }

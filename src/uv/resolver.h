@@ -1,6 +1,6 @@
-// Resolver: host name -> addresses, never on the loop's thread, anew at each call: the network
-// mode, and with it /etc/resolv.conf, may change under the agent. While a look-up hangs there is no
-// second one.
+// Resolver: host name -> addresses, never on the loop's thread. Each call looks up again, since the
+// network, and with it /etc/resolv.conf, may change under the agent. While a look-up hangs there is
+// no second one.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ namespace nb::uv {
 
 using Addresses = std::vector<sockaddr_storage>;
 
-// What resolve() on a thread of its own calls; a test puts a slow or scripted one in its place.
+// The function that resolve() calls on a thread of its own; a test passes a slow or scripted one.
 using LookUp = Result<Addresses> (*)(const std::string& host, int port);
 
 // getaddrinfo(3) with AI_ADDRCONFIG, TCP, families interleaved as RFC 8305 section 4 asks.
@@ -29,8 +29,8 @@ class Resolver {
   // A numeric address is answered before this returns and needs no thread. Otherwise the answer
   // comes when the system gives one; there is no deadline here. Only one at a time.
   void start(const std::string& host, int port);
-  // Nobody waits any more: no answer comes, and start() may be called again. If it is for the same
-  // name, the answer of a look-up that still runs is its answer.
+  // The caller no longer waits: no answer comes, and start() may be called again. If it is for the
+  // same name, the answer of a look-up that still runs is its answer.
   void abandon() { wanted_ = false; }
 
  private:

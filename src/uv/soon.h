@@ -13,7 +13,7 @@ namespace nb::uv {
 
 class Soon {
  public:
-  // `last` is called behind all others, in the same turn: what they bring goes along.
+  // `last` is called behind all others, in the same turn, so it also sends their work.
   enum class Place : uint8_t { among_others, last };
 
   Soon(Loop& loop, Delegate<void()> on_turn, Place place = Place::among_others);

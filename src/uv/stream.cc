@@ -11,7 +11,7 @@ struct Stream::ConnectRequest {
   uv_connect_t raw{};
 };
 
-// Owns its bytes until the kernel has them, also when the stream has gone by then.
+// Owns its bytes until the kernel has taken them, also if the stream has gone by then.
 struct Stream::WriteRequest {
   uv_write_t raw{};
   std::string bytes;

@@ -62,7 +62,7 @@ class Stream {
 
   Loop& loop_;
   Events events_;
-  // Which of the two it is, is settled by connect_tcp() or open_unix().
+  // connect_tcp() or open_unix() decides which of the two is used.
   Handle<uv_tcp_t> tcp_;
   Handle<uv_pipe_t> pipe_;
 };

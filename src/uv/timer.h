@@ -1,8 +1,8 @@
 // Timer: calls back once after a delay on the loop's clock.
 //
 // A timer that is much too late, because the process was stopped or the loop was busy, lets the
-// loop look at its sockets first: the answer that a timeout guards may have come in time and not
-// been read yet.
+// loop read its sockets first: the answer that a timeout guards may have come in time and not been
+// read yet.
 #pragma once
 
 #include <cstdint>
