@@ -1,4 +1,4 @@
-// What a reload changes, and how much of it a running agent can take over.
+// What a reload changes, and how much of it a running agent can apply.
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ namespace nb::config {
 std::vector<std::string> changed_keys(const Config& before, const Config& after);
 
 // True for a key, as changed_keys() names it, that takes effect only at the next start: the node's
-// name, the socket, the databases, who may watch.
+// name, the socket, the databases, the permission to watch.
 bool needs_restart(std::string_view key);
 
-// Moves what needs a restart from `running`, which is over, into `next`, so that this can take its
-// place.
+// Moves the values that need a restart from `running`, which is over, into `next`, so that `next`
+// can replace it.
 void keep_until_restart(Config& running, Config& next);
 
 }  // namespace nb::config

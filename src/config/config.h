@@ -1,6 +1,6 @@
-// Config: everything that the agent was told, checked, in one value that no longer changes. A
-// reload loads a new Config and swaps it in as a whole (load.h); changes.h says which of its keys
-// the running agent can take over. Durations are std::chrono, sizes are bytes.
+// Config: all settings of the agent, checked, in one value that never changes. A reload loads a new
+// Config and swaps it in as a whole (load.h); changes.h says which of its keys the running agent
+// can apply. Durations are std::chrono, sizes are bytes.
 //
 // The members have no defaults here. The defaults, ranges and documentation of all keys are the
 // table in key_table.h, and default_config() is made from it.
@@ -76,7 +76,7 @@ struct WatchConfig {
 };
 
 struct RedisConfig {
-  // What the link connects to: from url, with the user and the password that won (secrets.h).
+  // The address of the link: from url, with the user and the password that won (secrets.h).
   RedisAddress address;
   std::string url;  // with the password masked: for people, never for a connection
 
@@ -123,7 +123,7 @@ struct SocketConfig {
   std::vector<std::string> rights;  // at least one
   uint64_t calls_per_second = 0;    // of one client; 0: no limit
   uint64_t events_per_second = 0;   // likewise
-  bool is_view = false;             // the one that nobody has asked for (load.h)
+  bool is_view = false;             // not in the configuration: it is there by default (load.h)
 
   bool operator==(const SocketConfig&) const = default;
 };
@@ -181,7 +181,7 @@ struct ProbeConfig {
   Duration timeout{};  // at most the interval
   uint64_t up_after = 0;
   uint64_t down_after = 0;
-  // Only what the type asks for is set.
+  // Only the members of the type are set.
   HttpUrl url;                             // mcp, http
   std::string host;                        // mcp, http: the Host header; empty: the url's
   McpEra era{};                            // mcp

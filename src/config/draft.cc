@@ -84,7 +84,7 @@ std::string Draft::text_of(Place place) const {
 Error Draft::all_errors() const {
   Error all{{}, fault};
   size_t count = 0;
-  // Some are found later than others that stand behind them; there are few.
+  // Some errors are found later than others that are behind them in the file; there are few.
   for (int place = -1; count < kMaxErrors && count < errors.size();) {
     int next = INT_MAX;
     for (const Finding& one : errors) {

@@ -1,4 +1,4 @@
-// Draft: a Config in the making, and what was found wrong with it so far.
+// Draft: a Config in the making, and the mistakes that were found so far.
 #pragma once
 
 #include <climits>
@@ -18,7 +18,7 @@ struct Place {
   Place(const char* place_name) : name(place_name) {}
   explicit Place(int line_number) : line(line_number) {}
 
-  int line = INT_MAX;  // what isn't in the file comes after what is
+  int line = INT_MAX;  // mistakes that are not in the file come after the others
   std::string_view name;
 };
 
@@ -74,8 +74,8 @@ void read_section(Draft& draft, const std::string& section, const Value& table);
 
 // All [[socket]] tables into draft.loaded.config (sockets.cc).
 void read_sockets(Draft& draft, const Value& tables);
-// What has to hold between sockets, and the socket that nobody has asked for: one with which one
-// can only read, beside the first, unless [[socket]] says which there are.
+// Rules between sockets, and the default second socket: a socket for reading only, beside the
+// first, unless [[socket]] lists the sockets.
 void settle_sockets(Draft& draft);
 
 // One [[probe]] table into draft.loaded.config.probes (probes.cc).

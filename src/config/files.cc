@@ -30,7 +30,7 @@ Result<std::vector<std::string>> files_of(const std::string& file, bool required
   const std::string folder = folder_beside(file);
   DIR* entries = ::opendir(folder.c_str());
   const int fault = entries == nullptr ? errno : 0;
-  // Where a part of the way is no folder, the file is missing as well; that is told below.
+  // If a part of the path is no folder, the file is missing as well; that is reported below.
   if (fault != 0 && !is_missing(folder)) {
     return make_error("%s: %s", folder.c_str(), std::strerror(fault));
   }

@@ -37,7 +37,7 @@ struct Field {
   void* at;
 };
 
-// What a text, or each text of a list, has to look like (rules.h).
+// The form of a text, or of each text of a list (rules.h).
 enum class Rule : uint8_t {
   none,
   name,
@@ -60,11 +60,11 @@ struct Key {
   Field::Type type;
   uint16_t offset;  // of the member in a ProbeConfig for a key of [[probe]], else in a Config
   Rule rule = Rule::none;
-  uint8_t probe_types = 0;  // bits 1 << ProbeType: whose key this is; 0: everybody's
+  uint8_t probe_types = 0;  // bits 1 << ProbeType: the probes that have this key; 0: all
   bool secret = false;
   bool needs_restart = false;
   const char* fallback = "";  // the default, as in the environment; "" where there is none
-  // "100ms..1h" for what has a range, "auto|none" for a choice (in the order of its enum).
+  // "100ms..1h" for a range, "auto|none" for a choice (in the order of its enum).
   const char* allowed = "";
   const char* doc = nullptr;        // only where the reference is made (key_table.h)
   const char* example = nullptr;    // shown in the reference where there is no default

@@ -222,7 +222,7 @@ void resolve_node(Draft& draft) {
   draft.loaded.config.node.name = std::move(name);
 }
 
-// The place that an error about two keys names: that of the key which somebody set.
+// The place that an error about two keys names: that of the key which is set.
 const Key& set_one(Draft& draft, const Key& first, const Key& second) {
   return draft.origin(first).level == Level::fallback ? second : first;
 }

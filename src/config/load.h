@@ -1,8 +1,8 @@
 // Makes the Config: defaults, then the file, the files of its folder (files.h), the environment and
-// flags, each over the one before; then the secrets, and what has to hold between keys.
+// flags, each over the one before; then the secrets, and the rules between keys.
 //
-// The caller hands in everything, except for these files and the files with secrets. With any
-// error there is no Config at all. The error has one line for each mistake.
+// The caller passes everything, except for these files and the files with secrets. With any error
+// there is no Config at all. The error has one line for each mistake.
 #pragma once
 
 #include <optional>
@@ -23,8 +23,8 @@ struct Flags {
 };
 
 struct Sources {
-  // The file to read. NODEBEAT_CONFIG replaces it unless `file_required` (somebody asked for it by
-  // a flag). It may be missing, but not unreadable, if it isn't required or its folder is there.
+  // The file to read. NODEBEAT_CONFIG replaces it unless `file_required` (a flag has named it). It
+  // may be missing, but not unreadable, if it isn't required or its folder is there.
   std::optional<std::string> file;
   bool file_required = false;
   // Instead of all files' content; `file` is then only its name in messages.
@@ -54,7 +54,7 @@ struct GroupReadable {
 struct Loaded {
   Config config;
   std::vector<std::string> warnings;
-  std::vector<std::string> files;           // what was read, in that order; empty: there is none
+  std::vector<std::string> files;           // the files that were read, in that order; empty: none
   std::vector<Origin> origins;              // by the index of the key (keys.h)
   std::vector<std::string> probe_origins;   // by the index in config.probes
   std::vector<std::string> socket_origins;  // by the index in config.more_sockets

@@ -26,7 +26,7 @@ void add_line(std::string& out, std::string line, const std::string& from) {
   out += line + "  # from " + (is_valid_utf8(comment) ? comment : "?") + "\n";
 }
 
-// So that what is printed gives the same sockets again: the view comes with [socket] only.
+// So that the printed text gives the same sockets again: the view comes with [socket] only.
 void add_socket_header(std::string& out, const Config& config) {
   const bool view = !config.more_sockets.empty() && config.more_sockets.front().is_view;
   out += view || config.socket.path.empty() ? "\n[socket]\n" : "\n[[socket]]\n";

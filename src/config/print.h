@@ -7,8 +7,8 @@
 
 namespace nb::config {
 
-// TOML that gives the same configuration again, but for the passwords, which show as ***; after
-// each value stands where it came from: `interval = "5s"  # from default`.
+// TOML that gives the same configuration again, except the passwords, which show as ***. The origin
+// follows each value: `interval = "5s"  # from default`.
 std::string print(const Loaded& loaded);
 
 // Every key with its documentation, its unit or range, its environment variable, and its default,

@@ -1,5 +1,4 @@
-// [[probe]]: keys that belong to every probe, keys that belong to its type, and what has to hold
-// between them.
+// [[probe]]: keys that belong to every probe, keys that belong to its type, and rules between them.
 #include <algorithm>
 
 #include "base/text.h"

@@ -65,7 +65,7 @@ Error bad_percent(const char* where) {
 
 Status read_credentials(std::string_view text, RedisAddress& address) {
   const size_t colon = text.find(':');
-  // "h?password=a@b" has no user: what is before the '@' is a host and its parameters.
+  // "h?password=a@b" has no user: the part before the '@' is a host and its parameters.
   if (text.substr(0, colon).find('?') != std::string_view::npos) {
     return make_error("after '?' write %%40 for '@', and in a user %%3F for '?'");
   }
@@ -78,7 +78,7 @@ Status read_credentials(std::string_view text, RedisAddress& address) {
   return {};
 }
 
-// --- what stands behind '?' ---
+// --- the part behind '?' ---
 
 enum class Use : uint8_t {
   database,
@@ -87,7 +87,7 @@ enum class Use : uint8_t {
   protocol,  // 2 or 3: the agent speaks RESP2, which a server of either understands
   none,      // concerns the inside of another client only
   elsewhere,
-  tls,  // whose value may be that none is wanted
+  tls,  // whose value may be that no TLS is wanted
 };
 
 // The parameters of redis-py's, go-redis' and Lettuce's URLs.
@@ -302,7 +302,7 @@ std::string masked_url(const RedisAddress& address) {
     url += '@';
   }
   if (address.is_unix()) {
-    // The slashes stay as they are; and what only a URL would take for something else does not.
+    // The slashes stay unescaped, and so do characters that only a URL would misunderstand.
     for (const char c : address.unix_path) {
       const bool plain = c > ' ' && c != '%' && c != '?' && c != '#' && c != 0x7f;
       url += plain || static_cast<unsigned char>(c) >= 0x80 ? std::string(1, c)

@@ -1,13 +1,13 @@
 // Redis URLs:
-//   redis://[user[:password]@]host[:port][/db][?parameter=value&...]
-//   unix://[user[:password]@]/path/to.sock[?parameter=value&...]
-// An IPv6 address stands in brackets; user, password, path and values may be percent-encoded. The
-// agent and nodebeatctl read them by this. Pure.
+//      redis://[user[:password]@]host[:port][/db][?parameter=value&...]
+//      unix://[user[:password]@]/path/to.sock[?parameter=value&...] An IPv6 address is in brackets;
+//      user, password, path and values may be percent-encoded. The agent and nodebeatctl use this
+//      parser. Pure.
 //
-// Parameters are those of other programs' URLs for the same Redis: db, username, password and
-// protocol are taken; what concerns the inside of another client has no effect; what the agent has
-// a key of its own for is named in a remark; TLS, unless the value says that none is wanted, and
-// what is unknown is an error.
+// Parameters are those of other programs' URLs for the same Redis. db, username, password and
+// protocol are accepted. A parameter for the inside of another client has no effect. A parameter
+// for which the agent has a key of its own is named in a remark. TLS is an error, unless the value
+// says that none is wanted, and so is an unknown parameter.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace nb::config {
 
 inline constexpr int kMaxDatabase = 16383;
 
-// Where a Redis is and as whom to speak to it. Either `unix_path` or `host` and `port` are set.
+// The address of a Redis and its user. Either `unix_path` or `host` and `port` are set.
 struct RedisAddress {
   std::string host;
   uint16_t port = 0;

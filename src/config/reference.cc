@@ -15,7 +15,7 @@ std::string replaced(std::string text, std::string_view what, std::string_view b
   return text;
 }
 
-// "Duration, 100ms to 1h": what kind of value the key wants.
+// "Duration, 100ms to 1h": the kind of value of the key.
 std::string kind_text(const Key& key, Field::Type type) {
   const std::string range = replaced(key.allowed, "..", " to ");
   switch (type) {

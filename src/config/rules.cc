@@ -49,9 +49,9 @@ Status check_name(std::string_view name) {
   return {};
 }
 
-// No prefix begins with another one, or each cell would see what belongs to the other. Nothing in
-// it has a meaning in a pattern or an ACL. Braces, which make a hash tag for Redis Cluster, are
-// around all of the name, so that all keys of a cell are in one slot.
+// No prefix begins with another one, or each cell would see the keys of the other. Nothing in it
+// has a meaning in a pattern or an ACL. Braces, which make a hash tag for Redis Cluster, are around
+// the whole name, so that all keys of a cell are in one slot.
 Status check_prefix(std::string_view prefix) {
   std::string_view name = prefix;
   if (name.ends_with(':')) name.remove_suffix(1);

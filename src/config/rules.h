@@ -1,4 +1,4 @@
-// What names, paths and the like may look like. Pure; each answers with what is allowed.
+// The rules for names, paths and the like. Pure; each answers with the allowed form.
 #pragma once
 
 #include <string_view>
@@ -12,11 +12,11 @@ namespace nb::config {
 // part of Redis keys, channels and patterns, so ':', spaces and glob characters have no place.
 Status check_name(std::string_view name);
 
-// What the keys and channels of a cell begin with in Redis: a name and ':', or the name in braces
-// and ':'.
+// The beginning of a cell's keys and channels in Redis: a name and ':', or the name in braces and
+// ':'.
 Status check_prefix(std::string_view prefix);
 
-// The check that `rule` stands for; an optional path or group may be empty.
+// The check for `rule`; an optional path or group may be empty.
 Status check_text(Rule rule, std::string_view text);
 
 }  // namespace nb::config

@@ -41,7 +41,7 @@ std::string read_password(Draft& draft, const std::string& path, const std::stri
   if ((*file)->others_may_read) {
     draft.warning(where, "%s holds a password and may be read by every user of this host",
                   path.c_str());
-  } else if ((*file)->group) {  // what everybody may read is told once
+  } else if ((*file)->group) {  // a file that everybody may read is reported once
     draft.loaded.group_readable.push_back({path, *(*file)->group});
   }
   const std::string doubt = doubt_about(*password);
@@ -56,8 +56,8 @@ std::string credential_path(const Draft& draft) {
   return {};
 }
 
-// Where a password may stand: in a text, or in the file that `path` names. Each view lives as long
-// as the Draft and the URL.
+// A place for a password: a text, or the file that `path` names. Each view lives as long as the
+// Draft and the URL.
 struct Candidate {
   Level level = Level::fallback;
   int rank = 0;  // among places of one level, the higher wins

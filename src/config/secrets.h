@@ -18,7 +18,7 @@ namespace nb::config {
 struct SecretFile {
   std::string text;
   bool others_may_read = false;
-  std::optional<uint32_t> group;  // whose members may read it
+  std::optional<uint32_t> group;  // its members may read the file
 };
 
 // Nothing if the file does not exist.
@@ -28,7 +28,7 @@ Result<std::optional<SecretFile>> read_secret_file(const std::string& path);
 // The password in the text of a file: without its one final newline. Empty, or of several lines, it
 // is an error, which does not repeat it.
 Result<std::string> password_from(std::string_view text);
-// What looks like a mistake in a password from a file, or "": quotes or blanks around it.
+// A likely mistake in a password from a file, or "": quotes or blanks around it.
 std::string doubt_about(std::string_view password);
 
 }  // namespace nb::config

@@ -1,5 +1,5 @@
-// [[socket]], and the socket that is there without it. The first [[socket]] is what [socket] is:
-// its keys have origins, and the environment and --socket go over them.
+// [[socket]], and the default second socket. The first [[socket]] is the same as [socket]: its keys
+// have origins, and the environment and --socket override them.
 #include "base/text.h"
 #include "config/assign.h"
 #include "config/draft.h"
@@ -85,7 +85,7 @@ void add_view(Draft& draft) {
   draft.loaded.socket_origins.push_back("default");
 }
 
-// A list of sockets takes the place of what the files before have said of sockets.
+// A list of sockets replaces everything that the files before have said about sockets.
 void forget_sockets(Draft& draft) {
   draft.loaded.config.socket = SocketConfig();
   set_defaults(draft.loaded.config.socket);

@@ -1,4 +1,4 @@
-// What somebody probably meant by a name that doesn't exist. Pure.
+// What a user probably meant by an unknown name. Pure.
 #pragma once
 
 #include <string>

@@ -156,8 +156,8 @@ bool TomlReader::read_inline_table(Value& table, int depth) {
   return scanner_.take('}') || scanner_.expected("',' or '}' on the line of the '{'");
 }
 
-// Reads a key; the value of that name in the table, which is made if it is not there. Null after a
-// mistake.
+// Reads a key; returns the value of that name in the table, which is made if it is missing. Null
+// after a mistake.
 Value* TomlReader::read_member(Value& table, int depth) {
   key_.clear();
   key_place_ = scanner_.place();

@@ -9,9 +9,9 @@
 
 namespace nb::config {
 
-// The document's root table. `name` stands before line and column in an error: "nodebeat.toml:3:7:
-// ...". The error repeats names of keys, single characters, and fractions that no double holds:
-// what stands there without its quotes may be a password.
+// The document's root table. In an error, `name` comes before line and column: "nodebeat.toml:3:7:
+// ...". The error repeats names of keys, single characters, and fractions that no double holds. It
+// repeats no other text, since a text without its quotes may be a password.
 Result<Value> parse_toml(std::string_view text, const std::string& name);
 
 }  // namespace nb::config

@@ -1,4 +1,4 @@
-// What TOML writes without quotes: numbers, true and false, dates.
+// TOML values without quotes: numbers, true and false, dates.
 #include <charconv>
 #include <cmath>
 
@@ -21,7 +21,7 @@ bool read_whole(std::string_view digits, int base, int64_t& out) {
   return std::from_chars(digits.data(), end, out, base).ec == std::errc{};
 }
 
-// Not if it is too large, nor if it is so small that only 0 is left of it.
+// False if it is too large, or so small that only 0 would be left.
 bool read_fraction(std::string_view digits, double& out) {
   out = nearest_double(digits);
   const std::string_view mantissa = digits.substr(0, digits.find('e'));
@@ -62,7 +62,7 @@ bool TomlScanner::read_scalar(Value& value) {
 }
 
 // "1979-05-27", "07:32:00.5", both with "T" or a blank between them, and perhaps "Z" or "+01:00" at
-// the end. No key takes one, so nobody asks whether the calendar has that day.
+// the end. No key takes a date, so it is not checked against the calendar.
 bool TomlScanner::read_date() {
   const bool has_day = take_form("0000-00-00");
   constexpr std::string_view kTime = "00:00:00";
@@ -77,7 +77,7 @@ bool TomlScanner::read_date() {
   return true;
 }
 
-// Takes what looks like `form`, where 0 stands for any digit.
+// Takes text of the form `form`, where 0 means any digit.
 bool TomlScanner::take_form(std::string_view form) {
   for (size_t i = 0; i < form.size(); ++i) {
     if (form[i] == '0' ? !is_digit(peek(i), 10) : form[i] != peek(i)) return false;
@@ -86,7 +86,7 @@ bool TomlScanner::take_form(std::string_view form) {
   return true;
 }
 
-// Appends them without the underscores that stand between digits.
+// Appends the digits without the underscores between them.
 bool TomlScanner::read_digits(int base, std::string& digits) {
   if (!is_digit(peek(), base)) {
     return fail("expected a digit of base %d, saw %s", base, seen().c_str());

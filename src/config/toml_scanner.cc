@@ -110,7 +110,7 @@ bool TomlScanner::read_text(std::string& text, bool may_have_lines) {
   }
 }
 
-// What stands behind a backslash.
+// The part behind a backslash.
 bool TomlScanner::read_escape(std::string& text, bool may_have_lines) {
   constexpr std::string_view kNames = "btnfr\"\\";
   constexpr std::string_view kCharacters = "\b\t\n\f\r\"\\";

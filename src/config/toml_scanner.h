@@ -1,7 +1,8 @@
-// TomlScanner: the words of a TOML document, from front to back: keys, texts, numbers, and what
-// stands between them. What tables they make is toml.cc's.
+// TomlScanner: reads the words of a TOML document, from front to back: keys, texts, numbers, and
+// the characters between them. toml.cc makes tables of them.
 //
-// What returns bool is false after a mistake; the first one is kept, with its place.
+// Functions that return bool return false after a mistake; the first mistake is kept, with its
+// place.
 #pragma once
 
 #include <cstdarg>
@@ -17,7 +18,7 @@ class TomlScanner {
  public:
   TomlScanner(std::string_view text, const std::string& name);
 
-  // Whether all of it is UTF-8 without control characters, which everything below relies on.
+  // Whether the whole text is UTF-8 without control characters. Everything below relies on that.
   bool check();
 
   // The character `ahead` of the next one; NUL, which no document contains, at the end.
@@ -27,7 +28,7 @@ class TomlScanner {
   void skip_blanks();
   // Blanks, comments, and ends of lines.
   void skip_lines();
-  // Goes on to the end of the line, where nothing but a comment may stand.
+  // Goes on to the end of the line, where only a comment may follow.
   bool end_line();
 
   bool read_key(std::string& key);

@@ -1,5 +1,5 @@
-// Value: what stands in a configuration file or a variable, before it is known which key it is for:
-// a TOML document reduced to its data and line numbers.
+// Value: a value from a configuration file or a variable, before its key is known: a TOML document
+// reduced to its data and line numbers.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ struct Member;
 
 struct Value {
   enum class Kind : uint8_t { text, integer, number, flag, list, table, date };
-  // How a value came to be, by which TOML tells what may still be added to it (toml.cc).
+  // How a value was made. This decides what TOML may still add to it (toml.cc).
   enum class Made : uint8_t {
     not_yet,
     on_the_way,  // [a.b] made a
@@ -39,7 +39,8 @@ struct Member {
   Value value;
 };
 
-// `text`, `integer 5`, `a list`: what was found, for an error message, without the text itself.
+// `text`, `integer 5`, `a list`: the kind of the value, for an error message, without the text
+// itself.
 std::string describe_kind(const Value& value);
 // The same with a short text repeated: `"5m"`, `integer 5`.
 std::string describe(const Value& value);
@@ -47,7 +48,7 @@ std::string describe(const Value& value);
 // In double quotes, escaped as a TOML basic string; cut after `limit` bytes, if that is not 0.
 std::string in_quotes(std::string_view text, size_t limit = 0);
 
-// A key as it may stand in a path: bare where TOML allows that, else quoted and cut.
+// A key as it may appear in a path: bare where TOML allows that, else quoted and cut.
 std::string quoted_key(std::string_view key);
 
 }  // namespace nb::config

@@ -22,7 +22,7 @@ std::optional<CpuTimes> parse_cpu_times(std::string_view text);
 
 class CpuMeter {
  public:
-  // Two samples closer than this say nothing: the counters stand still within a tick (10 ms).
+  // Two samples closer than this are useless: the counters do not change within a tick (10 ms).
   static constexpr Duration kLeast = std::chrono::milliseconds(50);
 
   // The next sample; nothing if /proc/stat could not be read. `now` must not go back.

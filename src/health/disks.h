@@ -1,9 +1,9 @@
-// How full the configured file systems are, without ever waiting for one that hangs.
+// How full the configured file systems are. It never waits for one that hangs.
 //
 // A file system on a local disk is asked by statvfs on the loop's thread: the kernel answers from
-// memory. Any other (NFS, CIFS, FUSE, automounts, what is not known) is asked aside, one question
-// at a time, at each sample; its answer is for the next. One that has not answered by then, that
-// fails, or that is not mounted has no figure, and a word on why.
+// memory. Any other (NFS, CIFS, FUSE, automounts, unknown ones) is asked aside, one question at a
+// time, at each sample; its answer is for the next sample. A file system that has not answered by
+// then, that fails, or that is not mounted has no figure, but a reason.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -34,12 +34,13 @@ class DiskReader {
   DiskReader(uv::Loop& loop, const Log& log, const Root& root,
              const std::vector<std::string>& paths, AskFileSystem ask);
 
-  // Decides anew how each path is asked. Call it when the mount table has changed, and now and
-  // then, since links may point elsewhere. With an unreadable table (empty) all are asked aside.
+  // Decides again how each path is asked. Call it when the mount table has changed, and at
+  // intervals, since links may point elsewhere. With an unreadable table (empty) all are asked
+  // aside.
   void mounts_are(const std::vector<Mount>& mounts);
 
   // Fills `out` with the file systems in the configured order, and returns the fullest; nothing if
-  // none has told.
+  // none has a figure.
   std::optional<double> read(MonoTime now, std::vector<wire::DiskUse>& out);
 
  private:
@@ -52,7 +53,7 @@ class DiskReader {
     std::string real;  // under the root
     bool local = false;
     bool mounted = true;
-    std::string problem;  // why there is no figure: said in the log already
+    std::string problem;  // why there is no figure: already in the log
     std::optional<double> percent;
     std::unique_ptr<Aside> aside;
     std::shared_ptr<Answer> answer;  // the aside thread's while a question is open

@@ -17,7 +17,7 @@ std::string_view next_line(std::string_view& rest);
 // Takes the next word (up to a space or a tab) off `rest`; empty at the end.
 std::string_view next_word(std::string_view& rest);
 
-// Takes the next word off `rest` if it is a number.
+// Removes the next word from `rest` if it is a number.
 template <class T>
 std::optional<T> next_number(std::string_view& rest) {
   return parse_number<T>(next_word(rest));

@@ -44,7 +44,7 @@ std::vector<std::string> find_amd(const Root& root) {
 }
 
 void read_amd(const std::string& device, std::vector<GpuReading>& out) {
-  if (!exists(device + "/gpu_busy_percent")) return;  // it has gone since it was found
+  if (!exists(device + "/gpu_busy_percent")) return;  // it was removed since it was found
   GpuReading gpu;
   const std::string product = read_word(device + "/product_name");
   const std::string id = read_word(device + "/device");

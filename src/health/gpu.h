@@ -40,14 +40,14 @@ class GpuReader {
   GpuReader(uv::Loop& loop, const Log& log, const Root& root, GpuKind kind, std::string nvml);
   ~GpuReader();
 
-  // Looks which GPUs there are. Now and then: a driver may load after the agent.
+  // Searches for GPUs. Call it at intervals: a driver may load after the agent.
   void look();
 
   // Fills the gpu_ fields.
   void read(MonoTime now, Scratch& scratch, wire::NodeHealth& out);
 
  private:
-  struct Drivers;  // what the thread aside works on
+  struct Drivers;  // the data of the thread aside
 
   bool wants(GpuKind kind) const { return kind_ == GpuKind::automatic || kind_ == kind; }
   void take(MonoTime now);

@@ -1,4 +1,4 @@
-// What is known of one GPU at one moment.
+// The figures of one GPU at one moment.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@ namespace nb::health {
 
 struct GpuReading {
   std::string name;
-  std::optional<double> percent;         // nothing: this GPU does not tell
+  std::optional<double> percent;         // nothing: this GPU does not report it
   std::optional<double> memory_percent;  // nothing: it shares the machine's memory
 };
 

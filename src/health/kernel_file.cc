@@ -15,7 +15,7 @@ int open_to_read(const char* path) {
   return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-// What a kernel answers that was built without the feature, or whose device has just gone.
+// The errors of a kernel without the feature, or of a device that has just gone.
 bool means_missing(int error) {
   return error == ENOENT || error == ENOTDIR || error == ENODEV || error == ENXIO ||
          error == EOPNOTSUPP;

@@ -20,7 +20,7 @@ struct BusKind {
   std::string_view channel;
   std::span<const rpc::Param* const> members;  // of `data`
 };
-// Null: it is none of the four.
+// Null if it is none of the four.
 const BusKind* bus_kind_of_type(std::string_view type);
 const BusKind* bus_kind_of_channel(std::string_view channel);
 // "parameter_update, routing_change, ...".

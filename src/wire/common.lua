@@ -1,4 +1,4 @@
--- What stands before each of the scripts (session.lua, watch.lua), since both have a use for it.
+-- The common beginning of the scripts (session.lua, watch.lua).
 local function number(n)
   return string.format('%.0f', n)
 end
@@ -14,8 +14,8 @@ local function forbidden(...)
   end
 end
 
--- What stands before each key and channel of the cell (redis.prefix). KEYS have it; what is named in here gets
--- it from one of them. A message and an entry name channels without it.
+-- The prefix of each key and channel of the cell (redis.prefix). KEYS have it; names that the
+-- script makes get it from one of them. A message and an entry name channels without it.
 local prefix = ''
 
 local function say_expired(session, ms)
@@ -23,9 +23,9 @@ local function say_expired(session, ms)
     ',"expired":true,"timestamp":' .. number(ms) .. '}')
 end
 
--- Sessions of the index whose time is over, but for one. If a session is gone (it has expired, or another
--- program has deleted it), it leaves the index, and that is said: so it is said once, whoever comes by first.
--- One that another program has prolonged gets its time.
+-- Sessions of the index whose time is over, except one. If a session is gone (it has expired, or
+-- another program has deleted it), it leaves the index, and its expiry is published. So each expiry
+-- is published once. If another program has prolonged a session, the index gets the new time.
 local function settle_expired(over, but_for, index, seals, ms)
   for i = 1, #over do
     local left = over[i] ~= but_for and redis.call('PTTL', prefix .. 'session:' .. over[i])

@@ -16,8 +16,8 @@ enum class KeysInReply : uint8_t {
   streams,  // XREAD: for each stream its key, entries
 };
 
-// Where the keys, channels or patterns stand among the words of a command, its name included. They
-// follow one another.
+// The places of the keys, channels or patterns among the words of a command, its name included.
+// They follow one another.
 struct KeyPlaces {
   size_t first = 0;
   size_t count = 0;

@@ -29,19 +29,19 @@ inline constexpr std::string_view kNodeEventsPrefix = "node:events:";  // of nod
 inline constexpr std::string_view kStrokeSessionChannel = "stroke:events:session";
 inline constexpr std::string_view kStrokeProgressChannel = "stroke:events:progress";
 std::string robot_telemetry_stream(std::string_view node);  // STREAM of samples of the joints
-// HASH of every node that was ever seen: node -> what its agent said about itself at its start.
+// HASH of every node that was ever seen: node -> what its agent reported about itself at its start.
 inline constexpr std::string_view kNodesKey = "nodebeat:nodes";
 // HASH of the stroke sessions that run: node -> session; empty: none.
 inline constexpr std::string_view kStrokesKey = "nodebeat:strokes";
 // STRING: the lease of a node, one line of words (wire/lease.h), with a time to live that only
-// tidies up. Nobody judges by whether it exists.
+// removes old leases. No agent judges by whether it exists.
 inline constexpr std::string_view kLeasePrefix = "nodebeat:lease:";
 std::string lease_key(std::string_view node);
 // STRING: which agent watches the leases (wire/lease.h). HASH of the nodes that were announced as
 // lost: node -> the lease that it was lost with.
 inline constexpr std::string_view kWatchKey = "nodebeat:watch";
 inline constexpr std::string_view kDeadKey = "nodebeat:dead";
-// STREAM of what the watcher has said on the channels of nodes, "channel" and "event".
+// STREAM of the watcher's events on the channels of nodes, "channel" and "event".
 inline constexpr std::string_view kCellEventsStream = "stream:cell_events";
 // Sessions with versions. Each session is a STRING of JSON. Of all sessions there are a ZSET by the
 // time at which they expire, a HASH of digests, and a STREAM of all writes with their writers. Each
@@ -52,9 +52,9 @@ inline constexpr std::string_view kSessionSealsKey = "nodebeat:sessions:seals";
 inline constexpr std::string_view kSessionAuditKey = "nodebeat:sessions:audit";
 std::string session_writes_key(std::string_view node, std::string_view instance);
 
-// Whether the readers of sessions listen there, to what the script says.
+// Whether the readers of sessions listen there, to the messages of the script.
 bool is_session_channel(std::string_view channel);
-// Whether other programs parse this key, or it is the agents' own: not for arbitrary values.
+// Whether other programs parse this key, or the agents use it: then it is not for arbitrary values.
 bool is_reserved_key(std::string_view key);
 // Whether the channel's readers want each message to be an object with text `type` and `timestamp`.
 bool is_strict_channel(std::string_view channel);

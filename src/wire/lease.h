@@ -1,6 +1,6 @@
 // The words of a lease (nodebeat:lease:{node}) and of the watch (nodebeat:watch). Each is one line
 // of words with single spaces between them. A later version may add words at the end, which are
-// read over. The views of what was parsed are into the text. Pure.
+// ignored. The parsed views point into the text. Pure.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ struct Lease {
   uint64_t seq = 0;  // one more with each renewal
   uint32_t interval_ms = 0;
   // How long the lease may stay unchanged. 0: the agent has stopped, has given its reason itself,
-  // and nobody is to wait for its next renewal.
+  // and no watcher waits for its next renewal.
   uint32_t patience_ms = 0;
 };
 
 // Nothing if the text is malformed. An interval is 250 ms to an hour. A patience is 0; or 1 s to an
-// hour, and no shorter than the interval. A shorter one would have every watcher look more often,
-// and its node be lost whenever anything is late.
+// hour, and no shorter than the interval. With a shorter patience every watcher would read more
+// often, and the node would be lost whenever anything is late.
 std::optional<Lease> parse_lease(std::string_view text);
 // Replaces `out`.
 void print_lease(const Lease& lease, std::string& out);
@@ -40,8 +40,8 @@ struct Watch {
   std::string_view instance;
   uint64_t term = 0;  // one more with each taking over
   uint64_t seq = 0;   // one more with each renewal
-  // For people and for doctor, never for a judgement: the holder's wall clock when its last look
-  // ended, in ms since 1970, 0 before the first; and how late its last looks were.
+  // For people and for doctor, never for a judgement: the holder's wall clock when its last read of
+  // the leases ended, in ms since 1970, 0 before the first; and the lateness of its last reads.
   uint64_t looked_at_ms = 0;
   uint32_t lag_ms = 0;
 };

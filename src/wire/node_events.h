@@ -17,8 +17,8 @@ struct EventSource {
   WallTime timestamp{};
 };
 
-// `node_up`: the agent runs. `boot_id` tells a restart of the agent from a reboot of the node.
-// `last_run`: the run before did not end cleanly.
+// `node_up`: the agent runs. `boot_id` distinguishes a restart of the agent from a reboot of the
+// node. `last_run`: the previous run did not end cleanly.
 std::string node_up_event(const EventSource& source, std::string_view agent_version,
                           std::string_view boot_id, const BootReason& boot,
                           const std::optional<LastRun>& last_run = std::nullopt);
@@ -26,7 +26,7 @@ std::string node_up_event(const EventSource& source, std::string_view agent_vers
 // `node_down`: a clean stop; `reason` in words.
 std::string node_down_event(const EventSource& source, std::string_view reason);
 
-// `probe_changed`: what runs beside the agent went up or down.
+// `probe_changed`: a program beside the agent went up or down.
 std::string probe_changed_event(const EventSource& source, const ProbeReport& probe);
 
 // `node_conflict`: another agent writes under the same node name.
@@ -41,8 +41,8 @@ struct EventClient {
   int pid = 0;
 };
 
-// `deadline_missed`, `deadline_met`, `deadline_ended`: a client has not pushed for longer than it
-// has said in its hello; it pushes again; its deadline ended before it did.
+// `deadline_missed`, `deadline_met`, `deadline_ended`: a client has not pushed within the time that
+// it promised in its hello; it pushes again; its deadline ended before it did.
 struct DeadlineReport {
   Duration deadline{};
   Duration gap{};           // since the last push; of `deadline_met` between the two pushes
@@ -63,14 +63,14 @@ struct ClientEnd {
 std::string client_lost_event(const EventSource& source, const EventClient& client,
                               const ClientEnd& end);
 
-// What the watcher of the cell says: of another node, whose names `source` has, or of itself.
+// Events of the watcher of the cell: about another node, whose names `source` has, or about itself.
 // Members that are empty or not set are left out.
-//   node_suspect       last_change_ms, watcher: the lease was not renewed for a while
-//   node_cleared       watcher: it was after all
-//   node_lost          boot_id, cause, last_change_ms, watcher: it was not for too long
-//   node_returned      boot_id, how, watcher: withdraws that; how it comes back
-//   watcher_uncertain  silent, nodes: so many of so many are silent at once that it doubts it
-//   watcher_sure       the end of that
+//      node_suspect       last_change_ms, watcher: the lease was not renewed for a while
+//      node_cleared       watcher: the lease was renewed after all
+//      node_lost          boot_id, cause, last_change_ms, watcher: it was not renewed for too long
+//      node_returned      boot_id, how, watcher: withdraws node_lost; how the node returns
+//      watcher_uncertain  silent, nodes: so many of so many are silent at once that it waits
+//      watcher_sure       the watcher no longer waits
 struct WatchNews {
   std::string_view type;
   std::string_view boot_id = {};
@@ -78,13 +78,13 @@ struct WatchNews {
   std::string_view how = {};
   std::optional<uint32_t> last_change_ms = std::nullopt;
   uint32_t silent = 0;
-  uint32_t nodes = 0;  // 0: neither of the two is told
+  uint32_t nodes = 0;  // 0: neither of the two is written
   std::string_view watcher = {};
 };
 std::string watch_event(const EventSource& source, const WatchNews& news);
 
-// What an agent says to the programs of its own computer only: `redis_gone` with the reason in
-// words, and `redis_back`.
+// Events for the programs of the agent's own computer only: `redis_gone` with the reason in words,
+// and `redis_back`.
 std::string redis_gone_event(const EventSource& source, std::string_view reason);
 std::string redis_back_event(const EventSource& source);
 

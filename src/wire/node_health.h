@@ -1,4 +1,4 @@
-// NodeHealth: how a node is, and the one JSON object that says so in Redis.
+// NodeHealth: the state of a node, and its one JSON object in Redis.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct DiskUse {
   std::string problem;  // why there is no figure: "not mounted", "no answer"
 };
 
-// Raspberry Pi firmware: what is so now, and what has been so since boot.
+// Raspberry Pi firmware: the present state, and everything since boot.
 struct Throttling {
   bool under_voltage = false, frequency_capped = false, throttled = false,
        soft_temperature_limit = false;
@@ -60,7 +60,7 @@ struct LastRun {
   std::string instance_id;  // empty: not known
   std::optional<WallTime> started;
   std::optional<WallTime> last_beat;
-  std::string how;  // what systemd says, as "signal KILL"; empty: not known
+  std::string how;  // systemd's words, such as "signal KILL"; empty: not known
 };
 
 void append_json(const LastRun& last_run, std::string& out);
@@ -68,7 +68,7 @@ void append_json(const LastRun& last_run, std::string& out);
 // Why the node's computer was started.
 struct BootReason {
   std::string_view reason = "unknown";  // one of a few words (node/boot_reason.h)
-  std::string detail;                   // what tells so; empty: nothing more is known
+  std::string detail;                   // the source of the reason; empty: nothing more is known
 };
 
 // The members `boot_reason` and `boot_detail` of an object that the caller has begun, and ends.
@@ -90,7 +90,8 @@ struct NodeHealth {
   std::optional<int> mcp_port;
   WallTime last_heartbeat{};
 
-  // Ours; readers of the schema ignore them. What a node does not have is left out of the JSON.
+  // Our own members; readers of the schema ignore them. A member that a node does not have is left
+  // out of the JSON.
   std::string reason;               // why it is not reachable: "stopped"
   std::optional<LastRun> last_run;  // in the first beat after a crash
   std::optional<BootReason> boot;   // in the first beat
@@ -108,9 +109,8 @@ struct NodeHealth {
   std::string agent_version;
   std::string boot_id;
   std::string instance_id;
-  std::string name_conflict;  // the instance of another agent that beats as this node
-  bool lease_refused =
-      false;  // Redis does not take the lease, so only the health tells of the node
+  std::string name_conflict;   // the instance of another agent that beats as this node
+  bool lease_refused = false;  // Redis refuses the lease, so only the health shows the node
   uint64_t seq = 0;
   std::optional<double> loop_lag_ms;      // the longest since the beat before
   std::optional<double> clock_offset_ms;  // Redis' clock minus this node's

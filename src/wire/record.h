@@ -18,14 +18,14 @@
 
 namespace nb::wire {
 
-// What stands in a record that another program, or an earlier run, has stored; a view of nothing if
+// The content of a record that another program, or an earlier run, has stored; an empty view if
 // that is not JSON. The text must outlive the view.
 json::View stored_record(std::string_view text);
 // Its time; none if there is none.
 std::optional<WallTime> time_of(json::View record);
 
 struct RecordField {
-  rpc::Param param;          // what an update may set it to
+  rpc::Param param;          // the values to which an update may set it
   std::string_view initial;  // the JSON before the first update
 };
 
@@ -88,8 +88,7 @@ constexpr std::array<const rpc::Param*, N> params_of(const RecordField (&fields)
   return params;
 }
 
-// Sets `out` to the text of the moment that `given` (a checked timestamp) tells, or of `now` if
-// none was given.
+// Sets `out` to the text of `given` (a checked timestamp), or of `now` if none was given.
 void take_timestamp(json::View given, WallTime now, std::string& out);
 
 class Record {
@@ -107,7 +106,7 @@ class Record {
   void take_back(std::span<const json::View> values);
   // Takes the members of `object` that are allowed values of their fields, except fields that set()
   // has set. Returns whether any value has changed. This is for a record that was in Redis before:
-  // anybody may have written it.
+  // any program may have written it.
   bool adopt(json::View object);
   // The member's JSON.
   std::string_view json(size_t field) const { return values_[field]; }

@@ -1,6 +1,6 @@
-// How agents tell each other that a message may be in Redis' channel for the second time: that of a
-// recorded event whose connection broke before Redis had confirmed it. Its JSON ends with a blank,
-// which means nothing to other programs.
+// The mark by which agents tell each other that a message may be in Redis' channel for the second
+// time: a recorded event whose connection broke before Redis had confirmed it. Its JSON ends with a
+// blank, which means nothing to other programs.
 #pragma once
 
 #include <string_view>

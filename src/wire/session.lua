@@ -29,7 +29,7 @@ if op == 'get' then
 end
 
 -- KEYS: index. ARGV: op, score and member behind which to begin, how many. Returns members and
--- scores. Without a score it begins with what has not expired.
+-- scores. Without a score it begins with the first session that has not expired.
 if op == 'page' then
   local from = 0
   if ARGV[2] == '' then
@@ -88,8 +88,8 @@ elseif known then
   end
 end
 
--- Refusals are kept as well: a copy that comes late must not do what its caller was told is not
--- done. A day is longer than any copy can linger.
+-- Refusals are kept as well: a late copy must not do what its caller was told is not done. A day is
+-- longer than any copy can linger.
 local function settle(answer)
   local done = redis.pcall('HSET', KEYS[4], slot, seq .. ' ' .. answer)
   if is_error(done) then
@@ -113,9 +113,9 @@ end
 
 local ttl, expected, options = ARGV[5], ARGV[6], ARGV[7]
 -- With the option `read`: what the agent has read of another program: the text; its version, or
--- nothing, if the text may be replaced though it is no session; when it was created, as JSON.
+-- nothing, if the text may be replaced though it is no session; its time of creation, as JSON.
 local read_text, read_version, read_created = ARGV[8], ARGV[9], ARGV[10]
--- The caller's members, each with a comma before it; the same as they stand within a JSON string.
+-- The caller's members, each with a comma before it; then the same escaped for a JSON string.
 local members, quoted = ARGV[11], ARGV[12]
 local longest, audit_length = tonumber(ARGV[13]), tonumber(ARGV[14])
 
@@ -132,7 +132,8 @@ if text then
     version = tonumber(version)
   end
   if redis.sha1hex(text) == seal and (op ~= 'update' or version < 9007199254740991) then
-    -- Above that a number cannot be told from the next one: there the text is as good as foreign.
+    -- Above that a number cannot be distinguished from the next one: there the text counts as
+    -- foreign.
   elseif options:find('read') and text == read_text then
     corrupt = read_version == ''
     version, created = tonumber(read_version) or 0, read_created
@@ -165,7 +166,7 @@ if refusal then
   return refusal
 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', number(ms), 'LIMIT', 0, 2)
--- It was there, and nobody has said yet that its time was over.
+-- The session was there, and no script has published yet that its time was over.
 local was_there = not text and redis.call('ZSCORE', KEYS[2], id)
 if audit_length > 0 then
   redis.call('XLEN', KEYS[5])
@@ -232,8 +233,9 @@ if starved then
   note()
 end
 
--- The holder of the watch does this twice a second; a write may come by first. What is deleted or written
--- here leaves the index or gets its new time below, and that is said as such.
+-- The holder of the watch does this twice a second; a write may find the session first. Sessions
+-- that are deleted or written here leave the index or get a new time below, which is published as
+-- such.
 settle_expired(expired, id, KEYS[2], KEYS[3], ms)
 if was_there then
   say_expired(id, ms)

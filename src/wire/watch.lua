@@ -1,14 +1,14 @@
--- What the agent that watches the cell does on the server (PROTOCOL.md 4.10), so that a verdict and what
--- it rests on cannot fall apart: the watch is still this agent's, the lease is still the one that was
--- judged, nobody has announced it before. Each operation may come twice, since a run whose connection
--- broke is sent again: the second one finds what the first has left.
+-- What the agent that watches the cell does on the server (PROTOCOL.md 4.10), so that a verdict and
+-- its reasons are checked together: the watch is still this agent's, the lease is still the one
+-- that was judged, no agent has announced it before. Each operation may come twice, since a run
+-- whose connection broke is sent again: the second one finds the result of the first.
 --
 -- Before the first write everything was read and the user's rights were checked. The first write is
 -- refused when the server is out of memory or a replica, those behind it are not.
 local op = ARGV[1]
 
--- No lease and no watch is longer than what is read here: a long text of somebody else costs no more than
--- a short one. Another type counts as nothing.
+-- No lease and no watch is longer than what is read here: a long text of another program costs no
+-- more than a short one. Another type counts as nothing.
 local function line(key)
   local text = redis.pcall('GETRANGE', key, 0, 384)
   return is_error(text) and '' or text
@@ -32,10 +32,10 @@ if op == 'look' then
   return out
 end
 
--- KEYS: nodes, or dead. ARGV: op, how many entries and bytes at most. Returns the names of the nodes,
--- each of `marks` with its lease behind it; or only how many there are, if these are too many. What is too
--- long for the name of a node is left out. The text behind a name may be of any size, so none is read that
--- is not wanted.
+-- KEYS: nodes, or dead. ARGV: op, the limits of entries and bytes. Returns the names of the nodes,
+-- each of `marks` with its lease behind it; or only their number, if there are too many. Entries
+-- that are too long for the name of a node are left out. The text behind a name may be of any size,
+-- so only wanted texts are read.
 if op == 'names' or op == 'marks' then
   local size = redis.pcall('HLEN', KEYS[1])
   if is_error(size) or size > tonumber(ARGV[2]) then
@@ -56,8 +56,9 @@ if op == 'names' or op == 'marks' then
   return out
 end
 
--- All others: KEYS[1] is the watch, ARGV[2] what it has to be, or for all but `claim` what it has to begin
--- with: it is this agent's then. Those of the watch alone return what it is now.
+-- All others: KEYS[1] is the watch, ARGV[2] what it has to be, or for all but `claim` what it has
+-- to begin with: then it is this agent's. Operations of the watch alone return the watch as it is
+-- now.
 local watch = line(KEYS[1])
 prefix = KEYS[1]:sub(1, -1 - #'nodebeat:watch')
 
@@ -92,8 +93,8 @@ if op == 'renew' then
   return ARGV[3]
 end
 
--- ARGV[3], ARGV[4]: the channel and the event. ARGV[5]: empty: it is not recorded; `only`: it is recorded, and
--- was said before.
+-- ARGV[3], ARGV[4]: the channel and the event. ARGV[5]: empty: the event is not recorded; `only`:
+-- it is recorded, and was published before.
 local function tell()
   if ARGV[5] ~= '' then
     redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'channel', ARGV[3], 'event', ARGV[4])
@@ -117,8 +118,8 @@ if op == 'say' then
   return refusal or tell()
 end
 
--- KEYS: watch, stream, dead, health, lease. ARGV[6]: the node; ARGV[7]: its lease. A health of more than
--- 32 KiB is none, as for all who read healths.
+-- KEYS: watch, stream, dead, health, lease. ARGV[6]: the node; ARGV[7]: its lease. A health of more
+-- than 32 KiB counts as none, as for all readers of healths.
 local node, lease = ARGV[6], ARGV[7]
 local known = field(KEYS[3], node, 384)
 local health = field(KEYS[4], 'health', 32768)
@@ -166,8 +167,8 @@ if op == 'lost' then
   return tell()
 end
 
--- returned: ARGV[7] is the lease as it was seen. The mark is withdrawn if it is another one than both that and
--- the lease as it is now. The node's own next beat comes soon.
+-- returned: ARGV[7] is the lease as the watcher saw it. The mark is withdrawn if it differs from
+-- both that lease and the present one. The node's own next beat comes soon.
 if not known then
   return 'already'
 elseif known == lease or known == line(KEYS[5]) then
