@@ -39,8 +39,8 @@ class Scratch {
 
 class KernelFile {
  public:
-  // What to read: `start`, one pread, is enough where the answer is in the first line or the file
-  // is short; `whole` goes on to the end (seq_file may stop early at any record).
+  // How much to read: `start`, one pread, is enough where the answer is in the first line or the
+  // file is short; `whole` goes on to the end (seq_file may stop early at any record).
   enum class Part { start, whole };
   // Of a sensor, errors are normal too: one that is switched off answers EAGAIN, EIO or ENODATA.
   enum class Kind { file, sensor };
@@ -48,7 +48,7 @@ class KernelFile {
   // `log` must outlive it.
   KernelFile(const Log& log, std::string path, Kind kind = Kind::file);
 
-  // What `parse(text)`, which returns an optional, made of the file; nothing if there is no file.
+  // The result of `parse(text)`, which returns an optional; nothing if there is no file.
   template <class Parse>
   auto read(Scratch& scratch, Part part, Parse&& parse) -> decltype(parse(std::string_view())) {
     const std::optional<std::string_view> text = load(scratch, part);
@@ -62,7 +62,7 @@ class KernelFile {
   // if the file is not open. Does not wait.
   bool changed() const;
 
-  // For text that was read elsewhere: says it once if it was no good.
+  // For text that was read elsewhere: reports once that it could not be parsed.
   void judge(bool understood);
 
   const std::string& path() const { return path_; }

@@ -163,10 +163,10 @@ std::optional<Memory> MemoryReader::read(Scratch& scratch) {
   std::optional<Memory> tightest;
   for (Group& group : groups_) {
     const auto limit = group.limit.read(scratch, KernelFile::Part::start, parse_memory_limit);
-    // A limit above what the machine has limits nothing.
+    // A limit above the machine's memory limits nothing.
     if (!limit || *limit <= 0 || (machine && *limit >= machine->total_bytes)) continue;
     const auto memory = read_group(group, *limit, scratch);
-    // The limit holds for the node, but it is not known how much is left: the machine's figure
+    // The limit holds for the node, but the remaining amount is not known: the machine's figure
     // would be wrong.
     if (!memory) return std::nullopt;
     if (!tightest || memory->available_bytes < tightest->available_bytes) tightest = memory;

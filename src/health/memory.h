@@ -57,7 +57,7 @@ class MemoryReader {
  public:
   MemoryReader(const Log& log, const Root& root);
 
-  // Looks again for limits that bound the node. Now and then: they seldom change.
+  // Searches again for limits that bound the node. Call it at intervals: they seldom change.
   void find_limits(const std::vector<Mount>& mounts, Scratch& scratch);
 
   std::optional<Memory> read(Scratch& scratch);

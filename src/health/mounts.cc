@@ -78,8 +78,8 @@ bool is_local(std::string_view type) {
 
 namespace {
 
-// What is mounted there is a piece of the file system around it: a folder bound over itself, or
-// over one above (ProtectHome=, ReadOnlyPaths=, PrivateTmp=).
+// A piece of the file system around it is mounted there: a folder bound over itself, or over one
+// above (ProtectHome=, ReadOnlyPaths=, PrivateTmp=).
 bool is_own_piece(const std::vector<Mount>& mounts, const Mount& mount) {
   const Mount* around = nullptr;
   for (const Mount& other : mounts) {
@@ -111,7 +111,7 @@ MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path
   while (!rest.empty()) {
     const Mount* mount = here();
     if (mount == nullptr) return {};
-    // What lies beyond is taken by its name.
+    // The path beyond this point is judged by its name.
     if (!is_local(mount->type)) {
       while (rest.size() > 1 && rest.back() == '/') rest.pop_back();
       const std::string full = rest == "/" ? seen : seen + rest;
@@ -127,7 +127,8 @@ MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path
       continue;
     }
     const std::string next = seen + "/" + name;
-    // A mount point is a directory, and looking at it would already ask what is mounted there.
+    // A mount point is a directory, and a system call on it would already reach the mounted file
+    // system.
     const Mount* over = mount_of(mounts, next);
     const bool is_point = over != nullptr && over->point == next;
     const std::optional<std::string> target = is_point ? std::nullopt : read_link(next);

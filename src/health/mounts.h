@@ -1,4 +1,4 @@
-// The mount table: which file system a path lies on, found out without touching one that may hang.
+// The mount table: which file system a path is on, found out without a call to one that may hang.
 #pragma once
 
 #include <functional>
@@ -23,8 +23,8 @@ std::optional<Mount> parse_mount(std::string_view line);
 // All lines that are mounts, in their order. Nothing if none is.
 std::optional<std::vector<Mount>> parse_mounts(std::string_view text);
 
-// The mount that an absolute path without symbolic links lies on: the one with the longest mount
-// point above it; of several there, the last, which hides the others. Null if none is.
+// The mount of an absolute path without symbolic links: the one with the longest mount point above
+// it; of several there, the last, which hides the others. Null if there is none.
 const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path);
 
 // True for file systems that answer statfs(2) from memory, without asking a network, a process or
@@ -32,7 +32,7 @@ const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path);
 // (vfat is not: Linux counts its free clusters, reading the whole table, at the first question.)
 bool is_local(std::string_view type);
 
-// What a symbolic link points to, or nothing if `path` is none.
+// The target of a symbolic link, or nothing if `path` is none.
 using ReadLink = std::function<std::optional<std::string>(const std::string& path)>;
 
 struct MountBehind {
@@ -42,7 +42,7 @@ struct MountBehind {
   bool is_point = false;
 };
 
-// The mount that `path` leads to, symbolic links followed. A component is looked at only while
+// The mount that `path` leads to, symbolic links followed. A component is read only while
 // everything above it is local: a link into a hung file system is followed up to its edge.
 MountBehind mount_behind(const std::vector<Mount>& mounts, std::string_view path,
                          const ReadLink& read_link);

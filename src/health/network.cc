@@ -67,7 +67,7 @@ void NetworkReader::feed(const InterfaceCounters& counters, double seconds) {
     return;
   }
   interface->seen = true;
-  if (seconds <= 0) return;  // asked twice at one moment: the rates before stand
+  if (seconds <= 0) return;  // called twice at one moment: the previous rates stay
   interface->rated =
       counters.rx_bytes >= interface->rx_bytes && counters.tx_bytes >= interface->tx_bytes;
   if (interface->rated) {

@@ -11,8 +11,9 @@ namespace {
 // nvmlReturn_t
 constexpr int kSuccess = 0;
 
-// Of nvmlReturn_t, what says that the GPU or its driver does not work, unlike a refusal (not
-// supported, no permission): uninitialised, driver not loaded, GPU lost, reset needed, unknown.
+// The values of nvmlReturn_t which mean that the GPU or its driver does not work, unlike a refusal
+// (not supported, no permission): uninitialised, driver not loaded, GPU lost, reset needed,
+// unknown.
 bool means_lost(int rc) {
   return rc == 1 || rc == 9 || rc == 15 || rc == 16 || rc == 999;
 }
@@ -23,7 +24,7 @@ struct Device;
 // nvmlUtilization_t: percent of the last sample period (1/6 to 1 s)
 struct Utilization {
   unsigned int gpu;
-  unsigned int memory;  // of the time in which memory was accessed, not how full it is
+  unsigned int memory;  // the share of time in which memory was accessed, not how full it is
 };
 
 // nvmlMemory_t (version 1, which every driver has), bytes
@@ -111,7 +112,7 @@ std::string Nvml::read(std::vector<GpuReading>& out, bool may_start) {
       call = "nvmlDeviceGetUtilizationRates";
       rc = api_->get_utilization(device, &use);
       if (rc == kSuccess && use.gpu <= 100) gpu.percent = use.gpu;
-      if (!means_lost(rc)) rc = kSuccess;  // this GPU does not tell
+      if (!means_lost(rc)) rc = kSuccess;  // this GPU does not report it
     }
     if (rc == kSuccess) {
       MemoryInfo memory{};

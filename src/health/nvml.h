@@ -1,7 +1,7 @@
-// NVIDIA's management library, loaded when it is there; nothing of it is needed to build.
+// NVIDIA's management library, loaded when it is there; the build needs nothing of it.
 //
 // The prototypes in nvml.cc are written by hand after NVIDIA's "NVML API Reference Guide". Calls
-// may take milliseconds, the first one seconds, and hang with a wedged driver: use it aside.
+// may take milliseconds, the first one seconds, and hang with a driver that hangs: use it aside.
 #pragma once
 
 #include <memory>

@@ -49,7 +49,7 @@ void Sampler::look(MonoTime now) {
   });
   if (!mounts) mounts.emplace();
   if (due) memory_.find_limits(*mounts, scratch_);
-  // A new mount may cover what is known here, so no path may be taken for local.
+  // A new mount may cover a known path, so no path counts as local.
   if (cut) mounts->clear();
   disks_.mounts_are(*mounts);
   if (!due) return;

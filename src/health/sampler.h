@@ -37,14 +37,14 @@ struct SamplerOptions {
 
 class Sampler {
  public:
-  // How often it looks for devices, limits and mounts that came or went.
+  // How often it searches for devices, limits and mounts that appeared or disappeared.
   static constexpr Duration kLookInterval = std::chrono::minutes(1);
   // Until so long after the start, a figure that is not known yet is not logged.
   static constexpr Duration kEarly = std::chrono::milliseconds(100);
 
-  // Takes the first sample of all that is measured by differences (processors, network) and asks
-  // the first questions, so that a sample a fifth of a second later has real values. `loop` and
-  // `log` must outlive it.
+  // Takes the first sample of everything that is measured by differences (processors, network) and
+  // asks the first questions, so that a sample a fifth of a second later has real values. `loop`
+  // and `log` must outlive it.
   Sampler(uv::Loop& loop, const Log& log, SamplerOptions options);
 
   // Sets the measured fields of `out` and no others; reuses its strings and vectors. `now` must
@@ -58,7 +58,7 @@ class Sampler {
   // One of the figures that are never null: its default where it is not known.
   struct Figure {
     const char* name;
-    bool missing = false;  // said in the log
+    bool missing = false;  // already in the log
   };
   double value_of(Figure& figure, const std::optional<double>& value);
 

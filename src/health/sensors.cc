@@ -38,7 +38,7 @@ void SensorReader::look() {
     return;
   }
   if (throttled_) return;
-  throttled_bits_.reset();  // of a device that has gone
+  throttled_bits_.reset();  // from a device that has gone
   for (const char* path :
        {"/sys/devices/platform/soc/soc:firmware/get_throttled",
         "/sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled",
@@ -58,7 +58,8 @@ static std::optional<bool> parse_fault(std::string_view text) {
 }
 
 void SensorReader::run(Batch& batch) {
-  const SystemClock clock;  // how long the device took, whatever time the agent lives in
+  // measures the duration of the call by the real clock, whatever clock the agent uses
+  const SystemClock clock;
   for (Batch::Item& item : batch.items) {
     char text[64];
     const MonoTime before = clock.now();

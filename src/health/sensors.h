@@ -31,7 +31,7 @@ class SensorReader {
 
   SensorReader(uv::Loop& loop, const Log& log, const Root& root);
 
-  // Looks which sensors there are: drivers may load after the agent. Now and then.
+  // Searches for sensors: drivers may load after the agent. Call it at intervals.
   void look();
 
   // Fills temperature_c, temperatures and throttling. The first values come with the call after
@@ -45,12 +45,12 @@ class SensorReader {
     std::string name;
     KernelFile file;
     std::optional<KernelFile> fault;
-    bool faulty = false;  // said in the log
+    bool faulty = false;  // already in the log
     bool quick = false;
     MonoTime asked{};  // when the value was asked for
     std::optional<double> celsius;
   };
-  // What one call aside is to read, and what it has read.
+  // The input of one call aside, and its results.
   struct Batch {
     struct Item {
       size_t sensor;

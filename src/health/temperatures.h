@@ -1,4 +1,4 @@
-// Which temperature sensors there are, and what their files say.
+// The temperature sensors, and the contents of their files.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace nb::health {
 // The content of thermal_zone*/temp or temp*_input, thousandths of a degree, in degrees Celsius.
 std::optional<double> parse_temperature(std::string_view text);
 
-// False for what drivers answer for a part that is switched off: -256 °C on a Jetson.
+// False for the values of a part that is switched off: -256 °C on a Jetson.
 bool is_plausible(double celsius);
 
 struct TemperatureFile {

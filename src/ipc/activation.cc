@@ -87,7 +87,7 @@ Result<std::vector<int>> activated_fds(const Environment& environment, int pid,
     }
     given = colon == given.npos ? std::string_view() : given.substr(colon + 1);
   }
-  // The only one is the first socket, whatever its name.
+  // If there is only one, it is the first socket, whatever its name.
   if (*count == 1 && nameless == 1) found[0] = kFirst;
   if (named_twice || (nameless > 0 && found[0] < 0)) {
     return make_error(

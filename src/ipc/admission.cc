@@ -11,7 +11,7 @@ namespace {
 
 // After a search that found no session to yield, the next search waits so long.
 constexpr Duration kPause = std::chrono::milliseconds(100);
-// One connection in so many is left for root, who may have to find out what the others do.
+// One connection in this many is left for root, who may have to find out what the others do.
 constexpr size_t kForRoot = 16;
 
 bool is_idle(const Session& session) {

@@ -1,5 +1,5 @@
 // Admission: decides which clients get a connection. Each user has a share of the connections, a
-// few are left for root, and idle connections yield. So connections that nobody uses lock nobody
+// few are left for root, and idle connections yield. So unused connections keep no other client
 // out, and no connection is closed as long as there is room.
 #pragma once
 
@@ -54,7 +54,7 @@ class Admission {
   uint32_t user_ = 0;  // that user
 };
 
-// What a client is told when there is no descriptor for it. `shortage` is EMFILE or ENFILE.
+// The error for a client when there is no descriptor for it. `shortage` is EMFILE or ENFILE.
 rpc::Error out_of_descriptors(int shortage);
 
 }  // namespace nb::ipc

@@ -1,5 +1,5 @@
-// Why a line is no JSON, in words; and what would be right, where a program's language writes what
-// JSON does not have.
+// Why a line is not JSON, in words, and what would be right, for the literals of programming
+// languages that JSON does not have.
 #pragma once
 
 #include <string>

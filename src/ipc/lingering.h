@@ -23,7 +23,7 @@ class Lingering final : private SessionOwner {
 
   // Takes a session that is draining, explaining or over.
   void add(std::unique_ptr<Session> session);
-  // Sends what the kernel takes, and closes all.
+  // Sends what the kernel accepts, and closes all.
   void clear();
 
  private:

@@ -25,16 +25,17 @@ bool has_hung_up(int fd);
 // that cannot be known: the process is in another pid namespace (its pid is 0); or it is gone
 // already, and another process is speaking; or the system or its sandbox has no such descriptors.
 UniqueFd process_of(int fd, const Peer& peer);
-// The same by number, for systems before Linux 6.5, where the socket cannot be asked. If the
-// process is gone, its number may belong to another process.
+// The same by pid, for systems before Linux 6.5, where the socket cannot be asked. If the process
+// is gone, its pid may belong to another process.
 UniqueFd process_numbered(int pid);
 
-// How a process is, or has ended, as far as the kernel tells.
+// Whether a process lives, or how it has ended, as far as the kernel reports it.
 struct ProcessEnd {
   enum class How : uint8_t {
     lives,
-    ended,   // More is not known: it was not waited for by its parent yet, or the kernel does not
-             // tell (before Linux 6.15).
+    // More is not known: its parent has not waited for it yet, or the kernel does not report it
+    // (before Linux 6.15).
+    ended,
     exited,  // `number` is its exit code
     killed,  // by the signal `number`
   };

@@ -1,6 +1,6 @@
-// Refusals: notifications that were refused for what they have in common, a missing right or too
-// many in a second. A line for each would double the flood that a limit is there to end. So the
-// client is told of the first at once, and then of all at most once a second.
+// Refusals: notifications that were refused for a common reason, a missing right or too many in a
+// second. A line for each would double the flood that a limit has to end. So the client is told of
+// the first at once, and then of all others at most once a second.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ class Refusals {
 
   Refusals(uv::Loop& loop, Tell tell);
 
-  // Whether refusals of this kind are told together.
+  // Whether refusals of this kind are reported together.
   static bool are_counted(const rpc::Error& error) {
     return error.code == rpc::kForbidden || error.code == rpc::kRateLimited;
   }
@@ -43,7 +43,7 @@ class Refusals {
 
   uv::Loop& loop_;
   Tell tell_;
-  uv::Timer timer_;  // runs while there is something to tell
+  uv::Timer timer_;  // runs while there is something to report
   MonoTime told_ = MonoTime::min();
   std::vector<Told> waiting_;  // one for each client and kind
 };

@@ -161,8 +161,9 @@ void RpcServer::take_batch(ClientId client, json::View values) {
   take_calls(client, values, batch);
 }
 
-// Those that may begin now. The rest waits until what is under way has been answered and read, so
-// that a batch takes no more memory at once than single lines do; or until the client's next turn.
+// The calls that may begin now. The rest waits until the calls under way have been answered and the
+// answers read, so that a batch takes no more memory at once than single lines do; or until the
+// client's next turn.
 void RpcServer::take_calls(ClientId client, json::View values, uint32_t batch) {
   const char* begin = values.raw().data();
   const char* end = begin + values.raw().size();
@@ -186,7 +187,7 @@ void RpcServer::take_calls(ClientId client, json::View values, uint32_t batch) {
 void RpcServer::on_room(ClientId client) {
   Client* c = find(client);
   if (c == nullptr || c->rest_batch == 0) return;
-  // Taken out: what is not begun this time is put back, and a call may stop this server.
+  // Taken out: calls that are not begun this time are put back, and a call may stop this server.
   const std::string rest = std::exchange(c->rest, {});
   take_calls(client, json::View::of(rest), std::exchange(c->rest_batch, 0));
 }
@@ -237,12 +238,12 @@ void RpcServer::take_call(ClientId client, json::View value, uint32_t batch) {
     send_error(client, parsed.id, batch, *error);
     return;
   }
-  // The call is carried out all the same, but nobody would read the answer.
+  // The call is carried out all the same, but the client would not read the answer.
   if (server_.is_deaf(client)) parsed.id = {};
   LineReply reply(*this, client, parsed, batch);
   ++(reply.is_wanted() ? requests_ : notifications_);
   if (reply.is_wanted() && batch != 0) ++batches_[batch].open;
-  // One look at the clock a line: what ends the one before begins the next of the same reading.
+  // One read of the clock for each line: the end of one line begins the next of the same reading.
   const uint64_t reading = server_.readings();
   const MonoTime began = std::exchange(reading_, reading) == reading ? ended_ : loop_.now();
   rpc::Caller who{client};
@@ -406,8 +407,8 @@ void RpcServer::tell_gap(Client& client, WallTime to) {
   server_.end_line(client.id);
 }
 
-// One pending call less. Reading goes on when half of them are settled, not at each; and when what
-// batches hold back is little again, or can only be of the one at hand.
+// One pending call less. Reading goes on when half of them are settled, not at each; and when
+// batches hold back little again, or only the batch at hand.
 void RpcServer::release(ClientId client, size_t weight) {
   Client* c = find(client);
   if (c == nullptr) return;
@@ -475,7 +476,7 @@ void RpcServer::add_to_batch(uint32_t number) {
   batch.answers += one_;
   if (Client* c = find(batch.client)) c->answered += one_.size() + 1;
   if (one_.capacity() > kKept) std::string().swap(one_);
-  // A client that reads longer lines gets them at once: it cannot read what waits here.
+  // A client that reads longer lines gets them at once: it cannot read output that waits here.
   if (batch.answers.size() >= rpc::kLineBytes) flush_batch(number);
 }
 

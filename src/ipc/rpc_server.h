@@ -1,12 +1,12 @@
-// RpcServer: JSON-RPC over the local socket. It turns lines into calls, and answers into lines;
-// what the calls mean is the business of the room that is told of them.
+// RpcServer: JSON-RPC over the local socket. It turns lines into calls, and answers into lines. The
+// room that receives the calls knows their meaning.
 //
-// Each call is answered. Also when the agent closes its connection for a fault: what waits for
-// Redis then is answered first, or refused as `timeout` after a few seconds.
+// Each call is answered. This also holds when the agent closes its connection for a fault: calls
+// that wait for Redis are answered first, or refused as `timeout` after a few seconds.
 //
 // Callbacks may call everything here, for any client, but not destroy the server. Each call that
-// on_call is given has, when it returns, been answered, refused or put off; a request that was not
-// is answered with `internal`. on_close never comes from within a call of this class.
+// on_call receives has been answered, refused or put off when on_call returns; a request that was
+// not is answered with `internal`. on_close never comes from within a call of this class.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct RpcEvents {
   Delegate<void(rpc::Call&, json::View params)> on_call;
   Delegate<void(ClientId, const Peer&)> on_open;
   Delegate<void(ClientId, Departure)> on_close;
-  // As of Server, for what this class does not know: a will, a subscription.
+  // As of Server, for conditions that this class does not know: a will, a subscription.
   Delegate<void(ClientId, bool& needed)> on_may_yield;
 };
 
@@ -78,12 +78,12 @@ class RpcServer final : public rpc::FrontEnd {
   bool is_held(ClientId client) const { return server_.is_held(client); }
   void watch_process(ClientId client, bool watch) { server_.watch_process(client, watch); }
   UniqueFd take_process(ClientId client) { return server_.take_process(client); }
-  // Tells by `client.error` what became of calls that have been answered, or never were to be, if
-  // the client wants to know.
+  // Reports with `client.error` the result of calls that have been answered, or are never answered,
+  // if the client wants these reports.
   void report(ClientId client, std::string_view method, const rpc::Error& error) override;
-  // Whether it is told of notifications that were refused.
+  // Whether the client is told of notifications that were refused.
   void set_reports_errors(ClientId client, bool reports);
-  // What the client said in its hello, else rpc::kLineBytes.
+  // The value of the client's hello, else rpc::kLineBytes.
   size_t max_line_bytes(ClientId client) const override;
   void set_max_line_bytes(ClientId client, size_t bytes);
 
@@ -113,10 +113,10 @@ class RpcServer final : public rpc::FrontEnd {
     size_t answered = 0;  // bytes of answers that wait for the rest of their batch
     bool reports_errors = false;
     bool full = false;     // pause_reading()
-    bool held = false;     // by what is pending
+    bool held = false;     // because of pending calls
     bool closing = false;  // as soon as nothing is pending
     uint64_t lost = 0;     // events since the last that was queued
-    WallTime gap_from{};   // of an event.gap that is still to be told; 0: none
+    WallTime gap_from{};   // of an event.gap that is still to be sent; 0: none
     // The calls of a batch that have not begun, since too much is under way: "[{...},{...}]". One
     // batch only: while it waits, no further line of this client is handed out.
     std::string rest;

@@ -39,7 +39,7 @@
 
 namespace nb::ipc {
 
-// The first socket, and what holds for the clients of all.
+// The first socket, and the options for the clients of all sockets.
 struct ServerOptions : SocketOptions {
   std::vector<SocketOptions> further;
   size_t line_bytes = rpc::kLineBytes;  // of a client, without the newline
@@ -85,7 +85,7 @@ class Server final : private SessionOwner {
 
   // Begins to listen. The error says in words why that is not possible.
   Status start();
-  // Sends what the kernel takes at once, closes all connections without on_close, and removes the
+  // Sends what the kernel accepts at once, closes all connections without on_close, and removes the
   // socket's file if it is ours. May be started again.
   void stop();
 
@@ -93,14 +93,14 @@ class Server final : private SessionOwner {
   // anything else. Null if the client has gone or no longer reads.
   std::string* begin_line(ClientId client);
   void end_line(ClientId client);
-  // Whether an answer of so many bytes, or an event, may be queued for the client, after the kernel
-  // has taken as much as it takes.
+  // Whether an answer of `bytes` bytes, or an event, may be queued for the client, after the kernel
+  // has taken as much as it accepts.
   bool has_room(ClientId client, size_t bytes);
   // `spares`: and leaves half of the room that events have.
   bool has_room_for_event(ClientId client, size_t bytes, bool spares = false);
   // on_drained is called, never from within this call, as soon as little waits for this client.
   void tell_when_drained(ClientId client);
-  // Tells the client what is wrong with one of its lines. Too many such lines end the connection.
+  // Sends the client an error about one of its lines. Too many such lines end the connection.
   void complain(ClientId client, const rpc::Error& error);
   // Within on_closing or later: the client has all its outstanding answers.
   void finish(ClientId client);
@@ -113,10 +113,10 @@ class Server final : private SessionOwner {
   void hold(ClientId client, bool held);
   // Whether no line would be handed out now: the client is held, or does not read its output.
   bool is_paused(ClientId client);
-  // Whether the client has said something that was not looked at yet, for want of a turn. Not while
-  // it is held, or does not read what it is answered.
+  // Whether the client has sent data that was not read yet because it had no turn. False while it
+  // is held, or does not read its answers.
   bool is_unread(ClientId client) const;
-  // Whether nothing more of what it says is looked at, by hold().
+  // Whether its further data is not read, because of hold().
   bool is_held(ClientId client) const;
   void see(MonoTime now) { turn_.see(now); }
   // For a client that is paused, or whose turn is over: on_room is called when that has changed,
@@ -124,8 +124,8 @@ class Server final : private SessionOwner {
   void tell_of_room(ClientId client);
 
   // For a client with a will or a deadline. Its connection ends when the process that connected is
-  // gone, even if another process holds it open (a child that inherited it), and what the client
-  // has said is read to its end before new clients are served. Takes a descriptor.
+  // gone, even if another process holds it open (a child that inherited it), and the data of the
+  // client is read to its end before new clients are served. Takes a descriptor.
   void watch_process(ClientId client, bool watch);
   // Within on_close, of its client: the descriptor of the process, if it was watched.
   UniqueFd take_process(ClientId client) {
@@ -138,7 +138,7 @@ class Server final : private SessionOwner {
   size_t queued_bytes(ClientId client) const;
   size_t queued_bytes() const { return sessions_.unsent(); }  // of all
   size_t clients() const { return sessions_.live(); }
-  // The socket by which a client came; the first for a client that has gone.
+  // The socket through which a client has connected; the first one for a client that has gone.
   const SocketOptions& socket_of(ClientId client) const;
   size_t clients_per_user(ClientId client) const;
   uint64_t faults(ClientId client) const;

@@ -1,6 +1,5 @@
-// ServerSocket: one socket of the server: its file, who gets a connection there, and what its
-// clients may do. Rights and limits belong to the socket, so permissions of files decide who has
-// them.
+// ServerSocket: one socket of the server: its file, the clients that may connect, and their rights.
+// Rights and limits belong to the socket, so permissions of files decide who has them.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +29,8 @@ struct SocketOptions {
   rpc::Rights rights = rpc::Rights::all();
   uint64_t calls_per_second = 0;  // of one client; 0: no limit
   uint64_t events_per_second = 0;
-  // Nobody has asked for this socket: what keeps it from being served is logged, and no error.
+  // The configuration does not ask for this socket: if it cannot be served, the reason is logged,
+  // and it is no error.
   bool may_be_missing = false;
 };
 

@@ -133,7 +133,7 @@ Session::Io Session::discard() {
 Session::Io Session::send() {
   Io result = Io::done;
   while (unsent() > 0 && result == Io::done) {
-    // Never SIGPIPE: the agent may live in somebody else's process.
+    // Never SIGPIPE: the agent may be part of another program's process.
     const ssize_t n =
         ::send(fd_.get(), output_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) {

@@ -36,8 +36,8 @@ namespace nb::ipc {
 
 using rpc::ClientId;
 
-// Buffers that nobody needs at the moment, so that a busy server allocates nothing, and an idle
-// connection holds nothing.
+// Buffers that are not in use, so that a busy server allocates nothing, and an idle connection
+// holds nothing.
 class BufferPool {
  public:
   std::string take();
@@ -53,7 +53,7 @@ class BufferPool {
 // What the sessions of one server share.
 struct SessionPool {
   BufferPool buffers;
-  UserShares waiting;  // what waits for the clients of each user
+  UserShares waiting;  // the output that waits for the clients of each user
 };
 
 class Session;
@@ -70,13 +70,14 @@ class SessionOwner {
 class Session {
  public:
   enum class State : uint8_t {
-    open,      // The client may speak, and it is answered.
-    deaf,      // The client is gone. What it said is carried out to its end, and not answered.
+    open,      // The client may send calls, and they are answered.
+    deaf,      // The client is gone. Its calls are carried out to the end, and not answered.
     orphaned,  // As deaf, but another process holds the connection: not all that comes is the
                // client's.
-    closing,   // The agent closes it. Nothing more is carried out; what is owed is still answered.
+    // The agent closes it. No further call is carried out; pending calls are still answered.
+    closing,
     explaining,  // It is over. The last line says why, and the client has time to read it.
-    draining,    // It is over. What waits for the client is still sent.
+    draining,    // It is over. The waiting output is still sent.
     over,        // It is over, and nothing more is sent.
   };
 
@@ -93,9 +94,9 @@ class Session {
   // Changes the state, if the table has that change. Else nothing happens: false.
   bool become(State next);
   bool is_live() const { return state_ < State::explaining; }
-  // Whether what it says is carried out.
+  // Whether its calls are carried out.
   bool is_heard() const { return state_ < State::closing; }
-  // Whether nobody reads what it is sent, though what it said may still be worth reading.
+  // Whether its output has no reader, although its calls may still be worth reading.
   bool is_deaf() const {
     return state_ == State::deaf || state_ == State::orphaned || state_ == State::over;
   }

@@ -16,7 +16,8 @@ class SessionTable {
  public:
   using Sessions = std::vector<std::unique_ptr<Session>>;
 
-  // `on_overdue` comes for each session whose deadline has passed; it has none any more then.
+  // `on_overdue` comes for each session whose deadline has passed; then it has no deadline any
+  // more.
   SessionTable(uv::Loop& loop, Delegate<void(Session&)> on_overdue);
 
   // The client's number is larger than that of those before it.

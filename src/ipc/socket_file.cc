@@ -109,7 +109,7 @@ Status ensure_folder(const std::string& folder) {
       .as(fault_of(error));
 }
 
-// In words, with what would be right where that is known.
+// In words, with what would be right if that is known.
 Error cannot_make(const std::string& path, int error) {
   const Fault fault = fault_of(error);
   const char* hint = fault == Fault::read_only
@@ -122,8 +122,8 @@ Error cannot_make(const std::string& path, int error) {
   return make_error("cannot make %s: %s%s", path.c_str(), std::strerror(error), hint).as(fault);
 }
 
-// nodebeat.socket leaves a link to its socket, which lies elsewhere, and no agent listens there
-// when that unit is no longer used. rename() replaces the link, not what it names.
+// nodebeat.socket leaves a link to its socket, which is elsewhere, and no agent listens there when
+// that unit is no longer used. rename() replaces the link, not its target.
 bool is_link_to_dead_socket(const std::string& path, uid_t owner) {
   struct stat target {};
   if ((owner != 0 && owner != ::geteuid()) || ::stat(path.c_str(), &target) != 0 ||
@@ -137,7 +137,7 @@ bool is_link_to_dead_socket(const std::string& path, uid_t owner) {
          errno == ECONNREFUSED;
 }
 
-// Nothing may be there, or a socket on which nobody listens any more.
+// The path must be free, or a socket without a listener.
 Status check_replaceable(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
@@ -204,8 +204,8 @@ Status SocketFile::adopt(int fd) {
 
 Status SocketFile::lock(const std::string& path) {
   const std::string name = path + ".lock";
-  // A process that removes a lock file does so while holding it: so what was opened and then locked
-  // may not be what lies there any more. Then again.
+  // A process that removes a lock file holds the lock: so the file that was opened and then locked
+  // may no longer be the one at the path. Then try again.
   for (int attempt = 0; attempt < 100; ++attempt) {
     Result<UniqueFd> opened = open_own_file(name, O_RDWR | O_CREAT, 0600);
     if (!opened && opened.error().fault == Fault::no_place) return opened.error();
@@ -251,9 +251,9 @@ Status SocketFile::make(const std::string& path, uint32_t mode, std::optional<ui
     ::unlink(temporary.c_str());
     return error;
   };
-  // Nobody can connect before listen(), so nobody sees it with another mode. The mode comes last:
-  // changing the owner may clear bits of it. What is right already is not asked for: a sandbox may
-  // refuse the call.
+  // No client can connect before listen(), so none sees the socket with another mode. The mode
+  // comes last: changing the owner may clear bits of it. Calls are made only for differences: a
+  // sandbox may refuse the call.
   struct stat status {};
   if (::lstat(temporary.c_str(), &status) != 0) {
     return refuse(make_error("cannot look at %s: %s", temporary.c_str(), std::strerror(errno)));

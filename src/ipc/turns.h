@@ -15,13 +15,13 @@ namespace nb::ipc {
 // A client's turn ends after this time, even in the middle of a batch, and the rest follows when
 // the others have had their turns. The cost of one call is bounded elsewhere.
 inline constexpr Duration kTurn = std::chrono::microseconds(250);
-// After turns of this time together, the loop looks at everything else before the next turn.
+// After turns of this time together, the loop serves everything else before the next turn.
 inline constexpr Duration kRound = 2 * kTurn;
-// A new client counts as if it had taken this time already, so it comes after clients that ask for
+// A new client counts as if it had used this time already, so it comes after clients that ask for
 // little.
 inline constexpr Duration kStranger = std::chrono::milliseconds(1);
 // A client that is gone and has a will comes before new clients, one of which may be its successor;
-// but not if it had taken this time.
+// but not if it had used this time.
 inline constexpr Duration kBusy = 8 * kStranger;
 // No turn counts as longer. Turns end after kTurn and one more call; what is far above, the kernel
 // has given to another process.

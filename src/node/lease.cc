@@ -7,7 +7,7 @@
 namespace nb::node {
 namespace {
 
-// The lease that a node leaves is tidied up by then. Nobody judges by whether it is there.
+// A node's last lease is removed after this time. No agent judges by whether it exists.
 constexpr Duration kKept = std::chrono::hours(24);
 // A lease that Redis has refused is not sent again each second.
 constexpr Duration kAgain = std::chrono::minutes(1);

@@ -17,18 +17,18 @@ namespace nb::node {
 
 class LeaseRenewal {
  public:
-  // All references must outlive it. `on_renewed`: the lease was put into the outbox, or it is time
-  // for it and Redis does not take it.
+  // All references must outlive it. `on_renewed`: the lease was put into the outbox, or it is due
+  // and Redis refuses it.
   LeaseRenewal(uv::Loop& loop, const Log& log, outbox::Outbox& outbox, const Identity& identity,
                const config::Config& config, Delegate<void()> on_renewed);
 
   // The first lease goes out with the first connection.
   void start();
   void reconfigure(const config::LeaseConfig& config);
-  // The last lease, which says that the agent stops and that nobody is to wait for another one.
+  // The last lease, which says that the agent stops and that no watcher waits for another one.
   void finish();
 
-  // From the outbox, of every update that somebody waits for. Whether it was the lease.
+  // Called by the outbox for every update with a waiter. Whether it was the lease.
   bool on_settled(const outbox::Settled& settled) {
     if (settled.waiter != kWaiter) return false;
     on_answer(settled);
@@ -60,7 +60,7 @@ class LeaseRenewal {
   std::string text_;  // kept for its room
   std::string refusal_;
   MonoTime refused_until_ = MonoTime::min();
-  bool waiting_ = false;  // for what becomes of a renewal
+  bool waiting_ = false;  // for the result of a renewal
 };
 
 }  // namespace nb::node

@@ -64,7 +64,7 @@ void Forgetting::on_answer(const redis::ReaderAnswer& answer) {
       if (reply.text() == "none"sv) return ask_about();
       return ask(Step::known_mark_size, {"HSTRLEN", wire::kDeadKey, node_});
     case Step::known_mark_size:
-      // What is longer than a lease is no mark, and no sign of life either.
+      // A text longer than a lease is no mark, and no sign of life either.
       if (redis::read_count(reply).value_or(0) > wire::kLeaseBytes) return ask_lease();
       return ask(Step::known_mark, {"HGET", wire::kDeadKey, node_});
     case Step::known_mark:
@@ -121,7 +121,7 @@ void Forgetting::remove() {
   ask(Step::removal, {"HDEL", wire::kNodesKey, node_});
 }
 
-// A user that may not ask for a size reads all the same.
+// A user that may not ask for a size still reads.
 bool Forgetting::may_be_refused(Step step) {
   return step == Step::known_mark_size || step == Step::entry_size ||
          (step >= Step::stroke && step <= Step::lost_health);

@@ -19,8 +19,8 @@
 
 namespace nb::node {
 
-// The steps by which one node is forgotten, unless it is alive. A node that comes back between
-// these steps is put back into the list.
+// The steps to forget one node, unless it is alive. A node that returns between these steps is put
+// back into the list.
 class Forgetting {
  public:
   enum class Outcome : uint8_t {
@@ -88,7 +88,7 @@ class Forgetting {
   uint64_t question_ = 0;
 };
 
-// Looks at a page of the list from time to time: about thirty times in the age at which a node is
+// Reads a page of the list from time to time: about thirty times in the age at which a node is
 // forgotten, but at most once a second and at least once a day. Each agent of a cell does so, at
 // random times of its own.
 class NodePruner {

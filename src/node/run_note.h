@@ -21,7 +21,7 @@ class RunNote {
   // If `socket_path` is empty, nothing is noted, and nothing is known about the run before.
   explicit RunNote(const std::string& socket_path);
 
-  // Reads what the run before has left. To be called before begin(). `boot_id` is the current one.
+  // Reads the note of the previous run. To be called before begin(). `boot_id` is the current one.
   void look(const std::string& boot_id);
   // The run before, if it did not end cleanly.
   const std::optional<wire::LastRun>& last_run() const { return last_run_; }

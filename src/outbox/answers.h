@@ -16,7 +16,7 @@ class Answers {
  public:
   void set_on_settled(Delegate<void(const Settled&)> on_settled) { on_settled_ = on_settled; }
 
-  // Nobody is told where `waiter` is 0.
+  // No one is told if `waiter` is 0.
   void add(Waiter waiter, Outcome outcome) { add({waiter, outcome}); }
   void add(const Settled& settled);
   // Redis' words of the last refusal, which every refused answer is given with.

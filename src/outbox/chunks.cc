@@ -13,7 +13,7 @@ struct alignas(uint64_t) Chunks::Chunk {
   size_t capacity = 0;
   size_t used = 0;
   size_t live = 0;      // records in it
-  Row* row = nullptr;   // the row whose current chunk this is
+  Row* row = nullptr;   // the row that is filling this chunk
   bool single = false;  // made for one record, and not kept
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 };

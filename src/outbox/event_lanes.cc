@@ -48,7 +48,8 @@ Record* EventLanes::put_back(uint64_t sequence, Origin origin, const EntryUpdate
   return lane.push(origin.owner, sequence, entry, message, now, wall);
 }
 
-// Ages are minutes, so one look in a millisecond is enough. Each put() and each next() asks for it.
+// Ages are minutes, so one check in a millisecond is enough. Each put() and each next() asks for
+// it.
 void EventLanes::drop_old(MonoTime now) {
   if (now - looked_for_old_ < std::chrono::milliseconds(1)) return;
   looked_for_old_ = now;

@@ -1,5 +1,6 @@
 // EventLanes: the log of events. It has two lanes with limits of their own: urgent events go first.
-// Both lanes share one sequence, which names each event for good, and one journal, if there is one.
+// Both lanes share one sequence, which names each event permanently, and one journal, if there is
+// one.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,7 @@ class EventLanes {
                    const MessageUpdate* message, MonoTime now, WallTime wall);
   void drop_old(MonoTime now);
 
-  // The record whose turn it is, or null. Urgent events go first, but let the others have their
+  // The next record by the turns, or null. Urgent events go first, but let the others have their
   // turn. A record never goes ahead of an earlier record in the other lane for the same value:
   // first a session's progress, then its end.
   Record* next();

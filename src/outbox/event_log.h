@@ -67,7 +67,7 @@ struct Record {
   Chunks::Chunk* chunk;
   Slot* slot;  // goes in the same transaction if it still waits by then
   uint64_t slot_version;
-  uint64_t sequence;  // names the event for good: see outbox/journal.h
+  uint64_t sequence;  // the event's permanent name: see outbox/journal.h
   uint64_t behind;    // goes behind the other lane's records up to this sequence
   MonoTime at;
   WallTime wall;
@@ -162,7 +162,7 @@ class EventLog {
   // Whether half of the lane is on its way already. Anything in the other half can be dropped, so
   // there is always room for an owner with little in the lane.
   bool half_is_sent() const { return sent_bytes_ > limits_.lane_bytes(urgent_) / 2; }
-  // The first unsent record of the owner whose turn it is, or null.
+  // The first unsent record of the owner that has the turn, or null.
   Record* next_to_send();
   // `record` is next_to_send() or first_unsent(). The record stays until it is popped.
   void mark_sent(Record& record);
@@ -216,7 +216,7 @@ class EventLog {
   Record* first_ = nullptr;
   Record* last_ = nullptr;
   Record* unsent_ = nullptr;        // records before this one wait for answers
-  OwnEvents* turn_ = nullptr;       // whose turn it is; a list of those whose turn comes next
+  OwnEvents* turn_ = nullptr;       // the owner that has the turn; a list of the owners after it
   OwnEvents* last_turn_ = nullptr;  // of that list, if it is not empty
   size_t active_ = 0;               // owners that have records
   size_t size_ = 0;

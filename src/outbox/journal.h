@@ -13,9 +13,9 @@ namespace nb::outbox {
 
 struct Record;
 
-// Names an event for good. The sequence rises by one with each event that the log takes. Without a
-// journal the instance is that of the agent's start, and the sequence begins at 1. A journal brings
-// its own instance, and the log goes on behind its last sequence.
+// Names an event permanently. The sequence rises by one with each event that the log takes. Without
+// a journal the instance is that of the agent's start, and the sequence begins at 1. A journal
+// brings its own instance, and the log goes on behind its last sequence.
 struct EventId {
   std::string_view instance;
   uint64_t sequence = 0;
@@ -34,7 +34,7 @@ class Journal {
   virtual Start start() = 0;
   // The log has taken this record. The sequences rise by one. The record is valid during the call.
   virtual void append(const Record& record) = 0;
-  // The log gives up this record unsent, by age or for want of room. A journal that returns true
+  // The log gives up this record unsent, by age or for lack of room. A journal that returns true
   // keeps the event: then the log does not count a loss, no waiter is told, and the sequence stays
   // unconfirmed. The journal hands the event back with Outbox::put_back().
   virtual bool keep_dropped(const Record& record) = 0;

@@ -179,7 +179,7 @@ bool Outbox::next(Unit& unit, MonoTime now, WallTime wall) {
         }
       }
       if (record->number == 0) {
-        last_number_ = std::max(last_number_ + 1, 1u);  // 0 is what has not been sent
+        last_number_ = std::max(last_number_ + 1, 1u);  // 0 means not sent yet
         record->number = last_number_;
       }
       unit.id = record->id();
@@ -306,8 +306,8 @@ void Outbox::id_refused(const Unit& unit, MonoTime now, int64_t subscribers,
     record.published = true;
     record.subscribers = static_cast<int32_t>(subscribers);
   }
-  // An id that was given before may have been overtaken by a later one. A new one that is refused
-  // tells that this agent does not know how far the stream's ids have come. Redis does.
+  // A later id may have overtaken an id that was given before. If a new id is refused, this agent
+  // does not know how far the stream's ids have come; Redis does.
   record.any_id = !unit.in_doubt;
   record.forget_id();
   lanes_.send_again(record);
@@ -327,7 +327,7 @@ void Outbox::aborted(const Unit& unit) {
   streams_.forget_all();
   if (unit.record != nullptr) {
     unit.record->apart = true;
-    // Nothing was carried out. What was in doubt before stays so.
+    // Nothing was carried out. A doubt from before stays.
     if (!unit.in_doubt) unit.record->forget_id();
     lanes_.send_again(*unit.record);
   }
@@ -339,8 +339,8 @@ void Outbox::rewrite_all() {
   streams_.forget_all();
 }
 
-// A HASH of the agent's own that was stored is gone before its time. Nobody else deletes it, so
-// Redis has lost data.
+// A stored HASH of the agent's own is gone before its time. No other program deletes it, so Redis
+// has lost data.
 void Outbox::look_for_loss(const Slot& slot, MonoTime now, bool existed) {
   if (existed || slot.kind != SlotKind::hash || slot.shared || slot.stored_version == 0) return;
   if (slot.ttl > Duration::zero() && now - slot.stored_at >= slot.ttl) return;

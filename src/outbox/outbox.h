@@ -28,7 +28,7 @@ struct OutboxOptions {
 struct OutboxCounters {
   uint64_t accepted = 0;  // updates that put() took
   uint64_t stored = 0;    // units that Redis has confirmed, at least in part
-  uint64_t refused = 0;   // units of which Redis has refused something for good
+  uint64_t refused = 0;   // units of which Redis has refused a part permanently
   uint64_t expired = 0;   // messages too old to be published
   uint64_t replayed = 0;  // slots and events that were sent once more
 };
@@ -58,7 +58,7 @@ struct Unit {
   MessageView message() const;
 };
 
-// A value as it stands in the outbox; valid until the next put.
+// A value in the outbox; valid until the next put.
 struct SlotView {
   SlotKind kind;
   std::span<const FieldView> fields;  // none of a `remove`
@@ -155,8 +155,8 @@ class Outbox {
   // When Redis has stored an entry whose id Redis has chosen: its first half, which is Redis'
   // clock.
   void entry_stored(const Unit& unit, uint64_t ms, MonoTime now);
-  // What Redis' clock has shown, in milliseconds since 1970. It is known by samples as well, but
-  // not each agent writes some.
+  // The time of Redis' clock, in milliseconds since 1970. Samples show it as well, but not each
+  // agent writes samples.
   void hear_clock(uint64_t ms, MonoTime now) {
     redis_ms_ = ms;
     redis_ms_at_ = now;
@@ -230,7 +230,7 @@ class Outbox {
   Gap told_gap_;
   bool notice_in_flight_ = false;
 
-  // Redis' clock, as it was heard last. 0: not known yet.
+  // Redis' clock, as it was last read. 0: not known yet.
   uint64_t redis_ms_ = 0;
   MonoTime redis_ms_at_{};
   uint64_t last_id_ms_ = 0;    // by that clock

@@ -140,7 +140,7 @@ void SlotShares::count(Slot& slot, size_t bytes, Owner owner) {
   move(slot, &holder_of(owner), bytes);
 }
 
-// Mostly nothing has changed that counts: the slot stays where it is.
+// Usually no relevant value has changed: the slot stays where it is.
 void SlotShares::count(Slot& slot, size_t bytes) {
   const Place& place = slot.place;
   if (place.holder == nullptr) return;

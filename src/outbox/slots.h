@@ -96,7 +96,7 @@ class Slots {
   // Null if there is none. The slot is valid until erase().
   Slot* find(int db, std::string_view key) const;
   // Replaces the value of the key and marks the slot dirty, in the lane where it waits already or
-  // else in `lane`. `old` is what find() says of the key. For a limited slot call make_room()
+  // else in `lane`. `old` is the result of find() for the key. For a limited slot call make_room()
   // first.
   Slot& put(Slot* old, const SlotUpdate& update, Lane lane, MonoTime now, Owner owner = 0);
   // Erases the slots that must give way to this limited update of `old`. Nothing is erased if the

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kKnown = 256;
 // A stream keeps so many entries, however large they are.
 constexpr uint64_t kLeastLength = 16;
-// About what Redis takes for an entry besides its texts.
+// About the memory that Redis takes for an entry besides its texts.
 constexpr uint64_t kEntryOverhead = 32;
 // A time to live is set again after this part of it.
 constexpr int kRenewals = 8;

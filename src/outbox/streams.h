@@ -1,6 +1,6 @@
-// Streams: what is known of the streams that were written last. It keeps how large their entries
-// are, so that a stream is bounded in bytes and not only in entries, and when their time to live
-// was last set. Forgetting a stream costs one PEXPIRE more. Pure.
+// Streams: what is known about the streams that were written last. It keeps the size of their
+// entries, so that a stream is bounded in bytes and not only in entries, and the time at which
+// their time to live was last set. Forgetting a stream costs one PEXPIRE more. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The updates that the agent hands over for Redis: the latest value of a key, an entry of a stream,
-// a message on a channel. These are views; Outbox::put() copies what they show. The parts of one
-// update go to Redis in one transaction: all or none.
+// a message on a channel. These are views; Outbox::put() copies their data. The parts of one update
+// go to Redis in one transaction: all or none.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ using Owner = uint64_t;
 struct Origin {
   Owner owner = 0;
   // The event goes in the lane for events that a flood must neither delay nor displace: errors,
-  // starts and ends of sessions, wills, the robot's state, and what the agent tells of its node.
+  // starts and ends of sessions, wills, the robot's state, and the agent's own events about its
+  // node.
   bool urgent = false;
 };
 
@@ -97,11 +98,11 @@ enum class Put : uint8_t {
 enum class Outcome : uint8_t {
   stored,
   refused,  // by Redis
-  dropped,  // given up unsent: too old, displaced for want of room, or expired
+  dropped,  // given up unsent: too old, displaced for lack of room, or expired
 };
 
-// Redis' words for each part of an update that it has refused for good. They are empty where the
-// part was carried out, and where there is no such part.
+// Redis' words for each part of an update that it has refused for good. They are empty for a part
+// that was carried out, or that the update does not have.
 struct Refusals {
   std::string_view value;
   std::string_view entry;

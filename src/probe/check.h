@@ -1,4 +1,4 @@
-// Check: one way to find out whether something lives. Each probe has one object for all of its
+// Check: one way to find out whether a program lives. Each probe has one object for all of its
 // tries, so the object can remember what saves work (a process id, an MCP era).
 #pragma once
 
@@ -16,18 +16,18 @@ namespace nb::probe {
 class SideRequests;
 class SystemBus;
 
-// The result of one try. `unknown`: the agent could not look (no permission, no descriptor, no
-// thread, no bus, no name service), or it is too early to tell (a server that starts). This is
-// neither up nor down, and changes nothing that was known.
+// The result of one try. `unknown`: the agent could not check (no permission, no descriptor, no
+// thread, no bus, no name service), or it is too early to decide (a server that starts). This is
+// neither up nor down, and the last verdict stays.
 enum class Finding : uint8_t { up, down, unknown };
 
 // How one try ended.
 struct Outcome {
   Finding finding = Finding::unknown;
-  std::string detail;  // what answered, what is wrong, or why nothing is known, in words
+  std::string detail;  // the answer, the fault, or the reason why nothing is known, in words
 };
 
-// `error` ended the try: unknown if it says nothing of what was asked (Fault::blind), else down.
+// `error` ended the try: unknown if it says nothing about the target (Fault::blind), else down.
 inline Outcome failed(const Error& error) {
   return {error.fault == Fault::blind ? Finding::unknown : Finding::down, error.message};
 }
@@ -50,7 +50,7 @@ class Check {
 // the server.
 Outcome not_looked_up(const uv::Target& target, const std::string& limit);
 
-// What a check needs from outside. It outlives every check.
+// The things that a check needs from outside. They outlive every check.
 struct CheckContext {
   uv::Loop& loop;
   SystemBus& bus;

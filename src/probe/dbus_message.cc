@@ -8,7 +8,7 @@ namespace {
 constexpr size_t kFixedHead = 16;  // up to and including the length of the header fields
 constexpr size_t kMaxMessage = 64 * 1024;
 constexpr char kVersion = 1;
-// To ask about a service must not start one.
+// A question about a service must not start the service.
 constexpr uint8_t kNoAutoStart = 2;
 
 enum MessageType : uint8_t { kMethodCall = 1, kMethodReturn = 2, kError = 3 };
@@ -66,7 +66,7 @@ class Writer {
   size_t start_;
 };
 
-// Every read beyond the end gives zeros and makes ok() false for good.
+// Every read beyond the end gives zeros and makes ok() false from then on.
 class Reader {
  public:
   explicit Reader(std::string_view bytes)

@@ -41,8 +41,8 @@ struct DbusMessage {
   std::string_view text;
 };
 
-// The size of the whole message that `bytes` begin with; 0 while too few are there to tell. An
-// error if this is no message, or one longer than 64 KiB.
+// The size of the message at the beginning of `bytes`; 0 while there are too few bytes. An error if
+// this is no message, or one longer than 64 KiB.
 Result<size_t> dbus_message_size(std::string_view bytes);
 
 // `bytes` are exactly one message.

@@ -36,8 +36,8 @@ Outcome HttpCheck::give_up(const std::string& limit) {
   return exchange_.give_up(limit);
 }
 
-// An event stream has no end to wait for. Any other body is read to its end even if nothing of it
-// is wanted: a server that does not finish its answer is not well.
+// An event stream has no end. Any other body is read to its end even if nothing of it is needed: a
+// server that does not finish its answer is not well.
 void HttpCheck::on_progress() {
   HttpResponse& response = exchange_.response();
   if (!response.head_complete() || !response.is_type("text/event-stream")) return;

@@ -26,7 +26,8 @@ class HttpExchange {
   struct Events {
     // More of the response is here, but not all of it. May cancel the exchange.
     Delegate<void()> on_progress;
-    // It is complete, or it has failed and the error says how: once, unless cancelled.
+    // Called once, unless cancelled: the response is complete, or it has failed and the error says
+    // how.
     Delegate<void(const Status&)> on_end;
   };
 
@@ -44,7 +45,7 @@ class HttpExchange {
   bool connected() const { return stream_ != nullptr; }
   // How far it got: "no connection", "no answer", "only 17 of 200 bytes".
   std::string progress() const;
-  // The deadline has passed: cancels, and says how far it got.
+  // The deadline has passed: cancels, and says how far the exchange came.
   Outcome give_up(const std::string& limit);
 
  private:

@@ -1,6 +1,6 @@
-// SideRequests: HTTP requests whose answers are not waited for: that a session has begun, that it
-// is over. They outlive the probe that sends them, so that a probe that is taken away still ends
-// its session; they are given up after a while, and with this object.
+// SideRequests: HTTP requests whose answers are not waited for, such as the begin and the end of a
+// session. They outlive the probe that sends them, so that a probe that is removed still ends its
+// session; they are given up after a while, and with this object.
 #pragma once
 
 #include <memory>

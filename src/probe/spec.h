@@ -1,6 +1,6 @@
-// Liveness probes: what runs beside the agent, asked at an interval, each with a verdict of its
-// own. The invariant of this room: a probe that hangs costs its own verdict and nothing else. Each
-// is a state machine on the loop with one deadline; nothing here waits.
+// Liveness probes: checks of the programs beside the agent, repeated at an interval, each with a
+// verdict of its own. The invariant of this room: a probe that hangs costs its own verdict and
+// nothing else. Each is a state machine on the loop with one deadline; nothing here waits.
 //
 // ProbeSpec: what to ask and how often. Two equal specs are the same probe (ProbeSet::set).
 #pragma once
@@ -16,7 +16,7 @@
 namespace nb::probe {
 
 enum class ProbeType : uint8_t {
-  mcp,          // an MCP server over streamable HTTP answers as the protocol asks
+  mcp,          // an MCP server over streamable HTTP gives the answers of the protocol
   http,         // an HTTP server answers with an expected status, and text if one is given
   tcp,          // a TCP port takes a connection
   unix_socket,  // a Unix socket takes a connection
@@ -28,7 +28,7 @@ enum class ProbeType : uint8_t {
 std::string_view type_name(ProbeType type);
 
 enum class McpEra : uint8_t {
-  automatic,       // what the server understands, found out and remembered
+  automatic,       // the protocol that the server understands, found out and remembered
   session_2025,    // `initialize` of the 2025 revisions
   stateless_2026,  // `server/discover` of revision 2026-07-28
 };

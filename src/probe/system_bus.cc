@@ -84,7 +84,7 @@ void SystemBus::send(Query& query) {
 }
 
 void SystemBus::flush() {
-  // A connection that broke says so to on_end too, on a later turn.
+  // A connection that broke also calls on_end, on a later turn.
   if (stream_->write(out_) < 0) out_.clear();
 }
 
@@ -116,8 +116,8 @@ void SystemBus::on_dialled(uv::Dialer::Answer& answer) {
                        {}});
   state_ = State::authenticating;
   last_serial_ = 0;
-  // The bus reads all of this in order, so nothing need be waited for; if it refuses, it says so
-  // and closes.
+  // The bus reads all of this in order, so there is no need to wait for answers; if it refuses, it
+  // says so and closes.
   out_ = auth_lines();
   append_dbus_call(out_, ++last_serial_,
                    {.destination = "org.freedesktop.DBus",

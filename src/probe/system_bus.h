@@ -44,7 +44,7 @@ class SystemBus {
     const char* property_ = "";
     bool waiting_ = false;
     uint32_t serial_ = 0;    // 0: not sent yet
-    uint64_t asked_at_ = 0;  // what heard_ was then
+    uint64_t asked_at_ = 0;  // the value of heard_ at that time
   };
 
   // `path` is the bus's socket.
@@ -77,7 +77,7 @@ class SystemBus {
   std::unique_ptr<uv::Stream> stream_;
   std::string in_, out_;
   uint32_t last_serial_ = 0;
-  uint64_t heard_ = 0;  // counts what came from the bus
+  uint64_t heard_ = 0;  // counts the messages from the bus
   std::vector<Query*> waiting_;
   uv::Dialer dialer_;
 };

@@ -45,7 +45,7 @@ void SystemdCheck::on_active_state(const Result<std::string>& state) {
   if (*state == "active"sv || *state == "reloading"sv || *state == "refreshing"sv) {
     return on_outcome_({Finding::up, unit_ + " is " + *state});
   }
-  // systemd calls a unit inactive that it has never heard of.
+  // systemd calls a unit inactive even if it does not know it.
   if (*state == "inactive"sv) return load_state_.ask(unit_, "LoadState");
   on_outcome_({Finding::down, unit_ + " is " + one_line(*state, 40)});
 }

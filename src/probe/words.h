@@ -1,4 +1,4 @@
-// What a probe repeats of the one it asks, made fit for a log line and a report.
+// Text of a probed program, made fit for a log line and a report.
 #pragma once
 
 #include <string>
