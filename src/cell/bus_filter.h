@@ -1,12 +1,12 @@
-// BusFilter: which of the bus' messages that come from Redis are for the clients of this node. Not
-// its own, whichever program sent them in its name, and none that is older than its sender lets it
-// become.
+// BusFilter: which of the bus' messages that come from Redis are for the clients of this node. It
+// drops the node's own messages, whichever program sent them in its name, and messages that are
+// older than their sender allows.
 //
 // The clock of Redis decides about the age, since the wall clocks of two computers may differ by
 // hours: the sender writes the time by Redis' clock, and names the `max_age_ms` only if it knows
-// that clock. A message without that member is as old as it may be. For some seconds after Redis'
-// clock was set, a message may be from a sender that has not noticed yet: then it is not too late
-// if it is in time by the clock as it was before.
+// that clock. A message without that member may have any age. For some seconds after Redis' clock
+// was set, a message may be from a sender that has not noticed yet: then it is not too late if it
+// is in time by the earlier clock.
 #pragma once
 
 #include <string_view>

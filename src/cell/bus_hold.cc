@@ -5,7 +5,7 @@
 namespace nb::cell {
 namespace {
 
-// Redis answers within a round trip. What is more than this is a flood.
+// Redis answers within a round trip. More than this is a flood.
 constexpr size_t kMostBytes = 64 * 1024;
 
 size_t size_of(const RemoteMessage& message) {

@@ -1,6 +1,6 @@
-// BusHold: where messages of the bus wait that would be dropped as too late, until Redis has told
-// its time once more: its clock may have been set since the agent read it last. What comes on the
-// bus behind such a message waits too, so that no "go on" overtakes a "stop".
+// BusHold: holds messages of the bus that would be dropped as too late, until Redis has reported
+// its time once more: its clock may have been set since the agent read it last. Messages of the bus
+// behind such a message wait too, so that no "go on" overtakes a "stop".
 #pragma once
 
 #include <string>
@@ -30,8 +30,8 @@ class BusHold {
   BusHold& operator=(const BusHold&) = delete;
 
   bool holds_any() const { return !kept_.empty(); }
-  // False: it is not kept, since Redis cannot be asked, or too much waits. What has waited is
-  // handed on before that.
+  // False: the message is not kept, since Redis cannot be asked, or too much waits. The waiting
+  // messages are delivered before that.
   bool keep(const RemoteMessage& message);
   void clear();
 

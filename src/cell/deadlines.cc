@@ -14,8 +14,8 @@ constexpr Duration kMostLag = std::chrono::milliseconds(100);
 constexpr Duration kMostPatience = std::chrono::seconds(1);
 // So often in a row a miss is put off: an agent that is late all the time must not hide it.
 constexpr uint8_t kMostPutOff = 4;
-// A client that is late again and again is told of once in such a time, and all of them together so
-// often a minute.
+// A client that is late again and again is reported once in this time, and all clients together
+// this often in a minute.
 constexpr Duration kQuiet = std::chrono::seconds(10);
 constexpr unsigned kToldAMinute = 30;
 
@@ -79,7 +79,7 @@ void Deadlines::on_push(const rpc::Call& call) {
     entry.late = false;
     if (std::exchange(entry.told, false)) say(entry, "deadline_met", gap);
   } else if (!first) {
-    // Of a longer one the timer would have told: it was the agent that did not read.
+    // The timer would have reported a longer gap: then it was the agent that did not read.
     if (gap < entry.deadline) entry.longest_gap = std::max(entry.longest_gap, gap);
     return;
   }
@@ -97,7 +97,7 @@ void Deadlines::stop() {
   entries_.clear();
 }
 
-// A reader that was told of a late client hears that there is nothing more to wait for.
+// A reader that was told of a late client is told that there is nothing more to wait for.
 void Deadlines::end(rpc::ClientId client, std::string_view reason) {
   Entry* entry = find(client);
   if (entry == nullptr || entry->deadline == Duration::zero()) return;
@@ -138,7 +138,7 @@ void Deadlines::on_due() {
   arm();
 }
 
-// Also puts the miss off, for as long as the client may need to be heard.
+// Also postpones the miss, for as long as the client may need to be read.
 bool Deadlines::is_agents_fault(Entry& entry, Duration lag) const {
   const Duration patience = std::clamp(entry.deadline / 2, kLeastLag, kMostPatience);
   const Unread unread = wiring_.unread(entry.client);
@@ -154,7 +154,8 @@ bool Deadlines::is_agents_fault(Entry& entry, Duration lag) const {
   return true;
 }
 
-// That it is late; or, if that is over, how often it was since it was told of last.
+// Reports that the client is late; or, if that is over, how often it was late since the last
+// report.
 void Deadlines::tell(Entry& entry, MonoTime now) {
   if (!may_tell(entry, now)) return;
   entry.told = entry.late;

@@ -1,13 +1,13 @@
-// Deadlines: clients that have said in their hello how often they push at least. A client that is
-// late is told of by one event, and by another one when it pushes again; more than a few a minute
-// are only counted. It begins with the client's first push.
+// Deadlines: clients that promised in their hello to push again within a given time. One event
+// reports a late client, and another one reports that it pushes again; more than a few a minute are
+// only counted. A deadline begins with the client's first push.
 //
-// One timer serves all clients. A push does not touch it: the push leaves its time, and the timer
-// looks for that when it expires. So the agent wakes up at most as often as the shortest deadline
-// passes, and not at all as long as no client has one.
+// One timer serves all clients. A push does not touch the timer: the push notes its time, and the
+// timer checks that time when it expires. So the agent wakes up at most as often as the shortest
+// deadline passes, and not at all as long as no client has one.
 //
-// A miss says that the client's program was late. It is put off while the agent itself is: if the
-// timer was late, or the client's words still lie in its socket.
+// A miss says that the client's program was late. It is postponed while the agent itself is late:
+// if the timer was late, or the client's data is still in its socket.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ namespace nb::cell {
 
 class Deadlines {
  public:
-  // What there may be in a client's socket.
+  // The unread data in a client's socket.
   enum class Unread : uint8_t {
     nothing,
     some,  // it is read when the client has its turn
@@ -61,7 +61,7 @@ class Deadlines {
   void on_push(const rpc::Call& call);
   void on_goodbye(rpc::ClientId client) { end(client, "goodbye"); }
   void on_client_closed(rpc::ClientId client);
-  // Nothing more is told.
+  // Nothing more is reported.
   void stop();
 
   bool has_deadline(rpc::ClientId client) const { return report(client).has_value(); }
@@ -76,14 +76,14 @@ class Deadlines {
     Duration deadline{};                 // 0: none
     MonoTime pushed = MonoTime::min();   // when it pushed last
     MonoTime from{};                     // the deadline runs from here: then, or later
-    MonoTime tell_at = MonoTime::min();  // not before that is it told of again
+    MonoTime tell_at = MonoTime::min();  // the earliest time of the next report
     uint64_t missed = 0;
     uint64_t untold = 0;  // of these
     Duration longest_gap{};
     WallTime last_missed{};
     uint8_t put_off = 0;  // how often in a row
     bool late = false;
-    bool told = false;  // that it is late
+    bool told = false;  // that the client is late
 
     bool is_watched() const { return deadline > Duration::zero() && pushed != MonoTime::min(); }
     MonoTime due() const { return from + deadline; }

@@ -1,5 +1,5 @@
-// EndedSessions: what ended stroke sessions still hold in Redis, until their time to live is over.
-// All together have a limit, so that a day of short or long sessions cannot fill the server. Pure.
+// EndedSessions: the size of ended stroke sessions in Redis, until their time to live is over. All
+// together have a limit, so that a day of short or long sessions cannot fill the server. Pure.
 #pragma once
 
 #include <cstdint>

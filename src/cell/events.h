@@ -16,13 +16,13 @@
 
 namespace nb::cell {
 
-// What goes out with an event.
+// The parts of an event.
 struct Publication {
   std::string_view channel;
   std::string_view payload;  // JSON, one line
   Duration max_age{};
-  // Into which stream it goes as well. What goes into the node's beyond a budget of its user's goes
-  // into the shared one, so one user's programs do not push out what others have said.
+  // The stream into which the event also goes. Events for the node's stream beyond their user's
+  // budget go into the shared stream, so one user's programs do not push out the events of others.
   enum class Record : uint8_t {
     no,       // into none
     node,     // the node's
@@ -77,7 +77,7 @@ class Events {
   std::string node_stream_;
   std::string bus_instance_;
   RecordedChannels recorded_;
-  // Of what goes into the node's stream.
+  // For the node's stream.
   HourlyBudget events_of_user_;
   HourlyBudget errors_of_client_;
   std::string event_;  // reused

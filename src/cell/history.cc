@@ -18,7 +18,7 @@ namespace {
 // A longer value is no figure.
 constexpr size_t kMostValue = 32;
 
-// Backwards, since the newest beat tells where the time ends: a node may have stopped long ago, and
+// Backwards, since the newest beat shows where the time ends: a node may have stopped long ago, and
 // ids are by Redis' clock.
 class HistoryOperation final : public Operation {
  public:

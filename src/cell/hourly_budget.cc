@@ -9,7 +9,7 @@ constexpr double kHour = 3600e9;  // ns
 
 }  // namespace
 
-// What is still spent after a while.
+// The amount that still counts as spent after a while.
 double HourlyBudget::left_of(const Spent& spent, MonoTime now) const {
   const double back =
       static_cast<double>((now - spent.at).count()) / kHour * static_cast<double>(an_hour_);

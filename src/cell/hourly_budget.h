@@ -1,5 +1,5 @@
-// HourlyBudget: how much each of several may do within an hour: the programs of a user, or a
-// client. What was spent comes back bit by bit.
+// HourlyBudget: how much each owner may do within an hour: the programs of a user, or a client. The
+// budget is refilled steadily.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@ class HourlyBudget {
 
   void set_limit(uint64_t an_hour) { an_hour_ = an_hour; }
   uint64_t limit() const { return an_hour_; }
-  // Whether there is so much left; it is spent then.
+  // Whether this much is left; then it is spent.
   bool spend(uint64_t who, uint64_t amount, MonoTime now);
   // It will not come back.
   void forget(uint64_t who) {
     std::erase_if(spent_, [&](const Spent& spent) { return spent.who == who; });
   }
-  // What was spent a moment ago was not needed.
+  // An amount that was just spent was not needed.
   void give_back(uint64_t who, uint64_t amount);
 
  private:

@@ -52,7 +52,7 @@ class InspectOperation final : public Operation {
   }
 
   void on_reply(int what, redis::Reply reply) override {
-    // What an ACL forbids is left out.
+    // A part that an ACL forbids is left out.
     const bool says_no = reply.is_error();
     switch (what) {
       case kInfo:
@@ -81,7 +81,7 @@ class InspectOperation final : public Operation {
         take_time(reply);
         return finish();
     }
-    // The time is asked for alone, since how long it takes tells how exact it is.
+    // The time is asked for alone, since the duration of the question shows its accuracy.
     if (--to_come_ == 0) ask(kSlow, {"SLOWLOG", "GET", "10"});
   }
 

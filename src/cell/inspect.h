@@ -1,4 +1,4 @@
-// redis.inspect: what the server says of itself.
+// redis.inspect: the server's report about itself.
 #pragma once
 
 #include <memory>

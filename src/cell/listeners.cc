@@ -16,8 +16,9 @@ using namespace std::string_view_literals;  // built for size, only these know t
 
 namespace {
 
-// What Redis is asked for as it is: so many patterns that have nothing behind a `*`. It tries what
-// stands behind one at each place of a channel, in microseconds for each message of the cell.
+// The limits of the patterns for which Redis is asked: this many, without anything behind a `*`.
+// Redis tries the rest behind a `*` at each place of a channel, in microseconds for each message of
+// the cell.
 constexpr size_t kRemotePatterns = 32;
 constexpr size_t kRemoteCost = 1;  // glob_cost().from_star
 
@@ -156,7 +157,7 @@ void Listeners::tell_too_late(std::string_view pattern, WallTime sent) {
   });
 }
 
-// Once for all listeners, as it is for the one that reads the longest lines.
+// Once for all listeners, in the form for the one that reads the longest lines.
 void Listeners::write_message(std::string_view payload, bool remote, size_t most) {
   const size_t room = most - rpc::kEnvelopeBytes;
   // A line is nested at most 64 deep, with the two levels that are around this.
@@ -173,7 +174,7 @@ void Listeners::write_message(std::string_view payload, bool remote, size_t most
   }
 }
 
-// What a line has behind the message.
+// The part of a line behind the message.
 void Listeners::write_line(const Topics::value_type& by, bool remote) {
   if (by.second.is_pattern) {
     line_ += ",\"pattern\":";

@@ -1,13 +1,14 @@
-// Listeners: which local client listens to what. Local events go to them at once, Redis or
-// not, and to Redis through the outbox; remote ones come from Redis, without the own echo. A client
-// that asked for a replay gets the recorded ones out of the streams instead (cell/replay.h).
+// Listeners: which local client listens to which channels. Local events go to them at once, also
+// while Redis is away, and to Redis through the outbox. Remote events come from Redis, without our
+// own echo. A client that asked for a replay gets the recorded ones out of the streams instead
+// (cell/replay.h).
 //
-// What an event costs is bounded, since the publisher pays for what others listen to: each
-// distinct pattern is matched once, however many subscribed to it; which clients get the messages
-// of a channel is remembered until the next channel; an event is checked and written once, and
-// copied for each listener. Redis pays, too, for each pattern that it is asked for, with each
-// message of the whole cell: so an agent asks for few patterns and for none that is dear, and
-// instead of the rest for `*`.
+// The cost of an event is bounded, since the publisher pays for the subscriptions of others. Each
+// distinct pattern is matched once, however many clients have subscribed to it. The clients that
+// get the messages of a channel are remembered until the next channel. An event is checked and
+// written once, and copied for each listener. Redis pays, too, for each pattern that it is asked
+// for, with each message of the whole cell. So an agent asks for few patterns and for no expensive
+// one, and asks for `*` instead of the others.
 #pragma once
 
 #include <map>
@@ -41,8 +42,8 @@ class Listeners final : private ReplayHost {
             const BusFilter& bus);
   ~Listeners();
 
-  // To local clients only: what went to Redis by another way. `recorded`: a client that asked for a
-  // replay gets it from there.
+  // To local clients only: for events that went to Redis in another way. `recorded`: a client that
+  // asked for a replay gets the event from there.
   void deliver_local(std::string_view channel, std::string_view payload, bool recorded = false);
 
   static const rpc::Method kMethods[2];
@@ -75,7 +76,7 @@ class Listeners final : private ReplayHost {
     uint64_t place;
     Replay* replay = nullptr;  // brings this channel
   };
-  // A channel or a pattern that somebody listens to.
+  // A channel or a pattern with subscribers.
   struct Topic {
     bool is_pattern;
     std::string way;  // by which its messages come from Redis: a channel, or some pattern
@@ -100,24 +101,25 @@ class Listeners final : private ReplayHost {
   Listener* find(rpc::ClientId client);
   Topics& topics(bool is_pattern) { return is_pattern ? patterns_ : channels_; }
   // Finds for each listener the subscription by which it gets the messages of this channel: its
-  // oldest of those that match, or one with a replay. One that matches several comes from Redis by
-  // each of them that it does not refuse: this tells by which it counts.
+  // oldest one that matches, or one with a replay. A message that matches several comes from Redis
+  // by each of them that Redis does not refuse: this says by which it counts.
   void route(std::string_view channel, bool remote);
   void add_to_route(const Topics::value_type& topic, bool remote);
   void forget_route() { routed_ = false; }
-  // Calls visit(member, by which topic, whether it is that topic's first) for those of the route.
-  // Of a remote message, the copy that came by `pattern` is for the clients that get it that way.
+  // Calls visit(member, by which topic, whether it is that topic's first) for the members of the
+  // route. For a remote message, the copy that came by `pattern` is for the clients that get it by
+  // that pattern.
   template <class Visit>
   void for_each_routed(bool remote, std::string_view pattern, Visit visit);
-  // Also to those with a replay: at once, or as the replay finds out that it is not recorded, or is
-  // published once more (wire/repeated.h).
+  // Also to those with a replay: at once, or when the replay finds out that it is not recorded, or
+  // is published once more (wire/repeated.h).
   enum class Replays : uint8_t { at_once, find_out, find_out_repeated, none };
   void deliver(std::string_view channel, std::string_view payload, bool remote, Replays replays,
                std::string_view pattern = {});
-  // To one client, with what stands behind the event. False: there is no room.
+  // To one client, with the part behind the event. False: there is no room.
   bool deliver_one(rpc::ClientId client, std::string_view channel, std::string_view payload,
                    std::string_view rest, bool may_be_lost);
-  // `checked`: if it is too late, Redis was asked for its time since it came.
+  // `checked`: if it is too late, Redis was asked for its time since the message came.
   void on_bus(const RemoteMessage& message, bool checked);
   void hand_on(const RemoteMessage& message, bool for_now);
   void begin_line(std::string_view channel, size_t payload_bytes);
@@ -149,8 +151,8 @@ class Listeners final : private ReplayHost {
   void write_line(const Topics::value_type& by, bool remote);
   void add(Listener& listener, std::string_view text, bool is_pattern);
   void drop(Listener& listener, const Subscription& subscription);
-  // Redis has neither confirmed nor refused all of them yet, and what is missed meanwhile would not
-  // be told as a gap.
+  // Redis has neither confirmed nor refused all of them yet, and messages missed meanwhile would
+  // not be reported as a gap.
   bool waits_for_redis(const Listener& listener) const;
   void answer_waiting(Listener& listener);
 
@@ -170,7 +172,7 @@ class Listeners final : private ReplayHost {
   Topics channels_, patterns_;
   uint64_t last_place_ = 0;
 
-  // What the listeners were routed for last, as long as nothing has changed.
+  // The channel of the last route, as long as nothing has changed.
   bool routed_ = false;
   bool routed_remote_ = false;
   std::string routed_channel_;
@@ -179,7 +181,7 @@ class Listeners final : private ReplayHost {
   GlobText channel_text_;
 
   Counters counters_;
-  std::string line_;    // reused: a message as it is for all, and behind it what differs
+  std::string line_;  // reused: the part of a message for all, and behind it the part that differs
   size_t message_ = 0;  // of line_: so much is for all
   std::string compact_, omitted_, rest_;
 };

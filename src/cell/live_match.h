@@ -36,19 +36,19 @@ class LiveMatch {
   static constexpr size_t kMostEntries = 4096;
   static constexpr Duration kRemembered = std::chrono::seconds(30);
   static constexpr Duration kKnown = std::chrono::minutes(10);
-  // So long after an outage the other agents have come back and written what was not confirmed.
+  // After this time the other agents have reconnected and have written the unconfirmed data.
   static constexpr Duration kStoredAnew = std::chrono::seconds(10);
 
   struct Message {
     size_t hash = 0;
     bool done = false;
     bool repeated = false;  // it may be an entry's second one
-    uint64_t look = 0;      // the last look that had begun when it came
+    uint64_t look = 0;      // the last read that had begun when the message came
     std::string channel, payload;
     MonoTime not_before = MonoTime::min();  // its entry may be stored until then
   };
 
-  // A live message came, after so many looks had begun. False: its entry was read already.
+  // A live message came, after `looks` reads had begun. False: its entry was read already.
   bool hold(std::string_view channel, std::string_view payload, uint64_t look, MonoTime now,
             bool repeated = false);
   // An entry was read that is so old. Its message may be on its way still, or come once more.
@@ -56,11 +56,11 @@ class LiveMatch {
   // The connection by which messages come has broken; they come again.
   void on_outage();
   void on_recovery(MonoTime now);
-  // The oldest message that came before this look began, and is no entry's second one; or null.
-  // Those whose entry may still be stored anew are passed over.
+  // The oldest message that came before this read began, and is no entry's second one; or null.
+  // Messages whose entry may still be stored again are passed over.
   const Message* unrecorded(uint64_t look, MonoTime now);
   void pop(const Message& message);
-  // It is delivered, though it may be in a stream that cannot be read now.
+  // It was delivered, though it may be in a stream that cannot be read now.
   void remember_told(const Message& message);
   // Whether an entry that was read is one of these. Each counts once.
   bool take_told(std::string_view channel, std::string_view payload);
@@ -70,7 +70,7 @@ class LiveMatch {
   MonoTime next_due() const;
   // Messages were given up, and not all of them have turned out to be recorded.
   bool has_given_up() const { return overflowed_ || !given_up_.empty(); }
-  // Whether that is certain of some that came before this look began. They are forgotten.
+  // Whether some messages from before this read are certainly lost. They are forgotten.
   bool take_lost(uint64_t look);
 
  private:

@@ -75,7 +75,7 @@ class HealthOperation final : public Operation {
     if (what == kMarkSize) {
       const auto size = redis::read_count(reply);
       if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
-      // What is longer than a lease is no mark.
+      // A text longer than a lease is no mark.
       if (size && (*size == 0 || *size > wire::kLeaseBytes)) return ask_lease();
       return ask(kMark, {"HGET", wire::kDeadKey, name_});
     }
@@ -92,7 +92,7 @@ class HealthOperation final : public Operation {
       return ask(kSize, {"HSTRLEN", key_, "health"});
     }
     if (what == kSize) {
-      // A user that may not ask for the size reads all the same.
+      // A user that may not ask for the size still reads.
       const auto size = redis::read_count(reply);
       if (!size && !says_no) return refuse_as_malformed("HSTRLEN");
       if (size && *size > fleet::CellWalk::kMaxHealth) {

@@ -1,5 +1,5 @@
-// Look: how the nodes of the cell and the server are: health.get, system.status, node.history,
-// redis.inspect; and node.forget, for a node that is gone for good.
+// Look: the state of the cell's nodes and of the server: health.get, system.status, node.history,
+// redis.inspect; and node.forget, for a node that is gone permanently.
 #pragma once
 
 #include <string>
@@ -15,9 +15,8 @@ namespace nb::cell {
 
 class Look {
  public:
-  // All references must outlive it. `own_health`: of this node, as last beaten, JSON; "null" or
-  // empty before the first beat.
-  // `is_watched`: whether somebody watches the leases of the cell.
+  // All references must outlive it. `own_health`: the last health of this node, JSON; "null" or
+  // empty before the first beat. `is_watched`: whether an agent watches the leases of the cell.
   Look(uv::Loop& loop, redis::Reader& reader, rpc::FrontEnd& front, Operations& operations,
        const std::string& own_node, Delegate<std::string_view()> own_health,
        Delegate<bool()> is_watched);
@@ -30,7 +29,7 @@ class Look {
   void inspect(rpc::Call& call);
 
   void on_client_closed(rpc::ClientId client) { fleet_.on_client_closed(client); }
-  // Nobody is answered any more.
+  // Drops all questions; no more answers come.
   void stop() { fleet_.stop(); }
 
  private:

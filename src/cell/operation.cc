@@ -12,10 +12,10 @@ namespace {
 // More than any needs: a walk that never ends is ended.
 constexpr int kMaxSteps = 1000;
 constexpr Duration kMaxTime = std::chrono::seconds(4);
-// What the answers to one client may take that does not read them: with those that are on their
-// way, taken to be as long as lines mostly are.
+// The limit of answers that wait for one client that does not read them, together with those that
+// are on their way, which count with the usual length of a line.
 constexpr size_t kUnreadAnswers = 2 * rpc::kLineBytes;
-// And those to all clients: beyond it nobody gets a longer line than usual.
+// The limit for all clients together: beyond it no client gets a longer line than usual.
 constexpr size_t kUnreadOfAll = 4 * 1024 * 1024;
 
 }  // namespace
@@ -139,7 +139,7 @@ void Operation::end() {
   auto& running = all_->running_;
   const auto at = std::find_if(running.begin(), running.end(),
                                [&](const auto& operation) { return operation.get() == this; });
-  // Moved out first: its destructor may look at the list.
+  // Moved out first: its destructor may read the list.
   const std::unique_ptr<Operation> ended = std::move(*at);
   running.erase(at);
   // In a later turn: this may have been called by the one that begins them.

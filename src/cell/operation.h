@@ -43,13 +43,13 @@ class Operations {
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
 
-  // Begins it; a notification wants no answer, so it is not even asked.
+  // Begins it; a notification has no answer, so its question is not even asked.
   void begin(rpc::Call& call, std::unique_ptr<Operation> operation);
-  // Nobody waits for the answers to this client any more.
+  // The client has gone, so its answers are not sent.
   void on_client_closed(rpc::ClientId client);
 
-  // Whether one more that this client asks for may begin, when `running` do: of those that do not
-  // read their answers, the answers may take only so much memory.
+  // Whether a further operation of this client may begin while `running` others do: the answers to
+  // clients that do not read may take only a limited amount of memory.
   bool has_room(rpc::ClientId client, size_t running) const;
   // The longest line that the client gets now. It is the longest that the client reads, or less
   // while many clients do not read their answers: then long lines have to wait.
@@ -74,7 +74,7 @@ class Operations {
 
   std::vector<std::unique_ptr<Operation>> running_;  // and those that wait
   RoomPause pause_;
-  uv::Timer room_;  // looks again whether there is room
+  uv::Timer room_;  // checks again whether there is room
 };
 
 class Operation {
@@ -89,7 +89,7 @@ class Operation {
  protected:
   // The first step.
   virtual void begin() = 0;
-  // What Redis answered to the question `what`, error replies included.
+  // Redis' answer to the question `what`, error replies included.
   virtual void on_reply(int what, redis::Reply reply) = 0;
 
   redis::Reader& reader() { return all_->reader_; }
@@ -103,7 +103,7 @@ class Operation {
   size_t line_bytes() const { return all_->line_bytes(client_); }
   // And no result of a call.
   size_t result_bytes() const { return all_->result_bytes(client_); }
-  // Of the time that an operation may take, half is over: what can end early should.
+  // Half of the operation's time is over: work that can end early should end.
   bool is_late() const;
   // All end the operation: nothing may be touched afterwards.
   void answer(std::string_view result);

@@ -19,7 +19,8 @@ class RecordedChannels {
     size_t channels = 0;
     uint64_t length = 0;  // of each stream, in entries
     uint64_t bytes = 0;
-    Duration ttl{};  // after the last event a stream is gone, and its channel's place is free
+    // this time after the last event the stream is gone, and its channel's place is free
+    Duration ttl{};
   };
   RecordedChannels(std::string_view node, Limits limits);
 
@@ -35,7 +36,7 @@ class RecordedChannels {
   struct Channel {
     std::string stream;
     outbox::Owner owner = 0;  // the first that published on it
-    uint32_t user = 0;        // whose program that was
+    uint32_t user = 0;        // the user of that program
     MonoTime used{};
   };
 

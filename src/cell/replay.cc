@@ -16,8 +16,8 @@ namespace {
 
 constexpr size_t kMostSources = 4096;
 constexpr size_t kMostChannels = 1024;
-constexpr size_t kMostNodes = 1024;  // of which a client says how far it is
-// A page holds about so much, so that no other client waits long while it is delivered.
+constexpr size_t kMostNodes = 1024;  // for which a client can name its position
+// About the size of a page, so that no other client waits long while it is delivered.
 constexpr size_t kPageBytes = 64 * 1024;
 constexpr size_t kPageEntries = 128;
 // Behind these times the next try comes.
@@ -185,7 +185,7 @@ void Replay::wake_after_gap() {
 }
 
 void Replay::on_live(std::string_view channel, std::string_view payload, bool repeated) {
-  if (!begun_) return;  // nobody has been promised this message yet
+  if (!begun_) return;  // no client expects this message yet
   find(channel);
   if (!match_.hold(channel, payload, asked_, parts_.loop.now(), repeated)) return;
   if (match_.has_given_up() && !gave_up_) gave_up_ = parts_.loop.clock().wall_now();
@@ -349,7 +349,7 @@ void Replay::add_source(std::string stream, std::string_view node) {
 
 // --- where it begins
 
-// In one stream after the other: backwards through its last events, or by what Redis says of it.
+// In one stream after the other: backwards through its last events, or by Redis' report about it.
 void Replay::ask_where_to_begin() {
   const auto is_done = [](const Source& source) { return source.begun || source.skipped; };
   while (at_ < sources_.size() && is_done(sources_[at_])) ++at_;
@@ -404,7 +404,7 @@ void Replay::on_last(redis::Reply reply) {
 }
 
 void Replay::end_search() {
-  // Streams that are found later have nothing older than what was found here.
+  // Streams that are found later have nothing older than the events that were found here.
   start_ = {};
   for (const Source& source : sources_) start_.since = std::max(start_.since, source.place);
   for (const auto& [id, at] : newest_) {
@@ -417,9 +417,9 @@ void Replay::end_search() {
 }
 
 bool Replay::begin(Source& source, redis::Reply info) {
-  // Whatever happened within the same millisecond comes from all streams; but a node's own ids rise
-  // across its streams. If the stream has nothing so late, what comes may have a lower id still:
-  // the server's clock was set back.
+  // Entries of the same millisecond come from all streams; but a node's own ids rise across its
+  // streams. If the stream has nothing so late, its next entries may have a lower id: the server's
+  // clock was set back.
   const auto after = start_.after.find(source.node);
   const StreamId start = after != start_.after.end() ? after->second : start_.since;
   source.place = after != start_.after.end() ? start : StreamId{start.ms, 0}.before();
@@ -536,8 +536,8 @@ bool Replay::check(Source& source, std::span<const redis::Reply> entries) {
     return true;
   }
   if (!entries.empty() && id_of(entries[0]) == source.place) return true;
-  // What was delivered last is gone. Its stream was trimmed, or has expired or was lost as a whole:
-  // then another one may begin at any id.
+  // The entry that was delivered last is gone. Its stream was trimmed, or has expired or was lost
+  // as a whole: then another stream may begin at any id.
   const StreamId before = entries.empty() ? StreamId{} : id_of(entries[0]);
   const bool missed = !entries.empty() || source.has_more;
   if (missed && !tell_missed(source, source.place, before)) return false;
@@ -563,7 +563,7 @@ bool Replay::look_for_another(Source& source, redis::Reply info) {
 }
 
 bool Replay::deliver(Entries& entries) {
-  // Of a stream that has more, what comes is not known: nothing of the others may be newer.
+  // If a stream has more, its next entry is unknown: nothing of the other streams may be newer.
   StreamId bound{UINT64_MAX, UINT64_MAX};
   std::vector<StreamId> last(sources_.size());
   for (const Entry& entry : entries) last[entry.source] = std::max(last[entry.source], entry.id);
@@ -603,8 +603,8 @@ bool Replay::deliver(Entries& entries) {
   return has_room;
 }
 
-// What waits of live messages is in no stream of the nodes that are known. A node that is not known
-// may have begun to publish meanwhile.
+// The live messages that wait are in no stream of the known nodes. An unknown node may have begun
+// to publish meanwhile.
 void Replay::on_all_read() {
   more_ = begun_ && !mark_.empty() && !parts_.host.on_past_told(*this, mark_);
   if (more_) return wait(kNoRoom, kNoRoomMost);
@@ -636,8 +636,8 @@ bool Replay::misses_a_stream() const {
                      [](const Source& source) { return source.again_at != MonoTime::max(); });
 }
 
-// Although nobody tells of anything new: for a message that waits for its entry, or for a stream
-// that could not be read.
+// Although no message announces anything new: for a message that waits for its entry, or for a
+// stream that could not be read.
 void Replay::look_again() {
   MonoTime due = match_.next_due();
   for (const Source& source : sources_) due = std::min(due, source.again_at);
@@ -645,7 +645,7 @@ void Replay::look_again() {
   timer_.start(std::max(due - parts_.loop.now(), Duration::zero()));
 }
 
-// --- what goes wrong
+// --- faults
 
 Duration Replay::age_of(StreamId id, MonoTime now) const {
   const auto time = parts_.clock.now(now);
@@ -659,7 +659,7 @@ bool Replay::tell_missed(const Source& source, StreamId after, StreamId before) 
 }
 
 void Replay::on_refused(std::string_view words) {
-  // Which stream it is shows when each is asked for alone.
+  // Asking each stream alone shows which one it is.
   if (step_ == Step::page && !one_by_one_) {
     one_by_one_ = true;
     return;

@@ -1,13 +1,13 @@
-// Replay: what an event.subscribe with `replay` brings: the recorded events of some channels and
+// Replay: the result of an event.subscribe with `replay`: the recorded events of some channels and
 // patterns, out of the streams of all nodes, first those of the past, then the present ones, each
 // once.
 //
 // All of them are read from the streams, in order, so none is left out or comes twice, whatever
-// happens to the connections. A live message only tells that there is something to read; one that
-// is in no stream is delivered as it came (LiveMatch).
+// happens to the connections. A live message only says that there is something to read; one that is
+// in no stream is delivered as it came (LiveMatch).
 //
-// A replay keeps a place in each stream, and no events: a page is read when the client has room for
-// it, and what the client has no room for is read again later.
+// A replay keeps a position in each stream, and no events: a page is read when the client has room
+// for it, and events without room are read again later.
 //
 // A read begins at the entry that was delivered last. If that entry is no longer there, the stream
 // was trimmed behind it, and the client is told which entries it may have missed.
@@ -42,7 +42,7 @@ struct ReplayStart {
   bool after_it = false;  // behind that event
   // Of these nodes it begins behind this id instead: all up to it was delivered.
   std::map<std::string, wire::StreamId, std::less<>> after;
-  std::string mark;  // by which the client wants to be told that the past has come; or empty
+  std::string mark;  // the client's mark for the end of the past; or empty
 };
 
 // Reads the `replay` of a call; an error says what is wrong with it.
@@ -50,7 +50,7 @@ std::optional<rpc::Error> read_replay(json::View value, ReplayStart& start);
 
 class Replay;
 
-// Is told what a replay has read.
+// Receives the results of a replay.
 class ReplayHost {
  public:
   struct Event {
@@ -58,7 +58,7 @@ class ReplayHost {
     std::string_view pattern;  // by which it comes; empty: by its channel
     wire::StreamId id;
   };
-  // It knows where it begins, or cannot find out now: what is published from now on will come.
+  // The replay knows where it begins, or cannot find out now: every event from now on will come.
   virtual void on_begun(Replay& replay) = 0;
   virtual bool has_room(const Replay& replay) = 0;
   // False: the client has no room now.
@@ -108,7 +108,7 @@ class Replay {
   void wake();
   // Likewise, on this channel.
   void wake(std::string_view channel);
-  // Likewise, and perhaps of nodes or on channels that nobody has heard of.
+  // Likewise, and perhaps for nodes or channels that were not known before.
   void wake_after_gap();
   // Live messages do not come any more, until wake_after_gap().
   void on_outage() { match_.on_outage(); }
@@ -125,12 +125,12 @@ class Replay {
   struct Source {
     std::string stream;
     std::string node;
-    StreamId place;      // all up to it is delivered
+    StreamId place;      // everything up to it is delivered
     bool proof = false;  // there was an entry at `place`: it must be there still
     bool begun = false;  // `place` is known
     bool has_more = false;
     bool skipped = false;
-    bool refused = false;                 // and the client was told so
+    bool refused = false;                 // and this was reported to the client
     MonoTime again_at = MonoTime::max();  // when it is tried again, if it was refused
   };
   struct Entry {
@@ -177,7 +177,7 @@ class Replay {
   Parts parts_;
   rpc::ClientId client_;
   ReplayStart start_;
-  std::string mark_;  // to be told; empty: it was told, or nobody wants it
+  std::string mark_;  // to be sent; empty: it was sent, or the client has given none
   std::vector<Channel> channels_;
   std::vector<std::string> patterns_;
   GlobText channel_text_;
@@ -189,22 +189,23 @@ class Replay {
   Step step_ = Step::nodes;    // of that question, or the next one
   uint64_t asked_ = 0;         // the number of questions
   uint64_t nodes_asked_ = 0;   // when the nodes were asked for last
-  uint64_t page_asked_ = 0;    // when the look began that has read all streams, or is about to
+  uint64_t page_asked_ = 0;    // when the read began that has read all streams, or is about to
   size_t sources_before_ = 0;  // the nodes were asked for last
   uint64_t scan_ = 0;          // its cursor
   bool scanned_ = false;
   bool look_around_ = false;  // for nodes, and streams of patterns
   bool begun_ = false;
-  bool wanted_ = false;     // there may be more than the look under way finds
+  bool wanted_ = false;     // there may be more than the present read finds
   bool waits_ = false;      // for room, or for Redis
-  bool second_ = false;     // the look under way is a second one
-  bool more_ = false;       // the look under way goes on
+  bool second_ = false;     // the present read is a second one
+  bool more_ = false;       // the present read goes on
   bool in_round_ = false;   // likewise, of streams that are read one by one
   size_t at_ = 0;           // the source that is searched, asked about, or read alone
   std::string search_end_;  // where the next page of a search ends
-  std::vector<std::pair<StreamId, size_t>> newest_;  // what was found: a heap, the oldest on top
-  size_t page_entries_ = 64;                         // at most, of each stream
-  bool one_by_one_ = false;                          // pages of all streams at once are too large
+  // the ids that were found: a heap, the oldest on top
+  std::vector<std::pair<StreamId, size_t>> newest_;
+  size_t page_entries_ = 64;  // at most, of each stream
+  bool one_by_one_ = false;   // pages of all streams at once are too large
   LiveMatch match_;
   std::optional<WallTime> gave_up_;  // since when match_ has given up messages
   Duration pause_{};

@@ -145,7 +145,7 @@ void Robot::finish() {
   on_event_due();
 }
 
-// The last update of a burst is told as well.
+// The last update of a burst is published as well.
 void Robot::on_event_due() {
   last_event_ = loop_.now();
   write_event();

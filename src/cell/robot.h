@@ -1,7 +1,7 @@
-// Robot: robot.update. Partial updates are merged onto the last known state; the slot takes
-// every one, the event goes out at a bounded rate. A state that Redis has not got when the agent
-// stops is noted in a small file beside the socket: a robot that said good-bye, or whose will was
-// carried out, will not say so again, and Redis would show it as connected for ever.
+// Robot: robot.update. Partial updates are merged onto the last known state; the slot takes every
+// one, the event goes out at a bounded rate. A state that Redis has not received when the agent
+// stops is noted in a small file beside the socket: a robot that said goodbye, or whose will was
+// carried out, will not repeat it, and Redis would show the robot as connected for ever.
 #pragma once
 
 #include <optional>
@@ -31,10 +31,10 @@ class Robot {
   static const rpc::Method kMethods[1];
   void update(rpc::Call& call);
 
-  // Tells what waits for its turn: there will be none.
+  // Publishes the event that waits for its turn, since no turn follows.
   void finish();
 
-  // A connection to Redis: what stands there from before this agent's time is the state onto which
+  // A connection to Redis: the state there from before this agent's time is the one onto which
   // updates are merged, unless an earlier agent has noted a later one.
   void read_back(redis::Link& link);
   // Redis has answered that question.
@@ -47,7 +47,7 @@ class Robot {
   void start_timer();
   void on_event_due();
   void write_event();
-  // What is known now, as it goes to Redis; `fields` has to live as long.
+  // The present state, as it goes to Redis; `fields` has to live as long.
   outbox::SlotUpdate state_slot(outbox::FieldView (&fields)[2]);
 
   uv::Loop& loop_;

@@ -45,19 +45,20 @@ constexpr auto kBroadcastParams = rpc::takes(kId, kMessage, kTimeout);
 constexpr int64_t kDefaultTtlMs = 3600000;
 constexpr int64_t kDefaultTimeoutMs = 2000;
 constexpr int64_t kDefaultLimit = 100;
-// A client has four operations under way at a time. Of its notifications, which nobody waits for,
-// so many.
+// A client has four operations under way at a time. Its notifications, which have no answer, have
+// this limit.
 constexpr size_t kWeight = Operations::kWeight;
 constexpr ptrdiff_t kMaxNotifications = 64;
 // A text of another program may be longer than any line.
 constexpr size_t kLongestText = 2 * 1024 * 1024;
-// All texts that one page of session.list looks at.
+// The size of all texts that one page of session.list reads.
 constexpr size_t kLookBytes = 2 * 1024 * 1024;
 // Two levels are around a text in an answer.
 constexpr size_t kMaxDepth = 62;
-// What the script puts before the caller's members, and what stands around a text in an answer.
+// The size of the script's text before the caller's members, and of the text around a state in an
+// answer.
 constexpr size_t kAroundMembers = 256;
-// As JSON, with all that stands behind the sessions of a page.
+// As JSON, with everything behind the sessions of a page.
 constexpr size_t kLongestCursor = 2048;
 constexpr uint64_t kLeastAuditLength = 16;
 
@@ -87,12 +88,12 @@ Stored read_stored(std::string_view text, json::Guard& guard) {
   return out;
 }
 
-// std::to_string() is written out wherever it is called.
+// One function, since std::to_string() is expanded wherever it is called.
 [[gnu::noinline]] std::string text_of(uint64_t number) {
   return std::to_string(number);
 }
 
-// What stands before and behind the first `mark`; without one all of it stands before.
+// The parts before and behind the first `mark`; without a mark everything is before.
 std::pair<std::string_view, std::string_view> halves_of(std::string_view text, char mark) {
   const size_t at = std::min(text.find(mark), text.size());
   return {text.substr(0, at), text.substr(std::min(at + 1, text.size()))};
@@ -140,7 +141,7 @@ class Sessions::Run {
 
  private:
   bool writes() const { return operation_ < Operation::get; }
-  // Why it is refused before anything is sent; empty: it is not.
+  // Why the call is refused before anything is sent; empty: it is not refused.
   std::optional<rpc::Error> fault() const;
   void run(size_t keys, std::span<const std::string_view> words, uint64_t sequence = 0);
   void run(size_t keys, std::initializer_list<std::string_view> words, uint64_t sequence = 0) {
@@ -181,7 +182,7 @@ class Sessions::Run {
   std::string read_version_;
   std::string read_created_;
 
-  // session.list: where the page begins; what is on it.
+  // session.list: the beginning of the page, and its contents.
   int64_t limit_;
   std::string cursor_;             // the score and the id of the last one, a colon between them
   std::vector<std::string> page_;  // the ids, each with its score behind it
@@ -341,7 +342,8 @@ void Sessions::Run::on_text(std::string_view text) {
   if (word == "large"sv) {
     return refuse(rpc::too_large("the session that stands there is too large", kLongestText));
   }
-  // It was recognised as written before, without the text that stands there: asked as a new one.
+  // It was recognized as a text of an agent, but the text there is another: asked again as a new
+  // call.
   if (word == "foreign"sv) return start();
   if (word == "stale"sv) {
     return refuse(rpc::in_doubt(
@@ -414,9 +416,9 @@ void Sessions::Run::on_look(redis::Reply reply) {
     const redis::Reply look = reply[done];
     const auto ttl = look[2].integer();
     if (!ttl) return refuse_as_malformed();
-    if (*ttl == -2) continue;  // it is gone, and the index does not know yet
+    if (*ttl == -2) continue;  // it is gone, and the index does not know that yet
     const auto version = parse_number<int64_t>(look[0].text());
-    // The text of the time goes into the answer as it stands.
+    // The text of the time goes into the answer unchanged.
     constexpr size_t kLongestTime = 64;
     const bool is_read =
         version && guard.check(look[1].text(), {kLongestTime, 1}).reason == nullptr;
@@ -521,8 +523,8 @@ void Sessions::on_client_closed(rpc::ClientId client) {
   std::erase_if(runs_, [&](const auto& run) { return run->client() == client; });
 }
 
-// A stream is bounded in bytes as well: where its entries are large, it keeps fewer of them. Each
-// agent goes by its own writes.
+// A stream is bounded in bytes as well: if its entries are large, it keeps fewer of them. Each
+// agent judges by its own writes.
 uint64_t Sessions::audit_length(size_t state_bytes) {
   const uint64_t length = config_.session.audit_length;
   constexpr uint64_t kAroundState = 256;

@@ -1,6 +1,6 @@
 // Sessions: session.*, state with a version that programs on several computers share. Every
-// operation is one run of wire/session.lua on the server (two where another program wrote the text
-// that stands there), and is answered when Redis has answered.
+// operation is one run of wire/session.lua on the server (two if another program wrote the present
+// text), and is answered when Redis has answered.
 //
 // An operation belongs to the client that called it, and ends with it. A run that was sent by then
 // is carried out all the same.
@@ -39,7 +39,7 @@ class Sessions {
   void on_client_closed(rpc::ClientId client);
 
  private:
-  // Those that write stand first.
+  // The writing ones come first.
   enum class Operation : uint8_t { create, update, touch, remove, broadcast, get, list };
   class Run;
 

@@ -12,7 +12,7 @@ namespace nb::cell {
 namespace {
 
 constexpr int64_t kYearMs = 31'536'000'000;
-// What Redis keeps for a key besides it and its value, about.
+// About the memory that Redis needs for a key besides the key and its value.
 constexpr uint64_t kKeyOverhead = 100;
 
 constexpr rpc::Param kKey{"key", rpc::ParamKind::plain, true, 1, 512};
@@ -27,8 +27,8 @@ constexpr auto kGetParams = rpc::takes(kKey);
 constexpr auto kDeleteParams = rpc::takes(kKey, rpc::kAck, rpc::kAckTimeout);
 constexpr auto kListParams = rpc::takes(kPrefix, kLimit, kCursor);
 
-// Of a key and its value, as they are written in the call. What can be set can also be read back:
-// the answer has {"key":,"value":,"source":"agent"} around them.
+// The size of a key and its value, as they are written in the call. A value that can be set can
+// also be read back: the answer has {"key":,"value":,"source":"agent"} around them.
 size_t most_value_bytes(const config::Config& config) {
   constexpr size_t kAroundValue = 34;
   return rpc::result_bytes(std::max<size_t>(config.socket.max_line, rpc::kLineBytes)) -

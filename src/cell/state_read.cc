@@ -16,17 +16,18 @@ namespace {
 
 // Two levels are around a stored value in the answer.
 constexpr size_t kMaxDepth = 62;
-// As Redis keeps it, white space and all: what is larger than so many lines fits into no answer.
+// The size in Redis, including white space: a larger value than this many lines fits into no
+// answer.
 constexpr size_t kStoredLines = 4;
 // Fields of a HASH, which Redis hands out all at once.
 constexpr size_t kMaxFields = 16384;
 // One field in an answer, at the least: "":"",
 constexpr size_t kLeastField = 6;
-// What Redis takes for a field beside its texts, at the most, and counts in MEMORY USAGE.
+// The most memory that Redis needs for a field besides its texts, and counts in MEMORY USAGE.
 constexpr size_t kFieldOverhead = 128;
 
 // Asks for the type and the size first: an answer of Redis beyond the reader's limit would end the
-// reader's connection. A user that may not ask for the size reads all the same.
+// reader's connection. A user that may not ask for the size still reads.
 class GetOperation final : public Operation {
  public:
   explicit GetOperation(std::string_view key) : key_(key), field_(object_field(key)) {}
@@ -49,7 +50,7 @@ class GetOperation final : public Operation {
         return ask(kField, {"HGET", key_, field_});
       case kFields:
         if (!says_no && !has_few_fields(reply)) return;
-        // Looks at all of them: few are few.
+        // SAMPLES 0 counts all fields: there are few.
         return ask(kUsage, {"MEMORY", "USAGE", key_, "SAMPLES", "0"});
       case kUsage:
         if (reply.is_nil()) return refuse_as_gone();
@@ -83,7 +84,7 @@ class GetOperation final : public Operation {
 
   size_t max_stored() const { return kStoredLines * line_bytes(); }
 
-  // Of a size, with what is not the value's own: false if it was refused.
+  // Checks a size that includes `overhead` besides the value: false if it was refused.
   bool fits(redis::Reply reply, size_t overhead = 0) {
     const auto size = redis::read_count(reply);
     if (!size) {
@@ -204,8 +205,8 @@ class ListOperation final : public Operation {
     }
     cursor_ = {page->cursor, 0, 0};
     if (cursor_.page == 0) return finish(true);
-    // A walk goes on in the next call when this answer is full, or when a big database has little
-    // that matches: nobody waits for all of it at once.
+    // A walk goes on in the next call when this answer is full, or when few keys of a large
+    // database match: no caller waits for the whole database at once.
     if (count_ >= limit_ || ++rounds_ >= kMaxRounds || is_late()) return finish(false);
     begin();
   }

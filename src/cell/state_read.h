@@ -1,4 +1,4 @@
-// What state.get and state.list read from Redis.
+// The reads of state.get and state.list.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@
 
 namespace nb::cell {
 
-// Where a walk goes on: a page of SCAN, by its cursor, and how many of its keys have been handed
-// out. Redis gives the same page for the same cursor as long as nothing is added or removed around
-// it; the digest tells whether it is the same. If not, the page begins anew: a key may come twice,
-// and none is left out. So the agent keeps nothing for a walk, and a made up cursor finds nothing
-// but another place to begin.
+// The position of a walk: a page of SCAN, by its cursor, and how many of its keys have been
+// returned. Redis gives the same page for the same cursor as long as nothing is added or removed
+// around it; the digest shows whether it is the same. If not, the page begins again: a key may come
+// twice, and none is left out. So the agent keeps nothing for a walk, and an invented cursor is
+// only another place to begin.
 struct ListCursor {
   uint64_t page = 0;
   uint64_t done = 0;
@@ -36,7 +36,7 @@ std::string get_result(std::string_view key, std::string_view value_json, const 
 std::string_view object_field(std::string_view key);
 // The pattern of all keys that begin so.
 std::string glob_of_prefix(std::string_view prefix);
-// Appends a value as Redis has it: as JSON if it is JSON, else as a text.
+// Appends a value from Redis: as JSON if it is JSON, else as a text.
 void append_value(std::string_view stored, std::string& out);
 
 }  // namespace nb::cell

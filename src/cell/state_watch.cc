@@ -116,7 +116,7 @@ void StateWatch::stop() {
   changes_.stop();
 }
 
-// --- what happens
+// --- changes
 
 void StateWatch::on_change(std::string_view key, bool put) {
   for (Watch& watch : watches_) {
@@ -145,7 +145,7 @@ void StateWatch::on_lost() {
   }
 }
 
-// A watch that begins would keep silent about most changes. One that has worked goes on with what
+// A watch that begins would miss most changes. A watch that has worked goes on with the values that
 // this agent's clients set.
 void StateWatch::on_refused(std::string_view words) {
   for (auto at = watches_.begin(); at != watches_.end();) {

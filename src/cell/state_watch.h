@@ -1,11 +1,11 @@
-// StateWatch: state.watch: the values of some keys, first as they are, then each time they change,
-// whichever client changes them (redis/key_changes.h).
+// StateWatch: state.watch: the values of some keys, first their present values, then each change,
+// whichever client makes it (redis/key_changes.h).
 //
-// What a client is told is the value that state.get would give: one that waits for Redis in the
-// outbox, else that of Redis. Of each key the agent keeps a digest of what the client was told, and
-// no value. A key that changes is read when the client has room, so a client that does not read
+// A client receives the value that state.get would give: one that waits for Redis in the outbox,
+// else that of Redis. For each key the agent keeps a digest of the value that the client received,
+// and no value. A key that changes is read when the client has room, so a client that does not read
 // costs nothing and then gets the latest values; those between are skipped. When changes may have
-// been missed, all keys are read again, and what differs from the digests is told.
+// been missed, all keys are read again, and values that differ from the digests are reported.
 #pragma once
 
 #include <list>
@@ -26,7 +26,7 @@ namespace nb::cell {
 
 class StateWatch final : private redis::KeyChangesHost {
  public:
-  // What the keys of one client take here: each as many bytes as its name has, and these.
+  // The memory limit for the keys of one client: each counts the bytes of its name, and these.
   static constexpr size_t kMostBytes = 128 * 1024;
   static constexpr size_t kKeyOverhead = 100;
   static constexpr size_t kMostPrefixes =

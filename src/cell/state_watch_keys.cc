@@ -105,7 +105,8 @@ void StateWatch::Watch::go() {
   ask(Step::page, {"SCAN"sv, from, "MATCH"sv, pattern, "COUNT"sv, "250"sv});
 }
 
-// If all is told that there was when it began. False: the client has no room to hear so.
+// If all values from the beginning were reported. False: the client has no room for the
+// notification.
 bool StateWatch::Watch::tell_ready() {
   if (ready && left_out == left_out_told) return true;
   for (const Entry& entry : entries) {
@@ -137,7 +138,7 @@ void StateWatch::Watch::on_answer(const redis::ReaderAnswer& answer) {
   if (step == Step::page) {
     on_page(answer.reply);
   } else if (entry != nullptr && asked_put) {
-    // What was read may be older than what the client was told meanwhile.
+    // The value that was read may be older than the value that the client received meanwhile.
     entry->state = Entry::State::changed;
   } else if (entry != nullptr && !on_value(*entry, answer)) {
     return all->wait();
@@ -181,9 +182,9 @@ bool StateWatch::Watch::on_value(Entry& entry, const redis::ReaderAnswer& answer
 // --- telling
 
 // False: there is no room. `waits`: the value waits in the outbox, and the client knows it; without
-// a connection that tells of changes the entry may be gone then. The key stays to be read: another
-// program may write it before Redis has confirmed our value, and tells of that once; or Redis may
-// refuse ours.
+// a connection that reports changes the entry may then be gone. The key stays to be read: another
+// program may write it before Redis has confirmed our value, and Redis reports that once; or Redis
+// may refuse ours.
 bool StateWatch::Watch::tell_what_waits(Entry& entry, bool& waits) {
   const auto slot = all->outbox_.find(all->db_, entry.key, all->loop_.now());
   waits = slot && !slot->stored;
@@ -198,7 +199,7 @@ bool StateWatch::Watch::tell_what_waits(Entry& entry, bool& waits) {
   return true;
 }
 
-// What the client knows already counts as told. The entry is gone if the key is.
+// A value that the client knows already counts as reported. The entry is gone if the key is.
 bool StateWatch::Watch::tell(Entry& entry, const News& news) {
   const size_t most = all->front_.max_line_bytes(client);
   const size_t hash = std::hash<std::string_view>{}(news.text);

@@ -1,4 +1,4 @@
-// Of StateWatch: the watch of one client: its keys, what is read of them, and what it was told.
+// Part of StateWatch: the watch of one client: its keys, the reads, and the reported values.
 #pragma once
 
 #include <initializer_list>
@@ -11,7 +11,7 @@
 
 namespace nb::cell {
 
-// What there is to tell of a key.
+// A report about a key.
 struct StateWatch::News {
   enum class What : uint8_t { nothing, value, deleted, unreadable };
   What what;
@@ -26,7 +26,7 @@ struct StateWatch::Entry {
   std::string key;
   State state = State::told;
   bool named = false;  // the client has named the key itself: it stays when there is none
-  // What the client was told last.
+  // The last report to the client.
   News::What told = News::What::nothing;
   size_t size = 0;
   size_t hash = 0;
@@ -34,8 +34,8 @@ struct StateWatch::Entry {
 
 // Of one client.
 struct StateWatch::Watch {
-  // What is asked: a page of SCAN; the beginning of a value, which bounds the answer; and where
-  // that is empty, whether there is a value.
+  // The question: a page of SCAN; the beginning of a value, which bounds the answer; and if that is
+  // empty, whether there is a value.
   enum class Step : uint8_t { page, range, value };
 
   ~Watch() { all->reader_.cancel(question); }
@@ -56,15 +56,15 @@ struct StateWatch::Watch {
 
   StateWatch* all = nullptr;
   rpc::ClientId client = 0;
-  rpc::Token call = 0;  // answered when changes are told
+  rpc::Token call = 0;  // answered when changes will be reported
   std::vector<std::string> prefixes;
   std::list<Entry> entries;  // the one that is to be looked at next is the first
   size_t bytes = 0;          // that the entries take
   bool left_out = false;     // there are more keys than have room
   bool left_out_told = false;
-  bool ready = false;     // the client was told that it knows all,
+  bool ready = false;     // the client was told that it has all values,
   bool lost = false;      // which may no longer be so
-  size_t page_of = 0;     // the prefix whose keys are looked for
+  size_t page_of = 0;     // the prefix whose keys are searched
   uint64_t cursor = 0;    // of SCAN
   uint64_t question = 0;  // the reader's
   Step step = Step::range;

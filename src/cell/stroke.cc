@@ -33,7 +33,7 @@ constexpr size_t kMaxEnded = 256;
 constexpr size_t kMaxEndedNoted = 64;
 constexpr Duration kNow = std::chrono::milliseconds(1);  // a TTL that deletes
 constexpr int kRenewals = 8;                             // of a TTL, before it is over
-// What an entry of the history counts besides its texts.
+// The size of a history entry besides its texts.
 constexpr uint64_t kEntryOverhead = 64;
 constexpr Duration kSaveInterval = std::chrono::milliseconds(100);
 
@@ -90,7 +90,7 @@ void Stroke::reconfigure(const config::Config& config) {
   history_bytes_.set_limit(config_.history_bytes_per_hour);
 }
 
-// While it runs a session expires too, but later than anybody pauses, and it is renewed.
+// A running session expires too, but later than any pause, and its time is renewed.
 Duration Stroke::running_ttl() const {
   constexpr Duration kLeast = std::chrono::hours(1);
   return std::max(config_.ended_ttl, kLeast);
@@ -141,7 +141,7 @@ void Stroke::load() {
     ended_before_.push_back(std::move(ended));
   }
   const auto id = root["session_id"].string(scratch);
-  // Of another node's name it is not ours to go on with.
+  // A session of another node's name is not ours.
   if (!id || !is_session_of(identity_.node, *id)) return;
   session_ = *id;
   key_ = wire::stroke_progress_key(session_);
@@ -150,7 +150,7 @@ void Stroke::load() {
   record_.adopt(progress);
   noted_at_ = wire::time_of(progress);
   unread_ = true;
-  session_bytes_ = stream_bytes_;  // it is not known how full its history is
+  session_bytes_ = stream_bytes_;  // the size of its history is not known
   renew_timer_.start(running_ttl() / kRenewals);
   log_.notice("stroke session %s goes on", session_.c_str());
 }
@@ -437,7 +437,7 @@ bool Stroke::put_end(rpc::Call& call, const Ended& ended, std::string_view progr
   return true;
 }
 
-// For system.status, which would have to look through all sessions that ever were.
+// For system.status, which would otherwise have to search all sessions of the past.
 void Stroke::note_session() {
   const outbox::FieldView fields[] = {{identity_.node, session_}};
   outbox::SlotUpdate slot;

@@ -1,7 +1,7 @@
-// Stroke: stroke.start, .update, .end. One session runs at a time. A small file beside the
-// socket holds its name and its progress, so that a restarted agent goes on with it, with Redis or
-// without. The file also names sessions whose end Redis may not have got: a restarted agent ends
-// those of them that Redis still shows as running.
+// Stroke: stroke.start, .update, .end. One session runs at a time. A small file beside the socket
+// holds its name and its progress, so that a restarted agent goes on with the session, also while
+// Redis is away. The file also names sessions whose end Redis may not have received: a restarted
+// agent ends those of them that Redis still shows as running.
 #pragma once
 
 #include <optional>
@@ -37,7 +37,7 @@ class Stroke {
   void update(rpc::Call& call);
   void end(rpc::Call& call);
 
-  // A connection to Redis: what stands there of the sessions that were read from the file.
+  // A connection to Redis: reads the data there about the sessions that were read from the file.
   void read_back(redis::Link& link);
   // A session goes on of which Redis has not been asked yet.
   bool is_unread() const { return unread_; }
@@ -86,15 +86,16 @@ class Stroke {
   std::optional<WallTime> noted_at_;  // of the progress in that file
   std::vector<Ended> ended_;          // by this agent; their ends may still wait for Redis
   std::vector<Ended> ended_before_;  // by an earlier agent; Redis has not been asked about them yet
-  redis::Link* link_ = nullptr;      // where it is being asked
+  redis::Link* link_ = nullptr;      // the link on which it is being asked
   uint64_t stream_bytes_ = 0;
   // By user and not by client, since a new connection is easily had.
   HourlyBudget sessions_;
   HourlyBudget history_bytes_;
   EndedSessions in_redis_;
-  uint64_t session_bytes_ = 0;  // about what the running session's history holds
+  uint64_t session_bytes_ = 0;  // about the size of the running session's history
   uv::Timer save_timer_;
-  uv::Timer renew_timer_;  // of what must not stay in Redis for ever if this agent never returns
+  // for data that must not stay in Redis for ever if this agent never returns
+  uv::Timer renew_timer_;
   MonoTime last_save_{};
 
   wire::Record record_;

@@ -9,7 +9,7 @@
 namespace nb::cell {
 namespace {
 
-// So many waiters that have given up may be known to the outbox still, before it is told.
+// The outbox may still know this many waiters that have given up, before it is told.
 constexpr size_t kMaxGivenUp = 4096;
 
 // The answer to a call whose value or event is stored while Redis refuses another part of it.
@@ -47,7 +47,7 @@ Writes::Writes(uv::Loop& loop, rpc::FrontEnd& front, outbox::Outbox& outbox, red
       link_(link),
       deadline_(loop, Delegate<void()>::to<&Writes::on_deadline>(this)) {}
 
-// The wall clock is asked at most once a millisecond: it only dates what is lost.
+// The wall clock is read at most once a millisecond: it is only the time in reports of losses.
 WallTime Writes::wall_at(MonoTime now) {
   if (now - wall_taken_ > std::chrono::milliseconds(1) || now < wall_taken_) {
     wall_ = loop_.clock().wall_now();
@@ -114,8 +114,8 @@ bool Writes::write(rpc::Call& call, const outbox::SlotUpdate* slot,
   return false;
 }
 
-// While there is a link, a client with much here waits until its updates have gone to Redis, and
-// loses nothing. Without a link it does not wait: then its oldest events make room.
+// While there is a link, a client with much waiting data waits until its updates have gone to
+// Redis, and loses nothing. Without a link it does not wait: then its oldest events make room.
 void Writes::hold(rpc::ClientId client) {
   if (client == 0 || !outbox_.crowded(client) || !redis_is_there()) return;
   if (std::find(held_.begin(), held_.end(), client) != held_.end()) return;
@@ -190,7 +190,7 @@ void Writes::on_settled(const outbox::Settled& settled) {
   }
 }
 
-// Looks at all of them: they are few, and this happens only when something is not stored in time.
+// Scans all of them: they are few, and this happens only when something is not stored in time.
 void Writes::on_deadline() {
   const MonoTime now = loop_.now();
   MonoTime next = MonoTime::max();
@@ -223,8 +223,8 @@ void Writes::forget_given_up() {
       this);
 }
 
-// The timer stands at the earliest deadline there was: of calls that are answered in time, which is
-// nearly all, none moves it.
+// The timer is set to the earliest deadline so far: calls that are answered in time, which is
+// nearly all, do not move it.
 void Writes::arm(MonoTime deadline) {
   if (deadline_.active() && deadline_.due() <= deadline) return;
   deadline_.start(deadline - loop_.now());

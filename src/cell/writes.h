@@ -1,5 +1,5 @@
 // Writes: the one way from a method to the outbox. A call is answered at once, or when Redis has
-// confirmed what it wrote.
+// confirmed its data.
 #pragma once
 
 #include <string>
@@ -20,12 +20,13 @@ namespace nb::cell {
 // How the link is, for an answer that waits in vain.
 std::string link_words(const redis::LinkStatus& status);
 
-// What a call is answered with.
+// The kinds of answers to a call.
 enum class AnswerKind : uint8_t {
-  empty,        // {}
-  subscribers,  // how many heard its message, once that is known; null: it was too late
-  for_now,      // likewise, but too late is an error
-  given,        // what the method says
+  empty,  // {}
+  // how many subscribers received its message, once that is known; null: it was too late
+  subscribers,
+  for_now,  // likewise, but too late is an error
+  given,    // the method's own result
 };
 
 class Writes {
@@ -73,7 +74,7 @@ class Writes {
   redis::Link& link_;
   uv::Timer deadline_;
   TicketTable<Pending> pending_;     // a ticket is the outbox's Waiter
-  size_t given_up_ = 0;              // whom the outbox may still know
+  size_t given_up_ = 0;              // those that the outbox may still know
   std::vector<rpc::ClientId> held_;  // of them nothing more is read until there is room
   MonoTime wall_taken_{};
   WallTime wall_{};  // then

@@ -17,7 +17,7 @@ namespace {
 
 constexpr Duration kMaxTime = std::chrono::seconds(4);
 constexpr std::string_view kPage = "500";
-// Of HSCAN: a server whose cursor never becomes 0 is not asked for ever.
+// For HSCAN: a server whose cursor never becomes 0 is not asked for ever.
 constexpr int kMaxPages = 100;
 constexpr size_t kMaxSessionName = 256;
 
@@ -246,7 +246,7 @@ void CellWalk::on_lane(Lane& lane, const redis::ReaderAnswer& answer) {
       }
       lane.node->too_long = *size > kMaxHealth;
       if (lane.node->too_long || lane.node->registered) return (void)ask_history(lane);
-      // It may have gone since it was found; or it is there, and empty.
+      // The node may have gone since it was found; or its health is there, and empty.
       const std::string key = wire::node_health_key(lane.name);
       const std::string_view command[] = {"TYPE", key};
       return (void)ask_in_lane(lane, Asked::type, command);

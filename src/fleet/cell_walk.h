@@ -1,6 +1,6 @@
-// CellWalk: one look at the whole cell in Redis: which nodes there are, the lease and the health of
-// each, or when each was last seen, and how many stroke sessions run. Many questions are under way
-// at once. The walk is bounded in nodes, in the size of each health, in memory, and in time.
+// CellWalk: reads the whole cell in Redis once: its nodes, the lease and the health of each, or
+// when each was last seen, and how many stroke sessions run. Many questions are under way at once.
+// The walk is bounded in nodes, in the size of each health, in memory, and in time.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 
 namespace nb::fleet {
 
-// What was found.
+// The result.
 struct Cell {
   std::map<std::string, KnownNode, std::less<>> nodes;
   int64_t active_sessions = 0;
@@ -31,7 +31,7 @@ class CellWalk {
 
   // Of the healths of one walk. The next page has those for which there was no room.
   static constexpr size_t kMaxKeptBytes = 1024 * 1024;
-  // A cell has fewer nodes. Of those beyond this number, only the count is told.
+  // A cell has fewer nodes. Nodes beyond this number are only counted.
   static constexpr size_t kMaxNodes = 4000;
 
   // Of `own_node` nothing is read. The walk keeps the healths of nodes behind `from`, in the order
@@ -96,7 +96,7 @@ class CellWalk {
   MonoTime began_{};
   Step step_ = Step::size;
   uint64_t question_ = 0;
-  uint64_t known_ = 0;  // as HLEN says
+  uint64_t known_ = 0;  // the number from HLEN
   uint64_t cursor_ = 0;
   int pages_ = 0;
   size_t kept_bytes_ = 0;
@@ -110,7 +110,7 @@ class CellWalk {
   bool done_ = false;
 };
 
-// Whether the text is an object that may stand in a status.
+// Whether the text is an object that a status can contain.
 bool is_health(std::string_view json);
 
 }  // namespace nb::fleet

@@ -52,7 +52,7 @@ void Discovery::ask() {
 
 void Discovery::on_answer(const redis::ReaderAnswer& answer) {
   question_ = 0;
-  // What an ACL forbids is left out; the rest of a status is still worth showing.
+  // A part that an ACL forbids is left out; the rest of a status is still useful.
   const auto page = redis::read_scan_page(answer.reply);
   if (!page) {
     malformed_ = answer.reply && !answer.reply.is_error();

@@ -1,5 +1,5 @@
 // Discovery: finds the nodes and sessions of programs that are no agents of this project. No list
-// has them, so SCAN looks for their keys. What was found is remembered, and looked for again from
+// has them, so SCAN searches for their keys. The results are remembered, and searched again from
 // time to time. A discovery is bounded in steps, bytes and time, whatever Redis holds. If it was
 // cut short, the next one continues.
 #pragma once
@@ -37,7 +37,8 @@ class Discovery {
   void for_each_node(Visit visit) const {
     for (const auto& [name, pass] : nodes_) visit(name);
   }
-  // The sessions that may be running: the latest of each node, and those whose names do not tell.
+  // The sessions that may be running: the latest of each node, and those whose names do not show
+  // it.
   template <class Visit>
   void for_each_session(Visit visit) const {
     for (const auto& [node, session] : sessions_) visit(session.name);

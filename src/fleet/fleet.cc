@@ -15,17 +15,17 @@ namespace {
 
 // All members of a page but the nodes.
 constexpr size_t kAroundNodes = 384;
-// What a node has on a page beside its name, its health and texts of its own.
+// The size of a node on a page besides its name, its health and texts of its own.
 constexpr size_t kAroundNode = 160;
 constexpr int kPagesATurn = 8;
-// After a walk the fleet rests so many times as long as the walk took, so that clients that ask
+// After a walk the fleet rests this many times as long as the walk took, so that clients that ask
 // without a pause take a fifth of the agent and of Redis; but not so long that a person would
-// notice. So it does after pages.
+// notice. The fleet also rests after pages.
 constexpr int kRests = 4;
 constexpr Duration kMaxRest = std::chrono::milliseconds(500);
 
-// The view of a thousand nodes is some megabytes in small pieces. What lies between other pieces is
-// not given back by itself. In a program with a large heap of its own that would take long.
+// The view of a thousand nodes is some megabytes in small pieces. Pieces between others are not
+// given back by themselves. In a program with a large heap of its own that would take long.
 void give_memory_back() {
 #ifdef __GLIBC__
   constexpr size_t kSmallHeap = 64 << 20;
@@ -168,7 +168,7 @@ void Fleet::on_walk_done() {
   soon_.request();
 }
 
-// What the walk has found is the view, judged by what the view was.
+// The result of the walk becomes the view, judged by the previous view.
 void Fleet::adopt() {
   const MonoTime now = loop_.now();
   Cell& found = walk_->cell();
@@ -183,7 +183,7 @@ void Fleet::adopt() {
       const auto known = view_ ? view_->nodes.find(name) : found.nodes.end();
       const bool has_before = view_ && known != view_->nodes.end();
       judge(node, has_before ? &known->second : nullptr, circumstances);
-      // Of a list that was not read to its end it is not known what is in it.
+      // If a list was not read to its end, its contents are not known.
       if (found.nodes_left_out == 0 && is_to_be_noted(node)) to_note_.push_back(name);
     }
     note_next();
@@ -205,7 +205,7 @@ void Fleet::adopt() {
   done_ = false;
 }
 
-// Not one that somebody says is down: it may just be forgotten.
+// Not a node that is marked as down: somebody may just be forgetting it.
 bool Fleet::is_to_be_noted(const KnownNode& node) const {
   return !own_node_.empty() && !node.registered && node.has_health() && node.reachable &&
          refused_by_ != server();
@@ -219,8 +219,8 @@ void Fleet::note_next() {
   noting_ != 0 ? to_note_.pop_back() : to_note_.clear();
 }
 
-// What could not be noted is seen again by the next walk. Who may not write the list is not refused
-// again and again: the server keeps a log of that.
+// A node that could not be noted is seen again by the next walk. A user that may not write the list
+// is not refused again and again: the server keeps a log of refusals.
 void Fleet::on_noted(const redis::ReaderAnswer& answer) {
   noting_ = 0;
   if (answer.reply.error().starts_with("NOPERM")) refused_by_ = server();
@@ -324,7 +324,7 @@ std::string Fleet::page(const Wish& wish) {
   for (auto at = view_->nodes.upper_bound(wish.from); at != view_->nodes.end(); ++at) {
     const auto& [name, node] = *at;
     const std::string_view health = node.own ? own_health : std::string_view(node.health);
-    // Of a text with what an escape adds.
+    // The size of a text with its escapes.
     const size_t size = 3 * name.size() + health.size() + 6 * node.last_seen.size() +
                         6 * node.cause.size() + kAroundNode;
     if (count == wish.limit || (node.left_out && !lost) ||

@@ -1,14 +1,13 @@
-// Fleet: the one view that this agent has of its cell. It is what the last walk over the cell has
-// found, with what has changed from one walk to the next, and it is kept for as long as somebody
-// asks. A question is answered from it at once if it is younger than a second. Otherwise all
-// questions that wait share one walk. After a walk, and after pages, the fleet rests, so that
-// clients that ask without a pause take only a part of the agent's and of Redis' time.
+// Fleet: the one view that this agent has of its cell. It is the result of the last walk over the
+// cell, with the changes from one walk to the next, and it is kept as long as clients ask. A
+// question is answered from it at once if it is younger than a second. Otherwise all questions that
+// wait share one walk. After a walk, and after pages, the fleet rests, so that clients that ask
+// without a pause take only a part of the agent's and of Redis' time.
 //
-// Without Redis the view stays, and says of each other node that it is unknown since it was last
-// read.
+// Without Redis the view stays, and each other node is unknown since it was last read.
 //
 // A node that is in no list, since another program writes its health, is noted in nodebeat:nodes
-// when it is seen. So all agents know of it when its health is gone.
+// when it is seen. So all agents know it when its health is gone.
 #pragma once
 
 #include <cstdint>
@@ -66,19 +65,19 @@ class Fleet {
 
   void ask(Wish wish);
   void on_client_closed(uint64_t client);
-  // Nobody is answered any more.
+  // Drops all questions; no more answers come.
   void stop();
 
-  // What the view has of another node than the own one: if that is young enough to be an answer, or
-  // if Redis cannot be read. Null: Redis is to be asked. Valid during this turn.
+  // The view's data about a node other than the own one, if that is young enough for an answer, or
+  // if Redis cannot be read. Null: Redis has to be asked. Valid during this turn.
   const KnownNode* find(std::string_view node);
   // When Redis was last read, if it cannot be read now.
   std::optional<WallTime> lost_since() const;
   // The number of the server that is asked now, for KnownNode::server. It changes when another one
   // may be there; not when the reader closes its idle connection.
   uint64_t server() const { return wiring_.link_connects() + reader_.losses(); }
-  // What was read of one node is judged, and kept as well, as far as there is room. Valid until the
-  // next call.
+  // The data that was read about one node is judged, and kept as well, as far as there is room.
+  // Valid until the next call.
   const KnownNode& learn(std::string_view node, KnownNode&& read);
   // The node was taken out of the cell's list.
   void forget(std::string_view node);
@@ -122,7 +121,7 @@ class Fleet {
   size_t kept_bytes_ = 0;              // of the view's healths
   MonoTime walked_ = MonoTime::min();  // when the walk ended that the view is of
   WallTime read_wall_{};               // when Redis was last read
-  MonoTime asked_{};                   // when somebody has asked last
+  MonoTime asked_{};                   // when a client asked last
   MonoTime serving_{};                 // since when the pages at hand are made
   MonoTime no_walk_before_ = MonoTime::min();
   MonoTime no_page_before_ = MonoTime::min();

@@ -30,7 +30,7 @@ std::string not_renewed_for(Duration silent) {
 
 void judge_lease(KnownNode& node, bool twice, bool watched) {
   const Duration patience = std::chrono::milliseconds(node.patience_ms);
-  // From the answer that showed it first to the question whose answer shows it still.
+  // From the answer that showed it first to the question whose answer still shows it.
   const Duration silent = node.asked - node.changed;
   if (node.patience_ms == 0 || node.marked) {
     node.state = NodeState::down;
@@ -44,7 +44,7 @@ void judge_lease(KnownNode& node, bool twice, bool watched) {
   } else if (watched || node.has_changed) {
     node.state = NodeState::up;
   } else if (node.has_health() && node.reachable) {
-    // A health that nobody renews is gone soon, a lease is not.
+    // A health that is not renewed is gone soon, a lease is not.
     node.state = NodeState::up;
     node.source = NodeSource::health;
   } else {
@@ -52,7 +52,7 @@ void judge_lease(KnownNode& node, bool twice, bool watched) {
   }
 }
 
-// A lease that the server refuses stands still while the node lives.
+// A lease that the server refuses does not change while the node lives.
 bool goes_by_lease(const KnownNode& node) {
   return node.lease != 0 && (node.marked || !node.lease_refused || !node.reachable);
 }

@@ -19,24 +19,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The script looks at so many leases in one run, which takes the server 0.2 ms.
+// The script reads this many leases in one run, which takes the server 0.2 ms.
 constexpr size_t kBatch = 500;
 // A list of more entries or bytes is not read. Its answer is below the reader's limit.
 constexpr std::string_view kMostListed = "20000";
 constexpr std::string_view kMostListBytes = "2000000";
 constexpr Duration kRegisterAge = 10s;
-// What goes to the server at once. The watcher keeps the rest.
+// The runs that go to the server at once. The watcher keeps the rest.
 constexpr size_t kMostRuns = 32;
-// After a look that failed, and after a refusal.
+// After a failed read of the leases, and after a refusal.
 constexpr Duration kAgain = 250ms;
 constexpr Duration kRefused = 1min;
 // So many expired sessions are announced with one renewal of the watch, of which there are two a
 // second.
 constexpr std::string_view kSessions = "500";
-// The watch is renewed with a look, so much earlier or later than it has to be: one wake-up serves
-// both.
+// The watch is renewed with a read of the leases, this much earlier or later than necessary: one
+// wake-up serves both.
 constexpr Duration kNear = 125ms;
-// What fails for so long is said, though it may work again by itself.
+// A fault of this duration is reported, though it may pass by itself.
 constexpr Duration kFailing = 10s;
 
 // Of WatchService::Part.
@@ -46,7 +46,7 @@ constexpr std::string_view kPartNames[] = {"the watch",
                                            "the list of lost nodes (nodebeat:dead)",
                                            "the leases",
                                            "what is said of lost nodes"};
-// Of Watcher::Kind: the event, and what the script calls it.
+// For Watcher::Kind: the event, and its name in the script.
 constexpr std::string_view kTypes[] = {
     "node_suspect", "node_cleared",      "node_lost",   "node_returned", "",
     "node_lost",    "watcher_uncertain", "watcher_sure"};
@@ -96,7 +96,7 @@ WatchService::WatchService(uv::Loop& loop, const Log& log, redis::Link& link,
 
 // --- the watch -----------------------------------------------------------------------------------
 
-// Not by GET: a long text of somebody else would end the connection of the link.
+// Not by GET: a long text of another program would end the connection of the link.
 void WatchService::read() {
   if (read_ != 0) return;
   const std::string_view command[] = {"GETRANGE", wire::kWatchKey, "0", wire::kLeaseEnd};
@@ -108,13 +108,13 @@ void WatchService::read() {
 void WatchService::on_read(const redis::QueryReply& reply) {
   read_ = 0;
   const MonoTime now = loop_.now();
-  // Another type counts as nothing: whoever takes the watch overwrites it.
+  // Another type counts as nothing: the next holder overwrites it.
   const bool other_type = reply.reply.error().starts_with("WRONGTYPE");
   if (reply.reply.is_string() || other_type) {
     works(Part::reading);
     claim_.on_read(reply.reply.string(), read_at_, now);
-    // Another agent renews it, so it can be written again, unless this agent's rights are what is
-    // missing. That comes out with its next try.
+    // Another agent renews it, so it can be written again, unless this agent's own rights are
+    // missing. Its next try shows that.
     const bool rights = !trouble_.empty() && trouble_for_good_;
     if (!rights && claim_.is_alive_elsewhere()) works(Part::watch);
     say_nobody();
@@ -167,8 +167,8 @@ void WatchService::arm() {
   timer_.start(at - loop_.now());
 }
 
-// MonoTime::max() while none can begin. A look that is one period behind the one before lies on
-// multiples of the period, as leases and beats do on theirs, so that one wake-up serves all.
+// MonoTime::max() while none can begin. A read that is one period behind the one before is on
+// multiples of the period, as leases and beats are on theirs, so that one wake-up serves all.
 MonoTime WatchService::look_at() const {
   if (!holding_ || parts_ > 0 || list_) return MonoTime::max();
   MonoTime at = std::max(watcher_.next_look(), not_before_);
@@ -248,7 +248,8 @@ void WatchService::on_loaded(const redis::ReaderAnswer& answer) {
   load_refusal_ = answer.reply.error();
 }
 
-// --- what does not work --------------------------------------------------------------------------
+// --- faults
+// ----------------------------------------------------------------------------------------
 
 void WatchService::works(Part part) {
   failing_[static_cast<size_t>(part)] = MonoTime::min();
@@ -257,8 +258,8 @@ void WatchService::works(Part part) {
   log_.notice("redis lets this agent watch the cell again");
 }
 
-// Whether it is refused for good. What may pass by itself, and an answer that has not come, are
-// said after a while; what is the link's trouble as well is said there.
+// Whether it is refused permanently. A fault that may pass by itself, and a missing answer, are
+// reported after a while. The link reports its own faults.
 bool WatchService::fails(Part part, const redis::ReaderAnswer& answer) {
   std::string_view error = answer.reply.error();
   if (error.starts_with("NOSCRIPT")) {
@@ -287,7 +288,7 @@ bool WatchService::fails(Part part, const redis::ReaderAnswer& answer) {
   return for_good;
 }
 
-// The first one stays until it is over. It is said once.
+// The first fault stays until it is over. It is reported once.
 void WatchService::say_trouble(Part part, bool for_good, std::string words) {
   const bool news = trouble_.empty();
   if (!news && trouble_part_ != part) return;
@@ -303,7 +304,7 @@ void WatchService::say_trouble(Part part, bool for_good, std::string words) {
 
 void WatchService::on_connected() {
   claim_.on_connected(loop_.now());
-  // It is tried at once whether it is still refused.
+  // The next try, at once, shows whether it is still refused.
   if (trouble_part_ == Part::watch) trouble_.clear();
 }
 
@@ -355,7 +356,7 @@ void WatchService::end() {
   std::vector<Batch>().swap(batches_);
   std::string().swap(keys_);
   std::vector<std::string_view>().swap(command_);
-  // The agent that watches now asks for the rest.
+  // The agent that watches now asks for the others.
   for (const Part part : {Part::nodes, Part::dead, Part::leases, Part::verdicts}) {
     failing_[static_cast<size_t>(part)] = MonoTime::min();
     if (trouble_part_ == part) trouble_.clear();
@@ -369,7 +370,7 @@ void WatchService::end() {
   }
 }
 
-// What the server has may have been lost.
+// The server may have lost its data.
 void WatchService::begin_again() {
   cancel_look();
   watcher_.begin_again();
@@ -394,8 +395,8 @@ void WatchService::fail_look(Part part, const redis::ReaderAnswer& answer) {
   arm();
 }
 
-// First the list of nodes, then that of the lost ones. The script reads each, since texts of any
-// size may stand there.
+// First the list of nodes, then that of the lost ones. The script reads each, since their texts may
+// have any size.
 void WatchService::read_list(Part part) {
   const bool nodes = part == Part::nodes;
   list_ = part;
@@ -561,7 +562,7 @@ void WatchService::ask_script(const Watcher::Action& action, std::unique_ptr<Run
     run->question = run_script("say", {wire::kWatchKey, wire::kCellEventsStream},
                                {term, channel, event, recorded}, done);
   } else {
-    // What is put into a health, and a health where there is none.
+    // The members that are put into a health, and a health if there is none.
     wire::NodeHealth health;
     health.node_id = node;
     health.timestamp = wall;
@@ -572,15 +573,14 @@ void WatchService::ask_script(const Watcher::Action& action, std::unique_ptr<Run
     std::string whole;
     append_json(health, whole);
     const std::string stamp = format_timestamp(wall);
-    run->question =
-        run_script(kOps[static_cast<size_t>(action.kind)],
-                   {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey,
-                    wire::node_health_key(node), wire::lease_key(node)},
-                   {term, channel, event, recorded, node, action.lease,
-                    action.absent ? "1"sv : ""sv, health.reason, stamp, whole},
-                   // Another server may have lost what was judged: the lease there is older, and
-                   // would be the same again as the one that the node was lost with.
-                   done, redis::Reader::On::this_one);
+    run->question = run_script(kOps[static_cast<size_t>(action.kind)],
+                               {wire::kWatchKey, wire::kCellEventsStream, wire::kDeadKey,
+                                wire::node_health_key(node), wire::lease_key(node)},
+                               {term, channel, event, recorded, node, action.lease,
+                                action.absent ? "1"sv : ""sv, health.reason, stamp, whole},
+                               // Another server may have lost the lease that was judged: its lease
+                               // is older, and would again be the one with which the node was lost.
+                               done, redis::Reader::On::this_one);
   }
   if (run->question == 0) {
     watcher_.report(action.ticket, Watcher::Outcome::no_answer, loop_.now());

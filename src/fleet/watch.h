@@ -1,11 +1,11 @@
 // WatchService: the agent's part in watching the cell. Every agent reads the watch with each
-// renewal of its own lease, so it knows whether somebody watches, and takes the watch over when its
-// holder is gone. The holder looks at all leases and announces what it finds.
+// renewal of its own lease, so it knows whether an agent watches, and takes the watch over when its
+// holder is gone. The holder reads all leases and announces lost and returned nodes.
 //
-// What is decided stands in two pure classes: who holds the watch in WatchClaim, which node is lost
-// in Watcher. This one reads for them, and has the script (wire/watch.lua) write what they want.
-// The watch is read over the link, behind the lease. Everything else goes over a connection of its
-// own, which is there only while this agent holds the watch or claims it.
+// Two pure classes decide: WatchClaim which agent holds the watch, Watcher which node is lost. This
+// class reads for them, and lets the script (wire/watch.lua) write their decisions. The watch is
+// read over the link, behind the lease. Everything else goes over a connection of its own, which
+// exists only while this agent holds the watch or claims it.
 #pragma once
 
 #include <memory>
@@ -24,7 +24,7 @@
 namespace nb::fleet {
 
 enum class WatchRole : uint8_t {
-  unknown,   // the watch could not be read, or nobody has had it for less than that
+  unknown,   // the watch could not be read, or no agent has had it for less than that
   watching,  // this agent has the watch
   watched,   // another one has
   nobody,    // none has renewed it for 10 s
@@ -34,11 +34,11 @@ std::string_view name(WatchRole role);
 struct WatchFigures {
   WatchRole role = WatchRole::unknown;
   bool enabled = false;
-  std::string_view node;  // who watches, or was the last one to watch; empty: not known
+  std::string_view node;  // the agent that watches, or the last one that did; empty: not known
   Duration since{};       // how long ago the watch last changed
   uint64_t term = 0;
-  // Of this agent's own watching: how many nodes, and how many more there are; how late the last
-  // look was; how often a node was announced as lost and as returned, and how often that was held
+  // About this agent's own watching: how many nodes, and how many more there are; how late the last
+  // read was; how often a node was announced as lost and as returned, and how often that was held
   // back because so many were.
   size_t nodes = 0;
   uint64_t left_out = 0;
@@ -93,7 +93,7 @@ class WatchService {
 
     void on_answer(const redis::ReaderAnswer& answer) { service->on_run(*this, answer); }
   };
-  // A part of a look: this many leases.
+  // A part of a read: this many leases.
   struct Batch {
     WatchService* service;
     size_t first;
@@ -102,7 +102,7 @@ class WatchService {
 
     void on_answer(const redis::ReaderAnswer& answer) { service->on_batch(*this, answer); }
   };
-  // What is asked for, and may fail while the others work.
+  // The questions, each of which may fail while the others work.
   enum class Part : uint8_t { reading, watch, nodes, dead, leases, verdicts };
   static constexpr size_t kParts = 6;
 
@@ -170,19 +170,19 @@ class WatchService {
 
   // While this agent holds the watch.
   bool holding_ = false;
-  uint64_t connects_ = 0;     // of the reader, at the last look
+  uint64_t connects_ = 0;     // of the reader, at the last read
   std::optional<Part> list_;  // that is read now: nodes or dead
   uint64_t list_question_ = 0;
   bool register_due_ = false;
   bool left_out_said_ = false;
-  bool moved_ = false;  // the watch may be another's: the next renewal tells
+  bool moved_ = false;  // another agent may have the watch: the next renewal shows it
   MonoTime registered_{};
   int64_t registered_size_ = 0, size_ = 0;  // -1: it is no list
   std::vector<Batch> batches_;
   std::string keys_;  // these two are of a question, and kept for the next one
   std::vector<std::string_view> command_;
-  size_t parts_ = 0;   // of the look that are not answered
-  MonoTime looked_{};  // when the last look began
+  size_t parts_ = 0;   // unanswered parts of the read
+  MonoTime looked_{};  // when the last read began
   MonoTime not_before_ = MonoTime::min();
   uint64_t looked_at_ms_ = 0;
   std::vector<std::unique_ptr<Run>> runs_;

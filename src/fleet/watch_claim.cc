@@ -76,12 +76,13 @@ bool WatchClaim::hold_if_own(std::string_view text, MonoTime next) {
 
 void WatchClaim::on_read(std::string_view watch, MonoTime asked, MonoTime now) {
   if (under_way_ == Step::read) under_way_ = Step::nothing;
-  // Its renewals do not get there, and somebody else has claimed it meanwhile.
+  // Its renewals do not arrive, and another agent has claimed the watch meanwhile.
   if (holding_ && asked > written_ && is_anothers(watch)) {
     holding_ = vanished_ = false;
     see(watch, now);
   }
-  // While this agent writes, what was read may be older than what the write will find.
+  // While this agent writes, the text that was read may be older than the one that the write will
+  // find.
   if (holding_ || under_way_ != Step::nothing) return;
   const bool changed = !was_read_ || !same(watch, watch_);
   changes_ = changed && was_read_ && wire::parse_watch(watch).has_value();
@@ -137,8 +138,8 @@ void WatchClaim::on_written(std::string_view watch, MonoTime now) {
   written_ = now;
   if (hold_if_own(watch, std::max(write_at_, now))) return;
   vanished_ = done == Step::renew && watch.empty() && enabled_;
-  // Nobody has taken it: the server was emptied. What this agent knows of the nodes is worth
-  // keeping.
+  // No agent has taken it: the server was emptied. The knowledge of this agent about the nodes is
+  // worth keeping.
   if (vanished_) {
     write_at_ = now;
   } else {

@@ -48,19 +48,20 @@ class WatchClaim {
              MonoTime now);
 
   void on_connected(MonoTime now);
-  // What the watch was; empty: there is none. `asked`: when the question was written.
+  // The text of the watch; empty: there is none. `asked`: when the question was written.
   void on_read(std::string_view watch, MonoTime asked, MonoTime now);
 
-  // When step() is to be called; MonoTime::max(): not before the next read. What step() has said is
+  // When step() is to be called; MonoTime::max(): not before the next read. The result of step() is
   // under way until it is answered, or will not be.
   MonoTime next_step() const;
   Step step(MonoTime now);
-  // After step() has said claim or renew. `looked_at_ms` and `lag_ms` are of the holder's looks.
+  // After step() has returned claim or renew. `looked_at_ms` and `lag_ms` are about the holder's
+  // reads.
   Write write(uint64_t looked_at_ms, uint32_t lag_ms);
-  // What the script found or left: our own text means that the write was done.
+  // The text that the script found or left: our own text means that the write was done.
   void on_written(std::string_view watch, MonoTime now);
   void not_read();
-  // Nobody knows whether it was done. The next read or write tells.
+  // It is not known whether it was done. The next read or write shows it.
   void not_written(MonoTime now);
   // Nothing is written before `pause` is over, or the link has a new connection.
   void refused(MonoTime now, Duration pause);
@@ -68,7 +69,7 @@ class WatchClaim {
 
   bool is_holding() const { return holding_; }
   uint64_t term() const { return term_; }
-  // "NODE INSTANCE TERM ": what the watch begins with while it is this agent's. For the verdicts.
+  // "NODE INSTANCE TERM ": the beginning of the watch while it is this agent's. For the verdicts.
   std::string_view own_term() const { return own_term_; }
   // Whether the watch had vanished and was claimed again since the last call.
   bool had_to_claim_anew() { return std::exchange(claimed_anew_, false); }
@@ -77,9 +78,9 @@ class WatchClaim {
   // may have, too, and may not be back: for Watcher::begin().
   bool was_away(MonoTime now) const;
 
-  // For the view of the cell. The watch as last read; how long ago it last changed, and whether
-  // somebody watches: false once the watch is proven not to have changed for 10 s, however far
-  // apart the reads are. Only of use while the server answers.
+  // For the view of the cell. The watch as last read; how long ago it last changed, and whether an
+  // agent watches: false once the watch is proven not to have changed for 10 s, however far apart
+  // the reads are. Only of use while the server answers.
   std::string_view watch() const { return watch_; }
   bool was_read() const { return was_read_; }
   Duration unchanged(MonoTime now) const { return now - changed_; }
@@ -98,7 +99,7 @@ class WatchClaim {
   bool enabled_;
   Random random_;
   std::string watch_;     // as it was last
-  std::string wanted_;    // what is being written
+  std::string wanted_;    // the text that is being written
   std::string own_term_;  // of the latest claim
   MonoTime changed_{};    // when the answer came that showed the latest change
   Duration silence_{};    // from there to the latest question whose answer showed none

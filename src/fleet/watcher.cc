@@ -15,12 +15,12 @@ using namespace std::chrono_literals;
 
 constexpr Duration kPeriod = 250ms;
 constexpr Duration kFastPeriod = 100ms;
-constexpr Duration kFastPatience = 3s;  // below it, looks are fast
-// Until so long after a late look patience is wider: as long as the longest patience, within these.
+constexpr Duration kFastPatience = 3s;  // below it, reads are fast
+// Patience is wider for this time after a late read: the longest patience, within these limits.
 constexpr Duration kLeastWindow = 2s;
 constexpr Duration kMostWindow = 10s;
 constexpr unsigned kPercent = 100;
-constexpr unsigned kLate = 150;  // of the period: what is later is late
+constexpr unsigned kLate = 150;  // of the period: a read after more than this is late
 constexpr unsigned kMostWidening = 400;
 constexpr uint32_t kLeastCrowd = 3;
 // So many losses of one node are recorded, one soon after the other; and one in each such time.
@@ -66,7 +66,7 @@ void Watcher::begin_again() {
   last_began_ = next_look_ = MonoTime::min();
   for (Node& node : nodes_) {
     node.wants = false;
-    // Who was announced is what the server says now: it may have lost that, and be told again.
+    // The server's present marks count: it may have lost a mark, and has to get it again.
     if (node.lost && node.ticket == 0) {
       node.listed = node.orphan = false;
     } else if (is_judged(node)) {
@@ -125,7 +125,7 @@ void Watcher::begin_register() {
   left_out_ = 0;
   for (Node& node : nodes_) {
     node.listed = false;
-    // Of one that was announced the mark says that it is still lost; one that has stopped is not to
+    // For an announced node the mark says that it is still lost; a node that has stopped is not to
     // be waited for.
     if (node.ticket == 0 && !is_judged(node)) node.orphan = false;
   }
@@ -161,7 +161,7 @@ void Watcher::drop_unlisted() {
   index_nodes();
 }
 
-// --- a look ---
+// --- a read of the leases ---
 
 void Watcher::begin_look(MonoTime now) {
   looking_ = watching_;
@@ -179,7 +179,7 @@ void Watcher::see(size_t index, std::string_view text, MonoTime now) {
   if (!looking_ || index >= size()) return;
   Node& node = nodes_[index];
   if (!std::exchange(node.seen, true)) ++seen_;
-  // What waits to be taken was judged by what is now no longer so.
+  // Actions that wait were judged by a state that no longer holds.
   if (text.empty() != node.absent || !same(text, node.lease)) node.wants = false;
   if (std::exchange(node.appeared, false)) node.changed = now;
   if (text.empty()) {
@@ -236,7 +236,7 @@ void Watcher::end_look(MonoTime now) {
   plan();
 }
 
-// How late this look is, from the look before to this one's answer, in periods.
+// How late this read is, from the read before to this one's answer, in periods.
 void Watcher::note_lateness(MonoTime now) {
   Duration took = now - began_;
   if (last_began_ != MonoTime::min()) took = std::max(took, began_ - last_began_);
@@ -269,7 +269,7 @@ Watcher::Silence Watcher::silence(const Node& node) const {
 }
 
 // Whether the node may have fallen silent at the same moment as one whose patience ends now: that
-// one may have renewed its lease one interval earlier, and been seen to by a look that was a period
+// one may have renewed its lease one interval earlier, and been seen by a read that was a period
 // late. A node that is alive is silent for less than an interval and a period.
 bool Watcher::is_in_crowd(const Node& node, const Silence& silence) const {
   const Duration slack = period_ * 3 / 2;
@@ -431,15 +431,15 @@ void Watcher::report(uint32_t ticket, Outcome outcome, MonoTime now) {
     const bool done = outcome == Outcome::announced || outcome == Outcome::already;
     if (node.wanted == Kind::returned) {
       if (done) node.judged.clear();
-      // There it is still the lease that it was lost with.
+      // The server still has the lease with which it was lost.
       if (done || outcome == Outcome::lease_changed) node.lost = !done;
     } else if (done) {
       node.lost = true;
       node.suspect = false;
       if (outcome == Outcome::announced && node.recorded) note_record(node);
     } else if (outcome == Outcome::lease_changed) {
-      // What it was judged with stays: an earlier try, whose answer was lost, may have announced
-      // it. Then the new lease withdraws that.
+      // The judged lease stays: an earlier try, whose answer was lost, may have announced it. Then
+      // the new lease withdraws that.
       node.changed = now;
     }
     return;

@@ -58,11 +58,11 @@ class Watcher {
  public:
   static constexpr size_t kMostNodes = 10'000;  // more are not watched, and counted in left_out()
 
-  // What a node is to the watcher.
+  // The state of a node for the watcher.
   enum class State : uint8_t {
-    unknown,    // this watcher has seen no lease: nobody is judged by that
-    malformed,  // the lease is no lease; so nobody is judged by it
-    stopped,    // has stopped, and said so
+    unknown,    // this watcher has seen no lease: no verdict without one
+    malformed,  // the lease is malformed, so there is no verdict
+    stopped,    // has stopped, as its lease says
     alive,
     suspect,  // silent for two thirds of the patience
     lost,     // announced, by this watcher or by one before
@@ -73,8 +73,8 @@ class Watcher {
     unsuspect,  // it has renewed after all, or a grace has begun: to be shown, no alarm
     lost,       // ask the script to announce it: `lease`, `absent`
     returned,   // ask the script to withdraw the announcement: `lease`, `before`, `how`
-    malformed,  // to be said in the log: it comes once, until the lease was good again
-    record,     // of a node whose loss was announced: to be recorded after all
+    malformed,  // to be logged: it comes once, until the lease was good again
+    record,     // for a node whose loss was announced: to be recorded after all
     uncertain,  // announce: `silent` of `nodes` nodes seem to be lost at once; nothing else is
                 // announced as lost until `sure`
     sure,       // announce: the end of that
@@ -84,7 +84,7 @@ class Watcher {
 
   struct Action {
     Kind kind{};
-    std::string_view node;  // none where it is uncertain or sure
+    std::string_view node;  // none for uncertain and sure
     // The latest that could be read. Of `lost`: as it was judged. The script announces the node if
     // this is what the server has, byte for byte, or, where `absent`, if the server has no lease of
     // the node. Of `returned`: as it is now; the script withdraws the mark in nodebeat:dead if
@@ -102,34 +102,34 @@ class Watcher {
     uint32_t ticket = 0;
   };
 
-  // What became of a `lost` or `returned`.
+  // The result of a `lost` or `returned`.
   enum class Outcome : uint8_t {
     announced,
     already,        // it had been announced, or withdrawn, before: nothing is announced again
     lease_changed,  // it is another lease than the one that was judged: nothing was announced
-    no_answer,      // nobody knows. The action comes again after a look, if it still holds
+    no_answer,      // not known. The action comes again after a read, if it still holds
   };
-  // If the script says that the watch is another's: end() instead.
+  // If the script says that another agent has the watch: end() instead.
 
-  // `seed`: what others cannot guess, since they choose the names of the nodes.
+  // `seed`: a secret number, since others choose the names of the nodes.
   explicit Watcher(uint64_t seed = 0) : seed_(seed) {}
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
-  // This agent has the watch. What was known before is forgotten. `own` is never announced as lost.
+  // This agent has the watch. Earlier knowledge is forgotten. `own` is never announced as lost.
   // `wide`: the server was away until a moment ago (WatchClaim::was_away()). Then patience is four
   // times as long at first, since other agents may need some seconds to find it again.
   void begin(std::string_view own, bool wide = false);
-  // It still has the watch, but the server may have lost what it had, and all agents may have lost
-  // the server. Without effect where the watch is not held.
+  // It still has the watch, but the server may have lost its data, and all agents may have lost the
+  // server. Without effect while the watch is not held.
   void begin_again();
   // The watch is another's. All is forgotten; reports of earlier actions have no effect.
   void end();
 
-  // The names of all nodes that are known to the cell, in any order. What is no name is left out.
-  // A node that is named no longer is forgotten. But a node that was there before begin_again()
-  // stays until it returns, stops or is announced: its entry may be what the server has lost. An
-  // announced one stays as long as its mark.
+  // The names of all nodes that are known to the cell, in any order. Texts that are no names are
+  // left out. A node that is no longer named is forgotten. But a node that was there before
+  // begin_again() stays until it returns, stops or is announced: the server may have lost its
+  // entry. An announced one stays as long as its mark.
   void begin_register();
   void add_node(std::string_view node);
   void mark_lost(std::string_view node, std::string_view lease);
@@ -141,14 +141,14 @@ class Watcher {
   size_t size() const { return nodes_.size(); }
   std::string_view node(size_t index) const { return nodes_[index].name; }
 
-  // The questions of a look are now written.
+  // The questions of a read are now written.
   void begin_look(MonoTime now);
   // The lease of this node; empty: there is none. `now`: when the answer came.
   void see(size_t index, std::string_view lease, MonoTime now);
-  // Every node was seen: judges. A look in which a node was left out judges nobody.
+  // Every node was seen: makes the verdicts. A read that left out a node makes none.
   void end_look(MonoTime now);
   void fail_look(MonoTime now);
-  // When the next look is to begin: four times a second; ten times when some node has a patience
+  // When the next read is to begin: four times a second; ten times when some node has a patience
   // below 3 s; and exactly when a suspect's patience ends.
   MonoTime next_look() const { return next_look_; }
 
@@ -156,11 +156,11 @@ class Watcher {
   bool next(Action& action);
   void report(uint32_t ticket, Outcome outcome, MonoTime now);
 
-  // By how much the latest look was late.
+  // By how much the latest read was late.
   Duration lag() const { return lag_; }
 
-  // For tests. What a node is; its index, or size(); what late looks make of every patience, in
-  // percent.
+  // For tests. The state of a node; its index, or size(); the factor by which late reads widen
+  // every patience, in percent.
   State state(size_t index) const;
   size_t find(std::string_view node) const;
   unsigned widening() const;
@@ -180,8 +180,8 @@ class Watcher {
     Kind wanted{};           // if it wants an action, or one is under way
     uint32_t ticket = 0;     // of the action that is under way
     bool wants = false;
-    bool absent = false;     // the latest look found no lease
-    bool malformed = false;  // the latest look found none that can be read
+    bool absent = false;     // the latest read found no lease
+    bool malformed = false;  // the latest read found none that can be parsed
     bool told = false;       // that it is malformed
     bool suspect = false;
     bool held = false;      // was among those that fell silent at once
@@ -190,7 +190,7 @@ class Watcher {
     bool listed = false;    // is in the register
     bool appeared = false;  // in the register again: the agent has written that
     bool orphan = false;    // was there before the server may have lost its register
-    bool seen = false;      // in this look
+    bool seen = false;      // in this read
   };
   // How long a node is silent, and may be.
   struct Silence {
@@ -219,27 +219,27 @@ class Watcher {
   std::vector<uint32_t> slots_;  // open hash by name: index + 1
   uint64_t seed_;
   std::string own_;
-  MonoTime began_{};                       // this look
-  MonoTime last_began_ = MonoTime::min();  // the whole look before
+  MonoTime began_{};                       // this read
+  MonoTime last_began_ = MonoTime::min();  // the whole read before
   MonoTime next_look_ = MonoTime::min();
   MonoTime since_{};  // silence counts from here at the earliest
   MonoTime hold_until_{};
   Duration hold_{};
   MonoTime window_began_{};
-  Duration period_{};  // of looks
-  Duration paced_{};   // the one by which this look was planned
+  Duration period_{};  // of reads
+  Duration paced_{};   // the one by which this read was planned
   Duration lag_{};
   Duration longest_{};             // patience of all nodes
   unsigned late_[2] = {100, 100};  // the widening, in percent: in this window, in the one before
-  size_t seen_ = 0;                // nodes in this look
+  size_t seen_ = 0;                // nodes in this read
   size_t next_ = 0;                // where next() goes on
   uint32_t last_ticket_ = 0;
   uint32_t left_out_ = 0;
-  uint32_t crowd_ = 0;  // as told with `uncertain`
+  uint32_t crowd_ = 0;  // as reported with `uncertain`
   uint32_t crowd_of_ = 0;
   bool watching_ = false;
   bool looking_ = false;
-  bool fresh_ = false;  // there was no whole look since begin() or begin_again()
+  bool fresh_ = false;  // there was no whole read since begin() or begin_again()
   bool wide_ = false;   // the first one widens patience
   bool uncertain_ = false;
   bool tell_uncertain_ = false;
