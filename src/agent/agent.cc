@@ -25,8 +25,8 @@ constexpr Duration kGoodbyeDeadline = std::chrono::milliseconds(500);
 constexpr Duration kReadPatience = std::chrono::seconds(5);
 // A message that the service manager's full queue did not take is sent again after so long.
 constexpr Duration kNotifyAgain = std::chrono::milliseconds(100);
-// The first beat that is stored after so long comes when the start is over: what is said when a
-// link has been stable for a while is said.
+// The first beat that is stored after this time comes when the start is over: by then a stable link
+// has been logged.
 constexpr Duration kStart = std::chrono::seconds(5);
 
 std::string_view find_variable(const config::Sources& sources, std::string_view name) {
@@ -47,7 +47,7 @@ ServiceNotify make_notify(const config::Sources& sources, bool service) {
                        std::chrono::microseconds(for_us ? microseconds.value_or(0) : 0));
 }
 
-// An error may have a line for each thing that is wrong; a log line is one line.
+// An error may have a line for each mistake; a log line is one line.
 void log_lines(const Log& log, std::string_view text) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -86,8 +86,8 @@ int code_of(const Error& error) {
   }
 }
 
-// libuv writes without MSG_NOSIGNAL, and a library may not change what signals do to its host: so
-// SIGPIPE waits while the loop runs on this thread, and what came is taken away afterwards.
+// libuv writes without MSG_NOSIGNAL, and a library may not change what signals do to its host. So
+// SIGPIPE is blocked while the loop runs on this thread, and a pending one is removed afterwards.
 class SigpipeBlocker {
  public:
   SigpipeBlocker() {
@@ -423,7 +423,7 @@ void Agent::on_link_status(const redis::LinkStatus& status) {
   if (!local_) return;
   if (status.state == redis::LinkState::replaying) lease_->on_connected();
   local_->on_link_status(status);
-  // The steps between are over in a moment, and are not told.
+  // The states between are over in a moment, and are not reported.
   if (status.state >= redis::LinkState::steady || status.state == redis::LinkState::waiting) {
     notify_.status(status_line(figures()));
   }

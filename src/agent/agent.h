@@ -1,5 +1,5 @@
-// Agent: puts everything together. It owns one of each part, hands each part what it needs, and
-// connects the callbacks. One thread runs it; stop(), reload() and stats() may be called from
+// Agent: puts everything together. It owns one object of each kind, gives each part what it needs,
+// and connects the callbacks. One thread runs it; stop(), reload() and stats() may be called from
 // others.
 #pragma once
 
@@ -38,7 +38,7 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  // An error if the system refuses what a loop needs.
+  // An error if the system refuses the resources of a loop.
   Status check() const;
   // NB_OK, NB_ERR_STATE, or why the socket cannot be served.
   int run();

@@ -1,4 +1,4 @@
-// The C ABI: checks what comes in, translates, and lets nothing of C++ out.
+// The C ABI: checks its arguments, translates, and lets nothing of C++ out.
 #include <unistd.h>
 
 #include <algorithm>

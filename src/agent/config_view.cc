@@ -21,7 +21,7 @@ void put_lines(json::Writer& json, const char* key, std::string_view lines) {
   json.end_array();
 }
 
-// What the log of a start or a reload would say.
+// The warnings that the log of a start or a reload would have.
 std::string warnings_of(const config::Loaded& loaded) {
   std::string lines;
   for (const std::string& warning : loaded.warnings) lines += warning + '\n';

@@ -1,6 +1,6 @@
-// ConfigView: agent.config, which reads the configuration again, as a reload would, and tells what
-// a reload would say of it. The agent reads the files itself, since the caller may have rights that
-// the agent lacks, or the other way round. Nothing is changed.
+// ConfigView: agent.config, which reads the configuration again, as a reload would, and reports
+// what a reload would say. The agent reads the files itself, since the caller may have rights that
+// the agent lacks, or the agent rights that the caller lacks. Nothing is changed.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class ConfigView {
   ConfigView(uv::Loop& loop, rpc::FrontEnd& front, const config::Sources& sources);
 
   void ask(rpc::Call& call);
-  // Nobody is answered any more.
+  // Drops all questions; no more answers come.
   void stop();
 
   static const rpc::Method kMethods[1];

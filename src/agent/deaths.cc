@@ -15,10 +15,10 @@ namespace {
 // A death is known within a tenth of a second. A parent that waits for its children does so in less
 // than a millisecond.
 constexpr Duration kPatience = std::chrono::milliseconds(50);
-// Of more that die at once, it is told without waiting.
+// If more die at once, they are reported without waiting.
 constexpr size_t kMostWaiting = 64;
 
-// Whether the kernel has told how it has ended.
+// Whether the kernel has reported how the process has ended.
 bool is_told(const UniqueFd& process) {
   using How = ipc::ProcessEnd::How;
   const How how = ipc::end_of(process.get()).how;
@@ -84,7 +84,7 @@ void Deaths::tell(const Client& client, const UniqueFd& process) {
   end.cause = "unknown";
   end.had_will = client.had_will;
   std::string signal;
-  std::string words;  // that it has gone was logged already
+  std::string words;  // its end was logged already
   if (process) {
     const ipc::ProcessEnd known = ipc::end_of(process.get());
     switch (known.how) {

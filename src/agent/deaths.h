@@ -1,9 +1,9 @@
-// Deaths: tells of each client that has gone without a goodbye, and how its process ended: by which
-// signal, or with which exit code. The kernel tells that when the process's parent has waited for
+// Deaths: reports each client that has gone without a goodbye, and how its process ended: by which
+// signal, or with which exit code. The kernel reports that when the process's parent has waited for
 // it, so the event waits for that, but not for long.
 //
-// Only what is known is said. A process that lives has closed its connection; of a process in
-// another pid namespace nothing is known.
+// Only known facts are reported. A process that lives has closed its connection; nothing is known
+// about a process in another pid namespace.
 #pragma once
 
 #include <memory>
@@ -41,7 +41,7 @@ class Deaths {
 
   // `process`: its descriptor (ipc/peer.h), if there is one.
   void add(Client client, UniqueFd process);
-  // Tells what it knows of those that it still waits for.
+  // Reports what it knows about the processes for which it still waits.
   void stop();
 
  private:

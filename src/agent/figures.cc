@@ -35,7 +35,7 @@ void put_histogram(json::Writer& json, const char* key, const Histogram& histogr
   json.end_array().end_object();
 }
 
-// Nothing to say is null.
+// An empty text is null.
 void put_text(json::Writer& json, const char* key, std::string_view text) {
   json.key(key);
   text.empty() ? json.null() : json.string(text);

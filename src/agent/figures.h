@@ -1,6 +1,6 @@
-// Figures: what an agent counts and how it is, in one plain struct. LocalApi::figures() fills it,
-// and nothing else collects a figure; the functions below print it: as JSON for agent.stats, as the
-// struct of the C ABI, as one line of text for the service manager.
+// Figures: an agent's counters and present values, in one plain struct. LocalApi::figures() fills
+// it, and nothing else collects a figure. The functions below print it: as JSON for agent.stats, as
+// the struct of the C ABI, as one line of text for the service manager.
 #pragma once
 
 #include <cstdint>

@@ -18,10 +18,10 @@ namespace nb::agent {
 namespace {
 
 constexpr Duration kLossesInterval = std::chrono::seconds(1);
-// INFO tells the time, too, for a user that may not ask for TIME: meanwhile two clocks that differ
-// by 100 ppm drift 6 ms apart.
+// INFO has the time, too, for a user that may not use TIME: in this time two clocks that differ by
+// 100 ppm drift 6 ms apart.
 constexpr Duration kInfoAge = std::chrono::minutes(1);
-// How long a node may be missing in the list of nodes, and so be watched by nobody.
+// How long a node may be missing in the list of nodes, and so be watched by no agent.
 constexpr Duration kRegisterAge = std::chrono::seconds(10);
 
 std::string note_path(const std::string& notes, const char* suffix) {
@@ -42,7 +42,7 @@ constexpr rpc::Param kWillMethod{"method", rpc::ParamKind::plain, true, 1, 64};
 constexpr rpc::Param kWillParams{"params", rpc::ParamKind::object};
 constexpr auto kWillCallParams = rpc::takes(kWillMethod, kWillParams);
 
-// What becomes of a call in a will: its answer is not sent, but the reason for a refusal is kept.
+// The result of a call in a will: its answer is not sent, but the reason for a refusal is kept.
 class WillReply final : public rpc::Reply {
  public:
   void answer(std::string_view) override {}
@@ -121,7 +121,7 @@ LocalApi::LocalApi(const Parts& parts, const config::Config& config)
             Delegate<bool()>::to<&fleet::WatchService::is_watched>(&parts.watch)),
       config_view_(parts.loop, rpc_, parts.sources),
       losses_timer_(parts.loop, Delegate<void()>::to<&LocalApi::tell_losses>(this)) {
-  // In the order in which a client is told what its will may hold.
+  // In the order in which an error lists the methods that a will may hold.
   dispatcher_.add(cell::Robot::kMethods, &robot_);
   dispatcher_.add(cell::Stroke::kMethods, &stroke_);
   dispatcher_.add(cell::Errors::kMethods, &errors_);
@@ -180,9 +180,9 @@ void LocalApi::reconfigure() {
   pruner_.set_age(config_.heartbeat.forget_after);
 }
 
-// When a node's health has expired, this list is what still names the node, and nobody watches a
-// node that is not in it. So the entry is written again now and then: Redis says whether it was
-// still there.
+// When a node's health has expired, only this list still names the node, and no agent watches a
+// node that is not in the list. So the entry is written again at intervals: Redis says whether it
+// was still there.
 void LocalApi::register_node() {
   registered_at_ = loop_.now();
   std::string about;
@@ -223,7 +223,7 @@ void LocalApi::on_link_status(const redis::LinkStatus& status) {
   tell_of_redis(status);
 }
 
-// The programs of this computer hear at once that Redis is gone. Nobody else can be told.
+// The programs of this computer are told at once that Redis is gone. No other program can be told.
 void LocalApi::tell_of_redis(const redis::LinkStatus& status) {
   const bool gone = status.state == redis::LinkState::waiting && status.failures > 0;
   if (gone == gone_said_ || (!gone && status.state < redis::LinkState::steady)) return;
@@ -234,9 +234,9 @@ void LocalApi::tell_of_redis(const redis::LinkStatus& status) {
       gone ? wire::redis_gone_event(source, status.words) : wire::redis_back_event(source));
 }
 
-// These questions go out on the link itself, since they have to be answered before the first
-// write. So an answer that ends the connection (something else stands there, of many megabytes)
-// must not be asked for at each new one.
+// These questions go out on the link itself, since they have to be answered before the first write.
+// So an answer that ends the connection (a value of another program, of many megabytes) must not be
+// requested at each new one.
 void LocalApi::read_back() {
   if (bad_read_backs_ >= kMostBadReadBacks) return;
   reading_back_ = true;
@@ -257,8 +257,8 @@ void LocalApi::on_beat_stored() {
   if (loop_.now() - info_asked_ >= kInfoAge) ask_for_info();
 }
 
-// What the server says of its clock, and of its run. A server that was started again may have lost
-// data. If it does not tell its run id, keys of the agent that are missing still show the loss.
+// The server's report about its clock, and its run. A server that was started again may have lost
+// data. If it does not report its run id, missing keys of the agent still show the loss.
 void LocalApi::on_server_info(const redis::QueryReply& reply) {
   if (!reply.reply.is_string()) return;
   const auto time = redis::find_in_info(reply.reply.string(), "server_time_usec");
@@ -418,7 +418,7 @@ void LocalApi::carry_out(const Client& gone) {
   }
 }
 
-// A client hears at once that events of its own were dropped, and then at most once a second.
+// A client is told at once that events of its own were dropped, and then at most once a second.
 void LocalApi::on_losses() {
   if (losses_timer_.active()) return;
   const MonoTime now = loop_.now();

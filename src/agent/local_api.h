@@ -159,10 +159,10 @@ class LocalApi {
   cell::Look look_;
   ConfigView config_view_;
 
-  uv::Timer losses_timer_;  // runs while clients have lost events and have not been told
+  uv::Timer losses_timer_;  // runs while clients have lost events and have not been told yet
   MonoTime losses_told_ = MonoTime::min();
   MonoTime lost_said_ = MonoTime::min();
-  bool gone_said_ = false;  // that Redis is gone
+  bool gone_said_ = false;  // redis_gone was published
   std::string run_id_;      // of the server that was there last
   MonoTime info_asked_{};
   MonoTime registered_at_{};

@@ -10,7 +10,7 @@
 namespace nb::agent {
 namespace {
 
-// What stands in the answer besides the lists of clients and of probes, and one client.
+// The size of the answer without the lists of clients and of probes, and of one client.
 constexpr size_t kAroundClients = 1024;
 
 void put_deadline(const std::optional<cell::Deadlines::Report>& report, json::Writer& json) {
@@ -71,7 +71,7 @@ void LocalApi::stats(rpc::Call& call) {
   json.begin_object();
   append_json(figures(), json);
 
-  // The list of clients takes what the line has left.
+  // The list of clients takes the rest of the line.
   std::string probes;
   put_probes(probes);
   const size_t most = rpc::result_bytes(rpc_.max_line_bytes(call.who.client));

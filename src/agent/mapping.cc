@@ -48,8 +48,8 @@ std::vector<uint32_t> find_accounts(const std::vector<std::string>& names, const
       log.warning("key '%s': %s has no '%s'", key, file, name.c_str());
     }
   }
-  // None of the named users exists, which must not let everybody in. The last number belongs to
-  // nobody (credentials(7) has it for "no change").
+  // None of the named users exists, which must not let everybody in. The last number belongs to no
+  // user (credentials(7) uses it for "no change").
   if (found.empty()) found.push_back(UINT32_MAX);
   return found;
 }

@@ -18,8 +18,8 @@ redis::LinkOptions link_options(const config::Config& config);
 outbox::EventLogLimits event_limits(const config::Config& config);
 outbox::SlotLimits slot_limits(const config::Config& config);
 // `environment`: where the service manager names the socket that it has made. If the socket's group
-// does not exist, a warning is logged, and the socket gets the agent's own group. If a user or
-// group to be let in does not exist, a warning is logged, and nobody is let in.
+// does not exist, a warning is logged, and the socket gets the agent's own group. If none of the
+// allowed users or groups exists, a warning is logged, and no user may connect.
 ipc::ServerOptions server_options(
     const config::Config& config,
     const std::vector<std::pair<std::string, std::string>>& environment, const Log& log);

@@ -1,11 +1,12 @@
 // Where libstdc++ would throw, nodebeatd says why and aborts: nothing in it catches
-// (-fno-exceptions), so a throw would end it just the same, without a word. What only a throw needs
-// is 85 KB (unwinder, exception classes, demangler); linked in statically, libstdc++ brings it
-// along only for these functions. Our definitions come first in the search, so the archive's
+// (-fno-exceptions), so a throw would end it as well, but silently. The code that only a throw
+// needs has 85 KB (unwinder, exception classes, demangler); linked in statically, libstdc++ brings
+// it along only for these functions. Our definitions come first in the search, so the archive's
 // members stay out.
 //
 // operator new and delete may be replaced by any program. The __throw_ functions are libstdc++'s
-// own: ours are weak, so that one that another version adds costs its size again, and nothing else.
+// own: ours are weak, so that a function which another version adds costs its size again, and
+// nothing else.
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@
 
 namespace {
 
-// Without an allocation, which may be what failed; and without a word if nobody reads them, since a
-// write that waits would keep a service manager from starting the next run.
+// Without an allocation, which may be the failure; and silently if standard error has no reader,
+// since a write that waits would keep a service manager from starting the next run.
 [[noreturn, gnu::noinline]] void fail(const char* why) {
   constexpr char kHead[] = "<2>nodebeatd: fatal: ";
   pollfd room{STDERR_FILENO, POLLOUT, 0};
@@ -89,8 +90,9 @@ namespace std {
   fail(::strerror(error));
 }
 
-// What std::make_shared() asks without RTTI about a tag that is not the one it knows, as one from
-// another library might be. In one file there is one; libstdc++'s own brings its mutexes along.
+// std::make_shared() asks this without RTTI about a tag that is not the one it knows, such as one
+// from another library. In one file there is one tag; libstdc++'s own code brings its mutexes
+// along.
 [[gnu::weak]] bool _Sp_make_shared_tag::_S_eq(const type_info&) noexcept {
   return false;
 }

@@ -1,5 +1,5 @@
-// nodebeatd: the agent as a daemon. Flags, signals and standard error are all that it adds to the
-// C ABI of agent.h, whose first user it is.
+// nodebeatd: the agent as a daemon. It adds only flags, signals and standard error to the C ABI of
+// agent.h, whose first user it is.
 #include <getopt.h>
 #include <signal.h>
 #include <sysexits.h>
@@ -69,9 +69,9 @@ void install_handlers() {
   for (const int signal : kSignals) sigaction(signal, &action, nullptr);
 }
 
-// While there is no agent to tell, a signal waits: a SIGTERM in the first milliseconds is a clean
-// stop like any other, and a SIGHUP does not end the process; after the stop it goes with the
-// process.
+// While there is no agent, a signal is held back: a SIGTERM in the first milliseconds is a clean
+// stop like any other, and a SIGHUP does not end the process. After the stop a held signal ends
+// with the process.
 void hold_signals(int how) {
   sigset_t set;
   sigemptyset(&set);
@@ -193,7 +193,7 @@ int main(int argc, char** argv) {
         return say(("nodebeatd " + std::string(nb_agent_version()) + '\n').c_str());
       case kHelpFlag:
         return say(kHelp);
-      default:  // getopt has said what is wrong
+      default:  // getopt has printed the reason
         std::fputs("nodebeatd: try 'nodebeatd --help'\n", stderr);
         return EX_USAGE;
     }
@@ -210,7 +210,7 @@ int main(int argc, char** argv) {
 
   char error[4096] = {};
   if (const int rc = nb_agent_create(&options, &g_agent, error, sizeof error); rc != NB_OK) {
-    // Several lines: one for each thing that is wrong.
+    // Several lines: one for each mistake.
     for (char* line = std::strtok(error, "\n"); line != nullptr;
          line = std::strtok(nullptr, "\n")) {
       output.write(nb::LogLevel::error, line);

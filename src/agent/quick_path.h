@@ -1,5 +1,5 @@
 // Which paths the loop's thread may use itself: a file server that is gone keeps every process
-// waiting for ever that looks up a path on it. The mount table tells, so nothing that may hang is
+// waiting for ever that looks up a path on it. The mount table decides, so nothing that may hang is
 // touched.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace nb::agent {
 
-// The file system that an absolute path lies on, as "nfs4 at /mnt/nas", if it may keep its caller
-// waiting; nothing if it is local, or if the table does not tell. `mountinfo` is the text of
+// The file system of an absolute path, as "nfs4 at /mnt/nas", if it may keep its caller waiting;
+// nothing if it is local, or if the table does not show it. `mountinfo` is the text of
 // /proc/self/mountinfo.
 std::optional<std::string> slow_file_system(std::string_view path, std::string_view mountinfo);
 

@@ -1,6 +1,6 @@
-// The code that an idle agent does not run lies together in nodebeatd (seldom.ld). The start runs
-// much of it, and the kernel maps the pages around each one that is run: so all of nodebeatd's code
-// stayed resident, 460 KiB of the 1 MB that an idle agent may take.
+// The code that an idle agent does not run is placed together in nodebeatd (seldom.ld). The start
+// runs much of it, and the kernel maps the pages around each page that is run. So all of
+// nodebeatd's code stayed resident, 460 KiB of the 1 MB that an idle agent may take.
 #pragma once
 
 namespace nb::agent {

@@ -14,7 +14,7 @@
 namespace nb::agent {
 namespace {
 
-// What `systemctl status` shows in one line.
+// The text that `systemctl status` shows in one line.
 constexpr size_t kMaxStatus = 400;
 
 }  // namespace

@@ -1,9 +1,9 @@
-// ServiceNotify: tells the service manager how the agent is: one datagram a message (sd_notify(3)).
-// Our own 80 lines instead of libsystemd, which brings compression libraries along.
+// ServiceNotify: reports the agent's state to the service manager: one datagram a message
+// (sd_notify(3)). Our own 80 lines instead of libsystemd, which brings compression libraries along.
 //
 // A message for which the manager's queue has no room waits, the latest of each kind, until flush()
-// is called when there may be room. Only status() takes text from elsewhere, and makes one line of
-// it: a line feed in a datagram would begin another assignment.
+// is called when there may be room. Only status() takes foreign text, and makes one line of it: a
+// line feed in a datagram would begin another assignment.
 #pragma once
 
 #include <array>
@@ -28,20 +28,20 @@ class ServiceNotify {
 
   void ready() { send(kReady, "READY=1"); }
   void stopping();
-  // The stamp lets systemd tell this reload from an earlier one (Type=notify-reload).
+  // With the stamp systemd distinguishes this reload from an earlier one (Type=notify-reload).
   void reloading(MonoTime now);
   // Sends nothing if the status is the same as before. `words` may come from anywhere.
   void status(std::string_view words);
   void watchdog() { send(kWatchdog, "WATCHDOG=1"); }
 
-  // Sends what waits. False: the queue is still full.
+  // Sends the waiting messages. False: the queue is still full.
   bool flush();
 
   // How often watchdog() is to be called: half of what the manager allows. Zero: never.
   Duration watchdog_period() const { return watchdog_interval_ / 2; }
 
  private:
-  // In the order in which they go out: a reload has to be told before its end.
+  // In the order in which they go out: a reload has to be reported before its end.
   enum Kind { kReloading, kReady, kStopping, kStatus, kWatchdog, kKinds };
 
   void send(Kind kind, std::string_view message);

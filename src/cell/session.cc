@@ -342,8 +342,8 @@ void Sessions::Run::on_text(std::string_view text) {
   if (word == "large"sv) {
     return refuse(rpc::too_large("the session that stands there is too large", kLongestText));
   }
-  // It was recognized as a text of an agent, but the text there is another: asked again as a new
-  // call.
+  // The script has kept this answer to an earlier copy, without the text: asked again as a new
+  // write.
   if (word == "foreign"sv) return start();
   if (word == "stale"sv) {
     return refuse(rpc::in_doubt(

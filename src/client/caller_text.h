@@ -1,5 +1,5 @@
-// Checks what a caller hands over, before a lock is taken: text has to be UTF-8, and JSON has to be
-// JSON that the agent does not refuse as malformed (PROTOCOL.md, 1.4). No allocation.
+// Checks a caller's texts before a lock is taken: text has to be UTF-8, and JSON has to be JSON
+// that the agent does not refuse as malformed (PROTOCOL.md, 1.4). No allocation.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ constexpr size_t kMemberDepth = 62;
 // NB_ERR_TOO_LARGE (more than `limit` bytes). `out` is set only on success.
 int take_text(const char* text, size_t limit, std::string_view& out);
 
-// Whether a bit of `has` names a member that lies beyond the `size` of the caller's struct.
-// `offsets` are those of the members, in the order of their bits.
+// Whether a bit of `has` names a member that is beyond the `size` of the caller's struct. `offsets`
+// are those of the members, in the order of their bits.
 template <size_t N>
 bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
   for (size_t i = 0; i < N; ++i) {
@@ -26,8 +26,8 @@ bool lacks_a_member(uint32_t has, size_t size, const uint16_t (&offsets)[N]) {
   return false;
 }
 
-// A JSON object ('{'), array ('[') or any value ('\0'), nested at most `depth` deep, so that it may
-// stand in a line.
+// A JSON object ('{'), array ('[') or any value ('\0'), nested at most `depth` deep, so that a line
+// may contain it.
 int take_json(const char* text, char opening, size_t depth, std::string_view& out);
 
 }  // namespace nb::client

@@ -11,7 +11,7 @@
 namespace nb::client {
 namespace {
 
-// The most that a push reads, and the longest line that it looks at. A control loop has no time for
+// The limit of a push's read, and of the lines that it handles. A control loop has no time for
 // more.
 constexpr size_t kDrainBytes = 4096;
 
@@ -85,7 +85,7 @@ void Client::count_dropped() {
   trouble_ = Trouble::dropped;
 }
 
-// One read by a client that only pushes. If the agent does not take what is sent, the agent may be
+// One read by a client that only pushes. If the agent does not accept data, the agent may be
 // waiting until this client reads (PROTOCOL.md, 1.7).
 void Client::drain() {
   if (reading_) return;
@@ -106,8 +106,8 @@ void Client::drain() {
   read_errors();
 }
 
-// Takes the lines that a push may take: refusals, and answers that nobody waits for. Stops at the
-// first line that only the dispatcher may take.
+// Takes the lines that a push may take: refusals, and answers without a waiting caller. Stops at
+// the first line that only the dispatcher may take.
 void Client::read_errors() {
   size_t size = 0;
   while (char* const line = incoming_.line(size)) {
@@ -142,7 +142,7 @@ void Client::lost(Trouble trouble, int error) {
   outgoing_.rewind();
   drain_next_ = false;
   ++disconnects_;
-  if (was_told(connection_)) return;  // the agent's reason says more than the lost connection
+  if (was_told(connection_)) return;  // the agent's reason is more precise than the lost connection
   trouble_ = trouble;
   trouble_errno_ = error;
 }
@@ -333,7 +333,7 @@ void Client::read_lines() {
   }
   if (incoming_.overlong()) {
     if (grow_input()) return;
-    // Nobody has room for an answer that long.
+    // No caller has room for an answer that long.
     answer({.kind = Message::Kind::result,
             .id = read_head(incoming_.held()).id,
             .json_size = SIZE_MAX});
@@ -390,7 +390,7 @@ void Client::turn() {
     }
     if (!more) return;
     read_lines();
-    if (pending_.answered) return;  // the caller that waits for that is told without one more read
+    if (pending_.answered) return;  // the waiting caller is told without one more read
   }
 }
 

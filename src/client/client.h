@@ -1,10 +1,10 @@
-// Client: what is behind an nb_client. A push puts its values into Outgoing and takes one step with
-// the Link; a dispatch also reads. create() takes all memory.
+// Client: the object behind an nb_client. A push puts its values into Outgoing and takes one step
+// with the Link; a dispatch also reads. create() takes all memory.
 //
 // There are two guards. The mutex is held for a copy, an encoding and one system call. The reader's
 // role is a flag under the mutex: only its holder touches Incoming, reads the lines, and calls back
 // without the mutex. A push takes the role for a moment, under the mutex, when the agent does not
-// take what the push sends: see drain().
+// accept the push's data: see drain().
 #pragma once
 
 #include <pthread.h>
@@ -52,7 +52,7 @@ class Client {
   bool in_child() const { return fork_mark_.in_child(); }
   const char* path() const { return link_.path(); }
 
-  // Thread-safe. Each returns what the C ABI promises for a push.
+  // Thread-safe. Each returns the results that the C ABI promises for a push.
   int push_robot(const nb_robot_state& state);
   int push_progress(const nb_stroke& stroke);
   int push_start(const nb_stroke& stroke);
@@ -132,7 +132,7 @@ class Client {
     SessionCall* session = nullptr;  // reads the answer itself
   };
 
-  // What became of a call whose outcome is not the agent's answer.
+  // The fate of a call whose outcome is not the agent's answer.
   enum class Fate { unsent, unknown, answered };
 
   enum class Trouble {

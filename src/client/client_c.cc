@@ -42,7 +42,7 @@ int fail(int code, std::string_view message, char* error, size_t error_size) {
   return code;
 }
 
-// Tells the caller what is wrong with the options.
+// Reports a mistake in the options to the caller.
 [[gnu::format(printf, 3, 4)]] int refuse(char* error, size_t error_size, const char* words, ...) {
   if (error != nullptr && error_size > 0) {
     va_list numbers;
@@ -111,7 +111,7 @@ int check(const nb_client_options& options, Settings& settings, char* error, siz
   return NB_OK;
 }
 
-// A text that is too long for a line is told by nb_client_last_error() as well.
+// nb_client_last_error() also reports a text that is too long for a line.
 int told(nb_client* client, int status) {
   if (status == NB_ERR_TOO_LARGE) of(client)->note_too_large();
   return status;

@@ -11,8 +11,7 @@ int64_t deadline_of(const SessionCall& call) {
   return deadline_in(call.options.timeout_ms == 0 ? kDefaultTimeoutMs : call.options.timeout_ms);
 }
 
-// Below `most`. Which number this is matters to nobody, so long as two writers that collided do not
-// get the same.
+// Below `most`. Any number will do, so long as two writers that collided do not get the same.
 int64_t any_below(int64_t most, const void* salt) {
   auto bits = static_cast<uint64_t>(now_ns()) ^ reinterpret_cast<uintptr_t>(salt);
   bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
@@ -31,10 +30,10 @@ int Client::ask_session(SessionCall& call, int64_t deadline_ns) {
   do {
     outcome = ask([&](LineWriter& out) { call.write(out, ms_until(deadline_ns)); },
                   {.session = &call}, deadline_ns, true, fate);
-    // Another agent may answer what this one was asked, where nothing is written.
+    // Another agent may answer the question of a read.
   } while (outcome == NB_ERR_AWAY && !call.writes() && ms_until(deadline_ns) > 0);
   if (!call.writes() || fate == Fate::unsent) return outcome;
-  // An agent that ends says `timeout`: it has heard nothing from Redis.
+  // An agent that ends answers `timeout`: it has received no answer from Redis.
   const bool known = fate == Fate::answered && outcome != NB_ERR_TIMEOUT;
   return known ? outcome : static_cast<int>(NB_ERR_IN_DOUBT);
 }
@@ -70,7 +69,7 @@ int Client::change_session(SessionCall& call, nb_session_change_fn change, void*
   char* const fresh = memory + half;
   uint32_t attempts = 0;
   // Of random length: at first less than a write takes, then twice as much each time. Messages of
-  // subscriptions are handed on meanwhile. False if there is no time for that and `more_ns` behind.
+  // subscriptions are delivered meanwhile. False if there is no time for that and `more_ns` behind.
   int64_t most_pause = 0;
   const auto pause = [&](int64_t took_ns, int64_t more_ns) {
     most_pause = std::clamp(2 * most_pause, std::min(took_ns, kMostPauseNs), kMostPauseNs);
@@ -106,7 +105,7 @@ int Client::change_session(SessionCall& call, nb_session_change_fn change, void*
     outcome = ask_session(call, deadline);
     const int64_t took = now_ns() - began;
     // The same write once more: where the first was carried out, the version that both expect is
-    // gone, so one of them at most can be. Then a refusal does not tell whose version stands there.
+    // gone, so at most one of them can be. Then a refusal does not show whose version is there.
     const bool doubtful = outcome == NB_ERR_IN_DOUBT;
     while (outcome == NB_ERR_IN_DOUBT && pause(took, 0)) outcome = ask_session(call, deadline);
     if (doubtful && outcome != NB_OK) outcome = NB_ERR_IN_DOUBT;

@@ -1,4 +1,4 @@
-// ForkMark: tells whether this process is a child that inherited the memory by fork(). The kernel
+// ForkMark: shows whether this process is a child that inherited the memory by fork(). The kernel
 // wipes the mark's page in a child (MADV_WIPEONFORK), so a check costs one load, and the library
 // needs neither a handler nor a global. A child of vfork() or posix_spawn() shares the memory until
 // it executes another program, and counts as the process itself.

@@ -1,4 +1,4 @@
-// What every function of the C ABI begins with: the handle, and the caller's struct.
+// The common beginning of every function of the C ABI: the handle, and the caller's struct.
 #pragma once
 
 #include "base/caller_struct.h"

@@ -43,7 +43,7 @@ class Incoming {
   size_t looked_ = 0;  // no newline before this
   size_t end_ = 0;
   size_t line_size_ = kUnknown;  // of the line at begin_
-  bool skipping_ = false;        // what lies at begin_ is the rest of an overlong line
+  bool skipping_ = false;        // the data at begin_ is the rest of an overlong line
 };
 
 }  // namespace nb::client

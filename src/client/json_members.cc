@@ -94,7 +94,7 @@ uint32_t hex4(const char* text) {
   return value;
 }
 
-// Writes what the string's inside at `in` begins with: a byte, or what an escape stands for.
+// Writes the first character of the string's inside at `in`: a byte, or an unescaped character.
 char* put_unescaped(char* out, const char*& in) {
   if (*in != '\\') {
     *out++ = *in++;

@@ -33,7 +33,7 @@ class JsonMembers {
 // returns its length. `text` begins behind the opening quote, `size` ends before the closing one.
 size_t unescape(char* text, size_t size);
 
-// False if a number lies beyond the range of a double, as 1e999.
+// False if a number is beyond the range of a double, such as 1e999.
 bool numbers_in_range(std::string_view json);
 
 // True if an object has one name twice, escaped or not.

@@ -1,5 +1,5 @@
-// LineWriter: writes JSON into memory that the caller owns. What does not fit is counted but not
-// written, so that the caller learns the size that was needed. No allocation.
+// LineWriter: writes JSON into memory that the caller owns. Bytes that do not fit are counted but
+// not written, so that the caller learns the size that was needed. No allocation.
 #pragma once
 
 #include <cstddef>

@@ -35,7 +35,7 @@ bool ends_connection(int32_t code, bool names_limit) {
   return code == -32006 || code == kForbidden || (code == -32700 && names_limit);
 }
 
-// The agent tells of notifications that were refused for these reasons together.
+// The agent reports notifications that were refused for these reasons together.
 bool counts(int32_t code) {
   return code == kForbidden || code == kRateLimited;
 }
@@ -52,7 +52,7 @@ struct Reader {
     return value.data();
   }
 
-  // Where it lies, also if there is nothing in it.
+  // The place of the text, also if it is empty.
   std::string_view plain(std::string_view text) const {
     if (text.empty()) return text;
     return {text.data(), unescape(at(text), text.size())};

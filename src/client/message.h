@@ -1,5 +1,5 @@
-// Message: what one line of the agent says. Its parts are views into the line, and end with a NUL
-// where C callers need one. Pure.
+// Message: the content of one line from the agent. Its parts are views into the line, and end with
+// a NUL where C callers need one. Pure.
 #pragma once
 
 #include <cstddef>
@@ -30,17 +30,17 @@ struct Message {
   std::string_view text;    // of an error, for people
   std::string_view data;    // of an error: its `data`, as JSON
   bool ends = false;        // of a refusal: the agent ends the connection with it
-  int64_t count = 1;        // of a refusal: of how many notifications it tells
+  int64_t count = 1;        // for a refusal: the number of notifications that it reports
 };
 
-// What a call returns whose refusal has this code, and is nothing more special.
+// The result of a call whose refusal has this code, unless there is a more special one.
 int result_of_refusal(int32_t code);
 
 // An integer as the agent writes codes, and gives back ids; false for anything else.
 bool read_integer(std::string_view text, int64_t& value);
 
-// Enough of the beginning of a line to tell which part has to handle it. The bytes may be anything,
-// also a part of a line.
+// Enough of the beginning of a line to decide which part has to handle it. The bytes may be
+// anything, also a part of a line.
 struct LineHead {
   bool event = false;  // a message of a subscription or a watch, or a gap
   int64_t id = 0;      // of an answer to a call of ours, or 0
@@ -49,7 +49,8 @@ LineHead read_head(std::string_view line);
 
 constexpr int64_t kProtocol = 1;
 
-// Of an answer to client.hello, what this library needs; what the answer does not have stays so.
+// The members of an answer to client.hello that this library needs; absent members keep these
+// values.
 struct Greeting {
   int64_t protocol = kProtocol;
   size_t line_bytes = 0;  // `limits.line_bytes`

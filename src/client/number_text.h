@@ -8,7 +8,7 @@
 
 namespace nb::client {
 
-// What one number takes at most: "-2.2250738585072014e-308".
+// The longest number: "-2.2250738585072014e-308".
 constexpr size_t kNumberBytes = 24;
 
 // Writes `value` to `out`, which has kNumberBytes, and returns the end. NaN and infinities become

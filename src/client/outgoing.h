@@ -73,7 +73,7 @@ class Outgoing {
     if (result == 0) call_begin_ = last_begin_, call_end_ = tail_, call_sent_ = false;
     return result;
   }
-  // Gives the call up. If nothing of it was sent, it is not sent at all.
+  // Gives up the call. If nothing of it was sent, it is not sent at all.
   void drop_call();
   // Whether the agent may have the latest call, or may still get it.
   bool call_is_out() const { return call_sent_ || call_begin_ != kNone; }
@@ -92,8 +92,8 @@ class Outgoing {
     return line.fits();
   }
   bool has_subscription(std::string_view channel, bool pattern) const;
-  // Keeps the subscription for later connections; the present one is told by a call. False if there
-  // is no room.
+  // Keeps the subscription for later connections; a call requests it on the present one. False if
+  // there is no room.
   bool add_subscription(std::string_view channel, bool pattern);
   void remove_subscription(std::string_view channel, bool pattern);
   static void write_subscription(LineWriter& out, std::string_view method, std::string_view channel,
@@ -116,10 +116,10 @@ class Outgoing {
   // The pieces of memory that can be sent, at most kMaxPieces. They are valid until any other
   // function is called.
   size_t gather(iovec* pieces);
-  // Tells that the first `size` bytes of what gather() gave were sent.
+  // The first `size` bytes from gather() were sent.
   void taken(size_t size);
   // The connection is gone. The greeting is sent first on the next one; lines that were sent in
-  // part begin anew; the slots are sent again with everything that is known. Events that were sent
+  // part begin again; the slots are sent again with all their known members. Events that were sent
   // whole are not sent again.
   void rewind();
 
@@ -143,7 +143,7 @@ class Outgoing {
 
   struct Slot {
     bool kept = false;
-    bool closed = false;   // its session is over: the next value begins anew
+    bool closed = false;   // its session is over: the next value begins again
     bool written = false;  // the line, of `size` bytes, has the present values
     uint32_t members = 0;  // the members that wait
     size_t mark = 0;       // the slot leaves before the event that begins here

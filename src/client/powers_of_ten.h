@@ -31,7 +31,7 @@ struct Big {
     }
   }
 
-  // Floors; what is lost is told by the result.
+  // Rounds down; the result says whether anything was lost.
   constexpr bool divide_by_ten() {
     uint64_t rest = 0;
     for (int i = kWords - 1; i >= 0; --i) {
@@ -42,7 +42,7 @@ struct Big {
     return rest != 0;
   }
 
-  // The 128 bits from the highest set one on; rounded up if anything lies below them.
+  // The 128 bits from the highest set one on; rounded up if any lower bit is set.
   constexpr Power128 top(bool inexact) const {
     int i = kWords - 1;
     while (word[i] == 0) --i;

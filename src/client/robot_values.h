@@ -1,4 +1,4 @@
-// RobotValues: what is known of the robot. It unites all partial states that were pushed, and
+// RobotValues: the known state of the robot. It unites all partial states that were pushed, and
 // writes any of its members as one robot.update. No allocation.
 #pragma once
 

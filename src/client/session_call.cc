@@ -18,7 +18,7 @@ int64_t integer_of(std::string_view value) {
   return read_integer(value, out) ? out : -1;
 }
 
-// Unescapes a JSON string where it lies, in a line of the agent. Null, and the like: empty.
+// Unescapes a JSON string in place, in a line of the agent. Null, and the like: empty.
 std::string_view unescaped(std::string_view value) {
   if (value.size() < 2 || value.front() != '"') return {};
   auto* const text = const_cast<char*>(value.data()) + 1;
@@ -93,7 +93,7 @@ void SessionCall::write(LineWriter& out, int64_t left_ms) const {
 
 int SessionCall::take(const Message& message) {
   if (message.kind == Message::Kind::failure) return take_failure(message);
-  if (message.json_size == SIZE_MAX) return NB_ERR_TOO_LARGE;  // nobody has room for its line
+  if (message.json_size == SIZE_MAX) return NB_ERR_TOO_LARGE;  // no caller has room for its line
   std::string_view sessions;
   for (JsonMembers m({message.json, message.json_size}); m.next();) {
     if (m.name() == "version") result.version = integer_of(m.value());
@@ -124,7 +124,7 @@ int SessionCall::take_failure(const Message& message) {
   return result_of(message.code);
 }
 
-// Copies what there is room for.
+// Copies as much as fits.
 void SessionCall::take_text(std::string_view value) {
   result.text_bytes = value.size();
   if (text == nullptr) return;

@@ -1,5 +1,5 @@
-// SessionCall: one call of session.* (PROTOCOL.md, 3.6) as it is written, and what its answer says.
-// No allocation.
+// SessionCall: one call of session.* (PROTOCOL.md, 3.6) as it is written, and the content of its
+// answer. No allocation.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ struct SessionCall {
   bool writes() const { return verb < Verb::get; }
   // The call without the end of its line; the agent answers within `left_ms`.
   void write(LineWriter& out, int64_t left_ms) const;
-  // Reads the answer, whose line it changes; returns what the C ABI returns.
+  // Reads the answer, whose line it changes; returns the result of the C ABI.
   int take(const Message& message);
 
   Verb verb;
@@ -37,17 +37,17 @@ struct SessionCall {
   nb_session_options options{};
   nb_session_result result = kNothingKnown;
 
-  // For the state, or what stands in its place; null: nobody wants it.
+  // For the state, or the corrupt text; null: the caller does not want it.
   char* text = nullptr;
   size_t text_size = 0;
 
-  // session.list: where the next page begins, and what is told of each session.
+  // session.list: the beginning of the next page, and the data about each session.
   static constexpr size_t kCursorBytes = 512;
   char cursor[kCursorBytes];
   size_t cursor_size = 0;
   nb_session_fn each = nullptr;
   void* user = nullptr;
-  int ended = 0;  // what `each` has returned
+  int ended = 0;  // the result of `each`
 
  private:
   int take_failure(const Message& message);

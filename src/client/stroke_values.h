@@ -1,5 +1,5 @@
-// StrokeValues: what is known of the running stroke session's progress. It unites all partial
-// updates. No allocation.
+// StrokeValues: the known progress of the running stroke session. It unites all partial updates. No
+// allocation.
 #pragma once
 
 #include "client/line_writer.h"
@@ -20,7 +20,7 @@ class StrokeValues {
   void clear() { has_ = 0; }
 
   uint32_t known() const { return has_; }
-  // The most that write() could take once `stroke` is merged into what is known, or alone.
+  // The longest text of write() after `stroke` is merged into the known values, or alone.
   size_t bound_with(const nb_stroke& stroke) const;
   static size_t bound(const nb_stroke& stroke);
 

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A call that comes so soon after a failed try is told of that one.
+// A call that comes this soon after a failed try gets that try's reason.
 constexpr Duration kFreshFailure = 100ms;
 // A connection that has lasted so long was a good one: the next try is not delayed.
 constexpr Duration kStable = 5s;
@@ -255,7 +255,8 @@ size_t Agent::unsent_bytes() const {
 }
 
 void Agent::on_turn() {
-  // An agent that has hung up may have said why: the reading side tells that, and then the end.
+  // An agent that has hung up may have sent the reason: the reading side reports that, and then the
+  // end.
   if (stream_ && stream_->write(output_) != 0) output_.clear();
   const uint64_t last = last_id_;
   for (auto at = calls_.begin(); at != calls_.end() && at->first <= last;) {
@@ -314,7 +315,7 @@ void Agent::remove(const AgentListener& listener) {
   *found = nullptr;
   if (handing_out_ == 0) std::erase(listeners_, nullptr);
   if (state_ != State::there) return;
-  // What others still listen to stays.
+  // Channels of other listeners stay.
   std::string params;
   json::Writer writer(params);
   const auto without_others = [&](std::vector<std::string> AgentListener::*kind) {

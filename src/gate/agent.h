@@ -1,9 +1,8 @@
 // Agent: one connection to the agent's Unix socket, on the gate's loop. It dials, says hello, dials
-// again after a loss, and restores what is listened to.
+// again after a loss, and restores the subscriptions.
 //
 // A part that asks has an AgentCall as a member, a part that listens has an AgentListener. Both end
-// with their owner.
-// The callbacks may make and destroy calls and listeners, but not the Agent.
+// with their owner. The callbacks may make and destroy calls and listeners, but not the Agent.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +54,7 @@ struct CallAnswer {
   bool ok() const { return failure == nullptr; }
 };
 
-// What client.hello has told.
+// The answer to client.hello.
 struct AgentHello {
   std::string node_id;
   std::string instance_id;
@@ -81,7 +80,7 @@ struct AgentOptions {
 
 class Agent {
  public:
-  // A call beyond that is refused with `full`. The agent itself reads no more than that of one
+  // A call beyond that is refused with `full`. The agent itself reads no more than that from one
   // client.
   static constexpr size_t kMaxCalls = rpc::kWaitingCalls;
   // More than that unsent, and further calls are refused with `full`.
@@ -96,7 +95,7 @@ class Agent {
   void start();
 
   bool is_there() const { return state_ == State::there; }
-  // Only while it is there; what it was before, otherwise.
+  // Only while the agent is there; otherwise the last one.
   const AgentHello& hello() const { return hello_; }
   // Why there is no connection, in words: "there is no agent at /run/...: no such file". Empty
   // while there is one.
@@ -159,7 +158,8 @@ class Agent {
   uint64_t last_id_ = 0;
   uint64_t hello_id_ = 0;
   std::map<uint64_t, AgentCall*> calls_;
-  std::vector<AgentListener*> listeners_;  // null: has gone while events were handed out
+  // null: a listener that has gone while events were delivered
+  std::vector<AgentListener*> listeners_;
   int handing_out_ = 0;
   Backoff backoff_;
   uv::Dialer dialer_;
@@ -169,8 +169,8 @@ class Agent {
   uv::Soon soon_;
 };
 
-// A call that may be made again after its answer. Destroying it cancels the call: what was sent is
-// still carried out by the agent.
+// A call that may be made again after its answer. Destroying it cancels the call: the agent still
+// carries out a call that was sent.
 class AgentCall {
  public:
   AgentCall(Agent& agent, Delegate<void(const CallAnswer&)> on_answer)
@@ -181,7 +181,8 @@ class AgentCall {
 
   // `params` is a JSON object, or empty. The answer comes exactly once, never before start() has
   // returned; its views are valid during the callback only. While there is no agent the call asks
-  // for a try to connect at once, and fails when that fails. A call that waits is cancelled first.
+  // for a try to connect at once, and fails when that try fails. A call that waits is cancelled
+  // first.
   void start(std::string_view method, std::string_view params = {},
              Duration deadline = std::chrono::seconds(3));
   void cancel();
@@ -198,7 +199,7 @@ class AgentCall {
   std::string method_, params_;  // until the call is sent
   bool is_sent_ = false;
   MonoTime due_{};
-  std::optional<CallFailure> verdict_;  // known already, told at the end of the turn
+  std::optional<CallFailure> verdict_;  // known already, reported at the end of the turn
 };
 
 // Listens to channels and patterns for as long as it lives.
@@ -206,8 +207,8 @@ class AgentListener {
  public:
   struct Events {
     Delegate<void(const AgentEvent&)> on_event;
-    // The agent is there (true), or is away (false): what happens meanwhile is not told. First when
-    // it is known.
+    // The agent is there (true), or is away (false): events meanwhile are lost. Called first when
+    // this is known.
     Delegate<void(bool)> on_presence;
     // The agent has taken the subscription (null), or has refused it.
     Delegate<void(const CallFailure*)> on_subscribed;
@@ -216,9 +217,9 @@ class AgentListener {
     Delegate<void(std::string_view)> on_replayed;
   };
 
-  // Without channels and patterns it hears of the presence only. A pattern is Redis' ('*', '?',
-  // '['). At most 64 for all listeners of one Agent together: those beyond are refused by the
-  // agent, which the log and on_subscribed tell. `replay` is that member of event.subscribe
+  // Without channels and patterns it receives the presence only. A pattern has Redis' form ('*',
+  // '?', '['). At most 64 for all listeners of one Agent together: the agent refuses those beyond,
+  // which the log and on_subscribed report. `replay` is that member of event.subscribe
   // (PROTOCOL.md, 3.4.5), or empty.
   AgentListener(Agent& agent, std::vector<std::string> channels, std::vector<std::string> patterns,
                 Events events, std::string replay = {});

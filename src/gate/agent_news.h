@@ -1,4 +1,4 @@
-// AgentNews: what the agent's coming and going changes for MCP clients: which tools there are.
+// AgentNews: tells MCP clients which tools there are when the agent connects or disconnects.
 #pragma once
 
 #include <string_view>

@@ -20,27 +20,27 @@ struct Question {
 // state.get of this key.
 Question get_question(std::string_view key);
 
-// What a call's result means: an outcome (outcome.h).
+// Makes an outcome (outcome.h) from a call's result.
 using Show = std::function<std::string(json::View result)>;
-// What to do about a refusal, as a sentence that is added to its words; empty: nothing to add.
+// A sentence that says what to do about a refusal, added to its words; empty: nothing to add.
 using Advise = std::function<std::string(const CallFailure& failure)>;
 
-// The tool's result: what `show` makes of the answer, or the failure with the advice.
+// The tool's result: `show` of the answer, or the failure with the advice.
 mcp::WorkPtr ask(Agent& agent, mcp::Reply reply, const Question& question, Show show,
                  Advise advise = {});
 
-// A page of a list: `limit` entries, or fewer, so that they fit into an answer whatever they hold.
+// A page of a list: `limit` entries, or fewer, so that they fit into an answer whatever their size.
 struct Page {
   std::string method;
   std::string params;  // members besides `limit`, or empty
   int64_t limit = 0;
 };
-// What a page means: the message, and further members.
+// The meaning of a page: the message, and further members.
 using ShowPage = std::pair<std::string_view, std::string> (*)(json::View result);
 
 mcp::WorkPtr ask_page(Agent& agent, mcp::Reply reply, const Page& page, ShowPage show);
 
-// Several questions one after the other: what each step needs is in the work's own members.
+// Several questions one after the other: the data of each step is in the work's own members.
 class Steps : public mcp::Work {
  protected:
   explicit Steps(Agent& agent)

@@ -15,13 +15,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kPeriod = 1s;
-// A browser that has heard nothing for three of these says so.
+// A browser that has received nothing for three of these says so.
 constexpr Duration kTick = 5s;
 // Redis and the sessions are looked at each fifth time.
 constexpr uint64_t kSeldom = 5;
 constexpr size_t kMostEvent = 8 * 1024;
-// So long a look may show what was before an event: the agent's view is up to a second old, and the
-// look itself takes time.
+// A read may show the state before an event for this long: the agent's view is up to a second old,
+// and the read itself takes time.
 constexpr Duration kEventHolds = 2s;
 
 // A stroke of a program that writes its progress itself is shown for so long after its last word.
@@ -33,7 +33,7 @@ constexpr std::string_view kStrokesKey = R"({"key":"nodebeat:strokes"})";
 constexpr std::string_view kStrokePrefix = "stroke:progress:";
 constexpr std::string_view kProgressChannel = "stroke:events:progress";
 
-// What the page shows of a health. A health with all that it has is three times as long.
+// The members of a health that the page shows. A whole health is three times as long.
 constexpr std::string_view kShown[] = {
     "last_heartbeat", "cpu_percent",   "memory_percent",  "disk_percent",
     "gpu_available",  "gpu_percent",   "gpu_name",        "gpu_memory_percent",
@@ -55,7 +55,7 @@ void put_health(json::Writer& out, json::View health) {
   out.end_object();
 }
 
-// What an event on a node's channel says of the node's state.
+// The node's state that an event on its channel implies.
 constexpr struct {
   std::string_view type, state;
 } kStateOf[] = {{"node_suspect", "suspect"}, {"node_cleared", "up"}, {"node_lost", "down"},
@@ -76,7 +76,7 @@ std::string node_text(json::View standing, json::View last_seen, json::View heal
   return text;
 }
 
-// A JSON object of JSON texts; what is an empty text is null.
+// A JSON object of JSON texts; an empty text is null.
 std::string object_of(const std::map<std::string, std::string>& texts) {
   std::string text;
   json::Writer out(text);
@@ -92,7 +92,7 @@ std::string object_of(const std::map<std::string, std::string>& texts) {
   return text;
 }
 
-// Server-sent events end their lines at \n and \r, which stand in JSON between values only.
+// Server-sent events end their lines at \n and \r, which appear in JSON between values only.
 void append_event(std::string& out, std::string_view event, std::string_view data) {
   out.append("event: ").append(event).append("\ndata: ");
   const size_t begin = out.size();
@@ -147,7 +147,7 @@ void CellView::begin() {
   tick_.start(kTick);
 }
 
-// Nobody looks any more: nothing is asked, heard or kept.
+// The last browser has gone: nothing is asked, received or kept.
 void CellView::end() {
   for (AgentCall* call : {&stats_call_, &status_call_, &redis_call_, &sessions_call_,
                           &strokes_call_, &progress_call_}) {
@@ -230,7 +230,7 @@ void CellView::ask_page(std::string_view params) {
 }
 
 void CellView::on_page(const CallAnswer& answer) {
-  // What the page showed is void without the agent, which the part "agent" says.
+  // Without the agent the shown state is void, which the part "agent" says.
   if (!answer.ok()) return end_one();
   const json::View result = answer.result;
   std::string scratch;
@@ -342,14 +342,14 @@ void CellView::on_progress(const CallAnswer& answer) {
     strokes_.erase(session);
     return ask_progress();
   }
-  // What an event has told since is newer.
+  // The report of a later event is newer.
   if (answer.ok() && stroke != strokes_.end() && stroke->second.empty()) {
     stroke->second = answer.result["value"].raw();
   }
   ask_progress();
 }
 
-// An event has what changes; the scene and what else there is stand in the progress that was read.
+// An event has the changes; the scene and the other members are in the progress that was read.
 void CellView::take_progress(json::View event) {
   std::string scratch;
   const auto session = event["session_id"].string(scratch);
@@ -360,7 +360,7 @@ void CellView::take_progress(json::View event) {
   if (is_present_ && !is_listed && heard_.size() < kMostStrokes && foreign_stroke(*session)) {
     heard_[std::string(*session)] = loop_.now();
   }
-  if (!is_known) return;  // it is found by the next look
+  if (!is_known) return;  // the next read finds it
   const json::View before = stroke->second.empty() ? json::View() : json::View::of(stroke->second);
   std::string text;
   json::Writer out(text);
@@ -375,7 +375,7 @@ void CellView::take_progress(json::View event) {
   stroke->second = std::move(text);
 }
 
-// Of an agent's stroke the next look tells.
+// For an agent's stroke the next read shows it.
 void CellView::end_stroke(const std::string& session) {
   if (heard_.erase(session) == 0) return;
   strokes_.erase(session);
@@ -418,7 +418,7 @@ void CellView::on_event(const AgentEvent& event) {
   flush();
 }
 
-// The next look would tell it up to two seconds later.
+// The next read would show it up to two seconds later.
 void CellView::take_node_event(json::View event) {
   std::string scratch;
   const std::string_view type = event["type"].string(scratch).value_or("");

@@ -1,8 +1,8 @@
-// CellView: the cell as the page shows it, one for all browsers. While somebody looks, the agent is
-// asked once a second; what events tell comes at once.
+// CellView: the cell as the page shows it, one for all browsers. While a browser listens, the agent
+// is asked once a second; events are shown at once.
 //
-// Each part of the view is a JSON text. What has changed since the last look goes to all browsers
-// as one text, as server-sent events; a browser that comes gets a snapshot of all parts first.
+// Each part of the view is a JSON text. The changes since the last read go to all browsers as one
+// text, as server-sent events; a new browser gets a snapshot of all parts first.
 #pragma once
 
 #include <map>
@@ -68,23 +68,23 @@ class CellView {
   std::string version_;
   Random random_;
   AgentCall stats_call_, status_call_, redis_call_, sessions_call_, strokes_call_, progress_call_;
-  std::unique_ptr<AgentListener> listener_;  // null: nobody looks
+  std::unique_ptr<AgentListener> listener_;  // null: no browser listens
   std::vector<http::EventStream> browsers_;
   uv::Timer next_look_;
   uv::Timer tick_;
-  int under_way_ = 0;  // calls of this look
+  int under_way_ = 0;  // calls of this read
   uint64_t looks_ = 0;
   MonoTime looked_ = MonoTime::min();
 
   Texts parts_;  // "agent", "cell", "redis", "sessions", "strokes"
   Texts nodes_;
-  Texts found_;                                    // by the look that is under way
-  std::map<std::string, MonoTime> told_by_event_;  // nodes whose state an event has told last
+  Texts found_;                                    // by the read that is under way
+  std::map<std::string, MonoTime> told_by_event_;  // nodes whose state was last set by an event
   bool is_present_ = false;                        // events are of now, not of the past
   Texts strokes_;                                  // the progress of each session that runs
-  // Sessions that no agent lists: when their progress was told last.
+  // Sessions that no agent lists: when their last progress came.
   std::map<std::string, MonoTime> heard_;
-  std::vector<std::string> unknown_;  // sessions whose progress is to be asked for
+  std::vector<std::string> unknown_;  // sessions whose progress has to be read
   RecentEvents events_;
   std::string untold_;  // for all browsers, as server-sent events
 };

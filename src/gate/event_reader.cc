@@ -10,9 +10,9 @@
 namespace nb::gate {
 namespace {
 
-// Of the past, which comes as quickly as it is read: an agent that takes longer hangs.
+// For the past, which comes as fast as it is read: an agent that takes longer hangs.
 constexpr Duration kMostForPast = std::chrono::seconds(5);
-// What happens together comes within so long.
+// Events that happen together come within this time.
 constexpr Duration kQuiet = std::chrono::milliseconds(50);
 
 std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
@@ -29,10 +29,11 @@ std::string replay_of(const EventReader::Wish& wish, const std::string& since) {
   return out;
 }
 
-// Of what stands beside the data of an event: names and an id.
+// Room for names and an id besides the data of an event.
 constexpr size_t kRoomBesideData = 2048;
 
-// An event as tools tell it. What is no JSON is text, what is longer than `most` bytes its size.
+// An event in the form of the tools. A message that is no JSON is text; a message longer than
+// `most` bytes is reduced to its size.
 std::string event_of(std::string_view channel, json::View params, size_t most) {
   std::string out;
   add_text(out, "channel", channel);
@@ -68,7 +69,7 @@ EventReader::EventReader(uv::Loop& loop, std::string socket, Wish wish,
       done_(loop, Delegate<void()>::to<&EventReader::on_turn>(this)) {
   heard_.cursor = wish_.since;
   agent_.start();
-  // Tells whether Redis is there, and what its clock says, by which events have their ids.
+  // Shows whether Redis is there, and the time of its clock, by which events have their ids.
   inspect_.start("redis.inspect");
 }
 

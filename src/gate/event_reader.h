@@ -20,10 +20,10 @@ class EventReader {
     // Where to begin: behind this event (or timestamp), or with the last so many, or now.
     std::string since;
     int64_t last = 0;
-    std::string node;   // only what this node has recorded; empty: all
+    std::string node;   // only events that this node has recorded; empty: all
     size_t most = 100;  // events; of the past the latest are kept
     size_t most_bytes =
-        0;            // of their JSON together, some thousand; a longer event is told by its size
+        0;  // of their JSON together, some thousand; a longer event is reported by its size
     Duration wait{};  // for the first event of the present; zero: only the past is wanted
   };
   struct Heard {

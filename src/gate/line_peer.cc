@@ -3,7 +3,7 @@
 namespace nb::gate {
 namespace {
 
-// What was asked before the input ended may take so long.
+// The time for requests from before the end of the input.
 constexpr Duration kLastAnswers = std::chrono::seconds(1);
 
 }  // namespace

@@ -22,8 +22,8 @@ class LinePeer {
 
   struct Events {
     Delegate<void()> on_output;       // output() has more
-    Delegate<size_t()> queued_bytes;  // what the transport has taken and not sent
-    // The input has ended, and what was asked before is answered and sent.
+    Delegate<size_t()> queued_bytes;  // accepted by the transport and not sent
+    // The input has ended, and all requests are answered and sent.
     Delegate<void()> on_done;
   };
 
@@ -32,9 +32,9 @@ class LinePeer {
   // Bytes of the client. Only while it wants some.
   void feed(std::string_view bytes);
   bool wants_input() const { return !is_held_; }
-  // There is no more. What was asked before may take a second.
+  // The input has ended. Earlier requests may take a second more.
   void end_input();
-  // The transport has sent something: goes on with what was fed.
+  // The transport has sent something: goes on with the rest of the input.
   void go_on();
 
   // For the transport to take from.

@@ -1,4 +1,4 @@
-// nodebeat-gate: what the agent of this computer knows, for people and other machines. Only the
+// nodebeat-gate: shows people and other machines what the agent of this computer knows. Only the
 // command line and the log are here.
 #include <signal.h>
 #include <sysexits.h>

@@ -55,7 +55,7 @@ class McpSocket::Client {
       owner_.log_.warning("a client of the MCP socket does not read: closed");
       return end();
     }
-    // What has left at once makes room without a word of the stream.
+    // Bytes that have left at once make room without a report of the stream.
     if (stream_.queued_bytes() == 0) on_drain();
   }
   void on_drain() {
@@ -86,7 +86,7 @@ class McpSocket::Client {
   LinePeer peer_;
 };
 
-// A client that has not said anything.
+// A client that has not sent anything.
 class McpSocket::Newcomer {
  public:
   enum class Speech : uint8_t { none, lines, http, ended };
@@ -108,7 +108,7 @@ class McpSocket::Newcomer {
     const ssize_t n = ::recv(fd_.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) return end_with(Speech::ended);
-    // Of a line it is a brace, or white space; of a request a method's name.
+    // A line begins with a brace, or white space; a request with a method's name.
     end_with(first >= 'A' && first <= 'Z' ? Speech::http : Speech::lines);
   }
   void end_with(Speech speech) {
@@ -180,7 +180,7 @@ void McpSocket::on_turn() {
       continue;
     }
     UniqueFd fd = newcomers_[i]->take();
-    newcomers_.erase(newcomers_.begin() + static_cast<ptrdiff_t>(i));  // nobody else watches it
+    newcomers_.erase(newcomers_.begin() + static_cast<ptrdiff_t>(i));  // no other object watches it
     if (speech == Speech::lines) add_client(std::move(fd));
     if (speech == Speech::http) (void)http_.adopt(std::move(fd));
   }

@@ -1,5 +1,6 @@
 // McpSocket: the Model Context Protocol on a Unix socket, a line a message or over HTTP: the first
-// byte of a connection tells which. The mode and group of the socket's file decide who may connect.
+// byte of a connection decides which. The mode and group of the socket's file decide who may
+// connect.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,7 @@ namespace nb::gate {
 
 class McpSocket {
  public:
-  // That write lines. A further one is told so, and closed.
+  // Clients of the line protocol. A further client gets an error, and is closed.
   static constexpr size_t kMaxClients = 32;
   // That have not written anything. For a further one the oldest is closed.
   static constexpr size_t kMaxNewcomers = 64;

@@ -13,12 +13,12 @@ class McpWeb {
  public:
   static constexpr char kPath[] = "/mcp";
 
-  // `token`: what clients of add_guarded() have to show; empty: nothing.
+  // `token`: the token that clients of add_guarded() have to show; empty: none.
   McpWeb(uv::Loop& loop, mcp::Toolbox& toolbox, Agent& agent, std::string token);
   McpWeb(const McpWeb&) = delete;
   McpWeb& operator=(const McpWeb&) = delete;
 
-  // Where a socket's file says who may connect.
+  // For a socket whose file's mode decides who may connect.
   void add(http::Router& router);
   // Where everybody of this computer, or a network, may connect.
   void add_guarded(http::Router& router);

@@ -25,7 +25,7 @@ enum Flag {
   kHelp
 };
 
-// '+': options end where the first operand stands; ':': getopt prints nothing.
+// '+': options end at the first operand; ':': getopt prints nothing.
 constexpr char kNoShortOptions[] = "+:";
 
 constexpr option kOptions[] = {
@@ -79,7 +79,7 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
   if (!socket_of_environment.empty()) options.socket = socket_of_environment;
   std::optional<Command> command;
   std::optional<LogLevel> level;
-  optind = 0;  // glibc: begin anew
+  optind = 0;  // glibc: start from the beginning
   for (;;) {
     int option = 0;
     const int flag = getopt_long(argc, argv, kNoShortOptions, kOptions, &option);
@@ -171,7 +171,7 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
                  ", so it needs --mcp-token-file");
   }
   options.command = *command;
-  // Clients show what comes on standard error as if it were an error.
+  // Clients show output on standard error as if it were an error.
   if (!level) level = options.command == Command::mcp ? LogLevel::warning : LogLevel::info;
   options.log_level = *level;
   return options;

@@ -34,7 +34,7 @@ struct Options {
   std::vector<std::string> http_hosts;  // further names by which clients call this computer
   bool http_remote = false;             // `http` may be an address that other computers reach
   bool http_mcp = false;                // `http` serves MCP as well
-  std::string mcp_token_file;           // whose content its clients have to show; empty: nothing
+  std::string mcp_token_file;           // its clients have to show its content; empty: none
 };
 
 // `socket_of_environment` is $NODEBEAT_SOCKET, or empty. The error says what is wrong in words.

@@ -61,8 +61,8 @@ std::string sentence(std::string words) {
   return words + '.';
 }
 
-// What the agent calls a parameter, and what the tools call it; and what is expected, where the
-// agent's words are of its own methods.
+// The agent's name of a parameter, and the tools' name of it; and the expected value, where the
+// agent's words are about its own methods.
 constexpr struct {
   std::string_view parameter, argument, expected;
 } kArguments[] = {

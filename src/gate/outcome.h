@@ -1,5 +1,5 @@
-// Outcomes of tools: {"success":…,"message":…} and what else there is. Text of others is made
-// harmless for the terminal of whoever reads it, by escapes.
+// Outcomes of tools: {"success":…,"message":…} and further members. Foreign text is made harmless
+// for terminals, by escapes.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace nb::gate {
 
-// What a list or a value may take, so that the result fits into mcp::Session::kMaxResultBytes with
+// The room of a list or a value, so that the result fits into mcp::Session::kMaxResultBytes with
 // its text form, whatever has to be escaped there.
 inline constexpr size_t kRoom = 20 * 1024;
 
@@ -25,7 +25,7 @@ std::string wrong_argument(std::string_view argument, std::string_view words);
 inline constexpr std::string_view kCursorWords =
     "expected `next_cursor` of an earlier answer; leave it out to begin";
 
-// Why a call has failed, in sentences that tell what to do. `writes`: the call changes something.
+// Why a call has failed, in sentences that say what to do. `writes`: the call changes something.
 std::string words_of(const CallFailure& failure, bool writes);
 // The name of the error of such a failure.
 std::string_view error_of(const CallFailure& failure);
@@ -39,8 +39,8 @@ void add_text(std::string& members, std::string_view name, std::string_view text
 void add_integer(std::string& members, std::string_view name, int64_t value);
 void add_boolean(std::string& members, std::string_view name, bool value);
 
-// The value under this name, or as its text if it is longer than `room`: then the beginning, with
-// `truncated` and the number of bytes. For what other programs have stored.
+// The value under this name. If it is longer than `room`: the beginning of its text, with
+// `truncated` and the number of bytes. For values of other programs.
 void add_bounded(std::string& members, std::string_view name, json::View value,
                  size_t room = kRoom);
 

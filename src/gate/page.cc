@@ -5,7 +5,7 @@
 namespace nb::gate {
 namespace {
 
-// Nothing but what comes from the gate itself, no script or style within the document, no frame.
+// Everything has to come from the gate itself: no script or style within the document, no frame.
 constexpr const char* kPolicy =
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -20,7 +20,8 @@ int open_process(int pid) {
 Parent::Parent(uv::Loop& loop, int parent, Delegate<void()> on_gone)
     : on_gone_(on_gone),
       fd_(open_process(parent)),
-      // After the descriptor was opened: so it is the parent's, and no later process of its number.
+      // After the descriptor was opened: so it belongs to the parent, and to no later process with
+      // its pid.
       is_gone_(::getppid() != parent),
       poll_(loop, fd_.get(), Delegate<void(int)>::to<&Parent::on_readable>(this)) {
   if (fd_) (void)poll_.watch(UV_READABLE);

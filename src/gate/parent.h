@@ -1,4 +1,4 @@
-// Parent: tells when the process that has started this one is gone.
+// Parent: notices the end of the process that has started this one.
 #pragma once
 
 #include "base/delegate.h"
@@ -8,8 +8,9 @@
 
 namespace nb::gate {
 
-// Where the kernel does not tell (before Linux 5.3, or a parent in another pid namespace), nothing
-// is told. PR_SET_PDEATHSIG tells of the thread that has started us, which many programs end soon.
+// Where the kernel does not report it (before Linux 5.3, or a parent in another pid namespace), it
+// is not noticed. PR_SET_PDEATHSIG reports the end of the thread that has started us, which many
+// programs end soon.
 class Parent {
  public:
   // `parent` is getppid() as early as possible.

@@ -9,11 +9,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What asks for it usually waits for a second or more.
+// Programs that ask for it usually wait for a second or more.
 constexpr Duration kDeadline = 900ms;
 
 struct Verdict {
-  std::string agent;  // why it is not there; empty: it is
+  std::string agent;  // why the agent is not there; empty: it is
   std::string redis;
 };
 

@@ -1,4 +1,5 @@
-// Readiness: /livez, /readyz and /healthz, for whoever restarts the gate or sends somebody to it.
+// Readiness: /livez, /readyz and /healthz, for programs that restart the gate or send requests to
+// it.
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@ class Readiness {
  public:
   explicit Readiness(Agent& agent);
 
-  // Always 200: a gate that answers lives. What is away is nothing that a restart would help.
+  // Always 200: a gate that answers lives. A restart of the gate would not bring back an absent
+  // agent.
   void handle_live(const http::Request& request, http::Reply&& reply);
   // 200 if the agent answers and is connected to Redis, else 503 with the reason. With `?verbose` a
   // line for each of the two.

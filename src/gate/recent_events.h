@@ -12,7 +12,7 @@ class RecentEvents {
   static constexpr size_t kMost = 200;
   static constexpr size_t kMostBytes = 128 * 1024;
 
-  // False if the very same one is there already: an agent that was away tells the last ones again.
+  // False if the very same event is there already: an agent that was away repeats the last ones.
   bool add(std::string_view event);
   void clear();
   // A JSON array, the oldest first.

@@ -46,7 +46,7 @@ constexpr struct {
               {"state://session/", Kind::session},
               {"state://events/", Kind::events}};
 
-// "a%20b" as "a b"; what is no such escape stays.
+// "a%20b" as "a b"; other text stays.
 std::string decoded(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -119,7 +119,7 @@ class ReadStatus final : public Read {
   }
 };
 
-// First which sessions run, then each one's progress.
+// First the running sessions, then each one's progress.
 class ReadProgress final : public Read {
  public:
   ReadProgress(ToolContext& context, std::string_view uri, mcp::Reply reply)

@@ -78,8 +78,8 @@ class Service {
   }
 
  private:
-  // Which tools there are depends on the agent: nobody should ask before that is known. But an
-  // agent that says nothing does not keep the doors closed.
+  // The tools depend on the agent: no client should ask before they are known. But an agent that
+  // does not answer does not block the gate.
   void on_presence(bool) { on_opening(); }
   void on_opening() {
     opening_.stop();

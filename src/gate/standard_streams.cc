@@ -11,8 +11,9 @@
 namespace nb::gate {
 namespace {
 
-// The same pipe or terminal, opened once more: O_NONBLOCK is not set for whoever shares the other
-// description, such as the shell. Sockets cannot be opened; nobody shares those of a client.
+// The same pipe or terminal, opened once more: O_NONBLOCK must not be set for processes that share
+// the other description, such as the shell. Sockets cannot be opened; no process shares those of a
+// client.
 UniqueFd open_again(int fd, int flags) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   return UniqueFd(::open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));

@@ -1,5 +1,5 @@
-// StandardStreams: standard input and output as a stream of the loop, whatever they are: pipes,
-// sockets, a terminal, files. Nothing here waits for a reader.
+// StandardStreams: standard input and output as a stream of the loop, of any kind: pipes, sockets,
+// a terminal, files. Nothing here waits for a reader.
 #pragma once
 
 #include <string>

@@ -33,7 +33,7 @@ size_t add_map(std::string& members, std::string_view name, json::View map, size
   return left_out;
 }
 
-// Other programs may have written it: what is longer is in the node's health.
+// Other programs may have written it: a longer text is in the node's health.
 void add_short(std::string& members, std::string_view name, json::View value) {
   constexpr size_t kMost = 256;
   if (value.exists() && value.raw().size() <= kMost) add_raw(members, name, value.raw());

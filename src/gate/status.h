@@ -1,4 +1,4 @@
-// What system.status of the agent says, in the form that tools and resources tell it. Pure.
+// The content of the agent's system.status, in the form of tools and resources. Pure.
 #pragma once
 
 #include <optional>
@@ -15,9 +15,9 @@ std::string status_json(const AgentHello& agent, json::View system_status, bool 
 // The same while there is no agent: nothing is known, and why.
 std::string status_without_agent(const CallFailure& failure, std::string_view timestamp);
 
-// The members `nodes` and `next_cursor` of list_nodes: an entry a node, the figures that are looked
-// at first. `next_cursor` is a name in a form of its own, so that a word that no answer has named
-// does not look like the end of the list.
+// The members `nodes` and `next_cursor` of list_nodes: an entry for each node, with the most
+// important figures. `next_cursor` is a name in a form of its own, so that an invented word does
+// not look like the end of the list.
 std::string node_list_members(json::View system_status);
 // The name in such a cursor.
 std::optional<std::string> node_of_cursor(std::string_view cursor);

@@ -39,7 +39,7 @@ std::optional<Question> StrokeSearch::take(const CallAnswer& answer) {
     if (answer.ok()) take_list(answer.result["value"]);
     return page_from({});
   }
-  if (!answer.ok()) return std::nullopt;  // what the agents list is known all the same
+  if (!answer.ok()) return std::nullopt;  // the strokes that agents list are known all the same
   std::string scratch;
   for (const json::View key : answer.result["keys"].elements()) {
     take_key(key.string(scratch).value_or(""));
@@ -57,7 +57,8 @@ void StrokeSearch::take_list(json::View by_node) {
   }
 }
 
-// What an agent has named is listed, or has ended. Of a node's sessions the latest one counts.
+// A session that an agent has named is listed, or has ended. Of a node's sessions the latest one
+// counts.
 void StrokeSearch::take_key(std::string_view key) {
   if (!key.starts_with(kPrefix)) return;
   const std::string_view name = key.substr(kPrefix.size() - kName.size());

@@ -23,7 +23,8 @@ class StrokeSearch {
  public:
   struct Session {
     std::string name;
-    // An agent lists it. Another program's may have ended: its progress tells (is_executing).
+    // An agent lists it. A session of another program may have ended: its progress shows it
+    // (is_executing).
     bool is_listed = false;
     uint64_t seconds = 0;  // when it began, as its name says
   };

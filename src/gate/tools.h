@@ -13,7 +13,7 @@
 
 namespace nb::gate {
 
-// What the tools of one front end share.
+// The common data of the tools of one front end.
 struct ToolContext {
   uv::Loop& loop;
   Agent& agent;
@@ -35,7 +35,7 @@ std::span<const ToolEntry> session_tools();  // tools_sessions.cc
 std::span<const ToolEntry> event_tools();    // tools_events.cc
 std::span<const ToolEntry> send_tools();     // tools_send.cc
 
-// An output schema: what every tool answers, and these members.
+// An output schema: the members of every tool's answer, and these.
 #define NB_OUTPUT(members)                                           \
   R"({"type":"object","properties":{"success":{"type":"boolean"},)"  \
   R"("message":{"type":"string"},"error":{"type":"string"})" members \

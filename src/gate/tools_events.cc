@@ -1,4 +1,4 @@
-// Tools that hear: recorded events of the past, and new ones.
+// Tools that read events: recorded events of the past, and new ones.
 #include "gate/event_reader.h"
 #include "gate/outcome.h"
 #include "gate/tools.h"

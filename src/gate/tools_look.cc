@@ -1,4 +1,4 @@
-// Tools that look: the cell, a node, Redis, and what is wrong.
+// Tools that read: the cell, a node, Redis, and faults.
 #include <cstdio>
 
 #include "base/timestamp.h"

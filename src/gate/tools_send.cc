@@ -1,4 +1,4 @@
-// Tools that say something to the cell: publish_event, bus_send, emergency_stop.
+// Tools that send to the cell: publish_event, bus_send, emergency_stop.
 #include "gate/ask.h"
 #include "gate/outcome.h"
 #include "gate/tools.h"

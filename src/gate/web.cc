@@ -12,7 +12,7 @@ using Handler = http::Router::Handler;
 http::Origins origins(const WebOptions& options) {
   std::vector<std::string> names = options.hosts;
   const std::string& host = options.address.host;
-  // An address that stands for all addresses is nobody's name.
+  // An address that means all addresses is no host's name.
   if (host != "0.0.0.0" && host != "::") names.push_back(host);
   return http::Origins(std::move(names));
 }

@@ -1,4 +1,4 @@
-// Web: what the gate serves over HTTP, and where.
+// Web: the gate's paths of HTTP.
 #pragma once
 
 #include <memory>
@@ -34,10 +34,10 @@ class Web {
 
   // Listens, and logs where.
   Status start();
-  // Writes at once what can be.
+  // Writes at once as much as possible.
   void flush() { server_.flush(); }
 
-  // For what else is served: before start().
+  // For further paths: before start().
   http::Router& router() { return router_; }
 
  private:

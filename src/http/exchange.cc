@@ -76,7 +76,7 @@ void Connection::close() {
   if (exchange) exchange->wake();
 }
 
-// All of it fits into the socket's buffer: what was answered before has left that one.
+// All of it fits into the socket's buffer: earlier answers have left the buffer.
 void Connection::refuse_target() {
   ++server.figures_.refused;
   (void)::send(fd, kTargetTooLong.data(), kTargetTooLong.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -127,8 +127,8 @@ MHD_Result Exchange::on_part(const char* method, const char* piece, size_t* size
   return MHD_NO;
 }
 
-// An answer has no place before the end of the body. So a body whose size was not told, or for
-// which there is no room now, is read to its end when it is not taken.
+// An answer has no place before the end of the body. So a body without a known size, or for which
+// there is no room now, is read to its end when it is not accepted.
 void Exchange::take(std::string_view piece) {
   if (overflow_ == 0 && body_.size() + piece.size() > server_.limits_.body_bytes) overflow_ = 413;
   if (overflow_ == 0 && server_.bodies_ + piece.size() > server_.limits_.bodies_bytes) {
@@ -164,7 +164,7 @@ Response Exchange::too_large(int status) const {
 MHD_Result Exchange::refuse(Response&& response) {
   ++server_.figures_.refused;
   is_handled_ = true;
-  // The rest of the request, which nobody reads, must not be taken for another one.
+  // The rest of the request, which is not read, must not be taken for another one.
   response.headers.emplace_back("Connection", "close");
   send(std::move(response));
   return queue();
@@ -275,7 +275,7 @@ void Exchange::end() {
   wake();
 }
 
-// --- what a handler holds ---------------------------------------------------------------------
+// --- the objects of a handler --------------------------------------------------------------------
 
 ExchangeRef::ExchangeRef(Exchange* exchange) : exchange_(exchange) {
   exchange_->ref_ = this;

@@ -20,14 +20,14 @@ using OwnedResponse = std::unique_ptr<MHD_Response, DropResponse>;
 
 class Exchange {
  public:
-  // `target` is what stands in the first line: path and query.
+  // `target` is the path and query of the first line.
   Exchange(Connection& connection, std::string_view target);
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange();
 
   // First with the headers, then with each piece of the body, then without one, and again after
-  // each wait. What it takes off the body it takes off `size`.
+  // each wait. It subtracts from `size` what it takes of the body.
   MHD_Result on_part(const char* method, const char* piece, size_t* size);
 
   // For Reply and EventStream.
@@ -57,7 +57,7 @@ class Exchange {
 
   Connection& connection_;
   Server& server_;
-  ExchangeRef* ref_ = nullptr;  // who will answer, or writes
+  ExchangeRef* ref_ = nullptr;  // the object that will answer, or writes
   std::string target_;
   std::string method_;
   std::string body_;
@@ -65,7 +65,7 @@ class Exchange {
   int status_ = 0;
   bool has_begun_ = false;
   bool is_handled_ = false;
-  int overflow_ = 0;        // the status that tells that the body is not taken, or 0
+  int overflow_ = 0;        // the status that refuses the body, or 0
   size_t passed_over_ = 0;  // bytes of such a body
   bool is_suspended_ = false;
   bool is_stream_ = false;
@@ -89,9 +89,9 @@ class Connection {
   static Connection& of(MHD_Connection* connection);
 
   void enter(State state);
-  // False while nobody needs to hurry: the handler has the request, or a stream runs.
+  // False while there is no hurry: the handler has the request, or a stream runs.
   bool is_overdue(MonoTime now) const;
-  // The client sees the connection end; libmicrohttpd notices, and says that it is closed.
+  // The client sees the connection end; libmicrohttpd notices, and reports that it is closed.
   void close();
   // Answers before libmicrohttpd has read the request, and closes.
   void refuse_target();

@@ -1,4 +1,4 @@
-// A request as a handler sees it, and what the handler answers.
+// A request as a handler sees it, and the handler's answer.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,7 @@ struct Request {
   bool asks_for(std::string_view word) const { return in_query(word).has_value(); }
 };
 
-// Each has besides `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and, if it names no
+// Each also has `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and, if it names no
 // other, a `Content-Security-Policy` that allows nothing.
 struct Response {
   int status = 200;

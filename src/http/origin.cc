@@ -49,7 +49,7 @@ bool Origins::is_our_origin(std::string_view origin) const {
 
 Response check(const Request& request, const Origins& origins, bool needs_host) {
   for (const auto& [name, value] : request.headers) {
-    // Who reads on to the first NUL sees another value.
+    // A reader that stops at the first NUL sees another value.
     if (name.find('\0') == name.npos && value.find('\0') == value.npos) continue;
     return {.status = 400, .body = "a header must not hold a NUL\n"};
   }

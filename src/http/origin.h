@@ -1,6 +1,6 @@
-// Who may be meant by a request. A web page of anybody can make a browser send requests to
-// 127.0.0.1, under a name that leads there (DNS rebinding). The browser tells in `Host` which
-// name that was, and in `Origin` whose page it is. Pure.
+// Which host a request may name. Any web page can make a browser send requests to 127.0.0.1, under
+// a name that leads there (DNS rebinding). The browser puts that name into `Host`, and the page's
+// origin into `Origin`. Pure.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Reply and EventStream: what a handler answers by, now or later. Each belongs to one request, is
-// moved and not copied, and notices by itself when the client has gone.
+// Reply and EventStream: a handler answers with these, now or later. Each belongs to one request,
+// is moved and not copied, and notices by itself when the client has gone.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@ namespace nb::http {
 
 class Exchange;
 
-// What both have: the request's exchange, for as long as that lasts.
+// The common part: the request's exchange, for as long as that lasts.
 class ExchangeRef {
  public:
   ExchangeRef() = default;
@@ -38,7 +38,7 @@ class EventStream {
   ~EventStream() { end(); }
 
   // False if the client has gone. A client that leaves more unread than the server's limit is cut
-  // off: it has gone then. What is written keeps its order.
+  // off: then it has gone. Written bytes keep their order.
   bool write(std::string_view bytes);
   // A client's going is noticed when something is written.
   bool is_open() const { return ref_.get() != nullptr; }
@@ -60,8 +60,8 @@ class Reply {
   bool is_wanted() const { return ref_.get() != nullptr; }
   // Once.
   void send(Response response);
-  // Instead of send(): the head, whose body is the beginning, and then what is written. No size is
-  // told. The result is closed if the client has gone, or has asked for the head only.
+  // Instead of send(): the head, whose body is the beginning, and then the written bytes. No size
+  // is sent. The result is closed if the client has gone, or has asked for the head only.
   EventStream open(Response head);
 
  private:

@@ -12,7 +12,7 @@ namespace nb::http {
 namespace {
 
 // Connections that are being closed for others still count for libmicrohttpd. At its own limit it
-// no longer accepts, and so nobody would be closed for anybody.
+// no longer accepts, and so no connection would be closed for another.
 constexpr unsigned kRoomToClose = 32;
 constexpr Duration kMaxSweep = std::chrono::seconds(1);
 
@@ -146,7 +146,7 @@ void Server::run() {
 
 void Server::flush() {
   if (daemon_ == nullptr) return;
-  // Goes on with what waited, takes the bytes, writes them.
+  // Goes on with suspended answers, takes the bytes, writes them.
   for (int step = 0; step < 3; ++step) MHD_run(daemon_);
 }
 

@@ -28,7 +28,7 @@ namespace nb::http {
 struct Limits {
   // Beyond it the connection that has waited longest without a whole request is closed.
   unsigned connections = 256;
-  // Of one connection: its headers, and a piece of what is sent.
+  // For one connection: its headers, and a piece of its output.
   size_t connection_bytes = 32 * 1024;
   size_t body_bytes = 1024 * 1024;
   // Of all bodies together.
@@ -65,13 +65,13 @@ class Server {
   // then.
   ~Server();
 
-  // Begins to serve on `listening`, a socket of listen_on() or of the service manager's. Without
-  // one only what is adopted is served.
+  // Begins to serve on `listening`, a socket of listen_on() or of the service manager. Without a
+  // socket only adopted connections are served.
   Status start(UniqueFd listening = {});
   // Serves a connected Unix socket as well, whose requests need no `Host`. After start().
   bool adopt(UniqueFd connected);
 
-  // Writes at once what can be: before the server ends.
+  // Writes at once as much as possible: before the server ends.
   void flush();
 
   const ServerFigures& figures() const { return figures_; }

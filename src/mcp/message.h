@@ -1,4 +1,4 @@
-// JSON-RPC 2.0 as MCP uses it: one message as it came, and the forms of what goes out. Pure.
+// JSON-RPC 2.0 as MCP uses it: one incoming message, and the forms of outgoing ones. Pure.
 #pragma once
 
 #include <optional>
@@ -37,8 +37,8 @@ struct ErrorWords {
   std::string data;  // JSON, or empty
 };
 
-// What goes to the client. A transport that has a way of its own for each request sees from
-// `request` which way that is.
+// An outgoing message. A transport that has a stream of its own for each request finds that stream
+// by `request`.
 struct Outgoing {
   std::string_view line;     // without a newline
   std::string_view request;  // the id, as it was written; empty: no request, or none with an id

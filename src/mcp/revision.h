@@ -1,4 +1,4 @@
-// The revisions of MCP, and how a request of each says which one it speaks. Pure.
+// The revisions of MCP, and how a request of each names its revision. Pure.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ bool is_older_revision(std::string_view name);
 // The revision that a request names in its `_meta`; missing where it names none.
 json::View revision_in(json::View params);
 
-// What a request of the modern era lacks: `params._meta` has to name the revision and what the
-// client can do.
+// The missing parts of a request of the modern era: `params._meta` has to name the revision and the
+// client's capabilities.
 std::optional<ErrorWords> fault_in_meta(json::View params);
 
 // The answer to one that names a revision that is not served. `requested` is JSON.

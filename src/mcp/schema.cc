@@ -11,7 +11,7 @@ namespace {
 
 using View = json::View;
 
-// What was found is repeated in part only.
+// A wrong value is repeated in part only.
 constexpr size_t kMaxEcho = 80;
 
 std::string in_digits(int64_t value) {

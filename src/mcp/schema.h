@@ -1,5 +1,5 @@
-// What a tool takes, written once: the JSON Schema that tools/list tells, and the check of each
-// call come from the same table. Pure.
+// The arguments of a tool, written once: the JSON Schema in tools/list and the check of each call
+// come from the same table. Pure.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ enum class Type : uint8_t { text, texts, name, integer, boolean, object, any };
 struct Argument {
   std::string_view name;
   Type type = Type::text;
-  std::string_view words;  // for the model: what it is, in which unit
+  std::string_view words;  // for the model: the meaning and the unit
   bool required = false;
   // Of an integer its value, of a text its characters, of texts their number.
   int64_t least = 0;
   int64_t most = std::numeric_limits<int64_t>::max();
   std::span<const std::string_view> choices{};  // of a text; none: any
-  std::string_view fallback{};                  // as JSON: what holds without it
+  std::string_view fallback{};                  // as JSON: the value without it
 };
 
 using Arguments = std::span<const Argument>;
@@ -33,9 +33,9 @@ using Arguments = std::span<const Argument>;
 // The JSON Schema (2020-12) of an object with these members and no others.
 std::string input_schema(Arguments arguments);
 
-// What is wrong with `given`, which is an object or missing, in words that a model can act on:
-// which argument, what is expected, what was found, what else there is. Nothing if all is right.
-// null stands for an argument that is left out, unless any JSON is taken.
+// The mistake in `given`, which is an object or missing, in words that a model can act on: the
+// argument, the expected and the found value, the alternatives. Nothing if all is right. null means
+// that an argument is left out, unless the argument accepts any JSON.
 std::optional<std::string> fault_in(Arguments arguments, json::View given);
 
 // The arguments of a call that fault_in() has accepted.

@@ -153,7 +153,7 @@ void Session::on_request(const Message& message) {
   (this->*method->run)(call);
 }
 
-// Which revision a request speaks: what it says itself, else what the handshake has settled.
+// The revision of a request: the one that it names, else the one of the handshake.
 std::optional<ErrorWords> Session::era_of(const Message& message, Era& era) const {
   const bool by_handshake = has_begun_ || message.method == "initialize";
   era = by_handshake && !revision_in(message.params).exists() ? Era::older : Era::modern;
@@ -177,7 +177,7 @@ void Session::on_notification(const Message& message) {
   if (found != requests_.end()) requests_.erase(found);
 }
 
-// --- what a client asks first
+// --- the first requests of a client
 
 void Session::discover(const Call& call) {
   std::string out = R"("supportedVersions":["2026-07-28"],"capabilities":)" + capabilities();
@@ -186,7 +186,7 @@ void Session::discover(const Call& call) {
   send_result(call.id, call.era, std::move(out), true);
 }
 
-// What is the same in both eras, and `more`.
+// The capabilities of both eras, and `more`.
 std::string Session::capabilities(std::string_view more) const {
   std::string out =
       R"({"tools":{"listChanged":true},"resources":{"subscribe":true},"completions":{})";
@@ -513,8 +513,8 @@ void Session::send_page(const Call& call, const char* name, const std::vector<En
   send_result(call.id, call.era, std::move(out), true);
 }
 
-// From which level on the request's lines are sent. A client with a handshake that has not said
-// anything gets what may matter to it.
+// The level from which on the request's lines are sent. A client with a handshake that has not set
+// a level gets the important ones.
 LogWord Session::log_level_of(const Call& call) {
   if (call.era == Era::older) return log_level_ == LogWord::none ? LogWord::info : log_level_;
   return log_word(call.params["_meta"][kLogLevelKey].string(scratch_).value_or(""));
@@ -558,8 +558,8 @@ bool Session::is_under_way(std::string_view id) const {
                      [&](const auto& entry) { return entry.second.id == id; });
 }
 
-// What a client may keep must say for how long: not at all, since everything here changes by the
-// second, and differs by rights.
+// A cacheable result must say for how long: here not at all, since everything changes every second,
+// and differs by rights.
 void Session::send_result(std::string_view id, Era era, std::string members, bool may_be_kept) {
   if (era == Era::modern) {
     std::string more;

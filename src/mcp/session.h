@@ -1,6 +1,6 @@
 // Session: the Model Context Protocol with one client, over any transport that carries messages. It
 // speaks the revisions 2025-06-18 and 2025-11-25, which begin with a handshake, and 2026-07-28,
-// where each request tells its version: a client may even mix them.
+// where each request names its version: a client may even mix them.
 //
 // The owner may not destroy the session inside one of its callbacks.
 #pragma once
@@ -42,9 +42,9 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  // One line without its newline. Whatever it is, it costs that line only.
+  // One line without its newline. A malformed line costs that line only.
   void receive(std::string_view line);
-  // The same, where the transport had to read the message. A response is nobody's here.
+  // The same, where the transport had to read the message. A response has no receiver here.
   void receive(const Message& message);
   // A line that was longer than the transport takes, and has been skipped.
   void receive_too_long(size_t limit);
@@ -59,8 +59,8 @@ class Session {
   void tools_changed();
   // For a client of the older revisions that has asked for lines of this level.
   void log(LogWord level, std::string_view words);
-  // The server ends: subscriptions are ended as the protocol wants it. A stream that ends needs no
-  // words that it is cancelled.
+  // The server ends: subscriptions end as the protocol requires it. A stream that ends needs no
+  // message that it is cancelled.
   void end_subscriptions(bool says_cancelled = true);
 
  private:
@@ -112,7 +112,7 @@ class Session {
   // Begins work: `begin` makes it.
   template <class Begin>
   void work(const Call& call, Begin begin);
-  // What a Reply gives.
+  // The answer of a Reply.
   void finish(uint64_t ticket, std::string members, bool may_be_kept);
   void finish(uint64_t ticket, const ErrorWords& error);
   Era era_of(uint64_t ticket) const;

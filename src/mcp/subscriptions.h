@@ -1,6 +1,6 @@
-// Who of one client is told of which changes: resources/subscribe of the older revisions, and
-// subscriptions/listen of 2026-07-28. A resource is watched once, however many ask, and told of at
-// most once in a while; a change that comes sooner is told when that time is over.
+// The subscriptions of one client: resources/subscribe of the older revisions, and
+// subscriptions/listen of 2026-07-28. A resource is watched once, however many ask, and reported at
+// most once in a while; an earlier change is reported when that time is over.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,7 @@ class Subscriptions {
   bool subscribe(std::string_view uri);
   void unsubscribe(std::string_view uri);
 
-  // subscriptions/listen: what of it is honoured is acknowledged. False if there is no room.
+  // subscriptions/listen: acknowledges the accepted part. False if there is no room.
   bool listen(std::string_view id, const std::vector<std::string>& uris, bool tools);
   // False if there is no such listen.
   bool cancel(std::string_view id);

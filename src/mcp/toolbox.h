@@ -1,5 +1,5 @@
-// What a server offers, seen from the protocol: tools, resources, and who is told when they change.
-// The protocol knows nothing of what they do.
+// The offers of a server, as the protocol sees them: tools, resources, and reports of their
+// changes. The protocol does not know what they do.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +64,8 @@ class Work {
 };
 using WorkPtr = std::unique_ptr<Work>;
 
-// Where the answer to one request goes, exactly once. The answer may be given before the function
-// that begins the work has returned. It destroys the work, so it is the last thing the work does.
+// Takes the answer to one request, exactly once. The answer may be given before the function that
+// begins the work has returned. It destroys the work, so it is the last step of the work.
 class Reply {
  public:
   Reply(Session& session, uint64_t ticket) : session_(&session), ticket_(ticket) {}
@@ -75,11 +75,11 @@ class Reply {
   // The content of a resource.
   void resource(std::string_view uri, std::string_view mime_type, std::string_view text) const;
   void no_such_resource(std::string_view uri) const;
-  // At most 100 of them are told, and how many there are.
+  // At most 100 of them are sent, with their total number.
   void completions(const std::vector<std::string>& values) const;
   // A fault that concerns neither the arguments nor the state of the world.
   void internal_error(std::string_view words) const;
-  // For what has no function here: the members of the result, without braces.
+  // For results without a function here: the members of the result, without braces.
   void result(std::string members, bool may_be_kept = false) const;
   void error(const ErrorWords& error) const;
 
@@ -92,8 +92,8 @@ class Reply {
   uint64_t ticket_;
 };
 
-// What only some servers have: methods of their own, prompts, results that ask the client for
-// something. They come before the session's own methods.
+// Features that only some servers have: methods of their own, prompts, results that ask the client
+// for something. They come before the session's own methods.
 class Extras {
  public:
   virtual ~Extras() = default;
@@ -119,11 +119,11 @@ class Toolbox {
   virtual std::span<const Resource> resources() const = 0;
   virtual std::span<const Resource> templates() const = 0;
   virtual WorkPtr read(std::string_view uri, Reply reply) = 0;
-  // What may stand for `variable` of a template and begins with `begin`.
+  // The values for `variable` of a template that begin with `begin`.
   virtual WorkPtr complete(const Resource& uri_template, std::string_view variable,
                            std::string_view begin, Reply reply) = 0;
   // Calls back whenever the resource may have changed, as long as the work lives. Null: there is no
-  // such resource, or nothing tells of its changes.
+  // such resource, or nothing reports its changes.
   virtual WorkPtr watch(std::string_view uri, Delegate<void()> on_change) = 0;
 
   virtual Extras* extras() { return nullptr; }

@@ -17,7 +17,7 @@ constexpr Duration kLookEvery = std::chrono::seconds(5);
 constexpr size_t kSessionBytes = 16;
 constexpr std::string_view kEnded = "this session has ended: begin anew with `initialize`";
 
-// Nobody can guess it. Empty if the system has no randomness.
+// It cannot be guessed. Empty if the system has no randomness.
 std::string new_session_id() {
   std::array<uint8_t, kSessionBytes> bytes{};
   if (::getrandom(bytes.data(), bytes.size(), GRND_NONBLOCK) != static_cast<ssize_t>(bytes.size()))
@@ -93,7 +93,8 @@ void Endpoint::on_post(const http::Request& request, http::Reply&& reply) {
     case Kind::response:
       return reply.send(invalid(400, message.id, "nothing was asked: this is no request"));
     case Kind::notification:
-      // A request is cancelled by closing its stream, and nothing else is told by a client.
+      // A request is cancelled by closing its stream; a client sends no other notification that
+      // matters.
       return reply.send(kTaken);
     case Kind::request:
       if (has_room(message.id, reply)) add_peer({})->ask(message, std::move(reply));

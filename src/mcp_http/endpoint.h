@@ -24,7 +24,7 @@ struct Limits {
   size_t sessions = 64;
   // Answers that are waited for, and streams, of all clients.
   size_t ways = 96;
-  // A session that nobody uses.
+  // The life of an unused session.
   Duration idle = std::chrono::minutes(10);
 };
 

@@ -18,7 +18,7 @@ std::string quoted(std::string_view text) {
   return '"' + foreign_text(text, kMaxEcho) + '"';
 }
 
-// What stands before the parameters: "text/html" of "text/html;q=0.9".
+// The part before the parameters: "text/html" of "text/html;q=0.9".
 std::string_view type_in(std::string_view part) {
   return trim(part.substr(0, part.find(';')));
 }
@@ -61,7 +61,7 @@ ErrorWords mismatch(std::string words) {
   return {mcp::kHeaderMismatch, std::move(words), {}};
 }
 
-// The header has to say what the message says.
+// The header has to agree with the message.
 std::optional<ErrorWords> unlike(const http::Request& request, const char* name,
                                  std::string_view said) {
   const size_t count = request.count(name);

@@ -1,4 +1,4 @@
-// What the headers of an MCP message over HTTP say, and whether they fit the message. Pure.
+// The headers of an MCP message over HTTP, and whether they fit the message. Pure.
 #pragma once
 
 #include <optional>
@@ -24,13 +24,12 @@ bool has_json(const http::Request& request);
 // The era that a request speaks: by the header, and only without one by the message.
 mcp::Era era_of(const http::Request& request, const mcp::Message& message);
 
-// What is wrong with the headers or the `_meta` of a request of that era. The first of these is
-// told: a revision that is not served, a header that is unlike the message, a `_meta` that lacks
-// something.
+// The mistake in the headers or the `_meta` of a request of that era. The first of these is
+// reported: an unknown revision, a header that differs from the message, an incomplete `_meta`.
 std::optional<mcp::ErrorWords> fault_in(const http::Request& request, const mcp::Message& message,
                                         mcp::Era era);
 
-// The value as it was meant: one in =?base64?...?= is decoded. Nothing if it is malformed.
+// The decoded value: one in =?base64?...?= is decoded. Nothing if it is malformed.
 std::optional<std::string> decoded(std::string_view value);
 
 }  // namespace nb::mcp_http

@@ -8,8 +8,8 @@
 namespace nb::mcp_http {
 namespace {
 
-// A request that takes longer becomes a stream: only what is written shows whether the client is
-// still there.
+// A request that takes longer becomes a stream: only a write shows whether the client is still
+// there.
 constexpr Duration kLong = std::chrono::seconds(5);
 constexpr std::string_view kComment = ": \n\n";
 
@@ -54,7 +54,7 @@ http::Response Peer::head(std::string type) const {
   return head;
 }
 
-// Proxies must not collect what a stream says.
+// Proxies must not buffer a stream.
 http::Response Peer::stream_head() const {
   http::Response response = head("text/event-stream");
   response.headers.emplace_back("X-Accel-Buffering", "no");
@@ -112,7 +112,7 @@ void Peer::on_line(const mcp::Outgoing& out) {
 }
 
 void Peer::answer(Way& way, const mcp::Outgoing& out) {
-  // Out of the list first: what is sent may bring the next request.
+  // Removed from the list first: what is sent may bring the next request.
   Way last = std::move(way);
   ways_.erase(ways_.begin() + (&way - ways_.data()));
   if (last.reply.is_wanted()) {

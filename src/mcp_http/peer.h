@@ -1,6 +1,6 @@
 // Peer: the protocol with one client over HTTP, where each request has an answer or a stream of its
 // own. A peer of the modern era is made for one request; one of the older era lives as long as its
-// session, and may have a further stream for what belongs to no request.
+// session, and may have a further stream for messages that belong to no request.
 #pragma once
 
 #include <string>
@@ -35,14 +35,14 @@ class Peer {
 
   void tools_changed() { session_.tools_changed(); }
   void log(mcp::LogWord level, std::string_view words) { session_.log(level, words); }
-  // From time to time: keeps streams alive, makes a stream of what waits for long, and notices
+  // Call it at intervals: keeps streams alive, turns long requests into streams, and notices
   // clients that have gone.
   void look();
   // The session ends, or the server does: this is the answer to each request that waits.
   void end(int status, const mcp::ErrorWords& words);
 
   const std::string& session() const { return name_; }
-  // A session whose `initialize` was wrong has not.
+  // False for a session whose `initialize` was malformed.
   bool has_begun() const { return session_.has_begun(); }
   // Requests that are not answered, and the stream.
   size_t open_ways() const { return ways_.size() + (stream_.is_open() ? 1 : 0); }
@@ -81,7 +81,7 @@ class Peer {
   uv::Timer timer_;
 };
 
-// What an error of a request of this era is over HTTP.
+// The HTTP status for an error of a request of this era.
 int status_of(int error, mcp::Era era);
 
 }  // namespace nb::mcp_http

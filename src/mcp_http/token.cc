@@ -16,7 +16,7 @@ constexpr std::string_view kScheme = "Bearer ";
 constexpr size_t kLeast = 16;
 constexpr size_t kMost = 512;
 
-// What a header can carry (RFC 6750, section 2.1).
+// The characters that a header can carry (RFC 6750, section 2.1).
 bool is_token_character(char c) {
   const std::string_view others = "-._~+/=";
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -13,7 +13,7 @@ namespace nb::mcp_http {
 // user or to root, and everybody must neither read nor write it.
 Result<std::string> read_token(const std::string& path);
 
-// Takes the same time whatever the client has sent.
+// Takes the same time for any token of the client.
 bool shows_token(const http::Request& request, std::string_view token);
 
 }  // namespace nb::mcp_http

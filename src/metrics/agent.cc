@@ -1,4 +1,4 @@
-// What agent.stats tells.
+// The figures of agent.stats.
 #include <array>
 #include <map>
 #include <string>

@@ -1,5 +1,5 @@
-// The agent's answers as metrics: what each of them tells, and all of them as one text. What is not
-// known is left out, never told as it was last. Pure.
+// The agent's answers as metrics: the samples of each, and all of them as one text. An unknown
+// value is left out, never repeated from before. Pure.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace nb::metrics {
 
-// What the gate itself counts.
+// The gate's own counters.
 struct GateFigures {
   uint64_t requests = 0;   // that were answered by a handler
   uint64_t refused = 0;    // for their host, origin or size
@@ -21,7 +21,7 @@ struct GateFigures {
   size_t connections = 0;
 };
 
-// What a scrape has gathered. A view is missing where the agent has not answered.
+// The answers of a scrape. A view is missing where the agent has not answered.
 struct Answers {
   std::string_view gate_version;
   GateFigures gate;

@@ -1,4 +1,4 @@
-// The cell: every node that system.status names, however it is.
+// The cell: every node that system.status names, in any state.
 #include <map>
 #include <string>
 #include <utility>
@@ -18,7 +18,7 @@ struct Node {
   std::optional<double> since;
 };
 
-// By name: what one page has of a node, a second one may have again.
+// By name: two pages may have the same node.
 using Nodes = std::map<std::string, Node>;
 
 void read_page(json::View page, Nodes& nodes) {

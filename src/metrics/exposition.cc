@@ -9,7 +9,7 @@
 namespace nb::metrics {
 namespace {
 
-// Names of nodes have 64 bytes at most; others are chosen by whoever writes to Redis.
+// Names of nodes have 64 bytes at most; any program that writes to Redis may choose others.
 constexpr size_t kMaxLabel = 256;
 constexpr double kMostExact = 1LL << 53;
 

@@ -1,5 +1,5 @@
-// A Figure says which member of an answer becomes which sample. Tables of figures hold what needs
-// no code of its own.
+// A Figure says which member of an answer becomes which sample. Tables of figures hold those that
+// need no code of their own.
 #pragma once
 
 #include <optional>
@@ -13,10 +13,10 @@ namespace nb::metrics {
 
 struct Figure {
   Kind kind;
-  std::string_view name;  // several rows of one family stand together
+  std::string_view name;  // several rows of one family follow one another
   std::string_view help;
   std::string_view path;  // "link.connects": the member of a member
-  double divisor = 1;  // what is in milliseconds, bytes or percent becomes seconds, bytes, a ratio
+  double divisor = 1;     // milliseconds, bytes or percent become seconds, bytes, a ratio
   Label label{};
 };
 

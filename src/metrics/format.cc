@@ -8,7 +8,7 @@
 namespace nb::metrics {
 namespace {
 
-// Takes off `rest` what is before the next `separator`, without white space around it.
+// Removes from `rest` the part before the next `separator`, without white space around it.
 std::string_view take_part(std::string_view& rest, char separator) {
   const size_t end = rest.find(separator);
   const std::string_view part = trim(rest.substr(0, end));
@@ -60,7 +60,7 @@ Format format_for(std::string_view accept) {
   double text = 0;
   while (!accept.empty()) {
     const MediaRange range = read_range(take_part(accept, ','));
-    // Version 1.0.0 is what is written; a reader that names none takes that.
+    // The writer writes version 1.0.0; a reader that names no version accepts that.
     const bool is_ours = range.version.empty() || range.version == "1.0.0";
     if (same_word(range.type, "application/openmetrics-text") && is_ours) {
       open = std::max(open, range.q);

@@ -11,8 +11,8 @@ enum class Format : uint8_t {
   openmetrics,  // OpenMetrics 1.0
 };
 
-// What the header `Accept` of a request asks for (RFC 9110, 12.5.1): OpenMetrics only if the header
-// names OpenMetrics 1.0 and does not prefer plain text.
+// The format that the header `Accept` of a request asks for (RFC 9110, 12.5.1): OpenMetrics only if
+// the header names OpenMetrics 1.0 and does not prefer plain text.
 Format format_for(std::string_view accept);
 std::string_view content_type(Format format);
 
