@@ -59,7 +59,8 @@ void look_at_redis(Findings& out, const Options& options, int stop_fd) {
       return;
     }
   }
-  // In a transaction that is never carried out: the server refuses what may not be run.
+  // In a transaction that is never carried out: the server refuses commands that the user may not
+  // run.
   const Server::Command begin = {"MULTI"};
   const std::vector<Server::Command> commands = Stream::commands(options);
   std::string missing;

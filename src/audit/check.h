@@ -1,4 +1,4 @@
-// --check: looks at both sides, and says in words what is wrong and what would be right. Changes
+// --check: checks both sides, and says in words what is wrong and what would be right. Changes
 // nothing.
 #pragma once
 

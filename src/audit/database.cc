@@ -15,7 +15,7 @@
 namespace nb::audit {
 namespace {
 
-// What the network and the server may take beyond a statement's own limit, after which the server
+// The time of the network and the server beyond a statement's own limit, after which the server
 // ends the statement itself and says so.
 constexpr int64_t kGraceMs = 5000;
 
@@ -40,7 +40,7 @@ ConnOptions parse(const std::string& text, std::string* fault) {
   return list;
 }
 
-// libpq's messages have several lines, the first of which tells what matters.
+// libpq's messages have several lines; the first has the reason.
 std::string first_line(const char* message) {
   std::string_view text = message;
   text = trim(text.substr(0, text.find('\n')));
@@ -53,7 +53,7 @@ std::string first_line(const char* message) {
 std::string conninfo_fault(const std::string& text) {
   std::string fault;
   const ConnOptions list = parse(text, &fault);
-  // libpq repeats what it cannot read, and that may be a piece of a password.
+  // libpq repeats text that it cannot parse, and that text may be a piece of a password.
   const bool may_hold_one = text.find("password") != text.npos || text.find("://") != text.npos;
   if (!list && may_hold_one) fault = "libpq cannot read it";
   if (!list) return fault + " (expected such as \"host=db.local dbname=nodebeat user=audit\")";
@@ -110,7 +110,7 @@ bool Database::wait(bool to_write, int64_t end_ms) {
 Status Database::connect() {
   close();
   const std::string user_timeout = std::to_string(ms_of(options_.statement_timeout) + kGraceMs);
-  // What stands further back wins: so conninfo may have another value for the first ones.
+  // A later value wins: so conninfo may override the first ones.
   const char* names[] = {"keepalives_idle",
                          "keepalives_interval",
                          "keepalives_count",
@@ -132,7 +132,7 @@ Status Database::connect() {
       nullptr};
   {
     // libpq asks the resolver, and waits for it. Nothing is under way, so a signal may end the
-    // program there and then.
+    // program at once.
     const EndsAtOnce ends_at_once;
     connection_.reset(PQconnectStartParams(names, values, 1));
   }
@@ -347,7 +347,8 @@ Status Database::insert_lost(const Batch& batch, const std::optional<Gap>& gap) 
   return {};
 }
 
-// What the database refuses for its content goes where odd entries go, with the database's words.
+// Entries that the database refuses for their content go where odd entries go, with the database's
+// words.
 Result<Database::Stored> Database::store_one_by_one(const Batch& batch) {
   Stored stored;
   for (const Entry& entry : batch.entries) {

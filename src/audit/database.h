@@ -1,9 +1,9 @@
-// The database that the entries go to. Every statement has a deadline, and ends at once when the
+// The database that stores the entries. Every statement has a deadline, and ends at once when the
 // program is to end.
 //
-// Each entry is one row of nodebeat_audit, or, if it is none of the agents' or the database refuses
-// it for its content, of nodebeat_audit_odd. What was stored by a transaction whose COMMIT was not
-// answered is found again by its key.
+// Each entry is one row of nodebeat_audit. An entry that is not from an agent, or that the database
+// refuses for its content, is a row of nodebeat_audit_odd. Rows of a transaction whose COMMIT was
+// not answered are found again by their key.
 #pragma once
 
 #include <libpq-fe.h>
@@ -22,9 +22,9 @@
 
 namespace nb::audit {
 
-// What is wrong with a text for PQconnectdb(), in words; empty: nothing. It may hold no password.
+// The mistake in a text for PQconnectdb(), in words; empty: none. The text may hold no password.
 std::string conninfo_fault(const std::string& text);
-// "dbname=nodebeat host=db.local", without what is secret.
+// "dbname=nodebeat host=db.local", without secrets.
 std::string place_of_database(const Options& options);
 
 struct Lost {
@@ -36,9 +36,9 @@ class Database {
  public:
   Database(const Options& options, const Log& log, int stop_fd);
 
-  // Connects, looks whether it is fit, and makes the tables that are missing.
+  // Connects, checks the database, and makes the tables that are missing.
   Status open();
-  // Connects, and looks whether it is fit.
+  // Connects, and checks the database.
   Status connect();
   bool is_open() const { return open_; }
   void close();
@@ -81,7 +81,7 @@ class Database {
   Status look();
   Status make_tables();
   Status read_place();
-  // The error of the last run() concerns what the entry holds, not the database.
+  // The error of the last run() concerns the content of the entry, not the database.
   bool is_about_content() const;
 
   Result<uint64_t> insert(const std::vector<Entry>& entries);

@@ -1,5 +1,5 @@
 // How the program is asked to end: SIGTERM and SIGINT are blocked, and make a descriptor readable,
-// which every wait looks at.
+// which every wait watches.
 #pragma once
 
 #include "base/unique_fd.h"

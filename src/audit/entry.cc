@@ -43,7 +43,7 @@ bool is_timestamp(std::string_view text) {
   return true;
 }
 
-// What is wrong with a field, in words; empty: nothing is.
+// The mistake in a field, in words; empty: none.
 std::string fault_of(Column column, std::string& text, bool& is_null) {
   const std::string name(kNames[column]);
   const bool is_number =

@@ -1,8 +1,8 @@
 // Entries of the stream, made fit for the database. Pure.
 //
-// Any program that may write to Redis may have put anything into the stream. What is no entry as
-// the agents write it (PROTOCOL.md 3.6.8) is stored as it came, with the reason, in a table of its
-// own: it is not lost, and does not hold up what comes behind it.
+// Any program that may write to Redis may have put anything into the stream. An entry that does not
+// have the agents' form (PROTOCOL.md 3.6.8) is stored as it came, with the reason, in a table of
+// its own: it is not lost, and does not hold up the entries behind it.
 #pragma once
 
 #include <array>
@@ -42,10 +42,10 @@ struct Entry {
 struct OddEntry {
   std::string id;
   std::string bytes;   // its fields and values as a list in Redis' protocol
-  std::string reason;  // why it is none of the agents'
+  std::string reason;  // why it is not from an agent
 };
 
-// What one reading has brought.
+// The result of one read.
 struct Batch {
   std::vector<Entry> entries;
   std::vector<OddEntry> odd;

@@ -5,13 +5,13 @@ namespace {
 
 constexpr Place kBeginning = {{}, 0};
 
-// Where the group stands, before the reading.
+// The position of the group, before the read.
 Place where_it_stands(const Place& known, const StreamFacts& facts) {
-  // A stream that never had what was read before is another one: Redis lost its data, or somebody
-  // deleted the stream.
+  // A stream that never had the entries of earlier reads is another one: Redis lost its data, or
+  // somebody deleted the stream.
   const bool is_other = facts.last < known.id || known.count.value_or(0) > facts.added;
   const Place& from = is_other ? kBeginning : known;
-  // A group that was made anew begins at 0-0, and reads once more what has been read.
+  // A group that was made again begins at 0-0, and reads all entries once more.
   if (!(from.id < facts.delivered)) return from;
   return {facts.delivered,
           std::nullopt};  // another consumer has read on, or this one before it died
@@ -29,7 +29,7 @@ Progress look_for_gap(const Place& known, const StreamFacts& facts, uint64_t rea
     out.gap = Gap{before.id, facts.first, std::nullopt};
     if (before.count) out.gap->count = trimmed - *before.count;
   }
-  // What was read already is read once more by a group that was made anew: the place stays.
+  // A group that was made again reads known entries once more: the position stays.
   out.place = before;
   if (all) {
     out.place = {facts.last, facts.added};

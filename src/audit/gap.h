@@ -1,8 +1,8 @@
-// Whether entries left the stream before anybody read them: the stream is bounded. Pure.
+// Whether entries left the stream unread: the stream is bounded. Pure.
 //
-// Redis tells how many entries a stream ever had and how many it still has, so the first one's
-// number is known. Its own count of what a group has read is too small in Redis 7.0 if entries were
-// trimmed before the group read them: it only tells that at least so many were read.
+// Redis reports how many entries a stream ever had and how many it still has, so the first one's
+// number is known. Its own count of a group's reads is too small in Redis 7.0 if entries were
+// trimmed before the group read them: it is only a lower limit.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often the mover looks for dead consumers, as a part of the time after which one counts as
+// How often the mover searches for dead consumers, as a part of the time after which one counts as
 // dead.
 constexpr int kLooksATakeover = 4;
 
@@ -49,7 +49,7 @@ void Mover::run() {
   log_.say_left_out(true);
 }
 
-// The database first: what is read from the stream is to be stored.
+// The database first: entries that are read from the stream have to be stored.
 Status Mover::open() {
   if (!database_.is_open()) {
     if (Status opened = database_.open(); !opened) return opened;
@@ -71,7 +71,7 @@ Status Mover::step() {
                                        : Source::fresh;
   Result<Reading> reading = read(source);
   if (!reading) {
-    // What was read may have been handed out to this consumer all the same.
+    // The entries may have been delivered to this consumer all the same.
     has_pending_ = true;
     const bool was_too_large = stream_.was_too_large();
     stream_.close();

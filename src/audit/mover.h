@@ -1,8 +1,8 @@
 // Moves the entries of the stream into the database, for ever.
 //
 // An entry is acknowledged in Redis when the database has committed it. So whatever breaks, and
-// whenever this program dies, an entry is read once more, and found to be there by its key. What
-// another consumer of the group has left unacknowledged for a while is taken over.
+// whenever this program dies, an entry is read once more, and recognized by its key. Entries that
+// another consumer of the group has left unacknowledged for a while are taken over.
 #pragma once
 
 #include <optional>
@@ -47,11 +47,11 @@ class Mover {
   Database database_;
   Backoff backoff_;
   uint64_t count_;           // how many entries are read at once
-  bool has_pending_ = true;  // this consumer may have read what it has not stored
+  bool has_pending_ = true;  // this consumer may have read entries that it has not stored
   bool taking_over_ = false;
-  uint64_t taken_over_ = 0;  // entries, by the look that is under way
+  uint64_t taken_over_ = 0;  // entries, by the search that is under way
   MonoTime next_takeover_{};
-  // What was found out and is not stored yet.
+  // Gaps that are known and not stored yet.
   std::optional<Gap> gap_;
   std::optional<Place> place_;
   std::string said_;  // the trouble that was logged last; empty: all is well

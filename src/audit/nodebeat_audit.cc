@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
         return say("nodebeat-audit " NODEBEAT_VERSION "\n");
       case kHelpFlag:
         return say(kHelp);
-      default:  // getopt has said what is wrong
+      default:  // getopt has printed the reason
         std::fputs("nodebeat-audit: try 'nodebeat-audit --help'\n", stderr);
         return EX_USAGE;
     }

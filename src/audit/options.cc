@@ -135,7 +135,7 @@ class Draft {
   const std::string& folder_;
   LoadedOptions loaded_;
   std::vector<Mistake> mistakes_;
-  Place places_[std::size(kKeys)];  // where each key stands
+  Place places_[std::size(kKeys)];  // the place of each key
 };
 
 const Key* find(std::string_view section, std::string_view name) {

@@ -1,4 +1,5 @@
-// Options: what the file of nodebeat-audit says, checked. Passwords come from files of their own.
+// Options: the settings in the file of nodebeat-audit, checked. Passwords come from files of their
+// own.
 #pragma once
 
 #include <cstdint>

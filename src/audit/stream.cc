@@ -14,11 +14,11 @@ using redis_admin::Server;
 using Kind = Reply::Kind;
 namespace {
 
-// An entry of an agent has one text of a session, of 2 MiB at most. Whatever is larger is none of
-// an agent's, and not copied.
+// An entry of an agent has one text of a session, of 2 MiB at most. A larger entry is not from an
+// agent, and is not copied.
 constexpr redis_admin::ReplyLimits kLimits = {.bytes = 16 << 20, .items = 64 << 10};
 constexpr int64_t kMostBlockMs = 5000;
-// After a look at the stream that was too large, since a large entry is its first one.
+// After a read of the stream that was too large, since its first entry is a large one.
 constexpr std::chrono::minutes kWithoutFacts{1};
 
 const Reply* value_of(const Reply& map, std::string_view name) {
@@ -93,7 +93,7 @@ Error Stream::lost() const {
 Status Stream::open() {
   server_.set_deadline(Deadline(ms_of(options_.connect_timeout), stop_fd_));
   {
-    // The look-up of a name waits without a look at the signals, and nothing is under way.
+    // The look-up of a name waits without watching the signals, and nothing is under way.
     const EndsAtOnce ends_at_once;
     if (server_.open(options_.redis) != Server::Opened::open) return lost();
   }
@@ -149,7 +149,7 @@ Result<std::vector<Reply>> Stream::ask_at_once(const std::vector<Command>& comma
     server_.set_deadline(deadline());
     std::vector<Reply> replies = server_.call_all(all, Form::any);
     Reply& result = replies.back();
-    // The first error tells why; EXEC only says that there was one.
+    // The first error has the reason; EXEC only says that there was one.
     const Reply* error = nullptr;
     size_t at = 0;
     const auto look = [&](const Reply& reply, size_t index) {
@@ -226,7 +226,8 @@ Result<Reading> Stream::take_over(uint64_t count) {
   Result<Reply> reply = ask(command);
   if (!reply) return reply.error();
   Reading out;
-  // The next cursor, the entries, and the ids of what has been trimmed and is not pending any more.
+  // The next cursor, the entries, and the ids of entries that have been trimmed and are no longer
+  // pending.
   std::vector<Reply>& items = reply->items;
   if (items.size() != 3 || !wire::parse_stream_id(items[0].text)) return malformed(command);
   for (Reply& item : items[1].items) {
@@ -264,7 +265,7 @@ Status Stream::wait() {
   const Result<Reply> reply = ask(
       {"XREAD", "COUNT", "1", "BLOCK", std::to_string(ms), "STREAMS", options_.stream(), newest_},
       ms);
-  // What comes is too large to be read here: it is there.
+  // The answer is too large to be read here: so there is an entry.
   if (!reply && was_too_large()) return open();
   return reply ? Status() : Status(reply.error());
 }

@@ -22,7 +22,7 @@ inline constexpr char kGroup[] = "nodebeat-audit";
 struct Reading {
   Batch batch;
   std::optional<StreamFacts> facts;  // of new entries only, and not where they could not be had
-  bool all = false;                  // there are no more of this kind
+  bool all = false;                  // there are no more entries of this kind
 };
 
 class Stream {
@@ -32,7 +32,7 @@ class Stream {
 
   Status open();
   bool is_open() const { return open_; }
-  // After any error: what was asked may have been carried out.
+  // After any error: the command may have been carried out.
   void close() { open_ = false; }
   // True if the last reading failed because it was too large; fewer entries may be read.
   bool was_too_large() const { return server_.was_too_large(); }
@@ -41,7 +41,7 @@ class Stream {
   Result<Reading> read_pending(uint64_t count);
   // Entries that no consumer has read.
   Result<Reading> read_new(uint64_t count);
-  // Takes over what another consumer has read and not acknowledged for `takeover_after`.
+  // Takes over entries that another consumer has read and not acknowledged for `takeover_after`.
   Result<Reading> take_over(uint64_t count);
   // The id of the oldest entry that this consumer has read and not acknowledged; empty: there is
   // none.
@@ -50,7 +50,7 @@ class Stream {
   // Returns when there may be new entries, or after a few seconds.
   Status wait();
 
-  // The commands that the program runs, for a look at the rights of its user.
+  // The commands of the program, for a check of its user's rights.
   static std::vector<redis_admin::Server::Command> commands(const Options& options);
 
  private:
@@ -75,10 +75,10 @@ class Stream {
   MonoTime without_facts_until_{};
 };
 
-// What Redis answers to XINFO STREAM key FULL, of our group. Nothing if it is none, or is not of
-// Redis 7.0 or later. Pure.
+// Redis' answer to XINFO STREAM key FULL, for our group. Nothing if it is another reply, or not
+// from Redis 7.0 or later. Pure.
 std::optional<StreamFacts> stream_facts(const redis_admin::Reply& reply);
-// What Redis answers to XREADGROUP, added to `batch`. False if it is none. Pure.
+// Redis' answer to XREADGROUP, added to `batch`. False if it is another reply. Pure.
 bool add_answer(Batch& batch, redis_admin::Reply&& reply);
 
 }  // namespace nb::audit

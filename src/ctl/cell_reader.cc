@@ -19,7 +19,7 @@ namespace nb::ctl {
 namespace {
 
 constexpr size_t kPageBytes = 1024 * 1024;
-// A watch that did not change for so long is nobody's any more (PROTOCOL.md, 4.10.2).
+// No agent holds a watch any more that did not change for this long (PROTOCOL.md, 4.10.2).
 constexpr Duration kWatchAlive = std::chrono::seconds(5);
 constexpr std::string_view kProgressPrefix = "stroke:progress:";
 
@@ -30,7 +30,7 @@ redis::LinkOptions way_to(const config::RedisAddress& address, const std::string
   options.greeting.user = address.user;
   options.greeting.password = address.password;
   options.greeting.client_name = "nodebeatctl";
-  // A person looks on.
+  // A person waits for the result.
   options.backoff.cap = std::chrono::seconds(1);
   options.backoff.base = std::min(options.backoff.base, options.backoff.cap);
   return options;
@@ -144,7 +144,7 @@ Answer CellReader::open() {
   return {};
 }
 
-// Somebody watches the cell if the words of the watch change: each renewal counts on.
+// An agent watches the cell if the words of the watch change: each renewal counts on.
 void CellReader::look_at_watch(int64_t timeout_ms) {
   const Asked asked = ask_for_watch(timeout_ms);
   const MonoTime now = clock_.now();
@@ -197,7 +197,7 @@ std::string CellReader::stats() const {
 }
 
 Answer CellReader::list(const std::string& prefix, const std::string& cursor, int64_t timeout_ms) {
-  // What is asked for here holds no characters of patterns.
+  // The keys that are asked for here hold no characters of patterns.
   const std::string pattern = prefix + '*';
   const std::string_view command[] = {
       "SCAN", cursor.empty() ? "0" : std::string_view(cursor), "MATCH", pattern, "COUNT", "1000"};

@@ -1,6 +1,6 @@
-// CellReader: the cell as Redis tells of it, without an agent: for a laptop with the password of
-// the user `viewer`. It only reads. What it says of nodes is made by the rooms that the agent has
-// for it (fleet/, redis/), in this process: so both judge by the same leases, marks and healths.
+// CellReader: the cell as Redis shows it, without an agent: for a laptop with the password of the
+// user `viewer`. It only reads. The agent's own rooms (fleet/, redis/) judge the nodes, in this
+// process: so both judge by the same leases, marks and healths.
 #pragma once
 
 #include <optional>
@@ -33,12 +33,12 @@ class CellReader final : public Source {
 
   // Returns kOk, or kAway with the reason.
   Answer open() override;
-  // system.status, agent.stats and client.hello as far as there is something to say without an
-  // agent; state.list, and state.get of progress.
+  // system.status, agent.stats and client.hello as far as they are possible without an agent;
+  // state.list, and state.get of progress.
   Answer call(const std::string& method, const std::string& params = {},
               int64_t timeout_ms = 0) override;
   Answer subscribe(const std::string& channel) override;
-  // The connections are made again by themselves, and the answers tell how they are.
+  // The connections are made again by themselves, and the answers contain their state.
   bool connected() const override { return true; }
   uint64_t connects() const override { return 1; }
   void wait(std::span<pollfd> more, int timeout_ms) override;
@@ -55,7 +55,7 @@ class CellReader final : public Source {
   };
   Asked ask(std::span<const std::string_view> command, int64_t timeout_ms);
   Asked ask_for_watch(int64_t timeout_ms);
-  // What was not answered, or not as it should be.
+  // The fault of a missing or malformed answer.
   Answer fault(const Asked& asked) const;
   // Words about this server.
   Answer failure(ExitCode code, const std::string& words) const;

@@ -61,7 +61,7 @@ bool read_all(int fd, std::string& out) {
   return false;
 }
 
-// The name of the user who asks; its number where it has none.
+// The name of the calling user; the number if there is no name.
 std::string user_name() {
   const passwd* entry = ::getpwuid(::geteuid());
   return entry != nullptr ? entry->pw_name : std::to_string(::geteuid());

@@ -8,7 +8,7 @@
 
 namespace nb::ctl {
 
-// The file of the agent that listens at `socket`, as far as its name tells; empty: it has none.
+// The file of the agent that listens at `socket`, as far as its name shows it; empty: it has none.
 std::string usual_config(std::string_view socket);
 
 // Checks as this user. If `file` is empty, the defaults hold.

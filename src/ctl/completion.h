@@ -1,5 +1,5 @@
 // Shell completion. The scripts of the shells only run `nodebeatctl __complete WORD...`, so they
-// always offer what the program takes.
+// always offer the words that the program accepts.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct Choice {
 // The script for "bash", "zsh" or "fish", as it is installed.
 std::string_view completion_script(std::string_view shell);
 
-// What may stand as operand number `index` of `command`. The agent at `socket` is asked for keys,
+// The choices for operand number `index` of `command`. The agent at `socket` is asked for keys,
 // with a short timeout; without an agent there are none.
 std::vector<Choice> operand_choices(const std::string& command, size_t index,
                                     const std::string& begun, const std::string& socket);

@@ -17,7 +17,7 @@ using namespace terminal;
 struct Context : Output {
   std::string socket;
   int64_t timeout_ms = 3000;
-  // Where a person looks without an agent: the Redis that is read.
+  // Without an agent: the Redis that is read.
   std::optional<config::RedisAddress> redis;
   std::string redis_prefix;  // of the cell that is looked at there
 

@@ -15,7 +15,7 @@ std::string stored_health(AgentLink& link, const std::string& node) {
   const Answer answer =
       link.call("state.get", ObjectText().text("key", "node:health:" + node).str());
   if (!answer.ok()) return {};
-  // A health that waits in the agent itself tells nothing about other agents.
+  // A health that waits in the agent itself shows nothing about other agents.
   const JsonDocument document(answer.text);
   return document["source"].text() == "agent"
              ? std::string()
@@ -59,8 +59,8 @@ void look_at_agent(AgentLink& link, Findings& findings) {
   add(findings, client_findings(root));
 }
 
-// The agent tells what it reads itself. An agent that is away, or too old to tell, is no witness:
-// then nodebeatd looks with the eyes of the caller, and says so. So does a file that was named.
+// The agent reports what it reads itself. If an agent is away, or too old to report it, nodebeatd
+// reads with the rights of the caller, and says so. The same holds for a file that was named.
 Findings look_at_config(AgentLink* link, const Context& context, const std::string& file) {
   if (link != nullptr && file.empty()) {
     const Answer config = link->call("agent.config");

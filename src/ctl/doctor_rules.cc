@@ -15,7 +15,7 @@ constexpr double kSlowStore = 500'000;       // us
 constexpr int64_t kLongAgo = 3'600'000'000;  // us; an outage that was over so long ago is history
 constexpr char kCorrect[] = "correct it, then systemctl reload nodebeat";
 
-// What a start of the agent says, and starts all the same.
+// A warning at a start of the agent, which starts all the same.
 Finding config_warning(std::string words) {
   const bool open = words.find("may be read by") != words.npos;
   return open ? problem("configuration", std::move(words),
@@ -25,8 +25,8 @@ Finding config_warning(std::string words) {
               : warning("configuration", std::move(words), kCorrect);
 }
 
-// Events that were never stored: those that had waited too long, and those that had no room. What
-// an outage has cost that is over is told in its own words.
+// Events that were never stored: those that had waited too long, and those that had no room. Losses
+// of an outage that is over have a message of their own.
 void dropped_findings(Json stats, int64_t now, Findings& out) {
   const Json outbox = stats["outbox"];
   const double all = outbox["dropped"].number_or(0);
@@ -124,7 +124,7 @@ Findings config_findings(Json config) {
 Findings socket_findings(const SocketLook& look) {
   const char* name = "socket";
   if (look.state != SocketState::listening) {
-    // The sentence tells both, as everywhere: what is wrong, and after the colon what to do.
+    // The sentence has both parts, as everywhere: the fault, and after the colon what to do.
     return {problem(name, words(look), {})};
   }
   const std::string text = format("%s, owner %s, group %s, mode %04o", printable(look.path).c_str(),

@@ -1,4 +1,4 @@
-// The rules of doctor: they make findings of what was seen. Pure: no rule asks anything itself.
+// The rules of doctor: they make findings of observations. Pure: no rule asks anything itself.
 #pragma once
 
 #include <string>
@@ -13,13 +13,13 @@ namespace nb::ctl {
 
 using namespace terminal;
 
-// The outcome of `nodebeatd --check-config`, as the user who asks sees the files.
+// The outcome of `nodebeatd --check-config`, with the rights of the calling user.
 struct ConfigCheck {
   bool found = false;    // there is a nodebeatd that can check
   bool readable = true;  // this user may read the file
   int exit = 0;          // -1: nodebeatd did not end by itself
   std::string file;      // empty: the defaults hold
-  std::string user;      // the one who asks
+  std::string user;      // the calling user
   std::vector<std::string> lines;
 };
 
@@ -36,11 +36,11 @@ Findings outbox_findings(Json stats, int64_t now);
 Findings probe_findings(Json stats);
 Findings client_findings(Json stats);
 
-// What redis.inspect tells of the server.
+// The server's facts in redis.inspect.
 redis_admin::ServerFacts facts_of(Json inspect);
 
-// `stats` tells what the agent has seen itself. `stored` is this node's health as Redis has it,
-// read once or more often: the other agent may beat too rarely for `stats`.
+// `stats` has the agent's own observations. `stored` is this node's health as Redis has it, read
+// once or more often: the other agent may beat too rarely for `stats`.
 Findings name_findings(Json stats, const std::vector<Json>& stored);
 
 }  // namespace nb::ctl

@@ -19,7 +19,7 @@ namespace nb::ctl {
 namespace {
 
 constexpr size_t kMostBytes = 2 * 1024 * 1024;
-// What a shell runs where no variable names an editor.
+// The command of the shell if no variable names an editor.
 constexpr char kAnyEditor[] =
     "for e in editor nano vi; do command -v \"$e\" >/dev/null && exec \"$e\" "
     "\"$1\"; "

@@ -40,7 +40,7 @@ std::string event_words(std::string_view json) {
   if (const auto node = event["node_id"].text(); !node.empty()) {
     out += (out.empty() ? "" : " ") + printable(node);
   }
-  // A message of the bus says all in its `data`.
+  // A message of the bus has everything in its `data`.
   const bool bus = event["timestamp"].number() && event["data"].is_object();
   std::string scratch;
   for (const json::Member& member : json::View::of(json).members()) {

@@ -12,8 +12,7 @@ namespace {
 
 using State = FleetNode::State;
 
-// What the agent makes of all that it knows of the node. An agent of an earlier version tells the
-// health only.
+// The agent's verdict about the node. An agent of an earlier version sends the health only.
 void read_standing(Json standing, FleetNode& node) {
   const std::string_view text = standing["state"].text();
   node.since = standing["since"].timestamp_us();
@@ -152,7 +151,7 @@ Fleet read_fleet(Json status, int64_t now) {
 
 namespace {
 
-// What a table shows beside name, state and last beat.
+// The columns of a table besides name, state and last beat.
 struct Columns {
   size_t cells = 0;  // of the bars; 0: figures only
   bool temperature = true, disk = true, mcp = true, beat = true, load = true, programs = true;

@@ -27,15 +27,15 @@ struct FleetNode {
   bool mcp_known = false;
   bool mcp_running = false;
   std::optional<int64_t> mcp_port;
-  std::string pose;  // the robot's, if it has been heard of
+  std::string pose;  // the robot's, if it is known
   unsigned probes = 0;
   std::vector<std::string> probes_down, probes_unknown;
   std::string rival;  // the instance of another agent with this node's name
-  // All that its health says: a label and words, for the node's own page.
+  // The whole health: a label and words, for the node's own page.
   std::vector<std::pair<std::string, std::string>> details;
 };
 
-// What needs a person comes first: down, suspect, unknown, not seen yet, up.
+// Nodes with problems come first: down, suspect, unknown, not seen yet, up.
 int rank(const FleetNode& node);
 // "up", "down since 14:03:07 (lease not renewed)"
 Cell state_cell(const FleetNode& node, int64_t now);

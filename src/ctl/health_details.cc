@@ -9,7 +9,7 @@ namespace nb::ctl {
 using namespace terminal;
 namespace {
 
-// The page says these in its own words.
+// The page shows these in other places.
 constexpr std::string_view kSaidElsewhere[] = {"timestamp",    "node_id", "last_heartbeat",
                                                "is_reachable", "reason",  "name_conflict"};
 
@@ -42,7 +42,7 @@ std::string number_words(std::string_view name, double value) {
   return format("%.10g", value) + std::string(unit != nullptr ? unit->words : "");
 }
 
-// One line; empty if there is nothing to say.
+// One line; empty if there is no value.
 std::string words_of(Json value) {
   if (const auto number = value.number()) return number_words(value.name(), *number);
   if (const auto flag = value.boolean()) return *flag ? "yes" : "no";

@@ -1,4 +1,4 @@
-// A node's health in words, member by member, for people: whatever an agent of any version says.
+// A node's health in words, member by member, for people: the health of an agent of any version.
 #pragma once
 
 #include <string>

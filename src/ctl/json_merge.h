@@ -9,7 +9,7 @@
 
 namespace nb::ctl {
 
-// A member that was changed, with its values as JSON; an empty one: it is not there.
+// A member that was changed, with its values as JSON; an empty value: the member is absent.
 struct MemberChange {
   std::string path;  // "joints.speed"
   std::string base, mine, theirs;
@@ -24,8 +24,9 @@ struct Merge {
 
 enum class Prefer : uint8_t { mine, theirs };
 
-// All three are valid JSON objects. Objects within are united as well; lists and scalars are
-// changed as a whole. The order is mine, with what they have added at the end of its object.
+// All three are valid JSON objects. Objects inside are united as well; lists and scalars are
+// changed as a whole. The order is that of `mine`, with the additions of `theirs` at the end of
+// their object.
 Merge merge(std::string_view base, std::string_view mine, std::string_view theirs,
             Prefer prefer = Prefer::mine);
 

@@ -9,10 +9,10 @@ namespace {
 
 struct Row {
   std::string_view cause, advice;
-  bool ping = false;  // the advice also tells how to ask the server oneself
+  bool ping = false;  // the advice also says how to ask the server directly
 };
 
-// The names are those of redis/trouble.cc. The agent itself reports what they mean.
+// The names are those of redis/trouble.cc. The agent itself reports their meaning.
 constexpr Row kAdvice[] = {
     {"unresolved",
      "correct the host in [redis] url, or see why the name is not known: getent hosts"},

@@ -248,7 +248,7 @@ ExitCode run_nodes(const Context& context) {
   const Answer answer = whole_status(*source);
   if (!answer.ok()) return complain(answer);
   if (context.json) return say_json(answer.text);
-  // The hello tells which of the nodes is this one, and costs less than the statistics.
+  // The hello names this node, and costs less than the statistics.
   const Answer hello = source->call("client.hello", R"({"name":"nodebeatctl"})");
   const JsonDocument self(hello.ok() ? hello.text : "null");
   const JsonDocument document(answer.text);

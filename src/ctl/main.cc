@@ -57,7 +57,7 @@ struct Commands {
   McpServer mcp;
   unsigned long count = 0;
   bool once = false;
-  redis_admin::AddressOptions redis;  // where a person looks without an agent
+  redis_admin::AddressOptions redis;  // the Redis that is read without an agent
 };
 
 CLI::Option* json_key(CLI::App* app, std::string& to) {

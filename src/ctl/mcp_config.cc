@@ -23,7 +23,7 @@ std::string list(const std::vector<std::string>& words, size_t from) {
   return '[' + out + ']';
 }
 
-// What stands for the token: the token itself belongs into no terminal.
+// A placeholder: the token itself must not appear on a terminal.
 constexpr char kBearer[] = "Bearer TOKEN";
 
 // A service, as most clients have it.

@@ -1,4 +1,4 @@
-// What to paste into MCP clients, so that they start nodebeat-gate, or use one that runs. Pure.
+// The configuration of MCP clients, so that they start nodebeat-gate, or use a running one. Pure.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ struct McpServer {
 // The command that a client has to start.
 std::vector<std::string> mcp_command(const McpServer& server);
 
-// What is wrong with the address of a service; empty: nothing.
+// The mistake in the address of a service; empty: none.
 std::string fault_in_url(const McpServer& server);
 
 // {"mcpServers":{"nodebeat":{"command":…,"args":[…]}}}, or {…{"type":"http","url":…}}

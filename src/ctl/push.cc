@@ -62,7 +62,7 @@ std::string with_stored(const std::string& params, int64_t timeout_ms) {
   return params.substr(0, params.size() - 1) + ',' + ack;
 }
 
-// Counts what became of the lines.
+// Counts the results of the lines.
 class Pusher {
  public:
   Pusher(const Context& context, const PushOptions& options, AgentLink& link)

@@ -15,7 +15,7 @@ namespace {
 
 // To the alternate screen, without cursor and without wrapping at the right edge; and back.
 constexpr char kEnter[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
-// A terminal that knows this shows the picture when it is whole; others leave it out.
+// A terminal that knows this shows the picture when it is complete; others ignore it.
 constexpr char kBeginPicture[] = "\033[?2026h";
 constexpr char kEndPicture[] = "\033[?2026l";
 constexpr char kLeave[] = "\033[?7h\033[?25h\033[?1049l";
@@ -73,9 +73,9 @@ bool Screen::measure() {
 }
 
 bool Screen::draw(const std::vector<std::string>& lines) {
-  // Every line clears its own rest, and the last line the rest of the screen, so that nothing is
-  // blank between two pictures. After a full line the cursor still stands on its last character,
-  // which clearing would erase: there is no rest.
+  // Every line clears the rest of its row, and the last line the rest of the screen, so that
+  // nothing is blank between two pictures. After a full row the cursor is still on its last
+  // character, which clearing would erase: so there is no rest.
   std::string frame = std::string(kBeginPicture) + "\033[H";
   for (size_t i = 0; i < lines.size(); ++i) {
     if (i > 0) frame += "\r\n";

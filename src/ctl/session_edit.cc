@@ -38,7 +38,7 @@ void tell(const std::string& words) {
   (void)complain(kOk, words);
 }
 
-// The first letter that is typed after a question; 'q' if there is no more to read.
+// The first typed letter after a question; 'q' at the end of the input.
 char ask(const char* question) {
   std::fflush(stdout);
   std::fprintf(stderr, "%s ", question);
@@ -65,7 +65,7 @@ class Edit {
     return link_.call(method, params.str(), context_.timeout_ms + kMargin);
   }
   Read read();
-  // What was typed, once it is an object; nothing: it was given up.
+  // The typed text, once it is an object; nothing: the person has given up.
   std::optional<std::string> typed();
   Answer write();
   ExitCode unite();
@@ -78,8 +78,8 @@ class Edit {
   const SessionOptions& options_;
   AgentLink link_;
   EditedText file_;
-  Read base_;         // what the text was made of
-  std::string mine_;  // what was typed
+  Read base_;         // the state from which the text was made
+  std::string mine_;  // the typed text
   bool missing_ = false;
 };
 
@@ -89,7 +89,7 @@ Read Edit::read() {
   out.answer = call("session.get", params);
   if (!out.answer.ok()) return out;
   const json::View answer = json::View::of(out.answer.text);
-  // What could steer a terminal becomes an escape, of the same meaning.
+  // Characters that could steer a terminal become escapes with the same meaning.
   out.state = without_members(json_printable(answer["state"].raw()),
                               {"session_id", "version", "created_at", "updated_at"});
   out.version = answer["version"].integer().value_or(0);
@@ -140,7 +140,7 @@ void Edit::show(const Merge& merged) const {
   }
 }
 
-// After a conflict: makes `mine_` one with what stands there now, to be written again. kOk: go on.
+// After a conflict: unites `mine_` with the present state, to be written again. kOk: go on.
 ExitCode Edit::unite() {
   Read now = read();
   if (now.answer.not_found()) {

@@ -1,4 +1,4 @@
-// Tests what is at the socket's path, and tells in words why no agent can be reached there.
+// Tests what is at the socket's path, and says in words why no agent can be reached there.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ enum class SocketState : uint8_t {
   not_permitted,  // the mode of the file, or of a folder above it, does not allow it
   no_socket,      // something else is there
   dead,           // no process listens at that socket
-  overrun,        // a process listens, but takes no more connections
+  overrun,        // a process listens, but accepts no more connections
   too_long,       // no socket can have such a long path
   other,          // see `error`
 };
@@ -29,7 +29,7 @@ struct SocketLook {
 
 SocketLook look_at_socket(const std::string& path);
 
-// Why the agent cannot be reached, as one sentence that tells what to do. Not for `listening`.
+// Why the agent cannot be reached, as one sentence that says what to do. Not for `listening`.
 std::string words(const SocketLook& look);
 
 }  // namespace nb::ctl

@@ -1,5 +1,5 @@
-// Source: where a command has what it shows of the cell: the agent of this computer (AgentLink), or
-// Redis itself where there is no agent (CellReader). Both give the answers of PROTOCOL.md.
+// Source: where a command gets its data about the cell: the agent of this computer (AgentLink), or
+// Redis itself without an agent (CellReader). Both give the answers of PROTOCOL.md.
 #pragma once
 
 #include <poll.h>
@@ -33,7 +33,7 @@ struct Event {
   std::string_view json;
   bool remote = false;
   bool text = false;   // the message was no JSON; `json` is a JSON string
-  bool gap = false;    // messages may have been missed; `json` tells from when to when, or how many
+  bool gap = false;    // messages may have been missed; `json` has the time range, or their number
   bool state = false;  // of a state.watch: `channel` is the notification, `json` its params
   bool omitted = false;  // the message was too long for a line; `json` is its size in bytes
 };
@@ -42,7 +42,7 @@ struct Event {
 enum class Presence : uint8_t {
   there,
   away,   // there is no connection; the client tries to connect
-  silent  // connected, but the agent answers nothing: it is stopped or hangs
+  silent  // connected, but the agent does not answer: it is stopped or hangs
 };
 // "the agent is back", "the agent has gone away; ...".
 const char* words(Presence presence);
@@ -53,7 +53,7 @@ class Source {
 
   virtual ~Source() = default;
 
-  // Connects, and tests whether somebody answers, so that its absence is reported at once and in
+  // Connects, and tests whether an agent answers, so that its absence is reported at once and in
   // detail.
   virtual Answer open() = 0;
   // `params` is a JSON object or empty. If `timeout_ms` is 0, the timeout of the command holds.
@@ -63,12 +63,12 @@ class Source {
   virtual Answer subscribe(const std::string& channel) = 0;
 
   virtual bool connected() const = 0;
-  // How often the connection was made: what was asked of an earlier one is void.
+  // How often the connection was made: questions over an earlier connection are void.
   virtual uint64_t connects() const = 0;
 
-  // Waits for what comes, for `more` (at most 4 descriptors of the caller; their revents are set),
-  // or until `timeout_ms` have passed (-1: without a limit). Delivers messages, and connects again
-  // if the connection was lost.
+  // Waits for messages, for `more` (at most 4 descriptors of the caller; their revents are set), or
+  // until `timeout_ms` have passed (-1: without a limit). Delivers messages, and connects again if
+  // the connection was lost.
   virtual void wait(std::span<pollfd> more, int timeout_ms) = 0;
 };
 

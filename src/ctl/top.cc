@@ -163,7 +163,7 @@ class Follower {
   const bool prints_;
   std::unique_ptr<Source> link_;
   TopModel model_;
-  std::map<std::string, FleetNode::State> states_;  // as they were told last
+  std::map<std::string, FleetNode::State> states_;  // as they were last reported
   Presence presence_ = Presence::there;
   int unanswered_ = 0;  // refreshes in a row that got no answer
   bool changed_ = false;
@@ -216,7 +216,7 @@ ExitCode full_screen(const Context& context, Follower& follower) {
     }
     std::array<pollfd, 2> fds{pollfd{screen.signal_fd(), POLLIN, 0}, pollfd{keys, POLLIN, 0}};
     follower.link().wait(fds, static_cast<int>(wait));
-    // What a person has done is seen at once.
+    // Every action of the person is shown at once.
     bool changed = false;
     if (leaves(screen, view, fds, changed)) return kOk;
     if (changed && !draw()) return output_fault(errno);

@@ -16,7 +16,7 @@ using Kind = Key::Kind;
 
 constexpr long kFar = std::numeric_limits<int>::max();
 constexpr const char* kOrderNames[] = {"state", "name", "CPU", "memory", "last beat"};
-constexpr size_t kRowsForHints = 8;  // with fewer the last row is needed for better things
+constexpr size_t kRowsForHints = 8;  // with fewer rows the last row is needed for data
 constexpr size_t kRowsForMoreEvents = 20;
 
 constexpr struct {
@@ -158,8 +158,8 @@ std::vector<const FleetNode*> TopScreen::chosen(const Fleet& fleet) const {
       out.push_back(&node);
     }
   }
-  // What is most is first, as with state what is worst is first. Of a node that is not up, figures
-  // say nothing.
+  // The largest is first, as the worst state is first. For a node that is not up, figures mean
+  // nothing.
   const auto weight = [this](const FleetNode& node) -> double {
     const auto figure = [&](const std::optional<double>& value) {
       return node.up ? -value.value_or(-1) : 2;
@@ -187,7 +187,7 @@ std::vector<const FleetNode*> TopScreen::chosen(const Fleet& fleet) const {
   return out;
 }
 
-// Finds the selected node in the list, and moves the selection as it is wanted.
+// Finds the selected node in the list, and moves the selection as requested.
 void TopScreen::settle(const std::vector<const FleetNode*>& nodes) {
   const long wanted = std::exchange(wanted_, 0);
   if (nodes.empty()) return selected_.clear();
@@ -273,7 +273,7 @@ TopScreen::Lines TopScreen::cell_lines(const Style& style, size_t rows, int64_t 
   }
   Lines out = {style.paint(Colour::dim, about)};
   append(out, table);
-  // What the nodes have left over is for the others.
+  // The rows that the nodes leave are for the other parts.
   size_t left = rows - std::min(rows, out.size());
   const size_t parts_room = left - std::min(left, for_events);
   if (parts.size() > parts_room) parts.resize(parts_room);
@@ -333,7 +333,7 @@ TopScreen::Lines TopScreen::help_lines(const Style& style) const {
   return table.lines(style);
 }
 
-// The part of a page that is shown, with a line before it that says which part.
+// The visible part of a page, with a line before it that says which part it is.
 TopScreen::Lines TopScreen::scrolled(Lines all, size_t room) {
   const size_t rows = room - std::min<size_t>(room, 1);
   const size_t most = all.size() - std::min(all.size(), rows);

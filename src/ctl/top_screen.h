@@ -1,5 +1,5 @@
-// What `top` shows on a whole screen, and what its keys do: the list of nodes, one node's own page,
-// and the help. Pure: the model knows the cell, and this knows what the person wants to see of it.
+// The whole screen of `top`, and its keys: the list of nodes, one node's own page, and the help.
+// Pure: the model knows the cell, and this class knows what the person wants to see.
 #pragma once
 
 #include <cstdint>

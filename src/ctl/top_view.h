@@ -1,5 +1,5 @@
-// What `top` knows: a model that events and answers change, and the parts of a picture that are
-// made of it (ctl/top_screen.h puts them together). Pure: no terminal, no agent.
+// The data of `top`: a model that events and answers change, and the parts of a picture that are
+// made from it (ctl/top_screen.h puts them together). Pure: no terminal, no agent.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct RunningStroke {
   bool paused = false;
 };
 
-// A client that has said how often it pushes.
+// A client with a deadline.
 struct ClientDeadline {
   std::string client;
   int64_t deadline_ms = 0, missed = 0, longest_gap_ms = 0;

@@ -100,8 +100,8 @@ Presence look(Source& link, Watcher& watcher, Presence before, int64_t patience)
   return link.connected() ? Presence::there : Presence::away;
 }
 
-// `begin` asks for what is to be printed. What the library does not ask for by itself after the
-// connection was lost is asked for `again`.
+// `begin` requests the data to print. After a lost connection, `again` requests what the library
+// does not restore by itself.
 template <class Begin>
 ExitCode follow(const Context& context, unsigned long count, bool again, Begin begin) {
   Watcher watcher{context, count, count > 0};

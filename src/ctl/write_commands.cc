@@ -42,7 +42,7 @@ ExitCode finish(const Context& context, const Answer& answer, std::string_view w
   return refused.empty() ? said : complain(kRefusedByRedis, refused);
 }
 
-// Reads standard input into `out`. Returns what went wrong, in words; empty: nothing.
+// Reads standard input into `out`. Returns the fault, in words; empty: none.
 std::string read_stdin(std::string& out) {
   constexpr size_t kMost = rpc::kMostLineBytes;  // no agent takes more
   char buffer[16384];

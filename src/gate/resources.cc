@@ -305,8 +305,8 @@ class Complete final : public Steps {
 
 // --- watching
 
-// Follows those of the cell's messages that concern a resource. Where no message tells of a change,
-// the resource is read from time to time.
+// Follows the cell's messages that concern a resource. A resource whose changes are not published
+// is read from time to time.
 class Watch final : public mcp::Work {
  public:
   static constexpr Duration kLook = 2s;
@@ -358,10 +358,10 @@ class Watch final : public mcp::Work {
     if (event.is_gap || concerns(event)) on_change_();
   }
   void on_presence(bool) { on_change_(); }
-  // What has changed since the client asked, and before the agent listened, is not known.
+  // Changes between the client's request and the agent's subscription are not known.
   void on_subscribed(const CallFailure*) { on_change_(); }
 
-  // A health is written at each beat, and nothing tells of it.
+  // A health is written at each beat, and no message reports it.
   void look() {
     std::string params;
     add_text(params, "node", name_.name);
@@ -407,7 +407,7 @@ ResourceName parse_resource(std::string_view uri) {
     if (!uri.starts_with(begin)) continue;
     std::string name = decoded(uri.substr(begin.size()));
     if (name.empty() || name.size() > 250 || !is_valid_utf8(name)) break;
-    // No node has another name, and the agent would refuse to look.
+    // No node has another name, and the agent would refuse the call.
     if (kind != Kind::session && !is_name(name)) break;
     if (has_control(name)) break;
     return {kind, std::move(name)};

@@ -1,5 +1,5 @@
-// The resources state://…: what they say, what completes their names, and what tells of their
-// changes.
+// The resources state://…: their contents, the completion of their names, and the events that
+// report their changes.
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@ namespace nb::gate {
 std::span<const mcp::Resource> resources();
 std::span<const mcp::Resource> resource_templates();
 
-// What a URI names.
+// The target of a URI.
 struct ResourceName {
   enum class Kind : uint8_t { none, status, progress, health, robot, session, events };
   Kind kind = Kind::none;

@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kFresh = 1s;
-// Prometheus waits 10 s if nothing else is said. A page of the cell takes 3 s at most.
+// Prometheus waits 10 s by default. A page of the cell takes 3 s at most.
 constexpr Duration kMostForPages = 5s;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Scrape: /metrics. It asks the agent for all that there is to tell, once for everybody who asks at
-// the same time, and at most once a second.
+// Scrape: /metrics. It asks the agent for all figures, once for all requests at the same time, and
+// at most once a second.
 #pragma once
 
 #include <string>

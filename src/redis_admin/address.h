@@ -1,4 +1,4 @@
-// Where a Redis is that a person names on the command line, and with whose password it is asked.
+// The Redis that a person names on the command line, and the password for it.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct AddressOptions {
 
 // The server that the options name, or else the environment ($NODEBEAT_REDIS_URL,
 // $NODEBEAT_REDIS_PASSWORD_FILE, $NODEBEAT_REDIS_PASSWORD), in `address`. A password in `url` is
-// refused. Where there is a password and nobody is named, it is that of `usual_user`, unless that
-// is empty. The exit code is kOk, or the reason was reported.
+// refused. If there is a password and no user is named, it is that of `usual_user`, unless that is
+// empty. The exit code is kOk, or the reason was reported.
 terminal::ExitCode find_address(const AddressOptions& options, config::RedisAddress& address,
                                 const std::string& usual_user = {});
 

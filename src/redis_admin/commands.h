@@ -20,13 +20,13 @@ struct SetupOptions {
   std::optional<long long> port;
   bool no_watch = false;  // the nodes whose lines are written may not watch the cell
   bool force = false;
-  bool adopt = false;  // take over files of other users, and users who may administer
+  bool adopt = false;  // accept files of other users, and users who may administer
 };
 terminal::ExitCode run_setup(const SetupOptions& options, const terminal::Output& output);
 
 struct CheckOptions {
   std::string url, user, password_file;
-  std::vector<std::string> nodes;  // whose users are checked; empty: all, or the own one
+  std::vector<std::string> nodes;  // their users are checked; empty: all, or the own one
   std::string prefix;              // of the cell whose nodes and streams are checked
   int64_t timeout_ms = 3000;       // for all questions together
 };

@@ -45,7 +45,7 @@ Permission permission_of(const Need& need, const std::string& words) {
           .optional = need.optional};
 }
 
-// Adds to `to` those commands whose reply `counts`. Stops at the first reply that tells nothing;
+// Adds to `to` those commands whose reply `counts`. Stops at the first reply that is no verdict;
 // its `reason` is then in `unknown`.
 template <class Reason, class Counts>
 void note(const std::vector<Need>& needs, const std::vector<Reply>& replies, Reason&& reason,
@@ -192,7 +192,7 @@ UserLook Looker::by_dry_run(const std::string& user) {
   return look;
 }
 
-// The way without ACL DRYRUN: in a transaction the server tells of each command whether it may be
+// The way without ACL DRYRUN: in a transaction the server says for each command whether it may be
 // queued. The transaction never ends, so nothing is carried out.
 UserLook Looker::by_queueing(Server& other, const std::string& user) {
   const std::string_view prefix = prefix_.empty() ? prefix_of_user(user) : prefix_;
@@ -275,7 +275,7 @@ ServerLook Looker::look() {
   look_without_password(look);
   look_at_users(look);
   look_at_streams(look);
-  // The server was opened before, so this only tells why the connection ended.
+  // The server was opened before, so this is only the reason why the connection ended.
   look.lost = server_.fault();
   note_stranger(server_);
   look.stranger = stranger_;

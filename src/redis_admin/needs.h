@@ -1,5 +1,5 @@
-// What an agent does in Redis, command by command. The list comes from the agent's sources, and
-// from MONITOR over the integration suite. config/redis/users.acl allows this and nothing else.
+// The commands of an agent in Redis, one by one. The list comes from the agent's sources, and from
+// MONITOR over the integration suite. config/redis/users.acl allows these and nothing else.
 #pragma once
 
 #include <string>

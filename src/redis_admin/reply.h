@@ -1,4 +1,4 @@
-// Reads the replies of a server that may be anybody, within limits. Pure.
+// Reads the replies of a server that is not trusted, within limits. Pure.
 #pragma once
 
 #include <cstddef>

@@ -217,7 +217,8 @@ void keyspace(const ServerLook& look, Findings& out) {
   if (!look.info.empty()) out.push_back(fine("keys", text.empty() ? "none" : printable(text)));
 }
 
-// "HSET node:health:hog (beats), …, and 12 more; it says: …", of those that are optional or not.
+// "HSET node:health:hog (beats), …, and 12 more; it says: …", for the optional or the other
+// commands.
 std::string missing(const UserLook& user, bool optional) {
   constexpr size_t kMost = 6;
   std::string out;

@@ -37,7 +37,7 @@ struct StreamLook {
 
 struct ServerLook {
   std::string target;
-  std::string user;                           // that looked; empty: the server does not say
+  std::string user;                           // the user that asked; empty: the server does not say
   std::string info;                           // INFO's answer; empty: refused
   std::map<std::string, std::string> config;  // CONFIG GET's; empty: refused
   std::vector<std::string> acl;               // ACL LIST's; empty: refused
@@ -45,7 +45,7 @@ struct ServerLook {
   std::string anonymous_unknown;              // why that could not be looked at
   std::string users_unknown;                  // the same of the users
   std::string lost;                           // why the connection ended before all was asked
-  std::string stranger;                       // why nothing of this may be used: it is not Redis
+  std::string stranger;                       // why no answer may be used: the server is not Redis
   std::optional<double> clock_offset_ms;
   std::vector<double> ping_us;
   std::vector<StreamLook> streams;

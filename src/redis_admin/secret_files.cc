@@ -34,7 +34,7 @@ std::string user_of(uid_t uid) {
   return entry != nullptr ? entry->pw_name : std::to_string(uid);
 }
 
-// What is wrong with the owner and the mode. Empty: only this user and root may change it.
+// The fault of the owner and the mode. Empty: only this user and root may change it.
 std::string stranger_fault(const std::string& path, const struct stat& info, mode_t others) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0) {
     return path + " belongs to user " + user_of(info.st_uid) +

@@ -12,7 +12,7 @@ namespace nb::redis_admin {
 // URL, a shell or TOML. Empty if the kernel gives no random bits.
 std::string new_password();
 
-// The functions below return what is wrong, in words; empty: they succeeded.
+// The functions below return the fault, in words; empty: they succeeded.
 
 // Makes the folder (mode 0700), unless it is there. It is a fault if the folder belongs to another
 // user, or if everybody may put files into it, unless `adopt`.

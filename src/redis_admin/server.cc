@@ -183,7 +183,8 @@ Server::Opened Server::open(const RedisAddress& address) {
   }
   const Reply pong = call({"PING"}, Form::pong);
   if (pong.kind == Reply::Kind::none) return lost();
-  // These errors are states of the server, which INFO tells. All other errors concern this client.
+  // These errors are states of the server, which INFO reports. All other errors concern this
+  // client.
   const auto is_state = [&](std::string_view code) { return pong.text.starts_with(code); };
   if (pong.is_error() && !is_state("LOADING") && !is_state("MASTERDOWN") && !is_state("BUSY") &&
       !is_state("MISCONF")) {

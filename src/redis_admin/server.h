@@ -1,6 +1,6 @@
-// A Redis server that is asked directly, not through the agent. Anybody may answer there. So all
-// questions have one deadline, each reply has limits (redis_admin/reply.h), and each reply must
-// have the form of an answer to its question (redis_admin/forms.h).
+// A Redis server that is asked directly, not through the agent. It is not trusted. So all questions
+// have one deadline, each reply has limits (redis_admin/reply.h), and each reply must have the form
+// of an answer to its question (redis_admin/forms.h).
 #pragma once
 
 #include <sys/socket.h>
@@ -41,11 +41,11 @@ class Server {
  public:
   explicit Server(Deadline deadline, ReplyLimits limits = {})
       : deadline_(deadline), limits_(limits) {}
-  // For what is asked from now on.
+  // For the questions from now on.
   void set_deadline(Deadline deadline) { deadline_ = deadline; }
 
   enum class Opened : uint8_t { open, unreachable, refused, no_answer };
-  // Connects, and logs in if the address has a password. fault() tells what went wrong.
+  // Connects, and logs in if the address has a password. fault() has the reason of a failure.
   Opened open(const RedisAddress& address);
 
   using Command = std::vector<std::string>;
@@ -57,8 +57,7 @@ class Server {
   // How long the last call took.
   int64_t took_us() const { return took_us_; }
   const std::string& fault() const { return fault_; }
-  // True if the connection ended because what answers is not Redis, or does not answer as Redis
-  // does.
+  // True if the connection ended because the server is not Redis, or does not answer as Redis does.
   bool is_stranger() const { return stranger_; }
   // True if the connection ended because a reply was beyond the limits.
   bool was_too_large() const { return too_large_; }

@@ -1,7 +1,8 @@
 // redis setup: configuration, users and passwords of the cell's store, into a folder.
 //
 // Setup keeps what is there: a user's line, once written, changes only with --force, and its
-// password not even then. So a node is added by naming it, and what an operator added stays.
+// password does not change even then. So setup adds a node that is named, and keeps the operator's
+// own lines.
 #include <algorithm>
 #include <set>
 
@@ -20,7 +21,7 @@ namespace {
 
 // How long to wait for another setup in the same folder, which only writes a few files.
 constexpr int64_t kMostWaitMs = 10'000;
-// Stands in the nodes' URLs where the host is not known.
+// A placeholder in the nodes' URLs if the host is not known.
 constexpr char kNoHost[] = "HOST";
 
 enum class What : uint8_t { written, rewritten, kept };
@@ -47,7 +48,7 @@ class Setup {
     if (options.port) store_.port = *options.port;
   }
 
-  // Both return what is wrong, in words; empty: nothing.
+  // Both return the fault, in words; empty: none.
   std::string check() const;
   std::string run();
 
@@ -81,7 +82,8 @@ class Setup {
   std::vector<Done> users_;
   std::vector<Done> files_;
   std::vector<std::string> warnings_;
-  std::string other_lines_;  // users whose lines were kept and are not what would be written
+  // users whose lines were kept and differ from those that setup would write
+  std::string other_lines_;
   FolderLock lock_;
 };
 
@@ -122,7 +124,7 @@ std::string Setup::admit(const AclLine& line) {
     warnings_.push_back("user " + line.user + " has " + std::to_string(line.hashes.size()) +
                         " passwords in users.acl: each of them lets in");
   }
-  // --force writes the lines of setup's own users anew; warn_of_lines() handles the default user.
+  // --force writes the lines of setup's own users again; warn_of_lines() handles the default user.
   const bool settled = own && (options_.force || line.user == "default" || line.user == "admin");
   if (settled || !line.on || !may_administer(line.text)) return {};
   const std::string what = "user " + line.user + " of users.acl" +
@@ -152,7 +154,7 @@ std::string Setup::load() {
     if (std::string fault = admit(line); !fault.empty()) return fault;
   }
   if (std::string fault = settle_prefix(); !fault.empty()) return fault;
-  // As with the addresses: what nodes may do besides is given once, and holds for later nodes.
+  // As with the addresses: the further rights of nodes are given once, and hold for later nodes.
   for (const AclLine& line : lines_) {
     if (!is_node_here(line.user)) continue;
     read_free_patterns(line, store_);
@@ -163,7 +165,7 @@ std::string Setup::load() {
   return {};
 }
 
-// A node is added without naming the prefix again, where it is clear which cell is meant.
+// A node is added without naming the prefix again, if there is only one possible cell.
 std::string Setup::settle_prefix() {
   std::set<std::string_view> prefixes;
   for (const AclLine& line : lines_) {
@@ -234,8 +236,8 @@ std::string Setup::settle(const std::string& user) {
     if (std::string fault = settle_password(user, known, hashes); !fault.empty()) return fault;
   }
   if (known && !options_.force) {
-    // warn_of_lines() handles a user who needs no password. Whether a node may watch the cell was
-    // said when its line was written.
+    // warn_of_lines() handles a user who needs no password. The line itself shows whether a node
+    // may watch the cell.
     StoreOptions other = store_;
     other.watch = !store_.watch;
     if (!(at->on && at->nopass) && at->text != acl_line(store_, user, at->hashes) &&
@@ -255,8 +257,8 @@ std::string Setup::settle(const std::string& user) {
   return {};
 }
 
-// What the operator gave before, and does not give now, still holds: a node is added without naming
-// the addresses again.
+// Options that the operator gave before, and does not give now, still hold: a node is added without
+// naming the addresses again.
 void Setup::adopt(std::string_view conf) {
   const StoreOptions there = read_redis_conf(conf);
   if (options_.binds.empty()) store_.binds = there.binds;

@@ -25,7 +25,7 @@ constexpr std::string_view kAudit = "audit";
 constexpr std::string_view kNodePlaceholder = "NODE";
 constexpr std::string_view kScriptPlaceholder = "SESSION_SCRIPT";
 constexpr std::string_view kWatchPlaceholder = "WATCH_SCRIPT";
-// What a node may do that may watch the cell stands at the end of its line.
+// The rights of a node that may watch the cell are at the end of its line.
 constexpr std::string_view kFirstOfWatch = "+evalsha|WATCH_SCRIPT";
 constexpr std::string_view kFreeKeys = "~cell:*";
 constexpr std::string_view kFreeChannels = "&cell:*";
@@ -36,7 +36,7 @@ void replace_all(std::string& text, std::string_view what, std::string_view by) 
   }
 }
 
-// The usual one of the many ways to write an address. Nothing if it is no address.
+// The usual form of an address, which can be written in many ways. Nothing if it is no address.
 std::optional<std::string> usual_writing(const std::string& address) {
   unsigned char bytes[16];
   char text[INET6_ADDRSTRLEN];
@@ -237,7 +237,7 @@ std::string redis_conf(const StoreOptions& options) {
     const std::string_view line = next_line(rest);
     std::string text(line);
     if (line.starts_with("bind ")) {
-      std::vector<std::string> named;  // Redis does not start if an address stands there twice
+      std::vector<std::string> named;  // Redis does not start if an address is named twice
       for (const std::string& address : options.binds) {
         if (is_usual_address(address) || is_every_address(address)) continue;
         if (std::find(named.begin(), named.end(), plain(address)) != named.end()) continue;

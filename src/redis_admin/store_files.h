@@ -16,8 +16,8 @@ namespace nb::redis_admin {
 struct StoreOptions {
   std::vector<std::string> nodes;
   std::vector<std::string> binds;     // addresses beside this computer's own
-  std::vector<std::string> keys;      // what state.set may write; empty: cell:*
-  std::vector<std::string> channels;  // what event.publish may publish on besides; empty: cell:*
+  std::vector<std::string> keys;      // the keys that state.set may write; empty: cell:*
+  std::vector<std::string> channels;  // the further channels of event.publish; empty: cell:*
   std::string prefix;                 // of the cell's keys and channels (redis.prefix)
   bool watch = true;                  // nodes may watch the cell
   std::string server = "redis";       // or "valkey"

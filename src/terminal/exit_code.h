@@ -5,7 +5,7 @@ namespace nb::terminal {
 
 enum ExitCode : int {
   kOk = 0,
-  kFound = 1,           // a problem was found, or what was asked for was not
+  kFound = 1,           // a problem was found, or the requested value was not
   kUsage = 2,           // the command line is wrong
   kAway = 3,            // there is no agent, or it went away
   kRefused = 4,         // the agent refused

@@ -13,7 +13,7 @@ namespace nb::terminal {
 
 enum class Level : uint8_t { ok, warning, problem };
 
-// One line: what was inspected, what was found, and, unless all is well, what to do.
+// One line: the subject, the observation, and, unless all is well, what to do.
 struct Finding {
   Level level = Level::ok;
   std::string check;  // "redis memory"
@@ -22,7 +22,7 @@ struct Finding {
   // The section of docs/troubleshooting.md; empty: the one that is named like the check.
   std::string section = {};
 };
-// "redis-eviction": where the meaning of the finding is told in full. Empty if all is well.
+// "redis-eviction": the section that explains the finding. Empty if all is well.
 std::string section_of(const Finding& finding);
 using Findings = std::vector<Finding>;
 
@@ -43,8 +43,8 @@ void add(Findings& to, Findings more);
 // 0 if there is no warning, 1 if there are warnings only, 2 if there is a problem.
 int doctor_code(const Findings& findings);
 
-// One line for each finding; the advice, if there is one, stands behind it, and the section of
-// troubleshooting.md that tells more. On a terminal the lines are wrapped.
+// One line for each finding, followed by the advice, if there is one, and the section of
+// troubleshooting.md. On a terminal the lines are wrapped.
 std::string findings_text(const Findings& findings, const Style& style);
 std::string findings_json(const Findings& findings);
 // Writes them to stdout.

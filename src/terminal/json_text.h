@@ -8,8 +8,8 @@
 
 namespace nb::terminal {
 
-// What is wrong, as "expected a value, at byte 12". Nothing if `text` is one JSON value that an
-// agent takes.
+// The mistake, as "expected a value, at byte 12". Nothing if `text` is one JSON value that an agent
+// accepts.
 std::optional<std::string> json_fault(std::string_view text);
 
 // `text` as a JSON string, in quotes. Bytes that are not UTF-8 stay, so that libnodebeat refuses

@@ -14,7 +14,7 @@ ExitCode say(std::string_view text) {
 }
 
 ExitCode output_fault(int error) {
-  // The reader has gone, as head(1) does when it has read enough. That is not worth a message.
+  // The reader has gone, as head(1) does when it has read enough. That needs no message.
   if (error == EPIPE) return kOutput;
   return complain(kOutput, std::string("standard output: ") + std::strerror(error));
 }

@@ -1,4 +1,4 @@
-// How a command reports: its result on standard output, what went wrong on standard error.
+// How a command reports: its result on standard output, a fault on standard error.
 #pragma once
 
 #include <string_view>
@@ -14,8 +14,8 @@ struct Output {
   Style style;
 };
 
-// Writes to stdout. A command whose output cannot be written has failed: kOutput, and the reason is
-// told on stderr.
+// Writes to stdout. A command whose output cannot be written has failed: kOutput, with the reason
+// on stderr.
 ExitCode say(std::string_view text);
 // Reports that the output could not be written, for this errno; returns kOutput.
 ExitCode output_fault(int error);

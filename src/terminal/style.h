@@ -1,4 +1,4 @@
-// Style: what standard output, which may be a terminal, can show.
+// Style: the abilities of standard output, which may be a terminal.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ struct Style {
   bool utf8 = false;    // by the locale
   size_t columns = 100;
 
-  // `text` in that colour, or as it is.
+  // `text` in that colour, or unchanged.
   std::string paint(Colour how, std::string_view text) const;
 };
 

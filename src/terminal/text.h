@@ -15,7 +15,7 @@ namespace nb::terminal {
 // two. A byte that is no UTF-8 counts as one column.
 size_t width(std::string_view text);
 
-// At most `columns` wide; what is cut off is marked by "…", or "..." without `utf8`.
+// At most `columns` wide; "…" marks a cut, or "..." without `utf8`.
 std::string clip(std::string_view text, size_t columns, bool utf8);
 
 // The text in lines of at most `columns`, broken at spaces where that is possible. A character that
@@ -23,7 +23,7 @@ std::string clip(std::string_view text, size_t columns, bool utf8);
 std::vector<std::string> wrap(std::string_view text, size_t columns);
 
 enum class Align : uint8_t { left, right };
-// With spaces up to `columns`; longer text stays as it is.
+// With spaces up to `columns`; longer text stays unchanged.
 std::string pad(std::string_view text, size_t columns, Align align = Align::left);
 
 // Makes foreign text harmless for a terminal: characters that base/foreign_text.h calls unsafe
@@ -32,16 +32,16 @@ std::string pad(std::string_view text, size_t columns, Align align = Align::left
 std::string printable(std::string_view text);
 // The same, but newlines stay.
 std::string printable_lines(std::string_view text);
-// The same for JSON, whose meaning stays: what could steer a terminal can only be inside strings,
-// and becomes an escape there, \u009b.
+// The same for JSON, whose meaning stays: characters that could steer a terminal can only be inside
+// strings, and become escapes there, \u009b.
 std::string json_printable(std::string_view json);
 
 // `text` as one word for a shell, in quotes where it needs them.
 std::string shell_word(const std::string& text);
 
 // An age for people, in the units of human_duration(): "12 s ago", or "now" within the first
-// second. A time that lies ahead has a negative age: "in 3 s". Parts of a second are left out,
-// since an age is shown once and is not followed.
+// second. A future time has a negative age: "in 3 s". Parts of a second are left out, since an age
+// is shown once and is not followed.
 std::string ago(int64_t milliseconds);
 // "512 B", "1.5 KiB", "1 MiB"
 std::string size_text(double bytes);
