@@ -34,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What takes asyncio is loaded when it is asked for: a robot's process may do without."""
+    """Loads the parts that need asyncio only on request: a robot's process may not need them."""
     import importlib
 
     if name in ("aio", "sessions", "tatbot"):

@@ -41,7 +41,7 @@ CHANNELS: Final[Mapping[str, str]] = {
 }
 MOST_SAID: Final = 1024  # own messages that have not come back
 ADDED: Final = ("source_instance", "max_age_ms")  # to the data, by the agent
-# The local programs, this one among them, have heard a message, or may hear it, although publish() failed.
+# The local programs, including this one, have received a message, or may receive it, although publish() failed.
 _HEARD: Final = (errors.DeadlineExceeded, errors.ConnectionLost, errors.NotStored, errors.Dropped, errors.RefusedByRedis,
                  errors.AgentTimeout)
 
@@ -93,7 +93,7 @@ class Bus:
 
     @property
     def malformed(self) -> int:
-        """How many messages of other programs could not be understood and were skipped; the log tells of them."""
+        """How many malformed messages of other programs were skipped; the log reports them."""
         return self._malformed.count
 
     def on(self, type: str) -> Callable[[_H], _H]:
@@ -136,8 +136,8 @@ class Bus:
 
     async def publish(self, type: str, data: Mapping[str, Any], *, channel: str | None = None,
                       ack: Ack | None = None) -> Result:
-        """Any message; other types than the four need a channel that begins with `cv:`. InvalidParams tells what is
-        wrong with the data."""
+        """Any message; other types than the four need a channel that begins with `cv:`. InvalidParams names the mistake
+        in the data."""
         where = CHANNELS.get(type, "") if channel is None else channel
         # As it comes back: a tuple, for one, comes back as a list.
         own = _Said(type, where, json.loads(to_json(dict(data))), utc_now())
@@ -154,7 +154,7 @@ class Bus:
     # --- hearing ----------------------------------------------------------------------------------
 
     async def subscribe(self) -> None:
-        """Begins to listen; run() does it as well. What is published after it is heard."""
+        """Begins to listen; run() does so as well. Every later message is received."""
         if self._subscribed:
             return
         self._subscribed = True
@@ -166,8 +166,8 @@ class Bus:
             raise
 
     async def run(self) -> None:
-        """Calls the handlers, one message after the other, until it is cancelled or the bus is closed. What a
-        handler raises goes to the log (logger "nodebeat")."""
+        """Calls the handlers, one message after the other, until it is cancelled or the bus is closed. An exception of a
+        handler goes to the log (logger "nodebeat")."""
         await self.subscribe()
         async for notice in self._client.events():
             if isinstance(notice, Gap):
@@ -207,8 +207,8 @@ class Bus:
         return False
 
     def _forget_what_is_missed(self, gap: Gap) -> None:
-        """What was said before the end of the gap and has not come back does not come any more. A gap that is neither
-        this program's loss nor that of its connection is one of Redis, and messages of this computer do not pass there.
+        """Own messages from before the end of the gap that have not come back will not come back. A gap that is neither
+        this program's loss nor that of its connection is one of Redis, where messages of this computer do not pass.
         """
         if gap.lost or gap.reconnected:
             self._said = [own for own in self._said if gap.to is not None and own.time > gap.to]

@@ -1,5 +1,5 @@
-"""What the two clients share beside the conversation: when a call may go, how long it may take, what the end of a
-connection means. No I/O.
+"""The common rules of the two clients beside the conversation: when a call may be sent, its time limit, the meaning of
+the end of a connection. No I/O.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPEATABLE: Final = frozenset((
 
 
 class Calling:
-    """Where a client stands. Not thread-safe: whoever moves the bytes guards it."""
+    """The state of a client. Not thread-safe: the part that moves the bytes guards it."""
 
     def __init__(self, hello: Params, deadline_ms: int | None, max_queued: int) -> None:
         line("client.hello", hello)  # what is no JSON is told here
@@ -37,14 +37,14 @@ class Calling:
         return self.conversation.hello is not None and self.ended is None
 
     def check(self) -> None:
-        """Raises what waiting does not change."""
+        """Raises errors that waiting does not change."""
         for error in (self.ended, self.conversation.refused):
             if error is not None:
                 raise copy.copy(error)
 
     def seconds_to_wait(self, deadline: float, is_full: bool) -> float:
-        """0: a call may go now. Else for how long to wait for a change, and then to ask again. Raises what ends the
-        call. is_full: the agent does not read what was sent."""
+        """0: a call may be sent now. Else the time to wait for a change before the next question. Raises the error that
+        ends the call. is_full: the agent does not read the sent data."""
         self.check()
         is_ready = self.conversation.hello is not None
         if is_ready and not is_full:
@@ -57,7 +57,7 @@ class Calling:
         return left
 
     def greeting(self) -> Result:
-        """What the agent has said of itself, once it has."""
+        """The agent's answer to the hello, once it has come."""
         assert self.conversation.hello is not None
         return self.conversation.hello
 
@@ -66,7 +66,7 @@ class Calling:
         self._why = error
 
     def hear(self, data: bytes) -> bytes:
-        """Takes what has come; returns what is to be said at once."""
+        """Takes received bytes; returns what has to be sent at once."""
         self.inbox.put(self.conversation.receive(data))
         said, self.conversation.outgoing = self.conversation.outgoing, b""
         return said
@@ -107,7 +107,7 @@ def deadline_exceeded(method: str, seconds: float) -> DeadlineExceeded:
 
 
 def channels_and_patterns(names: Iterable[str], patterns: Iterable[str] = ()) -> tuple[list[str], list[str]]:
-    """Of what events() is asked for: what has one of Redis' signs is a pattern."""
+    """For the names given to events(): a name with one of Redis' signs is a pattern."""
     channels: list[str] = []
     globs: list[str] = []
     for name in names:

@@ -70,12 +70,12 @@ class Client(Methods[Result]):
                     raise
 
     def notify(self, method: str, params: Params | None = None, *, timeout: float | None = None) -> None:
-        """A call that nobody answers; what the agent refuses comes from events() as a Refusal."""
+        """A call without an answer; refusals come from events() as a Refusal."""
         self._link.say(line(method, params), time.monotonic() + seconds_for({}, timeout, self.timeout))
 
     @property
     def hello(self) -> Result:
-        """What the agent has said of itself: `agent_version`, `node_id`, `rights`, `limits`. Waits for it."""
+        """The agent's answer to the hello: `agent_version`, `node_id`, `rights`, `limits`. Waits for it."""
         return self._link.greeting(time.monotonic() + self.timeout)
 
     @property
@@ -110,16 +110,16 @@ class Client(Methods[Result]):
     @contextlib.contextmanager
     def session(self, session_id: str, *, ttl_ms: int | None = None, create: bool = False,
                 timeout: float | None = None) -> Iterator[editing.SessionEdit]:
-        """Reads a session, and writes after the block what the block has changed; again if another writer was
-        faster (nodebeat.editing). `timeout`: seconds for reading it, and as many for writing it.
+        """Reads a session, and writes the changes of the block after the block; again if another writer was
+        faster (nodebeat.editing). `timeout`: seconds for the read, and as many for the write.
 
             with client.session("cell") as s:
                 s["mode"] = "auto"
                 s.add("strokes", 1)
 
-        create: a session that is not there begins empty. An exception in the block writes nothing. Conflict:
-        the block has read what another writer has changed since, `s["strokes"] += 1` included; session_change() runs a
-        function again.
+        create: a session that does not exist begins empty. After an exception in the block nothing is written.
+        Conflict: the block has read a member that another writer has changed since, `s["strokes"] += 1` included;
+        session_change() runs a function again.
         """
         seconds = seconds_for({}, timeout, self.timeout)
         edit = self._carry_out(editing.reading(session_id, create, seconds))
@@ -130,9 +130,9 @@ class Client(Methods[Result]):
         self, session_id: str, change: editing.Change, *, ttl_ms: int | None = None, create: bool = False,
         timeout: float | None = None,
     ) -> Result:
-        """Reads a session, calls change(state), and writes what it returns, or, if that is None, the state that
-        it was given. Calls it again if another writer was faster. Returns `version` and `state`. `timeout`: seconds
-        for all of it."""
+        """Reads a session, calls change(state), and writes the result, or, if the result is None, the changed
+        argument. Calls it again if another writer was faster. Returns `version` and `state`. `timeout`: seconds
+        in total."""
         seconds = seconds_for({}, timeout, self.timeout)
         return self._carry_out(editing.changing(session_id, change, ttl_ms, create, seconds))
 
@@ -179,7 +179,7 @@ class Client(Methods[Result]):
 
 
 class _Answer:
-    """What a caller waits for. A lock that is taken stands for an answer that is not there."""
+    """The object that a caller waits for. While its lock is taken, the answer has not come."""
 
     def __init__(self) -> None:
         self._answer: Result | Exception | None = None
@@ -293,7 +293,7 @@ class _Link:
         self._wake()
 
     def _when_ready(self, deadline: float, act: Callable[[], _T]) -> _T:
-        """What act() returns, which is called once, as soon as a call may go."""
+        """Returns the result of act(), which is called once, as soon as a call may go."""
         made: list[_T] = []
 
         def look() -> float:

@@ -1,4 +1,4 @@
-"""What both clients share beside the protocol: how to connect, when to try again, and what a fork ends."""
+"""The common part of both clients beside the protocol: how to connect, when to try again, and what a fork ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def connect(path: str) -> socket.socket:
 
 
 def dial(path: str) -> socket.socket:
-    """The same; AgentAway says why there is none, and what to do."""
+    """The same; AgentAway says why there is no connection, and what to do."""
     try:
         return connect(path)
     except OSError as error:
@@ -57,7 +57,7 @@ class Line:
         return bool(self._taken)
 
     def send(self, sock: socket.socket) -> bool:
-        """True if all of the line is sent; BlockingIOError. What is still to be sent is found out within the call, too: a
+        """True if the whole line is sent; BlockingIOError. The unsent rest is also found out within the call: a
         signal handler may send the same line before."""
         if not self.is_sent:
             begins: Iterable[int] = map(sum, (self._taken,))
@@ -66,7 +66,7 @@ class Line:
         return self.is_sent
 
     def begin(self, sock: socket.socket) -> bool:
-        """send(), for whoever is alone with a line of which nothing is sent."""
+        """send(), for a caller that alone has the line, of which nothing is sent."""
         self._taken.extend(map(sock.send, (self.text,), (socket.MSG_NOSIGNAL,)))
         return self._taken[0] == len(self.text)
 
@@ -96,7 +96,7 @@ class Outgoing:
         self._lines.clear()
 
     def send(self, sock: socket.socket) -> None:
-        """Sends what the socket takes at once. OSError if the connection is broken."""
+        """Sends what the socket accepts at once. OSError if the connection is broken."""
         with contextlib.suppress(BlockingIOError, IndexError):  # IndexError: there is no line any more
             while (line := self._lines[0]).send(sock):
                 with contextlib.suppress(ValueError):  # a signal handler has sent the line, and taken it out
@@ -119,7 +119,7 @@ class Pauses:
 
 
 class Forkable(Protocol):
-    """What has to let go of its connection in a child."""
+    """An object that has to drop its connection in a child."""
 
     def on_fork(self) -> None: ...
 

@@ -85,11 +85,11 @@ class SessionEdit(MutableMapping[str, Any]):
         return bool(self._added) or not _same(self._state, self._base)
 
     def state(self) -> Mapping[str, Any]:
-        """What is to be written."""
+        """The state to write."""
         return self._state
 
     def take(self, newer: SessionEdit) -> None:
-        """Begins anew with what was read since."""
+        """Begins again with a state that was read later."""
         self._base, self._state, self.version = newer._base, newer._state, newer.version
 
     def apply(self, change: Change) -> None:
@@ -99,7 +99,7 @@ class SessionEdit(MutableMapping[str, Any]):
         self._state = state if made is None else dict(made)
 
     def rebase(self, newer: SessionEdit) -> bool:
-        """Carries the changes over to a newer state; false if the body has seen what has changed since."""
+        """Applies the changes to a newer state; false if the body has read a member that has changed since."""
         fresh = newer._base
         changed = {k for k in self._base.keys() | fresh.keys()
                    if not _same(self._base.get(k, WHOLE), fresh.get(k, WHOLE))}
@@ -164,14 +164,14 @@ def changing(session_id: str, change: Change, ttl_ms: int | None, create: bool, 
 
 
 def writing(edit: SessionEdit, ttl_ms: int | None, create: bool, seconds: float) -> Steps[None]:
-    """Writes what a `with` block has changed."""
+    """Writes the changes of a `with` block."""
     if edit.is_changed or edit.version == NOT_THERE:
         yield from _writing(edit, None, ttl_ms, create, time.monotonic() + seconds)
 
 
 def _writing(edit: SessionEdit, change: Change | None, ttl_ms: int | None, create: bool, deadline: float) -> Steps[None]:
-    """A change is never applied twice (client.h, nb_session_change): a write whose outcome is in doubt goes again as it
-    was, with the same expected version, of which at most one can be carried out."""
+    """A change is never applied twice (client.h, nb_session_change): a write whose outcome is in doubt is sent again
+    unchanged, with the same expected version. At most one of the two can be carried out."""
     in_doubt: NodebeatError | None = None
     while True:
         seconds = max(deadline - time.monotonic(), 0)
@@ -203,7 +203,7 @@ def _writing(edit: SessionEdit, change: Change | None, ttl_ms: int | None, creat
 
 
 def _write(edit: SessionEdit, ttl_ms: int | None, seconds: float) -> tuple[str, dict[str, object]]:
-    # The agent is given a little less time, so that its word on what became of the write comes in time.
+    # The agent is given a little less time, so that its report about the write comes in time.
     params: dict[str, object] = {"session_id": edit.session_id, "state": edit.state(),
                                  "timeout_ms": max(1, min(int(seconds * 900), 2000))}
     if ttl_ms is not None:

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions.
+"""The errors of the package, as exceptions.
 
     NodebeatError
     ├── CallError           the agent refused a call: code, name, data
@@ -26,11 +26,11 @@ class NodebeatError(Exception):
 
 
 class AgentAway(NodebeatError, ConnectionError):
-    """There is no connection to the agent. The text says why, and what to do. Nothing was sent."""
+    """There is no connection to the agent. The text has the reason, and says what to do. Nothing was sent."""
 
 
 class NotPermitted(AgentAway, PermissionError):
-    """This user may not connect. Waiting does not help: the text says what does."""
+    """This user may not connect. Waiting does not help: the text says what to do."""
 
 
 class ConnectionLost(AgentAway):
@@ -162,11 +162,11 @@ class Dropped(CallError):
 
 
 class InDoubt(CallError):
-    """The write of a session may have been carried out, and nobody knows: read it again."""
+    """The write of a session may or may not have been carried out: read the session again."""
 
 
 class Corrupt(CallError):
-    """What stands there is no session. data: `stored`, `stored_bytes`."""
+    """The key holds a value that is no session. data: `stored`, `stored_bytes`."""
 
 
 class RateLimited(CallError):

@@ -1,4 +1,4 @@
-"""libnodebeat (client.h) through ctypes: what a Robot pushes with where libnodebeat0 is installed."""
+"""libnodebeat (client.h) through ctypes: a Robot uses it where libnodebeat0 is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other programs say on the channels of the bus and of sessions, which may be anything."""
+"""Messages of other programs on the channels of the bus and of sessions, which may be anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Malformed:
         self.count = 0
 
     def add(self, channel: str, why: object) -> None:
-        """Counts one more, and tells of the 1st, 2nd, 4th, 8th and so on."""
+        """Counts one more, and logs the 1st, 2nd, 4th, 8th and so on."""
         self.count += 1
         if self.count & (self.count - 1) == 0:
             log.warning("a message on %s is skipped, number %d that cannot be understood: %s", channel, self.count, why)

@@ -57,7 +57,7 @@ def robot_params(
 
 
 def given(**params: object) -> dict[str, object]:
-    """Without what was not given."""
+    """Without the arguments that were not given."""
     return {name: value for name, value in params.items() if value is not None and value is not UNSET}
 
 
@@ -75,10 +75,10 @@ class Methods(abc.ABC, Generic[R]):
         will: Sequence[Mapping[str, object]] | Unset | None = UNSET, max_line_bytes: int | None = None,
         deadline_ms: int | Unset | None = UNSET, timeout: float | None = None,
     ) -> R:
-        """Says who this client is, and changes what it said before; the next connections begin with that.
+        """Names this client, and changes its earlier hello; the next connections begin with this hello.
 
         will: calls that the agent makes if this process dies, None: none. deadline_ms: a promise to push the
-        robot's state or a stroke's progress at least so often, None takes it back.
+        robot's state or a stroke's progress again within that time, None withdraws it.
         """
         params = given(name=name, errors=errors, max_line_bytes=max_line_bytes)
         params.update({k: v for k, v in (("will", will), ("deadline_ms", deadline_ms)) if v is not UNSET})
@@ -97,7 +97,7 @@ class Methods(abc.ABC, Generic[R]):
         goal_time_slow: float | None = None, goal_time_fast: float | None = None, timestamp: str | None = None,
         ack: Ack | None = None, timeout_ms: int | None = None, timeout: float | None = None,
     ) -> R:
-        """The robot's state, or a part of it: what is left out keeps its last value.
+        """The robot's state, or a part of it: omitted members keep their last values.
 
         joints in rad, velocities in rad/s, at most 64 each; None: not known. goal times in s. timestamp: the
         time of this state in UTC, as 2026-11-20T14:03:07.123456. In a control loop use nodebeat.Robot.
@@ -173,8 +173,8 @@ class Methods(abc.ABC, Generic[R]):
 
     def state_watch(self, keys: Iterable[str] = (), *, prefixes: Iterable[str] = (),
                     timeout: float | None = None) -> R:
-        """Tells the values of these keys, and of all with these beginnings, and then each change: StateChange,
-        StateReady and StateStale come from events(). A further watch takes the place of this one."""
+        """Reports the values of these keys, and of all keys with these beginnings, and then each change: StateChange,
+        StateReady and StateStale come from events(). A further watch replaces this one."""
         lists = {"keys": _texts("keys", keys), "prefixes": _texts("prefixes", prefixes)}
         return self.call("state.watch", {k: v for k, v in lists.items() if v}, timeout=timeout)
 
@@ -239,11 +239,11 @@ class Methods(abc.ABC, Generic[R]):
         return self.call("agent.stats", timeout=timeout)
 
     def agent_config(self, *, timeout: float | None = None) -> R:
-        """What a reload would say of the agent's configuration (3.5.3.1)."""
+        """What a reload would report about the agent's configuration (3.5.3.1)."""
         return self.call("agent.config", timeout=timeout)
 
     def redis_inspect(self, *, timeout: float | None = None) -> R:
-        """What the server reports about itself (3.5.3)."""
+        """The server's report about itself (3.5.3)."""
         return self.call("redis.inspect", timeout=timeout)
 
     # --- sessions (3.6) ---------------------------------------------------------------------------

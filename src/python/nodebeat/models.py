@@ -101,7 +101,7 @@ class Model:
 
 @dataclass(kw_only=True)
 class RobotState(Model):
-    """A robot's state: joints in rad, velocities in rad/s, None: nobody has told them; goal times in s."""
+    """A robot's state: joints in rad, velocities in rad/s, None: not reported; goal times in s."""
 
     is_connected_l: bool = False
     is_connected_r: bool = False
@@ -134,7 +134,7 @@ class StrokeProgress(Model):
 
 @dataclass(kw_only=True)
 class NodeHealth(Model):
-    """A node's health: what the agent measures (PROTOCOL.md, 4.6)."""
+    """A node's health: the agent's measurements (PROTOCOL.md, 4.6)."""
 
     cpu_percent: float = 0.0
     memory_percent: float = 0.0

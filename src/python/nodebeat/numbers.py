@@ -1,4 +1,4 @@
-"""Lists of numbers from what programs have: lists, tuples, numpy arrays, anything with a buffer."""
+"""Lists of numbers from lists, tuples, numpy arrays, and anything with a buffer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST: Final = 64  # numbers in one list (PROTOCOL.md, 3)
 
 
 class HasToList(Protocol):
-    """What has tolist(), such as a numpy array, which this package does not need."""
+    """An object with tolist(), such as a numpy array; this package does not need numpy."""
 
     def tolist(self) -> Any: ...
 
@@ -24,7 +24,7 @@ Numbers = Iterable[SupportsFloat] | HasToList
 
 
 class Unset(enum.Enum):
-    """Stands for what was not said, where None means null."""
+    """The value of an argument that was not given, where None means null."""
 
     UNSET = 0
 
@@ -36,7 +36,7 @@ LISTS: Final = ("joints_l", "joints_r", "velocities_l", "velocities_r")
 Lists = tuple[Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None, Numbers | Unset | None]
 
 
-# What gather() tells in place of a length.
+# What gather() returns instead of a length.
 UNSAID: Final = -1
 NULL: Final = -2
 

@@ -22,7 +22,7 @@ from nodebeat.errors import (CallError, ConnectionLost, Forbidden, NodebeatError
 
 DEFAULT_SOCKET: Final = "/run/nodebeat/agent.sock"
 VERSION: Final = 1
-# What an agent takes before it has told its limits (1.3).
+# The longest line that an agent accepts before it has reported its limits (1.3).
 FIRST_LINE_BYTES: Final = 4096
 MOST_NESTED: Final = 64  # lists and objects within each other, in a line (1.4)
 _MOST_BITS: Final = 1023  # of an integer that is a double for certain
@@ -44,8 +44,8 @@ def socket_path(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def to_json(value: object, place: str = "the value") -> str:
-    """Compact JSON of a value that goes into the params of a call. ValueError, with the place, for what the protocol's
-    JSON does not have (1.4); TypeError for what is no JSON."""
+    """Compact JSON of a value that goes into the params of a call. ValueError, with the place, for a value that the
+    protocol's JSON does not have (1.4); TypeError for a value that is no JSON."""
     _refuse_no_json(value, place, 3)
     return _encode(value)
 
@@ -69,8 +69,8 @@ def checked_line(method: str, params: Params | None = None, call_id: int | None 
 
 
 def _refuse_no_json(value: object, place: str, depth: int) -> None:
-    """Raises for what Python's json would write and the agent refuses as a line: with an answer that belongs to no call.
-    depth: of a list or an object there, in the line."""
+    """Raises for a value that Python's json would write and the agent refuses with an answer that belongs to no call.
+    depth: of a list or an object at this place, in the line."""
     path: list[str] = []
     if words := _fault(value, depth, path):
         where = (place + "".join(reversed(path))).removeprefix(".") or "the call"
@@ -78,7 +78,7 @@ def _refuse_no_json(value: object, place: str, depth: int) -> None:
 
 
 def _fault(value: object, depth: int, path: list[str]) -> str | None:
-    """What is wrong with the value, if something is; `path` gets the way to it, backwards."""
+    """The mistake in the value, if there is one; `path` gets the way to it, backwards."""
     if isinstance(value, str):
         return "has a NUL (U+0000), which the agent does not take" if "\0" in value else None
     if isinstance(value, float):
@@ -119,7 +119,7 @@ def _is_double(value: int) -> bool:
         return False
 
 
-# --- what comes without being an answer ------------------------------------------------------------
+# --- messages that are no answers -----------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class Event:
 
 @dataclass(slots=True)
 class Gap:
-    """Messages may have been missed: read again what matters (3.4.3, 3.4.5.2)."""
+    """Messages may have been missed: read the important data again (3.4.3, 3.4.5.2)."""
 
     from_: str | None = None  # timestamps, UTC
     to: str | None = None
@@ -169,7 +169,7 @@ class StateChange:
 
 @dataclass(slots=True)
 class StateReady:
-    """All that `state.watch` asked for has been told."""
+    """All present values of `state.watch` were reported."""
 
     keys: int
     left_out: bool = False
@@ -182,7 +182,7 @@ class StateStale:
 
 @dataclass(slots=True)
 class Refusal:
-    """A notification, or what a reconnect restores, was refused (2.6)."""
+    """A notification, or a part of what a reconnect restores, was refused (2.6)."""
 
     method: str
     error: CallError
@@ -213,7 +213,7 @@ _NOTICES: Final[Mapping[str, Callable[[Mapping[str, Any]], Notice]]] = {
 
 
 class Inbox:
-    """Notices that nobody has taken yet, at most `limit`. What has no room is told by a Gap, in its place."""
+    """Notices that were not taken yet, at most `limit`. A Gap replaces the notices without room."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -293,7 +293,7 @@ class Waiter(Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """A call that has no answer yet. `waiter`: whom to tell; None if nobody waits any more."""
+    """A call without an answer so far. `waiter`: the caller to tell; None if no caller waits any more."""
 
     method: str
     params: Params
@@ -331,7 +331,7 @@ class Conversation:
     # --- saying ---------------------------------------------------------------------------------
 
     def begin(self) -> bytes:
-        """What a new connection says first."""
+        """The first lines of a new connection."""
         self._rest = self.outgoing = b""
         self.hello = self.last_words = None
         greeting = self._ask("client.hello", self._hello, self._greeted)
@@ -351,7 +351,7 @@ class Conversation:
         return call_id, text
 
     def forget(self, call_id: int) -> None:
-        """Nobody waits for that answer any more."""
+        """The caller no longer waits for that answer."""
         if asked := self._waiting.get(call_id):
             asked.waiter = None
 
@@ -384,7 +384,7 @@ class Conversation:
         return text
 
     def _note(self, method: str, params: Params) -> None:
-        """What the next connection has to begin with, now that this call was carried out."""
+        """What the next connection has to begin with, after this call was carried out."""
         if method == "client.hello":
             self._deadline_ms = params.get("deadline_ms", self._deadline_ms)  # type: ignore[assignment]
             self._hello.update((k, v) for k, v in params.items() if k != "deadline_ms")
@@ -488,7 +488,7 @@ class Conversation:
             self.outgoing += self._restore()
 
     def end(self, why: str) -> list[Notice]:
-        """The connection has gone: tells every waiter, and returns what subscribers have to know."""
+        """The connection has gone: tells every waiter, and returns the notices for subscribers."""
         words = f"{why}: {self.last_words}" if self.last_words else why
         waiting, self._waiting = list(self._waiting.values()), {}
         for asked in waiting:

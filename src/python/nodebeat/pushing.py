@@ -21,7 +21,7 @@ RECONNECT_S: Final = 0.1
 
 
 class Pushed(Enum):
-    """What became of a push."""
+    """The result of a push."""
 
     SENT = "sent"  # given to the agent's socket
     KEPT = "kept"  # the agent is away or busy: it goes out when it can
@@ -44,9 +44,9 @@ class RobotStats:
 
 
 class Pusher(abc.ABC):
-    """What a Robot stands on: libnodebeat (nodebeat.library) or PythonPusher. Both keep these rules.
+    """The base of a Robot: libnodebeat (nodebeat.library) or PythonPusher. Both keep these rules.
 
-    After close() a push, dispatch() and flush() raise Closed; stats() and last_error() tell what was last. In a child
+    After close() a push, dispatch() and flush() raise Closed; stats() and last_error() keep their last values. In a child
     of fork() all but close() raise Forked. close() may be called while other threads are in a push, or by a signal
     handler that has interrupted a push: then the connection is closed at the end of the last such push.
     """
@@ -104,7 +104,7 @@ def closed() -> Closed:
 
 
 def json_of(value: Mapping[str, object], place: str) -> Mapping[str, object]:
-    """ValueError and TypeError come from the call that brings what is no JSON; and what is kept is a copy."""
+    """A copy to keep. ValueError and TypeError come from the call that passes a value which is no JSON."""
     copied: dict[str, object] = json.loads(object_text(value, place))
     return copied
 

@@ -1,4 +1,4 @@
-"""What a Robot pushes with where libnodebeat is not installed: the same promises, in Python.
+"""A Robot uses this where libnodebeat is not installed: the same promises, in Python.
 
 No push waits: each system call is non-blocking, and a caller that finds the lock taken leaves its message for the
 one that has the lock. So a signal handler, a destructor or another thread may push at any time.
@@ -30,7 +30,7 @@ _BOOL: Final = {False: "false", True: "true"}
 
 
 class _Message(dialling.Line):
-    """`head`: what of the queue it was made of, until that is taken out of the queue."""
+    """`head`: the part of the queue from which it was made, until that part is taken out of the queue."""
 
     __slots__ = ("head",)
 
@@ -118,7 +118,7 @@ class PythonPusher(Pusher):
         return self._enter()
 
     def dispatch(self) -> bool:
-        """Reads and sends what there is; true if nothing is kept."""
+        """Reads, and sends the kept messages; true if nothing is kept."""
         self._refuse_if_over()
         self._unread = _READ_EVERY
         self._enter()
@@ -162,7 +162,7 @@ class PythonPusher(Pusher):
             raise closed()
 
     def _look(self) -> None:
-        """Reads what the agent has refused, unless another caller has the lock."""
+        """Reads the agent's refusals, unless another caller has the lock."""
         if self._forked:
             raise forked()
         if not self._lock.locked():
@@ -411,7 +411,7 @@ class PythonPusher(Pusher):
         self._conversation.end(why)
 
     def _finish(self) -> None:
-        """Lets go of the connection, with the lock. What is kept has had its chance."""
+        """Drops the connection, with the lock held. Kept messages have had their chance."""
         sock = self._sock
         if sock is not None and self._goodbye:
             self._read(sock)  # to close with something unread looks like a crash

@@ -66,11 +66,11 @@ class Robot:
         goal_time_slow: SupportsFloat | None = None, goal_time_fast: SupportsFloat | None = None,
         timestamp_us: int | None = None,
     ) -> Pushed:
-        """The robot's state, or a part of it: what is left out keeps its last value.
+        """The robot's state, or a part of it: omitted members keep their last values.
 
         joints in rad, velocities in rad/s, at most 64 numbers each: numpy arrays, lists, anything with a buffer or
         tolist(); None: not known. current_pose: at most 256 bytes. goal times in s. timestamp_us: the time of this
-        state in microseconds since 1970, UTC; by default when the agent takes it.
+        state in microseconds since 1970, UTC; by default the time at which the agent takes it.
         """
         rest: Mapping[str, Any] = _NOTHING
         if current_pose is not None or goal_time_slow is not None or goal_time_fast is not None or (
@@ -145,12 +145,12 @@ class Robot:
     # --- the rest -----------------------------------------------------------------------------------
 
     def dispatch(self) -> bool:
-        """Sends what is kept, reads what the agent refuses, reconnects; never waits. True if nothing is kept. A
-        loop that pushes does not need it; a program that has nothing to push for long may call it."""
+        """Sends the kept messages, reads the agent's refusals, reconnects; never waits. True if nothing is kept. A
+        loop that pushes does not need it; a program that pushes nothing for a long time may call it."""
         return self._pusher.dispatch()
 
     def flush(self, timeout: float = 1.0) -> bool:
-        """Waits until all that is kept has been given to the agent; false if `timeout` seconds were too short, and at
+        """Waits until all kept messages have been given to the agent; false if `timeout` seconds were too short, and at
         once in a signal handler that has interrupted a push, since that push cannot go on before."""
         return self._pusher.flush(timeout)
 
@@ -168,7 +168,7 @@ class Robot:
         return not isinstance(self._pusher, PythonPusher)
 
     def close(self) -> None:
-        """Sends what is kept, if the agent takes it at once, and says goodbye: the will is not carried out."""
+        """Sends the kept messages, if the agent takes them at once, and says goodbye: the will is not carried out."""
         self._pusher.close(True)
 
     def __enter__(self) -> Robot:

@@ -53,7 +53,7 @@ class ConcurrencyError(SessionError):
 
 
 class StateDeserializationError(SessionError, ValueError):
-    """What stands there is no session: `stored` is its text, or the beginning of it."""
+    """The key holds a value that is no session: `stored` is its text, or the beginning of it."""
 
     def __init__(self, session_id: str, stored: str) -> None:
         super().__init__(session_id, f"is no JSON object with a version: {stored[:80]!r}")
@@ -72,13 +72,13 @@ class SessionState:
 
     @classmethod
     def from_stored(cls, session_id: str, state: Mapping[str, Any]) -> SessionState:
-        """From the object that stands in Redis."""
+        """From the object in Redis."""
         return cls(session_id, int(state.get("version", 0)), _time(state.get("created_at")), _time(state.get("updated_at")),
                    {k: v for k, v in state.items() if k not in editing.OWN})
 
 
 class UpdateKind(enum.Enum):
-    """What has become of a session."""
+    """A change of a session."""
 
     UPDATED = "updated"
     DELETED = "deleted"
@@ -106,7 +106,7 @@ class WebSocketMessage:
 
 @dataclass
 class UpdatesMissed:
-    """Messages may have been missed: read again what matters."""
+    """Messages may have been missed: read the important data again."""
 
 
 class RedisStateManager:
@@ -150,17 +150,17 @@ class RedisStateManager:
         await self._call("session.delete", session_id, **more)
 
     async def broadcast_to_session(self, session_id: str, message: Any) -> int:
-        """Publishes any JSON to those who listen to the session; returns how many heard it at Redis."""
+        """Publishes any JSON to the session's subscribers; returns how many subscribers of Redis received it."""
         done = await self._call("session.broadcast", session_id, message=message)
         return int(done["subscribers"])
 
     async def subscribe_to_updates(self) -> AsyncIterator[SessionUpdate | UpdatesMissed]:
-        """What happens to all sessions, whoever does it."""
+        """The changes of all sessions, whoever makes them."""
         async for update in self._messages(UPDATES, _update):
             yield update
 
     async def subscribe_to_websocket(self, session_id: str) -> AsyncIterator[WebSocketMessage | UpdatesMissed]:
-        """What is broadcast to one session."""
+        """The broadcasts to one session."""
 
         def message(body: Mapping[str, Any]) -> WebSocketMessage:
             return WebSocketMessage(session_id, body["message"], time_of(body.get("timestamp")))
@@ -183,7 +183,7 @@ class RedisStateManager:
 
     @property
     def malformed(self) -> int:
-        """How many messages of other programs could not be understood and were skipped; the log tells of them."""
+        """How many malformed messages of other programs were skipped; the log reports them."""
         return self._malformed.count
 
     async def _call(self, method: str, session_id: str, *, timeout: float | None = None, **params: object) -> Result:

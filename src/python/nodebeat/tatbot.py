@@ -81,7 +81,7 @@ class StateManager:
     # --- the connection ---------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Begins to talk to the agent. It is no error if there is none yet: what is said is kept."""
+        """Connects to the agent. It is no error if there is no agent yet: pushes are kept."""
         if self._client is not None:
             return
         self._robot = Robot(self._socket, name="state-manager", deadline_ms=self._deadline_ms)
@@ -151,7 +151,7 @@ class StateManager:
             await asyncio.sleep(DISPATCH_S)
 
     def _tell(self, robot: Robot) -> None:
-        """What has become of pushes after they were taken, in the log."""
+        """Reports the later fate of pushes in the log."""
         stats, before = robot.stats(), self._told
         if stats.rejected > before.rejected:
             _log.warning("the agent has refused %d messages, the last one for: %s", stats.rejected - before.rejected,
@@ -371,7 +371,7 @@ class StateManager:
             return None
 
     async def _model(self, kind: type[_M], key: str, until: float) -> _M | None:
-        # The agent reads two connections in either order: with this answer it has read what was pushed before.
+        # The agent reads two connections in either order: with this answer it has read the earlier pushes.
         await self._read("client.hello", {}, until)
         found = await self._read("state.get", {"key": key}, until)
         return None if found is None else _valid(kind, found["value"])
