@@ -4,19 +4,19 @@
     attacks.py [NAME...] [--seconds 60]
 
 Each attack has a Redis and an agent of its own. Beside the hostile client, which is a process of its own
-with as many connections as the attack needs, a victim says the robot's state 100 times a second and an
-error five times a second, each with `ack: stored`, and once a second connects anew and says hello. Printed
-are how long the victim waited for its acknowledgements, what was lost (calls that were answered by an error,
-connections that were cut off, acknowledged errors and the last acknowledged state if Redis does not have
-them), and the most memory that the agent ever had. What is to be reached: a p99 of 5 ms, nothing lost, 32 MB.
+with as many connections as the attack needs, a victim reports the robot's state 100 times a second and an
+error five times a second, each with `ack: stored`, and once a second opens a new connection and says hello. The
+bench prints how long the victim waited for its acknowledgements, what was lost (calls that were answered by an
+error, connections that were cut off, acknowledged errors and the last acknowledged state if Redis does not have
+them), and the agent's peak memory. The goals are a p99 of 5 ms, nothing lost, 32 MB.
 
-After each acknowledgement the victim sends a PING to Redis on a connection of its own. The p99 of that is
-printed as `PING p99`, the floor: what Redis and the processors take for a round trip that passes no agent. No
-acknowledgement can come sooner. `agent` and `Redis` are where the rest is: how much of the time the process was
-on a processor, and how much of it the process was ready to run and another one had the processor, in
+After each acknowledgement the victim sends a PING to Redis on a connection of its own. Its p99 is
+printed as `PING p99`, the floor: the time of Redis and the processors for a round trip without an agent. No
+acknowledgement can be faster. `agent` and `Redis` explain the rest: the share of the time in which the process was
+on a processor, and in which it was ready to run while another process had the processor, in
 percent (/proc/PID/schedstat).
 
-The hostile client is another user's if this is run by root, else the victim's own: then an attack with more
+If root runs this, the hostile client belongs to another user, else to the victim's user: then an attack with more
 connections than a user may have locks the victim out, too.
 
 NODEBEATD names the daemon; ./dev bench attacks sets it.
@@ -57,7 +57,7 @@ def call(method, params=None, request_id=None):
 
 
 def many(make):
-    """Lines made of 0, 1, 2, ..., as many as a flood's buffer takes."""
+    """Lines made from 0, 1, 2, ..., as many as fit into a flood's buffer."""
     lines, size, i = [], 0, 0
     while size < LINES:
         lines.append(make(i))
@@ -67,8 +67,8 @@ def many(make):
 
 
 class Kind:
-    """What one connection does: says `first`, then `again` for ever; or, if it `leaves`, closes when both
-    were sent and connects anew. `reads`: takes what comes."""
+    """The work of one connection: sends `first`, then `again` for ever; or, if it `leaves`, closes when both
+    were sent and connects again. `reads`: it reads its input."""
 
     def __init__(self, first="", again="", leaves=False, reads=True):
         self.first, self.again = first.encode(), again.encode()
@@ -132,7 +132,7 @@ def patterns(client):
 
 
 def long_patterns(client):
-    """As many as one client may have of those that are compared to their ends with each long channel."""
+    """As many expensive patterns as one client may have: each is compared to its end with each long channel."""
     return call("event.subscribe", {"patterns": ["a" * 240 + f"{client:02}{i:02}" for i in range(16)]}, "s") + "\n"
 
 
@@ -230,7 +230,7 @@ class Connection:
         self.socket = None
 
     def ready(self, events):
-        """How many bytes were said."""
+        """The number of bytes that were sent."""
         try:
             if events & selectors.EVENT_READ and not self.socket.recv(1 << 18):
                 return self.close() or 0
@@ -302,7 +302,7 @@ class Client:
 
 
 def ping(server):
-    """How long a PING takes."""
+    """The time of a PING."""
     start = time.monotonic()
     server.sendall(b"PING\r\n")
     if server.recv(64) != b"+PONG\r\n":

@@ -1,32 +1,32 @@
 #!/usr/bin/env python3
-"""Measures the agent beside what it is held against, in one run on one machine.
+"""Measures the agent and the programs with which it is compared, in one run on one machine.
 
     bench.py [PART...] [--seconds 30] [--pushes 100000] [--beside FOLDER] [--json FILE]
 
-Without a name all of it runs but the attacks, which take a minute each, the sessions, the hosts, the calm, the ladder,
-the watching and the gate:
-  beats  the agent beside collectd. Both write to one private redis-server once a second; the agent
-         has one TCP probe. Figures come from the kernel's books of each process: smaps_rollup for
+Without a name all parts run except attacks (a minute each), sessions, hosts, calm, ladder,
+watching and gate:
+  beats  the agent and collectd. Both write to one private redis-server once a second; the agent
+         has one TCP probe. Figures come from the kernel's accounts of each process: smaps_rollup for
          memory, status for context switches (a voluntary one is a wake-up), schedstat for time on a
          processor
   day    a day of beats on an accelerated clock
-  push   what a push of the C library costs, beside a bare send(), with all well and with Redis or
+  push   the cost of a push of the C library, and of a bare send(), without a fault and with Redis or
          the agent stopped
-  local  what the socket adds on the way to Redis, to another client and to another node, how much it carries, what
-         it allocates and holds, beside the bare thing, redis-benchmark, hiredis and redis-py
-  python what the pushes of the Python package cost, over libnodebeat and without, and those of its StateManager, beside
-         redis-py and the least that a push takes, with all well and in trouble; and what one subscriber of it
+  local  the cost of the socket on the way to Redis, to another client and to another node, its throughput, its
+         allocations and memory, compared with the bare operation, redis-benchmark, hiredis and redis-py
+  python the cost of pushes of the Python package, over libnodebeat and without, and of its StateManager, compared with
+         redis-py and the floor of a push, without and with faults; and the events that one subscriber of it
          receives (python_client.py)
-  attacks  what another client notices while one is hostile (attacks.py)
+  attacks  what another client notices while one client is hostile (attacks.py)
   sessions 100,000 contended compare-and-sets while Redis is killed and links break (sessions.py)
-  hosts  how soon a computer is announced as lost whose packets are dropped silently (host_loss.py); for root
-  calm   what must not be taken for a death: Redis held up, a watcher held up, many starts, load (calm.py)
-  ladder how soon it is known that a process, an agent, Redis, a watcher or a session is gone (ladder.py)
-  watching what it takes to watch 5,000 nodes (watching.py)
-  gate   what nodebeat-gate costs: get_state beside the agent's socket, event streams, /metrics (gate.py)
+  hosts  how soon a computer whose packets are dropped silently is announced as lost (host_loss.py); for root
+  calm   situations that must not be taken for a death: Redis held up, a watcher held up, many starts, load (calm.py)
+  ladder how soon the end of a process, an agent, Redis, a watcher or a session is known (ladder.py)
+  watching the cost of watching 5,000 nodes (watching.py)
+  gate   the cost of nodebeat-gate: get_state beside the agent's socket, event streams, /metrics (gate.py)
 
 With --beside, beats, push and local are measured in turns with the release build in FOLDER, of another
-checkout (./dev build there), and only the ratios of the two are judged: nothing worse by more than 3 %.
+checkout (./dev build there), and only the ratios of the two are judged: no figure may be worse by more than 3 %.
 
 NODEBEATD names the daemon, BENCH_FOLDER where the programs of this folder were built; ./dev bench
 sets both.
@@ -145,7 +145,7 @@ def show(title, rows, limits):
 
 
 class Table:
-    """Rows with a figure, what it is held against, and whether that is reached."""
+    """Rows with a figure, the figure with which it is compared, and whether the goal is reached."""
 
     def __init__(self):
         self.rows = []
@@ -167,8 +167,8 @@ class Table:
 
 
 class Forwarder:
-    """Between an agent and its Redis: hands on what comes, until hush(): then it takes everything and
-    says nothing, as a server does behind a broken route."""
+    """Between an agent and its Redis: passes on all bytes, until hush(). Then it reads everything and
+    sends nothing, like a server behind a broken route."""
 
     def __init__(self, port):
         self.target = port
@@ -212,7 +212,7 @@ def figures_of(text):
 
 
 def benchmark_rate(port, clients, *command):
-    """What redis-benchmark reaches, in commands a second."""
+    """The result of redis-benchmark, in commands a second."""
     out = run("redis-benchmark", "-p", port, "-c", clients, "-P", 64, "-n", MESSAGES, "-r", KEYS, "--csv", *command)
     return float(list(csv.reader(out.splitlines()))[-1][1])
 
@@ -222,7 +222,7 @@ CASES = ("healthy", "redis_stopped", "redis_silent", "redis_gone", "agent_stoppe
 
 @contextlib.contextmanager
 def troubled_agents(daemon, folder):
-    """An agent for each of CASES, which has that trouble: name=socket."""
+    """An agent with the fault of each of CASES: name=socket."""
     with contextlib.ExitStack() as stack:
         servers, agents = {}, {}
         folder = tempfile.mkdtemp(dir=folder)
@@ -399,7 +399,7 @@ def bench_delivery(daemon, folder, table, agent, port):
 
 
 def bare_relay_rate(port, what, clients, batches, *checks):
-    """What gets into Redis through a process that only hands on, in messages a second."""
+    """The messages a second that reach Redis through a process that only passes on bytes."""
     seen = figures_of(run(program("bare_relay"), port, what, clients, MESSAGES, PAYLOAD, batches, *checks))
     return seen["said"][0] / seen["seconds"][0]
 
@@ -499,12 +499,12 @@ def bench_local(daemon, folder, table):
 
 
 def shapes():
-    """Of the throughput: what is said, the clients, and the batches that each has under way."""
+    """A case of the throughput: the message, the clients, and the batches that each has under way."""
     return [(what, *shape) for what in ("publish", "set") for shape in ((1, 1), (1, DEEP), (CLIENTS, 1))]
 
 
 def rate(agent, port, what, clients, batches):
-    """Messages a second that came to Redis."""
+    """Messages a second that reached Redis."""
     seen = figures_of(run(program("local_bench"), "rate", agent.socket, port, what, clients, MESSAGES, PAYLOAD, batches))
     # Where 40 clients take turns, one may wait while the others come round to its keys.
     if seen["dropped"][0] or seen["expired"][0] or seen["coalesced"][0] > MESSAGES / 100:
@@ -526,7 +526,7 @@ class Pair:
             self.agents.append(agent)
 
     def best(self, pick, measure):
-        """In turns, and the best of each: what else runs here shall not decide."""
+        """In turns, and the best of each, so that other work on the machine does not decide."""
         found = [[], []]
         for turn in range(ROUNDS):
             for i in (0, 1) if turn % 2 == 0 else (1, 0):
@@ -600,7 +600,7 @@ def compare(daemon, other, parts, folder, table, arguments):
 
 
 def bench_beats(daemon, folder, seconds):
-    """Of the agents one watches the cell, as in each cell one does; the other is as all others are."""
+    """One of the agents watches the cell, as in each cell; the other one is like all others."""
     figures = {}
     with_redis = Redis(folder)
     with with_redis:

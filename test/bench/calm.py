@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""What must not be taken for a death: agents with the usual lease, real processes, one Redis.
+"""Situations that must not be taken for a death: agents with the usual lease, real processes, one Redis.
 
     calm.py [--stage NAME] [--stops 100] [--starts 100] [--load-seconds 60] [--load-nice 0]
 
   stops    Redis is stopped (SIGSTOP) for up to 2 s, a hundred times
-  holder   the agent that watches is stopped for 10 s and resumed, three times: it alone is announced as lost
-           meanwhile, by the next one, and withdrawn
+  holder   the agent that watches is stopped for 10 s and resumed, three times: the next watcher announces it alone
+           as lost meanwhile, and withdraws that
   starts   a hundred more agents start at once
-  load     all processors are busy, watcher's and watched ones' as well
+  load     all processors are busy, those of the watcher and of the watched agents
 
-After each stage an agent is killed: only that one may have been announced as lost, once. What came close to it is
-told as well: how many nodes were suspects, the longest time that a lease stood still, and by how much the latest
-look of the watcher was late.
+After each stage an agent is killed: only this agent may have been announced as lost, once. The bench also prints how
+close it came: the number of suspects, the longest time without a renewal of a lease, and the greatest lateness of
+the watcher's reads.
 
-Half an hour with all processors busy: ./dev bench calm --stage load --load-seconds 1800
+This keeps all processors busy for 30 minutes: ./dev bench calm --stage load --load-seconds 1800
 
 NODEBEATD names the daemon; ./dev bench calm sets it.
 """
@@ -81,7 +81,7 @@ class Cell:
 
 
 class Gauge:
-    """How close it came: looks at all leases and at the watcher ten times a second, while its block runs."""
+    """How close it came: reads all leases and the watcher's figures ten times a second, while its block runs."""
 
     def __init__(self, cell):
         self.cell = cell

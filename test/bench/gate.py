@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What nodebeat-gate costs, beside its limits: get_state over standard input and output beside the same call
+"""The cost of nodebeat-gate, and its limits: get_state over standard input and output beside the same call
 on the agent's socket; 100 event streams while 20 nodes beat once a second; /metrics of 100 nodes.
 
     gate.py [--calls 2000] [--streams 100] [--seconds 20] [--scrapes 20]

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How soon a computer is announced as lost whose packets are dropped silently, as with a pulled cable.
+"""How soon a computer whose packets are dropped silently, as with a pulled cable, is announced as lost.
 
     host_loss.py [--trials 100] [--profile default|fast]
 
 Sixteen agents and a Redis have a network namespace each, on one switch. Another agent, beside the Redis,
-watches. A computer is taken off the switch at a moment of its own, and put back when it has been announced
-as lost. Never are so many away that the watcher would doubt it. In the same database there are 100,000
-foreign keys with a time to live. Printed is the time from the cut until a subscriber has `node_lost`; nobody
-else may be announced, and nobody twice.
+watches. A computer is taken off the switch at a random moment, and put back when it has been announced
+as lost. There are never so many away that the watcher would wait. The same database has 100,000
+foreign keys with a time to live. The bench prints the time from the cut until a subscriber has `node_lost`; no
+other node may be announced, and no node twice.
 
 NODEBEATD names the daemon; ./dev bench hosts sets it. Only root may do this.
 """

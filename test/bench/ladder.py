@@ -5,13 +5,13 @@
 
   process   a robot process is killed: until its last will is published
   deadline  a robot process is stopped: until its miss is published, beyond its own deadline of 300 ms
-  agent     an agent is killed and started again 1 s later, as by its unit: until it has said how it had ended
-  gone      Redis is killed: until a client hears so from its own agent
+  agent     an agent is killed and started again 1 s later, as by its unit: until it has reported how it had ended
+  gone      Redis is killed: until a client is told by its own agent
   silent    Redis is stopped: likewise
   moves     the agent that watches is killed: until another one watches
   session   the time of a session is over: until that is announced
 
-A host that is gone is the part `hosts`. NODEBEATD names the daemon; ./dev bench ladder sets it.
+The loss of a host is the part `hosts`. NODEBEATD names the daemon; ./dev bench ladder sets it.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-// What the local socket adds, beside the bare thing done by hand in the same run. Figures as lines
-// of words and numbers, for bench.py, which starts the agent, the Redis and redis-benchmark.
+// The cost of the local socket, compared with the bare operation by hand in the same run. It prints
+// lines of words and numbers, for bench.py, which starts the agent, the Redis and redis-benchmark.
 //
 //   local_bench visible SOCKET PORT COUNT     robot.update until Redis has it, beside send() ->
 //                                             epoll reader -> blocking HSET of the same bytes
@@ -13,13 +13,13 @@
 //                                             from a client of one node to a client of another,
 //                                             beside PUBLISH -> SUBSCRIBE by hiredis
 //   local_bench flow SOCKET OTHER RATE SECONDS
-//                                             so many events a second from one node to another:
-//                                             how many were said, came, and were told to be lost
+//                                             RATE events a second from one node to another:
+//                                             how many were sent, received, and reported as lost
 //   local_bench rate SOCKET PORT publish|set CLIENTS COUNT [PAYLOAD [BATCHES]]
-//                                             as fast as Redis takes it; each client has so many
+//                                             as fast as Redis takes it; each client has BATCHES
 //                                             batches of 64 under way, as with redis-benchmark -P
 //                                             64
-//   local_bench fill SOCKET CLIENTS           fills both lanes and what waits for clients that do
+//   local_bench fill SOCKET CLIENTS           fills both lanes and the output of clients that do
 //                                             not read; ends with its standard input
 //
 // Latencies are in microseconds, the median and p99.
@@ -194,9 +194,8 @@ int epoll_on(int fd) {
   return poll;
 }
 
-// The floor of what goes through an agent: a connection to Redis through a process that hands on
-// what comes, and does nothing else. The same processes are woken, and each of them does as little
-// as it can.
+// The floor of a command through an agent: a connection to Redis through a process that only passes
+// on bytes. The same processes are woken, and each of them does as little as it can.
 class RelayedRedis {
  public:
   explicit RelayedRedis(int port) {

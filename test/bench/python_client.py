@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the Python package costs and carries; bench.py runs it, with the package in PYTHONPATH.
+"""The cost and the throughput of the Python package; bench.py runs it, with the package in PYTHONPATH.
 
     python_client.py push --library PATH --pushes N [--fifo] NAME=SOCKET...   microseconds of Robot.push_state of 4 x 7
-        numbers, to each agent over libnodebeat and in pure Python, in turns, a push each 100 us; and the least that a push
-        to the first one takes, which is the healthy one: `library_floor`, `python_floor`, `bare_send`
+        numbers, to each agent over libnodebeat and in pure Python, in turns, a push each 100 us; and the floor of a push
+        to the first agent, which is the healthy one: `library_floor`, `python_floor`, `bare_send`
     python_client.py manager --pushes N NAME=SOCKET...   the same of tatbot.StateManager.update_robot_state
     python_client.py events SOCKET RATE SECONDS   one nodebeat.Client receives so many events a second
     python_client.py redis PORT N                 redis-py's four round trips for the same state, microseconds
@@ -58,7 +58,7 @@ class Push:
 
 
 class LibraryFloor:
-    """The call by ctypes alone: what it is to push is in the struct already, and nothing is checked."""
+    """The call by ctypes alone: the data is in the struct already, and nothing is checked."""
 
     def __init__(self, path, library):
         from nodebeat import library as over  # pylint: disable=import-outside-toplevel
@@ -145,7 +145,7 @@ def push(options):
 
 
 def manager(options):
-    """What a program of today has in its loop."""
+    """The calls in the loop of an existing program."""
 
     async def measure():
         state = RobotState(node_id="bench", is_connected_l=True, is_connected_r=True, **{
@@ -197,7 +197,7 @@ def events(options):
 
 
 def say(options):
-    """The other side: lines in portions of 10 ms. Prints how many it has said, and in how many seconds."""
+    """The other side: lines in portions of 10 ms. Prints how many it has sent, and in how many seconds."""
 
     def line(**event):
         params = {"channel": "bench:python", "event": event, "record": False}

@@ -1,4 +1,4 @@
-"""What the benches start and ask: a private redis-server, an agent, their books in /proc."""
+"""The programs of the benches: a private redis-server, an agent, and their accounts in /proc."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def memory_kb(pid):
 
 
 def agent_argv(daemon, port, folder, probe_port, node="bench", watches=None):
-    """`watches`: whether it may watch the cell, if that is to be said: an earlier build knows no such key."""
+    """`watches`: whether it may watch the cell; None leaves out the key, which an earlier build does not know."""
     config = os.path.join(folder, "nodebeat.toml")
     with open(config, "w", encoding="utf-8") as f:
         f.write(
@@ -98,8 +98,8 @@ def agent_argv(daemon, port, folder, probe_port, node="bench", watches=None):
 
 
 class Agent(Process):
-    """A nodebeatd with a configuration of its own, said to be there when its socket answers. `env` may name
-    a Redis with a user and a password, as NODEBEAT_REDIS_URL, which has no place on a command line."""
+    """A nodebeatd with a configuration of its own, which counts as started when its socket answers. `env` may name
+    a Redis with a user and a password, as NODEBEAT_REDIS_URL, which does not belong on a command line."""
 
     def __init__(self, daemon, port, folder, name, env=None, log=subprocess.DEVNULL, node="bench"):
         own = os.path.join(folder, name)

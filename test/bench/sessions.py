@@ -5,8 +5,8 @@
 
 Eight writers, through four agents, raise their counts in one session. Each agent's link goes through a
 relay that resets it once in about `every` pieces that pass (cutting_relay.cc). Redis writes its log with
-each change (AOF always), and is killed and started again on the way. Printed is what the writers
-met (session_writers.cc), and what is wrong: nothing may be.
+each change (AOF always), and is killed and started again on the way. The bench prints the results of the
+writers (session_writers.cc), and the errors; there must be none.
 
 NODEBEATD names the daemon, BENCH_FOLDER where the programs of this folder were built; ./dev bench sessions
 sets both.

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What it takes to watch a large cell: 5,000 nodes at the defaults, one agent that watches.
+"""The cost of watching a large cell: 5,000 nodes at the defaults, one agent that watches.
 
     watching.py [--nodes 5000] [--seconds 20]
 
-The nodes are a program's (lease_renewals.cc), with a connection each. Printed is the part of one core that the
-watching agent and Redis take; that of Redis also without looks, beside an agent that may not watch. At the
-end twenty nodes fall silent, and the time until `node_lost` of each is printed.
+One program plays all nodes (lease_renewals.cc), with a connection each. The bench prints the part of one core that the
+watching agent and Redis take; that of Redis also without a watcher, beside an agent that may not watch. At the
+end twenty nodes fall silent, and the bench prints the time until `node_lost` of each.
 
 NODEBEATD names the daemon, BENCH_FOLDER where the programs of this folder were built; ./dev bench watching
 sets both.
