@@ -26,7 +26,7 @@ bool is_compared(std::string_view name) {
 std::string reason(std::string_view name) {
   constexpr std::pair<std::string_view, const char*> kReasons[] = {
       {"unixsocketperm", "only programs of its group may connect"},
-      {"maxclients", "an agent has at most four connections"},
+      {"maxclients", "an agent has at most six connections"},
       {"tcp-keepalive", "a computer that lost its power is found after two minutes"},
       {"timeout", "a subscriber may receive nothing for days"},
       {"client-output-buffer-limit",
