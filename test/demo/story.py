@@ -3,6 +3,7 @@
 A chapter yields whenever it waits; the demo looks at Redis and draws the screen in between.
 """
 
+import shlex
 import time
 from datetime import datetime, timezone
 
@@ -197,9 +198,13 @@ class Story:
         self.begin("This was the story; the cell goes on. In another terminal:" if self.view.is_live else
                    "This was the story. In a terminal the cell now goes on, and you can ask its agent:")
         self.scene.facts = []
-        self.note("export NODEBEAT_SOCKET=%s" % self.cell.agent.socket_path)
-        self.note("export PATH=$PATH:%s" % (self.cell.build / "src/ctl"))
-        self.note("nodebeatctl top")
-        self.note("nodebeatctl watch 'error:events:*'")
-        self.note("nodebeatctl set cell:mode '\"auto\"'")
+        for command in (
+            "export NODEBEAT_SOCKET=%s" % shlex.quote(str(self.cell.agent.socket_path)),
+            "export PATH=$PATH:%s" % shlex.quote(str(self.cell.build / "src/ctl")),
+            "nodebeatctl top",
+            "nodebeatctl watch 'error:events:*'",
+            "nodebeatctl set cell:mode '\"auto\"'",
+        ):
+            self.scene.commands.append(command)
+            self.view.note(command)
         self.scene.next = "q: leave, which ends all of it"

@@ -18,6 +18,7 @@ class Scene:
         self.where = ""  # what can be looked at, by its address
         self.text = ""  # what is shown, and why that matters
         self.facts = []  # lines that change
+        self.commands = []  # what somebody may copy into a shell
         self.shown = []  # what the chapters before have shown
         self.next = ""
 
@@ -76,6 +77,18 @@ class Lines:
         pass
 
 
+def wrapped(text, columns, indent="", following=""):
+    return textwrap.wrap(text, columns, initial_indent=indent, subsequent_indent=following, break_on_hyphens=False)
+
+
+def command_lines(command, columns):
+    """A shell takes them as they are copied from the screen."""
+    if len(command) + 2 <= columns:
+        return ["  " + command]
+    lines = [command[at:at + columns - 1] for at in range(0, len(command), columns - 1)]
+    return [line + "\\" for line in lines[:-1]] + lines[-1:]
+
+
 class Screen:
     """For a person: the story above, the cell below it, then the latest events. Names and ids are cut last."""
 
@@ -108,6 +121,22 @@ class Screen:
 
     def event(self, event):
         self.events.append(event)
+
+    def clip(self, text, columns):
+        """At most that wide. What is left out is marked, and what stands there is whole words and numbers."""
+        if len(text) <= columns:
+            return text
+        mark = "\u2026" if self.blocks else "..."
+        end = text.rfind(" ", 0, max(columns - len(mark), 0))
+        return text[:end].rstrip() + " " + mark if end > 0 else text[:max(columns - len(mark), 0)] + mark[:columns]
+
+    def clip_name(self, name, columns):
+        """Names of one cell often differ at their end only."""
+        if len(name) <= columns:
+            return name
+        mark = "\u2026" if self.blocks else "..."
+        rest = max(columns - len(mark), 2)
+        return name[:rest // 2] + mark + name[-(rest - rest // 2):]
 
     def paint(self, code, text):
         return "\x1b[%sm%s\x1b[0m" % (code, text) if self.colour else text
@@ -154,7 +183,7 @@ class Screen:
             "TTL": "expired" if node.state() == "gone" else number(node.ttl_ms / 1000, "%.0f", "s"),
         }
         percents = {"CPU": "cpu_percent", "MEMORY": "memory_percent", "DISK": "disk_percent"}
-        name = printable(node.name)[:name_width].ljust(name_width)
+        name = self.clip_name(printable(node.name), name_width).ljust(name_width)
         out = [self.heart(node) + " " + self.paint("1" if node.state() == "up" else "31", name)]
         for title, width, _ in columns:
             out.append(self.bar(b.get(percents[title]), bar_width) if not width else cells[title].ljust(width))
@@ -169,47 +198,65 @@ class Screen:
         for node in nodes:
             lines.append(self.row(node, kept, bar_width, name_width))
             if node.state() == "left":
-                lines.append(self.paint("31", ("  not reachable: %s" % printable(str(node.beat.get("reason"))))[:columns]))
+                lines.append(self.paint("31", self.clip("  not reachable: %s" % printable(str(node.beat.get("reason"))), columns)))
             if words := probe_words(node.beat):
-                lines.append(self.paint("2", ("  " + words)[:columns]))
+                lines.append(self.paint("2", self.clip("  " + words, columns)))
             if node.robot:
-                lines.append(("  robot   " + robot_words(node.robot))[:columns])
+                lines.append(self.clip("  robot   " + robot_words(node.robot), columns))
             if node.stroke:
                 lines.append("  stroke  " + self.bar(stroke_percent(node.stroke), 12) + "  "
-                             + stroke_words(node.stroke)[:max(columns - 29, 0)])
+                             + self.clip(stroke_words(node.stroke), max(columns - 29, 0)))
         if not nodes:
             lines.append(self.paint("2", "  no node has beaten yet"))
         return lines
 
     def event_line(self, event, columns):
         name, details = event_words(event)
-        line = "%s  %s  %s" % (clock(event.get("timestamp")), printable(str(event.get("node_id"))), printable(name))
-        return self.paint("1", line[:columns]) + ("  " + details)[:max(columns - len(line), 0)]
+        at, what = clock(event.get("timestamp")), printable(name)
+        node = self.clip_name(printable(str(event.get("node_id"))), max(columns - len(at) - len(what) - 4, 8))
+        line = self.clip("%s  %s  %s" % (at, node, what), columns)
+        room = columns - len(line) - 2
+        return self.paint("1", line) + ("  " + self.clip(details, room) if details and room > 3 else "")
 
-    def story(self, scene, columns):
-        lines = [self.paint("1", scene.title[:columns]), self.paint("2", scene.where[:columns])]
-        lines += textwrap.wrap(scene.text, columns)
-        for fact in scene.facts:
-            lines += textwrap.wrap(fact, columns, initial_indent="  ", subsequent_indent="    ", break_long_words=True,
-                                   break_on_hyphens=False)
-        return lines
+    def story(self, scene, columns, room):
+        """Where there is too little room: without what can be looked at, then without the explanation, then without
+        the oldest facts."""
+        title = [self.paint("1", line) for line in wrapped(scene.title, columns)]
+        where = [self.paint("2", line) for line in wrapped(scene.where, columns)]
+        text = wrapped(scene.text, columns)
+        facts = [line for fact in scene.facts for line in wrapped(fact, columns, "  ", "    ")]
+        facts += [line for command in scene.commands for line in command_lines(command, columns)]
+        for lines in (title + where + text + facts, title + text + facts):
+            if len(lines) <= room:
+                return lines
+        return title + facts[-max(room - len(title), 1):]
+
+    def result(self, line, columns):
+        return wrapped(("\u2713 " if self.blocks else "+ ") + line, columns, "", "  ")
+
+    def results(self, scene, columns, room, room_of_last):
+        """What was shown: the oldest are left out where there is no room, the last one last."""
+        shown = []
+        for line in reversed(scene.shown):
+            part = self.result(line, columns)
+            if len(shown) + len(part) + 1 > (room if shown else room_of_last):
+                break
+            shown = [self.paint("32", text) for text in part] + shown
+        return shown + [""] if shown else []
 
     def draw(self, scene, nodes, trouble):
         columns, rows = shutil.get_terminal_size()
         columns -= 1
-        story = self.story(scene, columns) + [""]
+        end = ["", *(self.paint("33", line) for line in wrapped(trouble or scene.next, columns))]
         table = self.table(nodes, columns)
-        end = ["", self.paint("33", (trouble or scene.next)[:columns])]
-        room = rows - len(story) - len(table) - len(end) - self.LEAST_EVENTS - 1
-        shown = []
-        for line in reversed(scene.shown):  # the oldest are left out where there is no room
-            wrapped = textwrap.wrap(("\u2713 " if self.blocks else "+ ") + line, columns, subsequent_indent="  ")
-            if len(shown) + len(wrapped) + 1 > room:
-                break
-            shown = [self.paint("32", part) for part in wrapped] + shown
-        lines = story + shown + ([""] if shown else []) + table + [self.paint("2", "EVENTS")]
-        count = max(rows - len(lines) - len(end), 0)
-        lines += [self.event_line(e, columns) for e in list(self.events)[-count:]] if count else []
+        room = rows - len(table) - len(end) - 1
+        last = len(self.result(scene.shown[-1], columns)) + 1 if scene.shown else 0
+        story = self.story(scene, columns, room - last - 1)
+        room -= len(story) + 1
+        shown = self.results(scene, columns, room - self.LEAST_EVENTS, room)
+        count = max(room - len(shown), 0)
+        events = [self.event_line(e, columns) for e in list(self.events)[-count:]] if count else []
+        lines = story + [""] + shown + table + ([self.paint("2", "EVENTS")] if events else []) + events
         lines = lines[:max(rows - len(end), 0)] + end
         # Between these two marks a terminal shows nothing new (mode 2026), so no picture is seen half.
         sys.stdout.write("\x1b[?2026h\x1b[H" + "\r\n".join(line + "\x1b[K" for line in lines[:rows]) + "\x1b[J\x1b[?2026l")

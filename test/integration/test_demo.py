@@ -12,6 +12,7 @@ import tempfile
 
 import pytest
 from support.agent import ROOT
+from support.screen import Screen
 from support.terminal import Terminal
 
 DEMO = ["/usr/bin/python3", ROOT / "test" / "demo" / "demo.py"]
@@ -86,8 +87,11 @@ def test_on_a_small_terminal_enter_goes_on_and_q_leaves(demo, environment, closi
     screen = closing(Terminal([], environment, 24, 80, program=demo))
     following = ["Redis freezes for 5 s", "The robot's process is killed", "Two writers share a session",
                  "The other node dies", "your turn"]
-    for chapter in following:
-        screen.wait_text(f"(Enter: now, q: leave): {chapter}")
+    results = ["3 beats and", "Redis answers again", "after the kill the agent", "The slower writer was", "announced as lost"]
+    for chapter, result in zip(following, results, strict=True):
+        # Names are long, so that a line may end within the words.
+        screen.wait_for(lambda frame: f"(Enter: now, q: leave): {chapter}" in " ".join(frame), chapter)
+        assert result in " ".join(screen.frames()[-1]), "what the chapter has shown is on the screen at its end"
         screen.press(b"\n")
     screen.wait_text("q: leave, which ends all of it")
     frame = screen.frames()[-1]
@@ -98,6 +102,85 @@ def test_on_a_small_terminal_enter_goes_on_and_q_leaves(demo, environment, closi
     assert screen.wait_left() == 0
     check_story(screen.output[screen.output.rindex("\033[?1049l"):])
     assert list(folder.iterdir()) == []
+
+
+ROBOT = {"current_pose": "executing", "is_connected_l": True, "joints_l": [-0.125] * 7}
+LONG = "robotics-laboratory-workcell-number-seventeen-left-arm-ctrl-"  # a name has at most 63 characters
+
+
+@pytest.fixture
+def picture(monkeypatch, capsys):
+    """What the demo draws of a scene: two nodes, the second one lost, as lines on a screen of that size."""
+    monkeypatch.syspath_prepend(str(ROOT / "test" / "demo"))
+    from reader import Node
+    from view import Scene
+    from view import Screen as View
+
+    def draw(rows, columns, names, **said):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("LINES", str(rows))
+        scene = Scene()
+        for name, value in said.items():
+            setattr(scene, name, value)
+        first, second = nodes = [Node(name) for name in names]
+        first.beat, first.robot = {"node_id": first.name, "is_reachable": True, "cpu_percent": 12.5}, ROBOT
+        second.beat = {"node_id": second.name, "is_reachable": False, "reason": "lease not renewed for 3 s"}
+        view = View()
+        for kind in ["node_up", "session_start", "error", "node_lost"]:
+            view.event({"type": kind, "node_id": first.name, "session_id": f"stroke_{first.name}_1", "cause": "unplugged"})
+        view.draw(scene, nodes, "")
+        screen = Screen(rows, columns)
+        screen.feed(capsys.readouterr().out)
+        return screen.lines()
+
+    return draw
+
+
+@pytest.mark.parametrize("rows, columns", [(20, 60), (24, 80), (60, 200), (10, 40)])
+@pytest.mark.parametrize("names", [("hog", "ook"), (LONG + "aaa", LONG + "aab")], ids=["short", "long"])
+def test_what_is_cut_is_marked_and_names_stay_apart(picture, rows, columns, names):
+    lines = picture(rows, columns, names, title="nodebeat demo   2 of 5: Redis freezes for 5 s")
+    print(*lines, sep="\n")
+    # The cursor of a terminal stands behind a line, so the last column is free.
+    assert all(len(line) < columns for line in lines)
+    robot = next(line for line in lines if "  robot   " in line)
+    assert set(re.findall(r"\S*\d+\S*", robot)) == {"-0.12"} or robot.endswith((" \u2026", " ...")), "no half number"
+    rows_of = [line.split()[1] for line in lines if line.startswith(("\u2665 ", "* ", "- "))]
+    assert len(rows_of) == 2 and rows_of[0] != rows_of[1]
+    if columns > 3 + max(map(len, names)):
+        assert rows_of == list(names), "a name is the last thing to be shortened"
+    events = [line for line in lines if line.startswith("--:--:--")]
+    assert events and events[-1].split()[2] == "node_lost", "what happened is said before how"
+
+
+def test_the_result_of_a_chapter_is_seen_on_a_small_screen(picture):
+    facts = [f"hog $ nodebeatctl session set --version-is 1 demo '{{\"done\":{n}}}'" for n in range(7)]
+    lines = picture(24, 80, ["hog", "hog-2"], title="nodebeat demo   4 of 5: Two writers share a session",
+                    where="Redis: 127.0.0.1:31661, private", text="Two writers have read version 1. " * 6, facts=facts,
+                    shown=["the first result", "a result of two lines " * 4], next="Next in 6 s (Enter: now, q: leave): The other node dies")
+    assert " ".join(line.strip() for line in lines).count("a result of two lines") == 4
+    assert [line.strip() for line in lines if "$ nodebeatctl" in line] == facts
+    assert lines[-1] == "Next in 6 s (Enter: now, q: leave): The other node dies"
+    narrow = picture(20, 60, [LONG + "aaa", LONG + "aab"], title="nodebeat demo   4 of 5: Two writers share a session",
+                     text="Two writers have read version 1. " * 6, facts=facts, shown=["the latest result"],
+                     next="Next in 6 s (Enter: now, q: leave): Two writers share a session")
+    print(*narrow, sep="\n")
+    said = " ".join(line.strip() for line in narrow)
+    assert said.rstrip().endswith("Two writers share a session"), "what follows is whole"
+    assert "the latest result" in said and facts[-1].split()[-1] in said, "of what was done the latest stays"
+
+
+@pytest.mark.parametrize("columns", [30, 60, 80, 200])
+def test_commands_can_be_copied_from_a_screen_of_any_width(picture, columns):
+    commands = ["export NODEBEAT_SOCKET=/tmp/nodebeat-demo.ayhwbjki/agent.sock",
+                "export PATH=$PATH:/home/someone/with-a/long-path/to/nodebeat/build/demo/src/ctl"]
+    lines = picture(40, columns, ["hog", "ook"], commands=commands)
+    first = next(number for number, line in enumerate(lines) if "export" in line)
+    copied = "\n".join(lines[first:lines.index("", first)])
+    done = subprocess.run(["bash", "-c", copied + "\necho $NODEBEAT_SOCKET; echo $PATH"], capture_output=True, text=True,
+                          env={"PATH": "/bin"})
+    assert done.stdout.split() == ["/tmp/nodebeat-demo.ayhwbjki/agent.sock",
+                                   "/bin:/home/someone/with-a/long-path/to/nodebeat/build/demo/src/ctl"], copied
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
