@@ -24,14 +24,17 @@ constexpr char kDefaultFolder[] = "/etc/nodebeat/nodebeat.d";
 constexpr char kHelp[] =
     "Usage: nodebeatd [options]\n"
     "\n"
-    "Publishes how this node is to Redis, at a steady beat, keeps the link alive, and serves a\n"
-    "socket to which the programs on this computer hand their state.\n"
+    "Publishes how this node is to Redis, at a steady beat, keeps the link alive, and\n"
+    "serves a socket to which the programs on this computer hand their state.\n"
     "\n"
-    "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if it is there)\n"
-    "                   and, after it, those of the folder beside it: nodebeat.d/*.toml\n"
-    "  --node NAME      name of this node (default: the host name up to the first dot)\n"
-    "  --redis URL      redis://[user@]host[:port][/db] or unix:///path/to.sock; a password\n"
-    "                   belongs into redis.password_file or NODEBEAT_REDIS_URL\n"
+    "  --config FILE    configuration file (default: /etc/nodebeat/nodebeat.toml, if\n"
+    "                   it is there) and, after it, those of the folder beside it:\n"
+    "                   nodebeat.d/*.toml\n"
+    "  --node NAME      name of this node (default: the host name up to the first\n"
+    "                   dot)\n"
+    "  --redis URL      redis://[user@]host[:port][/db] or unix:///path/to.sock; a\n"
+    "                   password belongs into redis.password_file or\n"
+    "                   NODEBEAT_REDIS_URL\n"
     "  --socket PATH    local socket (default: /run/nodebeat/agent.sock); '' for none\n"
     "  --check-config   check the configuration, say what is wrong, and exit\n"
     "  --print-config   print the effective values and where each came from, and exit\n"
@@ -41,10 +44,11 @@ constexpr char kHelp[] =
     "Flags go over NODEBEAT_* environment variables, and those over the files.\n"
     "SIGHUP reads the configuration again, SIGTERM and SIGINT stop.\n"
     "\n"
-    "Exit codes: 0 stopped as asked, 64 wrong usage, 65 the configuration is for another version\n"
-    "of nodebeat, 78 it is wrong, 71 the system refused something. The local socket: 69 another\n"
-    "process has it, 72 its folder is missing or something else is in its place, 73 read-only\n"
-    "file system, 74 no space left, 77 not allowed.\n";
+    "Exit codes: 0 stopped as asked, 64 wrong usage, 65 the configuration is for\n"
+    "another version of nodebeat, 78 it is wrong, 71 the system refused something.\n"
+    "The local socket: 69 another process has it, 72 its folder is missing or\n"
+    "something else is in its place, 73 read-only file system, 74 no space left, 77\n"
+    "not allowed.\n";
 
 constexpr int kSignals[] = {SIGHUP, SIGTERM, SIGINT};
 

@@ -28,21 +28,22 @@ constexpr uint64_t kLinesPerMinute = 20;
 constexpr char kHelp[] =
     "Usage: nodebeat-audit [options]\n"
     "\n"
-    "Moves the audit of the sessions from the cell's Redis into PostgreSQL, for ever: each entry\n"
-    "exactly once.\n"
+    "Moves the audit of the sessions from the cell's Redis into PostgreSQL, for ever:\n"
+    "each entry exactly once.\n"
     "\n"
-    "  --config FILE    configuration file (default: /etc/nodebeat-audit/audit.toml); those of\n"
-    "                   its folder (audit.d/*.toml) are read after it\n"
-    "  --check          look at Redis and PostgreSQL, say what is wrong and what would be right,\n"
-    "                   and exit: 0 all is well, 1 warnings, 2 problems\n"
+    "  --config FILE    configuration file (default: /etc/nodebeat-audit/audit.toml);\n"
+    "                   those of its folder (audit.d/*.toml) are read after it\n"
+    "  --check          look at Redis and PostgreSQL, say what is wrong and what\n"
+    "                   would be right, and exit: 0 all is well, 1 warnings, 2\n"
+    "                   problems\n"
     "  --check-config   check the configuration, and exit\n"
     "  --version        print the version and exit\n"
     "  --help           print this and exit\n"
     "\n"
     "SIGTERM and SIGINT stop it at once; nothing is lost by that, nor by a crash.\n"
     "\n"
-    "Exit codes: 0 stopped as asked, 64 wrong usage, 78 the configuration is wrong, 71 the system\n"
-    "refused something.\n";
+    "Exit codes: 0 stopped as asked, 64 wrong usage, 78 the configuration is wrong,\n"
+    "71 the system refused something.\n";
 
 int say(const std::string& text) {
   return nb::print_all("nodebeat-audit", text);

@@ -29,6 +29,14 @@ ExitCode exit_of(int protocol_code) {
   }
 }
 
+// Redis does not say which rights there are, and a person does not know the agent's user.
+std::string with_advice(std::string said) {
+  if (said.find("NOPERM") == said.npos) return said;
+  return said +
+         "; what agents may write for others, redis setup gives them: --keys, --channels (cell:* "
+         "if nothing else was said)";
+}
+
 }  // namespace
 
 const char* words(Presence presence) {
@@ -139,7 +147,8 @@ Answer AgentLink::failure(int result) const {
   const std::string said = printable(words);
   switch (result) {
     case NB_ERR_REMOTE:
-      return {exit_of(code), code, said.empty() ? "the agent refused, without a reason" : said};
+      return {exit_of(code), code,
+              said.empty() ? "the agent refused, without a reason" : with_advice(said)};
     case NB_ERR_FORBIDDEN:
       return {kForbidden, code, said};
     case NB_ERR_RATE_LIMITED:

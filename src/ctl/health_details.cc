@@ -13,21 +13,29 @@ namespace {
 constexpr std::string_view kSaidElsewhere[] = {"timestamp",    "node_id", "last_heartbeat",
                                                "is_reachable", "reason",  "name_conflict"};
 
-// The end of a member's name that is its unit.
+// The end of a member's name that is its unit: of the endings that fit, the first.
 struct Unit {
   std::string_view ending, words;
 };
 constexpr Unit kUnits[] = {
-    {"_percent", " %"}, {"_ms", " ms"}, {"_c", " C"}, {"_bytes", {}}, {"_s", {}}};
+    {"_percent", " %"}, {"_ms", " ms"},   {"_c", " C"}, {"_bytes_per_s", "/s"},
+    {"_bytes", {}},     {"_per_s", "/s"}, {"_s", {}}};
+
+// A disk's member is called "percent": its name is nothing but the unit.
+bool is_of(const Unit& unit, std::string_view name) {
+  return name.ends_with(unit.ending) || name == unit.ending.substr(1);
+}
 
 const Unit* unit_of(std::string_view name) {
   const auto* at = std::find_if(std::begin(kUnits), std::end(kUnits),
-                                [&](const Unit& unit) { return name.ends_with(unit.ending); });
+                                [&](const Unit& unit) { return is_of(unit, name); });
   return at == std::end(kUnits) ? nullptr : at;
 }
 
 std::string label_of(std::string_view name) {
-  if (const Unit* unit = unit_of(name)) name.remove_suffix(unit->ending.size());
+  if (const Unit* unit = unit_of(name)) {
+    name.remove_suffix(std::min(unit->ending.size(), name.size()));
+  }
   std::string label = printable(name);
   std::replace(label.begin(), label.end(), '_', ' ');
   return label;
@@ -35,7 +43,9 @@ std::string label_of(std::string_view name) {
 
 std::string number_words(std::string_view name, double value) {
   const Unit* unit = unit_of(name);
-  if (unit != nullptr && unit->ending == "_bytes") return size_text(value);
+  if (unit != nullptr && unit->ending.starts_with("_bytes")) {
+    return size_text(value) + std::string(unit->words);
+  }
   if (unit != nullptr && unit->ending == "_s" && value >= 0 && value < 1e12) {
     return human_duration(static_cast<int64_t>(value) * 1000);
   }

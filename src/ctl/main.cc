@@ -8,6 +8,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <sstream>
+#include <utility>
 
 #include "base/text.h"
 #include "ctl/commands.h"
@@ -28,14 +31,56 @@ constexpr char kDefaultSocket[] = "/run/nodebeat/agent.sock";
 constexpr int64_t kLongestTimeout = 3'600'000;
 
 constexpr char kFooter[] =
-    "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the agent, 5 no "
-    "answer\n"
-    "in time, 6 refused by Redis, 7 standard output cannot be written, 8 the socket does not give "
-    "the\n"
-    "right, 9 too many calls in a second. doctor, redis check: 0 healthy, 1 warnings, 2 problems.\n"
-    "From programs: in C nodebeat/client.h (libnodebeat-dev), in Python nodebeat "
+    "Exit codes: 0 fine, 1 not found, 2 wrong usage, 3 no agent, 4 refused by the\n"
+    "agent, 5 no answer in time, 6 refused by Redis, 7 standard output cannot be\n"
+    "written, 8 the socket does not give the right, 9 too many calls in a second.\n"
+    "doctor, redis check: 0 healthy, 1 warnings, 2 problems.\n"
+    "From programs: in C nodebeat/client.h (libnodebeat-dev), in Python nodebeat\n"
     "(python3-nodebeat).\n"
     "More: man nodebeatctl";
+
+// CLI11's help for a terminal of 80 columns. What an option needs and excludes stands in its words
+// where a reader has to know it: CLI11 would also name options that are hidden.
+class Help : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return {};
+    return " " + option->get_type_name() + (option->get_required() ? " REQUIRED" : "");
+  }
+
+  std::string make_option_usage(const CLI::Option* option) const override {
+    std::string name = make_option_name(option, true);
+    if (option->get_expected_max() > 1) name += "...";
+    return option->get_required() ? name : "[" + name + "]";
+  }
+
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrapped(option->get_description());
+  }
+
+  // CLI11 leaves an empty line where a group is hidden.
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override {
+    return CLI::detail::find_and_replace(Formatter::make_help(app, std::move(name), mode), "\n\n\n",
+                                         "\n\n");
+  }
+
+  std::string make_subcommand(const CLI::App* command) const override {
+    std::ostringstream out;
+    CLI::detail::format_help(out, command->get_display_name(true),
+                             wrapped(command->get_description()), get_column_width());
+    return out.str();
+  }
+
+ private:
+  std::string wrapped(const std::string& words) const {
+    std::string out;
+    for (const std::string& line : terminal::wrap(words, 80 - get_column_width())) {
+      out += (out.empty() ? "" : "\n") + line;
+    }
+    return out;
+  }
+};
 
 struct Commands {
   Context context;
@@ -112,12 +157,14 @@ void add_redis_address(CLI::App* app, Commands& c) {
   auto* url = wants_value(
       app->add_option("--redis", c.redis.url,
                       "look into that Redis, without an agent: redis://[user@]host[:port]"));
-  app->add_option("--user", c.redis.user, "user there (viewer, if there is a password)")
+  app->add_option("--user", c.redis.user,
+                  "with --redis: user there (viewer, if there is a password)")
       ->needs(url);
-  wants_value(
-      app->add_option("--password-file", c.redis.password_file, "file with the user's password"))
+  wants_value(app->add_option("--password-file", c.redis.password_file,
+                              "with --redis: file with the user's password"))
       ->needs(url);
-  app->add_option("--prefix", c.context.redis_prefix, "of the cell that is looked at")->needs(url);
+  app->add_option("--prefix", c.context.redis_prefix, "with --redis: of the cell that is looked at")
+      ->needs(url);
 }
 
 void add_looking(CLI::App& app, Commands& c) {
@@ -298,6 +345,7 @@ void build(CLI::App& app, Commands& c) {
   app.name("nodebeatctl");
   app.description("Command-line client of the nodebeat agent on this computer.");
   app.footer(kFooter);
+  app.formatter(std::make_shared<Help>());
   app.require_subcommand(1);
   app.fallthrough();
   app.option_defaults()->take_last();

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -778,3 +779,8 @@ def test_each_entry_arrives_exactly_once_whatever_is_killed(make_audit, make_red
     assert sorted(database.ids()) == ids
     assert database.ids("nodebeat_audit_odd") == [] and database.rows("nodebeat_audit_gap", "1") == []
     wait_until(lambda: redis.xpending(STREAM, GROUP)["pending"] == 0, 20)
+
+
+def test_help_fits_a_terminal():
+    told = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--check-config" in told and max(map(len, told.splitlines())) <= 80

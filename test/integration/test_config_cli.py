@@ -39,7 +39,7 @@ def test_help_names_every_flag(run_cli):
     for flag in ("--config", "--node", "--redis", "--socket", "--check-config", "--print-config",
                  "--version", "--help"):
         assert flag in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("args", [["--nodes"], ["-x"], ["--node"], ["hog"], ["--config"]])

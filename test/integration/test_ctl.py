@@ -34,7 +34,25 @@ def test_version_and_help(ctl):
         assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
         own = ctl(command, "--help")
         assert own.returncode == OK and "Usage: nodebeatctl " + command in own.stdout
-        assert max(map(len, own.stdout.splitlines())) <= 110
+
+
+def all_commands(ctl, *path):
+    """Each command with those below it, as the help names them."""
+    yield path
+    below = ctl(*path, "--help").stdout.partition("Subcommands:\n")[2].partition("\n\n")[0]
+    for name in re.findall(r"^  (\S+)", below, re.MULTILINE):
+        yield from all_commands(ctl, *path, name)
+
+
+def test_help_fits_a_terminal_and_names_nothing_that_is_hidden(ctl):
+    commands = list(all_commands(ctl))
+    assert ("session", "set") in commands and ("redis", "check") in commands
+    for command in commands:
+        text = ctl(*command, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80, text
+        assert "\n\n\n" not in text and "Excludes" not in text and not re.search(r"\(\d+x\)", text), text
+    assert "Usage: nodebeatctl watch [OPTIONS] PATTERN...\n" in ctl("watch", "--help").stdout
+    assert "Usage: nodebeatctl redis setup [OPTIONS] [NODE...]\n" in ctl("redis", "setup", "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -465,6 +483,7 @@ def test_what_the_agent_refuses(ctl, fake, refusal, code):
     done = ctl("set", "k", "1")
     assert done.returncode == code
     assert refusal.error["message"] in done.stderr
+    assert ("redis setup gives them: --keys" in done.stderr) == ("NOPERM" in done.stderr), "and what can be done"
 
 
 def test_a_part_that_redis_refused_is_said(ctl, fake):

@@ -27,6 +27,7 @@ def cell_of(count):
         health[name] = None if down else {
             **HEALTH, "node_id": name, "cpu_percent": number % 90, "memory_percent": 91.5 if number == 5 else 40,
             "temperature_c": 41.0 + number % 10, "load_1": 0.42, "uptime_s": 98765, "memory_total_bytes": 1 << 33,
+            "network": [{"interface": "eth0", "rx_bytes_per_s": 3 << 20, "tx_bytes_per_s": 0, "errors_per_s": 2}],
             "disks": [{"path": "/", "percent": 63}, {"path": "/data", "percent": None, "problem": "not mounted"}],
             "probes": [{"name": "vision-mcp", "type": "mcp", "up": number != 5, "detail": "2025-11-25, 12 tools"}]}
         seen[name] = "2026-11-20T14:03:01.000000" if down else "2026-11-20T14:03:09.000000"
@@ -163,6 +164,8 @@ def test_a_node_has_a_page_of_its_own(fake, top):
     print(*lines, sep="\n")
     text = "\n".join(lines)
     assert "disks" in text and "path /data, problem not mounted" in text and "8 GiB" in text
+    assert "path /, 63 %" in text
+    assert "interface eth0, rx 3 MiB/s, tx 0 B/s, errors 2/s" in " ".join(text.split()), "a rate is no duration"
     assert lines[-1] == "q leave  Esc back  arrows scroll"
     assert row_of(lines, "lines 1 to ") is not None
     top.press(b"G")

@@ -683,6 +683,7 @@ def test_the_command_line(tmp_path):
                               stdin=subprocess.DEVNULL, env=environment(tmp_path / "sanitizer"))
 
     assert run("--version").stdout.startswith("nodebeat-gate ")
-    assert "nodebeat-gate [options] COMMAND" in run("--help").stdout
+    told = run("--help").stdout
+    assert "nodebeat-gate [options] COMMAND" in told and max(map(len, told.splitlines())) <= 80
     wrong = run("mpc")
     assert wrong.returncode == 64 and wrong.stderr.count("\n") == 1
