@@ -84,7 +84,7 @@ Result<Options> parse_options(int argc, char** argv, const std::string& socket_o
     int option = 0;
     const int flag = getopt_long(argc, argv, kNoShortOptions, kOptions, &option);
     // As of a variable that is not set: no option has a meaning for that.
-    if (flag >= kSocket && optarg != nullptr && *optarg == '\0') {
+    if (flag >= kSocket && kOptions[option].has_arg == required_argument && *optarg == '\0') {
       return usage("--" + std::string(kOptions[option].name) + " needs a value");
     }
     if (flag == -1) {

@@ -673,7 +673,7 @@ def test_doctor_and_a_probe_that_is_down(redis_server, make_agent, steady, docto
     assert findings["probe"]["text"].startswith("vision (http) is down: ")
 
 
-def test_doctor_and_two_of_one_name(cell, make_agent, doctor):
+def test_doctor_and_two_of_one_name(cell, make_agent, doctor, ctl):
     twin = make_agent(cell.server.url())
     wait_until(lambda: cell.client.call("agent.stats")["conflict"])
     code, findings = doctor(cell.agent)
@@ -681,6 +681,9 @@ def test_doctor_and_two_of_one_name(cell, make_agent, doctor):
     other = cell.client.call("agent.stats")["conflict"]
     assert findings["node name"]["text"].startswith("two agents beat as node ook: this one (")
     assert other in findings["node name"]["text"]
+    # Who does not ask the doctor is told as well: of the node itself, and in the table of the cell.
+    assert f"another agent beats as this node, too: {other}" in ctl(cell.agent, "status").stdout
+    wait_until(lambda: "up, but two agents have this name" in ctl(cell.agent, "nodes").stdout)
     twin.stop()
     wait_until(lambda: cell.client.call("agent.stats")["conflict"] is None)
     assert not problems(doctor(cell.agent)[1])

@@ -1,5 +1,6 @@
 """nodebeatctl on a terminal of its own: top, and colours."""
 
+import re
 import signal
 import termios
 import time
@@ -138,12 +139,22 @@ def test_top_once(ctl, fake):
 # --- colours -------------------------------------------------------------------------------------
 
 
-def test_colours_are_for_terminals(fake, terminal):
+@pytest.mark.parametrize("args", [["nodes"], ["status"], ["doctor"], ["top"]], ids=" ".join)
+def test_colours_are_for_terminals(fake, terminal, ctl, args):
+    colour = re.compile(r"\033\[[1-9][0-9;]*m")
+
     def output(**env):
-        shown = terminal("nodes", **env)
-        assert shown.process.wait(10) == OK
+        shown = terminal(*args, **env)
+        if args == ["top"]:
+            shown.wait_text("2 of 3 nodes are up")
+            shown.press(b"q")
+        shown.process.wait(10)
         shown.thread.join(5)
+        assert "Redis" in shown.output or "up" in shown.output
         return shown.output
 
-    assert "\033[32m" in output()
-    assert "\033" not in output(NO_COLOR="1")
+    assert colour.search(output())
+    assert not colour.search(output(NO_COLOR="1"))
+    assert colour.search(output(NO_COLOR="")), "it counts only if it is not empty (no-color.org)"
+    if args != ["top"]:
+        assert "\033" not in ctl(*args).stdout, "a pipe gets neither colours nor widths"

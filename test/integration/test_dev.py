@@ -1,12 +1,14 @@
 """What `./dev` says and does before it has built anything: the first that a newcomer meets."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
+from support.terminal import Terminal
 from support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +94,22 @@ def test_ctrl_c_ends_a_build_and_what_it_started(stand_ins):
     assert status == 130
     assert output.rstrip().endswith("interrupted")
     wait_until(lambda: is_gone(pid), what="the build is gone")
+
+
+def test_the_demo_says_what_it_builds_and_how_far_it_is(stand_ins, closing, tmp_path):
+    """And builds nothing else: the wait for the first beat is the first that a newcomer sees of it."""
+    stand_ins("meson", '#!/bin/sh\nmkdir -p "$2" && : >"$2/build.ninja" && echo "[]" >"$2/compile_commands.json"\n')
+    stand_ins("ninja", '#!/bin/sh\necho "$*" >"$HANGING.args"\n' + HANGS.partition("\n")[2])
+    environment = {**stand_ins.environment, "DEV_DEMO_BUILD": "gcc"}  # no headers to read first: they are no stand-ins
+    screen = closing(Terminal(["demo"], environment, 24, 80, program=[ROOT / "dev"]))
+    wait_until(lambda: "1 of 10" in screen.output, what=lambda: f"how far it is in {screen.output!r}")
+    assert "The first time it builds what it runs" in screen.output
+    assert re.search(r"Two idle cores need \w+ minutes", screen.output), "how long that takes"
+    wanted = Path(f"{stand_ins.hanging}.args").read_text().split()
+    assert wanted[-3:] == ["src/agent/nodebeatd", "test/examples/robot_sim", "src/ctl/nodebeatctl"], wanted
+    screen.press(b"\x03")
+    assert screen.process.wait(20) == 130
+    assert screen.output.rstrip().endswith("interrupted")
 
 
 def test_ctrl_c_stops_while_packages_are_installed(stand_ins):
