@@ -51,8 +51,9 @@ def test_who_has_given_up_waiting_is_forgotten(lonely, sanitized):
     wait_in_vain(5000)
     before = lonely.agent.own_memory()
     wait_in_vain(35000)
+    # Each that was kept would take 32 bytes at least: 1 MB.
     if not sanitized and "NODEBEAT_TEST_EMULATED" not in os.environ:  # whose memory is not the agent's
-        assert lonely.agent.own_memory() - before < 256 << 10
+        assert lonely.agent.own_memory() - before < 512 << 10
 
 
 def test_stored_comes_as_soon_as_redis_does(lonely):
