@@ -99,7 +99,18 @@ fetch_redis() {
   fi
 }
 
-# integration_suite LABEL NAME SECONDS FILTER VARIABLE=VALUE...: the tests of real processes.
+# To compile the test modules takes longer than to read them, so one process does it, for every process of both
+# suites; outside the source tree.
+with_compiled=(env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$build/pycache")
+
+# integration_names [FILTER]: the names of the integration tests, or of those that it means.
+integration_names() {
+  "${with_compiled[@]}" NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only \
+    -q ${1:+-k "$1"}
+}
+
+# integration_suite LABEL NAME SECONDS FILTER VARIABLE=VALUE...: the tests of real processes. Such a test waits for
+# most of its time, so there are more workers than cores.
 #
 # A few that fail run again, alone: that tells whether they fail by themselves or only beside others. They have
 # failed all the same.
@@ -107,10 +118,10 @@ integration_suite() {
   local label=$1 name=$2 seconds=$3 filter=$4 status=0 junit=$build/$2.junit.xml before=$failed
   local cache=$build/pytest/$2 p=0
   shift 4
-  local suite=(env "$@" timeout --kill-after=10 "$seconds" "$python" -m pytest test/integration
+  local suite=("${with_compiled[@]}" "$@" timeout --kill-after=10 "$seconds" "$python" -m pytest test/integration
     -o cache_dir="$cache" -o junit_logging=all --tb=short --durations=25 ${filter:+-k "$filter"})
   rm -rf "$junit" "$cache"
-  stage "$label" "test-$name" "${suite[@]}" -n $((cores + 1)) --junitxml="$junit"
+  stage "$label" "test-$name" "${suite[@]}" -n $((cores * 2 + 1)) --junitxml="$junit"
   status=$?
   tally $status "$junit" "$logs/test-$name.log"
   # Only tests that failed by themselves (1): not a suite that was interrupted or could not be collected.
@@ -133,9 +144,10 @@ integration_tests() {
   local filter=$1 plain='' redis_trees
   # With a filter, a suite in which nothing matches (5) has simply nothing to add.
   if [[ -n $filter ]]; then
-    NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only -q -k "$filter" \
-      >"$logs/collect.log" 2>&1
+    integration_names "$filter" >"$logs/collect.log" 2>&1
     (($? != 5)) || return
+  else
+    stage 'integration tests: compile' collect integration_names
   fi
   fetch_redis
   [[ -x $build/gcc/$daemon ]] && plain=$build/gcc/$daemon
@@ -190,8 +202,7 @@ names_matching() {
     sed -n "s/^ *'\([a-z-]*\)',$/\1/p; s/.*test('\([a-z-]*\)'.*/\1/p" meson.build test/meson.build \
       test/abi/meson.build test/sim/meson.build src/*/meson.build 2>/dev/null
   } | grep -iF -- "$filter"
-  NODEBEATD=/none "$python" -m pytest test/integration -p no:cacheprovider --collect-only -q -k "$filter" 2>/dev/null |
-    grep '::'
+  integration_names "$filter" 2>/dev/null | grep '::'
 }
 
 test_all() {
