@@ -61,9 +61,10 @@ def test_a_thousand_nodes_and_64_clients_at_once(redis_server, make_agent, stead
     listing()
     first = agent.own_memory()
     looks = [listing() for _ in range(3)]
-    # A listing has some thirty pages, of two looks: healths of a megabyte are kept at a time. The
-    # watcher counts the nodes, too.
-    assert max(looks) < 64 * 5, looks
+    # A listing has some thirty pages, of two looks: healths of a megabyte are kept at a time. A view is new each
+    # second, and the watcher counts the nodes, too: the slower the machine, the more looks. Each client by itself
+    # would take 64 times 60.
+    assert max(looks) < 64 * 15, looks
     if not sanitized:
         assert agent.own_memory() < first + (2 << 20)
         assert agent.own_memory() < 12 << 20
