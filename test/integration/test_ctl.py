@@ -44,6 +44,7 @@ def all_commands(ctl, *path):
         yield from all_commands(ctl, *path, name)
 
 
+@pytest.mark.time_limit(180)  # some fifty calls
 def test_help_fits_a_terminal_and_names_nothing_that_is_hidden(ctl):
     commands = list(all_commands(ctl))
     assert ("session", "set") in commands and ("redis", "check") in commands

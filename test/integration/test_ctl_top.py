@@ -139,6 +139,7 @@ def test_top_once(ctl, fake):
 # --- colours -------------------------------------------------------------------------------------
 
 
+@pytest.mark.time_limit(120)
 @pytest.mark.parametrize("args", [["nodes"], ["status"], ["doctor"], ["top"]], ids=" ".join)
 def test_colours_are_for_terminals(fake, terminal, ctl, args):
     colour = re.compile(r"\033\[[1-9][0-9;]*m")
@@ -148,8 +149,8 @@ def test_colours_are_for_terminals(fake, terminal, ctl, args):
         if args == ["top"]:
             shown.wait_text("2 of 3 nodes are up")
             shown.press(b"q")
-        shown.process.wait(10)
-        shown.thread.join(5)
+        shown.process.wait(30)
+        shown.thread.join(30)
         assert "Redis" in shown.output or "up" in shown.output
         return shown.output
 
