@@ -13,8 +13,11 @@ namespace nb {
 
 namespace {
 
+// That there is no such file says something of it. All else, such as a disk that fails or a server
+// of files that is away, says that it was not seen.
 Error system_error(const std::string& path) {
-  const Fault fault = is_own_trouble(errno) ? Fault::blind : Fault::other;
+  const bool says_something = errno == ENOENT || errno == ENOTDIR || errno == ESRCH;
+  const Fault fault = says_something ? Fault::other : Fault::blind;
   return make_error("%s: %s", path.c_str(), std::strerror(errno)).as(fault);
 }
 

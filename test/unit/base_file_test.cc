@@ -85,6 +85,11 @@ TEST(File, AReaderThatCannotLookIsBlind) {
     EXPECT_FALSE(is_own_trouble(error)) << error;
   }
   EXPECT_EQ(read_descriptor(-1, "name", 100).error().message, "name: Bad file descriptor");
+  // Read from its beginning it is EIO, as a file on a disk that fails.
+  const Error error = read_plain_file("/proc/self/mem", 100).error();
+  EXPECT_EQ(error.message, "/proc/self/mem: Input/output error");
+  EXPECT_EQ(error.fault, Fault::blind);
+  EXPECT_EQ(read_plain_file("/proc/self/stat/x", 100).error().fault, Fault::other);
 }
 
 TEST(OwnFile, ReplacesInOneStepAndReadsAgain) {
