@@ -29,6 +29,8 @@ constexpr auto kSubscribeParams = rpc::takes(kChannels, kPatterns, kReplay);
 constexpr auto kUnsubscribeParams = rpc::takes(kChannels, kPatterns);
 
 constexpr size_t kMostReplays = 8;  // of one client
+// Nodes in `after` of one client's replays. Each is kept as long as its replay.
+constexpr size_t kMostAfter = 2048;
 
 }  // namespace
 
@@ -286,6 +288,15 @@ void Listeners::on_gap(WallTime from, WallTime to) {
   }
 }
 
+// Whether the client's replays have room for the nodes that this one names.
+bool Listeners::may_remember(const Listener* listener, const ReplayStart& start) {
+  size_t nodes = start.after.size();
+  if (listener != nullptr) {
+    for (const auto& replay : listener->replays) nodes += replay->nodes_named();
+  }
+  return nodes <= kMostAfter;
+}
+
 void Listeners::subscribe(rpc::Call& call) {
   const json::View channels = call[kChannels];
   const json::View patterns = call[kPatterns];
@@ -308,6 +319,13 @@ void Listeners::subscribe(rpc::Call& call) {
         rpc::too_many(format("a client may have at most %zu replays: name several channels at once",
                              kMostReplays),
                       kMostReplays));
+  }
+  if (replays && !may_remember(listener, start)) {
+    return call.refuse(rpc::too_many(
+        format("a client's replays may name at most %zu nodes in `after`, all together: name "
+               "several channels at once",
+               kMostAfter),
+        kMostAfter));
   }
   if (listener == nullptr) {
     listeners_.push_back(std::make_unique<Listener>());

@@ -130,6 +130,7 @@ class Listeners final : private ReplayHost {
   // Of several replays of a client that have this channel, it comes by one.
   bool comes_by(const Replay& replay, std::string_view channel);
   static void wake(Listener& listener);
+  static bool may_remember(const Listener* listener, const ReplayStart& start);
   // All that the client has subscribed to comes from streams.
   static bool misses_nothing(const Listener& listener);
 

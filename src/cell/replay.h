@@ -99,6 +99,8 @@ class Replay {
   // True if it was the last one.
   bool remove(std::string_view text, bool is_pattern);
   bool has_begun() const { return begun_; }
+  // In `after`.
+  size_t nodes_named() const { return start_.after.size(); }
   // Whether an event of this channel was ever recorded, as far as it has read.
   bool records(std::string_view channel) const;
 

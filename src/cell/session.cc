@@ -45,10 +45,15 @@ constexpr auto kBroadcastParams = rpc::takes(kId, kMessage, kTimeout);
 constexpr int64_t kDefaultTtlMs = 3600000;
 constexpr int64_t kDefaultTimeoutMs = 2000;
 constexpr int64_t kDefaultLimit = 100;
-// A client has four operations under way at a time. Its notifications, which have no answer, have
-// this limit.
-constexpr size_t kWeight = Operations::kWeight;
-constexpr ptrdiff_t kMaxNotifications = 64;
+// A client has four operations under way at a time, but one with a long state counts as all four.
+constexpr size_t kLongState = 16 * 1024;
+// A client's notifications have no answer and do not pause its reading. So many of them may wait,
+// with so many bytes of states, or one that is longer. While many calls of all clients wait, a
+// client may have a few only, so that there is room for each client.
+constexpr size_t kMaxNotifications = 64;
+constexpr size_t kManyWait = redis::Scripts::kMost / 4;
+constexpr size_t kMaxNotificationsThen = 4;
+constexpr size_t kNotifiedBytes = 64 * 1024;
 // A text of another program may be longer than any line.
 constexpr size_t kLongestText = 2 * 1024 * 1024;
 // The size of all texts that one page of session.list reads.
@@ -143,6 +148,7 @@ class Sessions::Run {
   bool writes() const { return operation_ < Operation::get; }
   // Why the call is refused before anything is sent; empty: it is not refused.
   std::optional<rpc::Error> fault() const;
+  std::optional<rpc::Error> too_many_notifications() const;
   void run(size_t keys, std::span<const std::string_view> words, uint64_t sequence = 0);
   void run(size_t keys, std::initializer_list<std::string_view> words, uint64_t sequence = 0) {
     run(keys, std::span(words.begin(), words.size()), sequence);
@@ -163,14 +169,13 @@ class Sessions::Run {
   Sessions& all_;
   Operation operation_;
   rpc::ClientId client_;
-  rpc::Token token_;
+  rpc::Token token_ = 0;
   uint64_t run_ = 0;
   MonoTime deadline_;
 
   std::string id_;
   std::string name_;     // the id as JSON
   std::string members_;  // of the state; of a broadcast the message
-  std::string quoted_;   // the members within a JSON string
   std::optional<int64_t> expected_;
   int64_t ttl_;
   bool upsert_;
@@ -193,7 +198,6 @@ Sessions::Run::Run(Sessions& all, Operation operation, rpc::Call& call)
     : all_(all),
       operation_(operation),
       client_(call.who.client),
-      token_(call.put_off(kWeight)),
       expected_(call[kExpected].integer()),
       ttl_(call[kTtl].integer().value_or(kDefaultTtlMs)),
       upsert_(call[kUpsert].boolean().value_or(false)),
@@ -210,9 +214,10 @@ Sessions::Run::Run(Sessions& all, Operation operation, rpc::Call& call)
     append_compact(call[kMessage], members_);
   } else {
     append_members(operation == Operation::create ? call[kState] : call[kNewState], members_);
-    json::Writer(quoted_).string(members_);
   }
+  members_.shrink_to_fit();
   cursor_ = call[kCursor].string(scratch).value_or("");
+  token_ = call.put_off(members_.size() > kLongState ? rpc::kWaitingCalls : Operations::kWeight);
 }
 
 std::optional<rpc::Error> Sessions::Run::fault() const {
@@ -228,13 +233,24 @@ std::optional<rpc::Error> Sessions::Run::fault() const {
   if (!cursor_.empty() && !parse_number<uint64_t>(halves_of(cursor_, ':').first)) {
     return rpc::invalid_params("cursor", "expected what an earlier session.list returned");
   }
-  const auto ours = [&](const auto& run) {
-    return run->client_ == client_ && run->is_notification();
-  };
-  if (is_notification() &&
-      std::count_if(all_.runs_.begin(), all_.runs_.end(), ours) > kMaxNotifications) {
-    return rpc::too_many("as many notifications of this client wait for Redis as may wait",
-                         kMaxNotifications);
+  return is_notification() ? too_many_notifications() : std::nullopt;
+}
+
+// This is one of them already.
+std::optional<rpc::Error> Sessions::Run::too_many_notifications() const {
+  size_t mine = 0, bytes = 0;
+  for (const auto& run : all_.runs_) {
+    if (run->client_ != client_ || !run->is_notification()) continue;
+    ++mine;
+    bytes += run->members_.size();
+  }
+  const size_t most = all_.runs_.size() > kManyWait ? kMaxNotificationsThen : kMaxNotifications;
+  if (mine > most) {
+    return rpc::too_many("as many notifications of this client wait for Redis as may wait", most);
+  }
+  if (mine > 1 && bytes > kNotifiedBytes) {
+    return rpc::queue_full(
+        "as many bytes of this client's notifications wait for Redis as may wait", kNotifiedBytes);
   }
   return std::nullopt;
 }
@@ -264,6 +280,8 @@ void Sessions::Run::start() {
   if (upsert_) options += "upsert ";
   if (keeps_state) options += "state ";
   if (read_) options += "read";
+  std::string quoted;  // the members within a JSON string
+  json::Writer(quoted).string(members_);
   run(5,
       {key,
        wire::kSessionsKey,
@@ -281,7 +299,7 @@ void Sessions::Run::start() {
        read_version_,
        read_created_,
        members_,
-       std::string_view(quoted_).substr(1, quoted_.size() - 2),
+       std::string_view(quoted).substr(1, quoted.size() - 2),
        longest,
        text_of(all_.audit_length(keeps_state ? members_.size() : 0)),
        "client",

@@ -15,6 +15,9 @@ constexpr size_t kMaxReplyBytes = 4 * 1024 * 1024;
 // Loads in a row, without an answer. More mean that a proxy knows no scripts, or that a program
 // flushes them all the time. Then a new connection tries again, after a pause.
 constexpr unsigned kMostLoads = 4;
+// What stands before the words of a command, and around each.
+constexpr size_t kAroundWords = 96;
+constexpr size_t kAroundWord = 12;
 
 }  // namespace
 
@@ -58,6 +61,10 @@ uint64_t Scripts::run(size_t keys, std::span<const std::string_view> words, uint
   run->sequence = sequence;
   run->caller = caller;
   run->deadline = deadline;
+  // It may wait for long: no byte more than it needs.
+  size_t bytes = kAroundWords;
+  for (const std::string_view word : words) bytes += word.size() + kAroundWord;
+  run->command.reserve(bytes + keys * connection_.options().prefix.size());
   RespWriter resp(run->command, connection_.options().prefix);
   resp.command(3 + words.size()).arg("EVALSHA").arg(script_.sha1).arg(static_cast<int64_t>(keys));
   for (const std::string_view key : words.first(keys)) resp.key(key);
@@ -125,10 +132,13 @@ void Scripts::on_turn() {
     ++loads_;
   }
   const uint64_t end = oldest_write() + kWindow;
+  size_t bytes = 0;
+  for (size_t at = 0; at < sent_; ++at) bytes += runs_[at]->command.size();
   for (size_t at = sent_; at < runs_.size() && sent_ < kWindow; ++at) {
     const Run& run = *runs_[at];
-    if (run.sequence >= end) return;
+    if (run.sequence >= end || bytes >= kBytesUnderWay) return;
     if (waits_for_a_write(at)) continue;
+    bytes += run.command.size();
     connection_.output().append(run.command);
     connection_.expect(1);
     const auto begin = runs_.begin() + static_cast<ptrdiff_t>(sent_++);

@@ -40,7 +40,10 @@ class Scripts {
   // How many answers the script remembers: no run is sent whose number is that much above the
   // number of one that has no answer yet.
   static constexpr uint64_t kWindow = 64;
-  static constexpr size_t kMost = 1024;  // runs that wait
+  static constexpr size_t kMost = 2048;  // runs that wait
+  // How many bytes of commands are under way, or one command that is longer: each is kept until it
+  // is answered, also for a caller that has gone.
+  static constexpr size_t kBytesUnderWay = 1024 * 1024;
   static constexpr Duration kIdle = std::chrono::seconds(5);
 
   // All references must outlive it. The client's name gets "-script" behind it.

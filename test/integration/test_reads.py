@@ -166,6 +166,23 @@ def test_batches_of_clients_that_do_not_read_take_nothing_from_others(cell, conn
         assert memory(cell.agent) < 32 << 20
 
 
+def test_sessions_that_wait_for_redis_take_nothing_from_others(cell, connect, sanitized):
+    cell.client.call("session.create", session_id="a")
+    cell.server.pause()
+    for i in range(20):
+        client = connect(cell.agent)
+        params = {"session_id": f"s{i}", "upsert": True, "timeout_ms": 60000}
+        for size in [60000] * 8 + [1] * 64:
+            client.notify("session.update", {**params, "state": {"x": "x" * size}})
+        client.request("session.update", {**params, "state": {"x": "x" * 60000}})
+    mine = cell.client.request("session.update", {"session_id": "a", "state": {}, "timeout_ms": 60000})
+    cell.client.call("agent.stats")
+    cell.server.resume()
+    assert cell.client.answer(mine, 60) == {"version": 2}
+    if not sanitized:
+        assert memory(cell.agent) < 32 << 20
+
+
 def test_a_batch_of_reads_is_answered_whole(cell):
     fill_cell(cell.redis, nodes=100, pad="x" * 300)
     cell.client.send(batch_of(100, "system.status"))

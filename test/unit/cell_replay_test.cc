@@ -522,5 +522,24 @@ TEST_F(CellReplay, AClientMayHaveEight) {
   EXPECT_EQ(listeners.subscriptions(), 0u);
 }
 
+// Each is kept as long as its replay.
+TEST_F(CellReplay, ItsReplaysMayNameSoManyNodes) {
+  const auto params = [](size_t replay, size_t nodes) {
+    std::string after;
+    for (size_t i = 0; i < nodes; ++i) {
+      after += (i == 0 ? "\"n" : ",\"n") + std::to_string(i) + "\":\"1-1\"";
+    }
+    return R"({"channels":["c)" + std::to_string(replay) +
+           R"("],"replay":{"since":"1-1","after":{)" + after + "}}}";
+  };
+  connect();
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(finally("event.subscribe", params(i, 1024)), "{}");
+  EXPECT_TRUE(call("event.subscribe", params(2, 1))
+                  .starts_with("queue_full: a client's replays may name at most 2048 nodes"));
+  EXPECT_EQ(finally("event.subscribe", params(2, 0)), "{}");
+  EXPECT_EQ(call("event.unsubscribe", R"({"channels":["c0"]})"), "{}");
+  EXPECT_EQ(finally("event.subscribe", params(3, 1024)), "{}");
+}
+
 }  // namespace
 }  // namespace nb::cell

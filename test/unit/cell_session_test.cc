@@ -48,6 +48,7 @@ class FakeFront final : public rpc::FrontEnd {
   size_t queued_bytes() const override { return 0; }
 
   std::map<std::string, std::vector<std::string>> said;
+  size_t weight = 0;  // of the latest call that was put off
 };
 
 class FakeReply final : public rpc::Reply {
@@ -56,7 +57,7 @@ class FakeReply final : public rpc::Reply {
   void answer(std::string_view result) override { front_.answer(token_, result); }
   void refuse(const rpc::Error& error) override { front_.refuse(token_, error); }
   rpc::Token put_off(size_t weight) override {
-    EXPECT_EQ(weight, Operations::kWeight);
+    front_.weight = weight;
     return token_;
   }
   bool is_wanted() const override { return token_ != 0; }
@@ -385,6 +386,44 @@ TEST_F(SessionTest, NotificationsThatWaitAreBounded) {
   EXPECT_TRUE(front_.said["session.touch"].empty());
   call("session.touch", R"({"session_id":"a"})", false);
   EXPECT_EQ(hears("session.touch"), R"(queue_full "limit":64)");
+}
+
+TEST_F(SessionTest, NotificationsThatWaitHaveSoManyBytes) {
+  const std::string state = R"({"x":")" + std::string(40000, 'x') + "\"}";
+  const std::string update = R"({"session_id":"a","state":)" + state + "}";
+  call("session.update", update, false);
+  EXPECT_TRUE(front_.said["session.update"].empty());
+  call("session.update", update, false);
+  EXPECT_EQ(hears("session.update"), R"(queue_full "limit_bytes":65536)");
+  call("session.touch", R"({"session_id":"a"})", false);
+  call("session.update", update, false, 8);
+  EXPECT_EQ(scripts_->waiting(), 3u);
+}
+
+// A client's notifications leave room for what others call.
+TEST_F(SessionTest, WhileManyNotificationsWaitEachClientMayHaveAFew) {
+  rpc::ClientId client = 100;
+  for (; scripts_->waiting() < 512; ++client) {
+    for (int i = 0; i < 64; ++i) call("session.touch", R"({"session_id":"a"})", false, client);
+  }
+  EXPECT_TRUE(front_.said["session.touch"].empty());
+  for (int i = 0; i < 4; ++i) call("session.touch", R"({"session_id":"a"})", false, client);
+  EXPECT_TRUE(front_.said["session.touch"].empty());
+  call("session.touch", R"({"session_id":"a"})", false, client);
+  EXPECT_EQ(hears("session.touch"), R"(queue_full "limit":4)");
+  const auto token = call("session.touch", R"({"session_id":"a"})");
+  EXPECT_TRUE(front_.said[std::to_string(token)].empty());
+}
+
+TEST_F(SessionTest, ALongStateCountsAsAllThatAClientMayHaveUnderWay) {
+  call("session.touch", R"({"session_id":"a"})");
+  EXPECT_EQ(front_.weight, Operations::kWeight);
+  const std::string text = '"' + std::string(20000, 'x') + '"';
+  call("session.update", R"({"session_id":"a","state":{"x":)" + text + "}}");
+  EXPECT_EQ(front_.weight, rpc::kWaitingCalls);
+  call("session.touch", R"({"session_id":"a"})");
+  call("session.broadcast", R"({"session_id":"a","message":)" + text + "}");
+  EXPECT_EQ(front_.weight, rpc::kWaitingCalls);
 }
 
 TEST_F(SessionTest, WhatAClientAskedEndsWithIt) {

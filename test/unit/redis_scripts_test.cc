@@ -433,6 +433,23 @@ TEST_F(ScriptsTest, NoNumberIsSentThatTheScriptCouldForget) {
   EXPECT_TRUE(callers.back().heard.empty());
 }
 
+// What was sent is kept until it is answered, also if its client has gone.
+TEST_F(ScriptsTest, SoManyBytesAreUnderWay) {
+  constexpr size_t kCommands = 16;
+  const std::string word(Scripts::kBytesUnderWay / kCommands, 'x');
+  std::vector<Caller> callers(kCommands);
+  for (Caller& caller : callers) run(word, caller);
+  Caller next;
+  const uint64_t waits = run("next", next);
+  greet();
+  ASSERT_TRUE(receives(sent(word)));
+  scripts_->cancel(waits);
+  EXPECT_EQ(scripts_->waiting(), kCommands) << "it was not sent";
+  run("last", next);
+  redis_.send("+0\r\n");
+  expect(sent("last"));
+}
+
 TEST_F(ScriptsTest, ACancelledRunIsNotSentAndItsAnswerNotTold) {
   Caller a;
   Caller b;
