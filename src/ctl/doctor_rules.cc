@@ -145,6 +145,10 @@ Findings link_findings(Json stats) {
     const std::string cause(link["cause"].text());
     return {problem("link", said.text, advice, cause.empty() ? "link" : "link-" + cause)};
   }
+  // A server that refuses all writes is in this state between two tries.
+  if (!link["trouble"].text().empty()) {
+    return {warning("link", said.text, "run this again: is it still so in some seconds?")};
+  }
   Findings out;
   const auto ping = link["ping_ms"].number();
   if (ping && *ping > kSlowPing) {

@@ -70,13 +70,15 @@ LinkWords link_words(Json link) {
   const std::string state = printable(link["state"].text("unknown"));
   const std::string_view place = link["target"].text();
   const std::string target = place.empty() ? "Redis" : "Redis at " + printable(place);
+  const std::string_view trouble = link["trouble"].text();
   if (state == "steady" || state == "replaying") {
     std::string text = "connected to " + target;
     if (const auto ping = link["ping_ms"].number()) text += ", " + latency(*ping * 1000);
     if (state == "replaying") text += "; writing what waited";
+    // Nobody knows yet whether the server takes writes again.
+    if (!trouble.empty()) text += ", after: " + printable(trouble);
     return {text, true};
   }
-  const std::string_view trouble = link["trouble"].text();
   // The link is connected, but Redis refuses this node's own data.
   if (state == "degraded") {
     std::string text = "degraded: connected to " + target + ", which refuses this node's data";

@@ -222,6 +222,14 @@ TEST(Doctor, Link) {
             "degraded: connected to Redis at 10.0.0.2:6379, which refuses this node's data: "
             "NOPERM no rights for node:health:hog");
   EXPECT_NE(findings[0].advice.find("nodebeatctl redis check"), std::string::npos);
+  // Between two tries of a server that refuses all writes.
+  findings = from(link_findings, R"json({"link":{"state":"replaying","cause":"read-only","target":
+      "h:1","trouble":"the server is a read-only replica (READONLY x)"}})json");
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].level, Level::warning);
+  EXPECT_EQ(findings[0].text,
+            "connected to Redis at h:1; writing what waited, after: the server is "
+            "a read-only replica (READONLY x)");
   findings = from(link_findings, R"({"link":{"state":"steady","ping_ms":80}})");
   EXPECT_EQ(doctor_code(findings), 1);
   findings = from(link_findings, R"({"uptime_s":7200,"link":{"state":"steady","failures":21}})");
