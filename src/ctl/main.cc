@@ -170,11 +170,11 @@ void add_redis_address(CLI::App* app, Commands& c) {
 void add_looking(CLI::App& app, Commands& c) {
   app.add_subcommand("status", "this node: the link to Redis, counters, probes, clients");
   auto* nodes = app.add_subcommand(
-      "nodes", "the fleet: which nodes are up, down since when, CPU, memory, MCP");
+      "nodes", "the cell: which nodes are up, down since when, CPU, memory, MCP");
   auto* forget =
-      app.add_subcommand("forget", "remove a node that no longer beats from the fleet's list");
+      app.add_subcommand("forget", "remove a node that no longer beats from the list of nodes");
   forget->add_option("NODE", c.node, "its name, as nodes shows it")->required();
-  auto* top = app.add_subcommand("top", "the fleet, running strokes and events, live; q ends it");
+  auto* top = app.add_subcommand("top", "the cell, running strokes and events, live; q ends it");
   top->add_flag("--once", c.once, "show it once, in plain lines");
   auto* doctor = app.add_subcommand("doctor", "find out what is wrong, and what to do");
   wants_value(doctor->add_option("--config", c.config,
