@@ -72,7 +72,7 @@ bool Writes::write(rpc::Call& call, const outbox::SlotUpdate* slot,
     pending.result.assign(result);
     waiter = ticket;
   }
-  const outbox::Origin origin{call.who.client, call.urgent};
+  const outbox::Origin origin{call.who.client, call.who.user, call.urgent};
   switch (outbox_.put(slot, entry, message, now, wall_at(now), waiter, origin)) {
     case outbox::Put::accepted:
       link_.wake();

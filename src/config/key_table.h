@@ -512,8 +512,8 @@ constexpr Key kKeys[] = {
      .fallback = "1MiB",
      .allowed = "4KiB..1GiB",
      .doc = NB_DOC(
-         "Memory limit of events that wait for Redis. Beyond it, the client that has most loses\n"
-         "its oldest events, and the loss is recorded.")},
+         "Memory limit of events that wait for Redis. Beyond it, the user whose clients have most\n"
+         "loses the oldest of them, and the loss is recorded.")},
     {.section = "outbox",
      .name = "urgent_bytes",
      NB_CONFIG_AS(size, outbox.urgent_bytes),

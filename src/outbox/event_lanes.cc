@@ -33,8 +33,7 @@ void EventLanes::set_limits(EventLogLimits limits) {
 Record* EventLanes::push(Origin origin, const EntryUpdate* entry, const MessageUpdate* message,
                          MonoTime now, WallTime wall) {
   drop_old(now);
-  Record* record =
-      lane(origin.urgent).push(origin.owner, last_sequence_ + 1, entry, message, now, wall);
+  Record* record = lane(origin.urgent).push(origin, last_sequence_ + 1, entry, message, now, wall);
   if (record == nullptr) return nullptr;
   ++last_sequence_;
   if (kept_) kept_->journal.append(*record);
@@ -44,8 +43,8 @@ Record* EventLanes::push(Origin origin, const EntryUpdate* entry, const MessageU
 Record* EventLanes::put_back(uint64_t sequence, Origin origin, const EntryUpdate* entry,
                              const MessageUpdate* message, MonoTime now, WallTime wall) {
   EventLog& lane = this->lane(origin.urgent);
-  if (!lane.has_room(origin.owner, EventLog::size_of(entry, message))) return nullptr;
-  return lane.push(origin.owner, sequence, entry, message, now, wall);
+  if (!lane.has_room(origin, EventLog::size_of(entry, message))) return nullptr;
+  return lane.push(origin, sequence, entry, message, now, wall);
 }
 
 // Ages are minutes, so one check in a millisecond is enough. Each put() and each next() asks for

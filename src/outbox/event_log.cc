@@ -16,6 +16,9 @@ constexpr size_t kKeptOwners = 64;
 // An owner sends this much before the next owner has its turn.
 constexpr size_t kTurnBytes = 2048;
 
+// As a user: no user has this number.
+constexpr uint32_t kAgent = UINT32_MAX;
+
 constexpr size_t kAlign = alignof(Record);
 static_assert(sizeof(Record) % kAlign == 0);
 
@@ -84,7 +87,22 @@ size_t EventLog::size_of(const EntryUpdate* entry, const MessageUpdate* message)
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }
 
-OwnEvents& EventLog::place_of(Owner owner) {
+UserEvents& EventLog::place_of_user(uint32_t user) {
+  UserEvents* free = nullptr;
+  for (UserEvents& place : users_) {
+    if (place.owners == 0) {
+      free = &place;
+    } else if (place.user == user) {
+      return place;
+    }
+  }
+  if (free == nullptr) free = &users_.emplace_front();
+  free->user = user;
+  return *free;
+}
+
+OwnEvents& EventLog::place_of(Origin origin) {
+  const Owner owner = origin.owner;
   if (last_own_ != nullptr && last_own_->owner == owner) return *last_own_;
   OwnEvents* free = nullptr;
   for (const auto& own : owners_) {
@@ -100,19 +118,22 @@ OwnEvents& EventLog::place_of(Owner owner) {
     free->has_row = owners_.size() <= kKeptOwners;
   }
   free->owner = owner;
+  free->user = &place_of_user(owner == 0 ? kAgent : origin.user);
   free->crowded = false;
   return *(last_own_ = free);
 }
 
 // The owner that loses its oldest event when the lane is full: of those with anything to lose, the
-// one that would have most in the lane. Only the agent itself displaces events of the agent.
+// one whose user would have most in the lane, and of that user the one that would have most. Only
+// the agent itself displaces events of the agent.
 OwnEvents* EventLog::to_be_shortened(const OwnEvents& by, size_t bytes) const {
   OwnEvents* most = nullptr;
-  size_t most_bytes = 0;
+  std::pair<size_t, size_t> most_bytes;
   for (const auto& own : owners_) {
     const bool is_by = own.get() == &by;
     if (own->first_unsent == nullptr || (own->owner == 0 && !is_by)) continue;
-    const size_t has = own->bytes + (is_by ? bytes : 0);
+    const std::pair has(own->user->bytes + (own->user == by.user ? bytes : 0),
+                        own->bytes + (is_by ? bytes : 0));
     if (has > most_bytes) {
       most = own.get();
       most_bytes = has;
@@ -127,17 +148,17 @@ bool EventLog::fits(const OwnEvents& own, size_t size) const {
   return bytes() + Chunks::waste_by(row, size) + size <= limits_.lane_bytes(urgent_);
 }
 
-bool EventLog::has_room(Owner owner, size_t size) {
-  const OwnEvents& own = place_of(owner);
+bool EventLog::has_room(Origin origin, size_t size) {
+  const OwnEvents& own = place_of(origin);
   return own.bytes + size <= limits_.share(urgent_) && fits(own, size);
 }
 
-Record* EventLog::push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
+Record* EventLog::push(Origin origin, uint64_t sequence, const EntryUpdate* entry,
                        const MessageUpdate* message, MonoTime now, WallTime wall) {
   chunks_.trim(now);
   const size_t size = size_of(entry, message);
   const size_t share = limits_.share(urgent_);
-  OwnEvents& own = place_of(owner);
+  OwnEvents& own = place_of(origin);
   while (own.bytes + size > share && own.first_unsent != nullptr) drop(*own.first_unsent);
   while (own.bytes + size <= share && !fits(own, size)) {
     OwnEvents* shortened = to_be_shortened(own, size);
@@ -184,18 +205,30 @@ Record* EventLog::push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
   last_ = record;
   if (unsent_ == nullptr) unsent_ = record;
   add_to_unsent(*record, own, own.last_unsent);
-  active_ += own.records++ == 0;
-  own.bytes += size;
+  add(own, size);
   ++size_;
   bytes_ += size;
-  const size_t part = fair_part();
+  const size_t part = fair_part(own);
   const bool lane_is_full = bytes() > limits_.lane_bytes(urgent_) / 4 * 3;
   if (own.bytes > (lane_is_full ? part / 4 : part / 4 * 3)) own.crowded = true;
   return record;
 }
 
-size_t EventLog::fair_part() const {
-  return std::min(limits_.share(urgent_), limits_.lane_bytes(urgent_) / (active_ + 1));
+size_t EventLog::fair_part(const OwnEvents& own) const {
+  const size_t parts = active_ * own.user->owners + 1;
+  return std::min(limits_.share(urgent_), limits_.lane_bytes(urgent_) / parts);
+}
+
+void EventLog::add(OwnEvents& own, size_t bytes) {
+  if (own.records++ == 0) active_ += own.user->owners++ == 0;
+  own.bytes += bytes;
+  own.user->bytes += bytes;
+}
+
+void EventLog::subtract(OwnEvents& own, size_t bytes) {
+  if (--own.records == 0) active_ -= --own.user->owners == 0;
+  own.bytes -= bytes;
+  own.user->bytes -= bytes;
 }
 
 void EventLog::drop_old(MonoTime now) {
@@ -203,6 +236,7 @@ void EventLog::drop_old(MonoTime now) {
   if (size_ == 0 && owners_.size() > kKeptOwners) {
     last_own_ = turn_ = nullptr;
     owners_.clear();
+    users_.clear();
   }
   const uint64_t before = dropped_;
   while (unsent_ != nullptr && now - unsent_->at > limits_.age) drop(*unsent_);
@@ -302,8 +336,7 @@ void EventLog::leave(Owner owner, Owner heir_owner) {
     if (place->records > 0 && place->owner == owner) own = place.get();
   }
   if (own == nullptr || own->first_unsent == nullptr) return;
-  OwnEvents& heir = place_of(heir_owner);
-  active_ += heir.records == 0;
+  OwnEvents& heir = place_of({.owner = heir_owner, .user = own->user->user});
   // Begins with the newest, since the heir's records are mostly older. They stay in the order of
   // their sequences.
   Record* before = heir.last_unsent;
@@ -312,21 +345,17 @@ void EventLog::leave(Owner owner, Owner heir_owner) {
     take_from_unsent(record);
     while (before != nullptr && before->sequence > record.sequence) before = before->previous_own;
     add_to_unsent(record, heir, before);
-    --own->records;
-    ++heir.records;
-    own->bytes -= record.bytes;
-    heir.bytes += record.bytes;
+    subtract(*own, record.bytes);
+    add(heir, record.bytes);
   }
-  active_ -= own->records == 0;
 }
 
 void EventLog::release(Record& record) {
   (record.previous != nullptr ? record.previous->next : first_) = record.next;
   (record.next != nullptr ? record.next->previous : last_) = record.previous;
   OwnEvents& own = *record.owner;
-  active_ -= --own.records == 0;
-  own.bytes -= record.bytes;
-  if (own.crowded && (own.records == 0 || own.bytes <= fair_part() / 2)) {
+  subtract(own, record.bytes);
+  if (own.crowded && (own.records == 0 || own.bytes <= fair_part(own) / 2)) {
     own.crowded = false;
     relief_ = true;
   }

@@ -1,15 +1,17 @@
 // EventLog: one lane of events, bounded in bytes and age. Each owner has a share of the lane. The
 // events of one owner are sent in their order. The owners take turns, so no owner waits behind all
 // events of another. When a share is full, its owner's oldest unsent event is dropped. When the
-// lane is full, the owner that has most in it loses its oldest unsent event. So an owner with
-// little in the lane loses nothing, whatever others do. The log keeps how many events were lost,
-// and from when to when, until a notice has told it. Records lie packed in chunks and never move,
-// so an event costs no allocation in steady state.
+// lane is full, the user with most in it loses an event: the oldest unsent one of the user's owner
+// with most. So a user with little in the lane loses nothing, whatever others do, and however many
+// clients others have. The log keeps how many events were lost, and from when to when, until a
+// notice has told it. Records lie packed in chunks and never move, so an event costs no allocation
+// in steady state.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <forward_list>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -56,6 +58,7 @@ struct MessageView {
 };
 
 struct OwnEvents;
+struct UserEvents;
 
 // One event. Its texts follow it in memory: stream, names and values, channel, payload.
 struct Record {
@@ -108,6 +111,7 @@ struct Record {
 // What one owner has in a lane.
 struct OwnEvents {
   Owner owner = 0;
+  UserEvents* user = nullptr;
   size_t records = 0;  // 0: this place is free
   size_t bytes = 0;
   Record* first_unsent = nullptr;
@@ -118,6 +122,13 @@ struct OwnEvents {
   bool crowded = false;
   bool has_row = false;
   Chunks::Row row;
+};
+
+// What all owners of one user have in a lane. The agent is a user of its own.
+struct UserEvents {
+  uint32_t user = 0;
+  size_t owners = 0;  // that have records; 0: this place is free
+  size_t bytes = 0;
 };
 
 // The events that were lost since the last notice.
@@ -145,10 +156,10 @@ class EventLog {
 
   // Appends a record, and drops records that no longer fit then, but never one that is being sent.
   // If there is no room even so, the event is counted as dropped, and the result is null.
-  Record* push(Owner owner, uint64_t sequence, const EntryUpdate* entry,
+  Record* push(Origin origin, uint64_t sequence, const EntryUpdate* entry,
                const MessageUpdate* message, MonoTime now, WallTime wall);
   // Whether push() would drop nothing for a record of this size.
-  bool has_room(Owner owner, size_t size);
+  bool has_room(Origin origin, size_t size);
   // Drops unsent records that are older than the limit.
   void drop_old(MonoTime now);
 
@@ -172,12 +183,13 @@ class EventLog {
   void send_again();
   // Sent records are in doubt: they will be sent again.
   void unsend();
-  // The owner puts in no more. Its unsent records become the heir's, and go in the heir's
-  // turns.
+  // The owner puts in no more. Its unsent records become the heir's, which is of the same user, and
+  // go in the heir's turns.
   void leave(Owner owner, Owner heir);
   // Whether this owner has so much in the lane that it should wait before it puts in more. That
-  // begins at three quarters of its share, or of the part that each owner would have if all with
-  // events here and one more had equal parts. It ends at half of that.
+  // begins at three quarters of its share, or of its part of the lane, and ends at half of that.
+  // All users with events here have equal parts, and so have the owners of one user; one more part
+  // stays free.
   bool crowded(Owner owner) const;
   // Whether an owner is no longer crowded since the last call.
   bool take_relief() { return std::exchange(relief_, false); }
@@ -196,10 +208,13 @@ class EventLog {
   void put_back(const Gap& gap) { gap_.add(gap); }
 
  private:
-  OwnEvents& place_of(Owner owner);
+  OwnEvents& place_of(Origin origin);
+  UserEvents& place_of_user(uint32_t user);
   bool fits(const OwnEvents& own, size_t size) const;
   OwnEvents* to_be_shortened(const OwnEvents& by, size_t bytes) const;
-  size_t fair_part() const;
+  size_t fair_part(const OwnEvents& own) const;
+  void add(OwnEvents& own, size_t bytes);
+  void subtract(OwnEvents& own, size_t bytes);
   void add_to_unsent(Record& record, OwnEvents& own, Record* before);
   void take_from_unsent(Record& record);
   void take_turn(OwnEvents& own);
@@ -212,13 +227,14 @@ class EventLog {
   Delegate<bool(Record&)> on_dropped_;
   Chunks chunks_;
   std::vector<std::unique_ptr<OwnEvents>> owners_;
+  std::forward_list<UserEvents> users_;
   OwnEvents* last_own_ = nullptr;  // the owner of the latest record: records come many at a time
   Record* first_ = nullptr;
   Record* last_ = nullptr;
   Record* unsent_ = nullptr;        // records before this one wait for answers
   OwnEvents* turn_ = nullptr;       // the owner that has the turn; a list of the owners after it
   OwnEvents* last_turn_ = nullptr;  // of that list, if it is not empty
-  size_t active_ = 0;               // owners that have records
+  size_t active_ = 0;               // users that have records
   size_t size_ = 0;
   size_t bytes_ = 0;
   size_t sent_bytes_ = 0;

@@ -20,6 +20,7 @@ using Owner = uint64_t;
 // Where an update comes from.
 struct Origin {
   Owner owner = 0;
+  uint32_t user = 0;  // of the client; the agent's own updates are no user's
   // The event goes in the lane for events that a flood must neither delay nor displace: errors,
   // starts and ends of sessions, wills, the robot's state, and the agent's own events about its
   // node.

@@ -57,8 +57,9 @@ TEST_F(IdsTest, WhatIsInDoubtGoesAgainInTheOrderInWhichItWasSent) {
   const auto event = [&](Owner owner, std::string_view text, bool urgent = false) {
     const FieldView field{"f", text};
     const EntryUpdate entry{.stream = "s", .fields = {&field, 1}};
-    EXPECT_EQ(box().put(nullptr, &entry, nullptr, kStart, kWall, 0, {owner, urgent}),
-              Put::accepted);
+    EXPECT_EQ(
+        box().put(nullptr, &entry, nullptr, kStart, kWall, 0, {.owner = owner, .urgent = urgent}),
+        Put::accepted);
   };
   for (const char* text : {"1a", "1b", "1c"}) event(1, text + large);
   event(2, "2a");

@@ -53,7 +53,8 @@ class JournalTest : public OutboxTest {
   void event(std::string_view text, Waiter waiter = 0, bool urgent = false, Owner owner = 0) {
     const FieldView field{"f", text};
     const EntryUpdate entry{0, "s", 100, {&field, 1}};
-    EXPECT_EQ(box().put(nullptr, &entry, nullptr, now_, kWall, waiter, {owner, urgent}),
+    EXPECT_EQ(box().put(nullptr, &entry, nullptr, now_, kWall, waiter,
+                        {.owner = owner, .urgent = urgent}),
               Put::accepted);
   }
   bool put_back(uint64_t sequence, std::string_view text, Waiter waiter = 0) {

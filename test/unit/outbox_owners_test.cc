@@ -34,8 +34,14 @@ class OwnersTest : public OutboxTest {
   Put put(const SlotUpdate* slot, Owner owner, std::string_view text, Waiter waiter, bool urgent) {
     const FieldView field{"f", text};
     const EntryUpdate entry{0, "s", 100, {&field, 1}};
-    return box().put(slot, &entry, nullptr, kStart, kWall, waiter, {owner, urgent});
+    return box().put(slot, &entry, nullptr, kStart, kWall, waiter, {owner, user_of(owner), urgent});
   }
+  // Each client is the only one of its user, unless users_ names another.
+  uint32_t user_of(Owner owner) const {
+    const auto at = users_.find(owner);
+    return at != users_.end() ? at->second : static_cast<uint32_t>(owner);
+  }
+  void leave(Owner owner) { box().client_gone(owner, user_of(owner)); }
   void flood(Owner owner, int count = 1000, bool urgent = false) {
     for (int i = 0; i < count; ++i) {
       EXPECT_EQ(event(owner, std::string(200, 'x'), 0, urgent), Put::accepted);
@@ -52,6 +58,7 @@ class OwnersTest : public OutboxTest {
   void on_room() { ++rooms_; }
   void on_losses() { ++loss_calls_; }
 
+  std::map<Owner, uint32_t> users_;
   int rooms_ = 0;
   int loss_calls_ = 0;
 };
@@ -112,6 +119,37 @@ TEST_F(OwnersTest, ManyFloodsLeaveRoomThoughHalfIsOnItsWay) {
   for (Waiter i = 1; i <= 20; ++i) event(9, "quiet", i);
   EXPECT_EQ(settled_, Heard{}) << "nobody was told that it was dropped";
   EXPECT_FALSE(losses().contains(9));
+}
+
+TEST_F(OwnersTest, ManyClientsOfOneUserTakeFromEachOtherOnly) {
+  for (Owner owner = 100; owner < 144; ++owner) users_[owner] = 1000;
+  for (const bool urgent : {false, true}) {
+    make_shares(512 * 1024, 512 * 1024, 512 * 1024);
+    settled_.clear();
+    box().connection_opened();
+    const auto flood_all = [&] {
+      for (int i = 0; i < 100; ++i) {
+        for (Owner owner = 100; owner < 144; ++owner) flood(owner, 1, urgent);
+      }
+    };
+    flood_all();
+    Unit unit;
+    while (box().next(unit, kStart, kWall)) {
+    }
+    EXPECT_GT(box().in_flight(), 500u) << "half of the lane, which cannot give way";
+    for (Waiter i = 1; i <= 30; ++i) {
+      event(1, std::string(500, 'q'), i, urgent);  // more than each flooder has, and less than all
+    }
+    flood_all();
+    EXPECT_EQ(settled_, Heard{}) << "no report was dropped";
+    const auto lost = losses();
+    EXPECT_FALSE(lost.contains(1));
+    EXPECT_EQ(lost.size(), 44u);
+    for (const auto& [owner, count] : lost) EXPECT_GT(count, 100u) << owner;
+    box().connection_opened();
+    EXPECT_EQ(count(drain(), std::string(500, 'q')), 30u);
+    EXPECT_EQ(settled_.size(), 30u);
+  }
 }
 
 TEST_F(OwnersTest, HolesOfAFloodTakeNoRoomThatIsNotCounted) {
@@ -223,8 +261,9 @@ TEST_F(OwnersTest, NobodyWaitsBehindWhatOthersHavePiledUp) {
 TEST_F(OwnersTest, AUserWhoseClientsComeAndGoHasOneTurn) {
   make_shares(1'000'000, 400'000, 400'000);
   for (Owner owner = 10; owner < 110; ++owner) {
+    users_[owner] = 1000;
     flood(owner, 10);
-    box().client_gone(owner, 1000);
+    leave(owner);
   }
   event(2, "quiet");
   box().connection_opened();
@@ -234,12 +273,13 @@ TEST_F(OwnersTest, AUserWhoseClientsComeAndGoHasOneTurn) {
 }
 
 TEST_F(OwnersTest, WhatWasLeftKeepsItsOrderAndItsWaiters) {
+  users_ = {{1, 1000}, {2, 1000}};
   event(1, "1a", 1);
   event(2, "2a");
   event(1, "1b");
   event(2, "2b");
-  box().client_gone(2, 1000);
-  box().client_gone(1, 1000);
+  leave(2);
+  leave(1);
   event(3, "3");
   box().connection_opened();
   EXPECT_EQ(drain(), (Sent{"+xadd:1a", "+xadd:2a", "+xadd:1b", "+xadd:2b", "+xadd:3"}));
@@ -247,10 +287,11 @@ TEST_F(OwnersTest, WhatWasLeftKeepsItsOrderAndItsWaiters) {
 }
 
 TEST_F(OwnersTest, WhatWasLeftIsNeitherTheAgentsNorAnotherClients) {
+  users_ = {{7, 0}, {5, 8}};
   event(7, "left");
-  box().client_gone(7, 0);
+  leave(7);
   event(5, "another");
-  box().client_gone(5, 8);
+  leave(5);
   EXPECT_FALSE(box().crowded(8));
   // The user's number is no client's: its heir has events of its own.
   flood(8);

@@ -121,12 +121,18 @@ class LaneTest : public testing::Test {
     dropped_.push_back(record.sequence);
     return false;
   }
+  // The only client of its user.
+  static Origin of(Owner owner) { return {.owner = owner, .user = static_cast<uint32_t>(owner)}; }
+  static Origin of(Owner owner, uint32_t user) { return {.owner = owner, .user = user}; }
   // A record of exactly so many bytes.
   Record* push(Owner owner, size_t bytes, MonoTime now = kStart) {
+    return push(of(owner), bytes, now);
+  }
+  Record* push(Origin origin, size_t bytes, MonoTime now = kStart) {
     const std::string payload(bytes - sizeof(Record) - 8, 'x');
     const MessageUpdate message{"", payload};
     EXPECT_EQ(EventLog::size_of(nullptr, &message), bytes);
-    return log_->push(owner, ++last_, nullptr, &message, now, kWall);
+    return log_->push(origin, ++last_, nullptr, &message, now, kWall);
   }
   void send() {
     Record* next = log_->next_to_send();
@@ -165,13 +171,13 @@ TEST_F(LaneTest, TheLaneMayBeFullToTheLastByte) {
 }
 
 TEST_F(LaneTest, HasRoomOnlyWhereNothingNeedBeDropped) {
-  EXPECT_TRUE(log_->has_room(1, 1500));
-  EXPECT_FALSE(log_->has_room(1, 1501));
+  EXPECT_TRUE(log_->has_room(of(1), 1500));
+  EXPECT_FALSE(log_->has_room(of(1), 1501));
   ASSERT_NE(push(1, 1000), nullptr);
-  EXPECT_TRUE(log_->has_room(1, 500));
-  EXPECT_FALSE(log_->has_room(1, 501));
-  EXPECT_TRUE(log_->has_room(2, 1000));
-  EXPECT_FALSE(log_->has_room(2, 1001));
+  EXPECT_TRUE(log_->has_room(of(1), 500));
+  EXPECT_FALSE(log_->has_room(of(1), 501));
+  EXPECT_TRUE(log_->has_room(of(2), 1000));
+  EXPECT_FALSE(log_->has_room(of(2), 1001));
   EXPECT_EQ(dropped_, Dropped{});
 }
 
@@ -195,6 +201,51 @@ TEST_F(LaneTest, OnlyTheAgentDisplacesTheAgentsEvents) {
   EXPECT_EQ(dropped_, (Dropped{2, 3}));
   ASSERT_NE(push(0, 256), nullptr);
   EXPECT_EQ(dropped_, (Dropped{2, 3, 1})) << "its share is full";
+}
+
+TEST_F(LaneTest, TheAgentsEventsAreNoUsers) {
+  make({2000, 1min, 2000, 2000});
+  ASSERT_NE(push(of(0, 0), 904), nullptr);
+  ASSERT_NE(push(of(1, 0), 400), nullptr);
+  ASSERT_NE(push(of(2, 5), 600), nullptr);
+  ASSERT_NE(push(of(3, 6), 256), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{3})) << "root's clients do not answer for the agent";
+}
+
+TEST_F(LaneTest, TheUserWithMostLosesAnEventOfTheClientWithMost) {
+  make({2000, 1min, 2000, 2000});
+  ASSERT_NE(push(of(1, 5), 792), nullptr);
+  ASSERT_NE(push(of(2, 6), 400), nullptr);
+  ASSERT_NE(push(of(3, 6), 496), nullptr);
+  ASSERT_NE(push(of(2, 6), 304), nullptr);
+  ASSERT_NE(push(of(4, 7), 304), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{2})) << "1200 bytes of two clients, of which one has 704";
+  ASSERT_NE(push(of(4, 7), 304), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{2, 3})) << "800 bytes of two clients, and no other user has more";
+}
+
+TEST_F(LaneTest, WhoPutsAnEventInIsMeasuredWithThatEvent) {
+  make({2000, 1min, 2000, 2000});
+  ASSERT_NE(push(of(1, 5), 1000), nullptr);
+  ASSERT_NE(push(of(2, 6), 400), nullptr);
+  ASSERT_NE(push(of(3, 6), 504), nullptr);
+  ASSERT_NE(push(of(4, 6), 256), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{3})) << "1160 of one user, and the client with most of them";
+}
+
+TEST_F(LaneTest, WhatWasLeftAndWhatWasSentIsStillTheUsers) {
+  make({2000, 1min, 2000, 2000});
+  ASSERT_NE(push(of(1, 5), 600), nullptr);
+  send();
+  ASSERT_NE(push(of(2, 5), 256), nullptr);
+  log_->leave(2, 99);
+  ASSERT_NE(push(of(3, 6), 800), nullptr);
+  ASSERT_NE(push(of(4, 7), 496), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{2}));
+  log_->pop_sent();
+  ASSERT_NE(push(of(5, 5), 600), nullptr);
+  ASSERT_NE(push(of(4, 7), 256), nullptr);
+  EXPECT_EQ(dropped_, (Dropped{2, 3})) << "what was answered counts no longer";
 }
 
 TEST_F(LaneTest, AnEventMayBeAsOldAsTheLimit) {
@@ -291,6 +342,20 @@ TEST_F(LaneTest, OwnersShareTheLaneInEqualParts) {
   EXPECT_TRUE(log_->crowded(3)) << "the lane is nearly full: a quarter of a part is much then";
 }
 
+TEST_F(LaneTest, TheClientsOfOneUserShareThatUsersPart) {
+  make({8000, 1min, 8000, 50'000});
+  ASSERT_NE(push(of(1, 5), 256), nullptr);
+  ASSERT_NE(push(of(2, 5), 256), nullptr);
+  ASSERT_NE(push(of(3, 6), 1744), nullptr);
+  EXPECT_FALSE(log_->crowded(3)) << "three quarters of a third are 1998";
+  ASSERT_NE(push(of(3, 6), 256), nullptr);
+  EXPECT_TRUE(log_->crowded(3));
+  ASSERT_NE(push(of(1, 5), 936), nullptr);
+  EXPECT_FALSE(log_->crowded(1)) << "1192 of three quarters of a fifth, which are 1200";
+  ASSERT_NE(push(of(2, 5), 952), nullptr);
+  EXPECT_TRUE(log_->crowded(2)) << "1208";
+}
+
 TEST_F(LaneTest, AGapSpansAllThatWasLost) {
   Gap gap;
   gap.add({2, kWall + 3s, kWall + 4s});
@@ -313,7 +378,7 @@ TEST_F(LaneTest, ARecordIsWhatWasPutIn) {
   const FieldView fields[] = {{"a", "1"}, {"bb", ""}};
   const EntryUpdate entry{3, "stream", 7, fields, 8, 9s};
   const MessageUpdate message{"channel", "payload", 2s};
-  Record* record = log_->push(5, 42, &entry, &message, kStart, kWall);
+  Record* record = log_->push({.owner = 5}, 42, &entry, &message, kStart, kWall);
   ASSERT_NE(record, nullptr);
   EXPECT_EQ(record->sequence, 42u);
   EXPECT_EQ(record->db, 3);
