@@ -1,7 +1,10 @@
 """event.publish and event.subscribe: local listeners, Redis, and what happens in between."""
 
+import contextlib
 import json
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -352,6 +355,44 @@ def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
     kept = [json.loads(f["event"])["message"] for _, f in cell.redis.xrange("stream:node_events:ook")
             if f["channel"] == "error:events:arm"]
     assert kept == [str(i) for i in range(100)]
+
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def as_nobody(agent):
+    """Connections to `agent` that are made meanwhile are another user's."""
+    os.chmod(agent.socket_path, 0o666)
+    for folder in Path(agent.socket_path).parents:
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs clients of another user")
+def test_a_users_many_clients_cost_no_other_user_an_event(lonely, connect):
+    with as_nobody(lonely.agent):
+        flooders = [connect(lonely.agent) for _ in range(44)]
+    stop = lonely.client.line("bus.publish", type="system_broadcast", data={"action": "emergency_stop", "admin": "ann"})
+    # More than the lane has room for, but each flooder has less in it than the reports have together.
+    for client in flooders:
+        client.send(stop * 100)
+    reports = [lonely.client.request("error.report", category="arm", message="m" * 800, ack="stored",
+                                     timeout_ms=60_000) for _ in range(30)]
+    for client in flooders:
+        client.send(stop * 100)
+        client.call("agent.stats")  # carried out after the flood
+    outbox = lonely.client.call("agent.stats")["outbox"]
+    assert outbox["dropped"] > 5000 and outbox["urgent_bytes"] > outbox["urgent_bytes_limit"] * 0.9
+    lonely.server.start()
+    assert [lonely.client.answer(report, timeout=60) for report in reports] == [{}] * 30
+    kept = [f["channel"] for _, f in lonely.server.client().xrange("stream:node_events:ook")]
+    assert kept.count("error:events:arm") == 30
 
 
 def test_who_sends_more_than_there_is_room_for_is_made_to_wait(redis_server, make_agent, steady):
