@@ -54,7 +54,8 @@ def test_a_wrong_clock_is_told_once(redis_server, make_agent, plain_program, clo
     agent = make_agent(redis_server.url(), env=clock.env, program=plain_program)
     beat = redis_server.wait_for_beat("ook", lambda h: "clock_offset_ms" in h)
     assert abs(beat.health["clock_offset_ms"] - DAY_MS) < 5000, "Redis' clock is ahead"
-    assert agent.wait_for_log("this computer's clock is 1 d .*behind that of Redis")
+    # A slow machine takes some of the day to begin, and a minute that is not over does not count.
+    assert agent.wait_for_log("this computer's clock is (1 d|23 h 59 min) .*behind that of Redis")
     redis_server.wait_for_beat("ook", lambda h: h["seq"] > beat.health["seq"] + 5)
     assert len(agent.logged("behind that of Redis")) == 1
     clock.set("+0")
