@@ -110,7 +110,8 @@ integration_names() {
 }
 
 # integration_suite LABEL NAME SECONDS FILTER VARIABLE=VALUE...: the tests of real processes. Such a test waits for
-# most of its time, so there are more workers than cores.
+# most of its time, so there are more workers than cores. Twice as many would take less time, but then a machine that
+# does something else as well is too slow for some tests.
 #
 # A few that fail run again, alone: that tells whether they fail by themselves or only beside others. They have
 # failed all the same.
@@ -121,7 +122,7 @@ integration_suite() {
   local suite=("${with_compiled[@]}" "$@" timeout --kill-after=10 "$seconds" "$python" -m pytest test/integration
     -o cache_dir="$cache" -o junit_logging=all --tb=short --durations=25 ${filter:+-k "$filter"})
   rm -rf "$junit" "$cache"
-  stage "$label" "test-$name" "${suite[@]}" -n $((cores * 2 + 1)) --junitxml="$junit"
+  stage "$label" "test-$name" "${suite[@]}" -n $((cores + 1)) --junitxml="$junit"
   status=$?
   tally $status "$junit" "$logs/test-$name.log"
   # Only tests that failed by themselves (1): not a suite that was interrupted or could not be collected.
