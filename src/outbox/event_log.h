@@ -111,8 +111,8 @@ struct Record {
 // What one owner has in a lane.
 struct OwnEvents {
   Owner owner = 0;
-  UserEvents* user = nullptr;
-  size_t records = 0;  // 0: this place is free
+  UserEvents* user = nullptr;  // of an empty place this may be another user's
+  size_t records = 0;          // 0: this place is free
   size_t bytes = 0;
   Record* first_unsent = nullptr;
   Record* last_unsent = nullptr;

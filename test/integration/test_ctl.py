@@ -6,13 +6,13 @@ import re
 import shutil
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from support.ctl import AWAY, FOUND, OK, REFUSED, REFUSED_BY_REDIS, TIMEOUT, USAGE
 from support.ctl_fixtures import CTL, ctl, ctl_env, fake, follow, socket_path  # noqa: F401
 from support.fake_agent import HEALTH, NODE, STATS, STATUS, Refusal
+from support.other_user import NOBODY, open_to_others
 
 COMMANDS = (
     "status nodes forget top doctor watch get set delete list session bus publish push stroke call redis completion"
@@ -190,9 +190,7 @@ def test_a_path_that_is_too_long(ctl):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
 def test_not_in_the_group(fake, socket_path, tmp_path, ctl_env):
     os.chmod(socket_path, 0o660)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
+    open_to_others(tmp_path)
     program = tmp_path / "nodebeatctl"  # the build folder may be closed to others
     shutil.copy(CTL, program)
     library = subprocess.run(["ldd", CTL], capture_output=True, text=True).stdout
@@ -200,7 +198,7 @@ def test_not_in_the_group(fake, socket_path, tmp_path, ctl_env):
     if libraries:
         shutil.copy(libraries[1], tmp_path / "libnodebeat.so.0")
     done = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program, "status"],
+        ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", program, "status"],
         env=ctl_env(LD_LIBRARY_PATH=tmp_path),
         capture_output=True,
         text=True,

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.agent import ROOT
-
-NOBODY = 65534
+from support.other_user import NOBODY
 
 FAKES = {
     "dpkg-query": "exit 1\n",  # nothing is installed

@@ -1,13 +1,12 @@
 """event.publish and event.subscribe: local listeners, Redis, and what happens in between."""
 
-import contextlib
 import json
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
+from support.other_user import as_nobody
 from support.probe_targets import SilentListener
 from support.rpc import refused
 from support.schema import TIMESTAMP
@@ -355,23 +354,6 @@ def test_a_flood_costs_nobody_an_event_while_redis_is_there(cell, connect):
     kept = [json.loads(f["event"])["message"] for _, f in cell.redis.xrange("stream:node_events:ook")
             if f["channel"] == "error:events:arm"]
     assert kept == [str(i) for i in range(100)]
-
-
-NOBODY = 65534
-
-
-@contextlib.contextmanager
-def as_nobody(agent):
-    """Connections to `agent` that are made meanwhile are another user's."""
-    os.chmod(agent.socket_path, 0o666)
-    for folder in Path(agent.socket_path).parents:
-        if folder.stat().st_uid == 0 and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs clients of another user")

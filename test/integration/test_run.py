@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import unshare
 from support.agent import environment
+from support.other_user import NOBODY
 from support.waiting import wait_until
-
-NOBODY = 65534
 
 
 @pytest.fixture
