@@ -23,6 +23,8 @@ LOGS_AT_A_LEVEL = r"(?:\w+\.)*log_?\.every"
 # In these rooms a function returns the reason why something does not work, as a text, to the one that prints it.
 REASONS_ARE_RETURNED = ("ctl", "redis_admin")
 REASON = re.compile(r"\breturn\b|\b(?:fault|text|what|why|words) \+?=(?!=)")
+# libnodebeat writes into a buffer of its caller's.
+FORMATS_OF_CLIENT = {"refuse": 2, r"std::snprintf": 2, "fail": 1}
 # What the gate answers by HTTP.
 BODY = re.compile(r"\.body =")
 
@@ -67,8 +69,11 @@ def in_source(path):
     """Each message once."""
     text = cpp.without_comments(path.read_text())
     formats = [*_of_logs(text), *_of_calls(text, FORMATS)]
-    others = [*_of_calls(text, TEXTS), *_of_calls(text, {f"(?:rpc::)?(?:{REFUSALS})": 0}), *_of_statements(text, BODY)]
-    if path.parent.name in REASONS_ARE_RETURNED:
+    of_client = path.parent.name == "client"
+    if of_client:
+        formats += _of_calls(text, FORMATS_OF_CLIENT)
+    others = [*_of_calls(text, {} if of_client else TEXTS), *_of_calls(text, {f"(?:rpc::)?(?:{REFUSALS})": 0}), *_of_statements(text, BODY)]
+    if path.parent.name in REASONS_ARE_RETURNED or path.name == "client_c.cc":
         others += _of_statements(text, REASON)
     found = [cpp.printed(one) for expression in formats for one in cpp.texts(expression)]
     found += [one for expression in others for one in cpp.texts(expression)]
